@@ -1,0 +1,36 @@
+# Needs rustup (the toolchain is pinned in rust-toolchain.toml), npm and python3 with venv; `make setup` fetches the rest.
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test test-long check bench fuzz docs
+
+FUZZ_SECONDS ?= 60
+
+help:       ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup:      ## fetch what the tests need besides the Rust toolchain (into .tools/)
+	@bash tests/tools/setup.sh
+
+build:      ## the program, as released: target/release/bartizan
+	cargo build --release -p bartizan-cli
+
+run:        ## build, then show a gateway at work between a client, an honest server and a hostile one
+	cargo run --release -p bartizan-cli -- demo
+
+test:       ## every suite; ends with "N passed, N failed, N skipped"
+	@python3 tests/run.py
+
+test-long:  ## every suite in its long version, ignored tests included
+	@python3 tests/run.py --long
+
+check:      ## format, lints and unit tests only, for while you work
+	@python3 tests/run.py format clippy tests doctests
+
+bench:      ## direct, through a bare proxy and through Bartizan, in one run
+	cargo build --release -p bartizan-cli -p bartizan-bench
+	@python3 bench/run.py target/release
+
+fuzz:       ## every fuzz target for FUZZ_SECONDS (needs a C++ compiler)
+	@bash fuzz/run.sh $(FUZZ_SECONDS)
+
+docs:       ## the operator's book, if mdbook is installed: docs/book/
+	mdbook build docs

@@ -1,0 +1,94 @@
+//! What is wrong with a log that was read, and where.
+
+use std::io;
+
+use crate::chain::Chain;
+
+/// The first thing found wrong in a log.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}, line {line}, byte {offset}: {problem}")]
+pub struct Fault {
+    /// Name of the file within the log's directory.
+    pub file: String,
+    /// Line in that file, starting at 1.
+    pub line: u64,
+    /// Where the line starts in that file, in bytes.
+    pub offset: u64,
+    /// What is wrong.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What can be wrong with a log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The file could not be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// There is no log here, or it has no first entry.
+    #[error("there is no log")]
+    Empty,
+    /// The line is not UTF-8.
+    #[error("not UTF-8")]
+    Utf8,
+    /// The line is not JSON.
+    #[error("not JSON: {0}")]
+    Json(#[source] serde_json::Error),
+    /// The line is not as this log writes lines.
+    #[error("not an entry: {0}")]
+    Shape(&'static str),
+    /// The line is longer than any entry.
+    #[error("longer than any entry may be")]
+    TooLong,
+    /// The line does not end, although something follows it or it cannot be an entry that is being written.
+    #[error("the line does not end")]
+    Unfinished,
+    /// An entry is missing, doubled or out of place.
+    #[error("entry {found} where {expected} belongs")]
+    Seq {
+        /// The number that should be here.
+        expected: u64,
+        /// The number that is.
+        found: u64,
+    },
+    /// The line, or one before it, is not what was written.
+    #[error("entry {seq} was changed: its chain is {found} and should be {expected}")]
+    Chain {
+        /// Number of the entry.
+        seq: u64,
+        /// The hash that follows from the lines up to here.
+        expected: Chain,
+        /// The hash in the line.
+        found: Chain,
+    },
+    /// The file's name promises another first entry.
+    #[error("the file's name says it starts with entry {expected}, but it starts with {found}")]
+    Name {
+        /// The number in the name.
+        expected: u64,
+        /// The number in the first line.
+        found: u64,
+    },
+    /// A file that was closed has no entries.
+    #[error("the file is empty")]
+    EmptyFile,
+    /// The log holds another entry than the expected one, so it was rewritten.
+    #[error("the log was rewritten: entry {seq} has the chain {found} and {expected} was expected")]
+    Rewritten {
+        /// Number of the entry.
+        seq: u64,
+        /// The hash that was kept elsewhere.
+        expected: Chain,
+        /// The hash the log has.
+        found: Chain,
+    },
+    /// The log ends before the expected entry, so it was cut or rolled back.
+    #[error("the log was cut back: entry {expected} was expected, but {found} is the last")]
+    CutBack {
+        /// Number of the entry that was kept elsewhere.
+        expected: u64,
+        /// Number of the last entry of the log.
+        found: u64,
+    },
+}

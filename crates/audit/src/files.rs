@@ -1,0 +1,157 @@
+//! The log's directory: names, order, permissions, and the lock that keeps a second writer out.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::error::AuditError;
+
+/// The file being written.
+pub(crate) const CURRENT: &str = "audit.jsonl";
+/// What becomes the file being written, during rotation.
+pub(crate) const NEXT: &str = "audit.next";
+const LOCK: &str = "lock";
+
+/// The name of a file that is full, from the number of its first entry; twenty digits, so names sort as numbers do.
+pub(crate) fn closed_name(first_seq: u64) -> String {
+    format!("audit-{first_seq:020}.jsonl")
+}
+
+fn closed_seq(name: &str) -> Option<u64> {
+    let seq = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?.parse().ok()?;
+    (closed_name(seq) == name).then_some(seq)
+}
+
+/// One file of the log, open for reading.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    /// The number of its first entry, which only names of closed files tell.
+    pub(crate) first_seq: Option<u64>,
+    pub(crate) file: File,
+}
+
+/// Opens the files as they stand at one moment, oldest first, without disturbing or waiting for the writer.
+pub(crate) fn snapshot(dir: &Path) -> io::Result<Vec<Source>> {
+    // The current file first: if it is rotated meanwhile, it is found again in the listing and recognised there.
+    // The other order could miss the file that was closed between the two steps.
+    let current = match open_read(&dir.join(CURRENT)) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let current_id = current.as_ref().map(identity).transpose()?;
+    let mut sources = Vec::new();
+    for (first_seq, name) in closed(dir)? {
+        let file = open_read(&dir.join(&name))?;
+        let is_current = current_id.is_some_and(|current| identity(&file).is_ok_and(|id| id == current));
+        sources.push(Source { name, first_seq: Some(first_seq), file });
+        if is_current {
+            return Ok(sources);
+        }
+    }
+    sources.extend(current.map(|file| Source { name: CURRENT.to_owned(), first_seq: None, file }));
+    Ok(sources)
+}
+
+/// Closed files by the number of their first entry.
+fn closed(dir: &Path) -> io::Result<Vec<(u64, String)>> {
+    let mut closed = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        closed.extend(name.to_str().and_then(|name| Some((closed_seq(name)?, name.to_owned()))));
+    }
+    closed.sort_unstable();
+    Ok(closed)
+}
+
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    file.metadata().map(|meta| (meta.dev(), meta.ino()))
+}
+
+fn open_read(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).custom_flags(no_follow()).open(path)?)
+}
+
+/// Opens a file of the log for writing, readable by its owner only.
+pub(crate) fn open_write(path: &Path) -> io::Result<File> {
+    let file = regular(owned().read(true).write(true).open(path)?)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Creates an empty file of the log, readable by its owner only.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    owned().read(true).write(true).create_new(true).open(path)
+}
+
+fn owned() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600).custom_flags(no_follow());
+    options
+}
+
+/// A symbolic link in the log's place would send entries elsewhere; a named pipe would block forever.
+fn no_follow() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
+
+/// Makes the directory, or checks that nobody else can replace files in one that exists.
+///
+/// An existing directory keeps its mode: changing that of, say, `/var/log` would break others.
+pub(crate) fn prepare(dir: &Path) -> Result<(), AuditError> {
+    let failed = |action, source| AuditError::Io { action, path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| failed("create", error))?;
+    let meta = fs::metadata(dir).map_err(|error| failed("read", error))?;
+    let refuse = |why| Err(AuditError::Insecure { path: dir.to_owned(), why });
+    let user = rustix::process::geteuid().as_raw();
+    if meta.uid() != user && meta.uid() != 0 {
+        return refuse("the directory belongs to another user");
+    }
+    if meta.mode() & 0o022 != 0 {
+        return refuse("others may write to the directory; set its mode to 0700");
+    }
+    Ok(())
+}
+
+/// Takes the directory for this writer; the lock is gone when the returned file is closed, by whatever end.
+pub(crate) fn lock(dir: &Path) -> Result<File, AuditError> {
+    let path = dir.join(LOCK);
+    let failed = |source| AuditError::Io { action: "lock", path: path.clone(), source };
+    let mut file = owned().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let pid = file.read_to_string(&mut pid).ok().and_then(|_| pid.trim().parse().ok());
+            return Err(AuditError::Locked { dir: dir.to_owned(), pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // Only for the message above, so it may fail, for instance on a full disk.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_the_writer_makes_are_files_of_the_log() {
+        assert_eq!(closed_seq(&closed_name(7)), Some(7));
+        assert_eq!(closed_seq(&closed_name(u64::MAX)), Some(u64::MAX));
+        for other in ["audit.jsonl", "audit-7.jsonl", "audit-old.jsonl", "audit-+0000000000000000007.jsonl", "x"] {
+            assert_eq!(closed_seq(other), None, "{other}");
+        }
+    }
+}

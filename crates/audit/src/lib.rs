@@ -1,0 +1,47 @@
+//! An append-only, hash-chained log in plain files.
+//!
+//! One entry is one line of JSON. Each line ends in a SHA-256 over the previous line's hash and its own bytes, so a
+//! change, a removal or a swap anywhere breaks every hash after it, and [`verify`] names the first line that is wrong:
+//!
+//! ```text
+//! {"seq":7,"id":"01J…","at":"2026-01-02T03:04:05.678901Z","kind":"tool.call","decision":"allow","chain":"9f2c…"}
+//! ```
+//!
+//! Open a [`Log`], [`append`](Log::append) an [`Entry`], and keep the [`Receipt`]: only this crate can make one, so a
+//! function that asks for a receipt cannot be called for something that was not recorded. A receipt says how much is
+//! promised: [`Level::Written`] survives the death of the process, [`Level::Durable`] also survives the loss of power.
+//!
+//! The chain makes changes evident, not impossible. Whoever can write the files can also compute a new chain, or cut
+//! the log back to an earlier state: compare with a [`Head`] kept elsewhere to notice either.
+//!
+//! The crate knows nothing about what is recorded, uses no async runtime and reads the clock only for the few entries
+//! it writes about itself.
+
+mod chain;
+mod entry;
+mod error;
+mod fault;
+mod files;
+mod id;
+mod line;
+mod lines;
+mod log;
+mod read;
+mod recover;
+mod refusals;
+mod sync;
+mod time;
+mod verify;
+mod writer;
+
+pub use chain::{Chain, Head};
+pub use entry::{Entry, MAX_ENTRY_BYTES};
+pub use error::AuditError;
+pub use fault::{Fault, Problem};
+pub use id::Id;
+pub use log::{Level, Log, Options, Receipt, State};
+pub use read::{Record, Records, find, iter};
+pub use recover::{Recovery, Torn};
+pub use refusals::{RefusalCounter, RefusalSummary, SourceCount};
+pub use sync::Pending;
+pub use verify::{Report, verify};

@@ -1,0 +1,153 @@
+//! Reads a log's files line by line, in order, in bounded memory.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde::de::IgnoredAny;
+
+use crate::entry::MAX_ENTRY_BYTES;
+use crate::fault::{Fault, Problem};
+use crate::files::{self, Source};
+
+/// What was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// A whole line.
+    Line,
+    /// The log's last bytes, which are not a whole line: one is being written, or its writer died.
+    Unfinished,
+    /// Nothing more.
+    End,
+}
+
+/// All lines of a log as it stood when it was opened.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    waiting: VecDeque<Source>,
+    reader: Option<BufReader<File>>,
+    bytes: Vec<u8>,
+    name: String,
+    first_seq: Option<u64>,
+    line: u64,
+    offset: u64,
+    next_offset: u64,
+    files: u64,
+}
+
+impl Lines {
+    pub(crate) fn open(dir: &Path) -> Result<Self, Fault> {
+        let at = |problem| Fault { file: dir.display().to_string(), line: 0, offset: 0, problem };
+        let waiting: VecDeque<_> = files::snapshot(dir).map_err(|error| at(Problem::Io(error)))?.into();
+        if waiting.is_empty() {
+            return Err(at(Problem::Empty));
+        }
+        Ok(Self {
+            waiting,
+            reader: None,
+            bytes: Vec::new(),
+            name: files::CURRENT.to_owned(),
+            first_seq: None,
+            line: 0,
+            offset: 0,
+            next_offset: 0,
+            files: 0,
+        })
+    }
+
+    /// Moves to the next line.
+    pub(crate) fn advance(&mut self) -> Result<Step, Fault> {
+        loop {
+            if self.reader.is_none() {
+                let Some(source) = self.waiting.pop_front() else { return Ok(Step::End) };
+                self.start(source);
+            }
+            self.line += 1;
+            self.offset = self.next_offset;
+            self.bytes.clear();
+            let read = match &mut self.reader {
+                Some(reader) => reader.take(MAX_ENTRY_BYTES as u64 + 1).read_until(b'\n', &mut self.bytes),
+                None => Ok(0),
+            };
+            let read = read.map_err(|error| self.fault(Problem::Io(error)))?;
+            self.next_offset += read as u64;
+            if read == 0 {
+                self.finish()?;
+            } else if read > MAX_ENTRY_BYTES {
+                return Err(self.fault(Problem::TooLong));
+            } else if self.bytes.pop_if(|last| *last == b'\n').is_some() {
+                return Ok(Step::Line);
+            } else if self.waiting.is_empty() {
+                self.reader = None;
+                return Ok(Step::Unfinished);
+            } else {
+                return Err(self.fault(Problem::Unfinished));
+            }
+        }
+    }
+
+    fn start(&mut self, source: Source) {
+        self.name = source.name;
+        self.first_seq = source.first_seq;
+        self.reader = Some(BufReader::with_capacity(1 << 16, source.file));
+        self.line = 0;
+        self.next_offset = 0;
+        self.files += 1;
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        self.reader = None;
+        if self.line == 1 && self.first_seq.is_some() { Err(self.fault(Problem::EmptyFile)) } else { Ok(()) }
+    }
+
+    /// The line, without its newline.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The first entry's number by the file's name, when this is the first line of a closed file.
+    pub(crate) fn promised_seq(&self) -> Option<u64> {
+        self.first_seq.filter(|_| self.line == 1)
+    }
+
+    /// Files opened so far.
+    pub(crate) fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// Says that something is wrong with this line.
+    pub(crate) fn fault(&self, problem: Problem) -> Fault {
+        Fault { file: self.name.clone(), line: self.line, offset: self.offset, problem }
+    }
+}
+
+/// Whether these bytes can be the start of a line that is being written: JSON that breaks off, or lacks its newline.
+pub(crate) fn may_be_unfinished(bytes: &[u8]) -> bool {
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            bytes.get(..error.valid_up_to()).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => text.ends_with('}'),
+        Err(error) => error.is_eof(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_start_of_a_line_may_be_unfinished() {
+        for start in [&b"{"[..], b"{\"a", b"{\"a\":\"\xc3", b"{\"a\":1}"] {
+            assert!(may_be_unfinished(start), "{start:?}");
+        }
+        for other in [&b"{\"a\":1} "[..], b"{\"a\":1}x", b"x", b"{\"a\":\"\xff", b"\0\0", b"1"] {
+            assert!(!may_be_unfinished(other), "{other:?}");
+        }
+    }
+}

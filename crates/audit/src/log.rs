@@ -1,0 +1,230 @@
+//! The log as its users see it: open, append, make durable.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::chain::{self, Chain, Head};
+use crate::entry::Entry;
+use crate::error::AuditError;
+use crate::files;
+use crate::id::Id;
+use crate::recover::{self, OPENED, Recovery, Torn};
+use crate::sync::{Pending, Syncer};
+use crate::writer::{self, Writer};
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A file that would grow beyond this is closed as `audit-<first entry>.jsonl` and the log goes on in a new one.
+    pub max_file_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_file_bytes: 256 << 20 }
+    }
+}
+
+/// What a receipt promises.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// The entry is with the kernel: it survives the death of this process by any signal, not the loss of power.
+    Written,
+    /// The entry is on disk.
+    Durable,
+}
+
+/// Proof that an entry is in the log. Only a log makes one, and it cannot be copied.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Receipt {
+    seq: u64,
+    id: Id,
+    level: Level,
+}
+
+impl Receipt {
+    pub(crate) fn written(seq: u64, id: Id) -> Self {
+        Self { seq, id, level: Level::Written }
+    }
+
+    pub(crate) fn at_level(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    /// Number of the entry.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Name of the entry.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// What is promised.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+}
+
+/// Whether a log takes entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It does.
+    Writing,
+    /// The last append failed. The next one tries again and, if it succeeds, the log is `Writing` again.
+    Failed,
+    /// It never will again: syncing failed, or the file was deleted. Open the log anew to go on.
+    Dead,
+}
+
+/// A log that is open for writing: one for each directory, shared by all threads.
+pub struct Log {
+    dir: PathBuf,
+    /// Held for one line at a time: from numbering it until it is written, as each line needs the hash of the last.
+    writer: Mutex<Writer>,
+    /// Before the lock, so that the last sync is done when another process may take over.
+    syncer: Syncer,
+    _lock: File,
+}
+
+impl Log {
+    /// Opens the log in `dir`, creating both if needed, and says in what state it was.
+    ///
+    /// The directory is made for its owner only; one that others may write to is refused, and so is one that another
+    /// writer has open. What a crash left of an unfinished last entry is removed, reported and recorded. The last
+    /// entry must follow from the one before it, else the log is damaged and stays untouched.
+    pub fn open(dir: &Path, options: &Options) -> Result<(Self, Recovery), AuditError> {
+        files::prepare(dir)?;
+        let lock = files::lock(dir)?;
+        let failed = |action| move |source| AuditError::Io { action, path: dir.to_owned(), source };
+        writer::remove_if_there(&dir.join(files::NEXT)).map_err(failed("tidy up"))?;
+        let (head, torn) = recover::find_end(dir)?;
+
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(AuditError::Random)?;
+        let writer = Writer::open(dir, head, Chain::genesis(&salt), options.max_file_bytes)?;
+        let targets = vec![Writer::directory(dir).map_err(failed("open"))?, writer.file()];
+        let syncer = Syncer::start(targets, writer.head().seq).map_err(failed("start the sync thread for"))?;
+        let log = Self { dir: dir.to_owned(), writer: Mutex::new(writer), syncer, _lock: lock };
+
+        if head.is_none() {
+            log.append_own(OPENED, &json!({"format": 1, "salt": chain::to_hex(&salt)}))?;
+        }
+        for Torn { file, offset, bytes, sha256 } in &torn {
+            let fields = json!({"file": file, "offset": offset, "bytes": bytes, "sha256": sha256});
+            log.append_own("log.recovered", &fields)?;
+        }
+        let recovery = Recovery { created: head.is_none(), torn, head: log.head() };
+        Ok((log, recovery))
+    }
+
+    /// Records an entry: one `write` under a mutex, a few microseconds, so that it may be called from async code.
+    ///
+    /// After an error nothing was recorded. If the machine was at fault (disk full), the next append tries again.
+    pub fn append<F: Serialize + ?Sized>(&self, entry: &Entry<'_, F>) -> Result<Receipt, AuditError> {
+        self.refuse_if_dead()?;
+        self.writer().append(entry, &self.syncer)
+    }
+
+    /// Puts the entry on disk, together with whatever else is waiting; await the result or [`Pending::wait`] for it.
+    ///
+    /// The receipt must be this log's. If syncing fails once, this log accepts nothing more, not even
+    /// [`Level::Written`]: the kernel may have thrown the data away, and a later sync would not tell.
+    pub fn make_durable(&self, receipt: Receipt) -> Pending {
+        self.syncer.request(receipt)
+    }
+
+    /// The newest entry.
+    pub fn head(&self) -> Head {
+        self.writer().head()
+    }
+
+    /// Whether the log takes entries.
+    pub fn state(&self) -> State {
+        let writer = self.writer();
+        if self.syncer.is_dead() || writer.removed() {
+            State::Dead
+        } else if writer.failed() {
+            State::Failed
+        } else {
+            State::Writing
+        }
+    }
+
+    /// Where the log is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn refuse_if_dead(&self) -> Result<(), AuditError> {
+        if !self.syncer.is_dead() {
+            return Ok(());
+        }
+        self.syncer.failure().map_or(Ok(()), |failure| Err(AuditError::Sync(failure)))
+    }
+
+    fn append_own(&self, kind: &str, fields: &serde_json::Value) -> Result<Receipt, AuditError> {
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).map_err(AuditError::Random)?;
+        let at_micros = now();
+        self.append(&Entry { id: Id::new(at_micros, random), at_micros, kind, fields })
+    }
+
+    /// The caller's `Serialize` runs under this lock and may panic. It only fills the buffer, which the next append
+    /// starts afresh, so a poisoned lock is no reason to stop recording.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("dir", &self.dir).field("head", &self.head()).finish_non_exhaustive()
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::sync::Target;
+
+    struct BrokenDisk;
+
+    impl Target for BrokenDisk {
+        fn sync(&self) -> io::Result<()> {
+            Err(io::Error::other("broken"))
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_more_is_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, _) = Log::open(dir.path(), &Options::default()).unwrap();
+        log.syncer = Syncer::start(vec![Arc::new(BrokenDisk)], 0).unwrap();
+        let receipt = log.append_own("test", &json!({})).unwrap();
+        assert!(matches!(log.make_durable(receipt).wait(), Err(AuditError::Sync(_))));
+        assert!(matches!(log.append_own("test", &json!({})), Err(AuditError::Sync(_))));
+        assert_eq!((log.state(), log.head().seq), (State::Dead, 2));
+        drop(log);
+        let (_, recovery) = Log::open(dir.path(), &Options::default()).unwrap();
+        assert_eq!((recovery.created, recovery.head.seq), (false, 2));
+    }
+}

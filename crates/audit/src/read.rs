@@ -1,0 +1,89 @@
+//! Reads entries back, for looking at them. It checks the form of a line, not the chain; that is what `verify` is for.
+
+use std::path::Path;
+
+use crate::chain::{Chain, Head};
+use crate::fault::{Fault, Problem};
+use crate::id::Id;
+use crate::line::{self, Line};
+use crate::lines::{Lines, Step};
+
+/// One entry as it stands in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Its number, starting at 1.
+    pub seq: u64,
+    /// Its name.
+    pub id: Id,
+    /// When it happened, in microseconds since 1970.
+    pub at_micros: i64,
+    /// What happened.
+    pub kind: String,
+    chain: Chain,
+    text: String,
+}
+
+impl Record {
+    /// Reads one line, without its newline. Any bytes are allowed; only what the log writes is accepted.
+    pub fn parse(line: &[u8]) -> Result<Self, Problem> {
+        let line = Line::parse(line)?;
+        Ok(Self {
+            seq: line.seq,
+            id: line.id,
+            at_micros: line.at_micros,
+            kind: line.kind.to_owned(),
+            chain: line.chain,
+            text: line.text.to_owned(),
+        })
+    }
+
+    /// The line as it was written: one JSON object.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The line as JSON.
+    #[must_use]
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The head of the log at this entry, as the line claims it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head { seq: self.seq, chain: self.chain }
+    }
+}
+
+/// The entries of a log in order; see [`iter`].
+#[derive(Debug)]
+pub struct Records(Lines);
+
+/// Reads all entries, oldest first, as the log stands now. A line that is being written meanwhile is left out.
+pub fn iter(dir: &Path) -> Result<Records, Fault> {
+    Lines::open(dir).map(Records)
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.0.advance() {
+            Ok(Step::Line) => Some(Record::parse(self.0.bytes()).map_err(|problem| self.0.fault(problem))),
+            Ok(Step::Unfinished | Step::End) => None,
+            Err(fault) => Some(Err(fault)),
+        }
+    }
+}
+
+/// Finds the entry `id`. Damage to other lines does not keep it from being found.
+pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
+    let mut lines = Lines::open(dir)?;
+    while lines.advance()? == Step::Line {
+        if line::has_id(lines.bytes(), id) {
+            return Record::parse(lines.bytes()).map(Some).map_err(|problem| lines.fault(problem));
+        }
+    }
+    Ok(None)
+}

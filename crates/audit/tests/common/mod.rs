@@ -1,0 +1,42 @@
+//! Makes small logs for the tests.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, dead_code, reason = "test code, shared by several test files")]
+
+use std::path::Path;
+
+use bartizan_audit::{Entry, Head, Id, Log, Options, Receipt, iter, verify};
+use serde_json::json;
+
+/// Appends entry number `number` of a test.
+pub(crate) fn append(log: &Log, number: u64) -> Receipt {
+    log.append(&entry(number, &json!({"number": number, "text": "\"ä\\\n", "list": [1, {"seq": 2}]}))).unwrap()
+}
+
+pub(crate) fn entry<T>(number: u64, fields: &T) -> Entry<'_, T> {
+    Entry { id: id(number), at_micros: 1_767_323_045_678_901 + number as i64, kind: "test.entry", fields }
+}
+
+pub(crate) fn id(number: u64) -> Id {
+    let mut bytes = [1; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    Id::from(bytes)
+}
+
+/// A log with `entries` entries besides its first.
+pub(crate) fn make(dir: &Path, entries: u64, max_file_bytes: u64) -> Head {
+    let (log, _) = Log::open(dir, &Options { max_file_bytes }).unwrap();
+    for number in 0..entries {
+        append(&log, number);
+    }
+    log.head()
+}
+
+/// Opens the log, appends to it and checks that all of it is good; returns what opening said.
+pub(crate) fn reopen(dir: &Path) -> bartizan_audit::Recovery {
+    let (log, recovery) = Log::open(dir, &Options::default()).unwrap();
+    append(&log, 1_000_000);
+    let report = verify(dir, Some(&log.head())).unwrap();
+    assert_eq!(report.unfinished_bytes, 0);
+    assert_eq!(iter(dir).unwrap().map(Result::unwrap).count() as u64, report.entries);
+    recovery
+}

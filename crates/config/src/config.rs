@@ -1,0 +1,375 @@
+//! The whole configuration, read and checked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bartizan_guard::guards::rate;
+use bartizan_guard::{Action, GuardSettings, Pipeline, Settings, Timestamp};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::exceptions::exceptions;
+use crate::expand::expand;
+use crate::file::{AdminSetting, Durable, File, LimitsTable, LogFormat, LogLevel, UnknownMethods};
+use crate::problems::Problems;
+use crate::read::read;
+use crate::servers::{Server, servers};
+use crate::tree::{self, Node};
+use crate::{guards, listen, paths, schema};
+
+/// Larger files are no configurations.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Everything the gateway needs to know, checked. Made only by [`Config::load`], [`Config::parse`] and
+/// [`Config::without_file`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// Where health and metrics are served, if anywhere.
+    pub admin: Option<Admin>,
+    /// Bounds on messages, clients and servers.
+    pub limits: Limits,
+    /// The servers that are switched on, by name.
+    pub servers: BTreeMap<String, Server>,
+    /// Mode, guards and exceptions; [`Pipeline::new`] accepts them.
+    pub settings: Settings,
+    /// The limits of the guard `rate`, for the limiter that counts.
+    pub rate: rate::Options,
+    /// The audit log.
+    pub audit: Audit,
+    /// The lock file.
+    pub lock: PathBuf,
+    /// The program's own log.
+    pub log: Log,
+}
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Further values of the `Host` header that are accepted.
+    pub allowed_hosts: Vec<String>,
+    /// Values of the `Origin` header that are accepted.
+    pub allowed_origins: Vec<String>,
+    /// Connections open at a time.
+    pub max_connections: usize,
+}
+
+/// Where health and metrics are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port.
+    pub address: SocketAddr,
+}
+
+/// Bounds on messages, clients and servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one message.
+    pub message: bartizan_mcp::Limits,
+    /// Until the head of a request has arrived.
+    pub header_timeout: Duration,
+    /// Until its body has.
+    pub body_timeout: Duration,
+    /// Until it is answered.
+    pub request_timeout: Duration,
+    /// Sessions at a time.
+    pub max_sessions: usize,
+    /// After which an unused session ends.
+    pub session_idle: Duration,
+    /// Requests of one server that wait at a time.
+    pub max_in_flight: usize,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// The size at which a file is closed.
+    pub max_file_bytes: u64,
+    /// Which messages wait until they are on disk.
+    pub durable: Durable,
+}
+
+/// The program's own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The least important messages that are written.
+    pub level: LogLevel,
+    /// How.
+    pub format: LogFormat,
+}
+
+/// What a file may refer to.
+#[derive(Clone)]
+pub struct Environment {
+    /// Environment variables.
+    pub variables: BTreeMap<String, String>,
+    /// Where relative paths start: the directory of the file.
+    pub directory: PathBuf,
+    /// When it is read.
+    pub now: Timestamp,
+}
+
+impl Environment {
+    /// The environment of this process, for a file in `directory`. Variables that are not UTF-8 are not there.
+    #[must_use]
+    pub fn of_process(directory: &Path) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Environment {
+            variables: std::env::vars_os().filter_map(text).collect(),
+            directory: directory.to_owned(),
+            now: Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        paths::bartizan_home(|name| self.variables.get(name).cloned())
+    }
+}
+
+impl Config {
+    /// Reads and checks a file, with the environment of this process; starts nothing and makes nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
+        let name = path.display().to_string();
+        let text = text_of(path).map_err(|why| Diagnostics(vec![Diagnostic::of_file(&name, why)]))?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // So that paths still mean the same after a change of directory.
+        let directory = std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned());
+        Config::parse(&text, &name, &Environment::of_process(&directory))
+    }
+
+    /// The configuration of somebody who has none: every default, no servers, everything in Bartizan's own directory.
+    ///
+    /// # Errors
+    /// If nothing says where that directory is.
+    pub fn without_file() -> Result<Config, Diagnostics> {
+        let mut environment = Environment::of_process(Path::new("/"));
+        if let Some(home) = environment.home() {
+            environment.directory = home;
+        }
+        Config::parse("", "defaults", &environment).map(|(config, _)| config)
+    }
+
+    /// Checks the text of a file called `name`. Returns what it means, with warnings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, name: &str, environment: &Environment) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
+        let mut problems = Problems::default();
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            for error in errors.into_iter().take(20) {
+                problems.error(error.span().unwrap_or(0..0), error.message());
+            }
+            return Err(problems.into_result(&Source::unreadable(name, text)).err().unwrap_or(Diagnostics(Vec::new())));
+        }
+        let mut root: Node<'_> = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let source = Source::new(name, text, &root);
+        for place in source.secrets() {
+            problems.hide(text.get(place).unwrap_or_default());
+        }
+        expand(&mut root, environment, &mut problems);
+        let config = Reading { root: &root, environment }.config(&mut problems);
+        let warnings = problems.into_result(&source)?;
+        match config {
+            Some(config) => Ok((config, warnings)),
+            None => Err(Diagnostics(vec![Diagnostic::of_file(name, "the file cannot be used")])),
+        }
+    }
+
+    /// The JSON Schema of the file, with the options of every guard.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schema::schema()
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    let meta = std::fs::metadata(path).map_err(|error| format!("cannot read it: {error}"))?;
+    if !meta.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    if meta.len() > MAX_FILE_BYTES {
+        return Err(format!("larger than {MAX_FILE_BYTES} bytes, so surely no configuration"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+}
+
+/// A tree on its way to a configuration.
+struct Reading<'a> {
+    root: &'a Node<'a>,
+    environment: &'a Environment,
+}
+
+impl Reading<'_> {
+    /// The configuration; of use only if no errors were found.
+    fn config(&self, problems: &mut Problems) -> Option<Config> {
+        let file: File = read(&self.without_guards(), &[], problems)?;
+        let mut guards = guards::settings(self.root, problems);
+        self.unknown_methods(file.unknown.methods, &mut guards, problems);
+        self.named_servers(&file, problems);
+        let (root, environment) = (self.root, self.environment);
+        let exceptions = exceptions(file.exception, root, environment.now, problems);
+        let settings = Settings { mode: file.mode, guards, exceptions };
+        let servers = servers(file.server, root, environment, problems);
+        let limits = self.limits(&file.limits, problems);
+
+        let (address, remote) = (&file.listen.address, file.listen.allow_remote);
+        let listen_address = listen::address(address, remote, "listen", root, problems);
+        listen::hosts(&file.listen.allowed_hosts, root, problems);
+        listen::origins(&file.listen.allowed_origins, root, problems);
+        self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);
+        let admin = self.admin(&file.admin, problems);
+        self.apart(listen_address, admin.as_ref(), problems);
+
+        let audit = self.audit(file.audit, problems);
+        let lock = file.lock.path.unwrap_or_else(|| PathBuf::from("mcp.lock"));
+        let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
+        let config = Config {
+            listen: Listen {
+                address: listen_address?,
+                allowed_hosts: file.listen.allowed_hosts,
+                allowed_origins: file.listen.allowed_origins,
+                max_connections: file.listen.max_connections,
+            },
+            admin,
+            limits,
+            servers,
+            // Whatever is wrong with the options has been reported where they were read.
+            rate: rate.and_then(Result::ok).unwrap_or_default(),
+            settings,
+            audit: audit?,
+            lock: paths::beside(&environment.directory, &lock),
+            log: Log { level: file.log.level, format: file.log.format },
+        };
+        self.pipeline(&config.settings, problems);
+        Some(config)
+    }
+
+    /// Guards have keys of their own and are read apart.
+    fn without_guards(&self) -> Node<'_> {
+        let mut root = self.root.clone();
+        tree::remove(&mut root, &["guard".to_owned()]);
+        root
+    }
+
+    /// What no check above has found, the pipeline itself would: the gateway must not be the first to notice.
+    fn pipeline(&self, settings: &Settings, problems: &mut Problems) {
+        if problems.has_errors() {
+            return;
+        }
+        if let Err(error) = Pipeline::new(settings.clone()) {
+            problems.error(tree::key_place(self.root, &["guard"]), error.to_string());
+        }
+    }
+
+    fn unknown_methods(
+        &self,
+        methods: UnknownMethods,
+        guards: &mut BTreeMap<String, GuardSettings>,
+        problems: &mut Problems,
+    ) {
+        if tree::get(self.root, &["unknown", "methods"]).is_none() {
+            return;
+        }
+        let rules = &mut guards.entry("conformance".to_owned()).or_default().rules;
+        let action = if methods == UnknownMethods::Deny { Action::Deny } else { Action::Observe };
+        if rules.insert("conformance.unknown_method".to_owned(), action).is_some_and(|other| other != action) {
+            let place = tree::place(self.root, &["unknown", "methods"]);
+            problems
+                .error(place, "the rule `conformance.unknown_method` is set to something else in [guard.conformance]")
+                .help("say it in one of the two places");
+        }
+    }
+
+    fn named_servers(&self, file: &File, problems: &mut Problems) {
+        for (index, exception) in file.exception.iter().enumerate() {
+            if let Some(server) = &exception.server {
+                let place = tree::place(self.root, &["exception", &index.to_string(), "server"]);
+                guards::known_server(server, place, self.root, problems);
+            }
+        }
+    }
+
+    fn admin(&self, setting: &AdminSetting, problems: &mut Problems) -> Option<Admin> {
+        match setting {
+            AdminSetting::Off(_) => None,
+            AdminSetting::On(table) => {
+                let address = listen::address(&table.address, table.allow_remote, "admin", self.root, problems)?;
+                Some(Admin { address })
+            }
+        }
+    }
+
+    fn apart(&self, listen: Option<SocketAddr>, admin: Option<&Admin>, problems: &mut Problems) {
+        let Some((listen, admin)) = listen.zip(admin.map(|admin| admin.address)) else { return };
+        // Port 0 is any free port, so twice a different one.
+        if listen == admin && listen.port() != 0 {
+            let place = tree::place(self.root, &["admin", "address"]);
+            problems.error(place, format!("[listen] and [admin] both want {listen}"));
+        }
+    }
+
+    fn audit(&self, table: crate::file::AuditTable, problems: &mut Problems) -> Option<Audit> {
+        let max_file_bytes = table.max_file_bytes.0;
+        self.at_least(usize::try_from(max_file_bytes).unwrap_or(usize::MAX), 1 << 20, &["audit", "max_file_bytes"], problems);
+        let given = table.directory.map(|directory| paths::beside(&self.environment.directory, &directory));
+        let Some(directory) = given.or_else(|| self.environment.home().map(|home| home.join("audit"))) else {
+            let place = tree::place(self.root, &["audit"]);
+            problems
+                .error(place, "nothing says where the audit log is to be")
+                .help("set `directory` in [audit], or the environment variable HOME or BARTIZAN_HOME");
+            return None;
+        };
+        Some(Audit { directory, max_file_bytes, durable: table.durable })
+    }
+
+    fn limits(&self, table: &LimitsTable, problems: &mut Problems) -> Limits {
+        let bytes = usize::try_from(table.message_bytes.0).unwrap_or(usize::MAX);
+        self.within(bytes, 1 << 10..=1 << 30, "message_bytes", problems);
+        self.within(table.depth, 8..=bartizan_mcp::Limits::MAX_DEPTH, "depth", problems);
+        // A value takes at least a byte and its number has to fit into 32 bits.
+        self.within(table.values, 1..=1 << 30, "values", problems);
+        self.at_least(table.max_sessions, 1, &["limits", "max_sessions"], problems);
+        self.at_least(table.max_in_flight, 1, &["limits", "max_in_flight"], problems);
+        let message = bartizan_mcp::Limits { bytes, depth: table.depth, nodes: table.values, ..Default::default() };
+        Limits {
+            message,
+            header_timeout: table.header_timeout.0,
+            body_timeout: table.body_timeout.0,
+            request_timeout: table.request_timeout.0,
+            max_sessions: table.max_sessions,
+            session_idle: table.session_idle.0,
+            max_in_flight: table.max_in_flight,
+        }
+    }
+
+    fn within(&self, value: usize, range: std::ops::RangeInclusive<usize>, key: &str, problems: &mut Problems) {
+        if !range.contains(&value) {
+            let place = tree::place(self.root, &["limits", key]);
+            problems.error(place, format!("`{key}` is {value}, and has to be from {} to {}", range.start(), range.end()));
+        }
+    }
+
+    fn at_least(&self, value: usize, least: usize, path: &[&str], problems: &mut Problems) {
+        if value < least {
+            let key = path.last().copied().unwrap_or_default();
+            problems.error(tree::place(self.root, path), format!("`{key}` is {value}, and has to be at least {least}"));
+        }
+    }
+}

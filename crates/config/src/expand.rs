@@ -1,0 +1,175 @@
+//! Puts values from the environment and from files where the configuration asks for them.
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use crate::Environment;
+use crate::diagnostic::is_secret;
+use crate::paths;
+use crate::problems::Problems;
+use crate::suggest;
+use crate::tree::{Node, Place};
+
+/// Larger files are no secrets; the bound keeps a wrong path from filling the memory.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+
+/// The placeholder that stands for the directory in which a server is started; known only then.
+const WORKSPACE: &str = "workspace";
+
+/// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` in values that may be secret.
+pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) {
+    Expander { environment, problems }.walk(root, &mut Vec::new());
+}
+
+struct Expander<'a> {
+    environment: &'a Environment,
+    problems: &'a mut Problems,
+}
+
+impl Expander<'_> {
+    fn walk(&mut self, node: &mut Node<'_>, path: &mut Vec<String>) {
+        let place = node.span();
+        match node.get_mut() {
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    path.push(key.get_ref().to_string());
+                    self.walk(value, path);
+                    path.pop();
+                }
+            }
+            DeValue::Array(array) => array.iter_mut().for_each(|value| self.walk(value, path)),
+            DeValue::String(text) => {
+                if let Some(expanded) = self.text(text, &place, path) {
+                    *text = Cow::Owned(expanded);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The text that takes the place of `text`; none if it stays.
+    fn text(&mut self, text: &str, place: &Place, path: &[String]) -> Option<String> {
+        let secret = is_secret(path);
+        let expanded = if text.contains("${") { Some(self.variables(text, place, path)) } else { None };
+        let value = expanded.as_deref().unwrap_or(text);
+        // Decided by what the file says, so that a variable's value is never taken for a path.
+        if secret && text.starts_with("file:") {
+            let content = self.file(value.strip_prefix("file:").unwrap_or(value), place)?;
+            self.problems.hide(&content);
+            return Some(content);
+        }
+        if secret {
+            self.problems.hide(value);
+        }
+        expanded
+    }
+
+    fn variables(&mut self, text: &str, place: &Place, path: &[String]) -> String {
+        let in_command = matches!(path, [first, _, third, ..] if first == "server" && third == "command");
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
+                out.push_str(before);
+                out.push_str("${");
+                rest = after;
+                continue;
+            }
+            out.push_str(before);
+            let Some((inside, after)) = after.split_once('}') else {
+                self.problems.error(place.clone(), "`${` without a `}`").help("write `$${` for the characters `${`");
+                return out;
+            };
+            rest = after;
+            if inside == WORKSPACE && in_command {
+                out.push_str("${workspace}");
+            } else if let Some(value) = self.variable(inside, place) {
+                out.push_str(&value);
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn variable(&mut self, inside: &str, place: &Place) -> Option<String> {
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        if name == WORKSPACE {
+            self.problems
+                .error(place.clone(), "`${workspace}` has a value only in the `command` of a server")
+                .help("it is the directory in which the server is started, which is not known before");
+            return None;
+        }
+        if !is_name(name) {
+            self.problems
+                .error(place.clone(), "no name of an environment variable between `${` and `}`")
+                .help("write `${NAME}` or `${NAME:-default}`, and `$${` for the characters `${`");
+            return None;
+        }
+        // As in a shell, a variable that is empty counts as not set where there is a default.
+        let value = self.environment.variables.get(name).filter(|value| default.is_none() || !value.is_empty());
+        match (value, default) {
+            (Some(value), _) => {
+                self.problems.hide(value);
+                Some(value.clone())
+            }
+            (None, Some(default)) => Some(default.to_owned()),
+            (None, None) => {
+                let near = suggest::nearest(name, self.environment.variables.keys().map(String::as_str));
+                let help = match near {
+                    Some(near) => format!("did you mean `${{{near}}}`?"),
+                    None => format!("set it, or give a default: `${{{name}:-default}}`"),
+                };
+                self.problems.error(place.clone(), format!("the environment variable `{name}` is not set")).help(help);
+                None
+            }
+        }
+    }
+
+    fn file(&mut self, path: &str, place: &Place) -> Option<String> {
+        let path = paths::beside(&self.environment.directory, Path::new(path));
+        let shown = path.display();
+        match read_secret(&path) {
+            Ok((text, mode)) => {
+                if mode & 0o077 != 0 {
+                    self.problems
+                        .warn(place.clone(), format!("{shown} holds a secret and is open to other users"))
+                        .help(format!("chmod 600 {shown}"));
+                }
+                Some(text)
+            }
+            Err(why) => {
+                self.problems.error(place.clone(), format!("cannot read {shown}: {why}"));
+                None
+            }
+        }
+    }
+}
+
+/// The trimmed content and the mode of a small regular file.
+fn read_secret(path: &Path) -> Result<(String, u32), String> {
+    // Looked at first, as opening a pipe would wait for its other end.
+    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode();
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    }
+    Ok((text.trim().to_owned(), mode))
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit())
+}

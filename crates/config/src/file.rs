@@ -1,0 +1,369 @@
+//! The file as it is written. The documentation of these types is the reference, from which the JSON Schema is made.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bartizan_guard::Mode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use toml::value::Datetime;
+
+use crate::Secret;
+use crate::units::{Size, Span};
+
+/// Configuration of Bartizan. In every text, `${NAME}` and `${NAME:-default}` stand for environment variables and
+/// `$${` for the characters `${`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Bartizan configuration")]
+pub(crate) struct File {
+    /// `enforce` carries decisions out. `observe` records what would have been done and stops only what cannot be
+    /// read safely.
+    pub(crate) mode: Mode,
+    /// Where clients connect.
+    pub(crate) listen: ListenTable,
+    /// Where health and metrics are served; `admin = false` switches that off.
+    pub(crate) admin: AdminSetting,
+    /// Bounds on what a message, a client or a server may take.
+    pub(crate) limits: LimitsTable,
+    /// The servers by name. A name is 1 to 24 of `a-z 0-9 -`, starting with a letter or digit; it is the path
+    /// `/mcp/NAME` and the prefix `NAME__`.
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9][a-z0-9-]{0,23}$"}))]
+    pub(crate) server: BTreeMap<String, ServerTable>,
+    /// Rules that do not apply somewhere, for a stated reason, until a stated day.
+    pub(crate) exception: Vec<ExceptionTable>,
+    /// The audit log.
+    pub(crate) audit: AuditTable,
+    /// The lock file, which holds what was approved.
+    pub(crate) lock: LockTable,
+    /// The program's own log, on stderr.
+    pub(crate) log: LogTable,
+    /// What no revision of the protocol knows.
+    pub(crate) unknown: UnknownTable,
+}
+
+/// Where clients connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListenTable {
+    /// Address and port: MCP is at `/mcp` for all servers and at `/mcp/NAME` for one.
+    pub(crate) address: String,
+    /// Required for an address that other machines can reach: clients do not sign in, so whoever reaches it may use
+    /// every server.
+    pub(crate) allow_remote: bool,
+    /// Further names, with or without port, under which clients may reach the address (`Host` header).
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Web pages that may use it, such as `https://inspector.example.com` (`Origin` header).
+    pub(crate) allowed_origins: Vec<String>,
+    /// Connections open at a time; further ones wait to be accepted.
+    #[schemars(range(min = 1))]
+    pub(crate) max_connections: usize,
+}
+
+impl Default for ListenTable {
+    fn default() -> Self {
+        ListenTable {
+            address: "127.0.0.1:8484".to_owned(),
+            allow_remote: false,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            max_connections: 10_240,
+        }
+    }
+}
+
+/// Where `/livez`, `/readyz` and `/metrics` are served; it answers no MCP.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AdminTable {
+    /// Address and port.
+    pub(crate) address: String,
+    /// Required for an address that other machines can reach.
+    pub(crate) allow_remote: bool,
+}
+
+impl Default for AdminTable {
+    fn default() -> Self {
+        AdminTable { address: "127.0.0.1:8485".to_owned(), allow_remote: false }
+    }
+}
+
+/// A table, or `false` for none.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum AdminSetting {
+    /// Where.
+    On(AdminTable),
+    /// Nowhere.
+    #[schemars(extend("const" = false))]
+    Off(bool),
+}
+
+impl Default for AdminSetting {
+    fn default() -> Self {
+        AdminSetting::On(AdminTable::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for AdminSetting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand, as an untagged enum would forget where in the file an error is.
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = AdminSetting;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a table or `false`")
+            }
+
+            fn visit_bool<E: Error>(self, on: bool) -> Result<AdminSetting, E> {
+                Ok(if on { AdminSetting::default() } else { AdminSetting::Off(false) })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AdminSetting, A::Error> {
+                AdminTable::deserialize(MapAccessDeserializer::new(map)).map(AdminSetting::On)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Bounds on what a message, a client or a server may take.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsTable {
+    /// The largest message, in either direction: 1 KiB to 1 GiB.
+    pub(crate) message_bytes: Size,
+    /// How deeply arrays and objects may nest: 8 to 256.
+    #[schemars(range(min = 8, max = 256))]
+    pub(crate) depth: usize,
+    /// Values and keys in one message, each of which takes 16 bytes of memory.
+    #[schemars(range(min = 1))]
+    pub(crate) values: usize,
+    /// Until the head of an HTTP request has arrived.
+    pub(crate) header_timeout: Span,
+    /// Until the body of an HTTP request has arrived.
+    pub(crate) body_timeout: Span,
+    /// Until a request is answered, including the time a server needs.
+    pub(crate) request_timeout: Span,
+    /// Sessions at a time.
+    #[schemars(range(min = 1))]
+    pub(crate) max_sessions: usize,
+    /// A session nobody uses for so long ends.
+    pub(crate) session_idle: Span,
+    /// Requests of one server that wait for their answer at a time; further ones are refused.
+    #[schemars(range(min = 1))]
+    pub(crate) max_in_flight: usize,
+}
+
+impl Default for LimitsTable {
+    fn default() -> Self {
+        let message = bartizan_mcp::Limits::default();
+        LimitsTable {
+            message_bytes: Size(message.bytes as u64),
+            depth: message.depth,
+            values: message.nodes,
+            header_timeout: Span::seconds(10),
+            body_timeout: Span::seconds(30),
+            request_timeout: Span::seconds(5 * 60),
+            max_sessions: 10_000,
+            session_idle: Span::seconds(30 * 60),
+            max_in_flight: 256,
+        }
+    }
+}
+
+/// One server: a local program or a URL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerTable {
+    /// A local program and its arguments. `${workspace}` is the directory in which it is started. Either this or `url`.
+    pub(crate) command: Option<Vec<String>>,
+    /// A Streamable HTTP server. Either this or `command`.
+    pub(crate) url: Option<String>,
+    /// Environment variables of the program. A value `file:PATH` is read from that file.
+    pub(crate) env: BTreeMap<String, Secret>,
+    /// Names of environment variables that are handed on to the program.
+    pub(crate) pass_env: Vec<String>,
+    /// The directory in which the program is started.
+    pub(crate) cwd: Option<PathBuf>,
+    /// Whether all clients use one process of the program; otherwise each connection has its own, and nothing one
+    /// client does is visible to another.
+    pub(crate) shared: bool,
+    /// Whether a program that ends is started again, with growing delay.
+    pub(crate) restart: bool,
+    /// HTTP headers for the URL. A value `file:PATH` is read from that file.
+    pub(crate) headers: BTreeMap<String, Secret>,
+    /// Required for an `http://` URL of another machine: everything, headers included, would travel unencrypted.
+    pub(crate) insecure_http: bool,
+    /// Whether clients and a server of different eras of the protocol are translated for each other.
+    pub(crate) bridge: Bridge,
+    /// Until the server answers a request.
+    pub(crate) timeout: Span,
+    /// Until a connection to the server stands, or the program answers its first request.
+    pub(crate) connect_timeout: Span,
+    /// Whether it is there at all.
+    pub(crate) enabled: bool,
+}
+
+impl Default for ServerTable {
+    fn default() -> Self {
+        ServerTable {
+            command: None,
+            url: None,
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            cwd: None,
+            shared: false,
+            restart: true,
+            headers: BTreeMap::new(),
+            insecure_http: false,
+            bridge: Bridge::default(),
+            timeout: Span::seconds(60),
+            connect_timeout: Span::seconds(5),
+            enabled: true,
+        }
+    }
+}
+
+/// Whether eras of the protocol are translated for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Bridge {
+    /// A client and a server without a common revision cannot talk.
+    #[default]
+    Off,
+    /// They are translated for each other where they have no common revision.
+    Auto,
+}
+
+/// A rule that does not apply somewhere, for a stated reason, until a stated day.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["rule", "reason", "expires"]))]
+#[derive(Default)]
+pub(crate) struct ExceptionTable {
+    /// The rule, such as `hidden_text.bidi`.
+    pub(crate) rule: String,
+    /// Only for this server.
+    pub(crate) server: Option<String>,
+    /// Only for this tool.
+    pub(crate) tool: Option<String>,
+    /// Why; for those who have to answer for it later.
+    pub(crate) reason: String,
+    /// When it ends: a date (it ends as that day begins, in UTC) or a date with a time.
+    #[schemars(with = "String")]
+    pub(crate) expires: Option<Datetime>,
+}
+
+/// The audit log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditTable {
+    /// Its directory; `audit` in Bartizan's own directory unless set.
+    pub(crate) directory: Option<PathBuf>,
+    /// A file that would grow beyond this is closed and the next one begun: 1 MiB at least.
+    pub(crate) max_file_bytes: Size,
+    /// Which messages wait until their entry is on disk, so that it survives a loss of power.
+    pub(crate) durable: Durable,
+}
+
+impl Default for AuditTable {
+    fn default() -> Self {
+        AuditTable { directory: None, max_file_bytes: Size(256 << 20), durable: Durable::default() }
+    }
+}
+
+/// Which messages wait until their entry is on disk. All others wait until it is written, which survives the death of
+/// the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Durable {
+    /// Those that matter most: destructive, to a public sink, approved, administrative.
+    #[default]
+    Sensitive,
+    /// All.
+    Always,
+    /// None.
+    Never,
+}
+
+/// The lock file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LockTable {
+    /// Where it is; `mcp.lock` beside this file unless set.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// The program's own log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogTable {
+    /// The least important messages that are written.
+    pub(crate) level: LogLevel,
+    /// For people or for machines.
+    pub(crate) format: LogFormat,
+}
+
+/// How important a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something is odd.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// How it happens.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl LogLevel {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// How log messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What no revision of the protocol knows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UnknownTable {
+    /// Methods; short for the action of the rule `conformance.unknown_method`.
+    pub(crate) methods: UnknownMethods,
+}
+
+/// What becomes of unknown methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownMethods {
+    /// They pass and are recorded.
+    #[default]
+    Pass,
+    /// They are refused.
+    Deny,
+}

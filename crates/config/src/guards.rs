@@ -1,0 +1,231 @@
+//! The tables `[guard.NAME]`: what every guard has, and what is the guard's own.
+
+use std::collections::BTreeMap;
+
+use bartizan_guard::{Action, GuardSettings, GuardSpec, How, ServerSettings, guards};
+use bartizan_mcp::PartKind;
+use schemars::JsonSchema;
+use toml::de::DeValue;
+
+use crate::problems::Problems;
+use crate::read::read;
+use crate::suggest;
+use crate::tree::{self, Node};
+
+/// What every guard has besides its own options; for the published schema.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its fields are read one by one, so that each problem has a place; this is their schema")]
+pub(crate) struct Common {
+    /// Whether the guard runs.
+    enabled: bool,
+    /// The action for all its rules.
+    action: Action,
+    /// How it redacts.
+    how: How,
+    /// Actions by rule, such as `{ "hidden_text.bidi" = "deny" }`.
+    rules: BTreeMap<String, Action>,
+    /// Settings for single servers.
+    servers: BTreeMap<String, ServerSettings>,
+}
+
+const COMMON: [&str; 5] = ["enabled", "action", "how", "rules", "servers"];
+
+/// Short for the three kinds of part in which a tool's result comes.
+pub(crate) const TOOL_RESULT: &str = "tool_result";
+const RESULT_KINDS: [PartKind; 3] = [PartKind::Content, PartKind::StructuredContent, PartKind::Error];
+
+/// The settings of all guards that the file names.
+pub(crate) fn settings(root: &Node<'_>, problems: &mut Problems) -> BTreeMap<String, GuardSettings> {
+    let mut settings = BTreeMap::new();
+    let Some(node) = tree::get(root, &["guard"]) else { return settings };
+    let DeValue::Table(tables) = node.get_ref() else {
+        problems.error(node.span(), "expected a table").help("write [guard.NAME]");
+        return settings;
+    };
+    for (key, table) in tables {
+        let name = key.get_ref().as_ref();
+        match guards::ALL.iter().find(|spec| spec.name == name) {
+            Some(spec) => {
+                if let Some(held) = (Reader { spec, root }).guard(table, problems) {
+                    settings.insert(name.to_owned(), held);
+                }
+            }
+            None => {
+                let help = suggest::help(name, guards::ALL.iter().map(|spec| spec.name));
+                problems.error(key.span(), format!("there is no guard `{name}`")).help(help);
+            }
+        }
+    }
+    settings
+}
+
+/// The names of the guard's own options.
+pub(crate) fn option_names(spec: &GuardSpec) -> Vec<String> {
+    let schema = (spec.options)().to_value();
+    let properties = schema.get("properties").and_then(|properties| properties.as_object());
+    properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
+}
+
+struct Reader<'a> {
+    spec: &'static GuardSpec,
+    root: &'a Node<'a>,
+}
+
+impl Reader<'_> {
+    fn guard(&self, node: &Node<'_>, problems: &mut Problems) -> Option<GuardSettings> {
+        let DeValue::Table(table) = node.get_ref() else {
+            problems.error(node.span(), "expected a table").help(format!("write [guard.{}]", self.spec.name));
+            return None;
+        };
+        let own = option_names(self.spec);
+        let mut settings = GuardSettings::default();
+        let mut options = serde_json::Map::new();
+        let mut result = None;
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let path = ["guard", self.spec.name, name];
+            match name {
+                "enabled" => settings.enabled = read(value, &path, problems).unwrap_or(true),
+                "action" => settings.action = self.action(value, &path, problems),
+                "how" => settings.how = read(value, &path, problems).unwrap_or_default(),
+                "rules" => settings.rules = self.rules(value, &path, problems),
+                "servers" => settings.servers = self.servers(value, &path, problems),
+                TOOL_RESULT => result = self.action(value, &path, problems),
+                _ if own.iter().any(|option| option == name) => {
+                    options.insert(name.to_owned(), tree::to_json(value));
+                }
+                _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
+                    Some(kind) => settings.parts.extend(self.action(value, &path, problems).map(|action| (kind, action))),
+                    None => self.unknown(name, key.span(), &own, problems),
+                },
+            }
+        }
+        for kind in RESULT_KINDS {
+            if let Some(action) = result {
+                settings.parts.entry(kind).or_insert(action);
+            }
+        }
+        settings.options = serde_json::Value::Object(options);
+        self.options(&settings.options, problems);
+        Some(settings)
+    }
+
+    fn unknown(&self, name: &str, place: tree::Place, own: &[String], problems: &mut Problems) {
+        let kinds = PartKind::ALL.into_iter().map(PartKind::as_str);
+        let known = COMMON.into_iter().chain(own.iter().map(String::as_str)).chain([TOOL_RESULT]).chain(kinds);
+        let help = suggest::help(name, known);
+        problems.error(place, format!("guard `{}` has no setting `{name}`", self.spec.name)).help(help);
+    }
+
+    fn action(&self, node: &Node<'_>, path: &[&str], problems: &mut Problems) -> Option<Action> {
+        let action = read(node, path, problems)?;
+        self.supported(action, node, problems)
+    }
+
+    fn supported(&self, action: Action, node: &Node<'_>, problems: &mut Problems) -> Option<Action> {
+        if self.spec.actions.contains(&action) {
+            return Some(action);
+        }
+        let message = format!("guard `{}` cannot `{}`", self.spec.name, action.as_str());
+        let possible = suggest::list(self.spec.actions.iter().map(|action| action.as_str()));
+        problems.error(node.span(), message).help(format!("possible are {possible}"));
+        None
+    }
+
+    /// Actions by rule; a rule may be named with or without the guard's name in front.
+    fn rules(&self, node: &Node<'_>, path: &[&str], problems: &mut Problems) -> BTreeMap<String, Action> {
+        let mut rules = BTreeMap::new();
+        let DeValue::Table(table) = node.get_ref() else {
+            problems.error(node.span(), "expected a table of rules and actions");
+            return rules;
+        };
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if name == self.spec.name && matches!(value.get_ref(), DeValue::Table(_)) {
+                problems.error(key.span(), "a rule's name has a dot, so it stands in quotes").help("\"guard.rule\" = \"deny\"");
+                continue;
+            }
+            let path: Vec<&str> = path.iter().copied().chain([name]).collect();
+            let full = format!("{}.{name}", self.spec.name);
+            match self.spec.rule(name).or_else(|| self.spec.rule(&full)) {
+                None => {
+                    let help = suggest::help(name, self.spec.rules.iter().map(|rule| rule.id));
+                    problems.error(key.span(), format!("guard `{}` has no rule `{name}`", self.spec.name)).help(help);
+                }
+                Some(rule) if rule.fixed => {
+                    problems.error(key.span(), format!("the rule `{}` always denies and cannot be set", rule.id));
+                }
+                Some(rule) => rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action))),
+            }
+        }
+        rules
+    }
+
+    fn servers(&self, node: &Node<'_>, path: &[&str], problems: &mut Problems) -> BTreeMap<String, ServerSettings> {
+        let mut servers = BTreeMap::new();
+        let DeValue::Table(table) = node.get_ref() else {
+            problems.error(node.span(), "expected a table by server");
+            return servers;
+        };
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            known_server(name, key.span(), self.root, problems);
+            let path: Vec<&str> = path.iter().copied().chain([name]).collect();
+            servers.extend(self.server(value, &path, problems).map(|held| (name.to_owned(), held)));
+        }
+        servers
+    }
+
+    fn server(&self, node: &Node<'_>, path: &[&str], problems: &mut Problems) -> Option<ServerSettings> {
+        // Read as a whole for types and unknown keys; its actions once more, one by one, for what the guard can do.
+        let mut held: ServerSettings = read(node, path, problems)?;
+        if let Some(action) = tree::get(node, &["action"]).zip(held.action) {
+            self.supported(action.1, action.0, problems);
+        }
+        for (tool, action) in &held.tools {
+            if let Some(place) = tree::get(node, &["tools", tool]) {
+                self.supported(*action, place, problems);
+            }
+        }
+        if let Some(rules) = tree::get(node, &["rules"]) {
+            let path: Vec<&str> = path.iter().copied().chain(["rules"]).collect();
+            // What is no action has been reported above already.
+            if !problems.is_broken(&path) {
+                held.rules = self.rules(rules, &path, problems);
+            }
+        }
+        Some(held)
+    }
+
+    /// Lets the guard look at its options, and finds out which one it does not like.
+    fn options(&self, options: &serde_json::Value, problems: &mut Problems) {
+        let Err(error) = (self.spec.build)(options) else { return };
+        let mut path = vec!["guard", self.spec.name];
+        let whole = options.as_object().into_iter().flatten();
+        let blamed: Vec<_> = whole
+            .filter_map(|(key, value)| {
+                let alone = serde_json::json!({ key.as_str(): value });
+                Some((key, (self.spec.build)(&alone).err()?))
+            })
+            .collect();
+        for (key, error) in &blamed {
+            path.truncate(2);
+            path.push(key);
+            let (message, help) = suggest::rewrite(&error.to_string());
+            problems.error(tree::place(self.root, &path), message).help = help;
+        }
+        if blamed.is_empty() {
+            let (message, help) = suggest::rewrite(&error.to_string());
+            problems.error(tree::key_place(self.root, &path), format!("guard `{}`: {message}", self.spec.name)).help = help;
+        }
+    }
+}
+
+/// Warns of a server that the file does not have: a setting for it does nothing.
+pub(crate) fn known_server(name: &str, place: tree::Place, root: &Node<'_>, problems: &mut Problems) {
+    let Some(DeValue::Table(servers)) = tree::get(root, &["server"]).map(|node| node.get_ref()) else { return };
+    if !servers.contains_key(name) {
+        let help = suggest::help(name, servers.keys().map(|key| key.get_ref().as_ref()));
+        problems.warn(place, format!("this file has no server `{name}`")).help(help);
+    }
+}

@@ -1,0 +1,31 @@
+//! The configuration: one TOML file, read strictly into a [`Config`] that cannot be wrong.
+//!
+//! [`Config::load`] reads and checks everything and starts nothing: no directory is made, no server reached. All that
+//! is wrong with a file is reported at once, each problem with its line, column and a suggestion. What may be a secret
+//! (values of `env` and `headers`, whatever came from the environment or from a file) appears in no message.
+//!
+//! The reference of the file format is the documentation of the types in `file.rs`; [`Config::json_schema`] publishes it.
+
+mod config;
+mod diagnostic;
+mod exceptions;
+mod expand;
+mod file;
+mod guards;
+mod listen;
+mod paths;
+mod problems;
+mod read;
+mod schema;
+mod secret;
+mod servers;
+mod suggest;
+mod tree;
+mod units;
+
+pub use config::{Admin, Audit, Config, Environment, Limits, Listen, Log};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use file::{Bridge, Durable, LogFormat, LogLevel, UnknownMethods};
+pub use paths::bartizan_home;
+pub use secret::Secret;
+pub use servers::{Command, Http, Server, Upstream};

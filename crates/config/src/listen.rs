@@ -1,0 +1,60 @@
+//! Addresses to listen on: loopback unless the operator insists.
+
+use std::net::SocketAddr;
+
+use http::Uri;
+
+use crate::problems::Problems;
+use crate::tree::{self, Node};
+
+/// The address at `[section] address`.
+pub(crate) fn address(
+    text: &str,
+    allow_remote: bool,
+    section: &str,
+    root: &Node<'_>,
+    problems: &mut Problems,
+) -> Option<SocketAddr> {
+    let place = tree::place(root, &[section, "address"]);
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let Ok(address) = numeric.as_deref().unwrap_or(text).parse::<SocketAddr>() else {
+        problems.error(place, "not an address and a port").help("such as 127.0.0.1:8484 or [::1]:8484");
+        return None;
+    };
+    if !address.ip().is_loopback() && !allow_remote {
+        let who = match section {
+            "listen" => "clients do not sign in, so whoever reaches it may use every server",
+            _ => "whoever reaches it sees metrics",
+        };
+        problems
+            .error(place, format!("other machines can reach {address}, and {who}"))
+            .help(format!("listen on 127.0.0.1, or set `allow_remote = true` in [{section}] if something in front decides"));
+    }
+    Some(address)
+}
+
+/// Checks names for the `Host` header.
+pub(crate) fn hosts(hosts: &[String], root: &Node<'_>, problems: &mut Problems) {
+    for (index, host) in hosts.iter().enumerate() {
+        let place = tree::place(root, &["listen", "allowed_hosts", &index.to_string()]);
+        let authority = host.parse::<http::uri::Authority>();
+        if host.contains('*') {
+            problems.error(place, "names are compared as they are; `*` has no meaning").help("list every name");
+        } else if authority.is_err() || host.contains('@') {
+            problems.error(place, "not a host name").help("such as gateway.example.com or gateway.example.com:8484");
+        }
+    }
+}
+
+/// Checks values of the `Origin` header.
+pub(crate) fn origins(origins: &[String], root: &Node<'_>, problems: &mut Problems) {
+    for (index, origin) in origins.iter().enumerate() {
+        let place = tree::place(root, &["listen", "allowed_origins", &index.to_string()]);
+        let plain = origin.parse::<Uri>().is_ok_and(|uri| {
+            uri.scheme().is_some() && uri.authority().is_some() && uri.path() == "/" && !origin.ends_with('/')
+        });
+        if !plain || origin.contains(['@', '*', '?']) {
+            problems.error(place, "not an origin").help("scheme, host and port only, such as https://inspector.example.com");
+        }
+    }
+}

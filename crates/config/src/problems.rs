@@ -1,0 +1,88 @@
+//! Gathers what is wrong with a file while it is read.
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::tree::Place;
+
+/// What is wrong so far, and what must not be shown while saying so.
+#[derive(Default)]
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    /// Texts that no message may hold.
+    secrets: Vec<String>,
+    /// Paths of entries that were left out because they are wrong, so that nobody calls them missing.
+    removed: Vec<Vec<String>>,
+}
+
+pub(crate) struct Problem {
+    pub(crate) severity: Severity,
+    pub(crate) place: Place,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Problems {
+    pub(crate) fn error(&mut self, place: Place, message: impl Into<String>) -> &mut Problem {
+        self.add(Severity::Error, place, message.into())
+    }
+
+    pub(crate) fn warn(&mut self, place: Place, message: impl Into<String>) -> &mut Problem {
+        self.add(Severity::Warning, place, message.into())
+    }
+
+    fn add(&mut self, severity: Severity, place: Place, message: String) -> &mut Problem {
+        let end = self.found.len();
+        self.found.push(Problem { severity, place, message, help: None });
+        #[expect(clippy::indexing_slicing, reason = "pushed in the line above")]
+        &mut self.found[end]
+    }
+
+    /// Keeps a text out of all messages. Short ones are words that would only make messages unreadable.
+    pub(crate) fn hide(&mut self, secret: &str) {
+        if secret.chars().count() >= 4 {
+            self.secrets.push(secret.to_owned());
+        }
+    }
+
+    pub(crate) fn leave_out(&mut self, path: Vec<String>) {
+        self.removed.push(path);
+    }
+
+    /// Whether the entry at this path, or one in it, was wrong and is left out.
+    pub(crate) fn is_broken(&self, path: &[&str]) -> bool {
+        self.removed.iter().any(|removed| {
+            let common = removed.len().min(path.len());
+            removed.iter().zip(path).take(common).all(|(a, b)| a == b)
+        })
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Everything in the order of the file; warnings apart if there are no errors.
+    pub(crate) fn into_result(self, excerpts: &crate::diagnostic::Source<'_>) -> Result<Vec<Diagnostic>, Diagnostics> {
+        let failed = self.has_errors();
+        let Problems { mut found, mut secrets, .. } = self;
+        // Longer ones first, so that none is left half shown.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        found.sort_by_key(|problem| (problem.place.start, problem.place.end));
+        let shown: Vec<_> = found.into_iter().map(|problem| excerpts.show(censor(problem, &secrets))).collect();
+        if failed { Err(Diagnostics(shown)) } else { Ok(shown) }
+    }
+}
+
+impl Problem {
+    pub(crate) fn help(&mut self, help: impl Into<String>) {
+        self.help = Some(help.into());
+    }
+}
+
+fn censor(mut problem: Problem, secrets: &[String]) -> Problem {
+    for secret in secrets {
+        for form in [secret.clone(), secret.escape_debug().to_string()] {
+            problem.message = problem.message.replace(&form, "…");
+            problem.help = problem.help.map(|help| help.replace(&form, "…"));
+        }
+    }
+    problem
+}

@@ -1,0 +1,257 @@
+//! The servers as they run: a program or a URL, checked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::uri::Scheme;
+use http::{HeaderName, HeaderValue, Uri};
+
+use crate::Environment;
+use crate::file::{Bridge, ServerTable};
+use crate::paths;
+use crate::problems::Problems;
+use crate::secret::Secret;
+use crate::suggest;
+use crate::tree::{self, Node};
+
+/// One server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its name, also in paths and in the names of its tools.
+    pub name: String,
+    /// What it is.
+    pub upstream: Upstream,
+    /// Whether eras of the protocol are translated.
+    pub bridge: Bridge,
+    /// Until it answers a request.
+    pub timeout: Duration,
+    /// Until a connection stands.
+    pub connect_timeout: Duration,
+}
+
+/// What a server is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Upstream {
+    /// A local program.
+    Command(Command),
+    /// A Streamable HTTP server.
+    Http(Http),
+}
+
+/// A local program. `Debug` shows neither arguments nor environment, as either may hold a secret.
+#[derive(Clone, PartialEq)]
+pub struct Command {
+    /// The program: a path, or a name to look up.
+    pub program: String,
+    /// Its arguments; `${workspace}` in them stands for the directory in which it is started.
+    pub arguments: Vec<String>,
+    /// Environment variables to set.
+    pub env: BTreeMap<String, Secret>,
+    /// Names of environment variables to hand on.
+    pub pass_env: Vec<String>,
+    /// Where to start it.
+    pub cwd: Option<PathBuf>,
+    /// Whether all clients use one process.
+    pub shared: bool,
+    /// Whether it is started again after it ended.
+    pub restart: bool,
+}
+
+/// A Streamable HTTP server. `Debug` shows no query, as it may hold a secret.
+#[derive(Clone, PartialEq)]
+pub struct Http {
+    /// Where it is.
+    pub url: Uri,
+    /// Headers for every request, as they were checked to be valid.
+    pub headers: BTreeMap<String, Secret>,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .field("arguments", &self.arguments.len())
+            .field("env", &self.env.keys())
+            .field("pass_env", &self.pass_env)
+            .field("cwd", &self.cwd)
+            .field("shared", &self.shared)
+            .field("restart", &self.restart)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.url.host().unwrap_or_default();
+        f.debug_struct("Http").field("host", &host).field("headers", &self.headers.keys()).finish()
+    }
+}
+
+/// Headers that the gateway writes itself for each request.
+const OWN_HEADERS: &[&str] = &[
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "origin",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// All servers that are switched on.
+pub(crate) fn servers(
+    tables: BTreeMap<String, ServerTable>,
+    root: &Node<'_>,
+    environment: &Environment,
+    problems: &mut Problems,
+) -> BTreeMap<String, Server> {
+    let mut servers = BTreeMap::new();
+    for (name, table) in tables {
+        let check = Check { name: &name, root, environment };
+        let enabled = table.enabled;
+        if let Some(server) = check.server(table, problems).filter(|_| enabled) {
+            servers.insert(name, server);
+        }
+    }
+    servers
+}
+
+/// What checking one server needs.
+struct Check<'a> {
+    name: &'a str,
+    root: &'a Node<'a>,
+    environment: &'a Environment,
+}
+
+impl Check<'_> {
+    fn server(&self, table: ServerTable, problems: &mut Problems) -> Option<Server> {
+        self.name(problems);
+        let upstream = match (table.command.is_some(), table.url.is_some()) {
+            (true, true) => {
+                let place = tree::key_place(self.root, &["server", self.name, "url"]);
+                problems.error(place, "a server has a `command` or a `url`, not both");
+                return None;
+            }
+            (true, false) => Upstream::Command(self.command(&table, problems)?),
+            (false, true) => Upstream::Http(self.http(&table, problems)?),
+            (false, false) => {
+                let broken = |key| problems.is_broken(&["server", self.name, key]);
+                if !broken("command") && !broken("url") {
+                    let place = tree::key_place(self.root, &["server", self.name]);
+                    problems
+                        .error(place, format!("server `{}` has neither `command` nor `url`", self.name))
+                        .help("for a local program: command = [\"program\", \"argument\"]; else: url = \"https://…\"");
+                }
+                return None;
+            }
+        };
+        let (timeout, connect_timeout) = (table.timeout.0, table.connect_timeout.0);
+        Some(Server { name: self.name.to_owned(), upstream, bridge: table.bridge, timeout, connect_timeout })
+    }
+
+    fn name(&self, problems: &mut Problems) {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let fits = (1..=24).contains(&self.name.len()) && self.name.chars().all(plain) && !self.name.starts_with('-');
+        if !fits {
+            let place = tree::key_place(self.root, &["server", self.name]);
+            problems
+                .error(place, format!("`{}` is no name for a server", self.name))
+                .help("a name is 1 to 24 of a-z, 0-9 and -, starting with a letter or digit");
+        }
+    }
+
+    fn command(&self, table: &ServerTable, problems: &mut Problems) -> Option<Command> {
+        self.only_for("url", &["headers", "insecure_http"], problems);
+        let (program, arguments) = table.command.as_ref().and_then(|command| command.split_first()).unzip();
+        let program = program.filter(|program| !program.is_empty());
+        if program.is_none() {
+            let place = tree::place(self.root, &["server", self.name, "command"]);
+            problems.error(place, "`command` names no program").help("command = [\"program\", \"argument\"]");
+        }
+        let nul = table.command.iter().flatten().any(|text| text.contains('\0'));
+        if nul {
+            let place = tree::place(self.root, &["server", self.name, "command"]);
+            problems.error(place, "a program's arguments cannot hold a null character");
+        }
+        for (name, value) in &table.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
+                let place = tree::key_place(self.root, &["server", self.name, "env", name]);
+                problems.error(place, format!("`{name}` cannot be an environment variable of that value"));
+            }
+        }
+        Some(Command {
+            program: program?.clone(),
+            arguments: arguments?.to_vec(),
+            env: table.env.clone(),
+            pass_env: table.pass_env.clone(),
+            cwd: table.cwd.as_ref().map(|cwd| paths::beside(&self.environment.directory, cwd)),
+            shared: table.shared,
+            restart: table.restart,
+        })
+    }
+
+    fn http(&self, table: &ServerTable, problems: &mut Problems) -> Option<Http> {
+        self.only_for("command", &["env", "pass_env", "cwd", "shared", "restart"], problems);
+        self.headers(&table.headers, problems);
+        let place = tree::place(self.root, &["server", self.name, "url"]);
+        let text = table.url.as_deref()?;
+        let url = text.parse::<Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
+        let Some(url) = url.filter(|url| url.scheme() == Some(&Scheme::HTTPS) || url.scheme() == Some(&Scheme::HTTP)) else {
+            problems.error(place, "not an http or https URL").help("such as https://tickets.example.com/mcp");
+            return None;
+        };
+        if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            problems
+                .error(place, "a URL cannot hold a user or a password")
+                .help("send them as a header: headers = { Authorization = \"file:PATH\" }");
+            return None;
+        }
+        if url.scheme() == Some(&Scheme::HTTP) && !is_loopback(url.host().unwrap_or_default()) && !table.insecure_http {
+            problems
+                .error(place, "http:// to another machine sends everything unencrypted, headers included")
+                .help("use https://, or set `insecure_http = true` if the network between is trusted");
+            return None;
+        }
+        Some(Http { url, headers: table.headers.clone() })
+    }
+
+    fn headers(&self, headers: &BTreeMap<String, Secret>, problems: &mut Problems) {
+        for (name, value) in headers {
+            let place = tree::key_place(self.root, &["server", self.name, "headers", name]);
+            if HeaderName::try_from(name).is_err() {
+                problems.error(place, format!("`{name}` is no name for a header"));
+            } else if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+                problems.error(place, format!("the header `{name}` is written by Bartizan for each request"));
+            } else if HeaderValue::try_from(value.expose()).is_err() {
+                problems.error(place, format!("the value of the header `{name}` holds a line break or a control character"));
+            }
+        }
+    }
+
+    /// Refuses keys that mean nothing for this kind of server.
+    fn only_for(&self, kind: &str, keys: &[&str], problems: &mut Problems) {
+        for key in keys {
+            let path = ["server", self.name, key];
+            if tree::get(self.root, &path).is_some() {
+                let place = tree::key_place(self.root, &path);
+                problems.error(place, format!("`{key}` is for servers with a {}", suggest::list([kind])));
+            }
+        }
+    }
+}
+
+/// Whether a host of a URL is this machine.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let named = bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
+    named || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

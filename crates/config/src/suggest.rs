@@ -1,0 +1,103 @@
+//! Puts serde's messages into the words of this program, with a suggestion where there is a near one.
+
+/// The known word that was probably meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let far = (word.chars().count() / 3).clamp(1, 4);
+    let distance = |known: &'a str| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known);
+    known.into_iter().map(distance).filter(|(distance, _)| *distance <= far).min().map(|(_, known)| known)
+}
+
+/// "did you mean", or what would have been possible.
+pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("possible are {}", list(known)),
+    }
+}
+
+/// `a`, `b` and `c`.
+pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// A message and advice from what serde says. Texts that serde quotes are left out: they may be secret.
+pub(crate) fn rewrite(message: &str) -> (String, Option<String>) {
+    for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
+        if let Some((word, expected)) = message.strip_prefix(start).and_then(|rest| rest.rsplit_once("`, ")) {
+            // The word itself may hold a backtick and a comma; the list of what is expected does not.
+            let (word, expected) = match message.strip_prefix(start).and_then(|rest| rest.split_once("`, expected ")) {
+                Some((word, expected)) => (word, expected),
+                None => (word, expected),
+            };
+            let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+            return (format!("unknown {what} `{word}`"), Some(help(word, known)));
+        }
+    }
+    let typed = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    if let Some((found, expected)) = typed.and_then(|rest| rest.rsplit_once(", expected ")) {
+        return (format!("expected {}, found {}", plain(expected), found_kind(found)), None);
+    }
+    match message.strip_prefix("missing field ") {
+        Some(field) => (format!("{field} is missing"), None),
+        None => (message.to_owned(), None),
+    }
+}
+
+/// What serde calls a thing, as TOML calls it.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "a boolean" => "`true` or `false`",
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a number that is not negative",
+        _ if expected.starts_with("struct ") => "a table",
+        _ => expected,
+    }
+}
+
+fn found_kind(found: &str) -> &str {
+    match found.split_whitespace().next().unwrap_or_default() {
+        "string" => "a text",
+        "sequence" => "a list",
+        "map" => "a table",
+        "boolean" => "a boolean",
+        "integer" => "an integer",
+        "floating" => "a number with a fraction",
+        _ => "something else",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words() {
+        let known = ["address", "allowed_hosts", "redact", "deny"];
+        for (word, near) in [("adress", Some("address")), ("Deny", Some("deny")), ("redcat", Some("redact")), ("x", None)] {
+            assert_eq!(nearest(word, known), near, "{word}");
+        }
+    }
+
+    #[test]
+    fn messages() {
+        for (from, to, help) in [
+            ("unknown field `adress`, expected `address` or `port`", "unknown key `adress`", "did you mean `address`?"),
+            ("unknown field `x`, expected one of `aaaa`, `bbbb`", "unknown key `x`", "possible are `aaaa` and `bbbb`"),
+            ("unknown variant `dney`, expected `deny`", "unknown value `dney`", "did you mean `deny`?"),
+            ("unknown field `a`, b`, expected `abcd`", "unknown key `a`, b`", "possible are `abcd`"),
+            ("unknown field `a`, there are no fields", "unknown key `a`", "possible are none"),
+            ("invalid type: string \"hush, expected\", expected a sequence", "expected a list, found a text", ""),
+            ("missing field `rule`", "`rule` is missing", ""),
+        ] {
+            let (message, advice) = rewrite(from);
+            assert_eq!((message.as_str(), advice.unwrap_or_default().as_str()), (to, help), "{from}");
+        }
+    }
+}

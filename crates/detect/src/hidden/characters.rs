@@ -1,0 +1,211 @@
+//! Finds characters that are not seen, or that change how others are seen.
+
+use super::{Hidden, Kind, MAX_CHARACTERS, script, skip, terminal};
+
+/// Adds what is found to `found`, in order.
+pub(super) fn find(text: &str, found: &mut Vec<Hidden>) {
+    let mut look = Look { text, kept_from: 0, paragraph: Paragraph::default() };
+    let mut at = 0;
+    loop {
+        at = skip::next_character(text.as_bytes(), at);
+        let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
+        let next = at + c.len_utf8();
+        let Some(class) = classify(c) else {
+            at = next;
+            continue;
+        };
+        match look.judge(class, c, at, next) {
+            Judgement::Stays(end) => at = end,
+            Judgement::Hidden(..) if found.len() >= MAX_CHARACTERS => {
+                found.push(Hidden { kind: Kind::Flood, span: at..text.len() });
+                break;
+            }
+            Judgement::Hidden(kind, end) => {
+                push(found, kind, at, end);
+                look.kept_from = end;
+                at = end;
+            }
+        }
+    }
+}
+
+/// Neighbours of one kind are one span.
+fn push(found: &mut Vec<Hidden>, kind: Kind, start: usize, end: usize) {
+    match found.last_mut() {
+        Some(last) if last.kind == kind && last.span.end == start => last.span.end = end,
+        _ => found.push(Hidden { kind, span: start..end }),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Class {
+    Tag,
+    /// Never has a right to be there.
+    Always(Kind),
+    Space,
+    Joiner,
+    MongolianSeparator,
+    ByteOrderMark,
+    Direction,
+    Selector,
+    SoftHyphen,
+    CarriageReturn,
+    Sequence,
+}
+
+fn classify(c: char) -> Option<Class> {
+    Some(match c {
+        // Latin, and most other living scripts and ideographs, first: what a long text is made of.
+        '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDFF}' => return None,
+        '\r' => Class::CarriageReturn,
+        '\u{8}' => Class::Always(Kind::Overwrite),
+        '\u{1B}' | '\u{90}' | '\u{98}' | '\u{9B}' | '\u{9D}'..='\u{9F}' => Class::Sequence,
+        // U+0085 is a line end.
+        '\u{0}'..='\u{1F}' | '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}' => Class::Always(Kind::Terminal),
+        '\u{AD}' => Class::SoftHyphen,
+        '\u{200B}' => Class::Space,
+        '\u{200C}' | '\u{200D}' => Class::Joiner,
+        '\u{180E}' => Class::MongolianSeparator,
+        '\u{FEFF}' => Class::ByteOrderMark,
+        '\u{200E}' | '\u{200F}' | '\u{61C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => Class::Direction,
+        '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' | '\u{180B}'..='\u{180D}' | '\u{180F}' => Class::Selector,
+        '\u{E0000}'..='\u{E007F}' => Class::Tag,
+        '\u{34F}'
+        | '\u{115F}'
+        | '\u{1160}'
+        | '\u{17B4}'
+        | '\u{17B5}'
+        | '\u{2060}'..='\u{2065}'
+        | '\u{3164}'
+        | '\u{FFA0}'
+        | '\u{E0080}'..='\u{E00FF}'
+        | '\u{E01F0}'..='\u{E0FFF}' => Class::Always(Kind::ZeroWidth),
+        '\u{206A}'..='\u{206F}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' => {
+            Class::Always(Kind::Format)
+        }
+        _ => return None,
+    })
+}
+
+/// What becomes of a character, and where the next one begins.
+enum Judgement {
+    Stays(usize),
+    Hidden(Kind, usize),
+}
+
+struct Look<'t> {
+    text: &'t str,
+    /// Where the last hidden span ends: a character that touches it has lost that neighbour.
+    kept_from: usize,
+    paragraph: Paragraph,
+}
+
+impl Look<'_> {
+    fn judge(&mut self, class: Class, c: char, at: usize, next: usize) -> Judgement {
+        let (before, after) = (self.before(at), self.from(next));
+        let (kind, stays) = match class {
+            Class::Always(kind) => (kind, false),
+            Class::Sequence => {
+                let length = self.text.get(at..).map_or(0, terminal::length);
+                return Judgement::Hidden(Kind::Terminal, (at + length).max(next));
+            }
+            Class::Tag => match self.flag(before, at) {
+                Some(end) => return Judgement::Stays(end),
+                None => (Kind::Tags, false),
+            },
+            Class::Space => (Kind::ZeroWidth, between(before, after, script::unspaced)),
+            Class::Joiner => {
+                let joins_emoji = c == '\u{200D}'
+                    && after.is_some_and(script::emoji)
+                    && before.is_some_and(|before| script::emoji(before) || before == '\u{FE0F}');
+                (Kind::ZeroWidth, joins_emoji || between(before, after, script::joining))
+            }
+            Class::MongolianSeparator => (Kind::ZeroWidth, between(before, after, script::mongolian)),
+            Class::ByteOrderMark => (Kind::ZeroWidth, at == 0),
+            Class::Direction => (Kind::Bidi, self.paragraph.explains(self.text, at)),
+            Class::Selector => {
+                let alone = after.is_none_or(|after| !matches!(classify(after), Some(Class::Selector)));
+                (Kind::Variation, alone && before.is_some_and(|base| script::varies(base, c)))
+            }
+            Class::SoftHyphen => {
+                (Kind::Format, between(before, after, |c| classify(c).is_none() && !c.is_whitespace()))
+            }
+            Class::CarriageReturn => (Kind::Overwrite, matches!(after, None | Some('\n'))),
+        };
+        if stays { Judgement::Stays(next) } else { Judgement::Hidden(kind, next) }
+    }
+
+    /// The character before `at`, if it stays.
+    fn before(&self, at: usize) -> Option<char> {
+        self.text.get(self.kept_from..at)?.chars().next_back()
+    }
+
+    fn from(&self, at: usize) -> Option<char> {
+        self.text.get(at..)?.chars().next()
+    }
+
+    /// The end of a flag of a country's region (UTS 51, ED-14a): a black flag, the region in tags, a cancelling tag.
+    fn flag(&self, before: Option<char>, at: usize) -> Option<usize> {
+        if before != Some('\u{1F3F4}') {
+            return None;
+        }
+        let mut end = at;
+        for (position, tag) in self.text.get(at..)?.chars().enumerate() {
+            end += tag.len_utf8();
+            match tag {
+                '\u{E0061}'..='\u{E007A}' if position < 5 => {}
+                '\u{E0030}'..='\u{E0039}' if (2..5).contains(&position) => {}
+                '\u{E007F}' if position >= 3 => return Some(end),
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+fn between(before: Option<char>, after: Option<char>, of: impl Fn(char) -> bool) -> bool {
+    before.is_some_and(&of) && after.is_some_and(&of)
+}
+
+/// The line around the last control of direction, looked at once for all controls in it.
+#[derive(Default)]
+struct Paragraph {
+    end: usize,
+    explains: bool,
+}
+
+impl Paragraph {
+    /// Whether the line of `at` needs its controls: it holds letters written from right to left, everything opened is
+    /// closed, and nothing forces letters against their own direction.
+    fn explains(&mut self, text: &str, at: usize) -> bool {
+        if at >= self.end {
+            let bytes = text.as_bytes();
+            let seen = bytes.get(self.end..at).unwrap_or_default();
+            let start = memchr::memrchr(b'\n', seen).map_or(self.end, |line_end| self.end + line_end + 1);
+            let rest = bytes.get(at..).unwrap_or_default();
+            self.end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |line_end| at + line_end);
+            self.explains = text.get(start..self.end).is_some_and(needs_controls);
+        }
+        self.explains
+    }
+}
+
+fn needs_controls(line: &str) -> bool {
+    /// Deeper nesting has no effect (UAX 9, BD2).
+    const DEEPEST: usize = 125;
+    let mut letters = false;
+    let mut open = Vec::new();
+    for c in line.chars() {
+        match c {
+            '\u{202D}' | '\u{202E}' => return false,
+            '\u{202A}' | '\u{202B}' => open.push('\u{202C}'),
+            '\u{2066}'..='\u{2068}' => open.push('\u{2069}'),
+            '\u{202C}' | '\u{2069}' if open.pop() != Some(c) => return false,
+            _ => letters |= script::right_to_left(c),
+        }
+        if open.len() > DEEPEST {
+            return false;
+        }
+    }
+    letters && open.is_empty()
+}

@@ -1,0 +1,5 @@
+//! Finds in a text what it should not hold.
+//!
+//! Pure and linear in the length of the text, whatever it holds; nothing here panics on hostile input.
+
+pub mod hidden;

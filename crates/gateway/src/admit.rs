@@ -1,0 +1,249 @@
+//! The only place that makes an [`Admitted`], which is all that the writers towards servers and clients accept.
+//!
+//! A bypass does not compile: `Admitted` has no public constructor, and each way to one goes through a committed
+//! verdict and a receipt of the log.
+
+use bartizan_audit::{AuditError, Level, Receipt};
+use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
+use bartizan_mcp::{Id, Limits, Message, Rejection, quote};
+use bytes::Bytes;
+
+use crate::recorder::{Outcome, Recorder, Unreadable};
+use crate::session::{Conflict, SessionHandle};
+
+/// A message that was judged and recorded, and may leave.
+#[derive(Debug)]
+#[must_use = "an admitted message that is not sent is lost"]
+pub struct Admitted {
+    message: Message,
+}
+
+impl Admitted {
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        self.message.bytes()
+    }
+}
+
+/// A message that may not leave, and what to tell whoever waits for it.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The entry of the log; none if the log itself is what failed.
+    receipt: Option<Receipt>,
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// Its reason.
+    pub why: String,
+    /// The code of the JSON-RPC error.
+    pub code: i64,
+}
+
+/// Code of the error for a message that a rule denies; outside of what JSON-RPC and MCP reserve.
+pub const CODE_DENIED: i64 = -31_001;
+/// Code of the error for a message that needs a person's approval.
+pub const CODE_APPROVAL: i64 = -31_002;
+/// Code of the error for a server that cannot be reached or answered nonsense.
+pub const CODE_UPSTREAM: i64 = -31_003;
+/// Code of the error for a fault of the gateway's own, such as a log that cannot be written.
+pub const CODE_OURS: i64 = -31_004;
+
+impl Refusal {
+    /// The id under which `bartizan why` explains it.
+    #[must_use]
+    pub fn decision(&self) -> Option<String> {
+        self.receipt.as_ref().map(|receipt| receipt.id().to_string())
+    }
+
+    /// What a person or a model is told.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let verb = if self.code == CODE_UPSTREAM { "Stopped" } else { "Blocked" };
+        let decision = self.decision().map(|id| format!(" Decision {id}.")).unwrap_or_default();
+        format!("{verb} by bartizan: {} ({}).{decision}", self.why, self.rule)
+    }
+
+    /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
+    pub fn answer(&self, id: Option<&Id>, method: Option<&str>) -> Admitted {
+        let text = quote(&self.sentence());
+        let id = id.map_or_else(|| "null".to_owned(), Id::to_json);
+        let json = if method == Some("tools/call") && id != "null" {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,"resultType":"complete","_meta":{{"bartizan/rule":{rule}}}}}}}"#,
+                rule = quote(self.rule),
+            )
+        } else {
+            let decision = self.decision().map_or_else(|| "null".to_owned(), |id| quote(&id));
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text},"data":{{"rule":{rule},"decision":{decision}}}}}}}"#,
+                code = self.code,
+                rule = quote(self.rule),
+            )
+        };
+        Admitted { message: own_message(json) }
+    }
+}
+
+/// What the gateway itself says; it is built from quoted pieces, so reading it back cannot fail.
+fn own_message(json: String) -> Message {
+    let fallback = || {
+        let json = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-31004,"message":"Blocked by bartizan"}}"#;
+        Message::parse(json.to_owned(), &Limits::default())
+    };
+    match Message::parse(json, &Limits::default()).or_else(|_| fallback()) {
+        Ok(message) => message,
+        // Neither can fail: both are JSON-RPC errors within every limit.
+        Err(_) => std::process::abort(),
+    }
+}
+
+/// What keeps a verdict from being carried out.
+pub(crate) enum NotAdmitted {
+    /// The session changed meanwhile: judge again.
+    Conflict,
+    /// It is refused, and recorded as that.
+    Refused(Refusal),
+}
+
+/// Where verdicts are carried out.
+pub(crate) struct Desk<'a> {
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) session: &'a SessionHandle,
+    pub(crate) session_id: &'a str,
+    pub(crate) limits: &'a Limits,
+    /// What the log has to promise for a message that passes.
+    pub(crate) level: Level,
+}
+
+impl Desk<'_> {
+    /// Carries out a verdict: edits, commits what is to be remembered, records, and only then lets the message go.
+    ///
+    /// `version` is the session that the verdict was reached on; `keep` stores facts that outlive the session.
+    pub(crate) async fn admit(
+        &self,
+        event: &Event<'_>,
+        verdict: Verdict,
+        version: u64,
+        keep: impl AsyncFnOnce(&[Fact]) -> Result<(), String>,
+    ) -> Result<Admitted, NotAdmitted> {
+        let name = verdict.decision.as_str();
+        let edited = match &verdict.decision {
+            Decision::Allow => event.message.clone(),
+            Decision::Transform(edits) => match event.message.edited(edits, self.limits) {
+                Ok(message) => message,
+                Err(_) => return Err(self.deny(event, &verdict, name, Denial::edit_failed(), CODE_DENIED)),
+            },
+            Decision::Deny(denial) => return Err(self.deny(event, &verdict, name, denial.clone(), CODE_DENIED)),
+            Decision::RequireApproval(asked) => {
+                let why = format!("{}; this needs a person's approval, and none can be asked for yet", asked.why);
+                return Err(self.deny(event, &verdict, name, Denial { rule: asked.rule, why }, CODE_APPROVAL));
+            }
+        };
+        if !verdict.facts.is_empty() {
+            self.session.commit(version, &verdict.facts).map_err(|Conflict| NotAdmitted::Conflict)?;
+            if let Err(why) = keep(&verdict.facts).await {
+                let denial = Denial { rule: "gateway.lock_unwritable", why };
+                return Err(self.deny(event, &verdict, "deny", denial, CODE_OURS));
+            }
+        }
+        let outcome = Outcome { decision: name, rule: None, why: None, findings: &verdict.findings };
+        let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(log_failed)?;
+        let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(log_failed)?;
+        Ok(Admitted { message: edited })
+    }
+
+    /// Records a refusal that no guard decided, such as a response that nobody waits for.
+    pub(crate) fn refuse(&self, event: &Event<'_>, rule: &'static str, why: String, code: i64) -> Refusal {
+        let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
+        let receipt = self.recorder.message(event, self.session_id, &outcome);
+        settle(receipt, rule, why, code)
+    }
+
+    fn deny(&self, event: &Event<'_>, verdict: &Verdict, name: &'static str, denial: Denial, code: i64) -> NotAdmitted {
+        let outcome = Outcome {
+            decision: if name == "approve" { name } else { "deny" },
+            rule: Some(denial.rule),
+            why: Some(&denial.why),
+            findings: &verdict.findings,
+        };
+        let receipt = self.recorder.message(event, self.session_id, &outcome);
+        NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
+    }
+}
+
+/// Records and refuses what could not be read.
+pub(crate) fn unreadable(
+    recorder: &Recorder,
+    direction: Direction,
+    principal: &str,
+    server: &str,
+    session: &str,
+    (bytes, rejection): (&[u8], &Rejection),
+) -> Refusal {
+    let what = Unreadable { direction, principal, server, session, bytes, rejection };
+    let receipt = recorder.unreadable(&what);
+    let fault = rejection.fault;
+    let whose = match direction {
+        Direction::ToServer => "the message",
+        Direction::ToClient => "the server's message",
+    };
+    // Towards the client, it is the server that broke the rules, which no JSON-RPC code says.
+    let code = if direction == Direction::ToServer { fault.code() } else { CODE_DENIED };
+    settle(receipt, fault.rule(), format!("{whose} is refused: {rejection}"), code)
+}
+
+/// Records that a server failed to answer, and says so.
+pub(crate) fn failed(
+    recorder: &Recorder,
+    server: &str,
+    session: &str,
+    call: Option<&CallSummary>,
+    (rule, why): (&'static str, String),
+) -> Refusal {
+    let fields = serde_json::json!({
+        "server": server, "session": session, "decision": "deny", "rule": rule, "why": why,
+        "method": call.map(|call| &call.method), "request": call.map(|call| call.id.to_string()),
+    });
+    settle(recorder.note("upstream.failed", &fields), rule, why, CODE_UPSTREAM)
+}
+
+/// A message that the gateway itself originates, such as the answer to a `ping`; recorded like any other.
+pub(crate) fn own(recorder: &Recorder, server: &str, session: &str, json: String) -> Result<Admitted, Refusal> {
+    let message = own_message(json);
+    let fields = serde_json::json!({
+        "server": server, "session": session, "bytes": message.bytes().len(),
+        "method": message.method(), "request": message.id().map(ToString::to_string),
+    });
+    match recorder.note("own", &fields) {
+        Ok(_receipt) => Ok(Admitted { message }),
+        Err(error) => Err(unrecorded(&error)),
+    }
+}
+
+fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
+    match receipt {
+        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code },
+        Err(error) => unrecorded(&error),
+    }
+}
+
+fn log_failed(error: AuditError) -> NotAdmitted {
+    NotAdmitted::Refused(unrecorded(&error))
+}
+
+/// Nothing passes without a record, so a log that fails stops everything; only this sentence leaves.
+fn unrecorded(error: &AuditError) -> Refusal {
+    tracing::error!(%error, "the audit log cannot be written; nothing passes");
+    Refusal {
+        receipt: None,
+        rule: "gateway.log_unwritable",
+        why: "the audit log cannot be written, and nothing passes without a record".to_owned(),
+        code: CODE_OURS,
+    }
+}

@@ -1,0 +1,356 @@
+//! The MCP endpoint: `/mcp/NAME` for one server.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bartizan_guard::{Direction, Principal};
+use bartizan_mcp::{Era, Limits, Message, Revision, header as mcp_header, meta::Meta};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::body::Reply;
+use super::checks::{Allowed, Stranger};
+use super::respond::{self, SESSION, VERSION};
+use super::sessions::{Full, Held, Sessions, random_key};
+use crate::admit::{self, Refusal};
+use crate::exchange::{self, Failure};
+use crate::gateway::Gateway;
+use crate::link::Link;
+use crate::server::Server;
+use crate::upstream::{Relay, Routing, UpstreamError};
+
+/// All endpoints of one gateway with their sessions.
+pub struct Front {
+    gateway: Arc<Gateway>,
+    servers: ArcSwap<BTreeMap<Arc<str>, Arc<Server>>>,
+    settings: FrontSettings,
+    /// Legacy sessions by the secret that the client was given.
+    sessions: Sessions<Arc<Link>>,
+    /// What stands for a session in the stateless era, by server, principal and client.
+    stateless: Sessions<Arc<Link>>,
+    /// Set when a reload failed: the old configuration is still in force.
+    degraded: ArcSwap<Option<String>>,
+}
+
+/// What does not change while a gateway runs.
+#[derive(Debug, Clone)]
+pub struct FrontSettings {
+    /// Whom it answers.
+    pub allowed: Allowed,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
+    /// Sessions at once.
+    pub sessions: usize,
+    /// When a session that nobody uses is forgotten.
+    pub idle: Duration,
+}
+
+impl Default for FrontSettings {
+    fn default() -> Self {
+        FrontSettings {
+            allowed: Allowed::default(),
+            body_timeout: Duration::from_secs(30),
+            sessions: 100_000,
+            idle: Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+/// An answer given before there is an exchange.
+type Early = Box<Response<Reply>>;
+
+impl Front {
+    /// Endpoints for these servers.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, servers: BTreeMap<Arc<str>, Arc<Server>>, settings: FrontSettings) -> Arc<Front> {
+        Arc::new(Front {
+            gateway,
+            servers: ArcSwap::from_pointee(servers),
+            sessions: Sessions::new(settings.sessions, settings.idle),
+            stateless: Sessions::new(settings.sessions, settings.idle),
+            settings,
+            degraded: ArcSwap::from_pointee(None),
+        })
+    }
+
+    /// Puts other servers in place of the present ones; sessions under way keep theirs.
+    pub fn replace_servers(&self, servers: BTreeMap<Arc<str>, Arc<Server>>) {
+        self.servers.store(Arc::new(servers));
+    }
+
+    /// Says that the configuration on disk could not be put in force, or that it now is.
+    pub fn set_degraded(&self, why: Option<String>) {
+        self.degraded.store(Arc::new(why));
+    }
+
+    /// Ends sessions that nobody uses any more.
+    pub async fn expire(&self) {
+        for held in self.sessions.expire().into_iter().chain(self.stateless.expire()) {
+            held.value.upstream.end().await;
+        }
+        self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Ends all sessions.
+    pub async fn close(&self) {
+        let all = self.sessions.drain().into_iter().chain(self.stateless.drain());
+        futures_util::future::join_all(all.map(|held| async move { held.value.upstream.end().await })).await;
+    }
+
+    pub(super) fn allowed(&self, request: &Request<Incoming>) -> Result<(), Stranger> {
+        self.settings.allowed.check(request.uri(), request.headers())
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        self.gateway.metrics.render()
+    }
+
+    pub(super) fn readiness(&self) -> Result<String, String> {
+        if self.gateway.recorder.log().state() != bartizan_audit::State::Writing {
+            return Err("not ready: the audit log cannot be written\n".to_owned());
+        }
+        let degraded = self.degraded.load();
+        Ok(match &**degraded {
+            Some(why) => format!("ready, degraded: {why}\n"),
+            None => "ready\n".to_owned(),
+        })
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
+        if let Err(stranger) = self.allowed(&request) {
+            self.gateway.recorder.count_refusal(&peer.ip().to_string());
+            return respond::plain(StatusCode::FORBIDDEN, match stranger {
+                Stranger::Host => "the Host header does not name this gateway\n",
+                Stranger::Origin => "requests from this Origin are not allowed\n",
+            });
+        }
+        let name = request.uri().path().strip_prefix("/mcp/").unwrap_or_default();
+        let Some(server) = self.servers.load().get(name).cloned() else {
+            self.gateway.recorder.count_refusal(&peer.ip().to_string());
+            return respond::plain(StatusCode::NOT_FOUND, "there is no such server\n");
+        };
+        let (parts, body) = request.into_parts();
+        let answered = match parts.method {
+            Method::POST => self.post(&server, &parts, body).await,
+            Method::GET => self.get(&parts).await,
+            Method::DELETE => self.delete(&parts).await,
+            _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
+        };
+        answered.unwrap_or_else(|early| *early)
+    }
+
+    async fn post(&self, server: &Arc<Server>, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
+        let principal = Principal::new("anonymous");
+        let limits = self.gateway.policy.load().limits;
+        let bytes = self.read(parts, body, &limits).await?;
+        let message = Message::parse(bytes.clone(), &limits).map_err(|rejection| {
+            let gateway = &self.gateway.recorder;
+            let refused = (&*bytes, &rejection);
+            let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, &server.name, "", refused);
+            Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
+        })?;
+        let relay = relay(&parts.headers, &message);
+        if era(&parts.headers, &message) == Era::Stateless {
+            let held = self.stateless(server, &principal, &message).await?;
+            check_headers(&held.value, &parts.headers, &message)?;
+            return Ok(converse(&held.value, message, &relay).await);
+        }
+        if message.method() == Some("initialize") {
+            return self.initialize(server, principal, message, &relay).await;
+        }
+        let (key, held) = self.session(&parts.headers, &principal)?;
+        let response = converse(&held.value, message, &relay).await;
+        if response.status() == StatusCode::NOT_FOUND {
+            self.sessions.remove(&key);
+        }
+        Ok(response)
+    }
+
+    /// Begins a legacy session.
+    async fn initialize(
+        &self,
+        server: &Arc<Server>,
+        principal: Principal,
+        message: Message,
+        relay: &Relay,
+    ) -> Result<Response<Reply>, Early> {
+        let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
+        let link = self.connect(server, &principal, &key).await?;
+        self.keep(&self.sessions, &key, principal, Arc::clone(&link))?;
+        let mut response = converse(&link, message, relay).await;
+        match HeaderValue::from_str(&key) {
+            Ok(value) if response.status().is_success() => drop(response.headers_mut().insert(SESSION, value)),
+            _ => drop(self.sessions.remove(&key)),
+        }
+        Ok(response)
+    }
+
+    async fn get(&self, parts: &Parts) -> Result<Response<Reply>, Early> {
+        if parts.headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str()) {
+            return Err(Box::new(respond::not_allowed("POST")));
+        }
+        let (_, held) = self.session(&parts.headers, &Principal::new("anonymous"))?;
+        match exchange::listen(&held.value, &stream_relay(&parts.headers)).await {
+            Ok(exchange) => Ok(respond::events(exchange, None)),
+            Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
+            Err(UpstreamError::NoStream) => Err(Box::new(respond::not_allowed("POST, DELETE"))),
+            Err(error) => {
+                held.value.failed(None, &error);
+                Err(Box::new(respond::plain(StatusCode::BAD_GATEWAY, "the server's stream could not be opened\n")))
+            }
+        }
+    }
+
+    async fn delete(&self, parts: &Parts) -> Result<Response<Reply>, Early> {
+        let (key, held) = self.session(&parts.headers, &Principal::new("anonymous"))?;
+        self.sessions.remove(&key);
+        held.value.upstream.end().await;
+        Ok(respond::status(StatusCode::NO_CONTENT))
+    }
+
+    async fn read(&self, parts: &Parts, body: Incoming, limits: &Limits) -> Result<Bytes, Early> {
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+            return Err(Box::new(respond::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n")));
+        }
+        let too_large = || Box::new(respond::plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than the limit\n"));
+        let collected = Limited::new(body, limits.bytes).collect();
+        match tokio::time::timeout(self.settings.body_timeout, collected).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(Box::new(respond::status(StatusCode::BAD_REQUEST))),
+            Err(_) => Err(Box::new(respond::plain(StatusCode::REQUEST_TIMEOUT, "the message took too long to arrive\n"))),
+        }
+    }
+
+    /// The legacy session that a request claims.
+    fn session(&self, headers: &HeaderMap, principal: &Principal) -> Result<(String, Arc<Held<Arc<Link>>>), Early> {
+        let Some(key) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
+            return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "no Mcp-Session-Id header; initialize first\n")));
+        };
+        if headers.get(VERSION).is_some_and(|version| revision(version).is_none()) {
+            return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "unsupported MCP-Protocol-Version\n")));
+        }
+        let held = self.sessions.find(key, principal);
+        let gone = || Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"));
+        held.map(|held| (key.to_owned(), held)).ok_or_else(gone)
+    }
+
+    /// What stands for a session of a stateless request.
+    async fn stateless(
+        &self,
+        server: &Arc<Server>,
+        principal: &Principal,
+        message: &Message,
+    ) -> Result<Arc<Held<Arc<Link>>>, Early> {
+        let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
+        let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
+        let key = format!("{}\n{principal}\n{client}", server.name);
+        if let Some(held) = self.stateless.find(&key, principal) {
+            return Ok(held);
+        }
+        let link = self.connect(server, principal, &key).await?;
+        self.keep(&self.stateless, &key, principal.clone(), link)
+    }
+
+    async fn connect(&self, server: &Arc<Server>, principal: &Principal, key: &str) -> Result<Arc<Link>, Early> {
+        let limits = self.gateway.policy.load().limits;
+        let upstream = server.connect(Routing::ByRequest, limits).await.map_err(|error| {
+            let error = UpstreamError::Unreachable(error.to_string());
+            self.gateway.metrics.failed(&server.name, error.rule());
+            let problem = (error.rule(), format!("{}: {error}", server.name));
+            let refusal = admit::failed(&self.gateway.recorder, &server.name, "", None, problem);
+            Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(None, None)))
+        })?;
+        // A record must not hold what a session can be claimed with.
+        let name = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
+        let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(server));
+        Ok(Arc::new(Link::new(gateway, server, principal.clone(), name, upstream)))
+    }
+
+    fn keep(
+        &self,
+        sessions: &Sessions<Arc<Link>>,
+        key: &str,
+        principal: Principal,
+        link: Arc<Link>,
+    ) -> Result<Arc<Held<Arc<Link>>>, Early> {
+        let kept = sessions.insert(key, principal, link);
+        self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
+        kept.map_err(|Full| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n")))
+    }
+}
+
+/// One exchange, in whichever form its answer takes.
+async fn converse(link: &Arc<Link>, message: Message, relay: &Relay) -> Response<Reply> {
+    let mut exchange = match exchange::begin(link, message, relay).await {
+        Ok(exchange) if exchange.is_accepted() => return respond::status(StatusCode::ACCEPTED),
+        Ok(exchange) if exchange.is_stream() => return respond::events(exchange, None),
+        Ok(exchange) => exchange,
+        Err(Failure { session_gone: true, .. }) => return respond::status(StatusCode::NOT_FOUND),
+        Err(Failure { answer: Some(answer), .. }) => return respond::message(StatusCode::OK, &answer),
+        // A notification or a response that was refused: nobody waits, but the client should know.
+        Err(Failure { answer: None, .. }) => return respond::status(StatusCode::BAD_REQUEST),
+    };
+    let status = exchange.status();
+    match exchange.next().await {
+        Some(exchange::Delivery::Message(message, None)) if exchange.is_finished() => respond::message(status, &message),
+        Some(first) => respond::events(exchange, Some(first)),
+        None => respond::status(StatusCode::ACCEPTED),
+    }
+}
+
+/// The headers of the stateless era must say what the body says.
+fn check_headers(link: &Link, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
+    let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
+    let problem = ("conformance.header_mismatch", mismatch.to_string());
+    let refusal: Refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);
+    Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(message.id(), None))))
+}
+
+fn revision(value: &HeaderValue) -> Option<Revision> {
+    value.to_str().ok()?.parse().ok()
+}
+
+/// The era that a request belongs to. Its header decides; without one, its body.
+fn era(headers: &HeaderMap, message: &Message) -> Era {
+    match headers.get(VERSION) {
+        Some(version) => match revision(version) {
+            Some(revision) => revision.era(),
+            // A revision after the ones we know has no sessions either; the server says whether it knows it.
+            None if headers.get(SESSION).is_none() && message.method() != Some("initialize") => Era::Stateless,
+            None => Era::Legacy,
+        },
+        None if Meta::of(message).protocol_version().is_some() => Era::Stateless,
+        None => Era::Legacy,
+    }
+}
+
+/// What the server is told of the client's request, made anew.
+fn relay(headers: &HeaderMap, message: &Message) -> Relay {
+    let mut relay = stream_relay(headers);
+    relay.last_event_id = None;
+    if headers.contains_key(mcp_header::METHOD) {
+        let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
+        let header = |(name, value): (&'static str, String)| {
+            Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
+        };
+        relay.routing.extend(made.filter_map(header));
+        let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
+        relay.routing.extend(params.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    relay
+}
+
+fn stream_relay(headers: &HeaderMap) -> Relay {
+    let last_event_id = headers.get("last-event-id").cloned();
+    Relay { version: headers.get(VERSION).cloned(), last_event_id, routing: Vec::new() }
+}

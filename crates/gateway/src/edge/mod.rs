@@ -1,0 +1,147 @@
+//! The HTTP side towards clients: accepts connections, checks requests, and hands them to an endpoint.
+//!
+//! What a request passes, in this order, and why there: the number of connections (before anything is read), the
+//! time and size of its head (before it is understood), `Host` and `Origin` (before it is routed), its method and
+//! type, the time and size of its body, and only then the message itself.
+
+mod body;
+mod checks;
+mod endpoint;
+mod respond;
+mod sessions;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+pub use checks::Allowed;
+pub use endpoint::{Front, FrontSettings};
+
+use body::Reply;
+
+/// Bounds of the connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections at once; further ones are closed unread.
+    pub connections: usize,
+    /// How long a client may take to send the head of a request.
+    pub header_timeout: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { connections: 10_240, header_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// Serves MCP until `stop` changes, then lets requests under way finish.
+pub async fn serve(front: Arc<Front>, listener: TcpListener, bounds: Bounds, stop: watch::Receiver<bool>) {
+    let answer = move |request, peer| {
+        let front = Arc::clone(&front);
+        async move { front.answer(request, peer).await }
+    };
+    accept(listener, bounds, stop, answer).await;
+}
+
+/// Serves the administrative address: liveness, readiness, metrics.
+pub async fn serve_admin(front: Arc<Front>, listener: TcpListener, stop: watch::Receiver<bool>) {
+    let answer = move |request: Request<Incoming>, _| {
+        let front = Arc::clone(&front);
+        async move { admin(&front, &request) }
+    };
+    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer).await;
+}
+
+fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
+    if front.allowed(request).is_err() {
+        return respond::plain(StatusCode::FORBIDDEN, "forbidden\n");
+    }
+    match request.uri().path() {
+        "/livez" => respond::plain(StatusCode::OK, "ok\n"),
+        "/readyz" => match front.readiness() {
+            Ok(text) => respond::plain(StatusCode::OK, &text),
+            Err(text) => respond::plain(StatusCode::SERVICE_UNAVAILABLE, &text),
+        },
+        "/metrics" => respond::metrics(front.metrics()),
+        _ => respond::plain(StatusCode::NOT_FOUND, "not found\n"),
+    }
+}
+
+async fn accept<A, F>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, answer: A)
+where
+    A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Reply>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: waiting lets others finish, spinning would not.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let (answer, stop) = (answer.clone(), stop.clone());
+        tokio::spawn(async move {
+            serve_connection(stream, peer, bounds, stop, answer).await;
+            drop(place);
+        });
+    }
+    // Connections end by themselves once they see `stop`; whoever waits for them bounds that wait.
+    let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
+    places.acquire_many(all).await.map(drop).ok();
+}
+
+/// Returns once it is time to stop; the guard of the watched value is not held while others wait.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    stop.wait_for(|stop| *stop).await.map(drop).ok();
+}
+
+async fn serve_connection<A, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+    answer: A,
+) where
+    A: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Reply>> + Send + 'static,
+{
+    stream.set_nodelay(true).ok();
+    let service = service_fn(|request| {
+        let response = answer(request, peer);
+        async move { Ok::<_, Infallible>(response.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_timeout)
+        .max_headers(100)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}

@@ -1,0 +1,83 @@
+//! The forms that a response takes.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::body::Reply;
+use crate::admit::Admitted;
+use crate::exchange::{Delivery, Exchange};
+
+pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// A line of text for people and probes.
+pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Reply> {
+    with_type(status, "text/plain; charset=utf-8", Bytes::copy_from_slice(text.as_bytes()).into())
+}
+
+/// The metrics page.
+pub(crate) fn metrics(text: String) -> Response<Reply> {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    with_type(StatusCode::OK, kind, Bytes::from(text).into())
+}
+
+/// A status and nothing else.
+pub(crate) fn status(status: StatusCode) -> Response<Reply> {
+    let mut response = Response::new(Reply::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// 405 with what is allowed instead.
+pub(crate) fn not_allowed(allow: &'static str) -> Response<Reply> {
+    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// One message as JSON.
+pub(crate) fn message(status: StatusCode, message: &Admitted) -> Response<Reply> {
+    with_type(status, "application/json", message.bytes().clone().into())
+}
+
+/// Messages as events: `first`, if it was taken out already, then all others as they come.
+pub(crate) fn events(exchange: Exchange, first: Option<Delivery>) -> Response<Reply> {
+    let rest = stream::unfold(exchange, |mut exchange| async move {
+        let delivery = exchange.next().await?;
+        Some((encode(&delivery), exchange))
+    });
+    let pieces = stream::iter(first.as_ref().map(encode)).chain(rest);
+    let mut response = with_type(StatusCode::OK, "text/event-stream", Reply::Events(Box::pin(pieces)));
+    // Proxies in between must neither keep nor hold back what is meant for one client now.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+fn encode(delivery: &Delivery) -> Bytes {
+    match delivery {
+        Delivery::Message(message, id) => bartizan_mcp::sse::encode(id.as_deref(), message.bytes()),
+        Delivery::Mark(id, retry) => {
+            let mut text = String::new();
+            if let Some(id) = id {
+                text.push_str(&format!("id: {id}\n"));
+            }
+            if let Some(retry) = retry {
+                text.push_str(&format!("retry: {retry}\n"));
+            }
+            // A priming event carries an id and empty data.
+            text.push_str("data: \n\n");
+            text.into()
+        }
+    }
+}
+
+fn with_type(status: StatusCode, kind: &'static str, body: Reply) -> Response<Reply> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    // What a browser is given by mistake must not be read as a page.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

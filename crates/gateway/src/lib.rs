@@ -1,0 +1,27 @@
+//! Moves messages between clients and servers: listens, judges, records, forwards, shows.
+//!
+//! Read [`exchange`] first: it is the life of one request.
+
+pub mod admit;
+mod approvals;
+mod clock;
+pub mod edge;
+pub mod exchange;
+mod gateway;
+mod limiter;
+mod link;
+mod metrics;
+mod recorder;
+mod server;
+mod session;
+pub mod stdio;
+mod upstream;
+
+pub use approvals::Approvals;
+pub use gateway::{Gateway, Policy};
+pub use limiter::Limiter;
+pub use link::Link;
+pub use metrics::Metrics;
+pub use recorder::Recorder;
+pub use server::{Server, Transport};
+pub use upstream::{Breaker, Endpoint, HttpUpstream, Routing, StdioUpstream, Upstream, connector};

@@ -1,0 +1,132 @@
+//! Counts requests against the configured rates, exactly and across conversations.
+//!
+//! Each limit is a bucket that holds `count` and refills evenly (the generic cell rate algorithm): one moment is
+//! kept per bucket, the one at which it would be full again. All limits of a request are checked and spent under
+//! one lock, so concurrent requests never spend the same unit, and a refused one spends none.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_guard::guards::rate::{Limit, Options};
+use bartizan_guard::{Evidence, RateScope, Timestamp};
+
+/// The limiter of one gateway.
+#[derive(Debug, Default)]
+pub struct Limiter {
+    options: Options,
+    /// When each bucket is full again, in microseconds.
+    buckets: Mutex<HashMap<Key, i64>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Principal(Arc<str>),
+    Server(Arc<str>),
+    Tool(Arc<str>, Arc<str>, Box<str>),
+}
+
+/// Beyond this many buckets the full ones are forgotten, which changes no decision.
+const MANY: usize = 10_000;
+/// Beyond this many, a new bucket is refused: an attacker who invents names must not take all memory.
+const TOO_MANY: usize = 200_000;
+
+impl Limiter {
+    /// A limiter with these limits.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Limiter { options, buckets: Mutex::default() }
+    }
+
+    /// Spends one request, or says which limits it would exceed.
+    #[must_use]
+    pub fn spend(&self, principal: &Arc<str>, server: &Arc<str>, tool: Option<&str>, now: Timestamp) -> Vec<Evidence> {
+        let options = &self.options;
+        let mut wanted = Vec::with_capacity(3);
+        if let Some(limit) = options.per_principal {
+            wanted.push((RateScope::Principal, limit, Key::Principal(Arc::clone(principal))));
+        }
+        if let Some(limit) = options.per_server {
+            wanted.push((RateScope::Server, limit, Key::Server(Arc::clone(server))));
+        }
+        if let (Some(limit), Some(tool)) = (options.per_tool, tool) {
+            wanted.push((RateScope::Tool, limit, Key::Tool(Arc::clone(principal), Arc::clone(server), tool.into())));
+        }
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() > MANY {
+            buckets.retain(|_, full| *full > now.0);
+        }
+        let crowded = buckets.len() > TOO_MANY;
+        let mut exceeded = Vec::new();
+        let mut spent = Vec::with_capacity(wanted.len());
+        for (scope, limit, key) in wanted {
+            let known = buckets.get(&key).copied();
+            match take(limit, known.unwrap_or(i64::MIN), now.0) {
+                Ok(full) if known.is_some() || !crowded => spent.push((key, full)),
+                Ok(_) => exceeded.push(evidence(scope, limit, 1_000)),
+                Err(wait_us) => exceeded.push(evidence(scope, limit, wait_us.unsigned_abs().div_ceil(1_000))),
+            }
+        }
+        if exceeded.is_empty() {
+            buckets.extend(spent);
+        }
+        exceeded
+    }
+}
+
+/// When the bucket is full again after one more request, or how long it must wait, in microseconds.
+fn take(limit: Limit, full: i64, now: i64) -> Result<i64, i64> {
+    let window = i64::try_from(limit.per_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let each = window / i64::from(limit.count.max(1));
+    let next = full.max(now).saturating_add(each);
+    // What integer division lost must not grant one request more or less.
+    let room = each.saturating_mul(i64::from(limit.count));
+    let wait = next.saturating_sub(now).saturating_sub(room);
+    if wait > 0 { Err(wait) } else { Ok(next) }
+}
+
+fn evidence(scope: RateScope, limit: Limit, retry_after_ms: u64) -> Evidence {
+    Evidence::RateExceeded { scope, limit: limit.to_string(), retry_after_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(text: &str) -> Option<Limit> {
+        Some(Limit::try_from(text.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_burst_up_to_the_count_then_evenly() {
+        let limiter = Limiter::new(Options { per_principal: limit("3/s"), ..Options::default() });
+        let spend = |ms: i64| limiter.spend(&"a".into(), &"s".into(), None, Timestamp(ms * 1_000)).is_empty();
+        assert_eq!([0, 0, 0, 0, 333, 334, 334, 10_000, 10_000, 10_000, 10_000].map(spend), [
+            true, true, true, false, false, true, false, true, true, true, false
+        ]);
+    }
+
+    #[test]
+    fn what_one_limit_refuses_spends_nothing_of_another() {
+        let options = Options { per_principal: limit("2/h"), per_tool: limit("1/h"), per_server: None };
+        let limiter = Limiter::new(options);
+        let spend = |tool| limiter.spend(&"a".into(), &"s".into(), Some(tool), Timestamp(0)).len();
+        assert_eq!([spend("x"), spend("x"), spend("y"), spend("z")], [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn exact_under_concurrency() {
+        let limiter = Limiter::new(Options { per_server: limit("1000/d"), ..Options::default() });
+        let passed: usize = std::thread::scope(|scope| {
+            let worker = || {
+                let spend = |_: &i32| limiter.spend(&"a".into(), &"s".into(), None, Timestamp(0)).is_empty();
+                (0..500).filter(spend).count()
+            };
+            let workers: Vec<_> = (0..8).map(|_| scope.spawn(worker)).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        });
+        assert_eq!(passed, 1000);
+    }
+}

@@ -1,0 +1,231 @@
+//! One client's link to one server, and the judging that every message on it passes through.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_guard::{CallSummary, Direction, Event, Evidence, Principal, Session, Verdict};
+use bartizan_mcp::{Id, Kind, Message, Rejection};
+
+use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
+use crate::clock;
+use crate::gateway::{Gateway, Policy};
+use crate::server::Server;
+use crate::session::SessionHandle;
+use crate::upstream::{Upstream, UpstreamError, lines};
+
+/// One client's session with one server.
+pub struct Link {
+    /// What all links share.
+    pub gateway: Arc<Gateway>,
+    /// The server.
+    pub server: Arc<Server>,
+    /// On whose behalf the client acts.
+    pub principal: Principal,
+    /// Names the session in records; not the secret by which a client claims it.
+    pub name: String,
+    /// The way to the server.
+    pub upstream: Upstream,
+    session: SessionHandle,
+    /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
+    asked: Mutex<HashMap<Id, CallSummary>>,
+    /// Requests of the server that the client has not answered.
+    asking: Mutex<HashMap<Id, CallSummary>>,
+}
+
+/// Judging a larger message takes long enough to matter to others.
+const HEAVY: usize = 64 * 1024;
+/// How often a message is judged again because the session changed meanwhile.
+const ATTEMPTS: usize = 64;
+/// Requests of either side that may be unanswered at once.
+const UNANSWERED: usize = 4096;
+
+impl Link {
+    /// A link whose session has not begun.
+    pub fn new(gateway: Arc<Gateway>, server: Arc<Server>, principal: Principal, name: String, upstream: Upstream) -> Self {
+        Link {
+            gateway,
+            server,
+            principal,
+            name,
+            upstream,
+            session: SessionHandle::default(),
+            asked: Mutex::default(),
+            asking: Mutex::default(),
+        }
+    }
+
+    /// Judges a message, records what was decided, and lets it go or says why not.
+    pub(crate) async fn pass(
+        &self,
+        message: Message,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+    ) -> Result<Admitted, Refusal> {
+        let policy = self.gateway.policy.load_full();
+        let evidence = self.evidence(&policy, &message, direction);
+        for _ in 0..ATTEMPTS {
+            let session = self.session.snapshot();
+            let profile = self.server.profile.load_full();
+            let event = Event {
+                message: &message,
+                direction,
+                answers,
+                principal: &self.principal,
+                server: &profile,
+                evidence: &evidence,
+                grant: None,
+                now: clock::now(),
+            };
+            let verdict = self.judge(&policy, &event, &session).await;
+            let name = verdict.decision.as_str();
+            let keep = async |facts: &_| self.gateway.keep(&self.server, facts).await;
+            match self.desk(&policy).admit(&event, verdict, session.version, keep).await {
+                Ok(admitted) => {
+                    self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
+                    return Ok(admitted);
+                }
+                Err(NotAdmitted::Refused(refusal)) => return Err(self.counted(refusal, direction)),
+                Err(NotAdmitted::Conflict) => {}
+            }
+        }
+        let why = "the session changed faster than the message could be judged".to_owned();
+        let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
+        Err(refusal)
+    }
+
+    /// Refuses a message that no guard needs to see: it violates the protocol.
+    pub(crate) fn protest(
+        &self,
+        message: &Message,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+        (rule, why): (&'static str, String),
+        code: i64,
+    ) -> Refusal {
+        let profile = self.server.profile.load_full();
+        let event = Event {
+            message,
+            direction,
+            answers,
+            principal: &self.principal,
+            server: &profile,
+            evidence: &[],
+            grant: None,
+            now: clock::now(),
+        };
+        let refusal = self.desk(&self.gateway.policy.load()).refuse(&event, rule, why, code);
+        self.counted(refusal, direction)
+    }
+
+    /// Refuses bytes that are no message.
+    pub(crate) fn unreadable(&self, direction: Direction, bytes: &[u8], rejection: &Rejection) -> Refusal {
+        let Gateway { recorder, .. } = &*self.gateway;
+        let (principal, server) = (&self.principal.id, &self.server.name);
+        let refusal = admit::unreadable(recorder, direction, principal, server, &self.name, (bytes, rejection));
+        self.counted(refusal, direction)
+    }
+
+    /// Records that the server failed, for whoever waits for `call`.
+    pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
+        self.gateway.metrics.failed(&self.server.name, error.rule());
+        let problem = (error.rule(), format!("{}: {error}", self.server.name));
+        admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem)
+    }
+
+    /// The session as it is now.
+    #[must_use]
+    pub fn session(&self) -> Arc<Session> {
+        self.session.snapshot()
+    }
+
+    /// Keeps a request of the client's that will be answered elsewhere than where it was sent.
+    ///
+    /// # Errors
+    /// If its id is in use already, or too many wait.
+    pub(crate) fn remember_asked(&self, call: CallSummary) -> Result<(), &'static str> {
+        remember(&self.asked, call)
+    }
+
+    /// The request that a response of the server's answers.
+    pub(crate) fn take_asked(&self, id: &Id) -> Option<CallSummary> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// The request that an unreadable answer was meant for: the one whose id it seems to have, or the only one.
+    pub(crate) fn claim_asked(&self, bytes: &[u8]) -> Option<CallSummary> {
+        if !lines::looks_like_message(bytes) {
+            return None;
+        }
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = lines::lenient_id(bytes).filter(|id| asked.contains_key(id));
+        let id = named.or_else(|| if asked.len() == 1 { asked.keys().next().cloned() } else { None })?;
+        asked.remove(&id)
+    }
+
+    /// All requests of the client's that are unanswered; they are not waited for any longer.
+    pub(crate) fn take_all_asked(&self) -> Vec<CallSummary> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *asked).into_values().collect()
+    }
+
+    /// Keeps a request of the server's until the client answers it.
+    ///
+    /// # Errors
+    /// If its id is in use already, or too many wait.
+    pub(crate) fn remember_asking(&self, call: CallSummary) -> Result<(), &'static str> {
+        remember(&self.asking, call)
+    }
+
+    /// The request that a response of the client's answers.
+    pub(crate) fn take_asking(&self, id: &Id) -> Option<CallSummary> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    fn evidence(&self, policy: &Policy, message: &Message, direction: Direction) -> Vec<Evidence> {
+        if direction == Direction::ToClient || message.kind() != Kind::Request {
+            return Vec::new();
+        }
+        let tool = if message.method() == Some("tools/call") { message.param("name") } else { None };
+        policy.limiter.spend(&self.principal.id, &self.server.name, tool.as_deref(), clock::now())
+    }
+
+    async fn judge(&self, policy: &Policy, event: &Event<'_>, session: &Session) -> Verdict {
+        if event.message.bytes().len() <= HEAVY {
+            return policy.pipeline.judge(event, session);
+        }
+        // First come, first served; the semaphore is never closed.
+        let _turn = self.gateway.heavy.acquire().await;
+        match tokio::runtime::Handle::current().runtime_flavor() {
+            tokio::runtime::RuntimeFlavor::CurrentThread => policy.pipeline.judge(event, session),
+            // Others go on meanwhile on another thread.
+            _ => tokio::task::block_in_place(|| policy.pipeline.judge(event, session)),
+        }
+    }
+
+    fn desk<'a>(&'a self, policy: &'a Policy) -> Desk<'a> {
+        Desk {
+            recorder: &self.gateway.recorder,
+            session: &self.session,
+            session_id: &self.name,
+            limits: &policy.limits,
+            level: policy.level,
+        }
+    }
+
+    fn counted(&self, refusal: Refusal, direction: Direction) -> Refusal {
+        self.gateway.metrics.decided(&self.server.name, direction.as_str(), "deny", refusal.rule);
+        refusal
+    }
+}
+
+fn remember(map: &Mutex<HashMap<Id, CallSummary>>, call: CallSummary) -> Result<(), &'static str> {
+    let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+    if map.len() >= UNANSWERED {
+        return Err("too many requests are unanswered");
+    }
+    if map.contains_key(&call.id) {
+        return Err("a request with this id is not answered yet");
+    }
+    map.insert(call.id.clone(), call);
+    Ok(())
+}

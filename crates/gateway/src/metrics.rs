@@ -1,0 +1,71 @@
+//! What is counted, in the Prometheus text format. Labels come from bounded sets only: an attacker who invents names
+//! must not be able to invent time series.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The metrics of one gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    decisions: Family<DecisionLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    /// Open client sessions.
+    pub sessions: Gauge,
+    /// Open client connections.
+    pub connections: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    server: String,
+    direction: &'static str,
+    decision: &'static str,
+    rule: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    server: String,
+    reason: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("bartizan");
+        let decisions = Family::default();
+        registry.register("decisions", "Messages by what was decided and the rule that decided", decisions.clone());
+        let failures = Family::default();
+        registry.register("upstream_failures", "Requests that a server failed to answer", failures.clone());
+        let sessions = Gauge::default();
+        registry.register("sessions", "Open client sessions", sessions.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Open client connections", connections.clone());
+        Metrics { registry, decisions, failures, sessions, connections }
+    }
+}
+
+impl Metrics {
+    /// Counts a decision. Server names come from the configuration, the rest from the code.
+    pub(crate) fn decided(&self, server: &str, direction: &'static str, decision: &'static str, rule: &'static str) {
+        let labels = DecisionLabels { server: server.to_owned(), direction, decision, rule };
+        self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// Counts a server's failure.
+    pub(crate) fn failed(&self, server: &str, reason: &'static str) {
+        self.failures.get_or_create(&FailureLabels { server: server.to_owned(), reason }).inc();
+    }
+
+    /// All of them as text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).ok();
+        text
+    }
+}

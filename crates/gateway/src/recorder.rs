@@ -1,0 +1,248 @@
+//! Writes what was decided about each message into the audit log, before the message moves.
+//!
+//! No content: a message is named by its size and a keyed digest, a finding by its rule, its path and its span.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter};
+use bartizan_guard::{Direction, Event, Judged, Timestamp};
+use bartizan_mcp::{Kind, Rejection};
+use serde::Serialize;
+
+use crate::clock;
+
+/// The log with all that is needed to write entries.
+pub struct Recorder {
+    log: Log,
+    digest_key: [u8; 32],
+    ids: IdSource,
+    refusals: Mutex<RefusalCounter>,
+}
+
+impl Recorder {
+    /// Opens the log in `directory`.
+    ///
+    /// # Errors
+    /// What the log says, or that there is no randomness for the digest key.
+    pub fn open(directory: &Path, options: &bartizan_audit::Options) -> Result<Recorder, AuditError> {
+        let (log, recovery) = Log::open(directory, options)?;
+        if !recovery.torn.is_empty() {
+            tracing::warn!(pieces = recovery.torn.len(), "the audit log ended in an unfinished entry, which was cut off");
+        }
+        let mut seed = [0; 48];
+        getrandom::fill(&mut seed).map_err(AuditError::Random)?;
+        let (key, ids) = seed.split_at(32);
+        // A new key with each start: digests tell equal messages of one run apart and confirm no guess afterwards.
+        let mut digest_key = [0; 32];
+        digest_key.copy_from_slice(key);
+        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals: Mutex::default() })
+    }
+
+    /// The log, to ask for its state.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Records what became of one message.
+    pub(crate) fn message(&self, event: &Event<'_>, session: &str, outcome: &Outcome<'_>) -> Result<Receipt, AuditError> {
+        let message = event.message;
+        let bytes = message.bytes();
+        let document = message.document();
+        let method = message.method().or_else(|| event.answers.map(|call| &*call.method));
+        let tool = event.tool();
+        let findings: Vec<_> = outcome
+            .findings
+            .iter()
+            .map(|judged| FindingFields {
+                rule: judged.finding.rule.id,
+                action: judged.action.as_str(),
+                would: judged.would.map(bartizan_guard::Action::as_str),
+                by: judged.by,
+                at: document.pointer(judged.finding.at),
+                span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
+                confidence: judged.finding.confidence.thousandths(),
+                why: &judged.finding.why,
+            })
+            .collect();
+        let fields = MessageFields {
+            direction: event.direction.as_str(),
+            principal: &event.principal.id,
+            server: &event.server.name,
+            session,
+            form: form(message.kind()),
+            method,
+            tool: tool.as_deref(),
+            request: message.id().or_else(|| event.answers.map(|call| &call.id)).map(ToString::to_string),
+            bytes: bytes.len(),
+            digest: self.digest(bytes),
+            decision: outcome.decision,
+            rule: outcome.rule,
+            why: outcome.why,
+            findings,
+        };
+        self.append("message", event.now, &fields)
+    }
+
+    /// Records a message that could not be read.
+    pub(crate) fn unreadable(&self, what: &Unreadable<'_>) -> Result<Receipt, AuditError> {
+        let fields = UnreadableFields {
+            direction: what.direction.as_str(),
+            principal: what.principal,
+            server: what.server,
+            session: what.session,
+            bytes: what.bytes.len(),
+            digest: self.digest(what.bytes),
+            decision: "deny",
+            rule: what.rejection.fault.rule(),
+            why: what.rejection.to_string(),
+        };
+        self.append("unreadable", clock::now(), &fields)
+    }
+
+    /// Records something that is no message: a start, a stop, a server's death, a new configuration.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn note<F: Serialize>(&self, kind: &str, fields: &F) -> Result<Receipt, AuditError> {
+        self.append(kind, clock::now(), fields)
+    }
+
+    /// Counts a request that was refused before anybody was identified.
+    pub(crate) fn count_refusal(&self, source: &str) {
+        let now = clock::now();
+        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, now.0);
+        if let Some(summary) = summary {
+            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(report);
+        }
+    }
+
+    /// Writes the counts of the second that has ended, if any.
+    pub fn tick(&self) {
+        let now = clock::now();
+        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
+        if let Some(summary) = summary {
+            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(report);
+        }
+    }
+
+    /// Waits until the entry is on disk, if more than `Written` is asked.
+    pub(crate) async fn at_least(&self, level: Level, receipt: Receipt) -> Result<Receipt, AuditError> {
+        if receipt.level() >= level { Ok(receipt) } else { self.log.make_durable(receipt).await }
+    }
+
+    fn append<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
+        self.log.append(&Entry { id: self.ids.next(at), at_micros: at.0, kind, fields })
+    }
+
+    fn digest(&self, bytes: &[u8]) -> String {
+        let digest = blake3::keyed_hash(&self.digest_key, bytes).to_hex();
+        digest.chars().take(32).collect()
+    }
+}
+
+fn report(error: AuditError) {
+    tracing::error!(%error, "the audit log cannot be written");
+}
+
+/// What was decided, in the words of the log.
+pub(crate) struct Outcome<'a> {
+    pub(crate) decision: &'static str,
+    pub(crate) rule: Option<&'static str>,
+    pub(crate) why: Option<&'a str>,
+    pub(crate) findings: &'a [Judged],
+}
+
+/// A message that the scanner refused.
+pub(crate) struct Unreadable<'a> {
+    pub(crate) direction: Direction,
+    pub(crate) principal: &'a str,
+    pub(crate) server: &'a str,
+    pub(crate) session: &'a str,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) rejection: &'a Rejection,
+}
+
+#[derive(Serialize)]
+struct MessageFields<'a> {
+    direction: &'static str,
+    principal: &'a str,
+    server: &'a str,
+    session: &'a str,
+    form: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
+    bytes: usize,
+    digest: String,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<FindingFields<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingFields<'a> {
+    rule: &'static str,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<&'static str>,
+    by: &'static str,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span: Option<[usize; 2]>,
+    confidence: u16,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct UnreadableFields<'a> {
+    direction: &'static str,
+    principal: &'a str,
+    server: &'a str,
+    session: &'a str,
+    bytes: usize,
+    digest: String,
+    decision: &'static str,
+    rule: &'static str,
+    why: String,
+}
+
+fn form(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Request => "request",
+        Kind::Notification => "notification",
+        Kind::Result => "result",
+        Kind::Error => "error",
+    }
+}
+
+/// Ids that nobody outside can guess: a random start for each process, then counted up.
+struct IdSource {
+    high: u16,
+    low: AtomicU64,
+}
+
+impl IdSource {
+    fn new(seed: &[u8]) -> Self {
+        let number = seed.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        IdSource { high: (number >> 64) as u16, low: AtomicU64::new(number as u64) }
+    }
+
+    fn next(&self, at: Timestamp) -> Id {
+        let low = self.low.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        let mut random = [0; 10];
+        let bytes = self.high.to_be_bytes().into_iter().chain(low.to_be_bytes());
+        random.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
+        Id::new(at.0, random)
+    }
+}

@@ -1,0 +1,262 @@
+//! A server behind Streamable HTTP.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bartizan_mcp::{Limits, Message, sse};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::{Breaker, Replies, Reply, UpstreamError};
+use crate::admit::Admitted;
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+
+type Connector = HttpsConnector<HttpConnector>;
+
+/// Connections to all servers, kept and reused.
+pub fn connector(connect_timeout: Duration) -> std::io::Result<Client<Connector, Full<Bytes>>> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    let tls = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(256)
+        .build(tls.wrap_connector(tcp));
+    Ok(client)
+}
+
+/// One server's address with what all its sessions share.
+pub struct Endpoint {
+    /// The MCP endpoint.
+    pub uri: Uri,
+    /// Headers of the operator's, such as a key for the server. Never logged.
+    pub headers: HeaderMap,
+    /// How long the server may take to begin an answer.
+    pub timeout: Duration,
+    /// Bounds of each message.
+    pub limits: Limits,
+    /// Leaves the server alone when it fails.
+    pub breaker: Breaker,
+    /// The connections.
+    pub client: Client<Connector, Full<Bytes>>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+/// What of a client's HTTP request concerns the server as well; everything else of it stays behind.
+#[derive(Debug, Default, Clone)]
+pub struct Relay {
+    /// `MCP-Protocol-Version`, checked.
+    pub version: Option<HeaderValue>,
+    /// Where to resume a stream.
+    pub last_event_id: Option<HeaderValue>,
+    /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, made anew from the message.
+    pub routing: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// One client's session with one HTTP server.
+#[derive(Debug)]
+pub struct HttpUpstream {
+    endpoint: Arc<Endpoint>,
+    session: Mutex<Option<HeaderValue>>,
+}
+
+impl HttpUpstream {
+    /// A session that has not begun.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>) -> Self {
+        HttpUpstream { endpoint, session: Mutex::new(None) }
+    }
+
+    pub(super) async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+        let request = self.request(Method::POST, relay, message.bytes().clone())?;
+        let response = self.ask(request).await?;
+        if message.message().method() == Some("initialize") && response.status().is_success() {
+            let session = response.headers().get(SESSION).cloned();
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        }
+        self.read(response, message.message().method().is_some() && message.message().id().is_some()).await
+    }
+
+    pub(super) async fn listen(&self, relay: &Relay) -> Result<Replies, UpstreamError> {
+        let request = self.request(Method::GET, relay, Bytes::new())?;
+        let response = self.ask(request).await?;
+        match response.status() {
+            StatusCode::OK if is_type(&response, "text/event-stream") => Ok(self.events(response)),
+            StatusCode::NOT_FOUND => Err(UpstreamError::SessionGone),
+            _ => Err(UpstreamError::NoStream),
+        }
+    }
+
+    pub(super) async fn end(&self) {
+        let has_session = self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if has_session && let Ok(request) = self.request(Method::DELETE, &Relay::default(), Bytes::new()) {
+            // A server may refuse to have its sessions ended (405); then it ends them itself.
+            self.ask(request).await.ok();
+        }
+    }
+
+    fn request(&self, method: Method, relay: &Relay, body: Bytes) -> Result<Request<Full<Bytes>>, UpstreamError> {
+        let unusable = |error: http::Error| UpstreamError::Unreachable(error.to_string());
+        let mut request = Request::builder()
+            .method(&method)
+            .uri(self.endpoint.uri.clone())
+            .body(Full::new(body))
+            .map_err(unusable)?;
+        let headers = request.headers_mut();
+        headers.extend(self.endpoint.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let accept = if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        if method == Method::POST {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ours = [(SESSION, session), (VERSION, relay.version.clone()), (LAST_EVENT, relay.last_event_id.clone())];
+        let ours = ours.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
+        for (name, value) in ours.chain(relay.routing.iter().cloned()) {
+            headers.insert(name, value);
+        }
+        Ok(request)
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
+        let Endpoint { breaker, client, timeout, .. } = &*self.endpoint;
+        breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
+        let answer = match tokio::time::timeout(*timeout, client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(UpstreamError::Unreachable(cause(&error))),
+            Err(_) => Err(UpstreamError::TimedOut(timeout.as_secs())),
+        };
+        match &answer {
+            Ok(response) if !response.status().is_server_error() => breaker.succeeded(),
+            _ => breaker.failed(Instant::now()),
+        }
+        answer
+    }
+
+    async fn read(&self, response: Response<Incoming>, asked: bool) -> Result<Replies, UpstreamError> {
+        let status = response.status();
+        if is_type(&response, "text/event-stream") && status.is_success() {
+            return Ok(self.events(response));
+        }
+        if !asked && status.is_success() {
+            return Ok(Replies::None);
+        }
+        if !is_type(&response, "application/json") {
+            return Err(match status {
+                StatusCode::NOT_FOUND if response.headers().get(SESSION).is_some() || self.has_session() => {
+                    UpstreamError::SessionGone
+                }
+                _ if status.is_success() => UpstreamError::ContentType(content_type(&response)),
+                _ => UpstreamError::Status(status.as_u16()),
+            });
+        }
+        let limits = &self.endpoint.limits;
+        let timeout = self.endpoint.timeout;
+        let body = Limited::new(response.into_body(), limits.bytes).collect();
+        let bytes = match tokio::time::timeout(timeout, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(UpstreamError::TooLarge),
+            Ok(Err(error)) => return Err(UpstreamError::BrokenOff(error.to_string())),
+            Err(_) => return Err(UpstreamError::TimedOut(timeout.as_secs())),
+        };
+        let reply = parse(bytes, limits, None);
+        if !status.is_success() && !matches!(&reply, Reply::Message(message, _) if message.is_response()) {
+            let gone = status == StatusCode::NOT_FOUND && self.has_session();
+            return Err(if gone { UpstreamError::SessionGone } else { UpstreamError::Status(status.as_u16()) });
+        }
+        if status == StatusCode::NOT_FOUND && self.has_session() {
+            return Err(UpstreamError::SessionGone);
+        }
+        Ok(Replies::One(Some(reply), status))
+    }
+
+    fn has_session(&self) -> bool {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn events(&self, response: Response<Incoming>) -> Replies {
+        let limits = self.endpoint.limits;
+        // An event may hold, besides its message, field names and an id.
+        let decoder = sse::Decoder::new(limits.bytes.saturating_add(4096));
+        Replies::Events(Events { body: response.into_body(), decoder, limits })
+    }
+}
+
+/// The events of one response.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    decoder: sse::Decoder,
+    limits: Limits,
+}
+
+impl Events {
+    pub(super) async fn next(&mut self) -> Result<Option<Reply>, UpstreamError> {
+        loop {
+            if let Some(event) = self.decoder.next().map_err(|_| UpstreamError::TooLarge)? {
+                if event.data.is_empty() {
+                    return Ok(Some(Reply::Mark { id: event.id, retry: event.retry }));
+                }
+                // Other kinds of event are no messages, and an SDK would not read them as such.
+                if event.name.as_deref().is_none_or(|name| name == "message") {
+                    return Ok(Some(parse(event.data, &self.limits, event.id)));
+                }
+                continue;
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.decoder.push(&data);
+                    }
+                }
+                Some(Err(error)) => return Err(UpstreamError::BrokenOff(cause(&error))),
+            }
+        }
+    }
+}
+
+fn parse(bytes: Bytes, limits: &Limits, event_id: Option<String>) -> Reply {
+    match Message::parse(bytes.clone(), limits) {
+        Ok(message) => Reply::Message(message, event_id),
+        Err(rejection) => Reply::Unreadable(bytes, rejection),
+    }
+}
+
+fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
+    let value = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
+}
+
+fn content_type<B>(response: &Response<B>) -> String {
+    let value = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    bartizan_guard::excerpt(value.unwrap_or("(none)"))
+}
+
+/// The innermost cause, which says most.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    at.to_string()
+}

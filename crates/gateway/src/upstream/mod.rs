@@ -1,0 +1,160 @@
+//! The servers' side: one child process or one HTTP session behind one interface.
+
+mod breaker;
+mod http;
+pub(crate) mod lines;
+mod stdio;
+
+use bartizan_mcp::{Message, Rejection};
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+pub use breaker::Breaker;
+pub use http::{Endpoint, HttpUpstream, Relay, connector};
+pub use stdio::{Routing, StdioUpstream};
+
+use crate::admit::Admitted;
+
+/// Where the messages of one client to one server go.
+#[derive(Debug)]
+pub enum Upstream {
+    /// A child process.
+    Stdio(StdioUpstream),
+    /// A Streamable HTTP endpoint.
+    Http(HttpUpstream),
+}
+
+/// Something that a server sent.
+#[derive(Debug)]
+pub enum Reply {
+    /// A message, with the id of the event that it came in.
+    Message(Message, Option<String>),
+    /// Bytes that are no message.
+    Unreadable(Bytes, Rejection),
+    /// An event without a message: it names the place to resume from, or how long to wait.
+    Mark {
+        /// The id of the event.
+        id: Option<String>,
+        /// Milliseconds to wait before reconnecting.
+        retry: Option<u64>,
+    },
+}
+
+/// What a server sends because of one message, in order; the last of it is the response.
+#[derive(Debug)]
+pub enum Replies {
+    /// It was only taken note of.
+    None,
+    /// One message; with the HTTP status it came under.
+    One(Option<Reply>, ::http::StatusCode),
+    /// A stream of events.
+    Events(http::Events),
+    /// Messages of a child process, as they come.
+    Channel(mpsc::Receiver<Reply>),
+}
+
+impl Replies {
+    /// The next thing sent; `None` when there is no more.
+    ///
+    /// # Errors
+    /// If the server fails in the middle.
+    pub async fn next(&mut self) -> Result<Option<Reply>, UpstreamError> {
+        match self {
+            Replies::None => Ok(None),
+            Replies::One(reply, _) => Ok(reply.take()),
+            Replies::Events(events) => events.next().await,
+            Replies::Channel(channel) => Ok(channel.recv().await),
+        }
+    }
+}
+
+/// Why a server gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UpstreamError {
+    /// It did not take the connection.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// It failed so often that it is left alone for a while.
+    #[error("the server has failed repeatedly; it is tried again in {0} s")]
+    Resting(u64),
+    /// It did not answer in time.
+    #[error("the server did not answer within {0} s")]
+    TimedOut(u64),
+    /// It ended before it answered.
+    #[error("the server ended before it answered{0}")]
+    Ended(String),
+    /// The stream broke off before the response.
+    #[error("the server's answer broke off: {0}")]
+    BrokenOff(String),
+    /// It answered with an HTTP status and no message.
+    #[error("the server answered with HTTP status {0}")]
+    Status(u16),
+    /// It answered with something that is neither JSON nor an event stream.
+    #[error("the server answered with content type {0}")]
+    ContentType(String),
+    /// Its answer is larger than the limit.
+    #[error("the server's answer is larger than the limit")]
+    TooLarge,
+    /// It no longer knows the session.
+    #[error("the server has ended the session")]
+    SessionGone,
+    /// It does not offer this.
+    #[error("the server does not offer a stream of its own")]
+    NoStream,
+    /// It reads too slowly.
+    #[error("the server takes no more messages")]
+    Stuffed,
+}
+
+impl UpstreamError {
+    /// The rule id under which the failure is recorded.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            UpstreamError::Unreachable(_) => "upstream.unreachable",
+            UpstreamError::Resting(_) => "upstream.resting",
+            UpstreamError::TimedOut(_) => "upstream.timeout",
+            UpstreamError::Ended(_) => "upstream.ended",
+            UpstreamError::BrokenOff(_) => "upstream.broken_off",
+            UpstreamError::Status(_) => "upstream.status",
+            UpstreamError::ContentType(_) => "upstream.content_type",
+            UpstreamError::TooLarge => "upstream.too_large",
+            UpstreamError::SessionGone => "upstream.session_gone",
+            UpstreamError::NoStream => "upstream.no_stream",
+            UpstreamError::Stuffed => "upstream.stuffed",
+        }
+    }
+}
+
+impl Upstream {
+    /// Sends a message and returns what comes back because of it.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or fails.
+    pub async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+        match self {
+            Upstream::Stdio(child) => child.send(message).await,
+            Upstream::Http(endpoint) => endpoint.send(message, relay).await,
+        }
+    }
+
+    /// What the server sends without being asked.
+    ///
+    /// # Errors
+    /// If the server offers no such stream, or it is taken already.
+    pub async fn listen(&self, relay: &Relay) -> Result<Replies, UpstreamError> {
+        match self {
+            Upstream::Stdio(child) => child.listen().ok_or(UpstreamError::NoStream),
+            Upstream::Http(endpoint) => endpoint.listen(relay).await,
+        }
+    }
+
+    /// Ends the session with the server.
+    pub async fn end(&self) {
+        match self {
+            Upstream::Stdio(child) => drop(child.end().await),
+            Upstream::Http(endpoint) => endpoint.end().await,
+        }
+    }
+}

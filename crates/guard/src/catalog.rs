@@ -1,0 +1,181 @@
+//! What a server has defined in this session: its tools, prompts and resources as last listed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use bartizan_mcp::{Digest, Limits, Message, NodeKind, PartKind, Value};
+use bytes::Bytes;
+
+use crate::guards::schema::Compiled;
+
+/// What a definition defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DefinitionKind {
+    /// A tool, by `name`.
+    Tool,
+    /// A prompt, by `name`.
+    Prompt,
+    /// A resource, by `uri`.
+    Resource,
+    /// A resource template, by `uriTemplate`.
+    ResourceTemplate,
+    /// The server's instructions, of which there is one text; no list holds them.
+    Instructions,
+}
+
+impl DefinitionKind {
+    /// All of them.
+    pub const ALL: [DefinitionKind; 5] = [
+        DefinitionKind::Tool,
+        DefinitionKind::Prompt,
+        DefinitionKind::Resource,
+        DefinitionKind::ResourceTemplate,
+        DefinitionKind::Instructions,
+    ];
+    /// Those that come as elements of a list result.
+    pub const LISTED: [DefinitionKind; 4] =
+        [DefinitionKind::Tool, DefinitionKind::Prompt, DefinitionKind::Resource, DefinitionKind::ResourceTemplate];
+
+    /// Its name in the lock file and in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DefinitionKind::Tool => "tool",
+            DefinitionKind::Prompt => "prompt",
+            DefinitionKind::Resource => "resource",
+            DefinitionKind::ResourceTemplate => "resource_template",
+            DefinitionKind::Instructions => "instructions",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<DefinitionKind> {
+        DefinitionKind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The role of its texts.
+    #[must_use]
+    pub fn part(self) -> PartKind {
+        match self {
+            DefinitionKind::Tool => PartKind::ToolDefinition,
+            DefinitionKind::Prompt => PartKind::PromptDefinition,
+            DefinitionKind::Resource | DefinitionKind::ResourceTemplate => PartKind::ResourceDefinition,
+            DefinitionKind::Instructions => PartKind::Instructions,
+        }
+    }
+
+    /// The member of a result that holds such definitions.
+    #[must_use]
+    pub fn list_member(self) -> &'static str {
+        match self {
+            DefinitionKind::Tool => "tools",
+            DefinitionKind::Prompt => "prompts",
+            DefinitionKind::Resource => "resources",
+            DefinitionKind::ResourceTemplate => "resourceTemplates",
+            DefinitionKind::Instructions => "instructions",
+        }
+    }
+
+    /// The member of a definition that names it; instructions have none.
+    #[must_use]
+    pub fn name_member(self) -> &'static str {
+        match self {
+            DefinitionKind::Tool | DefinitionKind::Prompt => "name",
+            DefinitionKind::Resource => "uri",
+            DefinitionKind::ResourceTemplate => "uriTemplate",
+            DefinitionKind::Instructions => "",
+        }
+    }
+
+    /// The list that a result holds, if it is one of definitions: its kind and its elements.
+    #[must_use]
+    pub fn of_list(message: &Message) -> Option<(DefinitionKind, Value<'_>)> {
+        let result = message.result()?;
+        DefinitionKind::LISTED.into_iter().find_map(|kind| {
+            let list = result.get(kind.list_member())?;
+            (list.kind() == NodeKind::Array).then_some((kind, list))
+        })
+    }
+}
+
+/// One definition as a server listed it.
+#[derive(Debug)]
+pub struct Definition {
+    /// What it defines.
+    pub kind: DefinitionKind,
+    /// Its name, or the URI of a resource.
+    pub name: Box<str>,
+    /// The digest of its canonical form.
+    pub digest: Digest,
+    /// Its JSON text, for `lock diff` and for compiling schemas.
+    pub json: Bytes,
+    compiled: OnceLock<Compiled>,
+}
+
+impl Definition {
+    /// Reads an element of a list result; `None` if it has no name.
+    #[must_use]
+    pub fn read(kind: DefinitionKind, element: Value<'_>) -> Option<Definition> {
+        let name = element.get(kind.name_member())?.as_str()?;
+        Some(Definition {
+            kind,
+            name: name.into(),
+            digest: Digest::of(element),
+            // A copy, so that a definition does not keep the whole list it came in alive.
+            json: Bytes::copy_from_slice(element.raw().as_bytes()),
+            compiled: OnceLock::new(),
+        })
+    }
+
+    /// The schemas of a tool, read at first use.
+    pub(crate) fn schemas(&self) -> &Compiled {
+        self.compiled.get_or_init(|| Compiled::of(&self.json))
+    }
+
+    /// Shows it as a value; for what is asked too rarely to be kept.
+    pub(crate) fn with_value<T>(&self, show: impl FnOnce(Value<'_>) -> T) -> Option<T> {
+        let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, &*self.json, b"}"].concat();
+        // It passed the scanner as a part of a larger message.
+        let limits = Limits { bytes: text.len(), depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: 1 };
+        Message::parse(text, &limits).ok()?.result().map(show)
+    }
+}
+
+/// Definitions by kind and name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    entries: BTreeMap<(DefinitionKind, Box<str>), Arc<Definition>>,
+}
+
+impl Catalog {
+    /// Definitions that one server may bring; what is beyond is not remembered, and so cannot be called.
+    pub const MAX_ENTRIES: usize = 20_000;
+
+    /// The definition of that name.
+    #[must_use]
+    pub fn get(&self, kind: DefinitionKind, name: &str) -> Option<&Arc<Definition>> {
+        self.entries.get(&(kind, name.into()))
+    }
+
+    /// Whether no definition of this kind is known.
+    #[must_use]
+    pub fn lacks(&self, kind: DefinitionKind) -> bool {
+        !self.entries.keys().any(|(held, _)| *held == kind)
+    }
+
+    /// All definitions.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.entries.values()
+    }
+
+    /// Remembers a definition. One that is the same as before keeps what was worked out from it.
+    pub(crate) fn insert(&mut self, definition: Arc<Definition>) {
+        let key = (definition.kind, definition.name.clone());
+        match self.entries.get(&key) {
+            Some(held) if held.digest == definition.digest => {}
+            None if self.entries.len() >= Self::MAX_ENTRIES => {}
+            _ => drop(self.entries.insert(key, definition)),
+        }
+    }
+}

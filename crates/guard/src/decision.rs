@@ -1,0 +1,80 @@
+//! What becomes of a message.
+
+use bartizan_mcp::Edits;
+
+use crate::{Action, Fact, Finding};
+
+/// What is to happen.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// It passes as it is.
+    Allow,
+    /// It passes after these edits.
+    Transform(Edits),
+    /// It waits for a person.
+    RequireApproval(Approval),
+    /// It does not pass.
+    Deny(Denial),
+}
+
+impl Decision {
+    /// Its name in records.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Transform(_) => "transform",
+            Decision::RequireApproval(_) => "approve",
+            Decision::Deny(_) => "deny",
+        }
+    }
+}
+
+/// What a person would have to agree to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The rule that asks.
+    pub rule: &'static str,
+    /// Its reason, in a sentence.
+    pub why: String,
+}
+
+/// Why a message does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// Its reason, in a sentence.
+    pub why: String,
+}
+
+/// A finding and what the settings made of it.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// What was found.
+    pub finding: Finding,
+    /// What happened because of it.
+    pub action: Action,
+    /// What would have happened in enforce mode and without exceptions, if that is more.
+    pub would: Option<Action>,
+    /// The setting that chose the action, such as `rule default` or `guard.schema.rules`.
+    pub by: &'static str,
+}
+
+/// The whole outcome of judging one message.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// What is to happen.
+    pub decision: Decision,
+    /// What was found, in the order of the guards; past [`Verdict::MAX_FINDINGS`] only what had the most consequence.
+    pub findings: Vec<Judged>,
+    /// How many more there were.
+    pub omitted: usize,
+    /// What to remember if it passes.
+    pub facts: Vec<Fact>,
+}
+
+impl Verdict {
+    /// Findings that are kept for the record once all of them have been acted upon.
+    pub const MAX_FINDINGS: usize = 256;
+}

@@ -1,0 +1,159 @@
+//! What a guard is shown.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bartizan_mcp::{Digest, Id, Message};
+
+use crate::Pins;
+
+/// A moment, in microseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the client to a server.
+    ToServer,
+    /// From a server to the client.
+    ToClient,
+}
+
+impl Direction {
+    /// Its name in records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::ToServer => "to_server",
+            Direction::ToClient => "to_client",
+        }
+    }
+}
+
+/// One message with all that may bear on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// The message, read strictly and not edited.
+    pub message: &'a Message,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The request that it answers, if it is a response.
+    pub answers: Option<&'a CallSummary>,
+    /// On whose behalf the client acts.
+    pub principal: &'a Principal,
+    /// The server it goes to or comes from.
+    pub server: &'a ServerProfile,
+    /// What limiters, slow checks and people found out beforehand.
+    pub evidence: &'a [Evidence],
+    /// An approval that covers exactly this message.
+    pub grant: Option<&'a Grant>,
+    /// When it is judged.
+    pub now: Timestamp,
+}
+
+impl Event<'_> {
+    /// The tool that is called, or that the reply comes from.
+    #[must_use]
+    pub fn tool(&self) -> Option<std::borrow::Cow<'_, str>> {
+        match self.answers {
+            Some(call) => call.tool.as_deref().map(Into::into),
+            None if self.message.method() == Some("tools/call") => self.message.param("name"),
+            None => None,
+        }
+    }
+}
+
+/// What is kept of a request until it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSummary {
+    /// The id under which the client asked.
+    pub id: Id,
+    /// The method.
+    pub method: Box<str>,
+    /// For `tools/call`, the tool.
+    pub tool: Option<Box<str>>,
+    /// The progress token it carries, as JSON.
+    pub progress_token: Option<Box<str>>,
+}
+
+impl CallSummary {
+    /// The summary of a request; `None` for any other message.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<CallSummary> {
+        let method = message.method()?;
+        let progress = message.params().and_then(|params| params.at(&["_meta", "progressToken"]));
+        Some(CallSummary {
+            id: message.id()?.clone(),
+            tool: (method == "tools/call").then(|| message.param("name").map(|name| name.into())).flatten(),
+            method: method.into(),
+            progress_token: progress.map(|token| token.raw().into()),
+        })
+    }
+}
+
+/// On whose behalf a client acts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// A stable name, such as `local:alice` or `anonymous`.
+    pub id: Arc<str>,
+}
+
+impl Principal {
+    /// The principal of that name.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Principal { id: id.into() }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+/// What is known about one upstream server.
+#[derive(Debug, Clone)]
+pub struct ServerProfile {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its definitions as they were approved.
+    pub pins: Arc<Pins>,
+    /// Names of tools that other servers of the same configuration have pinned, sorted, each with its server.
+    pub elsewhere: Arc<[(Box<str>, Arc<str>)]>,
+}
+
+/// Something found out before judging, by a part of the gateway that may wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// A limit is used up.
+    RateExceeded {
+        /// Whose limit it is.
+        scope: RateScope,
+        /// The limit as configured, such as `60/min`.
+        limit: String,
+        /// Milliseconds until one more call would be within it.
+        retry_after_ms: u64,
+    },
+}
+
+/// Whose rate a limit bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RateScope {
+    /// One principal over all servers.
+    Principal,
+    /// One server over all principals.
+    Server,
+    /// One tool for one principal.
+    Tool,
+}
+
+/// A person's yes to exactly one act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The digest of the exact request that was approved.
+    pub digest: Digest,
+    /// When it lapses.
+    pub expires: Timestamp,
+}

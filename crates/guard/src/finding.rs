@@ -1,0 +1,185 @@
+//! What guards report.
+
+use std::ops::Range;
+
+use bartizan_mcp::{NodeId, Part, PartKind, Value};
+
+use crate::{Fact, RuleSpec};
+
+/// How bad it is if a finding is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Unusual.
+    Low,
+    /// Could be part of an attack.
+    Medium,
+    /// An attack, most likely.
+    High,
+    /// An attack with consequences.
+    Critical,
+}
+
+impl Severity {
+    /// Its name in records and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// How sure a guard is, in thousandths: 1000 is certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Confidence(u16);
+
+impl Confidence {
+    /// Established, not estimated.
+    pub const CERTAIN: Confidence = Confidence(1000);
+
+    /// From thousandths; more than 1000 counts as 1000.
+    #[must_use]
+    pub fn from_thousandths(value: u16) -> Self {
+        Confidence(value.min(1000))
+    }
+
+    /// In thousandths.
+    #[must_use]
+    pub fn thousandths(self) -> u16 {
+        self.0
+    }
+}
+
+/// One thing that one guard found in one place.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The rule that fired.
+    pub rule: &'static RuleSpec,
+    /// Where: a text, a value or the whole message.
+    pub at: NodeId,
+    /// The role of that place.
+    pub kind: PartKind,
+    /// The element of a list that would have to go.
+    pub element: Option<NodeId>,
+    /// The name of the definition concerned, if it is one; used by settings for single tools.
+    pub subject: Option<Box<str>>,
+    /// Bytes of the decoded text at `at`; what `redact` takes away. Without one, `redact` cannot act.
+    pub span: Option<Range<usize>>,
+    /// More bytes of the same text, after `span` and in order, that `redact` treats alike.
+    pub also: Vec<Range<usize>>,
+    /// What `redact` puts there when it neutralises.
+    pub replacement: Option<Box<str>>,
+    /// How sure the guard is.
+    pub confidence: Confidence,
+    /// A sentence for a person; holds no secret, and hostile text only through [`excerpt`].
+    pub why: String,
+}
+
+impl Finding {
+    /// A certain finding about a whole value.
+    #[must_use]
+    pub fn about(rule: &'static RuleSpec, at: Value<'_>, kind: PartKind, why: impl Into<String>) -> Self {
+        Finding {
+            rule,
+            at: at.id(),
+            kind,
+            element: None,
+            subject: None,
+            span: None,
+            also: Vec::new(),
+            replacement: None,
+            confidence: Confidence::CERTAIN,
+            why: why.into(),
+        }
+    }
+
+    /// A certain finding about some bytes of a part's decoded text.
+    #[must_use]
+    pub fn within(rule: &'static RuleSpec, part: &Part<'_>, span: Range<usize>, why: impl Into<String>) -> Self {
+        Finding { element: part.element, span: Some(span), ..Finding::about(rule, part.value, part.kind, why) }
+    }
+
+    /// The same, about further bytes of that text too.
+    #[must_use]
+    pub fn and_within(mut self, spans: Vec<Range<usize>>) -> Self {
+        self.also = spans;
+        self
+    }
+
+    /// The same, as a reason to take `element` out of its list.
+    #[must_use]
+    pub fn in_element(mut self, element: NodeId) -> Self {
+        self.element = Some(element);
+        self
+    }
+
+    /// The same, about the definition of that name.
+    #[must_use]
+    pub fn of(mut self, subject: &str) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+}
+
+/// What one judgement gathers from all guards.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) facts: Vec<Fact>,
+    /// One for each rule and kind of part that found more than there was room for.
+    pub(crate) overflow: Vec<Finding>,
+}
+
+impl Report {
+    /// Findings of one guard that are told apart in one message.
+    pub const MAX_FINDINGS: usize = 4096;
+
+    /// Adds a finding.
+    ///
+    /// Past [`Report::MAX_FINDINGS`], findings of one rule in one kind of part become one about the whole message:
+    /// what can no longer be cut out in its place or taken out of its list then stops the message, if the settings
+    /// would have had it cut or taken out.
+    pub fn find(&mut self, finding: Finding) {
+        if self.findings.len() < Self::MAX_FINDINGS {
+            self.findings.push(finding);
+            return;
+        }
+        let alike = |held: &Finding| held.rule == finding.rule && held.kind == finding.kind;
+        if !self.overflow.iter().any(alike) {
+            let why = format!("more than {} findings in one message; one of the others: {}", Self::MAX_FINDINGS, finding.why);
+            self.overflow.push(Finding { element: None, subject: None, span: None, also: Vec::new(), why, ..finding });
+        }
+    }
+
+    /// Adds something to be remembered if the message passes.
+    pub fn remember(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+
+    /// What has been found so far.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().chain(&self.overflow)
+    }
+}
+
+/// A short, printable form of hostile text: at most 60 characters, everything but plain visible ones escaped.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut out = String::new();
+    let mut characters = text.chars();
+    for character in characters.by_ref().take(LONGEST) {
+        let plain = character.is_alphanumeric() || character == ' ' || character.is_ascii_punctuation();
+        if plain { out.push(character) } else { out.extend(character.escape_unicode()) }
+    }
+    if characters.next().is_some() {
+        out.push('…');
+    }
+    out
+}

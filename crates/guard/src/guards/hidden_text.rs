@@ -1,0 +1,233 @@
+//! **Threat.** A server hides instructions where the model reads them and no person looks: in Unicode tag characters
+//! that no font shows, in runs of characters without width, in variation selectors that carry a byte each, behind
+//! terminal sequences that wipe a line, in comments and invisible elements of HTML. Controls of direction make a
+//! command read as another one. The other way round, a model that has been turned smuggles data out in arguments that
+//! look harmless on the screen where a person approves them.
+//!
+//! What happens by default depends on where it is. A definition that hides text is withheld, and so is its use: nobody
+//! writes one by accident. In what servers say, hidden characters are taken out and the rest passes. Arguments are
+//! never rewritten, because other guards and the person who approved saw them as they are, and `/etc/pass\u{200B}wd` without
+//! its hidden character is another file: what only serves to hide is denied there, and what an editor or a terminal
+//! may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the same
+//! reason. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bartizan_detect::hidden::{self, Hidden, Kind};
+use bartizan_mcp::{Part, PartKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Guard, GuardSpec, RuleSpec};
+use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
+
+/// Specification of the guard.
+pub const SPEC: GuardSpec = GuardSpec {
+    name: "hidden_text",
+    threat: "Text that people do not see and models do carries instructions in, or data out.",
+    rules: RULES,
+    actions: &[Action::Observe, Action::Redact, Action::Approve, Action::Deny],
+    skips: &[],
+    options: || schemars::schema_for!(Options),
+    build: |options| {
+        let Options {} = Options::deserialize(options)?;
+        Ok(Box::new(HiddenText))
+    },
+};
+
+/// Defaults of what serves no purpose but to hide.
+const CERTAIN: &[(PartKind, Action)] = &[
+    (PartKind::ToolDefinition, Action::Deny),
+    (PartKind::PromptDefinition, Action::Deny),
+    (PartKind::ResourceDefinition, Action::Deny),
+    (PartKind::Argument, Action::Deny),
+];
+
+/// Defaults of what somebody may have a reason to hand to a tool.
+const WRITABLE: &[(PartKind, Action)] = &[
+    (PartKind::ToolDefinition, Action::Deny),
+    (PartKind::PromptDefinition, Action::Deny),
+    (PartKind::ResourceDefinition, Action::Deny),
+    (PartKind::Argument, Action::Observe),
+];
+
+/// Defaults of what may stand even in a definition by accident, and is harmless once it is gone.
+const STRAY: &[(PartKind, Action)] = &[(PartKind::Argument, Action::Observe)];
+
+/// Defaults of what is usual wherever documents are.
+const DEFINITIONS: &[(PartKind, Action)] = &[
+    (PartKind::ToolDefinition, Action::Deny),
+    (PartKind::PromptDefinition, Action::Deny),
+    (PartKind::ResourceDefinition, Action::Deny),
+];
+
+const RULES: &[RuleSpec] = &[
+    RuleSpec::new("hidden_text.tags", Severity::Critical, Action::Redact, "Unicode tag characters hide ASCII text.")
+        .in_kinds(CERTAIN),
+    RuleSpec::new("hidden_text.variation", Severity::High, Action::Redact, "Variation selectors carry data.")
+        .in_kinds(CERTAIN),
+    RuleSpec::new("hidden_text.zero_width", Severity::Medium, Action::Redact, "Characters without width split or carry text.")
+        .in_kinds(WRITABLE),
+    RuleSpec::new("hidden_text.bidi", Severity::High, Action::Redact, "Controls of direction show text in another order.")
+        .in_kinds(WRITABLE),
+    RuleSpec::new("hidden_text.terminal_escape", Severity::High, Action::Redact, "Terminal sequences or control characters.")
+        .in_kinds(WRITABLE),
+    RuleSpec::new("hidden_text.overwrite", Severity::Low, Action::Redact, "Later text covers earlier text on a terminal.")
+        .in_kinds(STRAY),
+    RuleSpec::new("hidden_text.format", Severity::Low, Action::Redact, "Deprecated or stray format characters.")
+        .in_kinds(STRAY),
+    RuleSpec::new("hidden_text.html_invisible", Severity::Medium, Action::Observe, "An element of HTML that is not shown.")
+        .in_kinds(DEFINITIONS),
+    RuleSpec::new("hidden_text.html_comment", Severity::Low, Action::Observe, "A comment in HTML or Markdown."),
+    RuleSpec::new("hidden_text.flood", Severity::High, Action::Deny, "More hidden characters than any honest text has."),
+];
+
+fn rule_id(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tags => "hidden_text.tags",
+        Kind::ZeroWidth => "hidden_text.zero_width",
+        Kind::Bidi => "hidden_text.bidi",
+        Kind::Variation => "hidden_text.variation",
+        Kind::Terminal => "hidden_text.terminal_escape",
+        Kind::Overwrite => "hidden_text.overwrite",
+        Kind::Format => "hidden_text.format",
+        Kind::Comment => "hidden_text.html_comment",
+        Kind::Invisible => "hidden_text.html_invisible",
+        Kind::Flood => "hidden_text.flood",
+    }
+}
+
+fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tags => "tag characters",
+        Kind::ZeroWidth => "characters without width",
+        Kind::Bidi => "controls of direction",
+        Kind::Variation => "variation selectors",
+        Kind::Terminal => "terminal sequences",
+        Kind::Overwrite => "overwritten text",
+        Kind::Format => "format characters",
+        Kind::Comment => "a comment",
+        Kind::Invisible => "an invisible element",
+        Kind::Flood => "a flood of hidden characters",
+    }
+}
+
+/// It has no options of its own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {}
+
+struct HiddenText;
+
+impl Guard for HiddenText {
+    fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
+        for part in event.message.parts() {
+            look(event, &part, report);
+        }
+        if event.direction == Direction::ToServer {
+            used(event, session, report);
+        }
+    }
+}
+
+/// One text: a finding for each way in which something in it is hidden.
+fn look(event: &Event<'_>, part: &Part<'_>, report: &mut Report) {
+    let text = part.text();
+    let found = hidden::find(&text);
+    if found.is_empty() {
+        return;
+    }
+    for (kind, first, also) in by_kind(found) {
+        let Some(rule) = SPEC.rule(rule_id(kind)) else { continue };
+        let mut finding = Finding::within(rule, part, first.span.clone(), why(kind, &first, &text, also.len()));
+        if routes(event, part) {
+            // Without a span it cannot be redacted; what would be is denied instead.
+            finding.span = None;
+        } else {
+            finding.also = also;
+        }
+        if kind == Kind::Overwrite {
+            finding.replacement = Some(" ".into());
+        }
+        report.find(match part.element.and_then(|element| name_of(event, element)) {
+            Some(name) => finding.of(&name),
+            None => finding,
+        });
+    }
+}
+
+/// What is hidden in one way: the first place, and the others.
+fn by_kind(found: Vec<Hidden>) -> impl Iterator<Item = (Kind, Hidden, Vec<Range<usize>>)> {
+    let mut kinds: BTreeMap<Kind, (Hidden, Vec<Range<usize>>)> = BTreeMap::new();
+    for hidden in found {
+        match kinds.get_mut(&hidden.kind) {
+            Some((_, also)) => also.push(hidden.span),
+            None => drop(kinds.insert(hidden.kind, (hidden, Vec::new()))),
+        }
+    }
+    kinds.into_iter().map(|(kind, (first, also))| (kind, first, also))
+}
+
+fn why(kind: Kind, first: &Hidden, text: &str, more: usize) -> String {
+    let mut why = noun(kind).to_owned();
+    if let Some(decoded) = first.decoded(text) {
+        why.push_str(&format!(" that hide “{}”", excerpt(&decoded)));
+    }
+    if more > 0 {
+        why.push_str(&format!(", and {more} more"));
+    }
+    why
+}
+
+/// Whether somebody goes by the exact text: rewritten, a request would be another one than was judged, and an answer
+/// would belong to nothing.
+fn routes(event: &Event<'_>, part: &Part<'_>) -> bool {
+    let request = event.message.method().is_some();
+    part.kind == PartKind::Other && (request || event.message.root().get("id").is_some_and(|id| id.id() == part.id()))
+}
+
+fn name_of(event: &Event<'_>, element: bartizan_mcp::NodeId) -> Option<String> {
+    let element = event.message.document().value(element);
+    let name = DefinitionKind::LISTED.into_iter().find_map(|kind| element.get(kind.name_member())?.as_str())?;
+    Some(name.into_owned())
+}
+
+/// A request that uses a definition which would be withheld: the client may have been told of it otherwise.
+fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
+    let (kind, member) = match event.message.method() {
+        Some("tools/call") => (DefinitionKind::Tool, "name"),
+        Some("prompts/get") => (DefinitionKind::Prompt, "name"),
+        Some("resources/read") => (DefinitionKind::Resource, "uri"),
+        _ => return,
+    };
+    let Some(at) = event.message.params().and_then(|params| params.get(member)) else { return };
+    let Some(name) = at.as_str() else { return };
+    let Some(definition) = session.catalog.get(kind, &name) else { return };
+    for (hidden, says) in hidden_in(definition) {
+        let Some(rule) = SPEC.rule(rule_id(hidden)) else { continue };
+        let why = format!("the definition of `{}` holds {says}", excerpt(&name));
+        let mut finding = Finding::about(rule, at, kind.part(), why).of(&name);
+        // Where definitions are redacted the client never saw it, and nothing is left to take away here.
+        finding.span = Some(0..0);
+        report.find(finding);
+    }
+}
+
+/// The ways in which a definition hides something.
+fn hidden_in(definition: &Definition) -> BTreeMap<Kind, String> {
+    let mut kinds = BTreeMap::new();
+    let json = String::from_utf8_lossy(&definition.json);
+    // Nearly all definitions are plain, which is seen without reading them; an escape may stand for anything.
+    if !json.contains('\\') && hidden::find(&json).is_empty() {
+        return kinds;
+    }
+    definition.with_value(|value| {
+        for text in value.subtree().filter_map(bartizan_mcp::Value::as_str) {
+            for hidden in hidden::find(&text) {
+                kinds.entry(hidden.kind).or_insert_with(|| why(hidden.kind, &hidden, &text, 0));
+            }
+        }
+    });
+    kinds
+}

@@ -1,0 +1,111 @@
+//! The controls: one file each, one line in the list below.
+
+use std::fmt;
+
+use bartizan_mcp::PartKind;
+use schemars::Schema;
+
+use crate::{Action, Event, Report, Session, Severity};
+
+/// Declares the modules and lists their specifications in one place: a new guard is one line here.
+macro_rules! guards {
+    ($($(#[$note:meta])* $name:ident),+ $(,)?) => {
+        $($(#[$note])* pub mod $name;)+
+        /// Every guard, in the order in which findings are listed. The order changes cost, never outcome.
+        pub const ALL: &[&GuardSpec] = &[$(&$name::SPEC),+];
+    };
+}
+
+guards! {
+    /// Refuses what two parsers could read differently.
+    conformance,
+    /// Holds arguments and results against the tool's schemas.
+    schema,
+    /// Finds text that people do not see and models do.
+    hidden_text,
+    /// Withholds definitions that changed after they were approved.
+    tool_pinning,
+    /// Turns the limiter's evidence into findings.
+    rate,
+}
+
+/// A control. Pure: the same event and session always give the same report.
+pub trait Guard: Send + Sync {
+    /// Looks at one message and reports what it finds.
+    fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report);
+}
+
+/// All there is to say about a guard before it runs.
+pub struct GuardSpec {
+    /// Its name in the configuration; also the first word of its rule ids.
+    pub name: &'static str,
+    /// The threat it answers, in a sentence or two.
+    pub threat: &'static str,
+    /// The rules that it can report.
+    pub rules: &'static [RuleSpec],
+    /// The actions that make sense for it.
+    pub actions: &'static [Action],
+    /// The kinds of part that it passes over, each with the reason; it sees all others.
+    pub skips: &'static [(PartKind, &'static str)],
+    /// The JSON Schema of its own options.
+    pub options: fn() -> Schema,
+    /// Makes the guard from its own options.
+    pub build: fn(&serde_json::Value) -> Result<Box<dyn Guard>, serde_json::Error>,
+}
+
+impl GuardSpec {
+    /// The rule with that id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&'static RuleSpec> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+}
+
+impl fmt::Debug for GuardSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuardSpec({})", self.name)
+    }
+}
+
+/// One rule of a guard.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RuleSpec {
+    /// Its stable id, `guard.rule`.
+    pub id: &'static str,
+    /// How bad it is if it is true.
+    pub severity: Severity,
+    /// What it means, in a sentence.
+    pub summary: &'static str,
+    /// What happens unless a setting says otherwise.
+    pub default: Action,
+    /// What happens instead in parts of these kinds.
+    pub by_kind: &'static [(PartKind, Action)],
+    /// Whether no setting may change that.
+    pub fixed: bool,
+}
+
+impl RuleSpec {
+    /// A rule that settings may tune.
+    #[must_use]
+    pub const fn new(id: &'static str, severity: Severity, default: Action, summary: &'static str) -> Self {
+        RuleSpec { id, severity, summary, default, by_kind: &[], fixed: false }
+    }
+
+    /// A rule that always denies.
+    #[must_use]
+    pub const fn fixed(id: &'static str, summary: &'static str) -> Self {
+        RuleSpec { id, severity: Severity::High, summary, default: Action::Deny, by_kind: &[], fixed: true }
+    }
+
+    /// The same with other defaults in parts of some kinds.
+    #[must_use]
+    pub const fn in_kinds(self, by_kind: &'static [(PartKind, Action)]) -> Self {
+        RuleSpec { by_kind, ..self }
+    }
+
+    /// What happens in a part of that kind unless a setting says otherwise.
+    #[must_use]
+    pub fn default_in(&self, kind: PartKind) -> Action {
+        self.by_kind.iter().find(|(held, _)| *held == kind).map_or(self.default, |(_, action)| *action)
+    }
+}

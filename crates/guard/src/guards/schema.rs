@@ -1,0 +1,250 @@
+//! **Threat.** A model that follows injected instructions, or a client that is an attacker's, calls a tool with
+//! arguments its author never meant: an extra member, another type, a path where a number belongs. And a server
+//! answers with structured content that its own schema does not describe, which the client then trusts as typed data.
+//!
+//! Arguments of `tools/call` are held against the tool's `inputSchema` as this session last saw it listed, and
+//! `structuredContent` of the reply against its `outputSchema`: JSON Schema 2020-12, or 2019-09, 07, 06 and 04 where
+//! `$schema` says so. Schemas come from servers and are hostile input themselves:
+//!
+//! - A reference to another document is never followed. Such a tool is withheld and its calls are refused.
+//! - What validation can cost is worked out before it starts (see `cost.rs`); what would take longer than about a
+//!   second, or too much stack, is refused under `schema.too_complex`.
+//! - Patterns run on an engine whose time is linear in the text. One that it cannot express (look-around,
+//!   back-references) is left out where that only lets more pass, else the whole schema is. Such calls pass, because
+//!   honest servers write these patterns, and carry a finding (`schema.unverified`), which a setting can make a denial.
+//! - `format` is an annotation, as 2020-12 has it.
+//!
+//! Results of tasks that are fetched later under another method are not held against a schema.
+
+mod compiled;
+mod cost;
+mod instance;
+mod pattern;
+
+use bartizan_mcp::{NodeKind, PartKind, Value};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(crate) use self::compiled::Compiled;
+use self::compiled::{Outcome, Problem, ProblemKind, Side};
+use super::{Guard, GuardSpec, RuleSpec};
+use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
+
+/// Specification of the guard.
+pub const SPEC: GuardSpec = GuardSpec {
+    name: "schema",
+    threat: "Arguments that a tool's author never meant, and structured results that are not what they are said to be.",
+    rules: RULES,
+    actions: &[Action::Observe, Action::Approve, Action::Deny],
+    skips: SKIPS,
+    options: || schemars::schema_for!(Options),
+    build: |options| {
+        let Options {} = Options::deserialize(options)?;
+        Ok(Box::new(SchemaGuard))
+    },
+};
+
+const RULES: &[RuleSpec] = &[
+    RuleSpec::new("schema.arguments", Severity::Medium, Action::Deny, "Arguments do not fit the tool's `inputSchema`."),
+    RuleSpec::new("schema.output", Severity::Medium, Action::Deny, "`structuredContent` does not fit the tool's `outputSchema`."),
+    RuleSpec::new("schema.missing_output", Severity::Low, Action::Observe, "A result lacks the `structuredContent` that an `outputSchema` promises."),
+    RuleSpec::new("schema.unknown_tool", Severity::Medium, Action::Deny, "The server lists tools, and the one that is called is not among them."),
+    RuleSpec::new("schema.unlisted", Severity::Low, Action::Observe, "A tool is called before the server's tools were listed."),
+    RuleSpec::new("schema.external_ref", Severity::High, Action::Deny, "A tool's schema refers to another document."),
+    RuleSpec::new("schema.too_complex", Severity::High, Action::Deny, "A tool's schema, or holding a message against it, costs more than the limits allow."),
+    RuleSpec::new("schema.invalid_definition", Severity::Low, Action::Observe, "A tool's schema is missing or no valid JSON Schema."),
+    RuleSpec::new("schema.unsupported", Severity::Low, Action::Observe, "A tool's schema uses what the validator does not support."),
+    RuleSpec::new("schema.unverified", Severity::Low, Action::Observe, "A message was not, or not wholly, held against the tool's schema."),
+    RuleSpec::new("schema.tool_name", Severity::Low, Action::Observe, "A tool's name is not 1 to 128 of `A-Z a-z 0-9 _ . - /`."),
+];
+
+const SKIPS: &[(PartKind, &str)] = &[
+    (PartKind::PromptDefinition, "Prompts have no schemas."),
+    (PartKind::ResourceDefinition, "Resources have no schemas."),
+    (PartKind::Instructions, "No schema describes it."),
+    (PartKind::Content, "No schema describes it."),
+    (PartKind::Error, "No schema describes it."),
+    (PartKind::Sampling, "No schema describes it."),
+    (PartKind::Elicitation, "Its schema is for the answer, which goes to the server that asked."),
+    (PartKind::Notification, "No schema describes it."),
+    (PartKind::Metadata, "No schema describes it."),
+    (PartKind::Other, "No schema describes it."),
+];
+
+/// It has no options of its own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {}
+
+struct SchemaGuard;
+
+impl Guard for SchemaGuard {
+    fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
+        match event.direction {
+            Direction::ToServer if event.message.method() == Some("tools/call") => call(event, session, report),
+            Direction::ToServer => {}
+            Direction::ToClient => {
+                if let Some((DefinitionKind::Tool, list)) = DefinitionKind::of_list(event.message) {
+                    list.elements().for_each(|element| definition(element, session, report));
+                }
+                reply(event, session, report);
+            }
+        }
+    }
+}
+
+/// One tool of a list.
+fn definition(element: Value<'_>, session: &Session, report: &mut Report) {
+    let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
+    let mut find = |id: &str, why: String| {
+        let Some(rule) = SPEC.rule(id) else { return };
+        let finding = Finding::about(rule, element, PartKind::ToolDefinition, why);
+        report.find(finding.in_element(element.id()).of(&name));
+    };
+    if !well_named(&name) {
+        let rule = "is not 1 to 128 of `A-Z a-z 0-9 _ . - /`";
+        find("schema.tool_name", format!("the name of tool `{}` {rule}", excerpt(&name)));
+    }
+    // Lists are asked for again and again; what has not changed is not read again.
+    let raw = element.raw().as_bytes();
+    let held = session.catalog.get(DefinitionKind::Tool, &name).filter(|held| held.json == raw);
+    let fresh;
+    let schemas = match held {
+        Some(held) => held.schemas(),
+        None => {
+            fresh = Compiled::of(raw);
+            &fresh
+        }
+    };
+    for problem in schemas.problems() {
+        let id = match problem.kind {
+            ProblemKind::External => "schema.external_ref",
+            ProblemKind::Invalid => "schema.invalid_definition",
+            ProblemKind::Unsupported => "schema.unsupported",
+            ProblemKind::TooComplex => "schema.too_complex",
+        };
+        find(id, format!("tool `{}`: {}", excerpt(&name), problem.why));
+    }
+}
+
+fn well_named(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/');
+    (1..=128).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// A call.
+fn call(event: &Event<'_>, session: &Session, report: &mut Report) {
+    let Some(params) = event.message.params() else { return };
+    let Some(name) = params.get("name").and_then(Value::as_str) else { return };
+    let Some(tool) = session.catalog.get(DefinitionKind::Tool, &name) else {
+        let (id, why) = if session.catalog.lacks(DefinitionKind::Tool) {
+            ("schema.unlisted", "is called before the server's tools were listed")
+        } else {
+            ("schema.unknown_tool", "is not among those that the server lists")
+        };
+        let Some(rule) = SPEC.rule(id) else { return };
+        let why = format!("tool `{}` {why}", excerpt(&name));
+        report.find(Finding::about(rule, params, PartKind::Argument, why));
+        return;
+    };
+    // Arguments may be left out, which means that there are none.
+    let arguments = params.get("arguments");
+    let subject = Subject { tool, at: arguments.unwrap_or(params), kind: PartKind::Argument, rule: "schema.arguments" };
+    subject.hold(arguments, &tool.schemas().input, report);
+}
+
+/// The reply to a call.
+fn reply(event: &Event<'_>, session: &Session, report: &mut Report) {
+    let called = event.answers.filter(|call| &*call.method == "tools/call").and_then(|call| call.tool.as_deref());
+    let (Some(name), Some(result)) = (called, event.message.result()) else { return };
+    let Some(tool) = session.catalog.get(DefinitionKind::Tool, name) else { return };
+    let output = &tool.schemas().output;
+    if matches!(output, Side::Absent) || result.get("isError").is_some_and(|flag| flag.kind() == NodeKind::True) {
+        return;
+    }
+    if let Some(content) = result.get("structuredContent") {
+        let subject = Subject { tool, at: content, kind: PartKind::StructuredContent, rule: "schema.output" };
+        return subject.hold(Some(content), output, report);
+    }
+    // A task or a question to the client stands in for the result.
+    let unfinished =
+        result.get("task").is_some() || result.get("resultType").is_some_and(|kind| !kind.is_text("complete"));
+    let Some(rule) = SPEC.rule("schema.missing_output").filter(|_| !unfinished) else { return };
+    let why = format!("tool `{}` promises structured content and gives none", excerpt(name));
+    report.find(Finding::about(rule, result, PartKind::StructuredContent, why));
+}
+
+/// What is held against a schema.
+struct Subject<'a> {
+    tool: &'a Definition,
+    at: Value<'a>,
+    kind: PartKind,
+    rule: &'static str,
+}
+
+impl Subject<'_> {
+    fn hold(&self, value: Option<Value<'_>>, side: &Side, report: &mut Report) {
+        let schema = match side {
+            Side::Absent => return,
+            Side::Unusable(problem) => return self.not_held(problem, report),
+            Side::Usable(schema) => schema,
+        };
+        let checker = match schema.checker() {
+            Ok(checker) => checker,
+            Err(problem) => return self.not_held(problem, report),
+        };
+        if !checker.without.is_empty() {
+            let places = checker.without.join(", ");
+            self.find("schema.unverified", format!("patterns not matched in linear time are left out: {places}"), report);
+        }
+        let converted = value.map_or_else(|| Ok(instance::nothing()), instance::convert);
+        let (value, profile) = match converted {
+            Ok(converted) => converted,
+            Err(at) => return self.find_at(at, "holds a number out of range", report),
+        };
+        match checker.check(&value, &profile) {
+            Outcome::Fits => {}
+            Outcome::TooCostly => self.find("schema.too_complex", "holding it against the schema costs too much".into(), report),
+            Outcome::Differs { pointer, why } => match at_pointer(self.at, &pointer) {
+                Some(at) => self.find_at(at.id(), &why, report),
+                None => self.find(self.rule, why, report),
+            },
+        }
+    }
+
+    fn not_held(&self, problem: &Problem, report: &mut Report) {
+        let id = match problem.kind {
+            ProblemKind::External => "schema.external_ref",
+            ProblemKind::TooComplex => "schema.too_complex",
+            ProblemKind::Invalid | ProblemKind::Unsupported => "schema.unverified",
+        };
+        self.find(id, problem.why.clone(), report);
+    }
+
+    fn find(&self, id: &str, why: String, report: &mut Report) {
+        let Some(rule) = SPEC.rule(id) else { return };
+        let why = format!("{} `{}`: {why}", self.noun(), excerpt(&self.tool.name));
+        report.find(Finding::about(rule, self.at, self.kind, why));
+    }
+
+    fn find_at(&self, at: bartizan_mcp::NodeId, why: &str, report: &mut Report) {
+        let Some(rule) = SPEC.rule(self.rule) else { return };
+        let why = format!("{} `{}`: {why}", self.noun(), excerpt(&self.tool.name));
+        report.find(Finding { at, ..Finding::about(rule, self.at, self.kind, why) });
+    }
+
+    fn noun(&self) -> &'static str {
+        if self.kind == PartKind::Argument { "arguments of tool" } else { "structured content of tool" }
+    }
+}
+
+/// The value at a JSON Pointer (RFC 6901).
+fn at_pointer<'a>(root: Value<'a>, pointer: &str) -> Option<Value<'a>> {
+    pointer.split('/').skip(1).try_fold(root, |value, token| match value.kind() {
+        NodeKind::Array => value.elements().nth(token.parse().ok()?),
+        _ => value.get(&token.replace("~1", "/").replace("~0", "~")),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! Decides what happens to one message: a list of guards finds, the operator's settings decide.
+//!
+//! Pure: no I/O, no clock, no randomness. The same event, session and settings always give the same [`Verdict`].
+//! Start at [`Pipeline::judge`]; a control is one file in `guards/`.
+
+mod catalog;
+mod decision;
+mod event;
+mod finding;
+pub mod guards;
+mod pipeline;
+mod pins;
+mod session;
+mod settings;
+
+pub use catalog::{Catalog, Definition, DefinitionKind};
+pub use decision::{Approval, Decision, Denial, Judged, Verdict};
+pub use event::{CallSummary, Direction, Event, Evidence, Grant, Principal, RateScope, ServerProfile, Timestamp};
+pub use finding::{Confidence, Finding, Report, Severity, excerpt};
+pub use guards::{Guard, GuardSpec, RuleSpec};
+pub use pipeline::{Pipeline, PipelineError};
+pub use pins::{Pin, Pins};
+pub use session::{Fact, Session};
+pub use settings::{Action, Exception, GuardSettings, How, Mode, ServerSettings, Settings};

@@ -1,0 +1,185 @@
+//! The definitions of one server as they were approved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bartizan_mcp::{Digest, Value};
+use bytes::Bytes;
+
+use crate::{Definition, DefinitionKind};
+
+/// What is approved of one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pins {
+    complete: BTreeSet<DefinitionKind>,
+    entries: BTreeMap<(DefinitionKind, Box<str>), Approved>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Approved {
+    digest: Digest,
+    body: Option<Digest>,
+}
+
+/// One definition, approved or waiting for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// What it defines.
+    pub kind: DefinitionKind,
+    /// Its name, or the URI of a resource.
+    pub name: Box<str>,
+    /// The digest of its canonical form.
+    pub digest: Digest,
+    /// The digest of all but its name, by which a renamed definition is recognised; a pin without one never matches.
+    pub body: Option<Digest>,
+    /// Its JSON text as the server sent it, for the lock file; [`Pins`] does not keep it.
+    pub json: Bytes,
+}
+
+impl Pin {
+    /// The pin of an element of a list result; `None` if it has no name.
+    #[must_use]
+    pub fn of(kind: DefinitionKind, element: Value<'_>) -> Option<Pin> {
+        let name = element.get(kind.name_member())?.as_str()?.into();
+        let json = Bytes::copy_from_slice(element.raw().as_bytes());
+        Some(Pin { kind, name, digest: Digest::of(element), body: Some(body_digest(kind, element)), json })
+    }
+
+    /// The pin of a server's instructions.
+    #[must_use]
+    pub fn of_instructions(text: Value<'_>) -> Pin {
+        Pin {
+            kind: DefinitionKind::Instructions,
+            name: DefinitionKind::Instructions.as_str().into(),
+            digest: Digest::of(text),
+            body: None,
+            json: Bytes::copy_from_slice(text.raw().as_bytes()),
+        }
+    }
+}
+
+/// What stands between a definition and its approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is approved as it is.
+    Approved,
+    /// Its name is new, and definitions of its kind have not all been seen yet.
+    New,
+    /// Its name is new although all of its kind had been seen.
+    Added,
+    /// Approved under that name is something else.
+    Changed,
+}
+
+impl Pins {
+    /// The approved digest.
+    #[must_use]
+    pub fn get(&self, kind: DefinitionKind, name: &str) -> Option<Digest> {
+        self.entries.get(&(kind, name.into())).map(|held| held.digest)
+    }
+
+    /// Approves a definition.
+    pub fn insert(&mut self, pin: Pin) {
+        self.entries.insert((pin.kind, pin.name), Approved { digest: pin.digest, body: pin.body });
+    }
+
+    /// Whether all definitions of this kind have been seen once: from then on a new name is a change.
+    #[must_use]
+    pub fn is_complete(&self, kind: DefinitionKind) -> bool {
+        self.complete.contains(&kind)
+    }
+
+    /// States that all definitions of this kind have been seen.
+    pub fn set_complete(&mut self, kind: DefinitionKind) {
+        self.complete.insert(kind);
+    }
+
+    /// All of them, sorted by kind and name.
+    pub fn iter(&self) -> impl Iterator<Item = (DefinitionKind, &str, Digest)> {
+        self.entries.iter().map(|((kind, name), held)| (*kind, &**name, held.digest))
+    }
+
+    /// Whether nothing is approved yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn standing(&self, kind: DefinitionKind, name: &str, digest: Option<Digest>) -> Standing {
+        match (self.get(kind, name), digest) {
+            (Some(approved), Some(digest)) if approved != digest => Standing::Changed,
+            (Some(_), _) => Standing::Approved,
+            (None, _) if self.is_complete(kind) => Standing::Added,
+            (None, _) => Standing::New,
+        }
+    }
+
+    /// The names under which something that differs in nothing but its name is approved.
+    pub(crate) fn namesakes(&self, kind: DefinitionKind, body: Digest) -> impl Iterator<Item = &str> {
+        let same = move |held: &Approved| held.body == Some(body);
+        self.entries.iter().filter(move |((of, _), held)| *of == kind && same(held)).map(|((_, name), _)| &**name)
+    }
+}
+
+/// One digest over the digests of all members but the name, in the order of their keys.
+pub(crate) fn body_digest(kind: DefinitionKind, element: Value<'_>) -> Digest {
+    let mut members: Vec<(Digest, Digest)> = element
+        .members()
+        .filter(|(key, _)| !key.is_text(kind.name_member()))
+        .map(|(key, value)| (Digest::of(key), Digest::of(value)))
+        .collect();
+    members.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    for (Digest(key), Digest(value)) in members {
+        hasher.update(&key).update(&value);
+    }
+    Digest(*hasher.finalize().as_bytes())
+}
+
+/// The same for a definition that was listed before; `None` if its text cannot be read any more.
+pub(crate) fn body_digest_of(definition: &Definition) -> Option<Digest> {
+    definition.with_value(|element| body_digest(definition.kind, element))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_mcp::{Limits, Message};
+
+    fn pin(tool: &str) -> Pin {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tool}]}}}}"#);
+        let message = Message::parse(text, &Limits::default()).unwrap();
+        let list = message.result().unwrap().get("tools").unwrap();
+        Pin::of(DefinitionKind::Tool, list.elements().next().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_body_is_all_but_the_name() {
+        let pins = [
+            r#"{"name":"a","description":"x","inputSchema":{"type":"object"}}"#,
+            r#"{"inputSchema":{"type":"object"},"description":"\u0078","name":"b"}"#,
+            r#"{"name":"a","description":"y","inputSchema":{"type":"object"}}"#,
+            r#"{"name":"a","inputSchema":{"type":"object"},"title":"x"}"#,
+        ]
+        .map(pin);
+        assert_eq!(pins[0].body, pins[1].body);
+        assert_ne!(pins[0].digest, pins[1].digest);
+        for other in &pins[2..] {
+            assert_ne!(pins[0].body, other.body);
+        }
+    }
+
+    #[test]
+    fn what_stands_between_a_definition_and_its_approval() {
+        let (held, other) = (pin(r#"{"name":"a"}"#), pin(r#"{"name":"a","title":"x"}"#));
+        let mut pins = Pins::default();
+        let tool = DefinitionKind::Tool;
+        assert_eq!(pins.standing(tool, "a", Some(held.digest)), Standing::New);
+        pins.insert(held.clone());
+        assert_eq!(pins.standing(tool, "a", Some(held.digest)), Standing::Approved);
+        assert_eq!(pins.standing(tool, "a", None), Standing::Approved);
+        assert_eq!(pins.standing(tool, "a", Some(other.digest)), Standing::Changed);
+        pins.set_complete(tool);
+        assert_eq!(pins.standing(tool, "b", None), Standing::Added);
+        assert_eq!(pins.standing(DefinitionKind::Prompt, "b", None), Standing::New);
+    }
+}

@@ -1,0 +1,43 @@
+//! What a conversation remembers between messages.
+
+use std::sync::Arc;
+
+use crate::{Catalog, Definition, DefinitionKind, Pin};
+
+/// What is remembered for one principal, one client and one server: a versioned snapshot that guards only read.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// Raised by every commit; a commit against an older one is refused and judged again.
+    pub version: u64,
+    /// What the server has defined.
+    pub catalog: Arc<Catalog>,
+}
+
+/// Something to remember once a message has been admitted.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// The server lists these definitions.
+    Listed(Vec<Arc<Definition>>),
+    /// A definition was seen for the first time and is approved by that.
+    FirstSeen(Pin),
+    /// A definition is not approved and waits until somebody accepts it.
+    Withheld(Pin),
+    /// All definitions of this kind have been seen once.
+    SeenInFull(DefinitionKind),
+}
+
+impl Session {
+    /// The next version, with `facts` added. Facts about approvals are the lock's, not the session's.
+    #[must_use]
+    pub fn with(&self, facts: &[Fact]) -> Session {
+        let mut catalog = Arc::clone(&self.catalog);
+        for fact in facts {
+            if let Fact::Listed(definitions) = fact {
+                let held = Arc::make_mut(&mut catalog);
+                // Backwards, so that of two with one name the first stays: the second is a duplicate.
+                definitions.iter().rev().for_each(|definition| held.insert(Arc::clone(definition)));
+            }
+        }
+        Session { version: self.version + 1, catalog }
+    }
+}

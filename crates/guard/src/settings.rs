@@ -1,0 +1,175 @@
+//! What the operator has decided: which finding leads to which action.
+
+use std::collections::BTreeMap;
+
+use bartizan_mcp::PartKind;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{Finding, Timestamp};
+
+/// What a finding leads to, from the mildest to the strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is recorded.
+    Observe,
+    /// What was found is taken out or made harmless.
+    Redact,
+    /// A person is asked.
+    Approve,
+    /// The message, or the element of a list, does not pass.
+    Deny,
+}
+
+impl Action {
+    /// Its name in configuration and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Observe => "observe",
+            Action::Redact => "redact",
+            Action::Approve => "approve",
+            Action::Deny => "deny",
+        }
+    }
+}
+
+/// How `redact` changes a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// Made harmless but kept visible where the guard knows how, else cut.
+    #[default]
+    Neutralise,
+    /// Taken out.
+    Cut,
+    /// Replaced by `[redacted]`.
+    Mask,
+}
+
+/// Whether decisions are carried out or only recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Decisions are carried out.
+    #[default]
+    Enforce,
+    /// Everything is judged and recorded; only what cannot be read is stopped.
+    Observe,
+}
+
+/// All settings that bear on decisions.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// By guard name; a guard that is not named has its defaults.
+    pub guards: BTreeMap<String, GuardSettings>,
+    /// Narrow exceptions.
+    pub exceptions: Vec<Exception>,
+}
+
+/// The settings of one guard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GuardSettings {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The action for all its rules.
+    pub action: Option<Action>,
+    /// How it redacts.
+    pub how: How,
+    /// Actions by rule id.
+    pub rules: BTreeMap<String, Action>,
+    /// Actions by the role of the text.
+    pub parts: BTreeMap<PartKind, Action>,
+    /// Settings for single servers.
+    pub servers: BTreeMap<String, ServerSettings>,
+    /// The guard's own options, as JSON; read by its [`GuardSpec::build`](crate::GuardSpec).
+    pub options: serde_json::Value,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        GuardSettings {
+            enabled: true,
+            action: None,
+            how: How::default(),
+            rules: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            options: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// The settings of one guard for one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// The action for all rules.
+    pub action: Option<Action>,
+    /// Actions by rule id.
+    pub rules: BTreeMap<String, Action>,
+    /// Actions by tool name.
+    pub tools: BTreeMap<String, Action>,
+}
+
+/// A rule that does not apply somewhere, for a stated reason, until a stated day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// The rule id.
+    pub rule: String,
+    /// Only for this server.
+    pub server: Option<String>,
+    /// Only for this tool.
+    pub tool: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// From then on it no longer holds.
+    pub expires: Timestamp,
+}
+
+impl Settings {
+    /// The action for a finding, and the setting that chose it: the most specific one wins.
+    pub(crate) fn action(&self, guard: &str, finding: &Finding, server: &str, tool: Option<&str>) -> Chosen {
+        let rule = finding.rule;
+        if rule.fixed {
+            return Chosen { action: rule.default, by: "fixed", how: How::Cut };
+        }
+        let tool = finding.subject.as_deref().or(tool);
+        let default = GuardSettings::default();
+        let settings = self.guards.get(guard).unwrap_or(&default);
+        let here = settings.servers.get(server);
+        let by_tool = here.zip(tool).and_then(|(here, tool)| here.tools.get(tool));
+        let candidates = [
+            (by_tool.copied(), "guard.servers.tools"),
+            (here.and_then(|here| here.rules.get(rule.id)).copied(), "guard.servers.rules"),
+            (here.and_then(|here| here.action), "guard.servers.action"),
+            (settings.rules.get(rule.id).copied(), "guard.rules"),
+            (settings.parts.get(&finding.kind).copied(), "guard.parts"),
+            (settings.action, "guard.action"),
+        ];
+        let set = candidates.into_iter().find_map(|(action, by)| action.map(|action| (action, by)));
+        let (action, by) = set.unwrap_or((rule.default_in(finding.kind), "rule default"));
+        Chosen { action, by, how: settings.how }
+    }
+
+    /// Whether an exception lifts the rule here and now.
+    pub(crate) fn excepted(&self, finding: &Finding, server: &str, tool: Option<&str>, now: Timestamp) -> bool {
+        let tool = finding.subject.as_deref().or(tool);
+        !finding.rule.fixed
+            && self.exceptions.iter().any(|exception| {
+                exception.rule == finding.rule.id
+                    && exception.server.as_deref().is_none_or(|name| name == server)
+                    && exception.tool.as_deref().is_none_or(|name| Some(name) == tool)
+                    && now < exception.expires
+            })
+    }
+}
+
+pub(crate) struct Chosen {
+    pub(crate) action: Action,
+    pub(crate) by: &'static str,
+    pub(crate) how: How,
+}

@@ -1,0 +1,300 @@
+//! A scanned JSON text: its bytes, and a flat list of where each value lies.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+/// A JSON text that passed the scanner.
+///
+/// The nodes are in the order of the text. An object is followed by its keys and values in turn, an array by its
+/// elements; `skip` is the index of the first node after a value and all it holds.
+#[derive(Clone)]
+pub struct Document {
+    text: ByteString,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) skip: u32,
+    pub(crate) kind: NodeKind,
+    pub(crate) escaped: bool,
+}
+
+/// The place of one value or key in its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// The value that is the whole document.
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// Its position in the order of the text; the root is 0.
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of JSON")]
+pub enum NodeKind {
+    Object,
+    Array,
+    Key,
+    String,
+    Number,
+    True,
+    False,
+    Null,
+}
+
+impl Document {
+    pub(crate) fn new(text: ByteString, nodes: Vec<Node>) -> Self {
+        Document { text, nodes }
+    }
+
+    /// The bytes as they came.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        self.text.as_bytes()
+    }
+
+    /// The whole value.
+    #[must_use]
+    pub fn root(&self) -> Value<'_> {
+        self.value(NodeId::ROOT)
+    }
+
+    /// The value or key at `id`, which must be of this document.
+    #[must_use]
+    pub fn value(&self, id: NodeId) -> Value<'_> {
+        Value { document: self, id }
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never true: a scanned text holds at least one value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Where `id` is, as a JSON Pointer (RFC 6901). A key has the pointer of its value.
+    #[must_use]
+    pub fn pointer(&self, id: NodeId) -> String {
+        let mut pointer = String::new();
+        let mut at = self.root();
+        'down: while at.id < id {
+            for (position, element) in at.elements().enumerate() {
+                if element.holds(id) {
+                    pointer.push_str(&format!("/{position}"));
+                    at = element;
+                    continue 'down;
+                }
+            }
+            for (key, value) in at.members() {
+                if key.id == id || value.holds(id) {
+                    pointer.push('/');
+                    pointer.push_str(&key.text().replace('~', "~0").replace('/', "~1"));
+                    if key.id == id {
+                        return pointer;
+                    }
+                    at = value;
+                    continue 'down;
+                }
+            }
+            break;
+        }
+        pointer
+    }
+
+    fn node(&self, id: NodeId) -> Node {
+        const NONE: Node = Node { start: 0, end: 0, skip: u32::MAX, kind: NodeKind::Null, escaped: false };
+        self.nodes.get(id.0 as usize).copied().unwrap_or(NONE)
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Content never reaches a log by way of a stray `{:?}`.
+        write!(f, "Document({} bytes, {} nodes)", self.text.len(), self.nodes.len())
+    }
+}
+
+/// One value (or key) of a document.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    document: &'a Document,
+    id: NodeId,
+}
+
+impl<'a> Value<'a> {
+    /// Its place.
+    #[must_use]
+    pub fn id(self) -> NodeId {
+        self.id
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(self) -> NodeKind {
+        self.node().kind
+    }
+
+    /// The bytes it takes in the document.
+    #[must_use]
+    pub fn span(self) -> Range<usize> {
+        let node = self.node();
+        node.start as usize..node.end as usize
+    }
+
+    /// Its JSON text as it came.
+    #[must_use]
+    pub fn raw(self) -> &'a str {
+        self.document.text.get(self.span()).unwrap_or_default()
+    }
+
+    /// Its bytes as they came, sharing the document's buffer.
+    #[must_use]
+    pub fn to_bytes(self) -> Bytes {
+        let span = self.span();
+        if span.end > self.document.text.len() { Bytes::new() } else { self.document.bytes().slice(span) }
+    }
+
+    /// The decoded text of a string or key; empty for anything else.
+    #[must_use]
+    pub fn text(self) -> Cow<'a, str> {
+        self.as_str().unwrap_or_default()
+    }
+
+    /// The decoded text, if it is a string or a key.
+    #[must_use]
+    pub fn as_str(self) -> Option<Cow<'a, str>> {
+        let node = self.node();
+        matches!(node.kind, NodeKind::String | NodeKind::Key).then(|| crate::text::unquote(self.raw(), node.escaped))
+    }
+
+    /// The number, if it is an integer within 64 bits, written without fraction or exponent.
+    #[must_use]
+    pub fn as_i64(self) -> Option<i64> {
+        if self.kind() == NodeKind::Number { self.raw().parse().ok() } else { None }
+    }
+
+    /// The value under `key`, if it is an object that has one.
+    #[must_use]
+    pub fn get(self, key: &str) -> Option<Value<'a>> {
+        self.members().find(|(name, _)| name.is_text(key)).map(|(_, value)| value)
+    }
+
+    /// `get` along several keys.
+    #[must_use]
+    pub fn at(self, path: &[&str]) -> Option<Value<'a>> {
+        path.iter().try_fold(self, |value, key| value.get(key))
+    }
+
+    /// Whether it is a string or key with exactly this text.
+    #[must_use]
+    pub fn is_text(self, text: &str) -> bool {
+        let node = self.node();
+        if node.escaped {
+            return self.as_str().as_deref() == Some(text);
+        }
+        matches!(node.kind, NodeKind::String | NodeKind::Key)
+            && self.raw().as_bytes().get(1..=text.len()) == Some(text.as_bytes())
+            && self.raw().len() == text.len() + 2
+    }
+
+    /// Keys and values of an object; nothing for anything else.
+    #[must_use]
+    pub fn members(self) -> Members<'a> {
+        Members(self.children(NodeKind::Object))
+    }
+
+    /// Elements of an array; nothing for anything else.
+    #[must_use]
+    pub fn elements(self) -> Elements<'a> {
+        Elements(self.children(NodeKind::Array))
+    }
+
+    /// Every node below and including this one, keys too, in the order of the text.
+    pub fn subtree(self) -> impl Iterator<Item = Value<'a>> {
+        let end = self.node().skip.min(self.document.nodes.len() as u32);
+        let document = self.document;
+        (self.id.0..end).map(move |index| document.value(NodeId(index)))
+    }
+
+    pub(crate) fn holds(self, id: NodeId) -> bool {
+        self.id <= id && id.0 < self.node().skip
+    }
+
+    pub(crate) fn node(self) -> Node {
+        self.document.node(self.id)
+    }
+
+    fn children(self, kind: NodeKind) -> Children<'a> {
+        let node = self.node();
+        let end = if node.kind == kind { node.skip } else { 0 };
+        Children { document: self.document, next: self.id.0.saturating_add(1), end }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({:?})", self.kind(), self.id)
+    }
+}
+
+#[derive(Clone)]
+struct Children<'a> {
+    document: &'a Document,
+    next: u32,
+    end: u32,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let value = self.document.value(NodeId(self.next));
+        self.next = value.node().skip;
+        Some(value)
+    }
+}
+
+/// Iterator over the members of an object.
+#[derive(Clone)]
+pub struct Members<'a>(Children<'a>);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Value<'a>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.0.next()?, self.0.next()?))
+    }
+}
+
+/// Iterator over the elements of an array.
+#[derive(Clone)]
+pub struct Elements<'a>(Children<'a>);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}

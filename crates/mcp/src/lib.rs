@@ -1,0 +1,33 @@
+//! MCP messages as plain data: a strict scanner, the JSON-RPC envelope, the parts that guards look at, and edits
+//! that leave everything else byte for byte as it was.
+//!
+//! Start at [`Message::parse`]. Nothing here does I/O, reads a clock or draws a random number, and nothing here
+//! panics on hostile input: what cannot be read in exactly one way is a [`Rejection`].
+
+mod canonical;
+mod document;
+mod edit;
+pub mod header;
+mod id;
+mod limits;
+mod message;
+pub mod meta;
+pub mod method;
+mod part;
+mod rejection;
+mod revision;
+mod scan;
+pub mod sse;
+mod text;
+mod variant;
+
+pub use canonical::Digest;
+pub use document::{Document, Elements, Members, NodeId, NodeKind, Value};
+pub use edit::Edits;
+pub use id::Id;
+pub use limits::Limits;
+pub use message::{Kind, Message};
+pub use part::{Part, PartKind, Parts};
+pub use rejection::{Fault, Rejection};
+pub use revision::{Era, Revision};
+pub use text::quote;

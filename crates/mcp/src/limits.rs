@@ -1,0 +1,25 @@
+//! What one message may cost before anybody looks at what it says.
+
+/// The bounds within which a message is scanned; beyond any of them it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the whole message.
+    pub bytes: usize,
+    /// How deeply arrays and objects may nest. Later passes recurse, so this also bounds their stack.
+    pub depth: usize,
+    /// Values and keys in the whole message; each costs 16 bytes of memory.
+    pub nodes: usize,
+    /// Bytes of a request id or a method name.
+    pub name_bytes: usize,
+}
+
+impl Limits {
+    /// The depth that no configuration may exceed.
+    pub const MAX_DEPTH: usize = 256;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { bytes: 10 * 1024 * 1024, depth: 96, nodes: 1_000_000, name_bytes: 1024 }
+    }
+}

@@ -1,0 +1,108 @@
+//! What to run and how: the description a caller fills in.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Child, Environment, SpawnError, platform};
+
+/// How much a server is kept apart from the rest of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// The server may do whatever the user may do; only its end is enforced.
+    #[default]
+    None,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+        })
+    }
+}
+
+/// Describes one local server to start.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// A path, or a name that is looked up in the `PATH` of [`Launch::env`].
+    pub program: OsString,
+    /// The arguments after the program's name.
+    pub args: Vec<OsString>,
+    /// All the variables the server sees, and no other.
+    pub env: Environment,
+    /// Where the server starts; the gateway's own directory if there is none.
+    pub cwd: Option<PathBuf>,
+    /// How much the server is kept apart.
+    pub level: Level,
+    /// How long the server and what it left behind may take to end before they are killed.
+    pub grace: Duration,
+}
+
+impl Launch {
+    /// Describes `program` without arguments, with the allowed part of this process's environment.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Environment::inherited(),
+            cwd: None,
+            level: Level::None,
+            grace: Duration::from_secs(5),
+        }
+    }
+
+    /// Starts the server and returns once it runs, or says why it does not.
+    ///
+    /// Dropping the future ends whatever was started so far.
+    pub async fn spawn(&self) -> Result<Child, SpawnError> {
+        self.check()?;
+        match self.level {
+            Level::None => platform::start(self).await,
+        }
+    }
+
+    /// Refuses what the operating system has no way to express.
+    fn check(&self) -> Result<(), SpawnError> {
+        let nul = |text: &OsStr| text.as_bytes().contains(&0);
+        if self.program.is_empty() || nul(&self.program) {
+            return Err(SpawnError::Invalid { what: "the program's name is empty or contains a NUL byte" });
+        }
+        if self.args.iter().any(|arg| nul(arg)) {
+            return Err(SpawnError::Invalid { what: "an argument contains a NUL byte" });
+        }
+        if self.cwd.as_ref().is_some_and(|cwd| nul(cwd.as_os_str())) {
+            return Err(SpawnError::Invalid { what: "the directory's name contains a NUL byte" });
+        }
+        let name = |name: &OsStr| name.is_empty() || nul(name) || name.as_bytes().contains(&b'=');
+        if self.env.iter().any(|(key, value)| name(key) || nul(value)) {
+            return Err(SpawnError::Invalid { what: "an environment variable has an impossible name or a NUL byte" });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_launches_are_refused_before_anything_starts() {
+        let check = |change: fn(&mut Launch), expected: &str| {
+            let mut launch = Launch::new("true");
+            change(&mut launch);
+            let refusal = launch.check().unwrap_err().to_string();
+            assert!(refusal.contains(expected), "{refusal} lacks {expected}");
+        };
+        assert!(Launch::new("true").check().is_ok());
+        check(|l| l.program.clear(), "program");
+        check(|l| l.program.push("\0"), "program");
+        check(|l| l.args.push("a\0b".into()), "argument");
+        check(|l| l.cwd = Some("/tmp\0".into()), "directory");
+        check(|l| _ = l.env.set("A=B", "1"), "variable");
+        check(|l| _ = l.env.set("", "1"), "variable");
+        check(|l| _ = l.env.set("A", "1\0"), "variable");
+    }
+}

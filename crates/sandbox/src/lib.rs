@@ -1,0 +1,33 @@
+//! Starts a local server and makes sure that its whole process tree ends with it.
+//!
+//! On Linux a small launcher process stands between the gateway and the server. It is the gateway's own
+//! binary, started again with a hidden argument, so `main` has to call [`init_if_asked`] before anything
+//! else. The launcher adopts whatever the server leaves behind, also what double-forked into a session of
+//! its own, and ends all of it when the server exits, when the gateway asks, or when the gateway vanishes.
+//! If the launcher itself is killed the server dies with it and the gateway, once it called
+//! [`adopt_orphans`], ends the rest.
+//!
+//! What this cannot hold at [`Level::None`]: a server of the same user may kill both the gateway and the
+//! launcher at once and then lives on. Preventing that needs isolation.
+
+mod child;
+mod environment;
+mod error;
+mod launch;
+mod stderr;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+#[cfg(not(target_os = "linux"))]
+use portable as platform;
+
+pub use child::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Signal};
+pub use environment::Environment;
+pub use error::SpawnError;
+pub use launch::{Launch, Level};
+pub use platform::{adopt_orphans, init_if_asked, set_init_program};
+pub use stderr::StderrTail;

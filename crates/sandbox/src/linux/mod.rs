@@ -1,0 +1,117 @@
+//! Starting a server on Linux, through a launcher of our own.
+
+mod init;
+mod orphans;
+mod server;
+mod supervise;
+mod sys;
+mod tree;
+mod wire;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use tokio::net::unix::pipe;
+use tokio::process::Command;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use orphans::adopt_orphans;
+
+use crate::{Child, Launch, SpawnError};
+use supervise::Supervisor;
+use wire::Failure;
+
+/// The argument by which a program knows that it is to be the launcher.
+const ARGUMENT: &str = "__bartizan-init";
+
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Plays the launcher's part, and never returns, if this process was started for that.
+///
+/// Must be the first thing `main` does, before it starts a thread or opens a file.
+pub fn init_if_asked() {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
+        init::run()
+    }
+}
+
+/// Names the program to start as the launcher instead of this one.
+///
+/// For a process whose `main` cannot call [`init_if_asked`], such as a test harness. The first call holds.
+pub fn set_init_program(program: impl Into<PathBuf>) {
+    PROGRAM.set(program.into()).ok();
+}
+
+pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
+    let plan = wire::encode(launch).ok_or(SpawnError::TooBig)?;
+    let pipes = |error| SpawnError::system("make the server's pipes", error);
+    let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
+    let (stdout, server_stdout) = io::pipe().map_err(pipes)?;
+    let (stderr, server_stderr) = io::pipe().map_err(pipes)?;
+    let stdin = pipe::Sender::from_owned_fd(stdin.into()).map_err(pipes)?;
+    let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(pipes)?;
+    let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(pipes)?;
+
+    let (control, theirs) =
+        std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
+    let launcher = start_launcher(theirs.into()).map_err(|error| SpawnError::system("start the launcher", error))?;
+    let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
+    // From here on the launcher exists, so what fails must not keep its task from looking after it.
+    let sent = wire::send_stdio(&control, &stdio, plan.len());
+    drop(stdio);
+    let control = control.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(control));
+    let control = control.map_err(|error| SpawnError::system("use the control socket", error))?;
+
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let (started, answer) = oneshot::channel();
+    let (status, ended) = watch::channel(None);
+    let grace = launch.grace;
+    let supervisor = Supervisor { control, launcher, orders: inbox, started: Some(started), status, grace };
+    tokio::spawn(supervisor.run(plan));
+    sent.map_err(|error| SpawnError::system("hand over the server's pipes", error))?;
+
+    let (pid, program) = answer.await.unwrap_or(Err(Failure::Silent)).map_err(|failure| explain(failure, launch))?;
+    Ok(Child {
+        stdin: Some(stdin),
+        stdout: Some(stdout),
+        stderr: Some(stderr),
+        pid: pid.unsigned_abs(),
+        program,
+        grace,
+        orders,
+        status: ended,
+    })
+}
+
+fn start_launcher(control: OwnedFd) -> io::Result<tokio::process::Child> {
+    let program = PROGRAM.get().cloned().unwrap_or_else(|| "/proc/self/exe".into());
+    let mut command = Command::new(program);
+    command.arg0("bartizan").arg(ARGUMENT).env_clear();
+    // A group of its own, so that neither Ctrl-C nor the death of the gateway's group reaches it.
+    command.process_group(0);
+    command.stdin(control).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn()
+}
+
+fn explain(failure: Failure, launch: &Launch) -> SpawnError {
+    let system = io::Error::from_raw_os_error;
+    match failure {
+        Failure::NotFound => {
+            let path = launch.env.get("PATH").map(OsString::from);
+            let searched = !launch.program.as_encoded_bytes().contains(&b'/');
+            let path = searched.then(|| path.unwrap_or_else(|| server::DEFAULT_PATH.into()));
+            SpawnError::NotFound { program: launch.program.clone(), path }
+        }
+        Failure::NotExecutable { program, error } => SpawnError::NotExecutable { program, source: system(error) },
+        Failure::Directory { error } => {
+            SpawnError::Directory { cwd: launch.cwd.clone().unwrap_or_default(), source: system(error) }
+        }
+        Failure::Exec { program, error } => SpawnError::exec(program, system(error)),
+        Failure::Setup { error } => SpawnError::system("set the launcher up", system(error)),
+        Failure::Silent => SpawnError::NoLauncher,
+    }
+}

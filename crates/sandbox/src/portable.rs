@@ -1,0 +1,105 @@
+//! Starting a server on a Unix other than Linux: a process group that is killed as a whole.
+//!
+//! Weaker than on Linux: what leaves the group survives, and so does everything if the gateway is killed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::net::unix::pipe;
+use tokio::process::Command;
+use tokio::sync::{mpsc, watch};
+
+use crate::child::Order;
+use crate::{Child, ExitStatus, Launch, SpawnError};
+
+/// Does nothing: there is no launcher here.
+pub fn init_if_asked() {}
+
+/// Does nothing: there is no launcher here.
+pub fn set_init_program(_program: impl Into<PathBuf>) {}
+
+/// Does nothing: this system cannot adopt orphans.
+pub fn adopt_orphans() {}
+
+pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
+    let pipes = |error| SpawnError::system("make the server's pipes", error);
+    let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
+    let (stdout, server_stdout) = io::pipe().map_err(pipes)?;
+    let (stderr, server_stderr) = io::pipe().map_err(pipes)?;
+    let mut command = Command::new(&launch.program);
+    command.args(&launch.args).env_clear().envs(launch.env.iter()).process_group(0);
+    command.stdin(OwnedFd::from(server_stdin)).stdout(OwnedFd::from(server_stdout));
+    command.stderr(OwnedFd::from(server_stderr)).kill_on_drop(true);
+    if let Some(cwd) = &launch.cwd {
+        std::fs::read_dir(cwd).map_err(|source| SpawnError::Directory { cwd: cwd.clone(), source })?;
+        command.current_dir(cwd);
+    }
+    let server = command.spawn().map_err(|error| explain(error, launch))?;
+    drop(command);
+    let pid = server.id().unwrap_or_default();
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let (status, ended) = watch::channel(None);
+    tokio::spawn(look_after(server, pid, inbox, status, launch.grace));
+    Ok(Child {
+        stdin: Some(pipe::Sender::from_owned_fd(stdin.into()).map_err(pipes)?),
+        stdout: Some(pipe::Receiver::from_owned_fd(stdout.into()).map_err(pipes)?),
+        stderr: Some(pipe::Receiver::from_owned_fd(stderr.into()).map_err(pipes)?),
+        pid,
+        program: PathBuf::from(&launch.program),
+        grace: launch.grace,
+        orders,
+        status: ended,
+    })
+}
+
+async fn look_after(
+    mut server: tokio::process::Child,
+    pid: u32,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    status: watch::Sender<Option<ExitStatus>>,
+    grace: Duration,
+) {
+    loop {
+        tokio::select! {
+            _ = server.wait() => break,
+            order = orders.recv() => {
+                if let Some(Order::Signal(signal)) = order {
+                    signal_group(pid, signal.system());
+                    continue;
+                }
+                signal_group(pid, Signal::TERM);
+                tokio::time::timeout(grace, server.wait()).await.ok();
+                break;
+            }
+        }
+    }
+    signal_group(pid, Signal::KILL);
+    let ended = server.wait().await.map(|status| match (status.code(), status.signal()) {
+        (Some(code), _) => ExitStatus::Code(code),
+        (None, signal) => ExitStatus::Signal(signal.unwrap_or(Signal::KILL.as_raw())),
+    });
+    status.send_replace(Some(ended.unwrap_or(ExitStatus::Signal(Signal::KILL.as_raw()))));
+}
+
+fn signal_group(pid: u32, signal: Signal) {
+    // A group with members keeps its number, so as long as something is left it is the right group.
+    if let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        rustix::process::kill_process_group(group, signal).ok();
+    }
+}
+
+fn explain(source: io::Error, launch: &Launch) -> SpawnError {
+    let searched = !launch.program.as_encoded_bytes().contains(&b'/');
+    if searched && source.kind() == io::ErrorKind::NotFound {
+        let path = launch.env.get("PATH").map(Into::into);
+        return SpawnError::NotFound { program: launch.program.clone(), path };
+    }
+    if source.kind() == io::ErrorKind::NotFound && !PathBuf::from(&launch.program).exists() {
+        return SpawnError::NotFound { program: launch.program.clone(), path: None };
+    }
+    SpawnError::exec(PathBuf::from(&launch.program), source)
+}

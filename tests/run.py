@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Runs every suite of the project, one after the other, and ends with one line of totals.
+
+A step is a command. Its output streams through unchanged, a failing step never stops the next one, and the exit
+status is 1 if anything failed. A folder `tests/NAME` that holds a `run.py` is a suite: adding one adds a step.
+
+What a suite owes the runner: exit status 0 only if nothing failed, and its counts, either as JSON in the file that
+BARTIZAN_COUNTS names (`{"passed": 1, "failed": 0, "skipped": 0}`) or as its last line `1 passed, 0 failed`.
+BARTIZAN_BIN names the program under test; BARTIZAN_TEST_LONG=1 asks for the long versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Callable
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+NEXTEST = re.compile(r"^\s*Summary \[.*?\]\s+(?:\d+/)?(\d+) tests? run:(.*)$", re.M)
+LIBTEST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
+UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(.*)$", re.M)
+PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
+
+
+@dataclasses.dataclass
+class Counts:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def from_nextest(output: str) -> Counts | None:
+    """Counts in cargo-nextest's summary; whatever ran and did not pass (failed, timed out, not executable) failed."""
+    found = NEXTEST.findall(output)
+    if not found:
+        return None
+    run, rest = found[-1]
+    passed, skipped = (re.search(rf"(\d+) {word}", rest) for word in ("passed", "skipped"))
+    passed = int(passed[1]) if passed else 0
+    return Counts(passed, int(run) - passed, int(skipped[1]) if skipped else 0)
+
+
+def from_libtest(output: str) -> Counts | None:
+    """The sum over every test binary cargo ran."""
+    found = LIBTEST.findall(output)
+    return sum((Counts(*map(int, row)) for row in found), Counts()) if found else None
+
+
+def from_unittest(output: str) -> Counts | None:
+    """Counts of Python's unittest."""
+    found = UNITTEST.findall(output)
+    if not found:
+        return None
+    run, _, rest = found[-1]
+    numbers = {name: int(number) for name, number in re.findall(r"(\w[\w ]*)=(\d+)", rest)}
+    skipped = numbers.pop("skipped", 0)
+    failed = sum(numbers.pop(name, 0) for name in ("failures", "errors", "unexpected successes"))
+    return Counts(int(run) - failed - skipped, failed, skipped)
+
+
+def from_suite(output: str, report: str = "") -> Counts | None:
+    """Counts of a suite of ours: its JSON report, else its last plain line."""
+    if report.strip():
+        try:
+            found = json.loads(report)
+            return Counts(int(found["passed"]), int(found["failed"]), int(found.get("skipped", 0)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+    found = PLAIN.findall(output)
+    return Counts(*(int(n or 0) for n in found[-1])) if found else None
+
+
+def settle(status: int, counts: Counts | None, must_count: bool) -> Counts:
+    """What a step is worth: a bad exit is a failure even if no test says so, and so is a suite that ran nothing."""
+    if counts is None:
+        return Counts(passed=1) if status == 0 and not must_count else Counts(failed=1)
+    ran_nothing = must_count and counts.passed + counts.failed == 0
+    if (status != 0 or ran_nothing) and counts.failed == 0:
+        return counts + Counts(failed=1)
+    return counts
+
+
+@dataclasses.dataclass
+class Step:
+    name: str
+    command: list[str]
+    read: Callable[..., Counts | None] | None = None  # None: the step itself is the one check
+    must_count: bool = True
+
+
+def steps(long: bool) -> list[Step]:
+    """Every step, in order: cheap refusals first, what needs the built program last."""
+    locked = ["--locked"] if os.environ.get("CI") else []
+    have_nextest = shutil.which("cargo-nextest") is not None
+    if have_nextest:
+        run = ["cargo", "nextest", "run", "--workspace", "--no-fail-fast", *locked]
+        unit = Step("tests", run + (["--run-ignored", "all"] if long else []), from_nextest)
+    else:
+        run = ["cargo", "test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast", *locked]
+        unit = Step("tests", run + (["--", "--include-ignored"] if long else []), from_libtest)
+    clippy = ["cargo", "clippy", "--workspace", "--all-targets", *locked, "--", "-D", "warnings"]
+    fixed = [
+        Step("setup", ["bash", "tests/tools/setup.sh"]),
+        Step("format", ["cargo", "fmt", "--all", "--check"]),
+        Step("clippy", clippy),
+        Step("build", ["cargo", "build", "--workspace", "--bins", *locked]),
+        unit,
+        Step("bench-report", ["python3", "-m", "unittest", "discover", "-s", "bench"], from_unittest),
+        Step("doctests", ["cargo", "test", "--workspace", "--doc", "--no-fail-fast", *locked], from_libtest, False),
+    ]
+    suites = sorted((ROOT / "tests").glob("*/run.py"))
+    return fixed + [Step(path.parent.name, ["python3", str(path.relative_to(ROOT))], from_suite) for path in suites]
+
+
+def run(step: Step, long: bool, limit: float) -> Counts:
+    """Runs one step and says what it is worth."""
+    say(f"\n=== {step.name}: {' '.join(step.command)}")
+    command = [python() if word == "python3" else word for word in step.command]
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder, "counts.json")
+        environment = os.environ | {"BARTIZAN_COUNTS": str(report)}
+        environment.setdefault("BARTIZAN_BIN", str(target_folder() / "debug" / "bartizan"))
+        if long:
+            environment |= {"BARTIZAN_TEST_LONG": "1", "PROPTEST_CASES": os.environ.get("PROPTEST_CASES", "5000")}
+        status, output = stream(command, environment, limit)
+        if step.read is None:
+            counts = None
+        elif step.read is from_suite:
+            counts = from_suite(output, report.read_text() if report.exists() else "")
+        else:
+            counts = step.read(output)
+    worth = settle(status, counts, must_count=step.read is not None and step.must_count)
+    if worth.failed and status != 0:
+        say(f"=== {step.name}: exit status {status}")
+    return worth
+
+
+def stream(command: list[str], environment: dict[str, str], limit: float) -> tuple[int, str]:
+    """Runs a command without stdin, showing its output as it comes; gives its exit status and that output."""
+    try:
+        # A session of its own, so that a step that has to be ended is ended with everything it started.
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, start_new_session=True)
+    except OSError as error:
+        say(f"cannot start {command[0]}: {error.strerror}")
+        return 127, ""
+    lines: list[str] = []
+    pump = threading.Thread(target=echo, args=(child.stdout, lines), daemon=True)
+    pump.start()
+    try:
+        status = child.wait(timeout=limit)
+    except subprocess.TimeoutExpired:
+        say(f"=== no end after {limit:.0f} s, stopping it")
+        status = 124
+    finally:
+        end_group(child)
+    # Waiting for the end of the output instead would wait for anything the step left running.
+    pump.join(timeout=5)
+    if pump.is_alive():
+        say("=== something this step started outlives it and holds its output")
+    return status, "".join(list(lines))
+
+
+def echo(source, lines: list[str]) -> None:
+    with source:
+        for raw in source:
+            line = raw.decode("utf-8", "replace")
+            lines.append(ANSI.sub("", line))
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+
+def end_group(child: subprocess.Popen) -> None:
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def target_folder() -> pathlib.Path:
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+
+
+def python() -> str:
+    """The interpreter that has the clients the suites use, once setup has made it."""
+    tools = pathlib.Path(os.environ.get("BARTIZAN_TOOLS", ROOT / ".tools"), "python", "bin", "python")
+    return str(tools) if tools.exists() else sys.executable
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Runs every suite and ends with one line of totals.")
+    parser.add_argument("names", nargs="*", help="only these steps (default: all)")
+    parser.add_argument("--long", action="store_true", help="ignored tests too, and the long versions of the suites")
+    parser.add_argument("--list", action="store_true", help="name the steps and stop")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds after which a stuck step is stopped")
+    options = parser.parse_args()
+    chosen = steps(options.long)
+    if options.list:
+        say("\n".join(step.name for step in chosen))
+        return 0
+    unknown = set(options.names) - {step.name for step in chosen}
+    if unknown:
+        parser.error(f"no such step: {', '.join(sorted(unknown))}")
+    table, total = [], Counts()
+    for step in chosen:
+        if options.names and step.name not in options.names:
+            continue
+        started = time.monotonic()
+        counts = run(step, options.long, options.limit)
+        total += counts
+        table.append((step.name, counts, time.monotonic() - started))
+    say("\n=== by step")
+    for name, counts, seconds in table:
+        mark = "FAIL" if counts.failed else "ok"
+        say(f"{mark:<4}  {name:<14} {counts.passed:>6} {counts.failed:>5} {counts.skipped:>5}  {seconds:7.1f} s")
+    say(str(total))
+    summary = target_folder() / "test-summary.txt"
+    summary.parent.mkdir(parents=True, exist_ok=True)
+    summary.write_text(f"{total}\n")
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Checks the runner itself: a failure it misread would hide every other one."""
+
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+spec = importlib.util.spec_from_file_location("runner", ROOT / "tests" / "run.py")
+runner = importlib.util.module_from_spec(spec)
+sys.modules["runner"] = runner
+spec.loader.exec_module(runner)
+Counts = runner.Counts
+
+NEXTEST = [
+    ("     Summary [   0.006s] 1 test run: 1 passed, 0 skipped\n", Counts(1, 0, 0)),
+    ("     Summary [   1.2s] 9 tests run: 7 passed (1 slow, 1 leaky), 2 failed, 3 skipped\n", Counts(7, 2, 3)),
+    ("     Summary [   1.2s] 4 tests run: 2 passed, 1 timed out, 1 exec failed, 0 skipped\n", Counts(2, 2, 0)),
+    ("     Summary [   1.2s] 3/8 tests run: 2 passed, 1 failed, 0 skipped\n", Counts(2, 6, 0)),
+    ("     Summary [   0.000s] 0 tests run: 0 passed, 5 skipped\n", Counts(0, 0, 5)),
+    ("error: could not compile `bartizan-mcp`\n", None),
+]
+
+LIBTEST = [
+    ("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n"
+     "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n", Counts(4, 2, 1)),
+    ("running 0 tests\n", None),
+]
+
+UNITTEST = [
+    ("Ran 8 tests in 1.069s\n\nOK\n", Counts(8, 0, 0)),
+    ("Ran 1 test in 0.001s\n\nOK (skipped=1)\n", Counts(0, 0, 1)),
+    ("Ran 9 tests in 0.1s\n\nFAILED (failures=2, errors=1, skipped=1, expected failures=1)\n", Counts(5, 3, 1)),
+    ("Ran 2 tests in 0.1s\n\nFAILED (unexpected successes=1)\n", Counts(1, 1, 0)),
+    ("ImportError: no module\n", None),
+]
+
+SUITES = [
+    ("1 passed, 1 failed\nmore\n12 passed, 0 failed, 2 skipped\n", "", Counts(12, 0, 2)),
+    ("3 passed, 0 failed\n", '{"passed": 5, "failed": 1, "skipped": 2}', Counts(5, 1, 2)),
+    ("3 passed, 0 failed\n", "{broken", None),
+    ("3 passed, 0 failed\n", "[]", None),
+    ("said 3 passed, 0 failed\n", "", None),
+]
+
+# exit status, counts, whether counts are owed, what it is worth
+WORTH = [
+    (0, None, False, Counts(1, 0, 0)),
+    (1, None, False, Counts(0, 1, 0)),
+    (0, None, True, Counts(0, 1, 0)),
+    (0, Counts(0, 0, 4), True, Counts(0, 1, 4)),
+    (0, Counts(0, 0, 0), False, Counts(0, 0, 0)),
+    (1, Counts(7, 0, 0), True, Counts(7, 1, 0)),
+    (1, Counts(7, 2, 0), True, Counts(7, 2, 0)),
+    (0, Counts(7, 2, 0), True, Counts(7, 2, 0)),
+]
+
+
+class Runner(unittest.TestCase):
+    def test_counts(self):
+        for output, expected in NEXTEST:
+            self.assertEqual(runner.from_nextest(output), expected, output)
+        for output, expected in LIBTEST:
+            self.assertEqual(runner.from_libtest(output), expected, output)
+        for output, expected in UNITTEST:
+            self.assertEqual(runner.from_unittest(output), expected, output)
+        for output, report, expected in SUITES:
+            self.assertEqual(runner.from_suite(output, report), expected, (output, report))
+
+    def test_worth(self):
+        for status, counts, owed, expected in WORTH:
+            self.assertEqual(runner.settle(status, counts, owed), expected, (status, counts, owed))
+
+    def test_output_and_status_come_back(self):
+        status, output = stream("echo one; echo two >&2; exit 3")
+        self.assertEqual((status, sorted(output.split())), (3, ["one", "two"]))
+
+    def test_stdin_is_empty(self):
+        self.assertEqual(stream("cat; echo end"), (0, "end\n"))
+
+    def test_a_missing_command_is_a_failure(self):
+        self.assertEqual(runner.stream(["/nonexistent/program"], dict(os.environ), 60)[0], 127)
+
+    def test_what_a_step_left_running_is_ended(self):
+        with tempfile.TemporaryDirectory() as folder:
+            status, _ = stream(f"sleep 600 & echo $! > {folder}/pid")
+            self.assertEqual(status, 0)
+            self.assertFalse(running(int(pathlib.Path(folder, "pid").read_text())))
+
+    def test_a_stuck_step_is_stopped(self):
+        status, output = runner.stream(["bash", "-c", "echo begun; sleep 600"], dict(os.environ), 1)
+        self.assertEqual((status, output), (124, "begun\n"))
+
+    def test_an_unknown_step_is_a_usage_error(self):
+        ended = subprocess.run([sys.executable, ROOT / "tests" / "run.py", "no-such-step"], capture_output=True)
+        self.assertEqual(ended.returncode, 2)
+
+
+def stream(script: str) -> tuple[int, str]:
+    return runner.stream(["bash", "-c", script], dict(os.environ), 60)
+
+
+def running(pid: int) -> bool:
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False, verbosity=2).result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed, {len(result.skipped)} skipped")
+    sys.exit(1 if failed else 0)

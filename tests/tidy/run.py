@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Checks what no compiler sees: that the crates depend the way ARCHITECTURE.md draws it, and that the papers hold."""
+
+import functools
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PREFIX = "bartizan-"
+
+# crate: the crates of ours it may use
+ARROWS = {
+    "mcp": set(),
+    "detect": set(),
+    "audit": set(),
+    "trust": set(),
+    "sandbox": set(),
+    "guard": {"mcp", "detect"},
+    "gateway": {"mcp", "guard", "audit", "trust", "sandbox"},
+    "cli": {"gateway", "mcp", "guard", "audit", "trust", "sandbox"},
+}
+PURE = ["mcp", "detect", "guard"]
+# What is there to do I/O; no pure crate may bring it in, directly or not.
+IO_CRATES = {"tokio", "mio", "socket2", "hyper", "hyper-util", "reqwest", "rustix", "notify", "tempfile"}
+# Hash tables further down seed themselves with these, so only direct use counts.
+RANDOM_CRATES = {"getrandom", "rand", "fastrand"}
+IMPURE_PATHS = re.compile(
+    r"\b(?:std::(?:fs|net|process|env|io)\b|SystemTime\b|Instant::now\b|std::\{[^}]*\b(?:fs|net|process|env|io)\b)"
+)
+LONGEST_FILE = 800
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+class Crates(unittest.TestCase):
+    def test_every_crate_is_on_the_map(self):
+        self.assertEqual({path.parent.name for path in (ROOT / "crates").glob("*/Cargo.toml")}, set(ARROWS))
+
+    def test_dependencies_follow_the_arrows(self):
+        for name, allowed in ARROWS.items():
+            ours = {dep.removeprefix(PREFIX) for dep in dependencies(name) if dep.startswith(PREFIX)}
+            self.assertLessEqual(ours, allowed, f"crates/{name} uses more of the workspace than the map allows")
+
+    def test_pure_crates_bring_in_nothing_that_does_io(self):
+        for name in PURE:
+            self.assertEqual(tree(name) & IO_CRATES, set(), f"crates/{name}")
+            self.assertEqual(dependencies(name) & RANDOM_CRATES, set(), f"crates/{name}")
+
+    def test_pure_crates_name_no_io_and_no_clock(self):
+        for name in PURE:
+            for path in sorted((ROOT / "crates" / name / "src").rglob("*.rs")):
+                code = re.sub(r"//.*", "", path.read_text().split("#[cfg(test)]")[0])
+                found = IMPURE_PATHS.search(code)
+                self.assertIsNone(found, f"{path.relative_to(ROOT)}: {found and found[0]}")
+
+    def test_unsafe_is_allowed_in_sandbox_only(self):
+        self.assertRegex((ROOT / "Cargo.toml").read_text(), r'(?m)^unsafe_code = "forbid"$')
+        for path in sorted((ROOT / "crates").glob("*/Cargo.toml")):
+            if path.parent.name != "sandbox":
+                self.assertRegex(path.read_text(), r"(?m)^\[lints\]\nworkspace = true$", path.parent.name)
+
+
+class Files(unittest.TestCase):
+    def test_no_source_file_is_too_long_to_read(self):
+        for path in tracked("*.rs") + tracked("*.py"):
+            lines = path.read_text().count("\n")
+            self.assertLessEqual(lines, LONGEST_FILE, path.relative_to(ROOT))
+
+    def test_links_between_pages_lead_somewhere(self):
+        pages = tracked("*.md")
+        self.assertGreater(len(pages), 10)
+        for page in pages:
+            for link in LINK.findall(without_code(page.read_text())):
+                if not re.match(r"[a-z]+:", link):
+                    self.assertTrue((page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}")
+
+    def test_every_page_is_in_its_table_of_contents(self):
+        for contents, folder in [("docs/src/SUMMARY.md", "docs/src"), ("docs/decisions/README.md", "docs/decisions")]:
+            contents, listed = ROOT / contents, set()
+            for link in LINK.findall(contents.read_text()):
+                listed.add((contents.parent / link).resolve())
+            present = {path.resolve() for path in (ROOT / folder).rglob("*.md")} - {contents.resolve()}
+            self.assertEqual(present - listed, set())
+
+    def test_fuzz_targets_are_built_and_have_seeds(self):
+        built = set(re.findall(r'(?m)^path = "fuzz_targets/(\w+)\.rs"$', (ROOT / "fuzz" / "Cargo.toml").read_text()))
+        self.assertEqual({path.stem for path in (ROOT / "fuzz" / "fuzz_targets").glob("*.rs")}, built)
+        for target in built:
+            self.assertTrue(any((ROOT / "fuzz" / "seeds" / target).glob("*")), f"{target} has no seeds")
+
+
+def dependencies(name: str) -> set[str]:
+    """What a crate depends on itself, tests aside, on any platform and with any feature."""
+    package = next(package for package in metadata()["packages"] if package["name"] == PREFIX + name)
+    return {dependency["name"] for dependency in package["dependencies"] if dependency["kind"] != "dev"}
+
+
+@functools.cache
+def metadata() -> dict:
+    return json.loads(cargo("metadata", "--no-deps", "--format-version", "1"))
+
+
+def tree(name: str) -> set[str]:
+    """Every package a crate brings in, itself left out."""
+    lines = cargo("tree", "--package", PREFIX + name, "--edges", "normal", "--prefix", "none", "--format", "{p}")
+    return {line.split()[0] for line in lines.splitlines() if line.strip()} - {PREFIX + name}
+
+
+def cargo(*arguments: str) -> str:
+    return subprocess.run(["cargo", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def tracked(pattern: str) -> list[pathlib.Path]:
+    """Files that are part of the repository or about to be."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", pattern]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).exists()]
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$|`[^`\n]*`", "", text, flags=re.M | re.S)
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False, verbosity=2).result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed, {len(result.skipped)} skipped")
+    sys.exit(1 if failed else 0)

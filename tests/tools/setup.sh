@@ -1,0 +1,68 @@
+#!/bin/sh
+# Installs the released MCP clients, servers and the conformance suite that the tests run against.
+#
+# Usage: tests/tools/setup.sh
+#
+# They go into .tools/ at the top of the repository, or where BARTIZAN_TOOLS says:
+#   bin/node                      Node 22 (the conformance suite and the inspector need it)
+#   npm/node_modules/             what package-lock.json lists
+#   python/bin/python             an interpreter with what requirements.txt lists
+# A second call does nothing unless one of the lists has changed. Prints the folder.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+tools=${BARTIZAN_TOOLS:-$here/../../.tools}
+
+fail() {
+    echo "setup.sh: $1" >&2
+    exit 1
+}
+
+need() {
+    command -v "$1" >/dev/null 2>&1 || fail "'$1' is missing; $2"
+}
+
+need sha256sum "install coreutils"
+mkdir -p "$tools"
+tools=$(CDPATH='' cd -- "$tools" && pwd)
+stamp=$tools/stamp
+wanted=$(cat "$here/setup.sh" "$here/package-lock.json" "$here/requirements.txt" | sha256sum | cut -d' ' -f1)
+
+current() {
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]
+}
+
+install_npm() {
+    mkdir -p "$tools/npm" "$tools/bin"
+    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$tools/npm/"
+    (cd "$tools/npm" && npm ci --loglevel=error >&2) || fail "npm could not install the packages (see above); is the registry reachable?"
+    for arch in x64 arm64; do
+        node=$tools/npm/node_modules/node-linux-$arch/bin/node
+        [ -x "$node" ] && ln -sf "../npm/node_modules/node-linux-$arch/bin/node" "$tools/bin/node"
+    done
+    "$tools/bin/node" --version >/dev/null 2>&1 || fail "no Node 22 binary for this machine ($(uname -sm)); Linux on x86-64 and arm64 have one"
+}
+
+install_python() {
+    rm -rf "$tools/python"
+    python3 -m venv "$tools/python" >&2 || fail "python3 cannot make a virtual environment; install python3-venv"
+    "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --requirement "$here/requirements.txt" >&2 || fail "pip could not install the packages (see above); is the index reachable?"
+}
+
+if ! current; then
+    need npm "install Node.js with npm"
+    need python3 "install python3 and python3-venv"
+    need flock "install util-linux"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "python3 is older than 3.10"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || fail "python3 has no venv or ensurepip module; install python3-venv"
+    # Test programs may call this at the same time: one installs, the others wait and find it done.
+    exec 9>"$tools/lock"
+    flock 9
+    if ! current; then
+        install_npm
+        install_python
+        echo "$wanted" >"$stamp"
+    fi
+fi
+echo "$tools"

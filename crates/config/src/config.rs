@@ -308,7 +308,7 @@ impl Reading<'_> {
 
     fn admin(&self, setting: &AdminSetting, problems: &mut Problems) -> Option<Admin> {
         match setting {
-            AdminSetting::Off(_) => None,
+            AdminSetting::Off => None,
             AdminSetting::On(table) => {
                 let address = listen::address(&table.address, table.allow_remote, "admin", self.root, problems)?;
                 Some(Admin { address })
@@ -327,7 +327,12 @@ impl Reading<'_> {
 
     fn audit(&self, table: crate::file::AuditTable, problems: &mut Problems) -> Option<Audit> {
         let max_file_bytes = table.max_file_bytes.0;
-        self.at_least(usize::try_from(max_file_bytes).unwrap_or(usize::MAX), 1 << 20, &["audit", "max_file_bytes"], problems);
+        self.at_least(
+            usize::try_from(max_file_bytes).unwrap_or(usize::MAX),
+            1 << 20,
+            &["audit", "max_file_bytes"],
+            problems,
+        );
         let given = table.directory.map(|directory| paths::beside(&self.environment.directory, &directory));
         let Some(directory) = given.or_else(|| self.environment.home().map(|home| home.join("audit"))) else {
             let place = tree::place(self.root, &["audit"]);
@@ -362,7 +367,8 @@ impl Reading<'_> {
     fn within(&self, value: usize, range: std::ops::RangeInclusive<usize>, key: &str, problems: &mut Problems) {
         if !range.contains(&value) {
             let place = tree::place(self.root, &["limits", key]);
-            problems.error(place, format!("`{key}` is {value}, and has to be from {} to {}", range.start(), range.end()));
+            problems
+                .error(place, format!("`{key}` is {value}, and has to be from {} to {}", range.start(), range.end()));
         }
     }
 

@@ -32,9 +32,11 @@ fn exception(
     let path = |key| ["exception", index, key];
     let whole = tree::place(root, &["exception", index]);
     let mut complete = true;
-    for (key, empty) in
-        [("rule", table.rule.is_empty()), ("reason", table.reason.trim().is_empty()), ("expires", table.expires.is_none())]
-    {
+    for (key, empty) in [
+        ("rule", table.rule.is_empty()),
+        ("reason", table.reason.trim().is_empty()),
+        ("expires", table.expires.is_none()),
+    ] {
         if empty && !problems.is_broken(&path(key)) {
             complete = false;
             let missing = tree::get(root, &path(key)).is_none();
@@ -71,7 +73,8 @@ fn rule(id: &str, path: &[&str], root: &Node<'_>, problems: &mut Problems) {
     match all_rules().find(|rule| rule.id == id) {
         None => {
             let near = suggest::nearest(id, all_rules().map(|rule| rule.id));
-            let help = near.map_or("`bartizan guards` lists the rules".to_owned(), |near| format!("did you mean `{near}`?"));
+            let help =
+                near.map_or("`bartizan guards` lists the rules".to_owned(), |near| format!("did you mean `{near}`?"));
             problems.error(place, format!("there is no rule `{id}`")).help(help);
         }
         Some(rule) if rule.fixed => {

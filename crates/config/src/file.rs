@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bartizan_guard::Mode;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
 use crate::Secret;
@@ -90,14 +90,24 @@ impl Default for AdminTable {
 }
 
 /// A table, or `false` for none.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
+#[derive(Debug)]
 pub(crate) enum AdminSetting {
-    /// Where.
     On(AdminTable),
-    /// Nowhere.
-    #[schemars(extend("const" = false))]
-    Off(bool),
+    Off,
+}
+
+impl JsonSchema for AdminSetting {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AdminSetting".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [generator.subschema_for::<AdminTable>(), {"type": "boolean"}]})
+    }
 }
 
 impl Default for AdminSetting {
@@ -118,7 +128,7 @@ impl<'de> Deserialize<'de> for AdminSetting {
             }
 
             fn visit_bool<E: Error>(self, on: bool) -> Result<AdminSetting, E> {
-                Ok(if on { AdminSetting::default() } else { AdminSetting::Off(false) })
+                Ok(if on { AdminSetting::default() } else { AdminSetting::Off })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AdminSetting, A::Error> {
@@ -228,7 +238,7 @@ impl Default for ServerTable {
 }
 
 /// Whether eras of the protocol are translated for each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bridge {
     /// A client and a server without a common revision cannot talk.
@@ -277,7 +287,7 @@ impl Default for AuditTable {
 
 /// Which messages wait until their entry is on disk. All others wait until it is written, which survives the death of
 /// the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durable {
     /// Those that matter most: destructive, to a public sink, approved, administrative.
@@ -308,7 +318,7 @@ pub(crate) struct LogTable {
 }
 
 /// How important a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
     /// Something failed.
@@ -339,7 +349,7 @@ impl LogLevel {
 }
 
 /// How log messages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// Lines for people.
@@ -358,7 +368,7 @@ pub(crate) struct UnknownTable {
 }
 
 /// What becomes of unknown methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownMethods {
     /// They pass and are recorded.

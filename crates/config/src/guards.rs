@@ -95,7 +95,9 @@ impl Reader<'_> {
                     options.insert(name.to_owned(), tree::to_json(value));
                 }
                 _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
-                    Some(kind) => settings.parts.extend(self.action(value, &path, problems).map(|action| (kind, action))),
+                    Some(kind) => {
+                        settings.parts.extend(self.action(value, &path, problems).map(|action| (kind, action)))
+                    }
                     None => self.unknown(name, key.span(), &own, problems),
                 },
             }
@@ -111,8 +113,8 @@ impl Reader<'_> {
     }
 
     fn unknown(&self, name: &str, place: tree::Place, own: &[String], problems: &mut Problems) {
-        let kinds = PartKind::ALL.into_iter().map(PartKind::as_str);
-        let known = COMMON.into_iter().chain(own.iter().map(String::as_str)).chain([TOOL_RESULT]).chain(kinds);
+        let kinds = PartKind::ALL.iter().map(|kind| kind.as_str());
+        let known = COMMON.iter().copied().chain(own.iter().map(String::as_str)).chain([TOOL_RESULT]).chain(kinds);
         let help = suggest::help(name, known);
         problems.error(place, format!("guard `{}` has no setting `{name}`", self.spec.name)).help(help);
     }
@@ -142,7 +144,9 @@ impl Reader<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             if name == self.spec.name && matches!(value.get_ref(), DeValue::Table(_)) {
-                problems.error(key.span(), "a rule's name has a dot, so it stands in quotes").help("\"guard.rule\" = \"deny\"");
+                problems
+                    .error(key.span(), "a rule's name has a dot, so it stands in quotes")
+                    .help("\"guard.rule\" = \"deny\"");
                 continue;
             }
             let path: Vec<&str> = path.iter().copied().chain([name]).collect();
@@ -155,7 +159,9 @@ impl Reader<'_> {
                 Some(rule) if rule.fixed => {
                     problems.error(key.span(), format!("the rule `{}` always denies and cannot be set", rule.id));
                 }
-                Some(rule) => rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action))),
+                Some(rule) => {
+                    rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action)))
+                }
             }
         }
         rules
@@ -216,7 +222,8 @@ impl Reader<'_> {
         }
         if blamed.is_empty() {
             let (message, help) = suggest::rewrite(&error.to_string());
-            problems.error(tree::key_place(self.root, &path), format!("guard `{}`: {message}", self.spec.name)).help = help;
+            problems.error(tree::key_place(self.root, &path), format!("guard `{}`: {message}", self.spec.name)).help =
+                help;
         }
     }
 }

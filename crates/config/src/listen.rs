@@ -26,9 +26,9 @@ pub(crate) fn address(
             "listen" => "clients do not sign in, so whoever reaches it may use every server",
             _ => "whoever reaches it sees metrics",
         };
-        problems
-            .error(place, format!("other machines can reach {address}, and {who}"))
-            .help(format!("listen on 127.0.0.1, or set `allow_remote = true` in [{section}] if something in front decides"));
+        problems.error(place, format!("other machines can reach {address}, and {who}")).help(format!(
+            "listen on 127.0.0.1, or set `allow_remote = true` in [{section}] if something in front decides"
+        ));
     }
     Some(address)
 }
@@ -54,7 +54,9 @@ pub(crate) fn origins(origins: &[String], root: &Node<'_>, problems: &mut Proble
             uri.scheme().is_some() && uri.authority().is_some() && uri.path() == "/" && !origin.ends_with('/')
         });
         if !plain || origin.contains(['@', '*', '?']) {
-            problems.error(place, "not an origin").help("scheme, host and port only, such as https://inspector.example.com");
+            problems
+                .error(place, "not an origin")
+                .help("scheme, host and port only, such as https://inspector.example.com");
         }
     }
 }

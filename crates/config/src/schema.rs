@@ -46,7 +46,8 @@ fn guard(spec: &GuardSpec, definitions: &mut Map<String, Value>) -> Value {
         let description = format!("The action for findings in parts of the kind `{}`.", kind.as_str());
         properties.insert(kind.as_str().to_owned(), described(&action, &description));
     }
-    let description = "The action for findings in a tool's result: short for `content`, `structured_content` and `error`.";
+    let description =
+        "The action for findings in a tool's result: short for `content`, `structured_content` and `error`.";
     properties.insert(TOOL_RESULT.to_owned(), described(&action, description));
     json!({
         "description": spec.threat,

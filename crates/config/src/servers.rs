@@ -205,7 +205,8 @@ impl Check<'_> {
         let place = tree::place(self.root, &["server", self.name, "url"]);
         let text = table.url.as_deref()?;
         let url = text.parse::<Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
-        let Some(url) = url.filter(|url| url.scheme() == Some(&Scheme::HTTPS) || url.scheme() == Some(&Scheme::HTTP)) else {
+        let Some(url) = url.filter(|url| url.scheme() == Some(&Scheme::HTTPS) || url.scheme() == Some(&Scheme::HTTP))
+        else {
             problems.error(place, "not an http or https URL").help("such as https://tickets.example.com/mcp");
             return None;
         };
@@ -232,7 +233,10 @@ impl Check<'_> {
             } else if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
                 problems.error(place, format!("the header `{name}` is written by Bartizan for each request"));
             } else if HeaderValue::try_from(value.expose()).is_err() {
-                problems.error(place, format!("the value of the header `{name}` holds a line break or a control character"));
+                problems.error(
+                    place,
+                    format!("the value of the header `{name}` holds a line break or a control character"),
+                );
             }
         }
     }

@@ -9,8 +9,9 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// "did you mean", or what would have been possible.
-pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match nearest(word, known.clone()) {
+pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("possible are {}", list(known)),
     }
@@ -80,7 +81,9 @@ mod tests {
     #[test]
     fn near_words() {
         let known = ["address", "allowed_hosts", "redact", "deny"];
-        for (word, near) in [("adress", Some("address")), ("Deny", Some("deny")), ("redcat", Some("redact")), ("x", None)] {
+        for (word, near) in
+            [("adress", Some("address")), ("Deny", Some("deny")), ("redcat", Some("redact")), ("x", None)]
+        {
             assert_eq!(nearest(word, known), near, "{word}");
         }
     }

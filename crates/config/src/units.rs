@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
 
 /// A duration: a number and one of `ms`, `s`, `min`, `h`, `d`, such as `30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
@@ -32,6 +33,15 @@ impl Span {
     }
 }
 
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = self.0.as_millis();
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+        let (length, unit) = units.into_iter().find(|(length, _)| millis % length == 0).unwrap_or((1, "ms"));
+        serializer.collect_str(&format_args!("{}{unit}", millis / length))
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
@@ -44,7 +54,9 @@ impl<'de> Deserialize<'de> for Span {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
                 Span::parse(text).ok_or_else(|| {
-                    E::custom(format!("`{text}` is no duration; write a number and one of ms, s, min, h, d, such as \"30s\""))
+                    E::custom(format!(
+                        "`{text}` is no duration; write a number and one of ms, s, min, h, d, such as \"30s\""
+                    ))
                 })
             }
         }
@@ -54,7 +66,8 @@ impl<'de> Deserialize<'de> for Span {
 
 /// A number of bytes: an integer, or a number and one of `B`, `kB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB`
 /// (powers of 1024), such as `10MB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub(crate) struct Size(pub(crate) u64);
 
 impl Size {
@@ -85,12 +98,16 @@ impl<'de> Deserialize<'de> for Size {
             }
 
             fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
-                u64::try_from(bytes).map(Size).map_err(|_| E::custom(format!("a size cannot be negative, as {bytes} is")))
+                u64::try_from(bytes)
+                    .map(Size)
+                    .map_err(|_| E::custom(format!("a size cannot be negative, as {bytes} is")))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
                 Size::parse(text).ok_or_else(|| {
-                    E::custom(format!("`{text}` is no size; write a number and one of kB, MB, GB, KiB, MiB, GiB, such as \"10MB\""))
+                    E::custom(format!(
+                        "`{text}` is no size; write a number and one of kB, MB, GB, KiB, MiB, GiB, such as \"10MB\""
+                    ))
                 })
             }
         }
@@ -128,7 +145,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [("250ms", 250), ("10s", 10_000), ("5min", 300_000), ("1h", 3_600_000), ("30 d", 2_592_000_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("10s", 10_000), ("5min", 300_000), ("1h", 3_600_000), ("30 d", 2_592_000_000)]
+        {
             assert_eq!(Span::parse(text), Some(Span(Duration::from_millis(millis))), "{text}");
         }
         for text in ["", "10", "s", "-1s", "1.5s", "0s", "1 m", "99999999999999999999s", "9999999d", "10S"] {
@@ -138,7 +157,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("0", 0), ("10MB", 10_000_000), ("64KiB", 65_536), ("1 GiB", 1 << 30), ("5 B", 5), ("2kB", 2_000)] {
+        for (text, bytes) in
+            [("0", 0), ("10MB", 10_000_000), ("64KiB", 65_536), ("1 GiB", 1 << 30), ("5 B", 5), ("2kB", 2_000)]
+        {
             assert_eq!(Size::parse(text), Some(Size(bytes)), "{text}");
         }
         for text in ["", "MB", "-1", "1.5MB", "10mb", "18446744073709551615", "9999999999999GiB"] {

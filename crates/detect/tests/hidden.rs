@@ -1,5 +1,7 @@
 //! What counts as hidden, what looks like it and does not, and that nothing is left once it is taken away.
 
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test may panic")]
+
 use bartizan_detect::hidden::{Hidden, Kind, MAX_CHARACTERS, find};
 use proptest::prelude::*;
 

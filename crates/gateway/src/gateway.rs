@@ -38,6 +38,8 @@ pub struct Policy {
     pub limits: Limits,
     /// What the log has to promise before an ordinary message passes.
     pub level: Level,
+    /// Whether a call of a destructive tool waits until its record is on disk.
+    pub durable_if_sensitive: bool,
 }
 
 impl Gateway {

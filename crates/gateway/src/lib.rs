@@ -12,8 +12,12 @@ mod limiter;
 mod link;
 mod metrics;
 mod recorder;
+mod reload;
+pub mod run;
+pub mod serve;
 mod server;
 mod session;
+pub mod setup;
 pub mod stdio;
 mod upstream;
 

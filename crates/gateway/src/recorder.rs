@@ -129,6 +129,14 @@ impl Recorder {
         }
     }
 
+    /// Waits until the entry is on disk.
+    ///
+    /// # Errors
+    /// If it cannot be put there.
+    pub async fn durable(&self, receipt: Receipt) -> Result<Receipt, AuditError> {
+        self.at_least(Level::Durable, receipt).await
+    }
+
     /// Waits until the entry is on disk, if more than `Written` is asked.
     pub(crate) async fn at_least(&self, level: Level, receipt: Receipt) -> Result<Receipt, AuditError> {
         if receipt.level() >= level { Ok(receipt) } else { self.log.make_durable(receipt).await }

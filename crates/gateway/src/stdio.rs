@@ -17,6 +17,9 @@ use crate::upstream::{Relay, Replies, Reply, Upstream, UpstreamError};
 /// Messages that wait for the client to read; beyond that the server has to wait.
 const QUEUE: usize = 64;
 
+/// How long a server may go on answering after the client has closed its side.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Why the conversation is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -36,14 +39,19 @@ pub async fn serve(
     let (queue, outgoing) = mpsc::channel(QUEUE);
     let writer = tokio::spawn(write_all(output, outgoing));
     let Ok(from_server) = link.upstream.listen(&Relay::default()).await else { return Ended::ByServer };
-    let ended = {
-        let client = pump_client(&link, Lines::new(input, limits.bytes), limits, queue.clone());
-        let server = pump_server(&link, from_server, queue.clone());
-        tokio::select! {
-            () = client => Ended::ByClient,
-            () = server => Ended::ByServer,
-        }
+    let client = pump_client(&link, Lines::new(input, limits.bytes), limits, queue.clone());
+    let mut server = std::pin::pin!(pump_server(&link, from_server, queue.clone()));
+    let ended = tokio::select! {
+        () = client => Ended::ByClient,
+        () = &mut server => Ended::ByServer,
     };
+    if ended == Ended::ByClient
+        && let Upstream::Stdio(child) = &link.upstream
+    {
+        // A client may close its side right after a request; the answer is still on its way.
+        child.close_input();
+        tokio::time::timeout(FAREWELL, server).await.ok();
+    }
     if ended == Ended::ByServer {
         report_death(&link, &queue).await;
     }

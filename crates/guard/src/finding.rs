@@ -69,7 +69,8 @@ pub struct Finding {
     pub element: Option<NodeId>,
     /// The name of the definition concerned, if it is one; used by settings for single tools.
     pub subject: Option<Box<str>>,
-    /// Bytes of the decoded text at `at`; what `redact` takes away. Without one, `redact` cannot act.
+    /// Bytes of the decoded text at `at`; what `redact` takes away. Without one, `redact` cannot act
+    /// and what it would have cut is denied; an empty one says that there is nothing to cut here.
     pub span: Option<Range<usize>>,
     /// More bytes of the same text, after `span` and in order, that `redact` treats alike.
     pub also: Vec<Range<usize>>,
@@ -152,7 +153,8 @@ impl Report {
         }
         let alike = |held: &Finding| held.rule == finding.rule && held.kind == finding.kind;
         if !self.overflow.iter().any(alike) {
-            let why = format!("more than {} findings in one message; one of the others: {}", Self::MAX_FINDINGS, finding.why);
+            let why =
+                format!("more than {} findings in one message; one of the others: {}", Self::MAX_FINDINGS, finding.why);
             self.overflow.push(Finding { element: None, subject: None, span: None, also: Vec::new(), why, ..finding });
         }
     }

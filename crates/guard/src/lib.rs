@@ -8,8 +8,8 @@ mod decision;
 mod event;
 mod finding;
 pub mod guards;
-mod pipeline;
 mod pins;
+mod pipeline;
 mod session;
 mod settings;
 
@@ -18,7 +18,7 @@ pub use decision::{Approval, Decision, Denial, Judged, Verdict};
 pub use event::{CallSummary, Direction, Event, Evidence, Grant, Principal, RateScope, ServerProfile, Timestamp};
 pub use finding::{Confidence, Finding, Report, Severity, excerpt};
 pub use guards::{Guard, GuardSpec, RuleSpec};
-pub use pipeline::{Pipeline, PipelineError};
 pub use pins::{Pin, Pins};
+pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Session};
 pub use settings::{Action, Exception, GuardSettings, How, Mode, ServerSettings, Settings};

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bartizan_mcp::{Digest, Value};
-use bytes::Bytes;
+use bartizan_mcp::{Digest, Value, canonical};
 
 use crate::{Definition, DefinitionKind};
 
@@ -31,8 +30,8 @@ pub struct Pin {
     pub digest: Digest,
     /// The digest of all but its name, by which a renamed definition is recognised; a pin without one never matches.
     pub body: Option<Digest>,
-    /// Its JSON text as the server sent it, for the lock file; [`Pins`] does not keep it.
-    pub json: Bytes,
+    /// Its canonical form, for the lock file; [`Pins`] does not keep it.
+    pub json: Box<str>,
 }
 
 impl Pin {
@@ -40,21 +39,22 @@ impl Pin {
     #[must_use]
     pub fn of(kind: DefinitionKind, element: Value<'_>) -> Option<Pin> {
         let name = element.get(kind.name_member())?.as_str()?.into();
-        let json = Bytes::copy_from_slice(element.raw().as_bytes());
-        Some(Pin { kind, name, digest: Digest::of(element), body: Some(body_digest(kind, element)), json })
+        let (digest, json) = digested(element);
+        Some(Pin { kind, name, digest, body: Some(body_digest(kind, element)), json })
     }
 
     /// The pin of a server's instructions.
     #[must_use]
     pub fn of_instructions(text: Value<'_>) -> Pin {
-        Pin {
-            kind: DefinitionKind::Instructions,
-            name: DefinitionKind::Instructions.as_str().into(),
-            digest: Digest::of(text),
-            body: None,
-            json: Bytes::copy_from_slice(text.raw().as_bytes()),
-        }
+        let (digest, json) = digested(text);
+        let kind = DefinitionKind::Instructions;
+        Pin { kind, name: kind.as_str().into(), digest, body: None, json }
     }
+}
+
+fn digested(value: Value<'_>) -> (Digest, Box<str>) {
+    let text = canonical(value);
+    (Digest::of_canonical(&text), text.into())
 }
 
 /// What stands between a definition and its approval.

@@ -131,7 +131,13 @@ impl Pipeline {
         let lifted = self.settings.excepted(&finding, &event.server.name, tool.as_deref(), event.now);
         let observing = self.settings.mode == Mode::Observe && !finding.rule.fixed;
         let action = if lifted || observing { Action::Observe } else { wanted };
-        let by = if lifted { "exception" } else if observing { "mode" } else { chosen.by };
+        let by = if lifted {
+            "exception"
+        } else if observing {
+            "mode"
+        } else {
+            chosen.by
+        };
         if action == Action::Redact {
             redactions.add(&finding, chosen.how);
         }
@@ -177,9 +183,8 @@ fn homes(event: &Event<'_>, judged: &[Judged]) -> BTreeMap<NodeId, NodeId> {
     // One result may hold several lists, and that of a finished task holds the result of what it did.
     let outer = event.message.result();
     let results = outer.into_iter().chain(outer.and_then(|result| result.get("result")));
-    let lists = results.flat_map(|result| {
-        DefinitionKind::LISTED.into_iter().filter_map(move |kind| result.get(kind.list_member()))
-    });
+    let lists = results
+        .flat_map(|result| DefinitionKind::LISTED.into_iter().filter_map(move |kind| result.get(kind.list_member())));
     let elements = lists.flat_map(|list| list.elements().map(move |element| (element.id(), list.id())));
     elements.filter(|(element, _)| denied.contains(element)).collect()
 }
@@ -189,7 +194,9 @@ fn keep_gravest(judged: &mut Vec<Judged>) -> usize {
     let omitted = judged.len().saturating_sub(Verdict::MAX_FINDINGS);
     if omitted > 0 {
         let mut order: Vec<usize> = (0..judged.len()).collect();
-        order.sort_by_key(|&index| judged.get(index).map(|held| Reverse((held.action, held.finding.rule.severity))));
+        // What observe mode held back counts as if it had happened.
+        let weight = |held: &Judged| (held.would.unwrap_or(held.action), held.finding.rule.severity);
+        order.sort_by_key(|&index| judged.get(index).map(|held| Reverse(weight(held))));
         let kept: BTreeSet<usize> = order.into_iter().take(Verdict::MAX_FINDINGS).collect();
         let mut index = 0..;
         judged.retain(|_| index.next().is_some_and(|index| kept.contains(&index)));
@@ -218,7 +225,13 @@ fn check(spec: &GuardSpec, held: &crate::GuardSettings) -> Result<(), PipelineEr
 /// What to change in which text; all changes to one text are made together.
 #[derive(Default)]
 struct Redactions {
-    by_text: BTreeMap<NodeId, Vec<(Range<usize>, Rc<str>)>>,
+    by_text: BTreeMap<NodeId, Vec<Change>>,
+}
+
+/// What to put in place of some bytes.
+struct Change {
+    span: Range<usize>,
+    with: Rc<str>,
 }
 
 impl Redactions {
@@ -231,18 +244,18 @@ impl Redactions {
             (How::Mask, _) => "[redacted]".into(),
         };
         // An empty span says that there is nothing to take away here.
-        let changes = spans.filter(|span| !span.is_empty()).map(|span| (span, Rc::clone(&with)));
+        let changes = spans.filter(|span| !span.is_empty()).map(|span| Change { span, with: Rc::clone(&with) });
         self.by_text.entry(finding.at).or_default().extend(changes);
     }
 
     fn into_edits(self, event: &Event<'_>) -> Edits {
         let mut edits = Edits::new();
-        for (node, mut spans) in self.by_text.into_iter().filter(|(_, spans)| !spans.is_empty()) {
+        for (node, mut changes) in self.by_text {
             let text = event.message.document().value(node).text();
-            spans.sort_by_key(|(span, _)| (span.start, Reverse(span.end)));
+            changes.sort_by_key(|change| (change.span.start, Reverse(change.span.end)));
             let mut out = String::with_capacity(text.len());
             let mut at = 0;
-            for (span, with) in spans {
+            for Change { span, with } in changes {
                 // Overlapping findings: the first, widest one speaks for the text they share.
                 if span.start >= at {
                     out.push_str(text.get(at..span.start).unwrap_or_default());
@@ -251,7 +264,9 @@ impl Redactions {
                 at = at.max(span.end);
             }
             out.push_str(text.get(at..).unwrap_or_default());
-            edits.set_text(node, &out);
+            if out != *text {
+                edits.set_text(node, &out);
+            }
         }
         edits
     }
@@ -262,5 +277,137 @@ impl Denial {
     #[must_use]
     pub fn edit_failed() -> Denial {
         Denial { rule: EDIT_FAILED.id, why: EDIT_FAILED.summary.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
+    use bartizan_mcp::{Limits, Message, PartKind};
+
+    static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Redact, "For a test.");
+    static GRAVE: RuleSpec = RuleSpec::new("test.grave", Severity::High, Action::Deny, "For a test.");
+
+    static SPEC: GuardSpec = GuardSpec {
+        name: "test",
+        threat: "none",
+        rules: &[],
+        actions: &[],
+        skips: &[],
+        options: || schemars::schema_for!(()),
+        build: |_| Ok(Box::new(Script(|_, _| {}))),
+    };
+
+    struct Script(fn(&Event<'_>, &mut Report));
+
+    impl Guard for Script {
+        fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
+            (self.0)(event, report);
+        }
+    }
+
+    fn judge(script: fn(&Event<'_>, &mut Report), mode: Mode, message: &str) -> (Verdict, Message) {
+        let settings = Settings { mode, ..Settings::default() };
+        let guards: Vec<(_, Box<dyn Guard>)> =
+            vec![(&SPEC, Box::new(Script(script))), (&SPEC, Box::new(Script(|_, _| {})))];
+        let message = Message::parse(message.to_owned(), &Limits::default()).unwrap();
+        let event = Event {
+            message: &message,
+            direction: Direction::ToClient,
+            answers: None,
+            principal: &Principal::new("local:alice"),
+            server: &ServerProfile { name: "s".into(), pins: Arc::new(Pins::default()), elsewhere: Arc::new([]) },
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        };
+        let verdict = Pipeline { guards, settings }.judge(&event, &Session::default());
+        (verdict, message)
+    }
+
+    fn texts(count: usize) -> String {
+        let texts = vec![r#""xhidden""#; count].join(",");
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{texts}]}}}}"#)
+    }
+
+    fn each_text(event: &Event<'_>, report: &mut Report) {
+        for part in event.message.parts().filter(|part| part.text().starts_with('x')) {
+            report.find(Finding::within(&RULE, &part, 1..7, "hidden"));
+        }
+    }
+
+    #[test]
+    fn a_guard_that_panics_denies_in_every_mode() {
+        for mode in [Mode::Enforce, Mode::Observe] {
+            let (verdict, _) = judge(|_, _| panic!("broken"), mode, &texts(1));
+            assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == GUARD_FAILED.id));
+        }
+    }
+
+    #[test]
+    fn what_a_guard_found_before_it_panicked_is_kept() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            each_text(event, report);
+            panic!("broken");
+        };
+        let (verdict, _) = judge(script, Mode::Enforce, &texts(Report::MAX_FINDINGS + 2));
+        assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == GUARD_FAILED.id));
+        assert_eq!(verdict.findings.len() + verdict.omitted, Report::MAX_FINDINGS + 2);
+    }
+
+    #[test]
+    fn every_finding_takes_effect_however_few_are_recorded() {
+        let (verdict, message) = judge(each_text, Mode::Enforce, &texts(Report::MAX_FINDINGS));
+        let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+        assert_eq!(edits.apply(message.document()), texts(Report::MAX_FINDINGS).replace("hidden", ""));
+        assert_eq!(verdict.findings.len(), Verdict::MAX_FINDINGS);
+        assert_eq!(verdict.omitted, Report::MAX_FINDINGS - Verdict::MAX_FINDINGS);
+    }
+
+    #[test]
+    fn findings_beyond_the_limit_stop_the_message_unless_they_are_only_observed() {
+        let (verdict, _) = judge(each_text, Mode::Enforce, &texts(Report::MAX_FINDINGS + 1));
+        assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == RULE.id));
+        let (verdict, _) = judge(each_text, Mode::Observe, &texts(Report::MAX_FINDINGS + 1));
+        assert!(matches!(verdict.decision, Decision::Allow));
+        assert!(verdict.findings.iter().any(|held| held.would == Some(Action::Deny)));
+    }
+
+    #[test]
+    fn the_gravest_is_recorded_even_if_it_comes_last() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            each_text(event, report);
+            report.find(Finding::about(&GRAVE, event.message.root(), PartKind::Other, "grave"));
+        };
+        for count in [Verdict::MAX_FINDINGS * 2, Report::MAX_FINDINGS + 1] {
+            let (verdict, _) = judge(script, Mode::Enforce, &texts(count));
+            assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == GRAVE.id));
+            assert!(verdict.findings.iter().any(|held| held.finding.rule == &GRAVE));
+        }
+    }
+
+    #[test]
+    fn a_denied_element_that_cannot_be_taken_out_stops_the_message() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            let content = event.message.root().at(&["result", "content"]).unwrap();
+            report.find(Finding::about(&GRAVE, content, PartKind::Content, "grave").in_element(content.id()));
+        };
+        let (verdict, _) = judge(script, Mode::Enforce, &texts(1));
+        assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == GRAVE.id));
+    }
+
+    #[test]
+    fn overlapping_redactions_leave_nothing_of_what_they_cover() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            let part = event.message.parts().find(|part| part.text() == "xhidden").unwrap();
+            let wide = Finding::within(&RULE, &part, 1..4, "wide");
+            report.find(Finding { replacement: Some("_".into()), ..wide });
+            report.find(Finding::within(&RULE, &part, 2..3, "inside"));
+            report.find(Finding::within(&RULE, &part, 3..6, "over the edge"));
+        };
+        let (verdict, message) = judge(script, Mode::Enforce, &texts(1));
+        let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+        assert_eq!(edits.apply(message.document()), texts(1).replace("xhidden", "x_n"));
     }
 }

@@ -22,6 +22,8 @@ pub enum Fact {
     FirstSeen(Pin),
     /// A definition is not approved and waits until somebody accepts it.
     Withheld(Pin),
+    /// An approved definition is not listed any more.
+    Gone(DefinitionKind, Box<str>),
     /// All definitions of this kind have been seen once.
     SeenInFull(DefinitionKind),
 }

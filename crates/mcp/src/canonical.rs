@@ -17,8 +17,12 @@ impl Digest {
     /// and `1.0` therefore differ.
     #[must_use]
     pub fn of(value: Value<'_>) -> Digest {
-        let mut text = String::with_capacity(value.raw().len());
-        write_canonical(value, &mut text);
+        Digest::of_canonical(&canonical(value))
+    }
+
+    /// The digest of a value whose canonical form is at hand.
+    #[must_use]
+    pub fn of_canonical(text: &str) -> Digest {
         Digest(Sha256::digest(text.as_bytes()).into())
     }
 
@@ -54,6 +58,14 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The canonical form that [`Digest::of`] is over.
+#[must_use]
+pub fn canonical(value: Value<'_>) -> String {
+    let mut text = String::with_capacity(value.raw().len());
+    write_canonical(value, &mut text);
+    text
 }
 
 /// Recurses as deep as the document nests, which the scanner has bounded.

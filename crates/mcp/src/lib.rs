@@ -21,7 +21,7 @@ pub mod sse;
 mod text;
 mod variant;
 
-pub use canonical::Digest;
+pub use canonical::{Digest, canonical};
 pub use document::{Document, Elements, Members, NodeId, NodeKind, Value};
 pub use edit::Edits;
 pub use id::Id;

@@ -67,6 +67,12 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Its number on this system.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self.system().as_raw()
+    }
+
     /// The same in the system's terms.
     pub(crate) fn system(self) -> rustix::process::Signal {
         use rustix::process::Signal as System;
@@ -145,6 +151,11 @@ impl Child {
     /// A `stdin` that was taken out has to be dropped by its owner, before or meanwhile.
     pub async fn shutdown(&mut self) -> ExitStatus {
         self.stdin = None;
+        self.end().await
+    }
+
+    /// The same without closing the input, for when its owner has done so.
+    pub async fn end(&self) -> ExitStatus {
         if let Ok(status) = tokio::time::timeout(self.grace, self.wait()).await {
             return status;
         }

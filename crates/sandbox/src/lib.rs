@@ -11,6 +11,7 @@
 //! launcher at once and then lives on. Preventing that needs isolation.
 
 mod child;
+mod detached;
 mod environment;
 mod error;
 mod launch;
@@ -26,6 +27,7 @@ mod portable;
 use portable as platform;
 
 pub use child::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Signal};
+pub use detached::{leave_session, spawn_detached};
 pub use environment::Environment;
 pub use error::SpawnError;
 pub use launch::{Launch, Level};

@@ -1,1 +1,19 @@
-//! Placeholder
+//! The lock file `mcp.lock`: what was approved of each server, by digest, and what waits for approval.
+//!
+//! Start at [`Lock::open`]. Nothing here knows what a digest is over: definitions come in as canonical JSON text with
+//! its SHA-256, kinds and names as strings.
+
+mod change;
+mod disk;
+mod entry;
+mod error;
+mod format;
+mod lock;
+mod text;
+mod time;
+
+pub use change::{Change, What};
+pub use entry::{Approved, Definition, ServerPins};
+pub use error::LockError;
+pub use lock::Lock;
+pub use text::unified_diff;

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub use checks::Allowed;
 pub use endpoint::{Front, FrontSettings};
+pub(crate) use sessions::random_name;
 
 use body::Reply;
 

@@ -94,3 +94,8 @@ pub(crate) fn random_key() -> Result<String, getrandom::Error> {
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
+
+/// A name for a session in records, where nothing secret depends on it.
+pub(crate) fn random_name() -> String {
+    random_key().map(|key| key.chars().take(16).collect()).unwrap_or_default()
+}

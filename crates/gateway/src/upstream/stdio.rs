@@ -26,10 +26,11 @@ pub enum Routing {
 /// A running child process and the ways to and from it.
 #[derive(Debug)]
 pub struct StdioUpstream {
-    writer: StdioWriter,
+    /// Taken away when nothing more is to be sent, which closes the child's input.
+    writer: Mutex<Option<StdioWriter>>,
     shared: Arc<Shared>,
     unasked: Mutex<Option<mpsc::Receiver<Reply>>>,
-    child: tokio::sync::Mutex<Child>,
+    child: Child,
 }
 
 /// Messages that wait for a reader; more than that and the child has to wait.
@@ -58,7 +59,7 @@ struct Waiting {
 
 /// The way to a child's standard input.
 #[derive(Debug, Clone)]
-pub struct StdioWriter {
+struct StdioWriter {
     queue: mpsc::Sender<Bytes>,
 }
 
@@ -67,7 +68,7 @@ impl StdioWriter {
     ///
     /// # Errors
     /// If the child has ended or does not read.
-    pub async fn send(&self, message: &Admitted) -> Result<(), UpstreamError> {
+    async fn send(&self, message: &Admitted) -> Result<(), UpstreamError> {
         let line = lines::write(message.bytes());
         match tokio::time::timeout(STUFFED, self.queue.send(line)).await {
             Ok(Ok(())) => Ok(()),
@@ -99,10 +100,10 @@ impl StdioUpstream {
         tokio::spawn(write_all(stdin, outgoing));
         tokio::spawn(read_all(Lines::new(stdout, limits.bytes), limits, Arc::clone(&shared), unasked_sender));
         Ok(StdioUpstream {
-            writer: StdioWriter { queue },
+            writer: Mutex::new(Some(StdioWriter { queue })),
             shared,
             unasked: Mutex::new(Some(unasked)),
-            child: tokio::sync::Mutex::new(child),
+            child,
         })
     }
 
@@ -110,16 +111,16 @@ impl StdioUpstream {
     pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let asked = message.message();
         let (Some(id), Some(_), Routing::ByRequest) = (asked.id(), asked.method(), self.shared.routing) else {
-            self.writer.send(message).await.map_err(|error| self.explain(error))?;
+            self.write(message).await?;
             return Ok(Replies::None);
         };
         let (sender, receiver) = mpsc::channel(QUEUE);
         let progress = asked.params().and_then(|params| params.at(&["_meta", "progressToken"]));
         let waiting = Waiting { replies: sender, progress_token: progress.map(|token| token.raw().into()) };
         self.shared.wait_for(id.clone(), waiting)?;
-        if let Err(error) = self.writer.send(message).await {
+        if let Err(error) = self.write(message).await {
             self.shared.forget(id);
-            return Err(self.explain(error));
+            return Err(error);
         }
         Ok(Replies::Channel(receiver))
     }
@@ -143,19 +144,20 @@ impl StdioUpstream {
 
     /// Asks the child to end, then makes it.
     pub async fn end(&self) -> bartizan_sandbox::ExitStatus {
-        self.child.lock().await.shutdown().await
+        self.close_input();
+        self.child.end().await
     }
 
     /// Waits until the child has ended.
     pub async fn ended(&self) -> bartizan_sandbox::ExitStatus {
-        let status = self.child.lock().await.wait().await;
+        let status = self.child.wait().await;
         self.shared.stderr.ended().await;
         status
     }
 
     /// Passes a signal on.
-    pub async fn signal(&self, signal: bartizan_sandbox::Signal) {
-        self.child.lock().await.signal(signal);
+    pub fn signal(&self, signal: bartizan_sandbox::Signal) {
+        self.child.signal(signal);
     }
 
     /// The last lines of its standard error, safe to show.
@@ -180,8 +182,18 @@ impl StdioUpstream {
         UpstreamError::Ended(tail)
     }
 
-    fn explain(&self, error: UpstreamError) -> UpstreamError {
-        if matches!(error, UpstreamError::Ended(_)) { self.ended_error() } else { error }
+    /// Closes the child's input; most servers end by themselves then.
+    pub fn close_input(&self) {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    async fn write(&self, message: &Admitted) -> Result<(), UpstreamError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(writer) = writer else { return Err(self.ended_error()) };
+        writer.send(message).await.map_err(|error| match error {
+            UpstreamError::Ended(_) => self.ended_error(),
+            other => other,
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 //! guard are methods that no revision knows, which pass unless the operator says otherwise.
 
 use bartizan_mcp::PartKind;
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, RuleSpec};
@@ -114,7 +114,6 @@ const KNOWN: &[&str] = &[
     "tools/list",
 ];
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,8 +128,19 @@ mod tests {
     fn every_fault_has_a_rule() {
         use Fault::*;
         for fault in [
-            TooLarge, TooDeep, TooMany, Utf8, Syntax, LoneSurrogate, DuplicateKey, CaseVariant, Batch, NotJsonRpc, BadId,
-            Ambiguous, BadEnvelope,
+            TooLarge,
+            TooDeep,
+            TooMany,
+            Utf8,
+            Syntax,
+            LoneSurrogate,
+            DuplicateKey,
+            CaseVariant,
+            Batch,
+            NotJsonRpc,
+            BadId,
+            Ambiguous,
+            BadEnvelope,
         ] {
             assert!(SPEC.rule(fault.rule()).is_some_and(|rule| rule.fixed), "{}", fault.rule());
         }

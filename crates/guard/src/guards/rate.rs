@@ -5,7 +5,7 @@
 //! message is judged; this guard turns what it found into findings, which settings treat like any other.
 
 use bartizan_mcp::PartKind;
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, RuleSpec};
@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn limits_are_read_and_written() {
-        for (text, count, per_ms) in [("60/min", 60, 60_000), ("5/s", 5, 1_000), ("1/h", 1, 3_600_000), ("9/d", 9, 86_400_000)] {
+        for (text, count, per_ms) in
+            [("60/min", 60, 60_000), ("5/s", 5, 1_000), ("1/h", 1, 3_600_000), ("9/d", 9, 86_400_000)]
+        {
             let limit = Limit::try_from(text.to_owned()).unwrap();
             assert_eq!((limit.count, limit.per_ms, limit.to_string()), (count, per_ms, text.to_owned()));
         }

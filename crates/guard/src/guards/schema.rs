@@ -194,8 +194,8 @@ impl Subject<'_> {
             Err(problem) => return self.not_held(problem, report),
         };
         if !checker.without.is_empty() {
-            let places = checker.without.join(", ");
-            self.find("schema.unverified", format!("patterns not matched in linear time are left out: {places}"), report);
+            let why = format!("patterns not matched in linear time are left out: {}", checker.without.join(", "));
+            self.find("schema.unverified", &why, report);
         }
         let converted = value.map_or_else(|| Ok(instance::nothing()), instance::convert);
         let (value, profile) = match converted {
@@ -204,10 +204,10 @@ impl Subject<'_> {
         };
         match checker.check(&value, &profile) {
             Outcome::Fits => {}
-            Outcome::TooCostly => self.find("schema.too_complex", "holding it against the schema costs too much".into(), report),
+            Outcome::TooCostly => self.find("schema.too_complex", "holding it against the schema costs too much", report),
             Outcome::Differs { pointer, why } => match at_pointer(self.at, &pointer) {
                 Some(at) => self.find_at(at.id(), &why, report),
-                None => self.find(self.rule, why, report),
+                None => self.find(self.rule, &why, report),
             },
         }
     }
@@ -218,10 +218,10 @@ impl Subject<'_> {
             ProblemKind::TooComplex => "schema.too_complex",
             ProblemKind::Invalid | ProblemKind::Unsupported => "schema.unverified",
         };
-        self.find(id, problem.why.clone(), report);
+        self.find(id, &problem.why, report);
     }
 
-    fn find(&self, id: &str, why: String, report: &mut Report) {
+    fn find(&self, id: &str, why: &str, report: &mut Report) {
         let Some(rule) = SPEC.rule(id) else { return };
         let why = format!("{} `{}`: {why}", self.noun(), excerpt(&self.tool.name));
         report.find(Finding::about(rule, self.at, self.kind, why));

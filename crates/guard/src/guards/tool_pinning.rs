@@ -94,6 +94,7 @@ fn listed(kind: DefinitionKind, list: Value<'_>, event: &Event<'_>, session: &Se
     let names: BTreeSet<&str> = elements.iter().map(|(_, pin)| &*pin.name).collect();
     let elsewhere = Elsewhere::of(kind, event);
     let mut seen = BTreeSet::new();
+    let mut first = 0_usize;
     for (element, pin) in &elements {
         if !seen.insert(&*pin.name) {
             let why = format!("{} `{}` is listed twice", noun(kind), excerpt(&pin.name));
@@ -109,9 +110,17 @@ fn listed(kind: DefinitionKind, list: Value<'_>, event: &Event<'_>, session: &Se
         let Some((rule, why)) = judge(pins.standing(kind, &pin.name, Some(pin.digest)), kind, &pin.name, former) else {
             continue;
         };
+        if rule == FIRST_SEEN {
+            first += 1;
+            report.remember(Fact::FirstSeen(pin.clone()));
+            continue;
+        }
         find(report, rule, *element, pin, why);
-        let fact = if rule == FIRST_SEEN { Fact::FirstSeen } else { Fact::Withheld };
-        report.remember(fact(pin.clone()));
+        report.remember(Fact::Withheld(pin.clone()));
+    }
+    if let Some(rule) = SPEC.rule(FIRST_SEEN).filter(|_| first > 0) {
+        let why = format!("{first} × {} seen for the first time and pinned", noun(kind));
+        report.find(Finding::about(rule, list, kind.part(), why));
     }
     let last_page = event.message.result().is_none_or(|result| result.get("nextCursor").is_none());
     if last_page && !pins.is_complete(kind) {
@@ -162,6 +171,7 @@ fn removed(
         if of == kind && !names.contains(name) && session.catalog.get(kind, name).is_none() {
             let why = format!("{} `{}` is not listed any more", noun(kind), excerpt(name));
             report.find(Finding::about(rule, list, kind.part(), why).of(name));
+            report.remember(Fact::Gone(kind, name.into()));
         }
     }
 }
@@ -207,7 +217,11 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
     if !pins.is_complete(kind) {
         report.remember(Fact::SeenInFull(kind));
     }
-    let Some(text) = result.get("instructions").filter(|text| text.kind() == NodeKind::String) else { return };
+    let Some(text) = result.get("instructions") else { return };
+    // To say nothing is no instruction, whatever was said before.
+    if text.kind() != NodeKind::String || text.text().is_empty() {
+        return;
+    }
     let pin = Pin::of_instructions(text);
     let id = match pins.standing(kind, &pin.name, Some(pin.digest)) {
         Standing::Approved => return,

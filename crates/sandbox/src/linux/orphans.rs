@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Makes this process the parent of whatever a killed launcher leaves behind, so that it can be ended.
 ///
 /// For the start of a program that launches servers. From then on every child of this process that has a
-/// session of its own is taken for such a remainder whenever a launcher dies, so such a program must not
-/// start daemons by other means.
+/// session of its own is taken for such a remainder whenever a launcher dies, so such a program must neither
+/// start daemons and stay their parent, nor change its own session afterwards.
 pub fn adopt_orphans() {
     sys::expect_children();
     if rustix::process::set_child_subreaper(Some(getpid())).is_ok() {

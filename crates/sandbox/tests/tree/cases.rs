@@ -28,6 +28,7 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         shutdown_asks_before_it_kills
         dropping_a_child_ends_its_whole_tree
         what_the_server_leaves_behind_ends_with_it
+        what_the_server_leaves_behind_is_asked_first
         killing_the_gateway_ends_the_tree
         killing_the_launcher_ends_the_server_without_help
         killing_the_launcher_ends_the_tree_and_no_other
@@ -95,9 +96,14 @@ async fn shutdown_asks_before_it_kills() {
 
 async fn dropping_a_child_ends_its_whole_tree() {
     let mark = new_mark();
-    let child = stubborn(&mark).await;
-    drop(child);
+    drop(stubborn(&mark).await);
     eventually("the tree is gone", || marked(&mark).is_empty()).await;
+
+    // It is asked first: here killing would come an hour later.
+    let mut launch = sh("trap exit TERM; while :; do sleep 0.05; done", &mark);
+    launch.grace = Duration::from_secs(3600);
+    drop(launch.spawn().await.unwrap());
+    eventually("the server is gone", || marked(&mark).is_empty()).await;
 }
 
 async fn what_the_server_leaves_behind_ends_with_it() {
@@ -110,6 +116,24 @@ async fn what_the_server_leaves_behind_ends_with_it() {
     assert!(marked(&mark).is_empty());
     // Nothing holds the pipe open either.
     assert_eq!(everything_from(&mut child).await, "ready\n");
+}
+
+async fn what_the_server_leaves_behind_is_asked_first() {
+    // The asked one is neither the launcher's own child nor in a group with one.
+    let script = r#"
+        export asked='trap "echo asked; exit" TERM; echo ready; while :; do sleep 0.05; done'
+        setsid sh -c 'trap : TERM; setsid sh -c "$asked" & while kill -0 $!; do wait; done 2>/dev/null' &
+        read line; exit 8"#;
+    let mut launch = sh(script, &new_mark());
+    launch.grace = Duration::from_secs(3600);
+    let mut child = launch.spawn().await.unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(stdout.next_line().await.unwrap().unwrap(), "ready");
+    child.stdin = None;
+    // Far less than the grace period, after which they would be gone without having been asked.
+    let status = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+    assert_eq!(status, Ok(ExitStatus::Code(8)));
+    assert_eq!(stdout.next_line().await.unwrap().unwrap(), "asked");
 }
 
 async fn killing_the_gateway_ends_the_tree() {

@@ -75,7 +75,8 @@ pub(super) enum Outcome {
     TooCostly,
 }
 
-/// Steps that one validation may take; some 10 to 20 ns each, so about a second for the worst schema and value.
+/// Steps that one validation may take, at some 10 to 20 ns each. The bound is an upper one: schemas made to be slow
+/// that are still let through take some ten milliseconds.
 const MAX_STEPS: u64 = 50_000_000;
 /// Up to here, a failure is worth a second pass that finds out where it lies; describing it takes memory.
 const MAX_DESCRIBED: u64 = 500_000;

@@ -441,7 +441,7 @@ mod tests {
         assert!(steps(&tree, &deep(60)).0 > 1 << 60);
         assert!(steps(&tree, &deep(3)).0 < 1000);
         let once = json!({"properties": {"a": {"$ref": "#"}}, "additionalProperties": {"$ref": "#"}});
-        assert!(steps(&once, &deep(60)).0 < 1000);
+        assert!(steps(&once, &deep(60)).0 < 5000);
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! `bartizan audit`: proves the log, and shows its end.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use bartizan_audit::{Head, Record, Report, iter, verify};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::log;
+use crate::outcome::{Failure, Outcome, say};
+use crate::output::{self, Paint, inline};
+
+/// Reads the audit log
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks every entry and the chain that ties them together
+    Verify {
+        /// The directory of the log; without it the one of the configuration, or the user's own
+        directory: Option<PathBuf>,
+        /// The configuration that says where the log is
+        #[arg(long, value_name = "FILE", conflicts_with = "directory")]
+        config: Option<PathBuf>,
+        /// An entry that was kept elsewhere: the log has to contain it
+        #[arg(long, value_name = "SEQ:CHAIN")]
+        head: Option<Head>,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows the last entries
+    Tail {
+        /// How many
+        #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
+        count: usize,
+        /// The directory of the log; without it the one of the configuration, or the user's own
+        #[arg(long, value_name = "DIR")]
+        log: Option<PathBuf>,
+        /// The configuration that says where the log is
+        #[arg(long, value_name = "FILE", conflicts_with = "log")]
+        config: Option<PathBuf>,
+        /// Prints the entries as they are, one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        match self.command {
+            Command::Verify { directory, config, head, json } => {
+                verify_log(&log::directory(directory, config.as_deref())?, head.as_ref(), json)
+            }
+            Command::Tail { count, log: directory, config, json } => {
+                tail(&log::directory(directory, config.as_deref())?, count, json)
+            }
+        }
+    }
+}
+
+fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outcome, Failure> {
+    let fault = match verify(directory, head) {
+        Ok(report) => {
+            if json { output::print_json(&as_json(&report)) } else { output::print(&sentences(&report)) }?;
+            return Ok(Outcome::Clean);
+        }
+        Err(fault) if log::is_unreadable(&fault) => return Err(log::unreadable(directory, &fault)),
+        Err(fault) => fault,
+    };
+    if json {
+        output::print_json(&json!({
+            "format": "bartizan.audit.verify/1", "ok": false, "file": fault.file, "line": fault.line,
+            "offset": fault.offset, "problem": fault.problem.to_string(),
+        }))?;
+    } else {
+        output::print(&inline(&format!("broken: {fault}")))?;
+        say("the log up to that line is what was written; keep the files as they are, they are evidence");
+    }
+    Ok(Outcome::Found)
+}
+
+fn sentences(report: &Report) -> String {
+    let Report { entries, files, first, last, head, unfinished_bytes } = report;
+    let many = if *files == 1 { "file" } else { "files" };
+    let mut text = format!("ok: {entries} entries ({first} to {last}) in {files} {many}\nhead {head}");
+    if *unfinished_bytes > 0 {
+        text.push_str(&format!("\n{unfinished_bytes} bytes of an entry that is being written, or whose writer died"));
+    }
+    text
+}
+
+fn as_json(report: &Report) -> Value {
+    json!({
+        "format": "bartizan.audit.verify/1", "ok": true, "entries": report.entries, "files": report.files,
+        "first": report.first, "last": report.last, "head": report.head.to_string(),
+        "unfinished_bytes": report.unfinished_bytes,
+    })
+}
+
+fn tail(directory: &Path, count: usize, json: bool) -> Result<Outcome, Failure> {
+    let records = iter(directory).map_err(|fault| log::unreadable(directory, &fault))?;
+    let mut last = VecDeque::new();
+    let mut broken = None;
+    for record in records {
+        match record {
+            Ok(record) => last.push_back(record),
+            // A fault further back must not hide the end, which is what was asked for.
+            Err(fault) if log::is_unreadable(&fault) => return Err(log::unreadable(directory, &fault)),
+            Err(fault) => broken = Some(fault),
+        }
+        if last.len() > count {
+            last.pop_front();
+        }
+    }
+    let paint = Paint::for_stdout();
+    for record in &last {
+        if json { output::print_json_line(record.text()) } else { output::print(&line(record, paint)) }?;
+    }
+    match broken {
+        Some(fault) => {
+            say(&inline(&format!("the log is broken: {fault}; see `bartizan audit verify`")));
+            Ok(Outcome::Found)
+        }
+        None => Ok(Outcome::Clean),
+    }
+}
+
+/// One entry on one line: when, what, whose, what became of it.
+fn line(record: &Record, paint: Paint) -> String {
+    let value = record.value();
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(inline).unwrap_or_default();
+    let way = match text("direction").as_str() {
+        "to_server" => "→",
+        "to_client" => "←",
+        _ => " ",
+    };
+    let mut what = vec![text("server"), text("method"), text("tool")];
+    what.retain(|word| !word.is_empty());
+    if what.is_empty() {
+        what.push(record.kind.clone());
+    }
+    let decision = text("decision");
+    let (at, rule) = (text("at"), text("rule"));
+    let (what, decision) = (what.join(" "), paint.decision(&decision));
+    format!("{:>6}  {at}  {}  {way} {decision:9}  {what}  {rule}", record.seq, record.id).trim_end().to_owned()
+}

@@ -1,0 +1,71 @@
+//! `bartizan config`: looks at a configuration without starting anything.
+
+use std::path::PathBuf;
+
+use bartizan_config::{Config, Diagnostic};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::outcome::{Failure, Outcome, say};
+use crate::output;
+
+/// Checks a configuration, or prints the schema of all of them
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Reads a configuration as `serve` would and starts nothing
+    Check {
+        /// The file
+        #[arg(default_value = "bartizan.toml")]
+        file: PathBuf,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the JSON Schema of the file
+    Schema,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        match self.command {
+            Command::Check { file, json: true } => check_json(&file),
+            Command::Check { file, json: false } => check(&file),
+            Command::Schema => output::print_json(&Config::json_schema()).map(|()| Outcome::Clean),
+        }
+    }
+}
+
+fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
+    let (config, warnings) = Config::load(file)?;
+    for warning in &warnings {
+        say(&format!("{warning}\n"));
+    }
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let file = output::inline(&file.display().to_string());
+    output::print(&format!(
+        "{file}: ok, {}, {}, {}",
+        count(config.servers.len(), "server"),
+        count(config.settings.exceptions.len(), "exception"),
+        count(warnings.len(), "warning"),
+    ))?;
+    Ok(Outcome::Clean)
+}
+
+fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
+    let (ok, found) = match Config::load(file) {
+        Ok((_, warnings)) => (true, warnings),
+        Err(found) => (false, found.0),
+    };
+    output::print_json(&report(ok, &found))?;
+    if ok { Ok(Outcome::Clean) } else { Err(Failure::Usage("error: the configuration cannot be used".to_owned())) }
+}
+
+fn report(ok: bool, found: &[Diagnostic]) -> Value {
+    json!({"format": "bartizan.config.check/1", "ok": ok, "problems": found})
+}

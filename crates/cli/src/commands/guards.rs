@@ -1,0 +1,75 @@
+//! `bartizan guards`: what there is to protect with.
+
+use std::fmt::Write;
+
+use bartizan_guard::{GuardSpec, RuleSpec, guards};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::outcome::{Failure, Outcome};
+use crate::output::{self, Paint};
+
+/// Lists every guard: the threat it answers, its rules and what they lead to
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Only these guards
+    names: Vec<String>,
+    /// Prints JSON, with the schema of each guard's own settings
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let chosen = |spec: &&&GuardSpec| self.names.is_empty() || self.names.iter().any(|name| name == spec.name);
+        if let Some(unknown) = self.names.iter().find(|name| guards::ALL.iter().all(|spec| spec.name != **name)) {
+            let names: Vec<_> = guards::ALL.iter().map(|spec| spec.name).collect();
+            return Err(Failure::usage(format!("there is no guard `{unknown}`; there are {}", names.join(", "))));
+        }
+        let specs: Vec<_> = guards::ALL.iter().filter(chosen).copied().collect();
+        if self.json {
+            let list: Vec<_> = specs.into_iter().map(as_json).collect();
+            output::print_json(&json!({"format": "bartizan.guards/1", "guards": list}))?;
+        } else {
+            output::print(table(&specs).trim_end())?;
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+fn table(specs: &[&GuardSpec]) -> String {
+    let paint = Paint::for_stdout();
+    let width = specs.iter().flat_map(|spec| spec.rules).map(|rule| rule.id.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for spec in specs {
+        let possible: Vec<_> = spec.actions.iter().map(|action| action.as_str()).collect();
+        let _ = writeln!(out, "{}\n  {}", paint.bold(spec.name), spec.threat);
+        let _ = writeln!(out, "  {}", paint.dim(&format!("possible: {}", possible.join(", "))));
+        for rule in spec.rules {
+            let action = paint.decision(rule.default.as_str());
+            let fixed = if rule.fixed { "always" } else { "" };
+            let severity = rule.severity.as_str();
+            let _ = writeln!(out, "  {:width$}  {severity:8}  {action:7} {fixed:6}  {}", rule.id, rule.summary);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn as_json(spec: &GuardSpec) -> Value {
+    let rule = |rule: &RuleSpec| {
+        json!({
+            "id": rule.id, "severity": rule.severity.as_str(), "summary": rule.summary,
+            "default": rule.default.as_str(), "fixed": rule.fixed,
+        })
+    };
+    let skips: Vec<_> = spec.skips.iter().map(|(kind, why)| json!({"part": kind.as_str(), "why": why})).collect();
+    json!({
+        "name": spec.name,
+        "threat": spec.threat,
+        "actions": spec.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
+        "rules": spec.rules.iter().map(rule).collect::<Vec<_>>(),
+        "skips": skips,
+        "options": (spec.options)(),
+    })
+}

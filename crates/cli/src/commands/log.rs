@@ -1,0 +1,31 @@
+//! Where the audit log is: what the commands that read it have in common.
+
+use std::path::{Path, PathBuf};
+
+use bartizan_audit::{Fault, Problem};
+use bartizan_config::{Config, bartizan_home};
+
+use crate::outcome::Failure;
+
+/// The directory that was named, else the one of the configuration, else the user's own.
+pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(directory) = named {
+        return Ok(directory);
+    }
+    if let Some(file) = config {
+        return Ok(Config::load(file)?.0.audit.directory);
+    }
+    let home = bartizan_home(|name| std::env::var(name).ok());
+    home.map(|home| home.join("audit")).ok_or_else(|| {
+        Failure::usage("nothing says where the audit log is: name its directory, or set HOME or BARTIZAN_HOME")
+    })
+}
+
+/// A log that is not there or not readable could not be checked; any other fault is one of the log.
+pub(crate) fn is_unreadable(fault: &Fault) -> bool {
+    matches!(fault.problem, Problem::Io(_) | Problem::Empty)
+}
+
+pub(crate) fn unreadable(directory: &Path, fault: &Fault) -> Failure {
+    Failure::incomplete(format!("the audit log in {}: {fault}", directory.display()))
+}

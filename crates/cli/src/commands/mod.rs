@@ -1,0 +1,43 @@
+//! The subcommands: one file each, one line in the list below.
+
+mod audit;
+mod config;
+mod daemon;
+mod guards;
+mod lock;
+mod log;
+mod run;
+mod serve;
+mod why;
+
+use crate::outcome::{Failure, Outcome};
+
+/// Declares the subcommands in one place: each is a type with the arguments, and how to run it.
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $name:ident($arguments:ty)),+ $(,)?) => {
+        #[derive(clap::Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$attribute])* $name($arguments)),+
+        }
+
+        impl Command {
+            pub(crate) fn run(self) -> Result<Outcome, Failure> {
+                match self {
+                    $(Command::$name(arguments) => arguments.run()),+
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Run(run::Arguments),
+    Serve(serve::Arguments),
+    #[command(hide = true)]
+    Daemon(daemon::Arguments),
+    Why(why::Arguments),
+    Guards(guards::Arguments),
+    Audit(audit::Arguments),
+    Lock(lock::Arguments),
+    Config(config::Arguments),
+}

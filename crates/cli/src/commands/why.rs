@@ -1,0 +1,206 @@
+//! `bartizan why`: explains one decision, and what would change it.
+
+mod advice;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use bartizan_audit::{Id, Record, find};
+use bartizan_guard::{RuleSpec, guards};
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::log;
+use crate::outcome::{Failure, Outcome};
+use crate::output::{self, Paint, inline};
+
+/// Explains one decision from the audit log: what was found, which setting decided, what would change it
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The decision: the id in the error that the client got, or of an entry of the log
+    id: Id,
+    /// The directory of the log; without it the one of the configuration, or the user's own
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
+    /// The configuration that says where the log is
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    config: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let directory = log::directory(self.log, self.config.as_deref())?;
+        let record = find(&directory, self.id).map_err(|fault| log::unreadable(&directory, &fault))?;
+        let Some(record) = record else {
+            let directory = directory.display();
+            return Err(Failure::incomplete(format!("the audit log in {directory} has no entry {}", self.id)));
+        };
+        // Whatever kind of entry it is, it has some of these members.
+        let entry = Entry::deserialize(record.value()).map_err(Failure::ours)?;
+        if self.json {
+            output::print_json(&as_json(&record, &entry))?;
+        } else {
+            output::print(explain(&record, &entry, Paint::for_stdout()).trim_end())?;
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+/// What entries say about a message; everything an entry does not have is empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    at: String,
+    kind: String,
+    direction: String,
+    principal: String,
+    server: String,
+    form: String,
+    method: Option<String>,
+    tool: Option<String>,
+    bytes: Option<u64>,
+    decision: String,
+    rule: Option<String>,
+    why: Option<String>,
+    findings: Vec<Found>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Found {
+    rule: String,
+    action: String,
+    would: Option<String>,
+    by: String,
+    at: String,
+    span: Option<[usize; 2]>,
+    confidence: u16,
+    why: String,
+}
+
+/// The rule of that id, as built into this program.
+fn rule(id: &str) -> Option<&'static RuleSpec> {
+    guards::ALL.iter().find_map(|spec| spec.rule(id))
+}
+
+fn explain(record: &Record, entry: &Entry, paint: Paint) -> String {
+    let mut out = format!("{} {}  {}\n\n", paint.bold("Decision"), record.id, inline(&entry.at));
+    let _ = writeln!(out, "{}", what_came(entry));
+    let _ = writeln!(out, "{}", what_became(entry, paint));
+    for (index, found) in entry.findings.iter().enumerate() {
+        let _ = write!(out, "\n{}. {}", index + 1, finding(found, paint));
+    }
+    let advice = advice::sentences(entry);
+    if !advice.is_empty() {
+        let _ = write!(out, "\n{}\n\n{advice}", paint.bold("What would change the outcome"));
+    }
+    out
+}
+
+/// What kind of message it was, and between whom.
+fn what_came(entry: &Entry) -> String {
+    let quote = |text: &str| format!("`{}`", inline(text));
+    let kind = match (entry.kind.as_str(), entry.form.as_str()) {
+        ("unreadable", _) => "A message that could not be read".to_owned(),
+        ("own", _) => "A message that Bartizan wrote itself".to_owned(),
+        ("message", "request") => "A request".to_owned(),
+        ("message", "notification") => "A notification".to_owned(),
+        ("message", "result") => "The result".to_owned(),
+        ("message", "error") => "The error".to_owned(),
+        (kind, _) => format!("An event of the kind {}", quote(kind)),
+    };
+    let of = if entry.form == "result" || entry.form == "error" { " of" } else { "" };
+    let method = entry.method.as_deref().map(|method| format!("{of} {}", quote(method))).unwrap_or_default();
+    let tool = entry.tool.as_deref().map(|tool| format!(" of the tool {}", quote(tool))).unwrap_or_default();
+    let size = entry.bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+    let (who, server) = (inline(&entry.principal), quote(&entry.server));
+    let way = match entry.direction.as_str() {
+        "to_server" => format!(" went from {who} to the server {server}"),
+        "to_client" => format!(" came from the server {server} for {who}"),
+        _ if !entry.server.is_empty() => format!(" concerned the server {server}"),
+        _ => " was recorded".to_owned(),
+    };
+    format!("{kind}{method}{tool}{size}{way}.")
+}
+
+fn what_became(entry: &Entry, paint: Paint) -> String {
+    let decision = paint.decision(&entry.decision);
+    let cause = match (&entry.rule, &entry.why) {
+        (Some(rule), Some(why)) => format!(" by the rule {}: {}", inline(rule), inline(why)),
+        (Some(rule), None) => format!(" by the rule {}", inline(rule)),
+        (None, Some(why)) => format!(": {}", inline(why)),
+        (None, None) => String::new(),
+    };
+    match entry.decision.as_str() {
+        "allow" if entry.findings.is_empty() => {
+            format!("Decision: {decision}. It passed unchanged; no guard found anything.")
+        }
+        "allow" => format!("Decision: {decision}. It passed unchanged."),
+        "transform" => format!("Decision: {decision}. It passed after what is said below was taken out{cause}."),
+        "approve" => format!("Decision: {decision}. It was refused until somebody approves{cause}."),
+        "deny" => format!("Decision: {decision}. It was refused{cause}."),
+        _ => "No decision was made about it.".to_owned(),
+    }
+}
+
+/// One finding, over several lines.
+fn finding(found: &Found, paint: Paint) -> String {
+    let spec = rule(&found.rule);
+    let severity = spec.map(|rule| format!(" ({})", rule.severity.as_str())).unwrap_or_default();
+    let mut out = format!("{}{severity}", paint.bold(&inline(&found.rule)));
+    if let Some(spec) = spec {
+        let _ = write!(out, " — {}", spec.summary);
+    }
+    let place = if found.at.is_empty() { "the message as a whole".to_owned() } else { inline(&found.at) };
+    let span = found.span.map(|[start, end]| format!(", bytes {start} to {end}")).unwrap_or_default();
+    let sure = match found.confidence {
+        1000.. => "certain".to_owned(),
+        thousandths => format!("{}% sure", thousandths / 10),
+    };
+    let _ = write!(out, "\n   {}\n   where: {place}{span}; {sure}", inline(&found.why));
+    let (action, would) = (paint.decision(&found.action), found.would.as_deref().map(inline));
+    let would = would.map(|would| format!("; without that it would have been {would}")).unwrap_or_default();
+    let _ = writeln!(out, "\n   action: {action}, {}{would}", setting(&found.by));
+    out
+}
+
+/// Which setting chose an action, in words.
+fn setting(by: &str) -> String {
+    match by {
+        "rule default" => "the default of the rule".to_owned(),
+        "fixed" => "which no setting changes for this rule".to_owned(),
+        "mode" => "because the mode is `observe`".to_owned(),
+        "exception" => "because of an exception".to_owned(),
+        "guard.servers.tools" => "set for this tool of this server".to_owned(),
+        "guard.servers.rules" => "set for this rule and this server".to_owned(),
+        "guard.servers.action" => "set for this server".to_owned(),
+        "guard.rules" => "set for this rule".to_owned(),
+        "guard.parts" => "set for parts of this kind".to_owned(),
+        "guard.action" => "set for this guard".to_owned(),
+        other => format!("chosen by {}", inline(other)),
+    }
+}
+
+fn as_json(record: &Record, entry: &Entry) -> Value {
+    let mut rules: Vec<&str> = entry.findings.iter().map(|found| found.rule.as_str()).collect();
+    rules.extend(entry.rule.as_deref());
+    rules.sort_unstable();
+    rules.dedup();
+    let known = |id: &str| {
+        let rule = rule(id)?;
+        Some(json!({
+            "id": rule.id, "severity": rule.severity.as_str(), "summary": rule.summary,
+            "default": rule.default.as_str(), "fixed": rule.fixed,
+        }))
+    };
+    json!({
+        "format": "bartizan.why/1",
+        "entry": record.value(),
+        "rules": rules.into_iter().filter_map(known).collect::<Vec<_>>(),
+        "advice": advice::list(entry),
+    })
+}

@@ -1,0 +1,97 @@
+//! What several subcommands need: configuration, logs, the runtime, exit codes.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use bartizan_config::{Config, LogFormat};
+use bartizan_gateway::run::Paths;
+use tracing_subscriber::EnvFilter;
+
+use crate::outcome::{Failure, say};
+
+/// The state directory, and the places in it.
+pub(crate) fn paths() -> Result<Paths, Failure> {
+    home().map(Paths::new)
+}
+
+/// The state directory.
+pub(crate) fn home() -> Result<PathBuf, Failure> {
+    bartizan_config::bartizan_home(|name| std::env::var(name).ok())
+        .ok_or_else(|| Failure::usage("neither BARTIZAN_HOME nor HOME names a directory"))
+}
+
+/// Reads a configuration file; warnings go to standard error.
+pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
+    let (config, warnings) = Config::load(path)?;
+    warnings.iter().for_each(|warning| say(&warning.to_string()));
+    Ok(config)
+}
+
+/// The configuration for wrapped servers: the named file, else the user's own, else the defaults.
+pub(crate) fn user_config(named: Option<&Path>) -> Result<Config, Failure> {
+    if let Some(path) = named {
+        return load(path);
+    }
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+    let own = directory.map(|directory| directory.join("bartizan/bartizan.toml")).filter(|path| path.is_file());
+    match own {
+        Some(path) => load(&path),
+        None => Config::without_file().map_err(Failure::from),
+    }
+}
+
+/// Refuses names that would not fit into a configuration file.
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = !name.is_empty() && name.len() <= 24 && name.bytes().all(plain) && !name.starts_with('-');
+    if fits { Ok(()) } else { Err(Failure::usage("a name has 1 to 24 lower-case letters, digits and hyphens")) }
+}
+
+/// Logs as the configuration says.
+pub(crate) fn log_as(log: &bartizan_config::Log) {
+    log_to_stderr(&format!("{:?}", log.level).to_lowercase(), log.format == LogFormat::Json);
+}
+
+/// Logs to standard error; `BARTIZAN_LOG` overrides the level.
+pub(crate) fn log_to_stderr(level: &str, json: bool) {
+    let filter = EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // A second call has nothing to add to the first.
+    let set = if json { builder.json().try_init() } else { builder.with_ansi(colour).with_target(false).try_init() };
+    set.ok();
+}
+
+/// Runs to the end on all cores.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, impl Into<Stop>>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::ours)?;
+    bartizan_sandbox::adopt_orphans();
+    let outcome = runtime.block_on(work);
+    // A read of standard input that will never return must not keep the process.
+    runtime.shutdown_background();
+    outcome.map_err(|stop| stop.into().0)
+}
+
+/// Runs to the end on one core, for what only carries bytes.
+pub(crate) fn block_on_one<T>(work: impl Future<Output = Result<T, impl Into<Stop>>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome.map_err(|stop| stop.into().0)
+}
+
+/// A failure, however it is said.
+pub(crate) struct Stop(Failure);
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop(failure)
+    }
+}
+
+impl From<bartizan_gateway::run::RunError> for Stop {
+    fn from(error: bartizan_gateway::run::RunError) -> Self {
+        Stop(Failure::ours(error))
+    }
+}

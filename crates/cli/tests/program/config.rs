@@ -1,0 +1,73 @@
+//! `bartizan config`.
+
+use std::fs;
+
+use crate::support::bartizan;
+
+fn check(text: &str, more: &[&str]) -> (String, crate::support::End) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bartizan.toml");
+    fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let end = bartizan(&[&["config", "check", &file], more].concat());
+    (file, end)
+}
+
+#[test]
+fn a_good_file() {
+    let (file, end) = check("[server.a]\nurl = 'https://a.example/mcp'\n", &[]);
+    let end = end.status(0);
+    assert_eq!(end.stdout, format!("{file}: ok, 1 server, 0 exceptions, 0 warnings\n"));
+    assert_eq!(end.stderr, "");
+}
+
+#[test]
+fn a_bad_file_is_explained_on_stderr() {
+    let (file, end) = check("[listen]\nadress = '127.0.0.1:1'\n", &[]);
+    let end = end.status(2);
+    assert_eq!(end.stdout, "");
+    let expected = format!(
+        "error: unknown key `adress`\n --> {file}:2:1\n  |\n2 | adress = …\n  | ^^^^^^\n  = help: did you mean `address`?\n"
+    );
+    assert_eq!(end.stderr, expected);
+}
+
+#[test]
+fn json_says_the_same() {
+    let (file, end) = check("[listen]\nadress = '127.0.0.1:1'\n", &["--json"]);
+    let json = end.status(2).json();
+    let problem = &json["problems"][0];
+    assert_eq!(
+        (json["ok"].as_bool(), problem["line"].as_u64(), problem["column"].as_u64()),
+        (Some(false), Some(2), Some(1))
+    );
+    assert_eq!((problem["file"].as_str(), problem["severity"].as_str()), (Some(file.as_str()), Some("error")));
+    assert_eq!(problem["help"], "did you mean `address`?");
+
+    let expired = "[[exception]]\nrule = 'rate.tool'\nreason = 'x'\nexpires = 2020-01-01\n";
+    let json = check(expired, &["--json"]).1.status(0).json();
+    assert_eq!((json["ok"].as_bool(), json["problems"][0]["severity"].as_str()), (Some(true), Some("warning")));
+}
+
+#[test]
+fn a_warning_is_no_failure() {
+    let (file, end) = check("[[exception]]\nrule = 'rate.tool'\nreason = 'x'\nexpires = 2020-01-01\n", &[]);
+    let end = end.status(0);
+    assert_eq!(end.stdout, format!("{file}: ok, 0 servers, 1 exception, 1 warning\n"));
+    assert!(end.stderr.starts_with("warning: the exception for `rate.tool` has expired"), "{}", end.stderr);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let end = bartizan(&["config", "check", "/nowhere/bartizan.toml"]).status(2);
+    assert!(end.stderr.contains("/nowhere/bartizan.toml") && end.stderr.contains("No such file"), "{}", end.stderr);
+}
+
+#[test]
+fn the_schema_has_every_guard() {
+    let schema = bartizan(&["config", "schema"]).status(0).json();
+    let guards = schema["properties"]["guard"]["properties"].as_object().unwrap();
+    for spec in bartizan_guard::guards::ALL {
+        assert!(guards.contains_key(spec.name), "{}", spec.name);
+    }
+}

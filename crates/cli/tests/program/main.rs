@@ -1,0 +1,69 @@
+//! The program as people use it: arguments in; output, errors and exit status out.
+
+mod audit;
+mod config;
+mod lock;
+mod support;
+mod why;
+
+use support::bartizan;
+
+#[test]
+fn help_lists_only_what_works() {
+    let help = bartizan(&["--help"]).status(0).stdout;
+    for command in ["audit", "config", "guards", "lock", "why"] {
+        assert!(help.contains(&format!("\n  {command}")), "{help}");
+    }
+    assert!(!help.contains("[...]") && !help.contains("TODO"), "{help}");
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for arguments in [
+        &[][..],
+        &["nonsense"],
+        &["why"],
+        &["why", "no-id"],
+        &["guards", "nonsense"],
+        &["audit", "verify", "--head", "x"],
+    ] {
+        let end = bartizan(arguments).status(2);
+        assert!(end.stdout.is_empty() && !end.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn guards_lists_every_guard_and_rule() {
+    let text = bartizan(&["guards"]).status(0).stdout;
+    let json = bartizan(&["guards", "--json"]).status(0).json();
+    assert_eq!(json["format"], "bartizan.guards/1");
+    let guards = json["guards"].as_array().unwrap();
+    assert_eq!(guards.len(), bartizan_guard::guards::ALL.len());
+    for (guard, spec) in guards.iter().zip(bartizan_guard::guards::ALL) {
+        assert!(text.contains(&format!("{}\n  {}\n", spec.name, spec.threat)), "{}", spec.name);
+        assert_eq!(guard["rules"].as_array().unwrap().len(), spec.rules.len());
+        assert!(spec.rules.iter().all(|rule| text.contains(rule.id) && text.contains(rule.summary)), "{}", spec.name);
+        assert!(guard["options"]["$schema"].is_string(), "{}", spec.name);
+    }
+    let one = bartizan(&["guards", "rate"]).status(0).stdout;
+    assert!(one.contains("rate.tool") && !one.contains("conformance"), "{one}");
+}
+
+#[test]
+fn output_has_no_colours_when_it_is_no_terminal() {
+    assert!(!bartizan(&["guards"]).status(0).stdout.contains('\x1b'));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["config", "schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let end = child.wait_with_output().unwrap();
+    assert_eq!((end.status.code(), end.stderr.as_slice()), (Some(0), &b""[..]));
+}

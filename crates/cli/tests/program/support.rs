@@ -1,0 +1,55 @@
+//! Runs the program, and writes logs for it to read.
+
+use std::path::Path;
+use std::process::Command;
+
+use bartizan_audit::{Entry, Id, Log, Options};
+use serde_json::Value;
+
+/// How a run ended.
+pub(crate) struct End {
+    status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl End {
+    #[track_caller]
+    pub(crate) fn status(self, expected: i32) -> Self {
+        assert_eq!(self.status, Some(expected), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// Runs the program in an empty environment.
+pub(crate) fn bartizan(arguments: &[&str]) -> End {
+    bartizan_at(Path::new("/nowhere"), arguments)
+}
+
+/// Runs the program with that directory as Bartizan's own.
+pub(crate) fn bartizan_at(home: &Path, arguments: &[&str]) -> End {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+    let output = command.args(arguments).env_clear().env("BARTIZAN_HOME", home).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    End { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// 2026-01-02, 03:04:05 UTC.
+const AT: i64 = 1_767_323_045_000_000;
+
+/// Writes entries into the log of `home`, and returns their ids.
+pub(crate) fn write_log(home: &Path, entries: &[(&str, Value)]) -> Vec<String> {
+    let (log, _) = Log::open(&home.join("audit"), &Options::default()).unwrap();
+    let mut ids = Vec::new();
+    for (number, (kind, fields)) in entries.iter().enumerate() {
+        let id = Id::new(AT, [u8::try_from(number).unwrap(); 10]);
+        let _receipt = log.append(&Entry { id, at_micros: AT, kind, fields }).unwrap();
+        ids.push(id.to_string());
+    }
+    ids
+}

@@ -1,0 +1,221 @@
+//! Good files: what they mean, and that the examples in the repository are among them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use bartizan_config::{Command, Config, Diagnostic, Environment, Http, Upstream};
+use bartizan_guard::{Action, Mode, Timestamp};
+use bartizan_mcp::PartKind;
+
+fn environment() -> Environment {
+    let variables = [("HOME", "/home/user"), ("TOKEN", "hush-hush"), ("EMPTY", "")];
+    Environment {
+        variables: variables.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        directory: "/etc/bartizan".into(),
+        now: Timestamp(1_800_000_000_000_000),
+    }
+}
+
+#[track_caller]
+fn load(text: &str) -> (Config, Vec<Diagnostic>) {
+    Config::parse(text, "test.toml", &environment()).unwrap_or_else(|found| panic!("{found}"))
+}
+
+#[track_caller]
+fn parse(text: &str) -> Config {
+    let (config, warnings) = load(text);
+    assert_eq!(warnings, [], "in:\n{text}");
+    config
+}
+
+fn command(config: &Config, name: &str) -> Command {
+    match &config.servers[name].upstream {
+        Upstream::Command(command) => command.clone(),
+        Upstream::Http(_) => panic!("{name} is a URL"),
+    }
+}
+
+fn http(config: &Config, name: &str) -> Http {
+    match &config.servers[name].upstream {
+        Upstream::Http(http) => http.clone(),
+        Upstream::Command(_) => panic!("{name} is a program"),
+    }
+}
+
+#[test]
+fn an_empty_file_is_safe() {
+    let config = parse("");
+    assert_eq!(config.settings.mode, Mode::Enforce);
+    assert!(config.listen.address.ip().is_loopback());
+    assert!(config.admin.unwrap().address.ip().is_loopback());
+    assert_eq!(config.limits.message, bartizan_mcp::Limits::default());
+    assert_eq!(config.lock, Path::new("/etc/bartizan/mcp.lock"));
+    assert_eq!(config.audit.directory, Path::new("/home/user/.local/state/bartizan/audit"));
+    assert!(config.servers.is_empty() && config.settings.guards.is_empty());
+}
+
+#[test]
+fn values_mean_what_they_say() {
+    let config = parse(
+        "mode = 'observe'\nadmin = false\n[limits]\nmessage_bytes = '64KiB'\nrequest_timeout = '250ms'\n\
+         [unknown]\nmethods = 'deny'\n[audit]\ndirectory = './log'\n[lock]\npath = '/x/mcp.lock'\n\
+         [listen]\naddress = '0.0.0.0:1'\nallow_remote = true\n",
+    );
+    assert_eq!(config.settings.mode, Mode::Observe);
+    assert_eq!(config.admin, None);
+    assert_eq!((config.limits.message.bytes, config.limits.request_timeout), (65_536, Duration::from_millis(250)));
+    let rules = &config.settings.guards["conformance"].rules;
+    assert_eq!(rules["conformance.unknown_method"], Action::Deny);
+    assert_eq!(config.audit.directory, Path::new("/etc/bartizan/log"));
+    assert_eq!(config.lock, Path::new("/x/mcp.lock"));
+}
+
+#[test]
+fn guards() {
+    let config = parse(
+        "[guard.rate]\nper_tool = '60/min'\ntool_result = 'approve'\ncontent = 'observe'\nrules.tool = 'deny'\n\
+         rules.\"rate.server\" = 'observe'\nhow = 'mask'\n[guard.rate.servers.x]\ntools.t = 'approve'\nrules.tool = 'observe'\n\
+         [guard.schema]\nenabled = false\n",
+    );
+    let rate = &config.settings.guards["rate"];
+    assert_eq!(rate.rules["rate.tool"], Action::Deny);
+    assert_eq!(rate.rules["rate.server"], Action::Observe);
+    assert_eq!(rate.parts[&PartKind::Content], Action::Observe);
+    assert_eq!(rate.parts[&PartKind::StructuredContent], Action::Approve);
+    assert_eq!(rate.parts[&PartKind::Error], Action::Approve);
+    assert_eq!(rate.servers["x"].tools["t"], Action::Approve);
+    assert_eq!(rate.servers["x"].rules["rate.tool"], Action::Observe);
+    assert_eq!(config.rate.per_tool.unwrap().to_string(), "60/min");
+    assert!(!config.settings.guards["schema"].enabled);
+}
+
+#[test]
+fn texts_are_expanded() {
+    let config = parse(
+        "[server.a]\ncommand = ['a', '${workspace}', '--home=${HOME}', '$${HOME}', '${NONE:-x}', '${EMPTY:-y}', '${EMPTY}']\n\
+         env = { T = 'Bearer ${TOKEN}' }\n[server.b]\nurl = 'https://b.example/${NONE:-mcp}'\n",
+    );
+    let a = command(&config, "a");
+    assert_eq!(a.arguments, ["${workspace}", "--home=/home/user", "${HOME}", "x", "y", ""]);
+    assert_eq!(a.env["T"].expose(), "Bearer hush-hush");
+    assert_eq!(http(&config, "b").url.path(), "/mcp");
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    fs::write(&path, "  hush-hush\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let environment = Environment { directory: directory.path().to_owned(), ..environment() };
+    let text = "[server.a]\nurl = 'https://a.example'\nheaders.Authorization = 'file:token'\n";
+    let (config, warnings) = Config::parse(text, "test.toml", &environment).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(http(&config, "a").headers["Authorization"].expose(), "hush-hush");
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let (_, warnings) = Config::parse(text, "test.toml", &environment).unwrap();
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(warning.message.contains("open to other users") && warning.line == 3, "{warning}");
+}
+
+#[test]
+fn what_does_nothing_is_a_warning() {
+    let (config, warnings) = load(
+        "[server.files]\nurl = 'https://a.example'\n[guard.rate.servers.file]\naction = 'observe'\n\
+         [[exception]]\nrule = 'rate.tool'\nreason = 'x'\nexpires = 2020-01-01\nserver = 'flies'\n",
+    );
+    let shown: Vec<_> = warnings.iter().map(|w| format!("{}:{} {}", w.line, w.column, w.message)).collect();
+    assert_eq!(
+        shown,
+        [
+            "3:21 this file has no server `file`",
+            "8:11 the exception for `rate.tool` has expired and does nothing",
+            "9:10 this file has no server `flies`",
+        ]
+    );
+    assert_eq!(config.settings.exceptions.len(), 1);
+}
+
+#[test]
+fn http_without_encryption_stays_on_this_machine_unless_it_is_meant() {
+    for url in ["http://127.0.0.1:3000/mcp", "http://[::1]/", "http://localhost:1", "https://a.example"] {
+        parse(&format!("[server.a]\nurl = '{url}'\n"));
+    }
+    parse("[server.a]\nurl = 'http://a.example'\ninsecure_http = true\n");
+}
+
+#[test]
+fn a_server_that_is_switched_off_is_checked_and_left_out() {
+    assert!(parse("[server.a]\nurl = 'https://a'\nenabled = false\n").servers.is_empty());
+    assert!(Config::parse("[server.a]\nenabled = false\n", "test.toml", &environment()).is_err());
+}
+
+/// The examples beside this crate, and the one in the book.
+fn examples() -> Vec<(String, String)> {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut examples = Vec::new();
+    for entry in fs::read_dir(crate_dir.join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            examples.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    let page = fs::read_to_string(crate_dir.join("../../docs/src/configuration.md")).unwrap();
+    for (number, block) in page.split("```toml\n").skip(1).enumerate() {
+        examples.push((format!("configuration.md, block {number}"), block.split("```").next().unwrap().to_owned()));
+    }
+    assert!(examples.len() >= 3, "{}", examples.len());
+    examples
+}
+
+#[test]
+fn the_examples_load_without_a_warning() {
+    for (name, text) in examples() {
+        let (_, warnings) = Config::parse(&text, &name, &environment()).unwrap_or_else(|found| panic!("{found}"));
+        assert_eq!(warnings, [], "{name}");
+    }
+}
+
+#[test]
+fn the_examples_fit_the_schema() {
+    let validator = jsonschema::validator_for(&Config::json_schema()).unwrap();
+    for (name, text) in examples() {
+        // Dates have no JSON form; the schema takes them as texts.
+        let value: toml::Value =
+            toml::from_str(&text.replace("2099-01-31", "'2099-01-31'").replace("2027-01-31", "'2027-01-31'")).unwrap();
+        let value = serde_json::to_value(value).unwrap();
+        let errors: Vec<_> =
+            validator.iter_errors(&value).map(|error| format!("{} {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
+    for wrong in [
+        serde_json::json!({"listen": {"adress": "127.0.0.1:1"}}),
+        serde_json::json!({"guard": {"rate": {"per_tol": "1/s"}}}),
+        serde_json::json!({"guard": {"rate": {"per_tool": "often"}}}),
+        serde_json::json!({"server": {"A_B": {"url": "https://a"}}}),
+        serde_json::json!({"admin": 8485}),
+        serde_json::json!({"exception": [{"rule": "rate.tool"}]}),
+    ] {
+        assert!(!validator.is_valid(&wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_full_example() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/full.toml")).unwrap();
+    let schema = Config::json_schema();
+    let mut tables: Vec<&serde_json::Value> = vec![&schema];
+    tables.extend(
+        ["ListenTable", "LimitsTable", "ServerTable", "ExceptionTable", "AuditTable", "LogTable"]
+            .iter()
+            .map(|name| &schema["$defs"][*name]),
+    );
+    for table in tables {
+        for key in table["properties"].as_object().unwrap().keys().filter(|key| *key != "unknown") {
+            assert!(text.contains(key.as_str()), "{key}");
+        }
+    }
+}

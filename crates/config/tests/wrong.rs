@@ -1,0 +1,246 @@
+//! Wrong files: each problem is found at its place, said in words, and comes with advice.
+
+use bartizan_config::{Config, Diagnostics, Environment, Severity};
+use bartizan_guard::Timestamp;
+
+fn environment() -> Environment {
+    let variables = [("HOME", "/home/user"), ("SERVICE_TOKEN", "hush-hush"), ("EMPTY", "")];
+    Environment {
+        variables: variables.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        directory: "/etc/bartizan".into(),
+        now: Timestamp(1_800_000_000_000_000),
+    }
+}
+
+fn errors(text: &str) -> Diagnostics {
+    match Config::parse(text, "test.toml", &environment()) {
+        Err(found) => found,
+        Ok(_) => panic!("nothing wrong was found in:\n{text}"),
+    }
+}
+
+/// Every problem as `line:column message | help`.
+fn list(found: &Diagnostics) -> Vec<String> {
+    let line = |d: &bartizan_config::Diagnostic| {
+        format!("{}:{} {} | {}", d.line, d.column, d.message, d.help.as_deref().unwrap_or_default())
+    };
+    found.0.iter().filter(|d| d.severity == Severity::Error).map(line).collect()
+}
+
+/// The file has exactly these problems; of each only the beginning needs to be given, and a part of the help.
+#[track_caller]
+fn check(text: &str, expected: &[(&str, &str)]) {
+    let found = list(&errors(text));
+    assert_eq!(found.len(), expected.len(), "in:\n{text}\nfound: {found:#?}");
+    for (found, (start, help)) in found.iter().zip(expected) {
+        assert!(found.starts_with(start), "in:\n{text}\nfound {found}\nbut not {start}");
+        let advice = found.rsplit_once(" | ").map_or("", |(_, advice)| advice);
+        assert!(advice.contains(help), "in:\n{text}\n{found}\nhas no {help}");
+    }
+}
+
+#[test]
+fn unknown_keys() {
+    check("[listen]\nadress = '127.0.0.1:1'\n", &[("2:1 unknown key `adress`", "did you mean `address`?")]);
+    check("lisen = {}\n", &[("1:1 unknown key `lisen`", "did you mean `listen`?")]);
+    check("[servers.a]\nurl = 'https://a'\n", &[("1:2 unknown key `servers`", "did you mean `server`?")]);
+    check("[server.a]\nurl = 'https://a/'\nheader = {}\n", &[("3:1 unknown key `header`", "did you mean `headers`?")]);
+    check("[admin]\nport = 1\n", &[("2:1 unknown key `port`", "possible are `address` and `allow_remote`")]);
+    check("[log]\n\"a`, b\" = 1\n", &[("2:1 unknown key `a`, b`", "`level`")]);
+}
+
+#[test]
+fn wrong_values() {
+    check("mode = 'enforced'\n", &[("1:8 unknown value `enforced`", "did you mean `enforce`?")]);
+    check("mode = 1\n", &[("1:8 ", "")]);
+    check("[listen]\nmax_connections = '5'\n", &[("2:19 expected a number that is not negative, found a text", "")]);
+    check("[listen]\nmax_connections = -5\n", &[("2:19 expected a number that is not negative, found an integer", "")]);
+    check("[limits]\nbody_timeout = '10'\n", &[("2:16 `10` is no duration", "")]);
+    check("[limits]\nbody_timeout = 10\n", &[("2:16 expected a duration such as \"30s\", found an integer", "")]);
+    check("[limits]\nmessage_bytes = '10mb'\n", &[("2:17 `10mb` is no size", "")]);
+    check("[limits]\nmessage_bytes = 10\n", &[("2:17 `message_bytes` is 10, and has to be from 1024", "")]);
+    check("[limits]\ndepth = 1000\n", &[("2:9 `depth` is 1000, and has to be from 8 to 256", "")]);
+    check("[limits]\nmax_in_flight = 0\n", &[("2:17 `max_in_flight` is 0", "")]);
+    check("admin = 5\n", &[("1:9 expected a table or `false`, found an integer", "")]);
+    check("[server]\na = 1\n", &[("2:5 expected a table, found an integer", "")]);
+    check("server = []\n", &[("1:10 expected a table, found a list", "")]);
+    check("exception = 3\n", &[("1:13 expected a list, found an integer", "")]);
+    check("[server.a]\ncommand = 'prog --flag'\n", &[("2:11 expected a list, found a text", "")]);
+    check("[server.a]\ncommand = ['prog', 5]\n", &[("2:20 expected a string, found an integer", "")]);
+    check("[audit]\nmax_file_bytes = '1kB'\n", &[("2:18 `max_file_bytes` is 1000", "")]);
+}
+
+#[test]
+fn all_problems_at_once_in_order() {
+    check(
+        "mode = 'x'\n[server.a]\nulr = 'https://a'\n[server.B]\nurl = 'ftp://b'\n[guard.rat]\n[limits]\nvalues = 'many'\n",
+        &[
+            ("1:8 unknown value `x`", "`enforce` and `observe`"),
+            ("2:9 server `a` has neither", ""),
+            ("3:1 unknown key `ulr`", "did you mean `url`?"),
+            ("4:9 `B` is no name for a server", ""),
+            ("5:7 not an http or https URL", ""),
+            ("6:8 there is no guard `rat`", "did you mean `rate`?"),
+            ("8:10 expected a number", ""),
+        ],
+    );
+}
+
+#[test]
+fn addresses() {
+    check("[listen]\naddress = 'here'\n", &[("2:11 not an address and a port", "127.0.0.1:8484")]);
+    check(
+        "[listen]\naddress = '0.0.0.0:8484'\n",
+        &[("2:11 other machines can reach 0.0.0.0:8484, and clients do not sign in", "allow_remote = true")],
+    );
+    check("[admin]\naddress = '[::]:8485'\n", &[("2:11 other machines can reach [::]:8485", "[admin]")]);
+    check("[admin]\naddress = 'localhost:8484'\n", &[("2:11 [listen] and [admin] both want 127.0.0.1:8484", "")]);
+    check("[listen]\nallowed_hosts = ['a.example', '*.b']\n", &[("2:31 names are compared", "")]);
+    check("[listen]\nallowed_hosts = ['https://a']\n", &[("2:18 not a host name", "")]);
+    for origin in ["a.example", "https://a.example/", "https://a.example/x", "null", "*", "https://*.a"] {
+        check(&format!("[listen]\nallowed_origins = ['{origin}']\n"), &[("2:20 not an origin", "https://")]);
+    }
+}
+
+#[test]
+fn servers() {
+    check("[server.a]\n", &[("1:9 server `a` has neither `command` nor `url`", "command = [")]);
+    check(
+        "[server.a]\ncommand = ['a']\nurl = 'https://a'\n",
+        &[("3:1 a server has a `command` or a `url`, not both", "")],
+    );
+    check("[server.a]\ncommand = []\n", &[("2:11 `command` names no program", "")]);
+    check("[server.a]\ncommand = ['']\n", &[("2:11 `command` names no program", "")]);
+    check("[server.a__b]\nurl = 'https://a'\n", &[("1:9 `a__b` is no name", "a-z, 0-9 and -")]);
+    check(
+        "[server.aaaaaaaaaabbbbbbbbbbccccc]\nurl = 'https://a'\n",
+        &[("1:9 `aaaaaaaaaabbbbbbbbbbccccc` is no name", "")],
+    );
+    check("[server.a]\nurl = 'https://a'\nshared = true\n", &[("3:1 `shared` is for servers with a `command`", "")]);
+    check("[server.a]\ncommand = ['a']\nheaders = {}\n", &[("3:1 `headers` is for servers with a `url`", "")]);
+    check("[server.a]\nurl = 'http://a.example/mcp'\n", &[("2:7 http:// to another machine", "insecure_http = true")]);
+    check("[server.a]\nurl = 'https://me:pw@a.example/mcp'\n", &[("2:7 a URL cannot hold a user", "headers")]);
+    check("[server.a]\nurl = '/mcp'\n", &[("2:7 not an http or https URL", "")]);
+    check(
+        "[server.a]\nurl = 'https://a'\nheaders = { Host = 'b', 'X Y' = 'c', Z = \"\"\"1\n2\"\"\" }\n",
+        &[
+            ("3:13 the header `Host` is written by Bartizan", ""),
+            ("3:25 `X Y` is no name for a header", ""),
+            ("3:38 the value of the header `Z` holds a line break", ""),
+        ],
+    );
+    check("[server.a]\ncommand = ['a']\nenv = { 'A=B' = 'c' }\n", &[("3:9 `A=B` cannot be", "")]);
+}
+
+#[test]
+fn guards() {
+    check("guard = 1\n", &[("1:9 expected a table", "[guard.NAME]")]);
+    check("[guard.conformence]\n", &[("1:8 there is no guard `conformence`", "did you mean `conformance`?")]);
+    check("[guard.rate]\nactoin = 'deny'\n", &[("2:1 guard `rate` has no setting `actoin`", "did you mean `action`?")]);
+    check(
+        "[guard.rate]\nper_tol = '1/s'\n",
+        &[("2:1 guard `rate` has no setting `per_tol`", "did you mean `per_tool`?")],
+    );
+    check(
+        "[guard.rate]\nper_tool = '1/x'\nper_server = 5\n",
+        &[("2:12 `1/x` is no rate; write", ""), ("3:14 expected a string, found an integer", "")],
+    );
+    check(
+        "[guard.rate]\naction = 'redact'\n",
+        &[("2:10 guard `rate` cannot `redact`", "`observe`, `approve` and `deny`")],
+    );
+    check("[guard.rate]\ntool_result = 'redact'\n", &[("2:15 guard `rate` cannot `redact`", "")]);
+    check("[guard.rate]\nargument = 'dney'\n", &[("2:12 unknown value `dney`", "did you mean `deny`?")]);
+    check("[guard.rate]\nenabled = 'yes'\n", &[("2:11 expected `true` or `false`, found a text", "")]);
+    check("[guard.rate]\nrules = { tol = 'deny' }\n", &[("2:11 guard `rate` has no rule `tol`", "`rate.tool`")]);
+    check("[guard.rate]\nrules = { \"rate.tool\" = 'redact' }\n", &[("2:25 guard `rate` cannot `redact`", "")]);
+    check("[guard.rate]\nrules = { rate.tool = 'deny' }\n", &[("2:11 a rule's name has a dot", "")]);
+    check("[guard.conformance.rules]\nbatch = 'observe'\n", &[("2:1 the rule `conformance.batch` always denies", "")]);
+    check(
+        "[guard.rate.servers.a]\nacton = 'deny'\ntools = { t = 'redact' }\nrules = { x = 'deny' }\n",
+        &[
+            ("2:1 unknown key `acton`", "did you mean `action`?"),
+            ("3:15 guard `rate` cannot `redact`", ""),
+            ("4:11 guard `rate` has no rule `x`", ""),
+        ],
+    );
+    check(
+        "[unknown]\nmethods = 'deny'\n[guard.conformance.rules]\nunknown_method = 'observe'\n",
+        &[("2:11 the rule `conformance.unknown_method` is set to something else", "")],
+    );
+}
+
+#[test]
+fn exceptions() {
+    let whole = "[[exception]]\nrule = 'rate.tool'\nreason = 'because'\nexpires = 2099-01-01\n";
+    check(&whole.replace("rate.tool", "rate.tol"), &[("2:8 there is no rule `rate.tol`", "did you mean `rate.tool`?")]);
+    check(&whole.replace("rate.tool", "conformance.batch"), &[("2:8 the rule `conformance.batch` always denies", "")]);
+    check(&whole.replace("because", " "), &[("3:10 `reason` of an exception is empty", "say why")]);
+    check(
+        &whole.replace("expires = 2099-01-01\n", ""),
+        &[("1:1 `expires` of an exception is missing", "a date such as")],
+    );
+    check(&whole.replace("2099-01-01", "'2099-01-01'"), &[("4:11 expected", "")]);
+    check(&whole.replace("2099-01-01", "10:00:00"), &[("4:11 not a date", "")]);
+    check(
+        &whole.replace("reason", "raison"),
+        &[("1:1 `reason` of an exception is missing", ""), ("3:1 unknown key", "`reason`")],
+    );
+    check("[[exception]]\n", &[("1:1 `rule`", ""), ("1:1 `reason`", ""), ("1:1 `expires`", "")]);
+}
+
+#[test]
+fn the_environment() {
+    check(
+        "[lock]\npath = '${SERVICE_TOKN}/x'\n",
+        &[("2:8 the environment variable `SERVICE_TOKN` is not set", "`${SERVICE_TOKEN}`")],
+    );
+    check("[lock]\npath = '${ZZ}/x'\n", &[("2:8 the environment variable `ZZ` is not set", "${ZZ:-default}")]);
+    check("[lock]\npath = '${HOME'\n", &[("2:8 `${` without a `}`", "$${")]);
+    check("[lock]\npath = '${a b}'\n", &[("2:8 no name of an environment variable", "")]);
+    check("[lock]\npath = '${workspace}/x'\n", &[("2:8 `${workspace}` has a value only in the `command`", "")]);
+    check(
+        "[server.a]\nurl = 'https://a'\nheaders.A = 'file:/does/not/exist'\n",
+        &[("3:13 cannot read /does/not/exist", "")],
+    );
+    check(
+        "[server.a]\nurl = 'https://a'\nheaders.A = 'file:/dev/zero'\n",
+        &[("3:13 cannot read /dev/zero: it is not a regular file", "")],
+    );
+}
+
+#[test]
+fn not_toml() {
+    check("[listen\n", &[("1:8 ", "")]);
+    check("a = 1\na = 2\n", &[("2:1 ", "")]);
+    check("mode = enforce\n", &[("1:8 ", "")]);
+}
+
+#[test]
+fn a_problem_is_shown_beside_its_line() {
+    let text = "[server.a]\nurl = 'https://a'\nheaders = { Host = 'hush-hush' } # ü\ntimeuot = '5s'\n";
+    let shown = errors(text).to_string();
+    let expected = "\
+error: the header `Host` is written by Bartizan for each request
+ --> test.toml:3:13
+  |
+3 | headers = { Host = … } # ü
+  |             ^^^^
+
+error: unknown key `timeuot`
+ --> test.toml:4:1
+  |
+4 | timeuot = …
+  | ^^^^^^^
+  = help: did you mean `timeout`?";
+    // The rest of the list of problems is the same whatever their order.
+    for part in expected.split("\n\n") {
+        assert!(shown.contains(part), "{shown}\nhas no\n{part}");
+    }
+}
+
+#[test]
+fn what_is_shown_cannot_steer_a_terminal() {
+    let shown = errors("mode = \"\\u001b[31m\\u202e\"\n# \u{202e}\n").to_string();
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
+}

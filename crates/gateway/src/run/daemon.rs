@@ -1,0 +1,182 @@
+//! The user's Bartizan: started by the first bridge, gone when none has been there for a while.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::Config;
+use bartizan_sandbox::Signal;
+use rustix::fs::{FlockOperation, flock};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+use super::frame::{self, BadHello, Frame, Kind};
+use super::wrapped::{Ends, wrapped};
+use super::{Paths, RunError};
+use crate::gateway::Gateway;
+use crate::setup;
+
+/// What one connection may hold back before the other side has to wait.
+const PIPE: usize = 64 * 1024;
+
+/// Serves this user's bridges until none has been there for `idle`.
+///
+/// # Errors
+/// If another one runs already, or the socket, the log or the lock file cannot be used.
+pub async fn daemon(config: &Config, paths: &Paths, idle: Duration) -> Result<(), RunError> {
+    paths.prepare()?;
+    let _lock = lock(&paths.lock(), FlockOperation::NonBlockingLockExclusive)?.ok_or(RunError::Running)?;
+    let mut config = config.clone();
+    config.audit.directory = paths.audit();
+    let gateway = setup::gateway(&config)?;
+    let socket = paths.socket();
+    let failed = |source| RunError::Path { path: socket.clone(), source };
+    // We hold the lock, so whoever left it there is gone.
+    std::fs::remove_file(&socket).ok();
+    let listener = UnixListener::bind(&socket).map_err(failed)?;
+    let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none"});
+    gateway.recorder.note("gateway.started", &started).map_err(setup::SetupError::Audit)?;
+    accept(&listener, &gateway, idle).await;
+    std::fs::remove_file(&socket).ok();
+    gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(setup::SetupError::Audit)?;
+    Ok(())
+}
+
+async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, idle: Duration) {
+    let (leaving, mut left) = mpsc::channel::<()>(1);
+    let mut present = 0_usize;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut lonely_since = tokio::time::Instant::now();
+    let mut stop = terminated();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted && is_ours(&stream) {
+                present += 1;
+                let (gateway, leaving) = (Arc::clone(gateway), leaving.clone());
+                tokio::spawn(async move {
+                    converse(&gateway, stream).await;
+                    leaving.send(()).await.ok();
+                });
+            },
+            Some(()) = left.recv() => {
+                present -= 1;
+                lonely_since = tokio::time::Instant::now();
+            }
+            _ = second.tick() => {
+                gateway.recorder.tick();
+                if present == 0 && lonely_since.elapsed() >= idle {
+                    return;
+                }
+            }
+            Some(()) = stop.recv() => return,
+        }
+    }
+}
+
+/// A stop signal; servers end with us, as their supervisors notice.
+fn terminated() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
+        terminate.recv().await;
+        sender.send(()).await.ok();
+    });
+    receiver
+}
+
+/// The socket is the owner's alone; this holds even where its directory was opened up by mistake.
+fn is_ours(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
+}
+
+/// One bridge, from its hello to the server's exit.
+async fn converse(gateway: &Arc<Gateway>, stream: UnixStream) {
+    let (mut from, to) = stream.into_split();
+    let (frames, outgoing) = mpsc::channel(64);
+    let writer = tokio::spawn(write_frames(to, outgoing));
+    let hello = Frame::read(&mut from).await.filter(|frame| frame.kind == Kind::Hello);
+    let last = match hello.map(|hello| frame::read_hello(&hello.bytes)) {
+        Some(Ok(wrap)) => {
+            let (signal_sender, signals) = mpsc::channel(8);
+            let (input_end, input) = tokio::io::duplex(PIPE);
+            let (output, output_end) = tokio::io::duplex(PIPE);
+            let reader = tokio::spawn(read_frames(from, input_end, signal_sender));
+            let copier = tokio::spawn(copy_out(output_end, frames.clone()));
+            let lines = frames.clone();
+            // Complaints are best effort: a client that does not read them must not block its server.
+            let on_stderr = move |line: &str| drop(lines.try_send(Frame::new(Kind::Stderr, line.to_owned())));
+            let outcome = wrapped(gateway, &wrap, Ends { input, output, signals }, on_stderr).await;
+            copier.await.ok();
+            reader.abort();
+            match outcome {
+                Ok(status) => Frame::new(Kind::Exit, status.shell_code().to_string()),
+                Err(error) => Frame::new(Kind::Error, error.to_string()),
+            }
+        }
+        Some(Err(BadHello::Version(theirs))) => {
+            Frame::new(Kind::Error, format!("version {} serves this user, not {theirs}", env!("CARGO_PKG_VERSION")))
+        }
+        Some(Err(BadHello::Malformed)) | None => Frame::new(Kind::Error, "the bridge's hello was not understood"),
+    };
+    frames.send(last).await.ok();
+    drop(frames);
+    writer.await.ok();
+}
+
+async fn read_frames(
+    mut from: tokio::net::unix::OwnedReadHalf,
+    input: DuplexStream,
+    signals: mpsc::Sender<Signal>,
+) {
+    let mut input = Some(input);
+    while let Some(frame) = Frame::read(&mut from).await {
+        match (frame.kind, &mut input) {
+            (Kind::Data, Some(open)) => {
+                if open.write_all(&frame.bytes).await.is_err() {
+                    input = None;
+                }
+            }
+            (Kind::Eof, _) => input = None,
+            (Kind::Signal, _) => {
+                if let Some(signal) = frame.bytes.first().and_then(|number| super::bridge::signal_of(*number)) {
+                    signals.send(signal).await.ok();
+                }
+            }
+            _ => {}
+        }
+    }
+    // The bridge is gone, however it went: dropping the input ends the server.
+}
+
+async fn copy_out(mut output: DuplexStream, frames: mpsc::Sender<Frame>) {
+    let mut buffer = bytes::BytesMut::with_capacity(PIPE);
+    while let Ok(count) = output.read_buf(&mut buffer).await {
+        if count == 0 || frames.send(Frame::new(Kind::Data, buffer.split().freeze())).await.is_err() {
+            return;
+        }
+        buffer.reserve(PIPE);
+    }
+}
+
+async fn write_frames(mut to: OwnedWriteHalf, mut frames: mpsc::Receiver<Frame>) {
+    while let Some(frame) = frames.recv().await {
+        if frame.write(&mut to).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Locks a file, made if need be; `None` if somebody else holds it.
+pub(super) fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File>, RunError> {
+    let failed = |source| RunError::Path { path: path.to_owned(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match flock(&file, operation) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(failed(error.into())),
+    }
+}

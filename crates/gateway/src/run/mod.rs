@@ -1,0 +1,111 @@
+//! `bartizan run`: one stdio server, wrapped in place.
+//!
+//! On a laptop there is one Bartizan per user, started on demand; `run` is a thin bridge to it, so that all wrapped
+//! servers share one policy, one memory and one log. With `--standalone` the same happens in this process.
+
+mod bridge;
+mod daemon;
+mod frame;
+mod paths;
+mod wrapped;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use bridge::bridge;
+pub use daemon::daemon;
+pub use paths::{Paths, audit_directories};
+pub use wrapped::standalone;
+
+/// What to wrap.
+#[derive(Debug, Clone)]
+pub struct Wrap {
+    /// The server's name; without one, it is made from the command.
+    pub name: Option<String>,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// Where it starts.
+    pub directory: PathBuf,
+    /// The variables that it may see.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// Why a server could not be wrapped.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// No command was given.
+    #[error("there is no command to run")]
+    NoCommand,
+    /// The server could not be started.
+    #[error(transparent)]
+    Spawn(#[from] bartizan_sandbox::SpawnError),
+    /// The gateway could not be set up.
+    #[error(transparent)]
+    Setup(#[from] crate::setup::SetupError),
+    /// The user's Bartizan could not be reached or started.
+    #[error("the user's bartizan cannot be reached: {0}")]
+    Daemon(String),
+    /// The user's Bartizan refused.
+    #[error("{0}")]
+    Refused(String),
+    /// Another one is running already.
+    #[error("another bartizan serves this user already")]
+    Running,
+    /// A file or socket of ours cannot be used.
+    #[error("cannot use {path}: {source}")]
+    Path {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Wrap {
+    /// The name under which the server is pinned and recorded.
+    ///
+    /// Made from the command if none was given: its last telling word, and a digest of all of it, so that two
+    /// commands never share one name.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let mut hasher = blake3::Hasher::new();
+        for word in &self.command {
+            hasher.update(word.as_encoded_bytes());
+            hasher.update(&[0]);
+        }
+        let digest: String = hasher.finalize().to_hex().chars().take(6).collect();
+        let words = self.command.iter().map(|word| word.to_string_lossy());
+        let telling = words.filter(|word| !word.starts_with('-') && !word.contains("://")).take(3).last();
+        let word = telling.unwrap_or_default();
+        let base = word.rsplit(['/', '\\', '@']).find(|piece| piece.chars().any(char::is_alphabetic)).unwrap_or("server");
+        let plain = |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
+        let base: String = base.chars().map(plain).take(16).collect();
+        format!("{}-{digest}", base.trim_matches('-'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(command: &[&str]) -> String {
+        let command = command.iter().map(OsString::from).collect();
+        let wrap = Wrap { name: None, command, directory: PathBuf::new(), env: Vec::new() };
+        let name = wrap.server_name();
+        name.rsplit_once('-').map(|(base, digest)| (base.to_owned(), digest.len())).filter(|(_, length)| *length == 6).unwrap().0
+    }
+
+    #[test]
+    fn names_are_made_from_the_command() {
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "srv");
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-memory"]), "server-memory");
+        assert_eq!(name(&["/usr/bin/python3", "-m", "mcp_server_git"]), "mcp-server-git");
+        assert_eq!(name(&["./my server"]), "my-server");
+        assert_eq!(name(&["-"]), "server");
+    }
+}

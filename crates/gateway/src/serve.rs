@@ -1,0 +1,139 @@
+//! `bartizan serve`: the gateway of a team, from start to graceful end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::Config;
+use serde_json::json;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
+use crate::gateway::Gateway;
+use crate::reload;
+use crate::setup::{self, SetupError};
+
+/// Why serving could not begin.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The configuration could not be put in force.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// How long requests under way may take to finish once the gateway is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A gateway that is being served.
+pub struct Running {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Where health and metrics are, if anywhere.
+    pub admin: Option<SocketAddr>,
+    gateway: Arc<Gateway>,
+    front: Arc<Front>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// Starts serving. `file` is watched for changes, if there is one.
+///
+/// # Errors
+/// If the log or the lock file cannot be opened, or an address cannot be listened on.
+pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, ServeError> {
+    let gateway = setup::gateway(config)?;
+    let workspace = std::env::current_dir().unwrap_or_default();
+    let servers = setup::servers(config, &gateway, &workspace)?;
+    let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
+    let front = Front::new(Arc::clone(&gateway), servers, front_settings(config));
+    let listener = listen(config.listen.address).await?;
+    let admin = match &config.admin {
+        Some(admin) => Some(listen(admin.address).await?),
+        None => None,
+    };
+    let address = local(&listener, config.listen.address);
+    let admin_address = admin.as_ref().map(|listener| local(listener, address));
+    let started = json!({
+        "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
+        "isolation": bartizan_sandbox::Level::None.to_string(), "mode": format!("{:?}", config.settings.mode).to_lowercase(),
+    });
+    gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
+    tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
+    let (stop, stopped) = watch::channel(false);
+    let bounds = Bounds { connections: config.listen.max_connections, header_timeout: config.limits.header_timeout };
+    let mut tasks = vec![
+        tokio::spawn(edge::serve(Arc::clone(&front), listener, bounds, stopped.clone())),
+        tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
+    ];
+    if let Some(listener) = admin {
+        tasks.push(tokio::spawn(edge::serve_admin(Arc::clone(&front), listener, stopped)));
+    }
+    if let Some(file) = file {
+        tasks.push(tokio::spawn(reload::watch(file, workspace, Arc::clone(&gateway), Arc::clone(&front))));
+    }
+    Ok(Running { address, admin: admin_address, gateway, front, stop, tasks })
+}
+
+impl Running {
+    /// Lets requests under way finish, ends all sessions and their servers, and returns.
+    pub async fn stop(mut self) {
+        self.stop.send(true).ok();
+        let serving = self.tasks.remove(0);
+        if tokio::time::timeout(DRAIN, serving).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+        self.front.close().await;
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        self.gateway.recorder.tick();
+        if let Ok(receipt) = self.gateway.recorder.note("gateway.stopped", &json!({}))
+            && let Err(error) = self.gateway.recorder.durable(receipt).await
+        {
+            tracing::error!(%error, "the end of the audit log could not be synced");
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+fn front_settings(config: &Config) -> FrontSettings {
+    let listen = &config.listen;
+    FrontSettings {
+        allowed: Allowed { hosts: listen.allowed_hosts.clone(), origins: listen.allowed_origins.clone() },
+        body_timeout: config.limits.body_timeout,
+        sessions: config.limits.max_sessions,
+        idle: config.limits.session_idle,
+    }
+}
+
+async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    for count in 0_u64.. {
+        second.tick().await;
+        gateway.recorder.tick();
+        if count % 10 == 0 {
+            front.expire().await;
+        }
+    }
+}
+
+/// The directory of a file, to be watched.
+pub(crate) fn directory_of(file: &Path) -> PathBuf {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}

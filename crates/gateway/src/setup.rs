@@ -1,0 +1,123 @@
+//! From a configuration to a gateway that can be served.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bartizan_audit::Level;
+use bartizan_config::{Config, Durable, Upstream as Place};
+use bartizan_guard::{Pipeline, PipelineError};
+use bartizan_sandbox::{Environment, Launch};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use thiserror::Error;
+
+use crate::approvals::Approvals;
+use crate::gateway::{Gateway, Policy};
+use crate::limiter::Limiter;
+use crate::recorder::Recorder;
+use crate::server::{Server, Transport};
+use crate::upstream::{Breaker, Endpoint, connector};
+
+/// Why a gateway could not be set up.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// The guards do not take their settings.
+    #[error(transparent)]
+    Guards(#[from] PipelineError),
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] bartizan_audit::AuditError),
+    /// The lock file cannot be read.
+    #[error("{0}")]
+    Lock(String),
+    /// A header of a server cannot be sent.
+    #[error("server `{0}`: a header cannot be sent")]
+    Header(String),
+    /// The certificates that the system trusts cannot be read.
+    #[error("cannot read the system's certificates: {0}")]
+    Certificates(std::io::Error),
+}
+
+/// The servers of a configuration, by name.
+pub type Servers = BTreeMap<Arc<str>, Arc<Server>>;
+
+/// What a configuration says about judging.
+///
+/// # Errors
+/// If a guard does not take its settings.
+pub fn policy(config: &Config) -> Result<Policy, SetupError> {
+    Ok(Policy {
+        pipeline: Pipeline::new(config.settings.clone())?,
+        limiter: Limiter::new(config.rate.clone()),
+        limits: config.limits.message,
+        level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
+        durable_if_sensitive: config.audit.durable == Durable::Sensitive,
+    })
+}
+
+/// Opens the log and the lock file.
+///
+/// # Errors
+/// If either cannot be opened, or the configuration does not fit together.
+pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
+    let options = bartizan_audit::Options { max_file_bytes: config.audit.max_file_bytes };
+    let recorder = Recorder::open(&config.audit.directory, &options)?;
+    let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
+    Ok(Gateway::new(policy(config)?, recorder, approvals))
+}
+
+/// The servers, ready to be connected to; `workspace` is what `${workspace}` stands for.
+///
+/// # Errors
+/// If a header cannot be sent or the system's certificates cannot be read.
+pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<Servers, SetupError> {
+    let mut servers = Servers::new();
+    for (name, held) in &config.servers {
+        let name: Arc<str> = name.as_str().into();
+        let transport = match &held.upstream {
+            Place::Command(command) => Transport::Command(Box::new(launch(command, workspace))),
+            Place::Http(http) => Transport::Url(Arc::new(Endpoint {
+                uri: http.url.clone(),
+                headers: headers(&name, http)?,
+                timeout: held.timeout,
+                limits: config.limits.message,
+                breaker: Breaker::default(),
+                client: connector(held.connect_timeout).map_err(SetupError::Certificates)?,
+            })),
+        };
+        let profile = ArcSwap::from_pointee(gateway.approvals.profile(&name));
+        let server = Server { name: Arc::clone(&name), transport, profile, timeout: held.timeout };
+        servers.insert(name, Arc::new(server));
+    }
+    Ok(servers)
+}
+
+fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
+    let mut launch = Launch::new(&command.program);
+    let here = workspace.to_string_lossy();
+    launch.args = command.arguments.iter().map(|argument| argument.replace("${workspace}", &here).into()).collect();
+    launch.cwd = command.cwd.clone();
+    launch.env = Environment::inherited();
+    for name in &command.pass_env {
+        if let Some(value) = std::env::var_os(name) {
+            launch.env.set(name, value);
+        }
+    }
+    for (name, value) in &command.env {
+        launch.env.set(name, value.expose());
+    }
+    launch
+}
+
+fn headers(server: &str, http: &bartizan_config::Http) -> Result<HeaderMap, SetupError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &http.headers {
+        let bad = || SetupError::Header(server.to_owned());
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| bad())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

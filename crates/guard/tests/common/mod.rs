@@ -1,0 +1,393 @@
+//! Reads cases and judges them; their form is described in `cases/README.md`.
+#![allow(dead_code, reason = "each test uses its part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use bartizan_guard::{
+    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, How, Mode, Pin, Pins, Pipeline,
+    Principal, RateScope, ServerProfile, ServerSettings, Session, Settings, Timestamp, Verdict, guards,
+};
+use bartizan_guard::{Decision, DefinitionKind};
+use bartizan_mcp::{Limits, Message, PartKind};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) title: String,
+    message: Box<RawValue>,
+    direction: String,
+    answers: Option<Box<RawValue>>,
+    #[serde(default)]
+    before: Vec<Step>,
+    #[serde(default = "default_server")]
+    server: String,
+    #[serde(default)]
+    pins: PinsText,
+    #[serde(default)]
+    elsewhere: BTreeMap<String, String>,
+    #[serde(default)]
+    evidence: Vec<EvidenceText>,
+    #[serde(default)]
+    now: i64,
+    guards: Option<BTreeSet<String>>,
+    #[serde(default)]
+    settings: SettingsText,
+    pub(crate) expect: Expect,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    message: Box<RawValue>,
+    direction: String,
+    answers: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct PinsText {
+    complete: bool,
+    tools: Vec<Box<RawValue>>,
+    prompts: Vec<Box<RawValue>>,
+    resources: Vec<Box<RawValue>>,
+    #[serde(rename = "resourceTemplates")]
+    resource_templates: Vec<Box<RawValue>>,
+    instructions: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EvidenceText {
+    scope: String,
+    limit: String,
+    retry_after_ms: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct SettingsText {
+    mode: Mode,
+    guards: BTreeMap<String, GuardText>,
+    exceptions: Vec<ExceptionText>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct GuardText {
+    enabled: Option<bool>,
+    action: Option<Action>,
+    how: How,
+    rules: BTreeMap<String, Action>,
+    parts: BTreeMap<String, Action>,
+    servers: BTreeMap<String, ServerSettings>,
+    options: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExceptionText {
+    rule: String,
+    server: Option<String>,
+    tool: Option<String>,
+    expires: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    decision: String,
+    rule: Option<String>,
+    #[serde(default)]
+    pub(crate) findings: BTreeMap<String, Action>,
+    #[serde(default)]
+    by: BTreeMap<String, String>,
+    #[serde(default)]
+    would: BTreeMap<String, Action>,
+    #[serde(default)]
+    why: BTreeMap<String, String>,
+    edited: Option<serde_json::Value>,
+    first_seen: Option<Vec<String>>,
+}
+
+fn default_server() -> String {
+    "server".to_owned()
+}
+
+/// All cases, each with the file it is from.
+pub(crate) fn all() -> Vec<(String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut cases = Vec::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(file).unwrap();
+        let held: Vec<Case> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        cases.extend(held.into_iter().map(|case| (name.clone(), case)));
+    }
+    cases
+}
+
+/// Reads a message as the gateway would.
+pub(crate) fn message(text: &str) -> Message {
+    Message::parse(text.to_owned(), &Limits::default()).unwrap_or_else(|error| panic!("{error:?} in {text}"))
+}
+
+pub(crate) fn profile(name: &str) -> ServerProfile {
+    ServerProfile { name: name.into(), pins: Arc::new(Pins::default()), elsewhere: Arc::new([]) }
+}
+
+/// Judges a message by itself, with nothing known beforehand.
+pub(crate) fn judge(pipeline: &Pipeline, message: &Message, direction: Direction) -> Verdict {
+    let event = Event {
+        message,
+        direction,
+        answers: None,
+        principal: &Principal::new("local:alice"),
+        server: &profile("server"),
+        evidence: &[],
+        grant: None,
+        now: Timestamp(0),
+    };
+    pipeline.judge(&event, &Session::default())
+}
+
+/// All of a verdict that can be told from outside.
+pub(crate) fn summary(verdict: &Verdict, message: &Message) -> String {
+    let edited = match &verdict.decision {
+        Decision::Transform(edits) => message.edited(edits, &Limits::default()).map(|message| message.bytes().clone()),
+        _ => Ok(message.bytes().clone()),
+    };
+    format!("{:?} {:?} {:?} {edited:?}", verdict.decision, verdict.findings, verdict.omitted)
+}
+
+impl Case {
+    /// What differs from what is expected.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        let (mut server, session) = self.remembered();
+        let sent = message(self.message.get());
+        let answers = summary_of(self.answers.as_deref());
+        let evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
+        let principal = Principal::new("local:alice");
+        server.elsewhere = self.elsewhere.iter().map(|(tool, of)| (tool.as_str().into(), of.as_str().into())).collect();
+        let event = Event {
+            message: &sent,
+            direction: direction(&self.direction),
+            answers: answers.as_ref(),
+            principal: &principal,
+            server: &server,
+            evidence: &evidence,
+            grant: None,
+            now: Timestamp(self.now),
+        };
+        let pipeline = self.pipeline();
+        let verdict = pipeline.judge(&event, &session);
+        let mut wrong = self.expect.compare(&verdict);
+        if summary(&verdict, &sent) != summary(&pipeline.judge(&event, &session), &sent) {
+            wrong.push("a second judgement differs from the first".to_owned());
+        }
+        if let Decision::Transform(edits) = &verdict.decision {
+            let edited = sent.edited(edits, &Limits::default()).unwrap();
+            let value: serde_json::Value = serde_json::from_slice(edited.bytes()).unwrap();
+            if self.expect.edited.as_ref() != Some(&value) {
+                wrong.push(format!("edited into {value}"));
+            }
+            let again = pipeline.judge(&Event { message: &edited, ..event }, &session);
+            if !matches!(again.decision, Decision::Allow) {
+                wrong.push(format!("the edited message does not pass: {:?}", again.decision));
+            }
+        } else if self.expect.edited.is_some() {
+            wrong.push("not edited".to_owned());
+        }
+        wrong
+    }
+
+    /// The server and the session after the messages before.
+    fn remembered(&self) -> (ServerProfile, Session) {
+        let (mut server, mut session) = (profile(&self.server), Session::default());
+        server.pins = Arc::new(self.pins.read());
+        let pipeline = self.pipeline();
+        for step in &self.before {
+            let sent = message(step.message.get());
+            let answers = summary_of(step.answers.as_deref());
+            let principal = Principal::new("local:alice");
+            let event = Event {
+                message: &sent,
+                direction: direction(&step.direction),
+                answers: answers.as_ref(),
+                principal: &principal,
+                server: &server,
+                evidence: &[],
+                grant: None,
+                now: Timestamp(0),
+            };
+            let verdict = pipeline.judge(&event, &session);
+            if matches!(verdict.decision, Decision::Deny(_)) {
+                continue;
+            }
+            session = session.with(&verdict.facts);
+            let pins = Arc::make_mut(&mut server.pins);
+            for fact in verdict.facts {
+                match fact {
+                    Fact::FirstSeen(pin) => pins.insert(pin),
+                    Fact::SeenInFull(kind) => pins.set_complete(kind),
+                    // The session and the lock file are the gateway's.
+                    _ => {}
+                }
+            }
+        }
+        (server, session)
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        let mut settings = self.settings.read();
+        if let Some(names) = &self.guards {
+            for spec in guards::ALL.iter().filter(|spec| !names.contains(spec.name)) {
+                let unused = GuardSettings { enabled: false, ..GuardSettings::default() };
+                let held = settings.guards.insert(spec.name.to_owned(), unused);
+                assert!(held.is_none(), "{}: settings of `{}`, which does not run", self.title, spec.name);
+            }
+        }
+        Pipeline::new(settings).unwrap_or_else(|error| panic!("{}: {error}", self.title))
+    }
+}
+
+impl Expect {
+    fn compare(&self, verdict: &Verdict) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let (decided, rule) = match &verdict.decision {
+            Decision::Deny(denial) => ("deny", Some(denial.rule)),
+            Decision::RequireApproval(approval) => ("approve", Some(approval.rule)),
+            other => (other.as_str(), None),
+        };
+        if decided != self.decision || self.rule.is_some() && self.rule.as_deref() != rule {
+            wrong.push(format!("decided {:?}", verdict.decision));
+        }
+        let mut findings = BTreeMap::new();
+        for held in &verdict.findings {
+            let action = findings.entry(held.finding.rule.id.to_owned()).or_insert(held.action);
+            *action = held.action.max(*action);
+        }
+        if findings != self.findings {
+            let why: Vec<_> = verdict.findings.iter().map(|held| &held.finding.why).collect();
+            wrong.push(format!("found {findings:?}, because {why:?}"));
+        }
+        let of = |id: &str| verdict.findings.iter().filter(move |held| held.finding.rule.id == id).collect::<Vec<_>>();
+        for (id, by) in &self.by {
+            if !of(id).iter().all(|held| held.by == by) {
+                wrong.push(format!("{id} was settled by {:?}", of(id).iter().map(|held| held.by).collect::<Vec<_>>()));
+            }
+        }
+        for (id, would) in &self.would {
+            if !of(id).iter().any(|held| held.would == Some(*would)) {
+                wrong.push(format!(
+                    "{id} would have been {:?}",
+                    of(id).iter().map(|held| held.would).collect::<Vec<_>>()
+                ));
+            }
+        }
+        for (id, why) in &self.why {
+            if !of(id).iter().any(|held| held.finding.why.contains(why)) {
+                wrong.push(format!("{id} says {:?}", of(id).iter().map(|held| &held.finding.why).collect::<Vec<_>>()));
+            }
+        }
+        if let Some(expected) = &self.first_seen {
+            let seen: Vec<String> = verdict
+                .facts
+                .iter()
+                .filter_map(|fact| match fact {
+                    Fact::FirstSeen(pin) => Some(format!("{} {}", pin.kind.as_str(), pin.name)),
+                    _ => None,
+                })
+                .collect();
+            if seen != *expected {
+                wrong.push(format!("first seen {seen:?}"));
+            }
+        }
+        wrong
+    }
+}
+
+impl PinsText {
+    fn read(&self) -> Pins {
+        let mut pins = Pins::default();
+        let lists = [
+            (DefinitionKind::Tool, &self.tools),
+            (DefinitionKind::Prompt, &self.prompts),
+            (DefinitionKind::Resource, &self.resources),
+            (DefinitionKind::ResourceTemplate, &self.resource_templates),
+        ];
+        for (kind, list) in lists {
+            for definition in list {
+                let held = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, definition.get()));
+                pins.insert(Pin::of(kind, held.result().unwrap()).unwrap());
+            }
+        }
+        if let Some(text) = &self.instructions {
+            let held = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, text.get()));
+            pins.insert(Pin::of_instructions(held.result().unwrap()));
+        }
+        if self.complete {
+            DefinitionKind::ALL.into_iter().for_each(|kind| pins.set_complete(kind));
+        }
+        pins
+    }
+}
+
+impl EvidenceText {
+    fn read(&self) -> Evidence {
+        let scope = match &*self.scope {
+            "principal" => RateScope::Principal,
+            "server" => RateScope::Server,
+            "tool" => RateScope::Tool,
+            other => panic!("there is no scope `{other}`"),
+        };
+        Evidence::RateExceeded { scope, limit: self.limit.clone(), retry_after_ms: self.retry_after_ms }
+    }
+}
+
+impl SettingsText {
+    fn read(&self) -> Settings {
+        let exceptions = self.exceptions.iter().map(|held| Exception {
+            rule: held.rule.clone(),
+            server: held.server.clone(),
+            tool: held.tool.clone(),
+            reason: "for the test".to_owned(),
+            expires: Timestamp(held.expires),
+        });
+        let guards = self.guards.iter().map(|(name, held)| (name.clone(), held.read()));
+        Settings { mode: self.mode, guards: guards.collect(), exceptions: exceptions.collect() }
+    }
+}
+
+impl GuardText {
+    fn read(&self) -> GuardSettings {
+        let default = GuardSettings::default();
+        GuardSettings {
+            enabled: self.enabled.unwrap_or(true),
+            action: self.action,
+            how: self.how,
+            rules: self.rules.clone(),
+            parts: self.parts.iter().map(|(name, action)| (part_kind(name), *action)).collect(),
+            servers: self.servers.clone(),
+            options: self.options.clone().unwrap_or(default.options),
+        }
+    }
+}
+
+fn part_kind(name: &str) -> PartKind {
+    PartKind::ALL.into_iter().find(|kind| kind.as_str() == name).unwrap_or_else(|| panic!("there is no part `{name}`"))
+}
+
+fn direction(name: &str) -> Direction {
+    [Direction::ToServer, Direction::ToClient].into_iter().find(|direction| direction.as_str() == name).unwrap()
+}
+
+fn summary_of(request: Option<&RawValue>) -> Option<CallSummary> {
+    let request = request?;
+    Some(CallSummary::of(&message(request.get())).unwrap())
+}

@@ -1,0 +1,152 @@
+//! What goes through once goes through again as it is, and no number of hidden texts is too large to be dealt with.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use bartizan_guard::{Decision, Direction, GuardSettings, How, Pipeline, Report, Settings};
+use bartizan_mcp::{Limits, Message};
+use proptest::prelude::*;
+
+fn pipeline(how: How) -> Pipeline {
+    let settings = GuardSettings { how, ..GuardSettings::default() };
+    Pipeline::new(Settings { guards: [("hidden_text".to_owned(), settings)].into(), ..Settings::default() }).unwrap()
+}
+
+/// The message as it is passed on; `None` if it is denied.
+fn admitted(pipeline: &Pipeline, message: &Message) -> Option<Message> {
+    let verdict = common::judge(pipeline, message, Direction::ToClient);
+    let again = common::judge(pipeline, message, Direction::ToClient);
+    assert_eq!(common::summary(&verdict, message), common::summary(&again, message));
+    match verdict.decision {
+        Decision::Allow => Some(message.clone()),
+        Decision::Transform(edits) => Some(message.edited(&edits, &Limits::default()).unwrap()),
+        Decision::RequireApproval(_) => panic!("nothing asks for approval"),
+        Decision::Deny(_) => None,
+    }
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "a",
+        "Z",
+        " ",
+        "\n",
+        "\r",
+        "\r\n",
+        "0",
+        "\"",
+        "\\",
+        "<b hidden>",
+        "</b>",
+        "<!-- x -->",
+        "\u{1b}",
+        "[1m",
+        "]0;",
+        "\u{7}",
+        "\u{8}",
+        "\u{0}",
+        "\u{9b}",
+        "\u{AD}",
+        "\u{200B}",
+        "\u{200C}",
+        "\u{200D}",
+        "\u{FEFF}",
+        "\u{202A}",
+        "\u{202C}",
+        "\u{202E}",
+        "\u{2066}",
+        "\u{2069}",
+        "\u{200E}",
+        "ש",
+        "ی",
+        "क",
+        "ไ",
+        "☺",
+        "👩",
+        "\u{1F3F4}",
+        "\u{E0067}",
+        "\u{E0062}",
+        "\u{E007F}",
+        "\u{FE0F}",
+        "\u{FE01}",
+        "\u{E0100}",
+        "葛",
+        "\u{206A}",
+        "\u{3164}",
+    ]);
+    prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let templates = prop::sample::select(vec![
+        r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":A},{"type":"text","text":B}]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","description":A},{"name":"b","title":B},{"name":"c"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":A,"data":{"more":[B]}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"x":A,"y":{"z":B}},"_meta":{"k":B}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":A,"other":B}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":[A,B]}}"#,
+    ]);
+    (templates, texts(), texts()).prop_map(|(template, a, b)| {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let (before, rest) = template.split_once('A').unwrap();
+        common::message(&format!("{before}{}{}", quoted(&a), rest.replace('B', &quoted(&b))))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn admitting_twice_changes_nothing_further(message in messages()) {
+        for how in [How::Neutralise, How::Cut, How::Mask] {
+            let pipeline = pipeline(how);
+            let Some(once) = admitted(&pipeline, &message) else { continue };
+            let verdict = common::judge(&pipeline, &once, Direction::ToClient);
+            prop_assert!(matches!(verdict.decision, Decision::Allow), "{:?}", verdict.findings);
+        }
+    }
+}
+
+fn content(texts: &[String]) -> Message {
+    let list: Vec<String> = texts.iter().map(|text| serde_json::to_string(text).unwrap()).collect();
+    common::message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{}]}}}}"#, list.join(",")))
+}
+
+#[test]
+fn many_hidden_texts_are_all_cut_or_none_passes() {
+    let pipeline = pipeline(How::Neutralise);
+    for (count, passes) in [(300, true), (Report::MAX_FINDINGS, true), (Report::MAX_FINDINGS + 1, false)] {
+        let message = content(&vec!["a\u{E0041}\u{200B}b".to_owned(); count / 2 + count % 2]);
+        match admitted(&pipeline, &message) {
+            Some(edited) => {
+                assert!(passes && !String::from_utf8_lossy(edited.bytes()).contains(['\u{E0041}', '\u{200B}']));
+            }
+            None => assert!(!passes, "{count} findings were not dealt with"),
+        }
+    }
+}
+
+#[test]
+fn many_hidden_places_in_one_text_are_all_cut() {
+    let message = content(&["a\u{200B}b\u{1b}[0m\u{E0041}".repeat(10_000)]);
+    let edited = admitted(&pipeline(How::Neutralise), &message).unwrap();
+    assert_eq!(edited.bytes(), content(&["ab".repeat(10_000)]).bytes());
+    // One finding for each way of hiding, however many places there are.
+    assert_eq!(common::judge(&pipeline(How::Neutralise), &message, Direction::ToClient).findings.len(), 3);
+}
+
+#[test]
+fn a_flood_is_denied() {
+    let message = content(&["a\u{200B}".repeat(70_000)]);
+    let verdict = common::judge(&pipeline(How::Neutralise), &message, Direction::ToClient);
+    assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == "hidden_text.flood"));
+}
+
+#[test]
+fn keys_that_become_the_same_leave_no_message() {
+    let message =
+        common::message(r#"{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"a":1,"a\udb40\udc41":2}}}"#);
+    let verdict = common::judge(&pipeline(How::Neutralise), &message, Direction::ToClient);
+    let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+    assert!(message.edited(&edits, &Limits::default()).is_err());
+}

@@ -1,0 +1,54 @@
+//! What differs between what was approved and what servers list now.
+
+use crate::unified_diff;
+
+/// One difference that waits for a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The server.
+    pub server: String,
+    /// What it defines, such as `tool`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// In what way it differs.
+    pub what: What,
+    /// The approved text; `None` if there is none or it was not kept.
+    pub old: Option<String>,
+    /// The text now; `None` if it is gone or was not kept.
+    pub new: Option<String>,
+}
+
+/// In what way a definition differs from what was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// It is new.
+    Added,
+    /// It differs.
+    Changed,
+    /// It is not listed any more.
+    Removed,
+    /// It was approved under this other name.
+    Renamed(String),
+}
+
+impl What {
+    /// Its name in listings.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            What::Added => "added",
+            What::Changed => "changed",
+            What::Removed => "removed",
+            What::Renamed(_) => "renamed",
+        }
+    }
+}
+
+impl Change {
+    /// The difference as people read it.
+    #[must_use]
+    pub fn diff(&self) -> String {
+        unified_diff(self.old.as_deref(), self.new.as_deref())
+    }
+}

@@ -1,0 +1,63 @@
+//! Definitions as the lock file knows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A definition that a server lists, with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// What it defines, such as `tool`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of `json`, in hexadecimal digits.
+    pub sha256: String,
+    /// A digest of all but its name, by which a renamed definition is recognised.
+    pub body: Option<String>,
+    /// Its canonical JSON text.
+    pub json: String,
+}
+
+/// What the lock file holds of an approved definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    /// SHA-256 of its canonical JSON text, in hexadecimal digits.
+    pub sha256: String,
+    /// A digest of all but its name, if one was taken.
+    pub body: Option<String>,
+    /// When it was seen first, or accepted: RFC 3339, UTC.
+    pub first_seen: String,
+}
+
+/// What is approved of one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerPins {
+    /// What the server is: its command line or URL.
+    pub identity: String,
+    /// The kinds of which all definitions have been seen once.
+    pub complete: BTreeSet<String>,
+    /// Approved definitions by kind and name.
+    pub definitions: BTreeMap<(String, String), Approved>,
+}
+
+/// A definition that waits for a decision.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Candidate {
+    pub(crate) server: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// Missing if the definition is gone.
+    #[serde(deserialize_with = "crate::format::optional_digest")]
+    pub(crate) sha256: Option<String>,
+    #[serde(deserialize_with = "crate::format::optional_digest")]
+    pub(crate) body: Option<String>,
+}
+
+impl Candidate {
+    pub(crate) fn key(&self) -> Key {
+        (self.server.clone(), self.kind.clone(), self.name.clone())
+    }
+}
+
+/// Server, kind and name.
+pub(crate) type Key = (String, String, String);

@@ -1,0 +1,416 @@
+//! The lock file, open.
+//!
+//! Beside `mcp.lock` there is a directory `mcp.lock.d`. It holds the texts of definitions, each in a file named after
+//! its digest, and `pending.json`, the list of what waits for a decision. Texts are only for people: what is approved
+//! stands in `mcp.lock` alone, and a text that does not match its name counts as not kept.
+//!
+//! Every change takes an exclusive lock, reads the files again, changes what it finds there and replaces them. So
+//! several processes may share one lock file, and none loses what another wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::entry::{Candidate, Key};
+use crate::{Approved, Change, Definition, LockError, ServerPins, What, disk, format, time};
+
+/// A lock file, as it was when it was last read or written.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    state: State,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct State {
+    servers: BTreeMap<String, ServerPins>,
+    pending: BTreeMap<Key, Candidate>,
+}
+
+impl Lock {
+    /// Definitions that are kept of one server, and as many candidates.
+    pub const MAX_DEFINITIONS: usize = 20_000;
+    /// Text of one definition that is kept for people to read.
+    pub const MAX_TEXT: usize = 1024 * 1024;
+
+    /// Opens a lock file; one that does not exist is empty.
+    ///
+    /// # Errors
+    /// If it cannot be read, is damaged, or comes from a later version.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Lock, LockError> {
+        let path = path.into();
+        // Behind a link, the file itself is replaced, not the link.
+        let path = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
+        let state = State::read(&path)?;
+        Ok(Lock { path, state })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The servers in it.
+    pub fn servers(&self) -> impl Iterator<Item = &str> {
+        self.state.servers.keys().map(String::as_str)
+    }
+
+    /// What is approved of a server; `None` if it was never seen.
+    #[must_use]
+    pub fn pins(&self, server: &str) -> Option<&ServerPins> {
+        self.state.servers.get(server)
+    }
+
+    /// Reads it again; whether anything is different.
+    ///
+    /// # Errors
+    /// As for [`Lock::open`]; what was read before is kept.
+    pub fn refresh(&mut self) -> Result<bool, LockError> {
+        let state = State::read(&self.path)?;
+        let changed = state != self.state;
+        self.state = state;
+        Ok(changed)
+    }
+
+    /// States what a server is: its command line or URL.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn set_identity(&mut self, server: &str, identity: &str) -> Result<(), LockError> {
+        self.update(&[], |state| {
+            state.servers.entry(server.to_owned()).or_default().identity = identity.to_owned();
+            Ok(())
+        })
+    }
+
+    /// Approves definitions that were seen for the first time.
+    ///
+    /// If another process has meanwhile seen something else under that name, or has seen all of that kind, a
+    /// definition becomes a candidate instead: nothing that is approved is ever overwritten by being seen.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, or the server brings more than [`Lock::MAX_DEFINITIONS`].
+    pub fn record_first_seen(
+        &mut self,
+        server: &str,
+        definitions: &[Definition],
+        at: SystemTime,
+    ) -> Result<(), LockError> {
+        self.update(definitions, |state| {
+            let pins = state.servers.entry(server.to_owned()).or_default();
+            let mut late = Vec::new();
+            for definition in definitions {
+                let key = (definition.kind.clone(), definition.name.clone());
+                match pins.definitions.get(&key) {
+                    Some(held) if held.sha256 == definition.sha256 => {}
+                    Some(_) => late.push(definition),
+                    None if pins.complete.contains(&definition.kind) => late.push(definition),
+                    None => drop(pins.definitions.insert(key, definition.approved(at))),
+                }
+            }
+            late.into_iter().for_each(|definition| state.wait(definition.candidate(server)));
+            Ok(())
+        })
+    }
+
+    /// States that all definitions of a kind have been seen.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn set_complete(&mut self, server: &str, kind: &str) -> Result<(), LockError> {
+        self.update(&[], |state| {
+            state.servers.entry(server.to_owned()).or_default().complete.insert(kind.to_owned());
+            Ok(())
+        })
+    }
+
+    /// Keeps definitions that were withheld until somebody decides.
+    ///
+    /// # Errors
+    /// As for [`Lock::record_first_seen`].
+    pub fn note_pending(&mut self, server: &str, definitions: &[Definition]) -> Result<(), LockError> {
+        self.update(definitions, |state| {
+            definitions.iter().for_each(|definition| state.wait(definition.candidate(server)));
+            Ok(())
+        })
+    }
+
+    /// Keeps in mind that an approved definition is not listed any more.
+    ///
+    /// # Errors
+    /// As for [`Lock::record_first_seen`].
+    pub fn note_gone(&mut self, server: &str, kind: &str, name: &str) -> Result<(), LockError> {
+        let (server, kind, name) = (server.to_owned(), kind.to_owned(), name.to_owned());
+        self.update(&[], |state| {
+            state.wait(Candidate { server, kind, name, sha256: None, body: None });
+            Ok(())
+        })
+    }
+
+    /// Whether anything of a server waits for a decision.
+    #[must_use]
+    pub fn has_pending(&self, server: &str) -> bool {
+        self.state.pending.values().any(|candidate| candidate.server == server)
+    }
+
+    /// Forgets what waits under these kinds and names, because the server lists what was approved again.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn withdraw(&mut self, server: &str, names: &[(&str, &str)]) -> Result<(), LockError> {
+        self.update(&[], |state| {
+            for (kind, name) in names {
+                state.pending.remove(&(server.to_owned(), (*kind).to_owned(), (*name).to_owned()));
+            }
+            Ok(())
+        })
+    }
+
+    /// What waits for a decision, sorted by server, kind and name.
+    ///
+    /// # Errors
+    /// If a text cannot be read.
+    pub fn diff(&self) -> Result<Vec<Change>, LockError> {
+        self.state.pending.values().map(|candidate| self.change(candidate)).collect()
+    }
+
+    /// Accepts what waits: all of it, or that of one server, or of one name.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn accept(
+        &mut self,
+        server: Option<&str>,
+        name: Option<&str>,
+        at: SystemTime,
+    ) -> Result<Vec<Change>, LockError> {
+        self.refresh()?;
+        let chosen: Vec<Candidate> = self
+            .state
+            .pending
+            .values()
+            .filter(|held| {
+                server.is_none_or(|server| server == held.server) && name.is_none_or(|name| name == held.name)
+            })
+            .cloned()
+            .collect();
+        let changes = chosen.iter().map(|candidate| self.change(candidate)).collect::<Result<Vec<_>, _>>()?;
+        self.update(&[], |state| {
+            // Only what was shown: a candidate that changed meanwhile stays.
+            for candidate in &chosen {
+                if state.pending.get(&candidate.key()) == Some(candidate) {
+                    state.accept(candidate, at);
+                }
+            }
+            Ok(())
+        })?;
+        self.sweep()?;
+        Ok(changes)
+    }
+
+    fn change(&self, candidate: &Candidate) -> Result<Change, LockError> {
+        let pins = self.state.servers.get(&candidate.server);
+        let key = (candidate.kind.clone(), candidate.name.clone());
+        let held = pins.and_then(|pins| pins.definitions.get(&key));
+        let former = pins.and_then(|pins| self.state.former(pins, candidate));
+        let what = match (held, &candidate.sha256, former) {
+            (_, None, _) => What::Removed,
+            (Some(_), Some(_), _) => What::Changed,
+            (None, Some(_), Some((name, _))) => What::Renamed(name.to_owned()),
+            (None, Some(_), None) => What::Added,
+        };
+        let old = held.or(former.map(|(_, approved)| approved));
+        Ok(Change {
+            server: candidate.server.clone(),
+            kind: candidate.kind.clone(),
+            name: candidate.name.clone(),
+            what,
+            old: old.map_or(Ok(None), |held| self.text(&held.sha256))?,
+            new: candidate.sha256.as_deref().map_or(Ok(None), |sha256| self.text(sha256))?,
+        })
+    }
+
+    /// The text with that digest, if it was kept and is whole.
+    fn text(&self, sha256: &str) -> Result<Option<String>, LockError> {
+        let text = disk::read(&directory(&self.path).join(file_name(sha256)))?;
+        Ok(text.filter(|text| digest(text) == sha256))
+    }
+
+    /// Changes the files as one, under the exclusive lock.
+    fn update(
+        &mut self,
+        texts: &[Definition],
+        change: impl FnOnce(&mut State) -> Result<(), LockError>,
+    ) -> Result<(), LockError> {
+        // Written, it would make the file unreadable.
+        let digests =
+            texts.iter().flat_map(|definition| [Some(&definition.sha256), definition.body.as_ref()]).flatten();
+        if let Some(wrong) = digests.into_iter().find(|text| !format::is_digest(text)) {
+            return Err(LockError::NoDigest(wrong.clone()));
+        }
+        let directory = directory(&self.path);
+        disk::make_dir(&directory)?;
+        let _exclusive = disk::Exclusive::take(&directory.join("lock"))?;
+        let before = State::read(&self.path)?;
+        let mut after = before.clone();
+        change(&mut after)?;
+        after.settle();
+        after.check_size()?;
+        let named: BTreeSet<&str> = after.digests().collect();
+        // Texts first: the lists must not name what is not there.
+        for definition in texts.iter().filter(|definition| named.contains(&*definition.sha256)) {
+            keep(&directory, definition)?;
+        }
+        if after.servers != before.servers {
+            disk::replace(&self.path, &format::write(&after.servers))?;
+        }
+        if after.pending != before.pending {
+            disk::replace(&directory.join(PENDING), &pending_text(&after.pending))?;
+        }
+        self.state = after;
+        Ok(())
+    }
+
+    /// Removes texts that nothing names any more.
+    fn sweep(&mut self) -> Result<(), LockError> {
+        let directory = directory(&self.path);
+        let _exclusive = disk::Exclusive::take(&directory.join("lock"))?;
+        let state = State::read(&self.path)?;
+        let named: BTreeSet<String> = state.digests().map(file_name).collect();
+        disk::remove_others(&directory, |name| {
+            !name.strip_suffix(".json").is_some_and(format::is_digest) || named.contains(name)
+        })
+    }
+}
+
+const PENDING: &str = "pending.json";
+
+fn directory(path: &Path) -> PathBuf {
+    disk::sibling(path, ".d")
+}
+
+fn file_name(sha256: &str) -> String {
+    format!("{sha256}.json")
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn keep(directory: &Path, definition: &Definition) -> Result<(), LockError> {
+    if definition.json.len() > Lock::MAX_TEXT || digest(&definition.json) != definition.sha256 {
+        return Ok(());
+    }
+    let path = directory.join(file_name(&definition.sha256));
+    if disk::read(&path).is_ok_and(|text| text.as_ref() == Some(&definition.json)) {
+        return Ok(());
+    }
+    disk::write_addressed(&path, &definition.json)
+}
+
+fn pending_text(pending: &BTreeMap<Key, Candidate>) -> String {
+    // Strings and nothing else: this cannot fail.
+    serde_json::to_string_pretty(&pending.values().collect::<Vec<_>>()).unwrap_or_default()
+}
+
+impl Definition {
+    fn approved(&self, at: SystemTime) -> Approved {
+        Approved { sha256: self.sha256.clone(), body: self.body.clone(), first_seen: time::format(at) }
+    }
+
+    fn candidate(&self, server: &str) -> Candidate {
+        Candidate {
+            server: server.to_owned(),
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            sha256: Some(self.sha256.clone()),
+            body: self.body.clone(),
+        }
+    }
+}
+
+impl State {
+    fn read(path: &Path) -> Result<State, LockError> {
+        let servers = match disk::read(path)? {
+            Some(text) => format::parse(path, &text)?,
+            None => BTreeMap::new(),
+        };
+        let list = directory(path).join(PENDING);
+        let pending = match disk::read(&list)? {
+            Some(text) => serde_json::from_str::<Vec<Candidate>>(&text).map_err(|error| LockError::Corrupt {
+                path: list,
+                line: error.line(),
+                column: error.column(),
+                message: error.to_string(),
+            })?,
+            None => Vec::new(),
+        };
+        let pending = pending.into_iter().map(|candidate| (candidate.key(), candidate)).collect();
+        Ok(State { servers, pending })
+    }
+
+    /// Adds a candidate in the place of what waited under its name before.
+    fn wait(&mut self, candidate: Candidate) {
+        self.pending.insert(candidate.key(), candidate);
+    }
+
+    fn check_size(&self) -> Result<(), LockError> {
+        let mut waiting = BTreeMap::<&str, usize>::new();
+        self.pending.values().for_each(|candidate| *waiting.entry(&candidate.server).or_default() += 1);
+        let approved = self.servers.iter().map(|(server, pins)| (&**server, pins.definitions.len()));
+        match waiting.into_iter().chain(approved).find(|(_, count)| *count > Lock::MAX_DEFINITIONS) {
+            Some((server, _)) => Err(LockError::TooMany { server: server.to_owned(), limit: Lock::MAX_DEFINITIONS }),
+            None => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, candidate: &Candidate, at: SystemTime) {
+        let former = self.servers.get(&candidate.server).and_then(|pins| self.former(pins, candidate));
+        let former = former.map(|(name, _)| (candidate.kind.clone(), name.to_owned()));
+        let pins = self.servers.entry(candidate.server.clone()).or_default();
+        let key = (candidate.kind.clone(), candidate.name.clone());
+        let Some(sha256) = candidate.sha256.clone() else {
+            pins.definitions.remove(&key);
+            return;
+        };
+        if let Some(former) = former.filter(|_| !pins.definitions.contains_key(&key)) {
+            pins.definitions.remove(&former);
+        }
+        let approved = Approved { sha256, body: candidate.body.clone(), first_seen: time::format(at) };
+        pins.definitions.insert(key, approved);
+    }
+
+    /// The approved definition that a new one is a renaming of: the same but for the name, and gone.
+    fn former<'a>(&self, pins: &'a ServerPins, candidate: &Candidate) -> Option<(&'a str, &'a Approved)> {
+        let body = candidate.body.as_ref()?;
+        let gone = |name: &str| {
+            let key = (candidate.server.clone(), candidate.kind.clone(), name.to_owned());
+            self.pending.get(&key).is_some_and(|held| held.sha256.is_none())
+        };
+        pins.definitions
+            .iter()
+            .find(|((kind, name), held)| *kind == candidate.kind && held.body.as_ref() == Some(body) && gone(name))
+            .map(|((_, name), held)| (name.as_str(), held))
+    }
+
+    /// Drops candidates that nothing has to be decided about any more.
+    fn settle(&mut self) {
+        let servers = &self.servers;
+        self.pending.retain(|_, candidate| {
+            let pins = servers.get(&candidate.server);
+            let held = pins.and_then(|pins| pins.definitions.get(&(candidate.kind.clone(), candidate.name.clone())));
+            held.map(|held| &held.sha256) != candidate.sha256.as_ref()
+        });
+    }
+
+    fn digests(&self) -> impl Iterator<Item = &str> {
+        let approved = self.servers.values().flat_map(|pins| pins.definitions.values()).map(|held| &*held.sha256);
+        approved.chain(self.pending.values().filter_map(|candidate| candidate.sha256.as_deref()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::disk::fault;
+
+fn at() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+fn tool(name: &str, text: &str) -> Definition {
+    let json = format!(r#"{{"description":"{text}","name":"{name}"}}"#);
+    let (sha256, body) = (digest(&json), Some(digest(text)));
+    Definition { kind: "tool".into(), name: name.into(), sha256, body, json }
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mcp.lock");
+    (directory, path)
+}
+
+fn shown(changes: &[Change]) -> Vec<String> {
+    let show = |change: &Change| format!("{} {} {}", change.what.as_str(), change.server, change.name);
+    changes.iter().map(show).collect()
+}
+
+#[test]
+fn what_is_seen_first_is_approved_and_what_changes_waits() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    assert!(lock.pins("files").is_none());
+    lock.set_identity("files", "npx server-files /tmp").unwrap();
+    lock.record_first_seen("files", &[tool("read", "reads"), tool("write", "writes")], at()).unwrap();
+    lock.set_complete("files", "tool").unwrap();
+
+    lock.note_pending("files", &[tool("read", "reads and sends"), tool("copy", "copies")]).unwrap();
+    lock.note_gone("files", "tool", "write").unwrap();
+    let changes = Lock::open(&path).unwrap().diff().unwrap();
+    assert_eq!(shown(&changes), ["added files copy", "changed files read", "removed files write"]);
+    assert!(changes[1].diff().contains("- "), "{}", changes[1].diff());
+    assert!(changes[1].diff().contains("+   \"description\": \"reads and sends\""), "{}", changes[1].diff());
+
+    lock.accept(None, Some("read"), at()).unwrap();
+    let held = Lock::open(&path).unwrap();
+    let pins = held.pins("files").unwrap();
+    assert_eq!(pins.definitions[&("tool".into(), "read".into())].sha256, tool("read", "reads and sends").sha256);
+    assert_eq!(shown(&held.diff().unwrap()), ["added files copy", "removed files write"]);
+
+    lock.withdraw("files", &[("tool", "write")]).unwrap();
+    assert_eq!(shown(&lock.accept(Some("files"), None, at()).unwrap()), ["added files copy"]);
+    assert!(!lock.has_pending("files"));
+    let names: Vec<_> = lock.pins("files").unwrap().definitions.keys().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["copy", "read", "write"]);
+}
+
+#[test]
+fn a_renamed_definition_is_recognised() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    lock.record_first_seen("s", &[tool("old", "same"), tool("other", "x")], at()).unwrap();
+    lock.note_pending("s", &[tool("new", "same")]).unwrap();
+    assert_eq!(shown(&lock.diff().unwrap()), ["added s new"], "the old one may still be there");
+    lock.note_gone("s", "tool", "old").unwrap();
+    assert_eq!(lock.diff().unwrap()[0].what, What::Renamed("old".into()));
+    lock.accept(Some("s"), Some("new"), at()).unwrap();
+    let names: Vec<_> = lock.pins("s").unwrap().definitions.keys().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["new", "other"]);
+    assert!(!lock.has_pending("s"));
+}
+
+#[test]
+fn being_seen_never_overwrites_what_is_approved() {
+    let (_guard, path) = place();
+    let (mut one, mut two) = (Lock::open(&path).unwrap(), Lock::open(&path).unwrap());
+    one.record_first_seen("s", &[tool("a", "first")], at()).unwrap();
+    two.record_first_seen("s", &[tool("a", "second"), tool("b", "x")], at()).unwrap();
+    one.set_complete("s", "tool").unwrap();
+    two.record_first_seen("s", &[tool("c", "late")], at()).unwrap();
+    assert!(one.refresh().unwrap() && !one.refresh().unwrap());
+    assert_eq!(shown(&one.diff().unwrap()), ["changed s a", "added s c"]);
+    assert_eq!(one.pins("s").unwrap().definitions.len(), 2);
+}
+
+#[test]
+fn a_candidate_that_changed_after_it_was_shown_is_not_accepted() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    lock.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+    lock.note_pending("s", &[tool("a", "2")]).unwrap();
+    lock.note_pending("s", &[tool("a", "1")]).unwrap();
+    assert!(!lock.has_pending("s"), "what is approved already needs no decision");
+    lock.note_pending("s", &[tool("a", "3")]).unwrap();
+    assert_eq!(lock.diff().unwrap()[0].new.as_deref(), Some(&*tool("a", "3").json));
+}
+
+#[test]
+fn texts_are_only_believed_if_they_match() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    lock.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+    lock.note_pending("s", &[tool("a", "2"), Definition { json: "forged".into(), ..tool("b", "3") }]).unwrap();
+    std::fs::write(directory(&path).join(file_name(&tool("a", "1").sha256)), "\"harmless\"").unwrap();
+    let changes = lock.diff().unwrap();
+    assert_eq!((changes[0].old.as_ref(), changes[1].new.as_ref()), (None, None));
+    assert!(changes[0].new.is_some());
+    lock.accept(None, None, at()).unwrap();
+    let texts = std::fs::read_dir(directory(&path)).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut texts: Vec<_> = texts.map(|name| name.into_string().unwrap()).collect();
+    texts.sort();
+    let mut expected = [file_name(&tool("a", "2").sha256), "lock".to_owned(), PENDING.to_owned()];
+    expected.sort();
+    assert_eq!(texts, expected, "what nothing names is removed");
+}
+
+#[test]
+fn damaged_files_are_refused_with_the_place() {
+    let digits = "0".repeat(64);
+    let definition = "version = 1\n[servers.a]\nidentity = \"x\"\ncomplete = []\n[servers.a.definitions.tool]\n";
+    for (text, line, message) in [
+        (String::new(), 1, "version"),
+        ("version = 0".into(), 1, "no version 0"),
+        ("version = \"1\"".into(), 1, "invalid type"),
+        ("version = 1\n[servers".into(), 2, "unclosed"),
+        ("version = 1\nsurprise = 2".into(), 2, "unknown field"),
+        ("version = 1\n\n[servers.a]\ncomplete = []".into(), 3, "identity"),
+        (format!("{definition}t = {{ sha256 = \"12\", first_seen = \"\" }}"), 6, "64 hexadecimal digits"),
+        (format!("{definition}t = {{ sha256 = \"{digits}\" }}"), 6, "first_seen"),
+        (format!("{definition}t = {{ sha256 = \"{digits}\", first_seen = \"\", x = 1 }}"), 6, "unknown field"),
+        (format!("{definition}t = 1\nt = 2"), 7, "duplicate key"),
+    ] {
+        let (_guard, path) = place();
+        std::fs::write(&path, &text).unwrap();
+        match Lock::open(&path) {
+            Err(error @ LockError::Corrupt { line: found, .. }) => {
+                assert_eq!(found, line, "{text} {error}");
+                assert!(error.to_string().contains(message), "{text} {error}");
+            }
+            other => panic!("{text} {other:?}"),
+        }
+    }
+    let (_guard, path) = place();
+    std::fs::write(&path, "version = 2\nfuture = true").unwrap();
+    assert!(matches!(Lock::open(&path), Err(LockError::Newer { version: 2, .. })));
+    std::fs::write(&path, [0xff]).unwrap();
+    assert!(matches!(Lock::open(&path), Err(LockError::Io { .. })));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(Lock::open(&path), Err(LockError::Io { .. })), "a directory is not an empty lock file");
+    let (_guard, path) = place();
+    std::fs::create_dir(directory(&path)).unwrap();
+    std::fs::write(directory(&path).join(PENDING), "[{]").unwrap();
+    assert!(matches!(Lock::open(&path), Err(LockError::Corrupt { line: 1, .. })));
+}
+
+#[test]
+fn a_failing_disk_leaves_the_old_or_the_new_file() {
+    for failing in 0.. {
+        let (_guard, path) = place();
+        let mut lock = Lock::open(&path).unwrap();
+        lock.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+        let old = lock.state.clone();
+        let mut new = old.clone();
+        new.wait(tool("b", "2").candidate("s"));
+        new.servers.get_mut("s").unwrap().complete.insert("tool".into());
+
+        fault::after(Some(failing));
+        let result = lock.set_complete("s", "tool").and_then(|()| lock.note_pending("s", &[tool("b", "2")]));
+        if fault::pending() {
+            result.unwrap();
+            assert!(failing > 8, "only {failing} steps can fail");
+            break;
+        }
+        result.unwrap_err();
+        let found = Lock::open(&path).unwrap();
+        assert!([&old.servers, &new.servers].contains(&&found.state.servers), "step {failing}");
+        assert!([&old.pending, &new.pending].contains(&&found.state.pending), "step {failing}");
+        // The next attempt is not hindered by what the failed one left.
+        lock.set_complete("s", "tool").and_then(|()| lock.note_pending("s", &[tool("b", "2")])).unwrap();
+        assert_eq!(Lock::open(&path).unwrap().state, new);
+    }
+}
+
+#[test]
+fn what_is_no_digest_is_neither_written_nor_read() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    for wrong in ["", "../../etc/passwd", &"A".repeat(64)] {
+        let definition = Definition { sha256: wrong.into(), ..tool("a", "1") };
+        assert!(matches!(lock.note_pending("s", &[definition]), Err(LockError::NoDigest(_))));
+        let definition = Definition { body: Some(wrong.into()), ..tool("a", "1") };
+        assert!(matches!(lock.record_first_seen("s", &[definition], at()), Err(LockError::NoDigest(_))));
+    }
+    lock.note_pending("s", &[tool("a", "1")]).unwrap();
+    let pending = std::fs::read_to_string(directory(&path).join(PENDING)).unwrap();
+    std::fs::write(directory(&path).join(PENDING), pending.replace(&tool("a", "1").sha256, "../x")).unwrap();
+    assert!(matches!(Lock::open(&path), Err(LockError::Corrupt { .. })));
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_guard, path) = place();
+    Lock::open(&path).unwrap().record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&directory(&path))), (0o600, 0o700));
+}
+
+#[test]
+fn behind_a_link_the_file_is_replaced() {
+    let (guard, path) = place();
+    std::fs::write(&path, "version = 1\n").unwrap();
+    let link = guard.path().join("link.lock");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    Lock::open(&link).unwrap().set_complete("s", "tool").unwrap();
+    assert!(link.is_symlink() && Lock::open(&path).unwrap().pins("s").is_some());
+}
+
+fn write_many(path: &Path, writer: usize) {
+    let mut lock = Lock::open(path).unwrap();
+    for number in 0..20 {
+        lock.record_first_seen("s", &[tool(&format!("{writer}-{number}"), "x")], at()).unwrap();
+        lock.note_pending("s", &[tool(&format!("pending-{writer}-{number}"), "x")]).unwrap();
+    }
+}
+
+#[test]
+fn writers_in_threads_lose_nothing() {
+    let (_guard, path) = place();
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let path = &path;
+            scope.spawn(move || write_many(path, writer));
+        }
+    });
+    let lock = Lock::open(&path).unwrap();
+    assert_eq!((lock.pins("s").unwrap().definitions.len(), lock.diff().unwrap().len()), (60, 60));
+}
+
+/// Runs this very test again as a second and a third process.
+#[test]
+fn writers_in_processes_lose_nothing() {
+    const PLACE: &str = "BARTIZAN_TEST_LOCK";
+    if let Some(place) = std::env::var_os(PLACE) {
+        let (path, writer) = (PathBuf::from(place), std::process::id() as usize);
+        return write_many(&path, writer);
+    }
+    let (_guard, path) = place();
+    let children: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", "lock::tests::writers_in_processes_lose_nothing"]).env(PLACE, &path);
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let lock = Lock::open(&path).unwrap();
+    assert_eq!((lock.pins("s").unwrap().definitions.len(), lock.diff().unwrap().len()), (40, 40));
+}
+
+#[test]
+fn one_server_cannot_fill_the_file() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    let many: Vec<_> = (0..=Lock::MAX_DEFINITIONS)
+        .map(|number| Definition { json: String::new(), ..tool(&number.to_string(), "x") })
+        .collect();
+    assert!(matches!(lock.record_first_seen("s", &many, at()), Err(LockError::TooMany { .. })));
+    assert!(matches!(lock.note_pending("s", &many), Err(LockError::TooMany { .. })));
+    assert!(!path.exists());
+}
+
+fn any_pins() -> impl Strategy<Value = ServerPins> {
+    let approved = (any::<[u8; 4]>(), any::<bool>(), any::<u32>()).prop_map(|(seed, body, seconds)| Approved {
+        sha256: digest(&format!("{seed:?}")),
+        body: body.then(|| digest("body")),
+        first_seen: time::format(UNIX_EPOCH + Duration::from_secs(seconds.into())),
+    });
+    let definitions = proptest::collection::btree_map((any::<String>(), any::<String>()), approved, 0..6);
+    let complete = proptest::collection::btree_set(any::<String>(), 0..3);
+    (any::<String>(), complete, definitions).prop_map(|(identity, complete, definitions)| ServerPins {
+        identity,
+        complete,
+        definitions,
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(servers in proptest::collection::btree_map(any::<String>(), any_pins(), 0..4)) {
+        let text = format::write(&servers);
+        prop_assert_eq!(format::parse(Path::new("mcp.lock"), &text).unwrap(), servers);
+        prop_assert!(text.chars().all(|character| character == '\n' || crate::text::is_plain(character)));
+    }
+}

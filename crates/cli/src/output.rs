@@ -37,9 +37,9 @@ pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if character != '\n' && is_hidden(character) {
-            out.extend(character.escape_unicode())
+            out.extend(character.escape_unicode());
         } else {
-            out.push(character)
+            out.push(character);
         }
     }
     out

@@ -187,7 +187,8 @@ impl<'a> Source<'a> {
             Some(equals) if !line.get(..equals).unwrap_or_default().contains(['"', '\'']) => line_start + equals + 1,
             _ => line_start,
         };
-        vec![from..line_start + line.len()]
+        let rest = from..line_start + line.len();
+        vec![rest]
     }
 }
 

@@ -96,7 +96,7 @@ impl Reader<'_> {
                 }
                 _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
                     Some(kind) => {
-                        settings.parts.extend(self.action(value, &path, problems).map(|action| (kind, action)))
+                        settings.parts.extend(self.action(value, &path, problems).map(|action| (kind, action)));
                     }
                     None => self.unknown(name, key.span(), &own, problems),
                 },
@@ -160,7 +160,7 @@ impl Reader<'_> {
                     problems.error(key.span(), format!("the rule `{}` always denies and cannot be set", rule.id));
                 }
                 Some(rule) => {
-                    rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action)))
+                    rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action)));
                 }
             }
         }

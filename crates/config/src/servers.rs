@@ -118,7 +118,7 @@ pub(crate) fn servers(
     for (name, table) in tables {
         let check = Check { name: &name, root, environment };
         let enabled = table.enabled;
-        if let Some(server) = check.server(table, problems).filter(|_| enabled) {
+        if let Some(server) = check.server(&table, problems).filter(|_| enabled) {
             servers.insert(name, server);
         }
     }
@@ -133,7 +133,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn server(&self, table: ServerTable, problems: &mut Problems) -> Option<Server> {
+    fn server(&self, table: &ServerTable, problems: &mut Problems) -> Option<Server> {
         self.name(problems);
         let upstream = match (table.command.is_some(), table.url.is_some()) {
             (true, true) => {
@@ -141,8 +141,8 @@ impl Check<'_> {
                 problems.error(place, "a server has a `command` or a `url`, not both");
                 return None;
             }
-            (true, false) => Upstream::Command(self.command(&table, problems)?),
-            (false, true) => Upstream::Http(self.http(&table, problems)?),
+            (true, false) => Upstream::Command(self.command(table, problems)?),
+            (false, true) => Upstream::Http(self.http(table, problems)?),
             (false, false) => {
                 let broken = |key| problems.is_broken(&["server", self.name, key]);
                 if !broken("command") && !broken("url") {

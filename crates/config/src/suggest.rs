@@ -30,12 +30,10 @@ pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 /// A message and advice from what serde says. Texts that serde quotes are left out: they may be secret.
 pub(crate) fn rewrite(message: &str) -> (String, Option<String>) {
     for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
-        if let Some((word, expected)) = message.strip_prefix(start).and_then(|rest| rest.rsplit_once("`, ")) {
-            // The word itself may hold a backtick and a comma; the list of what is expected does not.
-            let (word, expected) = match message.strip_prefix(start).and_then(|rest| rest.split_once("`, expected ")) {
-                Some((word, expected)) => (word, expected),
-                None => (word, expected),
-            };
+        let parts = message
+            .strip_prefix(start)
+            .and_then(|rest| rest.split_once("`, expected ").or_else(|| rest.split_once("`, there are no ")));
+        if let Some((word, expected)) = parts {
             let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
             return (format!("unknown {what} `{word}`"), Some(help(word, known)));
         }

@@ -79,7 +79,7 @@ pub(crate) fn remove(root: &mut Node<'_>, path: &[String]) -> bool {
     let Some((key, parents)) = path.split_last() else { return false };
     let parent = parents.iter().try_fold(root, |node, key| match node.get_mut() {
         DeValue::Table(table) => table.get_mut(key.as_str()),
-        DeValue::Array(array) => array.iter_mut().nth(key.parse().ok()?),
+        DeValue::Array(array) => array.get_mut(key.parse::<usize>().ok()?),
         _ => None,
     });
     let Some(DeValue::Table(table)) = parent.map(Spanned::get_mut) else { return false };

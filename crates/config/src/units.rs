@@ -37,7 +37,7 @@ impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let millis = self.0.as_millis();
         let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
-        let (length, unit) = units.into_iter().find(|(length, _)| millis % length == 0).unwrap_or((1, "ms"));
+        let (length, unit) = units.into_iter().find(|(length, _)| millis.is_multiple_of(*length)).unwrap_or((1, "ms"));
         serializer.collect_str(&format_args!("{}{unit}", millis / length))
     }
 }

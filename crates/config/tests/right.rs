@@ -1,4 +1,5 @@
 //! Good files: what they mean, and that the examples in the repository are among them.
+#![cfg(test)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
 //! Whatever else a file holds: its secrets are in no message and in no debug output.
+#![cfg(test)]
 
 use bartizan_config::{Config, Environment};
 use bartizan_guard::Timestamp;

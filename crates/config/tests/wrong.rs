@@ -1,4 +1,5 @@
 //! Wrong files: each problem is found at its place, said in words, and comes with advice.
+#![cfg(test)]
 
 use bartizan_config::{Config, Diagnostics, Environment, Severity};
 use bartizan_guard::Timestamp;

@@ -5,9 +5,10 @@
 
 use bartizan_audit::{AuditError, Level, Receipt};
 use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
-use bartizan_mcp::{Id, Limits, Message, Rejection, quote};
+use bartizan_mcp::{Edits, Id, Limits, Message, Rejection, quote};
 use bytes::Bytes;
 
+use crate::approvals::Kept;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
 
@@ -29,6 +30,18 @@ impl Admitted {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         self.message.bytes()
+    }
+}
+
+impl Admitted {
+    /// The same message under ids of the gateway's own making; it stays what was admitted if they do not fit.
+    pub(crate) fn rewritten(self, edits: &Edits) -> Admitted {
+        // An id of the gateway's making may be longer than what is accepted from outside.
+        let limits = Limits { bytes: usize::MAX, name_bytes: 4 * 1024, ..Limits::default() };
+        match self.message.edited(edits, &limits) {
+            Ok(message) => Admitted { message },
+            Err(_) => self,
+        }
     }
 }
 
@@ -130,7 +143,7 @@ impl Desk<'_> {
         event: &Event<'_>,
         verdict: Verdict,
         version: u64,
-        keep: impl AsyncFnOnce(&[Fact]) -> Result<(), String>,
+        keep: impl AsyncFnOnce(&[Fact]) -> Result<Kept, String>,
     ) -> Result<Admitted, NotAdmitted> {
         let name = verdict.decision.as_str();
         let edited = match &verdict.decision {
@@ -146,11 +159,15 @@ impl Desk<'_> {
             }
         };
         if !verdict.facts.is_empty() {
-            self.session.commit(version, &verdict.facts).map_err(|Conflict| NotAdmitted::Conflict)?;
-            if let Err(why) = keep(&verdict.facts).await {
-                let denial = Denial { rule: "gateway.lock_unwritable", why };
-                return Err(self.deny(event, &verdict, "deny", denial, CODE_OURS));
+            match keep(&verdict.facts).await {
+                Ok(Kept::Done) => {}
+                Ok(Kept::JudgeAgain) => return Err(NotAdmitted::Conflict),
+                Err(why) => {
+                    let denial = Denial { rule: "gateway.lock_unwritable", why };
+                    return Err(self.deny(event, &verdict, "deny", denial, CODE_OURS));
+                }
             }
+            self.session.commit(version, &verdict.facts).map_err(|Conflict| NotAdmitted::Conflict)?;
         }
         let outcome = Outcome { decision: name, rule: None, why: None, findings: &verdict.findings };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(log_failed)?;

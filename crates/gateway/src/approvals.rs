@@ -1,58 +1,248 @@
-//! The approved definitions of all servers: the lock file, and the snapshot that guards read.
+//! The approved definitions of all servers: the lock file, and the snapshots that guards read.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 
-use bartizan_guard::{Fact, Pins, ServerProfile};
+use bartizan_guard::{Definition as Listed, DefinitionKind, Fact, Pin, Pins, ServerProfile};
+use bartizan_mcp::Digest;
+use bartizan_trust::{Definition, Lock, ServerPins};
 
 use crate::server::Server;
 
 /// Approved definitions, by server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Approvals {
-    pins: Mutex<BTreeMap<Arc<str>, Arc<Pins>>>,
+    /// Shared with the threads that write; a write waits for the disk.
+    lock: Arc<Mutex<Held>>,
+    /// Those whose snapshots follow the file.
+    servers: Mutex<Vec<Weak<Server>>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    lock: Lock,
+    /// What has been noted as waiting, so that each listing does not write the file again.
+    noted: HashSet<(String, String, String, String)>,
+    /// Of the file when it was looked at last.
+    stamp: Option<(SystemTime, u64)>,
+}
+
+/// What came of keeping facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// They are on disk.
+    Done,
+    /// Somebody else saw something different first: the message has to be judged again.
+    JudgeAgain,
 }
 
 impl Approvals {
-    /// Reads the lock file at `path`.
+    /// Reads the lock file at `path`; one that is not there is empty.
     ///
     /// # Errors
     /// If it is there and cannot be read.
-    pub fn open(_path: &std::path::Path) -> Result<Approvals, String> {
-        Ok(Approvals::default())
+    pub fn open(path: &Path) -> Result<Approvals, String> {
+        let lock = Lock::open(path).map_err(|error| error.to_string())?;
+        let held = Held { stamp: stamp(path), lock, noted: HashSet::new() };
+        Ok(Approvals { lock: Arc::new(Mutex::new(held)), servers: Mutex::default() })
     }
 
-    /// What guards are told about `server`.
-    #[must_use]
-    pub fn profile(&self, server: &Arc<str>) -> ServerProfile {
-        let pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        ServerProfile {
-            name: Arc::clone(server),
-            pins: pins.get(server).cloned().unwrap_or_default(),
-            elsewhere: Arc::from([]),
+    /// Keeps the snapshot of `server` up to date from now on; says so if it is not what it was when it was approved.
+    ///
+    /// # Errors
+    /// If the lock file cannot be written.
+    pub fn follow(&self, server: &Arc<Server>) -> Result<Option<String>, String> {
+        let identity = server.identity();
+        let before = {
+            let mut held = lock(&self.lock);
+            let before = held.lock.pins(&server.name).map(|pins| pins.identity.clone()).unwrap_or_default();
+            if before != identity {
+                held.lock.set_identity(&server.name, &identity).map_err(|error| error.to_string())?;
+            }
+            before
+        };
+        lock(&self.servers).push(Arc::downgrade(server));
+        self.publish();
+        Ok((!before.is_empty() && before != identity).then_some(before))
+    }
+
+    /// Reads the file again, in case `bartizan lock update` or another gateway has changed it.
+    pub fn refresh(&self) {
+        let changed = {
+            let mut held = lock(&self.lock);
+            let stamp = stamp(held.lock.path());
+            if std::mem::replace(&mut held.stamp, stamp) == stamp {
+                return;
+            }
+            held.lock.refresh()
+        };
+        match changed {
+            Ok(true) => self.publish(),
+            Ok(false) => {}
+            // What was read before stays in force; nothing new is approved by a file that cannot be read.
+            Err(error) => tracing::error!(%error, "the lock file cannot be read"),
         }
     }
 
-    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<(), String> {
-        let mut changed = None;
+    /// Stores what a message taught about a server's definitions.
+    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
+        let work = Work::of(facts);
+        let pins = server.profile.load().pins.clone();
+        let matching = lock(&self.lock).lock.has_pending(&server.name).then(|| matching(facts, &pins)).unwrap_or_default();
+        if work.is_empty() && matching.is_empty() {
+            return Ok(Kept::Done);
+        }
+        let (held, name) = (Arc::clone(&self.lock), server.name.to_string());
+        let first_seen = work.first_seen.clone();
+        let written = tokio::task::spawn_blocking(move || work.write(&mut lock(&held), &name, &matching)).await;
+        written.map_err(|error| error.to_string())??;
+        self.publish();
+        let pins = server.profile.load().pins.clone();
+        let ours = |definition: &Definition| {
+            let kind = DefinitionKind::from_name(&definition.kind)?;
+            Some(pins.get(kind, &definition.name)?.to_hex() == definition.sha256)
+        };
+        let all_ours = first_seen.iter().all(|definition| ours(definition) == Some(true));
+        Ok(if all_ours { Kept::Done } else { Kept::JudgeAgain })
+    }
+
+    /// Gives every server that is followed a snapshot of what is approved now.
+    fn publish(&self) {
+        let mut servers = lock(&self.servers);
+        servers.retain(|server| server.strong_count() > 0);
+        let servers: Vec<Arc<Server>> = servers.iter().filter_map(Weak::upgrade).collect();
+        let held = lock(&self.lock);
+        let all: Vec<_> = servers.iter().map(|server| Arc::new(pins_of(held.lock.pins(&server.name)))).collect();
+        for (server, pins) in servers.iter().zip(&all) {
+            let others = servers.iter().zip(&all).filter(|(other, _)| other.name != server.name);
+            let tools = others.flat_map(|(other, pins)| {
+                let tools = pins.iter().filter(|(kind, ..)| *kind == DefinitionKind::Tool);
+                tools.map(|(_, tool, _)| (Box::from(tool), Arc::clone(&other.name)))
+            });
+            let mut elsewhere: Vec<_> = tools.collect();
+            elsewhere.sort();
+            let name = Arc::clone(&server.name);
+            server.profile.store(Arc::new(ServerProfile { name, pins: Arc::clone(pins), elsewhere: elsewhere.into() }));
+        }
+    }
+}
+
+/// What guards know of a server before anything was read.
+#[must_use]
+pub(crate) fn unknown(name: &Arc<str>) -> ServerProfile {
+    ServerProfile { name: Arc::clone(name), pins: Arc::default(), elsewhere: Arc::from([]) }
+}
+
+/// What has to be written because of one message.
+struct Work {
+    first_seen: Vec<Definition>,
+    withheld: Vec<Definition>,
+    gone: Vec<(&'static str, String)>,
+    complete: Vec<&'static str>,
+}
+
+impl Work {
+    fn of(facts: &[Fact]) -> Work {
+        let mut work = Work { first_seen: Vec::new(), withheld: Vec::new(), gone: Vec::new(), complete: Vec::new() };
         for fact in facts {
             match fact {
-                Fact::Listed(_) | Fact::Withheld(_) | Fact::Gone(..) => {}
-                Fact::FirstSeen(pin) => changed.get_or_insert_with(|| self.copy(&server.name)).insert(pin.clone()),
-                Fact::SeenInFull(kind) => changed.get_or_insert_with(|| self.copy(&server.name)).set_complete(*kind),
+                Fact::Listed(_) => {}
+                Fact::FirstSeen(pin) => work.first_seen.push(definition(pin)),
+                Fact::Withheld(pin) => work.withheld.push(definition(pin)),
+                Fact::Gone(kind, name) => work.gone.push((kind.as_str(), name.to_string())),
+                Fact::SeenInFull(kind) => work.complete.push(kind.as_str()),
             }
         }
-        if let Some(pins) = changed {
-            let mut all = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(Arc::clone(&server.name), Arc::new(pins));
-            drop(all);
-            server.profile.store(Arc::new(self.profile(&server.name)));
-        }
-        Ok(())
+        work
     }
 
-    fn copy(&self, server: &Arc<str>) -> Pins {
-        let pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        pins.get(server).map(|pins| Pins::clone(pins)).unwrap_or_default()
+    fn is_empty(&self) -> bool {
+        self.first_seen.is_empty() && self.withheld.is_empty() && self.gone.is_empty() && self.complete.is_empty()
     }
+
+    fn write(self, held: &mut Held, server: &str, matching: &[(String, String)]) -> Result<(), String> {
+        let key = |kind: &str, name: &str, digest: &str| {
+            (server.to_owned(), kind.to_owned(), name.to_owned(), digest.to_owned())
+        };
+        let noted = &mut held.noted;
+        let new = |definition: &Definition| noted.insert(key(&definition.kind, &definition.name, &definition.sha256));
+        let withheld: Vec<_> = self.withheld.into_iter().filter(new).collect();
+        let gone: Vec<_> = self.gone.iter().filter(|(kind, name)| held.noted.insert(key(kind, name, ""))).collect();
+        let lock = &mut held.lock;
+        let write = || {
+            if !self.first_seen.is_empty() {
+                lock.record_first_seen(server, &self.first_seen, SystemTime::now())?;
+            }
+            if !withheld.is_empty() {
+                lock.note_pending(server, &withheld)?;
+            }
+            for (kind, name) in gone {
+                lock.note_gone(server, kind, name)?;
+            }
+            for kind in &self.complete {
+                lock.set_complete(server, kind)?;
+            }
+            if !matching.is_empty() {
+                let names: Vec<_> = matching.iter().map(|(kind, name)| (&**kind, &**name)).collect();
+                lock.withdraw(server, &names)?;
+            }
+            Ok(())
+        };
+        let written: Result<(), bartizan_trust::LockError> = write();
+        if !matching.is_empty() {
+            // What is withdrawn may come again, and is news then.
+            held.noted.retain(|(of, kind, name, _)| {
+                of != server || !matching.iter().any(|(listed, called)| listed == kind && called == name)
+            });
+        }
+        written.map_err(|error| format!("the lock file cannot be written: {error}"))
+    }
+}
+
+/// Listed definitions that are what was approved, so that nothing older waits under their names.
+fn matching(facts: &[Fact], pins: &Pins) -> Vec<(String, String)> {
+    let listed = facts.iter().flat_map(|fact| match fact {
+        Fact::Listed(definitions) => definitions.as_slice(),
+        _ => &[],
+    });
+    let approved = |listed: &&Arc<Listed>| pins.get(listed.kind, &listed.name) == Some(listed.digest);
+    listed.filter(approved).map(|listed| (listed.kind.as_str().to_owned(), listed.name.to_string())).collect()
+}
+
+fn definition(pin: &Pin) -> Definition {
+    Definition {
+        kind: pin.kind.as_str().to_owned(),
+        name: pin.name.to_string(),
+        sha256: pin.digest.to_hex(),
+        body: pin.body.map(|body| body.to_hex()),
+        json: pin.json.to_string(),
+    }
+}
+
+fn pins_of(held: Option<&ServerPins>) -> Pins {
+    let mut pins = Pins::default();
+    let Some(held) = held else { return pins };
+    for ((kind, name), approved) in &held.definitions {
+        // What the lock file holds of a kind we do not know concerns a later version.
+        let Some(kind) = DefinitionKind::from_name(kind) else { continue };
+        let Some(digest) = Digest::from_hex(&approved.sha256) else { continue };
+        let body = approved.body.as_deref().and_then(Digest::from_hex);
+        pins.insert(Pin { kind, name: name.as_str().into(), digest, body, json: "".into() });
+    }
+    for kind in held.complete.iter().filter_map(|kind| DefinitionKind::from_name(kind)) {
+        pins.set_complete(kind);
+    }
+    pins
+}
+
+/// When the file was written and how large it is: enough to see that it is another one, without reading it.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,13 +8,15 @@
 //! What a client sends and what a server sends goes through the same [`Link::pass`]; the writers on both sides take
 //! an [`Admitted`] and nothing else.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_guard::{CallSummary, Direction};
-use bartizan_mcp::{Id, Kind, Message};
+use bartizan_mcp::{Edits, Id, Kind, Message, Value};
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::link::Link;
+use crate::status::Asked;
 use crate::upstream::{Relay, Replies, Reply, UpstreamError};
 
 /// A message of a client's under way, with all that the server sends because of it.
@@ -22,10 +24,21 @@ pub struct Exchange {
     link: Arc<Link>,
     /// What the client asked; none for a notification, a response, or a stream that belongs to no request.
     call: Option<CallSummary>,
+    asked: Asked,
     replies: Replies,
     /// The server named places to resume from, so its stream may end before the response.
     resumable: bool,
     finished: bool,
+    tag: Option<Tag>,
+}
+
+/// By what an aggregate tells one server's ids from another's.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// The server.
+    pub server: Arc<str>,
+    /// Where the aggregate notes which server has a task.
+    pub tasks: Arc<Mutex<HashMap<String, Arc<str>>>>,
 }
 
 /// Something for the client.
@@ -52,6 +65,7 @@ pub struct Failure {
 /// If it may not, or if the server does not take it.
 pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<Exchange, Failure> {
     let call = CallSummary::of(&message);
+    let asked = Asked::of(&message, relay);
     let method = message.method().map(str::to_owned);
     let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
     let admitted = link
@@ -59,7 +73,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
         .await
         .map_err(|refusal| Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref()))?;
     match link.upstream.send(&admitted, relay).await {
-        Ok(replies) => Ok(Exchange { link: Arc::clone(link), call, replies, resumable: false, finished: false }),
+        Ok(replies) => Ok(Exchange::new(link, call, asked, replies)),
         Err(error) => Err(Failure::upstream(link, call.as_ref(), &error)),
     }
 }
@@ -70,10 +84,23 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
 /// If the server offers none, or somebody has it already.
 pub async fn listen(link: &Arc<Link>, relay: &Relay) -> Result<Exchange, UpstreamError> {
     let replies = link.upstream.listen(relay).await?;
-    Ok(Exchange { link: Arc::clone(link), call: None, replies, resumable: true, finished: false })
+    let mut exchange = Exchange::new(link, None, Asked::Legacy, replies);
+    exchange.resumable = true;
+    Ok(exchange)
 }
 
 impl Exchange {
+    fn new(link: &Arc<Link>, call: Option<CallSummary>, asked: Asked, replies: Replies) -> Self {
+        Exchange { link: Arc::clone(link), call, asked, replies, resumable: false, finished: false, tag: None }
+    }
+
+    /// The same exchange as part of an aggregate.
+    #[must_use]
+    pub fn tagged(mut self, tag: Tag) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
     /// Whether the server answers with a stream, so that the client should be told at once.
     #[must_use]
     pub fn is_stream(&self) -> bool {
@@ -92,12 +119,12 @@ impl Exchange {
         self.finished
     }
 
-    /// The HTTP status that a single answer came under.
+    /// The HTTP status for a single answer: the one that it came under, or the one that it should have.
     #[must_use]
-    pub fn status(&self) -> http::StatusCode {
+    pub fn status(&self, answer: &Admitted) -> http::StatusCode {
         match self.replies {
             Replies::One(_, status) => status,
-            _ => http::StatusCode::OK,
+            _ => self.asked.status(answer.message()),
         }
     }
 
@@ -138,7 +165,10 @@ impl Exchange {
         match self.link.pass(message, Direction::ToClient, answers.as_ref()).await {
             Ok(admitted) => {
                 self.finished = is_answer;
-                Some(Delivery::Message(admitted, event))
+                Some(match &self.tag {
+                    Some(tag) => tag.apply(admitted, event),
+                    None => Delivery::Message(admitted, event),
+                })
             }
             Err(refusal) if kind == Kind::Request => {
                 self.refuse_server(id.as_ref(), &refusal).await;
@@ -208,6 +238,31 @@ impl Exchange {
     }
 }
 
+impl Tag {
+    /// Makes ids unique among servers, and notes whose a new task is.
+    fn apply(&self, message: Admitted, event: Option<String>) -> Delivery {
+        let event = event.map(|event| format!("{}/{event}", self.server));
+        if let Some(result) = message.message().result() {
+            let task = result.get("taskId").or_else(|| result.at(&["task", "taskId"])).and_then(Value::as_str);
+            if let Some(task) = task {
+                let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                if tasks.len() < TASKS {
+                    tasks.insert(task.into_owned(), Arc::clone(&self.server));
+                }
+            }
+        }
+        let id = (message.message().kind() == Kind::Request).then(|| message.message().root().get("id")).flatten();
+        let Some(id) = id else { return Delivery::Message(message, event) };
+        let unique = format!("{}/{}", self.server, id.raw());
+        let mut edits = Edits::new();
+        edits.set_text(id.id(), &unique);
+        Delivery::Message(message.rewritten(&edits), event)
+    }
+}
+
+/// Tasks whose server an aggregate remembers.
+const TASKS: usize = 50_000;
+
 /// What the client's message answers, if it is a response.
 fn client_answers(link: &Link, message: &Message) -> Result<Option<CallSummary>, Refusal> {
     if !message.is_response() {
@@ -240,12 +295,15 @@ impl Failure {
 impl Drop for Exchange {
     /// A client that has gone needs no answer; a child process would keep a place for it.
     fn drop(&mut self) {
-        if let (crate::upstream::Upstream::Stdio(child), false) = (&self.link.upstream, self.finished) {
-            if let Some(call) = &self.call {
-                child.forget(&call.id);
-            } else {
-                child.return_stream(std::mem::replace(&mut self.replies, Replies::None));
-            }
+        let crate::upstream::Upstream::Stdio(child) = &self.link.upstream else { return };
+        match (&self.call, self.asked) {
+            _ if self.finished => {}
+            (None, _) => child.return_stream(std::mem::replace(&mut self.replies, Replies::None)),
+            (Some(_), asked) => match (child.forget(&self.replies), asked) {
+                // In this era, to go is to cancel; before it, the work goes on.
+                (Some(id), Asked::Stateless { .. }) => self.link.cancel(&id),
+                _ => {}
+            },
         }
     }
 }

@@ -8,7 +8,7 @@ use bartizan_guard::{Fact, Pipeline};
 use bartizan_mcp::Limits;
 use tokio::sync::Semaphore;
 
-use crate::approvals::Approvals;
+use crate::approvals::{Approvals, Kept};
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
@@ -57,7 +57,7 @@ impl Gateway {
     }
 
     /// Stores what outlives the session: definitions seen for the first time.
-    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<(), String> {
+    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
         self.approvals.keep(server, facts).await
     }
 }

@@ -3,6 +3,7 @@
 //! Read [`exchange`] first: it is the life of one request.
 
 pub mod admit;
+mod aggregate;
 mod approvals;
 mod clock;
 pub mod edge;
@@ -11,13 +12,16 @@ mod gateway;
 mod limiter;
 mod link;
 mod metrics;
+mod peer;
 mod recorder;
+mod relay;
 mod reload;
 pub mod run;
 pub mod serve;
 mod server;
 mod session;
 pub mod setup;
+mod status;
 pub mod stdio;
 mod upstream;
 

@@ -1,6 +1,6 @@
 //! One client's link to one server, and the judging that every message on it passes through.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_guard::{CallSummary, Direction, Event, Evidence, Principal, Session, Verdict};
@@ -11,7 +11,7 @@ use crate::clock;
 use crate::gateway::{Gateway, Policy};
 use crate::server::Server;
 use crate::session::SessionHandle;
-use crate::upstream::{Upstream, UpstreamError, lines};
+use crate::upstream::{Relay, Routing, Upstream, UpstreamError, lines};
 
 /// One client's session with one server.
 pub struct Link {
@@ -25,11 +25,13 @@ pub struct Link {
     pub name: String,
     /// The way to the server.
     pub upstream: Upstream,
-    session: SessionHandle,
+    session: Arc<SessionHandle>,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
     asked: Mutex<HashMap<Id, CallSummary>>,
     /// Requests of the server that the client has not answered.
     asking: Mutex<HashMap<Id, CallSummary>>,
+    /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
+    cancelled: Mutex<VecDeque<(Direction, Id)>>,
 }
 
 /// Judging a larger message takes long enough to matter to others.
@@ -38,6 +40,10 @@ const HEAVY: usize = 64 * 1024;
 const ATTEMPTS: usize = 64;
 /// Requests of either side that may be unanswered at once.
 const UNANSWERED: usize = 4096;
+/// How many cancelled requests may still be answered late.
+const CANCELLED: usize = 64;
+/// Why a request is not taken although nothing is wrong with it.
+pub(crate) const TOO_MANY: &str = "too many requests are unanswered";
 
 impl Link {
     /// A link whose session has not begun.
@@ -48,9 +54,39 @@ impl Link {
             principal,
             name,
             upstream,
-            session: SessionHandle::default(),
+            session: Arc::default(),
             asked: Mutex::default(),
             asking: Mutex::default(),
+            cancelled: Mutex::default(),
+        }
+    }
+
+    /// The same session with a new way to the server, on which nothing has been asked yet.
+    pub(crate) fn with_upstream(&self, upstream: Upstream) -> Link {
+        let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(&self.server));
+        let link = Link::new(gateway, server, self.principal.clone(), self.name.clone(), upstream);
+        Link { session: Arc::clone(&self.session), ..link }
+    }
+
+    /// Opens a way to `server` for one client session, which records know as `name`.
+    ///
+    /// # Errors
+    /// What to tell the client if the server cannot be started.
+    pub(crate) async fn connect(
+        gateway: &Arc<Gateway>,
+        server: &Arc<Server>,
+        principal: &Principal,
+        name: String,
+    ) -> Result<Link, Refusal> {
+        let limits = gateway.policy.load().limits;
+        match server.connect(Routing::ByRequest, limits).await {
+            Ok(upstream) => Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream)),
+            Err(error) => {
+                let error = UpstreamError::Unreachable(error.to_string());
+                gateway.metrics.failed(&server.name, error.rule());
+                let problem = (error.rule(), format!("{}: {error}", server.name));
+                Err(admit::failed(&gateway.recorder, &server.name, &name, None, problem))
+            }
         }
     }
 
@@ -181,6 +217,37 @@ impl Link {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
+    /// Tells the server that nobody waits any more for the request it knows under this id.
+    pub(crate) fn cancel(self: &Arc<Self>, id: &Id) {
+        // Without a runtime everything ends, the server included.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let json = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"the client has gone"}}}}"#,
+            id.to_json()
+        );
+        let link = Arc::clone(self);
+        runtime.spawn(async move {
+            if let Ok(own) = admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
+                // A server that takes no more messages does not work on this one either.
+                link.upstream.send(&own, &Relay::default()).await.ok();
+            }
+        });
+    }
+
+    /// Notes that whoever sent a message in `direction` no longer waits for `id`: it need not be answered any more,
+    /// so after a while it is no longer kept.
+    pub(crate) fn note_cancelled(&self, direction: Direction, id: Id) {
+        let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        cancelled.push_back((direction, id));
+        if cancelled.len() > CANCELLED {
+            match cancelled.pop_front() {
+                Some((Direction::ToServer, id)) => drop(self.take_asked(&id)),
+                Some((Direction::ToClient, id)) => drop(self.take_asking(&id)),
+                None => {}
+            }
+        }
+    }
+
     fn evidence(&self, policy: &Policy, message: &Message, direction: Direction) -> Vec<Evidence> {
         if direction == Direction::ToClient || message.kind() != Kind::Request {
             return Vec::new();
@@ -221,7 +288,7 @@ impl Link {
 fn remember(map: &Mutex<HashMap<Id, CallSummary>>, call: CallSummary) -> Result<(), &'static str> {
     let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
     if map.len() >= UNANSWERED {
-        return Err("too many requests are unanswered");
+        return Err(TOO_MANY);
     }
     if map.contains_key(&call.id) {
         return Err("a request with this id is not answered yet");

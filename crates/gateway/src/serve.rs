@@ -127,6 +127,7 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
     for count in 0_u64.. {
         second.tick().await;
         gateway.recorder.tick();
+        gateway.approvals.refresh();
         if count % 10 == 0 {
             front.expire().await;
         }

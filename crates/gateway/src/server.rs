@@ -48,14 +48,33 @@ impl Server {
         }
     }
 
+    /// What it is, for the lock file: a changed command or address is another server. Arguments count but are not
+    /// shown, as they may hold secrets.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match &self.transport {
+            Transport::Command(launch) => {
+                let mut hasher = blake3::Hasher::new();
+                for word in &launch.args {
+                    hasher.update(word.as_encoded_bytes());
+                    hasher.update(&[0]);
+                }
+                let arguments: String = hasher.finalize().to_hex().chars().take(16).collect();
+                format!("command {} arguments {arguments}", launch.program.to_string_lossy())
+            }
+            Transport::Url(endpoint) => format!("url {}{}", self.place(), endpoint.uri.path()),
+        }
+    }
+
     /// Where it is, in words for a record; without arguments or headers, which may hold secrets.
     #[must_use]
     pub fn place(&self) -> String {
         match &self.transport {
             Transport::Command(launch) => launch.program.to_string_lossy().into_owned(),
             Transport::Url(endpoint) => {
-                let host = endpoint.uri.authority().map(|authority| authority.host());
-                format!("{}://{}", endpoint.uri.scheme_str().unwrap_or("http"), host.unwrap_or("?"))
+                let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+                let host = authority.rsplit('@').next().unwrap_or_default();
+                format!("{}://{host}", endpoint.uri.scheme_str().unwrap_or("http"))
             }
         }
     }

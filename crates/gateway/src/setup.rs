@@ -12,7 +12,7 @@ use bartizan_sandbox::{Environment, Launch};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
-use crate::approvals::Approvals;
+use crate::approvals::{self, Approvals};
 use crate::gateway::{Gateway, Policy};
 use crate::limiter::Limiter;
 use crate::recorder::Recorder;
@@ -86,11 +86,23 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 client: connector(held.connect_timeout).map_err(SetupError::Certificates)?,
             })),
         };
-        let profile = ArcSwap::from_pointee(gateway.approvals.profile(&name));
-        let server = Server { name: Arc::clone(&name), transport, profile, timeout: held.timeout };
-        servers.insert(name, Arc::new(server));
+        let profile = ArcSwap::from_pointee(approvals::unknown(&name));
+        let server = Arc::new(Server { name: Arc::clone(&name), transport, profile, timeout: held.timeout });
+        follow(gateway, &server)?;
+        servers.insert(name, server);
     }
     Ok(servers)
+}
+
+/// Has the server's approved definitions followed, and says so if it is not the one that was approved.
+pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), SetupError> {
+    if let Some(before) = gateway.approvals.follow(server).map_err(SetupError::Lock)? {
+        let now = server.identity();
+        tracing::warn!(server = %server.name, %before, %now, "the server is not the one whose definitions were approved");
+        let fields = serde_json::json!({"server": server.name, "before": before, "now": now});
+        gateway.recorder.note("server.changed", &fields)?;
+    }
+    Ok(())
 }
 
 fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {

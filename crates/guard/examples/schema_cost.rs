@@ -29,8 +29,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "text":"{text}","mode":"append","tags":["a","b","c","d"],"options":{{"backup":true,"retries":3,"ratio":0.5}}}}}}}}"#
     );
     let (list, call) = (Message::parse(TOOLS, &limits)?, Message::parse(call, &limits)?);
-    let (kind, elements) = DefinitionKind::of_list(&list).ok_or("no list")?;
-    let definitions = elements.elements().filter_map(|element| Definition::read(kind, element)).map(Arc::new).collect();
+    let listing = DefinitionKind::lists_of(&list).next().ok_or("no list")?;
+    let read = |element| Definition::read(listing.kind, element).map(Arc::new);
+    let definitions = listing.list.elements().filter_map(read).collect();
     let session = Session::default().with(&[Fact::Listed(definitions)]);
     let (without, with) = (only(&[])?, only(&["schema"])?);
     println!("{} bytes", call.bytes().len());

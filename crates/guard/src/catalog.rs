@@ -88,15 +88,30 @@ impl DefinitionKind {
         }
     }
 
-    /// The list that a result holds, if it is one of definitions: its kind and its elements.
-    #[must_use]
-    pub fn of_list(message: &Message) -> Option<(DefinitionKind, Value<'_>)> {
-        let result = message.result()?;
-        DefinitionKind::LISTED.into_iter().find_map(|kind| {
-            let list = result.get(kind.list_member())?;
-            (list.kind() == NodeKind::Array).then_some((kind, list))
+    /// The lists of definitions that a message holds: a result may bring several, and that of a finished task holds
+    /// the result of what it did.
+    pub fn lists_of(message: &Message) -> impl Iterator<Item = Listing<'_>> {
+        let outer = message.result();
+        let results = outer.into_iter().chain(outer.and_then(|result| result.get("result")));
+        results.flat_map(|result| {
+            DefinitionKind::LISTED.into_iter().filter_map(move |kind| {
+                let list = result.get(kind.list_member()).filter(|list| list.kind() == NodeKind::Array)?;
+                let last_page = result.get("nextCursor").is_none_or(|cursor| cursor.kind() == NodeKind::Null);
+                Some(Listing { kind, list, last_page })
+            })
         })
     }
+}
+
+/// A list of definitions in a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing<'a> {
+    /// What is listed.
+    pub kind: DefinitionKind,
+    /// The array.
+    pub list: Value<'a>,
+    /// Whether no more pages follow.
+    pub last_page: bool,
 }
 
 /// One definition as a server listed it.

@@ -13,7 +13,7 @@ mod pipeline;
 mod session;
 mod settings;
 
-pub use catalog::{Catalog, Definition, DefinitionKind};
+pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Approval, Decision, Denial, Judged, Verdict};
 pub use event::{CallSummary, Direction, Event, Evidence, Grant, Principal, RateScope, ServerProfile, Timestamp};
 pub use finding::{Confidence, Finding, Report, Severity, excerpt};

@@ -147,9 +147,11 @@ impl Pipeline {
 
 /// The definitions in a list result, to be remembered if it passes; needed whichever guards are on.
 fn listed(event: &Event<'_>) -> Vec<Fact> {
-    let Some((kind, list)) = DefinitionKind::of_list(event.message) else { return Vec::new() };
-    let read = |element| Definition::read(kind, element).map(Arc::new);
-    vec![Fact::Listed(list.elements().filter_map(read).collect())]
+    let all = DefinitionKind::lists_of(event.message).map(|listing| {
+        let read = |element| Definition::read(listing.kind, element).map(Arc::new);
+        Fact::Listed(listing.list.elements().filter_map(read).collect())
+    });
+    all.collect()
 }
 
 /// Deny over approve over transform over allow.
@@ -180,12 +182,8 @@ fn homes(event: &Event<'_>, judged: &[Judged]) -> BTreeMap<NodeId, NodeId> {
     if denied.is_empty() {
         return BTreeMap::new();
     }
-    // One result may hold several lists, and that of a finished task holds the result of what it did.
-    let outer = event.message.result();
-    let results = outer.into_iter().chain(outer.and_then(|result| result.get("result")));
-    let lists = results
-        .flat_map(|result| DefinitionKind::LISTED.into_iter().filter_map(move |kind| result.get(kind.list_member())));
-    let elements = lists.flat_map(|list| list.elements().map(move |element| (element.id(), list.id())));
+    let elements = DefinitionKind::lists_of(event.message)
+        .flat_map(|listing| listing.list.elements().map(move |element| (element.id(), listing.list.id())));
     elements.filter(|(element, _)| denied.contains(element)).collect()
 }
 

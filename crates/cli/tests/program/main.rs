@@ -1,4 +1,5 @@
 //! The program as people use it: arguments in; output, errors and exit status out.
+#![cfg(test)]
 
 mod audit;
 mod config;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{bartizan_at, write_log};
 
-fn call(decision: &str, rule: Option<&str>, findings: Value) -> (&'static str, Value) {
+fn call(decision: &str, rule: Option<&str>, findings: &Value) -> (&'static str, Value) {
     let mut fields = json!({
         "direction": "to_server", "principal": "local:alice", "server": "files", "session": "s1", "form": "request",
         "method": "tools/call", "tool": "read_file", "request": "7", "bytes": 312, "digest": "ab", "decision": decision,
@@ -52,7 +52,7 @@ fn advice(json: &Value) -> Vec<String> {
 
 #[test]
 fn a_refused_call() {
-    let (text, json) = explain(call("deny", Some("rate.tool"), json!([finding("rate.tool", "deny", "rule default")])));
+    let (text, json) = explain(call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", "rule default")])));
     for part in [
         "2026-01-02T03:04:05.000000Z",
         "A request `tools/call` of the tool `read_file` (312 bytes) went from local:alice to the server `files`.",
@@ -79,7 +79,7 @@ fn the_advice_is_at_the_level_of_the_setting_that_decided() {
         ("guard.servers.action", "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }"),
         ("guard.servers.tools", "[guard.rate.servers.\"files\"]\ntools = { \"read_file\" = \"observe\" }"),
     ] {
-        let (_, json) = explain(call("deny", Some("rate.tool"), json!([finding("rate.tool", "deny", by)])));
+        let (_, json) = explain(call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", by)])));
         assert_eq!(advice(&json)[1], expected, "{by}");
     }
 }
@@ -88,7 +88,7 @@ fn the_advice_is_at_the_level_of_the_setting_that_decided() {
 fn what_was_only_observed() {
     let mut found = finding("rate.tool", "observe", "mode");
     found["would"] = "deny".into();
-    let (text, json) = explain(call("allow", None, json!([found])));
+    let (text, json) = explain(call("allow", None, &json!([found])));
     assert!(text.contains("Decision: allow. It passed unchanged."), "{text}");
     assert!(text.contains("because the mode is `observe`; without that it would have been deny"), "{text}");
     assert_eq!(advice(&json), ["mode = \"enforce\""]);
@@ -96,7 +96,7 @@ fn what_was_only_observed() {
 
 #[test]
 fn what_passed_has_no_advice() {
-    let (text, json) = explain(call("allow", None, json!([])));
+    let (text, json) = explain(call("allow", None, &json!([])));
     assert!(text.contains("no guard found anything") && !text.contains("What would change"), "{text}");
     assert!(advice(&json).is_empty());
 }
@@ -118,7 +118,7 @@ fn what_could_not_be_read() {
 #[test]
 fn hostile_names_are_shown_harmless() {
     let hostile = "x\u{1b}[2J\"\u{202e}\u{e0041}\n";
-    let mut entry = call("deny", Some("rate.tool"), json!([finding("rate.tool", "deny", "guard.servers.tools")]));
+    let mut entry = call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", "guard.servers.tools")]));
     entry.1["tool"] = hostile.into();
     entry.1["method"] = hostile.into();
     entry.1["why"] = hostile.into();

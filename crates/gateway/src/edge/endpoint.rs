@@ -1,4 +1,4 @@
-//! The MCP endpoint: `/mcp/NAME` for one server.
+//! The MCP endpoints: `/mcp/NAME` for one server, `/mcp` for all of them together.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use bartizan_guard::{Direction, Principal};
 use bartizan_mcp::{Era, Limits, Message, Revision, header as mcp_header, meta::Meta};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
@@ -18,12 +18,13 @@ use super::body::Reply;
 use super::checks::{Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
-use crate::admit::{self, Refusal};
-use crate::exchange::{self, Failure};
+use crate::admit;
+use crate::aggregate::Hub;
 use crate::gateway::Gateway;
 use crate::link::Link;
+use crate::peer::{Answer, Peer};
 use crate::server::Server;
-use crate::upstream::{Relay, Routing, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// All endpoints of one gateway with their sessions.
 pub struct Front {
@@ -31,9 +32,9 @@ pub struct Front {
     servers: ArcSwap<BTreeMap<Arc<str>, Arc<Server>>>,
     settings: FrontSettings,
     /// Legacy sessions by the secret that the client was given.
-    sessions: Sessions<Arc<Link>>,
+    sessions: Sessions<Peer>,
     /// What stands for a session in the stateless era, by server, principal and client.
-    stateless: Sessions<Arc<Link>>,
+    stateless: Sessions<Peer>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
 }
@@ -92,7 +93,7 @@ impl Front {
     /// Ends sessions that nobody uses any more.
     pub async fn expire(&self) {
         for held in self.sessions.expire().into_iter().chain(self.stateless.expire()) {
-            held.value.upstream.end().await;
+            held.value.end().await;
         }
         self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
     }
@@ -100,7 +101,7 @@ impl Front {
     /// Ends all sessions.
     pub async fn close(&self) {
         let all = self.sessions.drain().into_iter().chain(self.stateless.drain());
-        futures_util::future::join_all(all.map(|held| async move { held.value.upstream.end().await })).await;
+        futures_util::future::join_all(all.map(|held| async move { held.value.end().await })).await;
     }
 
     pub(super) fn allowed(&self, request: &Request<Incoming>) -> Result<(), Stranger> {
@@ -131,14 +132,13 @@ impl Front {
                 Stranger::Origin => "requests from this Origin are not allowed\n",
             });
         }
-        let name = request.uri().path().strip_prefix("/mcp/").unwrap_or_default();
-        let Some(server) = self.servers.load().get(name).cloned() else {
+        let Some(target) = self.target(request.uri().path()) else {
             self.gateway.recorder.count_refusal(&peer.ip().to_string());
             return respond::plain(StatusCode::NOT_FOUND, "there is no such server\n");
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
-            Method::POST => self.post(&server, &parts, body).await,
+            Method::POST => self.post(&target, &parts, body).await,
             Method::GET => self.get(&parts).await,
             Method::DELETE => self.delete(&parts).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
@@ -146,45 +146,52 @@ impl Front {
         answered.unwrap_or_else(|early| *early)
     }
 
-    async fn post(&self, server: &Arc<Server>, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
+    fn target(&self, path: &str) -> Option<Target> {
+        if path == "/mcp" {
+            return Some(Target::All);
+        }
+        let name = path.strip_prefix("/mcp/")?;
+        self.servers.load().get(name).cloned().map(Target::One)
+    }
+
+    async fn post(&self, target: &Target, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
         let bytes = self.read(parts, body, &limits).await?;
         let message = Message::parse(bytes.clone(), &limits).map_err(|rejection| {
             let gateway = &self.gateway.recorder;
             let refused = (&*bytes, &rejection);
-            let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, &server.name, "", refused);
+            let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })?;
-        let relay = relay(&parts.headers, &message);
         if era(&parts.headers, &message) == Era::Stateless {
-            let held = self.stateless(server, &principal, &message).await?;
+            let held = self.stateless(target, &principal, &message).await?;
             check_headers(&held.value, &parts.headers, &message)?;
-            return Ok(converse(&held.value, message, &relay).await);
+            return Ok(respond::answer(held.value.answer(message, &parts.headers).await));
         }
         if message.method() == Some("initialize") {
-            return self.initialize(server, principal, message, &relay).await;
+            return self.initialize(target, principal, message, &parts.headers).await;
         }
         let (key, held) = self.session(&parts.headers, &principal)?;
-        let response = converse(&held.value, message, &relay).await;
-        if response.status() == StatusCode::NOT_FOUND {
+        let answer = held.value.answer(message, &parts.headers).await;
+        if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
         }
-        Ok(response)
+        Ok(respond::answer(answer))
     }
 
     /// Begins a legacy session.
     async fn initialize(
         &self,
-        server: &Arc<Server>,
+        target: &Target,
         principal: Principal,
         message: Message,
-        relay: &Relay,
+        headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
         let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
-        let link = self.connect(server, &principal, &key).await?;
-        self.keep(&self.sessions, &key, principal, Arc::clone(&link))?;
-        let mut response = converse(&link, message, relay).await;
+        let peer = self.connect(target, Era::Legacy, &principal, &key).await?;
+        self.keep(&self.sessions, &key, principal, peer.clone())?;
+        let mut response = respond::answer(peer.answer(message, headers).await);
         match HeaderValue::from_str(&key) {
             Ok(value) if response.status().is_success() => drop(response.headers_mut().insert(SESSION, value)),
             _ => drop(self.sessions.remove(&key)),
@@ -197,12 +204,12 @@ impl Front {
             return Err(Box::new(respond::not_allowed("POST")));
         }
         let (_, held) = self.session(&parts.headers, &Principal::new("anonymous"))?;
-        match exchange::listen(&held.value, &stream_relay(&parts.headers)).await {
-            Ok(exchange) => Ok(respond::events(exchange, None)),
+        match held.value.listen(&parts.headers).await {
+            Ok(deliveries) => Ok(respond::events(deliveries)),
             Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
             Err(UpstreamError::NoStream) => Err(Box::new(respond::not_allowed("POST, DELETE"))),
             Err(error) => {
-                held.value.failed(None, &error);
+                held.value.links().iter().for_each(|link| drop(link.failed(None, &error)));
                 Err(Box::new(respond::plain(StatusCode::BAD_GATEWAY, "the server's stream could not be opened\n")))
             }
         }
@@ -211,7 +218,7 @@ impl Front {
     async fn delete(&self, parts: &Parts) -> Result<Response<Reply>, Early> {
         let (key, held) = self.session(&parts.headers, &Principal::new("anonymous"))?;
         self.sessions.remove(&key);
-        held.value.upstream.end().await;
+        held.value.end().await;
         Ok(respond::status(StatusCode::NO_CONTENT))
     }
 
@@ -231,7 +238,7 @@ impl Front {
     }
 
     /// The legacy session that a request claims.
-    fn session(&self, headers: &HeaderMap, principal: &Principal) -> Result<(String, Arc<Held<Arc<Link>>>), Early> {
+    fn session(&self, headers: &HeaderMap, principal: &Principal) -> Result<(String, Arc<Held<Peer>>), Early> {
         let Some(key) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
             return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "no Mcp-Session-Id header; initialize first\n")));
         };
@@ -246,73 +253,69 @@ impl Front {
     /// What stands for a session of a stateless request.
     async fn stateless(
         &self,
-        server: &Arc<Server>,
+        target: &Target,
         principal: &Principal,
         message: &Message,
-    ) -> Result<Arc<Held<Arc<Link>>>, Early> {
+    ) -> Result<Arc<Held<Peer>>, Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
-        let key = format!("{}\n{principal}\n{client}", server.name);
+        let key = format!("{}\n{principal}\n{client}", target.name());
         if let Some(held) = self.stateless.find(&key, principal) {
             return Ok(held);
         }
-        let link = self.connect(server, principal, &key).await?;
-        self.keep(&self.stateless, &key, principal.clone(), link)
+        let peer = self.connect(target, Era::Stateless, principal, &key).await?;
+        self.keep(&self.stateless, &key, principal.clone(), peer)
     }
 
-    async fn connect(&self, server: &Arc<Server>, principal: &Principal, key: &str) -> Result<Arc<Link>, Early> {
-        let limits = self.gateway.policy.load().limits;
-        let upstream = server.connect(Routing::ByRequest, limits).await.map_err(|error| {
-            let error = UpstreamError::Unreachable(error.to_string());
-            self.gateway.metrics.failed(&server.name, error.rule());
-            let problem = (error.rule(), format!("{}: {error}", server.name));
-            let refusal = admit::failed(&self.gateway.recorder, &server.name, "", None, problem);
-            Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(None, None)))
-        })?;
+    async fn connect(&self, target: &Target, era: Era, principal: &Principal, key: &str) -> Result<Peer, Early> {
         // A record must not hold what a session can be claimed with.
-        let name = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
-        let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(server));
-        Ok(Arc::new(Link::new(gateway, server, principal.clone(), name, upstream)))
+        let name: String = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
+        let gateway = &self.gateway;
+        match target {
+            Target::All => {
+                let servers = self.servers.load_full();
+                Ok(Peer::All(Hub::new(Arc::clone(gateway), &servers, principal, &name, era)))
+            }
+            Target::One(server) => {
+                let link = Link::connect(gateway, server, principal, name).await;
+                link.map(|link| Peer::One(Arc::new(link))).map_err(|refusal| {
+                    Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(None, None)))
+                })
+            }
+        }
     }
 
-    fn keep(
-        &self,
-        sessions: &Sessions<Arc<Link>>,
-        key: &str,
-        principal: Principal,
-        link: Arc<Link>,
-    ) -> Result<Arc<Held<Arc<Link>>>, Early> {
-        let kept = sessions.insert(key, principal, link);
+    fn keep(&self, sessions: &Sessions<Peer>, key: &str, principal: Principal, peer: Peer) -> Result<Arc<Held<Peer>>, Early> {
+        let kept = sessions.insert(key, principal, peer);
         self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
         kept.map_err(|Full| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n")))
     }
 }
 
-/// One exchange, in whichever form its answer takes.
-async fn converse(link: &Arc<Link>, message: Message, relay: &Relay) -> Response<Reply> {
-    let mut exchange = match exchange::begin(link, message, relay).await {
-        Ok(exchange) if exchange.is_accepted() => return respond::status(StatusCode::ACCEPTED),
-        Ok(exchange) if exchange.is_stream() => return respond::events(exchange, None),
-        Ok(exchange) => exchange,
-        Err(Failure { session_gone: true, .. }) => return respond::status(StatusCode::NOT_FOUND),
-        Err(Failure { answer: Some(answer), .. }) => return respond::message(StatusCode::OK, &answer),
-        // A notification or a response that was refused: nobody waits, but the client should know.
-        Err(Failure { answer: None, .. }) => return respond::status(StatusCode::BAD_REQUEST),
-    };
-    let status = exchange.status();
-    match exchange.next().await {
-        Some(exchange::Delivery::Message(message, None)) if exchange.is_finished() => respond::message(status, &message),
-        Some(first) => respond::events(exchange, Some(first)),
-        None => respond::status(StatusCode::ACCEPTED),
+/// Whom a request is for.
+enum Target {
+    One(Arc<Server>),
+    All,
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Target::One(server) => &server.name,
+            Target::All => "*",
+        }
     }
 }
 
 /// The headers of the stateless era must say what the body says.
-fn check_headers(link: &Link, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
+fn check_headers(peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
     let problem = ("conformance.header_mismatch", mismatch.to_string());
-    let refusal: Refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);
+    let Some(link) = peer.links().into_iter().next() else {
+        return Err(Box::new(respond::status(StatusCode::BAD_REQUEST)));
+    };
+    let refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);
     Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(message.id(), None))))
 }
 
@@ -334,23 +337,3 @@ fn era(headers: &HeaderMap, message: &Message) -> Era {
     }
 }
 
-/// What the server is told of the client's request, made anew.
-fn relay(headers: &HeaderMap, message: &Message) -> Relay {
-    let mut relay = stream_relay(headers);
-    relay.last_event_id = None;
-    if headers.contains_key(mcp_header::METHOD) {
-        let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
-        let header = |(name, value): (&'static str, String)| {
-            Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
-        };
-        relay.routing.extend(made.filter_map(header));
-        let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
-        relay.routing.extend(params.map(|(name, value)| (name.clone(), value.clone())));
-    }
-    relay
-}
-
-fn stream_relay(headers: &HeaderMap) -> Relay {
-    let last_event_id = headers.get("last-event-id").cloned();
-    Relay { version: headers.get(VERSION).cloned(), last_event_id, routing: Vec::new() }
-}

@@ -1,12 +1,13 @@
 //! The forms that a response takes.
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::body::Reply;
 use crate::admit::Admitted;
-use crate::exchange::{Delivery, Exchange};
+use crate::exchange::Delivery;
+use crate::peer::{Answer, Deliveries};
 
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -41,13 +42,20 @@ pub(crate) fn message(status: StatusCode, message: &Admitted) -> Response<Reply>
     with_type(status, "application/json", message.bytes().clone().into())
 }
 
-/// Messages as events: `first`, if it was taken out already, then all others as they come.
-pub(crate) fn events(exchange: Exchange, first: Option<Delivery>) -> Response<Reply> {
-    let rest = stream::unfold(exchange, |mut exchange| async move {
-        let delivery = exchange.next().await?;
-        Some((encode(&delivery), exchange))
-    });
-    let pieces = stream::iter(first.as_ref().map(encode)).chain(rest);
+/// Whatever a peer answers.
+pub(crate) fn answer(answer: Answer) -> Response<Reply> {
+    match answer {
+        Answer::Accepted => status(StatusCode::ACCEPTED),
+        Answer::Message(status, admitted) => message(status, &admitted),
+        Answer::Stream(deliveries) => events(deliveries),
+        Answer::Gone => status(StatusCode::NOT_FOUND),
+        Answer::Refused => status(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// Messages as events.
+pub(crate) fn events(deliveries: Deliveries) -> Response<Reply> {
+    let pieces = deliveries.map(|delivery| encode(&delivery));
     let mut response = with_type(StatusCode::OK, "text/event-stream", Reply::Events(Box::pin(pieces)));
     // Proxies in between must neither keep nor hold back what is meant for one client now.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));

@@ -68,6 +68,7 @@ async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, idle: Duration)
             }
             _ = second.tick() => {
                 gateway.recorder.tick();
+                gateway.approvals.refresh();
                 if present == 0 && lonely_since.elapsed() >= idle {
                     return;
                 }

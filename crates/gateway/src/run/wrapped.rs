@@ -44,11 +44,12 @@ where
     let started = json!({"server": name, "program": launch.program.to_string_lossy(), "isolation": Level::None.to_string()});
     gateway.recorder.note("server.started", &started).map_err(SetupError::Audit)?;
     let server = Arc::new(Server {
-        profile: ArcSwap::from_pointee(gateway.approvals.profile(&name)),
+        profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
         name: Arc::clone(&name),
         transport: Transport::Command(Box::new(launch)),
         timeout: std::time::Duration::from_secs(60),
     });
+    setup::follow(gateway, &server)?;
     let session = crate::edge::random_name();
     let upstream = Upstream::Stdio(child);
     let link = Arc::new(Link::new(Arc::clone(gateway), server, local_user(), session, upstream));

@@ -3,16 +3,16 @@
 mod breaker;
 mod http;
 pub(crate) mod lines;
+mod splice;
 mod stdio;
 
 use bartizan_mcp::{Message, Rejection};
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::sync::mpsc;
 
 pub use breaker::Breaker;
 pub use http::{Endpoint, HttpUpstream, Relay, connector};
-pub use stdio::{Routing, StdioUpstream};
+pub use stdio::{Inbox, Routing, StdioUpstream};
 
 use crate::admit::Admitted;
 
@@ -51,7 +51,7 @@ pub enum Replies {
     /// A stream of events.
     Events(http::Events),
     /// Messages of a child process, as they come.
-    Channel(mpsc::Receiver<Reply>),
+    Channel(stdio::Inbox),
 }
 
 impl Replies {
@@ -64,7 +64,7 @@ impl Replies {
             Replies::None => Ok(None),
             Replies::One(reply, _) => Ok(reply.take()),
             Replies::Events(events) => events.next().await,
-            Replies::Channel(channel) => Ok(channel.recv().await),
+            Replies::Channel(inbox) => Ok(inbox.next().await),
         }
     }
 }

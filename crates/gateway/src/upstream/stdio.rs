@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_mcp::{Id, Limits, Message};
+use bartizan_mcp::{Id, Limits, Message, meta::Meta};
 use bartizan_sandbox::{Child, Launch, SpawnError, StderrTail};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use super::lines::{self, Lines};
+use super::splice::{self, Chosen};
 use super::{Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
 
@@ -47,14 +48,41 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Requests by their ids on the wire.
     waiting: HashMap<Id, Waiting>,
+    /// How many ids and tokens have been made up.
+    made_up: u64,
     ended: bool,
 }
 
 #[derive(Debug)]
 struct Waiting {
     replies: mpsc::Sender<Reply>,
+    /// The one on the wire, as JSON.
     progress_token: Option<Box<str>>,
+    chosen: Chosen,
+}
+
+/// The messages of a child process for one reader.
+#[derive(Debug)]
+pub struct Inbox {
+    messages: mpsc::Receiver<Reply>,
+    /// The id on the wire of the request that they come because of.
+    request: Option<Id>,
+}
+
+impl Inbox {
+    pub(super) async fn next(&mut self) -> Option<Reply> {
+        self.messages.recv().await
+    }
+}
+
+/// What a request is called on the wire.
+#[derive(Debug)]
+struct Names {
+    id: Id,
+    token: Option<Box<str>>,
+    chosen: Chosen,
 }
 
 /// The way to a child's standard input.
@@ -68,8 +96,13 @@ impl StdioWriter {
     ///
     /// # Errors
     /// If the child has ended or does not read.
-    async fn send(&self, message: &Admitted) -> Result<(), UpstreamError> {
-        let line = lines::write(message.bytes());
+    async fn send(&self, message: &Admitted, names: Option<&Names>) -> Result<(), UpstreamError> {
+        let line = match names {
+            Some(names) => {
+                lines::write(&splice::outward(message.message(), &names.chosen, &names.id, names.token.as_deref()))
+            }
+            None => lines::write(message.bytes()),
+        };
         match tokio::time::timeout(STUFFED, self.queue.send(line)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(UpstreamError::Ended(String::new())),
@@ -111,35 +144,35 @@ impl StdioUpstream {
     pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let asked = message.message();
         let (Some(id), Some(_), Routing::ByRequest) = (asked.id(), asked.method(), self.shared.routing) else {
-            self.write(message).await?;
+            self.write(message, None).await?;
             return Ok(Replies::None);
         };
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let progress = asked.params().and_then(|params| params.at(&["_meta", "progressToken"]));
-        let waiting = Waiting { replies: sender, progress_token: progress.map(|token| token.raw().into()) };
-        self.shared.wait_for(id.clone(), waiting)?;
-        if let Err(error) = self.write(message).await {
-            self.shared.forget(id);
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let names = self.shared.wait_for(id, splice::token(asked), sender)?;
+        if let Err(error) = self.write(message, Some(&names)).await {
+            self.shared.forget(&names.id);
             return Err(error);
         }
-        Ok(Replies::Channel(receiver))
+        Ok(Replies::Channel(Inbox { messages, request: Some(names.id) }))
     }
 
     /// What the child sends on its own account; the first caller gets it.
     pub(super) fn listen(&self) -> Option<Replies> {
-        self.unasked.lock().unwrap_or_else(PoisonError::into_inner).take().map(Replies::Channel)
+        let messages = self.unasked.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Replies::Channel(Inbox { messages, request: None }))
     }
 
     /// Gives the stream back when a listener has gone, so that the next one can have it.
     pub fn return_stream(&self, replies: Replies) {
-        if let Replies::Channel(channel) = replies {
-            *self.unasked.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        if let Replies::Channel(Inbox { messages, request: None }) = replies {
+            *self.unasked.lock().unwrap_or_else(PoisonError::into_inner) = Some(messages);
         }
     }
 
-    /// Forgets a request that nobody waits for any more.
-    pub fn forget(&self, id: &Id) {
-        self.shared.forget(id);
+    /// Forgets a request that nobody waits for any more; the id under which the child knows it, if it still works on it.
+    pub fn forget(&self, replies: &Replies) -> Option<Id> {
+        let Replies::Channel(Inbox { request: Some(id), .. }) = replies else { return None };
+        self.shared.forget(id).then(|| id.clone())
     }
 
     /// Asks the child to end, then makes it.
@@ -187,10 +220,10 @@ impl StdioUpstream {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    async fn write(&self, message: &Admitted) -> Result<(), UpstreamError> {
+    async fn write(&self, message: &Admitted, names: Option<&Names>) -> Result<(), UpstreamError> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(writer) = writer else { return Err(self.ended_error()) };
-        writer.send(message).await.map_err(|error| match error {
+        writer.send(message, names).await.map_err(|error| match error {
             UpstreamError::Ended(_) => self.ended_error(),
             other => other,
         })
@@ -202,49 +235,90 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_for(&self, id: Id, waiting: Waiting) -> Result<(), UpstreamError> {
+    /// Makes room for the answer, under names that no other request has.
+    fn wait_for(&self, id: &Id, token: Option<&str>, replies: mpsc::Sender<Reply>) -> Result<Names, UpstreamError> {
         let mut state = self.state();
         if state.ended {
             return Err(UpstreamError::Ended(String::new()));
         }
-        state.waiting.insert(id, waiting);
-        Ok(())
+        let mut chosen = Chosen::default();
+        let mut wire_id = id.clone();
+        while state.waiting.contains_key(&wire_id) {
+            chosen.id = Some(id.clone());
+            wire_id = Id::String(state.make_up().into());
+        }
+        let mut wire_token: Option<Box<str>> = token.map(Into::into);
+        let taken = |state: &State, token: &Option<Box<str>>| {
+            token.is_some() && state.waiting.values().any(|held| held.progress_token == *token)
+        };
+        while taken(&state, &wire_token) {
+            chosen.token = token.map(Into::into);
+            wire_token = Some(bartizan_mcp::quote(&state.make_up()).into());
+        }
+        let waiting = Waiting { replies, progress_token: wire_token.clone(), chosen: chosen.clone() };
+        state.waiting.insert(wire_id.clone(), waiting);
+        Ok(Names { id: wire_id, token: wire_token, chosen })
     }
 
-    fn forget(&self, id: &Id) {
-        self.state().waiting.remove(id);
+    /// Whether it was still waited for.
+    fn forget(&self, id: &Id) -> bool {
+        self.state().waiting.remove(id).is_some()
     }
 
-    /// Whose it is: the request it answers or reports progress of, or the only one that is waiting.
-    fn reader_of(&self, reply: &Reply) -> Option<mpsc::Sender<Reply>> {
+    /// Whose it is, and as its reader is to see it.
+    fn route(&self, reply: Reply, limits: &Limits) -> (Reply, Option<mpsc::Sender<Reply>>) {
         if self.routing == Routing::Ordered {
-            return None;
+            return (reply, None);
         }
         let mut state = self.state();
         state.waiting.retain(|_, waiting| !waiting.replies.is_closed());
         let message = match reply {
             Reply::Message(message, _) => message,
-            Reply::Unreadable(bytes, _) => return state.claim_unreadable(bytes),
-            Reply::Mark { .. } => return None,
+            Reply::Unreadable(bytes, rejection) => {
+                let reader = state.claim_unreadable(&bytes);
+                return (Reply::Unreadable(bytes, rejection), reader);
+            }
+            Reply::Mark { .. } => return (reply, None),
         };
-        if message.is_response() {
-            return state.waiting.remove(message.id()?).map(|waiting| waiting.replies);
+        let Some(id) = state.request_of(&message) else { return (Reply::Message(message, None), None) };
+        let Some(held) = state.waiting.get(&id) else { return (Reply::Message(message, None), None) };
+        let reader = held.replies.clone();
+        let is_last = message.is_response();
+        let message = splice::inward(message, &held.chosen, &id, limits);
+        if is_last {
+            state.waiting.remove(&id);
         }
-        if let Some(token) = progress_token(message) {
-            let mut all = state.waiting.values();
-            return all.find(|held| held.progress_token.as_deref() == Some(&token)).map(|held| held.replies.clone());
+        (Reply::Message(message, None), Some(reader))
+    }
+}
+
+impl State {
+    /// The request that it answers, reports progress of or is a subscription's, or the only one that is waiting.
+    fn request_of(&self, message: &Message) -> Option<Id> {
+        if message.is_response() {
+            return message.id().cloned();
+        }
+        if let Some(subscription) = Meta::of(message).subscription_id() {
+            return Some(subscription);
+        }
+        if let Some(token) = splice::progress_token(message) {
+            let mut all = self.waiting.iter();
+            return all.find(|(_, held)| held.progress_token.as_deref() == Some(token.raw())).map(|(id, _)| id.clone());
         }
         if concerns_everyone(message) {
             return None;
         }
         // With one request under way, a log message or a question of the server belongs to it.
-        let mut all = state.waiting.values();
+        let mut all = self.waiting.keys();
         let only = all.next()?;
-        all.next().is_none().then(|| only.replies.clone())
+        all.next().is_none().then(|| only.clone())
     }
-}
 
-impl State {
+    fn make_up(&mut self) -> String {
+        self.made_up += 1;
+        format!("bartizan-{}", self.made_up)
+    }
+
     /// An answer that cannot be read safely still ends the wait of the request it was meant for. Its id is read
     /// leniently, which is safe: all it can do is make one waiting request fail.
     fn claim_unreadable(&mut self, bytes: &[u8]) -> Option<mpsc::Sender<Reply>> {
@@ -256,13 +330,6 @@ impl State {
         let id = named.filter(|id| self.waiting.contains_key(id)).or_else(only)?;
         self.waiting.remove(&id).map(|waiting| waiting.replies)
     }
-}
-
-fn progress_token(message: &Message) -> Option<String> {
-    if message.method() != Some("notifications/progress") {
-        return None;
-    }
-    Some(message.params()?.get("progressToken")?.raw().to_owned())
 }
 
 fn concerns_everyone(message: &Message) -> bool {
@@ -293,8 +360,7 @@ async fn read_all<R: tokio::io::AsyncRead + Unpin>(
     unasked: mpsc::Sender<Reply>,
 ) {
     while let Ok(Some(line)) = stream.next().await {
-        let reply = lines::read(line, &limits);
-        let reader = shared.reader_of(&reply);
+        let (reply, reader) = shared.route(lines::read(line, &limits), &limits);
         match reader {
             // A reader that has gone needs no answer any more.
             Some(reader) => drop(reader.send(reply).await),

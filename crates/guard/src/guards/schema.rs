@@ -84,8 +84,9 @@ impl Guard for SchemaGuard {
             Direction::ToServer if event.message.method() == Some("tools/call") => call(event, session, report),
             Direction::ToServer => {}
             Direction::ToClient => {
-                if let Some((DefinitionKind::Tool, list)) = DefinitionKind::of_list(event.message) {
-                    list.elements().for_each(|element| definition(element, session, report));
+                let tools = DefinitionKind::lists_of(event.message).filter(|listing| listing.kind == DefinitionKind::Tool);
+                for element in tools.flat_map(|listing| listing.list.elements()) {
+                    definition(element, session, report);
                 }
                 reply(event, session, report);
             }

@@ -13,17 +13,18 @@
 //! definitions of that kind count as seen; a pinned one that was on none of the pages of this conversation counts as
 //! removed. A definition that disappears in the middle of a conversation is noticed in the next.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bartizan_mcp::{NodeKind, PartKind, Value};
+use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, RuleSpec};
 use crate::pins::{Standing, body_digest_of};
 use crate::{
-    Action, DefinitionKind, Direction, Event, Fact, Finding, Pin, Pins, Report, Session, Severity, excerpt,
+    Action, DefinitionKind, Direction, Event, Fact, Finding, Listing, Pin, Pins, Report, Session, Severity, excerpt,
 };
 
 /// Specification of the guard.
@@ -48,6 +49,7 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("tool_pinning.resource_added", Severity::Low, Action::Observe, "A resource is new."),
     RuleSpec::new("tool_pinning.resource_changed", Severity::Low, Action::Observe, "The definition of a resource differs from what was accepted."),
     RuleSpec::new("tool_pinning.removed", Severity::Low, Action::Observe, "An accepted definition is not listed any more."),
+    RuleSpec::new("tool_pinning.unnamed", Severity::Medium, Action::Deny, "An element of a list has no name to pin it under."),
     RuleSpec::new("tool_pinning.duplicate", Severity::High, Action::Deny, "One list holds two definitions of one name."),
     RuleSpec::new("tool_pinning.shadowed", Severity::Medium, Action::Observe, "Another server has a tool of that name."),
     RuleSpec::new("tool_pinning.instructions_changed", Severity::High, Action::Redact, "The server's instructions differ from what was accepted."),
@@ -77,8 +79,8 @@ impl Guard for ToolPinning {
         match event.direction {
             Direction::ToServer => used(event, session, report),
             Direction::ToClient => {
-                if let Some((kind, list)) = DefinitionKind::of_list(event.message) {
-                    listed(kind, list, event, session, report);
+                for listing in DefinitionKind::lists_of(event.message) {
+                    listed(listing, event, session, report);
                 }
                 instructions(event, report);
             }
@@ -87,42 +89,48 @@ impl Guard for ToolPinning {
 }
 
 /// A list result.
-fn listed(kind: DefinitionKind, list: Value<'_>, event: &Event<'_>, session: &Session, report: &mut Report) {
+fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &mut Report) {
+    let Listing { kind, list, last_page } = listing;
     let pins = &*event.server.pins;
-    let elements: Vec<(Value<'_>, Pin)> =
-        list.elements().filter_map(|element| Some((element, Pin::of(kind, element)?))).collect();
-    let names: BTreeSet<&str> = elements.iter().map(|(_, pin)| &*pin.name).collect();
+    let elements: Vec<_> = list.elements().map(|element| Element::read(kind, element, session)).collect();
+    let names: BTreeSet<&str> = elements.iter().map(|element| &*element.name).collect();
     let elsewhere = Elsewhere::of(kind, event);
     let mut seen = BTreeSet::new();
     let mut first = 0_usize;
-    for (element, pin) in &elements {
-        if !seen.insert(&*pin.name) {
-            let why = format!("{} `{}` is listed twice", noun(kind), excerpt(&pin.name));
-            find(report, "tool_pinning.duplicate", *element, pin, why);
+    for element in &elements {
+        let name = &*element.name;
+        if name.is_empty() {
+            let why = format!("a {} has no name, so nothing can be pinned", noun(kind));
+            element.find(report, "tool_pinning.unnamed", why);
             continue;
         }
-        if let Some(server) = elsewhere.owner(&pin.name) {
-            let why = format!("server `{server}` has a tool of this name too: `{}`", excerpt(&pin.name));
-            find(report, "tool_pinning.shadowed", *element, pin, why);
-        }
-        let absent = |name: &str| !names.contains(name);
-        let former = pin.body.and_then(|body| pins.namesakes(kind, body).find(|name| absent(name)));
-        let Some((rule, why)) = judge(pins.standing(kind, &pin.name, Some(pin.digest)), kind, &pin.name, former) else {
+        if !seen.insert(name) {
+            let why = format!("{} `{}` is listed twice", noun(kind), excerpt(name));
+            element.find(report, "tool_pinning.duplicate", why);
             continue;
-        };
-        if rule == FIRST_SEEN {
+        }
+        if let Some(server) = elsewhere.owner(name) {
+            let why = format!("server `{server}` has a tool of this name too: `{}`", excerpt(name));
+            element.find(report, "tool_pinning.shadowed", why);
+        }
+        let standing = pins.standing(kind, name, Some(element.digest));
+        if standing == Standing::Approved {
+            continue;
+        }
+        let Some(pin) = Pin::of(kind, element.value) else { continue };
+        let former = pin.body.and_then(|body| pins.namesakes(kind, body).find(|name| !names.contains(name)));
+        if standing == Standing::New {
             first += 1;
-            report.remember(Fact::FirstSeen(pin.clone()));
-            continue;
+            report.remember(Fact::FirstSeen(pin));
+        } else if let Some((rule, why)) = judge(standing, kind, name, former) {
+            element.find(report, rule, why);
+            report.remember(Fact::Withheld(pin));
         }
-        find(report, rule, *element, pin, why);
-        report.remember(Fact::Withheld(pin.clone()));
     }
-    if let Some(rule) = SPEC.rule(FIRST_SEEN).filter(|_| first > 0) {
+    if let Some(rule) = SPEC.rule("tool_pinning.first_seen").filter(|_| first > 0) {
         let why = format!("{first} × {} seen for the first time and pinned", noun(kind));
         report.find(Finding::about(rule, list, kind.part(), why));
     }
-    let last_page = event.message.result().is_none_or(|result| result.get("nextCursor").is_none());
     if last_page && !pins.is_complete(kind) {
         report.remember(Fact::SeenInFull(kind));
     } else if last_page {
@@ -130,15 +138,37 @@ fn listed(kind: DefinitionKind, list: Value<'_>, event: &Event<'_>, session: &Se
     }
 }
 
-const FIRST_SEEN: &str = "tool_pinning.first_seen";
+/// An element of a list.
+struct Element<'a> {
+    value: Value<'a>,
+    kind: DefinitionKind,
+    /// Empty if it has none.
+    name: Cow<'a, str>,
+    digest: Digest,
+}
+
+impl<'a> Element<'a> {
+    fn read(kind: DefinitionKind, value: Value<'a>, session: &Session) -> Self {
+        let name = value.get(kind.name_member()).and_then(Value::as_str).unwrap_or_default();
+        // Lists are asked for again and again; what has not changed is not digested again.
+        let held = session.catalog.get(kind, &name).filter(|held| held.json == value.raw().as_bytes());
+        let digest = held.map_or_else(|| Digest::of(value), |held| held.digest);
+        Element { value, kind, name, digest }
+    }
+
+    fn find(&self, report: &mut Report, id: &str, why: String) {
+        let Some(rule) = SPEC.rule(id) else { return };
+        let finding = Finding::about(rule, self.value, self.kind.part(), why);
+        report.find(finding.in_element(self.value.id()).of(&self.name));
+    }
+}
 
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
     let resource = matches!(kind, DefinitionKind::Resource | DefinitionKind::ResourceTemplate);
     let (noun, name) = (noun(kind), excerpt(name));
     match (standing, former) {
-        (Standing::Approved, _) => None,
-        (Standing::New, _) => Some((FIRST_SEEN, format!("{noun} `{name}` is seen for the first time"))),
+        (Standing::Approved | Standing::New, _) => None,
         (Standing::Changed, _) if resource => {
             Some(("tool_pinning.resource_changed", format!("{noun} `{name}` differs from what was accepted")))
         }
@@ -188,10 +218,6 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let definition = session.catalog.get(kind, &name);
     let pins = &*event.server.pins;
     let standing = pins.standing(kind, &name, definition.map(|held| held.digest));
-    if standing == Standing::New {
-        // A list has to be seen before anything is pinned by it.
-        return;
-    }
     let body = definition.filter(|_| standing == Standing::Added).and_then(|held| body_digest_of(held));
     let former = body.and_then(|body| former_name(kind, body, pins, session));
     let Some((id, why)) = judge(standing, kind, &name, former) else { return };
@@ -201,7 +227,7 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
 
 fn former_name<'a>(
     kind: DefinitionKind,
-    body: bartizan_mcp::Digest,
+    body: Digest,
     pins: &'a Pins,
     session: &Session,
 ) -> Option<&'a str> {
@@ -223,25 +249,18 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
         return;
     }
     let pin = Pin::of_instructions(text);
-    let id = match pins.standing(kind, &pin.name, Some(pin.digest)) {
+    let (id, why) = match pins.standing(kind, &pin.name, Some(pin.digest)) {
         Standing::Approved => return,
-        Standing::New => FIRST_SEEN,
-        Standing::Added | Standing::Changed => "tool_pinning.instructions_changed",
+        Standing::New => ("tool_pinning.first_seen", "are seen for the first time and pinned"),
+        Standing::Added | Standing::Changed => {
+            ("tool_pinning.instructions_changed", "differ from what was accepted; see `bartizan lock diff`")
+        }
     };
     let Some(rule) = SPEC.rule(id) else { return };
-    let why = match id {
-        FIRST_SEEN => "the server's instructions are seen for the first time",
-        _ => "the server's instructions differ from what was accepted; see `bartizan lock diff`",
-    };
-    let span = Some(0..text.text().len());
-    let finding = Finding { span, ..Finding::about(rule, text, PartKind::Instructions, why) };
-    report.find(finding.of(&pin.name));
-    report.remember(if id == FIRST_SEEN { Fact::FirstSeen(pin) } else { Fact::Withheld(pin) });
-}
-
-fn find(report: &mut Report, id: &str, element: Value<'_>, pin: &Pin, why: String) {
-    let Some(rule) = SPEC.rule(id) else { return };
-    report.find(Finding::about(rule, element, pin.kind.part(), why).in_element(element.id()).of(&pin.name));
+    let finding = Finding::about(rule, text, PartKind::Instructions, format!("the server's instructions {why}"));
+    report.find(Finding { span: Some(0..text.text().len()), ..finding.of(&pin.name) });
+    let first = id == "tool_pinning.first_seen";
+    report.remember(if first { Fact::FirstSeen(pin) } else { Fact::Withheld(pin) });
 }
 
 fn noun(kind: DefinitionKind) -> &'static str {

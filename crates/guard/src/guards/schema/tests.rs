@@ -13,8 +13,8 @@ fn message(value: &Value) -> Message {
 
 fn session(tools: &Value) -> Session {
     let list = message(&json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}));
-    let (kind, list) = DefinitionKind::of_list(&list).unwrap();
-    let listed = list.elements().filter_map(|tool| Definition::read(kind, tool)).map(Arc::new).collect();
+    let listing = DefinitionKind::lists_of(&list).next().unwrap();
+    let listed = listing.list.elements().filter_map(|tool| Definition::read(listing.kind, tool)).map(Arc::new).collect();
     Session::default().with(&[crate::Fact::Listed(listed)])
 }
 

@@ -1,0 +1,194 @@
+//! Everything that is tried, in order: each attempt of the hostile server beside its honest twin.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, ClientError};
+use crate::witness::{Witness, otherwise, text, tools};
+use crate::{Role, Seen, Step};
+
+const HONEST_TOOLS: [&str; 5] = ["add", "temperature", "primes", "note", "notes"];
+/// All but the one with hidden text.
+const HARMLESS_TOOLS: [&str; 4] = ["recipe", "report", "balance", "status"];
+/// Accents, another script, and an emoji that is held together by characters without width.
+const NOTE: &str = "Crème brûlée, 日本語, 👩‍🍳";
+const PRIMES: u64 = 200_000;
+
+/// Tries everything, and ends both sessions.
+pub(crate) async fn play(honest: Client, hostile: Client, log: &Path, mut on_step: impl FnMut(Step)) {
+    let mut play = Play { honest, hostile, witness: Witness::of(log) };
+    on_step(play.honest_list("honest_list", "5 tools, as the server lists them").await);
+    on_step(play.hidden_text().await);
+    on_step(play.arguments_fit().await);
+    on_step(play.arguments_do_not_fit().await);
+    on_step(play.long_reply().await);
+    on_step(play.oversized_reply().await);
+    on_step(play.note().await);
+    on_step(play.ambiguous_reply().await);
+    on_step(play.unusual_text().await);
+    on_step(play.cleaned_text().await);
+    on_step(play.prompt_and_resource().await);
+    on_step(play.before_the_change().await);
+    on_step(play.changed_tool().await);
+    on_step(play.honest_list("honest_list_again", "its 5 tools once more: unchanged, so still trusted").await);
+    play.honest.close().await;
+    play.hostile.close().await;
+}
+
+struct Play {
+    honest: Client,
+    hostile: Client,
+    witness: Witness,
+}
+
+type Answer = Result<Value, ClientError>;
+
+async fn call(client: &mut Client, tool: &str, arguments: Value) -> Answer {
+    client.request("tools/call", &json!({"name": tool, "arguments": arguments})).await
+}
+
+async fn list(client: &mut Client) -> Answer {
+    client.request("tools/list", &json!({})).await
+}
+
+impl Play {
+    async fn honest_list(&mut self, name: &'static str, what: &str) -> Step {
+        let answer = list(&mut self.honest).await;
+        let seen = self.witness.judge(&answer, |result| tools(result) == HONEST_TOOLS);
+        Step::passes(name, Role::Honest, what, seen)
+    }
+
+    async fn hidden_text(&mut self) -> Step {
+        let listed = list(&mut self.hostile).await;
+        let mut seen = self.witness.judge(&listed, |result| tools(result) == HARMLESS_TOOLS);
+        if seen == Seen::Passed {
+            // A client may have been told of the tool elsewhere.
+            let answer = call(&mut self.hostile, "translate", json!({"text": "Hello"})).await;
+            seen = self.witness.judge(&answer, |_| true);
+        }
+        let what = "instructions in invisible characters: not listed, not callable";
+        Step::is_stopped("hidden_text", Role::Hostile, "hidden_text.tags", what, seen)
+    }
+
+    async fn arguments_fit(&mut self) -> Step {
+        let answer = call(&mut self.honest, "add", json!({"a": 2, "b": 40})).await;
+        let mut told = String::new();
+        let seen = self.witness.judge(&answer, |result| {
+            told = text(result).unwrap_or_default().to_owned();
+            told == "42" && result.pointer("/structuredContent/sum").and_then(Value::as_f64) == Some(42.0)
+        });
+        Step::passes("arguments_fit", Role::Honest, format!("add(2, 40) → {told}"), seen)
+    }
+
+    async fn arguments_do_not_fit(&mut self) -> Step {
+        let answer = call(&mut self.honest, "add", json!({"a": 2, "b": "$(rm -r ~)"})).await;
+        let seen = self.witness.judge(&answer, |_| true);
+        let what = "add(2, \"$(rm -r ~)\"): never reaches the server";
+        Step::is_stopped("arguments_do_not_fit", Role::Honest, "schema.arguments", what, seen)
+    }
+
+    async fn long_reply(&mut self) -> Step {
+        let answer = call(&mut self.honest, "primes", json!({"count": PRIMES})).await;
+        let mut bytes = 0;
+        let seen = self.witness.judge(&answer, |result| {
+            let told = text(result).unwrap_or_default();
+            bytes = told.len();
+            told.starts_with("2 3 5 7 ") && told.ends_with(" 2750159")
+        });
+        Step::passes("long_reply", Role::Honest, format!("primes({PRIMES}) → {bytes} bytes"), seen)
+    }
+
+    async fn oversized_reply(&mut self) -> Step {
+        let answer = call(&mut self.hostile, "report", json!({})).await;
+        let seen = self.witness.judge(&answer, |_| true);
+        Step::is_stopped("oversized_reply", Role::Hostile, "conformance.size", "report() → a reply of 12 MB", seen)
+    }
+
+    async fn note(&mut self) -> Step {
+        let answer = call(&mut self.honest, "note", json!({"text": NOTE})).await;
+        let mut told = String::new();
+        let seen = self.witness.judge(&answer, |result| {
+            told = text(result).unwrap_or_default().to_owned();
+            told == "saved as note 1"
+        });
+        Step::passes("note", Role::Honest, format!("note(…) → {told}"), seen)
+    }
+
+    async fn ambiguous_reply(&mut self) -> Step {
+        let answer = call(&mut self.hostile, "balance", json!({})).await;
+        let seen = self.witness.judge(&answer, |_| true);
+        let what = "balance() → one answer for the guard, another for the model";
+        Step::is_stopped("ambiguous_reply", Role::Hostile, "conformance.duplicate_key", what, seen)
+    }
+
+    async fn unusual_text(&mut self) -> Step {
+        let answer = call(&mut self.honest, "notes", json!({})).await;
+        let seen = self.witness.judge(&answer, |result| text(result) == Some(NOTE));
+        Step::passes("unusual_text", Role::Honest, format!("notes() → {NOTE}"), seen)
+    }
+
+    async fn cleaned_text(&mut self) -> Step {
+        let answer = call(&mut self.hostile, "status", json!({})).await;
+        let mut told = String::new();
+        let tool = (Role::Hostile, "status");
+        let seen = self.witness.judge_cleaned(&answer, tool, |result| {
+            told = text(result).unwrap_or_default().to_owned();
+            told == "3 tests failed, do not deploy"
+        });
+        Step {
+            name: "cleaned_text",
+            server: Role::Hostile.name(),
+            what: format!("status() → {told}"),
+            expected: "cleaned",
+            expected_rule: Some("hidden_text.tags"),
+            seen,
+        }
+    }
+
+    async fn prompt_and_resource(&mut self) -> Step {
+        let prompt = self.honest.request("prompts/get", &json!({"name": "summarise"})).await;
+        let holds = |result: &Value, place: &str| {
+            result.pointer(place).and_then(Value::as_str).is_some_and(|text| text.ends_with(NOTE))
+        };
+        let mut seen = self.witness.judge(&prompt, |result| holds(result, "/messages/0/content/text"));
+        if seen == Seen::Passed {
+            let resource = self.honest.request("resources/read", &json!({"uri": "notes://all"})).await;
+            seen = self.witness.judge(&resource, |result| holds(result, "/contents/0/text"));
+        }
+        Step::passes("prompt_and_resource", Role::Honest, "the prompt summarise and the resource notes://all", seen)
+    }
+
+    async fn before_the_change(&mut self) -> Step {
+        let mut told = String::new();
+        let seen = match self.recipe_and_notice().await {
+            Ok(answer) => self.witness.judge(&Ok(answer), |result| {
+                told = text(result).unwrap_or_default().to_owned();
+                told == "Onions, butter, time."
+            }),
+            Err(error) => otherwise(error),
+        };
+        let what = format!("recipe(\"soup\") → {told} Then it says its tools changed");
+        Step::passes("before_the_change", Role::Hostile, what, seen)
+    }
+
+    /// Calls the tool, and waits until the server says that its tools are others now.
+    async fn recipe_and_notice(&mut self) -> Answer {
+        let mut unasked = self.hostile.listen().await?;
+        let answer = call(&mut self.hostile, "recipe", json!({"dish": "soup"})).await?;
+        let method = "notifications/tools/list_changed";
+        unasked.find(|message| message.get("method").is_some_and(|held| held == method)).await?;
+        Ok(answer)
+    }
+
+    async fn changed_tool(&mut self) -> Step {
+        let listed = list(&mut self.hostile).await;
+        let mut seen = self.witness.judge(&listed, |result| tools(result) == ["report", "balance", "status"]);
+        if seen == Seen::Passed {
+            let answer = call(&mut self.hostile, "recipe", json!({"dish": "soup"})).await;
+            seen = self.witness.judge(&answer, |_| true);
+        }
+        let what = "recipe(\"soup\") again: the tool is not the one that was approved";
+        Step::is_stopped("changed_tool", Role::Hostile, "tool_pinning.changed", what, seen)
+    }
+}

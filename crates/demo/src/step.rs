@@ -1,0 +1,90 @@
+//! One thing that is tried, and what became of it.
+
+use serde::Serialize;
+
+use crate::Role;
+
+/// What was tried, what should have become of it, and what did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// Names the step.
+    pub name: &'static str,
+    /// With which server.
+    pub server: &'static str,
+    /// What was tried, with what came of it.
+    pub what: String,
+    /// What should become of it: `passed`, `cleaned` or `stopped`.
+    pub expected: &'static str,
+    /// The rule that should stop or clean it.
+    pub expected_rule: Option<&'static str>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// What came through the gateway, confirmed by its log where the gateway stepped in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Seen {
+    /// All of it, as the server said it.
+    Passed,
+    /// What is visible of it; something else was taken out.
+    Cleaned(Stop),
+    /// Nothing of it.
+    Stopped(Stop),
+    /// Something else than any of these.
+    Otherwise {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// Why the gateway stepped in, as its log says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stop {
+    /// The rule that decided.
+    pub rule: String,
+    /// The reason. It may quote the server, so it has to be made printable.
+    pub why: String,
+    /// The entry of the log, for `bartizan why`.
+    pub decision: String,
+}
+
+impl Seen {
+    /// Its name in the output.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Seen::Passed => "passed",
+            Seen::Cleaned(_) => "cleaned",
+            Seen::Stopped(_) => "stopped",
+            Seen::Otherwise { .. } => "otherwise",
+        }
+    }
+
+    /// Why the gateway stepped in, if it did.
+    #[must_use]
+    pub fn stop(&self) -> Option<&Stop> {
+        match self {
+            Seen::Cleaned(stop) | Seen::Stopped(stop) => Some(stop),
+            Seen::Passed | Seen::Otherwise { .. } => None,
+        }
+    }
+}
+
+impl Step {
+    /// Whether what happened is what should have.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        self.seen.name() == self.expected && self.seen.stop().map(|stop| &*stop.rule) == self.expected_rule
+    }
+
+    pub(crate) fn passes(name: &'static str, server: Role, what: impl Into<String>, seen: Seen) -> Self {
+        Step { name, server: server.name(), what: what.into(), expected: "passed", expected_rule: None, seen }
+    }
+
+    pub(crate) fn is_stopped(name: &'static str, server: Role, rule: &'static str, what: &str, seen: Seen) -> Self {
+        let (server, what) = (server.name(), what.to_owned());
+        Step { name, server, what, expected: "stopped", expected_rule: Some(rule), seen }
+    }
+}

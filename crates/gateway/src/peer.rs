@@ -1,0 +1,113 @@
+//! What a client session leads to: one server, or all of them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bartizan_mcp::Message;
+use futures_util::{Stream, stream};
+use http::{HeaderMap, StatusCode};
+
+use crate::admit::Admitted;
+use crate::aggregate::Hub;
+use crate::exchange::{self, Delivery, Exchange, Failure};
+use crate::link::Link;
+use crate::relay;
+use crate::upstream::UpstreamError;
+
+/// The far end of a client session.
+#[derive(Clone)]
+pub enum Peer {
+    /// One server.
+    One(Arc<Link>),
+    /// All servers as one.
+    All(Arc<Hub>),
+}
+
+/// Messages for a client as they come.
+pub type Deliveries = Pin<Box<dyn Stream<Item = Delivery> + Send>>;
+
+/// What becomes of one message of a client's, in terms of HTTP.
+pub enum Answer {
+    /// Taken note of.
+    Accepted,
+    /// One message under a status.
+    Message(StatusCode, Admitted),
+    /// Messages as they come.
+    Stream(Deliveries),
+    /// The session is over.
+    Gone,
+    /// Refused, and nobody waits for an answer.
+    Refused,
+}
+
+impl Peer {
+    /// Passes a client's message on and says what comes back.
+    pub async fn answer(&self, message: Message, headers: &HeaderMap) -> Answer {
+        match self {
+            Peer::One(link) => {
+                let relay = relay::of(headers, &message);
+                converse(exchange::begin(link, message, &relay).await).await
+            }
+            Peer::All(hub) => hub.answer(message).await,
+        }
+    }
+
+    /// What the far end sends without being asked.
+    ///
+    /// # Errors
+    /// If it offers no such stream, or somebody has it already.
+    pub async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
+        match self {
+            Peer::One(link) => Ok(deliveries(exchange::listen(link, &relay::of_stream(headers)).await?)),
+            Peer::All(hub) => hub.listen(headers).await,
+        }
+    }
+
+    /// Ends the sessions with the servers.
+    pub async fn end(&self) {
+        match self {
+            Peer::One(link) => link.upstream.end().await,
+            Peer::All(hub) => hub.end().await,
+        }
+    }
+
+    /// The servers behind it.
+    #[must_use]
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        match self {
+            Peer::One(link) => vec![Arc::clone(link)],
+            Peer::All(hub) => hub.links(),
+        }
+    }
+}
+
+/// One exchange, in whichever form its answer takes.
+pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
+    let mut exchange = match begun {
+        Ok(exchange) if exchange.is_accepted() => return Answer::Accepted,
+        // The client is told at once that events will follow.
+        Ok(exchange) if exchange.is_stream() => return Answer::Stream(deliveries(exchange)),
+        Ok(exchange) => exchange,
+        Err(Failure { session_gone: true, .. }) => return Answer::Gone,
+        Err(Failure { answer: Some(answer), .. }) => return Answer::Message(StatusCode::OK, answer),
+        Err(Failure { answer: None, .. }) => return Answer::Refused,
+    };
+    match exchange.next().await {
+        Some(Delivery::Message(message, None)) if exchange.is_finished() => {
+            Answer::Message(exchange.status(&message), message)
+        }
+        Some(first) => {
+            let first = stream::iter([first]);
+            Answer::Stream(Box::pin(futures_util::StreamExt::chain(first, deliveries(exchange))))
+        }
+        None => Answer::Accepted,
+    }
+}
+
+/// All that an exchange delivers; dropping the stream drops the exchange.
+pub(crate) fn deliveries(exchange: Exchange) -> Deliveries {
+    Box::pin(stream::unfold(exchange, |mut exchange| async move {
+        let delivery = exchange.next().await?;
+        Some((delivery, exchange))
+    }))
+}

@@ -1,0 +1,30 @@
+//! What a server is told of a client's HTTP request: made anew from the message, nothing else gets across.
+
+use bartizan_mcp::{Message, header as mcp_header};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::upstream::Relay;
+
+const VERSION: &str = "mcp-protocol-version";
+
+/// What the server is told of the client's request, made anew.
+pub(crate) fn of(headers: &HeaderMap, message: &Message) -> Relay {
+    let mut relay = of_stream(headers);
+    relay.last_event_id = None;
+    if headers.contains_key(mcp_header::METHOD) {
+        let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
+        let header = |(name, value): (&'static str, String)| {
+            Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
+        };
+        relay.routing.extend(made.filter_map(header));
+        let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
+        relay.routing.extend(params.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    relay
+}
+
+/// The same for the stream that no request asked for.
+pub(crate) fn of_stream(headers: &HeaderMap) -> Relay {
+    let last_event_id = headers.get("last-event-id").cloned();
+    Relay { version: headers.get(VERSION).cloned(), last_event_id, routing: Vec::new() }
+}

@@ -1,0 +1,358 @@
+"""What the hostile suites share: a gateway under test, a plain client, honest servers, and a twin that must never notice.
+
+Nothing here knows an attack. A suite starts a `Gateway`, keeps a `Twin` calling honest servers through it all the
+while, and asserts after each attack what became of the attacker, of the twin, of the gateway's memory and of its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("BARTIZAN_BIN", str(ROOT / "target" / "debug" / "bartizan"))
+HONEST = str(pathlib.Path(__file__).with_name("honest.py"))
+MIB = 1024 * 1024
+# How much memory the gateway may take at any moment, whatever is done to it (a debug build; a release takes less).
+MEMORY = 250 * MIB
+# How long anything honest may take. Far above what it needs: a deadline, no measurement.
+PATIENCE = 20.0
+VERSION = "2025-11-25"
+
+
+class Failed(AssertionError):
+    """A check that did not hold."""
+
+
+def check(truth, text):
+    if not truth:
+        raise Failed(text)
+
+
+def wait_for(probe, text, limit=PATIENCE):
+    """The first value of `probe` that counts as true."""
+    end = time.monotonic() + limit
+    while True:
+        if found := probe():
+            return found
+        check(time.monotonic() < end, f"{text}, even after {limit:.0f} s")
+        time.sleep(0.05)
+
+
+class Gateway:
+    """One `bartizan serve` with its home in a folder of its own."""
+
+    def __init__(self, config: str, binary=BINARY):
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-hostile-")
+        self.home = pathlib.Path(self.folder.name)
+        self.binary = binary
+        self.config = self.home / "bartizan.toml"
+        self.config.write_text('[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n' + config)
+        self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
+        self.said = self.home / "stderr.txt"
+        self.process = subprocess.Popen(
+            [binary, "serve", "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=self.said.open("wb"), cwd=self.folder.name, start_new_session=True)
+        self.pid = self.process.pid
+        found = wait_for(self._addresses, "the gateway does not say where it serves")
+        (self.host, self.port), self.admin = found
+        self.read, self.all_entries = 0, []
+
+    def _addresses(self):
+        text = self.said.read_text(errors="replace")
+        check(self.process.poll() is None, f"the gateway ended at start:\n{text}")
+        serves = re.search(r"serves MCP at http://([\d.]+):(\d+)/mcp", text)
+        admin = re.search(r"metrics at http://([\d.]+):(\d+)/readyz", text)
+        return serves and admin and ((serves[1], int(serves[2])), (admin[1], int(admin[2])))
+
+    # What it takes.
+
+    def status(self, key: str) -> int:
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"^{key}:\s+(\d+)", text, re.M)[1])
+
+    def memory(self) -> int:
+        """Bytes resident now."""
+        return self.status("VmRSS") * 1024
+
+    def peak(self) -> int:
+        """The most bytes resident since `forget_peak`."""
+        return self.status("VmHWM") * 1024
+
+    def forget_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def files(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def children(self) -> int:
+        return len(pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()) + sum(
+            len(path.read_text().split()) for path in pathlib.Path(f"/proc/{self.pid}/task").glob("*/children")
+            if path.parent.name != str(self.pid))
+
+    def metric(self, name: str, **labels) -> float:
+        connection = http.client.HTTPConnection(*self.admin, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        lines = (line for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
+
+    # What it wrote down.
+
+    def entries(self) -> list[dict]:
+        """All entries of the audit log so far."""
+        with (self.home / "audit" / "audit.jsonl").open("rb") as file:
+            file.seek(self.read)
+            whole, _, _ = file.read().rpartition(b"\n")
+            if whole:
+                self.read += len(whole) + 1
+                self.all_entries += map(json.loads, whole.split(b"\n"))
+        return self.all_entries
+
+    def recorded(self, since: int, **fields) -> list[dict]:
+        return [entry for entry in self.entries()[since:] if all(entry.get(k) == v for k, v in fields.items())]
+
+    def rules(self, since: int) -> set[str]:
+        found = set()
+        for entry in self.entries()[since:]:
+            found.add(entry.get("rule"))
+            found.update(finding["rule"] for finding in entry.get("findings", []))
+        return found - {None}
+
+    def wait_recorded(self, since: int, text: str, limit=PATIENCE, **fields):
+        return wait_for(lambda: self.recorded(since, **fields), f"the log has no entry of {text}", limit)
+
+    def verify(self) -> str:
+        done = subprocess.run([self.binary, "audit", "verify", "--config", str(self.config)], env=self.environment,
+                              capture_output=True, text=True, timeout=120)
+        if done.returncode == 2:
+            done = subprocess.run([self.binary, "audit", "verify"], env=self.environment,
+                                  capture_output=True, text=True, timeout=120)
+        check(done.returncode == 0, f"audit verify: {done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    # Its end.
+
+    def check_alive(self):
+        check(self.process.poll() is None, f"the gateway ended with {self.process.poll()}")
+        text = self.said.read_text(errors="replace")
+        check("panicked" not in text, "a task panicked: " + text[max(0, text.find("panicked") - 200):][:800])
+
+    def stop(self):
+        self.check_alive()
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=40)
+        check(status == 0, f"the gateway ended with {status} when asked to stop")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()
+
+    def connect(self, timeout=PATIENCE) -> socket.socket:
+        connection = socket.create_connection((self.host, self.port), timeout=timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+
+class Reply:
+    """What came back for one POST: status, headers, and every JSON-RPC message."""
+
+    def __init__(self, status, headers, messages, text=b""):
+        self.status, self.headers, self.messages, self.text = status, headers, messages, text
+
+    def answer(self, id):
+        found = [message for message in self.messages if message.get("id") == id and "method" not in message]
+        check(len(found) == 1, f"{len(found)} answers to request {id}: {self.status} {self.messages} {self.text[:300]}")
+        return found[0]
+
+
+class Client:
+    """A well-behaved client of one endpoint, in the era of sessions."""
+
+    def __init__(self, gateway: Gateway, server: str, patience=PATIENCE):
+        self.gateway, self.server, self.patience = gateway, server, patience
+        self.session, self.next = None, 0
+        self.started = None
+
+    def __enter__(self):
+        return self.initialize()
+
+    def __exit__(self, *_):
+        self.end()
+
+    def initialize(self):
+        info = {"name": "suite", "version": "1"}
+        params = {"protocolVersion": VERSION, "capabilities": {"sampling": {}}, "clientInfo": info}
+        reply, id = self.request("initialize", params)
+        self.session, self.started = reply.headers.get("mcp-session-id"), reply.answer(id)
+        check("result" in self.started, f"initialize: {self.started}")
+        self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return self
+
+    def end(self):
+        if self.session:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self.raw("DELETE", None)
+            self.session = None
+
+    def request(self, method, params=None, patience=None):
+        self.next += 1
+        message = {"jsonrpc": "2.0", "id": self.next, "method": method}
+        if params is not None:
+            message["params"] = params
+        return self.post(message, patience=patience), self.next
+
+    def call(self, tool, arguments=None, patience=None):
+        """The answer to a call of a tool."""
+        reply, id = self.request("tools/call", {"name": tool, "arguments": arguments or {}}, patience)
+        return reply.answer(id)
+
+    def post(self, message, headers=None, patience=None) -> Reply:
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        return self.raw("POST", body, headers, patience)
+
+    def raw(self, method, body, headers=None, patience=None) -> Reply:
+        patience = patience or self.patience
+        connection = http.client.HTTPConnection(self.gateway.host, self.gateway.port, timeout=patience)
+        all_headers = {"Accept": "application/json, text/event-stream", "Connection": "close"}
+        if body is not None:
+            all_headers["Content-Type"] = "application/json"
+        if self.session:
+            all_headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": VERSION}
+        with contextlib.closing(connection):
+            connection.request(method, f"/mcp/{self.server}", body, all_headers | (headers or {}))
+            response = connection.getresponse()
+            kind = response.headers.get("content-type", "")
+            if kind.startswith("text/event-stream"):
+                return Reply(response.status, response.headers, list(events(response, time.monotonic() + patience)))
+            text = response.read()
+            messages = [json.loads(text)] if kind.startswith("application/json") else []
+            return Reply(response.status, response.headers, messages, text)
+
+
+def events(response, end):
+    """The messages of an event stream, until it ends."""
+    data = []
+    while line := response.readline():
+        check(time.monotonic() < end, "the stream goes on beyond the client's patience")
+        line = line.rstrip(b"\r\n")
+        if line.startswith(b"data:"):
+            data.append(line[5:].lstrip(b" "))
+        elif not line and data:
+            text, data = b"\n".join(data), []
+            if text.strip():
+                yield json.loads(text)
+
+
+class Twin:
+    """Honest clients of honest servers, all the while. Whatever goes on beside them, each of their calls succeeds."""
+
+    def __init__(self, gateway: Gateway, servers: list[str]):
+        self.gateway, self.servers = gateway, servers
+        self.calls, self.slowest, self.problem = dict.fromkeys(servers, 0), 0.0, None
+        self.done = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(server,), daemon=True) for server in servers]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, server):
+        try:
+            while not self.done.is_set():
+                with Client(self.gateway, server) as client:
+                    for number in range(50):
+                        if self.done.is_set():
+                            return
+                        self.once(client, server, f"{server} {number} of {self.calls[server]}")
+                        time.sleep(0.02)
+        except Exception:  # Whatever it is, the suite reports it.
+            if not self.done.is_set():
+                self.problem = traceback.format_exc()
+
+    def once(self, client, server, text):
+        start = time.monotonic()
+        answer = client.call("echo", {"text": text})
+        content = answer.get("result", {}).get("content", [{}])
+        check(content[0].get("text") == text and not answer["result"].get("isError"), f"the twin got {answer}")
+        self.slowest = max(self.slowest, time.monotonic() - start)
+        self.calls[server] += 1
+
+    def check(self):
+        check(self.problem is None, f"the honest twin was affected: {self.problem}")
+
+    def check_moves(self):
+        """That each of them gets another call through from here on."""
+        before = dict(self.calls)
+        moved = lambda: self.problem or all(self.calls[server] > before[server] for server in self.servers)
+        wait_for(moved, "an honest twin stands still")
+        self.check()
+
+    def stop(self):
+        self.done.set()
+        for thread in self.threads:
+            thread.join(PATIENCE)
+
+
+def honest_server():
+    """An honest HTTP server in a process of its own; gives the process, its URL, and where to ask what it has seen."""
+    process = subprocess.Popen([sys.executable, HONEST, "http"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process, *process.stdout.readline().split()
+
+
+def honest_config(url: str) -> str:
+    command = json.dumps([sys.executable, HONEST, "stdio"])
+    return f'[server.honest]\nurl = "{url}"\n[server.honest-stdio]\ncommand = {command}\n'
+
+
+class Suite:
+    """Runs named cases one after the other, each with the checks that hold for all."""
+
+    def __init__(self, gateway: Gateway, twin: Twin, chosen: list[str], bound=MEMORY):
+        self.gateway, self.twin, self.chosen, self.bound = gateway, twin, chosen, bound
+        self.passed, self.failed, self.highest = 0, 0, 0
+
+    def run(self, name, case):
+        if self.chosen and not any(part in name for part in self.chosen):
+            return
+        gateway, start = self.gateway, time.monotonic()
+        gateway.forget_peak()
+        try:
+            case()
+            gateway.check_alive()
+            self.twin.check_moves()
+            peak = gateway.peak()
+            self.highest = max(self.highest, peak)
+            check(peak < self.bound, f"the gateway took {peak / MIB:.0f} MiB, the bound is {self.bound / MIB:.0f}")
+        except Exception as error:
+            self.failed += 1
+            detail = str(error) if isinstance(error, Failed) else traceback.format_exc()
+            print(f"FAIL  {name}: {detail}", flush=True)
+            if self.twin.problem:
+                self.twin.problem = None
+                self.twin = Twin(gateway, self.twin.servers)
+            return
+        self.passed += 1
+        print(f"ok    {name}  ({time.monotonic() - start:.1f} s, {peak / MIB:.0f} MiB)", flush=True)
+
+    def finish(self) -> int:
+        print(f"twin: {sum(self.twin.calls.values())} calls, the slowest {self.twin.slowest:.2f} s; "
+              f"gateway: at most {self.highest / MIB:.0f} MiB")
+        if path := os.environ.get("BARTIZAN_COUNTS"):
+            pathlib.Path(path).write_text(json.dumps({"passed": self.passed, "failed": self.failed, "skipped": 0}))
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed or not self.passed else 0

@@ -13,8 +13,9 @@ setup:      ## fetch what the tests need besides the Rust toolchain (into .tools
 build:      ## the program, as released: target/release/bartizan
 	cargo build --release -p bartizan-cli
 
+# Not a release build: that takes several times as long, and here nothing waits for the program.
 run:        ## build, then show a gateway at work between a client, an honest server and a hostile one
-	cargo run --release -p bartizan-cli -- demo
+	cargo run -p bartizan-cli -- demo
 
 test:       ## every suite; ends with "N passed, N failed, N skipped"
 	@python3 tests/run.py

@@ -347,9 +347,22 @@ class Suite:
                 self.twin = Twin(gateway, self.twin.servers)
             return
         self.passed += 1
-        print(f"ok    {name}  ({time.monotonic() - start:.1f} s, {peak / MIB:.0f} MiB)", flush=True)
+        print(f"ok    {name}  ({time.monotonic() - start:.1f} s, {peak / MIB:.0f} MiB, {gateway.files()} files)", flush=True)
+
+    def end(self):
+        """Stops the twin and the gateway, and asks the gateway's own tool about its log."""
+        try:
+            self.twin.stop()
+            self.twin.check()
+            self.gateway.stop()
+            print(f"audit: {self.gateway.verify().splitlines()[0]}")
+            self.passed += 1
+        except Exception as error:
+            self.failed += 1
+            print(f"FAIL  the end: {error!r}")
 
     def finish(self) -> int:
+        self.end()
         print(f"twin: {sum(self.twin.calls.values())} calls, the slowest {self.twin.slowest:.2f} s; "
               f"gateway: at most {self.highest / MIB:.0f} MiB")
         if path := os.environ.get("BARTIZAN_COUNTS"):

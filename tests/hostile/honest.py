@@ -3,10 +3,12 @@
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOOL = {"name": "echo", "description": "Says what it is told.",
-        "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}
+        "inputSchema": {"type": "object", "properties": {
+            "text": {"type": "string"}, "wait": {"type": "number"}, "notes": {"type": "integer"}}}}
 
 
 def answer(message):
@@ -20,7 +22,9 @@ def answer(message):
     elif method == "tools/list":
         result = {"tools": [TOOL]}
     elif method == "tools/call":
-        text = params.get("arguments", {}).get("text", "")
+        arguments = params.get("arguments", {})
+        text = arguments.get("text", "")
+        time.sleep(min(arguments.get("wait", 0), 20))
         result = {"content": [{"type": "text", "text": text}]}
     elif method == "ping":
         result = {}
@@ -43,7 +47,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         seen(self)
-        reply = answer(json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0)))))
+        message = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        if notes := message.get("params", {}).get("arguments", {}).get("notes"):
+            return self.stream(message, notes)
+        reply = answer(message)
         body = json.dumps(reply).encode() if reply else b""
         self.send_response(200 if reply else 202)
         if reply:
@@ -51,6 +58,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def stream(self, message, notes):
+        """As many notifications of 10 kB as asked for, then the answer."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * 10_000}}
+        for each in [note] * notes + [answer(message)]:
+            self.wfile.write(f"data: {json.dumps(each)}\n\n".encode())
 
     def do_GET(self):
         seen(self)
@@ -81,12 +99,16 @@ class Witness(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads, request_queue_size = True, 512
+
+    def handle_error(self, request, client_address):
+        """Whoever asked has gone, as the suites mean it to."""
+
+
 def http():
-    ThreadingHTTPServer.request_queue_size = 512
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    witness = ThreadingHTTPServer(("127.0.0.1", 0), Witness)
+    server, witness = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Witness)
     for each in (server, witness):
-        each.daemon_threads = True
         threading.Thread(target=each.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_address[1]}/mcp http://127.0.0.1:{witness.server_address[1]}/seen", flush=True)
     # Whoever started it closes this to end it.

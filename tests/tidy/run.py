@@ -20,8 +20,10 @@ ARROWS = {
     "trust": set(),
     "sandbox": set(),
     "guard": {"mcp", "detect"},
-    "gateway": {"mcp", "guard", "audit", "trust", "sandbox"},
-    "cli": {"gateway", "mcp", "guard", "audit", "trust", "sandbox"},
+    "config": {"mcp", "guard"},
+    "gateway": {"config", "mcp", "guard", "audit", "trust", "sandbox"},
+    "demo": {"gateway", "config", "mcp", "guard", "audit"},
+    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox"},
 }
 PURE = ["mcp", "detect", "guard"]
 # What is there to do I/O; no pure crate may bring it in, directly or not.

@@ -118,7 +118,12 @@ impl Paint {
 
     /// An action or a decision, in the colour of how grave it is.
     pub(crate) fn decision(self, text: &str) -> Painted<'_> {
-        match text {
+        self.like(text, text)
+    }
+
+    /// A text in the colour of a decision.
+    pub(crate) fn like<'a>(self, decision: &str, text: &'a str) -> Painted<'a> {
+        match decision {
             "deny" => self.styled(text, "31"),
             "approve" | "redact" | "transform" => self.styled(text, "33"),
             "allow" => self.styled(text, "32"),

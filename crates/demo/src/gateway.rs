@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use bartizan_audit::{Fault, Report};
 use bartizan_config::{Config, Diagnostics};
 use bartizan_gateway::serve::{self, Running, ServeError};
+use bartizan_guard::Mode;
 use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::client::Client;
-use crate::play;
+use crate::play::{self, Clients};
 use crate::{Role, Step};
 
 /// Why the demo could not begin.
@@ -36,29 +37,30 @@ pub struct Demo {
 
 impl Demo {
     /// Starts the gateway; `program` is this program, which is started again as each of the servers. It listens where
-    /// it is told, else where `bartizan serve` would if nobody else does.
+    /// it is told, else where `bartizan serve` would if nobody else does. In the mode `observe` it stops only what cannot
+    /// be read safely, so that most of what the hostile server tries succeeds.
     ///
     /// # Errors
     /// If its files cannot be made or the gateway cannot be started.
-    pub async fn start(program: &Path, listen: Option<SocketAddr>) -> Result<Demo, StartError> {
+    pub async fn start(program: &Path, listen: Option<SocketAddr>, mode: Mode) -> Result<Demo, StartError> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let usual = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).filter(|address| is_free(*address));
         if listen.is_none()
             && let Some((listen, admin)) = usual(8484).zip(usual(8485))
         {
-            match Demo::start_at(program, listen, admin).await {
+            match Demo::start_at(program, listen, admin, mode).await {
                 // Somebody was faster.
                 Err(StartError::Serve(ServeError::Listen { .. })) => {}
                 other => return other,
             }
         }
-        Demo::start_at(program, listen.unwrap_or(any), any).await
+        Demo::start_at(program, listen.unwrap_or(any), any, mode).await
     }
 
-    async fn start_at(program: &Path, listen: SocketAddr, admin: SocketAddr) -> Result<Demo, StartError> {
+    async fn start_at(program: &Path, listen: SocketAddr, admin: SocketAddr, mode: Mode) -> Result<Demo, StartError> {
         let private = std::fs::Permissions::from_mode(0o700);
         let home = tempfile::Builder::new().prefix("bartizan-demo-").permissions(private).tempdir()?;
-        let text = configuration(program, listen, admin);
+        let text = configuration(program, listen, admin, mode);
         let file = home.path().join(CONFIG);
         std::fs::write(&file, &text)?;
         let (config, _) = Config::load(&file)?;
@@ -72,10 +74,10 @@ impl Demo {
         self.running.address
     }
 
-    /// The URL of one of the servers, as clients see it.
+    /// The URL for both servers together.
     #[must_use]
-    pub fn url(&self, role: Role) -> String {
-        format!("http://{}/mcp/{}", self.address(), role.name())
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address())
     }
 
     /// The configuration file.
@@ -95,9 +97,14 @@ impl Demo {
     /// # Errors
     /// If a client cannot even connect.
     pub async fn play(&self, on_step: impl FnMut(Step)) -> Result<(), PlayError> {
-        let connect = async |role| Client::connect(self.url(role)).await.map_err(|error| PlayError(error.to_string()));
-        let (honest, hostile) = (connect(Role::Honest).await?, connect(Role::Hostile).await?);
-        play::play(honest, hostile, &self.audit(), on_step).await;
+        let connect = async |path: &str| {
+            let url = format!("http://{}{path}", self.address());
+            Client::connect(url).await.map_err(|error| PlayError(error.to_string()))
+        };
+        let [honest, hostile] = [Role::Honest, Role::Hostile].map(|role| format!("/mcp/{}", role.name()));
+        let (honest, hostile) = (connect(&honest).await?, connect(&hostile).await?);
+        let clients = Clients { honest, hostile, both: connect("/mcp").await? };
+        play::play(clients, &self.audit(), on_step).await;
         Ok(())
     }
 
@@ -124,10 +131,14 @@ pub struct PlayError(String);
 
 const CONFIG: &str = "bartizan.toml";
 
-fn configuration(program: &Path, listen: SocketAddr, admin: SocketAddr) -> String {
+fn configuration(program: &Path, listen: SocketAddr, admin: SocketAddr, mode: Mode) -> String {
     let program = quoted(&program.to_string_lossy());
+    let mode = match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    };
     let mut text = format!(
-        "[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\n"
+        "mode = \"{mode}\"\n\n[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\n"
     );
     for role in [Role::Honest, Role::Hostile] {
         let name = role.name();
@@ -154,12 +165,12 @@ mod tests {
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         for program in ["/usr/bin/bartizan", "/a b/${HOME}/\"x\"\\y", "/é/\n/'"] {
             let environment = bartizan_config::Environment::of_process(Path::new("/nowhere"));
-            let text = configuration(Path::new(program), at, at);
+            let text = configuration(Path::new(program), at, at, Mode::Enforce);
             let (config, warnings) = Config::parse(&text, "demo", &environment).unwrap();
             assert_eq!(warnings.len(), 0, "{warnings:?}");
             for server in config.servers.values() {
                 let bartizan_config::Upstream::Command(command) = &server.upstream else { panic!() };
-                assert_eq!(command.program, Path::new(program));
+                assert_eq!(command.program, program);
             }
         }
     }

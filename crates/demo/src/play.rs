@@ -11,34 +11,47 @@ use crate::{Role, Seen, Step};
 const HONEST_TOOLS: [&str; 5] = ["add", "temperature", "primes", "note", "notes"];
 /// All but the one with hidden text.
 const HARMLESS_TOOLS: [&str; 4] = ["recipe", "report", "balance", "status"];
-/// Accents, another script, and an emoji that is held together by characters without width.
-const NOTE: &str = "Crème brûlée, 日本語, 👩‍🍳";
+/// Accents, another script and an emoji: unusual, but nothing is hidden in it.
+const NOTE: &str = "Crème brûlée, 日本語, 🍮";
 const PRIMES: u64 = 200_000;
 
-/// Tries everything, and ends both sessions.
-pub(crate) async fn play(honest: Client, hostile: Client, log: &Path, mut on_step: impl FnMut(Step)) {
-    let mut play = Play { honest, hostile, witness: Witness::of(log) };
-    on_step(play.honest_list("honest_list", "5 tools, as the server lists them").await);
+/// Tries everything, and ends all sessions.
+pub(crate) async fn play(clients: Clients, log: &Path, mut on_step: impl FnMut(Step)) {
+    let Clients { honest, hostile, both } = clients;
+    let mut play = Play { honest, hostile, both, listed: Value::Null, witness: Witness::of(log) };
+    on_step(play.honest_list().await);
     on_step(play.hidden_text().await);
     on_step(play.arguments_fit().await);
     on_step(play.arguments_do_not_fit().await);
     on_step(play.long_reply().await);
     on_step(play.oversized_reply().await);
-    on_step(play.note().await);
-    on_step(play.ambiguous_reply().await);
     on_step(play.unusual_text().await);
     on_step(play.cleaned_text().await);
     on_step(play.prompt_and_resource().await);
+    on_step(play.ambiguous_reply().await);
     on_step(play.before_the_change().await);
     on_step(play.changed_tool().await);
-    on_step(play.honest_list("honest_list_again", "its 5 tools once more: unchanged, so still trusted").await);
-    play.honest.close().await;
-    play.hostile.close().await;
+    on_step(play.honest_list_again().await);
+    on_step(play.all_servers().await);
+    for client in [play.honest, play.hostile, play.both] {
+        client.close().await;
+    }
+}
+
+/// A client at each endpoint.
+pub(crate) struct Clients {
+    pub(crate) honest: Client,
+    pub(crate) hostile: Client,
+    /// At the one for all servers.
+    pub(crate) both: Client,
 }
 
 struct Play {
     honest: Client,
     hostile: Client,
+    both: Client,
+    /// The honest server's tools, as they were listed first.
+    listed: Value,
     witness: Witness,
 }
 
@@ -53,22 +66,43 @@ async fn list(client: &mut Client) -> Answer {
 }
 
 impl Play {
-    async fn honest_list(&mut self, name: &'static str, what: &str) -> Step {
+    async fn honest_list(&mut self) -> Step {
         let answer = list(&mut self.honest).await;
-        let seen = self.witness.judge(&answer, |result| tools(result) == HONEST_TOOLS);
-        Step::passes(name, Role::Honest, what, seen)
+        let mut count = 0;
+        let seen = self.witness.judge(&answer, |result| {
+            let tools = tools(result);
+            count = tools.len();
+            self.listed = result.clone();
+            tools == HONEST_TOOLS
+        });
+        Step::passes("honest_list", Role::Honest, format!("tools/list → {count} tools"), seen)
+    }
+
+    async fn honest_list_again(&mut self) -> Step {
+        let answer = list(&mut self.honest).await;
+        let mut same = "others";
+        let seen = self.witness.judge(&answer, |result| {
+            let is_same = *result == self.listed;
+            same = if is_same { "the same tools" } else { same };
+            is_same
+        });
+        Step::passes("honest_list_again", Role::Honest, format!("tools/list, once more → {same}"), seen)
     }
 
     async fn hidden_text(&mut self) -> Step {
         let listed = list(&mut self.hostile).await;
         let mut seen = self.witness.judge(&listed, |result| tools(result) == HARMLESS_TOOLS);
         if seen == Seen::Passed {
+            let withheld = self.witness.edited(Role::Hostile, ("method", "tools/list"), "deny");
             // A client may have been told of the tool elsewhere.
             let answer = call(&mut self.hostile, "translate", json!({"text": "Hello"})).await;
-            seen = self.witness.judge(&answer, |_| true);
+            seen = match (self.witness.judge(&answer, |_| true), withheld) {
+                (Seen::Stopped(call), Some(list)) if call.rule == list.rule => Seen::Stopped(list),
+                (other, _) => other,
+            };
         }
-        let what = "instructions in invisible characters: not listed, not callable";
-        Step::is_stopped("hidden_text", Role::Hostile, "hidden_text.tags", what, seen)
+        let what = "a tool whose description hides instructions";
+        Step::stopped("hidden_text", Role::Hostile.name(), "hidden_text.tags", what, seen)
     }
 
     async fn arguments_fit(&mut self) -> Step {
@@ -84,8 +118,8 @@ impl Play {
     async fn arguments_do_not_fit(&mut self) -> Step {
         let answer = call(&mut self.honest, "add", json!({"a": 2, "b": "$(rm -r ~)"})).await;
         let seen = self.witness.judge(&answer, |_| true);
-        let what = "add(2, \"$(rm -r ~)\"): never reaches the server";
-        Step::is_stopped("arguments_do_not_fit", Role::Honest, "schema.arguments", what, seen)
+        let what = "add(2, \"$(rm -r ~)\")";
+        Step::stopped("arguments_do_not_fit", "client", "schema.arguments", what, seen)
     }
 
     async fn long_reply(&mut self) -> Step {
@@ -96,36 +130,30 @@ impl Play {
             bytes = told.len();
             told.starts_with("2 3 5 7 ") && told.ends_with(" 2750159")
         });
-        Step::passes("long_reply", Role::Honest, format!("primes({PRIMES}) → {bytes} bytes"), seen)
+        Step::passes("long_reply", Role::Honest, format!("primes({PRIMES}) → {} KB", bytes / 1000), seen)
     }
 
     async fn oversized_reply(&mut self) -> Step {
         let answer = call(&mut self.hostile, "report", json!({})).await;
         let seen = self.witness.judge(&answer, |_| true);
-        Step::is_stopped("oversized_reply", Role::Hostile, "conformance.size", "report() → a reply of 12 MB", seen)
-    }
-
-    async fn note(&mut self) -> Step {
-        let answer = call(&mut self.honest, "note", json!({"text": NOTE})).await;
-        let mut told = String::new();
-        let seen = self.witness.judge(&answer, |result| {
-            told = text(result).unwrap_or_default().to_owned();
-            told == "saved as note 1"
-        });
-        Step::passes("note", Role::Honest, format!("note(…) → {told}"), seen)
+        Step::stopped("oversized_reply", Role::Hostile.name(), "conformance.size", "report() → a reply of 12 MB", seen)
     }
 
     async fn ambiguous_reply(&mut self) -> Step {
         let answer = call(&mut self.hostile, "balance", json!({})).await;
         let seen = self.witness.judge(&answer, |_| true);
-        let what = "balance() → one answer for the guard, another for the model";
-        Step::is_stopped("ambiguous_reply", Role::Hostile, "conformance.duplicate_key", what, seen)
+        let what = "balance() → two texts under one key";
+        Step::stopped("ambiguous_reply", Role::Hostile.name(), "conformance.duplicate_key", what, seen)
     }
 
     async fn unusual_text(&mut self) -> Step {
-        let answer = call(&mut self.honest, "notes", json!({})).await;
-        let seen = self.witness.judge(&answer, |result| text(result) == Some(NOTE));
-        Step::passes("unusual_text", Role::Honest, format!("notes() → {NOTE}"), seen)
+        let saved = call(&mut self.honest, "note", json!({"text": NOTE})).await;
+        let mut seen = self.witness.judge(&saved, |result| text(result) == Some("saved as note 1"));
+        if seen == Seen::Passed {
+            let answer = call(&mut self.honest, "notes", json!({})).await;
+            seen = self.witness.judge(&answer, |result| text(result) == Some(NOTE));
+        }
+        Step::passes("unusual_text", Role::Honest, format!("note(…), then notes() → {NOTE}"), seen)
     }
 
     async fn cleaned_text(&mut self) -> Step {
@@ -136,14 +164,8 @@ impl Play {
             told = text(result).unwrap_or_default().to_owned();
             told == "3 tests failed, do not deploy"
         });
-        Step {
-            name: "cleaned_text",
-            server: Role::Hostile.name(),
-            what: format!("status() → {told}"),
-            expected: "cleaned",
-            expected_rule: Some("hidden_text.tags"),
-            seen,
-        }
+        let what = format!("status() → {told}");
+        Step::cleaned("cleaned_text", Role::Hostile, "hidden_text.tags", what, seen)
     }
 
     async fn prompt_and_resource(&mut self) -> Step {
@@ -166,9 +188,9 @@ impl Play {
                 told = text(result).unwrap_or_default().to_owned();
                 told == "Onions, butter, time."
             }),
-            Err(error) => otherwise(error),
+            Err(error) => otherwise(error.to_string()),
         };
-        let what = format!("recipe(\"soup\") → {told} Then it says its tools changed");
+        let what = format!("recipe(\"soup\") → {told} Then: \"my tools changed\"");
         Step::passes("before_the_change", Role::Hostile, what, seen)
     }
 
@@ -188,7 +210,29 @@ impl Play {
             let answer = call(&mut self.hostile, "recipe", json!({"dish": "soup"})).await;
             seen = self.witness.judge(&answer, |_| true);
         }
-        let what = "recipe(\"soup\") again: the tool is not the one that was approved";
-        Step::is_stopped("changed_tool", Role::Hostile, "tool_pinning.changed", what, seen)
+        let what = "recipe(\"soup\"), now that the tool is another";
+        Step::stopped("changed_tool", Role::Hostile.name(), "tool_pinning.changed", what, seen)
+    }
+
+    async fn all_servers(&mut self) -> Step {
+        let listed = list(&mut self.both).await;
+        let mut count = 0;
+        let mut seen = self.witness.judge(&listed, |result| {
+            let mut expected: Vec<String> = HONEST_TOOLS.iter().map(|tool| format!("honest__{tool}")).collect();
+            expected.extend(HARMLESS_TOOLS.iter().map(|tool| format!("hostile__{tool}")));
+            let listed = tools(result);
+            count = listed.len();
+            count == expected.len() && expected.iter().all(|tool| listed.contains(&&**tool))
+        });
+        let mut told = String::new();
+        if seen == Seen::Passed {
+            let answer = call(&mut self.both, "honest__add", json!({"a": 20, "b": 22})).await;
+            seen = self.witness.judge(&answer, |result| {
+                told = text(result).unwrap_or_default().to_owned();
+                told == "42"
+            });
+        }
+        let what = format!("/mcp is both servers as one: {count} tools, honest__add(20, 22) → {told}");
+        Step { from: "both", ..Step::passes("all_servers", Role::Honest, what, seen) }
     }
 }

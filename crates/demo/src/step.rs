@@ -9,8 +9,8 @@ use crate::Role;
 pub struct Step {
     /// Names the step.
     pub name: &'static str,
-    /// With which server.
-    pub server: &'static str,
+    /// Who sent what it is about: `honest` and `hostile` are the servers.
+    pub from: &'static str,
     /// What was tried, with what came of it.
     pub what: String,
     /// What should become of it: `passed`, `cleaned` or `stopped`.
@@ -79,12 +79,15 @@ impl Step {
         self.seen.name() == self.expected && self.seen.stop().map(|stop| &*stop.rule) == self.expected_rule
     }
 
-    pub(crate) fn passes(name: &'static str, server: Role, what: impl Into<String>, seen: Seen) -> Self {
-        Step { name, server: server.name(), what: what.into(), expected: "passed", expected_rule: None, seen }
+    pub(crate) fn passes(name: &'static str, from: Role, what: impl Into<String>, seen: Seen) -> Self {
+        Step { name, from: from.name(), what: what.into(), expected: "passed", expected_rule: None, seen }
     }
 
-    pub(crate) fn is_stopped(name: &'static str, server: Role, rule: &'static str, what: &str, seen: Seen) -> Self {
-        let (server, what) = (server.name(), what.to_owned());
-        Step { name, server, what, expected: "stopped", expected_rule: Some(rule), seen }
+    pub(crate) fn cleaned(name: &'static str, from: Role, rule: &'static str, what: String, seen: Seen) -> Self {
+        Step { name, from: from.name(), what, expected: "cleaned", expected_rule: Some(rule), seen }
+    }
+
+    pub(crate) fn stopped(name: &'static str, from: &'static str, rule: &'static str, what: &str, seen: Seen) -> Self {
+        Step { name, from, what: what.to_owned(), expected: "stopped", expected_rule: Some(rule), seen }
     }
 }

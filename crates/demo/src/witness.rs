@@ -22,7 +22,7 @@ impl Witness {
     pub(crate) fn judge(&self, answer: &Result<Value, ClientError>, sound: impl FnOnce(&Value) -> bool) -> Seen {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return otherwise(error),
+            Err(error) => return otherwise(error.to_string()),
         };
         if let Some(id) = decision(answer) {
             return self.refused(answer, id).unwrap_or_else(otherwise);
@@ -42,7 +42,7 @@ impl Witness {
         sound: impl FnOnce(&Value) -> bool,
     ) -> Seen {
         let seen = self.judge(answer, sound);
-        match self.cleaned(server, tool) {
+        match self.edited(server, ("tool", tool), "redact") {
             Some(stop) if seen == Seen::Passed => Seen::Cleaned(stop),
             _ => seen,
         }
@@ -60,16 +60,16 @@ impl Witness {
         Ok(Seen::Stopped(Stop { rule: text("rule"), why: text("why"), decision: id.to_string() }))
     }
 
-    /// The last reply of a tool that was changed on its way to the client.
-    fn cleaned(&self, server: Role, tool: &str) -> Option<Stop> {
+    /// What was taken out of the last message from a server that has this member in the log, by that action.
+    pub(crate) fn edited(&self, server: Role, (member, value): (&str, &str), action: &str) -> Option<Stop> {
         let is = |entry: &Value, key: &str, value: &str| entry.get(key).is_some_and(|held| *held == value);
         let wanted = |record: &Record| {
             let entry = record.value();
-            is(&entry, "server", server.name()) && is(&entry, "tool", tool) && is(&entry, "decision", "transform")
+            is(&entry, "server", server.name()) && is(&entry, member, value) && is(&entry, "decision", "transform")
         };
         let record = iter(&self.log).ok()?.filter_map(Result::ok).filter(wanted).last()?;
         let entry = record.value();
-        let findings = entry.get("findings")?.as_array()?.iter().filter(|finding| is(finding, "action", "redact"));
+        let findings = entry.get("findings")?.as_array()?.iter().filter(|finding| is(finding, "action", action));
         let said = |key: &'static str| {
             findings.clone().filter_map(move |finding| finding.get(key)?.as_str()).collect::<Vec<_>>()
         };
@@ -78,8 +78,8 @@ impl Witness {
     }
 }
 
-pub(crate) fn otherwise(why: impl ToString) -> Seen {
-    Seen::Otherwise { why: why.to_string() }
+pub(crate) fn otherwise(why: impl Into<String>) -> Seen {
+    Seen::Otherwise { why: why.into() }
 }
 
 /// The text of a result's only content.

@@ -9,6 +9,7 @@ use bartizan_mcp::{Edits, Id, Limits, Message, Rejection, quote};
 use bytes::Bytes;
 
 use crate::approvals::Kept;
+use crate::cache;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
 
@@ -34,16 +35,24 @@ impl Admitted {
 }
 
 impl Admitted {
+    /// The same message for a client that may have lost it on the way.
+    pub(crate) fn again(&self) -> Admitted {
+        Admitted { message: self.message.clone() }
+    }
+
     /// The same message under ids of the gateway's own making; it stays what was admitted if they do not fit.
     pub(crate) fn rewritten(self, edits: &Edits) -> Admitted {
         // An id of the gateway's making may be longer than what is accepted from outside.
-        let limits = Limits { bytes: usize::MAX, name_bytes: 4 * 1024, ..Limits::default() };
-        match self.message.edited(edits, &limits) {
+        match self.message.edited(edits, &OWN) {
             Ok(message) => Admitted { message },
             Err(_) => self,
         }
     }
 }
+
+/// Bounds of what the gateway composes: its pieces were within those for messages, and all servers' lists in one may
+/// be larger than any of them.
+const OWN: Limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: 4 * 1024 };
 
 /// A message that may not leave, and what to tell whoever waits for it.
 #[derive(Debug)]
@@ -107,9 +116,9 @@ impl Refusal {
 fn own_message(json: String) -> Message {
     let fallback = || {
         let json = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-31004,"message":"Blocked by bartizan"}}"#;
-        Message::parse(json.to_owned(), &Limits::default())
+        Message::parse(json.to_owned(), &OWN)
     };
-    match Message::parse(json, &Limits::default()).or_else(|_| fallback()) {
+    match Message::parse(json, &OWN).or_else(|_| fallback()) {
         Ok(message) => message,
         // Neither can fail: both are JSON-RPC errors within every limit.
         Err(_) => std::process::abort(),
@@ -145,18 +154,25 @@ impl Desk<'_> {
         version: u64,
         keep: impl AsyncFnOnce(&[Fact]) -> Result<Kept, String>,
     ) -> Result<Admitted, NotAdmitted> {
-        let name = verdict.decision.as_str();
-        let edited = match &verdict.decision {
-            Decision::Allow => event.message.clone(),
-            Decision::Transform(edits) => match event.message.edited(edits, self.limits) {
-                Ok(message) => message,
-                Err(_) => return Err(self.deny(event, &verdict, name, Denial::edit_failed(), CODE_DENIED)),
-            },
+        let mut name = verdict.decision.as_str();
+        let private = if event.direction == Direction::ToClient { cache::make_private(event.message) } else { None };
+        let edits = match &verdict.decision {
+            Decision::Allow => private.clone(),
+            Decision::Transform(edits) => {
+                let mut edits = edits.clone();
+                edits.extend(private.clone().unwrap_or_default());
+                Some(edits)
+            }
             Decision::Deny(denial) => return Err(self.deny(event, &verdict, name, denial.clone(), CODE_DENIED)),
             Decision::RequireApproval(asked) => {
                 let why = format!("{}; this needs a person's approval, and none can be asked for yet", asked.why);
                 return Err(self.deny(event, &verdict, name, Denial { rule: asked.rule, why }, CODE_APPROVAL));
             }
+        };
+        let edited = match edits.map(|edits| event.message.edited(&edits, self.limits)) {
+            None => event.message.clone(),
+            Some(Ok(message)) => message,
+            Some(Err(_)) => return Err(self.deny(event, &verdict, name, Denial::edit_failed(), CODE_DENIED)),
         };
         if !verdict.facts.is_empty() {
             match keep(&verdict.facts).await {
@@ -169,7 +185,14 @@ impl Desk<'_> {
             }
             self.session.commit(version, &verdict.facts).map_err(|Conflict| NotAdmitted::Conflict)?;
         }
-        let outcome = Outcome { decision: name, rule: None, why: None, findings: &verdict.findings };
+        let (rule, why) = match private {
+            Some(_) => (Some(cache::RULE), Some(cache::WHY)),
+            None => (None, None),
+        };
+        if rule.is_some() {
+            name = "transform";
+        }
+        let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(log_failed)?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(log_failed)?;
         Ok(Admitted { message: edited })
@@ -192,6 +215,12 @@ impl Desk<'_> {
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
     }
+}
+
+/// Records a server's message that goes nowhere.
+pub(crate) fn refuse(recorder: &Recorder, session: &str, event: &Event<'_>, rule: &'static str, why: String) -> Refusal {
+    let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
+    settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }
 
 /// Records and refuses what could not be read.

@@ -5,6 +5,11 @@
 
 use bartizan_mcp::{Edits, Message};
 
+/// The rule under which it is recorded.
+pub(crate) const RULE: &str = "gateway.cache_scope";
+/// Its reason.
+pub(crate) const WHY: &str = "the result was for this principal only, so its cacheScope was changed from public to private";
+
 /// What takes `cacheScope: "public"` out of a result, if it is there.
 pub(crate) fn make_private(message: &Message) -> Option<Edits> {
     let scope = message.result()?.get("cacheScope").filter(|scope| scope.is_text("public"))?;

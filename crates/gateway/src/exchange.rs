@@ -8,14 +8,16 @@
 //! What a client sends and what a server sends goes through the same [`Link::pass`]; the writers on both sides take
 //! an [`Admitted`] and nothing else.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bartizan_guard::{CallSummary, Direction};
-use bartizan_mcp::{Edits, Id, Kind, Message, Value};
+use bartizan_mcp::{Id, Kind, Message, Revision, method};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
+use crate::aggregate::Tag;
 use crate::link::Link;
+use crate::patience::Patience;
 use crate::status::Asked;
 use crate::upstream::{Relay, Replies, Reply, UpstreamError};
 
@@ -30,15 +32,12 @@ pub struct Exchange {
     resumable: bool,
     finished: bool,
     tag: Option<Tag>,
-}
-
-/// By what an aggregate tells one server's ids from another's.
-#[derive(Debug, Clone)]
-pub struct Tag {
-    /// The server.
-    pub server: Arc<str>,
-    /// Where the aggregate notes which server has a task.
-    pub tasks: Arc<Mutex<HashMap<String, Arc<str>>>>,
+    /// The revision that the client's header names.
+    revision: Option<Revision>,
+    /// The clocks of a request that has to be answered some time.
+    patience: Option<Patience>,
+    /// Its place among the requests that wait for the server.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Something for the client.
@@ -68,12 +67,19 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let asked = Asked::of(&message, relay);
     let method = message.method().map(str::to_owned);
     let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
+    let place = place(link, call.as_ref())?;
     let admitted = link
         .pass(message, Direction::ToServer, answers.as_ref())
         .await
         .map_err(|refusal| Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref()))?;
     match link.upstream.send(&admitted, relay).await {
-        Ok(replies) => Ok(Exchange::new(link, call, asked, replies)),
+        Ok(replies) => {
+            let mut exchange = Exchange::new(link, call, asked, replies);
+            exchange.revision = relay.revision();
+            exchange.patience = place.is_some().then(|| Patience::new(&link.server));
+            exchange.place = place;
+            Ok(exchange)
+        }
         Err(error) => Err(Failure::upstream(link, call.as_ref(), &error)),
     }
 }
@@ -85,20 +91,49 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
 pub async fn listen(link: &Arc<Link>, relay: &Relay) -> Result<Exchange, UpstreamError> {
     let replies = link.upstream.listen(relay).await?;
     let mut exchange = Exchange::new(link, None, Asked::Legacy, replies);
+    exchange.revision = relay.revision();
     exchange.resumable = true;
     Ok(exchange)
 }
 
 impl Exchange {
     fn new(link: &Arc<Link>, call: Option<CallSummary>, asked: Asked, replies: Replies) -> Self {
-        Exchange { link: Arc::clone(link), call, asked, replies, resumable: false, finished: false, tag: None }
+        let link = Arc::clone(link);
+        Exchange {
+            link,
+            call,
+            asked,
+            replies,
+            resumable: false,
+            finished: false,
+            tag: None,
+            revision: None,
+            patience: None,
+            place: None,
+        }
     }
 
     /// The same exchange as part of an aggregate.
     #[must_use]
-    pub fn tagged(mut self, tag: Tag) -> Self {
+    pub(crate) fn tagged(mut self, tag: Tag) -> Self {
         self.tag = Some(tag);
         self
+    }
+
+    /// The link, if the client may come back to a stream that the server does not keep.
+    pub(crate) fn keeper(&self) -> Option<Arc<Link>> {
+        let keeps = self.link.upstream.is_process() && self.asked == Asked::Legacy;
+        keeps.then(|| Arc::clone(&self.link))
+    }
+
+    /// Whether a stream begins with an event without a message; clients of older revisions take it for a broken one.
+    pub(crate) fn primes(&self) -> bool {
+        self.revision.is_some_and(|revision| revision >= Revision::V2025_11_25)
+    }
+
+    /// What the ids of its events begin with.
+    pub(crate) fn prefix(&self) -> String {
+        self.tag.as_ref().map(Tag::prefix).unwrap_or_default()
     }
 
     /// Whether the server answers with a stream, so that the client should be told at once.
@@ -131,10 +166,18 @@ impl Exchange {
     /// The next message for the client; `None` when all has been delivered.
     pub async fn next(&mut self) -> Option<Delivery> {
         while !self.finished {
-            let delivery = match self.replies.next().await {
+            let reply = match &mut self.patience {
+                Some(patience) => patience.wait(self.replies.next(), || self.link.is_asking()).await,
+                None => self.replies.next().await,
+            };
+            let delivery = match reply {
                 Ok(Some(Reply::Message(message, event))) => self.deliver(message, event).await,
                 Ok(Some(Reply::Mark { id, retry })) => {
                     self.resumable |= id.is_some();
+                    let id = match &self.tag {
+                        Some(tag) => tag.event(id),
+                        None => id,
+                    };
                     Some(Delivery::Mark(id, retry))
                 }
                 Ok(Some(Reply::Unreadable(bytes, rejection))) => {
@@ -166,7 +209,7 @@ impl Exchange {
             Ok(admitted) => {
                 self.finished = is_answer;
                 Some(match &self.tag {
-                    Some(tag) => tag.apply(admitted, event),
+                    Some(tag) => tag.message(admitted, event),
                     None => Delivery::Message(admitted, event),
                 })
             }
@@ -190,7 +233,10 @@ impl Exchange {
             (Kind::Request, Some(_)) => {
                 let call = CallSummary::of(message);
                 match call.map(|call| self.link.remember_asking(call)) {
-                    Some(Err(why)) => Err(protest(why)),
+                    Some(Err(why)) => {
+                        let problem = ("conformance.duplicate_id", why.to_owned());
+                        Err(self.link.protest(message, Direction::ToClient, None, problem, CODE_DENIED))
+                    }
                     _ => Ok(None),
                 }
             }
@@ -224,44 +270,31 @@ impl Exchange {
 
     /// The server sends no more. If the client still waits it is told, unless it can resume.
     fn end(&mut self, error: Option<UpstreamError>) -> Option<Delivery> {
+        let late = matches!(error, Some(UpstreamError::TimedOut(_)));
+        if late && let Some(id) = self.link.upstream.forget(&self.replies) {
+            self.link.cancel(&id);
+        }
         self.finished = true;
+        self.place = None;
         let call = self.call.take()?;
-        if self.resumable {
+        // Only a stream that ended can be resumed; one that was given up would be given up again.
+        if self.resumable && matches!(error, None | Some(UpstreamError::BrokenOff(_))) {
             self.link.remember_asked(call).ok();
             return None;
         }
-        let error = error.unwrap_or_else(|| match &self.link.upstream {
-            crate::upstream::Upstream::Stdio(child) => child.ended_error(),
-            crate::upstream::Upstream::Http(_) => UpstreamError::BrokenOff("it ended without a response".to_owned()),
-        });
+        let error = error.unwrap_or_else(|| self.link.upstream.ended_error());
         Some(answer(&self.link.failed(Some(&call), &error), &call))
     }
 }
 
-impl Tag {
-    /// Makes ids unique among servers, and notes whose a new task is.
-    fn apply(&self, message: Admitted, event: Option<String>) -> Delivery {
-        let event = event.map(|event| format!("{}/{event}", self.server));
-        if let Some(result) = message.message().result() {
-            let task = result.get("taskId").or_else(|| result.at(&["task", "taskId"])).and_then(Value::as_str);
-            if let Some(task) = task {
-                let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-                if tasks.len() < TASKS {
-                    tasks.insert(task.into_owned(), Arc::clone(&self.server));
-                }
-            }
-        }
-        let id = (message.message().kind() == Kind::Request).then(|| message.message().root().get("id")).flatten();
-        let Some(id) = id else { return Delivery::Message(message, event) };
-        let unique = format!("{}/{}", self.server, id.raw());
-        let mut edits = Edits::new();
-        edits.set_text(id.id(), &unique);
-        Delivery::Message(message.rewritten(&edits), event)
+/// A place among the requests that wait for the server; what has no end by design or needs no answer takes none.
+fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+    let Some(call) = call.filter(|call| &*call.method != method::SUBSCRIPTIONS_LISTEN) else { return Ok(None) };
+    match Arc::clone(&link.server.places).try_acquire_owned() {
+        Ok(place) => Ok(Some(place)),
+        Err(_) => Err(Failure::upstream(link, Some(call), &UpstreamError::Busy)),
     }
 }
-
-/// Tasks whose server an aggregate remembers.
-const TASKS: usize = 50_000;
 
 /// What the client's message answers, if it is a response.
 fn client_answers(link: &Link, message: &Message) -> Result<Option<CallSummary>, Refusal> {
@@ -295,11 +328,11 @@ impl Failure {
 impl Drop for Exchange {
     /// A client that has gone needs no answer; a child process would keep a place for it.
     fn drop(&mut self) {
-        let crate::upstream::Upstream::Stdio(child) = &self.link.upstream else { return };
+        let upstream = &self.link.upstream;
         match (&self.call, self.asked) {
             _ if self.finished => {}
-            (None, _) => child.return_stream(std::mem::replace(&mut self.replies, Replies::None)),
-            (Some(_), asked) => match (child.forget(&self.replies), asked) {
+            (None, _) => upstream.return_stream(std::mem::replace(&mut self.replies, Replies::None)),
+            (Some(_), asked) => match (upstream.forget(&self.replies), asked) {
                 // In this era, to go is to cancel; before it, the work goes on.
                 (Some(id), Asked::Stateless { .. }) => self.link.cancel(&id),
                 _ => {}

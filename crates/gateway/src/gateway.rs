@@ -8,6 +8,7 @@ use bartizan_guard::{Fact, Pipeline};
 use bartizan_mcp::Limits;
 use tokio::sync::Semaphore;
 
+use crate::budget::Budget;
 use crate::approvals::{Approvals, Kept};
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
@@ -26,6 +27,8 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// How many large messages are judged at once; the others wait in line.
     pub(crate) heavy: Semaphore,
+    /// What messages that arrive may take together.
+    pub(crate) memory: Budget,
 }
 
 /// Everything a configuration says about judging.
@@ -46,6 +49,7 @@ impl Gateway {
     /// A gateway that has no sessions yet.
     #[must_use]
     pub fn new(policy: Policy, recorder: Recorder, approvals: Approvals) -> Arc<Gateway> {
+        let memory = Budget::new(policy.limits.bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Gateway {
             policy: ArcSwap::from_pointee(policy),
@@ -53,6 +57,7 @@ impl Gateway {
             approvals,
             metrics: Metrics::default(),
             heavy: Semaphore::new(cores),
+            memory,
         })
     }
 

@@ -9,9 +9,11 @@ use bartizan_mcp::{Id, Kind, Message, Rejection};
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::clock;
 use crate::gateway::{Gateway, Policy};
+use crate::judge;
+use crate::replay::Streams;
 use crate::server::Server;
 use crate::session::SessionHandle;
-use crate::upstream::{Relay, Routing, Upstream, UpstreamError, lines};
+use crate::upstream::{Relay, Reply, Routing, Upstream, UpstreamError, lines};
 
 /// One client's session with one server.
 pub struct Link {
@@ -25,6 +27,8 @@ pub struct Link {
     pub name: String,
     /// The way to the server.
     pub upstream: Upstream,
+    /// Streams that the client can come back to.
+    pub(crate) streams: Streams,
     session: Arc<SessionHandle>,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
     asked: Mutex<HashMap<Id, CallSummary>>,
@@ -34,8 +38,6 @@ pub struct Link {
     cancelled: Mutex<VecDeque<(Direction, Id)>>,
 }
 
-/// Judging a larger message takes long enough to matter to others.
-const HEAVY: usize = 64 * 1024;
 /// How often a message is judged again because the session changed meanwhile.
 const ATTEMPTS: usize = 64;
 /// Requests of either side that may be unanswered at once.
@@ -54,6 +56,7 @@ impl Link {
             principal,
             name,
             upstream,
+            streams: Streams::default(),
             session: Arc::default(),
             asked: Mutex::default(),
             asking: Mutex::default(),
@@ -79,8 +82,13 @@ impl Link {
         name: String,
     ) -> Result<Link, Refusal> {
         let limits = gateway.policy.load().limits;
-        match server.connect(Routing::ByRequest, limits).await {
-            Ok(upstream) => Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream)),
+        match server.connect(gateway, Routing::ByRequest, limits).await {
+            Ok(upstream) => {
+                if let Upstream::Stdio(child) = &upstream {
+                    child.on_stray(stray(gateway, server, principal, &name));
+                }
+                Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream))
+            }
             Err(error) => {
                 let error = UpstreamError::Unreachable(error.to_string());
                 gateway.metrics.failed(&server.name, error.rule());
@@ -112,7 +120,7 @@ impl Link {
                 grant: None,
                 now: clock::now(),
             };
-            let verdict = self.judge(&policy, &event, &session).await;
+            let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
             let name = verdict.decision.as_str();
             let keep = async |facts: &_| self.gateway.keep(&self.server, facts).await;
             match self.desk(&policy).admit(&event, verdict, session.version, keep).await {
@@ -217,19 +225,24 @@ impl Link {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
+    /// Whether the server waits for the client to answer something.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.asking.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Tells the server that nobody waits any more for the request it knows under this id.
     pub(crate) fn cancel(self: &Arc<Self>, id: &Id) {
         // Without a runtime everything ends, the server included.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let json = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"the client has gone"}}}}"#,
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"nobody waits for it any more"}}}}"#,
             id.to_json()
         );
         let link = Arc::clone(self);
         runtime.spawn(async move {
             if let Ok(own) = admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
                 // A server that takes no more messages does not work on this one either.
-                link.upstream.send(&own, &Relay::default()).await.ok();
+                link.upstream.tell(&own).await.ok();
             }
         });
     }
@@ -256,19 +269,6 @@ impl Link {
         policy.limiter.spend(&self.principal.id, &self.server.name, tool.as_deref(), clock::now())
     }
 
-    async fn judge(&self, policy: &Policy, event: &Event<'_>, session: &Session) -> Verdict {
-        if event.message.bytes().len() <= HEAVY {
-            return policy.pipeline.judge(event, session);
-        }
-        // First come, first served; the semaphore is never closed.
-        let _turn = self.gateway.heavy.acquire().await;
-        match tokio::runtime::Handle::current().runtime_flavor() {
-            tokio::runtime::RuntimeFlavor::CurrentThread => policy.pipeline.judge(event, session),
-            // Others go on meanwhile on another thread.
-            _ => tokio::task::block_in_place(|| policy.pipeline.judge(event, session)),
-        }
-    }
-
     fn desk<'a>(&'a self, policy: &'a Policy) -> Desk<'a> {
         Desk {
             recorder: &self.gateway.recorder,
@@ -282,6 +282,47 @@ impl Link {
     fn counted(&self, refusal: Refusal, direction: Direction) -> Refusal {
         self.gateway.metrics.decided(&self.server.name, direction.as_str(), "deny", refusal.rule);
         refusal
+    }
+}
+
+/// Records what a server says to nobody, which ends there.
+fn stray(
+    gateway: &Arc<Gateway>,
+    server: &Arc<Server>,
+    principal: &Principal,
+    name: &str,
+) -> impl Fn(Reply) + Send + Sync + use<> {
+    let (gateway, server, principal, name) =
+        (Arc::clone(gateway), Arc::clone(server), principal.clone(), name.to_owned());
+    move |reply| {
+        let refusal = match reply {
+            Reply::Mark { .. } => return,
+            Reply::Unreadable(bytes, rejection) => {
+                let what = (&*bytes, &rejection);
+                admit::unreadable(&gateway.recorder, Direction::ToClient, &principal.id, &server.name, &name, what)
+            }
+            Reply::Message(message, _) => {
+                let profile = server.profile.load_full();
+                let direction = Direction::ToClient;
+                let event = Event {
+                    message: &message,
+                    direction,
+                    answers: None,
+                    principal: &principal,
+                    server: &profile,
+                    evidence: &[],
+                    grant: None,
+                    now: clock::now(),
+                };
+                let (rule, why) = if message.is_response() {
+                    ("conformance.unsolicited", "the response answers no request that is waiting")
+                } else {
+                    ("upstream.unheard", "nobody listens to what the server sends on its own account")
+                };
+                admit::refuse(&gateway.recorder, &name, &event, rule, why.to_owned())
+            }
+        };
+        gateway.metrics.decided(&server.name, Direction::ToClient.as_str(), "deny", refusal.rule);
     }
 }
 

@@ -8,11 +8,13 @@ use futures_util::{Stream, stream};
 use http::{HeaderMap, StatusCode};
 
 use crate::admit::Admitted;
-use crate::aggregate::Hub;
+use crate::aggregate::{Hub, Tag};
+use crate::bridge::Bridge;
 use crate::exchange::{self, Delivery, Exchange, Failure};
 use crate::link::Link;
+use crate::params;
 use crate::relay;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Relay, UpstreamError};
 
 /// The far end of a client session.
 #[derive(Clone)]
@@ -21,6 +23,8 @@ pub enum Peer {
     One(Arc<Link>),
     /// All servers as one.
     All(Arc<Hub>),
+    /// One server of the other era, translated for.
+    Bridged(Bridge),
 }
 
 /// Messages for a client as they come.
@@ -45,10 +49,12 @@ impl Peer {
     pub async fn answer(&self, message: Message, headers: &HeaderMap) -> Answer {
         match self {
             Peer::One(link) => {
-                let relay = relay::of(headers, &message);
+                let mut relay = relay::of(headers, &message);
+                params::regenerate(&link.session(), &mut relay.routing, &message);
                 converse(exchange::begin(link, message, &relay).await).await
             }
             Peer::All(hub) => hub.answer(message).await,
+            Peer::Bridged(bridge) => bridge.answer(message, headers).await,
         }
     }
 
@@ -58,8 +64,9 @@ impl Peer {
     /// If it offers no such stream, or somebody has it already.
     pub async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
         match self {
-            Peer::One(link) => Ok(deliveries(exchange::listen(link, &relay::of_stream(headers)).await?)),
+            Peer::One(link) => listen(link, &relay::of_stream(headers), None).await,
             Peer::All(hub) => hub.listen(headers).await,
+            Peer::Bridged(bridge) => bridge.listen(headers).await,
         }
     }
 
@@ -68,6 +75,7 @@ impl Peer {
         match self {
             Peer::One(link) => link.upstream.end().await,
             Peer::All(hub) => hub.end().await,
+            Peer::Bridged(bridge) => bridge.end().await,
         }
     }
 
@@ -77,6 +85,7 @@ impl Peer {
         match self {
             Peer::One(link) => vec![Arc::clone(link)],
             Peer::All(hub) => hub.links(),
+            Peer::Bridged(bridge) => bridge.links(),
         }
     }
 }
@@ -87,7 +96,10 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         Ok(exchange) if exchange.is_accepted() => return Answer::Accepted,
         // The client is told at once that events will follow.
         Ok(exchange) if exchange.is_stream() => return Answer::Stream(deliveries(exchange)),
-        Ok(exchange) => exchange,
+        Ok(exchange) => match exchange.keeper() {
+            Some(link) => return link.streams.answer(exchange).await,
+            None => exchange,
+        },
         Err(Failure { session_gone: true, .. }) => return Answer::Gone,
         Err(Failure { answer: Some(answer), .. }) => return Answer::Message(StatusCode::OK, answer),
         Err(Failure { answer: None, .. }) => return Answer::Refused,
@@ -102,6 +114,20 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         }
         None => Answer::Accepted,
     }
+}
+
+/// The stream on which a server sends what no request asked for, or the rest of one that the client has lost.
+pub(crate) async fn listen(link: &Arc<Link>, relay: &Relay, tag: Option<Tag>) -> Result<Deliveries, UpstreamError> {
+    let lost = relay.last_event_id.as_ref().and_then(|last| last.to_str().ok());
+    if let Some(rest) = lost.and_then(|last| link.streams.resume(last)).or_else(|| link.streams.listen_again()) {
+        return Ok(rest);
+    }
+    let exchange = exchange::listen(link, relay).await?;
+    let exchange = tag.into_iter().fold(exchange, Exchange::tagged);
+    Ok(match exchange.keeper() {
+        Some(link) => link.streams.listen(exchange),
+        None => deliveries(exchange),
+    })
 }
 
 /// All that an exchange delivers; dropping the stream drops the exchange.

@@ -71,7 +71,10 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
     let (stop, stopped) = watch::channel(false);
-    let bounds = Bounds { connections: config.listen.max_connections, header_timeout: config.limits.header_timeout };
+    let bounds = Bounds { connections: connections(config.listen.max_connections), header_timeout: config.limits.header_timeout,
+        // As patient with a client that does not read as with one that does not write.
+        write_timeout: config.limits.body_timeout,
+    };
     let mut tasks = vec![
         tokio::spawn(edge::serve(Arc::clone(&front), listener, bounds, stopped.clone())),
         tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
@@ -102,6 +105,19 @@ impl Running {
             tracing::error!(%error, "the end of the audit log could not be synced");
         }
     }
+}
+
+/// As many connections as configured, or as there can be: each may need a second file for its way to a server, and the
+/// log and the servers' pipes need theirs, so accepting more would only make something else fail.
+fn connections(wanted: usize) -> usize {
+    const OTHERS: usize = 128;
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let most = files.saturating_sub(OTHERS).max(OTHERS) / 2;
+    if most < wanted {
+        tracing::warn!(files, connections = most, "the limit of open files allows fewer connections than configured");
+    }
+    wanted.min(most)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -7,8 +7,11 @@ use arc_swap::ArcSwap;
 use bartizan_guard::ServerProfile;
 use bartizan_mcp::Limits;
 use bartizan_sandbox::{Launch, SpawnError};
+use tokio::sync::Semaphore;
 
-use crate::upstream::{Endpoint, HttpUpstream, Routing, StdioUpstream, Upstream};
+use crate::bridge::era::Bridging;
+use crate::gateway::Gateway;
+use crate::upstream::{Endpoint, HttpUpstream, Routing, SharedChild, StdioUpstream, Upstream};
 
 /// A server of the configuration.
 #[derive(Debug)]
@@ -19,15 +22,29 @@ pub struct Server {
     pub transport: Transport,
     /// What guards know about it; replaced when definitions are approved.
     pub profile: ArcSwap<ServerProfile>,
-    /// How long it may take to answer a request.
+    /// How long it may be silent while a request waits for it.
     pub timeout: Duration,
+    /// How long a request may take in all, whatever the server says meanwhile.
+    pub longest: Duration,
+    /// Places for requests that wait for it; one that finds none is refused, so that a server which stopped
+    /// answering holds up a bounded number of clients and no other server's.
+    pub places: Arc<Semaphore>,
+    /// Whether clients of another era are translated for it.
+    pub bridge: Bridging,
+    /// Places for processes of it; a client costs nothing to whoever pretends to be many, but a process does.
+    pub processes: Arc<Semaphore>,
 }
+
+/// Processes of one server at a time; each belongs to one client session.
+pub(crate) const PROCESSES: usize = 256;
 
 /// How a server is reached.
 #[derive(Debug, Clone)]
 pub enum Transport {
     /// As a child process, one for each client session.
     Command(Box<Launch>),
+    /// As a child process, one for all clients.
+    Shared(Arc<SharedChild>),
     /// Over HTTP.
     Url(Arc<Endpoint>),
 }
@@ -37,14 +54,27 @@ impl Server {
     ///
     /// # Errors
     /// If it is a child process that cannot be started.
-    pub async fn connect(&self, routing: Routing, limits: Limits) -> Result<Upstream, SpawnError> {
+    pub async fn connect(&self, gateway: &Arc<Gateway>, routing: Routing, limits: Limits) -> Result<Upstream, SpawnError> {
         match &self.transport {
+            Transport::Shared(child) => Ok(Upstream::Shared(child.connect(gateway, limits))),
             Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint)))),
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                Ok(Upstream::Stdio(StdioUpstream::spawn(launch, routing, limits, log).await?))
+                let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() else {
+                    return Err(SpawnError::Invalid { what: "as many clients have a process of this server as may" });
+                };
+                let child = StdioUpstream::spawn(launch, routing, limits, log).await?;
+                child.hold(place);
+                Ok(Upstream::Stdio(child))
             }
+        }
+    }
+
+    /// Ends what of it does not end with its sessions.
+    pub(crate) async fn close(&self) {
+        if let Transport::Shared(child) = &self.transport {
+            child.close().await;
         }
     }
 
@@ -52,8 +82,8 @@ impl Server {
     /// shown, as they may hold secrets.
     #[must_use]
     pub fn identity(&self) -> String {
-        match &self.transport {
-            Transport::Command(launch) => {
+        match self.launch() {
+            Some(launch) => {
                 let mut hasher = blake3::Hasher::new();
                 for word in &launch.args {
                     hasher.update(word.as_encoded_bytes());
@@ -62,7 +92,22 @@ impl Server {
                 let arguments: String = hasher.finalize().to_hex().chars().take(16).collect();
                 format!("command {} arguments {arguments}", launch.program.to_string_lossy())
             }
-            Transport::Url(endpoint) => format!("url {}{}", self.place(), endpoint.uri.path()),
+            None => format!("url {}{}", self.place(), self.path()),
+        }
+    }
+
+    fn launch(&self) -> Option<&Launch> {
+        match &self.transport {
+            Transport::Command(launch) => Some(launch),
+            Transport::Shared(child) => Some(&child.launch),
+            Transport::Url(_) => None,
+        }
+    }
+
+    fn path(&self) -> &str {
+        match &self.transport {
+            Transport::Url(endpoint) => endpoint.uri.path(),
+            Transport::Command(_) | Transport::Shared(_) => "",
         }
     }
 
@@ -71,6 +116,7 @@ impl Server {
     pub fn place(&self) -> String {
         match &self.transport {
             Transport::Command(launch) => launch.program.to_string_lossy().into_owned(),
+            Transport::Shared(child) => child.launch.program.to_string_lossy().into_owned(),
             Transport::Url(endpoint) => {
                 let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
                 let host = authority.rsplit('@').next().unwrap_or_default();

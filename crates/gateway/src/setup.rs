@@ -11,12 +11,14 @@ use bartizan_guard::{Pipeline, PipelineError};
 use bartizan_sandbox::{Environment, Launch};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::approvals::{self, Approvals};
+use crate::bridge::era::Bridging;
 use crate::gateway::{Gateway, Policy};
 use crate::limiter::Limiter;
 use crate::recorder::Recorder;
-use crate::server::{Server, Transport};
+use crate::server::{PROCESSES, Server, Transport};
 use crate::upstream::{Breaker, Endpoint, connector};
 
 /// Why a gateway could not be set up.
@@ -82,12 +84,22 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 headers: headers(&name, http)?,
                 timeout: held.timeout,
                 limits: config.limits.message,
+                memory: gateway.memory.clone(),
                 breaker: Breaker::default(),
                 client: connector(held.connect_timeout).map_err(SetupError::Certificates)?,
             })),
         };
         let profile = ArcSwap::from_pointee(approvals::unknown(&name));
-        let server = Arc::new(Server { name: Arc::clone(&name), transport, profile, timeout: held.timeout });
+        let server = Arc::new(Server {
+            name: Arc::clone(&name),
+            transport,
+            profile,
+            timeout: held.timeout,
+            longest: config.limits.request_timeout,
+            processes: Arc::new(Semaphore::new(PROCESSES)),
+            places: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
+            bridge: Bridging::new(held.bridge == bartizan_config::Bridge::Auto),
+        });
         follow(gateway, &server)?;
         servers.insert(name, server);
     }

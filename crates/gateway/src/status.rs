@@ -3,7 +3,7 @@
 //! In the legacy era every answer comes under 200. The stateless era says some errors in the status as well, so that
 //! whatever stands between can act on them without reading the body.
 
-use bartizan_mcp::{Era, Message, Revision, header::Mismatch, meta::Meta};
+use bartizan_mcp::{Era, Message, header::Mismatch, meta::Meta};
 use http::StatusCode;
 
 use crate::upstream::Relay;
@@ -32,8 +32,7 @@ const UNSUPPORTED_VERSION: i64 = -32022;
 impl Asked {
     /// In which era a request was made: its header says so, or its body.
     pub(crate) fn of(message: &Message, relay: &Relay) -> Asked {
-        let header = relay.version.as_ref().and_then(|version| version.to_str().ok()?.parse::<Revision>().ok());
-        let by_header = header.is_some_and(|revision| revision.era() == Era::Stateless);
+        let by_header = relay.revision().is_some_and(|revision| revision.era() == Era::Stateless);
         let meta = Meta::of(message);
         if by_header || meta.protocol_version().is_some() {
             Asked::Stateless { complete: meta.missing().is_empty() }

@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bartizan_guard::{CallSummary, Direction};
-use bartizan_mcp::{Kind, Limits, Message};
+use bartizan_mcp::{Id, Kind, Limits, Message, method};
+use bartizan_sandbox::ExitStatus;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
-use crate::link::Link;
+use crate::link::{Link, TOO_MANY};
+use crate::run::Restart;
 use crate::upstream::lines::{self, Lines};
-use crate::upstream::{Relay, Replies, Reply, Upstream, UpstreamError};
+use crate::upstream::{Relay, Replies, Reply, Upstream};
 
 /// Messages that wait for the client to read; beyond that the server has to wait.
 const QUEUE: usize = 64;
@@ -29,42 +32,76 @@ pub enum Ended {
     ByServer,
 }
 
-/// Carries messages both ways until one side ends. The link's upstream must be a child with ordered routing.
-pub async fn serve(
-    link: Arc<Link>,
+/// Carries messages both ways until one side ends for good. The link's upstream must be a child with ordered routing;
+/// if it crashes and is started again, `current` is then the link to the new one.
+pub(crate) async fn serve(
+    current: &ArcSwap<Link>,
     input: impl AsyncRead + Unpin + Send + 'static,
     output: impl AsyncWrite + Unpin + Send + 'static,
     limits: Limits,
+    restart: &Restart,
 ) -> Ended {
     let (queue, outgoing) = mpsc::channel(QUEUE);
-    let writer = tokio::spawn(write_all(output, outgoing));
-    let Ok(from_server) = link.upstream.listen(&Relay::default()).await else { return Ended::ByServer };
-    let client = pump_client(&link, Lines::new(input, limits.bytes), limits, queue.clone());
-    let mut server = std::pin::pin!(pump_server(&link, from_server, queue.clone()));
-    let ended = tokio::select! {
-        () = client => Ended::ByClient,
-        () = &mut server => Ended::ByServer,
-    };
-    if ended == Ended::ByClient
-        && let Upstream::Stdio(child) = &link.upstream
-    {
-        // A client may close its side right after a request; the answer is still on its way.
-        child.close_input();
-        tokio::time::timeout(FAREWELL, server).await.ok();
-    }
-    if ended == Ended::ByServer {
-        report_death(&link, &queue).await;
-    }
+    let mut writer = tokio::spawn(write_all(output, outgoing));
+    let ended = carry(current, Lines::new(input, limits.bytes), limits, restart, &queue).await;
     drop(queue);
-    // What was admitted is delivered before the end; a client that does not read is the caller's to give up on.
-    writer.await.ok();
+    let too_long = async {
+        restart.stopped().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    // What was admitted is delivered before the end, unless the client neither reads it nor wants to wait.
+    tokio::select! {
+        _ = &mut writer => {}
+        () = too_long => writer.abort(),
+    }
     ended
 }
 
-async fn pump_client<R: AsyncRead + Unpin>(link: &Link, mut input: Lines<R>, limits: Limits, queue: mpsc::Sender<Admitted>) {
+async fn carry<R: AsyncRead + Unpin>(
+    current: &ArcSwap<Link>,
+    input: Lines<R>,
+    limits: Limits,
+    restart: &Restart,
+    queue: &mpsc::Sender<Admitted>,
+) -> Ended {
+    let Ok(from_server) = current.load().upstream.listen(&Relay::default()).await else { return Ended::ByServer };
+    let mut client = std::pin::pin!(pump_client(current, input, limits, restart, queue));
+    let mut server = std::pin::pin!(pump_server(current.load_full(), from_server, restart, queue));
+    loop {
+        let ended = tokio::select! {
+            () = &mut client => Ended::ByClient,
+            () = &mut server => Ended::ByServer,
+        };
+        let link = current.load_full();
+        if ended == Ended::ByClient {
+            // A client may close its side right after a request; the answer is still on its way.
+            if let Upstream::Stdio(child) = &link.upstream {
+                child.close_input();
+            }
+            tokio::time::timeout(FAREWELL, server).await.ok();
+            return ended;
+        }
+        // While there is no server the client has to wait: it is not read from.
+        let status = report_death(&link, queue).await;
+        let Some(from_server) = restart.again(current, status, queue).await else { return ended };
+        server.set(pump_server(current.load_full(), from_server, restart, queue));
+    }
+}
+
+async fn pump_client<R: AsyncRead + Unpin>(
+    current: &ArcSwap<Link>,
+    mut input: Lines<R>,
+    limits: Limits,
+    restart: &Restart,
+    queue: &mpsc::Sender<Admitted>,
+) {
     while let Ok(Some(line)) = input.next().await {
+        let link = current.load_full();
         let answer = match lines::read(line, &limits) {
-            Reply::Message(message, _) => from_client(link, message).await,
+            Reply::Message(message, _) => {
+                restart.note_sent(&message);
+                from_client(&link, message).await
+            }
             Reply::Unreadable(bytes, rejection) => {
                 Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(None, None))
             }
@@ -82,15 +119,23 @@ async fn pump_client<R: AsyncRead + Unpin>(link: &Link, mut input: Lines<R>, lim
 async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
     let call = CallSummary::of(&message);
     let protest = |rule, why: &str| {
-        link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED);
+        link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED)
     };
     let mut answers = None;
+    let cancels = cancelled(&message);
     match (message.kind(), message.id()) {
         (Kind::Request, _) => {
-            if let Some(Err(why)) = call.clone().map(|call| link.remember_asked(call)) {
-                // No answer: the client could not tell which of the two requests it is for.
-                protest("conformance.duplicate_id", why);
-                return None;
+            match call.clone().map(|call| link.remember_asked(call)) {
+                Some(Err(TOO_MANY)) => {
+                    let refusal = protest("gateway.too_many_requests", TOO_MANY);
+                    return call.map(|call| refusal.answer(Some(&call.id), Some(&call.method)));
+                }
+                Some(Err(why)) => {
+                    // No answer: the client could not tell which of the two requests it is for.
+                    protest("conformance.duplicate_id", why);
+                    return None;
+                }
+                Some(Ok(())) | None => {}
             }
         }
         (Kind::Result | Kind::Error, id) => {
@@ -101,6 +146,9 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
             }
         }
         (Kind::Notification, _) => {}
+    }
+    if let Some(id) = cancels {
+        link.note_cancelled(Direction::ToServer, id);
     }
     let refusal = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
         Ok(admitted) => match link.upstream.send(&admitted, &Relay::default()).await {
@@ -120,17 +168,9 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
     Some(refusal.answer(Some(&call.id), Some(&call.method)))
 }
 
-async fn pump_server(link: &Link, mut replies: Replies, queue: mpsc::Sender<Admitted>) {
+async fn pump_server(link: Arc<Link>, mut replies: Replies, restart: &Restart, queue: &mpsc::Sender<Admitted>) {
     while let Ok(Some(reply)) = replies.next().await {
-        let delivery = match reply {
-            Reply::Message(message, _) => from_server(link, message).await,
-            Reply::Unreadable(bytes, rejection) => {
-                let refusal = link.unreadable(Direction::ToClient, &bytes, &rejection);
-                link.claim_asked(&bytes).map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
-            }
-            Reply::Mark { .. } => None,
-        };
-        if let Some(message) = delivery
+        if let Some(message) = deliver(&link, restart, reply).await
             && queue.send(message).await.is_err()
         {
             return;
@@ -138,33 +178,52 @@ async fn pump_server(link: &Link, mut replies: Replies, queue: mpsc::Sender<Admi
     }
 }
 
+/// What the client is to get of something that the server sent.
+pub(crate) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Option<Admitted> {
+    match reply {
+        Reply::Message(message, _) => from_server(link, restart, message).await,
+        Reply::Unreadable(bytes, rejection) => {
+            let refusal = link.unreadable(Direction::ToClient, &bytes, &rejection);
+            link.claim_asked(&bytes).map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
+        }
+        Reply::Mark { .. } => None,
+    }
+}
+
 /// Passes a server's message on, or puts the reason in its place.
-async fn from_server(link: &Link, message: Message) -> Option<Admitted> {
-    let protest = |why: &str| {
-        let problem = ("conformance.unsolicited", why.to_owned());
-        link.protest(&message, Direction::ToClient, None, problem, CODE_DENIED);
+async fn from_server(link: &Link, restart: &Restart, message: Message) -> Option<Admitted> {
+    let protest = |rule, why: &str| {
+        link.protest(&message, Direction::ToClient, None, (rule, why.to_owned()), CODE_DENIED);
     };
     let mut answers = None;
     let request = (message.kind() == Kind::Request).then(|| message.id().cloned()).flatten();
     match (message.kind(), message.id()) {
         (Kind::Request, _) => {
             if let Some(Err(why)) = CallSummary::of(&message).map(|call| link.remember_asking(call)) {
-                protest(why);
+                protest("conformance.duplicate_id", why);
                 return None;
             }
         }
         (Kind::Result | Kind::Error, Some(id)) => {
             answers = link.take_asked(id);
             if answers.is_none() {
-                protest("the response answers no request that is waiting");
+                protest("conformance.unsolicited", "the response answers no request that is waiting");
                 return None;
             }
         }
         // An error without an id says that something could not be read.
         _ => {}
     }
+    if let Some(id) = cancelled(&message) {
+        link.note_cancelled(Direction::ToClient, id);
+    }
     match link.pass(message, Direction::ToClient, answers.as_ref()).await {
-        Ok(admitted) => Some(admitted),
+        Ok(admitted) => {
+            if let Some(call) = &answers {
+                restart.note_answer(call, admitted.message());
+            }
+            Some(admitted)
+        }
         Err(refusal) => instead(link, &refusal, answers, request).await,
     }
 }
@@ -173,7 +232,7 @@ async fn instead(
     link: &Link,
     refusal: &Refusal,
     answers: Option<CallSummary>,
-    request: Option<bartizan_mcp::Id>,
+    request: Option<Id>,
 ) -> Option<Admitted> {
     if let Some(id) = request {
         link.take_asking(&id);
@@ -182,21 +241,26 @@ async fn instead(
     answers.map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
 }
 
-/// Tells the client about each request that will not be answered any more, with the server's last words.
-async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) {
-    let error = match &link.upstream {
-        Upstream::Stdio(child) => {
-            child.ended().await;
-            child.ended_error()
-        }
-        Upstream::Http(_) => UpstreamError::Ended(String::new()),
-    };
+/// The request that a notification says is no longer waited for.
+fn cancelled(message: &Message) -> Option<Id> {
+    (message.method() == Some(method::CANCELLED)).then(|| Id::read(message.params()?.get("requestId")?)).flatten()
+}
+
+/// Waits for the end of a server that says no more, and tells the client about each request that will not be answered,
+/// with the server's last words.
+async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus {
+    let Upstream::Stdio(child) = &link.upstream else { return ExitStatus::Code(0) };
+    // It may have closed its output and live on, which is of no use to anybody.
+    child.end().await;
+    let status = child.ended().await;
+    let error = child.ended_error();
     for call in link.take_all_asked() {
         let refusal = link.failed(Some(&call), &error);
         if queue.send(refusal.answer(Some(&call.id), Some(&call.method))).await.is_err() {
-            return;
+            break;
         }
     }
+    status
 }
 
 async fn write_all(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Admitted>) {

@@ -149,7 +149,7 @@ impl Definition {
     }
 
     /// Shows it as a value; for what is asked too rarely to be kept.
-    pub(crate) fn with_value<T>(&self, show: impl FnOnce(Value<'_>) -> T) -> Option<T> {
+    pub fn with_value<T>(&self, show: impl FnOnce(Value<'_>) -> T) -> Option<T> {
         let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, &*self.json, b"}"].concat();
         // It passed the scanner as a part of a larger message.
         let limits = Limits { bytes: text.len(), depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: 1 };

@@ -1,6 +1,7 @@
 //! One JSON-RPC message of MCP, read strictly.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,9 +10,11 @@ use crate::part::{self, Parts};
 use crate::variant;
 use crate::{Edits, Fault, Id, Limits, NodeId, Rejection};
 
-/// A message that can be read in exactly one way, with the bytes it came in.
+/// A message that can be read in exactly one way, with the bytes it came in. Cloning it copies nothing.
 #[derive(Clone)]
-pub struct Message {
+pub struct Message(Arc<Read>);
+
+struct Read {
     document: Document,
     kind: Kind,
     id: Option<Id>,
@@ -52,49 +55,49 @@ impl Message {
         let (kind, id, body) = members.classify(root, limits)?;
         let method = members.method.map(|method| method.text().into());
         let parts = part::collect(&document);
-        Ok(Message { kind, id, method, body, parts, document })
+        Ok(Message(Arc::new(Read { document, kind, id, method, body, parts })))
     }
 
     /// Which form it has.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// The id, if it has one that can be matched.
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
-        self.id.as_ref()
+        self.0.id.as_ref()
     }
 
     /// The method of a request or notification.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
-        self.method.as_deref()
+        self.0.method.as_deref()
     }
 
     /// The parameters of a request or notification.
     #[must_use]
     pub fn params(&self) -> Option<Value<'_>> {
-        matches!(self.kind, Kind::Request | Kind::Notification).then(|| self.body()).flatten()
+        matches!(self.0.kind, Kind::Request | Kind::Notification).then(|| self.body()).flatten()
     }
 
     /// The result of a response.
     #[must_use]
     pub fn result(&self) -> Option<Value<'_>> {
-        (self.kind == Kind::Result).then(|| self.body()).flatten()
+        (self.0.kind == Kind::Result).then(|| self.body()).flatten()
     }
 
     /// The error of a response.
     #[must_use]
     pub fn error(&self) -> Option<Value<'_>> {
-        (self.kind == Kind::Error).then(|| self.body()).flatten()
+        (self.0.kind == Kind::Error).then(|| self.body()).flatten()
     }
 
     /// Whether it answers a request.
     #[must_use]
     pub fn is_response(&self) -> bool {
-        matches!(self.kind, Kind::Result | Kind::Error)
+        matches!(self.0.kind, Kind::Result | Kind::Error)
     }
 
     /// A string member of `params`.
@@ -106,25 +109,25 @@ impl Message {
     /// Every text in it, in order.
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
-        Parts::new(&self.document, &self.parts)
+        Parts::new(&self.0.document, &self.0.parts)
     }
 
     /// The scanned JSON.
     #[must_use]
     pub fn document(&self) -> &Document {
-        &self.document
+        &self.0.document
     }
 
     /// The whole message as a value.
     #[must_use]
     pub fn root(&self) -> Value<'_> {
-        self.document.root()
+        self.0.document.root()
     }
 
     /// The bytes, exactly as they came or as the edits left them.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        self.document.bytes()
+        self.0.document.bytes()
     }
 
     /// The message with `edits` applied and read again from scratch.
@@ -132,17 +135,17 @@ impl Message {
     /// # Errors
     /// If the edits made it larger than a limit or took away what makes it a message.
     pub fn edited(&self, edits: &Edits, limits: &Limits) -> Result<Message, Rejection> {
-        Message::parse(edits.apply(&self.document), limits)
+        Message::parse(edits.apply(&self.0.document), limits)
     }
 
     fn body(&self) -> Option<Value<'_>> {
-        self.body.map(|id| self.document.value(id))
+        self.0.body.map(|id| self.0.document.value(id))
     }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({:?}, id {:?}, method {:?}, {} bytes)", self.kind, self.id, self.method, self.bytes().len())
+        write!(f, "Message({:?}, id {:?}, method {:?}, {} bytes)", self.0.kind, self.0.id, self.0.method, self.bytes().len())
     }
 }
 

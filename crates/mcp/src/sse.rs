@@ -72,6 +72,12 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes kept until the event that they belong to is complete.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len().saturating_add(self.size)
+    }
+
     /// The next complete event; `None` until more bytes are pushed. An event cut off by the end of the stream is
     /// never returned.
     ///

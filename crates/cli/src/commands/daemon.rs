@@ -26,7 +26,7 @@ impl Arguments {
         let config = common::user_config(self.config.as_deref())?;
         common::log_to_stderr("info", false);
         let paths = common::paths()?;
-        common::block_on(run::daemon(&config, &paths, Duration::from_secs(self.idle)))?;
+        common::block_on(run::daemon(&config, self.config, &paths, Duration::from_secs(self.idle)))?;
         Ok(Outcome::Clean)
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_audit::{Fault, Problem};
 use bartizan_config::{Config, bartizan_home};
+use bartizan_gateway::run::audit_directories;
 
 use crate::outcome::Failure;
 
@@ -19,6 +20,18 @@ pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result
     home.map(|home| home.join("audit")).ok_or_else(|| {
         Failure::usage("nothing says where the audit log is: name its directory, or set HOME or BARTIZAN_HOME")
     })
+}
+
+/// The directories to look for an entry in: the one that was named, else the one of the configuration, else all of the
+/// user's own.
+pub(crate) fn directories(named: Option<PathBuf>, config: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    if named.is_none() && config.is_none() {
+        let own = bartizan_home(|name| std::env::var(name).ok()).map(|home| audit_directories(&home));
+        if let Some(own) = own.filter(|own| !own.is_empty()) {
+            return Ok(own);
+        }
+    }
+    directory(named, config).map(|directory| vec![directory])
 }
 
 /// A log that is not there or not readable could not be checked; any other fault is one of the log.

@@ -3,6 +3,8 @@
 mod audit;
 mod config;
 mod daemon;
+mod demo;
+mod demo_server;
 mod guards;
 mod lock;
 mod log;
@@ -33,6 +35,9 @@ macro_rules! commands {
 commands! {
     Run(run::Arguments),
     Serve(serve::Arguments),
+    Demo(demo::Arguments),
+    #[command(hide = true)]
+    DemoServer(demo_server::Arguments),
     #[command(hide = true)]
     Daemon(daemon::Arguments),
     Why(why::Arguments),

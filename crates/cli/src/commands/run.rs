@@ -21,6 +21,12 @@ pub(crate) struct Arguments {
     /// The configuration file [default: bartizan.toml in the user's configuration directory, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Hand this environment variable on to the server, beside those that carry no secret by their nature; repeatable
+    #[arg(long, value_name = "NAME")]
+    pass_env: Vec<OsString>,
+    /// Do not start the server again if it crashes
+    #[arg(long)]
+    no_restart: bool,
     /// The server's command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -29,23 +35,33 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let paths = common::paths()?;
-        let env = bartizan_sandbox::Environment::inherited();
+        // The user's bartizan starts elsewhere, and compares the name.
+        let config = self.config.as_deref().map(std::fs::canonicalize).transpose();
+        let config = config.map_err(|error| Failure::usage(format!("the configuration file cannot be read: {error}")))?;
+        let mut env = bartizan_sandbox::Environment::inherited();
+        for name in &self.pass_env {
+            if let Some(value) = std::env::var_os(name) {
+                env.set(name, value);
+            }
+        }
         let wrap = Wrap {
             name: self.name,
             command: self.command,
             directory: std::env::current_dir().unwrap_or_default(),
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            restart: !self.no_restart,
+            config: config.clone(),
         };
         common::check_name(&wrap.server_name())?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
         if self.standalone {
-            let config = common::user_config(self.config.as_deref())?;
+            let config = common::user_config(config.as_deref())?;
             return common::block_on(run::standalone(&config, &paths, &wrap)).map(status);
         }
         let program = std::env::current_exe().map_err(Failure::ours)?;
         let mut arguments: Vec<&OsStr> = vec![OsStr::new("daemon")];
-        if let Some(config) = &self.config {
+        if let Some(config) = &config {
             arguments.extend([OsStr::new("--config"), config.as_os_str()]);
         }
         common::block_on_one(run::bridge(&paths, &wrap, &program, &arguments)).map(status)

@@ -33,12 +33,8 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        let directory = log::directory(self.log, self.config.as_deref())?;
-        let record = find(&directory, self.id).map_err(|fault| log::unreadable(&directory, &fault))?;
-        let Some(record) = record else {
-            let directory = directory.display();
-            return Err(Failure::incomplete(format!("the audit log in {directory} has no entry {}", self.id)));
-        };
+        let directories = log::directories(self.log, self.config.as_deref())?;
+        let record = look(&directories, self.id)?;
         // Whatever kind of entry it is, it has some of these members.
         let entry = Entry::deserialize(record.value()).map_err(Failure::ours)?;
         if self.json {
@@ -48,6 +44,20 @@ impl Arguments {
         }
         Ok(Outcome::Clean)
     }
+}
+
+/// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it.
+fn look(directories: &[PathBuf], id: Id) -> Result<Record, Failure> {
+    let mut failure = None;
+    for directory in directories {
+        match find(directory, id) {
+            Ok(Some(record)) => return Ok(record),
+            Ok(None) => {}
+            Err(fault) => failure = Some(log::unreadable(directory, &fault)),
+        }
+    }
+    let places: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
+    Err(failure.unwrap_or_else(|| Failure::incomplete(format!("the audit log in {} has no entry {id}", places.join(", ")))))
 }
 
 /// What entries say about a message; everything an entry does not have is empty.

@@ -40,13 +40,13 @@ impl Honest {
         match name {
             "add" => {
                 let sum = number(arguments, "a")? + number(arguments, "b")?;
-                Ok(structured(&sum.to_string(), json!({"sum": sum})))
+                Ok(structured(&sum.to_string(), &json!({"sum": sum})))
             }
             "temperature" => {
                 let celsius = number(arguments, "celsius")?;
                 let (fahrenheit, kelvin) = (celsius.mul_add(1.8, 32.0), celsius + 273.15);
                 let told = format!("{celsius} °C is {fahrenheit} °F or {kelvin} K");
-                Ok(structured(&told, json!({"fahrenheit": fahrenheit, "kelvin": kelvin})))
+                Ok(structured(&told, &json!({"fahrenheit": fahrenheit, "kelvin": kelvin})))
             }
             "primes" => {
                 let count = arguments.get("count").and_then(Value::as_u64).filter(|count| *count <= MOST_PRIMES);
@@ -108,7 +108,7 @@ fn prompts() -> Value {
     json!({"prompts": [{"name": "summarise", "description": "Asks for a summary of the notes."}]})
 }
 
-fn structured(told: &str, value: Value) -> Value {
+fn structured(told: &str, value: &Value) -> Value {
     json!({"content": [{"type": "text", "text": told}], "structuredContent": value})
 }
 

@@ -1,25 +1,33 @@
 //! One server among those that appear as one.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bartizan_guard::Principal;
+use bartizan_guard::{CallSummary, Principal};
 use bartizan_mcp::{Era, Message, Revision, header as mcp_header};
 use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Hub;
 use crate::admit::{self, Admitted, Refusal};
-use crate::exchange::{self, Delivery};
+use crate::exchange::{self, Delivery, Failure};
 use crate::gateway::Gateway;
 use crate::link::Link;
+use crate::params;
 use crate::server::Server;
 use crate::upstream::{Relay, UpstreamError};
 
 /// How long the others wait for a server that is slow to begin or to list.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a server that failed to begin is left alone.
-const REST: Duration = Duration::from_secs(5);
+/// The same for one that was too slow the last time.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a server that failed to begin is left alone; doubled for each failure in a row.
+const REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+/// A server that lasts this long has not failed at once.
+const LASTED: Duration = Duration::from_secs(10);
 
 /// A server, whether or not it can be reached at present.
 pub(super) struct Member {
@@ -29,15 +37,21 @@ pub(super) struct Member {
     /// The session's name in records.
     name: String,
     era: Era,
+    hub: Weak<Hub>,
     state: watch::Sender<State>,
+    /// In a row.
+    failures: AtomicU32,
+    /// It was too slow the last time that it was asked for all of them.
+    slow: AtomicBool,
 }
 
 #[derive(Clone)]
 enum State {
     /// Nobody has asked for it yet.
     Idle,
-    Opening,
+    Opening(Instant),
     Ready(Arc<Ready>),
+    /// It is left alone until then.
     Failed(Instant),
 }
 
@@ -47,47 +61,47 @@ pub(super) struct Ready {
     /// What it said of itself; none in the stateless era.
     pub(super) hello: Option<Admitted>,
     version: Option<HeaderValue>,
+    since: Instant,
+}
+
+/// Of whom a member is a part.
+pub(super) struct Session<'a> {
+    pub(super) gateway: &'a Arc<Gateway>,
+    pub(super) principal: &'a Principal,
+    /// The session's name in records.
+    pub(super) name: &'a str,
+    pub(super) era: Era,
+    pub(super) hub: Weak<Hub>,
 }
 
 impl Member {
-    pub(super) fn new(gateway: &Arc<Gateway>, server: &Arc<Server>, principal: &Principal, name: &str, era: Era) -> Arc<Self> {
+    pub(super) fn new(server: &Arc<Server>, of: &Session<'_>) -> Arc<Self> {
         Arc::new(Member {
             server: Arc::clone(server),
-            gateway: Arc::clone(gateway),
-            principal: principal.clone(),
-            name: name.to_owned(),
-            era,
+            gateway: Arc::clone(of.gateway),
+            principal: of.principal.clone(),
+            name: of.name.to_owned(),
+            era: of.era,
+            hub: Weak::clone(&of.hub),
             state: watch::Sender::new(State::Idle),
+            failures: AtomicU32::new(0),
+            slow: AtomicBool::new(false),
         })
     }
 
-    /// The server, once it is ready; `hello` is the client's `initialize`, in the legacy era. Waits a while at most.
-    pub(super) async fn ready(self: &Arc<Self>, hello: Option<&Message>) -> Option<Arc<Ready>> {
-        let mut state = self.state.subscribe();
-        let begin = self.state.send_if_modified(|state| {
-            let due = match state {
-                State::Idle => true,
-                State::Failed(since) => since.elapsed() >= REST,
-                State::Opening | State::Ready(_) => false,
-            };
-            if due {
-                *state = State::Opening;
-            }
-            due
-        });
-        if begin {
-            // In a task of its own: a client that goes away must not stop it half way.
-            let (member, hello) = (Arc::clone(self), hello.cloned());
-            tokio::spawn(async move {
-                let opened = member.open(hello).await;
-                member.state.send_replace(match opened {
-                    Ok(ready) => State::Ready(Arc::new(ready)),
-                    Err(_refusal) => State::Failed(Instant::now()),
-                });
-            });
+    /// The server, once it is ready. Waits for it no longer than everybody's patience, counted from when it began.
+    pub(super) async fn ready(self: &Arc<Self>) -> Option<Arc<Ready>> {
+        if let Some(ready) = self.ready_now() {
+            return Some(ready);
         }
+        let mut state = self.state.subscribe();
+        self.begin();
+        let until = match *self.state.borrow() {
+            State::Opening(since) => since + PATIENCE,
+            _ => Instant::now(),
+        };
         let settled = state.wait_for(|state| matches!(state, State::Ready(_) | State::Failed(_)));
-        match tokio::time::timeout(PATIENCE, settled).await {
+        match tokio::time::timeout_at(until, settled).await {
             Ok(Ok(state)) => match &*state {
                 State::Ready(ready) => Some(Arc::clone(ready)),
                 _ => None,
@@ -97,36 +111,162 @@ impl Member {
     }
 
     /// The server, if it is ready now.
-    pub(super) fn ready_now(&self) -> Option<Arc<Ready>> {
-        match &*self.state.borrow() {
-            State::Ready(ready) => Some(Arc::clone(ready)),
-            _ => None,
+    pub(super) fn ready_now(self: &Arc<Self>) -> Option<Arc<Ready>> {
+        let ready = match &*self.state.borrow() {
+            State::Ready(ready) => Arc::clone(ready),
+            _ => return None,
+        };
+        if ready.link.upstream.has_ended() {
+            self.lost(&ready);
+            return None;
+        }
+        Some(ready)
+    }
+
+    /// Opens a way to the server, unless that is under way or it is to be left alone for now.
+    pub(super) fn begin(self: &Arc<Self>) {
+        let begin = self.state.send_if_modified(|state| {
+            let due = match state {
+                State::Idle => true,
+                State::Failed(until) => *until <= Instant::now(),
+                State::Opening(_) | State::Ready(_) => false,
+            };
+            if due {
+                *state = State::Opening(Instant::now());
+            }
+            due
+        });
+        if begin {
+            // In a task of its own: a client that goes away must not stop it half way.
+            tokio::spawn(Arc::clone(self).open());
         }
     }
 
-    /// The server's session is over; the next one who needs it begins another.
-    pub(super) fn lost(&self) {
-        self.state.send_replace(State::Failed(Instant::now()));
+    /// This session with the server is over; the next one who needs it begins another.
+    pub(super) fn lost(self: &Arc<Self>, ready: &Arc<Ready>) {
+        let lasted = ready.since.elapsed() >= LASTED;
+        let failures = if lasted { 0 } else { self.failures.load(Ordering::Relaxed) };
+        self.failures.store(failures + 1, Ordering::Relaxed);
+        let next = if failures == 0 { State::Idle } else { State::Failed(Instant::now() + rest_after(failures)) };
+        let over = self.state.send_if_modified(|state| {
+            let ours = matches!(state, State::Ready(held) if Arc::ptr_eq(held, ready));
+            if ours {
+                *state = next;
+            }
+            ours
+        });
+        if over {
+            self.try_again(if failures == 0 { REST } else { rest_after(failures) });
+        }
     }
 
-    async fn open(&self, hello: Option<Message>) -> Result<Ready, Refusal> {
-        let link = Arc::new(Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await?);
+    /// Begins again after a rest, if a client is listening and would hear of it.
+    fn try_again(self: &Arc<Self>, rest: Duration) {
+        let member = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(rest).await;
+            if let Some(member) = member.upgrade()
+                && member.hub.upgrade().is_some_and(|hub| hub.is_listened_to())
+            {
+                member.begin();
+            }
+        });
+    }
+
+    async fn open(self: Arc<Self>) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        let hello = hub.hello();
+        let mut opening = std::pin::pin!(self.connect(hello));
+        let opened = match tokio::time::timeout(PATIENCE, &mut opening).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                self.note_left_out(&UpstreamError::TimedOut(PATIENCE.as_secs()));
+                opening.await
+            }
+        };
+        match opened {
+            Some(ready) => {
+                let ready = Arc::new(ready);
+                self.state.send_replace(State::Ready(Arc::clone(&ready)));
+                hub.joined(&self, &ready).await;
+            }
+            None => {
+                let rest = rest_after(self.failures.fetch_add(1, Ordering::Relaxed));
+                self.state.send_replace(State::Failed(Instant::now() + rest));
+                self.try_again(rest);
+            }
+        }
+    }
+
+    /// The handshake; what keeps it from succeeding is recorded where it happens.
+    async fn connect(&self, hello: Option<Message>) -> Option<Ready> {
+        let link = Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await.ok()?;
+        let (link, since) = (Arc::new(link), Instant::now());
         let (Era::Legacy, Some(hello)) = (self.era, hello) else {
-            return Ok(Ready { link, hello: None, version: stateless_version() });
+            return Some(Ready { link, hello: None, version: stateless_version(), since });
         };
-        let answer = ask(&link, hello, &Relay::default(), self.server.timeout).await?;
-        let Some(result) = answer.message().result() else {
-            let error = UpstreamError::BrokenOff("it refused to be initialized".to_owned());
-            return Err(link.failed(None, &error));
+        let answer = ask(&link, hello, &Relay::default(), self.server.timeout).await.ok();
+        let said = answer.as_ref().and_then(|answer| answer.message().result()?.get("protocolVersion"));
+        let Some(version) = said.and_then(|version| HeaderValue::try_from(&*version.text()).ok()) else {
+            link.failed(None, &UpstreamError::BrokenOff("it was not initialized".to_owned()));
+            link.upstream.end().await;
+            return None;
         };
-        let version = result.get("protocolVersion").and_then(|version| HeaderValue::try_from(&*version.text()).ok());
-        let ready = Ready { hello: Some(answer), version, link };
+        let ready = Ready { version: Some(version), hello: answer, link, since };
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
-        let initialized = admit::own(&self.gateway.recorder, &self.server.name, &self.name, initialized)?;
+        let initialized = admit::own(&self.gateway.recorder, &self.server.name, &self.name, initialized).ok()?;
         ready.link.upstream.send(&initialized, &ready.relay(initialized.message())).await.ok();
-        Ok(ready)
+        Some(ready)
+    }
+
+    /// Asks the server on the gateway's account, with the patience that all others can be asked to have with it. Begins
+    /// a session anew if the server has forgotten it.
+    pub(super) async fn ask(self: &Arc<Self>, ready: &Arc<Ready>, message: Message) -> Option<Admitted> {
+        match self.ask_once(ready, message.clone()).await {
+            Err(Gone) => {
+                let ready = self.ready().await?;
+                self.ask_once(&ready, message).await.ok()?
+            }
+            Ok(answer) => answer,
+        }
+    }
+
+    async fn ask_once(self: &Arc<Self>, ready: &Arc<Ready>, message: Message) -> Result<Option<Admitted>, Gone> {
+        let patience = if self.slow.load(Ordering::Relaxed) { LITTLE_PATIENCE } else { PATIENCE };
+        let began = Instant::now();
+        let relay = ready.relay(&message);
+        let answer = ask(&ready.link, message, &relay, patience).await;
+        self.slow.store(began.elapsed() >= patience, Ordering::Relaxed);
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Unanswered::Recorded) => Ok(None),
+            Err(Unanswered::Gone) => {
+                self.lost(ready);
+                Err(Gone)
+            }
+        }
+    }
+
+    /// Records that the others go on without it.
+    fn note_left_out(&self, error: &UpstreamError) {
+        self.refuse(None, error, "the others go on without it");
+    }
+
+    /// What to tell the client instead of an answer, as the server cannot be reached.
+    pub(super) fn unreachable(&self, call: Option<&CallSummary>) -> Refusal {
+        let error = UpstreamError::Unreachable("it has not begun, or has ended".to_owned());
+        self.refuse(call, &error, "it is tried again soon")
+    }
+
+    fn refuse(&self, call: Option<&CallSummary>, error: &UpstreamError, then: &str) -> Refusal {
+        self.gateway.metrics.failed(&self.server.name, error.rule());
+        let why = (error.rule(), format!("{}: {error}; {then}", self.server.name));
+        admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, why)
     }
 }
+
+/// The server no longer knows the session.
+struct Gone;
 
 impl Ready {
     /// The headers for a message to this server.
@@ -141,6 +281,7 @@ impl Ready {
                     routing.push((HeaderName::from_static(name), value));
                 }
             }
+            params::regenerate(&self.link.session(), &mut routing, message);
         }
         Relay { version: self.version.clone(), last_event_id: None, routing }
     }
@@ -161,22 +302,40 @@ fn stateless_version() -> Option<HeaderValue> {
     Some(HeaderValue::from_static(Revision::V2026_07_28.as_str()))
 }
 
-/// Asks a server something on the gateway's account and returns its response; what it sends besides is dropped.
-pub(super) async fn ask(link: &Arc<Link>, message: Message, relay: &Relay, patience: Duration) -> Result<Admitted, Refusal> {
-    let call = bartizan_guard::CallSummary::of(&message);
+fn rest_after(failures: u32) -> Duration {
+    REST.saturating_mul(1 << failures.min(8)).min(LONGEST_REST)
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    /// The server no longer knows the session.
+    Gone,
+    /// It is in the log.
+    Recorded,
+}
+
+/// Asks a server something and returns its response; what it sends besides is dropped.
+async fn ask(link: &Arc<Link>, message: Message, relay: &Relay, patience: Duration) -> Result<Admitted, Unanswered> {
+    let call = CallSummary::of(&message);
     let answered = async {
-        let mut exchange = exchange::begin(link, message, relay).await.ok()?;
+        let mut exchange = exchange::begin(link, message, relay).await.map_err(|failure| match failure {
+            Failure { session_gone: true, .. } => Unanswered::Gone,
+            Failure { .. } => Unanswered::Recorded,
+        })?;
         while let Some(delivery) = exchange.next().await {
             match delivery {
-                Delivery::Message(message, _) if exchange.is_finished() => return Some(message),
+                Delivery::Message(message, _) if exchange.is_finished() => return Ok(message),
                 _ => {}
             }
         }
-        None
+        link.failed(call.as_ref(), &UpstreamError::BrokenOff("no answer came".to_owned()));
+        Err(Unanswered::Recorded)
     };
     match tokio::time::timeout(patience, answered).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(link.failed(call.as_ref(), &UpstreamError::BrokenOff("no answer came".to_owned()))),
-        Err(_) => Err(link.failed(call.as_ref(), &UpstreamError::TimedOut(patience.as_secs()))),
+        Ok(answer) => answer,
+        Err(_) => {
+            link.failed(call.as_ref(), &UpstreamError::TimedOut(patience.as_secs()));
+            Err(Unanswered::Recorded)
+        }
     }
 }

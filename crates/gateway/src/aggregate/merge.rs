@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bartizan_mcp::{Edits, Id, Limits, Message, NodeKind, Revision, Value, quote};
+use bartizan_mcp::{Edits, Id, Limits, Message, NodeKind, Revision, Value, method, quote};
 
 use super::names::Names;
+use super::tag;
 use crate::admit::Admitted;
 
 /// What a list result holds.
@@ -15,21 +16,43 @@ pub(super) struct List {
     pub(super) member: &'static str,
     /// The capability that a server must have declared.
     pub(super) capability: &'static str,
-    /// The member that tells elements apart.
-    pub(super) key: &'static str,
-    /// Whether that member is a name, to be told apart by server; otherwise the first server to list it has it.
-    pub(super) named: bool,
+    /// What tells its elements apart.
+    pub(super) key: Key,
+}
+
+/// What tells the elements of a list apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// A name, which gets its server's in front.
+    Name,
+    /// A resource; the first server that lists it has it.
+    Uri,
+    /// The same for a template.
+    Template,
+    /// A task's id, which its server made up.
+    Task,
+}
+
+impl Key {
+    fn member(self) -> &'static str {
+        match self {
+            Key::Name => "name",
+            Key::Uri => "uri",
+            Key::Template => "uriTemplate",
+            Key::Task => "taskId",
+        }
+    }
 }
 
 /// The lists of the protocol, by method.
 pub(super) fn list_of(method: &str) -> Option<List> {
-    let list = |member, capability, key, named| Some(List { member, capability, key, named });
+    let list = |member, capability, key| Some(List { member, capability, key });
     match method {
-        "tools/list" => list("tools", "tools", "name", true),
-        "prompts/list" => list("prompts", "prompts", "name", true),
-        "resources/list" => list("resources", "resources", "uri", false),
-        "resources/templates/list" => list("resourceTemplates", "resources", "uriTemplate", false),
-        "tasks/list" => list("tasks", "tasks", "taskId", false),
+        method::TOOLS_LIST => list("tools", "tools", Key::Name),
+        method::PROMPTS_LIST => list("prompts", "prompts", Key::Name),
+        method::RESOURCES_LIST => list("resources", "resources", Key::Uri),
+        method::RESOURCES_TEMPLATES_LIST => list("resourceTemplates", "resources", Key::Template),
+        method::TASKS_LIST => list("tasks", "tasks", Key::Task),
         _ => None,
     }
 }
@@ -51,7 +74,7 @@ pub(super) fn lists(
         let message = renamed.as_ref().unwrap_or(page.message());
         let held = message.result().and_then(|result| result.get(list.member));
         for element in held.into_iter().flat_map(Value::elements) {
-            let key = element.get(list.key).map(Value::text).unwrap_or_default();
+            let key = element.get(list.key.member()).map(Value::text).unwrap_or_default();
             if seen.insert(key.to_string()) {
                 found(server, &key);
                 elements.push(element.raw().to_owned());
@@ -65,69 +88,127 @@ pub(super) fn lists(
 
 /// The page with the names by which the client knows its elements.
 fn rename(list: List, server: &Arc<str>, page: &Message, names: &Names, limits: &Limits) -> Option<Message> {
-    if !list.named {
+    if matches!(list.key, Key::Uri | Key::Template) {
         return None;
     }
     let mut edits = Edits::new();
     for element in page.result()?.get(list.member)?.elements() {
-        if let Some(name) = element.get(list.key)
+        if let Some(name) = element.get(list.key.member())
             && name.kind() == NodeKind::String
         {
-            edits.set_text(name.id(), &names.outward(server, &name.text()));
+            let text = name.text();
+            let outward = match list.key {
+                Key::Task => tag::task_outward(server, &text),
+                _ => names.outward(server, &text),
+            };
+            edits.set_text(name.id(), &outward);
         }
     }
     page.edited(&edits, limits).ok()
 }
 
-/// The answer to `initialize` or `server/discover`: everything that at least one server offers.
-pub(super) fn hello(id: &Id, version: Option<Revision>, answers: &[(Arc<str>, &Message)]) -> String {
-    let mut capabilities: Vec<(String, Vec<(String, String)>)> = Vec::new();
+/// What servers offer: names of capabilities with their flags as JSON, in the order in which they were met.
+#[derive(Default)]
+struct Offers(Vec<(String, Vec<(String, String)>)>);
+
+impl Offers {
+    fn of(&mut self, name: &str) -> Option<&mut Vec<(String, String)>> {
+        let at = self.0.iter().position(|(held, _)| held == name).unwrap_or_else(|| {
+            self.0.push((name.to_owned(), Vec::new()));
+            self.0.len() - 1
+        });
+        self.0.get_mut(at).map(|(_, flags)| flags)
+    }
+
+    /// One server that can is enough.
+    fn add(&mut self, capabilities: Value<'_>) {
+        for (name, value) in capabilities.members() {
+            let Some(flags) = self.of(&name.text()) else { continue };
+            for (flag, value) in value.members() {
+                let flag = flag.text();
+                match flags.iter_mut().find(|(held, _)| *held == flag) {
+                    Some((_, held)) if held == "false" => value.raw().clone_into(held),
+                    Some(_) => {}
+                    None => flags.push((flag.into_owned(), value.raw().to_owned())),
+                }
+            }
+        }
+    }
+
+    /// The gateway itself says when a list changed because a server came. Of one that is not there yet it is not known
+    /// what it offers, so for it everything that has a list is declared.
+    fn announce(&mut self, all_there: bool) {
+        for name in ["tools", "prompts", "resources"] {
+            if (!all_there || self.0.iter().any(|(held, _)| held == name))
+                && let Some(flags) = self.of(name)
+            {
+                flags.retain(|(flag, _)| flag != "listChanged");
+                flags.push(("listChanged".to_owned(), "true".to_owned()));
+            }
+        }
+    }
+
+    fn to_json(&self) -> String {
+        let all = self.0.iter().map(|(name, flags)| {
+            let flags: Vec<_> = flags.iter().map(|(flag, json)| format!("{}:{json}", quote(flag))).collect();
+            format!("{}:{{{}}}", quote(name), flags.join(","))
+        });
+        format!("{{{}}}", all.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// The revisions that are spoken, as JSON.
+pub(super) fn versions() -> String {
+    Revision::ALL.map(|revision| format!("\"{revision}\"")).join(",")
+}
+
+/// The answer to `initialize` or, without a `version`, to `server/discover`: everything that at least one server offers.
+pub(super) fn hello(id: &Id, version: Option<Revision>, answers: &[(Arc<str>, &Message)], all_there: bool) -> String {
+    let mut offers = Offers::default();
     let mut instructions = String::new();
     for (server, answer) in answers {
         let Some(result) = answer.result() else { continue };
-        for (name, value) in result.get("capabilities").into_iter().flat_map(Value::members) {
-            let name = name.text().into_owned();
-            let at = capabilities.iter().position(|(held, _)| *held == name).unwrap_or_else(|| {
-                capabilities.push((name, Vec::new()));
-                capabilities.len() - 1
-            });
-            let Some((_, flags)) = capabilities.get_mut(at) else { continue };
-            for (flag, value) in value.members() {
-                let flag = flag.text().into_owned();
-                match flags.iter_mut().find(|(held, _)| *held == flag) {
-                    // One server that can is enough.
-                    Some((_, held)) if held == "false" => value.raw().clone_into(held),
-                    Some(_) => {}
-                    None => flags.push((flag, value.raw().to_owned())),
-                }
-            }
+        if let Some(capabilities) = result.get("capabilities") {
+            offers.add(capabilities);
         }
         if let Some(text) = result.get("instructions").and_then(Value::as_str) {
             instructions.push_str(&format!("[{server}]\n{text}\n\n"));
         }
     }
-    let object = |members: &[(String, String)]| {
-        let members: Vec<_> = members.iter().map(|(name, json)| format!("{}:{json}", quote(name))).collect();
-        format!("{{{}}}", members.join(","))
-    };
-    let all: Vec<_> = capabilities.iter().map(|(name, flags)| (name.clone(), object(flags))).collect();
+    offers.announce(all_there);
     let info = format!(r#"{{"name":"bartizan","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
     let instructions = match instructions.trim_end() {
         "" => String::new(),
         text => format!(r#","instructions":{}"#, quote(text)),
     };
-    let id = id.to_json();
-    let capabilities = object(&all);
+    let (id, capabilities) = (id.to_json(), offers.to_json());
     match version {
         Some(version) => format!(
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"{version}","capabilities":{capabilities},"serverInfo":{info}{instructions}}}}}"#
         ),
-        None => {
-            let versions: Vec<_> = Revision::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
-            let versions = versions.join(",");
-            format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":[{versions}],"capabilities":{capabilities}{instructions},"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}}}"#
-            )
-        }
+        None => format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":[{}],"capabilities":{capabilities}{instructions},"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}}}"#,
+            versions()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_server_offers_all_offer() {
+        let answer = |result: &str| {
+            Message::parse(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#), &Limits::default()).unwrap()
+        };
+        let one = answer(r#"{"capabilities":{"tools":{"listChanged":false},"x":{"y":{"z":1.0}}},"instructions":"Be kind."}"#);
+        let other = answer(r#"{"capabilities":{"resources":{"subscribe":true},"x":{"y":2,"w":[]}},"instructions":"Be quick."}"#);
+        let answers = [("a".into(), &one), ("b".into(), &other)];
+        let told = |all| Message::parse(hello(&Id::from(1), Some(Revision::V2025_11_25), &answers, all), &Limits::default()).unwrap();
+        let capabilities = r#"{"tools":{"listChanged":true},"x":{"y":{"z":1.0},"w":[]},"resources":{"subscribe":true,"listChanged":true}}"#;
+        assert_eq!(told(true).result().unwrap().get("capabilities").unwrap().raw(), capabilities);
+        assert!(told(true).result().unwrap().get("instructions").unwrap().is_text("[a]\nBe kind.\n\n[b]\nBe quick."));
+        assert!(told(false).result().unwrap().at(&["capabilities", "prompts", "listChanged"]).is_some());
     }
 }

@@ -1,34 +1,45 @@
 //! All servers as one: `/mcp`.
 //!
-//! Tools and prompts are named `SERVER__name`; resources keep their URIs and belong to the first server that lists
-//! them. Every message to and from a server is judged on that server's own link; only what the gateway composes of
-//! answers that were admitted (lists, the handshake) is its own.
+//! Tools and prompts are named `SERVER__name`; resources keep their URIs and belong to the first server, by name, that
+//! lists them. Every message to and from a server is judged on that server's own link; only what the gateway composes
+//! of answers that were admitted (lists, the handshake) is its own.
+//!
+//! A server that cannot be reached, hangs or dies is left out of what the client sees, and the others are not kept
+//! waiting for it beyond a bounded patience. When it comes, or comes back, the client is told that the lists changed.
 
+mod lists;
 mod member;
 mod merge;
 mod names;
+mod places;
+mod route;
+mod stream;
+mod subscription;
+mod tag;
 
-use std::collections::HashMap;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_guard::Principal;
-use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value};
+use bartizan_mcp::header::Mismatch;
+use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
 use futures_util::future::join_all;
-use futures_util::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 
 use crate::admit::{self, Admitted};
-use crate::exchange::{self, Delivery, Tag};
+use crate::exchange;
 use crate::gateway::Gateway;
 use crate::link::Link;
-use crate::peer::{Answer, Deliveries, converse, deliveries};
+use crate::peer::{Answer, converse};
 use crate::server::Server;
-use crate::upstream::{Relay, UpstreamError};
+use crate::status::Asked;
 
-use member::{Member, PATIENCE, Ready, ask};
-use merge::List;
+use member::{Member, Ready, Session};
 use names::Names;
+use places::Places;
+use stream::Outlet;
+pub(crate) use tag::Tag;
 
 /// One client's session with all servers.
 pub struct Hub {
@@ -40,34 +51,45 @@ pub struct Hub {
     names: Names,
     /// The client's `initialize`, for servers that are late or come back.
     hello: Mutex<Option<Message>>,
+    /// The client's answer to it has been composed: whoever joins now is late.
+    greeted: AtomicBool,
+    /// Somebody joined late and the client was not listening.
+    unannounced: AtomicBool,
+    /// The level of log messages the client asked for.
+    level: Mutex<Option<Message>>,
+    /// The resources the client subscribed to, with the request that did it.
+    subscribed: Mutex<BTreeMap<String, Message>>,
     /// Which server has a resource.
-    resources: Places<String>,
+    resources: Arc<Places<String>>,
+    /// Which server has a template.
+    templates: Places<String>,
     /// Which server works on a request, for its cancellation.
     requests: Places<Id>,
-    /// Which server has a task.
-    tasks: Arc<Mutex<HashMap<String, Arc<str>>>>,
+    /// The streams on which the client hears of changes.
+    outlets: Mutex<Vec<Arc<Outlet>>>,
 }
 
-/// Where things are, within a bound: beyond it, the oldest knowledge is not worth the memory.
-struct Places<K>(Mutex<HashMap<K, Arc<str>>>);
-
-const PLACES: usize = 50_000;
-/// Pages that one server's list may have.
-const PAGES: usize = 1_000;
-
-impl<K: std::hash::Hash + Eq> Places<K> {
-    fn put(&self, key: K, server: &Arc<str>) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= PLACES {
-            places.clear();
-        }
-        places.insert(key, Arc::clone(server));
-    }
-
-    fn get(&self, key: &K) -> Option<Arc<str>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-}
+/// Resources and templates whose server is remembered.
+const RESOURCES: usize = 50_000;
+/// Requests under way whose server is remembered.
+const REQUESTS: usize = 4_096;
+/// Resources that a client may be subscribed to again after a server came back.
+const SUBSCRIBED: usize = 1_000;
+/// The revision has no such method.
+const METHOD_NOT_FOUND: i64 = -32_601;
+const INVALID_PARAMS: i64 = -32_602;
+/// The revision is not one of ours.
+const UNSUPPORTED_VERSION: i64 = -32_022;
+/// What the stateless era has no more.
+const GONE: [&str; 7] = [
+    method::INITIALIZE,
+    method::PING,
+    method::LOGGING_SET_LEVEL,
+    method::RESOURCES_SUBSCRIBE,
+    method::RESOURCES_UNSUBSCRIBE,
+    method::TASKS_LIST,
+    method::TASKS_RESULT,
+];
 
 impl Hub {
     /// A session that has not begun.
@@ -79,18 +101,25 @@ impl Hub {
         name: &str,
         era: Era,
     ) -> Arc<Hub> {
-        let member = |server: &Arc<Server>| Member::new(&gateway, server, principal, name, era);
-        let members = servers.iter().map(|(name, server)| (Arc::clone(name), member(server))).collect();
-        Arc::new(Hub {
-            gateway,
-            members,
-            name: name.to_owned(),
-            era,
-            names: Names::default(),
-            hello: Mutex::new(None),
-            resources: Places(Mutex::default()),
-            requests: Places(Mutex::default()),
-            tasks: Arc::default(),
+        Arc::new_cyclic(|hub| {
+            let of = Session { gateway: &gateway, principal, name, era, hub: Weak::clone(hub) };
+            let members = servers.iter().map(|(name, server)| (Arc::clone(name), Member::new(server, &of))).collect();
+            Hub {
+                members,
+                name: name.to_owned(),
+                era,
+                names: Names::default(),
+                hello: Mutex::new(None),
+                greeted: AtomicBool::new(false),
+                unannounced: AtomicBool::new(false),
+                level: Mutex::new(None),
+                subscribed: Mutex::default(),
+                resources: Arc::new(Places::new(RESOURCES)),
+                templates: Places::new(RESOURCES),
+                requests: Places::new(REQUESTS),
+                outlets: Mutex::default(),
+                gateway: Arc::clone(&gateway),
+            }
         })
     }
 
@@ -103,30 +132,9 @@ impl Hub {
         }
     }
 
-    /// What the servers send without being asked, in one stream; or one server's stream, to be resumed.
-    ///
-    /// # Errors
-    /// If no server offers one.
-    pub async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
-        let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.split_once('/'));
-        let mut streams = Vec::new();
-        for (name, member) in &self.members {
-            let Some(ready) = member.ready_now() else { continue };
-            let mut relay = Relay { version: ready.version(), ..Relay::default() };
-            match resume {
-                Some((server, event)) if server == &**name => relay.last_event_id = HeaderValue::from_str(event).ok(),
-                Some(_) => continue,
-                None => {}
-            }
-            if let Ok(exchange) = exchange::listen(&ready.link, &relay).await {
-                streams.push(deliveries(exchange.tagged(self.tag(name))));
-            }
-        }
-        if streams.is_empty() { Err(UpstreamError::NoStream) } else { Ok(Box::pin(stream::select_all(streams))) }
-    }
-
     /// Ends the sessions with all servers.
     pub async fn end(&self) {
+        self.close_outlets().await;
         join_all(self.links().iter().map(|link| link.upstream.end())).await;
     }
 
@@ -137,42 +145,80 @@ impl Hub {
         ready.map(|ready| Arc::clone(&ready.link)).collect()
     }
 
+    /// Refuses a request whose headers do not say what its body says.
+    pub(crate) fn mismatched(&self, message: &Message, mismatch: &Mismatch) -> Answer {
+        let id = message.id().map_or_else(|| "null".to_owned(), Id::to_json);
+        self.failure(&id, Mismatch::CODE, &mismatch.to_string(), None)
+    }
+
     async fn request(self: &Arc<Self>, message: Message, id: Id) -> Answer {
+        if let Some(refused) = self.unfit(&message, &id) {
+            return refused;
+        }
         let method = message.method().unwrap_or_default().to_owned();
         let param = |path: &[&str]| message.params()?.at(path)?.as_str().map(|text| text.into_owned());
         if let Some(list) = merge::list_of(&method) {
             return self.list(list, &message, &id).await;
         }
         match &*method {
-            "initialize" => self.initialize(message, &id).await,
-            "server/discover" => self.discover(message, &id).await,
-            "ping" => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
-            "logging/setLevel" => self.set_level(message, &id).await,
-            "subscriptions/listen" => self.subscribe(message).await,
-            "tools/call" | "prompts/get" => self.by_name(&["name"], message, &id).await,
-            "completion/complete" if param(&["ref", "name"]).is_some() => self.by_name(&["ref", "name"], message, &id).await,
-            "completion/complete" => self.by_uri(param(&["ref", "uri"]), message, &id).await,
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+            method::INITIALIZE => self.initialize(message, &id).await,
+            method::SERVER_DISCOVER => self.discover(message, &id).await,
+            method::PING => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
+            method::LOGGING_SET_LEVEL => self.set_level(message, &id).await,
+            method::SUBSCRIPTIONS_LISTEN => self.subscribe(message, &id).await,
+            method::TOOLS_CALL | method::PROMPTS_GET => self.by_name(&["name"], message, &id).await,
+            method::COMPLETION_COMPLETE if param(&["ref", "name"]).is_some() => {
+                self.by_name(&["ref", "name"], message, &id).await
+            }
+            method::COMPLETION_COMPLETE => self.by_uri(param(&["ref", "uri"]), message, &id).await,
+            method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 self.by_uri(param(&["uri"]), message, &id).await
             }
             _ => match param(&["taskId"]) {
                 Some(task) => self.by_task(&task, message, &id).await,
-                None => self.error(&id, -32601, "no such method on the aggregate endpoint"),
+                None => self.error(&id, METHOD_NOT_FOUND, "no such method on the aggregate endpoint"),
             },
         }
     }
 
-    async fn notification(&self, message: Message) -> Answer {
+    /// What a request of the stateless era has to say before anybody can be asked.
+    fn unfit(&self, message: &Message, id: &Id) -> Option<Answer> {
+        if self.era == Era::Legacy {
+            return None;
+        }
+        let meta = Meta::of(message);
+        let missing = meta.missing();
+        if !missing.is_empty() {
+            let text = format!("`_meta` lacks {}", missing.join(" and "));
+            let answer = self.error(id, INVALID_PARAMS, &text);
+            return Some(with_status(answer, StatusCode::BAD_REQUEST));
+        }
+        let asked = meta.protocol_version().unwrap_or_default();
+        if asked.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Stateless) {
+            let gone = message.method().is_some_and(|method| GONE.contains(&method));
+            return gone.then(|| self.error(id, METHOD_NOT_FOUND, "this revision has no such method"));
+        }
+        let data = format!(r#"{{"supported":[{}],"requested":{}}}"#, merge::versions(), bartizan_mcp::quote(&asked));
+        Some(self.failure(&id.to_json(), UNSUPPORTED_VERSION, "unsupported protocol version", Some(&data)))
+    }
+
+    async fn notification(self: &Arc<Self>, message: Message) -> Answer {
+        let tagged = |name: &str| message.params()?.get(name)?.as_str().map(|text| text.into_owned());
         match message.method().unwrap_or_default() {
             // Each server was told by its member as soon as it was ready.
-            "notifications/initialized" => self.absorb(&message),
-            "notifications/cancelled" => {
+            method::INITIALIZED => self.absorb(&message),
+            method::CANCELLED => {
                 let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
                 match id.and_then(|id| self.requests.get(&id)) {
                     Some(server) => self.send_to(std::slice::from_ref(&server), message).await,
                     None => self.absorb(&message),
                 }
             }
+            // Progress of something that a server asked for, under the token that it got on its way.
+            method::PROGRESS => match tagged("progressToken") {
+                Some(token) => self.send_back(&token, "progressToken", &message).await,
+                None => self.absorb(&message),
+            },
             _ => {
                 let all: Vec<_> = self.members.keys().cloned().collect();
                 self.send_to(&all, message).await
@@ -182,19 +228,26 @@ impl Hub {
 
     /// A response goes back to the server whose request it answers; its id says which.
     async fn response(&self, message: Message) -> Answer {
-        let tagged = message.id().and_then(|id| match id {
-            Id::String(text) => text.split_once('/').map(|(server, id)| (server.to_owned(), id.to_owned())),
-            Id::Integer(_) => None,
-        });
-        let ready = tagged.as_ref().and_then(|(server, _)| self.members.get(&**server)?.ready_now());
-        let (Some((_, id)), Some(ready), Some(node)) = (tagged, ready, message.root().get("id")) else {
-            return self.absorb(&message);
+        match message.id() {
+            Some(Id::String(tagged)) => self.send_back(&tagged.clone(), "id", &message).await,
+            _ => self.absorb(&message),
+        }
+    }
+
+    /// Sends a message to the server whose name stands in front of its member `key`, without that.
+    async fn send_back(&self, tagged: &str, key: &str, message: &Message) -> Answer {
+        let target = tag::inward(tagged);
+        let ready = target.and_then(|(server, _)| Some((server, self.members.get(server)?.ready_now()?)));
+        let place = if key == "id" { Some(message.root()) } else { message.params() };
+        let (Some((server, ready)), Some(node)) = (ready, place.and_then(|place| place.get(key))) else {
+            return self.absorb(message);
         };
-        let mut edits = Edits::new();
-        edits.set_json(node.id(), id);
+        let mut edits = tag::tasks_inward(message, server);
+        edits.set_json(node.id(), target.map_or("null", |(_, own)| own));
         match message.edited(&edits, &self.limits()) {
             Ok(message) => self.to(&ready, message).await,
-            Err(_) => Answer::Refused,
+            // What was in the place of the server's own is nothing that a server ever sent.
+            Err(_) => self.absorb(message),
         }
     }
 
@@ -203,226 +256,44 @@ impl Hub {
         let version = asked.filter(|version| version.era() == Era::Legacy).unwrap_or(Revision::LATEST_LEGACY);
         *self.hello.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
         let ready = self.all_ready().await;
+        self.greeted.store(true, Ordering::Relaxed);
         let hellos: Vec<_> = ready
             .iter()
-            .filter_map(|(name, ready)| Some((Arc::clone(name), ready.hello.as_ref()?.message())))
+            .filter_map(|(member, ready)| Some((Arc::clone(&member.server.name), ready.hello.as_ref()?.message())))
             .collect();
-        self.own(merge::hello(id, Some(version), &hellos))
+        let all = hellos.len() == self.members.len();
+        if self.members.values().filter(|member| member.ready_now().is_some()).count() > hellos.len() {
+            // Somebody joined while this was composed.
+            self.unannounced.store(true, Ordering::Relaxed);
+        }
+        self.own(merge::hello(id, Some(version), &hellos, all))
     }
 
     async fn discover(&self, message: Message, id: &Id) -> Answer {
         let ready = self.all_ready().await;
-        let asked = ready.iter().map(|(name, ready)| {
+        let asked = ready.iter().map(|(member, ready)| {
             let message = message.clone();
-            async move {
-                let relay = ready.relay(&message);
-                Some((Arc::clone(name), ask(&ready.link, message, &relay, PATIENCE).await.ok()?))
-            }
+            async move { Some((Arc::clone(&member.server.name), member.ask(ready, message).await?)) }
         });
         let answers: Vec<(Arc<str>, Admitted)> = join_all(asked).await.into_iter().flatten().collect();
-        let answers: Vec<_> = answers.iter().map(|(name, answer)| (Arc::clone(name), answer.message())).collect();
-        self.own(merge::hello(id, None, &answers))
-    }
-
-    /// One list of what all servers list; a server that fails is left out, which the log and the metrics say.
-    async fn list(&self, list: List, message: &Message, id: &Id) -> Answer {
-        if message.params().is_some_and(|params| params.get("cursor").is_some()) {
-            return self.error(id, -32602, "this list has one page; there is no such cursor");
+        let answers: Vec<_> = answers
+            .iter()
+            .filter(|(_, answer)| answer.message().result().is_some())
+            .map(|(name, answer)| (Arc::clone(name), answer.message()))
+            .collect();
+        if answers.is_empty() {
+            // What a server of the legacy era answers: the client then begins with `initialize`, in the era in which
+            // there is something for it.
+            return self.error(id, METHOD_NOT_FOUND, "no server speaks this revision at present");
         }
-        let ready = self.all_ready().await;
-        let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
-        let pages = join_all(asked.map(|(name, ready)| self.pages(name, ready, message))).await.concat_pages();
-        let found = |server: &Arc<str>, key: &str| {
-            if !list.named {
-                self.resources.put(key.to_owned(), server);
-            }
-        };
-        let stateless = self.era == Era::Stateless;
-        self.own(merge::lists(list, id, &pages, &self.names, &self.limits(), stateless, found))
-    }
-
-    /// All pages of one server's list, as far as it delivers them.
-    async fn pages(&self, name: &Arc<str>, ready: &Ready, first: &Message) -> Vec<(Arc<str>, Admitted)> {
-        let mut pages = Vec::new();
-        let mut next = Some(first.clone());
-        while let Some(message) = next.take()
-            && pages.len() < PAGES
-        {
-            let relay = ready.relay(&message);
-            let Ok(page) = ask(&ready.link, message, &relay, PATIENCE).await else { break };
-            let Some(result) = page.message().result() else { break };
-            if let Some(cursor) = result.get("nextCursor").filter(|cursor| cursor.as_str().is_some()) {
-                next = with_cursor(first, cursor.raw(), &self.limits());
-            }
-            pages.push((Arc::clone(name), page));
-        }
-        pages
-    }
-
-    async fn set_level(&self, message: Message, id: &Id) -> Answer {
-        let ready = self.all_ready().await;
-        let told = ready.iter().filter(|(_, ready)| ready.offers("logging")).map(|(_, ready)| {
-            let relay = ready.relay(&message);
-            let message = message.clone();
-            async move { ask(&ready.link, message, &relay, PATIENCE).await }
-        });
-        join_all(told).await;
-        self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json()))
-    }
-
-    /// One stream of all servers' changes: acknowledged once, ended when the last one ends.
-    async fn subscribe(self: &Arc<Self>, message: Message) -> Answer {
-        let mut streams = Vec::new();
-        for (name, ready) in self.all_ready().await {
-            let relay = ready.relay(&message);
-            if let Ok(exchange) = exchange::begin(&ready.link, message.clone(), &relay).await {
-                streams.push(deliveries(exchange.tagged(self.tag(&name))));
-            }
-        }
-        let (mut open, mut acknowledged) = (streams.len(), false);
-        let merged = stream::select_all(streams).filter_map(move |delivery| {
-            let passes = match &delivery {
-                Delivery::Message(message, _) if message.message().is_response() => {
-                    open -= 1;
-                    open == 0
-                }
-                Delivery::Message(message, _)
-                    if message.message().method() == Some("notifications/subscriptions/acknowledged") =>
-                {
-                    !std::mem::replace(&mut acknowledged, true)
-                }
-                _ => true,
-            };
-            std::future::ready(passes.then_some(delivery))
-        });
-        Answer::Stream(Box::pin(merged))
-    }
-
-    /// Sends a request to the server that its name names, under the name that the server knows.
-    async fn by_name(&self, path: &[&str], message: Message, id: &Id) -> Answer {
-        let Some(node) = message.params().and_then(|params| params.at(path)) else {
-            return self.error(id, -32602, "the name is missing");
-        };
-        let (name, node) = (node.text().into_owned(), node.id());
-        let target = match self.names.inward(&name) {
-            Some((server, None)) => {
-                // Perhaps a shortened name of a list that this session has not seen.
-                self.learn(&server).await;
-                self.names.inward(&name).map(|(server, name)| (server, name))
-            }
-            target => target,
-        };
-        let unknown = "there is no such tool or prompt; names are SERVER__NAME";
-        let Some((server, inner)) = target else { return self.error(id, -32602, unknown) };
-        let inner = inner.or_else(|| Some(name.split_once("__")?.1.to_owned())).unwrap_or_default();
-        let Some((server, ready)) = self.member(&server).await else { return self.error(id, -32602, unknown) };
-        let mut edits = Edits::new();
-        edits.set_text(node, &inner);
-        match message.edited(&edits, &self.limits()) {
-            Ok(message) => self.call(&server, &ready, message, id).await,
-            Err(_) => self.error(id, -32600, "the request is too large"),
-        }
-    }
-
-    async fn by_uri(&self, uri: Option<String>, message: Message, id: &Id) -> Answer {
-        let Some(uri) = uri else { return self.error(id, -32602, "the URI is missing") };
-        let mut server = self.resources.get(&uri);
-        if server.is_none() {
-            self.learn_resources().await;
-            server = self.resources.get(&uri).or_else(|| self.by_template(&uri));
-        }
-        match server {
-            Some(server) => match self.member(&server).await {
-                Some((server, ready)) => self.call(&server, &ready, message, id).await,
-                None => self.error(id, -32002, "the server of this resource cannot be reached"),
-            },
-            None => self.error(id, -32002, "no server lists this resource"),
-        }
-    }
-
-    async fn by_task(&self, task: &str, message: Message, id: &Id) -> Answer {
-        let server = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned();
-        match server {
-            Some(server) => match self.member(&server).await {
-                Some((server, ready)) => self.call(&server, &ready, message, id).await,
-                None => self.error(id, -32603, "the server of this task cannot be reached"),
-            },
-            None => self.error(id, -32602, "there is no such task"),
-        }
-    }
-
-    /// The server with the longest template whose fixed beginning the URI has.
-    fn by_template(&self, uri: &str) -> Option<Arc<str>> {
-        let places = self.resources.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = places.iter().filter_map(|(template, server)| {
-            let (fixed, _) = template.split_once('{')?;
-            uri.starts_with(fixed).then_some((fixed.len(), server))
-        });
-        fits.max_by_key(|(length, _)| *length).map(|(_, server)| Arc::clone(server))
-    }
-
-    async fn learn(&self, server: &str) {
-        let Some((name, ready)) = self.member(server).await else { return };
-        for (method, member) in [("tools/list", "tools"), ("prompts/list", "prompts")] {
-            let Some(list) = merge::list_of(method).filter(|_| ready.offers(member)) else { continue };
-            if let Some(message) = self.own_request(method) {
-                let pages = self.pages(&name, &ready, &message).await;
-                let id = Id::Integer(0);
-                merge::lists(list, &id, &pages, &self.names, &self.limits(), false, |_, _| {});
-            }
-        }
-    }
-
-    async fn learn_resources(&self) {
-        for method in ["resources/list", "resources/templates/list"] {
-            if let (Some(list), Some(message)) = (merge::list_of(method), self.own_request(method)) {
-                let id = message.id().cloned().unwrap_or(Id::Integer(0));
-                drop(self.list(list, &message, &id).await);
-            }
-        }
-    }
-
-    /// A request on the gateway's account, with the client's own particulars where the era demands them.
-    fn own_request(&self, method: &str) -> Option<Message> {
-        let meta = match self.era {
-            Era::Legacy => String::new(),
-            Era::Stateless => format!(
-                r#","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
-                Revision::V2026_07_28,
-                env!("CARGO_PKG_VERSION"),
-            ),
-        };
-        let json = format!(r#"{{"jsonrpc":"2.0","id":"bartizan","method":"{method}"{meta}}}"#);
-        Message::parse(json, &self.limits()).ok()
-    }
-
-    async fn member(&self, server: &str) -> Option<(Arc<str>, Arc<Ready>)> {
-        let (name, member) = self.members.get_key_value(server)?;
-        let hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some((Arc::clone(name), member.ready(hello.as_ref()).await?))
+        let all = answers.len() == self.members.len();
+        self.own(merge::hello(id, None, &answers, all))
     }
 
     /// All servers that are ready, after a moment of patience with those that are not.
-    async fn all_ready(&self) -> Vec<(Arc<str>, Arc<Ready>)> {
-        let hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ready = self.members.iter().map(|(name, member)| {
-            let hello = hello.as_ref();
-            async move { Some((Arc::clone(name), member.ready(hello).await?)) }
-        });
+    async fn all_ready(&self) -> Vec<(Arc<Member>, Arc<Ready>)> {
+        let ready = self.members.values().map(|member| async move { Some((Arc::clone(member), member.ready().await?)) });
         join_all(ready).await.into_iter().flatten().collect()
-    }
-
-    async fn call(&self, server: &Arc<str>, ready: &Ready, message: Message, id: &Id) -> Answer {
-        self.requests.put(id.clone(), server);
-        let relay = ready.relay(&message);
-        let begun = exchange::begin(&ready.link, message, &relay).await;
-        if begun.as_ref().is_err_and(|failure| failure.session_gone)
-            && let Some(member) = self.members.get(server)
-        {
-            member.lost();
-            return self.error(id, admit::CODE_UPSTREAM, "the server has ended its session; try again");
-        }
-        converse(begun.map(|exchange| exchange.tagged(self.tag(server)))).await
     }
 
     async fn to(&self, ready: &Ready, message: Message) -> Answer {
@@ -440,20 +311,29 @@ impl Hub {
         Answer::Accepted
     }
 
-    fn tag(&self, server: &Arc<str>) -> Tag {
-        Tag { server: Arc::clone(server), tasks: Arc::clone(&self.tasks) }
+    fn tag(&self, server: &Arc<str>, general: bool) -> Tag {
+        Tag { server: Arc::clone(server), resources: Arc::clone(&self.resources), general }
     }
 
     fn own(&self, json: String) -> Answer {
-        match admit::own(&self.gateway.recorder, "*", &self.name, json) {
-            Ok(message) => Answer::Message(StatusCode::OK, message),
-            Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(None, None)),
-        }
+        let message = match admit::own(&self.gateway.recorder, "*", &self.name, json) {
+            Ok(message) => message,
+            Err(refusal) => refusal.answer(None, None),
+        };
+        let asked = match self.era {
+            Era::Legacy => Asked::Legacy,
+            Era::Stateless => Asked::Stateless { complete: true },
+        };
+        Answer::Message(asked.status(message.message()), message)
     }
 
     fn error(&self, id: &Id, code: i64, text: &str) -> Answer {
-        let (id, text) = (id.to_json(), bartizan_mcp::quote(text));
-        self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text}}}}}"#))
+        self.failure(&id.to_json(), code, text, None)
+    }
+
+    fn failure(&self, id: &str, code: i64, text: &str, data: Option<&str>) -> Answer {
+        let (text, data) = (bartizan_mcp::quote(text), data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default());
+        self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text}{data}}}}}"#))
     }
 
     /// Takes note of a message that concerns no server.
@@ -468,28 +348,29 @@ impl Hub {
         }
     }
 
+    fn hello(&self) -> Option<Message> {
+        self.hello.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn limits(&self) -> Limits {
         self.gateway.policy.load().limits
     }
 }
 
-/// All pages in one list.
-trait ConcatPages {
-    fn concat_pages(self) -> Vec<(Arc<str>, Admitted)>;
-}
-
-impl ConcatPages for Vec<Vec<(Arc<str>, Admitted)>> {
-    fn concat_pages(self) -> Vec<(Arc<str>, Admitted)> {
-        self.into_iter().flatten().collect()
+fn with_status(answer: Answer, status: StatusCode) -> Answer {
+    match answer {
+        Answer::Message(_, message) => Answer::Message(status, message),
+        answer => answer,
     }
 }
 
-/// The same request for the page at `cursor`.
-fn with_cursor(first: &Message, cursor: &str, limits: &Limits) -> Option<Message> {
+/// The same request with a member of its parameters put in or replaced; nothing if it would outgrow the limits.
+fn with_param(request: &Message, name: &str, json: &str, limits: &Limits) -> Option<Message> {
     let mut edits = Edits::new();
-    match first.params() {
-        Some(params) => edits.insert(params.id(), "cursor", cursor),
-        None => edits.insert(Value::id(first.root()), "params", format!(r#"{{"cursor":{cursor}}}"#)),
+    match (request.params(), request.params().and_then(|params| params.get(name))) {
+        (_, Some(held)) => edits.set_json(held.id(), json),
+        (Some(params), None) => edits.insert(params.id(), name, json),
+        (None, None) => edits.insert(Value::id(request.root()), "params", format!("{{{}:{json}}}", bartizan_mcp::quote(name))),
     }
-    first.edited(&edits, limits).ok()
+    request.edited(&edits, limits).ok()
 }

@@ -7,50 +7,56 @@ use std::sync::{Arc, Mutex, PoisonError};
 const SEPARATOR: &str = "__";
 /// Clients refuse longer names.
 const LONGEST: usize = 63;
-/// Shortened names that are remembered.
+/// Of the digest that tells names apart that would look alike.
+const DIGITS: usize = 8;
+/// Names that are remembered because they were made up.
 const MOST: usize = 20_000;
 
 /// Turns a server's names into the client's and back.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Shortened names and what they stand for.
-    shortened: Mutex<HashMap<String, (Arc<str>, Box<str>)>>,
+    /// Names that stand for ones too long or too odd for some clients.
+    made_up: Mutex<HashMap<String, (Arc<str>, Box<str>)>>,
 }
 
 impl Names {
-    /// What the client calls `name` of `server`: stable, and short enough for every client.
+    /// What the client calls `name` of `server`: stable, short enough for every client, and of characters that every
+    /// client takes.
     pub(super) fn outward(&self, server: &Arc<str>, name: &str) -> String {
+        let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
+        if server.len() + SEPARATOR.len() + name.len() <= LONGEST && name.chars().all(plain) && !looks_made_up(name) {
+            return format!("{server}{SEPARATOR}{name}");
+        }
         let full = format!("{server}{SEPARATOR}{name}");
-        if full.len() <= LONGEST {
-            return full;
-        }
-        let digest: String = blake3::hash(full.as_bytes()).to_hex().chars().take(8).collect();
-        let mut short = String::with_capacity(LONGEST);
-        for character in full.chars() {
-            if short.len() + character.len_utf8() + 1 + digest.len() > LONGEST {
-                break;
-            }
-            short.push(character);
-        }
+        let digest: String = blake3::hash(full.as_bytes()).to_hex().chars().take(DIGITS).collect();
+        let clean = full.chars().map(|character| if plain(character) { character } else { '_' });
+        let mut short: String = clean.take(LONGEST - 1 - DIGITS).collect();
         short.push('_');
         short.push_str(&digest);
-        let mut shortened = self.shortened.lock().unwrap_or_else(PoisonError::into_inner);
-        if shortened.len() < MOST {
-            shortened.insert(short.clone(), (Arc::clone(server), name.into()));
+        let mut made_up = self.made_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if made_up.len() < MOST {
+            made_up.insert(short.clone(), (Arc::clone(server), name.into()));
         }
         short
     }
 
-    /// The server and the name there. A shortened name is known once it was listed; before, its server is.
+    /// The server and the name there. A name that was made up is known once it was listed; before, only its server.
     pub(super) fn inward(&self, name: &str) -> Option<(String, Option<String>)> {
-        let shortened = self.shortened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((server, name)) = shortened.get(name) {
+        let made_up = self.made_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((server, name)) = made_up.get(name) {
             return Some((server.to_string(), Some(name.to_string())));
         }
         let (server, rest) = name.split_once(SEPARATOR)?;
-        let certain = name.len() < LONGEST;
-        Some((server.to_owned(), certain.then(|| rest.to_owned())))
+        Some((server.to_owned(), (!looks_made_up(name)).then(|| rest.to_owned())))
     }
+}
+
+/// Whether a name ends as made-up ones do. A server's own name that does is replaced like any other that cannot stay,
+/// so that no server can choose what another of its names is turned into.
+fn looks_made_up(name: &str) -> bool {
+    let digits = name.bytes().rev().take(DIGITS);
+    let hex = digits.clone().count() == DIGITS && digits.clone().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    hex && name.bytes().rev().nth(DIGITS) == Some(b'_')
 }
 
 #[cfg(test)]
@@ -61,15 +67,27 @@ mod tests {
     fn names_are_stable_short_and_lead_back() {
         let names = Names::default();
         let server: Arc<str> = "files".into();
-        for name in ["read", "a__b", "__init__", "x".repeat(200).as_str(), "ä".repeat(60).as_str(), ""] {
+        let plain = ["read", "a__b", "__init__", "a.b-c", ""];
+        for name in plain {
+            assert_eq!(names.outward(&server, name), format!("files__{name}"));
+            assert_eq!(names.inward(&format!("files__{name}")), Some(("files".into(), Some(name.into()))));
+        }
+        let long = "x".repeat(200);
+        let odd = [&*long, &"ä".repeat(60), "a b", "a\u{1b}[31mb", "a\nb", "a/b", "evil__\u{e0041}", "own_0123abcd", "a\"b"];
+        for name in odd {
             let outward = names.outward(&server, name);
             assert!(outward.len() <= LONGEST && outward.starts_with("files__"), "{outward}");
+            assert!(outward.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)), "{outward}");
             assert_eq!(outward, Names::default().outward(&server, name), "stable");
             assert_eq!(names.inward(&outward), Some(("files".into(), Some(name.into()))));
+            assert_eq!(Names::default().inward(&outward), Some(("files".into(), None)), "to be asked for");
         }
         assert_ne!(names.outward(&server, &format!("{}a", "x".repeat(80))), names.outward(&server, &"x".repeat(81)));
+        assert_ne!(names.outward(&server, "a b"), names.outward(&server, "a_b"));
+        // A name like the one that another becomes becomes something else itself.
+        let target = names.outward(&server, "a b");
+        let copy = target.strip_prefix("files__").unwrap();
+        assert_ne!(names.outward(&server, copy), target);
         assert_eq!(names.inward("read"), None);
-        let unlisted = format!("files__{}", "y".repeat(LONGEST - 7));
-        assert_eq!(names.inward(&unlisted), Some(("files".into(), None)), "may be a shortened one");
     }
 }

@@ -27,7 +27,9 @@ impl Allowed {
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Stranger> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
-        if hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
+        // A request line may name a host of its own, and then some readers go by that one.
+        let strange = uri.authority().is_some_and(|authority| !self.knows_host(authority.as_str()));
+        if strange || hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
             return Err(Stranger::Host);
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Direction, Principal};
-use bartizan_mcp::{Era, Limits, Message, Revision, header as mcp_header, meta::Meta};
+use bartizan_mcp::{Era, Id, Limits, Message, Revision, header as mcp_header, meta::Meta, quote};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::body::Reply;
@@ -20,7 +20,11 @@ use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
 use crate::admit;
 use crate::aggregate::Hub;
+use crate::budget::Share;
+use crate::collect::{CollectError, collect};
+use crate::bridge::{self, Bridge};
 use crate::gateway::Gateway;
+use crate::params;
 use crate::link::Link;
 use crate::peer::{Answer, Peer};
 use crate::server::Server;
@@ -63,6 +67,9 @@ impl Default for FrontSettings {
     }
 }
 
+/// A client claims its session right after it began, as the protocol has it; one that does not has this long.
+const UNCLAIMED: Duration = Duration::from_secs(60);
+
 /// An answer given before there is an exchange.
 type Early = Box<Response<Reply>>;
 
@@ -73,8 +80,9 @@ impl Front {
         Arc::new(Front {
             gateway,
             servers: ArcSwap::from_pointee(servers),
-            sessions: Sessions::new(settings.sessions, settings.idle),
-            stateless: Sessions::new(settings.sessions, settings.idle),
+            sessions: Sessions::new(settings.sessions, settings.idle, UNCLAIMED),
+            // Nothing claims these, as each is found by what a request says anyway.
+            stateless: Sessions::new(settings.sessions, settings.idle, settings.idle),
             settings,
             degraded: ArcSwap::from_pointee(None),
         })
@@ -126,24 +134,35 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         if let Err(stranger) = self.allowed(&request) {
-            self.gateway.recorder.count_refusal(&peer.ip().to_string());
+            self.count_refused(peer);
             return respond::plain(StatusCode::FORBIDDEN, match stranger {
                 Stranger::Host => "the Host header does not name this gateway\n",
                 Stranger::Origin => "requests from this Origin are not allowed\n",
             });
         }
         let Some(target) = self.target(request.uri().path()) else {
-            self.gateway.recorder.count_refusal(&peer.ip().to_string());
+            self.count_refused(peer);
             return respond::plain(StatusCode::NOT_FOUND, "there is no such server\n");
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
             Method::POST => self.post(&target, &parts, body).await,
-            Method::GET => self.get(&parts).await,
-            Method::DELETE => self.delete(&parts).await,
+            Method::GET => self.get(&target, &parts).await,
+            Method::DELETE => self.delete(&target, &parts).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
         };
-        answered.unwrap_or_else(|early| *early)
+        answered.unwrap_or_else(|early| {
+            // Refusals that are messages are in the log one by one; those before anything was read are counted.
+            if !respond::is_message(&early) {
+                self.count_refused(peer);
+            }
+            *early
+        })
+    }
+
+    /// Counts what was refused before there was a message to record.
+    pub(super) fn count_refused(&self, peer: SocketAddr) {
+        self.gateway.recorder.count_refusal(&peer.ip().to_string());
     }
 
     fn target(&self, path: &str) -> Option<Target> {
@@ -157,7 +176,9 @@ impl Front {
     async fn post(&self, target: &Target, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
-        let bytes = self.read(parts, body, &limits).await?;
+        // Kept until the message is on its way.
+        let mut share = self.gateway.memory.share();
+        let bytes = self.read(parts, body, &limits, &mut share).await?;
         let message = Message::parse(bytes.clone(), &limits).map_err(|rejection| {
             let gateway = &self.gateway.recorder;
             let refused = (&*bytes, &rejection);
@@ -166,18 +187,19 @@ impl Front {
         })?;
         if era(&parts.headers, &message) == Era::Stateless {
             let held = self.stateless(target, &principal, &message).await?;
-            check_headers(&held.value, &parts.headers, &message)?;
-            return Ok(respond::answer(held.value.answer(message, &parts.headers).await));
+            check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
+            let answer = held.value.answer(message, &parts.headers).await;
+            return Ok(respond::answer(in_use(answer, held)));
         }
         if message.method() == Some("initialize") {
             return self.initialize(target, principal, message, &parts.headers).await;
         }
-        let (key, held) = self.session(&parts.headers, &principal)?;
+        let (key, held) = self.session(target, &parts.headers, &principal)?;
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
         }
-        Ok(respond::answer(answer))
+        Ok(respond::answer(in_use(answer, held)))
     }
 
     /// Begins a legacy session.
@@ -190,24 +212,31 @@ impl Front {
     ) -> Result<Response<Reply>, Early> {
         let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
         let peer = self.connect(target, Era::Legacy, &principal, &key).await?;
-        self.keep(&self.sessions, &key, principal, peer.clone())?;
-        let mut response = respond::answer(peer.answer(message, headers).await);
+        // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
+        let answer = peer.answer(message, headers).await;
+        // An error begins no session.
+        let failed = matches!(&answer, Answer::Message(_, admitted) if admitted.message().error().is_some());
+        let mut response = respond::answer(answer);
         match HeaderValue::from_str(&key) {
-            Ok(value) if response.status().is_success() => drop(response.headers_mut().insert(SESSION, value)),
-            _ => drop(self.sessions.remove(&key)),
+            Ok(value) if response.status().is_success() && !failed => {
+                self.keep(&self.sessions, &target.slot(&key), principal, peer)?;
+                response.headers_mut().insert(SESSION, value);
+            }
+            _ => peer.end().await,
         }
         Ok(response)
     }
 
-    async fn get(&self, parts: &Parts) -> Result<Response<Reply>, Early> {
+    async fn get(&self, target: &Target, parts: &Parts) -> Result<Response<Reply>, Early> {
         if parts.headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str()) {
             return Err(Box::new(respond::not_allowed("POST")));
         }
-        let (_, held) = self.session(&parts.headers, &Principal::new("anonymous"))?;
+        let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
         match held.value.listen(&parts.headers).await {
-            Ok(deliveries) => Ok(respond::events(deliveries)),
+            Ok(deliveries) => Ok(respond::answer(in_use(Answer::Stream(deliveries), held))),
             Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
-            Err(UpstreamError::NoStream) => Err(Box::new(respond::not_allowed("POST, DELETE"))),
+            // No refusal: this is how clients find out.
+            Err(UpstreamError::NoStream) => Ok(respond::not_allowed("POST, DELETE")),
             Err(error) => {
                 held.value.links().iter().for_each(|link| drop(link.failed(None, &error)));
                 Err(Box::new(respond::plain(StatusCode::BAD_GATEWAY, "the server's stream could not be opened\n")))
@@ -215,39 +244,44 @@ impl Front {
         }
     }
 
-    async fn delete(&self, parts: &Parts) -> Result<Response<Reply>, Early> {
-        let (key, held) = self.session(&parts.headers, &Principal::new("anonymous"))?;
+    async fn delete(&self, target: &Target, parts: &Parts) -> Result<Response<Reply>, Early> {
+        let (key, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
         self.sessions.remove(&key);
         held.value.end().await;
         Ok(respond::status(StatusCode::NO_CONTENT))
     }
 
-    async fn read(&self, parts: &Parts, body: Incoming, limits: &Limits) -> Result<Bytes, Early> {
+    async fn read(&self, parts: &Parts, body: Incoming, limits: &Limits, share: &mut Share) -> Result<Bytes, Early> {
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
             return Err(Box::new(respond::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n")));
         }
         let too_large = || Box::new(respond::plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than the limit\n"));
-        let collected = Limited::new(body, limits.bytes).collect();
+        let collected = collect(body, limits.bytes, share);
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(Box::new(respond::status(StatusCode::BAD_REQUEST))),
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(CollectError::TooLarge)) => Err(too_large()),
+            Ok(Err(CollectError::Crowded)) => {
+                Err(Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many large messages at once; try again\n")))
+            }
+            Ok(Err(CollectError::Broken(_))) => Err(Box::new(respond::status(StatusCode::BAD_REQUEST))),
             Err(_) => Err(Box::new(respond::plain(StatusCode::REQUEST_TIMEOUT, "the message took too long to arrive\n"))),
         }
     }
 
-    /// The legacy session that a request claims.
-    fn session(&self, headers: &HeaderMap, principal: &Principal) -> Result<(String, Arc<Held<Peer>>), Early> {
+    /// The legacy session that a request claims, with the key that it is kept under. One that was begun at another
+    /// path is unknown here: whoever decides by the path must not be led to another server by a session id.
+    fn session(&self, target: &Target, headers: &HeaderMap, principal: &Principal) -> Result<(String, Arc<Held<Peer>>), Early> {
         let Some(key) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
             return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "no Mcp-Session-Id header; initialize first\n")));
         };
         if headers.get(VERSION).is_some_and(|version| revision(version).is_none()) {
             return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "unsupported MCP-Protocol-Version\n")));
         }
-        let held = self.sessions.find(key, principal);
+        let key = target.slot(key);
+        let held = self.sessions.find(&key, principal);
         let gone = || Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"));
-        held.map(|held| (key.to_owned(), held)).ok_or_else(gone)
+        held.map(|held| (key, held)).ok_or_else(gone)
     }
 
     /// What stands for a session of a stateless request.
@@ -259,7 +293,13 @@ impl Front {
     ) -> Result<Arc<Held<Peer>>, Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
-        let key = format!("{}\n{principal}\n{client}", target.name());
+        let mut key = format!("{}\n{principal}\n{client}", target.name());
+        if let Target::One(server) = target
+            && server.bridge.on
+        {
+            // A legacy server is told once what the client can do.
+            key.push_str(&bridge::abilities(message));
+        }
         if let Some(held) = self.stateless.find(&key, principal) {
             return Ok(held);
         }
@@ -277,16 +317,25 @@ impl Front {
                 Ok(Peer::All(Hub::new(Arc::clone(gateway), &servers, principal, &name, era)))
             }
             Target::One(server) => {
-                let link = Link::connect(gateway, server, principal, name).await;
-                link.map(|link| Peer::One(Arc::new(link))).map_err(|refusal| {
+                let unreachable = |refusal: admit::Refusal| {
                     Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(None, None)))
-                })
+                };
+                if let Some(bridge) = Bridge::open(gateway, server, principal, &name, era).await.map_err(unreachable)? {
+                    return Ok(Peer::Bridged(bridge));
+                }
+                let link = Link::connect(gateway, server, principal, name).await;
+                link.map(|link| Peer::One(Arc::new(link))).map_err(unreachable)
             }
         }
     }
 
     fn keep(&self, sessions: &Sessions<Peer>, key: &str, principal: Principal, peer: Peer) -> Result<Arc<Held<Peer>>, Early> {
-        let kept = sessions.insert(key, principal, peer);
+        let kept = sessions.insert(key, principal, peer).map(|(held, evicted)| {
+            for old in evicted {
+                tokio::spawn(async move { old.value.end().await });
+            }
+            held
+        });
         self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
         kept.map_err(|Full| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n")))
     }
@@ -305,15 +354,43 @@ impl Target {
             Target::All => "*",
         }
     }
+
+    /// What a session with this target is kept under.
+    fn slot(&self, key: &str) -> String {
+        format!("{}\n{key}", self.name())
+    }
+}
+
+/// An answer that keeps its session in use for as long as it goes on.
+fn in_use(answer: Answer, held: Arc<Held<Peer>>) -> Answer {
+    match answer {
+        Answer::Stream(deliveries) => Answer::Stream(Box::pin(deliveries.inspect(move |_| {
+            let _in_use = &held;
+        }))),
+        answer => answer,
+    }
 }
 
 /// The headers of the stateless era must say what the body says.
-fn check_headers(peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
+fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
+    let params = || match peer {
+        Peer::One(link) => params::check(&link.session(), headers, message),
+        // Their headers end here; what goes on to a server is made from the message.
+        Peer::All(_) => Ok(()),
+        Peer::Bridged(_) => {
+            peer.links().first().map_or(Ok(()), |link| params::check(&link.session(), headers, message))
+        }
+    };
+    let Err(mismatch) = mcp_header::check(given, message).and_then(|()| params()) else { return Ok(()) };
     let problem = ("conformance.header_mismatch", mismatch.to_string());
     let Some(link) = peer.links().into_iter().next() else {
-        return Err(Box::new(respond::status(StatusCode::BAD_REQUEST)));
+        // Nobody has been connected to yet, so there is no link to refuse it on.
+        let (id, why) = (message.id().map_or_else(|| "null".to_owned(), Id::to_json), quote(&problem.1));
+        let code = mcp_header::Mismatch::CODE;
+        let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
+        let answer = admit::own(&gateway.recorder, "*", "", json).unwrap_or_else(|refusal| refusal.answer(None, None));
+        return Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &answer)));
     };
     let refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);
     Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(message.id(), None))))

@@ -9,6 +9,7 @@ mod checks;
 mod endpoint;
 mod respond;
 mod sessions;
+mod stall;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -25,32 +26,37 @@ use tokio::sync::{Semaphore, watch};
 
 pub use checks::Allowed;
 pub use endpoint::{Front, FrontSettings};
-pub(crate) use sessions::random_name;
+pub(crate) use sessions::{random_key, random_name};
 
 use body::Reply;
+use stall::Stall;
 
 /// Bounds of the connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at once; further ones are closed unread.
+    /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
     /// How long a client may take to send the head of a request.
     pub header_timeout: Duration,
+    /// How long a client may leave unread what is sent to it.
+    pub write_timeout: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { connections: 10_240, header_timeout: Duration::from_secs(10) }
+        Bounds { connections: 10_240, header_timeout: Duration::from_secs(10), write_timeout: Duration::from_secs(30) }
     }
 }
 
 /// Serves MCP until `stop` changes, then lets requests under way finish.
 pub async fn serve(front: Arc<Front>, listener: TcpListener, bounds: Bounds, stop: watch::Receiver<bool>) {
+    let counting = Arc::clone(&front);
     let answer = move |request, peer| {
         let front = Arc::clone(&front);
         async move { front.answer(request, peer).await }
     };
-    accept(listener, bounds, stop, answer).await;
+    let refused = move |peer: SocketAddr| counting.count_refused(peer);
+    accept(listener, bounds, stop, answer, refused).await;
 }
 
 /// Serves the administrative address: liveness, readiness, metrics.
@@ -59,7 +65,7 @@ pub async fn serve_admin(front: Arc<Front>, listener: TcpListener, stop: watch::
         let front = Arc::clone(&front);
         async move { admin(&front, &request) }
     };
-    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer).await;
+    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_| ()).await;
 }
 
 fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
@@ -77,13 +83,26 @@ fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
     }
 }
 
-async fn accept<A, F>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, answer: A)
-where
+/// Accepts connections until it is time to stop. `refused` is told of each whose requests never reached `answer`.
+async fn accept<A, F, R>(
+    listener: TcpListener,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+    answer: A,
+    refused: R,
+) where
+    R: Fn(SocketAddr) + Clone + Send + Sync + 'static,
     A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
+        // A place first: without one, further clients wait where the system keeps them, and no file is opened for them.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = stopped(&mut stop) => break,
+        };
+        let Ok(place) = place else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stopped(&mut stop) => break,
@@ -97,10 +116,14 @@ where
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let (answer, stop) = (answer.clone(), stop.clone());
+        let (answer, stop, refused) = (answer.clone(), stop.clone(), refused.clone());
         tokio::spawn(async move {
-            serve_connection(stream, peer, bounds, stop, answer).await;
+            if let Err(error) = serve_connection(stream, peer, bounds, stop, answer).await {
+                tracing::debug!(%peer, %error, "a connection ended early");
+                if is_refusal(&error) {
+                    refused(peer);
+                }
+            }
             drop(place);
         });
     }
@@ -120,11 +143,13 @@ async fn serve_connection<A, F>(
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
     answer: A,
-) where
+) -> Result<(), hyper::Error>
+where
     A: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
 {
     stream.set_nodelay(true).ok();
+    keep_alive(&stream);
     let service = service_fn(|request| {
         let response = answer(request, peer);
         async move { Ok::<_, Infallible>(response.await) }
@@ -133,16 +158,30 @@ async fn serve_connection<A, F>(
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
         .max_headers(100)
-        .serve_connection(TokioIo::new(stream), service);
+        // Also the bound of a request's head; without it the buffer of each connection grows towards 400 KiB.
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(Stall::new(stream, bounds.write_timeout)), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended early");
     }
+}
+
+/// Whether a connection ended because of what the client sent, or did not send, as the head of a request.
+fn is_refusal(error: &hyper::Error) -> bool {
+    error.is_parse() || error.is_parse_too_large() || error.is_parse_status() || error.is_timeout()
+}
+
+/// Notices a client that is gone without a word, which a stream with nothing to send would never.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    // A system that knows none of these leaves such a connection to the next write on it.
+    sockopt::set_socket_keepalive(stream, true).ok();
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60)).ok();
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15)).ok();
+    sockopt::set_tcp_keepcnt(stream, 4).ok();
 }

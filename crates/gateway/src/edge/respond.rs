@@ -42,6 +42,11 @@ pub(crate) fn message(status: StatusCode, message: &Admitted) -> Response<Reply>
     with_type(status, "application/json", message.bytes().clone().into())
 }
 
+/// Whether a response of ours holds a message.
+pub(crate) fn is_message(response: &Response<Reply>) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
+}
+
 /// Whatever a peer answers.
 pub(crate) fn answer(answer: Answer) -> Response<Reply> {
     match answer {

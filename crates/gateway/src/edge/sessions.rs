@@ -4,8 +4,9 @@
 //! proof of who the client is. A stateless request has none: principal, client and server together stand for one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bartizan_guard::{Principal, Timestamp};
 
@@ -16,6 +17,8 @@ pub(crate) struct Sessions<T> {
     held: Mutex<HashMap<Box<str>, Arc<Held<T>>>>,
     most: usize,
     idle_us: i64,
+    /// For one that was never claimed.
+    unclaimed_us: i64,
 }
 
 /// One session.
@@ -23,38 +26,56 @@ pub(crate) struct Held<T> {
     pub(crate) principal: Principal,
     pub(crate) value: T,
     used: AtomicI64,
+    /// Whether it was claimed since it began. One that never is was begun by a client that has gone, or wants to do harm.
+    proven: AtomicBool,
 }
 
-/// There are as many sessions as there may be, and none of them is idle.
+/// A new session, and those that made place for it.
+pub(crate) type Kept<T> = (Arc<Held<T>>, Vec<Arc<Held<T>>>);
+
+/// A session that was used within this time is not evicted for a new one.
+const PROTECTED_US: i64 = 60_000_000;
+
+/// There are as many sessions as there may be, and all of them are in use.
 #[derive(Debug)]
 pub(crate) struct Full;
 
 impl<T> Sessions<T> {
-    pub(crate) fn new(most: usize, idle: std::time::Duration) -> Self {
-        let idle_us = i64::try_from(idle.as_micros()).unwrap_or(i64::MAX);
-        Sessions { held: Mutex::default(), most, idle_us }
+    /// As many as `most`. One is idle after `idle`, or after `unclaimed` if nobody ever claimed it.
+    pub(crate) fn new(most: usize, idle: Duration, unclaimed: Duration) -> Self {
+        let us = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Sessions { held: Mutex::default(), most, idle_us: us(idle), unclaimed_us: us(unclaimed.min(idle)) }
     }
 
     /// The session under `key`, if it is this principal's.
     pub(crate) fn find(&self, key: &str, principal: &Principal) -> Option<Arc<Held<T>>> {
         let held = self.lock().get(key).filter(|held| held.principal == *principal).cloned()?;
         held.used.store(clock::now().0, Ordering::Relaxed);
+        held.proven.store(true, Ordering::Relaxed);
         Some(held)
     }
 
-    /// Keeps `value` under `key`.
-    pub(crate) fn insert(&self, key: &str, principal: Principal, value: T) -> Result<Arc<Held<T>>, Full> {
+    /// Keeps `value` under `key`, and returns with it what had to make place: idle sessions, or else the one that
+    /// was unused longest. A client whose session is gone begins another one, but one that finds no place is shut out.
+    pub(crate) fn insert(&self, key: &str, principal: Principal, value: T) -> Result<Kept<T>, Full> {
         let now = clock::now();
         let mut held = self.lock();
-        if held.len() >= self.most {
-            self.drop_idle(&mut held, now);
+        let mut evicted = Vec::new();
+        if let Some(first) = held.get(key).filter(|held| held.principal == principal) {
+            // Two requests of one client came at once; both use what the first of them made.
+            let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
+            return Ok((Arc::clone(first), vec![Arc::new(Held { principal, value, used, proven })]));
         }
         if held.len() >= self.most {
-            return Err(Full);
+            evicted = self.drop_idle(&mut held, now);
         }
-        let entry = Arc::new(Held { principal, value, used: AtomicI64::new(now.0) });
+        if held.len() >= self.most {
+            evicted.push(evict(&mut held, now).ok_or(Full)?);
+        }
+        let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
+        let entry = Arc::new(Held { principal, value, used, proven });
         held.insert(key.into(), Arc::clone(&entry));
-        Ok(entry)
+        Ok((entry, evicted))
     }
 
     pub(crate) fn remove(&self, key: &str) -> Option<Arc<Held<T>>> {
@@ -77,7 +98,8 @@ impl<T> Sessions<T> {
     fn drop_idle(&self, held: &mut HashMap<Box<str>, Arc<Held<T>>>, now: Timestamp) -> Vec<Arc<Held<T>>> {
         let idle = |entry: &Arc<Held<T>>| {
             // One that a stream is open on is in use, however long ago the last request was.
-            now.0 - entry.used.load(Ordering::Relaxed) > self.idle_us && Arc::strong_count(entry) == 1
+            let most = if entry.proven.load(Ordering::Relaxed) { self.idle_us } else { self.unclaimed_us };
+            entry.idle_since(now) > most && Arc::strong_count(entry) == 1
         };
         let keys: Vec<_> = held.iter().filter(|(_, entry)| idle(entry)).map(|(key, _)| key.clone()).collect();
         keys.iter().filter_map(|key| held.remove(key)).collect()
@@ -86,6 +108,23 @@ impl<T> Sessions<T> {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Arc<Held<T>>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl<T> Held<T> {
+    fn idle_since(&self, now: Timestamp) -> i64 {
+        now.0 - self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes out the session that is missed least: one that nobody ever claimed, or else the one unused for longest.
+fn evict<T>(held: &mut HashMap<Box<str>, Arc<Held<T>>>, now: Timestamp) -> Option<Arc<Held<T>>> {
+    let free = held.iter().filter(|(_, entry)| Arc::strong_count(entry) == 1);
+    let found = free
+        .map(|(key, entry)| (entry.proven.load(Ordering::Relaxed), -entry.idle_since(now), key))
+        .filter(|(proven, idle, _)| !proven || -idle > PROTECTED_US)
+        .min()?;
+    let key = found.2.clone();
+    held.remove(&key)
 }
 
 /// 128 random bits as hexadecimal digits.
@@ -98,4 +137,53 @@ pub(crate) fn random_key() -> Result<String, getrandom::Error> {
 /// A name for a session in records, where nothing secret depends on it.
 pub(crate) fn random_name() -> String {
     random_key().map(|key| key.chars().take(16).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(most: usize) -> Sessions<u32> {
+        Sessions::new(most, Duration::from_secs(1800), Duration::from_secs(60))
+    }
+
+    fn age(held: &Held<u32>, seconds: i64) {
+        held.used.fetch_sub(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_flood_of_sessions_evicts_its_own_before_anybody_elses() {
+        let (sessions, who) = (sessions(3), Principal::new("anonymous"));
+        sessions.insert("claimed", who.clone(), 0).unwrap();
+        age(&sessions.find("claimed", &who).unwrap(), 600);
+        for number in 1..100 {
+            sessions.insert(&format!("flood {number}"), who.clone(), number).unwrap();
+        }
+        assert!(sessions.find("claimed", &who).is_some());
+        assert_eq!(sessions.len(), 3);
+    }
+
+    #[test]
+    fn sessions_in_use_and_recent_ones_are_not_evicted() {
+        let (sessions, who) = (sessions(2), Principal::new("anonymous"));
+        let in_use = sessions.insert("in use", who.clone(), 0).unwrap().0;
+        age(&in_use, 600);
+        sessions.insert("recent", who.clone(), 1).unwrap();
+        sessions.find("recent", &who).unwrap();
+        assert!(matches!(sessions.insert("new", who.clone(), 2), Err(Full)));
+        age(&sessions.find("recent", &who).unwrap(), 61);
+        let (_, evicted) = sessions.insert("new", who.clone(), 2).unwrap();
+        assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_session_that_nobody_claimed_ends_early() {
+        let (sessions, who) = (sessions(9), Principal::new("anonymous"));
+        age(&sessions.insert("never", who.clone(), 0).unwrap().0, 61);
+        sessions.insert("claimed", who.clone(), 1).unwrap();
+        age(&sessions.find("claimed", &who).unwrap(), 61);
+        assert_eq!(sessions.expire().len(), 1);
+        assert!(sessions.find("claimed", &who).is_some());
+        assert!(sessions.find("claimed", &Principal::new("another")).is_none());
+    }
 }

@@ -1,7 +1,6 @@
 //! The thin end: the client's stdio here, the user's Bartizan at the other end of a socket.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,9 +8,11 @@ use bartizan_sandbox::Signal;
 use rustix::fs::FlockOperation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::complaints::Complaints;
 use super::daemon::lock;
 use super::frame::{Frame, Kind, write_hello};
 use super::{Paths, RunError, Wrap};
@@ -39,11 +40,17 @@ pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&Os
     });
     tokio::spawn(read_stdin(frames.clone()));
     tokio::spawn(pass_signals(frames));
+    let complaints = Complaints::to_stderr();
+    let ended = carry(&mut from, &complaints).await;
+    complaints.finish();
+    ended.unwrap_or_else(|| Err(RunError::Ended(paths.log())))
+}
+
+/// Carries what comes from the user's Bartizan until the server has ended; `None` if that went away before.
+async fn carry(from: &mut OwnedReadHalf, complaints: &Complaints) -> Option<Result<i32, RunError>> {
     let mut stdout = tokio::io::stdout();
     loop {
-        let Some(frame) = Frame::read(&mut from).await else {
-            return Err(RunError::Daemon("it ended".to_owned()));
-        };
+        let frame = Frame::read(from).await?;
         match frame.kind {
             Kind::Data => {
                 let written = async {
@@ -52,12 +59,12 @@ pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&Os
                 };
                 // A client that no longer reads has gone; closing the socket ends the server.
                 if written.await.is_err() {
-                    return Ok(0);
+                    return Some(Ok(0));
                 }
             }
-            Kind::Stderr => to_stderr(&String::from_utf8_lossy(&frame.bytes)),
-            Kind::Exit => return Ok(String::from_utf8_lossy(&frame.bytes).parse().unwrap_or(1)),
-            Kind::Error => return Err(RunError::Refused(String::from_utf8_lossy(&frame.bytes).into_owned())),
+            Kind::Stderr => complaints.line(&String::from_utf8_lossy(&frame.bytes)),
+            Kind::Exit => return Some(Ok(String::from_utf8_lossy(&frame.bytes).parse().unwrap_or(1))),
+            Kind::Error => return Some(Err(RunError::Refused(String::from_utf8_lossy(&frame.bytes).into_owned()))),
             Kind::Hello | Kind::Eof | Kind::Signal => {}
         }
     }
@@ -137,9 +144,4 @@ pub(super) fn signals() -> mpsc::Receiver<Signal> {
 pub(super) fn signal_of(number: u8) -> Option<Signal> {
     let all = [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit, Signal::User1, Signal::User2];
     all.into_iter().find(|signal| signal.number() == i32::from(number))
-}
-
-/// A line of the server's complaints, already safe to show.
-pub(super) fn to_stderr(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
 }

@@ -1,7 +1,7 @@
 //! The user's Bartizan: started by the first bridge, gone when none has been there for a while.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use crate::setup;
 /// What one connection may hold back before the other side has to wait.
 const PIPE: usize = 64 * 1024;
 
-/// Serves this user's bridges until none has been there for `idle`.
+/// Serves this user's bridges, as `config` from `file` says, until none has been there for `idle`.
 ///
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
-pub async fn daemon(config: &Config, paths: &Paths, idle: Duration) -> Result<(), RunError> {
+pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
     paths.prepare()?;
     let _lock = lock(&paths.lock(), FlockOperation::NonBlockingLockExclusive)?.ok_or(RunError::Running)?;
     let mut config = config.clone();
@@ -40,13 +40,13 @@ pub async fn daemon(config: &Config, paths: &Paths, idle: Duration) -> Result<()
     let listener = UnixListener::bind(&socket).map_err(failed)?;
     let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none"});
     gateway.recorder.note("gateway.started", &started).map_err(setup::SetupError::Audit)?;
-    accept(&listener, &gateway, idle).await;
+    accept(&listener, &gateway, &file.into(), idle).await;
     std::fs::remove_file(&socket).ok();
     gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(setup::SetupError::Audit)?;
     Ok(())
 }
 
-async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, idle: Duration) {
+async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, file: &Arc<Option<PathBuf>>, idle: Duration) {
     let (leaving, mut left) = mpsc::channel::<()>(1);
     let mut present = 0_usize;
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -56,9 +56,9 @@ async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, idle: Duration)
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted && is_ours(&stream) {
                 present += 1;
-                let (gateway, leaving) = (Arc::clone(gateway), leaving.clone());
+                let (gateway, file, leaving) = (Arc::clone(gateway), Arc::clone(file), leaving.clone());
                 tokio::spawn(async move {
-                    converse(&gateway, stream).await;
+                    converse(&gateway, (*file).as_deref(), stream).await;
                     leaving.send(()).await.ok();
                 });
             },
@@ -95,12 +95,17 @@ fn is_ours(stream: &UnixStream) -> bool {
 }
 
 /// One bridge, from its hello to the server's exit.
-async fn converse(gateway: &Arc<Gateway>, stream: UnixStream) {
+async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStream) {
     let (mut from, to) = stream.into_split();
     let (frames, outgoing) = mpsc::channel(64);
     let writer = tokio::spawn(write_frames(to, outgoing));
     let hello = Frame::read(&mut from).await.filter(|frame| frame.kind == Kind::Hello);
     let last = match hello.map(|hello| frame::read_hello(&hello.bytes)) {
+        Some(Ok(wrap)) if wrap.config.is_some() && wrap.config.as_deref() != file => {
+            let theirs = file.map_or_else(|| "the user's own".to_owned(), |file| file.display().to_string());
+            let why = format!("the user's bartizan runs with another configuration ({theirs}); wait for its end or use --standalone");
+            Frame::new(Kind::Error, why)
+        }
         Some(Ok(wrap)) => {
             let (signal_sender, signals) = mpsc::channel(8);
             let (input_end, input) = tokio::io::duplex(PIPE);
@@ -110,7 +115,7 @@ async fn converse(gateway: &Arc<Gateway>, stream: UnixStream) {
             let lines = frames.clone();
             // Complaints are best effort: a client that does not read them must not block its server.
             let on_stderr = move |line: &str| drop(lines.try_send(Frame::new(Kind::Stderr, line.to_owned())));
-            let outcome = wrapped(gateway, &wrap, Ends { input, output, signals }, on_stderr).await;
+            let outcome = wrapped(gateway, &wrap, Ends { input, output, signals }, Arc::new(on_stderr)).await;
             copier.await.ok();
             reader.abort();
             match outcome {

@@ -93,6 +93,8 @@ pub(super) fn write_hello(wrap: &Wrap) -> Bytes {
     };
     put(VERSION.as_bytes());
     put(wrap.name.as_deref().unwrap_or_default().as_bytes());
+    put(if wrap.restart { b"restart" } else { b"" });
+    put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
     put(wrap.directory.as_os_str().as_bytes());
     put(wrap.command.len().to_string().as_bytes());
     wrap.command.iter().for_each(|word| put(word.as_bytes()));
@@ -118,6 +120,9 @@ pub(super) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
     let os = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let read = || {
         let name = String::from_utf8(take()?.to_vec()).ok()?;
+        let restart = !take()?.is_empty();
+        let config = Some(take()?).filter(|config| !config.is_empty());
+        let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
         let directory = PathBuf::from(OsStr::from_bytes(take()?));
         let count: usize = std::str::from_utf8(take()?).ok()?.parse().ok()?;
         let command = (0..count).map(|_| take().map(os)).collect::<Option<Vec<_>>>()?;
@@ -125,7 +130,7 @@ pub(super) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         while let Some(name) = take() {
             env.push((os(name), os(take()?)));
         }
-        Some(Wrap { name: (!name.is_empty()).then_some(name), command, directory, env })
+        Some(Wrap { name: (!name.is_empty()).then_some(name), command, directory, env, restart, config })
     };
     let mut read = read;
     let wrap = read().ok_or(BadHello::Malformed)?;
@@ -143,6 +148,8 @@ mod tests {
             command: vec!["npx".into(), "".into(), OsString::from_vec(vec![0xff])],
             directory: "/srv".into(),
             env: vec![("A".into(), "1".into()), ("B".into(), "".into())],
+            restart: false,
+            config: Some("/etc/b.toml".into()),
         };
         let bytes = write_hello(&wrap);
         let back = read_hello(&bytes).unwrap();

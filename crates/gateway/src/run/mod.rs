@@ -4,9 +4,11 @@
 //! servers share one policy, one memory and one log. With `--standalone` the same happens in this process.
 
 mod bridge;
+mod complaints;
 mod daemon;
 mod frame;
 mod paths;
+mod restart;
 mod wrapped;
 
 use std::ffi::OsString;
@@ -17,6 +19,7 @@ use thiserror::Error;
 pub use bridge::bridge;
 pub use daemon::daemon;
 pub use paths::{Paths, audit_directories};
+pub(crate) use restart::Restart;
 pub use wrapped::standalone;
 
 /// What to wrap.
@@ -30,6 +33,10 @@ pub struct Wrap {
     pub directory: PathBuf,
     /// The variables that it may see.
     pub env: Vec<(OsString, OsString)>,
+    /// Whether it is started again if it crashes.
+    pub restart: bool,
+    /// The configuration that has to be in force; any will do if there is none.
+    pub config: Option<PathBuf>,
 }
 
 /// Why a server could not be wrapped.
@@ -47,6 +54,9 @@ pub enum RunError {
     /// The user's Bartizan could not be reached or started.
     #[error("the user's bartizan cannot be reached: {0}")]
     Daemon(String),
+    /// The user's Bartizan went away in the middle.
+    #[error("the user's bartizan ended, and the server with it; see {0}")]
+    Ended(PathBuf),
     /// The user's Bartizan refused.
     #[error("{0}")]
     Refused(String),
@@ -95,7 +105,7 @@ mod tests {
 
     fn name(command: &[&str]) -> String {
         let command = command.iter().map(OsString::from).collect();
-        let wrap = Wrap { name: None, command, directory: PathBuf::new(), env: Vec::new() };
+        let wrap = Wrap { name: None, command, directory: PathBuf::new(), env: Vec::new(), restart: true, config: None };
         let name = wrap.server_name();
         name.rsplit_once('-').map(|(base, digest)| (base.to_owned(), digest.len())).filter(|(_, length)| *length == 6).unwrap().0
     }

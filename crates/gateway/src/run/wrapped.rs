@@ -8,8 +8,10 @@ use bartizan_guard::Principal;
 use bartizan_sandbox::{Environment, ExitStatus, Launch, Level, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::complaints::Complaints;
+use super::restart::{Complain, Restart};
 use super::{Paths, RunError, Wrap};
 use crate::gateway::Gateway;
 use crate::link::Link;
@@ -26,12 +28,13 @@ pub(super) struct Ends<I, O> {
     pub(super) signals: mpsc::Receiver<Signal>,
 }
 
-/// Runs the server until either side ends, and returns how it ended.
+/// Runs the server until either side ends, and returns how it ended. A server that crashes is started again, if the
+/// client knows it and `wrap` allows it.
 pub(super) async fn wrapped<I, O>(
     gateway: &Arc<Gateway>,
     wrap: &Wrap,
-    mut ends: Ends<I, O>,
-    on_stderr: impl FnMut(&str) + Send + 'static,
+    ends: Ends<I, O>,
+    complain: Complain,
 ) -> Result<ExitStatus, RunError>
 where
     I: AsyncRead + Unpin + Send + 'static,
@@ -40,43 +43,59 @@ where
     let launch = launch(wrap)?;
     let limits = gateway.policy.load().limits;
     let name: Arc<str> = wrap.server_name().into();
-    let child = StdioUpstream::spawn(&launch, Routing::Ordered, limits, on_stderr).await?;
+    let sink = Arc::clone(&complain);
+    let child = StdioUpstream::spawn(&launch, Routing::Ordered, limits, move |line| sink(line)).await?;
     let started = json!({"server": name, "program": launch.program.to_string_lossy(), "isolation": Level::None.to_string()});
     gateway.recorder.note("server.started", &started).map_err(SetupError::Audit)?;
     let server = Arc::new(Server {
         profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
         name: Arc::clone(&name),
-        transport: Transport::Command(Box::new(launch)),
+        transport: Transport::Command(Box::new(launch.clone())),
+        // One client and its own server: how long to wait is the client's to decide, and it can cancel.
         timeout: std::time::Duration::from_secs(60),
+        longest: std::time::Duration::from_secs(300),
+        processes: Arc::new(tokio::sync::Semaphore::new(1)),
+        places: Arc::new(tokio::sync::Semaphore::new(256)),
+        bridge: crate::Bridging::default(),
     });
     setup::follow(gateway, &server)?;
     let session = crate::edge::random_name();
     let upstream = Upstream::Stdio(child);
-    let link = Arc::new(Link::new(Arc::clone(gateway), server, local_user(), session, upstream));
-    let status = {
-        let serving = stdio::serve(Arc::clone(&link), ends.input, ends.output, limits);
+    let link = ArcSwap::from_pointee(Link::new(Arc::clone(gateway), server, local_user(), session, upstream));
+    let (stop, stopped) = watch::channel(false);
+    let restart = Restart::new(wrap.restart.then_some(launch), limits, complain, stopped);
+    let ended = {
+        let mut signals = ends.signals;
+        let serving = stdio::serve(&link, ends.input, ends.output, limits, &restart);
         let mut serving = std::pin::pin!(serving);
         loop {
             tokio::select! {
-                ended = &mut serving => break finish(&link, ended).await,
-                Some(signal) = ends.signals.recv() => {
-                    if let Upstream::Stdio(child) = &link.upstream {
-                        child.signal(signal);
-                    }
-                }
+                ended = &mut serving => break ended,
+                Some(signal) = signals.recv() => pass_on(signal, &link.load(), &stop),
             }
         }
     };
+    let status = finish(&link.load(), ended, &restart).await;
     let ended = json!({"server": name, "status": status.shell_code()});
     gateway.recorder.note("server.ended", &ended).map_err(SetupError::Audit)?;
     Ok(status)
 }
 
-async fn finish(link: &Link, ended: Ended) -> ExitStatus {
-    match (&link.upstream, ended) {
-        (Upstream::Stdio(child), Ended::ByServer) => child.ended().await,
-        (Upstream::Stdio(child), Ended::ByClient) => child.end().await,
-        (Upstream::Http(_), _) => ExitStatus::Code(0),
+/// Passes a signal on to the server, and remembers that it was told to end.
+fn pass_on(signal: Signal, link: &Link, stop: &watch::Sender<bool>) {
+    if !matches!(signal, Signal::User1 | Signal::User2) {
+        stop.send_replace(true);
+    }
+    if let Upstream::Stdio(child) = &link.upstream {
+        child.signal(signal);
+    }
+}
+
+async fn finish(link: &Link, ended: Ended, restart: &Restart) -> ExitStatus {
+    match (&link.upstream, ended, restart.ended()) {
+        (Upstream::Stdio(_), Ended::ByServer, Some(status)) => status,
+        (Upstream::Stdio(child), _, _) => child.end().await,
+        (Upstream::Http(_), _, _) => ExitStatus::Code(0),
     }
 }
 
@@ -112,6 +131,8 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     let gateway = setup::gateway(&config)?;
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
     let ends = Ends { input: tokio::io::stdin(), output: tokio::io::stdout(), signals: super::bridge::signals() };
-    let status = wrapped(&gateway, wrap, ends, super::bridge::to_stderr).await?;
-    Ok(status.shell_code())
+    let complaints = Complaints::to_stderr();
+    let status = wrapped(&gateway, wrap, ends, Arc::new(complaints.sink())).await;
+    complaints.finish();
+    status.map(ExitStatus::shell_code)
 }

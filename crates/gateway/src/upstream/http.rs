@@ -4,22 +4,27 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bartizan_mcp::{Limits, Message, sse};
+use bartizan_mcp::{Limits, Message, Revision, sse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::budget::{Budget, Share};
 use super::{Breaker, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
+use crate::collect::{CollectError, collect};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+
+/// What is read from a connection at once, at most.
+const BUFFER: usize = 64 * 1024;
 
 type Connector = HttpsConnector<HttpConnector>;
 
@@ -34,6 +39,8 @@ pub fn connector(connect_timeout: Duration) -> std::io::Result<Client<Connector,
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(256)
+        // Otherwise the buffer of each connection grows towards 400 KiB.
+        .http1_max_buf_size(BUFFER)
         .build(tls.wrap_connector(tcp));
     Ok(client)
 }
@@ -48,6 +55,8 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// Bounds of each message.
     pub limits: Limits,
+    /// What answers may take together while they arrive.
+    pub(crate) memory: Budget,
     /// Leaves the server alone when it fails.
     pub breaker: Breaker,
     /// The connections.
@@ -71,6 +80,13 @@ pub struct Relay {
     pub routing: Vec<(HeaderName, HeaderValue)>,
 }
 
+impl Relay {
+    /// The revision that the client's header names, if it is one.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.version.as_ref()?.to_str().ok()?.parse().ok()
+    }
+}
+
 /// One client's session with one HTTP server.
 #[derive(Debug)]
 pub struct HttpUpstream {
@@ -90,6 +106,9 @@ impl HttpUpstream {
         let response = self.ask(request).await?;
         if message.message().method() == Some("initialize") && response.status().is_success() {
             let session = response.headers().get(SESSION).cloned();
+            if session.as_ref().is_some_and(|session| !is_sound(session)) {
+                return Err(UpstreamError::BadSession);
+            }
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
         }
         self.read(response, message.message().method().is_some() && message.message().id().is_some()).await
@@ -99,6 +118,7 @@ impl HttpUpstream {
         let request = self.request(Method::GET, relay, Bytes::new())?;
         let response = self.ask(request).await?;
         match response.status() {
+            StatusCode::OK if is_encoded(&response) => Err(UpstreamError::Encoded),
             StatusCode::OK if is_type(&response, "text/event-stream") => Ok(self.events(response)),
             StatusCode::NOT_FOUND => Err(UpstreamError::SessionGone),
             _ => Err(UpstreamError::NoStream),
@@ -141,7 +161,7 @@ impl HttpUpstream {
         breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
         let answer = match tokio::time::timeout(*timeout, client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(UpstreamError::Unreachable(cause(&error))),
+            Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(UpstreamError::TimedOut(timeout.as_secs())),
         };
         match &answer {
@@ -153,11 +173,15 @@ impl HttpUpstream {
 
     async fn read(&self, response: Response<Incoming>, asked: bool) -> Result<Replies, UpstreamError> {
         let status = response.status();
-        if is_type(&response, "text/event-stream") && status.is_success() {
-            return Ok(self.events(response));
-        }
+        // Nobody waits for what comes back for a notification; a server that answers one has its stream closed.
         if !asked && status.is_success() {
             return Ok(Replies::None);
+        }
+        if is_encoded(&response) {
+            return Err(UpstreamError::Encoded);
+        }
+        if is_type(&response, "text/event-stream") && status.is_success() {
+            return Ok(self.events(response));
         }
         if !is_type(&response, "application/json") {
             return Err(match status {
@@ -170,10 +194,12 @@ impl HttpUpstream {
         }
         let limits = &self.endpoint.limits;
         let timeout = self.endpoint.timeout;
-        let body = Limited::new(response.into_body(), limits.bytes).collect();
+        let mut share = self.endpoint.memory.share();
+        let body = collect(response.into_body(), limits.bytes, &mut share);
         let bytes = match tokio::time::timeout(timeout, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(UpstreamError::TooLarge),
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(CollectError::TooLarge)) => return Err(UpstreamError::TooLarge),
+            Ok(Err(CollectError::Crowded)) => return Err(UpstreamError::Crowded),
             Ok(Err(error)) => return Err(UpstreamError::BrokenOff(error.to_string())),
             Err(_) => return Err(UpstreamError::TimedOut(timeout.as_secs())),
         };
@@ -188,7 +214,7 @@ impl HttpUpstream {
         Ok(Replies::One(Some(reply), status))
     }
 
-    fn has_session(&self) -> bool {
+    pub(super) fn has_session(&self) -> bool {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
@@ -196,9 +222,14 @@ impl HttpUpstream {
         let limits = self.endpoint.limits;
         // An event may hold, besides its message, field names and an id.
         let decoder = sse::Decoder::new(limits.bytes.saturating_add(4096));
-        Replies::Events(Events { body: response.into_body(), decoder, limits })
+        Replies::Events(Events { body: response.into_body(), decoder, limits, share: self.endpoint.memory.share() })
     }
 }
+
+/// The longest event id that is passed on; a client has to send it back in a header, so a longer one is of no use.
+const EVENT_ID: usize = 1024;
+/// The longest wait in milliseconds that a server may ask of a client that reconnects.
+const RETRY: u64 = 60 * 60 * 1000;
 
 /// The events of one response.
 #[derive(Debug)]
@@ -206,12 +237,15 @@ pub struct Events {
     body: Incoming,
     decoder: sse::Decoder,
     limits: Limits,
+    share: Share,
 }
 
 impl Events {
     pub(super) async fn next(&mut self) -> Result<Option<Reply>, UpstreamError> {
         loop {
-            if let Some(event) = self.decoder.next().map_err(|_| UpstreamError::TooLarge)? {
+            if let Some(mut event) = self.decoder.next().map_err(|_| UpstreamError::TooLarge)? {
+                event.id = event.id.filter(|id| id.len() <= EVENT_ID);
+                event.retry = event.retry.map(|retry| retry.min(RETRY));
                 if event.data.is_empty() {
                     return Ok(Some(Reply::Mark { id: event.id, retry: event.retry }));
                 }
@@ -226,6 +260,7 @@ impl Events {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.decoder.push(&data);
+                        self.share.fit(self.decoder.held()).map_err(|_| UpstreamError::Crowded)?;
                     }
                 }
                 Some(Err(error)) => return Err(UpstreamError::BrokenOff(cause(&error))),
@@ -245,6 +280,27 @@ fn is_type<B>(response: &Response<B>, wanted: &str) -> bool {
     let value = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next()).map(str::trim);
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
+}
+
+/// A session id as the specification has it, and of a length that a header can carry both ways.
+fn is_sound(session: &HeaderValue) -> bool {
+    (1..=1024).contains(&session.len()) && session.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether the body would have to be decoded first. It is asked for as it is, so that its size is its size.
+fn is_encoded<B>(response: &Response<B>) -> bool {
+    let mut encodings = response.headers().get_all(header::CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whose fault it is that no answer came: nobody was there, it broke off, or it was no HTTP.
+fn failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<hyper::Error>());
+    match source {
+        Some(inner) if inner.is_parse() || inner.is_parse_status() => UpstreamError::Malformed(cause(error)),
+        Some(_) => UpstreamError::BrokenOff(cause(error)),
+        None => UpstreamError::Unreachable(cause(error)),
+    }
 }
 
 fn content_type<B>(response: &Response<B>) -> String {

@@ -107,9 +107,15 @@ pub(crate) fn lenient_id(bytes: &[u8]) -> Option<Id> {
     }
 }
 
-/// Whether a refused line was meant as a message at all, or is a program talking to itself.
+/// Whether a refused line was meant as a message at all, or is a program talking to itself. A batch was, and so was
+/// what begins with byte order marks; `[INFO]` was not.
 pub(crate) fn looks_like_message(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().starts_with(b"{")
+    let mut rest = bytes.trim_ascii_start();
+    while let Some(after) = rest.strip_prefix(b"\xef\xbb\xbf") {
+        rest = after;
+    }
+    let first = rest.strip_prefix(b"[").map_or(rest, <[u8]>::trim_ascii_start);
+    first.starts_with(b"{")
 }
 
 fn memchr_newline(bytes: &[u8]) -> Option<usize> {
@@ -139,6 +145,16 @@ mod tests {
         check(b"", 10, &[]).await;
         check(b"0123456789\nok\n", 10, &[("0123456789", true), ("ok", true)]).await;
         check(b"0123456789x\nok\n", 10, &[("", false), ("ok", true)]).await;
+    }
+
+    #[test]
+    fn messages_are_told_from_noise() {
+        for line in ["{", " {\"id\":1", "[{}]", "[ {", "\u{feff}{", "\u{feff}\u{feff}[{"] {
+            assert!(looks_like_message(line.as_bytes()), "{line}");
+        }
+        for line in ["", "[INFO] up", "[1]", "Listening on {port}", "\u{feff}", "[", "\"{\""] {
+            assert!(!looks_like_message(line.as_bytes()), "{line}");
+        }
     }
 
     #[test]

@@ -3,16 +3,18 @@
 mod breaker;
 mod http;
 pub(crate) mod lines;
+mod shared;
 mod splice;
 mod stdio;
 
-use bartizan_mcp::{Message, Rejection};
+use bartizan_mcp::{Id, Message, Rejection};
 use bytes::Bytes;
 use thiserror::Error;
 
 pub use breaker::Breaker;
 pub use http::{Endpoint, HttpUpstream, Relay, connector};
-pub use stdio::{Inbox, Routing, StdioUpstream};
+pub use shared::{SharedChild, SharedInbox, SharedUpstream};
+pub use stdio::{Routing, StdioUpstream};
 
 use crate::admit::Admitted;
 
@@ -23,6 +25,8 @@ pub enum Upstream {
     Stdio(StdioUpstream),
     /// A Streamable HTTP endpoint.
     Http(HttpUpstream),
+    /// A child process that other clients use as well.
+    Shared(SharedUpstream),
 }
 
 /// Something that a server sent.
@@ -52,6 +56,8 @@ pub enum Replies {
     Events(http::Events),
     /// Messages of a child process, as they come.
     Channel(stdio::Inbox),
+    /// The same where the child is shared.
+    Shared(Box<SharedInbox>),
 }
 
 impl Replies {
@@ -65,6 +71,7 @@ impl Replies {
             Replies::One(reply, _) => Ok(reply.take()),
             Replies::Events(events) => events.next().await,
             Replies::Channel(inbox) => Ok(inbox.next().await),
+            Replies::Shared(inbox) => inbox.next().await,
         }
     }
 }
@@ -78,6 +85,9 @@ pub enum UpstreamError {
     /// It failed so often that it is left alone for a while.
     #[error("the server has failed repeatedly; it is tried again in {0} s")]
     Resting(u64),
+    /// As many requests wait for it as may.
+    #[error("too many requests wait for the server already; try again later")]
+    Busy,
     /// It did not answer in time.
     #[error("the server did not answer within {0} s")]
     TimedOut(u64),
@@ -87,15 +97,27 @@ pub enum UpstreamError {
     /// The stream broke off before the response.
     #[error("the server's answer broke off: {0}")]
     BrokenOff(String),
+    /// What it answered is not HTTP.
+    #[error("the server's answer is not valid HTTP: {0}")]
+    Malformed(String),
     /// It answered with an HTTP status and no message.
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
     /// It answered with something that is neither JSON nor an event stream.
     #[error("the server answered with content type {0}")]
     ContentType(String),
+    /// Its answer is compressed, which nobody asked for.
+    #[error("the server's answer is encoded, although the request accepts no encoding")]
+    Encoded,
+    /// It named a session in a way that no header may.
+    #[error("the server's session id is not 1 to 1024 visible ASCII characters")]
+    BadSession,
     /// Its answer is larger than the limit.
     #[error("the server's answer is larger than the limit")]
     TooLarge,
+    /// Too many servers send much at once.
+    #[error("too many large answers arrive at once; try again later")]
+    Crowded,
     /// It no longer knows the session.
     #[error("the server has ended the session")]
     SessionGone,
@@ -105,6 +127,9 @@ pub enum UpstreamError {
     /// It reads too slowly.
     #[error("the server takes no more messages")]
     Stuffed,
+    /// The client reads too slowly what others must not wait for.
+    #[error("the client did not read the answer fast enough, and others use the same server")]
+    Lagging,
 }
 
 impl UpstreamError {
@@ -114,15 +139,21 @@ impl UpstreamError {
         match self {
             UpstreamError::Unreachable(_) => "upstream.unreachable",
             UpstreamError::Resting(_) => "upstream.resting",
+            UpstreamError::Busy => "upstream.busy",
             UpstreamError::TimedOut(_) => "upstream.timeout",
             UpstreamError::Ended(_) => "upstream.ended",
             UpstreamError::BrokenOff(_) => "upstream.broken_off",
+            UpstreamError::Malformed(_) => "upstream.malformed",
             UpstreamError::Status(_) => "upstream.status",
             UpstreamError::ContentType(_) => "upstream.content_type",
+            UpstreamError::Encoded => "upstream.content_encoding",
+            UpstreamError::BadSession => "upstream.session_id",
             UpstreamError::TooLarge => "upstream.too_large",
+            UpstreamError::Crowded => "upstream.crowded",
             UpstreamError::SessionGone => "upstream.session_gone",
             UpstreamError::NoStream => "upstream.no_stream",
             UpstreamError::Stuffed => "upstream.stuffed",
+            UpstreamError::Lagging => "gateway.slow_client",
         }
     }
 }
@@ -136,6 +167,7 @@ impl Upstream {
         match self {
             Upstream::Stdio(child) => child.send(message).await,
             Upstream::Http(endpoint) => endpoint.send(message, relay).await,
+            Upstream::Shared(child) => child.send(message).await,
         }
     }
 
@@ -147,6 +179,68 @@ impl Upstream {
         match self {
             Upstream::Stdio(child) => child.listen().ok_or(UpstreamError::NoStream),
             Upstream::Http(endpoint) => endpoint.listen(relay).await,
+            Upstream::Shared(child) => child.listen().ok_or(UpstreamError::NoStream),
+        }
+    }
+
+    /// Sends a message that names requests as the server knows them, not as the client does.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or fails.
+    pub(crate) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
+        match self {
+            Upstream::Shared(child) => child.tell(message).await,
+            other => other.send(message, &Relay::default()).await,
+        }
+    }
+
+    /// Forgets a request that nobody waits for; what a child process that still works on it calls it.
+    pub(crate) fn forget(&self, replies: &Replies) -> Option<Id> {
+        match (self, replies) {
+            (Upstream::Stdio(child), replies) => child.forget(replies),
+            (Upstream::Shared(_), Replies::Shared(inbox)) => inbox.forget(),
+            _ => None,
+        }
+    }
+
+    /// Gives back the stream of what no request asked for, for the next listener.
+    pub(crate) fn return_stream(&self, replies: Replies) {
+        match self {
+            Upstream::Stdio(child) => child.return_stream(replies),
+            Upstream::Shared(child) => child.return_stream(replies),
+            Upstream::Http(_) => {}
+        }
+    }
+
+    /// Whether a client that lost a stream comes back to the gateway for the rest, as the server keeps nothing.
+    pub(crate) fn is_process(&self) -> bool {
+        !matches!(self, Upstream::Http(_))
+    }
+
+    /// The error for a request that was left unanswered.
+    pub(crate) fn ended_error(&self) -> UpstreamError {
+        match self {
+            Upstream::Stdio(child) => child.ended_error(),
+            Upstream::Http(_) | Upstream::Shared(_) => UpstreamError::BrokenOff("it ended without a response".to_owned()),
+        }
+    }
+
+    /// Whether it is a child process that says no more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Upstream::Stdio(child) => child.has_ended(),
+            // A shared child begins anew without its clients' help.
+            Upstream::Http(_) | Upstream::Shared(_) => false,
+        }
+    }
+
+    /// Whether the server keeps a session that it may forget.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        match self {
+            Upstream::Stdio(_) | Upstream::Shared(_) => false,
+            Upstream::Http(endpoint) => endpoint.has_session(),
         }
     }
 
@@ -155,6 +249,7 @@ impl Upstream {
         match self {
             Upstream::Stdio(child) => drop(child.end().await),
             Upstream::Http(endpoint) => endpoint.end().await,
+            Upstream::Shared(child) => child.end(),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! A server that is a child process.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bartizan_mcp::{Id, Limits, Message, meta::Meta};
 use bartizan_sandbox::{Child, Launch, SpawnError, StderrTail};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::lines::{self, Lines};
 use super::splice::{self, Chosen};
@@ -22,6 +24,9 @@ pub enum Routing {
     Ordered,
     /// Those that belong to a request go with its replies; the rest is for whoever listens.
     ByRequest,
+    /// The same among clients that know nothing of each other: nothing is guessed, every id on the wire is used once,
+    /// and a reader that is slow loses its answer instead of keeping the others waiting.
+    Shared,
 }
 
 /// A running child process and the ways to and from it.
@@ -39,11 +44,23 @@ const QUEUE: usize = 64;
 /// How long a child may refuse to read before a message to it is given up.
 const STUFFED: Duration = Duration::from_secs(30);
 
-#[derive(Debug)]
 struct Shared {
     routing: Routing,
     state: Mutex<State>,
     stderr: StderrTail,
+    /// Told of what no reader gets.
+    stray: OnceLock<Stray>,
+    /// One of the places for processes of the server, if they are bounded.
+    place: OnceLock<OwnedSemaphorePermit>,
+}
+
+/// Takes note of what a child said to nobody.
+type Stray = Box<dyn Fn(Reply) + Send + Sync>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("routing", &self.routing).field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +69,8 @@ struct State {
     waiting: HashMap<Id, Waiting>,
     /// How many ids and tokens have been made up.
     made_up: u64,
+    /// Requests whose reader was too slow.
+    lagged: HashSet<Id>,
     ended: bool,
 }
 
@@ -72,6 +91,24 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    /// What belongs to no request.
+    pub(super) fn unasked(messages: mpsc::Receiver<Reply>) -> Inbox {
+        Inbox { messages, request: None }
+    }
+
+    /// What belongs to no request, out of replies.
+    pub(super) fn into_unasked(replies: Replies) -> Option<mpsc::Receiver<Reply>> {
+        match replies {
+            Replies::Channel(Inbox { messages, request: None }) => Some(messages),
+            _ => None,
+        }
+    }
+
+    /// The id on the wire of the request that they come because of.
+    pub(super) fn request(&self) -> Option<&Id> {
+        self.request.as_ref()
+    }
+
     pub(super) async fn next(&mut self) -> Option<Reply> {
         self.messages.recv().await
     }
@@ -129,7 +166,7 @@ impl StdioUpstream {
         let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, on_stderr);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let (unasked_sender, unasked) = mpsc::channel(QUEUE);
-        let shared = Arc::new(Shared { routing, state: Mutex::default(), stderr });
+        let shared = Arc::new(Shared { routing, state: Mutex::default(), stderr, stray: OnceLock::new(), place: OnceLock::new() });
         tokio::spawn(write_all(stdin, outgoing));
         tokio::spawn(read_all(Lines::new(stdout, limits.bytes), limits, Arc::clone(&shared), unasked_sender));
         Ok(StdioUpstream {
@@ -140,10 +177,22 @@ impl StdioUpstream {
         })
     }
 
+    /// Hands what the child says to nobody to `stray`: answers that no request waits for, what cannot be read, and what
+    /// nobody listens to. Set before the child is spoken to.
+    pub(crate) fn on_stray(&self, stray: impl Fn(Reply) + Send + Sync + 'static) {
+        self.shared.stray.set(Box::new(stray)).ok();
+    }
+
+    /// Keeps a place for as long as the child may run.
+    pub(crate) fn hold(&self, place: OwnedSemaphorePermit) {
+        self.shared.place.set(place).ok();
+    }
+
     /// Sends a message.
     pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let asked = message.message();
-        let (Some(id), Some(_), Routing::ByRequest) = (asked.id(), asked.method(), self.shared.routing) else {
+        let (Some(id), Some(_), Routing::ByRequest | Routing::Shared) = (asked.id(), asked.method(), self.shared.routing)
+        else {
             self.write(message, None).await?;
             return Ok(Replies::None);
         };
@@ -164,7 +213,7 @@ impl StdioUpstream {
 
     /// Gives the stream back when a listener has gone, so that the next one can have it.
     pub fn return_stream(&self, replies: Replies) {
-        if let Replies::Channel(Inbox { messages, request: None }) = replies {
+        if let Some(messages) = Inbox::into_unasked(replies) {
             *self.unasked.lock().unwrap_or_else(PoisonError::into_inner) = Some(messages);
         }
     }
@@ -173,6 +222,21 @@ impl StdioUpstream {
     pub fn forget(&self, replies: &Replies) -> Option<Id> {
         let Replies::Channel(Inbox { request: Some(id), .. }) = replies else { return None };
         self.shared.forget(id).then(|| id.clone())
+    }
+
+    /// The same by its id on the wire; whether it was still waited for.
+    pub(super) fn forget_id(&self, id: &Id) -> bool {
+        self.shared.forget(id)
+    }
+
+    /// Whether a request's reader was too slow; said once.
+    pub(super) fn has_lagged(&self, id: &Id) -> bool {
+        self.shared.state().lagged.remove(id)
+    }
+
+    /// Counts the ids that it makes up from here on.
+    pub(super) fn count_from(&self, number: u64) {
+        self.shared.state().made_up = number;
     }
 
     /// Asks the child to end, then makes it.
@@ -231,6 +295,12 @@ impl StdioUpstream {
 }
 
 impl Shared {
+    fn stray(&self, reply: Reply) {
+        if let Some(stray) = self.stray.get() {
+            stray(reply);
+        }
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -243,11 +313,16 @@ impl Shared {
         }
         let mut chosen = Chosen::default();
         let mut wire_id = id.clone();
+        let mut wire_token: Option<Box<str>> = token.map(Into::into);
+        if self.routing == Routing::Shared {
+            chosen = Chosen { id: Some(id.clone()), token: wire_token.clone() };
+            wire_id = state.count().map_or(wire_id, Id::Integer);
+            wire_token = wire_token.map(|_| wire_id.to_json().into());
+        }
         while state.waiting.contains_key(&wire_id) {
             chosen.id = Some(id.clone());
             wire_id = Id::String(state.make_up().into());
         }
-        let mut wire_token: Option<Box<str>> = token.map(Into::into);
         let taken = |state: &State, token: &Option<Box<str>>| {
             token.is_some() && state.waiting.values().any(|held| held.progress_token == *token)
         };
@@ -275,12 +350,12 @@ impl Shared {
         let message = match reply {
             Reply::Message(message, _) => message,
             Reply::Unreadable(bytes, rejection) => {
-                let reader = state.claim_unreadable(&bytes);
+                let reader = state.claim_unreadable(&bytes, self.routing);
                 return (Reply::Unreadable(bytes, rejection), reader);
             }
             Reply::Mark { .. } => return (reply, None),
         };
-        let Some(id) = state.request_of(&message) else { return (Reply::Message(message, None), None) };
+        let Some(id) = state.request_of(&message, self.routing) else { return (Reply::Message(message, None), None) };
         let Some(held) = state.waiting.get(&id) else { return (Reply::Message(message, None), None) };
         let reader = held.replies.clone();
         let is_last = message.is_response();
@@ -288,13 +363,20 @@ impl Shared {
         if is_last {
             state.waiting.remove(&id);
         }
+        if self.routing == Routing::Shared && reader.capacity() == 0 {
+            state.waiting.remove(&id);
+            if !reader.is_closed() {
+                state.lagged.insert(id);
+            }
+            return (Reply::Mark { id: None, retry: None }, None);
+        }
         (Reply::Message(message, None), Some(reader))
     }
 }
 
 impl State {
     /// The request that it answers, reports progress of or is a subscription's, or the only one that is waiting.
-    fn request_of(&self, message: &Message) -> Option<Id> {
+    fn request_of(&self, message: &Message, routing: Routing) -> Option<Id> {
         if message.is_response() {
             return message.id().cloned();
         }
@@ -305,7 +387,7 @@ impl State {
             let mut all = self.waiting.iter();
             return all.find(|(_, held)| held.progress_token.as_deref() == Some(token.raw())).map(|(id, _)| id.clone());
         }
-        if concerns_everyone(message) {
+        if routing == Routing::Shared || concerns_everyone(message) {
             return None;
         }
         // With one request under way, a log message or a question of the server belongs to it.
@@ -319,14 +401,20 @@ impl State {
         format!("bartizan-{}", self.made_up)
     }
 
+    fn count(&mut self) -> Option<i64> {
+        self.made_up += 1;
+        i64::try_from(self.made_up).ok()
+    }
+
     /// An answer that cannot be read safely still ends the wait of the request it was meant for. Its id is read
     /// leniently, which is safe: all it can do is make one waiting request fail.
-    fn claim_unreadable(&mut self, bytes: &[u8]) -> Option<mpsc::Sender<Reply>> {
+    fn claim_unreadable(&mut self, bytes: &[u8], routing: Routing) -> Option<mpsc::Sender<Reply>> {
         if !lines::looks_like_message(bytes) {
             return None;
         }
         let named = lines::lenient_id(bytes);
-        let only = || if self.waiting.len() == 1 { self.waiting.keys().next().cloned() } else { None };
+        let alone = self.waiting.len() == 1 && routing != Routing::Shared;
+        let only = || if alone { self.waiting.keys().next().cloned() } else { None };
         let id = named.filter(|id| self.waiting.contains_key(id)).or_else(only)?;
         self.waiting.remove(&id).map(|waiting| waiting.replies)
     }
@@ -353,6 +441,15 @@ async fn write_all(mut stdin: impl AsyncWriteExt + Unpin, mut queue: mpsc::Recei
     }
 }
 
+/// Whether no listener could make anything of it: it cannot be read, or answers a request that does not wait.
+fn is_for_nobody(reply: &Reply) -> bool {
+    match reply {
+        Reply::Message(message, _) => message.is_response(),
+        Reply::Unreadable(..) => true,
+        Reply::Mark { .. } => false,
+    }
+}
+
 async fn read_all<R: tokio::io::AsyncRead + Unpin>(
     mut stream: Lines<R>,
     limits: Limits,
@@ -362,6 +459,7 @@ async fn read_all<R: tokio::io::AsyncRead + Unpin>(
     while let Ok(Some(line)) = stream.next().await {
         let (reply, reader) = shared.route(lines::read(line, &limits), &limits);
         match reader {
+            Some(reader) if shared.routing == Routing::Shared => drop(reader.try_send(reply)),
             // A reader that has gone needs no answer any more.
             Some(reader) => drop(reader.send(reply).await),
             None if shared.routing == Routing::Ordered => {
@@ -369,8 +467,13 @@ async fn read_all<R: tokio::io::AsyncRead + Unpin>(
                     break;
                 }
             }
+            None if is_for_nobody(&reply) => shared.stray(reply),
             // Nobody may be listening, and the child must not be kept waiting for that.
-            None => drop(unasked.try_send(reply)),
+            None => {
+                if let Err(TrySendError::Full(reply) | TrySendError::Closed(reply)) = unasked.try_send(reply) {
+                    shared.stray(reply);
+                }
+            }
         }
     }
     let mut state = shared.state();

@@ -163,6 +163,9 @@ impl Guard for HiddenText {
 
 /// One text: a finding for each way in which something in it is hidden.
 fn look(event: &Event<'_>, part: &Part<'_>, report: &mut Report) {
+    if is_plain(part.value.raw()) {
+        return;
+    }
     let text = part.text();
     let found = hidden::find(&text);
     if found.is_empty() {
@@ -244,13 +247,14 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     }
 }
 
-/// Whether a JSON text cannot hide anything, which is seen of nearly all definitions without reading them.
+/// Whether a JSON text cannot hide anything, which is seen of nearly all texts without decoding them.
 fn is_plain(json: &str) -> bool {
-    let escapes = json.split('\\').skip(1);
-    json.is_ascii()
-        && !json.contains('<')
-        && !json.contains("]:")
-        && !escapes.into_iter().any(|rest| rest.starts_with(['u', 'b', 'r']))
+    let bytes = json.as_bytes();
+    let harmless = |at: usize| !matches!(bytes.get(at + 1), Some(b'u' | b'b' | b'r'));
+    bytes.is_ascii()
+        && memchr::memchr2(b'<', 0x7F, bytes).is_none()
+        && memchr::memmem::find(bytes, b"]:").is_none()
+        && memchr::memchr_iter(b'\\', bytes).all(harmless)
 }
 
 /// The ways in which a definition hides something.

@@ -46,6 +46,7 @@ pub const SPEC: GuardSpec = GuardSpec {
 
 const RULES: &[RuleSpec] = &[
     RuleSpec::new("schema.arguments", Severity::Medium, Action::Deny, "Arguments do not fit the tool's `inputSchema`."),
+    RuleSpec::new("schema.null_argument", Severity::Low, Action::Observe, "An optional argument is `null` instead of left out, which the tool's `inputSchema` does not allow."),
     RuleSpec::new("schema.output", Severity::Medium, Action::Deny, "`structuredContent` does not fit the tool's `outputSchema`."),
     RuleSpec::new("schema.missing_output", Severity::Low, Action::Observe, "A result lacks the `structuredContent` that an `outputSchema` promises."),
     RuleSpec::new("schema.unknown_tool", Severity::Medium, Action::Deny, "The server lists tools, and the one that is called is not among them."),
@@ -198,7 +199,8 @@ impl Subject<'_> {
             let why = format!("patterns not matched in linear time are left out: {}", checker.without.join(", "));
             self.find("schema.unverified", &why, report);
         }
-        let converted = value.map_or_else(|| Ok(instance::nothing()), instance::convert);
+        let convert = |value| instance::convert(value, checker.reads_strings);
+        let converted = value.map_or_else(|| Ok(instance::nothing()), convert);
         let (value, profile) = match converted {
             Ok(converted) => converted,
             Err(at) => return self.find_at(at, "holds a number out of range", report),
@@ -206,6 +208,14 @@ impl Subject<'_> {
         match checker.check(&value, &profile) {
             Outcome::Fits => {}
             Outcome::TooCostly => self.find("schema.too_complex", "holding it against the schema costs too much", report),
+            // Clients send `null` for what a model leaves out, and the protocol reads it as that.
+            Outcome::Differs { pointer, .. }
+                if self.kind == PartKind::Argument
+                    && value.pointer(&pointer).is_some_and(serde_json::Value::is_null)
+                    && without_nulls(&value).is_some_and(|value| matches!(checker.check(&value, &profile), Outcome::Fits)) =>
+            {
+                self.find("schema.null_argument", "an optional argument is null", report);
+            }
             Outcome::Differs { pointer, why } => match at_pointer(self.at, &pointer) {
                 Some(at) => self.find_at(at.id(), &why, report),
                 None => self.find(self.rule, &why, report),
@@ -237,6 +247,20 @@ impl Subject<'_> {
     fn noun(&self) -> &'static str {
         if self.kind == PartKind::Argument { "arguments of tool" } else { "structured content of tool" }
     }
+}
+
+/// The same without members that are `null`; `None` if there are none.
+fn without_nulls(value: &serde_json::Value) -> Option<serde_json::Value> {
+    fn strip(value: &mut serde_json::Value) -> bool {
+        let serde_json::Value::Object(members) = value else { return false };
+        let before = members.len();
+        members.retain(|_, member| !member.is_null());
+        let removed = members.len() != before;
+        // No short circuit: every member has to be looked at.
+        members.values_mut().fold(removed, |found, member| strip(member) | found)
+    }
+    let mut stripped = value.clone();
+    strip(&mut stripped).then_some(stripped)
 }
 
 /// The value at a JSON Pointer (RFC 6901).

@@ -60,6 +60,8 @@ pub(super) struct Schema {
 pub(super) struct Checker {
     validator: Validator,
     bounds: Bounds,
+    /// Whether the outcome can depend on what a string says, not only on there being one.
+    pub(super) reads_strings: bool,
     /// Where a pattern was left out because the engine cannot express it.
     pub(super) without: Vec<String>,
 }
@@ -163,8 +165,9 @@ impl Schema {
 impl Checker {
     fn build(schema: &Value, graph: &Graph) -> Result<Checker, Problem> {
         let bounds = graph.bounds(bartizan_mcp::Limits::MAX_DEPTH);
+        let reads_strings = reads_strings(schema);
         let error = match compile(schema) {
-            Ok(validator) => return Ok(Checker { validator, bounds, without: Vec::new() }),
+            Ok(validator) => return Ok(Checker { validator, bounds, reads_strings, without: Vec::new() }),
             Err(error) => error,
         };
         // The engine knows no look-around and no back-references. Where leaving a pattern out can only let more
@@ -183,7 +186,7 @@ impl Checker {
             return Err(whole());
         }
         let validator = compile(&reduced).map_err(|_| whole())?;
-        Ok(Checker { validator, bounds, without })
+        Ok(Checker { validator, bounds, reads_strings, without })
     }
 
     /// Holds a value against the schema.
@@ -205,6 +208,22 @@ impl Checker {
                 Outcome::Differs { pointer: error.instance_path().as_str().to_owned(), why: described(&error) }
             }
         }
+    }
+}
+
+/// Whether a keyword anywhere in the schema looks into strings. A property that is merely called like one counts too,
+/// which costs time and nothing else.
+fn reads_strings(schema: &Value) -> bool {
+    const KEYWORDS: [&str; 10] = [
+        "pattern", "minLength", "maxLength", "enum", "const", "uniqueItems", "format", "contentEncoding",
+        "contentMediaType", "contentSchema",
+    ];
+    match schema {
+        Value::Object(members) => {
+            members.iter().any(|(key, value)| KEYWORDS.contains(&key.as_str()) || reads_strings(value))
+        }
+        Value::Array(elements) => elements.iter().any(reads_strings),
+        _ => false,
     }
 }
 

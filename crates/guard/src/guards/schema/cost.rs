@@ -411,7 +411,7 @@ mod tests {
 
     fn steps(schema: &Value, value: &Value) -> (u64, u32) {
         let text = json!({"jsonrpc": "2.0", "id": 1, "result": value}).to_string();
-        let (_, profile) = convert(Message::parse(text, &Limits::default()).unwrap().result().unwrap()).unwrap();
+        let (_, profile) = convert(Message::parse(text, &Limits::default()).unwrap().result().unwrap(), true).unwrap();
         let bounds = Graph::of(schema).unwrap().bounds(Limits::MAX_DEPTH);
         (bounds.steps(&profile), bounds.frames(&profile))
     }

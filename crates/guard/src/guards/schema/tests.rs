@@ -97,6 +97,24 @@ fn arguments() {
 }
 
 #[test]
+fn null_stands_for_an_argument_that_is_left_out() {
+    let schema = json!({"type": "object", "properties": {"path": {"type": "string"}, "mode": {"enum": ["r", "w"]},
+        "deep": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+        "any": {"type": ["string", "null"]}}, "required": ["path"], "additionalProperties": false});
+    for (arguments, expected) in [
+        (json!({"path": "a", "mode": null}), vec!["schema.null_argument"]),
+        (json!({"path": "a", "deep": null, "mode": null}), vec!["schema.null_argument"]),
+        (json!({"path": "a", "any": null}), vec![]),
+        (json!({"path": null}), vec!["schema.arguments"]),
+        (json!({"path": "a", "deep": {"n": null}}), vec!["schema.arguments"]),
+        (json!({"path": "a", "mode": null, "deep": 1}), vec!["schema.arguments"]),
+        (json!({"path": "a", "extra": null}), vec!["schema.arguments"]),
+    ] {
+        assert_eq!(rules(&call(&schema, &arguments)), expected, "{arguments}");
+    }
+}
+
+#[test]
 fn the_reason_never_holds_a_value() {
     let secret = "hunter2-hunter2";
     for schema in [
@@ -243,4 +261,27 @@ fn the_deepest_that_is_tried_fits_the_stack() {
     let bad = (0..refused.unwrap() - 1).fold(json!({"a": {"a": 1}}), |below, _| json!({"a": below}));
     drop(call(&json!({"$defs": {"t": {"properties": {"a": {"allOf": [{"anyOf": [{"oneOf": [{"$ref": "#/$defs/t"},
         {"type": "string"}]}]}]}}}}, "$ref": "#/$defs/t"}), &bad));
+}
+
+/// Long strings are not copied where nothing looks into them; that must never change an outcome.
+#[test]
+fn long_strings_count_where_a_keyword_reads_them() {
+    let long = "x".repeat(1000);
+    let check = |property: Value, value: Value, fits: bool| {
+        let schema = json!({"type": "object", "properties": {"a": property}});
+        let found = rules(&call(&schema, &json!({"a": value})));
+        assert_eq!(found.is_empty(), fits, "{schema} {found:?}");
+    };
+    check(json!({"type": "string"}), json!(long), true);
+    check(json!({"type": "integer"}), json!(long), false);
+    check(json!({"type": "string", "minLength": 1000}), json!(long), true);
+    check(json!({"type": "string", "maxLength": 999}), json!(long), false);
+    check(json!({"pattern": "^x+$"}), json!(long), true);
+    check(json!({"pattern": "y"}), json!(long), false);
+    check(json!({"enum": [long]}), json!(long), true);
+    check(json!({"enum": [""]}), json!(long), false);
+    check(json!({"const": ""}), json!(long), false);
+    check(json!({"uniqueItems": true}), json!([long, format!("{long}y")]), true);
+    check(json!({"uniqueItems": true}), json!([long, long]), false);
+    check(json!({"anyOf": [{"not": {"const": long}}]}), json!(long), false);
 }

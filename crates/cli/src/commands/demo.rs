@@ -1,0 +1,111 @@
+//! `bartizan demo`: a gateway at work between a client, an honest server and a hostile one.
+
+mod page;
+
+use std::net::SocketAddr;
+
+use bartizan_demo::{Demo, StartError, Step};
+use bartizan_guard::Mode;
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::page::Page;
+use super::serve::asked_to_stop;
+use crate::common;
+use crate::outcome::{Failure, Outcome, say};
+use crate::output::{self, Paint};
+
+/// Watch a gateway at work between a client, an honest server and a hostile one.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// End when everything was shown; the exit status is 1 if anything was not as it should be
+    #[arg(long)]
+    once: bool,
+    /// Where to listen [default: 127.0.0.1:8484, or another port if that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Only record, in mode `observe`: shows what gets through then
+    #[arg(long)]
+    observe: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        common::log_to_stderr("error", false);
+        common::block_on(async {
+            let program = std::env::current_exe().map_err(Failure::ours)?;
+            let mode = if self.observe { Mode::Observe } else { Mode::Enforce };
+            let demo = Demo::start(&program, self.listen, mode).await.map_err(unstarted)?;
+            let shown = tokio::select! {
+                shown = self.show(&demo) => shown,
+                stop = asked_to_stop() => stop.map(|()| Outcome::Clean).map_err(Failure::ours),
+            };
+            tokio::select! {
+                () = demo.stop() => {}
+                // Whoever asks twice does not want to wait for requests under way.
+                _ = asked_to_stop() => {}
+            }
+            shown
+        })
+    }
+
+    async fn show(&self, demo: &Demo) -> Result<Outcome, Failure> {
+        let page = Page::of(demo, Paint::for_stdout());
+        let mut printed = if self.json { Ok(()) } else { output::print(&page.head(self.observe)) };
+        let mut steps: Vec<Step> = Vec::new();
+        let played = demo.play(|step| {
+            if !self.json && printed.is_ok() {
+                printed = output::print(&page.step(&step));
+            }
+            steps.push(step);
+        });
+        played.await.map_err(Failure::ours)?;
+        printed?;
+        let verified = demo.verify();
+        let outcome =
+            if verified.is_ok() && steps.iter().all(Step::is_as_expected) { Outcome::Clean } else { Outcome::Found };
+        if self.json {
+            output::print_json(&as_json(demo, &steps, &verified))?;
+        } else {
+            output::print(&page.summary(&steps, &verified))?;
+        }
+        if self.once {
+            return Ok(outcome);
+        }
+        if !self.json {
+            output::print(&page.invitation(&steps))?;
+        }
+        asked_to_stop().await.map_err(Failure::ours)?;
+        say("");
+        Ok(outcome)
+    }
+}
+
+fn unstarted(error: StartError) -> Failure {
+    match error {
+        StartError::Config(diagnostics) => diagnostics.into(),
+        other => Failure::ours(other),
+    }
+}
+
+fn as_json(demo: &Demo, steps: &[Step], verified: &Result<bartizan_audit::Report, bartizan_audit::Fault>) -> Value {
+    let audit = match verified {
+        Ok(report) => json!({"ok": true, "entries": report.entries, "head": report.head.to_string()}),
+        Err(fault) => json!({"ok": false, "problem": fault.to_string()}),
+    };
+    let step = |step: &Step| {
+        let mut value = json!(step);
+        if let Some(members) = value.as_object_mut() {
+            members.insert("ok".to_owned(), step.is_as_expected().into());
+        }
+        value
+    };
+    json!({
+        "format": "bartizan.demo/1", "ok": verified.is_ok() && steps.iter().all(Step::is_as_expected),
+        "address": demo.address().to_string(), "config": demo.config(), "log": demo.audit(),
+        "steps": steps.iter().map(step).collect::<Vec<_>>(), "audit": audit,
+    })
+}

@@ -1,0 +1,114 @@
+//! What the demo prints: a line or two for each step, at most 100 columns wide wherever we choose the words.
+
+use bartizan_audit::{Fault, Report};
+use bartizan_demo::{Demo, Seen, Step};
+use serde_json::json;
+
+use crate::output::{Paint, inline};
+
+/// Columns before what a step says.
+const MARGIN: usize = 19;
+/// Columns in all.
+const WIDTH: usize = 100;
+
+/// The words for one demo.
+pub(super) struct Page<'a> {
+    demo: &'a Demo,
+    paint: Paint,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn of(demo: &'a Demo, paint: Paint) -> Self {
+        Page { demo, paint }
+    }
+
+    pub(super) fn head(&self, observe: bool) -> String {
+        let (name, address) = (self.paint.bold("bartizan"), self.demo.address());
+        let how = if observe { "only recording" } else { "with the default settings" };
+        let what = format!("in front of an honest server and a hostile one, {how}");
+        format!("{name} {address}  {}\n", self.paint.dim(&what))
+    }
+
+    pub(super) fn step(&self, step: &Step) -> String {
+        let (mark, decision) = match (&step.seen, step.is_as_expected()) {
+            (Seen::Passed, true) => ("✔ passed ", "allow"),
+            (Seen::Cleaned(_), true) => ("~ cleaned", "transform"),
+            (Seen::Stopped(_), true) => ("✘ stopped", "deny"),
+            _ => ("! failed ", "deny"),
+        };
+        let what = cut(&step.what, WIDTH - MARGIN);
+        let line = format!("{} {:8} {what}", self.paint.like(decision, mark), step.from);
+        match &step.seen {
+            Seen::Stopped(stop) | Seen::Cleaned(stop) => {
+                let id = self.paint.dim(&stop.decision);
+                let room = (WIDTH - MARGIN).saturating_sub(step.what.chars().count() + stop.decision.len());
+                let why = cut(&stop.why, (WIDTH - MARGIN).saturating_sub(stop.rule.len() + 2));
+                let rule = self.paint.bold(&stop.rule);
+                format!("{line}{:room$}{id}\n{:MARGIN$}{rule}  {why}", "", "")
+            }
+            Seen::Passed if step.is_as_expected() => line,
+            Seen::Passed => format!("{line}\n{:MARGIN$}it should have been {}", "", step.expected),
+            Seen::Otherwise { why } => {
+                format!("{line}\n{:MARGIN$}should be {}: {}", "", step.expected, cut(why, WIDTH - MARGIN - 20))
+            }
+        }
+    }
+
+    pub(super) fn summary(&self, steps: &[Step], verified: &Result<Report, Fault>) -> String {
+        let count = |name: &str| steps.iter().filter(|step| step.seen.name() == name).count();
+        let counts = format!("{} passed, {} stopped, {} cleaned", count("passed"), count("stopped"), count("cleaned"));
+        let wrong = steps.iter().filter(|step| !step.is_as_expected()).count();
+        let judgement = match wrong {
+            0 => self.paint.like("allow", "each as it should be").to_string(),
+            wrong => self.paint.like("deny", &format!("{wrong} not as it should be")).to_string(),
+        };
+        let log = match verified {
+            Ok(report) => {
+                let entries = self.paint.like("allow", &format!("{} entries verify", report.entries)).to_string();
+                format!("audit log: {entries}")
+            }
+            Err(fault) => {
+                let broken = self.paint.like("deny", "broken").to_string();
+                format!("audit log: {broken}: {}", inline(&fault.to_string()))
+            }
+        };
+        format!("\n{} · {judgement} · {log}", self.paint.bold(&counts))
+    }
+
+    /// What to try next, while the gateway stays up.
+    pub(super) fn invitation(&self, steps: &[Step]) -> String {
+        let (program, url) = (program(), self.demo.url());
+        let entry = json!({"mcpServers": {"bartizan-demo": {"type": "http", "url": url}}});
+        let ask = steps
+            .iter()
+            .find_map(|step| step.seen.stop())
+            .map(|stop| ("why", format!("{program} why {} --log {}", stop.decision, self.demo.audit().display())));
+        let hints = [
+            ("connect", entry.to_string()),
+            ("or", format!("claude mcp add --transport http bartizan-demo {url}")),
+            ("wrap", format!("{program} run -- COMMAND…, for a stdio server you already use")),
+            ("end", "Ctrl-C; its files are removed".to_owned()),
+        ];
+        let line = |(what, how): (&str, String)| format!("\n{:8} {}", self.paint.dim(what), inline(&how));
+        ask.into_iter().chain(hints).map(line).collect()
+    }
+}
+
+/// What to type for this program: as it was started.
+fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "bartizan".to_owned())
+}
+
+/// The text on one line and made printable, cut to so many characters.
+fn cut(text: &str, width: usize) -> String {
+    let text = inline(text);
+    if text.chars().count() <= width {
+        return text;
+    }
+    let short: String = text.chars().take(width.saturating_sub(1)).collect();
+    // Rather no end than half a word, if there is a space to cut at.
+    match short.rsplit_once(' ') {
+        Some((words, half)) if half.chars().count() < 16 => format!("{words}…"),
+        _ => format!("{short}…"),
+    }
+}

@@ -1,0 +1,114 @@
+//! What concerns all servers at once: their lists, and the level of their log messages.
+
+use std::sync::{Arc, PoisonError};
+
+use bartizan_mcp::{Era, Id, Message, Revision};
+use futures_util::future::join_all;
+
+use super::member::{Member, Ready};
+use super::merge::{self, Key, List};
+use super::{Hub, INVALID_PARAMS, with_param};
+use crate::admit::Admitted;
+use crate::peer::Answer;
+
+/// Pages that one server's list may have.
+const PAGES: usize = 1_000;
+
+/// A page with the server that it comes from.
+pub(super) type Page = (Arc<str>, Admitted);
+
+impl Hub {
+    /// One list of what all servers list; a server that fails is left out, which the log and the metrics say.
+    pub(super) async fn list(&self, list: List, message: &Message, id: &Id) -> Answer {
+        if message.params().is_some_and(|params| params.get("cursor").is_some()) {
+            return self.error(id, INVALID_PARAMS, "this list has one page; there is no such cursor");
+        }
+        let ready = self.all_ready().await;
+        let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
+        let pages: Vec<Page> =
+            join_all(asked.map(|(member, ready)| self.pages(member, ready, message))).await.into_iter().flatten().collect();
+        self.own(self.merged(list, id, &pages))
+    }
+
+    fn merged(&self, list: List, id: &Id, pages: &[Page]) -> String {
+        let found = |server: &Arc<str>, key: &str| match list.key {
+            Key::Uri => self.resources.put(key.to_owned(), server),
+            Key::Template => self.templates.put(key.to_owned(), server),
+            Key::Name | Key::Task => {}
+        };
+        let stateless = self.era == Era::Stateless;
+        merge::lists(list, id, pages, &self.names, &self.limits(), stateless, found)
+    }
+
+    /// All pages of one server's list, as far as it delivers them.
+    async fn pages(&self, member: &Arc<Member>, ready: &Arc<Ready>, first: &Message) -> Vec<Page> {
+        let mut pages = Vec::new();
+        let mut next = Some(first.clone());
+        while let Some(message) = next.take()
+            && pages.len() < PAGES
+        {
+            let Some(page) = member.ask(ready, message).await else { break };
+            let Some(result) = page.message().result() else { break };
+            if let Some(cursor) = result.get("nextCursor").filter(|cursor| cursor.as_str().is_some()) {
+                next = with_param(first, "cursor", cursor.raw(), &self.limits());
+            }
+            pages.push((Arc::clone(&member.server.name), page));
+        }
+        pages
+    }
+
+    /// Finds out what a server calls its tools and prompts.
+    pub(super) async fn learn(&self, server: &str) {
+        let Some(member) = self.members.get(server) else { return };
+        let Some(ready) = member.ready().await else { return };
+        for (method, member_name) in [("tools/list", "tools"), ("prompts/list", "prompts")] {
+            let Some(list) = merge::list_of(method).filter(|_| ready.offers(member_name)) else { continue };
+            if let Some(message) = self.own_request(method) {
+                let pages = self.pages(member, &ready, &message).await;
+                self.merged(list, &Id::Integer(0), &pages);
+            }
+        }
+    }
+
+    /// Finds out which server has which resource.
+    pub(super) async fn learn_resources(&self) {
+        let ready = self.all_ready().await;
+        for method in ["resources/list", "resources/templates/list"] {
+            if let (Some(list), Some(message)) = (merge::list_of(method), self.own_request(method)) {
+                let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
+                let pages = join_all(asked.map(|(member, ready)| self.pages(member, ready, &message))).await;
+                self.merged(list, &Id::Integer(0), &pages.into_iter().flatten().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// A request on the gateway's account, with what the era demands.
+    fn own_request(&self, method: &str) -> Option<Message> {
+        let meta = match self.era {
+            Era::Legacy => String::new(),
+            Era::Stateless => format!(
+                r#","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
+                Revision::V2026_07_28,
+                env!("CARGO_PKG_VERSION"),
+            ),
+        };
+        let json = format!(r#"{{"jsonrpc":"2.0","id":"bartizan","method":"{method}"{meta}}}"#);
+        Message::parse(json, &self.limits()).ok()
+    }
+
+    pub(super) async fn set_level(&self, message: Message, id: &Id) -> Answer {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
+        let ready = self.all_ready().await;
+        let told = ready.iter().filter(|(_, ready)| ready.offers("logging")).map(|(member, ready)| {
+            let message = message.clone();
+            async move { member.ask(ready, message).await }
+        });
+        let answers: Vec<Admitted> = join_all(told).await.into_iter().flatten().collect();
+        let all_refuse = !answers.is_empty() && answers.iter().all(|answer| answer.message().error().is_some());
+        match answers.into_iter().next() {
+            // They agree that the client asks for what cannot be; one of them may say so.
+            Some(answer) if all_refuse => Answer::Message(http::StatusCode::OK, answer),
+            _ => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which server has what, within a bound.
+
+use std::borrow::Borrow;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The owners of keys; of too many the oldest is forgotten.
+pub(super) struct Places<K> {
+    held: Mutex<Held<K>>,
+    most: usize,
+}
+
+struct Held<K> {
+    owners: HashMap<K, Arc<str>>,
+    /// In the order in which they were put first.
+    order: VecDeque<K>,
+}
+
+impl<K: Hash + Eq + Clone> Places<K> {
+    pub(super) fn new(most: usize) -> Self {
+        Places { held: Mutex::new(Held { owners: HashMap::new(), order: VecDeque::new() }), most }
+    }
+
+    pub(super) fn put(&self, key: K, server: &Arc<str>) {
+        let mut held = self.lock();
+        if held.owners.insert(key.clone(), Arc::clone(server)).is_some() {
+            return;
+        }
+        held.order.push_back(key);
+        if held.owners.len() > self.most
+            && let Some(oldest) = held.order.pop_front()
+        {
+            held.owners.remove(&oldest);
+        }
+    }
+
+    /// The same, unless somebody has it.
+    pub(super) fn claim(&self, key: K, server: &Arc<str>) {
+        if self.get(&key).is_none() {
+            self.put(key, server);
+        }
+    }
+
+    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<Arc<str>>
+    where
+        K: Borrow<Q>,
+    {
+        self.lock().owners.get(key).cloned()
+    }
+
+    /// The best of those that `rate` rates.
+    pub(super) fn best(&self, rate: impl Fn(&K) -> Option<usize>) -> Option<Arc<str>> {
+        let held = self.lock();
+        let rated = held.owners.iter().filter_map(|(key, server)| Some((rate(key)?, server)));
+        // Of equals the first by name, so that the answer does not depend on chance.
+        let best = rated.max_by(|(left, one), (right, other)| left.cmp(right).then_with(|| other.cmp(one)));
+        best.map(|(_, server)| Arc::clone(server))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held<K>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_forgotten_and_the_best_is_found() {
+        let places = Places::new(2);
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        places.put("one", &b);
+        places.put("two", &a);
+        places.put("two", &b);
+        places.claim("two", &a);
+        assert_eq!((places.get("one"), places.get("two")), (Some(Arc::clone(&b)), Some(Arc::clone(&b))));
+        places.put("three", &a);
+        assert_eq!((places.get("one"), places.get("three")), (None, Some(Arc::clone(&a))));
+        assert_eq!(places.best(|key| key.starts_with('t').then_some(1)), Some(Arc::clone(&a)));
+        assert_eq!(places.best(|key| Some(usize::from(*key == "two"))), Some(b));
+        assert_eq!(places.best(|_| None), None);
+    }
+}

@@ -1,0 +1,155 @@
+//! To which one server a request goes: by the name, the URI or the task that it names.
+
+use std::sync::{Arc, PoisonError};
+
+use bartizan_guard::CallSummary;
+use bartizan_mcp::{Edits, Id, Message, method};
+use http::StatusCode;
+
+use super::member::{Member, Ready};
+use super::{Hub, INVALID_PARAMS, SUBSCRIBED, tag};
+use crate::exchange::{self, Exchange, Failure};
+use crate::peer::{Answer, converse};
+
+/// The resource is not there.
+const RESOURCE_NOT_FOUND: i64 = -32_002;
+
+impl Hub {
+    /// Sends a request to the server that its name names, under the name that the server knows.
+    pub(super) async fn by_name(&self, path: &[&str], message: Message, id: &Id) -> Answer {
+        let Some(node) = message.params().and_then(|params| params.at(path)) else {
+            return self.error(id, INVALID_PARAMS, "the name is missing");
+        };
+        let (name, node) = (node.text().into_owned(), node.id());
+        let unknown = || self.error(id, INVALID_PARAMS, "there is no such tool or prompt; names are SERVER__NAME");
+        let Some((server, mut inner)) = self.names.inward(&name) else { return unknown() };
+        let Some(member) = self.members.get(&*server) else { return unknown() };
+        if inner.is_none() {
+            // A name that was made up, in a list that this session has not seen.
+            self.learn(&server).await;
+            inner = self.names.inward(&name).and_then(|(_, inner)| inner);
+        }
+        let Some(inner) = inner else { return unknown() };
+        let mut edits = Edits::new();
+        edits.set_text(node, &inner);
+        self.edited(member, &message, edits, id).await
+    }
+
+    pub(super) async fn by_uri(&self, uri: Option<String>, message: Message, id: &Id) -> Answer {
+        let Some(uri) = uri else { return self.error(id, INVALID_PARAMS, "the URI is missing") };
+        let Some(server) = self.owner(&uri).await else {
+            return self.error(id, RESOURCE_NOT_FOUND, "no server lists this resource");
+        };
+        let Some(member) = self.members.get(&server) else {
+            return self.error(id, RESOURCE_NOT_FOUND, "no server lists this resource");
+        };
+        {
+            let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
+            match message.method() {
+                Some(method::RESOURCES_SUBSCRIBE) if subscribed.len() < SUBSCRIBED => {
+                    subscribed.insert(uri, message.clone());
+                }
+                Some(method::RESOURCES_UNSUBSCRIBE) => drop(subscribed.remove(&uri)),
+                _ => {}
+            }
+        }
+        self.edited(member, &message, Edits::new(), id).await
+    }
+
+    /// The server that has a resource or a template, as the lists say; they are asked for if need be.
+    pub(super) async fn owner(&self, uri: &str) -> Option<Arc<str>> {
+        if let Some(server) = self.resources.get(uri).or_else(|| self.templates.get(uri)) {
+            return Some(server);
+        }
+        self.learn_resources().await;
+        self.owner_now(uri)
+    }
+
+    /// The same, as far as is known.
+    pub(super) fn owner_now(&self, uri: &str) -> Option<Arc<str>> {
+        let named = self.resources.get(uri).or_else(|| self.templates.get(uri));
+        named.or_else(|| self.templates.best(|template| fit(template, uri)))
+    }
+
+    pub(super) async fn by_task(&self, task: &str, message: Message, id: &Id) -> Answer {
+        let Some(member) = tag::inward(task).and_then(|(server, _)| self.members.get(server)) else {
+            return self.error(id, INVALID_PARAMS, "there is no such task");
+        };
+        self.edited(member, &message, Edits::new(), id).await
+    }
+
+    /// Passes a request on in the words of its server.
+    async fn edited(&self, member: &Arc<Member>, message: &Message, mut edits: Edits, id: &Id) -> Answer {
+        edits.extend(tag::tasks_inward(message, &member.server.name));
+        match message.edited(&edits, &self.limits()) {
+            Ok(message) => self.call(member, message, id).await,
+            Err(_) => self.error(id, -32_600, "the request is too large"),
+        }
+    }
+
+    async fn call(&self, member: &Arc<Member>, message: Message, id: &Id) -> Answer {
+        self.requests.put(id.clone(), &member.server.name);
+        let call = CallSummary::of(&message);
+        let Some(ready) = member.ready().await else {
+            let refusal = member.unreachable(call.as_ref());
+            let method = call.as_ref().map(|call| &*call.method);
+            return Answer::Message(StatusCode::OK, refusal.answer(Some(id), method));
+        };
+        // Only a session can be forgotten by the server, and then the request was not looked at.
+        let again = ready.link.upstream.has_session().then(|| message.clone());
+        let begun = match (begin(&ready, message).await, again) {
+            (Err(Failure { session_gone: true, .. }), Some(message)) => {
+                member.lost(&ready);
+                match member.ready().await {
+                    Some(ready) => begin(&ready, message).await,
+                    None => Err(Failure { answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)), session_gone: false }),
+                }
+            }
+            (begun, _) => begun,
+        };
+        match begun {
+            Err(Failure { session_gone: true, .. }) => {
+                member.lost(&ready);
+                self.error(id, crate::admit::CODE_UPSTREAM, "the server has ended its session; try again")
+            }
+            begun => converse(begun.map(|exchange| exchange.tagged(self.tag(&member.server.name, false)))).await,
+        }
+    }
+}
+
+async fn begin(ready: &Ready, message: Message) -> Result<Exchange, Failure> {
+    let relay = ready.relay(&message);
+    exchange::begin(&ready.link, message, &relay).await
+}
+
+/// How well a URI fits a template: by how much of it is fixed at its ends; `None` if it does not.
+fn fit(template: &str, uri: &str) -> Option<usize> {
+    let (head, rest) = template.split_once('{')?;
+    let (_, tail) = rest.rsplit_once('}')?;
+    let middle = uri.strip_prefix(head)?;
+    middle.ends_with(tail).then_some(head.len() + tail.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_fits_by_its_fixed_ends() {
+        let cases = [
+            ("a://{x}", "a://1", Some(4)),
+            ("a://{x}/b", "a://1/b", Some(6)),
+            ("a://{x}/b", "a://1/c", None),
+            ("a://{x}/m/{y}/b", "a://1/m/2/b", Some(6)),
+            ("a://{x}", "b://1", None),
+            ("a://x", "a://x", None),
+            ("{+all}", "c://1", Some(0)),
+            ("}a{", "}a", None),
+            // The ends must not overlap.
+            ("aba{x}aba", "ababa", None),
+        ];
+        for (template, uri, expected) in cases {
+            assert_eq!(fit(template, uri), expected, "{template} {uri}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A stateless client in front of a legacy server.
+//!
+//! The gateway keeps a session with the server in the client's name. What the client asks goes on in it, without what
+//! only the stateless era has; what comes back gains what that era asks for.
+
+mod call;
+mod calls;
+mod ready;
+mod translate;
+mod watch;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_guard::Principal;
+use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use tokio::sync::mpsc;
+
+use crate::admit::{self, Admitted, Refusal};
+use crate::exchange::{self, Delivery};
+use crate::gateway::Gateway;
+use crate::link::Link;
+use crate::peer::Answer;
+use crate::server::Server;
+use crate::status::Asked;
+
+use call::{Call, Signal, Step, Waiting};
+use calls::Calls;
+use ready::Ready;
+use watch::Watchers;
+
+/// Messages that wait for a client to read them.
+const QUEUE: usize = 64;
+
+/// One client's session with a legacy server, begun when it is needed and again when it is lost.
+pub struct Down {
+    gateway: Arc<Gateway>,
+    server: Arc<Server>,
+    principal: Principal,
+    /// The session's name in records.
+    name: String,
+    session: Mutex<Option<Arc<Ready>>>,
+    /// Held while a session is begun, so that there is one.
+    beginning: tokio::sync::Mutex<()>,
+    calls: Calls,
+    watchers: Watchers,
+}
+
+impl Down {
+    pub(super) fn new(gateway: Arc<Gateway>, server: Arc<Server>, principal: Principal, name: &str) -> Arc<Down> {
+        Arc::new(Down {
+            gateway,
+            server,
+            principal,
+            name: name.to_owned(),
+            session: Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
+            calls: Calls::default(),
+            watchers: Watchers::default(),
+        })
+    }
+
+    /// Answers one message of the client's.
+    pub(super) async fn answer(self: &Arc<Self>, message: Message) -> Answer {
+        match (message.kind(), message.id().cloned()) {
+            (Kind::Request, Some(id)) => self.request(message, id).await,
+            (Kind::Notification, _) => self.notification(&message).await,
+            // In this era a server has no requests that a client could answer.
+            _ => {
+                self.note(&message, "deny");
+                Answer::Refused
+            }
+        }
+    }
+
+    /// The link to the server, if there is one.
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        self.present().map(|ready| Arc::clone(&ready.link))
+    }
+
+    /// Ends the session with the server and all that goes on in it.
+    pub(super) async fn end(&self) {
+        self.calls.end();
+        self.watchers.end();
+        let ready = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ready) = ready {
+            ready.link.upstream.end().await;
+        }
+    }
+
+    async fn request(self: &Arc<Self>, message: Message, id: Id) -> Answer {
+        let meta = Meta::of(&message);
+        let missing = meta.missing();
+        if !missing.is_empty() {
+            return self.refuse_as(StatusCode::BAD_REQUEST, &id, -32602, &format!("_meta lacks {}", missing.join(" and ")));
+        }
+        let version = meta.protocol_version().unwrap_or_default();
+        if version.parse::<Revision>().map(Revision::era) != Ok(Era::Stateless) {
+            return self.unsupported(&id, &version);
+        }
+        let name = message.method().unwrap_or_default();
+        if translate::is_gone(name) {
+            return self.refuse(&id, -32601, "this revision does not have this method");
+        }
+        let has = |member: &str| message.params().is_some_and(|params| params.get(member).is_some());
+        match name {
+            method::SERVER_DISCOVER => match self.ready(&message).await {
+                Ok(ready) => Answer::Message(StatusCode::OK, self.own(translate::discovered(ready.hello(), &id))),
+                Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
+            },
+            method::SUBSCRIPTIONS_LISTEN => match self.ready(&message).await {
+                Ok(ready) => watch::listen(self, &ready, &message, &id).await,
+                Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
+            },
+            _ if translate::may_be_asked_back(name) && (has(translate::STATE) || has(translate::ANSWERS)) => {
+                self.retry(&message, id).await
+            }
+            _ => self.call(message, id).await,
+        }
+    }
+
+    /// A request that goes on to the server.
+    async fn call(self: &Arc<Self>, message: Message, id: Id) -> Answer {
+        let request = Arc::new(message);
+        let mut first = None;
+        // Once more if the server has forgotten the session, which is no matter of the client's.
+        for _ in 0..2 {
+            let ready = match self.ready(&request).await {
+                Ok(ready) => ready,
+                Err(refusal) => return Answer::Message(StatusCode::OK, refusal.answer(Some(&id), request.method())),
+            };
+            ready.set_level(&request).await;
+            let outward = match translate::outward(&request, Some(&ready.next_id()), &self.limits()) {
+                Ok(outward) => outward,
+                Err(rejection) => return self.refuse(&id, rejection.fault.code(), &rejection.to_string()),
+            };
+            let (steps, mut coming) = mpsc::channel(QUEUE);
+            let waiting = Waiting { id: id.clone(), steps };
+            Call::start(Arc::clone(self), Arc::clone(&ready), Arc::clone(&request), outward, waiting);
+            match coming.recv().await {
+                Some(Step::Gone) => self.lost(&ready),
+                step => {
+                    first = step.map(|step| (step, coming));
+                    break;
+                }
+            }
+        }
+        self.converse(first, &id)
+    }
+
+    /// A request that comes back with answers to the server's questions.
+    async fn retry(&self, message: &Message, id: Id) -> Answer {
+        // It ends here: what goes to the server are the answers, which are judged as the responses that they become.
+        self.note(message, "allow");
+        let call = match self.calls.resume(message) {
+            Ok(call) => call,
+            Err(why) => return self.refuse(&id, -32602, why),
+        };
+        let (steps, mut coming) = mpsc::channel(QUEUE);
+        let waiting = Waiting { id: id.clone(), steps };
+        if call.send(Signal::Answered(waiting, calls::answers(message))).await.is_err() {
+            return self.refuse(&id, -32602, "this requestState is expired");
+        }
+        let first = coming.recv().await.map(|step| (step, coming));
+        self.converse(first, &id)
+    }
+
+    /// The answer in the form that its first step asks for.
+    fn converse(&self, first: Option<(Step, mpsc::Receiver<Step>)>, id: &Id) -> Answer {
+        match first {
+            Some((Step::Last(answer), _)) => {
+                let status = Asked::Stateless { complete: true }.status(answer.message());
+                Answer::Message(status, call::under(answer, id))
+            }
+            Some((Step::Message(message), rest)) => {
+                let first = stream::iter([Delivery::Message(message, None)]);
+                let id = id.clone();
+                let rest = stream::unfold(rest, |mut rest| async move { rest.recv().await.map(|step| (step, rest)) });
+                let rest = rest.filter_map(move |step| {
+                    std::future::ready(match step {
+                        Step::Message(message) => Some(Delivery::Message(message, None)),
+                        Step::Last(answer) => Some(Delivery::Message(call::under(answer, &id), None)),
+                        Step::Gone => None,
+                    })
+                });
+                Answer::Stream(Box::pin(first.chain(rest)))
+            }
+            Some((Step::Gone, _)) | None => {
+                let error = crate::upstream::UpstreamError::SessionGone;
+                self.refuse(id, admit::CODE_UPSTREAM, &error.to_string())
+            }
+        }
+    }
+
+    /// Cancelling is done by closing the stream; other notifications go on.
+    async fn notification(&self, message: &Message) -> Answer {
+        let name = message.method().unwrap_or_default();
+        let ready = self.present();
+        let of_sessions = [method::INITIALIZED, method::CANCELLED, method::ROOTS_LIST_CHANGED, method::PROGRESS];
+        let (Some(ready), false) = (ready, of_sessions.contains(&name)) else {
+            self.note(message, "allow");
+            return Answer::Accepted;
+        };
+        let Ok(outward) = translate::outward(message, None, &self.limits()) else { return Answer::Refused };
+        match exchange::begin(&ready.link, outward, &ready.relay()).await {
+            Ok(_) => Answer::Accepted,
+            Err(_) => Answer::Refused,
+        }
+    }
+
+    /// The session with the server, begun in the name of the client that `request` describes if there is none.
+    async fn ready(self: &Arc<Self>, request: &Message) -> Result<Arc<Ready>, Refusal> {
+        if let Some(ready) = self.present() {
+            return Ok(ready);
+        }
+        let _turn = self.beginning.lock().await;
+        if let Some(ready) = self.present() {
+            return Ok(ready);
+        }
+        let ready = Arc::new(Ready::open(&self.gateway, &self.server, &self.principal, &self.name, request).await?);
+        let reader = tokio::spawn(watch::read(Arc::downgrade(self), Arc::downgrade(&ready)));
+        ready.reader.set(reader.abort_handle()).ok();
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&ready));
+        Ok(ready)
+    }
+
+    fn present(&self) -> Option<Arc<Ready>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|ready| ready.stands())
+    }
+
+    /// The server does not know this session any more; the next request begins another.
+    fn lost(&self, gone: &Arc<Ready>) {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.as_ref().is_some_and(|ready| Arc::ptr_eq(ready, gone)) {
+            *session = None;
+            // Their clients open others, which begins the next session.
+            self.watchers.end();
+        }
+    }
+
+    /// A message of the gateway's own.
+    fn own(&self, json: String) -> Admitted {
+        let own = admit::own(&self.gateway.recorder, &self.server.name, &self.name, json);
+        own.unwrap_or_else(|refusal| refusal.answer(None, None))
+    }
+
+    fn error(&self, id: &Id, code: i64, why: &str) -> Admitted {
+        let (id, why) = (id.to_json(), quote(why));
+        self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#))
+    }
+
+    fn refuse(&self, id: &Id, code: i64, why: &str) -> Answer {
+        let answer = self.error(id, code, why);
+        Answer::Message(Asked::Stateless { complete: true }.status(answer.message()), answer)
+    }
+
+    fn refuse_as(&self, status: StatusCode, id: &Id, code: i64, why: &str) -> Answer {
+        Answer::Message(status, self.error(id, code, why))
+    }
+
+    fn unsupported(&self, id: &Id, version: &str) -> Answer {
+        let (id, version) = (id.to_json(), quote(version));
+        let supported = Revision::V2026_07_28;
+        let answer = self.own(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32022,"message":"Unsupported protocol version","data":{{"supported":["{supported}"],"requested":{version}}}}}}}"#
+        ));
+        Answer::Message(StatusCode::BAD_REQUEST, answer)
+    }
+
+    /// Records a message that ends here.
+    fn note(&self, message: &Message, decision: &str) {
+        let fields = serde_json::json!({
+            "server": self.server.name, "session": self.name, "method": message.method(), "decision": decision,
+            "bytes": message.bytes().len(), "request": message.id().map(ToString::to_string),
+        });
+        if let Err(error) = self.gateway.recorder.note("absorbed", &fields) {
+            tracing::error!(%error, "the audit log cannot be written");
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.gateway.policy.load().limits
+    }
+}

@@ -1,0 +1,123 @@
+//! The calls under way in one session, and those of them that wait for answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bartizan_mcp::meta::{self, Meta};
+use bartizan_mcp::{Digest, Id, Message, NodeKind, Value, method};
+use tokio::sync::mpsc;
+
+use super::call::Signal;
+use super::translate;
+use crate::edge::random_key;
+
+/// Calls of one session that may wait for answers at once.
+const HELD: usize = 64;
+/// Messages that wait for a call to read them.
+const QUEUE: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Calls(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    open: BTreeMap<Id, Open>,
+    /// By `requestState`, a secret that is good for one retry.
+    held: HashMap<Box<str>, Held>,
+    ended: bool,
+}
+
+struct Open {
+    signals: mpsc::Sender<Signal>,
+    /// What the client asked, and with it what it can be asked.
+    request: Arc<Message>,
+}
+
+struct Held {
+    call: Id,
+    essence: Digest,
+}
+
+impl Calls {
+    /// A call begins; what it is to know comes through the receiver.
+    pub(super) fn open(&self, id: &Id, request: &Arc<Message>) -> mpsc::Receiver<Signal> {
+        let (signals, receiver) = mpsc::channel(QUEUE);
+        let mut state = self.state();
+        if !state.ended {
+            state.open.insert(id.clone(), Open { signals, request: Arc::clone(request) });
+        }
+        receiver
+    }
+
+    /// A call is over.
+    pub(super) fn close(&self, id: &Id) {
+        let mut state = self.state();
+        state.open.remove(id);
+        state.held.retain(|_, held| held.call != *id);
+    }
+
+    /// A call waits for answers: the secret under which its client comes back.
+    pub(super) fn hold(&self, id: &Id, request: &Message) -> Result<String, &'static str> {
+        let key = random_key().map_err(|_| "there is no randomness")?;
+        let mut state = self.state();
+        if state.held.len() >= HELD {
+            return Err("too many calls wait for answers");
+        }
+        let held = Held { call: id.clone(), essence: translate::essence(request) };
+        state.held.insert(key.as_str().into(), held);
+        Ok(key)
+    }
+
+    /// The call that a retry goes on with. Its secret is spent by that, unless the retry does not ask the same.
+    pub(super) fn resume(&self, retry: &Message) -> Result<mpsc::Sender<Signal>, &'static str> {
+        const UNKNOWN: &str = "this requestState is unknown, spent or expired";
+        let params = retry.params();
+        let key = params.and_then(|params| params.get(translate::STATE)).and_then(Value::as_str);
+        let key = key.ok_or("answers come with the requestState of the questions")?;
+        let mut state = self.state();
+        let held = state.held.get(&*key).ok_or(UNKNOWN)?;
+        if held.essence != translate::essence(retry) {
+            return Err("this requestState belongs to another request");
+        }
+        let call = held.call.clone();
+        state.held.remove(&*key);
+        state.open.get(&call).map(|open| open.signals.clone()).ok_or(UNKNOWN)
+    }
+
+    /// The call that a message most likely belongs to which the server sent on its own account. It is the same client
+    /// in each case, so a question finds the right person even if it comes with another call's result.
+    pub(super) fn owner(&self, message: &Message) -> Option<mpsc::Sender<Signal>> {
+        let state = self.state();
+        let token = message.params().and_then(|params| params.get("progressToken")).map(Value::raw);
+        let fits = |request: &Message| match message.method().unwrap_or_default() {
+            method::PROGRESS => token.is_some() && Meta::of(request).get(meta::PROGRESS_TOKEN).map(Value::raw) == token,
+            method::LOG_MESSAGE => Meta::of(request).log_level().is_some(),
+            _ => message.id().is_some() && translate::can_be_asked(request, message),
+        };
+        // One that is attached to a client comes before one whose client is answering already.
+        let held = |id: &Id| state.held.values().any(|held| held.call == *id);
+        let mut fitting: Vec<_> = state.open.iter().filter(|(_, open)| fits(&open.request)).collect();
+        fitting.sort_by_key(|(id, _)| held(id));
+        fitting.first().map(|(_, open)| open.signals.clone())
+    }
+
+    /// No call goes on, and none begins any more.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.open.clear();
+        state.held.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answers in a retry, by the keys of their questions, as JSON.
+pub(super) fn answers(retry: &Message) -> Vec<(String, String)> {
+    let held = retry.params().and_then(|params| params.get(translate::ANSWERS));
+    let members = held.into_iter().flat_map(Value::members);
+    let objects = members.filter(|(_, value)| value.kind() == NodeKind::Object);
+    objects.map(|(key, value)| (key.text().into_owned(), value.raw().to_owned())).collect()
+}

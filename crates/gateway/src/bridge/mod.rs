@@ -1,0 +1,102 @@
+//! Bridging eras: a client and a server that have no revision in common are translated for each other.
+//!
+//! `down` is for clients of the stateless era in front of legacy servers, `up` for legacy clients in front of servers
+//! that only know the stateless era. What goes to a server or comes from it is judged in the form that the server
+//! sees; what the client sees is made of that by edits, or composed by the gateway and recorded as its own.
+
+mod down;
+pub(crate) mod era;
+mod up;
+
+use std::sync::Arc;
+
+use bartizan_guard::Principal;
+use bartizan_mcp::{Digest, Era, Message, meta::Meta};
+use http::HeaderMap;
+
+use crate::admit::Refusal;
+use crate::gateway::Gateway;
+use crate::link::Link;
+use crate::peer::{Answer, Deliveries};
+use crate::server::Server;
+use crate::upstream::UpstreamError;
+
+pub use down::Down;
+pub use up::Up;
+
+/// One client's session with a server of the other era.
+#[derive(Clone)]
+pub enum Bridge {
+    /// A stateless client in front of a legacy server.
+    Down(Arc<Down>),
+    /// A legacy client in front of a server that only knows the stateless era.
+    Up(Arc<Up>),
+}
+
+impl Bridge {
+    /// A bridge to `server` for a client of `era`, if the setting wants one and the two have no revision in common.
+    ///
+    /// # Errors
+    /// What to tell the client if it cannot be found out what the server speaks.
+    pub(crate) async fn open(
+        gateway: &Arc<Gateway>,
+        server: &Arc<Server>,
+        principal: &Principal,
+        name: &str,
+        era: Era,
+    ) -> Result<Option<Bridge>, Refusal> {
+        if !server.bridge.on {
+            return Ok(None);
+        }
+        let speaks = era::era_of(gateway, server, principal, name).await?;
+        Ok(match era {
+            Era::Stateless if !speaks.modern() => {
+                Some(Bridge::Down(Down::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name)))
+            }
+            Era::Legacy if !speaks.legacy() => {
+                let link = Link::connect(gateway, server, principal, name.to_owned()).await?;
+                Some(Bridge::Up(Up::new(Arc::new(link))))
+            }
+            _ => None,
+        })
+    }
+
+    /// Answers one message of the client's.
+    pub(crate) async fn answer(&self, message: Message, _headers: &HeaderMap) -> Answer {
+        match self {
+            Bridge::Down(down) => down.answer(message).await,
+            Bridge::Up(up) => up.answer(message).await,
+        }
+    }
+
+    /// What the server sends without being asked, for a client of the legacy era.
+    pub(crate) async fn listen(&self, _headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
+        match self {
+            // Its clients have `subscriptions/listen` instead.
+            Bridge::Down(_) => Err(UpstreamError::NoStream),
+            Bridge::Up(up) => Ok(up.listen().await),
+        }
+    }
+
+    /// Ends the session with the server.
+    pub(crate) async fn end(&self) {
+        match self {
+            Bridge::Down(down) => down.end().await,
+            Bridge::Up(up) => up.end().await,
+        }
+    }
+
+    /// The link to the server, once there is one.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        match self {
+            Bridge::Down(down) => down.link().into_iter().collect(),
+            Bridge::Up(up) => vec![Arc::clone(up.link())],
+        }
+    }
+}
+
+/// What a legacy server is told once of the client that sends this request: another one needs another session.
+pub(crate) fn abilities(request: &Message) -> String {
+    let declared = Meta::of(request).client_capabilities();
+    declared.map(|declared| format!("\n{}", Digest::of(declared))).unwrap_or_default()
+}

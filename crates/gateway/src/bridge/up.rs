@@ -1,0 +1,365 @@
+//! A legacy client in front of a server that only knows the stateless era.
+//!
+//! The gateway answers the handshake out of `server/discover`, adds to each request what a stateless one carries, and
+//! turns what a server has to know first (`input_required`) into requests to the client. Requests and responses are
+//! judged as the server sees and sends them; what the client sees of them differs by edits.
+//!
+//! Tasks are not translated: the two eras agree on neither how they begin nor how they are asked after.
+
+mod answer;
+mod client;
+mod conversation;
+mod feed;
+mod questions;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bartizan_guard::Direction;
+use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method};
+use http::{HeaderName, HeaderValue, StatusCode};
+use tokio::task::AbortHandle;
+
+use client::{Client, Untranslatable};
+use conversation::Conversation;
+use feed::{Feed, Refused};
+use questions::Questions;
+
+use crate::admit::{self, Admitted};
+use crate::exchange::{self, Delivery};
+use crate::link::{Link, TOO_MANY};
+use crate::params;
+use crate::peer::{Answer, Deliveries, converse};
+use crate::upstream::Relay;
+
+/// One legacy client's session with a stateless server.
+pub struct Up {
+    link: Arc<Link>,
+    /// What the client said in `initialize`.
+    client: OnceLock<Client>,
+    /// What the server said in answer to `server/discover`.
+    discovered: OnceLock<Admitted>,
+    /// The least severe log message that the client wants.
+    level: Mutex<&'static str>,
+    /// How many ids the gateway has made up.
+    made_up: AtomicU64,
+    questions: Questions,
+    running: Mutex<HashMap<Id, Running>>,
+    feed: Feed,
+}
+
+/// A request that is being worked on.
+struct Running {
+    /// Tells it from a later one under the same id.
+    serial: u64,
+    task: AbortHandle,
+}
+
+/// How long a server may take to say what it is, or to list its tools for the gateway itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Requests that a client may have under way.
+const RUNNING: usize = 1_024;
+/// Pages of a list of tools that the gateway reads for itself.
+const PAGES: usize = 100;
+/// Levels of log messages. What a client gets that names none is the server's choice, and so the gateway's here.
+const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+const USUAL_LEVEL: &str = "info";
+
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
+const INVALID_REQUEST: i64 = -32600;
+
+impl Up {
+    /// A session that has not begun.
+    pub(crate) fn new(link: Arc<Link>) -> Arc<Up> {
+        Arc::new(Up {
+            link,
+            client: OnceLock::new(),
+            discovered: OnceLock::new(),
+            level: Mutex::new(USUAL_LEVEL),
+            made_up: AtomicU64::new(0),
+            questions: Questions::default(),
+            running: Mutex::default(),
+            feed: Feed::default(),
+        })
+    }
+
+    /// Answers one message of the client's.
+    pub(crate) async fn answer(self: &Arc<Self>, message: Message) -> Answer {
+        match (message.kind(), message.id().cloned()) {
+            (Kind::Request, Some(id)) => self.request(message, &id).await,
+            (Kind::Notification, _) => self.notification(message).await,
+            _ => self.response(message).await,
+        }
+    }
+
+    /// What the server announces.
+    pub(crate) async fn listen(self: &Arc<Self>) -> Deliveries {
+        self.feed.listen(self).await
+    }
+
+    /// Ends the session with the server.
+    pub(crate) async fn end(&self) {
+        for (_, running) in self.running().drain() {
+            running.task.abort();
+        }
+        self.feed.end().await;
+        self.link.upstream.end().await;
+    }
+
+    /// The link to the server.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    async fn request(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
+        match message.method().unwrap_or_default() {
+            method::INITIALIZE => self.initialize(message, id).await,
+            method::PING => self.done(&message, id),
+            method::LOGGING_SET_LEVEL => self.set_level(&message, id),
+            method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => self.subscribe(&message, id).await,
+            method if method.starts_with("tasks/") => {
+                self.refuse(&message, "tasks are not translated between revisions of the protocol", METHOD_NOT_FOUND)
+            }
+            method::SERVER_DISCOVER | method::SUBSCRIPTIONS_LISTEN => {
+                self.refuse(&message, "the revision of this session has no such method", METHOD_NOT_FOUND)
+            }
+            _ => self.ask_server(&message, id).await,
+        }
+    }
+
+    async fn notification(self: &Arc<Self>, message: Message) -> Answer {
+        match message.method().unwrap_or_default() {
+            // None of these has a counterpart, and none is missed: what they tell, the server asks for.
+            method::INITIALIZED | method::ROOTS_LIST_CHANGED | method::PROGRESS => self.absorb(&message),
+            method::CANCELLED => {
+                let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
+                if let Some(running) = id.and_then(|id| self.running().remove(&id)) {
+                    // Whatever waits for the server goes with the task, which is how it gets to know.
+                    running.task.abort();
+                }
+                self.absorb(&message)
+            }
+            _ => {
+                let relay = relay(&self.link, &message);
+                converse(exchange::begin(&self.link, message, &relay).await).await
+            }
+        }
+    }
+
+    /// The client's answer to a question goes to the server with the request that is sent again, and is judged there.
+    async fn response(&self, message: Message) -> Answer {
+        match self.questions.answer(message.clone()) {
+            Ok(()) => self.absorb(&message),
+            Err(message) => {
+                let relay = relay(&self.link, &message);
+                converse(exchange::begin(&self.link, message, &relay).await).await
+            }
+        }
+    }
+
+    async fn initialize(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
+        if let Answer::Refused = self.absorb(&message) {
+            return Answer::Refused;
+        }
+        let client = Client::new(message.clone());
+        let Ok(request) = client.own(&self.make_up(), method::SERVER_DISCOVER, "", &self.limits()) else {
+            return self.refuse(&message, "what the client says of itself is too large", INVALID_REQUEST);
+        };
+        let Some(response) = self.ask(request).await else {
+            return self.refuse(&message, "the server did not say what it is", admit::CODE_UPSTREAM);
+        };
+        let Some(discovered) = response.message().result() else { return self.deliver(response, id) };
+        let revision = client.revision();
+        let info = Meta::of(response.message()).server_info();
+        let hello = answer::hello(id, revision.as_str(), &self.link.server.name, discovered, info);
+        self.feed.offered(discovered.get("capabilities"));
+        // Each session is initialized once: another `initialize` begins another session.
+        self.client.set(client).ok();
+        self.discovered.set(response).ok();
+        self.own(hello)
+    }
+
+    fn set_level(&self, message: &Message, id: &Id) -> Answer {
+        if !self.offers(&["logging"]) {
+            return self.refuse(message, "the server does not offer logging", METHOD_NOT_FOUND);
+        }
+        let asked = message.param("level");
+        let known = LEVELS.into_iter().find(|level| asked.as_deref() == Some(level));
+        let Some(level) = known else {
+            return self.refuse(message, "there is no such level of log messages", INVALID_PARAMS);
+        };
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
+        self.done(message, id)
+    }
+
+    async fn subscribe(self: &Arc<Self>, message: &Message, id: &Id) -> Answer {
+        if !self.offers(&["resources", "subscribe"]) {
+            return self.refuse(message, "the server does not announce changes of resources", METHOD_NOT_FOUND);
+        }
+        let Some(uri) = message.param("uri") else {
+            return self.refuse(message, "the URI is missing", INVALID_PARAMS);
+        };
+        let changed = match message.method() {
+            Some(method::RESOURCES_SUBSCRIBE) => self.feed.subscribe(self, &uri).await,
+            _ => self.feed.unsubscribe(self, &uri).await,
+        };
+        match changed {
+            Ok(()) => self.done(message, id),
+            Err(Refused::ByServer(answer)) if answer.message().error().is_some() => self.deliver(answer, id),
+            Err(Refused::NotAccepted) => {
+                self.refuse(message, "the server does not announce changes of this resource", INVALID_PARAMS)
+            }
+            Err(Refused::TooMany) => self.refuse(message, "the client watches too many resources", INVALID_REQUEST),
+            Err(Refused::ByServer(_) | Refused::Silence) => {
+                self.refuse(message, "the server did not acknowledge the subscription", admit::CODE_UPSTREAM)
+            }
+        }
+    }
+
+    /// Sends a request on, and answers with whatever comes of it.
+    async fn ask_server(self: &Arc<Self>, message: &Message, id: &Id) -> Answer {
+        let Some(client) = self.client() else {
+            return self.refuse(message, "the session has not been initialized", INVALID_REQUEST);
+        };
+        let level = self.offers(&["logging"]).then(|| *self.level.lock().unwrap_or_else(PoisonError::into_inner));
+        let request = match client.translated(message, level, &self.limits()) {
+            Ok(request) => request,
+            Err(Untranslatable::Meta) => return self.refuse(message, "_meta is not an object", INVALID_PARAMS),
+            Err(Untranslatable::TooLarge) => return self.refuse(message, "the request is too large", INVALID_REQUEST),
+        };
+        let (work, steps) = Conversation::begin(self, id.clone(), request);
+        let (up, own_id, serial) = (Arc::clone(self), id.clone(), self.made_up.fetch_add(1, Ordering::Relaxed));
+        {
+            // Held until the task is noted, so that it cannot end before.
+            let mut running = self.running();
+            if running.len() >= RUNNING {
+                drop(running);
+                return self.refuse(message, TOO_MANY, INVALID_REQUEST);
+            }
+            let task = tokio::spawn(async move {
+                work.await;
+                let mut running = up.running();
+                if running.get(&own_id).is_some_and(|held| held.serial == serial) {
+                    running.remove(&own_id);
+                }
+            });
+            running.insert(id.clone(), Running { serial, task: task.abort_handle() });
+        }
+        conversation::answer(steps).await
+    }
+
+    /// Lists the server's tools for the session itself, which then knows which headers they want.
+    async fn learn_tools(&self) {
+        let mut cursor = String::new();
+        for _ in 0..PAGES {
+            let Some(request) = self.own_request(method::TOOLS_LIST, &cursor) else { return };
+            let Some(page) = self.ask(request).await else { return };
+            let next = page.message().result().and_then(|result| result.get("nextCursor"));
+            match next.filter(|next| next.as_str().is_some()) {
+                Some(next) => cursor = format!(r#","cursor":{}"#, next.raw()),
+                None => return,
+            }
+        }
+    }
+
+    /// Asks the server something on the gateway's account; its response, or what says why there is none.
+    async fn ask(&self, request: Message) -> Option<Admitted> {
+        let relay = relay(&self.link, &request);
+        let answered = async {
+            let mut exchange = match exchange::begin(&self.link, request, &relay).await {
+                Ok(exchange) => exchange,
+                Err(failure) => return failure.answer,
+            };
+            while let Some(delivery) = exchange.next().await {
+                match delivery {
+                    Delivery::Message(message, _) if exchange.is_finished() => return Some(message),
+                    _ => {}
+                }
+            }
+            None
+        };
+        tokio::time::timeout(PATIENCE, answered).await.ok().flatten()
+    }
+
+    /// A request on the gateway's account; `params` are members besides `_meta`, as JSON.
+    fn own_request(&self, method: &str, params: &str) -> Option<Message> {
+        self.client()?.own(&self.make_up(), method, params, &self.limits()).ok()
+    }
+
+    fn client(&self) -> Option<&Client> {
+        self.client.get()
+    }
+
+    /// Whether the server has said that it offers this.
+    fn offers(&self, path: &[&str]) -> bool {
+        let said = self.discovered.get().and_then(|discovered| discovered.message().result()?.get("capabilities"));
+        said.and_then(|capabilities| capabilities.at(path)).is_some_and(|value| !matches!(value.raw(), "false" | "null"))
+    }
+
+    /// An id that no other message of this session has.
+    fn make_up(&self) -> String {
+        format!("bartizan-{}", self.made_up.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn deliver(&self, response: Admitted, id: &Id) -> Answer {
+        let edits: Edits = answer::response(response.message(), id);
+        let response = if edits.is_empty() { response } else { response.rewritten(&edits) };
+        Answer::Message(StatusCode::OK, response)
+    }
+
+    /// Answers a request that concerns only the gateway.
+    fn done(&self, message: &Message, id: &Id) -> Answer {
+        match self.absorb(message) {
+            Answer::Accepted => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
+            refused => refused,
+        }
+    }
+
+    fn own(&self, json: String) -> Answer {
+        match admit::own(&self.link.gateway.recorder, &self.link.server.name, &self.link.name, json) {
+            Ok(message) => Answer::Message(StatusCode::OK, message),
+            Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(None, None)),
+        }
+    }
+
+    /// Records and refuses a request that cannot be translated.
+    fn refuse(&self, message: &Message, why: &str, code: i64) -> Answer {
+        let problem = ("bridge.untranslated", why.to_owned());
+        let refusal = self.link.protest(message, Direction::ToServer, None, problem, code);
+        Answer::Message(StatusCode::OK, refusal.answer(message.id(), None))
+    }
+
+    /// Takes note of a message that does not go on to the server.
+    fn absorb(&self, message: &Message) -> Answer {
+        let fields = serde_json::json!({
+            "server": self.link.server.name, "session": self.link.name, "method": message.method(),
+            "bytes": message.bytes().len(), "request": message.id().map(ToString::to_string),
+        });
+        match self.link.gateway.recorder.note("absorbed", &fields) {
+            Ok(_receipt) => Answer::Accepted,
+            Err(_) => Answer::Refused,
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Id, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limits(&self) -> Limits {
+        self.link.gateway.policy.load().limits
+    }
+}
+
+/// The headers under which a message goes to the server.
+fn relay(link: &Link, message: &Message) -> Relay {
+    let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
+    let mut routing: Vec<_> = made
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?)))
+        .collect();
+    params::regenerate(&link.session(), &mut routing, message);
+    let version = Some(HeaderValue::from_static(Revision::V2026_07_28.as_str()));
+    Relay { version, last_event_id: None, routing }
+}

@@ -1,0 +1,98 @@
+//! How much memory messages that are still arriving may take together.
+//!
+//! **Threat.** Each message is bounded, but their number is what an attacker chooses: a hundred bodies of 10 MB, all
+//! but finished and then left, take a gigabyte. So beyond a small size each draws on one budget for the whole gateway,
+//! and one that finds it used up is refused at once: small messages, which nearly all are, never notice.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+/// What all messages together may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    kibibytes: Arc<Semaphore>,
+}
+
+/// What one message takes of it; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: Budget,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+/// The budget is used up.
+#[derive(Debug)]
+pub(crate) struct Crowded;
+
+/// Up to here a message is free.
+const FREE: usize = 64 * 1024;
+/// Drawn in steps of this size.
+const STEP: usize = 64 * 1024;
+/// The whole, unless two of the largest messages would not fit.
+const WHOLE: usize = 96 * 1024 * 1024;
+
+impl Budget {
+    /// A budget for messages of at most `largest` bytes.
+    pub(crate) fn new(largest: usize) -> Self {
+        let kibibytes = WHOLE.max(largest.saturating_mul(2)) / 1024;
+        Budget { kibibytes: Arc::new(Semaphore::new(kibibytes.min(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// A share of nothing yet.
+    pub(crate) fn share(&self) -> Share {
+        Share { budget: self.clone(), held: None }
+    }
+}
+
+impl Share {
+    /// Makes the share fit what `bytes` take, by drawing more or giving back.
+    ///
+    /// # Errors
+    /// If the budget does not have it.
+    pub(crate) fn fit(&mut self, bytes: usize) -> Result<(), Crowded> {
+        if bytes <= FREE {
+            self.held = None;
+            return Ok(());
+        }
+        let wanted = bytes.div_ceil(STEP) * (STEP / 1024);
+        let has = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if wanted <= has {
+            if let Some(held) = &mut self.held {
+                drop(held.split(has - wanted));
+            }
+            return Ok(());
+        }
+        let more = u32::try_from(wanted - has).map_err(|_| Crowded)?;
+        match Arc::clone(&self.budget.kibibytes).try_acquire_many_owned(more) {
+            Ok(drawn) => match &mut self.held {
+                Some(held) => held.merge(drawn),
+                None => self.held = Some(drawn),
+            },
+            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(Crowded),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_drawn_given_back_and_refused() {
+        const MIB: usize = 1024 * 1024;
+        let budget = Budget::new(10 * MIB);
+        let mut shares: Vec<_> = (0..9).map(|_| budget.share()).collect();
+        assert!(shares.iter_mut().all(|share| share.fit(10 * MIB).is_ok()));
+        let mut late = budget.share();
+        assert!(late.fit(FREE).is_ok() && late.fit(10 * MIB).is_err());
+        assert!(late.fit(6 * MIB).is_ok());
+        shares.pop();
+        assert!(late.fit(10 * MIB).is_ok() && late.fit(MIB).is_ok());
+        assert!(shares.iter_mut().all(|share| share.fit(0).is_ok()));
+        drop(late);
+        assert_eq!(budget.kibibytes.available_permits(), WHOLE / 1024);
+        assert!(Budget::new(200 * MIB).share().fit(400 * MIB).is_ok());
+    }
+}

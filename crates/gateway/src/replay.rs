@@ -1,0 +1,319 @@
+//! Streams in front of a server that has none, such as a child process: what was lost on the way is sent again.
+//!
+//! A connection that breaks off cancels nothing in the revisions with sessions. The exchange goes on, its last events
+//! are kept within a bound, and a client that comes back with the id of the last event it has seen gets the rest.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream;
+use tokio::sync::Notify;
+
+use crate::admit::Admitted;
+use crate::exchange::{Delivery, Exchange};
+use crate::peer::{Answer, Deliveries};
+
+/// Events of one stream that are kept, or wait for the client to take them.
+const EVENTS: usize = 64;
+/// Their bytes; the newest event is kept whatever its size.
+const BYTES: usize = 256 * 1024;
+/// Streams of one session that can be resumed.
+const STREAMS: usize = 16;
+/// Bytes of all of them, without those that are still under way.
+const SESSION_BYTES: usize = 1024 * 1024;
+/// After this long without an answer the client is given a stream to wait on, which it can come back to.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client should wait before it comes back, in milliseconds.
+const RETRY: u64 = 1_000;
+
+/// The streams of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// How many there have been.
+    count: u64,
+    /// Those that can be resumed, oldest first.
+    kept: VecDeque<Arc<Kept>>,
+    /// The one that belongs to no request, while it lasts.
+    unasked: Option<Arc<Kept>>,
+}
+
+/// One stream.
+#[derive(Debug)]
+struct Kept {
+    /// What the ids of its events begin with where several servers appear as one.
+    prefix: String,
+    /// Its number in the session, with which they go on.
+    number: u64,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<(u64, Admitted)>,
+    /// How many there have been.
+    count: u64,
+    /// The last one that a reader took.
+    read: u64,
+    /// Which reader is the present one; a client that comes back replaces the connection that it lost.
+    reader: u64,
+    attached: bool,
+    ended: bool,
+}
+
+impl Streams {
+    /// The answer that an exchange comes to: one message if that is all, else a stream that can be resumed.
+    pub(crate) async fn answer(&self, exchange: Exchange) -> Answer {
+        let primes = exchange.primes();
+        let kept = self.start(exchange);
+        let mut reader = Kept::attach(&kept, None);
+        if let Ok(first) = tokio::time::timeout(PATIENCE, kept.settled()).await {
+            match first {
+                First::Nothing => return Answer::Accepted,
+                First::Only => match reader.next().await {
+                    Some(Delivery::Message(message, _)) => return Answer::Message(http::StatusCode::OK, message),
+                    _ => return Answer::Accepted,
+                },
+                First::OfSeveral => {}
+            }
+        }
+        self.table().hold(kept);
+        reader.primes = primes;
+        Answer::Stream(reader.deliveries())
+    }
+
+    /// The stream that belongs to no request: a new one on this exchange.
+    pub(crate) fn listen(&self, exchange: Exchange) -> Deliveries {
+        let primes = exchange.primes();
+        let kept = self.start(exchange);
+        let mut reader = Kept::attach(&kept, None);
+        reader.primes = primes;
+        let mut table = self.table();
+        table.unasked = Some(Arc::clone(&kept));
+        table.hold(kept);
+        reader.deliveries()
+    }
+
+    /// The stream that belongs to no request, if it is under way: what was not read yet. A client that asks for it
+    /// again has lost it, perhaps before we have.
+    pub(crate) fn listen_again(&self) -> Option<Deliveries> {
+        let kept = self.table().unasked.clone()?;
+        let ended = kept.state().ended;
+        (!ended).then(|| Kept::attach(&kept, None).deliveries())
+    }
+
+    /// What came on a stream after the event with this id.
+    pub(crate) fn resume(&self, last: &str) -> Option<Deliveries> {
+        let (number, event) = last.split_once('-')?;
+        let (number, event): (u64, u64) = (number.parse().ok()?, event.parse().ok()?);
+        let kept = self.table().kept.iter().find(|kept| kept.number == number).cloned()?;
+        Some(Kept::attach(&kept, Some(event)).deliveries())
+    }
+
+    fn start(&self, exchange: Exchange) -> Arc<Kept> {
+        let number = {
+            let mut table = self.table();
+            table.count += 1;
+            table.count
+        };
+        let prefix = exchange.prefix();
+        let kept = Arc::new(Kept { prefix, number, state: Mutex::default(), changed: Notify::new() });
+        tokio::spawn(Arc::clone(&kept).fill(exchange));
+        kept
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn hold(&mut self, kept: Arc<Kept>) {
+        self.kept.push_back(kept);
+        let sizes = |kept: &VecDeque<Arc<Kept>>| kept.iter().filter_map(|kept| kept.size_if_ended()).sum::<usize>();
+        while self.kept.len() > STREAMS || sizes(&self.kept) > SESSION_BYTES {
+            let ended = self.kept.iter().position(|kept| kept.size_if_ended().is_some());
+            // One that is let go while it is under way goes on; it only cannot be resumed.
+            self.kept.remove(ended.unwrap_or_default());
+        }
+    }
+}
+
+/// What an exchange has come to.
+enum First {
+    Nothing,
+    Only,
+    OfSeveral,
+}
+
+impl Kept {
+    /// Takes all that the exchange delivers, in a task of its own, as it outlives the connection.
+    async fn fill(self: Arc<Self>, mut exchange: Exchange) {
+        loop {
+            self.room().await;
+            match exchange.next().await {
+                Some(Delivery::Message(message, _)) => self.push(message, exchange.is_finished()),
+                Some(Delivery::Mark(..)) => {}
+                None => break,
+            }
+        }
+        self.state().ended = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits while the client is there and slow. One that is away stops nobody: what it misses is forgotten in time.
+    async fn room(&self) {
+        loop {
+            let changed = self.changed.notified();
+            let full = {
+                let state = self.state();
+                let unread = || state.events.iter().filter(|(number, _)| *number > state.read);
+                let bytes: usize = unread().map(|(_, message)| message.bytes().len()).sum();
+                state.attached && (unread().count() >= EVENTS || bytes >= BYTES)
+            };
+            if !full {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn push(&self, message: Admitted, last: bool) {
+        let mut state = self.state();
+        state.count += 1;
+        let number = state.count;
+        state.events.push_back((number, message));
+        state.ended |= last;
+        state.trim();
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until it is known whether one message is all.
+    async fn settled(&self) -> First {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state();
+                match (state.count, state.ended) {
+                    (0, true) => return First::Nothing,
+                    (1, true) => return First::Only,
+                    (0, false) => {}
+                    _ => return First::OfSeveral,
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// A new reader, of what comes after an event, or of what nobody has read.
+    fn attach(kept: &Arc<Self>, after: Option<u64>) -> Reader {
+        let mut state = kept.state();
+        state.reader += 1;
+        state.attached = true;
+        if let Some(after) = after {
+            state.read = after.min(state.count);
+        }
+        let (generation, at) = (state.reader, state.read);
+        drop(state);
+        // The reader that it replaces is told.
+        kept.changed.notify_waiters();
+        Reader { kept: Arc::clone(kept), generation, at, primes: false }
+    }
+
+    fn event_id(&self, event: u64) -> String {
+        format!("{}{}-{event}", self.prefix, self.number)
+    }
+
+    fn size_if_ended(&self) -> Option<usize> {
+        let state = self.state();
+        state.ended.then(|| state.events.iter().map(|(_, message)| message.bytes().len()).sum())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Forgets the oldest events over the bound, but none that a client who is there has still to read.
+    fn trim(&mut self) {
+        let mut bytes: usize = self.events.iter().map(|(_, message)| message.bytes().len()).sum();
+        while self.events.len() > 1 && (self.events.len() > EVENTS || bytes > BYTES) {
+            match self.events.front() {
+                Some((number, _)) if self.attached && *number > self.read => return,
+                Some((_, message)) => bytes -= message.bytes().len(),
+                None => return,
+            }
+            self.events.pop_front();
+        }
+    }
+}
+
+/// One connection's way through a stream.
+struct Reader {
+    kept: Arc<Kept>,
+    generation: u64,
+    at: u64,
+    /// Whether an event without a message comes first, so that there is an id to come back with.
+    primes: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Delivery> {
+        if std::mem::take(&mut self.primes) {
+            return Some(Delivery::Mark(Some(self.kept.event_id(self.at)), Some(RETRY)));
+        }
+        let kept = Arc::clone(&self.kept);
+        loop {
+            let changed = kept.changed.notified();
+            if let Some(next) = self.take() {
+                kept.changed.notify_waiters();
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    /// What is next: an event, the end, or not known yet.
+    #[expect(clippy::option_option, reason = "an end that is certain and one that is not known yet differ")]
+    fn take(&mut self) -> Option<Option<Delivery>> {
+        let mut state = self.kept.state();
+        if state.reader != self.generation {
+            return Some(None);
+        }
+        if let Some((number, message)) = state.events.iter().find(|(number, _)| *number > self.at) {
+            let (number, message) = (*number, message.again());
+            self.at = number;
+            state.read = state.read.max(number);
+            let id = self.kept.event_id(number);
+            return Some(Some(Delivery::Message(message, Some(id))));
+        }
+        state.ended.then_some(None)
+    }
+
+    fn deliveries(self) -> Deliveries {
+        Box::pin(stream::unfold(self, |mut reader| async move {
+            let delivery = reader.next().await?;
+            Some((delivery, reader))
+        }))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.kept.state();
+        if state.reader == self.generation {
+            state.attached = false;
+            state.trim();
+        }
+        drop(state);
+        self.kept.changed.notify_waiters();
+    }
+}

@@ -1,0 +1,89 @@
+//! What a shared child sends because of one client's request.
+
+use std::sync::Arc;
+
+use bartizan_mcp::{Edits, Id, Limits, Message, Value, method};
+
+use super::super::stdio::Inbox;
+use super::super::{Replies, Reply, UpstreamError};
+use super::{Life, SharedChild};
+
+/// The messages of a shared child for one request.
+pub struct SharedInbox {
+    inbox: Inbox,
+    shared: Arc<SharedChild>,
+    life: Arc<Life>,
+    link: u64,
+    /// The client's id.
+    id: Id,
+    /// The id on the wire.
+    wire: Id,
+    lists_tasks: bool,
+}
+
+impl std::fmt::Debug for SharedInbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedInbox").field("link", &self.link).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The replies to `asked`, watched for what is this client's.
+pub(super) fn wrap(shared: &Arc<SharedChild>, life: &Arc<Life>, link: u64, asked: &Message, replies: Replies) -> Replies {
+    match (replies, asked.id()) {
+        (Replies::Channel(inbox), Some(id)) => {
+            let Some(wire) = inbox.request().cloned() else { return Replies::Channel(inbox) };
+            shared.links.sent(link, id.clone(), wire.clone());
+            let lists_tasks = asked.method() == Some(method::TASKS_LIST);
+            let (shared, life, id) = (Arc::clone(shared), Arc::clone(life), id.clone());
+            Replies::Shared(Box::new(SharedInbox { inbox, shared, life, link, id, wire, lists_tasks }))
+        }
+        (replies, _) => replies,
+    }
+}
+
+impl SharedInbox {
+    pub(crate) async fn next(&mut self) -> Result<Option<Reply>, UpstreamError> {
+        match self.inbox.next().await {
+            Some(Reply::Message(message, event)) if message.is_response() => {
+                Ok(Some(Reply::Message(self.own(message), event)))
+            }
+            Some(reply) => Ok(Some(reply)),
+            None if self.life.child.has_lagged(&self.wire) => Err(UpstreamError::Lagging),
+            None => Err(self.life.child.ended_error()),
+        }
+    }
+
+    /// Nobody waits any more; the id on the wire, if the child still works on it.
+    pub(crate) fn forget(&self) -> Option<Id> {
+        self.life.child.forget_id(&self.wire).then(|| self.wire.clone())
+    }
+
+    /// The response without what belongs to others.
+    fn own(&self, message: Message) -> Message {
+        let Some(result) = message.result() else { return message };
+        let task = result.get("taskId").or_else(|| result.at(&["task", "taskId"])).and_then(Value::as_str);
+        if let Some(task) = task {
+            self.shared.links.take_task(self.link, &task);
+        }
+        let Some(tasks) = result.get("tasks").filter(|_| self.lists_tasks) else { return message };
+        let mut edits = Edits::new();
+        for task in tasks.elements() {
+            let id = task.get("taskId").and_then(Value::as_str).unwrap_or_default();
+            if !self.shared.links.has_task(self.link, &id) {
+                edits.remove(tasks.id(), task.id());
+            }
+        }
+        if edits.is_empty() {
+            return message;
+        }
+        // It only gets smaller, and what is left was within the limits.
+        let limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: usize::MAX };
+        message.edited(&edits, &limits).unwrap_or(message)
+    }
+}
+
+impl Drop for SharedInbox {
+    fn drop(&mut self) {
+        self.shared.links.answered(self.link, &self.id, &self.wire);
+    }
+}

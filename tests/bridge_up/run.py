@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Clients with sessions in front of servers without: `bridge = "auto"`, from the older revisions to 2026-07-28.
+
+    run.py [wire] [clients] [conformance]
+
+`wire` looks at single messages, with a server that remembers what it was sent. `clients` drives real clients.
+`conformance` runs the official suite's 2025-11-25 scenarios against the fixture speaking only 2026-07-28, over HTTP
+and as a local program. All by default. BARTIZAN_BIN names the program; tests/tools/setup.sh installs the clients.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "conformance")]
+
+import official
+import processes
+
+REQUIREMENTS = "2025-11-25"
+# What no stateless server can do: end its stream in the middle and let the client resume it.
+IMPOSSIBLE = {"server-sse-polling"}
+
+
+def main():
+    groups = sys.argv[1:] or ["wire", "clients", "conformance"]
+    passed = failed = 0
+    for group in groups:
+        if group == "conformance":
+            right, wrong = conformance()
+        else:
+            result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromName(group))
+            wrong = len({test.id() for test, _ in result.failures + result.errors})
+            right = result.testsRun - wrong
+        passed, failed = passed + right, failed + wrong
+    if counts := os.environ.get("BARTIZAN_COUNTS"):
+        pathlib.Path(counts).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def conformance():
+    suite = official.Suite()
+    scenarios = suite.scenarios(REQUIREMENTS, "server")
+    options = argparse.Namespace(requirements=REQUIREMENTS, output=None, timeout=60)
+    passed = failed = 0
+    with processes.program([processes.FIXTURE, "--listen", "127.0.0.1:0", "--era", "modern"], r"^127\.0\.0\.1:(\d+)$") as port:
+        servers = {
+            "url": {"url": f"http://localhost:{port}/mcp", "bridge": "auto"},
+            "command": {"command": [processes.FIXTURE, "--stdio", "--era", "modern"], "bridge": "auto"},
+        }
+        with processes.bartizan(servers) as url:
+            for name in servers:
+                outcomes = suite.run("server", url(name), options, list(scenarios), True)
+                for scenario, outcome in outcomes.items():
+                    # A scenario whose checks are all skipped says so; the fixture alone gives nothing to look at either.
+                    right = outcome["state"] in ("pass", "none") or scenario in IMPOSSIBLE
+                    passed, failed = passed + right, failed + (not right)
+                    mark = "ok  " if outcome["state"] == "pass" else outcome["state"]
+                    print(f"{mark} {name} {scenario} {'; '.join(outcome['problems'])}", flush=True)
+    return passed, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,723 @@
+#!/usr/bin/env python3
+"""Clients that attack: whatever one of them sends, or does not send or read, it gets a refusal that is recorded, honest
+clients of the same gateway notice nothing, and the gateway's memory, connections and processes return to what they were.
+
+Everything is written on bare sockets, so that nothing is too malformed to be sent. `run.py NAME…` runs the cases whose
+names contain NAME.
+"""
+
+import contextlib
+import gzip
+import json
+import pathlib
+import re
+import resource
+import secrets
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "hostile"))
+
+import harness  # noqa: E402
+from harness import Client, Gateway, Suite, Twin, check, wait_for  # noqa: E402
+
+# How long a client may take to send a head, a body, and to read what it asked for.
+SLOW = 3
+SESSIONS, IN_FLIGHT = 500, 64
+CONFIG = f"""[limits]
+header_timeout = "{SLOW}s"
+body_timeout = "{SLOW}s"
+max_sessions = {SESSIONS}
+max_in_flight = {IN_FLIGHT}
+"""
+NEW = "2026-07-28"
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+SMUGGLED = "x/smuggled"
+
+
+class Attacker:
+    """A gateway, and all that an attacker does to it."""
+
+    def __init__(self, gateway, seen_at):
+        self.gateway, self.seen_at = gateway, seen_at
+        self.victim = Client(gateway, "honest").initialize()
+        # The same server under another name, whose places an attack may use up.
+        self.slow = Client(gateway, "slow").initialize()
+
+    # Bare bytes.
+
+    def head(self, method="POST", path="/mcp/honest", host="localhost", more=(), length=None, kind="application/json"):
+        lines = [f"{method} {path} HTTP/1.1"]
+        lines += [f"Host: {host}"] if host is not None else []
+        lines += [f"Content-Type: {kind}"] if kind else []
+        lines += [f"Content-Length: {length}"] if length is not None else []
+        return "\r\n".join([*lines, *more, "", ""]).encode("latin-1")
+
+    def session(self, client=None):
+        client = client or self.victim
+        return (f"Mcp-Session-Id: {client.session}", f"MCP-Protocol-Version: {harness.VERSION}",
+                "Accept: application/json, text/event-stream")
+
+    def ping(self, **head):
+        body = json.dumps(head.pop("body", PING)).encode()
+        head.setdefault("more", self.session())
+        return self.head(length=len(body), **head) + body
+
+    def smuggled(self):
+        """A whole request that must never be seen as one."""
+        return self.ping(body=PING | {"method": SMUGGLED})
+
+    def talk(self, data, limit=10.0, finish=False):
+        """Everything that comes back for `data` until the gateway hangs up or falls silent."""
+        return talk(self.gateway, data, limit, finish)
+
+    def statuses(self, data, **options):
+        return statuses(self.talk(data, **options))
+
+    # What it must come to.
+
+    def counted(self, since):
+        """How many refusals the log counts since then, from before anybody was identified."""
+        return sum(entry["total"] for entry in self.gateway.recorded(since, kind="edge.refused"))
+
+    def check_counted(self, since, least=1):
+        wait_for(lambda: self.counted(since) >= least,
+                 f"the log counts fewer than {least} refusals: {self.gateway.recorded(since, kind='edge.refused')}", 10)
+
+    def refused(self, data, wanted, **options):
+        """That `data` gets exactly one answer, of a wanted status, and that the log counts it."""
+        since = self.mark()
+        found = self.statuses(data, **options)
+        answer = found[0] if found else None
+        check(len(found) <= 1 and answer in wanted, f"{found}, not one of {wanted}, for {data[:200]!r}")
+        self.check_counted(since)
+
+    def mark(self):
+        """Where the log ends now; what is counted for earlier cases is written within the second."""
+        time.sleep(1.2)
+        return len(self.gateway.entries())
+
+    def honest(self):
+        """The benign twin of every refusal: the same connection, session and head with nothing wrong."""
+        found = self.statuses(self.ping(more=(*self.session(), "Connection: close")))
+        check(found == [200], f"the honest request got {found}")
+
+    def upstream(self):
+        """The heads of requests as the honest server saw them."""
+        return json.load(urllib.request.urlopen(self.seen_at, timeout=10))
+
+
+def talk(gateway, data, limit=10.0, finish=False):
+    connection = gateway.connect(limit)
+    received = b""
+    with contextlib.closing(connection), contextlib.suppress(ConnectionError, TimeoutError):
+        # Sending goes on beside reading, as a refusal may come before everything is sent.
+        sender = threading.Thread(target=send_all, args=(connection, data, finish), daemon=True)
+        sender.start()
+        end = time.monotonic() + limit
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(min(left, 2.0 if received else left))
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            received += piece
+    return received
+
+
+def send_all(connection, data, finish):
+    with contextlib.suppress(OSError):
+        for piece in [data] if isinstance(data, bytes) else data:
+            connection.sendall(piece)
+        if finish:
+            connection.shutdown(socket.SHUT_WR)
+
+
+def statuses(received):
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d\d\d)", received)]
+
+
+def opened(gateway, count, data=b""):
+    """Many connections at once, each with `data` sent."""
+    connections = []
+    for _ in range(count):
+        connection = gateway.connect()
+        if data:
+            connection.sendall(data)
+        connections.append(connection)
+    return connections
+
+
+def closed_by_gateway(connections, limit):
+    """How many the gateway has closed within `limit` seconds."""
+    end, left = time.monotonic() + limit, list(connections)
+    while left and time.monotonic() < end:
+        left = [connection for connection in left if not is_closed(connection)]
+        time.sleep(0.1)
+    return len(connections) - len(left)
+
+
+def is_closed(connection):
+    connection.setblocking(False)
+    try:
+        while connection.recv(65536):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def close_all(connections, hard=False):
+    for connection in connections:
+        if hard:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+
+# Time and size.
+
+def slow_heads(a):
+    """Slowloris: heads that come a byte at a time."""
+    since = a.mark()
+    connections = opened(a.gateway, 300, b"POST /mcp/honest HTTP/1.1\r\nHost: localhost\r\n")
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(0.5):
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.send(b"X")
+    thread = threading.Thread(target=drip, daemon=True)
+    thread.start()
+    a.honest()
+    time.sleep(SLOW + 1)
+    stop.set()
+    thread.join()
+    found = closed_by_gateway(connections, 10)
+    close_all(connections)
+    check(found == 300, f"{300 - found} slow connections are still open")
+    a.check_counted(since, 300)
+
+
+def slow_bodies(a):
+    since = a.mark()
+    connections = opened(a.gateway, 300, a.head(length=1000, more=a.session()) + b"{")
+    a.honest()
+    time.sleep(SLOW)
+    answers = []
+    for connection in connections:
+        connection.settimeout(10)
+        with contextlib.suppress(OSError):
+            answers += statuses(connection.recv(4096))
+    close_all(connections)
+    check(answers == [408] * 300, f"{len(answers)} answers, {set(answers)}")
+    a.check_counted(since, 300)
+
+
+def many_heads(a):
+    a.refused(a.ping(more=(*a.session(), *(f"X-{n}: y" for n in range(200)))), {431, 400})
+    a.honest()
+
+
+def long_heads(a):
+    a.refused(a.ping(more=(*a.session(), "X-Long: " + "y" * 2_000_000)), {431, 400})
+    a.refused(b"POST /" + b"m" * 2_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", {414, 431, 400})
+    a.refused(a.ping(more=(*a.session(), "X-Endless: " + "y" * 50_000_000)), {431, 400})
+
+
+def large_bodies(a):
+    """Refused by what the head says, before any of it is read, and the reason arrives although nothing is read."""
+    megabyte = b" " * 1_000_000
+    a.refused([a.head(length=100_000_000, more=a.session())] + [megabyte] * 100, {413}, limit=20)
+    chunked = a.head(more=(*a.session(), "Transfer-Encoding: chunked"))
+    a.refused([chunked] + [b"f4240\r\n" + megabyte + b"\r\n"] * 64, {413}, limit=20)
+    a.refused(a.head(length=100_000_000, more=(*a.session(), "Expect: 100-continue")), {413}, limit=20)
+    a.refused(a.head(length=2**63, more=a.session()), {413, 400})
+    body = json.dumps(PING | {"params": {"_meta": {"x": "y" * 5_000_000}}}).encode()
+    found = a.statuses([a.head(length=len(body), more=(*a.session(), "Connection: close")), body], limit=20)
+    check(found == [200], f"a large honest message got {found}")
+
+
+def large_at_once(a):
+    """Many large bodies at the same time."""
+    part = b'{"jsonrpc":"2.0","id":1,"method":"ping","x":"' + b"y" * 9_000_000
+    threads, answers = [], []
+    for _ in range(40):
+        data = [a.head(length=10_000_000, more=a.session()), part]
+        threads.append(threading.Thread(target=lambda: answers.extend(a.statuses(data, limit=30)), daemon=True))
+        threads[-1].start()
+    a.honest()
+    for thread in threads:
+        thread.join(60)
+    check(len(answers) == 40 and set(answers) <= {408, 503}, f"{len(answers)}: {set(answers)}")
+
+
+def garbage(a):
+    a.refused([secrets.token_bytes(1_000_000)] * 64, {400, 431})
+    a.refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 500, {400})
+    # Another version of HTTP is hung up on without a word.
+    a.refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 50, {400, None})
+    a.refused(b"\0" * 10_000, {400, 431})
+    a.honest()
+
+
+# Framing.
+
+def smuggling(a):
+    """Requests whose length two readers could see differently: at most one is answered, and what hides is never run."""
+    hidden = a.smuggled()
+    ping = json.dumps(PING).encode()
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ping), ping)
+    keep = a.session()
+    attacks = {
+        "length and chunks": a.head(length=len(chunked) + len(hidden), more=(*keep, "Transfer-Encoding: chunked")) + chunked + hidden,
+        "chunks and length": a.head(more=(*keep, "Transfer-Encoding: chunked", f"Content-Length: {len(chunked) + len(hidden)}")) + chunked + hidden,
+        "zero chunk first": a.head(length=5 + len(hidden), more=(*keep, "Transfer-Encoding: chunked")) + b"0\r\n\r\n" + hidden,
+        "two lengths": a.head(length=len(ping), more=(*keep, f"Content-Length: {len(ping) + len(hidden)}")) + ping + hidden,
+        "two lengths, zero": a.head(length=0, more=(*keep, f"Content-Length: {len(hidden)}")) + hidden,
+        "a list of lengths": a.head(length=f"{len(ping)}, {len(ping) + len(hidden)}", more=keep) + ping + hidden,
+        "length with a sign": a.head(length=f"+{len(ping)}", more=keep) + ping + hidden,
+        "length in hexadecimal": a.head(length=hex(len(ping)), more=keep) + ping + hidden,
+        "length below zero": a.head(length=-1, more=keep) + hidden,
+        "length with a space": a.head(length=f"{len(ping)} 1", more=keep) + ping + hidden,
+        "unknown coding": a.head(more=(*keep, "Transfer-Encoding: xchunked")) + chunked + hidden,
+        "coding after chunks": a.head(more=(*keep, "Transfer-Encoding: chunked, identity")) + chunked + hidden,
+        "chunks twice": a.head(more=(*keep, "Transfer-Encoding: chunked", "Transfer-Encoding: identity")) + chunked + hidden,
+        "coding with a tab": a.head(length=4, more=(*keep, "Transfer-Encoding:\x0bchunked")) + chunked + hidden,
+        "space before the colon": a.head(more=(*keep, "Transfer-Encoding : chunked"), length=4) + chunked + hidden,
+        "folded line": a.head(length=len(ping), more=(*keep, "X-Fold: a", " Transfer-Encoding: chunked")) + ping + hidden,
+        "folded coding": a.head(length=4, more=(*keep, "Transfer-Encoding:", " chunked")) + chunked + hidden,
+        "bare line feed in a head": a.head(length=len(ping), more=(*keep, "X-A: b\nTransfer-Encoding: chunked")) + chunked + hidden,
+        "bare carriage return": a.head(length=len(ping), more=(*keep, "X-A: b\rContent-Length: 0")) + ping + hidden,
+        "null in a head": a.head(length=len(ping), more=(*keep, "X-A: b\0c")) + ping + hidden,
+        "chunk size of 17 digits": a.head(more=(*keep, "Transfer-Encoding: chunked")) + b"10000000000000000\r\n" + hidden,
+        "chunk size with a sign": a.head(more=(*keep, "Transfer-Encoding: chunked")) + b"-1\r\n" + hidden,
+        "chunk without an end": a.head(more=(*keep, "Transfer-Encoding: chunked")) + b"%x\r\n%bXX" % (len(ping), ping) + hidden,
+        "HTTP/1.0 with chunks": a.head(more=(*keep, "Transfer-Encoding: chunked")).replace(b"HTTP/1.1", b"HTTP/1.0") + chunked + hidden,
+        "no version": b"POST /mcp/honest\r\n\r\n" + hidden,
+    }
+    wrong = []
+    for name, data in attacks.items():
+        since = len(a.gateway.entries())
+        found = a.statuses(data, limit=SLOW + 5)
+        runs = a.gateway.recorded(since, method=SMUGGLED)
+        if runs or len(found) > 1 and 200 in found[1:] or len([status for status in found if status == 200]) > 1:
+            wrong.append(f"{name}: {found}, {'the hidden request was run' if runs else 'answered twice'}")
+    check(not wrong, "; ".join(wrong))
+    a.honest()
+
+
+def pipelining(a):
+    """Legal, so it works, in order; and whoever does not read the answers is not served without end."""
+    requests = b"".join(a.ping(body=PING | {"id": f"p{n}"}) for n in range(50))
+    received = a.talk(requests)
+    ids = re.findall(rb'"id": ?"p(\d+)"', received)
+    check(ids == [b"%d" % n for n in range(50)], f"{len(ids)} answers: {ids[:10]}")
+    connection = a.gateway.connect()
+    connection.settimeout(0.5)
+    sent, big = 0, a.ping(body=PING | {"id": "i" * 1000}) * 100
+    with contextlib.suppress(OSError):
+        for _ in range(2000):
+            connection.sendall(big)
+            sent += len(big)
+    check(sent < 100_000_000, "the gateway reads on although nobody reads its answers")
+    a.honest()
+    close_all([connection])
+
+
+def length_mismatch(a):
+    """Bodies that end before they should."""
+    since = a.mark()
+    body = json.dumps(PING).encode()
+    found = a.statuses(a.head(length=len(body) + 10, more=a.session()) + body, finish=True)
+    check(found in ([400], []), f"a body cut off: {found}")
+    found = a.statuses(a.head(more=(*a.session(), "Transfer-Encoding: chunked")) + b"5\r\n{", finish=True)
+    check(found in ([400], []), f"a chunk cut off: {found}")
+    a.check_counted(since, 1)
+    check(not a.gateway.recorded(since, method="ping", session=None), "half a message was judged")
+
+
+# Who asks, and for what.
+
+def rebinding(a):
+    hosts = ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "localhost@evil.example", "evil@localhost",
+             "", "[::ffff:7f00:1]", "2130706433", "localhost:80:80", "localhost/", "a b"]
+    for host in hosts:
+        a.refused(a.ping(host=host), {400, 403})
+    a.refused(a.ping(host=None), {400, 403})
+    a.refused(a.ping(more=(*a.session(), "Host: evil.example")), {400, 403})
+    for origin in ("http://evil.example", "null", "http://localhost.evil.example", "file://", "http://127.0.0.1@evil.example"):
+        a.refused(a.ping(more=(*a.session(), f"Origin: {origin}")), {403})
+    a.refused(a.ping(more=(*a.session(), "Origin: http://localhost", "Origin: http://evil.example")), {403})
+    for more in ("Origin: http://localhost:6274", "X-Forwarded-Host: evil.example"):
+        found = a.statuses(a.ping(more=(*a.session(), more, "Connection: close")))
+        check(found == [200], f"{more}: {found}")
+
+
+def other_sessions(a):
+    """A session id is good for the path it was given out for, and cannot be guessed."""
+    since = a.mark()
+    with Client(a.gateway, "honest-stdio") as other:
+        for path, session in (("/mcp/honest-stdio", a.victim.session), ("/mcp/honest", other.session), ("/mcp", other.session)):
+            more = (f"Mcp-Session-Id: {session}", f"MCP-Protocol-Version: {harness.VERSION}", "Connection: close")
+            for method in ("POST", "DELETE"):
+                found = a.statuses(a.ping(method=method, path=path, more=more))
+                check(found == [404], f"the session of another path at {path}: {found}")
+        check("result" in other.post(PING).answer(1), "the session itself")
+    for _ in range(300):
+        more = (f"Mcp-Session-Id: {secrets.token_hex(16)}", "Connection: close")
+        check(a.statuses(a.ping(more=more)) == [404], "a guess was right")
+    for odd in ("", " ", "../x", "a" * 8000, "é", "*", "%00", a.victim.session.upper() + "x", a.victim.session[:-1],
+                a.victim.session + " x", f"{a.victim.session}, {a.victim.session}"):
+        found = a.statuses(a.ping(more=(f"Mcp-Session-Id: {odd}", "Connection: close")))
+        check(found and found[0] in (400, 404, 431), f"{odd[:40]!r}: {found}")
+    a.check_counted(since, 300)
+    a.honest()
+
+
+def forged_responses(a):
+    """Answers to questions that no server asked do not reach the server."""
+    since, before = len(a.gateway.entries()), len(a.upstream())
+    for id in (1, "q", 0, -1, "\u200b" * 150):
+        for rest in ({"result": {"role": "assistant", "content": {"type": "text", "text": "yes"}}},
+                     {"error": {"code": 1, "message": "no"}}):
+            reply = a.victim.post({"jsonrpc": "2.0", "id": id, **rest})
+            check(reply.status == 400, f"a forged response got {reply.status}")
+    check(len(a.gateway.recorded(since, rule="conformance.unsolicited")) == 10, "not all of them are recorded")
+    after = [head for head in a.upstream()[before:] if ["mcp-session-id", "forged"] in head["headers"]]
+    check(not after, "a forged response went upstream")
+    a.honest()
+
+
+def same_ids_in_flight(a):
+    """Two requests under one id at the same time: each gets its own answer."""
+    for server in ("honest", "honest-stdio"):
+        with Client(a.gateway, server) as client:
+            answers = {}
+
+            def ask(text):
+                message = {"jsonrpc": "2.0", "id": "same", "method": "tools/call",
+                           "params": {"name": "echo", "arguments": {"text": text, "wait": 0.3}}}
+                answers[text] = client.post(message).answer("same")["result"]["content"][0]["text"]
+
+            threads = [threading.Thread(target=ask, args=(f"t{n}",)) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(30)
+            check(answers == {f"t{n}": f"t{n}" for n in range(8)}, f"{server}: {answers}")
+
+
+def odd_ids(a):
+    """An id that is strange but legal comes back as it was."""
+    for id in ("", "\u200b" * 150, "\x7f" * 1000, "\\\"" * 200, "é" * 500, 2**63 - 1, -(2**63), 0):
+        reply = a.victim.post(PING | {"id": id})
+        check(reply.answer(id).get("result") == {}, f"{id!r}: {reply.messages}")
+    since = len(a.gateway.entries())
+    for id in (b"1.0", b"1e3", b"9223372036854775808", b"null", b"true", b"[]", b"{}"):
+        reply = a.victim.post(b'{"jsonrpc":"2.0","id":' + id + b',"method":"ping"}')
+        check(reply.status == 400 and "bartizan" in json.dumps(reply.messages), f"{id}: {reply.status} {reply.messages}")
+    check(len(a.gateway.recorded(since, rule="conformance.id")) == 7, f"{a.gateway.rules(since)}")
+
+
+def mismatch(a):
+    """In the stateless era the headers repeat the body; where they do not, nothing goes on."""
+    meta = {"io.modelcontextprotocol/protocolVersion": NEW, "io.modelcontextprotocol/clientInfo": {"name": "s", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "echo", "arguments": {"text": "fine"}, "_meta": meta}}
+    right = {"MCP-Protocol-Version": NEW, "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
+    attacks = [{"Mcp-Method": "tools/list"}, {"Mcp-Name": "other"}, {"Mcp-Name": None}, {"Mcp-Method": None},
+               {"MCP-Protocol-Version": "2025-11-25"}, {"Mcp-Name": "=?base64?b3RoZXI=?="}, {"Mcp-Name": "ECHO"},
+               {"Mcp-Method": "TOOLS/CALL"}, {"MCP-Protocol-Version": None}]
+    body = json.dumps(call).encode()
+
+    def send(headers, extra=()):
+        more = [f"{key}: {value}" for key, value in headers.items() if value is not None]
+        return a.talk(a.head(length=len(body), more=(*more, *extra, "Connection: close")) + body)
+
+    def fine(received):
+        return statuses(received) == [200] and b"fine" in received
+
+    check(fine(send(right)), f"the honest call: {send(right)[:600]!r}")
+    since, before = len(a.gateway.entries()), len(a.upstream())
+    for attack in attacks:
+        received = send(right | attack)
+        check(statuses(received)[0] in (400, 404), f"{attack}: {received[:400]!r}")
+    for twice in ("Mcp-Name: other", "Mcp-Method: tools/list"):
+        check(statuses(send(right, (twice,))) == [400], f"{twice}, twice")
+    check(len(a.gateway.recorded(since, rule="conformance.header_mismatch")) >= len(attacks), f"{a.gateway.rules(since)}")
+    flood = send(right, tuple(f"Mcp-Param-{n}: v" for n in range(80)))
+    check(statuses(flood)[0] in (200, 400), f"{flood[:300]!r}")
+    names = {name for head in a.upstream()[before:] for name, _ in head["headers"]}
+    check(not any(name.startswith("mcp-param-") for name in names), "parameters that no tool declares went upstream")
+    check(fine(send(right)), "the honest call, afterwards")
+
+
+def credentials(a):
+    """What identifies the client to the gateway stays there."""
+    secret = f"secret-{secrets.token_hex(8)}"
+    more = (*a.session(), f"Authorization: Bearer {secret}", f"Cookie: c={secret}", f"Proxy-Authorization: Basic {secret}",
+            f"X-Api-Key: {secret}", f"X-Forwarded-For: {secret}", f"Forwarded: for={secret}", f"Via: {secret}",
+            f"Last-Event-ID: {secret}", f"Traceparent: {secret}", f"User-Agent: {secret}", "Connection: close, X-Api-Key")
+    found = a.statuses(a.ping(more=more))
+    check(found == [200], f"{found}")
+    seen = json.dumps(a.upstream())
+    check(secret not in seen and a.victim.session not in seen, "something of the client's went upstream")
+    log = "\n".join(json.dumps(entry) for entry in a.gateway.entries()) + a.gateway.said.read_text()
+    check(secret not in log and a.victim.session not in log, "something of the client's is in a log")
+
+
+def paths(a):
+    tricks = ["/", "//mcp/honest", "/mcp/../mcp/honest", "/mcp/./honest", "/mcp/%68onest", "/mcp%2fhonest", "/mcp/honest/",
+              "/mcp/honest%00", "/mcp/HONEST", "/mcp//honest", "/mcp/honest;x=1", "/mcp/..%2f..%2fetc/passwd", "/metrics",
+              "/livez", "/mcp/%2e%2e/admin", "/mcp/*", "*", "/mcp/honest\\x", "/mcp/none"]
+    for path in tricks:
+        a.refused(a.ping(path=path, more=(*a.session(), "Connection: close")), {400, 404, 405})
+    for path in ("http://evil.example/mcp/honest", "https://localhost@evil.example/mcp/honest", "http://evil.example:80/"):
+        a.refused(a.ping(path=path, more=(*a.session(), "Connection: close")), {400, 403, 404})
+    for path in (f"http://localhost:{a.gateway.port}/mcp/honest", "/mcp/honest?x=1"):
+        found = a.statuses(a.ping(path=path, more=(*a.session(), "Connection: close")))
+        check(found == [200], f"{path}: {found}")
+
+
+def methods(a):
+    for method in ("TRACE", "PUT", "PATCH", "OPTIONS", "HEAD", "PROPFIND", "post", "X"):
+        marked = (*a.session(), "X-Mark: echoed-back", "Connection: close")
+        received = a.talk(a.ping(method=method, more=marked))
+        check(statuses(received)[0] in (400, 405, 501), f"{method}: {received[:200]!r}")
+        check(b"echoed-back" not in received, f"{method} echoes")
+    a.refused(b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", {400, 403, 404, 405})
+    a.refused(b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", {400, 403, 404, 405})
+    received = a.talk(a.ping(more=(*a.session(), "Upgrade: websocket", "Connection: Upgrade, close", "Sec-WebSocket-Key: x")))
+    check(statuses(received)[0] == 200, f"an upgrade is ignored: {received[:200]!r}")
+
+
+def types(a):
+    """What a web page could send without asking first, and what nobody can read safely."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None, "application/jsonp"):
+        a.refused(a.ping(kind=kind, more=(*a.session(), "Connection: close")), {415})
+    since, body = len(a.gateway.entries()), gzip.compress(json.dumps(PING).encode())
+    found = a.statuses(a.head(length=len(body), more=(*a.session(), "Content-Encoding: gzip", "Connection: close")) + body)
+    check(found[0] in (400, 415), f"a compressed body: {found}")
+    check(a.gateway.rules(since) or a.counted(since), "it is not recorded")
+    found = a.statuses(a.ping(kind="application/json; charset=utf-8", more=(*a.session(), "Connection: close")))
+    check(found == [200], f"{found}")
+
+
+def messages(a):
+    """What two parsers could read differently, and what is no message."""
+    ping = b'{"jsonrpc":"2.0","id":1,"method":"ping"%s}'
+    attacks = {
+        "batch": (b"[" + ping % b"" + b"]", "conformance.batch"), "empty batch": (b"[]", "conformance.batch"),
+        "invalid UTF-8": (ping % b',"x":"\xff\xfe"', "conformance.utf8"),
+        "overlong UTF-8": (ping % b',"x":"\xc0\xaf"', "conformance.utf8"),
+        "surrogate in UTF-8": (ping % b',"x":"\xed\xa0\x80"', "conformance.utf8"),
+        "byte order mark": (b"\xef\xbb\xbf" + ping % b"", "conformance.utf8"),
+        "UTF-16": ((ping % b"").decode().encode("utf-16"), "conformance.utf8"),
+        "duplicate key": (ping % b',"method":"tools/list"', "conformance.duplicate_key"),
+        "escaped duplicate key": (ping % b',"\\u006dethod":"tools/list"', "conformance.duplicate_key"),
+        "nested duplicate key": (ping % b',"params":{"a":1,"a":2}', "conformance.duplicate_key"),
+        "case variant": (ping % b',"Method":"tools/list"', "conformance.case_variant"),
+        "case variant by folding": (ping % ',"re\u017fult":{}'.encode(), "conformance.case_variant"),
+        "lone surrogate": (ping % b',"x":"\\ud800"', "conformance.lone_surrogate"),
+        "deep": (ping % (b',"params":' + b'{"a":' * 20_000), "conformance.depth"),
+        "many values": (ping % (b',"params":{"a":[' + b"0," * 1_500_000 + b"0]}"), "conformance.count"),
+        "comment": (ping % b'/* */', "conformance.syntax"), "trailing comma": (ping % b",", "conformance.syntax"),
+        "not a number": (ping % b',"x":NaN', "conformance.syntax"), "two values": (ping % b"" + b"{}", "conformance.syntax"),
+        "nothing": (b"", "conformance.syntax"), "null byte": (ping % b"\0", "conformance.syntax"),
+        "no version": (b'{"id":1,"method":"ping"}', "conformance.not_json_rpc"),
+        "text": (b'"hello"', "conformance.not_json_rpc"),
+        "request and response": (ping % b',"result":{}', "conformance.ambiguous"),
+        "method as number": (b'{"jsonrpc":"2.0","id":1,"method":1}', "conformance.envelope"),
+        "long method": (b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * 5000 + b'"}', None),
+    }
+    for name, (body, rule) in attacks.items():
+        since = len(a.gateway.entries())
+        reply = a.victim.post(body)
+        text = json.dumps(reply.messages)
+        check(reply.status == 400 and "bartizan" in text and (rule or "") in text, f"{name}: {reply.status} {text[:300]}")
+        check(rule is None or rule in a.gateway.rules(since), f"{name} is not recorded: {a.gateway.rules(since)}")
+    a.honest()
+
+
+# Numbers.
+
+def idle_connections(a):
+    """Thousands of connections that say nothing: others get in, and these are closed after a while."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(5000, hard // 2 - 200)
+    connections = opened(a.gateway, count)
+    a.honest()
+    found = closed_by_gateway(connections, SLOW + 60)
+    close_all(connections)
+    check(found == count, f"{count - found} idle connections are still open")
+
+
+def idle_between(a):
+    """Connections that were useful once are not kept without end either."""
+    data = a.ping()
+    connections = opened(a.gateway, 200, data)
+    for connection in connections:
+        check(statuses(connection.recv(65536)) == [200], "the first request")
+    found = closed_by_gateway(connections, SLOW + 30)
+    close_all(connections)
+    check(found == 200, f"{200 - found} are still open")
+
+
+def many_sessions(a):
+    """More sessions than may be: the newest get in, and those in use stay."""
+    body = {"protocolVersion": harness.VERSION, "capabilities": {}, "clientInfo": {"name": "flood", "version": "1"}}
+    request = a.ping(body={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": body}, more=())
+    found = []
+    for _ in range(SESSIONS * 3 // 50):
+        found += a.statuses(request * 50)
+    check(found == [200] * (SESSIONS * 3), f"{len(found)} answers, {set(found)}")
+    check(a.gateway.metric("bartizan_sessions") <= SESSIONS * 2, "more sessions than may be")
+    a.honest()
+
+
+def many_clients(a):
+    """In the stateless era a client is who it says it is; saying so a thousand times takes no more."""
+    for number in range(SESSIONS + 200):
+        meta = {"io.modelcontextprotocol/protocolVersion": NEW, "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": {"name": f"c{number}", "version": "1"}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                "params": {"name": "echo", "arguments": {"text": "x"}, "_meta": meta}}
+        more = (f"MCP-Protocol-Version: {NEW}", "Mcp-Method: tools/call", "Mcp-Name: echo", "Connection: close")
+        found = a.statuses(a.ping(body=body, more=more))
+        check(found == [200] or found == [503], f"client {number}: {found}")
+    check(a.gateway.metric("bartizan_sessions") <= SESSIONS * 2, "more sessions than may be")
+    a.honest()
+
+
+def leave_early(a):
+    """Clients that go right after they asked: nothing of theirs stays, and the server's places are free again."""
+    message = PING | {"method": "tools/call", "params": {"name": "echo", "arguments": {"text": "x", "wait": 1}}}
+    before = a.gateway.files()
+    for _ in range(5):
+        connections = opened(a.gateway, 50, a.ping(body=message, path="/mcp/slow", more=a.session(a.slow)))
+        close_all(connections, hard=True)
+    begin = {"protocolVersion": harness.VERSION, "capabilities": {}, "clientInfo": {"name": "gone", "version": "1"}}
+    request = a.ping(body={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": begin}, more=(), path="/mcp/honest-stdio")
+    children = a.gateway.children()
+    for _ in range(10):
+        close_all(opened(a.gateway, 2, request), hard=True)
+    wait_for(lambda: a.gateway.files() <= before + 80, f"open files: {a.gateway.files()}, before {before}", 30)
+    wait_for(lambda: a.gateway.children() <= children + 2, f"children: {a.gateway.children()}, before {children}", 90)
+    wait_for(lambda: not a.slow.call("echo", {"text": "x"})["result"].get("isError"), "the places are not free again", 30)
+    a.honest()
+
+
+def too_many_calls(a):
+    """One client takes all places of a server; further calls are refused at once, and other servers have their own."""
+    since = len(a.gateway.entries())
+    message = PING | {"method": "tools/call", "params": {"name": "echo", "arguments": {"text": "x", "wait": 3}}}
+    request = a.ping(body=message, path="/mcp/slow", more=a.session(a.slow))
+    connections = opened(a.gateway, IN_FLIGHT * 2, request)
+    a.gateway.wait_recorded(since, "a server that is busy", rule="upstream.busy")
+    with Client(a.gateway, "honest-stdio") as other:
+        check("result" in other.call("echo", {"text": "x"}), "another server")
+    received = b"".join(collect(connection, 15) for connection in connections)
+    close_all(connections)
+    check(received.count(b"upstream.busy") >= IN_FLIGHT // 2, f"{received.count(b'upstream.busy')} were refused")
+    check(statuses(received) == [200] * (IN_FLIGHT * 2), f"{len(statuses(received))} answers")
+
+
+def collect(connection, limit):
+    connection.settimeout(limit)
+    with contextlib.suppress(OSError):
+        return connection.recv(65536)
+    return b""
+
+
+def never_reads(a):
+    """A client asks for 200 MB of events and reads none of them."""
+    since = len(a.gateway.entries())
+    message = PING | {"method": "tools/call", "params": {"name": "echo", "arguments": {"text": "x", "notes": 20_000}}}
+    connections = []
+    for _ in range(10):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((a.gateway.host, a.gateway.port))
+        connection.sendall(a.ping(body=message, path="/mcp/slow", more=a.session(a.slow)))
+        connections.append(connection)
+    before = a.gateway.files()
+    a.honest()
+    time.sleep(2)
+    passed = len(a.gateway.recorded(since, method="notifications/message"))
+    check(passed < 20_000 * 10, "the server is read on although the client does not read")
+    wait_for(lambda: a.gateway.files() <= before - 15, "the connections are kept", SLOW + 30)
+    close_all(connections)
+    answer = json.dumps(a.victim.call("echo", {"text": "x", "notes": 100}))
+    check('"x"' in answer, f"a client that reads: {answer}")
+
+
+def half_open_streams(a):
+    """Streams whose client went away without a word, or took a second one, do not keep the next one out."""
+    with Client(a.gateway, "honest-stdio") as client:
+        get = a.head("GET", "/mcp/honest-stdio", kind=None, more=(
+            f"Mcp-Session-Id: {client.session}", f"MCP-Protocol-Version: {harness.VERSION}", "Accept: text/event-stream"))
+        first = opened(a.gateway, 1, get)[0]
+        check(statuses(collect(first, 10)) == [200], "the first stream")
+        second = a.statuses(get, limit=3)
+        check(second and second[0] in (405, 409), f"a second stream beside the first: {second}")
+        first.shutdown(socket.SHUT_WR)
+        close_all([first], hard=True)
+
+        def again():
+            connection = opened(a.gateway, 1, get)[0]
+            found = statuses(collect(connection, 2))
+            close_all([connection], hard=True)
+            return found == [200]
+        for _ in range(20):
+            wait_for(again, "the stream is still taken", 10)
+        check("result" in client.call("echo", {"text": "x"}), "the session")
+    before = a.gateway.files()
+    with Client(a.gateway, "honest") as client:
+        get = a.head("GET", kind=None, more=(*a.session(client), "Connection: close"))
+        found = statuses(b"".join(a.talk(get) for _ in range(20)))
+        check(found == [405] * 20, f"a server without a stream: {found}")
+    wait_for(lambda: a.gateway.files() <= before + 20, "connections are left", 30)
+
+
+CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at_once, garbage, smuggling, pipelining,
+         length_mismatch, rebinding, other_sessions, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
+         paths, methods, types, messages, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
+         half_open_streams, many_clients, many_sessions]
+
+
+def baseline(gateway, files, children):
+    """Nothing is left of all this: no connection, no process, no task that holds one."""
+    wait_for(lambda: gateway.children() <= children + 4, f"processes: {gateway.children()}, before {children}", 90)
+    wait_for(lambda: gateway.files() <= files + 120, f"open files: {gateway.files()}, before {files}", 90)
+
+
+def main():
+    process, honest, seen_at = harness.honest_server()
+    gateway = Gateway(CONFIG + harness.honest_config(honest) + f'[server.slow]\nurl = "{honest}"\n')
+    try:
+        twin = Twin(gateway, ["honest", "honest-stdio"])
+        twin.check_moves()
+        files, children = gateway.files(), gateway.children()
+        attacker = Attacker(gateway, seen_at)
+        suite = Suite(gateway, twin, sys.argv[1:])
+        for case in CASES:
+            suite.run(case.__name__, lambda: case(attacker))
+        suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
+        return suite.finish()
+    finally:
+        gateway.close()
+        process.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""What becomes of streams, signals, exit codes and processes when a server is wrapped by `bartizan run`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import lab
+from lab import Stdio, alive, wait_for
+
+ODD = [sys.executable, str(lab.HERE / "server.py")]
+WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
+
+
+def cases(the_lab, report):
+    checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
+              place_and_environment, guarded, bridge_killed, unread_complaints)
+    report.each(the_lab, "process", checks, WAYS)
+    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations), {"": []})
+
+
+def start(home, options, command, **settings):
+    return Stdio(home.wrap(command, *options), env={**home.env, **settings.pop("env", {})}, **settings)
+
+
+def call(id, tool, **arguments):
+    return {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+
+
+def text(answer):
+    return answer["result"]["content"][0]["text"]
+
+
+def exit_codes(home, options):
+    """The server's end is ours."""
+    for script, status in [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)]:
+        with start(home, options, ["sh", "-c", f"echo bye >&2; {script}"]) as server:
+            assert server.ended() == status, f"{script}: {server.process.returncode}"
+            assert server.out == [], server.out
+            assert "bye" in server.complaint(), server.complaint()
+
+
+def terminated(home, options):
+    """A signal is the server's to handle."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        script = f"trap 'echo caught >&2; exit 42' {number.value}; echo ready >&2; while :; do sleep 0.05; done"
+        with start(home, options, ["sh", "-c", script]) as server:
+            wait_for(lambda: "ready" in server.complaint(), "the server")
+            server.process.send_signal(number)
+            assert server.ended() == 42, (number, server.process.returncode)
+            assert "caught" in server.complaint()
+
+
+def input_closed(home, options):
+    """A client that closes its side ends everything, also a server that does not care."""
+    file = home.path / "pids"
+    with start(home, options, [*ODD, "--child", str(file)]) as server:
+        server.initialize()
+        pids = [int(pid) for pid in file.read_text().split()]
+        server.process.stdin.close()
+        assert server.ended() == 0, server.process.returncode
+        wait_for(lambda: not any(map(alive, pids)), "the end of the tree")
+    stubborn = "trap '' TERM; echo $$ >&2; while :; do sleep 1; done"
+    with start(home, options, ["sh", "-c", stubborn]) as server:
+        pid = int(wait_for(server.complaint, "the server").split()[0])
+        server.process.stdin.close()
+        assert server.ended() == 137, server.process.returncode
+        assert not alive(pid)
+
+
+def one_request(home, options):
+    """`echo request | bartizan run -- server` gets its answer."""
+    request = {"jsonrpc": "2.0", "id": "a", "method": "initialize",
+               "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}}
+    done = subprocess.run(home.wrap(home.lab.server("everything", None), *options), input=json.dumps(request) + "\n",
+                          env=home.env, capture_output=True, text=True, timeout=lab.PATIENCE)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["id"] for answer in answers] == ["a"], done.stdout
+    assert answers[0]["result"]["serverInfo"]["name"] == "mcp-servers/everything"
+    assert done.returncode == 0, done
+
+
+def only_messages(home, options):
+    """What is no message stays away from the client, and is in the log."""
+    script = "echo starting up; printf '\\033[31mred\\n'; echo '{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}'; cat >/dev/null"
+    with start(home, options, ["sh", "-c", script]) as server:
+        said = server.until(lambda said: said, "message")
+        assert said == [{"jsonrpc": "2.0", "method": "notifications/x"}], said
+        server.process.stdin.close()
+        assert server.ended() == 0
+        assert len(server.out) == 1, server.out
+    refused = home.messages(kind="unreadable")
+    assert len(refused) == 2 and all(entry["direction"] == "to_client" for entry in refused), refused
+
+
+def death_in_a_call(home, options):
+    """Every call under way is answered, with the server's last words."""
+    with start(home, [*options, "--no-restart"], ODD) as server:
+        server.initialize()
+        server.send(call(1, "hold"), call(2, "hold"), call(3, "die", status=5, words=["out of \033[2Jpaper", "giving up"]))
+        for id in (1, 2, 3):
+            answer = server.answer(id)
+            assert answer["result"]["isError"] is True, answer
+            for words in ("out of \\u{1b}[2Jpaper", "giving up", "ended before it answered"):
+                assert words in text(answer), text(answer)
+        assert server.ended() == 5
+        assert "giving up" in server.complaint()
+    for id in ("1", "2", "3"):
+        failed = [entry for entry in home.messages(kind="upstream.failed") if entry["request"] == id]
+        assert len(failed) == 1 and failed[0]["rule"] == "upstream.ended", failed
+
+
+def mute(home, options):
+    """A server that closes its output and lives on is ended, and its calls are answered."""
+    with start(home, [*options, "--no-restart"], ODD) as server:
+        server.initialize()
+        answer = server.ask(1, "tools/call", name="mute", arguments={})
+        assert answer["result"]["isError"] is True, answer
+        assert server.ended() != 0
+
+
+def not_found(home, options):
+    plain = home.path / "plain.txt"
+    plain.write_text("not a program")
+    for command in ("no-such-program", str(plain), "/"):
+        with start(home, options, [command]) as server:
+            assert server.ended() == 4, server.process.returncode
+            assert server.out == []
+            assert command in server.complaint() and "error: " in server.complaint(), server.complaint()
+
+
+def place_and_environment(home, options):
+    """The server starts where the client started it, and sees only what it may."""
+    place = home.lab.fresh("place")
+    script = 'echo "at $PWD token=$TOKEN wanted=$WANTED home=$HOME" >&2'
+    env = {"TOKEN": "secret", "WANTED": "yes"}
+    with start(home, [*options, "--pass-env", "WANTED"], ["sh", "-c", script], env=env, cwd=place) as server:
+        assert server.ended() == 0
+        assert server.complaint() == f"at {place} token= wanted=yes home={os.environ['HOME']}\n", server.complaint()
+
+
+def guarded(home, options):
+    """A guard stops what does not fit and lets through what does; both are recorded and can be explained."""
+    with start(home, [*options, "--name", "everything"], home.lab.server("everything", None)) as server:
+        server.initialize()
+        server.ask(1, "tools/list")
+        good = server.ask(2, "tools/call", name="get-sum", arguments={"a": 1, "b": 2})
+        assert text(good) == "The sum of 1 and 2 is 3.", good
+        bad = server.ask(3, "tools/call", name="get-sum", arguments={"a": "one", "b": 2})
+        assert bad["result"]["isError"] and "Blocked by bartizan" in text(bad), bad
+        server.send({"jsonrpc": "2.0", "id": 77, "result": {}})
+        twice = '{"jsonrpc":"2.0","id":4,"method":"ping","method":"tools/list"}\n'
+        server.process.stdin.write(twice.encode())
+        server.process.stdin.flush()
+        refused = server.until(lambda said: [m for m in said if m.get("error", {}).get("code") == -32600], "refusal")
+        assert refused[0]["id"] is None, refused
+        assert server.ask(5, "ping")["result"] == {}
+        server.process.stdin.close()
+        assert server.ended() == 0
+    decided = {entry["request"]: entry["decision"] for entry in home.messages(kind="message", direction="to_server") if "request" in entry}
+    assert decided["2"] == "allow" and decided["3"] == "deny" and decided["77"] == "deny" and decided["5"] == "allow", decided
+    denied = home.messages(kind="message", request="3", direction="to_server")[0]
+    why = home.cli("why", denied["id"])
+    assert why.returncode == 0 and denied["rule"] in why.stdout, why
+    for log in home.logs():
+        assert home.cli("audit", "verify", str(log)).returncode == 0
+
+
+def bridge_killed(home, options):
+    """Nothing is left of a server whose bridge was killed."""
+    file = home.path / "pids"
+    with start(home, options, [*ODD, "--child", str(file)]) as server:
+        server.initialize()
+        pids = [int(pid) for pid in file.read_text().split()]
+        assert all(map(alive, pids)), pids
+        server.process.kill()
+        wait_for(lambda: not any(map(alive, pids)), "the end of the tree")
+
+
+def unread_complaints(home, options):
+    """A client that does not read stderr gets its messages all the same."""
+    script = "import sys; sys.stderr.write('complaint\\n' * 100_000); sys.stderr.flush(); print('{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}', flush=True); sys.stdin.read()"
+    command = home.wrap([sys.executable, "-c", script], *options)
+    process = subprocess.Popen(command, env=home.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert json.loads(process.stdout.readline()) == {"jsonrpc": "2.0", "method": "notifications/x"}
+        process.stdin.close()
+        assert process.wait(lab.PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def daemon_killed(home, options):
+    """Nothing is left of any server if the user's bartizan is killed, and the bridges say so."""
+    files = [home.path / "one", home.path / "two"]
+    servers = [start(home, [], [*ODD, "--child", str(file)]) for file in files]
+    try:
+        for server in servers:
+            server.initialize()
+        pids = [int(pid) for file in files for pid in file.read_text().split()]
+        assert all(map(alive, pids)), pids
+        os.kill(home.daemon_pid(), signal.SIGKILL)
+        for server in servers:
+            assert server.ended() == 4, server.process.returncode
+            assert "bartizan" in server.complaint() and "ended" in server.complaint(), server.complaint()
+        wait_for(lambda: not any(map(alive, pids)), "the end of the trees")
+    finally:
+        for server in servers:
+            server.__exit__()
+    # What it left behind does not keep the next one from starting.
+    with start(home, [], ODD) as server:
+        server.initialize()
+    assert all(home.cli("audit", "verify", str(log)).returncode == 0 for log in home.logs())
+
+
+def two_bridges(home, options):
+    """Bridges that come at once share one daemon and one log."""
+    servers = [start(home, ["--name", f"s{number}"], ODD) for number in range(4)]
+    try:
+        for server in servers:
+            server.initialize()
+            assert text(server.ask(1, "tools/call", name="echo", arguments={"text": "hello"})) == "hello"
+    finally:
+        for server in servers:
+            server.process.stdin.close()
+            assert server.ended() == 0
+            server.__exit__()
+    assert len(home.logs()) == 1, home.logs()
+    assert len([entry for entry in home.entries() if entry["kind"] == "gateway.started"]) == 1
+    assert {entry["server"] for entry in home.messages(kind="message")} == {"s0", "s1", "s2", "s3"}
+
+
+def idle(home, options):
+    """The user's bartizan ends when nobody needs it, and not before."""
+    daemon = home.daemon(idle=2)
+    with start(home, [], ODD) as server:
+        server.initialize()
+        # Longer than it would wait for somebody.
+        for number in range(30):
+            server.ask(number + 1, "tools/list")
+            lab.time.sleep(0.1)
+        assert daemon.poll() is None
+        server.process.stdin.close()
+        assert server.ended() == 0
+    assert daemon.wait(lab.PATIENCE) == 0
+    assert not (home.path / "run/sock").exists()
+    assert home.entries()[-1]["kind"] == "gateway.stopped"
+
+
+def configurations(home, options):
+    """A bridge that names a configuration is not served under another one."""
+    files = [home.path / "one.toml", home.path / "two.toml"]
+    for file in files:
+        file.write_text('mode = "enforce"\n')
+    with start(home, ["--config", str(files[0])], ODD) as server:
+        server.initialize()
+        for chosen, joins in ((["--config", str(files[0])], True), ([], True), (["--config", str(files[1])], False)):
+            with start(home, chosen, ODD) as other:
+                if joins:
+                    other.initialize()
+                else:
+                    assert other.ended() == 4, other.process.returncode
+                    assert "another configuration" in other.complaint() and other.out == []

@@ -43,7 +43,8 @@ def fixture():
 def bartizan(servers):
     """Bartizan in front of servers, each `{"url": …}` or `{"command": […]}` by its name; gives the URL of one by its name."""
     with tempfile.TemporaryDirectory(prefix="bartizan-conformance-") as home:
-        tables = (f"[server.{name}]\n{key} = {json.dumps(value)}\n" for name, at in servers.items() for key, value in at.items())
+        lines = {name: "".join(f"{key} = {json.dumps(value)}\n" for key, value in at.items()) for name, at in servers.items()}
+        tables = (f"[server.{name}]\n{settings}" for name, settings in lines.items())
         config = pathlib.Path(home, "bartizan.toml")
         config.write_text(CONFIG + "".join(tables))
         command = [BARTIZAN, "serve", "--config", str(config)]

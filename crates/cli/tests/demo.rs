@@ -1,4 +1,5 @@
 //! The demo, as people run it: every step has the outcome it should have, and the log says so.
+#![cfg(test)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -8,7 +8,8 @@ use bartizan_mcp::{Edits, Message};
 /// The rule under which it is recorded.
 pub(crate) const RULE: &str = "gateway.cache_scope";
 /// Its reason.
-pub(crate) const WHY: &str = "the result was for this principal only, so its cacheScope was changed from public to private";
+pub(crate) const WHY: &str =
+    "the result was for this principal only, so its cacheScope was changed from public to private";
 
 /// What takes `cacheScope: "public"` out of a result, if it is there.
 pub(crate) fn make_private(message: &Message) -> Option<Edits> {
@@ -28,7 +29,10 @@ mod tests {
     fn only_a_public_scope_is_changed() {
         let result = |result: &str| format!(r#"{{ "jsonrpc":"2.0","id":1,"result":{result}}}"#);
         let cases = [
-            (r#"{"tools":[],"ttlMs":1.0,"cacheScope":"public" }"#, Some(r#"{"tools":[],"ttlMs":1.0,"cacheScope":"private" }"#)),
+            (
+                r#"{"tools":[],"ttlMs":1.0,"cacheScope":"public" }"#,
+                Some(r#"{"tools":[],"ttlMs":1.0,"cacheScope":"private" }"#),
+            ),
             (r#"{"cacheScope":"p\u0075blic"}"#, Some(r#"{"cacheScope":"private"}"#)),
             (r#"{"cacheScope":"private"}"#, None),
             (r#"{"cacheScope":["public"]}"#, None),

@@ -332,11 +332,12 @@ impl Drop for Exchange {
         match (&self.call, self.asked) {
             _ if self.finished => {}
             (None, _) => upstream.return_stream(std::mem::replace(&mut self.replies, Replies::None)),
-            (Some(_), asked) => match (upstream.forget(&self.replies), asked) {
+            (Some(_), asked) => {
                 // In this era, to go is to cancel; before it, the work goes on.
-                (Some(id), Asked::Stateless { .. }) => self.link.cancel(&id),
-                _ => {}
-            },
+                if let (Some(id), Asked::Stateless { .. }) = (upstream.forget(&self.replies), asked) {
+                    self.link.cancel(&id);
+                }
+            }
         }
     }
 }

@@ -41,4 +41,4 @@ pub use link::Link;
 pub use metrics::Metrics;
 pub use recorder::Recorder;
 pub use server::{Server, Transport};
-pub use upstream::{Breaker, Endpoint, HttpUpstream, Routing, StdioUpstream, Upstream, connector};
+pub use upstream::{Breaker, Endpoint, HttpUpstream, Routing, SharedChild, StdioUpstream, Upstream, connector};

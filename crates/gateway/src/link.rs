@@ -13,7 +13,7 @@ use crate::judge;
 use crate::replay::Streams;
 use crate::server::Server;
 use crate::session::SessionHandle;
-use crate::upstream::{Relay, Reply, Routing, Upstream, UpstreamError, lines};
+use crate::upstream::{Reply, Routing, Upstream, UpstreamError, lines};
 
 /// One client's session with one server.
 pub struct Link {

@@ -23,14 +23,20 @@ pub(crate) fn check(session: &Session, headers: &HeaderMap, call: &Message) -> R
 pub(crate) fn regenerate(session: &Session, headers: &mut Vec<(HeaderName, HeaderValue)>, call: &Message) {
     with_params(session, call, |params, arguments| {
         headers.retain(|(name, _)| !params.iter().any(|param| param.header == name.as_str()));
-        headers.extend(header::regenerate_params(params, arguments).into_iter().filter_map(|(name, value)| {
-            Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
-        }));
+        headers.extend(
+            header::regenerate_params(params, arguments).into_iter().filter_map(|(name, value)| {
+                Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+            }),
+        );
     });
 }
 
 /// Shows which arguments the called tool wants in headers, and the arguments; `None` if that is not known.
-fn with_params<T>(session: &Session, call: &Message, show: impl FnOnce(&[Param<'_>], Option<Value<'_>>) -> T) -> Option<T> {
+fn with_params<T>(
+    session: &Session,
+    call: &Message,
+    show: impl FnOnce(&[Param<'_>], Option<Value<'_>>) -> T,
+) -> Option<T> {
     if call.method() != Some(method::TOOLS_CALL) {
         return None;
     }
@@ -114,14 +120,19 @@ mod tests {
     fn what_goes_on_is_made_from_the_arguments() {
         let given = || headers(&[("mcp-param-region", "=?base64?ZXU=?="), ("mcp-param-other", "x")]).into_iter();
         let cases = [
-            ("marked", r#"{"region":"eu","n":7}"#, vec!["mcp-param-n: 7", "mcp-param-other: x", "mcp-param-region: eu"]),
+            (
+                "marked",
+                r#"{"region":"eu","n":7}"#,
+                vec!["mcp-param-n: 7", "mcp-param-other: x", "mcp-param-region: eu"],
+            ),
             ("marked", "{}", vec!["mcp-param-other: x"]),
             ("plain", r#"{"region":"eu"}"#, vec!["mcp-param-other: x", "mcp-param-region: =?base64?ZXU=?="]),
         ];
         for (tool, arguments, expected) in cases {
             let mut made: Vec<_> = given().filter_map(|(name, value)| Some((name?, value))).collect();
             regenerate(&session(), &mut made, &call(tool, arguments));
-            let mut made: Vec<_> = made.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+            let mut made: Vec<_> =
+                made.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
             made.sort();
             assert_eq!(made, expected, "{tool} {arguments}");
         }

@@ -19,7 +19,7 @@ use crate::gateway::{Gateway, Policy};
 use crate::limiter::Limiter;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
-use crate::upstream::{Breaker, Endpoint, connector};
+use crate::upstream::{Breaker, Endpoint, SharedChild, connector};
 
 /// Why a gateway could not be set up.
 #[derive(Debug, Error)]
@@ -78,6 +78,9 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
     for (name, held) in &config.servers {
         let name: Arc<str> = name.as_str().into();
         let transport = match &held.upstream {
+            Place::Command(command) if command.shared => {
+                Transport::Shared(SharedChild::new(&name, launch(command, workspace), command.restart, held.timeout))
+            }
             Place::Command(command) => Transport::Command(Box::new(launch(command, workspace))),
             Place::Http(http) => Transport::Url(Arc::new(Endpoint {
                 uri: http.url.clone(),

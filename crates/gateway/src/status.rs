@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_header_or_the_body_names_the_era() {
-        let meta = r#""io.modelcontextprotocol/protocolVersion":"2099-01-01","io.modelcontextprotocol/clientCapabilities":{}"#;
+        let meta =
+            r#""io.modelcontextprotocol/protocolVersion":"2099-01-01","io.modelcontextprotocol/clientCapabilities":{}"#;
         let cases = [
             (Some("2026-07-28"), "", Asked::Stateless { complete: false }),
             (Some("2099-01-01"), meta, Asked::Stateless { complete: true }),
@@ -99,7 +100,8 @@ mod tests {
         ];
         for (version, meta, expected) in cases {
             let relay = Relay { version: version.map(HeaderValue::from_static), ..Relay::default() };
-            let request = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"_meta":{{{meta}}}}}}}"#));
+            let request =
+                message(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"_meta":{{{meta}}}}}}}"#));
             assert_eq!(Asked::of(&request, &relay), expected, "{version:?} {meta}");
         }
     }

@@ -37,7 +37,8 @@ impl Arguments {
         let paths = common::paths()?;
         // The user's bartizan starts elsewhere, and compares the name.
         let config = self.config.as_deref().map(std::fs::canonicalize).transpose();
-        let config = config.map_err(|error| Failure::usage(format!("the configuration file cannot be read: {error}")))?;
+        let config =
+            config.map_err(|error| Failure::usage(format!("the configuration file cannot be read: {error}")))?;
         let mut env = bartizan_sandbox::Environment::inherited();
         for name in &self.pass_env {
             if let Some(value) = std::env::var_os(name) {

@@ -57,7 +57,8 @@ fn look(directories: &[PathBuf], id: Id) -> Result<Record, Failure> {
         }
     }
     let places: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
-    Err(failure.unwrap_or_else(|| Failure::incomplete(format!("the audit log in {} has no entry {id}", places.join(", ")))))
+    Err(failure
+        .unwrap_or_else(|| Failure::incomplete(format!("the audit log in {} has no entry {id}", places.join(", ")))))
 }
 
 /// What entries say about a message; everything an entry does not have is empty.

@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_guard::Principal;
-use bartizan_mcp::header::Mismatch;
 use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -143,12 +142,6 @@ impl Hub {
     pub fn links(&self) -> Vec<Arc<Link>> {
         let ready = self.members.values().filter_map(|member| member.ready_now());
         ready.map(|ready| Arc::clone(&ready.link)).collect()
-    }
-
-    /// Refuses a request whose headers do not say what its body says.
-    pub(crate) fn mismatched(&self, message: &Message, mismatch: &Mismatch) -> Answer {
-        let id = message.id().map_or_else(|| "null".to_owned(), Id::to_json);
-        self.failure(&id, Mismatch::CODE, &mismatch.to_string(), None)
     }
 
     async fn request(self: &Arc<Self>, message: Message, id: Id) -> Answer {

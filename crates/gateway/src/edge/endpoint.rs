@@ -110,6 +110,7 @@ impl Front {
     pub async fn close(&self) {
         let all = self.sessions.drain().into_iter().chain(self.stateless.drain());
         futures_util::future::join_all(all.map(|held| async move { held.value.end().await })).await;
+        futures_util::future::join_all(self.servers.load_full().values().map(|server| server.close())).await;
     }
 
     pub(super) fn allowed(&self, request: &Request<Incoming>) -> Result<(), Stranger> {

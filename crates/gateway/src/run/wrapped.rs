@@ -95,7 +95,7 @@ async fn finish(link: &Link, ended: Ended, restart: &Restart) -> ExitStatus {
     match (&link.upstream, ended, restart.ended()) {
         (Upstream::Stdio(_), Ended::ByServer, Some(status)) => status,
         (Upstream::Stdio(child), _, _) => child.end().await,
-        (Upstream::Http(_), _, _) => ExitStatus::Code(0),
+        (Upstream::Http(_) | Upstream::Shared(_), _, _) => ExitStatus::Code(0),
     }
 }
 

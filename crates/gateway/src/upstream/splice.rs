@@ -76,7 +76,10 @@ mod tests {
         let sent = r#"{ "jsonrpc":"2.0","id":"wire","method":"x","params":{"n":1.0,"_meta":{"progressToken":7}}}"#;
         assert_eq!(outward(&message(request), &chosen, &id, token), sent);
         let cases = [
-            (r#"{"jsonrpc":"2.0","id":"wire","result":{"id":"wire"}}"#, r#"{"jsonrpc":"2.0","id":1,"result":{"id":"wire"}}"#),
+            (
+                r#"{"jsonrpc":"2.0","id":"wire","result":{"id":"wire"}}"#,
+                r#"{"jsonrpc":"2.0","id":1,"result":{"id":"wire"}}"#,
+            ),
             (
                 r#"{"jsonrpc":"2.0","id":"wire","error":{"code":1,"message":"m"}}"#,
                 r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m"}}"#,
@@ -90,7 +93,10 @@ mod tests {
                 r#"{"jsonrpc":"2.0","method":"n","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
             ),
             // A request of the child's own has an id of its own.
-            (r#"{"jsonrpc":"2.0","id":"wire","method":"roots/list"}"#, r#"{"jsonrpc":"2.0","id":"wire","method":"roots/list"}"#),
+            (
+                r#"{"jsonrpc":"2.0","id":"wire","method":"roots/list"}"#,
+                r#"{"jsonrpc":"2.0","id":"wire","method":"roots/list"}"#,
+            ),
         ];
         for (came, seen) in cases {
             assert_eq!(inward(message(came), &chosen, &id, &Limits::default()).bytes(), seen);

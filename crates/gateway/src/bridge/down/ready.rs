@@ -16,7 +16,7 @@ use crate::exchange::{self, Delivery, Failure};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::server::Server;
-use crate::upstream::{Relay, Upstream, UpstreamError};
+use crate::upstream::{Relay, UpstreamError};
 
 /// How long a server may take for what only the gateway asks of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,10 +81,7 @@ impl Ready {
 
     /// Whether the session still stands, as far as can be seen from here.
     pub(super) fn stands(&self) -> bool {
-        match &self.link.upstream {
-            Upstream::Stdio(child) => !child.has_ended(),
-            Upstream::Http(_) => true,
-        }
+        !self.link.upstream.has_ended()
     }
 
     /// The headers for a message of this session.

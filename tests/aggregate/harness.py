@@ -1,0 +1,280 @@
+"""A gateway under test, and a client that shows every message: what the cases of this suite share."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import queue
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("BARTIZAN_BIN", str(ROOT / "target" / "debug" / "bartizan"))
+FIXTURE = str(pathlib.Path(BINARY).with_name("bartizan-fixture"))
+TOOLS = pathlib.Path(os.environ.get("BARTIZAN_TOOLS", ROOT / ".tools"))
+MODERN = "2026-07-28"
+# How long anything may take that has to happen. A deadline, no measurement.
+PATIENCE = 30.0
+
+
+def check(truth, text="it does not hold"):
+    if not truth:
+        raise AssertionError(text)
+
+
+def equal(got, wanted, text=""):
+    check(got == wanted, f"{text}: got {json.dumps(got, default=str)[:1500]}, wanted {json.dumps(wanted, default=str)[:1500]}")
+
+
+def wait_for(probe, text, limit=PATIENCE):
+    """The first value of `probe` that counts as true."""
+    end = time.monotonic() + limit
+    while not (found := probe()):
+        check(time.monotonic() < end, f"{text}, even after {limit:.0f} s")
+        time.sleep(0.05)
+    return found
+
+
+class Gateway:
+    """One `bartizan serve` with a home of its own."""
+
+    def __init__(self, servers: dict[str, dict], more=""):
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-aggregate-")
+        self.home = pathlib.Path(self.folder.name)
+        self.config = self.home / "bartizan.toml"
+        lines = ['[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"', more]
+        for name, keys in servers.items():
+            lines.append(f"[server.{name}]")
+            lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        self.config.write_text("\n".join(lines) + "\n")
+        self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
+        self.said = self.home / "stderr.txt"
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=self.said.open("wb"), cwd=self.folder.name, start_new_session=True)
+        self.address, self.admin = wait_for(self._addresses, "the gateway does not say where it serves")
+        self.url = "http://{}:{}/mcp".format(*self.address)
+
+    def _addresses(self):
+        text = self.said.read_text(errors="replace")
+        check(self.process.poll() is None, f"the gateway ended at start:\n{text}")
+        found = [re.search(rf"{what} http://([\d.]+):(\d+)", text) for what in ("serves MCP at", "metrics at")]
+        return all(found) and [(match[1], int(match[2])) for match in found]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            if kind is not None:
+                print("--- the gateway's last words:\n" + self.said.read_text(errors="replace")[-1500:])
+            self.folder.cleanup()
+
+    def stop(self):
+        text = self.said.read_text(errors="replace")
+        check("panicked" not in text, "a task panicked: " + text[max(0, text.find("panicked") - 200):][:800])
+        self.process.send_signal(signal.SIGTERM)
+        equal(self.process.wait(timeout=40), 0, "exit status when asked to stop")
+        verified = subprocess.run([BINARY, "audit", "verify", "--config", str(self.config)], env=self.environment,
+                                  capture_output=True, text=True, timeout=120)
+        check(verified.returncode == 0, f"audit verify: {verified.stdout}{verified.stderr}")
+
+    def entries(self, **fields) -> list[dict]:
+        """Entries of the audit log that have all these fields."""
+        lines = (self.home / "audit" / "audit.jsonl").read_bytes().split(b"\n")[:-1]
+        found = map(json.loads, lines)
+        return [entry for entry in found if all(entry.get(key) == value for key, value in fields.items())]
+
+    def metrics(self) -> str:
+        connection = http.client.HTTPConnection(*self.admin, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
+    def failures(self, server: str, reason: str) -> bool:
+        """Whether /metrics counts a failure of the server for that reason."""
+        lines = [line for line in self.metrics().splitlines() if line.startswith("bartizan_upstream_failures")]
+        return any(f'server="{server}"' in line and f'reason="{reason}"' in line for line in lines)
+
+
+class Listener:
+    """A stream that is read in the background."""
+
+    def __init__(self, response, connection):
+        self.response, self.connection = response, connection
+        self.messages: queue.Queue = queue.Queue()
+        self.seen, self.ids, self.ended = [], [], threading.Event()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        data = []
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError, AttributeError):
+            while line := self.response.readline():
+                line = line.rstrip(b"\r\n")
+                if line.startswith(b"id:"):
+                    self.ids.append(line[3:].strip().decode())
+                elif line.startswith(b"data:"):
+                    data.append(line[5:].lstrip(b" "))
+                elif not line:
+                    text, data = b"\n".join(data), []
+                    if text.strip():
+                        message = json.loads(text)
+                        self.seen.append(message)
+                        self.messages.put(message)
+        self.ended.set()
+
+    def next(self, wanted=lambda message: True, text="a message", limit=PATIENCE):
+        """The next message that is wanted; others are passed over."""
+        end = time.monotonic() + limit
+        while True:
+            try:
+                message = self.messages.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {text} came within {limit:.0f} s; there were {self.seen}") from None
+            if wanted(message):
+                return message
+
+    def method(self, method, limit=PATIENCE):
+        return self.next(lambda message: message.get("method") == method, method, limit)
+
+    def answer(self, id, limit=PATIENCE):
+        return self.next(lambda message: message.get("id") == id and "method" not in message, f"answer to {id}", limit)
+
+    def nothing(self, wanted, settle):
+        """That nothing wanted has come by the time that `settle` has been seen."""
+        self.next(settle, "the message after which it is settled")
+        check(not [message for message in self.seen if wanted(message)], f"unwanted: {self.seen}")
+
+    def close(self):
+        with contextlib.suppress(OSError, AttributeError):
+            self.connection.sock and self.connection.sock.shutdown(2)
+        with contextlib.suppress(OSError):
+            self.connection.close()
+        self.thread.join(5)
+
+
+class Raw:
+    """A client of one endpoint of the gateway, in one of the eras, without any SDK's opinion."""
+
+    def __init__(self, gateway, path="/mcp", version="2025-11-25", capabilities=None, name="suite"):
+        self.gateway, self.path, self.version, self.name = gateway, path, version, name
+        self.capabilities = {} if capabilities is None else capabilities
+        self.session, self.count, self.hello = None, 0, None
+        self.open = []
+        if version != MODERN:
+            params = {"protocolVersion": version, "capabilities": self.capabilities,
+                      "clientInfo": {"name": name, "version": "1"}}
+            self.hello = self.ask("initialize", params)
+            check("result" in self.hello, f"initialize: {self.hello}")
+            self.notify("notifications/initialized")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.open:
+            stream.close()
+        if self.session:
+            self.raw("DELETE", None)
+
+    def headers(self, message):
+        headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+        if self.session:
+            headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": self.version}
+        if self.version == MODERN and message:
+            headers |= {"MCP-Protocol-Version": MODERN, "Mcp-Method": message["method"]}
+            params = message.get("params", {})
+            key = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}.get(message["method"])
+            key = "taskId" if message["method"].startswith("tasks/") else key
+            if key in params:
+                headers["Mcp-Name"] = params[key]
+        return headers
+
+    def raw(self, method, message, headers=None):
+        """Status, headers and the open response."""
+        connection = http.client.HTTPConnection(*self.gateway.address, timeout=PATIENCE + 20)
+        body = json.dumps(message).encode() if message is not None else None
+        connection.request(method, self.path, body, self.headers(message) | (headers or {}))
+        return connection, connection.getresponse()
+
+    def post(self, message, headers=None) -> Listener:
+        """Everything that comes back for a message, as it comes."""
+        connection, response = self.raw("POST", message, headers)
+        self.session = response.headers.get("mcp-session-id", self.session)
+        self.status = response.status
+        stream = Listener.__new__(Listener)
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            stream.__init__(response, connection)
+        else:
+            text = response.read()
+            connection.close()
+            stream.messages, stream.seen, stream.ids = queue.Queue(), [], []
+            stream.connection, stream.ended, stream.thread = connection, threading.Event(), threading.Thread()
+            stream.ended.set()
+            stream.close = lambda: None
+            if response.headers.get("content-type", "").startswith("application/json"):
+                stream.seen.append(json.loads(text))
+                stream.messages.put(stream.seen[0])
+        self.open.append(stream)
+        return stream
+
+    def request(self, method, params=None, id=None, headers=None) -> tuple[Listener, object]:
+        self.count += 1
+        id = self.count if id is None else id
+        message = {"jsonrpc": "2.0", "id": id, "method": method}
+        if self.version == MODERN:
+            meta = {"io.modelcontextprotocol/protocolVersion": MODERN,
+                    "io.modelcontextprotocol/clientCapabilities": self.capabilities,
+                    "io.modelcontextprotocol/clientInfo": {"name": self.name, "version": "1"}}
+            params = dict(params or {})
+            params["_meta"] = meta | params.get("_meta", {})
+        if params is not None:
+            message["params"] = params
+        return self.post(message, headers), id
+
+    def ask(self, method, params=None, id=None):
+        """The answer to a request."""
+        stream, id = self.request(method, params, id)
+        return stream.answer(id)
+
+    def result(self, method, params=None):
+        answer = self.ask(method, params)
+        check("result" in answer, f"{method} {params}: {answer}")
+        return answer["result"]
+
+    def call(self, tool, arguments=None, **more):
+        return self.result("tools/call", {"name": tool, "arguments": arguments or {}} | more)
+
+    def text(self, tool, arguments=None, **more):
+        return self.call(tool, arguments, **more)["content"][0]["text"]
+
+    def tools(self):
+        return [tool["name"] for tool in self.result("tools/list")["tools"]]
+
+    def notify(self, method, params=None):
+        self.post({"jsonrpc": "2.0", "method": method} | ({"params": params} if params is not None else {}))
+        equal(self.status, 202, f"status of {method}")
+
+    def respond(self, id, result):
+        self.post({"jsonrpc": "2.0", "id": id, "result": result})
+
+    def listen(self, last=None) -> Listener:
+        connection, response = self.raw("GET", None, {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {}))
+        equal(response.status, 200, "status of the stream")
+        stream = Listener(response, connection)
+        self.open.append(stream)
+        return stream

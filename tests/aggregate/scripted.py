@@ -27,7 +27,7 @@ class Error(Exception):
 
 
 class Never(Exception):
-    """No answer comes; the connection stays open."""
+    """No answer comes; the connection stays open until something is cancelled."""
 
 
 class Call:
@@ -164,7 +164,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             super().handle()
         except OSError:
-            pass
+            self.close_connection = True
 
     def do_POST(self):
         server = self.server_of_case
@@ -190,7 +190,9 @@ class Handler(BaseHTTPRequestHandler):
         except Error as error:
             body["error"] = {"code": error.code, "message": error.message}
         except Never:
-            threading.Event().wait(300)
+            server.cancelled.wait(300)
+            self.close_connection = True
+            return
         if call.streaming:
             self.event(body)
             return self.end_stream()

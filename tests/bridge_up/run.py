@@ -9,6 +9,7 @@ and as a local program. All by default. BARTIZAN_BIN names the program; tests/to
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -34,7 +35,7 @@ def main():
             right, wrong = conformance()
         else:
             result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromName(group))
-            wrong = len({test.id() for test, _ in result.failures + result.errors})
+            wrong = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})
             right = result.testsRun - wrong
         passed, failed = passed + right, failed + wrong
     if counts := os.environ.get("BARTIZAN_COUNTS"):
@@ -54,14 +55,14 @@ def conformance():
             "command": {"command": [processes.FIXTURE, "--stdio", "--era", "modern"], "bridge": "auto"},
         }
         with processes.bartizan(servers) as url:
-            for name in servers:
-                outcomes = suite.run("server", url(name), options, list(scenarios), True)
-                for scenario, outcome in outcomes.items():
-                    # A scenario whose checks are all skipped says so; the fixture alone gives nothing to look at either.
-                    right = outcome["state"] in ("pass", "none") or scenario in IMPOSSIBLE
-                    passed, failed = passed + right, failed + (not right)
-                    mark = "ok  " if outcome["state"] == "pass" else outcome["state"]
-                    print(f"{mark} {name} {scenario} {'; '.join(outcome['problems'])}", flush=True)
+            with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:
+                runs = {name: pool.submit(suite.run, "server", url(name), options, list(scenarios), True) for name in servers}
+                outcomes = [(name, *each) for name, run in runs.items() for each in run.result().items()]
+    for name, scenario, outcome in outcomes:
+        right = outcome["state"] == "pass" or scenario in IMPOSSIBLE
+        passed, failed = passed + right, failed + (not right)
+        mark = "ok  " if outcome["state"] == "pass" else outcome["state"]
+        print(f"{mark} {name} {scenario} {'; '.join(outcome['problems'])}", flush=True)
     return passed, failed
 
 

@@ -3,7 +3,11 @@
 import contextlib
 import http.client
 import json
+import pathlib
 import queue
+import socket
+import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -40,7 +44,9 @@ class Session:
         if body is not None:
             given["Content-Type"] = "application/json"
         connection.request(method, self.path, body, given)
-        return connection.getresponse()
+        response = connection.getresponse()
+        response.connection = connection
+        return response
 
     def post(self, message):
         return self.send("POST", message if isinstance(message, str) else json.dumps(message))
@@ -63,6 +69,13 @@ class Session:
 
     def call(self, name, **arguments):
         return self.begin("tools/call", name=name, arguments=arguments)
+
+    def background(self, name):
+        """Calls a tool that does not answer for long."""
+        message = {"jsonrpc": "2.0", "id": self.id(), "method": "tools/call", "params": {"name": name}}
+        thread = threading.Thread(target=lambda: self.post(message).read(), daemon=True)
+        thread.start()
+        return thread
 
     def answer(self, question, result):
         """Answers a question of the server's; the HTTP status."""
@@ -261,7 +274,7 @@ class Wire(unittest.TestCase):
     def test_guards_see_questions_and_answers(self):
         session = self.session()
         messages = session.call("hidden")
-        self.assertNotIn(TAGS, messages.raw())
+        self.assertNotIn(TAGS, json.dumps(messages.next(), ensure_ascii=False))
         messages = session.call("ask")
         session.answer(messages.next(), json.dumps({"result": {"action": "accept", "content": {"name": "x" + TAGS}}})[1:-1])
         messages.next()
@@ -307,6 +320,18 @@ class Wire(unittest.TestCase):
         until(lambda: stream["closed"])
         self.assertIsNone(messages.raw())
         self.assertEqual(self.server.calls("notifications/cancelled"), [])
+
+    def test_a_connection_that_breaks_off_cancels_nothing(self):
+        session = self.session()
+        held = len(self.server.streams)
+        messages = session.call("slow")
+        [stream] = until(lambda: self.server.streams[held:])
+        messages.response.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.assertIsNone(messages.raw())
+        self.assertIn("result", session.call("plain").next())
+        self.assertFalse(stream["closed"])
+        session.notify("notifications/cancelled", requestId=session.next_id - 1)
+        until(lambda: stream["closed"])
 
     def test_changes_are_announced_on_the_stream(self):
         session = self.session()
@@ -360,6 +385,57 @@ class Wire(unittest.TestCase):
             self.assertEqual(self.server.calls(method), [])
         self.assertEqual(session.notify("notifications/else"), 202)
         self.assertEqual(self.one("notifications/else")["headers"]["mcp-protocol-version"], VERSION)
+
+
+class Stdio(unittest.TestCase):
+    """The same in front of a local program."""
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.log = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory()), "read.jsonl")
+        command = [sys.executable, str(pathlib.Path(__file__).with_name("child.py")), str(self.log)]
+        self.url = self.stack.enter_context(processes.bartizan({"up": {"command": command, "bridge": "auto"}}))("up")
+
+    def read(self, method):
+        """What the program has read of this method, without the gateway's own question which eras there are."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        messages = [json.loads(line) for line in lines if line.endswith("}")]
+        return [message for message in messages if message.get("method") == method and message.get("id") != "bartizan-probe"]
+
+    def test_questions_are_asked_and_the_answers_sent_again(self):
+        first, second = Session(self.url), Session(self.url)
+        calls = [(session, session.call("ask")) for session in (first, second)]
+        for name, (session, messages) in zip("xy", calls):
+            session.answer(messages.next(), f'"result":{{"action":"accept","content":{{"name":"{name}"}}}}')
+            final = messages.next()
+            self.assertEqual(final["id"], session.next_id)
+            self.assertEqual(json.loads(final["result"]["content"][0]["text"])["q"]["content"], {"name": name})
+        self.assertEqual([each["params"].get("requestState") for each in self.read("tools/call")].count("s"), 2)
+        first.end()
+        second.end()
+
+    def test_the_program_hears_of_cancellations(self):
+        session = Session(self.url)
+        slow = session.background("slow")
+        [call] = until(lambda: self.read("tools/call"))
+        self.assertEqual(session.notify("notifications/cancelled", requestId=session.next_id), 202)
+        [cancelled] = until(lambda: self.read("notifications/cancelled"))
+        self.assertEqual(cancelled["params"]["requestId"], call["id"])
+        slow.join(PATIENCE)
+        session.end()
+
+    def test_what_belongs_to_no_request_goes_to_who_listens(self):
+        session = Session(self.url)
+        news = session.listen()
+        until(lambda: self.read("subscriptions/listen"))
+        for _ in range(2):
+            session.background("slow")
+        until(lambda: len(self.read("tools/call")) == 2)
+        self.assertEqual(session.call("log").next()["id"], session.next_id)
+        self.assertEqual(news.next()["params"]["data"], "whose?")
+        session.end()
+        self.assertIsNone(news.raw())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_guard::{CallSummary, Direction, Event, Evidence, Principal, Session, Verdict};
+use bartizan_guard::{CallSummary, Direction, Event, Evidence, Principal, Session};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};

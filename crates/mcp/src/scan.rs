@@ -332,8 +332,32 @@ impl<'s> Iterator for Keys<'s, '_> {
 }
 
 /// How many bytes from the start need no attention inside a string: no quote, backslash or control character.
-/// Eight at a time, since a message may be one string of megabytes.
+///
+/// Most strings are short, so it begins word by word; one that goes on may be megabytes, and the rest of it is passed
+/// over in blocks that the compiler turns into vector instructions.
 fn plain_run(bytes: &[u8]) -> usize {
+    let (start, rest) = bytes.split_at_checked(BLOCK).unwrap_or((bytes, &[]));
+    let mut count = plain_words(start);
+    if count < start.len() {
+        return count;
+    }
+    for block in rest.as_chunks::<BLOCK>().0 {
+        if block.iter().fold(false, |hit, &byte| hit | needs_attention(byte)) {
+            break;
+        }
+        count += BLOCK;
+    }
+    count + plain_words(bytes.get(count..).unwrap_or_default())
+}
+
+const BLOCK: usize = 64;
+
+fn needs_attention(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+/// The same, eight bytes at a time.
+fn plain_words(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
@@ -349,7 +373,7 @@ fn plain_run(bytes: &[u8]) -> usize {
         }
         count += 8;
     }
-    count + rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    count + rest.iter().take_while(|&&byte| !needs_attention(byte)).count()
 }
 
 #[cfg(test)]

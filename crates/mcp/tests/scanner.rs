@@ -328,7 +328,11 @@ fn ours(fault: Fault) -> bool {
 fn is_json(text: &str) -> bool {
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(_) => true,
-        Err(error) => error.to_string().starts_with("number out of range"),
+        // It stops at such a number; without reading numbers it goes on to the end.
+        Err(error) => {
+            error.to_string().starts_with("number out of range")
+                && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+        }
     }
 }
 

@@ -26,6 +26,8 @@ const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a server that failed to begin is left alone; doubled for each failure in a row.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// How often in a row a server that ended its session may begin another at once.
+const AT_ONCE: u32 = 3;
 /// A server that lasts this long has not failed at once.
 const LASTED: Duration = Duration::from_secs(10);
 
@@ -146,8 +148,9 @@ impl Member {
     pub(super) fn lost(self: &Arc<Self>, ready: &Arc<Ready>) {
         let lasted = ready.since.elapsed() >= LASTED;
         let failures = if lasted { 0 } else { self.failures.load(Ordering::Relaxed) };
-        self.failures.store(failures + 1, Ordering::Relaxed);
-        let next = if failures == 0 { State::Idle } else { State::Failed(Instant::now() + rest_after(failures)) };
+        self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
+        let rest = rest_after(failures.saturating_sub(AT_ONCE));
+        let next = if failures < AT_ONCE { State::Idle } else { State::Failed(Instant::now() + rest) };
         let over = self.state.send_if_modified(|state| {
             let ours = matches!(state, State::Ready(held) if Arc::ptr_eq(held, ready));
             if ours {
@@ -156,7 +159,7 @@ impl Member {
             ours
         });
         if over {
-            self.try_again(if failures == 0 { REST } else { rest_after(failures) });
+            self.try_again(rest);
         }
     }
 

@@ -34,7 +34,7 @@ use watch::Watchers;
 const QUEUE: usize = 64;
 
 /// One client's session with a legacy server, begun when it is needed and again when it is lost.
-pub struct Down {
+pub(crate) struct Down {
     gateway: Arc<Gateway>,
     server: Arc<Server>,
     principal: Principal,
@@ -103,7 +103,8 @@ impl Down {
         if translate::is_gone(name) {
             return self.refuse(&id, -32601, "this revision does not have this method");
         }
-        let has = |member: &str| message.params().is_some_and(|params| params.get(member).is_some());
+        // Answers without the state belong to no question of this gateway's, and are left out of what goes on.
+        let comes_back = message.params().is_some_and(|params| params.get(translate::STATE).is_some());
         match name {
             method::SERVER_DISCOVER => match self.ready(&message).await {
                 Ok(ready) => Answer::Message(StatusCode::OK, self.own(translate::discovered(ready.hello(), &id))),
@@ -113,9 +114,7 @@ impl Down {
                 Ok(ready) => watch::listen(self, &ready, &message, &id).await,
                 Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
             },
-            _ if translate::may_be_asked_back(name) && (has(translate::STATE) || has(translate::ANSWERS)) => {
-                self.retry(&message, id).await
-            }
+            _ if translate::may_be_asked_back(name) && comes_back => self.retry(&message, id).await,
             _ => self.call(message, id).await,
         }
     }
@@ -171,16 +170,14 @@ impl Down {
         match first {
             Some((Step::Last(answer), _)) => {
                 let status = Asked::Stateless { complete: true }.status(answer.message());
-                Answer::Message(status, call::under(answer, id))
+                Answer::Message(status, answer)
             }
             Some((Step::Message(message), rest)) => {
                 let first = stream::iter([Delivery::Message(message, None)]);
-                let id = id.clone();
                 let rest = stream::unfold(rest, |mut rest| async move { rest.recv().await.map(|step| (step, rest)) });
-                let rest = rest.filter_map(move |step| {
+                let rest = rest.filter_map(|step| {
                     std::future::ready(match step {
-                        Step::Message(message) => Some(Delivery::Message(message, None)),
-                        Step::Last(answer) => Some(Delivery::Message(call::under(answer, &id), None)),
+                        Step::Message(message) | Step::Last(message) => Some(Delivery::Message(message, None)),
                         Step::Gone => None,
                     })
                 });

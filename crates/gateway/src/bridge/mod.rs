@@ -21,12 +21,12 @@ use crate::peer::{Answer, Deliveries};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
-pub use down::Down;
-pub use up::Up;
+pub(crate) use down::Down;
+use up::Up;
 
 /// One client's session with a server of the other era.
 #[derive(Clone)]
-pub enum Bridge {
+pub(crate) enum Bridge {
     /// A stateless client in front of a legacy server.
     Down(Arc<Down>),
     /// A legacy client in front of a server that only knows the stateless era.

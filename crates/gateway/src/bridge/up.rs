@@ -35,7 +35,7 @@ use crate::peer::{Answer, Deliveries, converse};
 use crate::upstream::Relay;
 
 /// One legacy client's session with a stateless server.
-pub struct Up {
+pub(crate) struct Up {
     link: Arc<Link>,
     /// What the client said in `initialize`.
     client: OnceLock<Client>,
@@ -296,7 +296,8 @@ impl Up {
     /// Whether the server has said that it offers this.
     fn offers(&self, path: &[&str]) -> bool {
         let said = self.discovered.get().and_then(|discovered| discovered.message().result()?.get("capabilities"));
-        said.and_then(|capabilities| capabilities.at(path)).is_some_and(|value| !matches!(value.raw(), "false" | "null"))
+        said.and_then(|capabilities| capabilities.at(path))
+            .is_some_and(|value| !matches!(value.raw(), "false" | "null"))
     }
 
     /// An id that no other message of this session has.

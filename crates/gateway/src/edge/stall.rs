@@ -85,7 +85,7 @@ mod tests {
         let slow = tokio::spawn(async move {
             let mut byte = [0; 4];
             for _ in 0..5 {
-                tokio::time::sleep(Duration::from_secs(29)).await;
+                sleep(Duration::from_secs(29)).await;
                 theirs.read_exact(&mut byte).await.unwrap();
             }
             theirs

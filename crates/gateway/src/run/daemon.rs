@@ -82,7 +82,9 @@ async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, file: &Arc<Opti
 fn terminated() -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
+        let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+            return;
+        };
         terminate.recv().await;
         sender.send(()).await.ok();
     });
@@ -103,7 +105,9 @@ async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStrea
     let last = match hello.map(|hello| frame::read_hello(&hello.bytes)) {
         Some(Ok(wrap)) if wrap.config.is_some() && wrap.config.as_deref() != file => {
             let theirs = file.map_or_else(|| "the user's own".to_owned(), |file| file.display().to_string());
-            let why = format!("the user's bartizan runs with another configuration ({theirs}); wait for its end or use --standalone");
+            let why = format!(
+                "the user's bartizan runs with another configuration ({theirs}); wait for its end or use --standalone"
+            );
             Frame::new(Kind::Error, why)
         }
         Some(Ok(wrap)) => {
@@ -133,16 +137,13 @@ async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStrea
     writer.await.ok();
 }
 
-async fn read_frames(
-    mut from: tokio::net::unix::OwnedReadHalf,
-    input: DuplexStream,
-    signals: mpsc::Sender<Signal>,
-) {
+async fn read_frames(mut from: tokio::net::unix::OwnedReadHalf, input: DuplexStream, signals: mpsc::Sender<Signal>) {
     let mut input = Some(input);
     while let Some(frame) = Frame::read(&mut from).await {
         match (frame.kind, &mut input) {
             (Kind::Data, Some(open)) => {
-                if open.write_all(&frame.bytes).await.is_err() {
+                let written = open.write_all(&frame.bytes).await;
+                if written.is_err() {
                     input = None;
                 }
             }

@@ -111,7 +111,7 @@ impl Restart {
     pub(crate) async fn stopped(&self) {
         let mut stop = self.stop.clone();
         if stop.wait_for(|stop| *stop).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -172,7 +172,8 @@ impl Restart {
         let child = StdioUpstream::spawn(launch, Routing::Ordered, self.limits, move |line| complain(line)).await;
         let child = child.map_err(|error| crashed(format!("the server could not be started ({error})")))?;
         let link = Arc::new(old.with_upstream(Upstream::Stdio(child)));
-        let started = json!({"server": link.server.name, "again": true, "after": self.ended().map(ExitStatus::shell_code)});
+        let started =
+            json!({"server": link.server.name, "again": true, "after": self.ended().map(ExitStatus::shell_code)});
         let noted = link.gateway.recorder.note("server.started", &started);
         noted.map_err(|error| crashed(format!("the audit log cannot be written ({error})")))?;
         let replies = link.upstream.listen(&Relay::default()).await;
@@ -359,15 +360,36 @@ mod tests {
 
     #[test]
     fn a_server_is_known_by_what_it_answered() {
-        let of = |members: &str| Identity::of(&message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{{members}}}}}"#)));
-        let known = of(r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"1"}"#);
+        let of =
+            |members: &str| Identity::of(&message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{{members}}}}}"#)));
+        let known = of(
+            r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"1"}"#,
+        );
         let check = |members: &str, same: bool| assert_eq!(of(members) == known, same, "{members}");
-        check(r#""serverInfo":{"version":"1","name":"a"},"capabilities":{"logging":{},"tools":{}},"protocolVersion":"2025-11-25""#, true);
-        check(r#""instructions":"new","protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"1","title":"A"}"#, true);
-        check(r#""protocolVersion":"2025-06-18","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"1"}"#, false);
-        check(r#""protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"a","version":"1"}"#, false);
-        check(r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"b","version":"1"}"#, false);
-        check(r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"2"}"#, false);
+        check(
+            r#""serverInfo":{"version":"1","name":"a"},"capabilities":{"logging":{},"tools":{}},"protocolVersion":"2025-11-25""#,
+            true,
+        );
+        check(
+            r#""instructions":"new","protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"1","title":"A"}"#,
+            true,
+        );
+        check(
+            r#""protocolVersion":"2025-06-18","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"1"}"#,
+            false,
+        );
+        check(
+            r#""protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"a","version":"1"}"#,
+            false,
+        );
+        check(
+            r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"b","version":"1"}"#,
+            false,
+        );
+        check(
+            r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"a","version":"2"}"#,
+            false,
+        );
         check(r#""protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}}"#, false);
         assert_eq!(Identity::of(&message(ERROR)), None);
     }

@@ -45,7 +45,8 @@ where
     let name: Arc<str> = wrap.server_name().into();
     let sink = Arc::clone(&complain);
     let child = StdioUpstream::spawn(&launch, Routing::Ordered, limits, move |line| sink(line)).await?;
-    let started = json!({"server": name, "program": launch.program.to_string_lossy(), "isolation": Level::None.to_string()});
+    let started =
+        json!({"server": name, "program": launch.program.to_string_lossy(), "isolation": Level::None.to_string()});
     gateway.recorder.note("server.started", &started).map_err(SetupError::Audit)?;
     let server = Arc::new(Server {
         profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_guard::CallSummary;
-use bartizan_mcp::{Edits, Id, Kind, Message, Value, meta::Meta, method};
+use bartizan_mcp::{Id, Kind, Message, Value, meta::Meta, method};
 use futures_util::StreamExt;
 use http::HeaderValue;
 use tokio::sync::mpsc;
@@ -23,8 +23,10 @@ use crate::exchange::{self, Delivery};
 use crate::peer::{Deliveries, deliveries};
 use crate::upstream::{Relay, UpstreamError};
 
-/// How long a call waits for the client to answer questions.
+/// How long a call waits for the client to answer questions, if it may take that long in all.
 const HELD: Duration = Duration::from_secs(5 * 60);
+/// How long before its exchange would be given up a waiting call is, so that the server is told.
+const MARGIN: Duration = Duration::from_secs(1);
 /// Messages kept for a client that is not attached.
 const BACKLOG: usize = 64;
 /// Questions of one call that may be open at once.
@@ -60,7 +62,9 @@ pub(super) enum Signal {
 struct Question {
     id: Id,
     key: String,
-    json: String,
+    message: Admitted,
+    /// It came on the stream of this call; otherwise it may as well be another call's.
+    own: bool,
 }
 
 pub(super) struct Call {
@@ -71,8 +75,9 @@ pub(super) struct Call {
     /// The id under which the server knows it.
     id: Id,
     client: Option<Waiting>,
-    /// When it is given up, while there is no client.
+    /// When it is given up, while there is no client; and when at the latest.
     until: Instant,
+    ends: Instant,
     questions: Vec<Question>,
     asked: usize,
     backlog: VecDeque<Admitted>,
@@ -101,14 +106,15 @@ impl Call {
     pub(super) fn start(down: Arc<Down>, ready: Arc<Ready>, request: Arc<Message>, outward: Message, client: Waiting) {
         let Some(id) = outward.id().cloned() else { return };
         let signals = down.calls.open(&id, &request);
-        let until = Instant::now() + HELD;
+        let ends = Instant::now() + down.server.longest.saturating_sub(MARGIN);
         let call = Call {
             down,
             ready,
             request,
             id,
             client: Some(client),
-            until,
+            until: ends,
+            ends,
             questions: Vec::new(),
             asked: 0,
             backlog: VecDeque::new(),
@@ -132,7 +138,7 @@ impl Call {
             };
             let flow = tokio::select! {
                 came = coming.next(), if !over => match came {
-                    Some(Came::Delivery(delivery)) => self.from_server(delivery).await,
+                    Some(Came::Delivery(delivery)) => self.came(delivery, true).await,
                     Some(Came::Gone) => self.send(Step::Gone).await,
                     None => match self.resumption() {
                         Some(again) => { coming = again; ON }
@@ -141,7 +147,7 @@ impl Call {
                     },
                 },
                 signal = signals.recv() => match signal {
-                    Some(Signal::Unasked(message)) => self.from_server(Delivery::Message(message, None)).await,
+                    Some(Signal::Unasked(message)) => self.came(Delivery::Message(message, None), false).await,
                     Some(Signal::Answered(client, answers)) => self.answered(client, answers).await,
                     // The session is being ended.
                     None => END,
@@ -153,12 +159,27 @@ impl Call {
             }
         }
         self.down.calls.close(&self.id);
+        self.leave_behind(signals).await;
+    }
+
+    /// What was put to this call may be another one's, which is still there; what is its own has no answer any more.
+    async fn leave_behind(&mut self, mut signals: mpsc::Receiver<Signal>) {
         for question in std::mem::take(&mut self.questions) {
-            self.ready.decline(&question.id, -32603, "nobody answers any more").await;
+            if question.own {
+                self.ready.decline(&question.id, -32603, "nobody answers any more").await;
+            } else {
+                super::watch::unasked(&self.down, &self.ready, question.message).await;
+            }
+        }
+        signals.close();
+        while let Some(signal) = signals.recv().await {
+            if let Signal::Unasked(message) = signal {
+                super::watch::unasked(&self.down, &self.ready, message).await;
+            }
         }
     }
 
-    async fn from_server(&mut self, delivery: Delivery) -> Flow {
+    async fn came(&mut self, delivery: Delivery, own: bool) -> Flow {
         match delivery {
             Delivery::Mark(event, retry) => {
                 self.note_place(event, retry);
@@ -167,7 +188,7 @@ impl Call {
             Delivery::Message(message, event) => {
                 self.note_place(event, None);
                 match message.message().kind() {
-                    Kind::Request => self.question(message).await,
+                    Kind::Request => self.question(message, own).await,
                     Kind::Notification => self.notification(message).await,
                     _ => self.response(message).await,
                 }
@@ -229,7 +250,7 @@ impl Call {
     }
 
     /// A request of the server's, which is put to the client if the client can be asked such things.
-    async fn question(&mut self, message: Admitted) -> Flow {
+    async fn question(&mut self, message: Admitted, own: bool) -> Flow {
         let inner = message.message();
         let Some(id) = inner.id().cloned() else { return ON };
         if inner.method() == Some(method::PING) {
@@ -246,14 +267,15 @@ impl Call {
         }
         self.asked += 1;
         let key = format!("question-{}", self.asked);
-        self.questions.push(Question { id, key, json: translate::input_request(inner) });
+        self.questions.push(Question { id, key, message, own });
         if self.client.is_some() { self.ask().await } else { ON }
     }
 
     /// Answers the client's request with the questions that are open, and lets it go.
     async fn ask(&mut self) -> Flow {
         let Some(client) = self.client.take() else { return ON };
-        let asked = self.questions.iter().map(|question| (question.key.clone(), question.json.clone()));
+        let asked = self.questions.iter();
+        let asked = asked.map(|question| (question.key.clone(), translate::input_request(question.message.message())));
         let answer = match self.down.calls.hold(&self.id, &self.request) {
             Ok(state) => self.down.own(translate::input_required(&client.id, &state, asked)),
             Err(why) => {
@@ -263,7 +285,7 @@ impl Call {
                 return END;
             }
         };
-        self.until = Instant::now() + HELD;
+        self.until = self.ends.min(Instant::now() + HELD);
         client.steps.send(Step::Last(answer)).await.ok();
         ON
     }
@@ -281,10 +303,13 @@ impl Call {
                 return END;
             }
         }
-        if let Some(answer) = self.answer.take() {
-            return self.response(answer).await;
+        if !self.questions.is_empty() {
+            return self.ask().await;
         }
-        if self.questions.is_empty() { ON } else { self.ask().await }
+        match self.answer.take() {
+            Some(answer) => self.response(answer).await,
+            None => ON,
+        }
     }
 
     /// The client's answer goes to the server, under the server's own id, if it may go there.
@@ -367,7 +392,6 @@ impl Call {
 
 /// Sends the request and yields all that the server sends because of it.
 fn begin(ready: Arc<Ready>, outward: Message) -> Coming {
-    let id = outward.id().cloned();
     let begun = async move {
         match exchange::begin(&ready.link, outward, &ready.relay()).await {
             Ok(exchange) => deliveries(exchange).map(Came::Delivery).boxed(),
@@ -378,15 +402,5 @@ fn begin(ready: Arc<Ready>, outward: Message) -> Coming {
             }
         }
     };
-    // The id is part of every answer, also of one that the gateway gives.
-    drop(id);
     futures_util::stream::once(begun).flatten().boxed()
-}
-
-/// The same answer under the id of the client's.
-pub(super) fn under(answer: Admitted, id: &Id) -> Admitted {
-    let Some(own) = answer.message().root().get("id").map(Value::id) else { return answer };
-    let mut edits = Edits::new();
-    edits.set_json(own, id.to_json());
-    answer.rewritten(&edits)
 }

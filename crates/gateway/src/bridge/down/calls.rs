@@ -121,3 +121,67 @@ pub(super) fn answers(retry: &Message) -> Vec<(String, String)> {
     let objects = members.filter(|(_, value)| value.kind() == NodeKind::Object);
     objects.map(|(key, value)| (key.text().into_owned(), value.raw().to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_mcp::Limits;
+
+    use super::*;
+
+    fn request(members: &str, capabilities: &str) -> Arc<Message> {
+        let meta = format!(r#""_meta":{{"io.modelcontextprotocol/clientCapabilities":{capabilities},"progressToken":"t"}}"#);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{members},{meta}}}}}"#);
+        Arc::new(Message::parse(text, &Limits::default()).unwrap())
+    }
+
+    fn message(members: &str) -> Message {
+        Message::parse(format!(r#"{{"jsonrpc":"2.0",{members}}}"#), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_good_for_one_retry_of_the_same_request() {
+        let calls = Calls::default();
+        let asked = request(r#""name":"x""#, "{}");
+        let _signals = calls.open(&Id::from(1), &asked);
+        let state = calls.hold(&Id::from(1), &asked).unwrap();
+        let retry = |name: &str, state: &str| request(&format!(r#""name":"{name}","requestState":"{state}""#), "{}");
+        assert!(calls.resume(&retry("x", "guessed")).is_err());
+        assert!(calls.resume(&retry("y", &state)).is_err());
+        assert!(calls.resume(&asked).is_err());
+        assert!(calls.resume(&retry("x", &state)).is_ok());
+        assert!(calls.resume(&retry("x", &state)).is_err());
+        let state = calls.hold(&Id::from(1), &asked).unwrap();
+        calls.close(&Id::from(1));
+        assert!(calls.resume(&retry("x", &state)).is_err());
+    }
+
+    #[test]
+    fn calls_that_wait_are_bounded() {
+        let calls = Calls::default();
+        let asked = request(r#""name":"x""#, "{}");
+        let held: Vec<_> = (0..HELD).map(|_| calls.hold(&Id::from(1), &asked)).collect();
+        assert!(held.iter().all(Result::is_ok));
+        assert!(calls.hold(&Id::from(2), &asked).is_err());
+        calls.close(&Id::from(1));
+        assert!(calls.hold(&Id::from(2), &asked).is_ok());
+    }
+
+    #[test]
+    fn what_comes_unasked_finds_the_call_that_can_take_it() {
+        let calls = Calls::default();
+        let (mute, asker) = (request(r#""name":"x""#, "{}"), request(r#""name":"x""#, r#"{"roots":{}}"#));
+        let _mute = calls.open(&Id::from(1), &mute);
+        let question = message(r#""id":9,"method":"roots/list""#);
+        assert!(calls.owner(&question).is_none());
+        let mut signals = calls.open(&Id::from(2), &asker);
+        assert!(calls.owner(&question).is_some());
+        assert!(calls.owner(&message(r#""id":9,"method":"sampling/createMessage","params":{}"#)).is_none());
+        assert!(calls.owner(&message(r#""method":"notifications/message","params":{"level":"error"}"#)).is_none());
+        for (token, known) in [(r#""t""#, true), (r#""u""#, false)] {
+            let progress = format!(r#""method":"notifications/progress","params":{{"progressToken":{token}}}"#);
+            assert_eq!(calls.owner(&message(&progress)).is_some(), known, "{token}");
+        }
+        calls.end();
+        assert!(calls.owner(&question).is_none() && signals.try_recv().is_err());
+    }
+}

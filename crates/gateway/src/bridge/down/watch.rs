@@ -218,7 +218,8 @@ pub(super) async fn read(down: Weak<Down>, ready: Weak<Ready>) {
     }
 }
 
-async fn unasked(down: &Arc<Down>, ready: &Ready, message: Admitted) {
+/// Finds out whom a message is for that the server sent on its own account.
+pub(super) async fn unasked(down: &Arc<Down>, ready: &Ready, message: Admitted) {
     let inner = message.message();
     if inner.method().is_some_and(is_change) {
         return down.watchers.publish(&message);
@@ -227,13 +228,14 @@ async fn unasked(down: &Arc<Down>, ready: &Ready, message: Admitted) {
     match (inner.kind(), inner.id().cloned()) {
         (Kind::Request, Some(id)) if inner.method() == Some(method::PING) => ready.pong(&id).await,
         (Kind::Request, Some(id)) => match owner {
-            Some(call) if call.send(Signal::Unasked(message)).await.is_ok() => {}
+            // A call whose queue is full has enough to ask already.
+            Some(call) if call.try_send(Signal::Unasked(message)).is_ok() => {}
             _ => ready.decline(&id, -32601, "the client cannot be asked this now").await,
         },
         // Nobody waits for it.
         _ => {
             if let Some(call) = owner {
-                call.send(Signal::Unasked(message)).await.ok();
+                call.try_send(Signal::Unasked(message)).ok();
             }
         }
     }

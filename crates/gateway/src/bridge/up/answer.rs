@@ -57,7 +57,9 @@ pub(super) fn response(message: &Message, id: &Id) -> Edits {
     let translated = match code(message) {
         // Nothing that the client did is wrong.
         Some(Mismatch::CODE) => Some((-32603, "the server refuses the headers made for it")),
-        Some(MISSING_CAPABILITY) => Some((-32600, "the server needs something that this client has not said it can do")),
+        Some(MISSING_CAPABILITY) => {
+            Some((-32600, "the server needs something that this client has not said it can do"))
+        }
         Some(UNSUPPORTED_VERSION) => Some((-32602, "the server does not speak the revision it was asked in")),
         _ => None,
     };
@@ -112,7 +114,9 @@ pub(super) fn hello(id: &Id, revision: &str, server: &str, discovered: Value<'_>
 pub(super) fn question(id: &str, asked: Value<'_>, limits: &Limits) -> Option<String> {
     let (asks, quoted) = (asked.get("method")?, quote(id));
     let params = match asked.get("params") {
-        Some(params) if asks.is_text(method::ELICITATION_CREATE) => format!(r#","params":{}"#, with_elicitation_id(params, id)),
+        Some(params) if asks.is_text(method::ELICITATION_CREATE) => {
+            format!(r#","params":{}"#, with_elicitation_id(params, id))
+        }
         Some(params) => format!(r#","params":{}"#, params.raw()),
         None => String::new(),
     };
@@ -150,8 +154,14 @@ mod tests {
     #[test]
     fn responses_become_the_clients_own() {
         let cases = [
-            (r#"{"jsonrpc":"2.0","id":"b-1","result":{"n": 1.0,"resultType":"complete"}}"#, r#"{"jsonrpc":"2.0","id":7,"result":{"n": 1.0}}"#),
-            (r#"{ "jsonrpc":"2.0","id":7,"result":{"x":{"resultType":"complete"}}}"#, r#"{ "jsonrpc":"2.0","id":7,"result":{"x":{"resultType":"complete"}}}"#),
+            (
+                r#"{"jsonrpc":"2.0","id":"b-1","result":{"n": 1.0,"resultType":"complete"}}"#,
+                r#"{"jsonrpc":"2.0","id":7,"result":{"n": 1.0}}"#,
+            ),
+            (
+                r#"{ "jsonrpc":"2.0","id":7,"result":{"x":{"resultType":"complete"}}}"#,
+                r#"{ "jsonrpc":"2.0","id":7,"result":{"x":{"resultType":"complete"}}}"#,
+            ),
             (
                 r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32021,"message":"no","data":{"requiredCapabilities":{}}}}"#,
                 r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32600,"message":"the server needs something that this client has not said it can do: no","data":{"requiredCapabilities":{}}}}"#,
@@ -164,8 +174,14 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32022,"message":"no"}}"#,
                 r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"the server does not speak the revision it was asked in: no"}}"#,
             ),
-            (r#"{"jsonrpc":"2.0","id":"b","error":{"code":-32601,"message":"no"}}"#, r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"no"}}"#),
-            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"no"}}"#, r#"{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"no"}}"#),
+            (
+                r#"{"jsonrpc":"2.0","id":"b","error":{"code":-32601,"message":"no"}}"#,
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"no"}}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"no"}}"#,
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"no"}}"#,
+            ),
         ];
         for (came, seen) in cases {
             let came = message(came);
@@ -220,7 +236,9 @@ mod tests {
             (r#"{"method":"roots/list"}"#, Some(r#"{"jsonrpc":"2.0","id":"q","method":"roots/list"}"#)),
             (
                 r#"{"method":"elicitation/create","params":{"mode":"url","url":"https://a.example"}}"#,
-                Some(r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"elicitationId":"q","mode":"url","url":"https://a.example"}}"#),
+                Some(
+                    r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"elicitationId":"q","mode":"url","url":"https://a.example"}}"#,
+                ),
             ),
             (
                 r#"{"method":"sampling/createMessage","params":{"n": 1.0}}"#,

@@ -45,7 +45,9 @@ impl Client {
         let of = |name: &str| asked.at(&["params", name]);
         match asked.get("method").and_then(Value::as_str).as_deref() {
             Some(method::ROOTS_LIST) => can(&["roots"]),
-            Some(method::SAMPLING_CREATE_MESSAGE) => can(&["sampling"]) && (of("tools").is_none() || can(&["sampling", "tools"])),
+            Some(method::SAMPLING_CREATE_MESSAGE) => {
+                can(&["sampling"]) && (of("tools").is_none() || can(&["sampling", "tools"]))
+            }
             Some(method::ELICITATION_CREATE) if of("mode").is_some_and(|mode| mode.is_text("url")) => {
                 can(&["elicitation", "url"])
             }
@@ -63,7 +65,9 @@ impl Client {
             (meta::PROTOCOL_VERSION, quote(Revision::V2026_07_28.as_str())),
             (meta::CLIENT_CAPABILITIES, self.capabilities.clone()),
         ];
-        if let Some(info) = self.hello.params().and_then(|params| params.get("clientInfo")).filter(|info| is_object(*info)) {
+        if let Some(info) =
+            self.hello.params().and_then(|params| params.get("clientInfo")).filter(|info| is_object(*info))
+        {
             members.push((meta::CLIENT_INFO, info.raw().to_owned()));
         }
         if let Some(level) = level {
@@ -73,7 +77,12 @@ impl Client {
     }
 
     /// A request of the client's as the server is to see it.
-    pub(super) fn translated(&self, request: &Message, level: Option<&str>, limits: &Limits) -> Result<Message, Untranslatable> {
+    pub(super) fn translated(
+        &self,
+        request: &Message,
+        level: Option<&str>,
+        limits: &Limits,
+    ) -> Result<Message, Untranslatable> {
         let members = self.meta(level);
         let whole = || object(members.iter().map(|(key, json)| (quote(key), json.clone())));
         let mut edits = Edits::new();
@@ -151,7 +160,9 @@ mod tests {
     }
 
     fn client(version: &str, capabilities: &str) -> Client {
-        let params = format!(r#"{{"protocolVersion":"{version}","capabilities":{capabilities},"clientInfo":{{"name":"c","version":"1"}}}}"#);
+        let params = format!(
+            r#"{{"protocolVersion":"{version}","capabilities":{capabilities},"clientInfo":{{"name":"c","version":"1"}}}}"#
+        );
         Client::new(message(&format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{params}}}"#)))
     }
 
@@ -243,7 +254,11 @@ mod tests {
             let client = client("2025-11-25", capabilities);
             for asked in [form, url, sampling, tools, roots, other] {
                 let wrapped = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{asked}}}"#));
-                assert_eq!(client.can_answer(wrapped.result().unwrap()), able.contains(&asked), "{capabilities} {asked}");
+                assert_eq!(
+                    client.can_answer(wrapped.result().unwrap()),
+                    able.contains(&asked),
+                    "{capabilities} {asked}"
+                );
             }
         }
     }

@@ -95,8 +95,9 @@ impl Conversation {
                 }
                 Outcome::Answer | Outcome::HeaderMismatch => return Some(self.clients(response)),
                 Outcome::Unknown(kind) => {
-                    let why = format!("the server answers with a result of the kind {kind}, which this client does not know");
-                    return Some(self.failed("bridge.result_type", why));
+                    let why =
+                        format!("the server answers with a result of the kind {kind}, which this client does not know");
+                    return Some(self.failed("bridge.result_type", &why));
                 }
             };
             match next {
@@ -104,7 +105,7 @@ impl Conversation {
                 Err(ended) => return ended,
             }
         }
-        Some(self.failed("bridge.rounds", format!("the server has asked {ROUNDS} times and not answered")))
+        Some(self.failed("bridge.rounds", &format!("the server has asked {ROUNDS} times and not answered")))
     }
 
     /// Sends the request once and waits for its response; what else comes goes to the client.
@@ -141,13 +142,14 @@ impl Conversation {
         }
         if wanted.len() > QUESTIONS {
             let why = format!("the server asks {} things at once", wanted.len());
-            return Err(Some(self.failed("bridge.questions", why)));
+            return Err(Some(self.failed("bridge.questions", &why)));
         }
         for (_, request) in &wanted {
             if !self.up.client().is_some_and(|client| client.can_answer(*request)) {
-                let method = request.get("method").map(|method| bartizan_guard::excerpt(&method.text())).unwrap_or_default();
+                let method =
+                    request.get("method").map(|method| bartizan_guard::excerpt(&method.text())).unwrap_or_default();
                 let why = format!("the server asks for {method}, which this client has not said it can answer");
-                return Err(Some(self.failed("bridge.capability", why)));
+                return Err(Some(self.failed("bridge.capability", &why)));
             }
         }
         let mut open = Vec::with_capacity(wanted.len());
@@ -157,7 +159,7 @@ impl Conversation {
         let answers = tokio::time::timeout(PATIENCE, join_all(open.iter_mut().map(Question::answered))).await;
         let Ok(answers) = answers else {
             self.withdraw(&open).await;
-            return Err(Some(self.failed("bridge.unanswered", "the client did not answer what the server asks".to_owned())));
+            return Err(Some(self.failed("bridge.unanswered", "the client did not answer what the server asks")));
         };
         let mut responses = Vec::with_capacity(wanted.len());
         for ((key, request), answer) in wanted.iter().zip(answers) {
@@ -175,8 +177,7 @@ impl Conversation {
         let link = &self.up.link;
         let question = self.up.questions.open(&self.up.make_up());
         let Some(json) = answer::question(&question.id.to_string(), request, &self.limits()) else {
-            let why = "the server asks something that is no request".to_owned();
-            return Err(Some(self.failed("bridge.question", why)));
+            return Err(Some(self.failed("bridge.question", "the server asks something that is no request")));
         };
         match admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
             Ok(own) => {
@@ -193,7 +194,8 @@ impl Conversation {
         let link = &self.up.link;
         for question in open {
             let id = question.id.to_json();
-            let json = format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
+            let json =
+                format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
             if let Ok(own) = admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
                 self.client.send(Step::Message(own)).await.ok();
             }
@@ -203,7 +205,7 @@ impl Conversation {
     /// The same request under a new id.
     fn again(&self, responses: Option<&str>, state: Option<&str>) -> Result<Message, Ended> {
         client::again(&self.request, &self.up.make_up(), responses, state, &self.limits()).map_err(|_too_large| {
-            Some(self.failed("bridge.too_large", "the request with the client's answers is larger than the limit".to_owned()))
+            Some(self.failed("bridge.too_large", "the request with the client's answers is larger than the limit"))
         })
     }
 
@@ -211,10 +213,10 @@ impl Conversation {
         let method = request.get("method").map(|method| method.text().into_owned()).unwrap_or_default();
         let said = answer.error().and_then(|error| error.get("message")).map(Value::text).unwrap_or_default();
         let said = bartizan_guard::excerpt(&said);
-        self.failed("bridge.declined", format!("the client answers {method} with an error: {said}"))
+        self.failed("bridge.declined", &format!("the client answers {method} with an error: {said}"))
     }
 
-    fn failed(&self, rule: &'static str, why: String) -> Admitted {
+    fn failed(&self, rule: &'static str, why: &str) -> Admitted {
         let link = &self.up.link;
         link.gateway.metrics.failed(&link.server.name, rule);
         let why = (rule, format!("{}: {why}", link.server.name));
@@ -239,7 +241,9 @@ pub(super) struct Steps(mpsc::Receiver<Step>);
 pub(super) async fn answer(Steps(mut steps): Steps) -> Answer {
     let first = match steps.recv().await {
         // In this era every answer comes under 200.
-        Some(Step::Message(message)) if message.message().is_response() => return Answer::Message(StatusCode::OK, message),
+        Some(Step::Message(message)) if message.message().is_response() => {
+            return Answer::Message(StatusCode::OK, message);
+        }
         Some(first) => first,
         // It was cancelled, and nobody waits.
         None => return Answer::Accepted,

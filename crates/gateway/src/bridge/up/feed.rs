@@ -241,7 +241,9 @@ async fn open(up: &Up, filter: &str) -> Result<(Exchange, Admitted), Refused> {
         while let Some(delivery) = exchange.next().await {
             match delivery {
                 Delivery::Message(answer, _) if exchange.is_finished() => return Err(Refused::ByServer(answer)),
-                Delivery::Message(message, _) if message.message().method() == Some(method::SUBSCRIPTIONS_ACKNOWLEDGED) => {
+                Delivery::Message(message, _)
+                    if message.message().method() == Some(method::SUBSCRIPTIONS_ACKNOWLEDGED) =>
+                {
                     return Ok((exchange, message));
                 }
                 _ => {}
@@ -330,7 +332,8 @@ mod tests {
             ("{}", false),
         ];
         for (params, accepted) in cases {
-            let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{params}}}"#);
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{params}}}"#);
             assert_eq!(accepts(&message(&text), "b"), accepted, "{params}");
         }
     }

@@ -42,6 +42,12 @@ def wait_for(probe, text, limit=PATIENCE):
     return found
 
 
+def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(held)}" for key, held in value.items()) + "}"
+    return json.dumps(value)
+
+
 class Gateway:
     """One `bartizan serve` with a home of its own."""
 
@@ -52,7 +58,7 @@ class Gateway:
         lines = ['[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"', more]
         for name, keys in servers.items():
             lines.append(f"[server.{name}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+            lines += [f"{key} = {toml(value)}" for key, value in keys.items()]
         self.config.write_text("\n".join(lines) + "\n")
         self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
         self.said = self.home / "stderr.txt"

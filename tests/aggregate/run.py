@@ -17,7 +17,7 @@ MODULES = [name for name in ("lists", "notices", "modern", "faults", "shared", "
 def cases(chosen):
     for name in MODULES:
         module = importlib.import_module(name)
-        for key, case in vars(module).items():
+        for key, case in list(vars(module).items()):
             full = f"{name}.{key.removeprefix('case_')}"
             if key.startswith("case_") and (not chosen or any(part in full for part in chosen)):
                 yield full, case

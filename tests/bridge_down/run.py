@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -55,6 +56,12 @@ def gateway(servers, settings=""):
         finally:
             processes.CONFIG = base
         yield int(url("x").split(":")[2].split("/")[0])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Plain:
@@ -109,7 +116,7 @@ def handshake(port):
     same(status, 200)
     result = answer["result"]
     same(result["supportedVersions"], [VERSION])
-    same((result["capabilities"], result["instructions"], result["resultType"]), ({"tools": {}}, "Ask away.", "complete"))
+    same((result["capabilities"], result["instructions"], result["resultType"]), ({"tools": {}, "resources": {"subscribe": True}}, "Ask away.", "complete"))
     same((result["ttlMs"], result["cacheScope"]), (0, "private"))
     same(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "memory")
     seen = client.seen()
@@ -186,6 +193,24 @@ def leaving_cancels(port):
     connection.close()
     while not client.seen()["cancelled"]:
         assert time.monotonic() < deadline, "the call was not cancelled"
+
+
+def a_subscription_lasts_as_long_as_its_stream(port):
+    client = Plain(port, "memory", client="reader")
+    wanted = {"resourceSubscriptions": ["file:///it"], "toolsListChanged": True}
+    connection = client.send("subscriptions/listen", {"notifications": wanted})
+    response = connection.getresponse()
+    events = (json.loads(line[6:]) for line in iter(response.readline, b"") if line.startswith(b"data: {"))
+    (acknowledged, updated), id = (next(events), next(events)), client.count
+    same(acknowledged["params"]["notifications"], {"resourceSubscriptions": ["file:///it"]})
+    same((updated["method"], updated["params"]["uri"]), ("notifications/resources/updated", "file:///it"))
+    same([event["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] for event in (acknowledged, updated)], [id, id])
+    assert "resources/unsubscribe" not in client.seen()["methods"]
+    response.close()
+    connection.close()
+    deadline = time.monotonic() + PATIENCE
+    while "resources/unsubscribe" not in client.seen()["methods"]:
+        assert time.monotonic() < deadline, "the subscription was not given up"
 
 
 def a_question_that_stays_unanswered(_):
@@ -338,19 +363,23 @@ def main():
     packages, node = installed / "npm/node_modules/@modelcontextprotocol", str(installed / "bin/node")
     everything = str(packages / "server-everything/dist/index.js")
     plain = [handshake, one_session_for_each, methods_that_are_gone, a_question_and_its_answer,
-             a_question_nobody_can_be_asked, a_forged_question, leaving_cancels, a_question_that_stays_unanswered]
+             a_question_nobody_can_be_asked, a_forged_question, leaving_cancels,
+             a_subscription_lasts_as_long_as_its_stream, a_question_that_stays_unanswered]
     checks = [("memory", check) for check in plain]
     checks += [(name, check) for name in ("url", "command") for check in fixture_with(name)]
-    checks += [("everything", check) for check in everything_with("everything")]
+    checks += [(name, check) for name in ("everything", "everything-url") for check in everything_with(name)]
     checks += [("knowledge", official(memory)), ("fixture", conformance)]
     listen = [processes.FIXTURE, "--listen", "127.0.0.1:0", "--era", "legacy"]
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(processes.program(listen, r"^127\.0\.0\.1:(\d+)$"))
+        free = free_port()
+        stack.enter_context(processes.program([node, everything, "streamableHttp"], r"listening on port (\d+)", {"PORT": str(free)}))
         servers = {
             "memory": {"command": [sys.executable, str(HERE / "server.py")]},
             "url": {"url": f"http://localhost:{port}/mcp"},
             "command": {"command": [processes.FIXTURE, "--stdio", "--era", "legacy"]},
             "everything": {"command": [node, everything]},
+            "everything-url": {"url": f"http://127.0.0.1:{free}/mcp"},
             "knowledge": {"command": [node, str(packages / "server-memory/dist/index.js")]},
         }
         port = stack.enter_context(gateway(servers))

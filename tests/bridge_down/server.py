@@ -42,12 +42,17 @@ for line in sys.stdin:
     seen["methods"].append(method)
     if method == "initialize":
         seen |= {"capabilities": params["capabilities"], "client": params["clientInfo"]["name"]}
-        send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+        send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}, "resources": {"subscribe": True}},
                                    "serverInfo": {"name": "memory", "version": "1"}, "instructions": "Ask away."}})
     elif method == "tools/list":
         send({"id": id, "result": {"tools": [tool(name) for name in ("wait", "ask", "ping", "forge", "seen")]}})
     elif method == "tools/call":
         call(id, params)
+    elif method in ("resources/subscribe", "resources/unsubscribe"):
+        send({"id": id, "result": {}})
+        if method == "resources/subscribe":
+            send({"method": "notifications/resources/updated", "params": {"uri": params["uri"]}})
+            send({"method": "notifications/resources/updated", "params": {"uri": "file:///other"}})
     elif method == "notifications/cancelled":
         seen["cancelled"].append(params["requestId"])
         waiting.pop(params["requestId"], None)

@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE.parent / "hostile"), str(HERE)]
 
 import harness  # noqa: E402
 import hostile_http  # noqa: E402
+import standalone  # noqa: E402
 from harness import Client, Gateway, Suite, Twin, check, wait_for  # noqa: E402
 from payloads import HIDDEN, PAYLOADS  # noqa: E402
 
@@ -285,6 +286,9 @@ def main():
             suite.run(f"{prefix or 'http '}changed-definition", lambda: changed_definition(gateway, prefix + "changed-definition"))
         for case in (many_tools, noisy_notifications, pushes, busy, credentials, not_followed):
             suite.run(case.__name__, lambda: case(gateway))
+        for name in standalone.CASES:
+            suite.run(f"standalone {name}", lambda: standalone.attack(name))
+        suite.run("standalone last words", standalone.last_words)
         suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
         return suite.finish()
     finally:

@@ -153,9 +153,9 @@ pub(crate) struct LimitsTable {
     pub(crate) values: usize,
     /// Until the head of an HTTP request has arrived.
     pub(crate) header_timeout: Span,
-    /// Until the body of an HTTP request has arrived.
+    /// Until the body of an HTTP request has arrived; also how long a client may leave unread what is sent to it.
     pub(crate) body_timeout: Span,
-    /// Until a request is answered, including the time a server needs.
+    /// Until a request is answered, however busy the server shows itself meanwhile.
     pub(crate) request_timeout: Span,
     /// Sessions at a time.
     #[schemars(range(min = 1))]
@@ -209,7 +209,8 @@ pub(crate) struct ServerTable {
     pub(crate) insecure_http: bool,
     /// Whether clients and a server of different eras of the protocol are translated for each other.
     pub(crate) bridge: Bridge,
-    /// Until the server answers a request.
+    /// How long the server may be silent while a request waits for it; messages that belong to the request prolong it,
+    /// and so does a question to the client that is not answered yet.
     pub(crate) timeout: Span,
     /// Until a connection to the server stands, or the program answers its first request.
     pub(crate) connect_timeout: Span,

@@ -193,8 +193,8 @@ impl Desk<'_> {
             name = "transform";
         }
         let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings };
-        let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(log_failed)?;
-        let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(log_failed)?;
+        let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|error| log_failed(&error))?;
+        let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|error| log_failed(&error))?;
         Ok(Admitted { message: edited })
     }
 
@@ -279,8 +279,8 @@ fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String,
     }
 }
 
-fn log_failed(error: AuditError) -> NotAdmitted {
-    NotAdmitted::Refused(unrecorded(&error))
+fn log_failed(error: &AuditError) -> NotAdmitted {
+    NotAdmitted::Refused(unrecorded(error))
 }
 
 /// Nothing passes without a record, so a log that fails stops everything; only this sentence leaves.

@@ -90,7 +90,8 @@ impl Approvals {
     pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
         let work = Work::of(facts);
         let pins = server.profile.load().pins.clone();
-        let matching = lock(&self.lock).lock.has_pending(&server.name).then(|| matching(facts, &pins)).unwrap_or_default();
+        let waits = lock(&self.lock).lock.has_pending(&server.name);
+        let matching = if waits { matching(facts, &pins) } else { Vec::new() };
         if work.is_empty() && matching.is_empty() {
             return Ok(Kept::Done);
         }

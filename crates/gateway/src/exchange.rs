@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::aggregate::Tag;
+use crate::learn;
 use crate::link::Link;
 use crate::patience::Patience;
 use crate::status::Asked;
@@ -68,6 +69,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let method = message.method().map(str::to_owned);
     let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
     let place = place(link, call.as_ref())?;
+    learn::before(link, &message, relay).await;
     let admitted = link
         .pass(message, Direction::ToServer, answers.as_ref())
         .await

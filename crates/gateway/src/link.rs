@@ -1,9 +1,11 @@
 //! One client's link to one server, and the judging that every message on it passes through.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_guard::{CallSummary, Direction, Event, Evidence, Principal, Session};
+use bartizan_audit::Level;
+use bartizan_guard::{CallSummary, DefinitionKind, Direction, Event, Evidence, Principal, Session};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
@@ -36,6 +38,8 @@ pub struct Link {
     asking: Mutex<HashMap<Id, CallSummary>>,
     /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id)>>,
+    /// Whether somebody has set out to list the server's tools on the gateway's account.
+    learning: AtomicBool,
 }
 
 /// How often a message is judged again because the session changed meanwhile.
@@ -61,6 +65,7 @@ impl Link {
             asked: Mutex::default(),
             asking: Mutex::default(),
             cancelled: Mutex::default(),
+            learning: AtomicBool::new(false),
         }
     }
 
@@ -123,7 +128,8 @@ impl Link {
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
             let name = verdict.decision.as_str();
             let keep = async |facts: &_| self.gateway.keep(&self.server, facts).await;
-            match self.desk(&policy).admit(&event, verdict, session.version, keep).await {
+            let level = level(&policy, &message, &session);
+            match self.desk(&policy, level).admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
                     self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
                     return Ok(admitted);
@@ -157,7 +163,7 @@ impl Link {
             grant: None,
             now: clock::now(),
         };
-        let refusal = self.desk(&self.gateway.policy.load()).refuse(&event, rule, why, code);
+        let refusal = self.desk(&self.gateway.policy.load(), Level::Written).refuse(&event, rule, why, code);
         self.counted(refusal, direction)
     }
 
@@ -174,6 +180,11 @@ impl Link {
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let problem = (error.rule(), format!("{}: {error}", self.server.name));
         admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem)
+    }
+
+    /// True once: whoever gets it lists the server's tools.
+    pub(crate) fn is_first_to_learn(&self) -> bool {
+        !self.learning.swap(true, Ordering::Relaxed)
     }
 
     /// The session as it is now.
@@ -269,13 +280,13 @@ impl Link {
         policy.limiter.spend(&self.principal.id, &self.server.name, tool.as_deref(), clock::now())
     }
 
-    fn desk<'a>(&'a self, policy: &'a Policy) -> Desk<'a> {
+    fn desk<'a>(&'a self, policy: &'a Policy, level: Level) -> Desk<'a> {
         Desk {
             recorder: &self.gateway.recorder,
             session: &self.session,
             session_id: &self.name,
             limits: &policy.limits,
-            level: policy.level,
+            level,
         }
     }
 
@@ -324,6 +335,15 @@ fn stray(
         };
         gateway.metrics.decided(&server.name, Direction::ToClient.as_str(), "deny", refusal.rule);
     }
+}
+
+/// What the log has to promise before this message passes.
+fn level(policy: &Policy, message: &Message, session: &Session) -> Level {
+    if !policy.durable_if_sensitive || message.method() != Some("tools/call") {
+        return policy.level;
+    }
+    let tool = message.param("name").and_then(|name| session.catalog.get(DefinitionKind::Tool, &name).cloned());
+    if tool.is_some_and(|tool| tool.is_destructive()) { Level::Durable } else { policy.level }
 }
 
 fn remember(map: &Mutex<HashMap<Id, CallSummary>>, call: CallSummary) -> Result<(), &'static str> {

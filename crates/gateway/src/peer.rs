@@ -18,7 +18,7 @@ use crate::upstream::{Relay, UpstreamError};
 
 /// The far end of a client session.
 #[derive(Clone)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// One server.
     One(Arc<Link>),
     /// All servers as one.
@@ -28,10 +28,10 @@ pub enum Peer {
 }
 
 /// Messages for a client as they come.
-pub type Deliveries = Pin<Box<dyn Stream<Item = Delivery> + Send>>;
+pub(crate) type Deliveries = Pin<Box<dyn Stream<Item = Delivery> + Send>>;
 
 /// What becomes of one message of a client's, in terms of HTTP.
-pub enum Answer {
+pub(crate) enum Answer {
     /// Taken note of.
     Accepted,
     /// One message under a status.
@@ -46,7 +46,7 @@ pub enum Answer {
 
 impl Peer {
     /// Passes a client's message on and says what comes back.
-    pub async fn answer(&self, message: Message, headers: &HeaderMap) -> Answer {
+    pub(crate) async fn answer(&self, message: Message, headers: &HeaderMap) -> Answer {
         match self {
             Peer::One(link) => {
                 let mut relay = relay::of(headers, &message);
@@ -62,7 +62,7 @@ impl Peer {
     ///
     /// # Errors
     /// If it offers no such stream, or somebody has it already.
-    pub async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
+    pub(crate) async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
         match self {
             Peer::One(link) => listen(link, &relay::of_stream(headers), None).await,
             Peer::All(hub) => hub.listen(headers).await,
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     /// Ends the sessions with the servers.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         match self {
             Peer::One(link) => link.upstream.end().await,
             Peer::All(hub) => hub.end().await,
@@ -81,7 +81,7 @@ impl Peer {
 
     /// The servers behind it.
     #[must_use]
-    pub fn links(&self) -> Vec<Arc<Link>> {
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         match self {
             Peer::One(link) => vec![Arc::clone(link)],
             Peer::All(hub) => hub.links(),

@@ -116,7 +116,7 @@ impl Recorder {
         let now = clock::now();
         let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, now.0);
         if let Some(summary) = summary {
-            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(report);
+            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
         }
     }
 
@@ -125,7 +125,7 @@ impl Recorder {
         let now = clock::now();
         let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
         if let Some(summary) = summary {
-            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(report);
+            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
         }
     }
 
@@ -152,7 +152,7 @@ impl Recorder {
     }
 }
 
-fn report(error: AuditError) {
+fn report(error: &AuditError) {
     tracing::error!(%error, "the audit log cannot be written");
 }
 

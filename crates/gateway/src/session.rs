@@ -6,19 +6,19 @@ use bartizan_guard::{Fact, Session};
 
 /// Where the current snapshot is kept.
 #[derive(Debug, Default)]
-pub struct SessionHandle {
+pub(crate) struct SessionHandle {
     /// Held only to copy or to replace the pointer.
     current: Mutex<Arc<Session>>,
 }
 
 /// Somebody else committed first; the message has to be judged again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conflict;
+pub(crate) struct Conflict;
 
 impl SessionHandle {
     /// The session as it is now.
     #[must_use]
-    pub fn snapshot(&self) -> Arc<Session> {
+    pub(crate) fn snapshot(&self) -> Arc<Session> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -26,7 +26,7 @@ impl SessionHandle {
     ///
     /// # Errors
     /// [`Conflict`] if something was.
-    pub fn commit(&self, version: u64, facts: &[Fact]) -> Result<(), Conflict> {
+    pub(crate) fn commit(&self, version: u64, facts: &[Fact]) -> Result<(), Conflict> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.version != version {
             return Err(Conflict);

@@ -78,7 +78,10 @@ async fn carry<R: AsyncRead + Unpin>(
             if let Upstream::Stdio(child) = &link.upstream {
                 child.close_input();
             }
-            tokio::time::timeout(FAREWELL, server).await.ok();
+            if tokio::time::timeout(FAREWELL, server).await.is_ok() {
+                // It said all it had to say; what is unanswered then will not be answered.
+                report_death(&link, queue).await;
+            }
             return ended;
         }
         // While there is no server the client has to wait: it is not read from.

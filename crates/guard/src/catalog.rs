@@ -148,6 +148,17 @@ impl Definition {
         self.compiled.get_or_init(|| Compiled::of(&self.json))
     }
 
+    /// Whether the server itself says that the tool destroys something. The protocol takes that for granted where
+    /// nothing is said, which would hold for nearly every tool, so here only what is said counts.
+    #[must_use]
+    pub fn is_destructive(&self) -> bool {
+        // Nearly all definitions are told apart without being read again.
+        memchr::memmem::find(&self.json, b"destructiveHint").is_some()
+            && self.with_value(|value| {
+                value.at(&["annotations", "destructiveHint"]).is_some_and(|hint| hint.kind() == NodeKind::True)
+            }) == Some(true)
+    }
+
     /// Shows it as a value; for what is asked too rarely to be kept.
     pub fn with_value<T>(&self, show: impl FnOnce(Value<'_>) -> T) -> Option<T> {
         let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, &*self.json, b"}"].concat();

@@ -1,5 +1,7 @@
 //! `bartizan guards`: what there is to protect with.
 
+mod page;
+
 use std::fmt::Write;
 
 use bartizan_guard::{GuardSpec, RuleSpec, guards};
@@ -17,6 +19,9 @@ pub(crate) struct Arguments {
     /// Prints JSON, with the schema of each guard's own settings
     #[arg(long)]
     json: bool,
+    /// Prints the page of the book
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
 }
 
 impl Arguments {
@@ -30,6 +35,8 @@ impl Arguments {
         if self.json {
             let list: Vec<_> = specs.into_iter().map(as_json).collect();
             output::print_json(&json!({"format": "bartizan.guards/1", "guards": list}))?;
+        } else if self.markdown {
+            output::print(page::page(&specs).trim_end())?;
         } else {
             output::print(table(&specs).trim_end())?;
         }

@@ -7,6 +7,8 @@ mod lock;
 mod support;
 mod why;
 
+use std::path::Path;
+
 use support::bartizan;
 
 #[test]
@@ -48,6 +50,16 @@ fn guards_lists_every_guard_and_rule() {
     }
     let one = bartizan(&["guards", "rate"]).status(0).stdout;
     assert!(one.contains("rate.tool") && !one.contains("conformance"), "{one}");
+}
+
+#[test]
+fn the_page_about_guards_is_what_the_program_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/guards.md");
+    let page = bartizan(&["guards", "--markdown"]).status(0).stdout;
+    assert!(
+        std::fs::read_to_string(path).unwrap() == page,
+        "docs/src/guards.md is out of date: write it with `bartizan guards --markdown`"
+    );
 }
 
 #[test]

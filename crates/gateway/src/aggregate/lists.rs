@@ -25,8 +25,11 @@ impl Hub {
         }
         let ready = self.all_ready().await;
         let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
-        let pages: Vec<Page> =
-            join_all(asked.map(|(member, ready)| self.pages(member, ready, message))).await.into_iter().flatten().collect();
+        let pages: Vec<Page> = join_all(asked.map(|(member, ready)| self.pages(member, ready, message)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect();
         self.own(self.merged(list, id, &pages))
     }
 

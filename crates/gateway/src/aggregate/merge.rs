@@ -202,10 +202,15 @@ mod tests {
         let answer = |result: &str| {
             Message::parse(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#), &Limits::default()).unwrap()
         };
-        let one = answer(r#"{"capabilities":{"tools":{"listChanged":false},"x":{"y":{"z":1.0}}},"instructions":"Be kind."}"#);
-        let other = answer(r#"{"capabilities":{"resources":{"subscribe":true},"x":{"y":2,"w":[]}},"instructions":"Be quick."}"#);
+        let one =
+            answer(r#"{"capabilities":{"tools":{"listChanged":false},"x":{"y":{"z":1.0}}},"instructions":"Be kind."}"#);
+        let other = answer(
+            r#"{"capabilities":{"resources":{"subscribe":true},"x":{"y":2,"w":[]}},"instructions":"Be quick."}"#,
+        );
         let answers = [("a".into(), &one), ("b".into(), &other)];
-        let told = |all| Message::parse(hello(&Id::from(1), Some(Revision::V2025_11_25), &answers, all), &Limits::default()).unwrap();
+        let told = |all| {
+            Message::parse(hello(&Id::from(1), Some(Revision::V2025_11_25), &answers, all), &Limits::default()).unwrap()
+        };
         let capabilities = r#"{"tools":{"listChanged":true},"x":{"y":{"z":1.0},"w":[]},"resources":{"subscribe":true,"listChanged":true}}"#;
         assert_eq!(told(true).result().unwrap().get("capabilities").unwrap().raw(), capabilities);
         assert!(told(true).result().unwrap().get("instructions").unwrap().is_text("[a]\nBe kind.\n\n[b]\nBe quick."));

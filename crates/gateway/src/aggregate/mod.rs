@@ -41,7 +41,7 @@ use stream::Outlet;
 pub(crate) use tag::Tag;
 
 /// One client's session with all servers.
-pub struct Hub {
+pub(crate) struct Hub {
     gateway: Arc<Gateway>,
     members: BTreeMap<Arc<str>, Arc<Member>>,
     /// The session's name in records.
@@ -93,15 +93,15 @@ const GONE: [&str; 7] = [
 impl Hub {
     /// A session that has not begun.
     #[must_use]
-    pub fn new(
-        gateway: Arc<Gateway>,
+    pub(crate) fn new(
+        gateway: &Arc<Gateway>,
         servers: &BTreeMap<Arc<str>, Arc<Server>>,
         principal: &Principal,
         name: &str,
         era: Era,
     ) -> Arc<Hub> {
         Arc::new_cyclic(|hub| {
-            let of = Session { gateway: &gateway, principal, name, era, hub: Weak::clone(hub) };
+            let of = Session { gateway, principal, name, era, hub: Weak::clone(hub) };
             let members = servers.iter().map(|(name, server)| (Arc::clone(name), Member::new(server, &of))).collect();
             Hub {
                 members,
@@ -117,13 +117,13 @@ impl Hub {
                 templates: Places::new(RESOURCES),
                 requests: Places::new(REQUESTS),
                 outlets: Mutex::default(),
-                gateway: Arc::clone(&gateway),
+                gateway: Arc::clone(gateway),
             }
         })
     }
 
     /// Answers one message, by whichever servers it concerns.
-    pub async fn answer(self: &Arc<Self>, message: Message) -> Answer {
+    pub(crate) async fn answer(self: &Arc<Self>, message: Message) -> Answer {
         match (message.kind(), message.id().cloned()) {
             (Kind::Request, Some(id)) => self.request(message, id).await,
             (Kind::Notification, _) => self.notification(message).await,
@@ -132,14 +132,14 @@ impl Hub {
     }
 
     /// Ends the sessions with all servers.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         self.close_outlets().await;
         join_all(self.links().iter().map(|link| link.upstream.end())).await;
     }
 
     /// The servers that are ready.
     #[must_use]
-    pub fn links(&self) -> Vec<Arc<Link>> {
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         let ready = self.members.values().filter_map(|member| member.ready_now());
         ready.map(|ready| Arc::clone(&ready.link)).collect()
     }

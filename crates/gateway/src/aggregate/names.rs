@@ -12,11 +12,14 @@ const DIGITS: usize = 8;
 /// Names that are remembered because they were made up.
 const MOST: usize = 20_000;
 
+/// A server and the name of something there.
+type Original = (Arc<str>, Box<str>);
+
 /// Turns a server's names into the client's and back.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Names that stand for ones too long or too odd for some clients.
-    made_up: Mutex<HashMap<String, (Arc<str>, Box<str>)>>,
+    made_up: Mutex<HashMap<String, Original>>,
 }
 
 impl Names {
@@ -73,7 +76,8 @@ mod tests {
             assert_eq!(names.inward(&format!("files__{name}")), Some(("files".into(), Some(name.into()))));
         }
         let long = "x".repeat(200);
-        let odd = [&*long, &"ä".repeat(60), "a b", "a\u{1b}[31mb", "a\nb", "a/b", "evil__\u{e0041}", "own_0123abcd", "a\"b"];
+        let odd =
+            [&*long, &"ä".repeat(60), "a b", "a\u{1b}[31mb", "a\nb", "a/b", "evil__\u{e0041}", "own_0123abcd", "a\"b"];
         for name in odd {
             let outward = names.outward(&server, name);
             assert!(outward.len() <= LONGEST && outward.starts_with("files__"), "{outward}");

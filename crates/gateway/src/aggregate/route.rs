@@ -102,7 +102,10 @@ impl Hub {
                 member.lost(&ready);
                 match member.ready().await {
                     Some(ready) => begin(&ready, message).await,
-                    None => Err(Failure { answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)), session_gone: false }),
+                    None => Err(Failure {
+                        answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)),
+                        session_gone: false,
+                    }),
                 }
             }
             (begun, _) => begun,

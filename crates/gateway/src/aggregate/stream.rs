@@ -50,7 +50,7 @@ impl Hub {
     ///
     /// # Errors
     /// If the server whose answer is to be resumed cannot be reached or does not offer that.
-    pub async fn listen(self: &Arc<Self>, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
+    pub(crate) async fn listen(self: &Arc<Self>, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
         let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
         let resume = last.and_then(tag::event_inward);
         if let Some((server, event, false)) = resume {
@@ -258,7 +258,12 @@ async fn pump(hub: Arc<Hub>, outlet: Arc<Outlet>, member: Arc<Member>, ready: Ar
 }
 
 /// Carries what one server sends to those who listen for it to the client, and listens again when that ends.
-async fn follow(hub: Arc<Hub>, outlet: Arc<Outlet>, member: Arc<Member>, mut report: Option<mpsc::Sender<Acknowledged>>) {
+async fn follow(
+    hub: Arc<Hub>,
+    outlet: Arc<Outlet>,
+    member: Arc<Member>,
+    mut report: Option<mpsc::Sender<Acknowledged>>,
+) {
     let Some(asked) = &outlet.subscription else { return };
     let (mut rest, mut late) = (REST, false);
     loop {

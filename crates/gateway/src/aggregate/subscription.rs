@@ -37,7 +37,12 @@ pub(super) fn params(asked: &Message) -> String {
 }
 
 /// What one server is asked: everything but the resources and tasks of others.
-pub(super) fn of_server(asked: &Message, server: &str, theirs: impl Fn(&str) -> bool, limits: &Limits) -> Option<Message> {
+pub(super) fn of_server(
+    asked: &Message,
+    server: &str,
+    theirs: impl Fn(&str) -> bool,
+    limits: &Limits,
+) -> Option<Message> {
     let filter = filter(asked)?;
     let mut edits = Edits::new();
     if let Some(list) = filter.get(RESOURCES) {
@@ -113,12 +118,16 @@ mod tests {
     }
 
     fn asked(filter: &str) -> Message {
-        message(&format!(r#"{{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{{"notifications":{filter}}}}}"#))
+        message(&format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{{"notifications":{filter}}}}}"#
+        ))
     }
 
     #[test]
     fn each_server_is_asked_for_what_is_its_own() {
-        let all = asked(r#"{"toolsListChanged":true,"resourceSubscriptions":["a:1","b:1"],"taskIds":["a/t","b/t","t"],"x":1.0}"#);
+        let all = asked(
+            r#"{"toolsListChanged":true,"resourceSubscriptions":["a:1","b:1"],"taskIds":["a/t","b/t","t"],"x":1.0}"#,
+        );
         let sent = of_server(&all, "a", |uri| uri.starts_with("a:"), &Limits::default()).unwrap();
         let expected = r#"{"toolsListChanged":true,"resourceSubscriptions":["a:1"],"taskIds":["t"],"x":1.0}"#;
         assert_eq!(sent.params().unwrap().get("notifications").unwrap().raw(), expected);

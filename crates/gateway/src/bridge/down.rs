@@ -5,6 +5,7 @@
 
 mod call;
 mod calls;
+mod coming;
 mod ready;
 mod translate;
 mod watch;
@@ -93,7 +94,12 @@ impl Down {
         let meta = Meta::of(&message);
         let missing = meta.missing();
         if !missing.is_empty() {
-            return self.refuse_as(StatusCode::BAD_REQUEST, &id, -32602, &format!("_meta lacks {}", missing.join(" and ")));
+            return self.refuse_as(
+                StatusCode::BAD_REQUEST,
+                &id,
+                -32602,
+                &format!("_meta lacks {}", missing.join(" and ")),
+            );
         }
         let version = meta.protocol_version().unwrap_or_default();
         if version.parse::<Revision>().map(Revision::era) != Ok(Era::Stateless) {

@@ -315,7 +315,7 @@ impl Front {
         match target {
             Target::All => {
                 let servers = self.servers.load_full();
-                Ok(Peer::All(Hub::new(Arc::clone(gateway), &servers, principal, &name, era)))
+                Ok(Peer::All(Hub::new(gateway, &servers, principal, &name, era)))
             }
             Target::One(server) => {
                 let unreachable = |refusal: admit::Refusal| {

@@ -102,7 +102,7 @@ impl HttpUpstream {
     }
 
     pub(super) async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
-        let request = self.request(Method::POST, relay, message.bytes().clone())?;
+        let request = self.request(&Method::POST, relay, message.bytes().clone())?;
         let response = self.ask(request).await?;
         if message.message().method() == Some("initialize") && response.status().is_success() {
             let session = response.headers().get(SESSION).cloned();
@@ -115,7 +115,7 @@ impl HttpUpstream {
     }
 
     pub(super) async fn listen(&self, relay: &Relay) -> Result<Replies, UpstreamError> {
-        let request = self.request(Method::GET, relay, Bytes::new())?;
+        let request = self.request(&Method::GET, relay, Bytes::new())?;
         let response = self.ask(request).await?;
         match response.status() {
             StatusCode::OK if is_encoded(&response) => Err(UpstreamError::Encoded),
@@ -127,24 +127,24 @@ impl HttpUpstream {
 
     pub(super) async fn end(&self) {
         let has_session = self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if has_session && let Ok(request) = self.request(Method::DELETE, &Relay::default(), Bytes::new()) {
+        if has_session && let Ok(request) = self.request(&Method::DELETE, &Relay::default(), Bytes::new()) {
             // A server may refuse to have its sessions ended (405); then it ends them itself.
             self.ask(request).await.ok();
         }
     }
 
-    fn request(&self, method: Method, relay: &Relay, body: Bytes) -> Result<Request<Full<Bytes>>, UpstreamError> {
+    fn request(&self, method: &Method, relay: &Relay, body: Bytes) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let unusable = |error: http::Error| UpstreamError::Unreachable(error.to_string());
         let mut request = Request::builder()
-            .method(&method)
+            .method(method)
             .uri(self.endpoint.uri.clone())
             .body(Full::new(body))
             .map_err(unusable)?;
         let headers = request.headers_mut();
         headers.extend(self.endpoint.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-        let accept = if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
+        let accept = if *method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        if method == Method::POST {
+        if *method == Method::POST {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -222,7 +222,7 @@ impl HttpUpstream {
         let limits = self.endpoint.limits;
         // An event may hold, besides its message, field names and an id.
         let decoder = sse::Decoder::new(limits.bytes.saturating_add(4096));
-        Replies::Events(Events { body: response.into_body(), decoder, limits, share: self.endpoint.memory.share() })
+        Replies::Events(Box::new(Events { body: response.into_body(), decoder, limits, share: self.endpoint.memory.share() }))
     }
 }
 

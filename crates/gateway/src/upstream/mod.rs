@@ -13,7 +13,8 @@ use thiserror::Error;
 
 pub use breaker::Breaker;
 pub use http::{Endpoint, HttpUpstream, Relay, connector};
-pub use shared::{SharedChild, SharedInbox, SharedUpstream};
+pub(crate) use shared::SharedInbox;
+pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::{Routing, StdioUpstream};
 
 use crate::admit::Admitted;
@@ -53,7 +54,7 @@ pub enum Replies {
     /// One message; with the HTTP status it came under.
     One(Option<Reply>, ::http::StatusCode),
     /// A stream of events.
-    Events(http::Events),
+    Events(Box<http::Events>),
     /// Messages of a child process, as they come.
     Channel(stdio::Inbox),
     /// The same where the child is shared.

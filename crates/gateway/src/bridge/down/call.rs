@@ -16,6 +16,7 @@ use http::HeaderValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::coming::{Came, Coming, begin};
 use super::ready::Ready;
 use super::{Down, translate};
 use crate::admit::{self, Admitted};
@@ -87,14 +88,6 @@ pub(super) struct Call {
     resume: Option<(HeaderValue, Duration)>,
     resumed: usize,
 }
-
-/// What the server sends in this call.
-enum Came {
-    Delivery(Delivery),
-    Gone,
-}
-
-type Coming = std::pin::Pin<Box<dyn futures_util::Stream<Item = Came> + Send>>;
 
 /// Whether to go on.
 type Flow = std::ops::ControlFlow<()>;
@@ -388,19 +381,4 @@ impl Call {
         client.steps.send(step).await.ok();
         if last { END } else { ON }
     }
-}
-
-/// Sends the request and yields all that the server sends because of it.
-fn begin(ready: Arc<Ready>, outward: Message) -> Coming {
-    let begun = async move {
-        match exchange::begin(&ready.link, outward, &ready.relay()).await {
-            Ok(exchange) => deliveries(exchange).map(Came::Delivery).boxed(),
-            Err(failure) if failure.session_gone => futures_util::stream::iter([Came::Gone]).boxed(),
-            Err(failure) => {
-                let answer = failure.answer.map(|answer| Came::Delivery(Delivery::Message(answer, None)));
-                futures_util::stream::iter(answer).boxed()
-            }
-        }
-    };
-    futures_util::stream::once(begun).flatten().boxed()
 }

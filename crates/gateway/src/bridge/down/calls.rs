@@ -129,7 +129,8 @@ mod tests {
     use super::*;
 
     fn request(members: &str, capabilities: &str) -> Arc<Message> {
-        let meta = format!(r#""_meta":{{"io.modelcontextprotocol/clientCapabilities":{capabilities},"progressToken":"t"}}"#);
+        let meta =
+            format!(r#""_meta":{{"io.modelcontextprotocol/clientCapabilities":{capabilities},"progressToken":"t"}}"#);
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{members},{meta}}}}}"#);
         Arc::new(Message::parse(text, &Limits::default()).unwrap())
     }

@@ -49,7 +49,8 @@ impl Ready {
         let broken = |why: &str| link.failed(None, &UpstreamError::BrokenOff(why.to_owned()));
         let limits = gateway.policy.load().limits;
         let initialize = Message::parse(translate::initialize(request, &id), &limits);
-        let initialize = initialize.map_err(|rejection| link.failed(None, &UpstreamError::BrokenOff(rejection.to_string())))?;
+        let initialize =
+            initialize.map_err(|rejection| link.failed(None, &UpstreamError::BrokenOff(rejection.to_string())))?;
         let hello = match ask(&link, initialize, &Relay::default(), server.timeout).await {
             Ok(Some(answer)) => answer,
             Ok(None) => return Err(broken("it did not answer initialize")),
@@ -130,17 +131,17 @@ impl Ready {
             return;
         }
         let mut level = self.level.lock().await;
-        if level.as_deref() != Some(&*wanted) && self.own("logging/setLevel", &format!(r#"{{"level":{}}}"#, quote(&wanted))).await {
+        if level.as_deref() != Some(&*wanted)
+            && self.own("logging/setLevel", &format!(r#"{{"level":{}}}"#, quote(&wanted))).await
+        {
             *level = Some(wanted.into_owned());
         }
     }
 
     /// Makes a request on the gateway's account; whether the server agreed.
     pub(super) async fn own(&self, method: &str, params: &str) -> bool {
-        let json = format!(
-            r#"{{"jsonrpc":"2.0","id":{},"method":"{method}","params":{params}}}"#,
-            self.next_id().to_json()
-        );
+        let json =
+            format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{method}","params":{params}}}"#, self.next_id().to_json());
         let Ok(message) = Message::parse(json, &Limits::default()) else { return false };
         let answer = ask(&self.link, message, &self.relay(), PATIENCE.min(self.link.server.timeout)).await;
         matches!(answer, Ok(Some(answer)) if answer.message().result().is_some())
@@ -156,7 +157,12 @@ impl Drop for Ready {
 }
 
 /// Asks, and returns the response if it comes in time; what the server sends besides is dropped.
-async fn ask(link: &Arc<Link>, message: Message, relay: &Relay, patience: Duration) -> Result<Option<Admitted>, Failure> {
+async fn ask(
+    link: &Arc<Link>,
+    message: Message,
+    relay: &Relay,
+    patience: Duration,
+) -> Result<Option<Admitted>, Failure> {
     let answered = async {
         let mut exchange = exchange::begin(link, message, relay).await?;
         while let Some(delivery) = exchange.next().await {

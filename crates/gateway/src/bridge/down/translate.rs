@@ -1,6 +1,8 @@
 //! Messages of one era in the form of the other: plain functions from messages to edits and texts.
 
-use bartizan_mcp::{Digest, Edits, Id, Limits, Message, NodeKind, Rejection, Revision, Value, canonical, meta, method, quote};
+use bartizan_mcp::{
+    Digest, Edits, Id, Limits, Message, NodeKind, Rejection, Revision, Value, canonical, meta, method, quote,
+};
 
 /// What of the parameters belongs to the gateway: the answers to questions, and which questions.
 pub(super) const ANSWERS: &str = "inputResponses";
@@ -44,7 +46,9 @@ pub(super) fn outward(message: &Message, id: Option<&Id>, limits: &Limits) -> Re
             if meta.members().all(|(key, _)| reserved(&key)) {
                 edits.remove(params.id(), meta.id());
             } else {
-                meta.members().filter(|(key, _)| reserved(key)).for_each(|(_, value)| edits.remove(meta.id(), value.id()));
+                meta.members()
+                    .filter(|(key, _)| reserved(key))
+                    .for_each(|(_, value)| edits.remove(meta.id(), value.id()));
             }
         }
     }
@@ -88,8 +92,7 @@ pub(super) fn completed(response: &Message, asked: &str, id: &Id, server_info: O
 }
 
 fn has_cache_hints(name: &str) -> bool {
-    let lists =
-        [method::TOOLS_LIST, method::PROMPTS_LIST, method::RESOURCES_LIST, method::RESOURCES_TEMPLATES_LIST];
+    let lists = [method::TOOLS_LIST, method::PROMPTS_LIST, method::RESOURCES_LIST, method::RESOURCES_TEMPLATES_LIST];
     lists.contains(&name) || name == method::RESOURCES_READ
 }
 
@@ -170,14 +173,20 @@ pub(super) fn input_request(request: &Message) -> String {
 
 /// Whether a client that has declared `capabilities` can be asked this.
 pub(super) fn can_answer(capabilities: Option<Value<'_>>, asked: &Message) -> bool {
-    let can = |path: &[&str]| capabilities.and_then(|declared| declared.at(path)).is_some_and(|it| it.kind() == NodeKind::Object);
+    let can = |path: &[&str]| {
+        capabilities.and_then(|declared| declared.at(path)).is_some_and(|it| it.kind() == NodeKind::Object)
+    };
     let of = |name: &str| asked.params().and_then(|params| params.get(name));
     match asked.method().unwrap_or_default() {
         method::ROOTS_LIST => can(&["roots"]),
         method::SAMPLING_CREATE_MESSAGE => can(&["sampling"]) && (of("tools").is_none() || can(&["sampling", "tools"])),
-        method::ELICITATION_CREATE if of("mode").is_some_and(|mode| mode.is_text("url")) => can(&["elicitation", "url"]),
+        method::ELICITATION_CREATE if of("mode").is_some_and(|mode| mode.is_text("url")) => {
+            can(&["elicitation", "url"])
+        }
         // The capability without a mode means forms.
-        method::ELICITATION_CREATE => can(&["elicitation", "form"]) || (can(&["elicitation"]) && !can(&["elicitation", "url"])),
+        method::ELICITATION_CREATE => {
+            can(&["elicitation", "form"]) || (can(&["elicitation"]) && !can(&["elicitation", "url"]))
+        }
         _ => false,
     }
 }

@@ -91,7 +91,8 @@ impl Watcher {
     /// An update may be of a part of the resource that was asked for.
     fn covers(&self, uri: &str) -> bool {
         self.resources.iter().any(|held| {
-            uri.strip_prefix(held.as_str()).is_some_and(|rest| rest.is_empty() || held.ends_with('/') || rest.starts_with('/'))
+            uri.strip_prefix(held.as_str())
+                .is_some_and(|rest| rest.is_empty() || held.ends_with('/') || rest.starts_with('/'))
         })
     }
 }
@@ -138,10 +139,8 @@ pub(super) async fn listen(down: &Arc<Down>, ready: &Arc<Ready>, request: &Messa
         method::SUBSCRIPTIONS_ACKNOWLEDGED,
         honoured.join(","),
     ));
-    let farewell = format!(
-        r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","_meta":{stamp}}}}}"#,
-        id.to_json()
-    );
+    let farewell =
+        format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","_meta":{stamp}}}}}"#, id.to_json());
     let first = stream::iter([Delivery::Message(acknowledged, None)]);
     let rest = stream::unfold((changes, open, Some(farewell)), |(mut changes, open, farewell)| async move {
         let message = match changes.recv().await {

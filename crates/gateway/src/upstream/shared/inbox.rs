@@ -28,7 +28,13 @@ impl std::fmt::Debug for SharedInbox {
 }
 
 /// The replies to `asked`, watched for what is this client's.
-pub(super) fn wrap(shared: &Arc<SharedChild>, life: &Arc<Life>, link: u64, asked: &Message, replies: Replies) -> Replies {
+pub(super) fn wrap(
+    shared: &Arc<SharedChild>,
+    life: &Arc<Life>,
+    link: u64,
+    asked: &Message,
+    replies: Replies,
+) -> Replies {
     match (replies, asked.id()) {
         (Replies::Channel(inbox), Some(id)) => {
             let Some(wire) = inbox.request().cloned() else { return Replies::Channel(inbox) };

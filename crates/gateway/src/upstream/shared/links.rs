@@ -166,7 +166,10 @@ mod tests {
         let (mut one, mut other) = (links.join(1), links.join(2));
         links.sent(1, Id::from(7), Id::from(100));
         links.sent(2, Id::from(7), Id::from(101));
-        assert_eq!((links.wire(1, &Id::from(7)), links.wire(2, &Id::from(7))), (Some(Id::from(100)), Some(Id::from(101))));
+        assert_eq!(
+            (links.wire(1, &Id::from(7)), links.wire(2, &Id::from(7))),
+            (Some(Id::from(100)), Some(Id::from(101)))
+        );
         links.answered(1, &Id::from(7), &Id::from(101));
         assert_eq!(links.wire(1, &Id::from(7)), Some(Id::from(100)), "a later request of the same id stays");
         links.answered(1, &Id::from(7), &Id::from(100));

@@ -29,7 +29,7 @@ use super::stdio::Inbox;
 use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit::{self, Admitted};
 use crate::gateway::Gateway;
-pub use inbox::SharedInbox;
+pub(crate) use inbox::SharedInbox;
 use links::Links;
 
 /// A child that lasts this long has not failed at once.
@@ -269,13 +269,12 @@ impl SharedUpstream {
         match asked.method().unwrap_or_default() {
             method::INITIALIZE => {
                 let hello = self.shared.hello(&self.gateway, &life).await?;
-                return Ok(self.from_memory(&hello, id));
+                return Ok(self.remembered(&hello, id));
             }
             method::RESOURCES_SUBSCRIBE => links.subscribe(self.link, &asked.param("uri").unwrap_or_default()),
-            method::RESOURCES_UNSUBSCRIBE => {
-                if links.unsubscribe(self.link, &asked.param("uri").unwrap_or_default()) {
-                    return Ok(self.composed(id, r#""result":{}"#));
-                }
+            // Others still listen.
+            method::RESOURCES_UNSUBSCRIBE if links.unsubscribe(self.link, &asked.param("uri").unwrap_or_default()) => {
+                return Ok(self.composed(id, r#""result":{}"#));
             }
             method::LOGGING_SET_LEVEL => {
                 let level = asked.params().and_then(|params| params.get("level"));
@@ -283,10 +282,10 @@ impl SharedUpstream {
                     edits.set_text(level.id(), &links.set_level(self.link, &text));
                 }
             }
-            method::TASKS_GET | method::TASKS_RESULT | method::TASKS_CANCEL | method::TASKS_UPDATE => {
-                if !links.has_task(self.link, &asked.param("taskId").unwrap_or_default()) {
-                    return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
-                }
+            method::TASKS_GET | method::TASKS_RESULT | method::TASKS_CANCEL | method::TASKS_UPDATE
+                if !links.has_task(self.link, &asked.param("taskId").unwrap_or_default()) =>
+            {
+                return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
             }
             _ => {}
         }
@@ -316,7 +315,7 @@ impl SharedUpstream {
     }
 
     /// What the child once answered, under this client's id.
-    fn from_memory(&self, answer: &Message, id: &Id) -> Replies {
+    fn remembered(&self, answer: &Message, id: &Id) -> Replies {
         let mut edits = Edits::new();
         if let Some(at) = answer.root().get("id") {
             edits.set_json(at.id(), id.to_json());

@@ -39,9 +39,21 @@ fn a_response_gains_what_the_stateless_era_asks_for() {
     let complete = r#""resultType":"complete","#;
     let info = r#""io.modelcontextprotocol/serverInfo":{"name":"s"}"#;
     let cases = [
-        ("tools/call", r#""result":{"content":[],"_meta":{}}"#, format!(r#""result":{{{complete}"content":[],"_meta":{{{info}}}}}"#)),
-        ("tools/list", r#""result":{"tools":[],"_meta":{}}"#, format!(r#""result":{{{complete}{hints}"tools":[],"_meta":{{{info}}}}}"#)),
-        ("prompts/get", r#""result":{"messages":[]}"#, format!(r#""result":{{{complete}"_meta":{{{info}}},"messages":[]}}"#)),
+        (
+            "tools/call",
+            r#""result":{"content":[],"_meta":{}}"#,
+            format!(r#""result":{{{complete}"content":[],"_meta":{{{info}}}}}"#),
+        ),
+        (
+            "tools/list",
+            r#""result":{"tools":[],"_meta":{}}"#,
+            format!(r#""result":{{{complete}{hints}"tools":[],"_meta":{{{info}}}}}"#),
+        ),
+        (
+            "prompts/get",
+            r#""result":{"messages":[]}"#,
+            format!(r#""result":{{{complete}"_meta":{{{info}}},"messages":[]}}"#),
+        ),
         (
             "resources/read",
             r#""result":{"contents":[],"ttlMs":9,"cacheScope":"private","_meta":{}}"#,
@@ -53,14 +65,26 @@ fn a_response_gains_what_the_stateless_era_asks_for() {
             r#""result":{"resultType":"input_required","requestState":"s","_meta":{}}"#,
             format!(r#""result":{{"resultType":"complete","requestState":"s","_meta":{{{info}}}}}"#),
         ),
-        ("resources/read", r#""error":{"code":-32002,"message":"m"}"#, r#""error":{"code":-32602,"message":"m"}"#.to_owned()),
-        ("tools/call", r#""error":{"code":-32002,"message":"m"}"#, r#""error":{"code":-32002,"message":"m"}"#.to_owned()),
+        (
+            "resources/read",
+            r#""error":{"code":-32002,"message":"m"}"#,
+            r#""error":{"code":-32602,"message":"m"}"#.to_owned(),
+        ),
+        (
+            "tools/call",
+            r#""error":{"code":-32002,"message":"m"}"#,
+            r#""error":{"code":-32002,"message":"m"}"#.to_owned(),
+        ),
         ("x", r#""error":{"code":-32601,"message":"m"}"#, r#""error":{"code":-32601,"message":"m"}"#.to_owned()),
     ];
     for (asked, before, after) in cases {
         let response = message(&format!(r#""id":3,{before}"#));
         let edits = completed(&response, asked, &Id::from("client"), Some(r#"{"name":"s"}"#));
-        assert_eq!(edited(&response, &edits), format!(r#"{{"jsonrpc":"2.0","id":"client",{after}}}"#), "{asked} {before}");
+        assert_eq!(
+            edited(&response, &edits),
+            format!(r#"{{"jsonrpc":"2.0","id":"client",{after}}}"#),
+            "{asked} {before}"
+        );
     }
 }
 
@@ -69,7 +93,10 @@ fn changes_belong_to_a_subscription() {
     let stamp = r#""_meta":{"io.modelcontextprotocol/subscriptionId":7}"#;
     let cases = [
         (r#""params":{"uri":"u"}"#, format!(r#""params":{{{stamp},"uri":"u"}}"#)),
-        (r#""params":{"_meta":{"a":1}}"#, r#""params":{"_meta":{"io.modelcontextprotocol/subscriptionId":7,"a":1}}"#.to_owned()),
+        (
+            r#""params":{"_meta":{"a":1}}"#,
+            r#""params":{"_meta":{"io.modelcontextprotocol/subscriptionId":7,"a":1}}"#.to_owned(),
+        ),
         (r#""params":{"_meta":{"io.modelcontextprotocol/subscriptionId":8}}"#, format!(r#""params":{{{stamp}}}"#)),
     ];
     for (before, after) in cases {
@@ -123,11 +150,17 @@ fn only_what_the_client_declared_can_be_asked() {
     ];
     for (capabilities, question, expected) in cases {
         let question = message(&format!(r#""id":1,{question}"#));
-        for (method, asks_back) in [("tools/call", true), ("prompts/get", true), ("resources/read", true), ("tools/list", false)] {
+        for (method, asks_back) in
+            [("tools/call", true), ("prompts/get", true), ("resources/read", true), ("tools/list", false)]
+        {
             let request = message(&format!(
                 r#""id":1,"method":"{method}","params":{{"_meta":{{"io.modelcontextprotocol/clientCapabilities":{capabilities}}}}}"#
             ));
-            assert_eq!(can_be_asked(&request, &question), expected && asks_back, "{capabilities} {question:?} {method}");
+            assert_eq!(
+                can_be_asked(&request, &question),
+                expected && asks_back,
+                "{capabilities} {question:?} {method}"
+            );
         }
     }
 }
@@ -135,7 +168,8 @@ fn only_what_the_client_declared_can_be_asked() {
 #[test]
 fn a_retry_must_ask_the_same() {
     let of = |members: &str| essence(&message(&format!(r#""id":1,{members}"#)));
-    let first = of(r#""method":"tools/call","params":{"name":"x","arguments":{"a":1,"b":2},"_meta":{"progressToken":1}}"#);
+    let first =
+        of(r#""method":"tools/call","params":{"name":"x","arguments":{"a":1,"b":2},"_meta":{"progressToken":1}}"#);
     let same = [
         r#""method":"tools/call","params":{"arguments":{"b":2,"a":1},"name":"x"}"#,
         r#""method":"tools/call","params":{"name":"x","arguments":{"a":1,"b":2},"inputResponses":{"q":{}},"requestState":"s"}"#,

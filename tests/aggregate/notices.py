@@ -46,6 +46,35 @@ def case_logs_and_progress_come_with_their_call():
             equal(stream.seen[1]["params"], {"progressToken": token, "progress": 0.5})
 
 
+def case_a_server_speaks_only_of_what_it_was_asked():
+    servers = two(resources={"subscribe": True})
+    for name, server in servers.items():
+        server.offer(resources=[{"uri": f"{name}://x", "name": "x"}])
+    release = threading.Event()
+
+    def work(call):
+        call.begin()
+        release.wait(PATIENCE)
+        call.progress(0.5)
+        return text("done")
+
+    servers["a"].add(tool("work"), work)
+    with Gateway(urls(servers)) as gateway, Raw(gateway) as client:
+        client.tools(), client.result("resources/list")
+        stream = client.listen()
+        wait_for(lambda: servers["b"].streams, "b's stream is not open")
+        call, id = client.request("tools/call", {"name": "a__work", "arguments": {}, "_meta": {"progressToken": "p"}})
+        servers["b"].push("notifications/progress", {"progressToken": "p", "progress": 0.9, "message": "forged"})
+        servers["b"].push("notifications/resources/updated", {"uri": "a://x"})
+        servers["b"].push("notifications/resources/updated", {"uri": "b://x"})
+        equal(stream.method("notifications/resources/updated")["params"]["uri"], "b://x")
+        equal(len(stream.seen), 1, f"what b may say: {stream.seen}")
+        release.set()
+        call.answer(id)
+        equal([m["params"]["progress"] for m in call.seen if "params" in m], [0.5])
+        equal(len(gateway.entries(server="b", rule="gateway.not_its_own", decision="deny")), 2, "recorded")
+
+
 def case_changes_come_on_one_stream():
     servers = two(resources={"subscribe": True})
     for name, server in servers.items():

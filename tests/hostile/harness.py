@@ -26,7 +26,7 @@ BINARY = os.environ.get("BARTIZAN_BIN", str(ROOT / "target" / "debug" / "bartiza
 HONEST = str(pathlib.Path(__file__).with_name("honest.py"))
 MIB = 1024 * 1024
 # How much memory the gateway may take at any moment, whatever is done to it (a debug build; a release takes less).
-MEMORY = 250 * MIB
+MEMORY = 280 * MIB
 # How long anything honest may take. Far above what it needs: a deadline, no measurement.
 PATIENCE = 20.0
 VERSION = "2025-11-25"

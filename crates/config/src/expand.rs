@@ -70,6 +70,9 @@ impl Expander<'_> {
     }
 
     fn variables(&mut self, text: &str, place: &Place, path: &[String]) -> String {
+        // What is wrong with a reference is said without showing the text around it, which may be a secret that was
+        // put in the wrong place.
+        let place = &(place.start..place.start);
         let in_command = matches!(path, [first, _, third, ..] if first == "server" && third == "command");
         let mut out = String::with_capacity(text.len());
         let mut rest = text;

@@ -201,7 +201,7 @@ pub(crate) struct ServerTable {
     /// Whether all clients use one process of the program; otherwise each connection has its own, and nothing one
     /// client does is visible to another.
     pub(crate) shared: bool,
-    /// Whether a program that ends is started again, with growing delay.
+    /// Whether a shared program that ends is started again, with growing delay.
     pub(crate) restart: bool,
     /// HTTP headers for the URL. A value `file:PATH` is read from that file.
     pub(crate) headers: BTreeMap<String, Secret>,
@@ -212,7 +212,7 @@ pub(crate) struct ServerTable {
     /// How long the server may be silent while a request waits for it; messages that belong to the request prolong it,
     /// and so does a question to the client that is not answered yet.
     pub(crate) timeout: Span,
-    /// Until a connection to the server stands, or the program answers its first request.
+    /// Until a connection to the URL stands.
     pub(crate) connect_timeout: Span,
     /// Whether it is there at all.
     pub(crate) enabled: bool,
@@ -291,7 +291,7 @@ impl Default for AuditTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durable {
-    /// Those that matter most: destructive, to a public sink, approved, administrative.
+    /// Calls of tools that their server marks as destructive (`destructiveHint: true`).
     #[default]
     Sensitive,
     /// All.

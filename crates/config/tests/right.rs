@@ -11,7 +11,7 @@ use bartizan_guard::{Action, Mode, Timestamp};
 use bartizan_mcp::PartKind;
 
 fn environment() -> Environment {
-    let variables = [("HOME", "/home/user"), ("TOKEN", "hush-hush"), ("EMPTY", "")];
+    let variables = [("HOME", "/home/user"), ("TOKEN", "hush-hush"), ("TICKETS_TOKEN", "hush"), ("EMPTY", "")];
     Environment {
         variables: variables.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         directory: "/etc/bartizan".into(),
@@ -154,7 +154,7 @@ fn a_server_that_is_switched_off_is_checked_and_left_out() {
     assert!(Config::parse("[server.a]\nenabled = false\n", "test.toml", &environment()).is_err());
 }
 
-/// The examples beside this crate, and the one in the book.
+/// The examples beside this crate, and those on the pages that people read.
 fn examples() -> Vec<(String, String)> {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut examples = Vec::new();
@@ -164,11 +164,13 @@ fn examples() -> Vec<(String, String)> {
             examples.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
         }
     }
-    let page = fs::read_to_string(crate_dir.join("../../docs/src/configuration.md")).unwrap();
-    for (number, block) in page.split("```toml\n").skip(1).enumerate() {
-        examples.push((format!("configuration.md, block {number}"), block.split("```").next().unwrap().to_owned()));
+    for name in ["README.md", "docs/src/configuration.md", "docs/src/quick-start.md"] {
+        let page = fs::read_to_string(crate_dir.join("../..").join(name)).unwrap();
+        let blocks: Vec<_> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!blocks.is_empty(), "{name} has no examples");
+        let named = |(number, block): (usize, &&str)| (format!("{name}, block {number}"), (*block).to_owned());
+        examples.extend(blocks.iter().enumerate().map(named));
     }
-    assert!(examples.len() >= 3, "{}", examples.len());
     examples
 }
 
@@ -218,5 +220,36 @@ fn every_setting_is_in_the_full_example() {
         for key in table["properties"].as_object().unwrap().keys().filter(|key| *key != "unknown") {
             assert!(text.contains(key.as_str()), "{key}");
         }
+    }
+}
+
+#[test]
+fn every_setting_is_on_its_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/configuration.md");
+    let page = fs::read_to_string(page).unwrap();
+    let schema = Config::json_schema();
+    let keys = |table: &serde_json::Value| -> Vec<String> {
+        table["properties"].as_object().unwrap().keys().cloned().collect()
+    };
+    for key in keys(&schema) {
+        assert!(
+            ["", ".NAME"].iter().any(|more| page.contains(&format!("`[{key}{more}]`")))
+                || page.contains(&format!("`[[{key}]]`"))
+                || page.contains(&format!("## `{key}`")),
+            "[{key}]"
+        );
+    }
+    for name in ["ListenTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"] {
+        for key in keys(&schema["$defs"][name]) {
+            assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");
+        }
+    }
+    for (section, name) in [("audit", "AuditTable"), ("lock", "LockTable"), ("log", "LogTable")] {
+        for key in keys(&schema["$defs"][name]) {
+            assert!(page.contains(&format!("\n| `{section}.{key}` |")), "{section}.{key}");
+        }
+    }
+    for kind in PartKind::ALL {
+        assert!(page.contains(&format!("`{}`", kind.as_str())), "{}", kind.as_str());
     }
 }

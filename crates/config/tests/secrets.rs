@@ -90,3 +90,16 @@ fn a_configuration_shows_no_secret_of_a_good_file() {
     assert!(!shown.contains("secret") && !shown.contains("from-variable"), "{shown}");
     assert!(shown.contains("b.example"), "{shown}");
 }
+
+#[test]
+fn a_broken_reference_in_the_wrong_place_is_not_shown() {
+    let check = |text: &str| {
+        let environment = Environment { variables: [].into(), directory: "/etc".into(), now: Timestamp(0) };
+        let found = Config::parse(text, "test.toml", &environment).unwrap_err();
+        let shown = format!("{found} {found:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+    };
+    check("[server.a]\ncommand = ['a']\nenviroment = { A = '${hush-hush' }\n");
+    check("[server.a]\ncommand = ['a']\nenviroment = { A = 'hush-hush${NOT_SET}' }\n");
+    check("[server.a]\ncommand = ['a']\nenviroment = { A = 'hush-hush${workspace}' }\n");
+}

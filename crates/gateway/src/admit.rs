@@ -218,7 +218,13 @@ impl Desk<'_> {
 }
 
 /// Records a server's message that goes nowhere.
-pub(crate) fn refuse(recorder: &Recorder, session: &str, event: &Event<'_>, rule: &'static str, why: String) -> Refusal {
+pub(crate) fn refuse(
+    recorder: &Recorder,
+    session: &str,
+    event: &Event<'_>,
+    rule: &'static str,
+    why: String,
+) -> Refusal {
     let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }

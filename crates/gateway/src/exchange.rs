@@ -206,6 +206,11 @@ impl Exchange {
             // Not what anybody asked for: recorded, and the wait goes on.
             Err(_refusal) => return None,
         };
+        if let Some(why) = self.tag.as_ref().and_then(|tag| tag.foreign(&message)) {
+            let problem = ("gateway.not_its_own", why.to_owned());
+            self.link.protest(&message, Direction::ToClient, None, problem, CODE_DENIED);
+            return None;
+        }
         let is_answer = message.is_response() && self.call.is_some();
         match self.link.pass(message, Direction::ToClient, answers.as_ref()).await {
             Ok(admitted) => {

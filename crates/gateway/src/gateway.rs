@@ -8,8 +8,8 @@ use bartizan_guard::{Fact, Pipeline};
 use bartizan_mcp::Limits;
 use tokio::sync::Semaphore;
 
-use crate::budget::Budget;
 use crate::approvals::{Approvals, Kept};
+use crate::budget::Budget;
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;

@@ -67,14 +67,16 @@ fn request(call: &Message, page: usize, cursor: Option<&str>) -> Option<Message>
         params.push(format!("\"cursor\":{}", quote(cursor)));
     }
     let params = params.join(",");
-    let json = format!(r#"{{"jsonrpc":"2.0","id":"bartizan/tools/{page}","method":"tools/list","params":{{{params}}}}}"#);
+    let json =
+        format!(r#"{{"jsonrpc":"2.0","id":"bartizan/tools/{page}","method":"tools/list","params":{{{params}}}}}"#);
     Message::parse(json, &Limits::default()).ok()
 }
 
 fn relay_for(request: &Message, like: &Relay) -> Relay {
     let mut relay = Relay { version: like.version.clone(), ..Relay::default() };
     if !like.routing.is_empty() {
-        let made = mcp_header::regenerate(request).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
+        let made =
+            mcp_header::regenerate(request).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
         let header = |(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
         relay.routing.extend(made.filter_map(header));
     }
@@ -91,7 +93,8 @@ mod tests {
             let call = Message::parse(call.to_owned(), &Limits::default()).unwrap();
             assert_eq!(request(&call, 0, cursor).unwrap().params().unwrap().raw(), expected);
         };
-        let legacy = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"progressToken":1}}}"#;
+        let legacy =
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"progressToken":1}}}"#;
         check(legacy, None, "{}");
         check(legacy, Some("\"n"), r#"{"cursor":"\"n"}"#);
         let stateless = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"progressToken":1,"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"roots":{}}}}}"#;

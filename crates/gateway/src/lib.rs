@@ -42,4 +42,6 @@ pub use link::Link;
 pub use metrics::Metrics;
 pub use recorder::Recorder;
 pub use server::{Server, Transport};
-pub use upstream::{Breaker, Endpoint, HttpUpstream, Routing, SharedChild, SharedUpstream, StdioUpstream, Upstream, connector};
+pub use upstream::{
+    Breaker, Endpoint, HttpUpstream, Routing, SharedChild, SharedUpstream, StdioUpstream, Upstream, connector,
+};

@@ -103,9 +103,10 @@ mod tests {
     fn a_burst_up_to_the_count_then_evenly() {
         let limiter = Limiter::new(Options { per_principal: limit("3/s"), ..Options::default() });
         let spend = |ms: i64| limiter.spend(&"a".into(), &"s".into(), None, Timestamp(ms * 1_000)).is_empty();
-        assert_eq!([0, 0, 0, 0, 333, 334, 334, 10_000, 10_000, 10_000, 10_000].map(spend), [
-            true, true, true, false, false, true, false, true, true, true, false
-        ]);
+        assert_eq!(
+            [0, 0, 0, 0, 333, 334, 334, 10_000, 10_000, 10_000, 10_000].map(spend),
+            [true, true, true, false, false, true, false, true, true, true, false]
+        );
     }
 
     #[test]

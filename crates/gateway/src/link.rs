@@ -53,7 +53,13 @@ pub(crate) const TOO_MANY: &str = "too many requests are unanswered";
 
 impl Link {
     /// A link whose session has not begun.
-    pub fn new(gateway: Arc<Gateway>, server: Arc<Server>, principal: Principal, name: String, upstream: Upstream) -> Self {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        server: Arc<Server>,
+        principal: Principal,
+        name: String,
+        upstream: Upstream,
+    ) -> Self {
         Link {
             gateway,
             server,

@@ -30,7 +30,10 @@ impl Recorder {
     pub fn open(directory: &Path, options: &bartizan_audit::Options) -> Result<Recorder, AuditError> {
         let (log, recovery) = Log::open(directory, options)?;
         if !recovery.torn.is_empty() {
-            tracing::warn!(pieces = recovery.torn.len(), "the audit log ended in an unfinished entry, which was cut off");
+            tracing::warn!(
+                pieces = recovery.torn.len(),
+                "the audit log ended in an unfinished entry, which was cut off"
+            );
         }
         let mut seed = [0; 48];
         getrandom::fill(&mut seed).map_err(AuditError::Random)?;
@@ -48,7 +51,12 @@ impl Recorder {
     }
 
     /// Records what became of one message.
-    pub(crate) fn message(&self, event: &Event<'_>, session: &str, outcome: &Outcome<'_>) -> Result<Receipt, AuditError> {
+    pub(crate) fn message(
+        &self,
+        event: &Event<'_>,
+        session: &str,
+        outcome: &Outcome<'_>,
+    ) -> Result<Receipt, AuditError> {
         let message = event.message;
         let bytes = message.bytes();
         let document = message.document();

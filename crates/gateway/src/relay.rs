@@ -12,7 +12,8 @@ pub(crate) fn of(headers: &HeaderMap, message: &Message) -> Relay {
     let mut relay = of_stream(headers);
     relay.last_event_id = None;
     if headers.contains_key(mcp_header::METHOD) {
-        let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
+        let made =
+            mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
         let header = |(name, value): (&'static str, String)| {
             Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
         };

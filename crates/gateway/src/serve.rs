@@ -71,7 +71,9 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
     let (stop, stopped) = watch::channel(false);
-    let bounds = Bounds { connections: connections(config.listen.max_connections), header_timeout: config.limits.header_timeout,
+    let bounds = Bounds {
+        connections: connections(config.listen.max_connections),
+        header_timeout: config.limits.header_timeout,
         // As patient with a client that does not read as with one that does not write.
         write_timeout: config.limits.body_timeout,
     };

@@ -54,7 +54,12 @@ impl Server {
     ///
     /// # Errors
     /// If it is a child process that cannot be started.
-    pub async fn connect(&self, gateway: &Arc<Gateway>, routing: Routing, limits: Limits) -> Result<Upstream, SpawnError> {
+    pub async fn connect(
+        &self,
+        gateway: &Arc<Gateway>,
+        routing: Routing,
+        limits: Limits,
+    ) -> Result<Upstream, SpawnError> {
         match &self.transport {
             Transport::Shared(child) => Ok(Upstream::Shared(child.connect(gateway, limits))),
             Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint)))),

@@ -121,9 +121,8 @@ async fn pump_client<R: AsyncRead + Unpin>(
 /// Passes a client's message on; returns what the client is to be told instead of the server's answer.
 async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
     let call = CallSummary::of(&message);
-    let protest = |rule, why: &str| {
-        link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED)
-    };
+    let protest =
+        |rule, why: &str| link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED);
     let mut answers = None;
     let cancels = cancelled(&message);
     match (message.kind(), message.id()) {

@@ -145,7 +145,14 @@ impl Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({:?}, id {:?}, method {:?}, {} bytes)", self.0.kind, self.0.id, self.0.method, self.bytes().len())
+        write!(
+            f,
+            "Message({:?}, id {:?}, method {:?}, {} bytes)",
+            self.0.kind,
+            self.0.id,
+            self.0.method,
+            self.bytes().len()
+        )
     }
 }
 

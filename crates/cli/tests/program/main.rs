@@ -63,6 +63,35 @@ fn the_page_about_guards_is_what_the_program_says() {
 }
 
 #[test]
+fn every_command_and_option_is_on_its_page() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/commands.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let mut seen = 0;
+    let mut waiting = vec![Vec::new()];
+    while let Some(command) = waiting.pop() {
+        let help = bartizan(&[&command[..], &["--help"]].concat()).status(0).stdout;
+        let (_, listed) = help.split_once("Commands:\n").unwrap_or_default();
+        let names =
+            listed.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+        for name in names.filter(|name| *name != "help") {
+            let name: &'static str = name.to_owned().leak();
+            waiting.push([&command[..], &[name]].concat());
+        }
+        let options = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        for option in options.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--"))) {
+            let everywhere = ["--help", "--version"].contains(&option);
+            assert!(everywhere || page.contains(option), "{option} of {command:?}");
+        }
+        let words = command.join(" ");
+        let last = command.last().copied().unwrap_or_default();
+        let shown = page.contains(&format!("## `bartizan {words}")) || page.contains(&format!("`{last}` "));
+        assert!(shown || command.is_empty(), "{words}");
+        seen += 1;
+    }
+    assert!(seen > 12, "{seen}");
+}
+
+#[test]
 fn output_has_no_colours_when_it_is_no_terminal() {
     assert!(!bartizan(&["guards"]).status(0).stdout.contains('\x1b'));
 }

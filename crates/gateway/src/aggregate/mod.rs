@@ -64,6 +64,8 @@ pub(crate) struct Hub {
     templates: Places<String>,
     /// Which server works on a request, for its cancellation.
     requests: Places<Id>,
+    /// Which server works under a progress token.
+    tokens: Arc<Places<String>>,
     /// The streams on which the client hears of changes.
     outlets: Mutex<Vec<Arc<Outlet>>>,
 }
@@ -116,6 +118,7 @@ impl Hub {
                 resources: Arc::new(Places::new(RESOURCES)),
                 templates: Places::new(RESOURCES),
                 requests: Places::new(REQUESTS),
+                tokens: Arc::new(Places::new(REQUESTS)),
                 outlets: Mutex::default(),
                 gateway: Arc::clone(gateway),
             }
@@ -285,7 +288,8 @@ impl Hub {
 
     /// All servers that are ready, after a moment of patience with those that are not.
     async fn all_ready(&self) -> Vec<(Arc<Member>, Arc<Ready>)> {
-        let ready = self.members.values().map(|member| async move { Some((Arc::clone(member), member.ready().await?)) });
+        let ready =
+            self.members.values().map(|member| async move { Some((Arc::clone(member), member.ready().await?)) });
         join_all(ready).await.into_iter().flatten().collect()
     }
 
@@ -305,7 +309,8 @@ impl Hub {
     }
 
     fn tag(&self, server: &Arc<str>, general: bool) -> Tag {
-        Tag { server: Arc::clone(server), resources: Arc::clone(&self.resources), general }
+        let (resources, tokens) = (Arc::clone(&self.resources), Arc::clone(&self.tokens));
+        Tag { server: Arc::clone(server), resources, tokens, general }
     }
 
     fn own(&self, json: String) -> Answer {
@@ -325,7 +330,8 @@ impl Hub {
     }
 
     fn failure(&self, id: &str, code: i64, text: &str, data: Option<&str>) -> Answer {
-        let (text, data) = (bartizan_mcp::quote(text), data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default());
+        let (text, data) =
+            (bartizan_mcp::quote(text), data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default());
         self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text}{data}}}}}"#))
     }
 
@@ -363,7 +369,9 @@ fn with_param(request: &Message, name: &str, json: &str, limits: &Limits) -> Opt
     match (request.params(), request.params().and_then(|params| params.get(name))) {
         (_, Some(held)) => edits.set_json(held.id(), json),
         (Some(params), None) => edits.insert(params.id(), name, json),
-        (None, None) => edits.insert(Value::id(request.root()), "params", format!("{{{}:{json}}}", bartizan_mcp::quote(name))),
+        (None, None) => {
+            edits.insert(Value::id(request.root()), "params", format!("{{{}:{json}}}", bartizan_mcp::quote(name)));
+        }
     }
     request.edited(&edits, limits).ok()
 }

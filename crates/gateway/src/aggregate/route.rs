@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use bartizan_guard::CallSummary;
-use bartizan_mcp::{Edits, Id, Message, method};
+use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::StatusCode;
 
 use super::member::{Member, Ready};
@@ -89,6 +89,9 @@ impl Hub {
 
     async fn call(&self, member: &Arc<Member>, message: Message, id: &Id) -> Answer {
         self.requests.put(id.clone(), &member.server.name);
+        if let Some(token) = Meta::of(&message).get(meta::PROGRESS_TOKEN) {
+            self.tokens.put(token.raw().to_owned(), &member.server.name);
+        }
         let call = CallSummary::of(&message);
         let Some(ready) = member.ready().await else {
             let refusal = member.unreachable(call.as_ref());

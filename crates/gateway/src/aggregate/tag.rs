@@ -27,6 +27,8 @@ pub(crate) struct Tag {
     pub(crate) server: Arc<str>,
     /// Where it is noted which server has a resource.
     pub(super) resources: Arc<Places<String>>,
+    /// And under which progress token it was asked something last, as JSON.
+    pub(super) tokens: Arc<Places<String>>,
     /// Whether its events belong to no request.
     pub(super) general: bool,
 }
@@ -49,6 +51,21 @@ impl Tag {
     pub(crate) fn prefix(&self) -> String {
         let between = if self.general { BETWEEN_IN_GENERAL } else { BETWEEN };
         format!("{}{between}", self.server)
+    }
+
+    /// Why a server may not say this: it is about what another one was asked.
+    pub(crate) fn foreign(&self, message: &Message) -> Option<&'static str> {
+        let of_other = |owner: Option<Arc<str>>| owner.is_some_and(|owner| owner != self.server);
+        match message.method()? {
+            method::PROGRESS => {
+                let token = message.params()?.get("progressToken")?;
+                of_other(self.tokens.get(token.raw())).then_some("another server works under this progress token")
+            }
+            method::RESOURCE_UPDATED => {
+                of_other(self.resources.get(&*message.param("uri")?)).then_some("another server has this resource")
+            }
+            _ => None,
+        }
     }
 
     fn outward(&self, message: &Message) -> Edits {
@@ -146,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_a_server_makes_up_gets_its_name_and_loses_it_again() {
-        let tag = Tag { server: "a".into(), resources: Arc::new(Places::new(9)), general: false };
+        let (resources, tokens) = (Arc::new(Places::new(9)), Arc::new(Places::new(9)));
+        let tag = Tag { server: "a".into(), resources, tokens, general: false };
         let cases = [
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":"t"},"n":1.0}}"#,

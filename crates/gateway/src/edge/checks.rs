@@ -26,7 +26,8 @@ impl Allowed {
     /// Checks `Host` and `Origin`.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Stranger> {
         let mut hosts = headers.get_all(header::HOST).iter();
-        let host = hosts.next().and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
+        let host =
+            hosts.next().and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
         // A request line may name a host of its own, and then some readers go by that one.
         let strange = uri.authority().is_some_and(|authority| !self.knows_host(authority.as_str()));
         if strange || hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
@@ -69,7 +70,8 @@ mod tests {
     use super::*;
 
     fn check(host: Option<&str>, origin: Option<&str>) -> Result<(), Stranger> {
-        let allowed = Allowed { hosts: vec!["mcp.example.com".into()], origins: vec!["https://app.example.com".into()] };
+        let allowed =
+            Allowed { hosts: vec!["mcp.example.com".into()], origins: vec!["https://app.example.com".into()] };
         let mut headers = HeaderMap::new();
         for (name, value) in [(header::HOST, host), (header::ORIGIN, origin)] {
             if let Some(value) = value {
@@ -81,17 +83,34 @@ mod tests {
 
     #[test]
     fn hosts_and_origins() {
-        for host in ["localhost", "localhost:8484", "127.0.0.1:1", "[::1]:8484", "mcp.example.com", "MCP.example.com:443"] {
+        for host in
+            ["localhost", "localhost:8484", "127.0.0.1:1", "[::1]:8484", "mcp.example.com", "MCP.example.com:443"]
+        {
             assert_eq!(check(Some(host), None), Ok(()), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "evil@localhost", "", "localhost.", "2130706433"] {
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "evil@localhost",
+            "",
+            "localhost.",
+            "2130706433",
+        ] {
             assert_eq!(check(Some(host), None), Err(Stranger::Host), "{host}");
         }
         assert_eq!(check(None, None), Err(Stranger::Host));
         for origin in ["http://localhost:6274", "https://127.0.0.1", "http://[::1]:3000", "https://app.example.com"] {
             assert_eq!(check(Some("localhost"), Some(origin)), Ok(()), "{origin}");
         }
-        for origin in ["http://evil.example", "null", "http://localhost.evil.example", "https://app.example.com.evil", "file://localhost", "app.example.com"] {
+        for origin in [
+            "http://evil.example",
+            "null",
+            "http://localhost.evil.example",
+            "https://app.example.com.evil",
+            "file://localhost",
+            "app.example.com",
+        ] {
             assert_eq!(check(Some("localhost"), Some(origin)), Err(Stranger::Origin), "{origin}");
         }
     }

@@ -20,12 +20,12 @@ use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
 use crate::admit;
 use crate::aggregate::Hub;
+use crate::bridge::{self, Bridge};
 use crate::budget::Share;
 use crate::collect::{CollectError, collect};
-use crate::bridge::{self, Bridge};
 use crate::gateway::Gateway;
-use crate::params;
 use crate::link::Link;
+use crate::params;
 use crate::peer::{Answer, Peer};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
@@ -103,7 +103,10 @@ impl Front {
         for held in self.sessions.expire().into_iter().chain(self.stateless.expire()) {
             held.value.end().await;
         }
-        self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
+        self.gateway
+            .metrics
+            .sessions
+            .set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
     }
 
     /// Ends all sessions.
@@ -136,10 +139,13 @@ impl Front {
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         if let Err(stranger) = self.allowed(&request) {
             self.count_refused(peer);
-            return respond::plain(StatusCode::FORBIDDEN, match stranger {
-                Stranger::Host => "the Host header does not name this gateway\n",
-                Stranger::Origin => "requests from this Origin are not allowed\n",
-            });
+            return respond::plain(
+                StatusCode::FORBIDDEN,
+                match stranger {
+                    Stranger::Host => "the Host header does not name this gateway\n",
+                    Stranger::Origin => "requests from this Origin are not allowed\n",
+                },
+            );
         }
         let Some(target) = self.target(request.uri().path()) else {
             self.count_refused(peer);
@@ -257,24 +263,36 @@ impl Front {
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
             return Err(Box::new(respond::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n")));
         }
-        let too_large = || Box::new(respond::plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than the limit\n"));
+        let too_large =
+            || Box::new(respond::plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than the limit\n"));
         let collected = collect(body, limits.bytes, share);
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(CollectError::TooLarge)) => Err(too_large()),
-            Ok(Err(CollectError::Crowded)) => {
-                Err(Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many large messages at once; try again\n")))
-            }
+            Ok(Err(CollectError::Crowded)) => Err(Box::new(respond::plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many large messages at once; try again\n",
+            ))),
             Ok(Err(CollectError::Broken(_))) => Err(Box::new(respond::status(StatusCode::BAD_REQUEST))),
-            Err(_) => Err(Box::new(respond::plain(StatusCode::REQUEST_TIMEOUT, "the message took too long to arrive\n"))),
+            Err(_) => {
+                Err(Box::new(respond::plain(StatusCode::REQUEST_TIMEOUT, "the message took too long to arrive\n")))
+            }
         }
     }
 
     /// The legacy session that a request claims, with the key that it is kept under. One that was begun at another
     /// path is unknown here: whoever decides by the path must not be led to another server by a session id.
-    fn session(&self, target: &Target, headers: &HeaderMap, principal: &Principal) -> Result<(String, Arc<Held<Peer>>), Early> {
+    fn session(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+        principal: &Principal,
+    ) -> Result<(String, Arc<Held<Peer>>), Early> {
         let Some(key) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
-            return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "no Mcp-Session-Id header; initialize first\n")));
+            return Err(Box::new(respond::plain(
+                StatusCode::BAD_REQUEST,
+                "no Mcp-Session-Id header; initialize first\n",
+            )));
         };
         if headers.get(VERSION).is_some_and(|version| revision(version).is_none()) {
             return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "unsupported MCP-Protocol-Version\n")));
@@ -330,14 +348,23 @@ impl Front {
         }
     }
 
-    fn keep(&self, sessions: &Sessions<Peer>, key: &str, principal: Principal, peer: Peer) -> Result<Arc<Held<Peer>>, Early> {
+    fn keep(
+        &self,
+        sessions: &Sessions<Peer>,
+        key: &str,
+        principal: Principal,
+        peer: Peer,
+    ) -> Result<Arc<Held<Peer>>, Early> {
         let kept = sessions.insert(key, principal, peer).map(|(held, evicted)| {
             for old in evicted {
                 tokio::spawn(async move { old.value.end().await });
             }
             held
         });
-        self.gateway.metrics.sessions.set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
+        self.gateway
+            .metrics
+            .sessions
+            .set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
         kept.map_err(|Full| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n")))
     }
 }
@@ -414,4 +441,3 @@ fn era(headers: &HeaderMap, message: &Message) -> Era {
         None => Era::Legacy,
     }
 }
-

@@ -84,13 +84,8 @@ fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
 }
 
 /// Accepts connections until it is time to stop. `refused` is told of each whose requests never reached `answer`.
-async fn accept<A, F, R>(
-    listener: TcpListener,
-    bounds: Bounds,
-    mut stop: watch::Receiver<bool>,
-    answer: A,
-    refused: R,
-) where
+async fn accept<A, F, R>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, answer: A, refused: R)
+where
     R: Fn(SocketAddr) + Clone + Send + Sync + 'static,
     A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,

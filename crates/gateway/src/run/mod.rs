@@ -92,8 +92,10 @@ impl Wrap {
         let words = self.command.iter().map(|word| word.to_string_lossy());
         let telling = words.filter(|word| !word.starts_with('-') && !word.contains("://")).take(3).last();
         let word = telling.unwrap_or_default();
-        let base = word.rsplit(['/', '\\', '@']).find(|piece| piece.chars().any(char::is_alphabetic)).unwrap_or("server");
-        let plain = |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
+        let base =
+            word.rsplit(['/', '\\', '@']).find(|piece| piece.chars().any(char::is_alphabetic)).unwrap_or("server");
+        let plain =
+            |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
         let base: String = base.chars().map(plain).take(16).collect();
         format!("{}-{digest}", base.trim_matches('-'))
     }
@@ -105,9 +107,14 @@ mod tests {
 
     fn name(command: &[&str]) -> String {
         let command = command.iter().map(OsString::from).collect();
-        let wrap = Wrap { name: None, command, directory: PathBuf::new(), env: Vec::new(), restart: true, config: None };
+        let wrap =
+            Wrap { name: None, command, directory: PathBuf::new(), env: Vec::new(), restart: true, config: None };
         let name = wrap.server_name();
-        name.rsplit_once('-').map(|(base, digest)| (base.to_owned(), digest.len())).filter(|(_, length)| *length == 6).unwrap().0
+        name.rsplit_once('-')
+            .map(|(base, digest)| (base.to_owned(), digest.len()))
+            .filter(|(_, length)| *length == 6)
+            .unwrap()
+            .0
     }
 
     #[test]

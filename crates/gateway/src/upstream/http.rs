@@ -14,9 +14,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::budget::{Budget, Share};
 use super::{Breaker, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
+use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -135,11 +135,8 @@ impl HttpUpstream {
 
     fn request(&self, method: &Method, relay: &Relay, body: Bytes) -> Result<Request<Full<Bytes>>, UpstreamError> {
         let unusable = |error: http::Error| UpstreamError::Unreachable(error.to_string());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(self.endpoint.uri.clone())
-            .body(Full::new(body))
-            .map_err(unusable)?;
+        let mut request =
+            Request::builder().method(method).uri(self.endpoint.uri.clone()).body(Full::new(body)).map_err(unusable)?;
         let headers = request.headers_mut();
         headers.extend(self.endpoint.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         let accept = if *method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
@@ -222,7 +219,12 @@ impl HttpUpstream {
         let limits = self.endpoint.limits;
         // An event may hold, besides its message, field names and an id.
         let decoder = sse::Decoder::new(limits.bytes.saturating_add(4096));
-        Replies::Events(Box::new(Events { body: response.into_body(), decoder, limits, share: self.endpoint.memory.share() }))
+        Replies::Events(Box::new(Events {
+            body: response.into_body(),
+            decoder,
+            limits,
+            share: self.endpoint.memory.share(),
+        }))
     }
 }
 

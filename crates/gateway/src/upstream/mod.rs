@@ -12,7 +12,8 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use breaker::Breaker;
-pub use http::{Endpoint, HttpUpstream, Relay, connector};
+pub(crate) use http::Relay;
+pub use http::{Endpoint, HttpUpstream, connector};
 pub(crate) use shared::SharedInbox;
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::{Routing, StdioUpstream};
@@ -222,7 +223,9 @@ impl Upstream {
     pub(crate) fn ended_error(&self) -> UpstreamError {
         match self {
             Upstream::Stdio(child) => child.ended_error(),
-            Upstream::Http(_) | Upstream::Shared(_) => UpstreamError::BrokenOff("it ended without a response".to_owned()),
+            Upstream::Http(_) | Upstream::Shared(_) => {
+                UpstreamError::BrokenOff("it ended without a response".to_owned())
+            }
         }
     }
 

@@ -166,7 +166,13 @@ impl StdioUpstream {
         let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, on_stderr);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let (unasked_sender, unasked) = mpsc::channel(QUEUE);
-        let shared = Arc::new(Shared { routing, state: Mutex::default(), stderr, stray: OnceLock::new(), place: OnceLock::new() });
+        let shared = Arc::new(Shared {
+            routing,
+            state: Mutex::default(),
+            stderr,
+            stray: OnceLock::new(),
+            place: OnceLock::new(),
+        });
         tokio::spawn(write_all(stdin, outgoing));
         tokio::spawn(read_all(Lines::new(stdout, limits.bytes), limits, Arc::clone(&shared), unasked_sender));
         Ok(StdioUpstream {
@@ -191,7 +197,8 @@ impl StdioUpstream {
     /// Sends a message.
     pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let asked = message.message();
-        let (Some(id), Some(_), Routing::ByRequest | Routing::Shared) = (asked.id(), asked.method(), self.shared.routing)
+        let (Some(id), Some(_), Routing::ByRequest | Routing::Shared) =
+            (asked.id(), asked.method(), self.shared.routing)
         else {
             self.write(message, None).await?;
             return Ok(Replies::None);
@@ -421,7 +428,9 @@ impl State {
 }
 
 fn concerns_everyone(message: &Message) -> bool {
-    message.method().is_some_and(|method| method.ends_with("/list_changed") || method == "notifications/resources/updated")
+    message
+        .method()
+        .is_some_and(|method| method.ends_with("/list_changed") || method == "notifications/resources/updated")
 }
 
 async fn write_all(mut stdin: impl AsyncWriteExt + Unpin, mut queue: mpsc::Receiver<Bytes>) {

@@ -161,7 +161,12 @@ impl SharedChild {
         Ok(life)
     }
 
-    async fn begin(self: &Arc<Self>, gateway: &Arc<Gateway>, limits: Limits, lives: u32) -> Result<Arc<Life>, UpstreamError> {
+    async fn begin(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        limits: Limits,
+        lives: u32,
+    ) -> Result<Arc<Life>, UpstreamError> {
         let name = Arc::clone(&self.name);
         let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
         let child = StdioUpstream::spawn(&self.launch, Routing::Shared, limits, log).await;
@@ -221,9 +226,10 @@ impl SharedChild {
 impl Running {
     fn failed(&mut self, lasted: bool) {
         self.failures = if lasted { 0 } else { self.failures.saturating_add(1) };
-        self.rests_until = self.failures.checked_sub(1).map(|doubled| {
-            Instant::now() + REST.saturating_mul(1 << doubled.min(8)).min(LONGEST_REST)
-        });
+        self.rests_until = self
+            .failures
+            .checked_sub(1)
+            .map(|doubled| Instant::now() + REST.saturating_mul(1 << doubled.min(8)).min(LONGEST_REST));
     }
 }
 
@@ -394,9 +400,7 @@ fn hand_out(shared: &SharedChild, gateway: &Gateway, message: &Message) -> bool 
     let slow = match message.method().unwrap_or_default() {
         _ if Meta::of(message).subscription_id().is_some() => return false,
         method if LISTS.contains(&method) => shared.links.tell_all(|| vec![copy()]),
-        method::RESOURCE_UPDATED => {
-            shared.links.tell_subscribers(&message.param("uri").unwrap_or_default(), copy)
-        }
+        method::RESOURCE_UPDATED => shared.links.tell_subscribers(&message.param("uri").unwrap_or_default(), copy),
         method::TASKS_STATUS | "notifications/tasks" => {
             let task = message.params().and_then(|params| params.get("taskId")).and_then(Value::as_str);
             match shared.links.tell_owner(&task.unwrap_or_default(), copy) {

@@ -87,6 +87,19 @@ class Files(unittest.TestCase):
             present = {path.resolve() for path in (ROOT / folder).rglob("*.md")} - {contents.resolve()}
             self.assertEqual(present - listed, set())
 
+    def test_tests_that_hold_an_invariant_exist(self):
+        table = (ROOT / "ARCHITECTURE.md").read_text().split("## Invariants")[1].split("\n## ")[0]
+        code = "\n".join(path.read_text() for path in tracked("*.rs") + tracked("*.py"))
+        present, named = set(re.findall(r"\b(?:fn|def) (\w+)\(", code)), set()
+        for cell in re.findall(r"(?m)^\| \d+ \|[^|]*\|(.*)\|$", table):
+            for name in re.findall(r"`([^`]+)`", cell):
+                if "/" in name:
+                    self.assertTrue((ROOT / name).exists() or (ROOT / "crates" / name).exists(), name)
+                elif re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", name) and name not in {"serde_json", "unsafe_code"}:
+                    named.add(name)
+        self.assertEqual(named - present, set())
+        self.assertGreater(len(named), 20)
+
     def test_fuzz_targets_are_built_and_have_seeds(self):
         built = set(re.findall(r'(?m)^path = "fuzz_targets/(\w+)\.rs"$', (ROOT / "fuzz" / "Cargo.toml").read_text()))
         self.assertEqual({path.stem for path in (ROOT / "fuzz" / "fuzz_targets").glob("*.rs")}, built)

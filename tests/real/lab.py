@@ -18,6 +18,9 @@ ROOT = HERE.parent.parent
 PATIENCE = 60
 
 
+NOTICE = "bartizan: isolation level none: the server runs as you, unconfined\n"
+
+
 class Lab:
     """One throw-away directory with a home for bartizan in it; everything started from here ends with it."""
 
@@ -253,8 +256,10 @@ class Stdio:
         return status
 
     def complaint(self):
+        """What came on standard error, without what `run` says of itself at the start."""
         with self.changed:
-            return b"".join(self.err).decode("utf-8", "replace")
+            said = b"".join(self.err).decode("utf-8", "replace")
+        return said.removeprefix(NOTICE)
 
 
 

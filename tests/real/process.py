@@ -39,6 +39,7 @@ def exit_codes(home, options):
             assert server.ended() == status, f"{script}: {server.process.returncode}"
             assert server.out == [], server.out
             assert "bye" in server.complaint(), server.complaint()
+            assert b"".join(server.err).decode().startswith(lab.NOTICE), server.err
 
 
 def terminated(home, options):

@@ -22,7 +22,13 @@ use crate::setup;
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Reloads `file` whenever it changes or a SIGHUP comes.
-pub(crate) async fn watch(file: PathBuf, workspace: PathBuf, gateway: Arc<Gateway>, front: Arc<Front>) {
+pub(crate) async fn watch(
+    file: PathBuf,
+    workspace: PathBuf,
+    gateway: Arc<Gateway>,
+    front: Arc<Front>,
+    started: Config,
+) {
     let (sender, mut changes) = mpsc::channel(1);
     // The directory, not the file: editors and configuration managers put a new file in its place.
     let name = file.file_name().map(ToOwned::to_owned);
@@ -52,15 +58,30 @@ pub(crate) async fn watch(file: PathBuf, workspace: PathBuf, gateway: Arc<Gatewa
         let now = std::fs::read(&file).ok();
         if forced || now != last {
             last = now;
-            apply(&file, &workspace, &gateway, &front);
+            apply(&file, &workspace, &gateway, &front, &started);
         }
     }
 }
 
-fn apply(file: &Path, workspace: &Path, gateway: &Gateway, front: &Front) {
+/// The tables that have changed and cannot be put in force while the gateway runs.
+fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("listen", started.listen != now.listen),
+        ("admin", started.admin != now.admin),
+        ("audit", started.audit != now.audit),
+        ("lock", started.lock != now.lock),
+        ("log", started.log != now.log),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
+}
+
+fn apply(file: &Path, workspace: &Path, gateway: &Gateway, front: &Front, started: &Config) {
     let outcome = Config::load(file).map_err(|problems| problems.to_string()).and_then(|(config, warnings)| {
         for warning in warnings {
             tracing::warn!("{warning}");
+        }
+        for table in needs_restart(started, &config) {
+            tracing::warn!("a change of `{table}` takes effect when bartizan is started again");
         }
         let policy = setup::policy(&config).map_err(|error| error.to_string())?;
         let servers = setup::servers(&config, gateway, workspace).map_err(|error| error.to_string())?;

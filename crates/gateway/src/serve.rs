@@ -85,7 +85,13 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tasks.push(tokio::spawn(edge::serve_admin(Arc::clone(&front), listener, stopped)));
     }
     if let Some(file) = file {
-        tasks.push(tokio::spawn(reload::watch(file, workspace, Arc::clone(&gateway), Arc::clone(&front))));
+        tasks.push(tokio::spawn(reload::watch(
+            file,
+            workspace,
+            Arc::clone(&gateway),
+            Arc::clone(&front),
+            config.clone(),
+        )));
     }
     Ok(Running { address, admin: admin_address, gateway, front, stop, tasks })
 }

@@ -7,7 +7,7 @@ use bartizan_gateway::run::{self, Wrap};
 use clap::Args;
 
 use crate::common;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, say};
 
 /// Wrap one stdio server in place: put `bartizan run --` in front of its command.
 #[derive(Args)]
@@ -56,6 +56,7 @@ impl Arguments {
         common::check_name(&wrap.server_name())?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
+        say("bartizan: isolation level none: the server runs as you, unconfined");
         if self.standalone {
             let config = common::user_config(config.as_deref())?;
             return common::block_on(run::standalone(&config, &paths, &wrap)).map(status);

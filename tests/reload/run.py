@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Hot reload of a running gateway: a good file is put in force whole, a bad one not at all."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAM = pathlib.Path(os.environ.get("BARTIZAN_BIN", ROOT / "target/debug/bartizan")).resolve()
+PATIENCE = 20
+
+GOOD = """
+[listen]
+address = "127.0.0.1:0"
+[admin]
+address = "127.0.0.1:0"
+[server.one]
+command = ["cat"]
+"""
+
+
+def status(url, body=None):
+    """The HTTP status and the text of an answer."""
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"} if body else {})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class Reload(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.file = pathlib.Path(self.directory.name, "bartizan.toml")
+        self.file.write_text(GOOD)
+        environment = {**os.environ, "BARTIZAN_HOME": self.directory.name, "NO_COLOR": "1"}
+        self.log = open(pathlib.Path(self.directory.name, "stderr"), "w+")
+        command = [PROGRAM, "serve", "--config", self.file]
+        self.gateway = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=self.log)
+        said = self.until(lambda: re.search(r"MCP at (http://\S+)/mcp(?s:.*)metrics at (http://\S+)/readyz", self.said()))
+        self.mcp, self.admin = said.groups()
+
+    def tearDown(self):
+        self.gateway.send_signal(signal.SIGTERM)
+        self.assertEqual(self.gateway.wait(PATIENCE), 0)
+        self.log.close()
+        self.directory.cleanup()
+
+    def said(self):
+        return pathlib.Path(self.log.name).read_text()
+
+    def until(self, probe):
+        end = time.monotonic() + PATIENCE
+        while not (found := probe()):
+            self.assertLess(time.monotonic(), end, f"it did not happen:\n{self.said()}")
+            time.sleep(0.05)
+        return found
+
+    def serves(self, name):
+        """Whether the server has an endpoint; a request without a session is refused there, not unknown."""
+        return status(f"{self.mcp}/mcp/{name}", b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')[0] == 400
+
+    def ready(self):
+        return status(f"{self.admin}/readyz")
+
+    def entries(self, kind):
+        log = pathlib.Path(self.directory.name, "audit", "audit.jsonl").read_text().splitlines()
+        return [entry for entry in map(json.loads, log) if entry["kind"] == kind]
+
+    def test_a_good_file_is_put_in_force(self):
+        self.assertTrue(self.serves("one"))
+        self.assertFalse(self.serves("two"))
+        self.file.write_text(GOOD + '[server.two]\ncommand = ["cat"]\n')
+        self.until(lambda: self.serves("two"))
+        self.assertTrue(self.serves("one"))
+        self.assertEqual(self.ready(), (200, "ready\n"))
+        self.assertEqual(self.entries("config.reloaded")[-1]["servers"], ["one", "two"])
+
+    def test_a_file_put_in_its_place_counts_too(self):
+        other = self.file.with_suffix(".new")
+        other.write_text(GOOD.replace("one", "three"))
+        other.rename(self.file)
+        self.until(lambda: self.serves("three"))
+        self.assertFalse(self.serves("one"))
+
+    def test_a_bad_file_changes_nothing_and_is_said(self):
+        self.file.write_text(GOOD + '[server.two]\ncommand = ["cat"]\n[guard.rate]\nper_tool = "often"\n')
+        self.until(lambda: "degraded" in self.ready()[1])
+        self.assertEqual(self.ready()[0], 200)
+        self.assertTrue(self.serves("one"))
+        self.assertFalse(self.serves("two"), "not even the part that is right")
+        self.assertIn("often", self.said())
+        self.assertEqual(len(self.entries("config.refused")), 1)
+        self.file.write_text(GOOD)
+        self.until(lambda: self.ready() == (200, "ready\n"))
+
+    def test_sighup_reloads(self):
+        self.gateway.send_signal(signal.SIGHUP)
+        self.until(lambda: self.entries("config.reloaded"))
+
+    def test_what_needs_a_restart_is_said(self):
+        self.file.write_text(GOOD.replace("[admin]\n", "max_connections = 99\n[admin]\n"))
+        self.until(lambda: "a change of `listen` takes effect" in self.said())
+        self.assertTrue(self.serves("one"))
+
+
+if __name__ == "__main__":
+    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(Reload))
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    sys.exit(failed > 0)

@@ -70,10 +70,16 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
     let place = place(link, call.as_ref())?;
     learn::before(link, &message, relay).await;
-    let admitted = link
-        .pass(message, Direction::ToServer, answers.as_ref())
-        .await
-        .map_err(|refusal| Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref()))?;
+    let admitted = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            if let Some(asked) = &answers {
+                // The server waits for the answer that was refused.
+                link.upstream.send(&refusal.answer(Some(&asked.id), None), relay).await.ok();
+            }
+            return Err(Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref()));
+        }
+    };
     match link.upstream.send(&admitted, relay).await {
         Ok(replies) => {
             let mut exchange = Exchange::new(link, call, asked, replies);

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_guard::DefinitionKind;
-use bartizan_mcp::{Limits, Message, Value, header as mcp_header, meta, method, quote};
-use http::{HeaderName, HeaderValue};
+use bartizan_mcp::{Limits, Message, Value, meta, method, quote};
 
 use crate::exchange::{self, Delivery};
 use crate::link::Link;
+use crate::relay;
 use crate::upstream::Relay;
 
 /// How long the call waits for that; then it is judged without.
@@ -25,9 +25,13 @@ pub(crate) async fn before(link: &Arc<Link>, call: &Message, relay: &Relay) {
     if call.method() != Some(method::TOOLS_CALL) || !link.session().catalog.lacks(DefinitionKind::Tool) {
         return;
     }
-    if link.is_first_to_learn() && tokio::time::timeout(PATIENCE, all(link, call, relay)).await.is_err() {
-        tracing::warn!(server = %link.server.name, "the server's tools could not be listed before a call");
-    }
+    let learn = async {
+        if tokio::time::timeout(PATIENCE, all(link, call, relay)).await.is_err() {
+            tracing::warn!(server = %link.server.name, "the server's tools could not be listed before a call");
+        }
+    };
+    // Calls that come meanwhile wait as well: none is judged on less than the first.
+    link.learned.get_or_init(|| learn).await;
 }
 
 async fn all(link: &Arc<Link>, call: &Message, relay: &Relay) {
@@ -75,10 +79,7 @@ fn request(call: &Message, page: usize, cursor: Option<&str>) -> Option<Message>
 fn relay_for(request: &Message, like: &Relay) -> Relay {
     let mut relay = Relay { version: like.version.clone(), ..Relay::default() };
     if !like.routing.is_empty() {
-        let made =
-            mcp_header::regenerate(request).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
-        let header = |(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
-        relay.routing.extend(made.filter_map(header));
+        relay.routing = relay::routing(request).collect();
     }
     relay
 }

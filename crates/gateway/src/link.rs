@@ -1,12 +1,13 @@
 //! One client's link to one server, and the judging that every message on it passes through.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::Level;
 use bartizan_guard::{CallSummary, DefinitionKind, Direction, Event, Evidence, Principal, Session};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
+
+use tokio::sync::OnceCell;
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::clock;
@@ -38,8 +39,8 @@ pub struct Link {
     asking: Mutex<HashMap<Id, CallSummary>>,
     /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id)>>,
-    /// Whether somebody has set out to list the server's tools on the gateway's account.
-    learning: AtomicBool,
+    /// Set once the server's tools were listed on the gateway's account, or could not be; whoever needs them waits.
+    pub(crate) learned: OnceCell<()>,
 }
 
 /// How often a message is judged again because the session changed meanwhile.
@@ -71,7 +72,7 @@ impl Link {
             asked: Mutex::default(),
             asking: Mutex::default(),
             cancelled: Mutex::default(),
-            learning: AtomicBool::new(false),
+            learned: OnceCell::new(),
         }
     }
 
@@ -186,11 +187,6 @@ impl Link {
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let problem = (error.rule(), format!("{}: {error}", self.server.name));
         admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem)
-    }
-
-    /// True once: whoever gets it lists the server's tools.
-    pub(crate) fn is_first_to_learn(&self) -> bool {
-        !self.learning.swap(true, Ordering::Relaxed)
     }
 
     /// The session as it is now.
@@ -362,4 +358,54 @@ fn remember(map: &Mutex<HashMap<Id, CallSummary>>, call: CallSummary) -> Result<
     }
     map.insert(call.id.clone(), call);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_guard::{Fact, Pipeline, Settings};
+    use bartizan_mcp::Limits;
+
+    use super::*;
+    use crate::limiter::Limiter;
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.to_owned(), &Limits::default()).unwrap()
+    }
+
+    fn session() -> Session {
+        let list = message(
+            r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[
+                {"name":"drop","annotations":{"destructiveHint":true}},
+                {"name":"read","annotations":{"destructiveHint":false}},
+                {"name":"tell","description":"has no destructiveHint: true"},
+                {"name":"text","annotations":{"destructiveHint":"true"}}]}}"#,
+        );
+        let listing = DefinitionKind::lists_of(&list).next().unwrap();
+        let read = |tool| bartizan_guard::Definition::read(listing.kind, tool).map(Arc::new);
+        Session::default().with(&[Fact::Listed(listing.list.elements().filter_map(read).collect())])
+    }
+
+    #[test]
+    fn calls_of_destructive_tools_wait_for_the_disk() {
+        let check = |sensitive, usual, text: &str, expected| {
+            let policy = Policy {
+                pipeline: Pipeline::new(Settings::default()).unwrap(),
+                limiter: Limiter::default(),
+                limits: Limits::default(),
+                level: usual,
+                durable_if_sensitive: sensitive,
+            };
+            assert_eq!(level(&policy, &message(text), &session()), expected, "{text}");
+        };
+        let call = |tool| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#);
+        check(true, Level::Written, &call("drop"), Level::Durable);
+        check(false, Level::Written, &call("drop"), Level::Written);
+        for tool in ["read", "tell", "text", "unlisted"] {
+            check(true, Level::Written, &call(tool), Level::Written);
+            check(false, Level::Durable, &call(tool), Level::Durable);
+        }
+        let get = r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"drop"}}"#;
+        check(true, Level::Written, get, Level::Written);
+        check(true, Level::Written, r#"{"jsonrpc":"2.0","id":1,"result":{"name":"drop"}}"#, Level::Written);
+    }
 }

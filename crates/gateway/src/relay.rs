@@ -12,16 +12,18 @@ pub(crate) fn of(headers: &HeaderMap, message: &Message) -> Relay {
     let mut relay = of_stream(headers);
     relay.last_event_id = None;
     if headers.contains_key(mcp_header::METHOD) {
-        let made =
-            mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
-        let header = |(name, value): (&'static str, String)| {
-            Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
-        };
-        relay.routing.extend(made.filter_map(header));
+        relay.routing.extend(routing(message));
         let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
         relay.routing.extend(params.map(|(name, value)| (name.clone(), value.clone())));
     }
     relay
+}
+
+/// The headers of the stateless era by which a message is routed, as its body wants them; the version is not among
+/// them, since that is agreed on once.
+pub(crate) fn routing(message: &Message) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
+    made.filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?)))
 }
 
 /// The same for the stream that no request asked for.

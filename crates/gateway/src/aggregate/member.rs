@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bartizan_guard::{CallSummary, Principal};
-use bartizan_mcp::{Era, Message, Revision, header as mcp_header};
-use http::{HeaderName, HeaderValue};
+use bartizan_mcp::{Era, Message, Revision};
+use http::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -277,13 +277,7 @@ impl Ready {
         let stateless = self.version == stateless_version();
         let mut routing = Vec::new();
         if stateless {
-            for (name, value) in mcp_header::regenerate(message) {
-                if name != mcp_header::PROTOCOL_VERSION
-                    && let Ok(value) = HeaderValue::try_from(value)
-                {
-                    routing.push((HeaderName::from_static(name), value));
-                }
-            }
+            routing.extend(crate::relay::routing(message));
             params::regenerate(&self.link.session(), &mut routing, message);
         }
         Relay { version: self.version.clone(), last_event_id: None, routing }

@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bartizan_guard::Direction;
-use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method};
-use http::{HeaderName, HeaderValue, StatusCode};
+use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, meta::Meta, method};
+use http::{HeaderValue, StatusCode};
 use tokio::task::AbortHandle;
 
 use client::{Client, Untranslatable};
@@ -356,10 +356,7 @@ impl Up {
 
 /// The headers under which a message goes to the server.
 fn relay(link: &Link, message: &Message) -> Relay {
-    let made = mcp_header::regenerate(message).into_iter().filter(|(name, _)| *name != mcp_header::PROTOCOL_VERSION);
-    let mut routing: Vec<_> = made
-        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?)))
-        .collect();
+    let mut routing: Vec<_> = crate::relay::routing(message).collect();
     params::regenerate(&link.session(), &mut routing, message);
     let version = Some(HeaderValue::from_static(Revision::V2026_07_28.as_str()));
     Relay { version, last_event_id: None, routing }

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""What a session does before it has listed anything: a tool that was changed is not called, and nobody is left waiting."""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = pathlib.Path(os.environ.get("BARTIZAN_BIN", HERE.parent.parent / "target/debug/bartizan")).resolve()
+PATIENCE = 30
+TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "hidden")
+TOOL = {"name": "do", "description": "Does it.", "inputSchema": {"type": "object"}}
+
+
+class Session:
+    """One client's session."""
+
+    def __init__(self, address):
+        self.address, self.key, self.last = address, None, 0
+        self.ask("initialize", protocolVersion="2025-11-25", capabilities={"elicitation": {}},
+                 clientInfo={"name": "test", "version": "1"})
+        self.post({"method": "notifications/initialized"})
+
+    def post(self, message):
+        """Sends a message; the status and a generator of what comes back."""
+        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        if self.key:
+            headers |= {"Mcp-Session-Id": self.key, "MCP-Protocol-Version": "2025-11-25"}
+        connection.request("POST", "/mcp/one", json.dumps({"jsonrpc": "2.0", **message}), headers)
+        answer = connection.getresponse()
+        self.key = self.key or answer.getheader("Mcp-Session-Id")
+        if "event-stream" not in (answer.getheader("Content-Type") or ""):
+            body = answer.read()
+            return answer.status, iter([json.loads(body)] if body.startswith(b"{") else [])
+        lines = (line for line in answer if line.startswith(b"data: {"))
+        return answer.status, (json.loads(line[6:]) for line in lines)
+
+    def begin(self, method, **params):
+        self.last += 1
+        return self.post({"id": self.last, "method": method, "params": params})[1]
+
+    def ask(self, method, **params):
+        return next(message for message in self.begin(method, **params) if "method" not in message)
+
+    def call(self, **arguments):
+        return self.ask("tools/call", name="do", arguments=arguments)["result"]
+
+
+class FirstCall(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        home = pathlib.Path(self.folder.name)
+        self.definition, self.seen = home / "tool.json", home / "seen"
+        self.definition.write_text(json.dumps(TOOL))
+        self.seen.touch()
+        command = json.dumps([sys.executable, str(HERE / "server.py"), str(self.definition), str(self.seen)])
+        config = home / "bartizan.toml"
+        config.write_text(f'[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n[server.one]\ncommand = {command}\n'
+                          '[guard.hidden_text]\ncontent = "deny"\n')
+        self.log = (home / "stderr").open("w+")
+        environment = {**os.environ, "BARTIZAN_HOME": str(home), "NO_COLOR": "1"}
+        self.gateway = subprocess.Popen([PROGRAM, "serve", "--config", config], env=environment,
+                                        stdin=subprocess.DEVNULL, stderr=self.log)
+        end = time.monotonic() + PATIENCE
+        while not (found := re.search(r"MCP at http://(\S+)/mcp", (home / "stderr").read_text())):
+            self.assertLess(time.monotonic(), end, (home / "stderr").read_text())
+            time.sleep(0.05)
+        self.address = found[1]
+
+    def tearDown(self):
+        self.gateway.send_signal(signal.SIGTERM)
+        self.assertEqual(self.gateway.wait(PATIENCE), 0)
+        self.log.close()
+        self.folder.cleanup()
+
+    def methods(self):
+        return [json.loads(line).get("method") for line in self.seen.read_text().splitlines()]
+
+    def approve(self):
+        """Somebody lists the tool, which approves it as it is."""
+        listed = Session(self.address).ask("tools/list")["result"]["tools"]
+        self.assertEqual([tool["name"] for tool in listed], ["do"])
+
+    def change(self):
+        self.definition.write_text(json.dumps({**TOOL, "description": "Does something else."}))
+
+    def test_a_tool_that_is_what_it_was_is_called(self):
+        self.approve()
+        self.assertEqual(Session(self.address).call()["content"][0]["text"], "done")
+        self.assertEqual(self.methods().count("tools/list"), 2, "the client's, and the gateway's in the new session")
+
+    def test_a_tool_that_was_changed_is_not(self):
+        self.approve()
+        self.change()
+        refused = Session(self.address).call()
+        self.assertTrue(refused["isError"])
+        self.assertIn("tool_pinning.changed", refused["content"][0]["text"])
+        self.assertNotIn("tools/call", self.methods())
+
+    def test_calls_at_once_are_all_judged_on_the_list(self):
+        self.approve()
+        self.change()
+        session = Session(self.address)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            ids = range(100, 108)
+            body = {"method": "tools/call", "params": {"name": "do", "arguments": {}}}
+            answers = pool.map(lambda number: next(session.post({"id": number, **body})[1]), ids)
+            for answer in answers:
+                self.assertIn("tool_pinning.changed", answer["result"]["content"][0]["text"])
+        self.assertNotIn("tools/call", self.methods())
+
+    def test_arguments_of_a_first_call_are_held_against_the_schema(self):
+        self.definition.write_text(json.dumps({**TOOL, "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}}))
+        self.approve()
+        self.assertIn("schema.arguments", Session(self.address).call(n="x")["content"][0]["text"])
+        self.assertEqual(Session(self.address).call(n=1)["content"][0]["text"], "done")
+
+    def answered(self, name):
+        """What the tool says after its question was answered with this name."""
+        session = Session(self.address)
+        messages = session.begin("tools/call", name="do", arguments={"ask": True})
+        question = next(messages)
+        self.assertEqual(question["method"], "elicitation/create")
+        session.post({"id": question["id"], "result": {"action": "accept", "content": {"name": name}}})
+        return next(message for message in messages if "result" in message)["result"]["content"][0]["text"]
+
+    def test_an_answer_reaches_the_server(self):
+        self.assertEqual(self.answered("Ada"), "told an answer")
+
+    def test_the_server_is_told_of_an_answer_that_was_refused(self):
+        self.assertEqual(self.answered(f"Ada{TAGS}"), "told an error")
+        self.assertNotIn("\\udb40", self.seen.read_text(), "what was refused never arrived")
+
+
+if __name__ == "__main__":
+    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(FirstCall))
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    sys.exit(failed > 0)

@@ -1,0 +1,38 @@
+"""A stdio server whose one tool is described by a file, and which writes down what it is asked.
+
+    server.py DEFINITION SEEN
+"""
+
+import json
+import pathlib
+import sys
+
+definition, seen = map(pathlib.Path, sys.argv[1:])
+
+
+def say(message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+waiting = None
+for line in sys.stdin:
+    message = json.loads(line)
+    with seen.open("a") as file:
+        file.write(line)
+    method, result = message.get("method"), None
+    if method == "initialize":
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "one tool", "version": "1"}}
+    elif method == "tools/list":
+        result = {"tools": [json.loads(definition.read_text())]}
+    elif method == "tools/call" and message["params"].get("arguments", {}).get("ask"):
+        waiting = message["id"]
+        schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+        say({"id": "q", "method": "elicitation/create", "params": {"message": "Who?", "requestedSchema": schema}})
+    elif method == "tools/call":
+        result = {"content": [{"type": "text", "text": "done"}]}
+    elif message.get("id") == "q":
+        outcome = "an error" if "error" in message else "an answer"
+        say({"id": waiting, "result": {"content": [{"type": "text", "text": f"told {outcome}"}]}})
+    if result is not None:
+        say({"id": message["id"], "result": result})

@@ -183,7 +183,7 @@ class Reply:
 
 
 class Client:
-    """A well-behaved client of one endpoint, in the era of sessions."""
+    """A well-behaved client of one server, or of all together if that has no name, in the era of sessions."""
 
     def __init__(self, gateway: Gateway, server: str, patience=PATIENCE):
         self.gateway, self.server, self.patience = gateway, server, patience
@@ -236,7 +236,7 @@ class Client:
         if self.session:
             all_headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": VERSION}
         with contextlib.closing(connection):
-            connection.request(method, f"/mcp/{self.server}", body, all_headers | (headers or {}))
+            connection.request(method, f"/mcp/{self.server}".rstrip("/"), body, all_headers | (headers or {}))
             response = connection.getresponse()
             kind = response.headers.get("content-type", "")
             if kind.startswith("text/event-stream"):

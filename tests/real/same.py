@@ -32,6 +32,7 @@ def cases(the_lab, report):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(over_stdio, the_lab, report, server, client) for server in scenarios.STEPS for client in CLIENTS]
         jobs += [pool.submit(over_http, the_lab, report, server, client) for server in ("everything", "fixture") for client in CLIENTS]
+        jobs += [pool.submit(over_sse, the_lab, report, client) for client in CLIENTS if not is_mismatch("everything", client)]
         for job in concurrent.futures.as_completed(jobs):
             job.result()
 
@@ -59,18 +60,31 @@ def over_http(the_lab, report, server, client):
             expect_record(home, through)
 
 
+def over_sse(the_lab, report, client):
+    """A server that knows only the transport of 2024-11-05, beside the same one over the present transport."""
+    with report.case(f"{client}: everything through serve url of HTTP+SSE"), the_lab.home() as home:
+        with http_server(the_lab, "everything") as url:
+            direct = drive(the_lab, client, {"url": url}, the_lab.fresh(), "everything")
+        with http_server(the_lab, "everything", "sse") as url, home.serve({"everything": url}) as base:
+            through = drive(the_lab, client, {"url": f"{base}/mcp/everything"}, the_lab.fresh(), "everything")
+        # This server repeats its questions on the present transport when a stream is taken up again, and only there.
+        direct["asked"] = sorted(set(direct["asked"]))
+        compare(direct, through, tolerant=False)
+        expect_record(home, through)
+
+
 @contextlib.contextmanager
-def http_server(the_lab, server):
+def http_server(the_lab, server, transport="streamableHttp"):
     [port] = lab.free_ports(1)
     if server == "everything":
-        command, env = [*the_lab.server("everything", None)[:-1], "streamableHttp"], {"PORT": str(port)}
+        command, env = [*the_lab.server("everything", None)[:-1], transport], {"PORT": str(port)}
     else:
         command, env = [the_lab.fixture, "--listen", f"127.0.0.1:{port}"], {}
     process = subprocess.Popen(command, env={**lab.os.environ, **env}, stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         lab.wait_for(lambda: lab.connects(port), f"{server} over HTTP")
-        yield f"http://127.0.0.1:{port}/mcp"
+        yield f"http://127.0.0.1:{port}/{'sse' if transport == 'sse' else 'mcp'}"
     finally:
         process.kill()
         process.wait()
@@ -165,6 +179,7 @@ def expect_record(home, outcome):
     steps = [name for name in outcome if name.startswith("[")]
     assert len(requests) >= len(steps), f"only {len(requests)} requests are recorded"
     answered = {(m["session"], m.get("request")) for m in messages if m["form"] in ("result", "error") and m["direction"] == "to_client"}
+    answered |= {(m["session"], m.get("request")) for m in home.messages(kind="upstream.failed")}
     cancelled = [m for m in messages if m.get("method") == "notifications/cancelled"]
     refused = [m for m in requests if m["decision"] == "deny"]
     missing = [m for m in requests if (m["session"], m["request"]) not in answered and m not in refused]

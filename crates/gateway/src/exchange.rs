@@ -130,7 +130,7 @@ impl Exchange {
 
     /// The link, if the client may come back to a stream that the server does not keep.
     pub(crate) fn keeper(&self) -> Option<Arc<Link>> {
-        let keeps = self.link.upstream.is_process() && self.asked == Asked::Legacy;
+        let keeps = self.link.upstream.keeps_no_streams() && self.asked == Asked::Legacy;
         keeps.then(|| Arc::clone(&self.link))
     }
 

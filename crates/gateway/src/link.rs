@@ -96,9 +96,7 @@ impl Link {
         let limits = gateway.policy.load().limits;
         match server.connect(gateway, Routing::ByRequest, limits).await {
             Ok(upstream) => {
-                if let Upstream::Stdio(child) = &upstream {
-                    child.on_stray(stray(gateway, server, principal, &name));
-                }
+                upstream.on_stray(stray(gateway, server, principal, &name));
                 Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream))
             }
             Err(error) => {

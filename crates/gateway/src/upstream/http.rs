@@ -1,10 +1,10 @@
 //! A server behind Streamable HTTP.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use bartizan_mcp::{Limits, Message, Revision, sse};
+use bartizan_mcp::{Limits, Message, Revision, method, sse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
@@ -14,6 +14,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::demux::Stray;
+use super::sse::SseUpstream;
 use super::{Breaker, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
 use crate::budget::{Budget, Share};
@@ -69,6 +71,24 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Asks it, unless it is left alone for now.
+    pub(super) async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
+        let Endpoint { breaker, client, timeout, .. } = self;
+        breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
+        let answer = match tokio::time::timeout(*timeout, client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(_) => Err(UpstreamError::TimedOut(timeout.as_secs())),
+        };
+        match &answer {
+            Ok(response) if !response.status().is_server_error() => breaker.succeeded(),
+            _ => breaker.failed(Instant::now()),
+        }
+        answer
+    }
+}
+
 /// What of a client's HTTP request concerns the server as well; everything else of it stays behind.
 #[derive(Debug, Default, Clone)]
 pub struct Relay {
@@ -88,23 +108,66 @@ impl Relay {
 }
 
 /// One client's session with one HTTP server.
-#[derive(Debug)]
 pub struct HttpUpstream {
     endpoint: Arc<Endpoint>,
     session: Mutex<Option<HeaderValue>>,
+    /// Set once the server has turned out to know only the transport of 2024-11-05.
+    old: OnceLock<SseUpstream>,
+    /// Told of what such a server says to nobody.
+    stray: Mutex<Option<Stray>>,
+}
+
+impl fmt::Debug for HttpUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpUpstream").field("endpoint", &self.endpoint).field("old", &self.old).finish_non_exhaustive()
+    }
 }
 
 impl HttpUpstream {
     /// A session that has not begun.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>) -> Self {
-        HttpUpstream { endpoint, session: Mutex::new(None) }
+        HttpUpstream { endpoint, session: Mutex::new(None), old: OnceLock::new(), stray: Mutex::new(None) }
+    }
+
+    pub(super) fn on_stray(&self, stray: Stray) {
+        *self.stray.lock().unwrap_or_else(PoisonError::into_inner) = Some(stray);
+    }
+
+    /// The session with a server that knows only the transport of 2024-11-05.
+    pub(super) fn old(&self) -> Option<&SseUpstream> {
+        self.old.get()
     }
 
     pub(super) async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+        if let Some(old) = self.old() {
+            return old.send(message).await;
+        }
+        let begins = message.message().method() == Some(method::INITIALIZE);
+        match self.send_streamable(message, relay).await {
+            Err(UpstreamError::Status(status @ (400 | 404 | 405))) if begins => match self.begin_old().await {
+                Ok(old) => old.send(message).await,
+                // It has no such stream either: what it said first is what is wrong.
+                Err(UpstreamError::NoStream | UpstreamError::SessionGone) => Err(UpstreamError::Status(status)),
+                Err(error) => Err(error),
+            },
+            answered => answered,
+        }
+    }
+
+    /// Tries the transport of 2024-11-05.
+    async fn begin_old(&self) -> Result<&SseUpstream, UpstreamError> {
+        let request = self.request(&Method::GET, &Relay::default(), Bytes::new())?;
+        let events = self.open(request).await?;
+        let stray = self.stray.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let old = SseUpstream::begin(Arc::clone(&self.endpoint), events, stray).await?;
+        Ok(self.old.get_or_init(|| old))
+    }
+
+    async fn send_streamable(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
         let request = self.request(&Method::POST, relay, message.bytes().clone())?;
-        let response = self.ask(request).await?;
-        if message.message().method() == Some("initialize") && response.status().is_success() {
+        let response = self.endpoint.ask(request).await?;
+        if message.message().method() == Some(method::INITIALIZE) && response.status().is_success() {
             let session = response.headers().get(SESSION).cloned();
             if session.as_ref().is_some_and(|session| !is_sound(session)) {
                 return Err(UpstreamError::BadSession);
@@ -115,8 +178,16 @@ impl HttpUpstream {
     }
 
     pub(super) async fn listen(&self, relay: &Relay) -> Result<Replies, UpstreamError> {
+        if let Some(old) = self.old() {
+            return old.listen().ok_or(UpstreamError::NoStream);
+        }
         let request = self.request(&Method::GET, relay, Bytes::new())?;
-        let response = self.ask(request).await?;
+        Ok(Replies::Events(Box::new(self.open(request).await?)))
+    }
+
+    /// Opens a stream of events.
+    async fn open(&self, request: Request<Full<Bytes>>) -> Result<Events, UpstreamError> {
+        let response = self.endpoint.ask(request).await?;
         match response.status() {
             StatusCode::OK if is_encoded(&response) => Err(UpstreamError::Encoded),
             StatusCode::OK if is_type(&response, "text/event-stream") => Ok(self.events(response)),
@@ -126,10 +197,13 @@ impl HttpUpstream {
     }
 
     pub(super) async fn end(&self) {
+        if let Some(old) = self.old() {
+            old.end();
+        }
         let has_session = self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if has_session && let Ok(request) = self.request(&Method::DELETE, &Relay::default(), Bytes::new()) {
             // A server may refuse to have its sessions ended (405); then it ends them itself.
-            self.ask(request).await.ok();
+            self.endpoint.ask(request).await.ok();
         }
     }
 
@@ -153,21 +227,6 @@ impl HttpUpstream {
         Ok(request)
     }
 
-    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
-        let Endpoint { breaker, client, timeout, .. } = &*self.endpoint;
-        breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
-        let answer = match tokio::time::timeout(*timeout, client.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(UpstreamError::TimedOut(timeout.as_secs())),
-        };
-        match &answer {
-            Ok(response) if !response.status().is_server_error() => breaker.succeeded(),
-            _ => breaker.failed(Instant::now()),
-        }
-        answer
-    }
-
     async fn read(&self, response: Response<Incoming>, asked: bool) -> Result<Replies, UpstreamError> {
         let status = response.status();
         // Nobody waits for what comes back for a notification; a server that answers one has its stream closed.
@@ -178,7 +237,7 @@ impl HttpUpstream {
             return Err(UpstreamError::Encoded);
         }
         if is_type(&response, "text/event-stream") && status.is_success() {
-            return Ok(self.events(response));
+            return Ok(Replies::Events(Box::new(self.events(response))));
         }
         if !is_type(&response, "application/json") {
             return Err(match status {
@@ -215,16 +274,11 @@ impl HttpUpstream {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    fn events(&self, response: Response<Incoming>) -> Replies {
+    fn events(&self, response: Response<Incoming>) -> Events {
         let limits = self.endpoint.limits;
         // An event may hold, besides its message, field names and an id.
         let decoder = sse::Decoder::new(limits.bytes.saturating_add(4096));
-        Replies::Events(Box::new(Events {
-            body: response.into_body(),
-            decoder,
-            limits,
-            share: self.endpoint.memory.share(),
-        }))
+        Events { body: response.into_body(), decoder, limits, share: self.endpoint.memory.share() }
     }
 }
 
@@ -244,18 +298,25 @@ pub struct Events {
 
 impl Events {
     pub(super) async fn next(&mut self) -> Result<Option<Reply>, UpstreamError> {
+        while let Some(event) = self.next_event().await? {
+            if event.data.is_empty() {
+                return Ok(Some(Reply::Mark { id: event.id, retry: event.retry }));
+            }
+            // Other kinds of event are no messages, and an SDK would not read them as such.
+            if event.name.as_deref().is_none_or(|name| name == "message") {
+                return Ok(Some(parse(event.data, &self.limits, event.id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next event, whatever its kind.
+    pub(super) async fn next_event(&mut self) -> Result<Option<sse::Event>, UpstreamError> {
         loop {
             if let Some(mut event) = self.decoder.next().map_err(|_| UpstreamError::TooLarge)? {
                 event.id = event.id.filter(|id| id.len() <= EVENT_ID);
                 event.retry = event.retry.map(|retry| retry.min(RETRY));
-                if event.data.is_empty() {
-                    return Ok(Some(Reply::Mark { id: event.id, retry: event.retry }));
-                }
-                // Other kinds of event are no messages, and an SDK would not read them as such.
-                if event.name.as_deref().is_none_or(|name| name == "message") {
-                    return Ok(Some(parse(event.data, &self.limits, event.id)));
-                }
-                continue;
+                return Ok(Some(event));
             }
             match self.body.frame().await {
                 None => return Ok(None),

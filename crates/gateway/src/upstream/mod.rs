@@ -1,10 +1,12 @@
 //! The servers' side: one child process or one HTTP session behind one interface.
 
 mod breaker;
+mod demux;
 mod http;
 pub(crate) mod lines;
 mod shared;
 mod splice;
+mod sse;
 mod stdio;
 
 use bartizan_mcp::{Id, Message, Rejection};
@@ -12,11 +14,12 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use breaker::Breaker;
+pub use demux::Routing;
 pub(crate) use http::Relay;
 pub use http::{Endpoint, HttpUpstream, connector};
 pub(crate) use shared::SharedInbox;
 pub use shared::{SharedChild, SharedUpstream};
-pub use stdio::{Routing, StdioUpstream};
+pub use stdio::StdioUpstream;
 
 use crate::admit::Admitted;
 
@@ -25,7 +28,7 @@ use crate::admit::Admitted;
 pub enum Upstream {
     /// A child process.
     Stdio(StdioUpstream),
-    /// A Streamable HTTP endpoint.
+    /// A Streamable HTTP endpoint, or one of the transport before it.
     Http(HttpUpstream),
     /// A child process that other clients use as well.
     Shared(SharedUpstream),
@@ -57,7 +60,7 @@ pub enum Replies {
     /// A stream of events.
     Events(Box<http::Events>),
     /// Messages of a child process, as they come.
-    Channel(stdio::Inbox),
+    Channel(demux::Inbox),
     /// The same where the child is shared.
     Shared(Box<SharedInbox>),
 }
@@ -201,6 +204,7 @@ impl Upstream {
         match (self, replies) {
             (Upstream::Stdio(child), replies) => child.forget(replies),
             (Upstream::Shared(_), Replies::Shared(inbox)) => inbox.forget(),
+            (Upstream::Http(server), replies) => server.old()?.forget(replies),
             _ => None,
         }
     }
@@ -210,32 +214,51 @@ impl Upstream {
         match self {
             Upstream::Stdio(child) => child.return_stream(replies),
             Upstream::Shared(child) => child.return_stream(replies),
-            Upstream::Http(_) => {}
-        }
-    }
-
-    /// Whether a client that lost a stream comes back to the gateway for the rest, as the server keeps nothing.
-    pub(crate) fn is_process(&self) -> bool {
-        !matches!(self, Upstream::Http(_))
-    }
-
-    /// The error for a request that was left unanswered.
-    pub(crate) fn ended_error(&self) -> UpstreamError {
-        match self {
-            Upstream::Stdio(child) => child.ended_error(),
-            Upstream::Http(_) | Upstream::Shared(_) => {
-                UpstreamError::BrokenOff("it ended without a response".to_owned())
+            Upstream::Http(server) => {
+                if let Some(old) = server.old() {
+                    old.return_stream(replies);
+                }
             }
         }
     }
 
-    /// Whether it is a child process that says no more.
+    /// Whether a client that lost a stream comes back to the gateway for the rest, as the server keeps nothing.
+    pub(crate) fn keeps_no_streams(&self) -> bool {
+        match self {
+            Upstream::Stdio(_) | Upstream::Shared(_) => true,
+            Upstream::Http(server) => server.old().is_some(),
+        }
+    }
+
+    /// Hands what the server says to nobody to `stray`: answers that no request waits for, what cannot be read, and
+    /// what nobody listens to. Set before the server is spoken to.
+    pub(crate) fn on_stray(&self, stray: impl Fn(Reply) + Send + Sync + 'static) {
+        match self {
+            Upstream::Stdio(child) => child.on_stray(Box::new(stray)),
+            Upstream::Http(server) => server.on_stray(Box::new(stray)),
+            // Its clients know nothing of each other: the one child has a listener of its own for that.
+            Upstream::Shared(_) => {}
+        }
+    }
+
+    /// The error for a request that was left unanswered.
+    pub(crate) fn ended_error(&self) -> UpstreamError {
+        let broken = match self {
+            Upstream::Stdio(child) => return child.ended_error(),
+            Upstream::Http(server) => server.old().and_then(|old| old.ended_error()),
+            Upstream::Shared(_) => None,
+        };
+        broken.unwrap_or_else(|| UpstreamError::BrokenOff("it ended without a response".to_owned()))
+    }
+
+    /// Whether its one stream is over, so that it says no more.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         match self {
             Upstream::Stdio(child) => child.has_ended(),
+            Upstream::Http(server) => server.old().is_some_and(|old| old.has_ended()),
             // A shared child begins anew without its clients' help.
-            Upstream::Http(_) | Upstream::Shared(_) => false,
+            Upstream::Shared(_) => false,
         }
     }
 

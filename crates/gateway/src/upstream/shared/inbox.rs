@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Id, Limits, Message, Value, method};
 
-use super::super::stdio::Inbox;
+use super::super::demux::Inbox;
 use super::super::{Replies, Reply, UpstreamError};
 use super::{Life, SharedChild};
 

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
-use super::stdio::Inbox;
+use super::demux::Inbox;
 use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit::{self, Admitted};
 use crate::gateway::Gateway;
@@ -174,7 +174,7 @@ impl SharedChild {
         // What one process is asked is called as nothing that another was asked.
         child.count_from(u64::from(lives) << 32);
         let stray = (Arc::clone(gateway), Arc::clone(&self.name));
-        child.on_stray(move |reply| note_dropped(&stray.0, &stray.1, &reply));
+        child.on_stray(Box::new(move |reply| note_dropped(&stray.0, &stray.1, &reply)));
         let unasked = child.listen();
         let life = Arc::new(Life { child, hello: OnceCell::new(), since: Instant::now() });
         if let Some(unasked) = unasked {

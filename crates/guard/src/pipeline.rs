@@ -204,12 +204,7 @@ fn listed(event: &Event<'_>) -> Vec<Fact> {
 }
 
 /// Deny over approve over transform over allow.
-fn decide(
-    event: &Event<'_>,
-    judged: &[Judged],
-    redactions: Redactions,
-    homes: &BTreeMap<NodeId, NodeId>,
-) -> Decision {
+fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &BTreeMap<NodeId, NodeId>) -> Decision {
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);

@@ -138,6 +138,16 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// The same without what the server said on standard error.
+    pub(crate) fn without_words(&self) -> UpstreamError {
+        match self {
+            UpstreamError::Ended(words) if !words.is_empty() => {
+                UpstreamError::Ended("; its last words are in the log, as a guard objects to them".to_owned())
+            }
+            other => other.clone(),
+        }
+    }
+
     /// The rule id under which the failure is recorded.
     #[must_use]
     pub fn rule(&self) -> &'static str {

@@ -69,7 +69,7 @@ impl StdioUpstream {
         let missing = || SpawnError::Invalid { what: "a stream of the child is missing" };
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, on_stderr);
+        let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, launch.env.private(), on_stderr);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let demux = Arc::new(Demux::new(routing));
         let place = Arc::default();

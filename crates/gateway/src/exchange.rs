@@ -166,7 +166,12 @@ impl Exchange {
     #[must_use]
     pub fn status(&self, answer: &Admitted) -> http::StatusCode {
         match self.replies {
-            Replies::One(_, status) => status,
+            // Others mean something to a client's HTTP library: that there is no body, or that it should sign in.
+            Replies::One(_, status @ (http::StatusCode::BAD_REQUEST | http::StatusCode::NOT_FOUND))
+                if answer.message().error().is_some() =>
+            {
+                status
+            }
             _ => self.asked.status(answer.message()),
         }
     }

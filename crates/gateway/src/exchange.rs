@@ -197,7 +197,10 @@ impl Exchange {
                     let refusal = self.link.unreadable(Direction::ToClient, &bytes, &rejection);
                     self.finish_with(&refusal)
                 }
-                Ok(None) => return self.end(None),
+                Ok(None) => {
+                    self.link.upstream.last_words().await;
+                    return self.end(None);
+                }
                 Err(error) => return self.end(Some(error)),
             };
             if delivery.is_some() {

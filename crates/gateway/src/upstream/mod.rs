@@ -251,6 +251,13 @@ impl Upstream {
         }
     }
 
+    /// Waits a moment for what a process that says no more has to say about it on standard error.
+    pub(crate) async fn last_words(&self) {
+        if let Upstream::Stdio(child) = self {
+            child.last_words_said().await;
+        }
+    }
+
     /// The error for a request that was left unanswered.
     pub(crate) fn ended_error(&self) -> UpstreamError {
         let broken = match self {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_mcp::Message;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 
 use crate::admit::Admitted;
@@ -54,7 +54,7 @@ impl Peer {
                 converse(exchange::begin(link, message, &relay).await).await
             }
             Peer::All(hub) => hub.answer(message).await,
-            Peer::Bridged(bridge) => bridge.answer(message, headers).await,
+            Peer::Bridged(bridge) => bridge.answer(message).await,
         }
     }
 
@@ -66,7 +66,7 @@ impl Peer {
         match self {
             Peer::One(link) => listen(link, &relay::of_stream(headers), None).await,
             Peer::All(hub) => hub.listen(headers).await,
-            Peer::Bridged(bridge) => bridge.listen(headers).await,
+            Peer::Bridged(bridge) => bridge.listen(headers.get("last-event-id")).await,
         }
     }
 
@@ -90,6 +90,23 @@ impl Peer {
     }
 }
 
+/// The response in an answer, whatever comes before it; `None` if there is none.
+pub(crate) async fn response(answer: Answer) -> Option<Admitted> {
+    let mut stream = match answer {
+        Answer::Message(_, message) => return Some(message),
+        Answer::Stream(stream) => stream,
+        Answer::Accepted | Answer::Gone | Answer::Refused => return None,
+    };
+    while let Some(delivery) = stream.next().await {
+        if let Delivery::Message(message, _) = delivery
+            && message.message().is_response()
+        {
+            return Some(message);
+        }
+    }
+    None
+}
+
 /// One exchange, in whichever form its answer takes.
 pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
     let mut exchange = match begun {
@@ -110,7 +127,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         }
         Some(first) => {
             let first = stream::iter([first]);
-            Answer::Stream(Box::pin(futures_util::StreamExt::chain(first, deliveries(exchange))))
+            Answer::Stream(Box::pin(first.chain(deliveries(exchange))))
         }
         None => Answer::Accepted,
     }

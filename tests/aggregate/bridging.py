@@ -395,3 +395,31 @@ def comparable(value):
             for key in ("ttlMs", "cacheScope", "_meta", "resultType"):
                 held.pop(key, None)
     return value
+
+
+def case_the_rest_of_a_lost_stream_comes_again():
+    servers = pair()
+    gates = [threading.Event() for _ in range(2)]
+
+    def work(call):
+        call.begin()
+        for number, gate in enumerate(gates):
+            call.progress(number)
+            gate.wait(PATIENCE)
+        return text("done") | {"resultType": "complete"}
+
+    servers["new"].add(tool("work"), work)
+    with Gateway(urls(servers)) as gateway, client_of(gateway, "legacy") as client:
+        stream, id = client.request("tools/call", {"name": "new__work", "arguments": {}, "_meta": {"progressToken": "p"}})
+        equal(stream.method("notifications/progress")["params"]["progress"], 0)
+        check(len(stream.ids) == 2 and all(event.startswith("new/") for event in stream.ids), f"{stream.ids}")
+        stream.close()
+        gates[0].set()
+        with client_of(gateway, "legacy") as other:
+            stolen = other.listen(stream.ids[-1])
+            gates[1].set()
+            rest = client.listen(stream.ids[-1])
+            equal(rest.method("notifications/progress")["params"]["progress"], 1)
+            equal(rest.answer(id)["result"]["content"][0]["text"], "done")
+            check(not stolen.seen, f"another client got {stolen.seen}")
+        equal(len(servers["new"].got("tools/call")), 1)

@@ -14,6 +14,7 @@ use crate::exchange::{self, Delivery, Exchange, Failure};
 use crate::link::Link;
 use crate::params;
 use crate::relay;
+use crate::replay;
 use crate::upstream::{Relay, UpstreamError};
 
 /// The far end of a client session.
@@ -114,7 +115,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         // The client is told at once that events will follow.
         Ok(exchange) if exchange.is_stream() => return Answer::Stream(deliveries(exchange)),
         Ok(exchange) => match exchange.keeper() {
-            Some(link) => return link.streams.answer(exchange).await,
+            Some(link) => return link.streams.answer(replay::of(exchange)).await,
             None => exchange,
         },
         Err(Failure { session_gone: true, .. }) => return Answer::Gone,
@@ -136,13 +137,13 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
 /// The stream on which a server sends what no request asked for, or the rest of one that the client has lost.
 pub(crate) async fn listen(link: &Arc<Link>, relay: &Relay, tag: Option<Tag>) -> Result<Deliveries, UpstreamError> {
     let lost = relay.last_event_id.as_ref().and_then(|last| last.to_str().ok());
-    if let Some(rest) = lost.and_then(|last| link.streams.resume(last)).or_else(|| link.streams.listen_again()) {
+    if let Some(rest) = link.streams.again(lost) {
         return Ok(rest);
     }
     let exchange = exchange::listen(link, relay).await?;
     let exchange = tag.into_iter().fold(exchange, Exchange::tagged);
     Ok(match exchange.keeper() {
-        Some(link) => link.streams.listen(exchange),
+        Some(link) => link.streams.listen(replay::of(exchange)),
         None => deliveries(exchange),
     })
 }

@@ -69,12 +69,13 @@ impl Bridge {
         }
     }
 
-    /// What the server sends without being asked, for a client of the legacy era.
-    pub(crate) async fn listen(&self, _last: Option<&HeaderValue>) -> Result<Deliveries, UpstreamError> {
+    /// What the server sends without being asked, for a client of the legacy era; or the rest of the stream that `last` is
+    /// an event of.
+    pub(crate) async fn listen(&self, last: Option<&HeaderValue>) -> Result<Deliveries, UpstreamError> {
         match self {
             // Its clients have `subscriptions/listen` instead.
             Bridge::Down(_) => Err(UpstreamError::NoStream),
-            Bridge::Up(up) => Ok(up.listen().await),
+            Bridge::Up(up) => Ok(up.listen(last.and_then(|last| last.to_str().ok())).await),
         }
     }
 

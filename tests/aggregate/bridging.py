@@ -397,6 +397,28 @@ def comparable(value):
     return value
 
 
+def case_tasks_of_the_other_era_are_refused():
+    for era in (MODERN, "legacy"):
+        other, own = foreign(era)
+        servers = pair()
+        servers["old"].capabilities["tasks"] = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+        servers["new"].capabilities["extensions"] = {f"{META}tasks": {}, "example.com/kept": {}}
+        for server in servers.values():
+            server.add(tool("t"))
+            server.handlers["tasks/get"] = lambda call: {"taskId": call.params["taskId"], "status": "working"}
+        abilities = {"extensions": {f"{META}tasks": {}}} if era == MODERN else {"tasks": {"list": {}}}
+        with Gateway(urls(servers)) as gateway, client_of(gateway, era, capabilities=abilities) as client:
+            hello = client.result("server/discover") if era == MODERN else client.hello["result"]
+            offered = hello["capabilities"]
+            equal(("tasks" in offered, f"{META}tasks" in offered.get("extensions", {})), (era != MODERN, era == MODERN), "its own era's only")
+            equal(client.result("tasks/get", {"taskId": f"{own}/t1"})["taskId"], f"{own}/t1")
+            for method in ("tasks/get", "tasks/cancel", "tasks/update" if era == MODERN else "tasks/result"):
+                equal(client.ask(method, {"taskId": f"{other}/t1"})["error"]["code"], -32601, f"{era} {method}")
+                equal(servers[other].got(method), [], "what the server was asked")
+            equal(client.text(f"{other}__t"), f"{other}:t")
+            equal(client.text(f"{own}__t"), f"{own}:t")
+
+
 def case_the_rest_of_a_lost_stream_comes_again():
     servers = pair()
     gates = [threading.Event() for _ in range(2)]

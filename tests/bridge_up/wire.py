@@ -17,7 +17,8 @@ import processes
 from scripted import META, PLAIN, STATE, TAGS, VERSION, scripted
 
 PATIENCE = 20
-ALL = {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}, "tasks": {"list": {}}}
+ALL = {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}, "tasks": {"list": {}},
+       "extensions": {META + "tasks": {}, "example.com/kept": {}}}
 
 
 class Session:
@@ -190,7 +191,8 @@ class Wire(unittest.TestCase):
         meta = held["body"]["params"]["_meta"]
         self.assertEqual(meta, {
             META + "protocolVersion": VERSION, META + "clientInfo": {"name": "wire", "version": "1"}, META + "logLevel": "info",
-            META + "clientCapabilities": {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}}, "progressToken": 7,
+            META + "clientCapabilities": {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}, "extensions": {"example.com/kept": {}}},
+            "progressToken": 7,
         })
         headers = held["headers"]
         self.assertEqual((headers["mcp-protocol-version"], headers["mcp-method"], headers["mcp-name"]), (VERSION, "tools/call", "plain"))

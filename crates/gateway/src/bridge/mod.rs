@@ -6,6 +6,7 @@
 
 mod down;
 pub(crate) mod era;
+mod tasks;
 mod up;
 
 use std::sync::Arc;

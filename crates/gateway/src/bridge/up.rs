@@ -3,8 +3,6 @@
 //! The gateway answers the handshake out of `server/discover`, adds to each request what a stateless one carries, and
 //! turns what a server has to know first (`input_required`) into requests to the client. Requests and responses are
 //! judged as the server sees and sends them; what the client sees of them differs by edits.
-//!
-//! Tasks are not translated: the two eras agree on neither how they begin nor how they are asked after.
 
 mod answer;
 mod client;
@@ -28,6 +26,7 @@ use conversation::Conversation;
 use feed::{Feed, Refused};
 use questions::Questions;
 
+use super::tasks;
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery};
 use crate::link::{Link, TOO_MANY};
@@ -127,7 +126,7 @@ impl Up {
             method::PING => self.done(&message, id),
             method::LOGGING_SET_LEVEL => self.set_level(&message, id),
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => self.subscribe(&message, id).await,
-            method if method.starts_with("tasks/") => {
+            method if tasks::concerns(method) => {
                 self.refuse(&message, "tasks are not translated between revisions of the protocol", METHOD_NOT_FOUND)
             }
             method::SERVER_DISCOVER | method::SUBSCRIPTIONS_LISTEN => {

@@ -331,6 +331,9 @@ def everything_with(name):
             names = {tool.name for tool in (await it.list_tools()).tools}
             sampling = next(tool for tool in names if "sampling" in tool and "async" not in tool)
             assert "sampled" in text_of(await it.call_tool(sampling, {"prompt": "p", "maxTokens": 10}))
+            # Tasks are not translated: the server says itself that this tool demands one.
+            refused = await it.call_tool("simulate-research-query", {"topic": "x"})
+            assert refused.is_error and "requires task augmentation" in refused.content[0].text, refused
     return [official(everything)]
 
 

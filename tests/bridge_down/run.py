@@ -111,7 +111,8 @@ def same(left, right):
 # Plain requests to a server that remembers.
 
 def handshake(port):
-    client = Plain(port, "memory", {"elicitation": {}, "tasks": {}}, client="alice")
+    abilities = {"elicitation": {}, "tasks": {}, "extensions": {"io.modelcontextprotocol/tasks": {}, "example.com/kept": {}}}
+    client = Plain(port, "memory", abilities, client="alice")
     status, answer = client.ask("server/discover")
     same(status, 200)
     result = answer["result"]
@@ -120,9 +121,12 @@ def handshake(port):
     same((result["ttlMs"], result["cacheScope"]), (0, "private"))
     same(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "memory")
     seen = client.seen()
-    same((seen["client"], seen["capabilities"]), ("alice", {"elicitation": {}}))
+    same((seen["client"], seen["capabilities"]), ("alice", {"elicitation": {}, "extensions": {"example.com/kept": {}}}))
     same(seen["methods"][:2], ["initialize", "notifications/initialized"])
     same(seen["call"], {"name": "seen", "arguments": {}})
+    # What is not translated is not begun either: nobody could ask after the task.
+    answer = client.call("seen", task={"ttl": 1000})[1]
+    same(json.loads(answer["result"]["content"][0]["text"])["call"], {"name": "seen", "arguments": {}})
 
 
 def one_session_for_each(port):
@@ -327,6 +331,9 @@ def everything_with(name):
             names = {tool.name for tool in (await it.list_tools()).tools}
             sampling = next(tool for tool in names if "sampling" in tool and "async" not in tool)
             assert "sampled" in text_of(await it.call_tool(sampling, {"prompt": "p", "maxTokens": 10}))
+            # Tasks are not translated: the server says itself that this tool demands one.
+            refused = await it.call_tool("simulate-research-query", {"topic": "x"})
+            assert refused.is_error and "requires task augmentation" in refused.content[0].text, refused
     return [official(everything)]
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 
 META = "io.modelcontextprotocol/"
+listening = []
 
 
 def say(message):
@@ -22,11 +23,16 @@ def answer(request):
     if name == "subscriptions/listen":
         about = {"notifications": params["notifications"], "_meta": {META + "subscriptionId": request["id"]}}
         say({"method": "notifications/subscriptions/acknowledged", "params": about})
+        listening.append(request["id"])
         return None
     if name != "tools/call":
         return {"error": {"code": -32601, "message": "no such method"}}
     if params["name"] == "slow":
         return None
+    if params["name"] == "die":
+        sys.exit(params["arguments"].get("status", 9))
+    if params["name"] == "change":
+        say({"method": "notifications/tools/list_changed", "params": {"_meta": {META + "subscriptionId": listening[-1]}}})
     if params["name"] == "log":
         # While another request waits, nobody can tell whose this is.
         say({"method": "notifications/message", "params": {"level": "error", "data": "whose?"}})

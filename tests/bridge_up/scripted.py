@@ -14,7 +14,7 @@ PLAIN = '{"content":[{"type":"text","text":"plain"}], "extra":{"n":1.0,"big":123
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
 TOOLS = [
     {"name": name, "inputSchema": {"type": "object"}}
-    for name in ("plain", "ask", "two", "endless", "slow", "needs", "task", "hidden", "roots", "page")
+    for name in ("plain", "ask", "two", "endless", "slow", "late", "needs", "task", "hidden", "roots", "page")
 ] + [{
     "name": "marked",
     "inputSchema": {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}},
@@ -77,7 +77,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.error(body, 400, -32020, "Mcp-Param-Region is missing")
         if name == "needs":
             return self.error(body, 400, -32021, "sampling, please", {"requiredCapabilities": {"sampling": {}}})
-        if name == "slow":
+        if name in ("slow", "late"):
             return self.stream(held, [])
         if name == "task":
             return self.result(body, {"resultType": "task", "taskId": "t"})
@@ -114,6 +114,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b": \n\n")
                 self.wfile.flush()
                 time.sleep(0.02)
+            if answer := stream.get("answer"):
+                event = json.dumps({"jsonrpc": "2.0", "id": stream["id"], "result": answer})
+                self.wfile.write(f"data: {event}\n\n".encode())
         except OSError:
             pass
         stream["closed"] = True

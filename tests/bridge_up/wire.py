@@ -17,7 +17,8 @@ import processes
 from scripted import META, PLAIN, STATE, TAGS, VERSION, scripted
 
 PATIENCE = 20
-ALL = {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}, "tasks": {"list": {}}}
+ALL = {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}, "tasks": {"list": {}},
+       "extensions": {META + "tasks": {}, "example.com/kept": {}}}
 
 
 class Session:
@@ -84,8 +85,9 @@ class Session:
         response.read()
         return response.status
 
-    def listen(self):
-        return Messages(self.send("GET", Accept="text/event-stream"))
+    def listen(self, last=None):
+        """The session's own stream, or the rest of the one that has this event."""
+        return Messages(self.send("GET", **{"Accept": "text/event-stream", "Last-Event-ID": last}))
 
     def end(self):
         self.send("DELETE").read()
@@ -96,6 +98,7 @@ class Messages:
 
     def __init__(self, response):
         self.response, self.status, self.queue = response, response.status, queue.Queue()
+        self.ids, self.retry = [], None
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -105,6 +108,10 @@ class Messages:
                 self.queue.put(text or None)
             else:
                 for line in self.response:
+                    if line.startswith(b"id:"):
+                        self.ids.append(line[3:].strip().decode())
+                    elif line.startswith(b"retry:"):
+                        self.retry = int(line[6:])
                     if line.startswith(b"data:") and line[5:].strip():
                         self.queue.put(line[5:].strip().decode())
         except (OSError, ValueError, http.client.HTTPException):
@@ -117,6 +124,12 @@ class Messages:
 
     def next(self):
         return json.loads(self.raw() or "null")
+
+    def break_off(self):
+        """The connection is lost; whatever comes next has to come on another one."""
+        self.response.connection.sock.shutdown(socket.SHUT_RDWR)
+        while self.raw():
+            pass
 
 
 def until(probe):
@@ -178,7 +191,8 @@ class Wire(unittest.TestCase):
         meta = held["body"]["params"]["_meta"]
         self.assertEqual(meta, {
             META + "protocolVersion": VERSION, META + "clientInfo": {"name": "wire", "version": "1"}, META + "logLevel": "info",
-            META + "clientCapabilities": {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}}, "progressToken": 7,
+            META + "clientCapabilities": {"elicitation": {}, "roots": {"listChanged": True}, "sampling": {}, "extensions": {"example.com/kept": {}}},
+            "progressToken": 7,
         })
         headers = held["headers"]
         self.assertEqual((headers["mcp-protocol-version"], headers["mcp-method"], headers["mcp-name"]), (VERSION, "tools/call", "plain"))
@@ -325,12 +339,94 @@ class Wire(unittest.TestCase):
         held = len(self.server.streams)
         messages = session.call("slow")
         [stream] = until(lambda: self.server.streams[held:])
-        messages.response.connection.sock.shutdown(socket.SHUT_RDWR)
-        self.assertIsNone(messages.raw())
+        messages.break_off()
         self.assertIn("result", session.call("plain").next())
         self.assertFalse(stream["closed"])
         session.notify("notifications/cancelled", requestId=session.next_id - 1)
         until(lambda: stream["closed"])
+
+    def late(self, session):
+        """A call whose stream is open, and the server's end of it."""
+        held = len(self.server.streams)
+        messages = session.begin("tools/call", name="late", _meta={"progressToken": "p"})
+        [stream] = until(lambda: self.server.streams[held:])
+        return messages, stream
+
+    def progress(self, stream, *steps):
+        stream["waiting"] += [("notifications/progress", {"progressToken": "p", "progress": step}) for step in steps]
+
+    def test_the_rest_of_a_stream_that_broke_off_comes_again(self):
+        for version, primed in [("2025-11-25", True), ("2025-06-18", False)]:
+            session = self.session(version=version)
+            messages, stream = self.late(session)
+            until(lambda: messages.ids or not primed)
+            self.assertEqual(messages.retry is not None, primed, version)
+            self.progress(stream, 1, 2)
+            self.assertEqual([messages.next()["params"]["progress"] for _ in range(2)], [1, 2])
+            messages.break_off()
+            # Whatever comes while nobody is there is kept.
+            self.progress(stream, 3)
+            until(lambda: not stream["waiting"])
+            again = session.listen(last=messages.ids[-2])
+            self.assertEqual([again.next()["params"]["progress"] for _ in range(2)], [2, 3])
+            again.break_off()
+            stream["answer"] = {"resultType": "complete", "content": []}
+            stream["end"] = True
+            until(lambda: stream["closed"])
+            self.assertIn("result", session.call("plain").next())
+            again = session.listen(last=again.ids[-1])
+            answer = again.next()
+            self.assertEqual((answer["id"], answer["result"]), (session.next_id - 1, {"content": []}))
+            self.assertIsNone(again.raw())
+            self.assertEqual(len(self.server.calls("tools/call", name="late")), 1)
+            self.server.seen.clear()
+
+    def test_a_call_that_has_said_nothing_can_be_come_back_to(self):
+        session = self.session(version="2025-11-25")
+        messages, stream = self.late(session)
+        [first] = until(lambda: messages.ids)
+        messages.break_off()
+        again = session.listen(last=first)
+        stream["answer"] = {"resultType": "complete", "content": []}
+        stream["end"] = True
+        self.assertEqual(again.next()["id"], session.next_id)
+
+    def test_a_question_on_a_lost_stream_is_answered_on_the_next(self):
+        session = self.session(version="2025-11-25")
+        messages = session.call("ask")
+        question = messages.next()
+        messages.break_off()
+        again = session.listen(last=messages.ids[0])
+        self.assertEqual(again.next(), question)
+        self.assertEqual(session.answer(question, '"result":{"action":"accept","content":{"name":"Ann"}}'), 202)
+        self.assertEqual(again.next()["id"], session.next_id)
+        self.assertEqual(len(self.server.calls("tools/call")), 2)
+
+    def test_nobody_else_gets_the_rest(self):
+        session, other = self.session(version="2025-11-25"), self.session(version="2025-11-25")
+        messages, stream = self.late(session)
+        self.progress(stream, 1)
+        messages.next()
+        stolen = other.listen(last=messages.ids[0])
+        self.progress(stream, 2)
+        self.assertEqual(messages.next()["params"]["progress"], 2)
+        until(lambda: len(self.server.listening()) == 1)
+        self.server.announce("notifications/tools/list_changed")
+        self.assertEqual(stolen.next()["method"], "notifications/tools/list_changed")
+        session.notify("notifications/cancelled", requestId=session.next_id)
+        until(lambda: stream["closed"])
+
+    def test_announcements_that_came_meanwhile_are_not_lost(self):
+        session = self.session(version="2025-11-25")
+        news = session.listen()
+        until(lambda: len(self.server.listening()) == 1 and news.ids)
+        self.server.announce("notifications/tools/list_changed", number=1)
+        self.assertEqual(news.next()["params"]["number"], 1)
+        news.break_off()
+        self.server.announce("notifications/tools/list_changed", number=2)
+        again = session.listen(last=news.ids[-1])
+        self.assertEqual(again.next()["params"]["number"], 2)
+        self.assertEqual(len(self.server.listening()), 1)
 
     def test_changes_are_announced_on_the_stream(self):
         session = self.session()

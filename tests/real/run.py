@@ -4,7 +4,8 @@
     run.py [GROUP ...] [-v]
 
 Groups: `same` (every client and server directly and through Bartizan, compared), `inspector`, `process` (what becomes of
-processes, streams and exit codes), `volume` (many messages, slow readers), `restart` (servers that crash). All by
+processes, streams and exit codes), `volume` (many messages, slow readers), `restart` (servers that crash), `bridged` (`run --bridge`, clients
+and servers of different eras). All by
 default. BARTIZAN_BIN and BARTIZAN_FIXTURE name the programs; tests/tools/setup.sh installs the clients and servers.
 """
 
@@ -20,6 +21,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import bridged
 import inspector
 import lab
 import process
@@ -27,7 +29,7 @@ import restart
 import same
 import volume
 
-GROUPS = {"process": process, "volume": volume, "restart": restart, "inspector": inspector, "same": same}
+GROUPS = {"process": process, "volume": volume, "restart": restart, "bridged": bridged, "inspector": inspector, "same": same}
 
 
 class Report:

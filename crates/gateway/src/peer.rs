@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_mcp::Message;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 
 use crate::admit::Admitted;
@@ -14,6 +14,7 @@ use crate::exchange::{self, Delivery, Exchange, Failure};
 use crate::link::Link;
 use crate::params;
 use crate::relay;
+use crate::replay;
 use crate::upstream::{Relay, UpstreamError};
 
 /// The far end of a client session.
@@ -54,7 +55,7 @@ impl Peer {
                 converse(exchange::begin(link, message, &relay).await).await
             }
             Peer::All(hub) => hub.answer(message).await,
-            Peer::Bridged(bridge) => bridge.answer(message, headers).await,
+            Peer::Bridged(bridge) => bridge.answer(message).await,
         }
     }
 
@@ -66,7 +67,7 @@ impl Peer {
         match self {
             Peer::One(link) => listen(link, &relay::of_stream(headers), None).await,
             Peer::All(hub) => hub.listen(headers).await,
-            Peer::Bridged(bridge) => bridge.listen(headers).await,
+            Peer::Bridged(bridge) => bridge.listen(headers.get("last-event-id")).await,
         }
     }
 
@@ -90,6 +91,23 @@ impl Peer {
     }
 }
 
+/// The response in an answer, whatever comes before it; `None` if there is none.
+pub(crate) async fn response(answer: Answer) -> Option<Admitted> {
+    let mut stream = match answer {
+        Answer::Message(_, message) => return Some(message),
+        Answer::Stream(stream) => stream,
+        Answer::Accepted | Answer::Gone | Answer::Refused => return None,
+    };
+    while let Some(delivery) = stream.next().await {
+        if let Delivery::Message(message, _) = delivery
+            && message.message().is_response()
+        {
+            return Some(message);
+        }
+    }
+    None
+}
+
 /// One exchange, in whichever form its answer takes.
 pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
     let mut exchange = match begun {
@@ -97,7 +115,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         // The client is told at once that events will follow.
         Ok(exchange) if exchange.is_stream() => return Answer::Stream(deliveries(exchange)),
         Ok(exchange) => match exchange.keeper() {
-            Some(link) => return link.streams.answer(exchange).await,
+            Some(link) => return link.streams.answer(replay::of(exchange)).await,
             None => exchange,
         },
         Err(Failure { session_gone: true, .. }) => return Answer::Gone,
@@ -110,7 +128,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         }
         Some(first) => {
             let first = stream::iter([first]);
-            Answer::Stream(Box::pin(futures_util::StreamExt::chain(first, deliveries(exchange))))
+            Answer::Stream(Box::pin(first.chain(deliveries(exchange))))
         }
         None => Answer::Accepted,
     }
@@ -119,13 +137,13 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
 /// The stream on which a server sends what no request asked for, or the rest of one that the client has lost.
 pub(crate) async fn listen(link: &Arc<Link>, relay: &Relay, tag: Option<Tag>) -> Result<Deliveries, UpstreamError> {
     let lost = relay.last_event_id.as_ref().and_then(|last| last.to_str().ok());
-    if let Some(rest) = lost.and_then(|last| link.streams.resume(last)).or_else(|| link.streams.listen_again()) {
+    if let Some(rest) = link.streams.again(lost) {
         return Ok(rest);
     }
     let exchange = exchange::listen(link, relay).await?;
     let exchange = tag.into_iter().fold(exchange, Exchange::tagged);
     Ok(match exchange.keeper() {
-        Some(link) => link.streams.listen(exchange),
+        Some(link) => link.streams.listen(replay::of(exchange)),
         None => deliveries(exchange),
     })
 }

@@ -1,4 +1,5 @@
-//! Streams in front of a server that has none, such as a child process: what was lost on the way is sent again.
+//! Streams in front of a server that has none to come back to, such as a child process or one of another era: what was
+//! lost on the way is sent again.
 //!
 //! A connection that breaks off cancels nothing in the revisions with sessions. The exchange goes on, its last events
 //! are kept within a bound, and a client that comes back with the id of the last event it has seen gets the rest.
@@ -7,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::Notify;
 
 use crate::admit::Admitted;
@@ -67,11 +68,35 @@ struct State {
     ended: bool,
 }
 
+/// What a stream is made of.
+pub(crate) struct Source<S> {
+    /// What comes, and whether it is the last.
+    pub(crate) coming: S,
+    /// What the ids of its events begin with where several servers appear as one.
+    pub(crate) prefix: String,
+    /// Whether an event without a message comes first, so that there is an id to come back with.
+    pub(crate) primes: bool,
+}
+
+/// What an exchange delivers.
+pub(crate) fn of(exchange: Exchange) -> Source<impl Stream<Item = (Delivery, bool)> + Send + 'static> {
+    let (prefix, primes) = (exchange.prefix(), exchange.primes());
+    let coming = stream::unfold(exchange, |mut exchange| async move {
+        let delivery = exchange.next().await?;
+        let last = exchange.is_finished();
+        Some(((delivery, last), exchange))
+    });
+    Source { coming, prefix, primes }
+}
+
 impl Streams {
-    /// The answer that an exchange comes to: one message if that is all, else a stream that can be resumed.
-    pub(crate) async fn answer(&self, exchange: Exchange) -> Answer {
-        let primes = exchange.primes();
-        let kept = self.start(exchange);
+    /// The answer that something comes to: one message if that is all, else a stream that can be resumed.
+    pub(crate) async fn answer<S>(&self, source: Source<S>) -> Answer
+    where
+        S: Stream<Item = (Delivery, bool)> + Send + 'static,
+    {
+        let primes = source.primes;
+        let kept = self.start(source);
         let mut reader = Kept::attach(&kept, None);
         if let Ok(first) = tokio::time::timeout(PATIENCE, kept.settled()).await {
             match first {
@@ -88,10 +113,13 @@ impl Streams {
         Answer::Stream(reader.deliveries())
     }
 
-    /// The stream that belongs to no request: a new one on this exchange.
-    pub(crate) fn listen(&self, exchange: Exchange) -> Deliveries {
-        let primes = exchange.primes();
-        let kept = self.start(exchange);
+    /// The stream that belongs to no request: a new one of this.
+    pub(crate) fn listen<S>(&self, source: Source<S>) -> Deliveries
+    where
+        S: Stream<Item = (Delivery, bool)> + Send + 'static,
+    {
+        let primes = source.primes;
+        let kept = self.start(source);
         let mut reader = Kept::attach(&kept, None);
         reader.primes = primes;
         let mut table = self.table();
@@ -100,31 +128,39 @@ impl Streams {
         reader.deliveries()
     }
 
+    /// What a client that listens gets which has done so before: the rest of the stream that it names, or else of the
+    /// one that belongs to no request.
+    pub(crate) fn again(&self, last: Option<&str>) -> Option<Deliveries> {
+        last.and_then(|last| self.resume(last)).or_else(|| self.listen_again())
+    }
+
     /// The stream that belongs to no request, if it is under way: what was not read yet. A client that asks for it
     /// again has lost it, perhaps before we have.
-    pub(crate) fn listen_again(&self) -> Option<Deliveries> {
+    fn listen_again(&self) -> Option<Deliveries> {
         let kept = self.table().unasked.clone()?;
         let ended = kept.state().ended;
         (!ended).then(|| Kept::attach(&kept, None).deliveries())
     }
 
     /// What came on a stream after the event with this id.
-    pub(crate) fn resume(&self, last: &str) -> Option<Deliveries> {
+    fn resume(&self, last: &str) -> Option<Deliveries> {
         let (number, event) = last.split_once('-')?;
         let (number, event): (u64, u64) = (number.parse().ok()?, event.parse().ok()?);
         let kept = self.table().kept.iter().find(|kept| kept.number == number).cloned()?;
         Some(Kept::attach(&kept, Some(event)).deliveries())
     }
 
-    fn start(&self, exchange: Exchange) -> Arc<Kept> {
+    fn start<S>(&self, Source { coming, prefix, .. }: Source<S>) -> Arc<Kept>
+    where
+        S: Stream<Item = (Delivery, bool)> + Send + 'static,
+    {
         let number = {
             let mut table = self.table();
             table.count += 1;
             table.count
         };
-        let prefix = exchange.prefix();
         let kept = Arc::new(Kept { prefix, number, state: Mutex::default(), changed: Notify::new() });
-        tokio::spawn(Arc::clone(&kept).fill(exchange));
+        tokio::spawn(Arc::clone(&kept).fill(coming));
         kept
     }
 
@@ -153,13 +189,14 @@ enum First {
 }
 
 impl Kept {
-    /// Takes all that the exchange delivers, in a task of its own, as it outlives the connection.
-    async fn fill(self: Arc<Self>, mut exchange: Exchange) {
+    /// Takes all that comes, in a task of its own, as it outlives the connection.
+    async fn fill(self: Arc<Self>, coming: impl Stream<Item = (Delivery, bool)> + Send) {
+        let mut coming = std::pin::pin!(coming);
         loop {
             self.room().await;
-            match exchange.next().await {
-                Some(Delivery::Message(message, _)) => self.push(message, exchange.is_finished()),
-                Some(Delivery::Mark(..)) => {}
+            match coming.next().await {
+                Some((Delivery::Message(message, _), last)) => self.push(message, last),
+                Some((Delivery::Mark(..), _)) => {}
                 None => break,
             }
         }

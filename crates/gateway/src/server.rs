@@ -1,5 +1,6 @@
 //! One configured server: how it is reached, and what is approved of it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,16 @@ pub struct Server {
     pub processes: Arc<Semaphore>,
 }
 
+/// Takes a line for the person who reads the client's log.
+#[derive(Clone)]
+pub struct Complain(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl fmt::Debug for Complain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Complain")
+    }
+}
+
 /// Processes of one server at a time; each belongs to one client session.
 pub(crate) const PROCESSES: usize = 256;
 
@@ -43,6 +54,8 @@ pub(crate) const PROCESSES: usize = 256;
 pub enum Transport {
     /// As a child process, one for each client session.
     Command(Box<Launch>),
+    /// The same, where somebody is to see what it writes to standard error.
+    Wrapped(Box<Launch>, Complain),
     /// As a child process, one for all clients.
     Shared(Arc<SharedChild>),
     /// Over HTTP.
@@ -66,14 +79,28 @@ impl Server {
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() else {
-                    return Err(SpawnError::Invalid { what: "as many clients have a process of this server as may" });
-                };
-                let child = StdioUpstream::spawn(launch, routing, limits, log).await?;
-                child.hold(place);
-                Ok(Upstream::Stdio(child))
+                self.start(launch, routing, limits, log).await
+            }
+            Transport::Wrapped(launch, complain) => {
+                let complain = Arc::clone(&complain.0);
+                self.start(launch, routing, limits, move |line| complain(line)).await
             }
         }
+    }
+
+    async fn start(
+        &self,
+        launch: &Launch,
+        routing: Routing,
+        limits: Limits,
+        log: impl Fn(&str) + Send + 'static,
+    ) -> Result<Upstream, SpawnError> {
+        let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() else {
+            return Err(SpawnError::Invalid { what: "as many clients have a process of this server as may" });
+        };
+        let child = StdioUpstream::spawn(launch, routing, limits, log).await?;
+        child.hold(place);
+        Ok(Upstream::Stdio(child))
     }
 
     /// Ends what of it does not end with its sessions.
@@ -106,7 +133,7 @@ impl Server {
 
     fn launch(&self) -> Option<&Launch> {
         match &self.transport {
-            Transport::Command(launch) => Some(launch),
+            Transport::Command(launch) | Transport::Wrapped(launch, _) => Some(launch),
             Transport::Shared(child) => Some(&child.launch),
             Transport::Url(_) => None,
         }
@@ -115,7 +142,7 @@ impl Server {
     fn path(&self) -> &str {
         match &self.transport {
             Transport::Url(endpoint) => endpoint.uri.path(),
-            Transport::Command(_) | Transport::Shared(_) => "",
+            Transport::Command(_) | Transport::Wrapped(..) | Transport::Shared(_) => "",
         }
     }
 
@@ -123,7 +150,7 @@ impl Server {
     #[must_use]
     pub fn place(&self) -> String {
         match &self.transport {
-            Transport::Command(launch) => launch.program.to_string_lossy().into_owned(),
+            Transport::Command(launch) | Transport::Wrapped(launch, _) => launch.program.to_string_lossy().into_owned(),
             Transport::Shared(child) => child.launch.program.to_string_lossy().into_owned(),
             Transport::Url(endpoint) => {
                 let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();

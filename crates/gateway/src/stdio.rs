@@ -10,6 +10,7 @@ use bartizan_mcp::{Id, Kind, Limits, Message, method};
 use bartizan_sandbox::ExitStatus;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::link::{Link, TOO_MANY};
@@ -18,10 +19,10 @@ use crate::upstream::lines::{self, Lines};
 use crate::upstream::{Relay, Replies, Reply, Upstream};
 
 /// Messages that wait for the client to read; beyond that the server has to wait.
-const QUEUE: usize = 64;
+pub(crate) const QUEUE: usize = 64;
 
 /// How long a server may go on answering after the client has closed its side.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why the conversation is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,25 +37,29 @@ pub enum Ended {
 /// if it crashes and is started again, `current` is then the link to the new one.
 pub(crate) async fn serve(
     current: &ArcSwap<Link>,
-    input: impl AsyncRead + Unpin + Send + 'static,
+    input: Lines<impl AsyncRead + Unpin>,
     output: impl AsyncWrite + Unpin + Send + 'static,
     limits: Limits,
     restart: &Restart,
 ) -> Ended {
     let (queue, outgoing) = mpsc::channel(QUEUE);
-    let mut writer = tokio::spawn(write_all(output, outgoing));
-    let ended = carry(current, Lines::new(input, limits.bytes), limits, restart, &queue).await;
+    let writer = tokio::spawn(write_all(output, outgoing));
+    let ended = carry(current, input, limits, restart, &queue).await;
     drop(queue);
+    delivered(writer, restart).await;
+    ended
+}
+
+/// What was admitted is delivered before the end, unless the client neither reads it nor wants to wait.
+pub(crate) async fn delivered(mut writer: JoinHandle<()>, restart: &Restart) {
     let too_long = async {
         restart.stopped().await;
         tokio::time::sleep(FAREWELL).await;
     };
-    // What was admitted is delivered before the end, unless the client neither reads it nor wants to wait.
     tokio::select! {
         _ = &mut writer => {}
         () = too_long => writer.abort(),
     }
-    ended
 }
 
 async fn carry<R: AsyncRead + Unpin>(
@@ -244,7 +249,7 @@ async fn instead(
 }
 
 /// The request that a notification says is no longer waited for.
-fn cancelled(message: &Message) -> Option<Id> {
+pub(crate) fn cancelled(message: &Message) -> Option<Id> {
     (message.method() == Some(method::CANCELLED)).then(|| Id::read(message.params()?.get("requestId")?)).flatten()
 }
 
@@ -265,7 +270,8 @@ async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus
     status
 }
 
-async fn write_all(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Admitted>) {
+/// Writes what is put into the queue, each message on a line.
+pub(crate) async fn write_all(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Admitted>) {
     while let Some(message) = queue.recv().await {
         if output.write_all(&lines::write(message.bytes())).await.is_err() {
             return;

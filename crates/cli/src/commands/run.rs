@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Do not start the server again if it crashes
     #[arg(long)]
     no_restart: bool,
+    /// Translate between eras of the protocol if the client and the server have no common revision
+    #[arg(long)]
+    bridge: bool,
     /// The server's command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -51,6 +54,7 @@ impl Arguments {
             directory: std::env::current_dir().unwrap_or_default(),
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
+            bridge: self.bridge,
             config: config.clone(),
         };
         common::check_name(&wrap.server_name())?;

@@ -5,17 +5,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bartizan_guard::{CallSummary, Principal};
-use bartizan_mcp::{Era, Message, Revision};
+use bartizan_mcp::{Era, Message, Revision, method};
 use http::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Hub;
+use super::way::Way;
 use crate::admit::{self, Admitted, Refusal};
+use crate::bridge::Bridge;
 use crate::exchange::{self, Delivery, Failure};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
+use crate::peer;
 use crate::server::Server;
 use crate::upstream::{Relay, UpstreamError};
 
@@ -30,6 +33,9 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 const AT_ONCE: u32 = 3;
 /// A server that lasts this long has not failed at once.
 const LASTED: Duration = Duration::from_secs(10);
+
+/// What follows if a server fails.
+const LEFT_OUT: &str = "the others go on without it";
 
 /// A server, whether or not it can be reached at present.
 pub(super) struct Member {
@@ -59,8 +65,8 @@ enum State {
 
 /// A server with whom the handshake is done.
 pub(super) struct Ready {
-    pub(super) link: Arc<Link>,
-    /// What it said of itself; none in the stateless era.
+    pub(super) way: Way,
+    /// What it said of itself; none of a server that is reached straight in the stateless era.
     pub(super) hello: Option<Admitted>,
     version: Option<HeaderValue>,
     since: Instant,
@@ -118,7 +124,7 @@ impl Member {
             State::Ready(ready) => Arc::clone(ready),
             _ => return None,
         };
-        if ready.link.upstream.has_ended() {
+        if ready.way.has_ended() {
             self.lost(&ready);
             return None;
         }
@@ -203,23 +209,42 @@ impl Member {
 
     /// The handshake; what keeps it from succeeding is recorded where it happens.
     async fn connect(&self, hello: Option<Message>) -> Option<Ready> {
+        let bridge = Bridge::open(&self.gateway, &self.server, &self.principal, &self.name, self.era).await.ok()?;
+        if let Some(bridge) = bridge {
+            return Self::bridged(bridge, hello?).await;
+        }
         let link = Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await.ok()?;
         let (link, since) = (Arc::new(link), Instant::now());
         let (Era::Legacy, Some(hello)) = (self.era, hello) else {
-            return Some(Ready { link, hello: None, version: stateless_version(), since });
+            return Some(Ready { way: Way::Straight(link), hello: None, version: stateless_version(), since });
         };
         let answer = ask(&link, hello, &Relay::default(), self.server.timeout).await.ok();
         let said = answer.as_ref().and_then(|answer| answer.message().result()?.get("protocolVersion"));
         let Some(version) = said.and_then(|version| HeaderValue::try_from(&*version.text()).ok()) else {
-            link.failed(None, &UpstreamError::BrokenOff("it was not initialized".to_owned()));
+            // One that says no, rather than nothing, may be of the other era.
+            let error = match answer {
+                Some(_) => UpstreamError::OtherEra(method::INITIALIZE),
+                None => UpstreamError::BrokenOff("it was not initialized".to_owned()),
+            };
+            link.failed(None, &error);
             link.upstream.end().await;
             return None;
         };
-        let ready = Ready { version: Some(version), hello: answer, link, since };
+        let ready = Ready { version: Some(version), hello: answer, way: Way::Straight(Arc::clone(&link)), since };
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let initialized = admit::own(&self.gateway.recorder, &self.server.name, &self.name, initialized).ok()?;
-        ready.link.upstream.send(&initialized, &ready.relay(initialized.message())).await.ok();
+        link.upstream.send(&initialized, &ready.relay(&link, initialized.message())).await.ok();
         Some(ready)
+    }
+
+    /// The handshake over a bridge, on which the server hears of the client that says `hello`.
+    async fn bridged(bridge: Bridge, hello: Message) -> Option<Ready> {
+        let since = Instant::now();
+        let Some(said) = bridge.greet(hello).await else {
+            bridge.end().await;
+            return None;
+        };
+        Some(Ready { way: Way::Bridged(bridge), hello: Some(said), version: None, since })
     }
 
     /// Asks the server on the gateway's account, with the patience that all others can be asked to have with it. Begins
@@ -237,8 +262,13 @@ impl Member {
     async fn ask_once(self: &Arc<Self>, ready: &Arc<Ready>, message: Message) -> Result<Option<Admitted>, Gone> {
         let patience = if self.slow.load(Ordering::Relaxed) { LITTLE_PATIENCE } else { PATIENCE };
         let began = Instant::now();
-        let relay = ready.relay(&message);
-        let answer = ask(&ready.link, message, &relay, patience).await;
+        let answer = match &ready.way {
+            Way::Straight(link) => {
+                let relay = ready.relay(link, &message);
+                ask(link, message, &relay, patience).await
+            }
+            Way::Bridged(bridge) => self.ask_over(bridge, message, patience).await,
+        };
         self.slow.store(began.elapsed() >= patience, Ordering::Relaxed);
         match answer {
             Ok(answer) => Ok(Some(answer)),
@@ -250,9 +280,27 @@ impl Member {
         }
     }
 
+    /// The same over a bridge, which begins sessions anew by itself.
+    async fn ask_over(&self, bridge: &Bridge, message: Message, patience: Duration) -> Result<Admitted, Unanswered> {
+        let call = CallSummary::of(&message);
+        let answered = async { peer::response(bridge.answer(message).await).await };
+        let error = match tokio::time::timeout(patience, answered).await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => UpstreamError::BrokenOff("no answer came".to_owned()),
+            Err(_) => UpstreamError::TimedOut(patience.as_secs()),
+        };
+        self.refuse(call.as_ref(), &error, LEFT_OUT);
+        Err(Unanswered::Recorded)
+    }
+
+    /// Records that the server does not know what it was asked in the client's era, so that the others go on alone.
+    pub(super) fn note_other_era(&self, asked: &'static str) {
+        self.note_left_out(&UpstreamError::OtherEra(asked));
+    }
+
     /// Records that the others go on without it.
     fn note_left_out(&self, error: &UpstreamError) {
-        self.refuse(None, error, "the others go on without it");
+        self.refuse(None, error, LEFT_OUT);
     }
 
     /// What to tell the client instead of an answer, as the server cannot be reached.
@@ -272,13 +320,13 @@ impl Member {
 struct Gone;
 
 impl Ready {
-    /// The headers for a message to this server.
-    pub(super) fn relay(&self, message: &Message) -> Relay {
+    /// The headers for a message to this server, if it is reached straight.
+    pub(super) fn relay(&self, link: &Link, message: &Message) -> Relay {
         let stateless = self.version == stateless_version();
         let mut routing = Vec::new();
         if stateless {
             routing.extend(crate::relay::routing(message));
-            params::regenerate(&self.link.session(), &mut routing, message);
+            params::regenerate(&link.session(), &mut routing, message);
         }
         Relay { version: self.version.clone(), last_event_id: None, routing }
     }

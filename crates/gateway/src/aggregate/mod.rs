@@ -16,6 +16,7 @@ mod route;
 mod stream;
 mod subscription;
 mod tag;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +40,7 @@ use names::Names;
 use places::Places;
 use stream::Outlet;
 pub(crate) use tag::Tag;
+use way::Way;
 
 /// One client's session with all servers.
 pub(crate) struct Hub {
@@ -48,7 +50,8 @@ pub(crate) struct Hub {
     name: String,
     era: Era,
     names: Names,
-    /// The client's `initialize`, for servers that are late or come back.
+    /// The client's `initialize` or, where there is none, its first request: by it servers know the client that are late,
+    /// come back, or have to be told because they are of the other era.
     hello: Mutex<Option<Message>>,
     /// The client's answer to it has been composed: whoever joins now is late.
     greeted: AtomicBool,
@@ -137,19 +140,23 @@ impl Hub {
     /// Ends the sessions with all servers.
     pub(crate) async fn end(&self) {
         self.close_outlets().await;
-        join_all(self.links().iter().map(|link| link.upstream.end())).await;
+        let ready: Vec<_> = self.members.values().filter_map(|member| member.ready_now()).collect();
+        join_all(ready.iter().map(|ready| ready.way.end())).await;
     }
 
     /// The servers that are ready.
     #[must_use]
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         let ready = self.members.values().filter_map(|member| member.ready_now());
-        ready.map(|ready| Arc::clone(&ready.link)).collect()
+        ready.flat_map(|ready| ready.way.links()).collect()
     }
 
     async fn request(self: &Arc<Self>, message: Message, id: Id) -> Answer {
         if let Some(refused) = self.unfit(&message, &id) {
             return refused;
+        }
+        if self.era == Era::Stateless {
+            self.hello.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| message.clone());
         }
         let method = message.method().unwrap_or_default().to_owned();
         let param = |path: &[&str]| message.params()?.at(path)?.as_str().map(|text| text.into_owned());
@@ -272,11 +279,16 @@ impl Hub {
             async move { Some((Arc::clone(&member.server.name), member.ask(ready, message).await?)) }
         });
         let answers: Vec<(Arc<str>, Admitted)> = join_all(asked).await.into_iter().flatten().collect();
-        let answers: Vec<_> = answers
-            .iter()
-            .filter(|(_, answer)| answer.message().result().is_some())
-            .map(|(name, answer)| (Arc::clone(name), answer.message()))
-            .collect();
+        let (able, others): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|(_, answer)| answer.message().result().is_some());
+        for (name, answer) in others {
+            if let Some(member) = self.members.get(name).filter(|member| !member.server.bridge.on)
+                && !stream::is_away(answer.message())
+            {
+                member.note_other_era(method::SERVER_DISCOVER);
+            }
+        }
+        let answers: Vec<_> = able.iter().map(|(name, answer)| (Arc::clone(name), answer.message())).collect();
         if answers.is_empty() {
             // What a server of the legacy era answers: the client then begins with `initialize`, in the era in which
             // there is something for it.
@@ -294,8 +306,13 @@ impl Hub {
     }
 
     async fn to(&self, ready: &Ready, message: Message) -> Answer {
-        let relay = ready.relay(&message);
-        converse(exchange::begin(&ready.link, message, &relay).await).await
+        match &ready.way {
+            Way::Straight(link) => {
+                let relay = ready.relay(link, &message);
+                converse(exchange::begin(link, message, &relay).await).await
+            }
+            Way::Bridged(bridge) => bridge.answer(message).await,
+        }
     }
 
     async fn send_to(&self, servers: &[Arc<str>], message: Message) -> Answer {

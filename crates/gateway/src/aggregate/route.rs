@@ -7,8 +7,10 @@ use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::StatusCode;
 
 use super::member::{Member, Ready};
+use super::way::{self, Way};
 use super::{Hub, INVALID_PARAMS, SUBSCRIBED, tag};
 use crate::exchange::{self, Exchange, Failure};
+use crate::link::Link;
 use crate::peer::{Answer, converse};
 
 /// The resource is not there.
@@ -98,14 +100,20 @@ impl Hub {
             let method = call.as_ref().map(|call| &*call.method);
             return Answer::Message(StatusCode::OK, refusal.answer(Some(id), method));
         };
+        let link = match &ready.way {
+            Way::Straight(link) => link,
+            Way::Bridged(bridge) => {
+                return way::answered(bridge, self.tag(&member.server.name, false), bridge.answer(message).await);
+            }
+        };
         // Only a session can be forgotten by the server, and then the request was not looked at.
-        let again = ready.link.upstream.has_session().then(|| message.clone());
-        let begun = match (begin(&ready, message).await, again) {
+        let again = link.upstream.has_session().then(|| message.clone());
+        let begun = match (begin(link, &ready, message).await, again) {
             (Err(Failure { session_gone: true, .. }), Some(message)) => {
                 member.lost(&ready);
-                match member.ready().await {
-                    Some(ready) => begin(&ready, message).await,
-                    None => Err(Failure {
+                match member.ready().await.as_deref() {
+                    Some(ready @ Ready { way: Way::Straight(link), .. }) => begin(link, ready, message).await,
+                    _ => Err(Failure {
                         answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)),
                         session_gone: false,
                     }),
@@ -123,9 +131,9 @@ impl Hub {
     }
 }
 
-async fn begin(ready: &Ready, message: Message) -> Result<Exchange, Failure> {
-    let relay = ready.relay(&message);
-    exchange::begin(&ready.link, message, &relay).await
+async fn begin(link: &Arc<Link>, ready: &Ready, message: Message) -> Result<Exchange, Failure> {
+    let relay = ready.relay(link, &message);
+    exchange::begin(link, message, &relay).await
 }
 
 /// How well a URI fits a template: by how much of it is fixed at its ends; `None` if it does not.

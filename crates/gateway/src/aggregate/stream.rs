@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::member::{Member, PATIENCE, Ready};
+use super::way::{self, Way};
 use super::{Hub, INVALID_PARAMS, subscription, tag};
-use crate::admit::{self, CODE_UPSTREAM};
+use crate::admit::{self, Admitted, CODE_UPSTREAM};
 use crate::exchange::{self, Delivery};
 use crate::peer::{self, Answer, Deliveries, deliveries};
 use crate::upstream::{Relay, UpstreamError};
@@ -78,12 +79,26 @@ impl Hub {
         let member = self.members.get_key_value(server);
         let ready = member.and_then(|(name, member)| Some((name, member.ready_now()?)));
         let Some((name, ready)) = ready else { return Err(UpstreamError::NoStream) };
-        if let Some(rest) = ready.link.streams.resume(event) {
-            return Ok(rest);
+        self.own_stream(name, &ready, Some(event), false).await
+    }
+
+    /// One server's own stream, from the event `last` on if there is one.
+    async fn own_stream(
+        &self,
+        name: &Arc<str>,
+        ready: &Ready,
+        last: Option<&str>,
+        general: bool,
+    ) -> Result<Deliveries, UpstreamError> {
+        let last_event_id = last.and_then(|event| HeaderValue::from_str(event).ok());
+        let tag = self.tag(name, general);
+        match &ready.way {
+            Way::Straight(link) => {
+                let relay = Relay { version: ready.version(), last_event_id, ..Relay::default() };
+                peer::listen(link, &relay, Some(tag)).await
+            }
+            Way::Bridged(bridge) => Ok(way::delivered(bridge, tag, bridge.listen(last_event_id.as_ref()).await?)),
         }
-        let last_event_id = HeaderValue::from_str(event).ok();
-        let relay = Relay { version: ready.version(), last_event_id, ..Relay::default() };
-        peer::listen(&ready.link, &relay, Some(self.tag(name, false))).await
     }
 
     /// One stream of all servers' changes, acknowledged once; it lasts until the client ends it.
@@ -119,6 +134,28 @@ impl Hub {
             }
         };
         Answer::Stream(Box::pin(stream::once(first).chain(stream)))
+    }
+
+    /// What one server sends because it is listened to; otherwise its answer, if it gave one.
+    async fn subscribed_to(
+        &self,
+        name: &Arc<str>,
+        ready: &Ready,
+        message: Message,
+    ) -> Result<Deliveries, Option<Admitted>> {
+        let tag = self.tag(name, true);
+        match &ready.way {
+            Way::Straight(link) => {
+                let relay = ready.relay(link, &message);
+                let exchange = exchange::begin(link, message, &relay).await.map_err(|failure| failure.answer)?;
+                Ok(deliveries(exchange.tagged(tag)))
+            }
+            Way::Bridged(bridge) => match bridge.answer(message).await {
+                Answer::Stream(stream) => Ok(way::delivered(bridge, tag, stream)),
+                Answer::Message(_, answer) => Err(Some(answer)),
+                Answer::Accepted | Answer::Gone | Answer::Refused => Err(None),
+            },
+        }
     }
 
     /// A server is ready: it is told what the client wants of all, and the client is told if the server is late.
@@ -231,9 +268,7 @@ impl Outlet {
 async fn pump(hub: Arc<Hub>, outlet: Arc<Outlet>, member: Arc<Member>, ready: Arc<Ready>, mut last: Option<String>) {
     let mut rest = REST;
     loop {
-        let last_event_id = last.as_deref().and_then(|event| HeaderValue::from_str(event).ok());
-        let relay = Relay { version: ready.version(), last_event_id, ..Relay::default() };
-        match peer::listen(&ready.link, &relay, Some(hub.tag(&member.server.name, true))).await {
+        match hub.own_stream(&member.server.name, &ready, last.as_deref(), true).await {
             Ok(mut deliveries) => {
                 while let Some(delivery) = outlet.next(&mut deliveries).await {
                     let (Delivery::Message(_, event) | Delivery::Mark(event, _)) = &delivery;
@@ -246,9 +281,9 @@ async fn pump(hub: Arc<Hub>, outlet: Arc<Outlet>, member: Arc<Member>, ready: Ar
             }
             Err(UpstreamError::SessionGone) => return member.lost(&ready),
             Err(UpstreamError::NoStream) => return,
-            Err(error) => drop(ready.link.failed(None, &error)),
+            Err(error) => ready.way.failed(&error),
         }
-        if ready.link.upstream.has_ended() {
+        if ready.way.has_ended() {
             return member.lost(&ready);
         }
         if !outlet.rest(&mut rest).await {
@@ -306,15 +341,11 @@ async fn follow_once(
     }
     let theirs = |uri: &str| hub.owner_now(uri).is_some_and(|owner| owner == *name);
     let Some(message) = subscription::of_server(asked, name, theirs, &hub.limits()) else { return Followed::Refused };
-    let relay = ready.relay(&message);
-    let exchange = match exchange::begin(&ready.link, message, &relay).await {
-        Ok(exchange) => exchange,
-        Err(failure) => {
-            let away = failure.answer.is_none_or(|answer| is_away(answer.message()));
-            return if away { Followed::Away } else { Followed::Refused };
-        }
+    let mut deliveries = match hub.subscribed_to(name, ready, message).await {
+        Ok(deliveries) => deliveries,
+        Err(Some(answer)) if !is_away(answer.message()) => return Followed::Refused,
+        Err(_) => return Followed::Away,
     };
-    let mut deliveries = deliveries(exchange.tagged(hub.tag(name, true)));
     let mut followed = Followed::Away;
     while let Some(delivery) = outlet.next(&mut deliveries).await {
         let Delivery::Message(message, _) = &delivery else { continue };
@@ -340,6 +371,6 @@ async fn follow_once(
 }
 
 /// Whether an answer says that the server could not be reached or broke off, rather than what the server says.
-fn is_away(answer: &Message) -> bool {
+pub(super) fn is_away(answer: &Message) -> bool {
     answer.error().and_then(|error| error.get("code")?.as_i64()) == Some(CODE_UPSTREAM)
 }

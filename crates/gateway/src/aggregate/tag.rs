@@ -34,12 +34,16 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
-    /// The message as the client is to see it.
+    /// The message as the client is to see it, with the id of its event.
     pub(crate) fn message(&self, message: Admitted, event: Option<String>) -> Delivery {
+        Delivery::Message(self.seen(message), self.event(event))
+    }
+
+    /// The message as the client is to see it.
+    pub(super) fn seen(&self, message: Admitted) -> Admitted {
         self.note_links(message.message());
         let edits = self.outward(message.message());
-        let message = if edits.is_empty() { message } else { message.rewritten(&edits) };
-        Delivery::Message(message, self.event(event))
+        if edits.is_empty() { message } else { message.rewritten(&edits) }
     }
 
     /// The place to resume from, as the client is to see it.

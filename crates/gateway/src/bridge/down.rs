@@ -10,7 +10,7 @@ mod ready;
 mod translate;
 mod watch;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bartizan_guard::Principal;
 use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
@@ -41,6 +41,8 @@ pub(crate) struct Down {
     principal: Principal,
     /// The session's name in records.
     name: String,
+    /// A request that says who the client is, if not every one of them does.
+    client: OnceLock<Message>,
     session: Mutex<Option<Arc<Ready>>>,
     /// Held while a session is begun, so that there is one.
     beginning: tokio::sync::Mutex<()>,
@@ -55,6 +57,7 @@ impl Down {
             server,
             principal,
             name: name.to_owned(),
+            client: OnceLock::new(),
             session: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
             calls: Calls::default(),
@@ -73,6 +76,13 @@ impl Down {
                 Answer::Refused
             }
         }
+    }
+
+    /// Begins the session for the client that `hello` describes, now and whenever it is begun anew; returns the server's
+    /// answer to `initialize`.
+    pub(super) async fn greet(self: &Arc<Self>, hello: Message) -> Result<Admitted, Refusal> {
+        let hello = self.client.get_or_init(|| hello);
+        Ok(self.ready(hello).await?.said())
     }
 
     /// The link to the server, if there is one.
@@ -221,7 +231,8 @@ impl Down {
         if let Some(ready) = self.present() {
             return Ok(ready);
         }
-        let ready = Arc::new(Ready::open(&self.gateway, &self.server, &self.principal, &self.name, request).await?);
+        let client = self.client.get().unwrap_or(request);
+        let ready = Arc::new(Ready::open(&self.gateway, &self.server, &self.principal, &self.name, client).await?);
         let reader = tokio::spawn(watch::read(Arc::downgrade(self), Arc::downgrade(&ready)));
         ready.reader.set(reader.abort_handle()).ok();
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&ready));

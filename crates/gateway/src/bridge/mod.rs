@@ -6,18 +6,19 @@
 
 mod down;
 pub(crate) mod era;
+mod tasks;
 mod up;
 
 use std::sync::Arc;
 
 use bartizan_guard::Principal;
 use bartizan_mcp::{Digest, Era, Message, meta::Meta};
-use http::HeaderMap;
+use http::HeaderValue;
 
-use crate::admit::Refusal;
+use crate::admit::{Admitted, Refusal};
 use crate::gateway::Gateway;
 use crate::link::Link;
-use crate::peer::{Answer, Deliveries};
+use crate::peer::{self, Answer, Deliveries};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
@@ -62,19 +63,38 @@ impl Bridge {
     }
 
     /// Answers one message of the client's.
-    pub(crate) async fn answer(&self, message: Message, _headers: &HeaderMap) -> Answer {
+    pub(crate) async fn answer(&self, message: Message) -> Answer {
         match self {
             Bridge::Down(down) => down.answer(message).await,
             Bridge::Up(up) => up.answer(message).await,
         }
     }
 
-    /// What the server sends without being asked, for a client of the legacy era.
-    pub(crate) async fn listen(&self, _headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
+    /// What the server sends without being asked, for a client of the legacy era; or the rest of the stream that `last` is
+    /// an event of.
+    pub(crate) async fn listen(&self, last: Option<&HeaderValue>) -> Result<Deliveries, UpstreamError> {
         match self {
             // Its clients have `subscriptions/listen` instead.
             Bridge::Down(_) => Err(UpstreamError::NoStream),
-            Bridge::Up(up) => Ok(up.listen().await),
+            Bridge::Up(up) => Ok(up.listen(last.and_then(|last| last.to_str().ok())).await),
+        }
+    }
+
+    /// Shakes hands with the server for the client that has said `hello`, which is its `initialize` or else any request
+    /// of its; returns what says what the server offers.
+    pub(crate) async fn greet(&self, hello: Message) -> Option<Admitted> {
+        let said = match self {
+            Bridge::Down(down) => down.greet(hello).await.ok(),
+            Bridge::Up(up) => peer::response(up.answer(hello).await).await,
+        };
+        said.filter(|said| said.message().result().is_some())
+    }
+
+    /// Whether there is no session with the server any more, as far as can be seen from here.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Bridge::Down(down) => down.link().is_none(),
+            Bridge::Up(up) => up.link().upstream.has_ended(),
         }
     }
 

@@ -3,8 +3,6 @@
 //! The gateway answers the handshake out of `server/discover`, adds to each request what a stateless one carries, and
 //! turns what a server has to know first (`input_required`) into requests to the client. Requests and responses are
 //! judged as the server sees and sends them; what the client sees of them differs by edits.
-//!
-//! Tasks are not translated: the two eras agree on neither how they begin nor how they are asked after.
 
 mod answer;
 mod client;
@@ -19,6 +17,7 @@ use std::time::Duration;
 
 use bartizan_guard::Direction;
 use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, meta::Meta, method};
+use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode};
 use tokio::task::AbortHandle;
 
@@ -27,11 +26,13 @@ use conversation::Conversation;
 use feed::{Feed, Refused};
 use questions::Questions;
 
+use super::tasks;
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery};
 use crate::link::{Link, TOO_MANY};
 use crate::params;
 use crate::peer::{Answer, Deliveries, converse};
+use crate::replay::Source;
 use crate::upstream::Relay;
 
 /// One legacy client's session with a stateless server.
@@ -95,9 +96,14 @@ impl Up {
         }
     }
 
-    /// What the server announces.
-    pub(crate) async fn listen(self: &Arc<Self>) -> Deliveries {
-        self.feed.listen(self).await
+    /// What the server announces, or the rest of the stream that `last` is an event of.
+    pub(crate) async fn listen(self: &Arc<Self>, last: Option<&str>) -> Deliveries {
+        let streams = &self.link.streams;
+        if let Some(rest) = streams.again(last) {
+            return rest;
+        }
+        let coming = self.feed.listen(self).await.map(|delivery| (delivery, false));
+        streams.listen(self.kept(coming))
     }
 
     /// Ends the session with the server.
@@ -120,7 +126,7 @@ impl Up {
             method::PING => self.done(&message, id),
             method::LOGGING_SET_LEVEL => self.set_level(&message, id),
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => self.subscribe(&message, id).await,
-            method if method.starts_with("tasks/") => {
+            method if tasks::concerns(method) => {
                 self.refuse(&message, "tasks are not translated between revisions of the protocol", METHOD_NOT_FOUND)
             }
             method::SERVER_DISCOVER | method::SUBSCRIPTIONS_LISTEN => {
@@ -248,7 +254,13 @@ impl Up {
             });
             running.insert(id.clone(), Running { serial, task: task.abort_handle() });
         }
-        conversation::answer(steps).await
+        self.link.streams.answer(self.kept(conversation::coming(steps))).await
+    }
+
+    /// A stream that the client can come back to: the server has none, whatever it is.
+    fn kept<S>(&self, coming: S) -> Source<S> {
+        let primes = self.client().is_some_and(|client| client.revision() >= Revision::V2025_11_25);
+        Source { coming, prefix: String::new(), primes }
     }
 
     /// Lists the server's tools for the session itself, which then knows which headers they want.

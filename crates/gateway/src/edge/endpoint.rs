@@ -313,9 +313,11 @@ impl Front {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
         let mut key = format!("{}\n{principal}\n{client}", target.name());
-        if let Target::One(server) = target
-            && server.bridge.on
-        {
+        let bridges = match target {
+            Target::One(server) => server.bridge.on,
+            Target::All => self.servers.load().values().any(|server| server.bridge.on),
+        };
+        if bridges {
             // A legacy server is told once what the client can do.
             key.push_str(&bridge::abilities(message));
         }

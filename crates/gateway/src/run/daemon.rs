@@ -18,6 +18,7 @@ use super::frame::{self, BadHello, Frame, Kind};
 use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
 use crate::gateway::Gateway;
+use crate::server::Complain;
 use crate::setup;
 
 /// What one connection may hold back before the other side has to wait.
@@ -119,7 +120,7 @@ async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStrea
             let lines = frames.clone();
             // Complaints are best effort: a client that does not read them must not block its server.
             let on_stderr = move |line: &str| drop(lines.try_send(Frame::new(Kind::Stderr, line.to_owned())));
-            let outcome = wrapped(gateway, &wrap, Ends { input, output, signals }, Arc::new(on_stderr)).await;
+            let outcome = wrapped(gateway, &wrap, Ends { input, output, signals }, Complain(Arc::new(on_stderr))).await;
             copier.await.ok();
             reader.abort();
             match outcome {

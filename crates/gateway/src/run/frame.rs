@@ -94,6 +94,7 @@ pub(super) fn write_hello(wrap: &Wrap) -> Bytes {
     put(VERSION.as_bytes());
     put(wrap.name.as_deref().unwrap_or_default().as_bytes());
     put(if wrap.restart { b"restart" } else { b"" });
+    put(if wrap.bridge { b"bridge" } else { b"" });
     put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
     put(wrap.directory.as_os_str().as_bytes());
     put(wrap.command.len().to_string().as_bytes());
@@ -121,6 +122,7 @@ pub(super) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
     let read = || {
         let name = String::from_utf8(take()?.to_vec()).ok()?;
         let restart = !take()?.is_empty();
+        let bridge = !take()?.is_empty();
         let config = Some(take()?).filter(|config| !config.is_empty());
         let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
         let directory = PathBuf::from(OsStr::from_bytes(take()?));
@@ -130,7 +132,7 @@ pub(super) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         while let Some(name) = take() {
             env.push((os(name), os(take()?)));
         }
-        Some(Wrap { name: (!name.is_empty()).then_some(name), command, directory, env, restart, config })
+        Some(Wrap { name: (!name.is_empty()).then_some(name), command, directory, env, restart, bridge, config })
     };
     let mut read = read;
     let wrap = read().ok_or(BadHello::Malformed)?;
@@ -149,6 +151,7 @@ mod tests {
             directory: "/srv".into(),
             env: vec![("A".into(), "1".into()), ("B".into(), "".into())],
             restart: false,
+            bridge: true,
             config: Some("/etc/b.toml".into()),
         };
         let bytes = write_hello(&wrap);

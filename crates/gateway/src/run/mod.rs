@@ -9,6 +9,7 @@ mod daemon;
 mod frame;
 mod paths;
 mod restart;
+mod translated;
 mod wrapped;
 
 use std::ffi::OsString;
@@ -35,6 +36,8 @@ pub struct Wrap {
     pub env: Vec<(OsString, OsString)>,
     /// Whether it is started again if it crashes.
     pub restart: bool,
+    /// Whether it is translated for a client of the other era.
+    pub bridge: bool,
     /// The configuration that has to be in force; any will do if there is none.
     pub config: Option<PathBuf>,
 }
@@ -107,8 +110,8 @@ mod tests {
 
     fn name(command: &[&str]) -> String {
         let command = command.iter().map(OsString::from).collect();
-        let wrap =
-            Wrap { name: None, command, directory: PathBuf::new(), env: Vec::new(), restart: true, config: None };
+        let (directory, env) = (PathBuf::new(), Vec::new());
+        let wrap = Wrap { name: None, command, directory, env, restart: true, bridge: false, config: None };
         let name = wrap.server_name();
         name.rsplit_once('-')
             .map(|(base, digest)| (base.to_owned(), digest.len()))

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admit::Admitted;
 use crate::link::Link;
+use crate::server::Complain;
 use crate::stdio;
 use crate::upstream::{Relay, Replies, Reply, Routing, StdioUpstream, Upstream};
 
@@ -27,9 +28,6 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long a server may take to shake hands again.
 const HANDSHAKE: Duration = Duration::from_secs(60);
-
-/// Takes a line for the person who reads the client's log.
-pub(crate) type Complain = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Whether and how a server is started again.
 pub(crate) struct Restart {
@@ -123,17 +121,10 @@ impl Restart {
         status: ExitStatus,
         queue: &mpsc::Sender<Admitted>,
     ) -> Option<Replies> {
-        self.seen().ended = Some(status);
-        let launch = self.launch.as_ref().filter(|_| self.is_wanted(status))?;
+        let launch = self.launch.as_ref().filter(|_| self.mends(status))?;
         let mut why = format!("the server {status}");
         loop {
-            let (attempt, pause) = self.seen().next_attempt()?;
-            let seconds = pause.as_secs_f32();
-            (self.complain)(&format!("bartizan: {why}; it is started again in {seconds} s ({attempt} of {ATTEMPTS})"));
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.stopped() => return None,
-            }
+            self.pause(&why).await?;
             let old = current.load_full();
             let started = tokio::select! {
                 started = self.start(&old, launch, queue) => started,
@@ -149,12 +140,45 @@ impl Restart {
                     why = reason;
                 }
                 Err(Failure::Changed) => {
-                    let said = "what was started again says that it is another server, so the conversation ends";
-                    (self.complain)(&format!("bartizan: {said}"));
+                    self.note_changed();
                     return None;
                 }
             }
         }
+    }
+
+    /// Waits before the server is started again, and says so; `None` if that was often enough or it was told to end.
+    pub(super) async fn pause(&self, why: &str) -> Option<()> {
+        let (attempt, pause) = self.seen().next_attempt()?;
+        let seconds = pause.as_secs_f32();
+        (self.complain.0)(&format!("bartizan: {why}; it is started again in {seconds} s ({attempt} of {ATTEMPTS})"));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Some(()),
+            () = self.stopped() => None,
+        }
+    }
+
+    /// Notes how the server ended; whether it is to be started again.
+    pub(super) fn mends(&self, status: ExitStatus) -> bool {
+        self.seen().ended = Some(status);
+        self.launch.is_some() && self.is_wanted(status)
+    }
+
+    /// Says that what was started again is not what the client knows.
+    pub(super) fn note_changed(&self) {
+        let said = "what was started again says that it is another server, so the conversation ends";
+        (self.complain.0)(&format!("bartizan: {said}"));
+    }
+
+    /// Whether it is the server that the client knows which says this of itself; the first that says so is.
+    pub(super) fn knows(&self, said: &Message) -> bool {
+        let Some(says) = Identity::of(said) else { return false };
+        *self.seen().known.get_or_insert_with(|| says.clone()) == says
+    }
+
+    /// The client's `initialize`, if it has sent one.
+    pub(super) fn initialize(&self) -> Option<Message> {
+        self.seen().initialize.clone()
     }
 
     fn is_wanted(&self, status: ExitStatus) -> bool {
@@ -168,7 +192,7 @@ impl Restart {
         queue: &mpsc::Sender<Admitted>,
     ) -> Result<(Arc<Link>, Replies), Failure> {
         let crashed = |why: String| Failure::Crashed(None, why);
-        let complain = Arc::clone(&self.complain);
+        let complain = Arc::clone(&self.complain.0);
         let child = StdioUpstream::spawn(launch, Routing::Ordered, self.limits, move |line| complain(line)).await;
         let child = child.map_err(|error| crashed(format!("the server could not be started ({error})")))?;
         let link = Arc::new(old.with_upstream(Upstream::Stdio(child)));
@@ -291,7 +315,7 @@ mod tests {
 
     fn restart(launch: Option<Launch>) -> (watch::Sender<bool>, Restart) {
         let (sender, stop) = watch::channel(false);
-        (sender, Restart::new(launch, Limits::default(), Arc::new(|_| {}), stop))
+        (sender, Restart::new(launch, Limits::default(), Complain(Arc::new(|_| {})), stop))
     }
 
     const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;

@@ -5,20 +5,26 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_guard::Principal;
+use bartizan_mcp::Limits;
 use bartizan_sandbox::{Environment, ExitStatus, Launch, Level, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use super::complaints::Complaints;
-use super::restart::{Complain, Restart};
+use super::restart::Restart;
+use super::translated;
 use super::{Paths, RunError, Wrap};
 use crate::gateway::Gateway;
 use crate::link::Link;
-use crate::server::{Server, Transport};
+use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
 use crate::stdio::{self, Ended};
+use crate::upstream::lines::Lines;
 use crate::upstream::{Routing, StdioUpstream, Upstream};
+
+/// Where no limit is meant.
+const A_DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 /// The ends of a wrapped server that lead to its client.
 pub(super) struct Ends<I, O> {
@@ -26,6 +32,18 @@ pub(super) struct Ends<I, O> {
     pub(super) output: O,
     /// Signals to pass on to the server.
     pub(super) signals: mpsc::Receiver<Signal>,
+}
+
+/// What stays the same however often the server is started.
+pub(super) struct Wrapped<'a> {
+    pub(super) gateway: &'a Arc<Gateway>,
+    pub(super) server: Arc<Server>,
+    pub(super) principal: Principal,
+    /// The session's name in records.
+    pub(super) session: String,
+    pub(super) limits: Limits,
+    pub(super) restart: Arc<Restart>,
+    pub(super) stop: watch::Sender<bool>,
 }
 
 /// Runs the server until either side ends, and returns how it ended. A server that crashes is started again, if the
@@ -42,48 +60,84 @@ where
 {
     let launch = launch(wrap)?;
     let limits = gateway.policy.load().limits;
-    let name: Arc<str> = wrap.server_name().into();
-    let sink = Arc::clone(&complain);
-    let child = StdioUpstream::spawn(&launch, Routing::Ordered, limits, move |line| sink(line)).await?;
-    let started =
-        json!({"server": name, "program": launch.program.to_string_lossy(), "isolation": Level::None.to_string()});
-    gateway.recorder.note("server.started", &started).map_err(SetupError::Audit)?;
-    let server = Arc::new(Server {
-        profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
-        name: Arc::clone(&name),
-        transport: Transport::Command(Box::new(launch.clone())),
-        // One client and its own server: how long to wait is the client's to decide, and it can cancel.
-        timeout: std::time::Duration::from_secs(60),
-        longest: std::time::Duration::from_secs(300),
-        processes: Arc::new(tokio::sync::Semaphore::new(1)),
-        places: Arc::new(tokio::sync::Semaphore::new(256)),
-        bridge: crate::Bridging::default(),
-    });
-    setup::follow(gateway, &server)?;
-    let session = crate::edge::random_name();
-    let upstream = Upstream::Stdio(child);
-    let link = ArcSwap::from_pointee(Link::new(Arc::clone(gateway), server, local_user(), session, upstream));
     let (stop, stopped) = watch::channel(false);
-    let restart = Restart::new(wrap.restart.then_some(launch), limits, complain, stopped);
+    let of = Wrapped {
+        gateway,
+        server: server(gateway, wrap, &launch, &complain)?,
+        principal: local_user(),
+        session: crate::edge::random_name(),
+        limits,
+        restart: Arc::new(Restart::new(wrap.restart.then(|| launch.clone()), limits, complain.clone(), stopped)),
+        stop,
+    };
+    let Ends { input, output, mut signals } = ends;
+    let mut input = Lines::new(input, limits.bytes);
+    if wrap.bridge {
+        let opened = tokio::select! {
+            opened = translated::open(&of, &mut input) => opened?,
+            // There is no server yet to whom this would be passed on.
+            Some(signal) = signals.recv() => return Ok(ExitStatus::Signal(signal.number())),
+        };
+        if let Some(opened) = opened {
+            note_started(&of, &launch)?;
+            let status = translated::serve(&of, opened, input, output, signals).await;
+            return note_ended(&of, status);
+        }
+    }
+    let child = StdioUpstream::spawn(&launch, Routing::Ordered, limits, move |line| (complain.0)(line)).await?;
+    note_started(&of, &launch)?;
+    let (server, principal, upstream) = (Arc::clone(&of.server), of.principal.clone(), Upstream::Stdio(child));
+    let link = ArcSwap::from_pointee(Link::new(Arc::clone(gateway), server, principal, of.session.clone(), upstream));
     let ended = {
-        let mut signals = ends.signals;
-        let serving = stdio::serve(&link, ends.input, ends.output, limits, &restart);
-        let mut serving = std::pin::pin!(serving);
+        let mut serving = std::pin::pin!(stdio::serve(&link, input, output, limits, &of.restart));
         loop {
             tokio::select! {
                 ended = &mut serving => break ended,
-                Some(signal) = signals.recv() => pass_on(signal, &link.load(), &stop),
+                Some(signal) = signals.recv() => pass_on(signal, &link.load(), &of.stop),
             }
         }
     };
-    let status = finish(&link.load(), ended, &restart).await;
-    let ended = json!({"server": name, "status": status.shell_code()});
-    gateway.recorder.note("server.ended", &ended).map_err(SetupError::Audit)?;
+    let status = finish(&link.load(), ended, &of.restart).await;
+    note_ended(&of, status)
+}
+
+/// What the gateway knows of the server.
+fn server(
+    gateway: &Arc<Gateway>,
+    wrap: &Wrap,
+    launch: &Launch,
+    complain: &Complain,
+) -> Result<Arc<Server>, SetupError> {
+    let name: Arc<str> = wrap.server_name().into();
+    let server = Arc::new(Server {
+        profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
+        name,
+        transport: Transport::Wrapped(Box::new(launch.clone()), complain.clone()),
+        // One client and its own server: how long to wait is the client's to decide, and it can cancel.
+        timeout: A_DAY,
+        longest: A_DAY,
+        processes: Arc::new(tokio::sync::Semaphore::new(PROCESSES)),
+        places: Arc::new(tokio::sync::Semaphore::new(256)),
+        bridge: crate::Bridging::new(wrap.bridge),
+    });
+    setup::follow(gateway, &server)?;
+    Ok(server)
+}
+
+fn note_started(of: &Wrapped<'_>, launch: &Launch) -> Result<(), SetupError> {
+    let program = launch.program.to_string_lossy();
+    let started = json!({"server": of.server.name, "program": program, "isolation": Level::None.to_string()});
+    of.gateway.recorder.note("server.started", &started).map(drop).map_err(SetupError::Audit)
+}
+
+fn note_ended(of: &Wrapped<'_>, status: ExitStatus) -> Result<ExitStatus, RunError> {
+    let ended = json!({"server": of.server.name, "status": status.shell_code()});
+    of.gateway.recorder.note("server.ended", &ended).map_err(SetupError::Audit)?;
     Ok(status)
 }
 
 /// Passes a signal on to the server, and remembers that it was told to end.
-fn pass_on(signal: Signal, link: &Link, stop: &watch::Sender<bool>) {
+pub(super) fn pass_on(signal: Signal, link: &Link, stop: &watch::Sender<bool>) {
     if !matches!(signal, Signal::User1 | Signal::User2) {
         stop.send_replace(true);
     }
@@ -133,7 +187,7 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
     let ends = Ends { input: tokio::io::stdin(), output: tokio::io::stdout(), signals: super::bridge::signals() };
     let complaints = Complaints::to_stderr();
-    let status = wrapped(&gateway, wrap, ends, Arc::new(complaints.sink())).await;
+    let status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))).await;
     complaints.finish();
     status.map(ExitStatus::shell_code)
 }

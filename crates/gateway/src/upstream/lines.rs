@@ -15,10 +15,12 @@ pub(crate) struct Lines<R> {
     limit: usize,
     /// Inside a line that is over the limit and is passed over.
     skipping: bool,
+    /// One that was looked at and is still to be read.
+    held: Option<Line>,
 }
 
 /// One line, or the beginning of one that is too long.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
     Whole(Bytes),
     TooLong(Bytes),
@@ -26,11 +28,22 @@ pub(crate) enum Line {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) fn new(stream: R, limit: usize) -> Self {
-        Lines { stream, buffer: BytesMut::with_capacity(8 * 1024), scanned: 0, limit, skipping: false }
+        Lines { stream, buffer: BytesMut::with_capacity(8 * 1024), scanned: 0, limit, skipping: false, held: None }
+    }
+
+    /// What the next line says, which is still to be read.
+    pub(crate) async fn peek(&mut self) -> std::io::Result<Option<&Line>> {
+        if self.held.is_none() {
+            self.held = self.next().await?;
+        }
+        Ok(self.held.as_ref())
     }
 
     /// The next line that is not empty; `None` at the end of the stream. Safe to drop and call again.
     pub(crate) async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        if let Some(line) = self.held.take() {
+            return Ok(Some(line));
+        }
         loop {
             while let Some(line) = self.buffered() {
                 match line {
@@ -145,6 +158,17 @@ mod tests {
         check(b"", 10, &[]).await;
         check(b"0123456789\nok\n", 10, &[("0123456789", true), ("ok", true)]).await;
         check(b"0123456789x\nok\n", 10, &[("", false), ("ok", true)]).await;
+    }
+
+    #[tokio::test]
+    async fn a_line_that_was_looked_at_is_still_to_be_read() {
+        let mut lines = Lines::new(&b"a\nb\n"[..], 10);
+        let [a, b] = ["a", "b"].map(|text| Line::Whole(Bytes::from(text)));
+        assert_eq!(lines.peek().await.unwrap(), Some(&a));
+        assert_eq!(lines.peek().await.unwrap(), Some(&a));
+        assert_eq!(lines.next().await.unwrap(), Some(a));
+        assert_eq!(lines.next().await.unwrap(), Some(b));
+        assert_eq!(lines.peek().await.unwrap(), None);
     }
 
     #[test]

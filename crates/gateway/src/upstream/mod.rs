@@ -126,6 +126,9 @@ pub enum UpstreamError {
     /// It no longer knows the session.
     #[error("the server has ended the session")]
     SessionGone,
+    /// It does not know how a client of this era begins.
+    #[error("the server does not answer {0}; if it speaks another era of the protocol, bridge = \"auto\" translates")]
+    OtherEra(&'static str),
     /// It does not offer this.
     #[error("the server does not offer a stream of its own")]
     NoStream,
@@ -166,6 +169,7 @@ impl UpstreamError {
             UpstreamError::TooLarge => "upstream.too_large",
             UpstreamError::Crowded => "upstream.crowded",
             UpstreamError::SessionGone => "upstream.session_gone",
+            UpstreamError::OtherEra(_) => "upstream.other_era",
             UpstreamError::NoStream => "upstream.no_stream",
             UpstreamError::Stuffed => "upstream.stuffed",
             UpstreamError::Lagging => "gateway.slow_client",

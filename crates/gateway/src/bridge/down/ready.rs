@@ -69,6 +69,11 @@ impl Ready {
         self.hello.message()
     }
 
+    /// The same for those who keep it.
+    pub(super) fn said(&self) -> Admitted {
+        self.hello.again()
+    }
+
     /// What it calls itself, as JSON.
     pub(super) fn server_info(&self) -> Option<&str> {
         Some(self.hello().result()?.get("serverInfo")?.raw())

@@ -4,6 +4,8 @@ use bartizan_mcp::{
     Digest, Edits, Id, Limits, Message, NodeKind, Rejection, Revision, Value, canonical, meta, method, quote,
 };
 
+use crate::bridge::tasks;
+
 /// What of the parameters belongs to the gateway: the answers to questions, and which questions.
 pub(super) const ANSWERS: &str = "inputResponses";
 pub(super) const STATE: &str = "requestState";
@@ -12,7 +14,7 @@ const RESERVED: &str = "io.modelcontextprotocol/";
 /// What a server of the legacy era says of a resource that is not there, and what one of the stateless era says.
 const NO_RESOURCE: (i64, i64) = (-32002, -32602);
 
-/// Whether the stateless era does not have this method any more. Tasks are an extension there, with other messages.
+/// Whether the stateless era does not have this method any more, or it is about what is not translated.
 pub(super) fn is_gone(name: &str) -> bool {
     const GONE: [&str; 5] = [
         method::INITIALIZE,
@@ -21,7 +23,7 @@ pub(super) fn is_gone(name: &str) -> bool {
         method::RESOURCES_SUBSCRIBE,
         method::RESOURCES_UNSUBSCRIBE,
     ];
-    GONE.contains(&name) || name.starts_with("tasks/")
+    GONE.contains(&name) || tasks::concerns(name)
 }
 
 /// Whether the answer to this method may be a question back.
@@ -36,10 +38,10 @@ pub(super) fn outward(message: &Message, id: Option<&Id>, limits: &Limits) -> Re
         edits.set_json(own.id(), id.to_json());
     }
     if let Some(params) = message.params() {
-        for name in [ANSWERS, STATE] {
-            if let Some(value) = params.get(name) {
-                edits.remove(params.id(), value.id());
-            }
+        // A task that is begun could not be asked after.
+        let task = (message.method() == Some(method::TOOLS_CALL)).then_some(tasks::PARAMETER);
+        for value in [ANSWERS, STATE].into_iter().chain(task).filter_map(|name| params.get(name)) {
+            edits.remove(params.id(), value.id());
         }
         if let Some(meta) = params.get("_meta").filter(|meta| meta.kind() == NodeKind::Object) {
             let reserved = |key: &Value<'_>| key.text().starts_with(RESERVED);
@@ -120,24 +122,19 @@ pub(super) fn initialize(request: &Message, id: &Id) -> String {
     let meta = meta::Meta::of(request);
     let object = |value: &Value<'_>| value.kind() == NodeKind::Object;
     let info = meta.client_info().filter(object).map_or_else(super::super::era::own_info, |info| info.raw().to_owned());
-    let capabilities = meta.client_capabilities();
-    // Tasks of the legacy era are not what the stateless era calls by that name.
-    let kept = capabilities.into_iter().flat_map(Value::members).filter(|(key, _)| !key.is_text("tasks"));
-    let kept: Vec<_> = kept.map(|(key, value)| format!("{}:{}", key.raw(), value.raw())).collect();
+    let capabilities = tasks::without(meta.client_capabilities());
     format!(
-        r#"{{"jsonrpc":"2.0","id":{},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{{}}},"clientInfo":{info}}}}}"#,
+        r#"{{"jsonrpc":"2.0","id":{},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{info}}}}}"#,
         id.to_json(),
         Revision::LATEST_LEGACY,
-        kept.join(","),
+        capabilities,
     )
 }
 
 /// The answer to `server/discover`, made of the one to `initialize`.
 pub(super) fn discovered(hello: &Message, id: &Id) -> String {
     let said = |key: &str| hello.result().and_then(|result| result.get(key));
-    let capabilities = said("capabilities").into_iter().flat_map(Value::members);
-    let kept = capabilities.filter(|(key, _)| !key.is_text("tasks"));
-    let kept: Vec<_> = kept.map(|(key, value)| format!("{}:{}", key.raw(), value.raw())).collect();
+    let capabilities = tasks::without(said("capabilities"));
     let instructions = match said("instructions").filter(|text| text.kind() == NodeKind::String) {
         Some(text) => format!(r#","instructions":{}"#, text.raw()),
         None => String::new(),
@@ -147,10 +144,10 @@ pub(super) fn discovered(hello: &Message, id: &Id) -> String {
         None => String::new(),
     };
     format!(
-        r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","supportedVersions":["{}"],"capabilities":{{{}}}{instructions},"ttlMs":0,"cacheScope":"private"{meta}}}}}"#,
+        r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","supportedVersions":["{}"],"capabilities":{}{instructions},"ttlMs":0,"cacheScope":"private"{meta}}}}}"#,
         id.to_json(),
         Revision::V2026_07_28,
-        kept.join(","),
+        capabilities,
     )
 }
 

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 
 use bartizan_mcp::{Edits, Id, Limits, Message, Value, header::Mismatch, meta, meta::Meta, method, quote};
 
-use super::client::{is_object, object};
+use super::client::is_object;
+use crate::bridge::tasks;
 
 /// What a server's response comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,21 +86,7 @@ pub(super) fn notification(message: &Message) -> Edits {
 
 /// The answer to `initialize` out of the one to `server/discover`.
 pub(super) fn hello(id: &Id, revision: &str, server: &str, discovered: Value<'_>, info: Option<Value<'_>>) -> String {
-    let capabilities = discovered.get("capabilities").into_iter().flat_map(Value::members);
-    let capabilities = object(capabilities.filter_map(|(name, value)| {
-        let json = match &*name.text() {
-            // Neither form of tasks is translated.
-            "tasks" => return None,
-            "extensions" => object(
-                value
-                    .members()
-                    .filter(|(name, _)| !name.is_text("io.modelcontextprotocol/tasks"))
-                    .map(|(name, value)| (name.raw().to_owned(), value.raw().to_owned())),
-            ),
-            _ => value.raw().to_owned(),
-        };
-        Some((name.raw().to_owned(), json))
-    }));
+    let capabilities = tasks::without(discovered.get("capabilities"));
     let unnamed = || format!(r#"{{"name":{},"version":"0"}}"#, quote(server));
     let info = info.filter(|info| is_object(*info)).map_or_else(unnamed, |info| info.raw().to_owned());
     let instructions = discovered.get("instructions").filter(|text| text.as_str().is_some());

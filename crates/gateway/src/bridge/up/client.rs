@@ -2,6 +2,8 @@
 
 use bartizan_mcp::{Edits, Limits, Message, NodeKind, Revision, Value, meta, method, quote};
 
+use crate::bridge::tasks;
+
 /// A client that has sent `initialize`.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -25,9 +27,7 @@ const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
 impl Client {
     pub(super) fn new(initialize: Message) -> Client {
         let capabilities = initialize.params().and_then(|params| params.get("capabilities"));
-        // Tasks are not translated, so the server must not rely on them.
-        let kept = capabilities.into_iter().flat_map(Value::members).filter(|(name, _)| !name.is_text("tasks"));
-        let capabilities = object(kept.map(|(name, value)| (name.raw().to_owned(), value.raw().to_owned())));
+        let capabilities = tasks::without(capabilities);
         Client { hello: initialize, capabilities }
     }
 

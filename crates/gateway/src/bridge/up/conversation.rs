@@ -1,7 +1,7 @@
 //! One request of the client's, with as many rounds of questions as the server needs.
 //!
-//! A conversation runs in a task of its own: to a legacy client, a connection that breaks off is no cancellation, so
-//! the work goes on for a while; what cancels is `notifications/cancelled` or the end of the session.
+//! A conversation runs in a task of its own, and what it says is kept for a client that comes back: to a legacy client,
+//! a connection that breaks off is no cancellation. What cancels is `notifications/cancelled` or the end of the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,7 @@ use std::time::Duration;
 use bartizan_guard::CallSummary;
 use bartizan_mcp::{Id, Kind, Limits, Message, Value, method};
 use futures_util::future::join_all;
-use futures_util::{StreamExt, stream};
-use http::StatusCode;
+use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 
 use super::Up;
@@ -19,7 +18,6 @@ use super::client;
 use super::questions::Question;
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery};
-use crate::peer::Answer;
 use crate::upstream::UpstreamError;
 
 /// How often a server may ask before it answers.
@@ -33,14 +31,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Messages that wait for the client to read; beyond that the server has to wait.
 const QUEUE: usize = 64;
 
-/// Something that the client is to see.
-enum Step {
-    /// The server answers with a stream, so the client should be told at once that events will follow.
-    Streaming,
-    /// A message.
-    Message(Admitted),
-}
-
 /// A request under way.
 pub(super) struct Conversation {
     up: Arc<Up>,
@@ -49,33 +39,28 @@ pub(super) struct Conversation {
     call: Option<CallSummary>,
     /// The request as the server sees it.
     request: Message,
-    client: mpsc::Sender<Step>,
+    client: mpsc::Sender<Admitted>,
 }
 
 /// Why a conversation ends without an answer of the server's: with one of the gateway's, or with none.
 type Ended = Option<Admitted>;
 
 impl Conversation {
-    /// Starts one; what becomes of it comes out of [`answer`].
-    pub(super) fn begin(up: &Arc<Up>, id: Id, request: Message) -> (impl Future<Output = ()> + Send + use<>, Steps) {
+    /// Starts one, which says what [`coming`] yields.
+    pub(super) fn begin(
+        up: &Arc<Up>,
+        id: Id,
+        request: Message,
+    ) -> (impl Future<Output = ()> + Send + use<>, mpsc::Receiver<Admitted>) {
         let (client, steps) = mpsc::channel(QUEUE);
         let call = CallSummary::of(&request).map(|call| CallSummary { id: id.clone(), ..call });
         let conversation = Conversation { up: Arc::clone(up), id, call, request, client };
-        (conversation.run(), Steps(steps))
+        (conversation.run(), steps)
     }
 
     async fn run(self) {
-        let lonely = async {
-            self.client.closed().await;
-            tokio::time::sleep(self.up.link.server.timeout).await;
-        };
-        tokio::select! {
-            answer = self.answered() => {
-                if let Some(answer) = answer {
-                    self.client.send(Step::Message(answer)).await.ok();
-                }
-            }
-            () = lonely => {}
+        if let Some(answer) = self.answered().await {
+            self.client.send(answer).await.ok();
         }
     }
 
@@ -115,14 +100,11 @@ impl Conversation {
             Ok(exchange) => exchange,
             Err(failure) => return failure.answer,
         };
-        if exchange.is_stream() {
-            self.client.send(Step::Streaming).await.ok();
-        }
         while let Some(delivery) = exchange.next().await {
             match delivery {
                 Delivery::Message(response, _) if exchange.is_finished() => return Some(response),
                 // Whether or not the client still reads, the work goes on.
-                Delivery::Message(message, _) => drop(self.client.send(Step::Message(message)).await),
+                Delivery::Message(message, _) => drop(self.client.send(message).await),
                 // A place to resume from is of no use: the client's stream is another one.
                 Delivery::Mark(..) => {}
             }
@@ -181,8 +163,8 @@ impl Conversation {
         };
         match admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
             Ok(own) => {
-                let sent = self.client.send(Step::Message(own)).await;
-                // Without a client nobody can answer.
+                let sent = self.client.send(own).await;
+                // Without a session nobody can answer.
                 sent.map(|()| question).map_err(|_| None)
             }
             Err(refusal) => Err(Some(refusal.answer(Some(&self.id), self.request.method()))),
@@ -197,7 +179,7 @@ impl Conversation {
             let json =
                 format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
             if let Ok(own) = admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
-                self.client.send(Step::Message(own)).await.ok();
+                self.client.send(own).await.ok();
             }
         }
     }
@@ -234,26 +216,11 @@ impl Conversation {
     }
 }
 
-/// What a conversation has for the client.
-pub(super) struct Steps(mpsc::Receiver<Step>);
-
-/// The answer to the client's POST: one message, or a stream if there is more than one.
-pub(super) async fn answer(Steps(mut steps): Steps) -> Answer {
-    let first = match steps.recv().await {
-        // In this era every answer comes under 200.
-        Some(Step::Message(message)) if message.message().is_response() => {
-            return Answer::Message(StatusCode::OK, message);
-        }
-        Some(first) => first,
-        // It was cancelled, and nobody waits.
-        None => return Answer::Accepted,
-    };
-    let rest = stream::unfold(steps, |mut steps| async move { Some((steps.recv().await?, steps)) });
-    let all = stream::iter([first]).chain(rest).filter_map(|step| {
-        std::future::ready(match step {
-            Step::Message(message) => Some(Delivery::Message(message, None)),
-            Step::Streaming => None,
-        })
-    });
-    Answer::Stream(Box::pin(all))
+/// What a conversation says, and whether it is the last of it.
+pub(super) fn coming(said: mpsc::Receiver<Admitted>) -> impl Stream<Item = (Delivery, bool)> + Send + 'static {
+    stream::unfold(said, |mut said| async move {
+        let message = said.recv().await?;
+        let last = message.message().is_response();
+        Some(((Delivery::Message(message, None), last), said))
+    })
 }

@@ -155,10 +155,15 @@ impl Feed {
 
     /// Ends everything.
     pub(super) async fn end(&self) {
-        self.listener.send_modify(|last| *last += 1);
+        self.close();
         for task in [self.reader.lock().await.take(), self.unasked.lock().await.take()].into_iter().flatten() {
             task.abort();
         }
+    }
+
+    /// Ends the stream of whoever listens.
+    fn close(&self) {
+        self.listener.send_modify(|last| *last += 1);
     }
 
     /// Puts a subscription to all that is wanted in place of the present one.
@@ -289,6 +294,10 @@ async fn relay_all(up: Weak<Up>, mut exchange: Exchange) {
         if let Delivery::Message(message, _) = delivery {
             up.feed.push(message);
         }
+    }
+    // The process has ended, and whoever listens is to know.
+    if let Some(up) = up.upgrade() {
+        up.feed.close();
     }
 }
 

@@ -20,7 +20,9 @@ fn a_request_loses_what_only_the_stateless_era_has() {
             r#""params":{"_meta":{"progressToken":7,"traceparent":"t"},"name":"x"}"#,
         ),
         (r#""params":{"inputResponses":{"a":{}},"requestState":"s","name":"x"}"#.to_owned(), r#""params":{"name":"x"}"#),
+        (r#""params":{"task":{"ttl":1},"name":"x"}"#.to_owned(), r#""params":{"name":"x"}"#),
         // Arguments are the tool's, whatever they are called.
+        (r#""params":{"arguments":{"task":{}}}"#.to_owned(), r#""params":{"arguments":{"task":{}}}"#),
         (
             r#""params":{"arguments":{"requestState":"s","_meta":{"io.modelcontextprotocol/x":1}}}"#.to_owned(),
             r#""params":{"arguments":{"requestState":"s","_meta":{"io.modelcontextprotocol/x":1}}}"#,

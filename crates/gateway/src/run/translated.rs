@@ -1,0 +1,291 @@
+//! A wrapped server of the other era than its client: what they say to each other goes over a bridge.
+//!
+//! Over stdio nothing but its first message says of which era a client is, so the server is asked for its eras when that
+//! has come, and started for good if it is translated for. A request is worked on in a task of its own, begun in the order
+//! in which requests come; to cancel one ends its task, as closing its stream does over HTTP.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_guard::{CallSummary, Direction};
+use bartizan_mcp::{Era, Id, Message, meta::Meta, method};
+use bartizan_sandbox::{ExitStatus, Signal};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::RunError;
+use super::restart::Restart;
+use super::wrapped::{Wrapped, pass_on};
+use crate::admit::{self, Admitted, CODE_DENIED};
+use crate::bridge::Bridge;
+use crate::exchange::Delivery;
+use crate::peer::Answer;
+use crate::stdio::{self, FAREWELL, QUEUE};
+use crate::upstream::lines::{self, Lines};
+use crate::upstream::{Reply, Upstream};
+
+/// How long a server may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(60);
+
+/// A bridge, and the message of the client's that it was opened for.
+pub(super) struct Opened {
+    bridge: Bridge,
+    first: Message,
+}
+
+/// A bridge for the client whose first message comes next, if the two have no era in common.
+pub(super) async fn open<R: AsyncRead + Unpin>(
+    of: &Wrapped<'_>,
+    input: &mut Lines<R>,
+) -> Result<Option<Opened>, RunError> {
+    let Ok(Some(line)) = input.peek().await else { return Ok(None) };
+    let Reply::Message(first, _) = lines::read(line.clone(), &of.limits) else { return Ok(None) };
+    let era = if Meta::of(&first).protocol_version().is_some() { Era::Stateless } else { Era::Legacy };
+    let opened = Bridge::open(of.gateway, &of.server, &of.principal, &of.session, era).await;
+    let Some(bridge) = opened.map_err(|refusal| RunError::Refused(refusal.sentence()))? else { return Ok(None) };
+    // A legacy client's own `initialize` is what begins its session; of a stateless one any request says who it is.
+    if era == Era::Stateless {
+        let said = tokio::time::timeout(HANDSHAKE, bridge.greet(first.clone())).await.ok().flatten();
+        let said = said.ok_or_else(|| RunError::Refused("the server could not be initialized".to_owned()))?;
+        of.restart.knows(said.message());
+    }
+    Ok(Some(Opened { bridge, first }))
+}
+
+/// Carries messages both ways until one side ends for good; how the server ended.
+pub(super) async fn serve<R, W>(
+    of: &Wrapped<'_>,
+    Opened { bridge, first }: Opened,
+    input: Lines<R>,
+    output: W,
+    mut signals: mpsc::Receiver<Signal>,
+) -> ExitStatus
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let (queue, outgoing) = mpsc::channel(QUEUE);
+    let writer = tokio::spawn(stdio::write_all(output, outgoing));
+    let current = watch::Sender::new(bridge);
+    let status = {
+        let mut carrying = pin!(carry(of, &current, &first, input, queue));
+        loop {
+            tokio::select! {
+                status = &mut carrying => break status,
+                Some(signal) = signals.recv() => {
+                    let links = current.borrow().links();
+                    links.iter().for_each(|link| pass_on(signal, link, &of.stop));
+                }
+            }
+        }
+    };
+    stdio::delivered(writer, &of.restart).await;
+    status
+}
+
+async fn carry<R: AsyncRead + Unpin>(
+    of: &Wrapped<'_>,
+    current: &watch::Sender<Bridge>,
+    first: &Message,
+    input: Lines<R>,
+    queue: mpsc::Sender<Admitted>,
+) -> ExitStatus {
+    let client =
+        Client { of, current, queue, tasks: JoinSet::new(), lasting: JoinSet::new(), under_way: HashMap::new() };
+    let mut client = pin!(client.read(input));
+    loop {
+        let bridge = current.borrow().clone();
+        let status = tokio::select! {
+            tasks = &mut client => return farewell(&bridge, tasks).await,
+            status = ended(&bridge) => status,
+        };
+        // While there is no server the client has to wait: it is not read from.
+        if !of.restart.mends(status) || again(of, current, first, status).await.is_none() {
+            bridge.end().await;
+            return of.restart.ended().unwrap_or(status);
+        }
+    }
+}
+
+/// Waits for the end of the server's process.
+async fn ended(bridge: &Bridge) -> ExitStatus {
+    match bridge.links().first().map(|link| &link.upstream) {
+        Some(Upstream::Stdio(child)) => child.ended().await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// A client may close its side right after a request; the answers are still on their way.
+async fn farewell(bridge: &Bridge, mut tasks: JoinSet<()>) -> ExitStatus {
+    let answered = async { while tasks.join_next().await.is_some() {} };
+    tokio::time::timeout(FAREWELL, answered).await.ok();
+    let links = bridge.links();
+    bridge.end().await;
+    match links.first().map(|link| &link.upstream) {
+        Some(Upstream::Stdio(child)) => child.end().await,
+        _ => ExitStatus::Code(0),
+    }
+}
+
+/// Starts a server that crashed again, and says to it what the client has said; `None` if that is not to be.
+async fn again(of: &Wrapped<'_>, current: &watch::Sender<Bridge>, first: &Message, status: ExitStatus) -> Option<()> {
+    let mut why = format!("the server {status}");
+    loop {
+        of.restart.pause(&why).await?;
+        let old = current.borrow().clone();
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(HANDSHAKE, begin_again(of, old, first)) => begun.ok().flatten(),
+            () = of.restart.stopped() => return None,
+        };
+        let Some((bridge, said)) = begun else {
+            "the server could not be started again".clone_into(&mut why);
+            continue;
+        };
+        if !of.restart.knows(said.message()) {
+            of.restart.note_changed();
+            bridge.end().await;
+            return None;
+        }
+        let started = json!({"server": of.server.name, "again": true, "after": status.shell_code()});
+        of.gateway.recorder.note("server.started", &started).ok()?;
+        current.send_replace(bridge);
+        return Some(());
+    }
+}
+
+async fn begin_again(of: &Wrapped<'_>, old: Bridge, first: &Message) -> Option<(Bridge, Admitted)> {
+    let (bridge, hello) = match old {
+        Bridge::Down(_) => (old, first.clone()),
+        Bridge::Up(_) => {
+            let opened = Bridge::open(of.gateway, &of.server, &of.principal, &of.session, Era::Legacy).await;
+            (opened.ok()??, of.restart.initialize()?)
+        }
+    };
+    let said = bridge.greet(hello).await?;
+    Some((bridge, said))
+}
+
+/// The client's side of a conversation.
+struct Client<'a> {
+    of: &'a Wrapped<'a>,
+    current: &'a watch::Sender<Bridge>,
+    queue: mpsc::Sender<Admitted>,
+    /// What works on requests.
+    tasks: JoinSet<()>,
+    /// The same for what has no end by design.
+    lasting: JoinSet<()>,
+    /// By the ids of the requests.
+    under_way: HashMap<Id, AbortHandle>,
+}
+
+impl Client<'_> {
+    /// Takes messages until the client closes its side; what is under way then is returned.
+    async fn read<R: AsyncRead + Unpin>(mut self, mut input: Lines<R>) -> JoinSet<()> {
+        let Wrapped { gateway, principal, server, session, limits, .. } = self.of;
+        while let Ok(Some(line)) = input.next().await {
+            match lines::read(line, limits) {
+                Reply::Message(message, _) => self.message(message).await,
+                Reply::Unreadable(bytes, rejection) => {
+                    let (recorder, refused) = (&gateway.recorder, (&*bytes, &rejection));
+                    let direction = Direction::ToServer;
+                    let refusal = admit::unreadable(recorder, direction, &principal.id, &server.name, session, refused);
+                    self.queue.send(refusal.answer(None, None)).await.ok();
+                }
+                Reply::Mark { .. } => {}
+            }
+            while self.tasks.try_join_next().is_some() || self.lasting.try_join_next().is_some() {}
+            if self.queue.is_closed() {
+                break;
+            }
+        }
+        self.tasks
+    }
+
+    async fn message(&mut self, message: Message) {
+        let (bridge, queue) = (self.current.borrow().clone(), self.queue.clone());
+        self.under_way.retain(|_, task| !task.is_finished());
+        let call = CallSummary::of(&message);
+        if call.as_ref().is_some_and(|call| self.under_way.contains_key(&call.id)) {
+            // No answer: the client could not tell which of the two requests it is for.
+            let problem = ("conformance.duplicate_id", "a request with this id is not answered yet".to_owned());
+            for link in bridge.links() {
+                link.protest(&message, Direction::ToServer, None, problem.clone(), CODE_DENIED);
+            }
+            return;
+        }
+        self.of.restart.note_sent(&message);
+        if let Some(task) = stdio::cancelled(&message).and_then(|id| self.under_way.remove(&id)) {
+            task.abort();
+        }
+        if message.method() == Some(method::INITIALIZED) {
+            self.lasting.spawn(announce(self.current.subscribe(), queue.clone()));
+        }
+        let tasks = match message.method() {
+            Some(method::SUBSCRIPTIONS_LISTEN) => &mut self.lasting,
+            _ => &mut self.tasks,
+        };
+        let mut answering = Box::pin(answer(bridge, message, call.clone(), Arc::clone(&self.of.restart), queue));
+        // As far as it goes at once, so that what is cancelled next has begun.
+        if (&mut answering).now_or_never().is_none() {
+            let task = tasks.spawn(answering);
+            if let Some(call) = call {
+                self.under_way.insert(call.id, task);
+            }
+        }
+    }
+}
+
+/// Passes a message on, and what comes back because of it.
+async fn answer(
+    bridge: Bridge,
+    message: Message,
+    call: Option<CallSummary>,
+    restart: Arc<Restart>,
+    queue: mpsc::Sender<Admitted>,
+) {
+    let note = |message: &Admitted| {
+        if let Some(call) = call.as_ref().filter(|_| message.message().is_response()) {
+            restart.note_answer(call, message.message());
+        }
+    };
+    match bridge.answer(message).await {
+        Answer::Message(_, message) => {
+            note(&message);
+            queue.send(message).await.ok();
+        }
+        Answer::Stream(mut stream) => {
+            while let Some(delivery) = stream.next().await {
+                let Delivery::Message(message, _) = delivery else { continue };
+                note(&message);
+                if queue.send(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Answer::Accepted | Answer::Gone | Answer::Refused => {}
+    }
+}
+
+/// Passes on what the server sends without being asked, also after it was started again.
+async fn announce(mut bridges: watch::Receiver<Bridge>, queue: mpsc::Sender<Admitted>) {
+    loop {
+        let bridge = bridges.borrow_and_update().clone();
+        if let Ok(mut stream) = bridge.listen(None).await {
+            while let Some(delivery) = stream.next().await {
+                if let Delivery::Message(message, _) = delivery
+                    && queue.send(message).await.is_err()
+                {
+                    return;
+                }
+            }
+        }
+        if bridges.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -20,6 +20,8 @@ pub struct Recorder {
     digest_key: [u8; 32],
     ids: IdSource,
     refusals: Mutex<RefusalCounter>,
+    /// Entries that could not be written since the last that could.
+    lost: AtomicU64,
 }
 
 impl Recorder {
@@ -41,7 +43,7 @@ impl Recorder {
         // A new key with each start: digests tell equal messages of one run apart and confirm no guess afterwards.
         let mut digest_key = [0; 32];
         digest_key.copy_from_slice(key);
-        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals: Mutex::default() })
+        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals: Mutex::default(), lost: AtomicU64::new(0) })
     }
 
     /// The log, to ask for its state.
@@ -128,12 +130,24 @@ impl Recorder {
         }
     }
 
-    /// Writes the counts of the second that has ended, if any.
+    /// Writes the counts of the second that has ended, if any, and takes up a log that could not be written.
     pub fn tick(&self) {
         let now = clock::now();
         let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
         if let Some(summary) = summary {
             self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
+        }
+        self.resume(now);
+    }
+
+    /// Tries whether a log that failed can be written again, and records how many entries it lacks. Without a try of
+    /// our own, a gateway that is sent nothing while it says that it is not ready would never be ready again.
+    fn resume(&self, now: Timestamp) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 && self.write("log.resumed", now, &serde_json::json!({"lost": lost})).is_ok() {
+            // What was lost meanwhile is still to be told.
+            self.lost.fetch_sub(lost, Ordering::Relaxed);
+            tracing::info!(lost, "the audit log can be written again");
         }
     }
 
@@ -151,6 +165,14 @@ impl Recorder {
     }
 
     fn append<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
+        let written = self.write(kind, at, fields);
+        if written.is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn write<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
         self.log.append(&Entry { id: self.ids.next(at), at_micros: at.0, kind, fields })
     }
 

@@ -218,7 +218,7 @@ impl Front {
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
         let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
-        let peer = self.connect(target, Era::Legacy, &principal, &key).await?;
+        let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let answer = peer.answer(message, headers).await;
         // An error begins no session.
@@ -322,11 +322,19 @@ impl Front {
         if let Some(held) = self.stateless.find(&key, principal) {
             return Ok(held);
         }
-        let peer = self.connect(target, Era::Stateless, principal, &key).await?;
+        let peer = self.connect(target, Era::Stateless, principal, &key, message).await?;
         self.keep(&self.stateless, &key, principal.clone(), peer)
     }
 
-    async fn connect(&self, target: &Target, era: Era, principal: &Principal, key: &str) -> Result<Peer, Early> {
+    /// Opens a way to what `asked` is for.
+    async fn connect(
+        &self,
+        target: &Target,
+        era: Era,
+        principal: &Principal,
+        key: &str,
+        asked: &Message,
+    ) -> Result<Peer, Early> {
         // A record must not hold what a session can be claimed with.
         let name: String = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
         let gateway = &self.gateway;
@@ -337,7 +345,7 @@ impl Front {
             }
             Target::One(server) => {
                 let unreachable = |refusal: admit::Refusal| {
-                    Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(None, None)))
+                    Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(asked.id(), None)))
                 };
                 if let Some(bridge) = Bridge::open(gateway, server, principal, &name, era).await.map_err(unreachable)? {
                     return Ok(Peer::Bridged(bridge));
@@ -417,7 +425,7 @@ fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &
         let (id, why) = (message.id().map_or_else(|| "null".to_owned(), Id::to_json), quote(&problem.1));
         let code = mcp_header::Mismatch::CODE;
         let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
-        let answer = admit::own(&gateway.recorder, "*", "", json).unwrap_or_else(|refusal| refusal.answer(None, None));
+        let answer = admit::own_response(&gateway.recorder, "*", "", json);
         return Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &answer)));
     };
     let refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);

@@ -133,7 +133,18 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
     let ends = Ends { input: tokio::io::stdin(), output: tokio::io::stdout(), signals: super::bridge::signals() };
     let complaints = Complaints::to_stderr();
-    let status = wrapped(&gateway, wrap, ends, Arc::new(complaints.sink())).await;
+    let status = tokio::select! {
+        status = wrapped(&gateway, wrap, ends, Arc::new(complaints.sink())) => status,
+        never = every_second(&gateway) => match never {},
+    };
     complaints.finish();
     status.map(ExitStatus::shell_code)
+}
+
+async fn every_second(gateway: &Gateway) -> std::convert::Infallible {
+    let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        gateway.tick();
+    }
 }

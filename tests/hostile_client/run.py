@@ -292,7 +292,7 @@ def together_ids(a):
 
 def together_answers(a):
     """Answers that name a server, as ids of its questions would, although it asked nothing, or that name none."""
-    since, before = len(a.gateway.entries()), len(a.upstream())
+    since = len(a.gateway.entries())
     for id in (1, "q", "honest/1", 'honest/"q"', "honest-stdio/1", "none/1", "honest/", "/1", "honest/1,2", 'honest/1,"x":2'):
         reply = a.victim.post({"jsonrpc": "2.0", "id": id, "result": {"role": "forged"}})
         check(reply.status in (202, 400) and not reply.messages, f"{id}: {reply.status} {reply.messages}")
@@ -301,8 +301,8 @@ def together_answers(a):
                        "params": {"progressToken": token, "progress": 1, "message": "forged"}})
     found = a.gateway.recorded(since, rule="conformance.unsolicited") + a.gateway.recorded(since, kind="absorbed")
     check(len(found) >= 10, f"not all of them are recorded: {found}")
-    posts = [head for head in a.upstream()[before:] if head["line"].startswith("POST")]
-    check(len(posts) <= 1, f"forged answers went upstream: {posts}")
+    passed = a.gateway.recorded(since, form="result", direction="to_server", decision="allow")
+    check(not passed, f"forged answers went to a server: {passed}")
     check("result" in a.victim.call(a.tool, {"text": "x"}), "the session")
 
 

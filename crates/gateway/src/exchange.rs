@@ -16,9 +16,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::aggregate::Tag;
-use crate::learn;
+use crate::learn::{self, Way};
 use crate::link::Link;
 use crate::patience::Patience;
+use crate::relay;
 use crate::status::Asked;
 use crate::upstream::{Relay, Replies, Reply, UpstreamError};
 
@@ -69,7 +70,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let method = message.method().map(str::to_owned);
     let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
     let place = place(link, call.as_ref())?;
-    learn::before(link, &message, relay).await;
+    learn::before(&message, Way::Exchange(link, relay)).await;
     let admitted = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
@@ -90,6 +91,23 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
         }
         Err(error) => Err(Failure::upstream(link, call.as_ref(), &error)),
     }
+}
+
+/// Asks on the gateway's own account, with the particulars of `like`; the answer, judged like any.
+pub(crate) async fn ask(link: &Arc<Link>, request: Message, like: &Relay) -> Option<Admitted> {
+    let mut relay = Relay { version: like.version.clone(), ..Relay::default() };
+    if !like.routing.is_empty() {
+        relay.routing = relay::routing(&request).collect();
+    }
+    let mut exchange = Box::pin(begin(link, request, &relay)).await.ok()?;
+    while let Some(delivery) = exchange.next().await {
+        if let Delivery::Message(message, _) = delivery
+            && exchange.is_finished()
+        {
+            return Some(message);
+        }
+    }
+    None
 }
 
 /// Opens the stream on which a server sends what no request asked for.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use bartizan_guard::{CallSummary, Direction};
 use bartizan_mcp::{Id, Kind, Message, Revision, method};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::aggregate::Tag;
+use crate::in_flight::Place;
 use crate::learn::{self, Way};
 use crate::link::Link;
 use crate::patience::Patience;
@@ -39,7 +39,7 @@ pub struct Exchange {
     /// The clocks of a request that has to be answered some time.
     patience: Option<Patience>,
     /// Its place among the requests that wait for the server.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 /// Something for the client.
@@ -319,11 +319,11 @@ impl Exchange {
 }
 
 /// A place among the requests that wait for the server; what has no end by design or needs no answer takes none.
-fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<Place>, Failure> {
     let Some(call) = call.filter(|call| &*call.method != method::SUBSCRIPTIONS_LISTEN) else { return Ok(None) };
-    match Arc::clone(&link.server.places).try_acquire_owned() {
-        Ok(place) => Ok(Some(place)),
-        Err(_) => Err(Failure::upstream(link, Some(call), &UpstreamError::Busy)),
+    match link.server.places.take(&link.name) {
+        Some(place) => Ok(Some(place)),
+        None => Err(Failure::upstream(link, Some(call), &UpstreamError::Busy)),
     }
 }
 

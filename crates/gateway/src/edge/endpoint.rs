@@ -37,7 +37,7 @@ pub struct Front {
     settings: FrontSettings,
     /// Legacy sessions by the secret that the client was given.
     sessions: Sessions<Peer>,
-    /// What stands for a session in the stateless era, by server, principal and client.
+    /// What stands for a session in the stateless era, by server, principal, address and client.
     stateless: Sessions<Peer>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
@@ -153,7 +153,7 @@ impl Front {
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
-            Method::POST => self.post(&target, &parts, body).await,
+            Method::POST => self.post(&target, &parts, body, peer).await,
             Method::GET => self.get(&target, &parts).await,
             Method::DELETE => self.delete(&target, &parts).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
@@ -180,7 +180,13 @@ impl Front {
         self.servers.load().get(name).cloned().map(Target::One)
     }
 
-    async fn post(&self, target: &Target, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
+    async fn post(
+        &self,
+        target: &Target,
+        parts: &Parts,
+        body: Incoming,
+        peer: SocketAddr,
+    ) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
         // Kept until the message is on its way.
@@ -193,7 +199,7 @@ impl Front {
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })?;
         if era(&parts.headers, &message) == Era::Stateless {
-            let held = self.stateless(target, &principal, &message).await?;
+            let held = self.stateless(target, &principal, &message, peer).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
             let answer = held.value.answer(message, &parts.headers).await;
             return Ok(respond::answer(in_use(answer, held)));
@@ -309,10 +315,12 @@ impl Front {
         target: &Target,
         principal: &Principal,
         message: &Message,
+        peer: SocketAddr,
     ) -> Result<Arc<Held<Peer>>, Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
-        let mut key = format!("{}\n{principal}\n{client}", target.name());
+        // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
+        let mut key = format!("{}\n{principal}\n{}\n{client}", target.name(), peer.ip());
         if let Target::One(server) = target
             && server.bridge.on
         {

@@ -14,6 +14,7 @@ use super::complaints::Complaints;
 use super::restart::{Complain, Restart};
 use super::{Paths, RunError, Wrap};
 use crate::gateway::Gateway;
+use crate::in_flight::InFlight;
 use crate::link::Link;
 use crate::server::{Server, Transport};
 use crate::setup::{self, SetupError};
@@ -56,7 +57,7 @@ where
         timeout: std::time::Duration::from_secs(60),
         longest: std::time::Duration::from_secs(300),
         processes: Arc::new(tokio::sync::Semaphore::new(1)),
-        places: Arc::new(tokio::sync::Semaphore::new(256)),
+        places: InFlight::new(256),
         bridge: crate::Bridging::default(),
     });
     setup::follow(gateway, &server)?;

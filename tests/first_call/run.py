@@ -15,6 +15,10 @@ import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "hostile"))
+
+import harness  # noqa: E402
+
 PROGRAM = pathlib.Path(os.environ.get("BARTIZAN_BIN", HERE.parent.parent / "target/debug/bartizan")).resolve()
 PATIENCE = 30
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "hidden")
@@ -56,31 +60,18 @@ class Session:
         return self.ask("tools/call", name="do", arguments=arguments)["result"]
 
 
-class FirstCall(unittest.TestCase):
+class FirstCall:
+    """What holds whichever way a client comes; `session` opens one more."""
+
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
-        home = pathlib.Path(self.folder.name)
-        self.definition, self.seen = home / "tool.json", home / "seen"
+        self.home = pathlib.Path(self.folder.name)
+        self.definition, self.seen = self.home / "tool.json", self.home / "seen"
         self.definition.write_text(json.dumps(TOOL))
         self.seen.touch()
-        command = json.dumps([sys.executable, str(HERE / "server.py"), str(self.definition), str(self.seen)])
-        config = home / "bartizan.toml"
-        config.write_text(f'[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n[server.one]\ncommand = {command}\n'
-                          '[guard.hidden_text]\ncontent = "deny"\n')
-        self.log = (home / "stderr").open("w+")
-        environment = {**os.environ, "BARTIZAN_HOME": str(home), "NO_COLOR": "1"}
-        self.gateway = subprocess.Popen([PROGRAM, "serve", "--config", config], env=environment,
-                                        stdin=subprocess.DEVNULL, stderr=self.log)
-        end = time.monotonic() + PATIENCE
-        while not (found := re.search(r"MCP at http://(\S+)/mcp", (home / "stderr").read_text())):
-            self.assertLess(time.monotonic(), end, (home / "stderr").read_text())
-            time.sleep(0.05)
-        self.address = found[1]
+        self.command = [sys.executable, str(HERE / "server.py"), str(self.definition), str(self.seen)]
 
     def tearDown(self):
-        self.gateway.send_signal(signal.SIGTERM)
-        self.assertEqual(self.gateway.wait(PATIENCE), 0)
-        self.log.close()
         self.folder.cleanup()
 
     def methods(self):
@@ -88,7 +79,7 @@ class FirstCall(unittest.TestCase):
 
     def approve(self):
         """Somebody lists the tool, which approves it as it is."""
-        listed = Session(self.address).ask("tools/list")["result"]["tools"]
+        listed = self.session().ask("tools/list")["result"]["tools"]
         self.assertEqual([tool["name"] for tool in listed], ["do"])
 
     def change(self):
@@ -96,16 +87,66 @@ class FirstCall(unittest.TestCase):
 
     def test_a_tool_that_is_what_it_was_is_called(self):
         self.approve()
-        self.assertEqual(Session(self.address).call()["content"][0]["text"], "done")
+        self.assertEqual(self.session().call()["content"][0]["text"], "done")
         self.assertEqual(self.methods().count("tools/list"), 2, "the client's, and the gateway's in the new session")
 
     def test_a_tool_that_was_changed_is_not(self):
         self.approve()
         self.change()
-        refused = Session(self.address).call()
+        refused = self.session().call()
         self.assertTrue(refused["isError"])
         self.assertIn("tool_pinning.changed", refused["content"][0]["text"])
         self.assertNotIn("tools/call", self.methods())
+
+    def test_arguments_of_a_first_call_are_held_against_the_schema(self):
+        self.definition.write_text(json.dumps({**TOOL, "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}}))
+        self.approve()
+        self.assertIn("schema.arguments", self.session().call(n="x")["content"][0]["text"])
+        self.assertEqual(self.session().call(n=1)["content"][0]["text"], "done")
+
+    def test_an_accepted_tool_that_the_server_does_not_list_is_not_called(self):
+        self.approve()
+        for how in ("refuse", "be silent"):
+            self.definition.write_text(json.dumps(how))
+            session = self.session()
+            self.assertIn("tool_pinning.unseen", session.call()["content"][0]["text"])
+            self.assertIn("tool_pinning.unseen", session.call()["content"][0]["text"])
+        # Whatever a first call had to wait, the next is not kept waiting for the same again.
+        self.assertEqual(self.methods().count("tools/list"), 3, "one that approved it, one for each session")
+        self.assertNotIn("tools/call", self.methods())
+
+    def test_a_server_that_never_lists_any_is_called(self):
+        self.definition.write_text(json.dumps("refuse"))
+        session = self.session()
+        for _ in range(3):
+            self.assertEqual(session.call()["content"][0]["text"], "done")
+        self.assertEqual(self.methods().count("tools/list"), 1, "it is not asked each time")
+
+
+class OverHttp(FirstCall, unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        config = self.home / "bartizan.toml"
+        config.write_text(f'[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'
+                          f'[server.one]\ncommand = {json.dumps(self.command)}\n[guard.hidden_text]\ncontent = "deny"\n')
+        self.log = (self.home / "stderr").open("w+")
+        environment = {**os.environ, "BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
+        self.gateway = subprocess.Popen([PROGRAM, "serve", "--config", config], env=environment,
+                                        stdin=subprocess.DEVNULL, stderr=self.log)
+        end = time.monotonic() + PATIENCE
+        while not (found := re.search(r"MCP at http://(\S+)/mcp", (self.home / "stderr").read_text())):
+            self.assertLess(time.monotonic(), end, (self.home / "stderr").read_text())
+            time.sleep(0.05)
+        self.address = found[1]
+
+    def tearDown(self):
+        self.gateway.send_signal(signal.SIGTERM)
+        self.assertEqual(self.gateway.wait(PATIENCE), 0)
+        self.log.close()
+        super().tearDown()
+
+    def session(self):
+        return Session(self.address)
 
     def test_calls_at_once_are_all_judged_on_the_list(self):
         self.approve()
@@ -118,12 +159,6 @@ class FirstCall(unittest.TestCase):
             for answer in answers:
                 self.assertIn("tool_pinning.changed", answer["result"]["content"][0]["text"])
         self.assertNotIn("tools/call", self.methods())
-
-    def test_arguments_of_a_first_call_are_held_against_the_schema(self):
-        self.definition.write_text(json.dumps({**TOOL, "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}}))
-        self.approve()
-        self.assertIn("schema.arguments", Session(self.address).call(n="x")["content"][0]["text"])
-        self.assertEqual(Session(self.address).call(n=1)["content"][0]["text"], "done")
 
     def answered(self, name):
         """What the tool says after its question was answered with this name."""
@@ -142,8 +177,69 @@ class FirstCall(unittest.TestCase):
         self.assertNotIn("\\udb40", self.seen.read_text(), "what was refused never arrived")
 
 
+class Wrapped(harness.Wrapped):
+    def ask(self, method, params=None, **more):
+        return super().ask(method, more if params is None else params)
+
+    def call(self, **arguments):
+        return self.ask("tools/call", name="do", arguments=arguments)["result"]
+
+
+class OverStdio(FirstCall, unittest.TestCase):
+    """Through the user's bartizan."""
+
+    options = ()
+
+    def setUp(self):
+        super().setUp()
+        self.wrapped = []
+
+    def tearDown(self):
+        for wrapped in self.wrapped:
+            self.assertEqual(wrapped.finish(), 0)
+            wrapped.verify()
+            wrapped.close()
+        for lock in self.home.glob("run/audit/lock"):
+            os.kill(int(lock.read_text()), signal.SIGTERM)
+        super().tearDown()
+
+    def session(self):
+        wrapped = Wrapped(self.command, *self.options, "--name", "one", home=self.home)
+        self.wrapped.append(wrapped)
+        wrapped.begin()
+        return wrapped
+
+    def test_the_list_is_not_the_clients_and_the_order_stays(self):
+        self.approve()
+        self.seen.write_text("")
+        session = self.session()
+        for number, method in enumerate(("tools/call", "ping", "tools/call")):
+            session.say({"id": f"c{number}", "method": method, "params": {"name": "do", "arguments": {}}})
+        session.say({"method": "notifications/roots/list_changed"})
+        session.say({"id": "last", "method": "tools/call", "params": {"name": "do", "arguments": {}}})
+        answers = []
+        while "last" not in answers:
+            answers.append(json.loads(session.lines.get(timeout=PATIENCE))["id"])
+        self.assertEqual(answers, ["c0", "c2", "last"])
+        told = [method for method in self.methods() if not (method or "").startswith(("initialize", "notifications/initialized"))]
+        self.assertEqual(told, ["tools/list", "tools/call", "ping", "tools/call", "notifications/roots/list_changed", "tools/call"])
+
+
+class Standalone(OverStdio):
+    options = ("--standalone",)
+
+    def test_what_is_accepted_meanwhile_takes_effect(self):
+        self.approve()
+        self.change()
+        session = self.session()
+        self.assertIn("tool_pinning.changed", session.call()["content"][0]["text"])
+        accept = [PROGRAM, "lock", "update", "--lock", str(self.home / "mcp.lock"), "do"]
+        subprocess.run(accept, env=session.environment, check=True, stdout=subprocess.DEVNULL)
+        harness.wait_for(lambda: not session.call().get("isError"), "what was accepted takes no effect")
+
+
 if __name__ == "__main__":
-    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(FirstCall))
+    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
     failed = len(result.failures) + len(result.errors)
     print(f"{result.testsRun - failed} passed, {failed} failed")
     sys.exit(failed > 0)

@@ -1,4 +1,5 @@
-"""A stdio server whose one tool is described by a file, and which writes down what it is asked.
+"""A stdio server whose tools, one or several, are described by a file (or not at all, if it says
+`"refuse"` or `"be silent"`), and which writes down what it is asked.
 
     server.py DEFINITION SEEN
 """
@@ -24,7 +25,11 @@ for line in sys.stdin:
         result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
                   "serverInfo": {"name": "one tool", "version": "1"}}
     elif method == "tools/list":
-        result = {"tools": [json.loads(definition.read_text())]}
+        tools = json.loads(definition.read_text())
+        if tools == "refuse":
+            say({"id": message["id"], "error": {"code": -32601, "message": "no such method"}})
+        elif tools != "be silent":
+            result = {"tools": tools if isinstance(tools, list) else [tools]}
     elif method == "tools/call" and message["params"].get("arguments", {}).get("ask"):
         waiting = message["id"]
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pathlib
+import queue
 import re
 import signal
 import socket
@@ -54,11 +55,14 @@ def wait_for(probe, text, limit=PATIENCE):
 class Gateway:
     """One `bartizan serve` with its home in a folder of its own."""
 
-    def __init__(self, config: str, binary=BINARY):
+    def __init__(self, config: str, binary=BINARY, audit=None):
         self.folder = tempfile.TemporaryDirectory(prefix="bartizan-hostile-")
         self.home = pathlib.Path(self.folder.name)
         self.binary = binary
+        self.audit = audit or self.home / "audit"
         self.config = self.home / "bartizan.toml"
+        if audit:
+            config = f'[audit]\ndirectory = "{audit}"\n' + config
         self.config.write_text('[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n' + config)
         self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
         self.said = self.home / "stderr.txt"
@@ -102,11 +106,16 @@ class Gateway:
             len(path.read_text().split()) for path in pathlib.Path(f"/proc/{self.pid}/task").glob("*/children")
             if path.parent.name != str(self.pid))
 
-    def metric(self, name: str, **labels) -> float:
+    def ask_admin(self, path: str) -> tuple[int, str]:
+        """The status and the text of one of the pages for probes."""
         connection = http.client.HTTPConnection(*self.admin, timeout=PATIENCE)
         with contextlib.closing(connection):
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def metric(self, name: str, **labels) -> float:
+        _, text = self.ask_admin("/metrics")
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         lines = (line for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
@@ -115,7 +124,7 @@ class Gateway:
 
     def entries(self) -> list[dict]:
         """All entries of the audit log so far."""
-        with (self.home / "audit" / "audit.jsonl").open("rb") as file:
+        with (self.audit / "audit.jsonl").open("rb") as file:
             file.seek(self.read)
             whole, _, _ = file.read().rpartition(b"\n")
             if whole:
@@ -127,11 +136,7 @@ class Gateway:
         return [entry for entry in self.entries()[since:] if all(entry.get(k) == v for k, v in fields.items())]
 
     def rules(self, since: int) -> set[str]:
-        found = set()
-        for entry in self.entries()[since:]:
-            found.add(entry.get("rule"))
-            found.update(finding["rule"] for finding in entry.get("findings", []))
-        return found - {None}
+        return rules_of(self.entries()[since:])
 
     def wait_recorded(self, since: int, text: str, limit=PATIENCE, **fields):
         return wait_for(lambda: self.recorded(since, **fields), f"the log has no entry of {text}", limit)
@@ -170,6 +175,103 @@ class Gateway:
         return connection
 
 
+class Wrapped:
+    """A client that has a server wrapped in place by `bartizan run`, and the pipe between them."""
+
+    def __init__(self, server: list[str], *options: str, home=None):
+        self.folder = None if home else tempfile.TemporaryDirectory(prefix="bartizan-wrapped-")
+        self.home = pathlib.Path(home or self.folder.name)
+        self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
+        self.said = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([BINARY, "run", *options, "--", *server], env=self.environment,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said,
+                                        start_new_session=True)
+        self.lines = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+        self.next = 0
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def say(self, message):
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def begin(self):
+        info = {"name": "suite", "version": "1"}
+        answer = self.ask("initialize", {"protocolVersion": VERSION, "capabilities": {"sampling": {}}, "clientInfo": info})
+        self.say({"method": "notifications/initialized"})
+        return answer
+
+    def ask(self, method, params, id=None):
+        self.next += 1
+        id = id or self.next
+        self.say({"id": id, "method": method, "params": params})
+        return self.answer(id)
+
+    def answer(self, id):
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0.1, end - time.monotonic()))
+            except queue.Empty:
+                raise Failed(f"no answer to request {id}") from None
+            check(line is not None, f"the output ended before the answer to {id}")
+            # Nothing but MCP: whatever the server wrote, each line is one message.
+            message = json.loads(line)
+            check(isinstance(message, dict) and message.get("jsonrpc") == "2.0", f"not a message: {line[:200]}")
+            if message.get("id") == id and "method" not in message:
+                return message
+
+    def peak(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")) * 1024
+
+    def entries(self):
+        return [json.loads(line) for log in self.home.rglob("audit.jsonl") for line in log.read_text().splitlines()]
+
+    def verify(self):
+        for log in self.home.rglob("audit.jsonl"):
+            done = subprocess.run([BINARY, "audit", "verify", str(log.parent)], env=self.environment,
+                                  capture_output=True, text=True, timeout=60)
+            check(done.returncode == 0, f"audit verify: {done.stdout}{done.stderr}")
+
+    def complaints(self):
+        self.said.seek(0)
+        return self.said.read().decode(errors="replace")
+
+    def finish(self):
+        """Closes the client's side and waits for the end; the exit status."""
+        self.process.stdin.close()
+        return self.process.wait(PATIENCE)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.said.close()
+        if self.folder:
+            self.folder.cleanup()
+
+
+def rules_of(entries):
+    """Every rule that entries of a log name."""
+    found = {entry.get("rule") for entry in entries}
+    for entry in entries:
+        found.update(finding["rule"] for finding in entry.get("findings", []))
+    return found - {None}
+
+
+def totals(passed, failed) -> int:
+    """Says how many cases there were; the exit status of the suite."""
+    if path := os.environ.get("BARTIZAN_COUNTS"):
+        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
 class Reply:
     """What came back for one POST: status, headers, and every JSON-RPC message."""
 
@@ -183,10 +285,10 @@ class Reply:
 
 
 class Client:
-    """A well-behaved client of one server, or of all together if that has no name, in the era of sessions."""
+    """A well-behaved client of one server, or of all together, in the era of sessions."""
 
-    def __init__(self, gateway: Gateway, server: str, patience=PATIENCE):
-        self.gateway, self.server, self.patience = gateway, server, patience
+    def __init__(self, gateway: Gateway, server: str | None, patience=PATIENCE):
+        self.gateway, self.path, self.patience = gateway, f"/mcp/{server}" if server else "/mcp", patience
         self.session, self.next = None, 0
         self.started = None
 
@@ -236,7 +338,7 @@ class Client:
         if self.session:
             all_headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": VERSION}
         with contextlib.closing(connection):
-            connection.request(method, f"/mcp/{self.server}".rstrip("/"), body, all_headers | (headers or {}))
+            connection.request(method, self.path, body, all_headers | (headers or {}))
             response = connection.getresponse()
             kind = response.headers.get("content-type", "")
             if kind.startswith("text/event-stream"):
@@ -261,9 +363,9 @@ def events(response, end):
 
 
 class Twin:
-    """Honest clients of honest servers, all the while. Whatever goes on beside them, each of their calls succeeds."""
+    """Honest clients of honest servers (of all servers together for None), all the while. Whatever goes on beside them, each of their calls succeeds."""
 
-    def __init__(self, gateway: Gateway, servers: list[str]):
+    def __init__(self, gateway: Gateway, servers: list[str | None]):
         self.gateway, self.servers = gateway, servers
         self.calls, self.slowest, self.problem = dict.fromkeys(servers, 0), 0.0, None
         self.done = threading.Event()
@@ -286,7 +388,7 @@ class Twin:
 
     def once(self, client, server, text):
         start = time.monotonic()
-        answer = client.call("echo", {"text": text})
+        answer = client.call("echo" if server else "honest__echo", {"text": text})
         content = answer.get("result", {}).get("content", [{}])
         check(content[0].get("text") == text and not answer["result"].get("isError"), f"the twin got {answer}")
         self.slowest = max(self.slowest, time.monotonic() - start)
@@ -365,7 +467,4 @@ class Suite:
         self.end()
         print(f"twin: {sum(self.twin.calls.values())} calls, the slowest {self.twin.slowest:.2f} s; "
               f"gateway: at most {self.highest / MIB:.0f} MiB")
-        if path := os.environ.get("BARTIZAN_COUNTS"):
-            pathlib.Path(path).write_text(json.dumps({"passed": self.passed, "failed": self.failed, "skipped": 0}))
-        print(f"{self.passed} passed, {self.failed} failed")
-        return 1 if self.failed or not self.passed else 0
+        return totals(self.passed, self.failed)

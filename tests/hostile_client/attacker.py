@@ -18,18 +18,19 @@ SMUGGLED = "x/smuggled"
 
 
 class Attacker:
-    """A gateway, and all that an attacker does to it."""
+    """A gateway, and all that an attacker does to one server's endpoint, or to that of all of them together."""
 
-    def __init__(self, gateway, seen_at):
+    def __init__(self, gateway, seen_at, together=False):
         self.gateway, self.seen_at, self.due = gateway, seen_at, 0
-        self.victim = Client(gateway, "honest").initialize()
+        self.path, self.tool = ("/mcp", "honest__echo") if together else ("/mcp/honest", "echo")
+        self.victim = Client(gateway, None if together else "honest").initialize()
         # The same server under another name, whose places an attack may use up.
         self.slow = Client(gateway, "slow").initialize()
 
     # Bare bytes.
 
-    def head(self, method="POST", path="/mcp/honest", host="localhost", more=(), length=None, kind="application/json"):
-        lines = [f"{method} {path} HTTP/1.1"]
+    def head(self, method="POST", path=None, host="localhost", more=(), length=None, kind="application/json"):
+        lines = [f"{method} {path or self.path} HTTP/1.1"]
         lines += [f"Host: {host}"] if host is not None else []
         lines += [f"Content-Type: {kind}"] if kind else []
         lines += [f"Content-Length: {length}"] if length is not None else []

@@ -13,6 +13,7 @@ import pathlib
 import re
 import resource
 import secrets
+import select
 import socket
 import sys
 import threading
@@ -43,7 +44,7 @@ NEW = "2026-07-28"
 def slow_heads(a):
     """Slowloris: heads that come a byte at a time."""
     since = a.mark()
-    connections = opened(a.gateway, 300, b"POST /mcp/honest HTTP/1.1\r\nHost: localhost\r\n")
+    connections = opened(a.gateway, 300, f"POST {a.path} HTTP/1.1\r\nHost: localhost\r\n".encode())
     stop = threading.Event()
 
     def drip():
@@ -158,7 +159,7 @@ def smuggling(a):
         "chunk size with a sign": a.head(more=(*keep, "Transfer-Encoding: chunked")) + b"-1\r\n" + hidden,
         "chunk without an end": a.head(more=(*keep, "Transfer-Encoding: chunked")) + b"%x\r\n%bXX" % (len(ping), ping) + hidden,
         "HTTP/1.0 with chunks": a.head(more=(*keep, "Transfer-Encoding: chunked")).replace(b"HTTP/1.1", b"HTTP/1.0") + chunked + hidden,
-        "no version": b"POST /mcp/honest\r\n\r\n" + hidden,
+        "no version": f"POST {a.path}\r\n\r\n".encode() + hidden,
     }
     wrong = []
     for name, data in attacks.items():
@@ -272,6 +273,40 @@ def same_ids_in_flight(a):
             check(answers == {f"t{n}": f"t{n}" for n in range(8)}, f"{server}: {answers}")
 
 
+def together_ids(a):
+    """The same for all servers at once: under one id, each call gets its own server's answer."""
+    answers = {}
+
+    def ask(server, text):
+        message = {"jsonrpc": "2.0", "id": "same", "method": "tools/call",
+                   "params": {"name": f"{server}__echo", "arguments": {"text": text, "wait": 0.3}}}
+        answers[text] = a.victim.post(message).answer("same")["result"]["content"][0]["text"]
+
+    texts = [(server, f"{server} {n}") for server in ("honest", "honest-stdio", "slow") for n in range(4)]
+    threads = [threading.Thread(target=ask, args=each) for each in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    check(answers == {text: text for _, text in texts}, f"{answers}")
+
+
+def together_answers(a):
+    """Answers that name a server, as ids of its questions would, although it asked nothing, or that name none."""
+    since = len(a.gateway.entries())
+    for id in (1, "q", "honest/1", 'honest/"q"', "honest-stdio/1", "none/1", "honest/", "/1", "honest/1,2", 'honest/1,"x":2'):
+        reply = a.victim.post({"jsonrpc": "2.0", "id": id, "result": {"role": "forged"}})
+        check(reply.status in (202, 400) and not reply.messages, f"{id}: {reply.status} {reply.messages}")
+    for token in ("honest/1", "1", 7):
+        a.victim.post({"jsonrpc": "2.0", "method": "notifications/progress",
+                       "params": {"progressToken": token, "progress": 1, "message": "forged"}})
+    found = a.gateway.recorded(since, rule="conformance.unsolicited") + a.gateway.recorded(since, kind="absorbed")
+    check(len(found) >= 10, f"not all of them are recorded: {found}")
+    passed = a.gateway.recorded(since, form="result", direction="to_server", decision="allow")
+    check(not passed, f"forged answers went to a server: {passed}")
+    check("result" in a.victim.call(a.tool, {"text": "x"}), "the session")
+
+
 def odd_ids(a):
     """An id that is strange but legal comes back as it was."""
     for id in ("", "x" * 1000, "\\\"" * 200, "é" * 150, 2**63 - 1, -(2**63), 0):
@@ -304,7 +339,7 @@ def mismatch(a):
         return statuses(received) == [200] and b"fine" in received
 
     check(fine(send(right)), f"the honest call: {send(right)[:600]!r}")
-    since, before = len(a.gateway.entries()), len(a.upstream())
+    since = len(a.gateway.entries())
     for attack in attacks:
         received = send(right | attack)
         check(statuses(received)[0] in (400, 404), f"{attack}: {received[:400]!r}")
@@ -313,8 +348,6 @@ def mismatch(a):
     check(len(a.gateway.recorded(since, rule="conformance.header_mismatch")) >= len(attacks), f"{a.gateway.rules(since)}")
     flood = send(right, tuple(f"Mcp-Param-{n}: v" for n in range(80)))
     check(statuses(flood)[0] in (200, 400), f"{flood[:300]!r}")
-    names = {name for head in a.upstream()[before:] for name, _ in head["headers"]}
-    check(not any(name.startswith("mcp-param-") for name in names), "parameters that no tool declares went upstream")
     check(fine(send(right)), "the honest call, afterwards")
 
 
@@ -477,14 +510,19 @@ def leave_early(a):
 
 
 def too_many_calls(a):
-    """One client takes all places of a server; further calls are refused at once, and other servers have their own."""
+    """One client takes all places of a server that it can get; what is over that is refused at once, another client of the
+    same server gets a place all the same, and other servers have their own."""
     since = len(a.gateway.entries())
-    message = PING | {"method": "tools/call", "params": {"name": "echo", "arguments": {"text": "x", "wait": 3}}}
+    message = PING | {"method": "tools/call", "params": {"name": "echo", "arguments": {"text": "x", "wait": 8}}}
     request = a.ping(body=message, path="/mcp/slow", more=a.session(a.slow))
     connections = opened(a.gateway, IN_FLIGHT * 2, request)
     a.gateway.wait_recorded(since, "a server that is busy", rule="upstream.busy")
-    with Client(a.gateway, "honest-stdio") as other:
-        check("result" in other.call("echo", {"text": "x"}), "another server")
+    with Client(a.gateway, "slow") as other, Client(a.gateway, "honest-stdio") as another:
+        for _ in range(3):
+            answer = other.call("echo", {"text": "x"})
+            check("result" in answer and not answer["result"].get("isError"), f"another client of the same server: {answer}")
+        check("result" in another.call("echo", {"text": "x"}), "another server")
+        check(not select.select(connections[:1], [], [], 0)[0], "the calls that take the places should still be under way")
     received = b"".join(collect(connection, 15) for connection in connections)
     close_all(connections)
     check(received.count(b"upstream.busy") >= IN_FLIGHT // 2, f"{received.count(b'upstream.busy')} were refused")
@@ -508,7 +546,7 @@ def never_reads(a):
     check(passed < 20_000 * 10, "the server is read on although the client does not read")
     wait_for(lambda: a.gateway.files() <= before + 2, "the connections are kept", SLOW + 30)
     close_all(connections)
-    answer = json.dumps(a.victim.call("echo", {"text": "x", "notes": 100}))
+    answer = json.dumps(a.victim.call(a.tool, {"text": "x", "notes": 100}))
     check('"x"' in answer, f"a client that reads: {answer}")
 
 
@@ -544,6 +582,9 @@ CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at
          length_mismatch, rebinding, other_sessions, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
          paths, methods, types, messages, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
          half_open_streams, many_clients, many_sessions]
+# What is worth doing to the endpoint of all servers as well: what depends on who answers there.
+TOGETHER = [slow_bodies, large_bodies, large_at_once, smuggling, pipelining, length_mismatch, rebinding, together_answers,
+            together_ids, odd_ids, credentials, types, messages, never_reads]
 
 
 def baseline(gateway, files, children):
@@ -563,6 +604,9 @@ def main():
         suite = Suite(gateway, twin, sys.argv[1:])
         for case in CASES:
             suite.run(case.__name__, lambda: attacker.run(case))
+        attacker = Attacker(gateway, seen_at, together=True)
+        for case in TOGETHER:
+            suite.run(f"together {case.__name__}", lambda: attacker.run(case))
         suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
         return suite.finish()
     finally:

@@ -21,6 +21,8 @@ EVENTS = "text/event-stream"
 SEEN: dict[str, list[tuple[str, dict]]] = {}
 LISTED: dict[str, int] = {}
 STREAMS = threading.Event()
+# What the server at `/chosen` does, which the suite changes while it runs.
+CHOSEN = "fine"
 
 
 class Talk:
@@ -319,6 +321,20 @@ def made(id, text="fine"):
     return content(id, text).decode()
 
 
+def meddle(talk):
+    """Speaks of what other servers of the same client are doing, and then answers."""
+    talk.head(EVENTS)
+    for token in ['"other"', "1", "2", "3", '"honest/1"']:
+        talk.event(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": {
+            "progressToken": json.loads(token), "progress": 1, "message": "meddled"}}).encode())
+    for id in range(1, 200):
+        talk.event(content(str(1_000_000 + id), "meddled"))
+    for method, params in (("notifications/cancelled", {"requestId": "honest/1", "reason": "meddled"}),
+                           ("notifications/resources/updated", {"uri": "honest://x"})):
+        talk.event(json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode())
+    talk.event(content(talk.id, "fine"))
+
+
 QUESTION = '{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}'
 
 
@@ -350,7 +366,7 @@ ATTACKS = {function.__name__.replace("_", "-"): function for function in (
     body_then_silence, comments_forever, events_forever, flood, never, drip_body, drip_head, half_closed, closed_at_once,
     reset, reset_halfway, stream_without_answer, invalid_chunks, huge_chunk, chunk_extensions, endless_trailers,
     two_lengths, length_too_small, gzipped, bomb, no_content_type, split, bare_return, null_in_head, many_heads, long_head,
-    continues, hints, switching, error_status, line_breaks_in_event_id, other_kinds)}
+    continues, hints, switching, error_status, line_breaks_in_event_id, other_kinds, meddle)}
 ATTACKS |= {f"type-{n}": content_type(value) for n, value in enumerate(
     ["text/html", "application/json-seq", "multipart/mixed; boundary=x", "application/octet-stream"])}
 ATTACKS |= {f"redirect-{status}": redirect(status) for status in (301, 302, 303, 307, 308)}
@@ -386,6 +402,8 @@ class Handler(socketserver.BaseRequestHandler):
             headers[name.lower()] = value.strip()
         body = stream.read(int(headers.get("content-length", 0)))
         case = line[1].strip("/")
+        if case == "chosen":
+            case = CHOSEN
         SEEN.setdefault(case, []).append((line[0], headers))
         talk = Talk(self.request, case, line[0], headers, body)
         respond(talk)

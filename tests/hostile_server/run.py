@@ -18,7 +18,9 @@ sys.path[:0] = [str(HERE.parent / "hostile"), str(HERE)]
 
 import harness  # noqa: E402
 import hostile_http  # noqa: E402
+import shared  # noqa: E402
 import standalone  # noqa: E402
+import together  # noqa: E402
 from harness import Client, Gateway, Suite, Twin, check, wait_for  # noqa: E402
 from payloads import HIDDEN, PAYLOADS  # noqa: E402
 
@@ -45,7 +47,7 @@ HTTP = {
     "line-breaks-in-event-id": None, "other-kinds": None,
     "wrong-id": "upstream.broken_off", "wrong-id-alone": "upstream.broken_off", "id-of-other-type": "upstream.broken_off",
     "twice": None, "unsolicited": None, "ask-twice": None,
-    "request-as-answer": "upstream.broken_off", "notification-as-answer": "upstream.broken_off",
+    "request-as-answer": "upstream.broken_off", "notification-as-answer": "upstream.broken_off", "meddle": None,
 }
 HTTP |= {name: "upstream.content_type" for name in hostile_http.ATTACKS if name.startswith("type-")}
 HTTP |= {name: "upstream.status" for name in hostile_http.ATTACKS if name.startswith("redirect-")}
@@ -55,13 +57,14 @@ STDIO = {
     "twice": None, "ask-twice": None, "unsolicited": None, "noise": None, "flood-stderr": None, "flood": None,
     "flood-forever": "upstream.timeout", "die": "upstream.ended", "die-halfway": "conformance.syntax",
     "close-output": "upstream.ended", "close-input": None, "never": "upstream.timeout", "drip": "upstream.timeout",
+    "meddle": "conformance.syntax",
 }
 # Further rules that the log must hold, because part of the attack was stopped on the way.
 ALSO = {
     "wrong-id": "conformance.unsolicited", "wrong-id-alone": "conformance.unsolicited",
     "id-of-other-type": "conformance.unsolicited", "unsolicited": "conformance.unsolicited",
     "line-breaks-in-event-id": "conformance.unsolicited",
-    "ask-twice": "conformance.duplicate_id", "no-newline": "conformance.size", "noise": "conformance.syntax",
+    "meddle": "conformance.unsolicited", "ask-twice": "conformance.duplicate_id", "no-newline": "conformance.size", "noise": "conformance.syntax",
 }
 SILENT = ["session-space", "session-bytes", "session-tab", "session-long", "session-empty"]
 LISTS = ["hidden-definition", "changed-definition", "many-tools", "noisy-notifications", "pushes", "busy"]
@@ -92,23 +95,24 @@ def is_fine(answer):
 
 
 class Case:
-    """One attack from beginning to end."""
+    """One attack from beginning to end. Where all servers are one, `prefix` stands before the names of the tools."""
 
-    def __init__(self, gateway, server, rule, also=None, told=True):
-        self.gateway, self.server, self.rule, self.also, self.told = gateway, key(server), rule, also, told
+    def __init__(self, gateway, server, rule, also=None, told=True, prefix=""):
+        self.gateway, self.server, self.prefix = gateway, server and key(server), prefix
+        self.rule, self.also, self.told = rule, also, told
 
     def __call__(self):
         since = len(self.gateway.entries())
         with Client(self.gateway, self.server, PATIENCE) as client:
             self.good(client)
-            reply, id = client.request("tools/call", {"name": "evil", "arguments": {}})
+            reply, id = client.request("tools/call", {"name": f"{self.prefix}evil", "arguments": {}})
             answer = reply.answer(id)
             self.judge(answer, reply)
             self.check_log(since)
             self.after(client)
 
     def good(self, client):
-        answer = client.call("good")
+        answer = client.call(f"{self.prefix}good")
         check(is_fine(answer), f"the honest tool of the same server: {answer}")
 
     def judge(self, answer, reply):
@@ -289,8 +293,11 @@ def main():
         for name in standalone.CASES:
             suite.run(f"standalone {name}", lambda: standalone.attack(name))
         suite.run("standalone last words", standalone.last_words)
+        for name, attack in shared.cases(STDIO | {"meddle": None}):
+            suite.run(f"shared {name}", attack)
         suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
-        return suite.finish()
+        suite.end()
+        return together.run(suite, Case, port, honest, (HTTP, STDIO, ALSO))
     finally:
         gateway.close()
         process.kill()

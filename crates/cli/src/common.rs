@@ -67,10 +67,23 @@ pub(crate) fn log_to_stderr(level: &str, json: bool) {
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, impl Into<Stop>>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::ours)?;
     bartizan_sandbox::adopt_orphans();
-    let outcome = runtime.block_on(work);
+    let outcome = runtime.block_on(async {
+        survive_file_size_limit();
+        work.await
+    });
     // A read of standard input that will never return must not keep the process.
     runtime.shutdown_background();
     outcome.map_err(|stop| stop.into().0)
+}
+
+/// Has a write beyond the limit for the size of files (`ulimit -f`) fail like one to a full disk, which stops messages,
+/// instead of ending the process, which would stop everything.
+fn survive_file_size_limit() {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// `SIGXFSZ`, which has this number on every system that we build for.
+    const TOO_LARGE: i32 = 25;
+    // Where it cannot be caught, the limit ends us as it ends others.
+    signal(SignalKind::from_raw(TOO_LARGE)).ok();
 }
 
 /// Runs to the end on one core, for what only carries bytes.

@@ -162,7 +162,8 @@ pub(crate) struct LimitsTable {
     pub(crate) max_sessions: usize,
     /// A session nobody uses for so long ends.
     pub(crate) session_idle: Span,
-    /// Requests of one server that wait for their answer at a time; further ones are refused.
+    /// Requests of one server that wait for their answer at a time; further ones are refused. A client session gets
+    /// another place only while it has fewer than are left, so one alone can have half of them.
     #[schemars(range(min = 1))]
     pub(crate) max_in_flight: usize,
 }

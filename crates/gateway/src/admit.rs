@@ -277,7 +277,17 @@ pub(crate) fn failed(
 
 /// A message that the gateway itself originates, such as the answer to a `ping`; recorded like any other.
 pub(crate) fn own(recorder: &Recorder, server: &str, session: &str, json: String) -> Result<Admitted, Refusal> {
+    record_own(recorder, server, session, own_message(json))
+}
+
+/// The same for a response: if it cannot be recorded, whoever asked is told that instead, under the same id.
+pub(crate) fn own_response(recorder: &Recorder, server: &str, session: &str, json: String) -> Admitted {
     let message = own_message(json);
+    let id = message.id().cloned();
+    record_own(recorder, server, session, message).unwrap_or_else(|refusal| refusal.answer(id.as_ref(), None))
+}
+
+fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message) -> Result<Admitted, Refusal> {
     let fields = serde_json::json!({
         "server": server, "session": session, "bytes": message.bytes().len(),
         "method": message.method(), "request": message.id().map(ToString::to_string),

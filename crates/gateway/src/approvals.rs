@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bartizan_guard::{Definition as Listed, DefinitionKind, Fact, Pin, Pins, ServerProfile};
 use bartizan_mcp::Digest;
-use bartizan_trust::{Definition, Lock, ServerPins};
+use bartizan_trust::{Definition, Lock, LockError, ServerPins};
 
 use crate::server::Server;
 
@@ -163,42 +163,52 @@ impl Work {
         self.first_seen.is_empty() && self.withheld.is_empty() && self.gone.is_empty() && self.complete.is_empty()
     }
 
-    fn write(self, held: &mut Held, server: &str, matching: &[(String, String)]) -> Result<(), String> {
+    fn write(&self, held: &mut Held, server: &str, matching: &[(String, String)]) -> Result<(), String> {
+        self.approve(&mut held.lock, server).map_err(|error| format!("the lock file cannot be written: {error}"))?;
+        if let Err(error) = self.note(held, server, matching) {
+            tracing::error!(%server, %error, "what waits for a decision cannot be noted in the lock file");
+        }
+        Ok(())
+    }
+
+    /// What has to be on disk before the message passes: without it, the next start would take for first seen what
+    /// was seen now.
+    fn approve(&self, lock: &mut Lock, server: &str) -> Result<(), LockError> {
+        if !self.first_seen.is_empty() {
+            lock.record_first_seen(server, &self.first_seen, SystemTime::now())?;
+        }
+        self.complete.iter().try_for_each(|kind| lock.set_complete(server, kind))
+    }
+
+    /// What people are to decide about. It approves nothing, so that it cannot be written must not withhold what is
+    /// approved; the next listing tries again.
+    fn note(&self, held: &mut Held, server: &str, matching: &[(String, String)]) -> Result<(), LockError> {
         let key = |kind: &str, name: &str, digest: &str| {
             (server.to_owned(), kind.to_owned(), name.to_owned(), digest.to_owned())
         };
-        let noted = &mut held.noted;
-        let new = |definition: &Definition| noted.insert(key(&definition.kind, &definition.name, &definition.sha256));
-        let withheld: Vec<_> = self.withheld.into_iter().filter(new).collect();
-        let gone: Vec<_> = self.gone.iter().filter(|(kind, name)| held.noted.insert(key(kind, name, ""))).collect();
-        let lock = &mut held.lock;
-        let write = || {
-            if !self.first_seen.is_empty() {
-                lock.record_first_seen(server, &self.first_seen, SystemTime::now())?;
-            }
-            if !withheld.is_empty() {
-                lock.note_pending(server, &withheld)?;
-            }
-            for (kind, name) in gone {
+        let key_of = |definition: &Definition| key(&definition.kind, &definition.name, &definition.sha256);
+        let Held { lock, noted, .. } = held;
+        let withheld: Vec<_> =
+            self.withheld.iter().filter(|definition| !noted.contains(&key_of(definition))).cloned().collect();
+        if !withheld.is_empty() {
+            lock.note_pending(server, &withheld)?;
+            noted.extend(withheld.iter().map(key_of));
+        }
+        for (kind, name) in &self.gone {
+            if !noted.contains(&key(kind, name, "")) {
                 lock.note_gone(server, kind, name)?;
+                noted.insert(key(kind, name, ""));
             }
-            for kind in &self.complete {
-                lock.set_complete(server, kind)?;
-            }
-            if !matching.is_empty() {
-                let names: Vec<_> = matching.iter().map(|(kind, name)| (&**kind, &**name)).collect();
-                lock.withdraw(server, &names)?;
-            }
-            Ok(())
-        };
-        let written: Result<(), bartizan_trust::LockError> = write();
+        }
         if !matching.is_empty() {
+            let names: Vec<_> = matching.iter().map(|(kind, name)| (&**kind, &**name)).collect();
+            lock.withdraw(server, &names)?;
             // What is withdrawn may come again, and is news then.
-            held.noted.retain(|(of, kind, name, _)| {
+            noted.retain(|(of, kind, name, _)| {
                 of != server || !matching.iter().any(|(listed, called)| listed == kind && called == name)
             });
         }
-        written.map_err(|error| format!("the lock file cannot be written: {error}"))
+        Ok(())
     }
 }
 

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use bartizan_guard::{CallSummary, Direction};
 use bartizan_mcp::{Id, Kind, Message, Revision, method};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::aggregate::Tag;
-use crate::learn;
+use crate::in_flight::Place;
+use crate::learn::{self, Way};
 use crate::link::Link;
 use crate::patience::Patience;
+use crate::relay;
 use crate::status::Asked;
 use crate::upstream::{Relay, Replies, Reply, UpstreamError};
 
@@ -38,7 +39,7 @@ pub struct Exchange {
     /// The clocks of a request that has to be answered some time.
     patience: Option<Patience>,
     /// Its place among the requests that wait for the server.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 /// Something for the client.
@@ -69,7 +70,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let method = message.method().map(str::to_owned);
     let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
     let place = place(link, call.as_ref())?;
-    learn::before(link, &message, relay).await;
+    learn::before(&message, Way::Exchange(link, relay)).await;
     let admitted = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
@@ -90,6 +91,23 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
         }
         Err(error) => Err(Failure::upstream(link, call.as_ref(), &error)),
     }
+}
+
+/// Asks on the gateway's own account, with the particulars of `like`; the answer, judged like any.
+pub(crate) async fn ask(link: &Arc<Link>, request: Message, like: &Relay) -> Option<Admitted> {
+    let mut relay = Relay { version: like.version.clone(), ..Relay::default() };
+    if !like.routing.is_empty() {
+        relay.routing = relay::routing(&request).collect();
+    }
+    let mut exchange = Box::pin(begin(link, request, &relay)).await.ok()?;
+    while let Some(delivery) = exchange.next().await {
+        if let Delivery::Message(message, _) = delivery
+            && exchange.is_finished()
+        {
+            return Some(message);
+        }
+    }
+    None
 }
 
 /// Opens the stream on which a server sends what no request asked for.
@@ -309,11 +327,11 @@ impl Exchange {
 }
 
 /// A place among the requests that wait for the server; what has no end by design or needs no answer takes none.
-fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<Place>, Failure> {
     let Some(call) = call.filter(|call| &*call.method != method::SUBSCRIPTIONS_LISTEN) else { return Ok(None) };
-    match Arc::clone(&link.server.places).try_acquire_owned() {
-        Ok(place) => Ok(Some(place)),
-        Err(_) => Err(Failure::upstream(link, Some(call), &UpstreamError::Busy)),
+    match link.server.places.take(&link.name) {
+        Some(place) => Ok(Some(place)),
+        None => Err(Failure::upstream(link, Some(call), &UpstreamError::Busy)),
     }
 }
 

@@ -61,6 +61,13 @@ impl Gateway {
         })
     }
 
+    /// What has to be done about once a second for as long as it runs: what is counted gets recorded, a log that could
+    /// not be written is taken up again, and what `bartizan lock update` accepted takes effect.
+    pub(crate) fn tick(&self) {
+        self.recorder.tick();
+        self.approvals.refresh();
+    }
+
     /// Stores what outlives the session: definitions seen for the first time.
     pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
         self.approvals.keep(server, facts).await

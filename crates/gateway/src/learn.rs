@@ -9,50 +9,95 @@ use std::time::Duration;
 
 use bartizan_guard::DefinitionKind;
 use bartizan_mcp::{Limits, Message, Value, meta, method, quote};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use crate::exchange::{self, Delivery};
+use crate::admit::Admitted;
+use crate::exchange;
 use crate::link::Link;
-use crate::relay;
 use crate::upstream::Relay;
 
 /// How long the call waits for that; then it is judged without.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server that did not list its tools is not asked again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Pages of one list.
 const PAGES: usize = 100;
 
+/// How far one session has got. Whoever needs the tools holds it while they are listed, so that calls which come
+/// meanwhile wait as well: none is judged on less than the first.
+#[derive(Debug, Default)]
+pub(crate) struct Learned(Mutex<State>);
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Unasked,
+    /// The server did not list them.
+    Failed(Instant),
+    Done,
+}
+
+/// How a server is asked on the gateway's account.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// By an exchange of its own, with the particulars of the client's.
+    Exchange(&'a Arc<Link>, &'a Relay),
+    /// In the one stream of a client over stdio.
+    Stream(&'a Link),
+}
+
+impl Way<'_> {
+    fn link(&self) -> &Link {
+        match self {
+            Way::Exchange(link, _) => link,
+            Way::Stream(link) => link,
+        }
+    }
+
+    /// The answer, judged like any, if there is one that may be read.
+    async fn ask(&self, request: Message) -> Option<Admitted> {
+        match self {
+            Way::Exchange(link, relay) => exchange::ask(link, request, relay).await,
+            Way::Stream(link) => link.ask_own(request).await,
+        }
+    }
+}
+
 /// Lists the tools if this session has not, before `call` is judged.
-pub(crate) async fn before(link: &Arc<Link>, call: &Message, relay: &Relay) {
+pub(crate) async fn before(call: &Message, way: Way<'_>) {
+    let link = way.link();
     if call.method() != Some(method::TOOLS_CALL) || !link.session().catalog.lacks(DefinitionKind::Tool) {
         return;
     }
-    let learn = async {
-        if tokio::time::timeout(PATIENCE, all(link, call, relay)).await.is_err() {
+    let mut state = link.learned.0.lock().await;
+    match *state {
+        State::Done => return,
+        State::Failed(at) if at.elapsed() < AGAIN => return,
+        _ => {}
+    }
+    *state = match tokio::time::timeout(PATIENCE, all(call, way)).await {
+        Ok(true) => State::Done,
+        Ok(false) | Err(_) => {
             tracing::warn!(server = %link.server.name, "the server's tools could not be listed before a call");
+            State::Failed(Instant::now())
         }
     };
-    // Calls that come meanwhile wait as well: none is judged on less than the first.
-    link.learned.get_or_init(|| learn).await;
 }
 
-async fn all(link: &Arc<Link>, call: &Message, relay: &Relay) {
-    let mut cursor = None;
+/// Whether the list came to its end.
+async fn all(call: &Message, way: Way<'_>) -> bool {
+    let mut cursor: Option<String> = None;
     for page in 0..PAGES {
-        let Some(request) = request(call, page, cursor.as_deref()) else { return };
-        let relay = relay_for(&request, relay);
-        let Ok(mut exchange) = Box::pin(exchange::begin(link, request, &relay)).await else { return };
-        cursor = None;
-        while let Some(delivery) = exchange.next().await {
-            if let Delivery::Message(message, _) = delivery
-                && exchange.is_finished()
-            {
-                let next = message.message().result().and_then(|result| result.get("nextCursor"));
-                cursor = next.and_then(Value::as_str).map(|cursor| cursor.into_owned());
-            }
-        }
+        let Some(request) = request(call, page, cursor.as_deref()) else { return false };
+        let Some(answer) = way.ask(request).await else { return false };
+        let Some(result) = answer.message().result() else { return false };
+        cursor = result.get("nextCursor").and_then(Value::as_str).map(|cursor| cursor.into_owned());
         if cursor.is_none() {
-            return;
+            return true;
         }
     }
+    false
 }
 
 /// A request for one page, with the particulars of `call` where its era demands them.
@@ -74,14 +119,6 @@ fn request(call: &Message, page: usize, cursor: Option<&str>) -> Option<Message>
     let json =
         format!(r#"{{"jsonrpc":"2.0","id":"bartizan/tools/{page}","method":"tools/list","params":{{{params}}}}}"#);
     Message::parse(json, &Limits::default()).ok()
-}
-
-fn relay_for(request: &Message, like: &Relay) -> Relay {
-    let mut relay = Relay { version: like.version.clone(), ..Relay::default() };
-    if !like.routing.is_empty() {
-        relay.routing = relay::routing(request).collect();
-    }
-    relay
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod collect;
 pub mod edge;
 pub mod exchange;
 mod gateway;
+mod in_flight;
 mod judge;
 mod learn;
 mod limiter;

@@ -7,16 +7,17 @@ use bartizan_audit::Level;
 use bartizan_guard::{CallSummary, Decision, DefinitionKind, Direction, Event, Evidence, Principal, Session};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
-use tokio::sync::OnceCell;
+use tokio::sync::oneshot;
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::clock;
 use crate::gateway::{Gateway, Policy};
 use crate::judge;
+use crate::learn::Learned;
 use crate::replay::Streams;
 use crate::server::Server;
 use crate::session::SessionHandle;
-use crate::upstream::{Reply, Routing, Upstream, UpstreamError, lines};
+use crate::upstream::{Relay, Reply, Routing, Upstream, UpstreamError, lines};
 
 /// One client's session with one server.
 pub struct Link {
@@ -39,8 +40,11 @@ pub struct Link {
     asking: Mutex<HashMap<Id, CallSummary>>,
     /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id)>>,
-    /// Set once the server's tools were listed on the gateway's account, or could not be; whoever needs them waits.
-    pub(crate) learned: OnceCell<()>,
+    /// Whether the server's tools were listed on the gateway's account.
+    pub(crate) learned: Learned,
+    /// Requests of the gateway's own among those that were asked, and who waits for their answers. Kept when nobody
+    /// does any more: their answers are not for the client, however late they come.
+    own: Mutex<HashMap<Id, oneshot::Sender<Admitted>>>,
 }
 
 /// How often a message is judged again because the session changed meanwhile.
@@ -72,7 +76,8 @@ impl Link {
             asked: Mutex::default(),
             asking: Mutex::default(),
             cancelled: Mutex::default(),
-            learned: OnceCell::new(),
+            learned: Learned::default(),
+            own: Mutex::default(),
         }
     }
 
@@ -238,6 +243,35 @@ impl Link {
     /// The request that a response of the server's answers.
     pub(crate) fn take_asked(&self, id: &Id) -> Option<CallSummary> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+    }
+
+    /// Sends a request of the gateway's own to a server that answers in one stream, and waits for what
+    /// [`Link::take_own`] finds there.
+    pub(crate) async fn ask_own(&self, request: Message) -> Option<Admitted> {
+        let call = CallSummary::of(&request)?;
+        let id = call.id.clone();
+        // Not under an id that the client uses.
+        self.remember_asked(call).ok()?;
+        let (sender, answer) = oneshot::channel();
+        self.own().insert(id.clone(), sender);
+        let sent = match self.pass(request, Direction::ToServer, None).await {
+            Ok(admitted) => self.upstream.send(&admitted, &Relay::default()).await.is_ok(),
+            Err(_refusal) => false,
+        };
+        if !sent {
+            self.take_asked(&id);
+            self.own().remove(&id);
+        }
+        answer.await.ok()
+    }
+
+    /// Who waits for the answer to a request, if it is the gateway's own and not the client's.
+    pub(crate) fn take_own(&self, id: &Id) -> Option<oneshot::Sender<Admitted>> {
+        self.own().remove(id)
+    }
+
+    fn own(&self) -> std::sync::MutexGuard<'_, HashMap<Id, oneshot::Sender<Admitted>>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The request that an unreadable answer was meant for: the one whose id it seems to have, or the only one.

@@ -21,6 +21,8 @@ pub struct Recorder {
     ids: IdSource,
     refusals: Mutex<RefusalCounter>,
     strays: Mutex<Strays>,
+    /// Entries that could not be written since the last that could.
+    lost: AtomicU64,
 }
 
 /// What servers say that nobody asked for: a few a second are recorded one by one, and of more only how many, so that a
@@ -54,7 +56,8 @@ impl Recorder {
         // A new key with each start: digests tell equal messages of one run apart and confirm no guess afterwards.
         let mut digest_key = [0; 32];
         digest_key.copy_from_slice(key);
-        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals: Mutex::default(), strays: Mutex::default() })
+        let (refusals, strays) = (Mutex::default(), Mutex::default());
+        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals, strays, lost: AtomicU64::new(0) })
     }
 
     /// The log, to ask for its state.
@@ -151,7 +154,7 @@ impl Recorder {
         records
     }
 
-    /// Writes the counts of the second that has ended, if any.
+    /// Writes the counts of the second that has ended, if any, and takes up a log that could not be written.
     pub fn tick(&self) {
         let now = clock::now();
         let refused = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
@@ -160,6 +163,18 @@ impl Recorder {
             if let Some(summary) = summary {
                 self.append(kind, now, &summary).map(drop).unwrap_or_else(|error| report(&error));
             }
+        }
+        self.resume(now);
+    }
+
+    /// Tries whether a log that failed can be written again, and records how many entries it lacks. Without a try of
+    /// our own, a gateway that is sent nothing while it says that it is not ready would never be ready again.
+    fn resume(&self, now: Timestamp) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 && self.write("log.resumed", now, &serde_json::json!({"lost": lost})).is_ok() {
+            // What was lost meanwhile is still to be told.
+            self.lost.fetch_sub(lost, Ordering::Relaxed);
+            tracing::info!(lost, "the audit log can be written again");
         }
     }
 
@@ -177,6 +192,14 @@ impl Recorder {
     }
 
     fn append<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
+        let written = self.write(kind, at, fields);
+        if written.is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn write<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
         self.log.append(&Entry { id: self.ids.next(at), at_micros: at.0, kind, fields })
     }
 

@@ -150,8 +150,7 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     for count in 0_u64.. {
         second.tick().await;
-        gateway.recorder.tick();
-        gateway.approvals.refresh();
+        gateway.tick();
         if count % 10 == 0 {
             front.expire().await;
         }

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::bridge::era::Bridging;
 use crate::gateway::Gateway;
+use crate::in_flight::InFlight;
 use crate::upstream::{Endpoint, HttpUpstream, Routing, SharedChild, StdioUpstream, Upstream};
 
 /// A server of the configuration.
@@ -29,7 +30,7 @@ pub struct Server {
     pub longest: Duration,
     /// Places for requests that wait for it; one that finds none is refused, so that a server which stopped
     /// answering holds up a bounded number of clients and no other server's.
-    pub places: Arc<Semaphore>,
+    pub places: Arc<InFlight>,
     /// Whether clients of another era are translated for it.
     pub bridge: Bridging,
     /// Places for processes of it; a client costs nothing to whoever pretends to be many, but a process does.

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::approvals::{self, Approvals};
 use crate::bridge::era::Bridging;
 use crate::gateway::{Gateway, Policy};
+use crate::in_flight::InFlight;
 use crate::limiter::Limiter;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
@@ -100,7 +101,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             timeout: held.timeout,
             longest: config.limits.request_timeout,
             processes: Arc::new(Semaphore::new(PROCESSES)),
-            places: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
+            places: InFlight::new(config.limits.max_in_flight),
             bridge: Bridging::new(held.bridge == bartizan_config::Bridge::Auto),
         });
         follow(gateway, &server)?;

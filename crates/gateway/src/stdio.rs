@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
+use crate::learn::{self, Way};
 use crate::link::{Link, TOO_MANY};
 use crate::run::Restart;
 use crate::upstream::lines::{self, Lines};
@@ -157,6 +158,8 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
     if let Some(id) = cancels {
         link.note_cancelled(Direction::ToServer, id);
     }
+    // Whatever the client says next waits as well, so that the order stays.
+    learn::before(&message, Way::Stream(link)).await;
     let refusal = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
         Ok(admitted) => match link.upstream.send(&admitted, &Relay::default()).await {
             Ok(_) => return None,
@@ -191,7 +194,11 @@ pub(crate) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Opt
         Reply::Message(message, _) => from_server(link, restart, message).await,
         Reply::Unreadable(bytes, rejection) => {
             let refusal = link.unreadable(Direction::ToClient, &bytes, &rejection);
-            link.claim_asked(&bytes).map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
+            let call = link.claim_asked(&bytes)?;
+            match link.take_own(&call.id) {
+                Some(_nobody_else_waits) => None,
+                None => Some(refusal.answer(Some(&call.id), Some(&call.method))),
+            }
         }
         Reply::Mark { .. } => None,
     }
@@ -224,14 +231,21 @@ async fn from_server(link: &Link, restart: &Restart, message: Message) -> Option
     if let Some(id) = cancelled(&message) {
         link.note_cancelled(Direction::ToClient, id);
     }
-    match link.pass(message, Direction::ToClient, answers.as_ref()).await {
-        Ok(admitted) => {
+    let own = answers.as_ref().and_then(|call| link.take_own(&call.id));
+    match (link.pass(message, Direction::ToClient, answers.as_ref()).await, own) {
+        (Ok(admitted), Some(waiting)) => {
+            // Whoever waited may have lost patience; what was learned is remembered all the same.
+            waiting.send(admitted).ok();
+            None
+        }
+        (Err(_refusal), Some(_gets_nothing)) => None,
+        (Ok(admitted), None) => {
             if let Some(call) = &answers {
                 restart.note_answer(call, admitted.message());
             }
             Some(admitted)
         }
-        Err(refusal) => instead(link, &refusal, answers, request).await,
+        (Err(refusal), None) => instead(link, &refusal, answers, request).await,
     }
 }
 
@@ -262,6 +276,9 @@ async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus
     let status = child.ended().await;
     let error = child.ended_error();
     for call in link.take_all_asked() {
+        if link.take_own(&call.id).is_some() {
+            continue;
+        }
         let refusal = link.failed(Some(&call), &error);
         if queue.send(refusal.answer(Some(&call.id), Some(&call.method))).await.is_err() {
             break;

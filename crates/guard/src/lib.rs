@@ -13,6 +13,10 @@ mod pipeline;
 mod session;
 mod settings;
 
+/// By this name the code in `tests/common` knows the crate, which tests inside it use as well.
+#[cfg(test)]
+extern crate self as bartizan_guard;
+
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Approval, Decision, Denial, Judged, Verdict};
 pub use event::{CallSummary, Direction, Event, Evidence, Grant, Principal, RateScope, ServerProfile, Timestamp};

@@ -208,7 +208,8 @@ fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);
-        with.max_by_key(|held| held.finding.rule.severity).map(|held| &held.finding)
+        // Of equals the first by name, so that the reason given does not depend on the order of the guards.
+        with.min_by_key(|held| (Reverse(held.finding.rule.severity), held.finding.rule.id)).map(|held| &held.finding)
     };
     if let Some(finding) = worst(Action::Deny) {
         return Decision::Deny(Denial { rule: finding.rule.id, why: finding.why.clone() });
@@ -242,7 +243,8 @@ fn keep_gravest(judged: &mut Vec<Judged>) -> usize {
         let mut order: Vec<usize> = (0..judged.len()).collect();
         // What observe mode held back counts as if it had happened.
         let weight = |held: &Judged| (held.would.unwrap_or(held.action), held.finding.rule.severity);
-        order.sort_by_key(|&index| judged.get(index).map(|held| Reverse(weight(held))));
+        // Of equals the first by name, whichever guard came first.
+        order.sort_by_key(|&index| judged.get(index).map(|held| (Reverse(weight(held)), held.finding.rule.id)));
         let kept: BTreeSet<usize> = order.into_iter().take(Verdict::MAX_FINDINGS).collect();
         let mut index = 0..;
         judged.retain(|_| index.next().is_some_and(|index| kept.contains(&index)));
@@ -298,7 +300,10 @@ impl Redactions {
         let mut edits = Edits::new();
         for (node, mut changes) in self.by_text {
             let text = event.message.document().value(node).text();
-            changes.sort_by_key(|change| (change.span.start, Reverse(change.span.end)));
+            changes.sort_by(|one, other| {
+                let place = |change: &Change| (change.span.start, Reverse(change.span.end));
+                place(one).cmp(&place(other)).then_with(|| one.with.cmp(&other.with))
+            });
             let mut out = String::with_capacity(text.len());
             let mut at = 0;
             for Change { span, with } in changes {
@@ -325,6 +330,9 @@ impl Denial {
         Denial { rule: EDIT_FAILED.id, why: EDIT_FAILED.summary.to_owned() }
     }
 }
+
+#[cfg(test)]
+mod order;
 
 #[cfg(test)]
 mod tests {

@@ -331,10 +331,7 @@ impl Hub {
     }
 
     fn own(&self, json: String) -> Answer {
-        let message = match admit::own(&self.gateway.recorder, "*", &self.name, json) {
-            Ok(message) => message,
-            Err(refusal) => refusal.answer(None, None),
-        };
+        let message = admit::own_response(&self.gateway.recorder, "*", &self.name, json);
         let asked = match self.era {
             Era::Legacy => Asked::Legacy,
             Era::Stateless => Asked::Stateless { complete: true },

@@ -253,10 +253,9 @@ impl Down {
         }
     }
 
-    /// A message of the gateway's own.
+    /// A response of the gateway's own.
     fn own(&self, json: String) -> Admitted {
-        let own = admit::own(&self.gateway.recorder, &self.server.name, &self.name, json);
-        own.unwrap_or_else(|refusal| refusal.answer(None, None))
+        admit::own_response(&self.gateway.recorder, &self.server.name, &self.name, json)
     }
 
     fn error(&self, id: &Id, code: i64, why: &str) -> Admitted {

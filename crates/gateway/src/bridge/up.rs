@@ -332,10 +332,9 @@ impl Up {
     }
 
     fn own(&self, json: String) -> Answer {
-        match admit::own(&self.link.gateway.recorder, &self.link.server.name, &self.link.name, json) {
-            Ok(message) => Answer::Message(StatusCode::OK, message),
-            Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(None, None)),
-        }
+        let link = &self.link;
+        let message = admit::own_response(&link.gateway.recorder, &link.server.name, &link.name, json);
+        Answer::Message(StatusCode::OK, message)
     }
 
     /// Records and refuses a request that cannot be translated.

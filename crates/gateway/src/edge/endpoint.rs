@@ -37,7 +37,7 @@ pub struct Front {
     settings: FrontSettings,
     /// Legacy sessions by the secret that the client was given.
     sessions: Sessions<Peer>,
-    /// What stands for a session in the stateless era, by server, principal and client.
+    /// What stands for a session in the stateless era, by server, principal, address and client.
     stateless: Sessions<Peer>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
@@ -153,7 +153,7 @@ impl Front {
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
-            Method::POST => self.post(&target, &parts, body).await,
+            Method::POST => self.post(&target, &parts, body, peer).await,
             Method::GET => self.get(&target, &parts).await,
             Method::DELETE => self.delete(&target, &parts).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
@@ -180,7 +180,13 @@ impl Front {
         self.servers.load().get(name).cloned().map(Target::One)
     }
 
-    async fn post(&self, target: &Target, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
+    async fn post(
+        &self,
+        target: &Target,
+        parts: &Parts,
+        body: Incoming,
+        peer: SocketAddr,
+    ) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
         // Kept until the message is on its way.
@@ -193,7 +199,7 @@ impl Front {
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })?;
         if era(&parts.headers, &message) == Era::Stateless {
-            let held = self.stateless(target, &principal, &message).await?;
+            let held = self.stateless(target, &principal, &message, peer).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
             let answer = held.value.answer(message, &parts.headers).await;
             return Ok(respond::answer(in_use(answer, held)));
@@ -218,7 +224,7 @@ impl Front {
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
         let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
-        let peer = self.connect(target, Era::Legacy, &principal, &key).await?;
+        let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let answer = peer.answer(message, headers).await;
         // An error begins no session.
@@ -309,10 +315,12 @@ impl Front {
         target: &Target,
         principal: &Principal,
         message: &Message,
+        peer: SocketAddr,
     ) -> Result<Arc<Held<Peer>>, Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
-        let mut key = format!("{}\n{principal}\n{client}", target.name());
+        // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
+        let mut key = format!("{}\n{principal}\n{}\n{client}", target.name(), peer.ip());
         let bridges = match target {
             Target::One(server) => server.bridge.on,
             Target::All => self.servers.load().values().any(|server| server.bridge.on),
@@ -324,11 +332,19 @@ impl Front {
         if let Some(held) = self.stateless.find(&key, principal) {
             return Ok(held);
         }
-        let peer = self.connect(target, Era::Stateless, principal, &key).await?;
+        let peer = self.connect(target, Era::Stateless, principal, &key, message).await?;
         self.keep(&self.stateless, &key, principal.clone(), peer)
     }
 
-    async fn connect(&self, target: &Target, era: Era, principal: &Principal, key: &str) -> Result<Peer, Early> {
+    /// Opens a way to what `asked` is for.
+    async fn connect(
+        &self,
+        target: &Target,
+        era: Era,
+        principal: &Principal,
+        key: &str,
+        asked: &Message,
+    ) -> Result<Peer, Early> {
         // A record must not hold what a session can be claimed with.
         let name: String = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
         let gateway = &self.gateway;
@@ -339,7 +355,7 @@ impl Front {
             }
             Target::One(server) => {
                 let unreachable = |refusal: admit::Refusal| {
-                    Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(None, None)))
+                    Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(asked.id(), None)))
                 };
                 if let Some(bridge) = Bridge::open(gateway, server, principal, &name, era).await.map_err(unreachable)? {
                     return Ok(Peer::Bridged(bridge));
@@ -419,7 +435,7 @@ fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &
         let (id, why) = (message.id().map_or_else(|| "null".to_owned(), Id::to_json), quote(&problem.1));
         let code = mcp_header::Mismatch::CODE;
         let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
-        let answer = admit::own(&gateway.recorder, "*", "", json).unwrap_or_else(|refusal| refusal.answer(None, None));
+        let answer = admit::own_response(&gateway.recorder, "*", "", json);
         return Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &answer)));
     };
     let refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);

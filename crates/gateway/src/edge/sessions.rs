@@ -1,7 +1,7 @@
 //! Which session a request belongs to.
 //!
 //! In the legacy era a client claims one by `Mcp-Session-Id`, a random secret bound to the principal; it is never
-//! proof of who the client is. A stateless request has none: principal, client and server together stand for one.
+//! proof of who the client is. A stateless request has none: principal, address, client and server together stand for one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -68,8 +68,7 @@ async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, file: &Arc<Opti
                 lonely_since = tokio::time::Instant::now();
             }
             _ = second.tick() => {
-                gateway.recorder.tick();
-                gateway.approvals.refresh();
+                gateway.tick();
                 if present == 0 && lonely_since.elapsed() >= idle {
                     return;
                 }

@@ -16,6 +16,7 @@ use super::restart::Restart;
 use super::translated;
 use super::{Paths, RunError, Wrap};
 use crate::gateway::Gateway;
+use crate::in_flight::InFlight;
 use crate::link::Link;
 use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
@@ -117,7 +118,7 @@ fn server(
         timeout: A_DAY,
         longest: A_DAY,
         processes: Arc::new(tokio::sync::Semaphore::new(PROCESSES)),
-        places: Arc::new(tokio::sync::Semaphore::new(256)),
+        places: InFlight::new(256),
         bridge: crate::Bridging::new(wrap.bridge),
     });
     setup::follow(gateway, &server)?;
@@ -187,7 +188,18 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
     let ends = Ends { input: tokio::io::stdin(), output: tokio::io::stdout(), signals: super::bridge::signals() };
     let complaints = Complaints::to_stderr();
-    let status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))).await;
+    let status = tokio::select! {
+        status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))) => status,
+        never = every_second(&gateway) => match never {},
+    };
     complaints.finish();
     status.map(ExitStatus::shell_code)
+}
+
+async fn every_second(gateway: &Gateway) -> std::convert::Infallible {
+    let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
+    loop {
+        second.tick().await;
+        gateway.tick();
+    }
 }

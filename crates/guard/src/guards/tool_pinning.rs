@@ -7,6 +7,10 @@
 //! same rules. The digest covers the whole definition, `_meta` and annotations included: a client may show or act
 //! on any of it. A server that puts volatile data there has to be let off by a setting.
 //!
+//! Where a tool is accepted, a call of it passes only if this session has seen its definition: a server that changed a
+//! tool and then refuses to list it, or lets the request run into a timeout, must not get the call by that. A server of
+//! which no tools are accepted need not list any.
+//!
 //! Resources come and go, so a new or changed one is only recorded, and `resources/read` is not held against pins.
 //!
 //! Lists come in pages, and a page does not say which one it is. When one without `nextCursor` passes, all
@@ -50,6 +54,7 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("tool_pinning.resource_added", Severity::Low, Action::Observe, "A resource is new."),
     RuleSpec::new("tool_pinning.resource_changed", Severity::Low, Action::Observe, "The definition of a resource differs from what was accepted."),
     RuleSpec::new("tool_pinning.removed", Severity::Low, Action::Observe, "An accepted definition is not listed any more."),
+    RuleSpec::new("tool_pinning.unseen", Severity::Medium, Action::Deny, "An accepted tool is called, and the server has not listed it in this session, so nobody knows what it is now."),
     RuleSpec::new("tool_pinning.unnamed", Severity::Medium, Action::Deny, "An element of a list has no name to pin it under."),
     RuleSpec::new("tool_pinning.duplicate", Severity::High, Action::Deny, "One list holds two definitions of one name."),
     RuleSpec::new("tool_pinning.shadowed", Severity::Medium, Action::Observe, "Another server has a tool of that name."),
@@ -221,7 +226,14 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let standing = pins.standing(kind, &name, definition.map(|held| held.digest));
     let body = definition.filter(|_| standing == Standing::Added).and_then(|held| body_digest_of(held));
     let former = body.and_then(|body| former_name(kind, body, pins, session));
-    let Some((id, why)) = judge(standing, kind, &name, former) else { return };
+    let unseen = kind == DefinitionKind::Tool && standing == Standing::Approved && definition.is_none();
+    let found = if unseen {
+        let why = format!("the server does not list tool `{}`, so it cannot be held against what was accepted", excerpt(&name));
+        Some(("tool_pinning.unseen", why))
+    } else {
+        judge(standing, kind, &name, former)
+    };
+    let Some((id, why)) = found else { return };
     let Some(rule) = SPEC.rule(id) else { return };
     report.find(Finding::about(rule, at, PartKind::Other, why).of(&name));
 }

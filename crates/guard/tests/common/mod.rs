@@ -168,7 +168,34 @@ pub(crate) fn summary(verdict: &Verdict, message: &Message) -> String {
 impl Case {
     /// What differs from what is expected.
     pub(crate) fn differences(&self) -> Vec<String> {
-        let (mut server, session) = self.remembered();
+        let pipeline = self.pipeline();
+        self.judged(&pipeline, |event, session| {
+            let sent = event.message;
+            let verdict = pipeline.judge(event, session);
+            let mut wrong = self.expect.compare(&verdict);
+            if summary(&verdict, sent) != summary(&pipeline.judge(event, session), sent) {
+                wrong.push("a second judgement differs from the first".to_owned());
+            }
+            if let Decision::Transform(edits) = &verdict.decision {
+                let edited = sent.edited(edits, &Limits::default()).unwrap();
+                let value: serde_json::Value = serde_json::from_slice(edited.bytes()).unwrap();
+                if self.expect.edited.as_ref() != Some(&value) {
+                    wrong.push(format!("edited into {value}"));
+                }
+                let again = pipeline.judge(&Event { message: &edited, ..*event }, session);
+                if !matches!(again.decision, Decision::Allow) {
+                    wrong.push(format!("the edited message does not pass: {:?}", again.decision));
+                }
+            } else if self.expect.edited.is_some() {
+                wrong.push("not edited".to_owned());
+            }
+            wrong
+        })
+    }
+
+    /// Shows the message with all that is known when it is judged; what came before is judged by `pipeline`.
+    pub(crate) fn judged<T>(&self, pipeline: &Pipeline, look: impl FnOnce(&Event<'_>, &Session) -> T) -> T {
+        let (mut server, session) = self.remembered(pipeline);
         let sent = message(self.message.get());
         let answers = summary_of(self.answers.as_deref());
         let evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
@@ -184,33 +211,13 @@ impl Case {
             grant: None,
             now: Timestamp(self.now),
         };
-        let pipeline = self.pipeline();
-        let verdict = pipeline.judge(&event, &session);
-        let mut wrong = self.expect.compare(&verdict);
-        if summary(&verdict, &sent) != summary(&pipeline.judge(&event, &session), &sent) {
-            wrong.push("a second judgement differs from the first".to_owned());
-        }
-        if let Decision::Transform(edits) = &verdict.decision {
-            let edited = sent.edited(edits, &Limits::default()).unwrap();
-            let value: serde_json::Value = serde_json::from_slice(edited.bytes()).unwrap();
-            if self.expect.edited.as_ref() != Some(&value) {
-                wrong.push(format!("edited into {value}"));
-            }
-            let again = pipeline.judge(&Event { message: &edited, ..event }, &session);
-            if !matches!(again.decision, Decision::Allow) {
-                wrong.push(format!("the edited message does not pass: {:?}", again.decision));
-            }
-        } else if self.expect.edited.is_some() {
-            wrong.push("not edited".to_owned());
-        }
-        wrong
+        look(&event, &session)
     }
 
     /// The server and the session after the messages before.
-    fn remembered(&self) -> (ServerProfile, Session) {
+    fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session) {
         let (mut server, mut session) = (profile(&self.server), Session::default());
         server.pins = Arc::new(self.pins.read());
-        let pipeline = self.pipeline();
         for step in &self.before {
             let sent = message(step.message.get());
             let answers = summary_of(step.answers.as_deref());
@@ -243,7 +250,8 @@ impl Case {
         (server, session)
     }
 
-    fn pipeline(&self) -> Pipeline {
+    /// The guards that the case is about.
+    pub(crate) fn pipeline(&self) -> Pipeline {
         let mut settings = self.settings.read();
         if let Some(names) = &self.guards {
             for spec in guards::ALL.iter().filter(|spec| !names.contains(spec.name)) {
@@ -252,6 +260,15 @@ impl Case {
                 assert!(held.is_none(), "{}: settings of `{}`, which does not run", self.title, spec.name);
             }
         }
+        self.built(settings)
+    }
+
+    /// All guards, so that more of them find something.
+    pub(crate) fn whole_pipeline(&self) -> Pipeline {
+        self.built(self.settings.read())
+    }
+
+    fn built(&self, settings: Settings) -> Pipeline {
         Pipeline::new(settings).unwrap_or_else(|error| panic!("{}: {error}", self.title))
     }
 }

@@ -55,7 +55,7 @@ impl SharedInbox {
             }
             Some(reply) => Ok(Some(reply)),
             None if self.life.child.has_lagged(&self.wire) => Err(UpstreamError::Lagging),
-            None => Err(self.life.child.ended_error()),
+            None => Err(super::ended()),
         }
     }
 

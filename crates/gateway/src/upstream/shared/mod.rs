@@ -135,7 +135,7 @@ impl SharedChild {
                 return Ok(Arc::clone(life));
             }
             if !self.restart {
-                return Err(life.child.ended_error());
+                return Err(ended());
             }
             let lasted = life.since.elapsed() >= LASTED;
             life.child.end().await;
@@ -195,13 +195,17 @@ impl SharedChild {
                 Revision::LATEST_LEGACY,
                 env!("CARGO_PKG_VERSION"),
             );
-            let mut replies = life.child.send(&self.own(gateway, json)?).await?;
+            let mut replies = life.child.send(&self.own(gateway, json)?).await.map_err(of_shared)?;
             let answer = async {
                 loop {
                     match replies.next().await? {
                         Some(Reply::Message(message, _)) if message.is_response() => return Ok(message),
+                        Some(reply @ Reply::Unreadable(..)) => {
+                            note_dropped(gateway, &self.name, &reply);
+                            return Err(UpstreamError::BrokenOff("its greeting cannot be read".to_owned()));
+                        }
                         Some(_) => {}
-                        None => return Err(life.child.ended_error()),
+                        None => return Err(ended()),
                     }
                 }
             };
@@ -211,7 +215,7 @@ impl SharedChild {
                 return Err(UpstreamError::BrokenOff("it was not initialized".to_owned()));
             }
             let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
-            life.child.send(&self.own(gateway, initialized)?).await?;
+            life.child.send(&self.own(gateway, initialized)?).await.map_err(of_shared)?;
             Ok(answer)
         });
         asked.await.cloned()
@@ -247,7 +251,7 @@ impl SharedUpstream {
     /// Sends what names things as the child knows them.
     pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let life = self.shared.life(&self.gateway, self.limits).await?;
-        life.child.send(message).await
+        life.child.send(message).await.map_err(of_shared)
     }
 
     /// What the child says to all; the first caller gets it.
@@ -295,11 +299,12 @@ impl SharedUpstream {
             }
             _ => {}
         }
-        let replies = if edits.is_empty() {
-            life.child.send(message).await?
+        let sent = if edits.is_empty() {
+            life.child.send(message).await
         } else {
-            life.child.send(&message.again().rewritten(&edits)).await?
+            life.child.send(&message.again().rewritten(&edits)).await
         };
+        let replies = sent.map_err(of_shared)?;
         Ok(inbox::wrap(&self.shared, &life, self.link, asked, replies))
     }
 
@@ -344,6 +349,16 @@ impl Drop for SharedUpstream {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The error for a request that the child left unanswered. Its last words may hold what belongs to any of its clients,
+/// those that have gone included, so no client is told them.
+fn ended() -> UpstreamError {
+    UpstreamError::Ended("; others use it too, so its last words are only in the gateway's log".to_owned())
+}
+
+fn of_shared(error: UpstreamError) -> UpstreamError {
+    if matches!(error, UpstreamError::Ended(_)) { ended() } else { error }
 }
 
 fn changed(method: &str) -> Option<Reply> {
@@ -420,16 +435,18 @@ fn hand_out(shared: &SharedChild, gateway: &Gateway, message: &Message) -> bool 
     true
 }
 
+/// Records what is for nobody.
 fn note_dropped(gateway: &Gateway, server: &str, reply: &Reply) {
-    let (method, bytes) = match reply {
-        Reply::Message(message, _) => (message.method(), message.bytes().len()),
-        Reply::Unreadable(bytes, _) => (None, bytes.len()),
+    let unattributed = "the server is shared, and it cannot be told which client this is for";
+    let (method, bytes, rule, why) = match reply {
+        Reply::Message(message, _) => (message.method(), message.bytes(), UNATTRIBUTED, unattributed.to_owned()),
+        Reply::Unreadable(bytes, rejection) => (None, bytes, rejection.fault.rule(), rejection.to_string()),
         Reply::Mark { .. } => return,
     };
-    gateway.metrics.decided(server, Direction::ToClient.as_str(), "deny", UNATTRIBUTED);
+    gateway.metrics.decided(server, Direction::ToClient.as_str(), "deny", rule);
     let fields = json!({
-        "server": server, "session": SESSION, "decision": "deny", "rule": UNATTRIBUTED, "method": method, "bytes": bytes,
-        "why": "the server is shared, and it cannot be told which client this is for",
+        "server": server, "session": SESSION, "decision": "deny", "rule": rule, "method": method, "bytes": bytes.len(),
+        "why": why,
     });
     if let Err(error) = gateway.recorder.note("dropped", &fields) {
         tracing::error!(%error, "the audit log cannot be written");

@@ -34,6 +34,7 @@ IMPURE_PATHS = re.compile(
     r"\b(?:std::(?:fs|net|process|env|io)\b|SystemTime\b|Instant::now\b|std::\{[^}]*\b(?:fs|net|process|env|io)\b)"
 )
 LONGEST_FILE = 800
+HEADING_LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -65,6 +66,35 @@ class Crates(unittest.TestCase):
                 self.assertRegex(path.read_text(), r"(?m)^\[lints\]\nworkspace = true$", path.parent.name)
 
 
+class Dependencies(unittest.TestCase):
+    """What `cargo deny` checks, as far as it can be told without it."""
+
+    def test_licences_are_those_that_are_allowed(self):
+        packages = json.loads(cargo("metadata", "--format-version", "1", "--locked"))["packages"]
+        self.assertGreater(len(packages), 100)
+        allowed = set(denied("allow", r'"([^"]+)"'))
+        for package in packages:
+            licence = (package["license"] or "").replace("/", " OR ")
+            # One choice is enough, and of what it joins all.
+            choices = [re.split(r"\s+AND\s+", choice.strip("() ")) for choice in re.split(r"\s+OR\s+(?![^()]*\))", licence)]
+            fits = any(all(licensed(one.strip("() "), allowed) for one in choice) for choice in choices)
+            self.assertTrue(fits, f"{package['name']}: {licence}")
+
+    def test_two_versions_of_a_crate_have_an_excuse(self):
+        lines = set()
+        for target in denied("targets", r'"([^"]+)"'):
+            every = ["--workspace", "--all-features", "--target", target, "--prefix", "none", "--format", "{p}", "--locked"]
+            lines |= {tuple(line.split()[:2]) for line in cargo("tree", *every).splitlines() if line.strip()}
+        excused = denied("skip", r'crate = "([^"]+)"')
+        versions = {}
+        for name, version in lines:
+            if not any(f"{name}@{version[1:]}".startswith(f"{crate}.") for crate in excused):
+                versions.setdefault(name, set()).add(version)
+        self.assertEqual({name: found for name, found in versions.items() if len(found) > 1}, {})
+        held = {f"{name}@{version[1:]}." for name, version in lines}
+        self.assertEqual([crate for crate in excused if not any(one.startswith(f"{crate}.") for one in held)], [])
+
+
 class Files(unittest.TestCase):
     def test_no_source_file_is_too_long_to_read(self):
         for path in tracked("*.rs") + tracked("*.py"):
@@ -78,6 +108,16 @@ class Files(unittest.TestCase):
             for link in LINK.findall(without_code(page.read_text())):
                 if not re.match(r"[a-z]+:", link):
                     self.assertTrue((page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}")
+
+    def test_links_to_headings_lead_to_one(self):
+        seen = 0
+        for page in tracked("*.md"):
+            for link, heading in HEADING_LINK.findall(without_code(page.read_text())):
+                target = page.parent / link if link else page
+                if not re.match(r"[a-z]+:", link) and target.suffix == ".md":
+                    self.assertIn(heading, headings(target), f"{page.relative_to(ROOT)}: {link}#{heading}")
+                    seen += 1
+        self.assertGreater(seen, 3)
 
     def test_every_page_is_in_its_table_of_contents(self):
         for contents, folder in [("docs/src/SUMMARY.md", "docs/src"), ("docs/decisions/README.md", "docs/decisions")]:
@@ -105,6 +145,23 @@ class Files(unittest.TestCase):
         self.assertEqual({path.stem for path in (ROOT / "fuzz" / "fuzz_targets").glob("*.rs")}, built)
         for target in built:
             self.assertTrue(any((ROOT / "fuzz" / "seeds" / target).glob("*")), f"{target} has no seeds")
+
+
+def denied(key: str, each: str) -> list[str]:
+    """A list of deny.toml; Python 3.10 reads no TOML."""
+    found = re.search(rf"(?ms)^{key} = \[(.*?)\]$", (ROOT / "deny.toml").read_text())
+    return re.findall(each, re.sub(r"(?m)^\s*#.*$", "", found[1]))
+
+
+def licensed(expression: str, allowed: set[str]) -> bool:
+    """Whether one of a choice is allowed."""
+    return any(one.strip() in allowed for one in re.split(r"\s+OR\s+", expression))
+
+
+def headings(page: pathlib.Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    titles = re.findall(r"(?m)^#+ (.+)$", re.sub(r"(?ms)^```.*?^```$", "", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
 def dependencies(name: str) -> set[str]:

@@ -76,6 +76,10 @@ impl Drop for Staying {
 
 #[track_caller]
 fn check(said: &Value) {
+    let schema = program().args(["schema", "bartizan.demo/1"]).output().unwrap().stdout;
+    let validator = jsonschema::validator_for(&serde_json::from_slice(&schema).unwrap()).unwrap();
+    let wrong: Vec<_> = validator.iter_errors(said).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}: {said:#}");
     assert_eq!(said["format"], "bartizan.demo/1");
     let steps = said["steps"].as_array().unwrap();
     let seen: Vec<_> =

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use toml::de::DeValue;
 
@@ -9,7 +10,7 @@ use crate::problems::Problem;
 use crate::tree::{Node, Place};
 
 /// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The file can be used, but something in it does nothing or is risky.
@@ -19,7 +20,7 @@ pub enum Severity {
 }
 
 /// One problem with one place of a file. `Display` shows it with the line; no value that may be secret appears in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnostic {
     /// Whether the file can be used all the same.
     pub severity: Severity,

@@ -1,11 +1,12 @@
 //! One thing that is tried, and what became of it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Role;
 
 /// What was tried, what should have become of it, and what did.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Step {
     /// Names the step.
     pub name: &'static str,
@@ -23,7 +24,7 @@ pub struct Step {
 }
 
 /// What came through the gateway, confirmed by its log where the gateway stepped in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Seen {
     /// All of it, as the server said it.
@@ -40,7 +41,7 @@ pub enum Seen {
 }
 
 /// Why the gateway stepped in, as its log says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Stop {
     /// The rule that decided.
     pub rule: String,

@@ -12,6 +12,8 @@ mod clock;
 mod collect;
 pub mod edge;
 pub mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod in_flight;
 mod judge;

@@ -17,3 +17,12 @@ pub use entry::{Approved, Definition, ServerPins};
 pub use error::LockError;
 pub use lock::Lock;
 pub use text::unified_diff;
+
+/// A lock file as it is read and written again; for the fuzz target, nothing else uses it.
+///
+/// # Errors
+/// If it is no lock file.
+#[doc(hidden)]
+pub fn rewritten(text: &str) -> Result<String, LockError> {
+    format::parse(std::path::Path::new("mcp.lock"), text).map(|servers| format::write(&servers))
+}

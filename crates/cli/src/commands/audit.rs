@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use bartizan_audit::{Head, Record, Report, iter, verify};
+use bartizan_audit::{Fault, Head, Record, Report, iter, verify};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::log;
 use crate::outcome::{Failure, Outcome, say};
@@ -67,17 +69,14 @@ impl Arguments {
 fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outcome, Failure> {
     let fault = match verify(directory, head) {
         Ok(report) => {
-            if json { output::print_json(&as_json(&report)) } else { output::print(&sentences(&report)) }?;
+            if json { output::print_json(&Verified::whole(&report)) } else { output::print(&sentences(&report)) }?;
             return Ok(Outcome::Clean);
         }
         Err(fault) if log::is_unreadable(&fault) => return Err(log::unreadable(directory, &fault)),
         Err(fault) => fault,
     };
     if json {
-        output::print_json(&json!({
-            "format": "bartizan.audit.verify/1", "ok": false, "file": fault.file, "line": fault.line,
-            "offset": fault.offset, "problem": fault.problem.to_string(),
-        }))?;
+        output::print_json(&Verified::broken(&fault))?;
     } else {
         output::print(&inline(&format!("broken: {fault}")))?;
         say("the log up to that line is what was written; keep the files as they are, they are evidence");
@@ -95,12 +94,78 @@ fn sentences(report: &Report) -> String {
     text
 }
 
-fn as_json(report: &Report) -> Value {
-    json!({
-        "format": "bartizan.audit.verify/1", "ok": true, "entries": report.entries, "files": report.files,
-        "first": report.first, "last": report.last, "head": report.head.to_string(),
-        "unfinished_bytes": report.unfinished_bytes,
-    })
+/// What `audit verify --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Verified {
+    #[schemars(extend("const" = Verified::FORMAT))]
+    format: &'static str,
+    /// Whether the log is whole.
+    ok: bool,
+    #[serde(flatten)]
+    found: Found,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Found {
+    /// Nothing is wrong.
+    Whole {
+        /// Entries in the log.
+        entries: u64,
+        /// Files they are in.
+        files: u64,
+        /// Number of the first entry.
+        first: u64,
+        /// Number of the last entry.
+        last: u64,
+        /// The last entry as SEQ:CHAIN, to be kept elsewhere and given to `--head` later.
+        head: String,
+        /// Bytes behind the last entry that are the start of one.
+        unfinished_bytes: u64,
+    },
+    /// The first line that does not fit.
+    Broken {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The byte of the file at which that line starts.
+        offset: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Verified {
+    pub(super) const FORMAT: &str = "bartizan.audit.verify/1";
+
+    fn whole(report: &Report) -> Self {
+        let Report { entries, files, first, last, unfinished_bytes, .. } = *report;
+        let found = Found::Whole { entries, files, first, last, head: report.head.to_string(), unfinished_bytes };
+        Verified { format: Self::FORMAT, ok: true, found }
+    }
+
+    fn broken(fault: &Fault) -> Self {
+        let problem = fault.problem.to_string();
+        let found = Found::Broken { file: fault.file.clone(), line: fault.line, offset: fault.offset, problem };
+        Verified { format: Self::FORMAT, ok: false, found }
+    }
+}
+
+/// What every entry of the log has, as `audit tail --json` prints it, one a line. The rest depends on the kind.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "entries are printed as they were written, so this only describes them")]
+pub(super) struct TailEntry {
+    /// Its number, from 1 and without gaps.
+    seq: u64,
+    /// Its name, for `bartizan why`.
+    id: String,
+    /// When it was written, in UTC.
+    at: String,
+    /// What it is about: `message`, `unreadable`, `own` and others.
+    kind: String,
+    /// The hash over the one before and this entry.
+    chain: String,
 }
 
 fn tail(directory: &Path, count: usize, json: bool) -> Result<Outcome, Failure> {

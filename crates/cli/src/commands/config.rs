@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use bartizan_config::{Config, Diagnostic};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
@@ -62,10 +63,21 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
         Ok((_, warnings)) => (true, warnings),
         Err(found) => (false, found.0),
     };
-    output::print_json(&report(ok, &found))?;
+    output::print_json(&Checked { format: Checked::FORMAT, ok, problems: found })?;
     if ok { Ok(Outcome::Clean) } else { Err(Failure::Usage("error: the configuration cannot be used".to_owned())) }
 }
 
-fn report(ok: bool, found: &[Diagnostic]) -> Value {
-    json!({"format": "bartizan.config.check/1", "ok": ok, "problems": found})
+/// What `config check --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Checked {
+    #[schemars(extend("const" = Checked::FORMAT))]
+    format: &'static str,
+    /// Whether the file can be used.
+    ok: bool,
+    /// Errors, or warnings if it can.
+    problems: Vec<Diagnostic>,
+}
+
+impl Checked {
+    pub(super) const FORMAT: &str = "bartizan.config.check/1";
 }

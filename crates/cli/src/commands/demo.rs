@@ -3,11 +3,14 @@
 mod page;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use bartizan_audit::{Fault, Report};
 use bartizan_demo::{Demo, StartError, Step};
 use bartizan_guard::Mode;
 use clap::Args;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use self::page::Page;
 use super::serve::asked_to_stop;
@@ -68,7 +71,7 @@ impl Arguments {
         let outcome =
             if verified.is_ok() && steps.iter().all(Step::is_as_expected) { Outcome::Clean } else { Outcome::Found };
         if self.json {
-            output::print_json(&as_json(demo, &steps, &verified))?;
+            output::print_json(&Shown::of(demo, &steps, &verified))?;
         } else {
             output::print(&page.summary(&steps, &verified))?;
         }
@@ -91,21 +94,55 @@ fn unstarted(error: StartError) -> Failure {
     }
 }
 
-fn as_json(demo: &Demo, steps: &[Step], verified: &Result<bartizan_audit::Report, bartizan_audit::Fault>) -> Value {
-    let audit = match verified {
-        Ok(report) => json!({"ok": true, "entries": report.entries, "head": report.head.to_string()}),
-        Err(fault) => json!({"ok": false, "problem": fault.to_string()}),
-    };
-    let step = |step: &Step| {
-        let mut value = json!(step);
-        if let Some(members) = value.as_object_mut() {
-            members.insert("ok".to_owned(), step.is_as_expected().into());
+/// What `demo --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Shown<'a> {
+    #[schemars(extend("const" = Shown::FORMAT))]
+    format: &'static str,
+    /// Whether everything was as it should be.
+    ok: bool,
+    /// Where the gateway listens.
+    address: String,
+    /// Its configuration.
+    config: PathBuf,
+    /// The directory of its audit log.
+    log: PathBuf,
+    steps: Vec<OneStep<'a>>,
+    audit: Audit,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OneStep<'a> {
+    #[serde(flatten)]
+    step: &'a Step,
+    /// Whether what happened is what should have.
+    ok: bool,
+}
+
+/// Whether the audit log is whole.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Audit {
+    Whole { ok: bool, entries: u64, head: String },
+    Broken { ok: bool, problem: String },
+}
+
+impl<'a> Shown<'a> {
+    pub(super) const FORMAT: &'static str = "bartizan.demo/1";
+
+    fn of(demo: &Demo, steps: &'a [Step], verified: &Result<Report, Fault>) -> Self {
+        let audit = match verified {
+            Ok(report) => Audit::Whole { ok: true, entries: report.entries, head: report.head.to_string() },
+            Err(fault) => Audit::Broken { ok: false, problem: fault.to_string() },
+        };
+        Shown {
+            format: Self::FORMAT,
+            ok: verified.is_ok() && steps.iter().all(Step::is_as_expected),
+            address: demo.address().to_string(),
+            config: demo.config(),
+            log: demo.audit(),
+            steps: steps.iter().map(|step| OneStep { step, ok: step.is_as_expected() }).collect(),
+            audit,
         }
-        value
-    };
-    json!({
-        "format": "bartizan.demo/1", "ok": verified.is_ok() && steps.iter().all(Step::is_as_expected),
-        "address": demo.address().to_string(), "config": demo.config(), "log": demo.audit(),
-        "steps": steps.iter().map(step).collect::<Vec<_>>(), "audit": audit,
-    })
+    }
 }

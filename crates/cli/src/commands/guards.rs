@@ -6,7 +6,9 @@ use std::fmt::Write;
 
 use bartizan_guard::{GuardSpec, RuleSpec, guards};
 use clap::Args;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::outcome::{Failure, Outcome};
 use crate::output::{self, Paint};
@@ -33,8 +35,7 @@ impl Arguments {
         }
         let specs: Vec<_> = guards::ALL.iter().filter(chosen).copied().collect();
         if self.json {
-            let list: Vec<_> = specs.into_iter().map(as_json).collect();
-            output::print_json(&json!({"format": "bartizan.guards/1", "guards": list}))?;
+            output::print_json(&Listed { format: Listed::FORMAT, guards: specs.into_iter().map(Guard::of).collect() })?;
         } else if self.markdown {
             output::print(page::page(&specs).trim_end())?;
         } else {
@@ -63,20 +64,72 @@ fn table(specs: &[&GuardSpec]) -> String {
     out
 }
 
-fn as_json(spec: &GuardSpec) -> Value {
-    let rule = |rule: &RuleSpec| {
-        json!({
-            "id": rule.id, "severity": rule.severity.as_str(), "summary": rule.summary,
-            "default": rule.default.as_str(), "fixed": rule.fixed,
-        })
-    };
-    let skips: Vec<_> = spec.skips.iter().map(|(kind, why)| json!({"part": kind.as_str(), "why": why})).collect();
-    json!({
-        "name": spec.name,
-        "threat": spec.threat,
-        "actions": spec.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
-        "rules": spec.rules.iter().map(rule).collect::<Vec<_>>(),
-        "skips": skips,
-        "options": (spec.options)(),
-    })
+/// What `guards --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Listed {
+    #[schemars(extend("const" = Listed::FORMAT))]
+    format: &'static str,
+    guards: Vec<Guard>,
+}
+
+impl Listed {
+    pub(super) const FORMAT: &str = "bartizan.guards/1";
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Guard {
+    name: &'static str,
+    /// The threat that it answers.
+    threat: &'static str,
+    /// What it can be set to do.
+    actions: Vec<&'static str>,
+    rules: Vec<Rule>,
+    /// Parts of messages that it does not look at.
+    skips: Vec<Skip>,
+    /// The JSON Schema of its own settings.
+    options: Value,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Skip {
+    /// The kind of part.
+    part: &'static str,
+    why: &'static str,
+}
+
+/// A rule as built into this program.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Rule {
+    id: &'static str,
+    severity: &'static str,
+    summary: &'static str,
+    /// What it leads to unless a setting says otherwise.
+    default: &'static str,
+    /// Whether no setting changes that.
+    fixed: bool,
+}
+
+impl Guard {
+    fn of(spec: &GuardSpec) -> Self {
+        Guard {
+            name: spec.name,
+            threat: spec.threat,
+            actions: spec.actions.iter().map(|action| action.as_str()).collect(),
+            rules: spec.rules.iter().map(Rule::of).collect(),
+            skips: spec.skips.iter().map(|(kind, why)| Skip { part: kind.as_str(), why }).collect(),
+            options: (spec.options)().to_value(),
+        }
+    }
+}
+
+impl Rule {
+    pub(super) fn of(rule: &RuleSpec) -> Self {
+        Rule {
+            id: rule.id,
+            severity: rule.severity.as_str(),
+            summary: rule.summary,
+            default: rule.default.as_str(),
+            fixed: rule.fixed,
+        }
+    }
 }

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use bartizan_config::{Config, bartizan_home};
 use bartizan_trust::{Change, Lock, LockError, What};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint, inline};
@@ -62,7 +63,7 @@ fn diff(choice: &Choice) -> Result<Outcome, Failure> {
     let path = choice.path()?;
     let changes = choice.pick(Lock::open(&path).and_then(|lock| lock.diff()).map_err(failure)?);
     if choice.json {
-        output::print_json(&as_json("bartizan.lock.diff/1", &path, &changes))?;
+        output::print_json(&Changes::of(Changes::DIFF, &path, &changes))?;
     } else if changes.is_empty() {
         output::print(&format!("nothing waits in {}", shown(&path)))?;
     } else {
@@ -89,7 +90,7 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
         accepted.extend(lock.accept(choice.server.as_deref(), name, SystemTime::now()).map_err(failure)?);
     }
     if choice.json {
-        output::print_json(&as_json("bartizan.lock.update/1", &path, &accepted))?;
+        output::print_json(&Changes::of(Changes::UPDATE, &path, &accepted))?;
     } else if accepted.is_empty() {
         output::print(&format!("nothing waits in {}", shown(&path)))?;
     } else {
@@ -110,8 +111,8 @@ fn verify(choice: &Choice) -> Result<Outcome, Failure> {
         Ok((changes, lock)) => (choice.pick(changes), lock),
         Err(error @ LockError::Corrupt { .. }) => {
             if choice.json {
-                let problem = error.to_string();
-                output::print_json(&json!({"format": "bartizan.lock.verify/1", "ok": false, "problem": problem}))?;
+                let found = Found::Broken { problem: error.to_string() };
+                output::print_json(&Verified { format: Verified::FORMAT, ok: false, found })?;
             } else {
                 output::print(&inline(&format!("broken: {error}")))?;
             }
@@ -125,10 +126,8 @@ fn verify(choice: &Choice) -> Result<Outcome, Failure> {
     let definitions: usize = servers.iter().map(|name| count(&name)).sum();
     let (servers, waiting) = (servers.len(), waiting.len());
     if choice.json {
-        output::print_json(&json!({
-            "format": "bartizan.lock.verify/1", "ok": waiting == 0, "lock": path, "servers": servers,
-            "definitions": definitions, "waiting": waiting,
-        }))?;
+        let found = Found::Whole { lock: path, servers, definitions, waiting };
+        output::print_json(&Verified { format: Verified::FORMAT, ok: waiting == 0, found })?;
     } else {
         let word = if waiting == 0 { "ok" } else { "waiting" };
         output::print(&format!("{word}: {servers} servers, {definitions} definitions approved, {waiting} waiting"))?;
@@ -199,16 +198,95 @@ fn body(change: &Change) -> String {
     out
 }
 
-fn as_json(format: &str, path: &Path, changes: &[Change]) -> Value {
-    let change = |change: &Change| {
+/// What `lock diff --json` and `lock update --json` print.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Changes<'a> {
+    #[schemars(extend("enum" = [Changes::DIFF, Changes::UPDATE]))]
+    format: &'static str,
+    /// The lock file.
+    lock: &'a Path,
+    /// What waits, or what was accepted.
+    changes: Vec<OneChange<'a>>,
+}
+
+/// How one definition differs from what was approved.
+#[derive(Serialize, JsonSchema)]
+struct OneChange<'a> {
+    /// The server.
+    server: &'a str,
+    /// What it defines: `tool`, `prompt`, `resource`, `resource_template` or `instructions`.
+    kind: &'a str,
+    /// Its name, or the URI of a resource.
+    name: &'a str,
+    /// How it differs: `added`, `changed`, `renamed` or `removed`.
+    what: &'static str,
+    /// The name that it had.
+    from: Option<&'a str>,
+    /// The canonical JSON that was approved, if it was kept.
+    old: Option<&'a str>,
+    /// The canonical JSON that waits.
+    new: Option<&'a str>,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) const DIFF: &'static str = "bartizan.lock.diff/1";
+    pub(super) const UPDATE: &'static str = "bartizan.lock.update/1";
+
+    fn of(format: &'static str, lock: &'a Path, changes: &'a [Change]) -> Self {
+        Changes { format, lock, changes: changes.iter().map(OneChange::of).collect() }
+    }
+}
+
+impl<'a> OneChange<'a> {
+    fn of(change: &'a Change) -> Self {
         let from = match &change.what {
-            What::Renamed(from) => Some(from),
+            What::Renamed(from) => Some(from.as_str()),
             _ => None,
         };
-        json!({
-            "server": change.server, "kind": change.kind, "name": change.name, "what": change.what.as_str(),
-            "from": from, "old": change.old, "new": change.new,
-        })
-    };
-    json!({"format": format, "lock": path, "changes": changes.iter().map(change).collect::<Vec<_>>()})
+        OneChange {
+            server: &change.server,
+            kind: &change.kind,
+            name: &change.name,
+            what: change.what.as_str(),
+            from,
+            old: change.old.as_deref(),
+            new: change.new.as_deref(),
+        }
+    }
+}
+
+/// What `lock verify --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Verified {
+    #[schemars(extend("const" = Verified::FORMAT))]
+    format: &'static str,
+    /// Whether the file is whole and nothing waits.
+    ok: bool,
+    #[serde(flatten)]
+    found: Found,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Found {
+    /// The file is whole.
+    Whole {
+        /// The lock file.
+        lock: PathBuf,
+        /// Servers in it.
+        servers: usize,
+        /// Definitions that are approved.
+        definitions: usize,
+        /// Definitions that wait for somebody to accept them.
+        waiting: usize,
+    },
+    /// The file cannot be read.
+    Broken {
+        /// Where and why.
+        problem: String,
+    },
+}
+
+impl Verified {
+    pub(super) const FORMAT: &str = "bartizan.lock.verify/1";
 }

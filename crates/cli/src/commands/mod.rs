@@ -1,6 +1,7 @@
 //! The subcommands: one file each, one line in the list below.
 
 mod audit;
+mod completions;
 mod config;
 mod daemon;
 mod demo;
@@ -8,7 +9,9 @@ mod demo_server;
 mod guards;
 mod lock;
 mod log;
+mod man;
 mod run;
+mod schema;
 mod serve;
 mod why;
 
@@ -45,4 +48,7 @@ commands! {
     Audit(audit::Arguments),
     Lock(lock::Arguments),
     Config(config::Arguments),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use bartizan_audit::{Id, Record, find};
 use bartizan_guard::{RuleSpec, guards};
 use clap::Args;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::guards::Rule;
 use super::log;
 use crate::outcome::{Failure, Outcome};
 use crate::output::{self, Paint, inline};
@@ -38,7 +40,7 @@ impl Arguments {
         // Whatever kind of entry it is, it has some of these members.
         let entry = Entry::deserialize(record.value()).map_err(Failure::ours)?;
         if self.json {
-            output::print_json(&as_json(&record, &entry))?;
+            output::print_json(&Explained::of(&record, &entry))?;
         } else {
             output::print(explain(&record, &entry, Paint::for_stdout()).trim_end())?;
         }
@@ -196,22 +198,32 @@ fn setting(by: &str) -> String {
     }
 }
 
-fn as_json(record: &Record, entry: &Entry) -> Value {
-    let mut rules: Vec<&str> = entry.findings.iter().map(|found| found.rule.as_str()).collect();
-    rules.extend(entry.rule.as_deref());
-    rules.sort_unstable();
-    rules.dedup();
-    let known = |id: &str| {
-        let rule = rule(id)?;
-        Some(json!({
-            "id": rule.id, "severity": rule.severity.as_str(), "summary": rule.summary,
-            "default": rule.default.as_str(), "fixed": rule.fixed,
-        }))
-    };
-    json!({
-        "format": "bartizan.why/1",
-        "entry": record.value(),
-        "rules": rules.into_iter().filter_map(known).collect::<Vec<_>>(),
-        "advice": advice::list(entry),
-    })
+/// What `why --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Explained {
+    #[schemars(extend("const" = Explained::FORMAT))]
+    format: &'static str,
+    /// The entry as it stands in the log.
+    entry: Value,
+    /// The rules in it, as far as this program knows them.
+    rules: Vec<Rule>,
+    /// What would change the outcome.
+    advice: Vec<advice::Advice>,
+}
+
+impl Explained {
+    pub(super) const FORMAT: &str = "bartizan.why/1";
+
+    fn of(record: &Record, entry: &Entry) -> Self {
+        let mut rules: Vec<&str> = entry.findings.iter().map(|found| found.rule.as_str()).collect();
+        rules.extend(entry.rule.as_deref());
+        rules.sort_unstable();
+        rules.dedup();
+        Explained {
+            format: Self::FORMAT,
+            entry: record.value(),
+            rules: rules.into_iter().filter_map(rule).map(Rule::of).collect(),
+            advice: advice::list(entry),
+        }
+    }
 }

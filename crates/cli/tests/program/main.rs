@@ -4,6 +4,7 @@
 mod audit;
 mod config;
 mod lock;
+mod schema;
 mod support;
 mod why;
 

@@ -20,10 +20,24 @@ impl End {
         self
     }
 
+    /// The output as JSON; what names a format has to be as its published schema says.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+        let json: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout));
+        if let Some(format) = json["format"].as_str() {
+            let schema = serde_json::from_str(&bartizan(&["schema", format]).status(0).stdout).unwrap();
+            conforms(&json, &schema);
+        }
+        json
     }
+}
+
+/// Checks a value against a schema.
+#[track_caller]
+pub(crate) fn conforms(value: &Value, schema: &Value) {
+    let validator = jsonschema::validator_for(schema).unwrap();
+    let wrong: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}: {value:#}");
 }
 
 /// Runs the program in an empty environment.

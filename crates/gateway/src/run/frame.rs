@@ -11,7 +11,7 @@ use super::Wrap;
 
 /// The kinds of frame. The first frame of a bridge is a hello; the last one from the other side is an exit or an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// What to wrap.
     Hello = 1,
     /// Bytes of standard input, output or error.
@@ -30,7 +30,7 @@ pub(super) enum Kind {
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     pub(super) kind: Kind,
     pub(super) bytes: Bytes,
 }
@@ -44,7 +44,7 @@ impl Frame {
     }
 
     /// Reads a frame; `None` at the end of the stream or if it is no frame.
-    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
         let kind = match stream.read_u8().await.ok()? {
             1 => Kind::Hello,
             2 => Kind::Data,
@@ -64,7 +64,7 @@ impl Frame {
         Some(Frame { kind, bytes: bytes.freeze() })
     }
 
-    pub(super) async fn write(&self, stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    pub(crate) async fn write(&self, stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
         let mut head = BytesMut::with_capacity(5 + self.bytes.len());
         head.put_u8(self.kind as u8);
         head.put_u32(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
@@ -79,13 +79,13 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why a hello was not understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum BadHello {
+pub(crate) enum BadHello {
     Version(String),
     Malformed,
 }
 
 /// Writes what to wrap: counted, length-prefixed byte strings, as neither paths nor variables need be UTF-8.
-pub(super) fn write_hello(wrap: &Wrap) -> Bytes {
+pub(crate) fn write_hello(wrap: &Wrap) -> Bytes {
     let mut out = BytesMut::new();
     let mut put = |bytes: &[u8]| {
         out.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
@@ -106,7 +106,7 @@ pub(super) fn write_hello(wrap: &Wrap) -> Bytes {
     out.freeze()
 }
 
-pub(super) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
+pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
     let mut rest = bytes;
     let mut take = || -> Option<&[u8]> {
         let (length, after) = rest.split_first_chunk::<4>()?;

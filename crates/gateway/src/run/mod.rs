@@ -6,7 +6,7 @@
 mod bridge;
 mod complaints;
 mod daemon;
-mod frame;
+pub(crate) mod frame;
 mod paths;
 mod restart;
 mod translated;

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use bartizan_guard::guards;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Entry, Found, rule};
 use crate::output::{inline, toml_string};
 
 /// One way to another outcome.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Advice {
     /// The rule that it is about.
     rule: String,

@@ -1,0 +1,55 @@
+//! `bartizan schema`: the published form of what the program reads and prints as JSON.
+
+use bartizan_config::Config;
+use clap::Args;
+use schemars::schema_for;
+use serde_json::Value;
+
+use super::{audit, config, demo, guards, lock, why};
+use crate::outcome::{Failure, Outcome};
+use crate::output;
+
+/// Lists the formats that have a JSON Schema, or prints the schema of one
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The format; the version may be left out
+    name: Option<String>,
+}
+
+/// A format and the schema that is made of the type which is written or read.
+type Format = (&'static str, fn() -> Value);
+
+const FORMATS: &[Format] = &[
+    ("bartizan.config/1", Config::json_schema),
+    (config::Checked::FORMAT, || schema_for!(config::Checked).to_value()),
+    (audit::Verified::FORMAT, || schema_for!(audit::Verified).to_value()),
+    ("bartizan.audit.entry/1", || schema_for!(audit::TailEntry).to_value()),
+    (lock::Changes::DIFF, || schema_for!(lock::Changes<'_>).to_value()),
+    (lock::Changes::UPDATE, || schema_for!(lock::Changes<'_>).to_value()),
+    (lock::Verified::FORMAT, || schema_for!(lock::Verified).to_value()),
+    (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
+    (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
+    (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),
+];
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        let Some(name) = self.name else {
+            return output::print(&names().join("\n")).map(|()| Outcome::Clean);
+        };
+        let plain = |format: &str| format.rsplit_once('/').map(|(name, _)| name.to_owned());
+        let found = FORMATS.iter().find(|(format, _)| *format == name || plain(format).as_ref() == Some(&name));
+        let Some((format, schema)) = found else {
+            return Err(Failure::usage(format!("there is no format `{name}`; there are {}", names().join(", "))));
+        };
+        let mut schema = schema();
+        if let Some(members) = schema.as_object_mut() {
+            members.insert("title".to_owned(), (*format).into());
+        }
+        output::print_json(&schema).map(|()| Outcome::Clean)
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    FORMATS.iter().map(|(format, _)| *format).collect()
+}

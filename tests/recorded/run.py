@@ -1,0 +1,403 @@
+#!/usr/bin/env python3
+"""What was recorded between real clients and servers goes through a whole Bartizan and comes out byte for byte.
+
+Each conversation of crates/mcp/tests/data/recorded is held again, by a client and a server that send what is in the file
+and compare what arrives: over stdio at both ends (`run`), over HTTP to a local program and over HTTP at both ends.
+record.py makes the recordings.
+"""
+
+import base64
+import contextlib
+import http.client
+import http.server
+import itertools
+import json
+import os
+import pathlib
+import queue
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+import urllib.parse
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "conformance"))
+import processes
+
+DATA = processes.ROOT / "crates/mcp/tests/data/recorded"
+MODERN = "2026-07-28"
+META = "io.modelcontextprotocol/"
+PATIENCE = 30
+CAPABILITIES = {"sampling": {}, "elicitation": {}, "roots": {"listChanged": True}}
+OFFERS = {"tools": {"listChanged": True}, "prompts": {"listChanged": True}, "logging": {}, "completions": {},
+          "resources": {"subscribe": True, "listChanged": True}}
+
+
+def recordings():
+    """By revision, the lines of each conversation; a line knows its number."""
+    found = {}
+    for file in sorted(DATA.glob("*.jsonl")):
+        lines = [json.loads(line) | {"number": number} for number, line in enumerate(file.read_text().splitlines(), 1)]
+        found[file.stem] = [list(talk) for _, talk in itertools.groupby(lines, lambda line: line["talk"])]
+    return found
+
+
+RECORDED = recordings()
+
+
+def answers():
+    """What each server has ever answered to a method, for conversations in which that was like another."""
+    found = {}
+    for talk in (talk for talks in RECORDED.values() for talk in talks):
+        asked = {line["number"]: json.loads(line["text"]).get("method") for line in talk}
+        for line in talk:
+            result = json.loads(line["text"]).get("result")
+            if line["from"] == "server" and result is not None:
+                found.setdefault((line["server"], asked[line["answers"]]), result)
+    return found
+
+
+ANSWERS = answers()
+
+
+class StdioClient:
+    """The client's end of `bartizan run`."""
+
+    def __init__(self, command, env):
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.came = queue.Queue()
+        threading.Thread(target=lambda: [self.came.put(line.rstrip(b"\n")) for line in self.process.stdout], daemon=True).start()
+
+    def send(self, raw):
+        self.process.stdin.write(raw + b"\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+
+class HttpClient:
+    """The client's end of `bartizan serve`: every message is a POST, and what comes back is read as it comes."""
+
+    def __init__(self, url, revision, tools):
+        self.url, self.revision, self.tools = urllib.parse.urlsplit(url), revision, tools
+        self.session, self.open = {}, set()
+        self.came = queue.Queue()
+
+    def send(self, raw):
+        arrived = threading.Event()
+        threading.Thread(target=self.post, args=(raw, arrived), daemon=True).start()
+        if b'"method"' not in raw or b'"id"' not in raw:
+            arrived.wait(PATIENCE)
+
+    def post(self, raw, arrived):
+        connection = self.connect()
+        headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+        connection.request("POST", self.url.path, raw, headers | self.session | self.repeated(json.loads(raw)))
+        reply = connection.getresponse()
+        if reply.headers.get("mcp-session-id"):
+            self.session = {"mcp-session-id": reply.headers["mcp-session-id"], "mcp-protocol-version": self.revision}
+        arrived.set()
+        if b'"notifications/initialized"' in raw:
+            threading.Thread(target=self.listen, daemon=True).start()
+        self.read(reply)
+        self.open.discard(connection)
+        connection.close()
+
+    def listen(self):
+        """Reads what belongs to no request."""
+        connection = self.connect()
+        connection.request("GET", self.url.path, headers={"accept": "text/event-stream"} | self.session)
+        self.read(connection.getresponse())
+
+    def connect(self):
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port)
+        connection.connect()
+        self.open.add(connection)
+        return connection
+
+    def read(self, reply):
+        if "event-stream" in reply.headers.get("content-type", ""):
+            for line in reply:
+                if line.startswith(b"data: ") and line.strip() != b"data:":
+                    self.came.put(line[6:].rstrip(b"\n"))
+        elif body := reply.read():
+            self.came.put(body)
+
+    def may_say(self, message):
+        """Over HTTP the stateless revision is named in every request, and a client cancels by going."""
+        if self.revision != MODERN or "method" not in message:
+            return True
+        named = message.get("params", {}).get("_meta", {}).get(META + "protocolVersion")
+        return named == MODERN if "id" in message else message["method"] != "notifications/cancelled"
+
+    def repeated(self, message):
+        """The headers that repeat what a message of the stateless revision says."""
+        if self.revision != MODERN or "method" not in message:
+            return {}
+        params = message.get("params", {})
+        found = {"mcp-protocol-version": MODERN, "mcp-method": message["method"]}
+        named = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri", "tasks/get": "taskId",
+                 "tasks/update": "taskId", "tasks/cancel": "taskId"}.get(message["method"])
+        if named in params:
+            found["mcp-name"] = params[named]
+        if message["method"] == "tools/call":
+            schema = next((tool["inputSchema"] for tool in self.tools if tool["name"] == params["name"]), {})
+            for name, held in schema.get("properties", {}).items():
+                value = params.get("arguments", {}).get(name)
+                if "x-mcp-header" in held and value is not None:
+                    found[f"mcp-param-{held['x-mcp-header']}"] = value if isinstance(value, str) else json.dumps(value)
+        return {name: encoded(value) for name, value in found.items()}
+
+    def end(self):
+        # Streams that stay open would be waited for when the gateway is told to end. What reads them reads their end.
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def encoded(value):
+    plain = re.fullmatch(r"[!-~]([ -~]*[!-~])?", value) and not value.startswith("=?")
+    return value if plain else f"=?base64?{base64.b64encode(value.encode()).decode()}?="
+
+
+class StdioServer:
+    """The server's end of a local program: what child.py hands on."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.place = {"command": [sys.executable, str(HERE / "child.py"), str(self.listener.getsockname()[1])]}
+        self.came = queue.Queue()
+        self.there = None
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        with contextlib.suppress(OSError):
+            self.there, _ = self.listener.accept()
+            for line in self.there.makefile("rb"):
+                self.came.put(line.rstrip(b"\n"))
+
+    def send(self, raw, _within):
+        self.there.sendall(raw + b"\n")
+
+    def end(self):
+        self.listener.close()
+        if self.there:
+            self.there.close()
+
+
+class HttpServer(http.server.ThreadingHTTPServer):
+    """The server's end of a URL: a request is answered with a stream that stays open until its answer is sent."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Posted)
+        self.place = {"url": f"http://127.0.0.1:{self.server_port}/mcp"}
+        self.came, self.streams = queue.Queue(), {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def send(self, raw, within):
+        self.streams[json.dumps(within)].put(raw)
+
+    def end(self):
+        for stream in self.streams.values():
+            stream.put(None)
+        self.shutdown()
+        self.server_close()
+
+
+class Posted(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.send_error(405)
+
+    do_DELETE = do_GET
+
+    def do_POST(self):
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        message = json.loads(raw)
+        asks = "id" in message and "method" in message
+        stream = self.server.streams[json.dumps(message.get("id"))] = queue.Queue() if asks else None
+        if not asks:
+            self.server.streams.pop(json.dumps(message.get("id")))
+        self.server.came.put(raw)
+        self.send_response(200 if asks else 202)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        while asks and (raw := stream.get()) is not None:
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"data: " + raw + b"\n\n")
+                self.wfile.flush()
+            if "method" not in json.loads(raw):
+                return
+
+
+class Replay:
+    """One conversation, held again."""
+
+    def __init__(self, test, lines, client, server):
+        self.test, self.lines, self.client, self.server = test, lines, client, server
+        self.tools = tools_of(lines)
+        self.compared = 0
+
+    def hold(self, revision):
+        if revision != MODERN:
+            self.greet(revision)
+        for line in self.lines:
+            message = json.loads(line["text"])
+            if isinstance(self.client, HttpClient) and not self.client.may_say(message):
+                continue
+            if line["from"] == "client" and "method" in message and "within" not in line:
+                if message["method"] not in ("initialize", "notifications/initialized"):
+                    self.ask(line, message)
+        self.fence()
+
+    def greet(self, revision):
+        """With every capability on either side, as what follows is from several conversations of the same parties."""
+        who = {"clientInfo": {"name": "raw", "version": "1"}, "protocolVersion": revision, "capabilities": CAPABILITIES}
+        hello = {"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": who}
+        result = {"protocolVersion": revision, "capabilities": OFFERS, "serverInfo": {"name": "raw", "version": "1"}}
+        known = [line for line in self.lines if '"initialize"' in line["text"]]
+        answers = [line for line in self.lines if known and line.get("answers") == known[0]["number"]]
+        if answers:
+            hello, result = known[0]["text"], answers[0]["text"]
+            id = json.loads(hello)["id"]
+        else:
+            id = hello["id"]
+            hello, result = json.dumps(hello), json.dumps({"jsonrpc": "2.0", "id": id, "result": result})
+        self.to_server(hello)
+        self.to_client(result, id)
+        self.to_server('{"jsonrpc":"2.0","method":"notifications/initialized"}')
+
+    def ask(self, line, message):
+        """One request or notification of the client, with everything that belongs to it."""
+        self.to_server(line["text"])
+        cancelled = False
+        for other in self.lines:
+            if other.get("within") == line["number"]:
+                if other["from"] == "client":
+                    cancelled = True
+                    if not isinstance(self.client, HttpClient) or self.client.may_say(json.loads(other["text"])):
+                        self.to_server(other["text"])
+                    continue
+                self.to_client(other["text"], message["id"])
+                asked = json.loads(other["text"])
+                if "id" in asked:
+                    replies = [held["text"] for held in self.lines if held.get("answers") == other["number"]]
+                    self.to_server(replies[0] if replies else json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": {}}))
+        if "id" in message and not cancelled and not message["method"] == "subscriptions/listen":
+            replies = [held["text"] for held in self.lines if held.get("answers") == line["number"]]
+            self.to_client(replies[0] if replies else self.made_up(message), message["id"])
+
+    def made_up(self, message):
+        """An answer where the recorded one was like another, or too long to be kept twice."""
+        method = message["method"]
+        result = {"tools/list": {"tools": self.tools}, "tools/call": {"content": [], "isError": True}}.get(method)
+        if result is None:
+            result = ANSWERS.get((self.lines[0]["server"], method), {})
+        return json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
+
+    def fence(self):
+        """Nothing else came out."""
+        self.test.assertEqual([self.client.came.get() for _ in range(self.client.came.qsize())], [])
+        self.test.assertEqual([self.server.came.get() for _ in range(self.server.came.qsize())], [])
+
+    def to_server(self, text):
+        self.client.send(text.encode())
+        while True:
+            came = self.take(self.server.came, text)
+            message = json.loads(came)
+            # Before the first call the gateway asks for the tools itself.
+            if message.get("method") == "tools/list" and came != text.encode():
+                answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"tools": self.tools}}
+                if "_meta" in message.get("params", {}):
+                    answer["result"] |= {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+                self.server.send(json.dumps(answer).encode(), message["id"])
+                continue
+            return self.same(came, text)
+
+    def to_client(self, text, within):
+        self.server.send(text.encode(), within)
+        # What is for this client alone must not be kept for others: the one thing that Bartizan edits in these.
+        scope = json.loads(text).get("result", {}).get("cacheScope")
+        expected = re.sub(r'("cacheScope": ?)"public"', r'\1"private"', text) if scope == "public" else text
+        self.same(self.take(self.client.came, text), expected)
+
+    def take(self, came, text):
+        try:
+            return came.get(timeout=PATIENCE)
+        except queue.Empty:
+            there = [self.client.came.get() for _ in range(self.client.came.qsize())]
+            self.test.fail(f"it did not arrive: {text}\ninstead: {there}")
+
+    def same(self, came, text):
+        self.test.assertEqual(came.decode(), text)
+        self.compared += 1
+
+
+def tools_of(lines):
+    """The tools of the conversation's server."""
+    own = [json.loads(line["text"])["result"]["tools"] for line in lines if "answers" in line and '"tools":[' in line["text"]]
+    tools = own[0] if own else ANSWERS.get((lines[0]["server"], "tools/list"), {}).get("tools", [])
+    messages = [json.loads(line["text"]) for line in lines]
+    called = {message["params"]["name"] for message in messages if message.get("method") == "tools/call"}
+    # The conformance suite starts a server of its own for every scenario.
+    lost = called - {tool["name"] for tool in tools}
+    return tools if own else [*tools, *({"name": name, "inputSchema": {"type": "object"}} for name in sorted(lost))]
+
+
+class Recorded(unittest.TestCase):
+    maxDiff = None
+
+    def each(self, way):
+        for revision, talks in RECORDED.items():
+            compared = 0
+            for lines in talks:
+                title = f"{revision}, {lines[0]['talk']}: {lines[0]['client']} and {lines[0]['server']}"
+                with self.subTest(title):
+                    compared += way(revision, lines)
+            self.assertGreater(compared, 50, revision)
+
+    def test_over_stdio(self):
+        def way(revision, lines):
+            with tempfile.TemporaryDirectory(prefix="bartizan-recorded-") as home:
+                server = StdioServer()
+                command = [processes.BARTIZAN, "run", "--standalone", "--name", "server", "--", *server.place["command"]]
+                client = StdioClient(command, {**os.environ, "BARTIZAN_HOME": home, "XDG_CONFIG_HOME": home})
+                return self.held(revision, lines, client, server)
+        self.each(way)
+
+    def served(self, make):
+        def way(revision, lines):
+            server = make()
+            with processes.bartizan({"server": server.place}) as url:
+                return self.held(revision, lines, HttpClient(url("server"), revision, tools_of(lines)), server)
+        self.each(way)
+
+    def test_over_http_to_a_program(self):
+        self.served(StdioServer)
+
+    def test_over_http(self):
+        self.served(HttpServer)
+
+    def held(self, revision, lines, client, server):
+        replay = Replay(self, lines, client, server)
+        try:
+            replay.hold(revision)
+        finally:
+            client.end()
+            server.end()
+        return replay.compared
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -26,7 +26,7 @@ test-long:  ## every suite in its long version, ignored tests included
 check:      ## format, lints and unit tests only, for while you work
 	@python3 tests/run.py format clippy tests doctests
 
-bench:      ## direct, through a bare proxy and through Bartizan, in one run
+bench:      ## direct, through a bare proxy and through Bartizan, and what each stage of a call costs, in one run
 	cargo build --release -p bartizan-cli -p bartizan-bench
 	@python3 bench/run.py target/release
 

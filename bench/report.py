@@ -4,6 +4,7 @@ from statistics import median
 
 SIZES = {1_024: "1 KiB", 10_000: "10 KB", 100_000: "100 KB", 1_000_000: "1 MB"}
 FLOOR, GATEWAY = "hyper floor", "bartizan"
+MISSED = "MISSED"
 
 # What the product promises: what is measured, how it must compare, the bound, how it is written.
 TARGETS = [
@@ -15,6 +16,19 @@ TARGETS = [
     ("resident memory, idle", ("start", "idle_rss_mib"), "<=", 22, "{:.1f} MiB"),
     ("resident memory at 1 MB, 64 connections", ("cell", 1_000_000, 64, "peak_mib"), "<=", 200, "{:.1f} MiB"),
 ]
+
+# What a call of 1 KiB each way with its reply may cost in all, stage by stage, in µs of CPU on one core.
+STAGED = [1_024, 1_000_000]
+BUDGET = {"http": 19, "edge": 10, "schema": 8, "record": 6, "guards": None, "whole": 43}
+STAGES = {
+    "http": "HTTP both ways: the bare hyper proxy",
+    "edge": "scan, parts, routing, session",
+    "read": "— of which scan and parts",
+    "schema": "schema",
+    "record": "recording",
+    "guards": "the other guards",
+    "whole": "all of it",
+}
 
 
 def cell_figures(line, whose="gateway"):
@@ -37,7 +51,7 @@ class Results:
     """The lines of one run, asked for by what they measured."""
 
     def __init__(self, lines):
-        self.cells, self.starts, self.stdio = {}, {}, {}
+        self.cells, self.starts, self.stdio, self.staged = {}, {}, {}, {}
         for line in lines:
             if "failed" in line:
                 continue
@@ -47,6 +61,8 @@ class Results:
             elif line["kind"] == "stdio":
                 figures = cell_figures(line, "server") | {"open_ms_each": line["open_ms_each"]}
                 self.stdio.setdefault((line["peer"], line["payload"]), {})[line["round"]] = figures
+            elif line["kind"] == "stages":
+                self.staged.setdefault(line["payload"], []).append(line)
             elif line["kind"] == "start":
                 figures = {"first_answer_ms": line["first_answer_ms"], "idle_rss_mib": line["idle_rss_kib"] / 1024}
                 self.starts.setdefault(line["peer"], []).append(figures)
@@ -58,6 +74,21 @@ class Results:
     def start(self, peer, name):
         values = [figures[name] for figures in self.starts.get(peer, [])]
         return (max(values) if name == "idle_rss_mib" else median(values)) if values else None
+
+    def stages(self, payload, connections=16):
+        """What each stage of a call costs, in µs of CPU; None unless everything it takes was measured.
+
+        The floor and the whole were measured from outside; three stages by themselves; the rest is what is left.
+        """
+        found = {"http": self.cell(FLOOR, payload, connections, "cpu_us"),
+                 "whole": self.cell(GATEWAY, payload, connections, "cpu_us")}
+        for name in ("read", "schema", "record", "guards"):
+            values = [line[f"{name}_us"] for line in self.staged.get(payload, [])]
+            found[name] = median(values) if values else None
+        if None in found.values():
+            return None
+        found["edge"] = found["whole"] - sum(found[name] for name in ("http", "schema", "record", "guards"))
+        return found
 
     def ratio(self, peer, payload, connections, name):
         """The median over the rounds of this peer's figure over the floor's of the same round."""
@@ -108,6 +139,24 @@ def cell_row(results, peer, payload, connections):
             get("rss_mib", "{:,.1f}"), over("per_second"), over("cpu_us"), over("p99_us"), get("errors")]
 
 
+def stage_tables(results, payloads):
+    """One table for each payload size of which the stages were measured; budgets are for 1 KiB."""
+    texts = []
+    for payload in payloads:
+        stages = results.stages(payload)
+        if stages:
+            rows = [stage_row(stages, name, BUDGET.get(name) if payload == 1_024 else None) for name in STAGES]
+            heads = ["stage", "CPU µs", "÷ floor", "budget µs", "verdict"]
+            texts.append(f"### Stages of one call, {SIZES.get(payload, payload)} each way\n\n{table(heads, rows)}")
+    return "\n\n".join(texts)
+
+
+def stage_row(stages, name, budget):
+    word = "" if budget is None else "met" if stages[name] <= budget else MISSED
+    return [STAGES[name], figure(stages[name], "{:,.1f}"), figure(ratio(stages[name], stages["http"]), "{:.2f}"),
+            figure(budget), word]
+
+
 def start_table(results, peers):
     rows = [[peer, figure(results.start(peer, "first_answer_ms"), "{:.1f}"),
              figure(results.start(peer, "idle_rss_mib"), "{:.1f}")] for peer in peers if peer in results.starts]
@@ -143,7 +192,7 @@ def verdicts(results):
     for text, (what, *key), sign, bound, form in TARGETS:
         value = getattr(results, what)(GATEWAY, *key)
         met = None if value is None else value >= bound if sign == ">=" else value <= bound
-        word = {True: "met", False: "MISSED", None: "not measured"}[met]
+        word = {True: "met", False: MISSED, None: "not measured"}[met]
         at = "at least" if sign == ">=" else "at most"
         found.append((text, value, met, f"{word}: {text}: {figure(value, form)}, {at} {form.format(bound)}"))
     return found

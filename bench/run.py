@@ -42,16 +42,19 @@ def arguments():
     parser.add_argument("--nginx", default=shutil.which("nginx"), help="nginx binary")
     parser.add_argument("--bartizan", type=Path, help="Bartizan binary, if not the one of the release directory")
     parser.add_argument("--out", type=Path, help="file for the JSON lines [release/../bench.jsonl]")
+    parser.add_argument("--stages", action="store_true", help="only what the stages of a call cost")
     parser.add_argument("--quick", action="store_true", help="a smoke test: one short round at 1 KiB; proves nothing")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args()
     options.release = options.release.resolve()
     options.bartizan = (options.bartizan or options.release / "bartizan").resolve()
     options.out = options.out or options.release.parent / "bench.jsonl"
-    options.payloads, options.starts = PAYLOADS, 5
+    options.payloads, options.connections, options.starts = PAYLOADS, CONNECTIONS, 5
     if options.quick:
         options.rounds, options.seconds, options.warmup = 1, 0.3, 0.1
         options.payloads, options.starts = PAYLOADS[:1], 1
+    if options.stages:
+        options.payloads, options.connections, options.starts = report.STAGED, [16], 0
     return options
 
 
@@ -145,7 +148,7 @@ class Bench:
     def peers(self):
         """Everything to measure over HTTP; those that cannot be are named with the reason."""
         found = {}
-        for make in (Direct, Floor, Nginx, Bartizan):
+        for make in (Floor, Bartizan) if self.options.stages else (Direct, Floor, Nginx, Bartizan):
             try:
                 found[make.name] = make(self)
             except Skip as reason:
@@ -231,15 +234,26 @@ def measure_round(bench, peers, n, upstream):
             processes[name] = bench.start(name, bench.far, peer.command, peer.env)
     ready = {name: peer for name, peer in peers.items() if answers(bench, peer, n, processes.get(name))}
     for payload in bench.options.payloads:
-        for connections in CONNECTIONS:
+        for connections in bench.options.connections:
             for name, peer in ready.items():
                 watch = ["--watch", f"upstream={upstream.pid}"]
                 if name in processes:
                     watch += ["--watch", f"gateway={processes[name].pid}"]
                 call = ["--url", peer.url, "--connections", connections, "--payload", payload, *bench.timing(), *watch]
                 bench.record(**{"kind": "cell", "peer": name, "round": n, **bench.load("run", call)})
+        if payload in report.STAGED:
+            measure_stages(bench, payload, n)
     for process in processes.values():
         bench.end(process)
+
+
+def measure_stages(bench, payload, n):
+    """The parts of the gateway that can be had without HTTP, on the core that the gateway has otherwise."""
+    call = [bench.options.release / "bench-stages", "--payload", payload]
+    call += ["--rounds", 1] if bench.options.quick else []
+    done = subprocess.run(on_core(bench.far, call), env=environment(None), capture_output=True, text=True, timeout=120)
+    found = json.loads(done.stdout) if done.returncode == 0 else {"failed": done.stderr.strip()[-600:]}
+    bench.record(**{"kind": "stages", "peer": report.GATEWAY, "payload": payload, "round": n, **found})
 
 
 def answers(bench, peer, n, process):
@@ -279,15 +293,18 @@ def machine():
 
 def tell(bench, peers):
     options, results = bench.options, report.Results(bench.lines)
-    print("\n" + report.cell_tables(results, list(peers), options.payloads, CONNECTIONS))
-    print("\n" + report.start_table(results, list(peers)))
-    print("\n" + report.stdio_table(results, STDIO_PEERS, options.payloads))
+    print("\n" + report.cell_tables(results, list(peers), options.payloads, options.connections))
+    staged = report.stage_tables(results, options.payloads)
+    print("\n" + staged)
+    if not options.stages:
+        print("\n" + report.start_table(results, list(peers)))
+        print("\n" + report.stdio_table(results, STDIO_PEERS, options.payloads))
     verdicts = report.verdicts(results)
     print("\n### Targets\n\n" + "\n".join(f"- {line}" for *_, line in verdicts))
     failed = [line for line in bench.lines if "failed" in line or line.get("errors")]
     for line in failed:
         why = line.get("failed") or ", ".join(line["error_kinds"])
-        where = f"{line['payload']:,} B × {line['connections']}" if "payload" in line else ""
+        where = " × ".join(f"{line[name]:,}" for name in ("payload", "connections") if name in line)
         print(f"\nnot clean: {line['kind']} of {line['peer']} {where}: {why}")
     disturbed = report.noisy(bench.lines)
     if disturbed:
@@ -296,13 +313,13 @@ def tell(bench, peers):
     if options.quick:
         print("\nA smoke test: too short for its figures to mean anything.")
     print(f"\nEvery measurement: {options.out}")
-    missed = any(met is False for _, _, met, _ in verdicts)
+    missed = any(met is False for _, _, met, _ in verdicts) or report.MISSED in staged
     return 1 if failed or (options.strict and missed) else 0
 
 
 def main():
     options = arguments()
-    for name in ("bench-upstream", "bench-stdio", "bench-floor", "bench-load"):
+    for name in ("bench-upstream", "bench-stdio", "bench-floor", "bench-load", "bench-stages"):
         if not (options.release / name).exists():
             sys.exit(f"{options.release / name} is missing; build it with: cargo build --release -p bartizan-bench")
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -311,7 +328,8 @@ def main():
         print(f"## Benchmark\n\n- {machine()}\n- {bench.placement}")
         print(f"- rounds: {options.rounds}, of {options.seconds:g} s cells; upstream answers {options.reply}, "
               f"protocol {options.protocol}", flush=True)
-        bench.record(kind="run", machine=machine(), placement=bench.placement, reply=options.reply)
+        bench.record(kind="run", machine=machine(), placement=bench.placement, reply=options.reply,
+                     rounds=options.rounds, seconds=options.seconds, date=time.strftime("%Y-%m-%d"))
         try:
             peers = bench.peers()
             listen = f"127.0.0.1:{bench.upstream_port}"
@@ -320,7 +338,8 @@ def main():
             measure_starts(bench, peers)
             for n in range(options.rounds):
                 measure_round(bench, peers, n, upstream)
-                measure_stdio(bench, n)
+                if not options.stages:
+                    measure_stdio(bench, n)
         finally:
             bench.end_all()
         return tell(bench, peers)

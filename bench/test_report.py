@@ -2,6 +2,7 @@
 
 import unittest
 
+import publish
 import report
 
 
@@ -82,6 +83,57 @@ class Targets(unittest.TestCase):
         quiet = cell("x", 1, seconds=2, foreign_cpu_seconds=0.1)
         loud = cell("x", 1, seconds=2, foreign_cpu_seconds=0.3)
         self.assertEqual(report.noisy([quiet, loud, start("x", 1, 1)]), [loud])
+
+
+class Stages(unittest.TestCase):
+    def lines(self, payload, scale=1):
+        """A call that costs exactly its budget for scale 1, in three rounds of which one was disturbed."""
+        parts = {"read_us": 4, "record_us": 6 * scale, "schema_us": 8 * scale, "guards_us": 0}
+        measured = [{"kind": "stages", "payload": payload, **{name: us * n for name, us in parts.items()}}
+                    for n in (1, 1, 9)]
+        floor = cell("hyper floor", 100, cpu=0.019 * scale, payload=payload)
+        return [floor, cell("bartizan", 50, cpu=0.043 * scale, payload=payload), *measured]
+
+    def verdicts(self, lines):
+        text = report.stage_tables(report.Results(lines), report.STAGED)
+        return [row.split("|")[5].strip() for row in text.splitlines() if row.startswith("| ")][1:]
+
+    def test_what_no_other_stage_takes_is_the_edges(self):
+        stages = report.Results(self.lines(1_024)).stages(1_024)
+        self.assertAlmostEqual(stages["edge"], 10)
+        parts = [stages[name] for name in ("http", "edge", "schema", "record", "guards")]
+        self.assertAlmostEqual(sum(parts), stages["whole"])
+
+    def test_each_stage_has_its_verdict(self):
+        for scale, word in [(0.99, "met"), (1.01, report.MISSED)]:
+            self.assertEqual(self.verdicts(self.lines(1_024, scale)), [word, word, "", word, word, "", word])
+        self.assertEqual(set(self.verdicts(self.lines(1_000_000, 2))), {""})  # the budgets are for small calls
+
+    def test_half_a_measurement_is_no_table(self):
+        lines = self.lines(1_024)
+        for kept in (lines[1:], lines[:1] + lines[2:], lines[:2]):
+            self.assertEqual(report.stage_tables(report.Results(kept), report.STAGED), "")
+
+
+class Published(unittest.TestCase):
+    def test_only_what_is_between_the_markers_is_written(self):
+        text = "before\n<!-- bench begin -->\nold\nfigures\n<!-- bench end -->\nafter"
+        expected = "before\n<!-- bench begin -->\nnew \\1\n<!-- bench end -->\nafter"
+        self.assertEqual(publish.between(text, "new \\1"), expected)
+        for marked in ("", text + text):
+            self.assertRaises(ValueError, publish.between, marked, "new")
+
+    def test_both_files_say_what_was_measured(self):
+        run = {"kind": "run", "machine": "a machine", "date": "2001-02-03", "rounds": 1, "seconds": 2.0}
+        lines = [run, cell("hyper floor", 100, cpu=0.02), cell("bartizan", 50, cpu=0.04), start("bartizan", 9.6, 1_024)]
+        page, summary = publish.page(lines), publish.summary(lines)
+        self.assertTrue(page.startswith("These are from an a machine, 2001-02-03; 1 round of 2 s"))
+        self.assertIn("| bartizan | 16 | 50 |", page)
+        self.assertIn("| 1 KiB: **Bartizan**, every guard on, every message recorded | 50 | 100 µs | 40.0 µs | 0.50 |",
+                      summary)
+        self.assertIn("First answer 10 ms after start; 1 MiB resident when idle, – MiB", summary)
+        self.assertNotIn("missed", summary)
+        self.assertIn("with what is missed", publish.summary(lines + [start("bartizan", 900, 1_024)] * 2))
 
 
 class Tables(unittest.TestCase):

@@ -20,6 +20,15 @@ const SERVER_INFO: &str = r#"{"name":"bench-upstream","version":"0.1.0"}"#;
 const CACHE_HINTS: &str = r#","ttlMs":60000,"cacheScope":"public""#;
 const PROSE: &[u8] = b"The quick brown fox jumps over the lazy dog while it reads the report. ";
 
+/// What a call carries by default: ordinary text with quotes and line ends, so that a gateway has something to unescape.
+const REPORT: &str = "The quarterly report says that \"net revenue\" rose by 4.2 percent.\nIt was read by the whole \
+team on Monday, and each of them left a comment about the forecast for next year.\n";
+
+/// The first `size` bytes of a text of any length.
+pub fn report(size: usize) -> String {
+    REPORT.chars().cycle().take(size).collect()
+}
+
 /// Which half of the protocol's history a message belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Era {

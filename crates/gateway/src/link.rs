@@ -114,7 +114,10 @@ impl Link {
     }
 
     /// Judges a message, records what was decided, and lets it go or says why not.
-    pub(crate) async fn pass(
+    ///
+    /// # Errors
+    /// What was recorded instead, if it may not go.
+    pub async fn pass(
         &self,
         message: Message,
         direction: Direction,

@@ -33,6 +33,12 @@ fn main() {
         ("tools/list, 50 tools", list()),
         ("result, 1 MB of ASCII", content("The quick brown fox jumps over the lazy dog. ")),
         ("result, 1 MB of Greek", content("Ο γρήγορος αλεπού πηδά πάνω από το σκυλί. ")),
+        (
+            "result, 1 MB of prose",
+            content(
+                "The report says that \\\"net revenue\\\" rose by 4.2 percent.\\nIt was read by the whole team on Monday, and each of them left a comment about the forecast for next year.\\n",
+            ),
+        ),
         ("result, 1 MB escaped", content("fn main() {\\n\\tprintln!(\\\"x\\\");\\n}\\n")),
     ];
     for (name, message) in cases {

@@ -6,10 +6,6 @@ use serde_json::{Value, json};
 
 use crate::options::{Call, Direction};
 
-/// Ordinary prose with quotes and line ends, so that a gateway has something to unescape.
-const PROSE: &str = "The quarterly report says that \"net revenue\" rose by 4.2 percent.\nIt was read by the whole \
-team on Monday, and each of them left a comment about the forecast for next year.\n";
-
 /// One request, but for its id.
 pub(crate) struct Payload {
     pub(crate) tool: String,
@@ -23,7 +19,7 @@ impl Payload {
         let size = call.payload;
         let arguments = match call.direction {
             Direction::Down => json!({ "size": size }),
-            Direction::Both => json!({ "text": PROSE.chars().cycle().take(size).collect::<String>() }),
+            Direction::Both => json!({ "text": bartizan_bench::report(size) }),
         };
         let mut params = json!({ "name": call.tool, "arguments": arguments });
         if call.era() == Era::Stateless

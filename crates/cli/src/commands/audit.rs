@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use bartizan_audit::{Head, Record, Report, iter, verify};
+use bartizan_audit::{Fault, Head, Record, Report, iter, verify};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -22,12 +22,12 @@ pub(crate) struct Arguments {
 enum Command {
     /// Checks every entry and the chain that ties them together
     Verify {
-        /// The directory of the log; without it the one of the configuration, or the user's own
+        /// The directory of the log; without it the one of the configuration, or all logs of the user
         directory: Option<PathBuf>,
         /// The configuration that says where the log is
         #[arg(long, value_name = "FILE", conflicts_with = "directory")]
         config: Option<PathBuf>,
-        /// An entry that was kept elsewhere: the log has to contain it
+        /// An entry that was kept elsewhere: the log, which is that of `serve` unless it is named, has to contain it
         #[arg(long, value_name = "SEQ:CHAIN")]
         head: Option<Head>,
         /// Prints JSON
@@ -39,12 +39,8 @@ enum Command {
         /// How many
         #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
         count: usize,
-        /// The directory of the log; without it the one of the configuration, or the user's own
-        #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
-        /// The configuration that says where the log is
-        #[arg(long, value_name = "FILE", conflicts_with = "log")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        place: log::Place,
         /// Prints the entries as they are, one JSON object a line
         #[arg(long)]
         json: bool,
@@ -54,12 +50,13 @@ enum Command {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
+            Command::Verify { directory: None, config: None, head: None, json } => {
+                verify_all(&log::directories(None, None)?, json)
+            }
             Command::Verify { directory, config, head, json } => {
                 verify_log(&log::directory(directory, config.as_deref())?, head.as_ref(), json)
             }
-            Command::Tail { count, log: directory, config, json } => {
-                tail(&log::directory(directory, config.as_deref())?, count, json)
-            }
+            Command::Tail { count, place, json } => tail(&place.directory()?, count, json),
         }
     }
 }
@@ -74,15 +71,59 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
         Err(fault) => fault,
     };
     if json {
-        output::print_json(&json!({
-            "format": "bartizan.audit.verify/1", "ok": false, "file": fault.file, "line": fault.line,
-            "offset": fault.offset, "problem": fault.problem.to_string(),
-        }))?;
+        output::print_json(&fault_as_json(&fault))?;
     } else {
         output::print(&inline(&format!("broken: {fault}")))?;
         say("the log up to that line is what was written; keep the files as they are, they are evidence");
     }
     Ok(Outcome::Found)
+}
+
+/// All logs of the user, each on a line of its own. A broken one weighs more than one that could not be read.
+fn verify_all(directories: &[PathBuf], json: bool) -> Result<Outcome, Failure> {
+    let checked: Vec<_> = directories.iter().map(|directory| (directory, verify(directory, None))).collect();
+    let (mut outcome, mut unread) = (Outcome::Clean, None);
+    let mut logs = Vec::new();
+    for (directory, result) in &checked {
+        let (line, mut value) = match result {
+            Ok(report) => (format!("ok: {}: {}", directory.display(), sentences_of_many(report)), as_json(report)),
+            Err(fault) if log::is_unreadable(fault) => {
+                unread = Some(log::unreadable(directory, fault));
+                (format!("not checked: {}: {fault}", directory.display()), fault_as_json(fault))
+            }
+            Err(fault) => {
+                outcome = Outcome::Found;
+                (format!("broken: {}: {fault}", directory.display()), fault_as_json(fault))
+            }
+        };
+        if json {
+            if let Some(members) = value.as_object_mut() {
+                members.insert("directory".to_owned(), json!(directory));
+            }
+            logs.push(value);
+        } else {
+            output::print(&inline(&line))?;
+        }
+    }
+    if json {
+        let ok = checked.iter().all(|(_, result)| result.is_ok());
+        output::print_json(&json!({"format": "bartizan.audit.verify.all/1", "ok": ok, "logs": logs}))?;
+    }
+    match (outcome, unread) {
+        (Outcome::Clean, Some(failure)) => Err(failure),
+        (outcome, _) => Ok(outcome),
+    }
+}
+
+fn sentences_of_many(report: &Report) -> String {
+    sentences(report).trim_start_matches("ok: ").replace('\n', "; ")
+}
+
+fn fault_as_json(fault: &Fault) -> Value {
+    json!({
+        "format": "bartizan.audit.verify/1", "ok": false, "file": fault.file, "line": fault.line,
+        "offset": fault.offset, "problem": fault.problem.to_string(),
+    })
 }
 
 fn sentences(report: &Report) -> String {

@@ -47,13 +47,17 @@ fn the_order_of_guards_changes_no_outcome() {
         let count = usual.guards.len();
         case.judged(&usual, |event, session| {
             let verdict = usual.judge(event, session);
-            let found: BTreeSet<_> = verdict.findings.iter().map(|held| held.finding.rule.id.split('.').next()).collect();
+            let found: BTreeSet<_> =
+                verdict.findings.iter().map(|held| held.finding.rule.id.split('.').next()).collect();
             together += usize::from(found.len() > 1);
             let expected = outcome(&verdict, event.message);
             for order in orders(count) {
                 let outcome = outcome(&reordered(case.whole_pipeline(), &order).judge(event, session), event.message);
                 if outcome != expected {
-                    wrong.push(format!("{file}: {} in the order {order:?}\n    {outcome:?}\n    {expected:?}", case.title));
+                    wrong.push(format!(
+                        "{file}: {} in the order {order:?}\n    {outcome:?}\n    {expected:?}",
+                        case.title
+                    ));
                 }
             }
         });

@@ -161,3 +161,6 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
 pub(crate) fn directory_of(file: &Path) -> PathBuf {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,14 @@ impl Pipeline {
         Ok(Pipeline { guards: built, settings })
     }
 
+    /// The same with one more guard, of a program that uses this crate. It cannot loosen anything: whatever it finds is
+    /// settled beside what the others find, and the strictest decides.
+    #[must_use]
+    pub fn with_guard(mut self, spec: &'static GuardSpec, guard: Box<dyn Guard>) -> Pipeline {
+        self.guards.push((spec, guard));
+        self
+    }
+
     /// The settings it was built from.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -24,12 +24,12 @@ pub(crate) struct Arguments {
 enum Command {
     /// Checks every entry and the chain that ties them together
     Verify {
-        /// The directory of the log; without it the one of the configuration, or the user's own
+        /// The directory of the log; without it the one of the configuration, or all logs of the user
         directory: Option<PathBuf>,
         /// The configuration that says where the log is
         #[arg(long, value_name = "FILE", conflicts_with = "directory")]
         config: Option<PathBuf>,
-        /// An entry that was kept elsewhere: the log has to contain it
+        /// An entry that was kept elsewhere: the log, which is that of `serve` unless it is named, has to contain it
         #[arg(long, value_name = "SEQ:CHAIN")]
         head: Option<Head>,
         /// Prints JSON
@@ -41,12 +41,8 @@ enum Command {
         /// How many
         #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
         count: usize,
-        /// The directory of the log; without it the one of the configuration, or the user's own
-        #[arg(long, value_name = "DIR")]
-        log: Option<PathBuf>,
-        /// The configuration that says where the log is
-        #[arg(long, value_name = "FILE", conflicts_with = "log")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        place: log::Place,
         /// Prints the entries as they are, one JSON object a line
         #[arg(long)]
         json: bool,
@@ -56,12 +52,13 @@ enum Command {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
+            Command::Verify { directory: None, config: None, head: None, json } => {
+                verify_all(&log::directories(None, None)?, json)
+            }
             Command::Verify { directory, config, head, json } => {
                 verify_log(&log::directory(directory, config.as_deref())?, head.as_ref(), json)
             }
-            Command::Tail { count, log: directory, config, json } => {
-                tail(&log::directory(directory, config.as_deref())?, count, json)
-            }
+            Command::Tail { count, place, json } => tail(&place.directory()?, count, json),
         }
     }
 }
@@ -82,6 +79,64 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
         say("the log up to that line is what was written; keep the files as they are, they are evidence");
     }
     Ok(Outcome::Found)
+}
+
+/// All logs of the user, each on a line of its own. A broken one weighs more than one that could not be read.
+fn verify_all(directories: &[PathBuf], json: bool) -> Result<Outcome, Failure> {
+    let (mut outcome, mut unread) = (Outcome::Clean, None);
+    let mut logs = Vec::new();
+    for directory in directories {
+        let result = verify(directory, None);
+        let place = directory.display();
+        let line = match &result {
+            Ok(report) => format!("ok: {place}: {}", sentences(report).trim_start_matches("ok: ").replace('\n', "; ")),
+            Err(fault) if log::is_unreadable(fault) => {
+                unread = Some(log::unreadable(directory, fault));
+                format!("not checked: {place}: {fault}")
+            }
+            Err(fault) => {
+                outcome = Outcome::Found;
+                format!("broken: {place}: {fault}")
+            }
+        };
+        if !json {
+            output::print(&inline(&line))?;
+        }
+        let log = result.map_or_else(|fault| Verified::broken(&fault), |report| Verified::whole(&report));
+        logs.push(VerifiedOne { directory: place.to_string(), log });
+    }
+    if json {
+        let ok = logs.iter().all(|one| one.log.ok);
+        output::print_json(&VerifiedAll { format: VerifiedAll::FORMAT, ok, logs })?;
+    }
+    match (outcome, unread) {
+        (Outcome::Clean, Some(failure)) => Err(failure),
+        (outcome, _) => Ok(outcome),
+    }
+}
+
+/// What `audit verify --json` prints for all logs of the user.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct VerifiedAll {
+    #[schemars(extend("const" = VerifiedAll::FORMAT))]
+    format: &'static str,
+    /// Whether all of them are whole.
+    ok: bool,
+    /// Each of them.
+    logs: Vec<VerifiedOne>,
+}
+
+impl VerifiedAll {
+    pub(super) const FORMAT: &str = "bartizan.audit.verify.all/1";
+}
+
+/// One log of the user.
+#[derive(Serialize, JsonSchema)]
+struct VerifiedOne {
+    /// Where it is.
+    directory: String,
+    #[serde(flatten)]
+    log: Verified,
 }
 
 fn sentences(report: &Report) -> String {

@@ -5,8 +5,30 @@ use std::path::{Path, PathBuf};
 use bartizan_audit::{Fault, Problem};
 use bartizan_config::{Config, bartizan_home};
 use bartizan_gateway::run::audit_directories;
+use clap::Args;
 
 use crate::outcome::Failure;
+
+/// Which log a command reads.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The directory of the log; without it the one of the configuration, or the user's own
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
+    /// The configuration that says where the log is
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn directory(self) -> Result<PathBuf, Failure> {
+        directory(self.log, self.config.as_deref())
+    }
+
+    pub(crate) fn directories(self) -> Result<Vec<PathBuf>, Failure> {
+        directories(self.log, self.config.as_deref())
+    }
+}
 
 /// The directory that was named, else the one of the configuration, else the user's own.
 pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result<PathBuf, Failure> {
@@ -22,8 +44,8 @@ pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result
     })
 }
 
-/// The directories to look for an entry in: the one that was named, else the one of the configuration, else all of the
-/// user's own.
+/// The directories that were meant: the one that was named, else the one of the configuration, else all of the user's
+/// own.
 pub(crate) fn directories(named: Option<PathBuf>, config: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     if named.is_none() && config.is_none() {
         let own = bartizan_home(|name| std::env::var(name).ok()).map(|home| audit_directories(&home));

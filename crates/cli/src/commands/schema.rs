@@ -23,6 +23,7 @@ const FORMATS: &[Format] = &[
     ("bartizan.config/1", Config::json_schema),
     (config::Checked::FORMAT, || schema_for!(config::Checked).to_value()),
     (audit::Verified::FORMAT, || schema_for!(audit::Verified).to_value()),
+    (audit::VerifiedAll::FORMAT, || schema_for!(audit::VerifiedAll).to_value()),
     ("bartizan.audit.entry/1", || schema_for!(audit::TailEntry).to_value()),
     (lock::Changes::DIFF, || schema_for!(lock::Changes<'_>).to_value()),
     (lock::Changes::UPDATE, || schema_for!(lock::Changes<'_>).to_value()),

@@ -22,12 +22,8 @@ use crate::output::{self, Paint, inline};
 pub(crate) struct Arguments {
     /// The decision: the id in the error that the client got, or of an entry of the log
     id: Id,
-    /// The directory of the log; without it the one of the configuration, or the user's own
-    #[arg(long, value_name = "DIR")]
-    log: Option<PathBuf>,
-    /// The configuration that says where the log is
-    #[arg(long, value_name = "FILE", conflicts_with = "log")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: log::Place,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +31,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        let directories = log::directories(self.log, self.config.as_deref())?;
+        let directories = self.place.directories()?;
         let record = look(&directories, self.id)?;
         // Whatever kind of entry it is, it has some of these members.
         let entry = Entry::deserialize(record.value()).map_err(Failure::ours)?;

@@ -10,22 +10,20 @@ use crate::support::{bartizan, bartizan_at, write_log};
 fn a_whole_log_verifies_and_a_changed_one_does_not() {
     let home = tempfile::tempdir().unwrap();
     write_log(home.path(), &[("message", json!({"decision": "allow"})), ("message", json!({"decision": "deny"}))]);
-    let end = bartizan_at(home.path(), &["audit", "verify"]).status(0);
+    let directory = home.path().join("audit").display().to_string();
+    let end = bartizan(&["audit", "verify", &directory]).status(0);
     assert!(end.stdout.starts_with("ok: 3 entries (1 to 3) in 1 file\nhead 3:"), "{}", end.stdout);
-    let report = bartizan_at(home.path(), &["audit", "verify", "--json"]).status(0).json();
+    let report = bartizan(&["audit", "verify", &directory, "--json"]).status(0).json();
     let head = report["head"].as_str().unwrap().to_owned();
     assert_eq!((report["ok"].as_bool(), report["entries"].as_u64()), (Some(true), Some(3)));
     bartizan_at(home.path(), &["audit", "verify", "--head", &head]).status(0);
 
-    let directory = home.path().join("audit").display().to_string();
-    bartizan(&["audit", "verify", &directory]).status(0);
-
     let file = home.path().join("audit/audit.jsonl");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\"deny\"", "\"pass\"")).unwrap();
-    let end = bartizan_at(home.path(), &["audit", "verify"]).status(1);
+    let end = bartizan(&["audit", "verify", &directory]).status(1);
     assert!(end.stdout.starts_with("broken: audit.jsonl, line 3"), "{}", end.stdout);
-    let report = bartizan_at(home.path(), &["audit", "verify", "--json"]).status(1).json();
+    let report = bartizan(&["audit", "verify", &directory, "--json"]).status(1).json();
     assert_eq!((report["ok"].as_bool(), report["line"].as_u64()), (Some(false), Some(3)));
 
     let two: String = text.split_inclusive('\n').take(2).collect();
@@ -33,6 +31,40 @@ fn a_whole_log_verifies_and_a_changed_one_does_not() {
     bartizan_at(home.path(), &["audit", "verify"]).status(0);
     let end = bartizan_at(home.path(), &["audit", "verify", "--head", &head]).status(1);
     assert!(end.stdout.contains("was cut back"), "{}", end.stdout);
+}
+
+#[test]
+fn without_arguments_every_log_of_the_user_is_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let places = ["", "run", "standalone/one-17", "standalone/two-18"];
+    for place in places {
+        write_log(&home.path().join(place), &[("message", json!({"decision": "deny"}))]);
+    }
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(0);
+    let lines: Vec<_> = end.stdout.lines().collect();
+    assert_eq!(lines.len(), places.len(), "{}", end.stdout);
+    for place in places {
+        let expected =
+            format!("ok: {}: 2 entries (1 to 2) in 1 file; head 2:", home.path().join(place).join("audit").display());
+        assert!(lines.iter().any(|line| line.starts_with(&expected)), "{expected} in {}", end.stdout);
+    }
+
+    let broken = home.path().join("standalone/one-17/audit/audit.jsonl");
+    let text = fs::read_to_string(&broken).unwrap();
+    fs::write(&broken, text.replace("\"deny\"", "\"pass\"")).unwrap();
+    fs::write(home.path().join("run/audit/audit.jsonl"), "").unwrap();
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(1);
+    let count = |word: &str| end.stdout.lines().filter(|line| line.starts_with(word)).count();
+    assert_eq!((count("ok: "), count("broken: "), count("not checked: ")), (2, 1, 1), "{}", end.stdout);
+    let report = bartizan_at(home.path(), &["audit", "verify", "--json"]).status(1).json();
+    assert_eq!((report["ok"].as_bool(), report["logs"].as_array().map(Vec::len)), (Some(false), Some(4)));
+    let of = |log: &&serde_json::Value| log["directory"].as_str().is_some_and(|place| place.contains("one-17"));
+    let log = report["logs"].as_array().unwrap().iter().find(of).unwrap();
+    assert_eq!((log["ok"].as_bool(), log["line"].as_u64()), (Some(false), Some(2)));
+
+    fs::write(&broken, text).unwrap();
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
+    assert!(end.stderr.contains("run/audit"), "{}", end.stderr);
 }
 
 #[test]

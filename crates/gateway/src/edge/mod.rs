@@ -13,9 +13,11 @@ mod stall;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -112,6 +114,10 @@ where
             }
         };
         let (answer, stop, refused) = (answer.clone(), stop.clone(), refused.clone());
+        let answer = {
+            let refused = refused.clone();
+            move |request, peer| or_refuse(answer(request, peer), peer, refused.clone())
+        };
         tokio::spawn(async move {
             if let Err(error) = serve_connection(stream, peer, bounds, stop, answer).await {
                 tracing::debug!(%peer, %error, "a connection ended early");
@@ -125,6 +131,20 @@ where
     // Connections end by themselves once they see `stop`; whoever waits for them bounds that wait.
     let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
     places.acquire_many(all).await.map(drop).ok();
+}
+
+/// What `answer` comes to, or a refusal if it panics: one request that we cannot handle must not look like a broken
+/// network to its client. What is shared with others is behind locks that outlive a panic.
+async fn or_refuse(
+    answer: impl Future<Output = Response<Reply>>,
+    peer: SocketAddr,
+    refused: impl Fn(SocketAddr),
+) -> Response<Reply> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(%peer, "answering a request failed");
+        refused(peer);
+        respond::status(StatusCode::INTERNAL_SERVER_ERROR)
+    })
 }
 
 /// Returns once it is time to stop; the guard of the watched value is not held while others wait.
@@ -179,4 +199,57 @@ fn keep_alive(stream: &TcpStream) {
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60)).ok();
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15)).ok();
     sockopt::set_tcp_keepcnt(stream, 4).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What comes back for a GET of `path` until the connection ends.
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.ok();
+        text
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_refusal_of_one_request_and_keeps_no_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let counted = Arc::new(AtomicUsize::new(0));
+        let answer = |request: Request<Incoming>, _| async move {
+            match request.uri().path() {
+                "/panic" => panic!("provoked"),
+                // While the body is being sent, when there is no status left to say it with.
+                "/later" => {
+                    let broken = futures_util::stream::once(async { panic!("provoked later") });
+                    Response::new(Reply::Events(Box::pin(broken)))
+                }
+                _ => respond::plain(StatusCode::OK, "fine\n"),
+            }
+        };
+        let count = Arc::clone(&counted);
+        let refused = move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        // With one place, one that is not given back keeps everybody out.
+        let bounds = Bounds { connections: 1, ..Bounds::default() };
+        let serving = tokio::spawn(accept(listener, bounds, stopped, answer, refused));
+        for _ in 0..3 {
+            assert!(get(address, "/panic").await.starts_with("HTTP/1.1 500"), "the client is told");
+            assert!(!get(address, "/later").await.contains("fine"));
+            assert!(get(address, "/").await.ends_with("fine\n"), "others are served");
+        }
+        assert_eq!(counted.load(Ordering::Relaxed), 3, "refusals are counted");
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+    }
 }

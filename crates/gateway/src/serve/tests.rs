@@ -15,6 +15,7 @@ static BROKEN: GuardSpec = GuardSpec {
     rules: &[],
     actions: &[],
     skips: &[],
+    sees_edited: true,
     options: bartizan_guard::guards::conformance::SPEC.options,
     build: |_| Ok(Box::new(Broken)),
 };

@@ -57,7 +57,9 @@ pub(super) struct Member {
 enum State {
     /// Nobody has asked for it yet.
     Idle,
-    Opening(Instant),
+    Opening,
+    /// The same for so long that the others go on without it, which is in the log.
+    Overdue,
     Ready(Arc<Ready>),
     /// It is left alone until then.
     Failed(Instant),
@@ -97,19 +99,16 @@ impl Member {
         })
     }
 
-    /// The server, once it is ready. Waits for it no longer than everybody's patience, counted from when it began.
+    /// The server, once it is ready. Waits for it until it is overdue and no longer than twice everybody's patience, which
+    /// is for one whose opening was broken off.
     pub(super) async fn ready(self: &Arc<Self>) -> Option<Arc<Ready>> {
         if let Some(ready) = self.ready_now() {
             return Some(ready);
         }
         let mut state = self.state.subscribe();
         self.begin();
-        let until = match *self.state.borrow() {
-            State::Opening(since) => since + PATIENCE,
-            _ => Instant::now(),
-        };
-        let settled = state.wait_for(|state| matches!(state, State::Ready(_) | State::Failed(_)));
-        match tokio::time::timeout_at(until, settled).await {
+        let settled = state.wait_for(|state| !matches!(state, State::Opening));
+        match tokio::time::timeout(PATIENCE * 2, settled).await {
             Ok(Ok(state)) => match &*state {
                 State::Ready(ready) => Some(Arc::clone(ready)),
                 _ => None,
@@ -137,10 +136,10 @@ impl Member {
             let due = match state {
                 State::Idle => true,
                 State::Failed(until) => *until <= Instant::now(),
-                State::Opening(_) | State::Ready(_) => false,
+                State::Opening | State::Overdue | State::Ready(_) => false,
             };
             if due {
-                *state = State::Opening(Instant::now());
+                *state = State::Opening;
             }
             due
         });
@@ -190,6 +189,7 @@ impl Member {
             Ok(opened) => opened,
             Err(_) => {
                 self.note_left_out(&UpstreamError::TimedOut(PATIENCE.as_secs()));
+                self.state.send_replace(State::Overdue);
                 opening.await
             }
         };

@@ -15,7 +15,7 @@ use bartizan_sandbox::{ExitStatus, Signal};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::RunError;
@@ -97,7 +97,8 @@ async fn carry<R: AsyncRead + Unpin>(
 ) -> ExitStatus {
     let client =
         Client { of, current, queue, tasks: JoinSet::new(), lasting: JoinSet::new(), under_way: HashMap::new() };
-    let mut client = pin!(client.read(input));
+    let (stop, stopped) = oneshot::channel();
+    let mut client = pin!(client.read(input, stopped));
     loop {
         let bridge = current.borrow().clone();
         let status = tokio::select! {
@@ -106,10 +107,19 @@ async fn carry<R: AsyncRead + Unpin>(
         };
         // While there is no server the client has to wait: it is not read from.
         if !of.restart.mends(status) || again(of, current, first, status).await.is_none() {
+            drop(stop);
+            // Each request under way is answered with how the server ended.
+            answered(client.await).await;
             bridge.end().await;
             return of.restart.ended().unwrap_or(status);
         }
     }
+}
+
+/// Waits for what works on requests, for a while.
+async fn answered(mut tasks: JoinSet<()>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    tokio::time::timeout(FAREWELL, all).await.ok();
 }
 
 /// Waits for the end of the server's process.
@@ -121,9 +131,8 @@ async fn ended(bridge: &Bridge) -> ExitStatus {
 }
 
 /// A client may close its side right after a request; the answers are still on their way.
-async fn farewell(bridge: &Bridge, mut tasks: JoinSet<()>) -> ExitStatus {
-    let answered = async { while tasks.join_next().await.is_some() {} };
-    tokio::time::timeout(FAREWELL, answered).await.ok();
+async fn farewell(bridge: &Bridge, tasks: JoinSet<()>) -> ExitStatus {
+    answered(tasks).await;
     let links = bridge.links();
     bridge.end().await;
     match links.first().map(|link| &link.upstream) {
@@ -184,10 +193,15 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Takes messages until the client closes its side; what is under way then is returned.
-    async fn read<R: AsyncRead + Unpin>(mut self, mut input: Lines<R>) -> JoinSet<()> {
+    /// Takes messages until the client closes its side or the sender of `stop` is gone; what is under way then is returned.
+    async fn read<R: AsyncRead + Unpin>(mut self, mut input: Lines<R>, mut stop: oneshot::Receiver<()>) -> JoinSet<()> {
         let Wrapped { gateway, principal, server, session, limits, .. } = self.of;
-        while let Ok(Some(line)) = input.next().await {
+        loop {
+            let line = tokio::select! {
+                line = input.next() => line,
+                _ = &mut stop => break,
+            };
+            let Ok(Some(line)) = line else { break };
             match lines::read(line, limits) {
                 Reply::Message(message, _) => self.message(message).await,
                 Reply::Unreadable(bytes, rejection) => {

@@ -29,6 +29,10 @@ def many_calls(home, options):
     wanted = [str(id) for id in range(1, MANY + 1)]
     for direction, form in (("to_server", "request"), ("to_client", "result")):
         recorded = [entry["request"] for entry in home.messages(kind="message", direction=direction, form=form)]
+        # Before the first call the gateway lists the tools itself.
+        own = [id for id in recorded if id.startswith("bartizan/")]
+        assert own == ["bartizan/tools/0"], f"{direction}: {own}"
+        recorded = [id for id in recorded if id not in own]
         assert recorded[1:] == wanted, f"{direction}: {len(recorded)} are recorded"
     for log in home.logs():
         assert home.cli("audit", "verify", str(log)).returncode == 0

@@ -216,8 +216,8 @@ fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);
-        // Of equals the first by name, so that the reason given does not depend on the order of the guards.
-        with.min_by_key(|held| (Reverse(held.finding.rule.severity), held.finding.rule.id)).map(|held| &held.finding)
+        // Of equals the last by name, so that the reason given does not depend on the order of the guards.
+        with.max_by_key(|held| (held.finding.rule.severity, held.finding.rule.id)).map(|held| &held.finding)
     };
     if let Some(finding) = worst(Action::Deny) {
         return Decision::Deny(Denial { rule: finding.rule.id, why: finding.why.clone() });

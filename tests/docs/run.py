@@ -31,6 +31,12 @@ COMMANDS = {
     "bartizan lock diff": (0, "nothing waits"),
     "bartizan lock update": (0, "nothing waits"),
     "bartizan schema": (0, "bartizan.why/1"),
+    "bartizan guards rate": (0, "rate.principal  medium    deny"),
+    "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
+    "bartizan lock verify": (0, "ok: 1 servers, 40 definitions approved, 0 waiting"),
+    "bartizan why 01M8CD2C2EZZ2M0R12R4XY0B44": (0, "where: /params/arguments/text; certain"),
+    "bartizan audit verify ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),
+    "bartizan audit tail --lines 3 --log ~/.local/state/bartizan/run/audit": (0, "→ deny       files tools/call echo  schema.arguments"),
 }
 # These stay until they are told to end; `demo` has a test of its own.
 STAYING = {"bartizan serve --config bartizan.toml", "bartizan demo"}
@@ -107,17 +113,23 @@ class Documented(unittest.TestCase):
         self.serve()
         refused = self.wrap("run", "--standalone", "--name", "files", "--")[3]
         id = re.search(r"Decision (\w{26})", json.dumps(refused))[1]
+        [log] = (self.home / ".local/state/bartizan/standalone").glob("files-*/audit")
+        (self.home / "bad.toml").write_text('[listen]\nadress = "127.0.0.1:0"\n')
         for command, (status, says) in COMMANDS.items():
-            words = [id if word in ("ID", "01J…") else word for word in command.split()[1:]]
+            # The pages take the log of the user's one Bartizan, which goes on for a while; this one has ended.
+            words = [str(log) if word.startswith("~/") else word for word in command.split()[1:]]
+            words = [id if word in ("ID", "01J…") or re.fullmatch(r"01\w{24}", word) else word for word in words]
             with self.subTest(command):
                 self.assertIn(says, self.expect(status, *words))
 
     def serve(self):
         """The gateway of the pages, on ports that are free."""
-        config = self.home / "here.toml"
+        # Its lock file is beside its configuration, and not the one of wrapped servers.
+        config = self.home / "team" / "here.toml"
+        config.parent.mkdir()
         ports = '[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"\n'
         config.write_text(ports + (self.home / "bartizan.toml").read_text())
-        with subprocess.Popen([PROGRAM, "serve", "--config", config.name], cwd=self.home, env=self.env, text=True,
+        with subprocess.Popen([PROGRAM, "serve", "--config", str(config)], cwd=self.home, env=self.env, text=True,
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as gateway:
             said = ""
             while "health and metrics at" not in said:

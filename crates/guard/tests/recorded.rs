@@ -1,5 +1,5 @@
 //! What real clients and servers say to each other passes the default guards, and nothing is edited.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 # Needs rustup (the toolchain is pinned in rust-toolchain.toml), npm and python3 with venv; `make setup` fetches the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-long check bench fuzz docs
+.PHONY: help setup build run test test-long check bench fuzz deps docs
 
 FUZZ_SECONDS ?= 60
 
@@ -32,6 +32,9 @@ bench:      ## direct, through a bare proxy and through Bartizan, and what each 
 
 fuzz:       ## every fuzz target for FUZZ_SECONDS (needs a C++ compiler)
 	@bash fuzz/run.sh $(FUZZ_SECONDS)
+
+deps:       ## licences, duplicates, sources and known holes of all crates, if cargo-deny is installed
+	cargo deny check
 
 docs:       ## the operator's book, if mdbook is installed: docs/book/
 	mdbook build docs

@@ -168,28 +168,36 @@ def encoded(value):
 
 
 class StdioServer:
-    """The server's end of a local program: what child.py hands on."""
+    """The server's end of a local program: what child.py hands on. Clients that tell different names have one each."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.place = {"command": [sys.executable, str(HERE / "child.py"), str(self.listener.getsockname()[1])]}
         self.came = queue.Queue()
-        self.there = None
-        threading.Thread(target=self.read, daemon=True).start()
+        self.children, self.speaking = [], None
+        threading.Thread(target=self.accept, daemon=True).start()
 
-    def read(self):
+    def accept(self):
         with contextlib.suppress(OSError):
-            self.there, _ = self.listener.accept()
-            for line in self.there.makefile("rb"):
+            while True:
+                child, _ = self.listener.accept()
+                self.children.append(child)
+                threading.Thread(target=self.read, args=(child,), daemon=True).start()
+
+    def read(self, child):
+        with contextlib.suppress(OSError):
+            for line in child.makefile("rb"):
+                self.speaking = child
                 self.came.put(line.rstrip(b"\n"))
 
     def send(self, raw, _within):
-        self.there.sendall(raw + b"\n")
+        self.speaking.sendall(raw + b"\n")
 
     def end(self):
-        self.listener.close()
-        if self.there:
-            self.there.close()
+        for held in [self.listener, *self.children]:
+            with contextlib.suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)
+            held.close()
 
 
 class HttpServer(http.server.ThreadingHTTPServer):
@@ -400,4 +408,7 @@ class Recorded(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    result = unittest.main(exit=False, verbosity=2).result
+    failed = len(result.failures) + len(result.errors)
+    print(f"{max(result.testsRun - failed, 0)} passed, {failed} failed")
+    sys.exit(1 if failed else 0)

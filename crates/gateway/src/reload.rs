@@ -21,14 +21,14 @@ use crate::setup;
 /// Editors write in several steps; the last of them counts.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Reloads `file` whenever it changes or a SIGHUP comes.
-pub(crate) async fn watch(
+/// Reloads `file` whenever it changes or a SIGHUP comes. What happens from this call on is noticed; the future acts on it.
+pub(crate) fn watch(
     file: PathBuf,
     workspace: PathBuf,
     gateway: Arc<Gateway>,
     front: Arc<Front>,
     started: Config,
-) {
+) -> impl Future<Output = ()> {
     let (sender, mut changes) = mpsc::channel(1);
     // The directory, not the file: editors and configuration managers put a new file in its place.
     let name = file.file_name().map(ToOwned::to_owned);
@@ -45,20 +45,24 @@ pub(crate) async fn watch(
     if let Err(error) = &watcher {
         tracing::warn!(%error, "the configuration file cannot be watched; send SIGHUP to reload it");
     }
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let hangup = signal(SignalKind::hangup());
     let mut last = std::fs::read(&file).ok();
-    loop {
-        let forced = tokio::select! {
-            Some(()) = changes.recv() => false,
-            Some(()) = hangup.recv() => true,
-            else => return,
-        };
-        tokio::time::sleep(SETTLE).await;
-        while changes.try_recv().is_ok() {}
-        let now = std::fs::read(&file).ok();
-        if forced || now != last {
-            last = now;
-            apply(&file, &workspace, &gateway, &front, &started);
+    async move {
+        let _watcher = watcher;
+        let Ok(mut hangup) = hangup else { return };
+        loop {
+            let forced = tokio::select! {
+                Some(()) = changes.recv() => false,
+                Some(()) = hangup.recv() => true,
+                else => return,
+            };
+            tokio::time::sleep(SETTLE).await;
+            while changes.try_recv().is_ok() {}
+            let now = std::fs::read(&file).ok();
+            if forced || now != last {
+                last = now;
+                apply(&file, &workspace, &gateway, &front, &started);
+            }
         }
     }
 }

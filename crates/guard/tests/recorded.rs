@@ -1,5 +1,4 @@
 //! What real clients and servers say to each other passes the default guards, and nothing is edited.
-
 #![cfg(test)]
 
 use std::collections::BTreeMap;

@@ -262,8 +262,8 @@ fn line(record: &Record, paint: Paint) -> String {
     };
     let mut what = vec![text("server"), text("method"), text("tool")];
     what.retain(|word| !word.is_empty());
-    if what.is_empty() {
-        what.push(record.kind.clone());
+    if record.kind != "message" {
+        what.insert(0, inline(&record.kind));
     }
     let decision = text("decision");
     let (at, rule) = (text("at"), text("rule"));

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::page::Page;
-use super::serve::asked_to_stop;
+use super::serve::StopSignals;
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
@@ -39,19 +39,24 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         common::log_to_stderr("error", false);
         common::block_on(async {
+            let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let program = std::env::current_exe().map_err(Failure::ours)?;
             let mode = if self.observe { Mode::Observe } else { Mode::Enforce };
             let demo = Demo::start(&program, self.listen, mode).await.map_err(unstarted)?;
             let shown = tokio::select! {
-                shown = self.show(&demo) => shown,
-                stop = asked_to_stop() => stop.map(|()| Outcome::Clean).map_err(Failure::ours),
+                shown = self.show(&demo) => Some(shown),
+                () = signals.asked() => None,
             };
+            if !self.once && matches!(shown, Some(Ok(_))) {
+                signals.asked().await;
+                say("");
+            }
             tokio::select! {
                 () = demo.stop() => {}
                 // Whoever asks twice does not want to wait for requests under way.
-                _ = asked_to_stop() => {}
+                () = signals.asked() => {}
             }
-            shown
+            shown.unwrap_or(Ok(Outcome::Clean))
         })
     }
 
@@ -75,14 +80,9 @@ impl Arguments {
         } else {
             output::print(&page.summary(&steps, &verified))?;
         }
-        if self.once {
-            return Ok(outcome);
-        }
-        if !self.json {
+        if !self.once && !self.json {
             output::print(&page.invitation(&steps))?;
         }
-        asked_to_stop().await.map_err(Failure::ours)?;
-        say("");
         Ok(outcome)
     }
 }

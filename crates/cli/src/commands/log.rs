@@ -62,5 +62,16 @@ pub(crate) fn is_unreadable(fault: &Fault) -> bool {
 }
 
 pub(crate) fn unreadable(directory: &Path, fault: &Fault) -> Failure {
-    Failure::incomplete(format!("the audit log in {}: {fault}", directory.display()))
+    let place = directory.display();
+    if !matches!(fault.problem, Problem::Empty) && directory.exists() {
+        return Failure::incomplete(format!("the audit log in {place}: {fault}"));
+    }
+    let mut why = format!("there is no audit log in {place}: nothing was recorded there yet");
+    // Whoever only wrapped servers has logs, but none where that of `serve` would be.
+    let home = bartizan_home(|name| std::env::var(name).ok());
+    let others = home.map(|home| audit_directories(&home)).unwrap_or_default();
+    for other in others.iter().filter(|other| other.as_path() != directory) {
+        why.push_str(&format!("\n  = help: there is one in {}", other.display()));
+    }
+    Failure::incomplete(why)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bartizan_gateway::serve;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
@@ -22,25 +22,36 @@ impl Arguments {
         let config = common::load(&self.config)?;
         common::log_as(&config.log);
         common::block_on(async {
+            // Before anything says that it is ready: whoever reads that may well ask for the end at once.
+            let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let running = serve::start(&config, Some(self.config)).await.map_err(Failure::ours)?;
             say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
             if let Some(admin) = running.admin {
                 say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
             }
-            asked_to_stop().await.map_err(Failure::ours)?;
+            signals.asked().await;
             running.stop().await;
             Ok::<_, Failure>(Outcome::Clean)
         })
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(crate) async fn asked_to_stop() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which do not end the process any more once this exists.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for one of them.
+    pub(crate) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

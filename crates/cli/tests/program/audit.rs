@@ -69,6 +69,10 @@ fn without_arguments_every_log_of_the_user_is_checked() {
 
 #[test]
 fn a_log_that_is_not_there_could_not_be_checked() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("run/audit")).unwrap();
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
+    assert!(end.stderr.contains("there is one in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
     for arguments in [&["audit", "verify"][..], &["audit", "tail"], &["why", "01KE0000000000000000000000"]] {
         let end = bartizan(arguments).status(3);
         assert!(end.stderr.contains("/nowhere/audit"), "{}", end.stderr);
@@ -93,7 +97,10 @@ fn the_tail_shows_the_last_entries_and_nothing_raw() {
             json!({"direction": "to_server", "server": "files", "method": "tools/call", "tool": tool, "decision": "deny", "rule": "rate.tool"}),
         )
     };
-    write_log(home.path(), &[entry("one"), entry("two"), entry("evil\u{1b}[2J\u{202e}\n")]);
+    let ended = ("server.ended", json!({"server": "files"}));
+    write_log(home.path(), &[ended, entry("two"), entry("evil\u{1b}[2J\u{202e}\n")]);
+    let all = bartizan_at(home.path(), &["audit", "tail"]).status(0).stdout;
+    assert!(all.contains("server.ended files") && all.contains("log.opened"), "{all}");
     let shown = bartizan_at(home.path(), &["audit", "tail", "-n", "2"]).status(0).stdout;
     let lines: Vec<_> = shown.lines().collect();
     assert_eq!(lines.len(), 2, "{shown}");

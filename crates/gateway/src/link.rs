@@ -258,7 +258,7 @@ impl Link {
         runtime.spawn(async move {
             if let Ok(own) = admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
                 // A server that takes no more messages does not work on this one either.
-                link.upstream.tell(&own).await.ok();
+                link.upstream.tell(own).await.ok();
             }
         });
     }

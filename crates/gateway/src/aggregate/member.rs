@@ -218,7 +218,8 @@ impl Member {
         let ready = Ready { version: Some(version), hello: answer, link, since };
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let initialized = admit::own(&self.gateway.recorder, &self.server.name, &self.name, initialized).ok()?;
-        ready.link.upstream.send(&initialized, &ready.relay(initialized.message())).await.ok();
+        let relay = ready.relay(initialized.message());
+        ready.link.upstream.send(initialized, &relay).await.ok();
         Some(ready)
     }
 

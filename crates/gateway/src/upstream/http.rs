@@ -101,17 +101,21 @@ impl HttpUpstream {
         HttpUpstream { endpoint, session: Mutex::new(None) }
     }
 
-    pub(super) async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+    pub(super) async fn send(&self, message: Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
         let request = self.request(&Method::POST, relay, message.bytes().clone())?;
+        let initializes = message.message().method() == Some("initialize");
+        let asks = message.message().method().is_some() && message.message().id().is_some();
+        // Large ones are gone before their answers arrive, so that an exchange takes the memory of one of the two.
+        drop(message);
         let response = self.ask(request).await?;
-        if message.message().method() == Some("initialize") && response.status().is_success() {
+        if initializes && response.status().is_success() {
             let session = response.headers().get(SESSION).cloned();
             if session.as_ref().is_some_and(|session| !is_sound(session)) {
                 return Err(UpstreamError::BadSession);
             }
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
         }
-        self.read(response, message.message().method().is_some() && message.message().id().is_some()).await
+        self.read(response, asks).await
     }
 
     pub(super) async fn listen(&self, relay: &Relay) -> Result<Replies, UpstreamError> {

@@ -183,7 +183,9 @@ impl Front {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
         let bytes = self.read(parts, body, &limits).await?;
-        let message = self.parse(target, &principal, bytes, &limits)?;
+        let message = self.parse(target, &principal, &bytes, &limits)?;
+        // The message has its own reference; with this one the bytes would stay until the answer is there.
+        drop(bytes);
         if era(&parts.headers, &message) == Era::Stateless {
             let held = self.stateless(target, &principal, &message).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
@@ -274,11 +276,11 @@ impl Front {
         }
     }
 
-    /// The message in `bytes`, of which it keeps the only copy.
-    fn parse(&self, target: &Target, principal: &Principal, bytes: Bytes, limits: &Limits) -> Result<Message, Early> {
+    /// The message in `bytes`, or the answer to what is none.
+    fn parse(&self, target: &Target, principal: &Principal, bytes: &Bytes, limits: &Limits) -> Result<Message, Early> {
         Message::parse(bytes.clone(), limits).map_err(|rejection| {
             let gateway = &self.gateway.recorder;
-            let refused = (&*bytes, &rejection);
+            let refused = (&**bytes, &rejection);
             let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })

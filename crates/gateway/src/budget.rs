@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What all messages together may take.
@@ -21,6 +22,18 @@ pub(crate) struct Budget {
 pub(crate) struct Share {
     budget: Budget,
     held: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+/// Bytes with the share that they take.
+struct Counted {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// The budget is used up.
@@ -55,6 +68,11 @@ impl Budget {
 }
 
 impl Share {
+    /// The same bytes; the share is given back once nobody uses any of them.
+    pub(crate) fn kept_by(self, bytes: Bytes) -> Bytes {
+        if self.held.is_none() { bytes } else { Bytes::from_owner(Counted { bytes, _share: self }) }
+    }
+
     /// Makes the share fit what `bytes` take, by drawing more or giving back.
     ///
     /// # Errors
@@ -102,6 +120,23 @@ mod tests {
         assert!(hostile.share().fit(MIB).is_err());
         held.clear();
         assert!(hostile.share().fit(10 * MIB).is_ok());
+    }
+
+    #[test]
+    fn bytes_keep_their_share_until_the_last_of_them_is_dropped() {
+        let budget = Budget::new(0);
+        let all = budget.kibibytes.available_permits();
+        for (size, taken) in [(FREE, 0), (3 * STEP, 3 * STEP / 1024)] {
+            let mut share = budget.share();
+            share.fit(size).unwrap();
+            let bytes = share.kept_by(vec![7; size].into());
+            assert_eq!(bytes, vec![7; size]);
+            let piece = bytes.slice(1..2);
+            drop(bytes);
+            assert_eq!(budget.kibibytes.available_permits(), all - taken);
+            drop(piece);
+            assert_eq!(budget.kibibytes.available_permits(), all);
+        }
     }
 
     #[test]

@@ -76,12 +76,12 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
         Err(refusal) => {
             if let Some(asked) = &answers {
                 // The server waits for the answer that was refused.
-                link.upstream.send(&refusal.answer(Some(&asked.id), None), relay).await.ok();
+                link.upstream.send(refusal.answer(Some(&asked.id), None), relay).await.ok();
             }
             return Err(Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref()));
         }
     };
-    match link.upstream.send(&admitted, relay).await {
+    match link.upstream.send(admitted, relay).await {
         Ok(replies) => {
             let mut exchange = Exchange::new(link, call, asked, replies);
             exchange.revision = relay.revision();
@@ -298,7 +298,7 @@ impl Exchange {
         let Some(id) = id else { return };
         self.link.take_asking(id);
         // A server that no longer listens needs no answer.
-        self.link.upstream.send(&refusal.answer(Some(id), None), &Relay::default()).await.ok();
+        self.link.upstream.send(refusal.answer(Some(id), None), &Relay::default()).await.ok();
     }
 
     fn finish_with(&mut self, refusal: &Refusal) -> Option<Delivery> {

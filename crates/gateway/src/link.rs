@@ -258,7 +258,7 @@ impl Link {
         let (sender, answer) = oneshot::channel();
         self.own().insert(id.clone(), sender);
         let sent = match self.pass(request, Direction::ToServer, None).await {
-            Ok(admitted) => self.upstream.send(&admitted, &Relay::default()).await.is_ok(),
+            Ok(admitted) => self.upstream.send(admitted, &Relay::default()).await.is_ok(),
             Err(_refusal) => false,
         };
         if !sent {
@@ -324,7 +324,7 @@ impl Link {
         runtime.spawn(async move {
             if let Ok(own) = admit::own(&link.gateway.recorder, &link.server.name, &link.name, json) {
                 // A server that takes no more messages does not work on this one either.
-                link.upstream.tell(&own).await.ok();
+                link.upstream.tell(own).await.ok();
             }
         });
     }

@@ -161,7 +161,7 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
     // Whatever the client says next waits as well, so that the order stays.
     learn::before(&message, Way::Stream(link)).await;
     let refusal = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
-        Ok(admitted) => match link.upstream.send(&admitted, &Relay::default()).await {
+        Ok(admitted) => match link.upstream.send(admitted, &Relay::default()).await {
             Ok(_) => return None,
             Err(error) => link.failed(call.as_ref(), &error),
         },
@@ -169,7 +169,7 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
             if let Some(asked) = &answers {
                 // The server waits for what was refused.
                 let answer = refusal.answer(Some(&asked.id), None);
-                link.upstream.send(&answer, &Relay::default()).await.ok();
+                link.upstream.send(answer, &Relay::default()).await.ok();
             }
             refusal
         }
@@ -257,7 +257,7 @@ async fn instead(
 ) -> Option<Admitted> {
     if let Some(id) = request {
         link.take_asking(&id);
-        link.upstream.send(&refusal.answer(Some(&id), None), &Relay::default()).await.ok();
+        link.upstream.send(refusal.answer(Some(&id), None), &Relay::default()).await.ok();
     }
     answers.map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
 }

@@ -233,7 +233,8 @@ impl Member {
         let ready = Ready { version: Some(version), hello: answer, way: Way::Straight(Arc::clone(&link)), since };
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let initialized = admit::own(&self.gateway.recorder, &self.server.name, &self.name, initialized).ok()?;
-        link.upstream.send(&initialized, &ready.relay(&link, initialized.message())).await.ok();
+        let relay = ready.relay(&link, initialized.message());
+        link.upstream.send(initialized, &relay).await.ok();
         Some(ready)
     }
 

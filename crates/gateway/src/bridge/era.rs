@@ -113,7 +113,7 @@ impl Probe<'_> {
         let question = admit::own(&self.gateway.recorder, &self.server.name, self.session, json)?;
         let call = CallSummary::of(question.message());
         let answered = async {
-            let mut replies = link.upstream.send(&question, relay).await?;
+            let mut replies = link.upstream.send(question, relay).await?;
             while let Some(reply) = replies.next().await? {
                 match reply {
                     Reply::Message(message, _) if message.is_response() => return Ok(message),

@@ -21,7 +21,6 @@ use super::sessions::{Full, Held, Sessions, random_key};
 use crate::admit;
 use crate::aggregate::Hub;
 use crate::bridge::{self, Bridge};
-use crate::budget::Share;
 use crate::collect::{CollectError, collect};
 use crate::gateway::Gateway;
 use crate::link::Link;
@@ -189,15 +188,10 @@ impl Front {
     ) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
-        // Kept until the message is on its way.
-        let mut share = self.gateway.memory.share();
-        let bytes = self.read(parts, body, &limits, &mut share).await?;
-        let message = Message::parse(bytes.clone(), &limits).map_err(|rejection| {
-            let gateway = &self.gateway.recorder;
-            let refused = (&*bytes, &rejection);
-            let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
-            Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
-        })?;
+        let bytes = self.read(parts, body, &limits).await?;
+        let message = self.parse(target, &principal, &bytes, &limits)?;
+        // The message has its own reference; with this one the bytes would stay until the answer is there.
+        drop(bytes);
         if era(&parts.headers, &message) == Era::Stateless {
             let held = self.stateless(target, &principal, &message, peer).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
@@ -264,16 +258,18 @@ impl Front {
         Ok(respond::status(StatusCode::NO_CONTENT))
     }
 
-    async fn read(&self, parts: &Parts, body: Incoming, limits: &Limits, share: &mut Share) -> Result<Bytes, Early> {
+    /// Reads a body. What it takes of the budget is given back once nobody uses its bytes any more.
+    async fn read(&self, parts: &Parts, body: Incoming, limits: &Limits) -> Result<Bytes, Early> {
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
             return Err(Box::new(respond::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n")));
         }
         let too_large =
             || Box::new(respond::plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than the limit\n"));
-        let collected = collect(body, limits.bytes, share);
+        let mut share = self.gateway.memory.share();
+        let collected = collect(body, limits.bytes, &mut share);
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
-            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Ok(bytes)) => Ok(share.kept_by(bytes)),
             Ok(Err(CollectError::TooLarge)) => Err(too_large()),
             Ok(Err(CollectError::Crowded)) => Err(Box::new(respond::plain(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -284,6 +280,16 @@ impl Front {
                 Err(Box::new(respond::plain(StatusCode::REQUEST_TIMEOUT, "the message took too long to arrive\n")))
             }
         }
+    }
+
+    /// The message in `bytes`, or the answer to what is none.
+    fn parse(&self, target: &Target, principal: &Principal, bytes: &Bytes, limits: &Limits) -> Result<Message, Early> {
+        Message::parse(bytes.clone(), limits).map_err(|rejection| {
+            let gateway = &self.gateway.recorder;
+            let refused = (&**bytes, &rejection);
+            let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
+            Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
+        })
     }
 
     /// The legacy session that a request claims, with the key that it is kept under. One that was begun at another

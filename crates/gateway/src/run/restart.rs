@@ -242,7 +242,7 @@ impl Restart {
         let failed = |why: String| Failure::Crashed(None, why);
         let admitted = link.pass(message, Direction::ToServer, None).await;
         let admitted = admitted.map_err(|refusal| failed(refusal.sentence()))?;
-        let sent = link.upstream.send(&admitted, &Relay::default()).await;
+        let sent = link.upstream.send(admitted, &Relay::default()).await;
         sent.map(drop).map_err(|error| failed(error.to_string()))
     }
 

@@ -139,19 +139,20 @@ impl HttpUpstream {
         self.old.get()
     }
 
-    pub(super) async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+    pub(super) async fn send(&self, message: Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
         if let Some(old) = self.old() {
             return old.send(message).await;
         }
         let begins = message.message().method() == Some(method::INITIALIZE);
-        match self.send_streamable(message, relay).await {
-            Err(UpstreamError::Status(status @ (400 | 404 | 405))) if begins => match self.begin_old().await {
+        let again = begins.then(|| message.again());
+        match (self.send_streamable(message, relay).await, again) {
+            (Err(UpstreamError::Status(status @ (400 | 404 | 405))), Some(message)) => match self.begin_old().await {
                 Ok(old) => old.send(message).await,
                 // It has no such stream either: what it said first is what is wrong.
                 Err(UpstreamError::NoStream | UpstreamError::SessionGone) => Err(UpstreamError::Status(status)),
                 Err(error) => Err(error),
             },
-            answered => answered,
+            (answered, _) => answered,
         }
     }
 
@@ -164,17 +165,21 @@ impl HttpUpstream {
         Ok(self.old.get_or_init(|| old))
     }
 
-    async fn send_streamable(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+    async fn send_streamable(&self, message: Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
         let request = self.request(&Method::POST, relay, message.bytes().clone())?;
+        let initializes = message.message().method() == Some(method::INITIALIZE);
+        let asks = message.message().method().is_some() && message.message().id().is_some();
+        // Large ones are gone before their answers arrive, so that an exchange takes the memory of one of the two.
+        drop(message);
         let response = self.endpoint.ask(request).await?;
-        if message.message().method() == Some(method::INITIALIZE) && response.status().is_success() {
+        if initializes && response.status().is_success() {
             let session = response.headers().get(SESSION).cloned();
             if session.as_ref().is_some_and(|session| !is_sound(session)) {
                 return Err(UpstreamError::BadSession);
             }
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = session;
         }
-        self.read(response, message.message().method().is_some() && message.message().id().is_some()).await
+        self.read(response, asks).await
     }
 
     pub(super) async fn listen(&self, relay: &Relay) -> Result<Replies, UpstreamError> {

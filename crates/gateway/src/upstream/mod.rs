@@ -182,11 +182,11 @@ impl Upstream {
     ///
     /// # Errors
     /// If the server cannot be reached or fails.
-    pub async fn send(&self, message: &Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
+    pub async fn send(&self, message: Admitted, relay: &Relay) -> Result<Replies, UpstreamError> {
         match self {
-            Upstream::Stdio(child) => child.send(message).await,
+            Upstream::Stdio(child) => child.send(&message).await,
             Upstream::Http(endpoint) => endpoint.send(message, relay).await,
-            Upstream::Shared(child) => child.send(message).await,
+            Upstream::Shared(child) => child.send(&message).await,
         }
     }
 
@@ -206,9 +206,9 @@ impl Upstream {
     ///
     /// # Errors
     /// If the server cannot be reached or fails.
-    pub(crate) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
+    pub(crate) async fn tell(&self, message: Admitted) -> Result<Replies, UpstreamError> {
         match self {
-            Upstream::Shared(child) => child.tell(message).await,
+            Upstream::Shared(child) => child.tell(&message).await,
             other => other.send(message, &Relay::default()).await,
         }
     }

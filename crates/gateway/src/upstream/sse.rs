@@ -64,7 +64,7 @@ impl SseUpstream {
         Ok(SseUpstream { endpoint, demux, address, reader, broken })
     }
 
-    pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
+    pub(super) async fn send(&self, message: Admitted) -> Result<Replies, UpstreamError> {
         // Without its stream the session is over: a new one has to be begun.
         if self.demux.has_ended() {
             return Err(UpstreamError::SessionGone);
@@ -73,7 +73,7 @@ impl SseUpstream {
             self.post(message.bytes().clone()).await?;
             return Ok(Replies::None);
         };
-        if let Err(error) = self.post(names.outward(message)).await {
+        if let Err(error) = self.post(names.outward(&message)).await {
             self.demux.forget(&names.id);
             return Err(error);
         }

@@ -104,7 +104,7 @@ impl Ready {
     pub(super) async fn tell(&self, json: String) -> Result<(), Refusal> {
         let own = admit::own(&self.link.gateway.recorder, &self.link.server.name, &self.link.name, json)?;
         // A server that does not take it will not take the next request either, and that one is answered.
-        self.link.upstream.send(&own, &self.relay()).await.ok();
+        self.link.upstream.send(own, &self.relay()).await.ok();
         Ok(())
     }
 

@@ -5,14 +5,16 @@ use std::sync::{Arc, PoisonError};
 use bartizan_mcp::{Era, Id, Message, Revision};
 use futures_util::future::join_all;
 
-use super::member::{Member, Ready};
+use super::member::{Member, PATIENCE, Ready};
 use super::merge::{self, Key, List};
 use super::{Hub, INVALID_PARAMS, with_param};
 use crate::admit::Admitted;
 use crate::peer::Answer;
+use crate::upstream::UpstreamError;
 
-/// Pages that one server's list may have.
-const PAGES: usize = 1_000;
+/// Pages that one server's list may have. All of them together may be as large as one message, and as long under way as
+/// the others can be asked to wait: a server that lists without end is left out like one that does not answer.
+const PAGES: usize = 100;
 
 /// A page with the server that it comes from.
 pub(super) type Page = (Arc<str>, Admitted);
@@ -33,31 +35,57 @@ impl Hub {
         self.own(self.merged(list, id, &pages))
     }
 
+    /// The pages as one list. Whoever listed a resource first in this session has it: another server that lists it later
+    /// does not take it over.
     fn merged(&self, list: List, id: &Id, pages: &[Page]) -> String {
         let found = |server: &Arc<str>, key: &str| match list.key {
-            Key::Uri => self.resources.put(key.to_owned(), server),
-            Key::Template => self.templates.put(key.to_owned(), server),
-            Key::Name | Key::Task => {}
+            Key::Uri => self.resources.claim(key.to_owned(), server),
+            Key::Template => self.templates.claim(key.to_owned(), server),
+            Key::Name | Key::Task => true,
         };
         let stateless = self.era == Era::Stateless;
-        merge::lists(list, id, pages, &self.names, &self.limits(), stateless, found)
+        merge::lists(list, id, pages, &self.names, stateless, found)
     }
 
-    /// All pages of one server's list, as far as it delivers them.
+    /// All pages of one server's list; none if it does not deliver all of them, which the log says.
     async fn pages(&self, member: &Arc<Member>, ready: &Arc<Ready>, first: &Message) -> Vec<Page> {
-        let mut pages = Vec::new();
+        match tokio::time::timeout(PATIENCE, self.all_pages(member, ready, first)).await {
+            Ok(Ok(pages)) => return pages,
+            Ok(Err(Some(error))) => member.note_left_out(&error),
+            // It failed, and that is in the log.
+            Ok(Err(None)) => {}
+            Err(_) => member.note_left_out(&UpstreamError::TimedOut(PATIENCE.as_secs())),
+        }
+        Vec::new()
+    }
+
+    async fn all_pages(
+        &self,
+        member: &Arc<Member>,
+        ready: &Arc<Ready>,
+        first: &Message,
+    ) -> Result<Vec<Page>, Option<UpstreamError>> {
+        let limits = self.limits();
+        let (mut pages, mut bytes) = (Vec::new(), 0_usize);
         let mut next = Some(first.clone());
-        while let Some(message) = next.take()
-            && pages.len() < PAGES
-        {
-            let Some(page) = member.ask(ready, message).await else { break };
-            let Some(result) = page.message().result() else { break };
-            if let Some(cursor) = result.get("nextCursor").filter(|cursor| cursor.as_str().is_some()) {
-                next = with_param(first, "cursor", cursor.raw(), &self.limits());
+        while let Some(message) = next.take() {
+            let page = member.ask(ready, message).await.ok_or(None)?;
+            let Some(result) = page.message().result() else {
+                // What it does not know at all is no list that broke off.
+                return if pages.is_empty() { Ok(pages) } else { Err(None) };
+            };
+            bytes = bytes.saturating_add(page.bytes().len());
+            if bytes > limits.bytes || pages.len() >= PAGES {
+                return Err(Some(UpstreamError::TooLarge));
+            }
+            // Clients take an empty cursor for the end.
+            let cursor = result.get("nextCursor").filter(|cursor| cursor.as_str().is_some_and(|text| !text.is_empty()));
+            if let Some(cursor) = cursor {
+                next = with_param(first, "cursor", cursor.raw(), &limits);
             }
             pages.push((Arc::clone(&member.server.name), page));
         }
-        pages
+        Ok(pages)
     }
 
     /// Finds out what a server calls its tools and prompts.

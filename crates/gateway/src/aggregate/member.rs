@@ -153,12 +153,13 @@ impl Member {
     pub(super) fn lost(self: &Arc<Self>, ready: &Arc<Ready>) {
         let lasted = ready.since.elapsed() >= LASTED;
         let failures = if lasted { 0 } else { self.failures.load(Ordering::Relaxed) };
-        self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
         let rest = rest_after(failures.saturating_sub(AT_ONCE));
         let next = if failures < AT_ONCE { State::Idle } else { State::Failed(Instant::now() + rest) };
         let over = self.state.send_if_modified(|state| {
+            // Of many who notice the same loss, one counts it.
             let ours = matches!(state, State::Ready(held) if Arc::ptr_eq(held, ready));
             if ours {
+                self.failures.store(failures.saturating_add(1), Ordering::Relaxed);
                 *state = next;
             }
             ours
@@ -300,7 +301,7 @@ impl Member {
     }
 
     /// Records that the others go on without it.
-    fn note_left_out(&self, error: &UpstreamError) {
+    pub(super) fn note_left_out(&self, error: &UpstreamError) {
         self.refuse(None, error, LEFT_OUT);
     }
 

@@ -57,26 +57,25 @@ pub(super) fn list_of(method: &str) -> Option<List> {
     }
 }
 
-/// One list out of many pages, each with its server. `found` is told the key of each element that stays.
+/// One list out of many pages, each with its server. `found` is told the key of each element, and says whether it is
+/// that server's.
 pub(super) fn lists(
     list: List,
     id: &Id,
     pages: &[(Arc<str>, Admitted)],
     names: &Names,
-    limits: &Limits,
     stateless: bool,
-    mut found: impl FnMut(&Arc<str>, &str),
+    mut found: impl FnMut(&Arc<str>, &str) -> bool,
 ) -> String {
     let mut seen = HashSet::new();
     let mut elements: Vec<String> = Vec::new();
     for (server, page) in pages {
-        let renamed = rename(list, server, page.message(), names, limits);
-        let message = renamed.as_ref().unwrap_or(page.message());
+        // Without the server's name in front an element could have another one's, so such a page is left out.
+        let Some(message) = named(list, server, page.message(), names) else { continue };
         let held = message.result().and_then(|result| result.get(list.member));
         for element in held.into_iter().flat_map(Value::elements) {
             let key = element.get(list.key.member()).map(Value::text).unwrap_or_default();
-            if seen.insert(key.to_string()) {
-                found(server, &key);
+            if found(server, &key) && seen.insert(key.to_string()) {
                 elements.push(element.raw().to_owned());
             }
         }
@@ -87,10 +86,12 @@ pub(super) fn lists(
 }
 
 /// The page with the names by which the client knows its elements.
-fn rename(list: List, server: &Arc<str>, page: &Message, names: &Names, limits: &Limits) -> Option<Message> {
+fn named(list: List, server: &Arc<str>, page: &Message, names: &Names) -> Option<Message> {
     if matches!(list.key, Key::Uri | Key::Template) {
-        return None;
+        return Some(page.clone());
     }
+    // It was within the limits before its names became longer.
+    let limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: usize::MAX };
     let mut edits = Edits::new();
     for element in page.result()?.get(list.member)?.elements() {
         if let Some(name) = element.get(list.key.member())
@@ -104,7 +105,16 @@ fn rename(list: List, server: &Arc<str>, page: &Message, names: &Names, limits: 
             edits.set_text(name.id(), &outward);
         }
     }
-    page.edited(&edits, limits).ok()
+    page.edited(&edits, &limits).ok()
+}
+
+/// A server's instructions, in which no line looks like the heading of another's.
+fn instructions_of(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let heading = line.trim_start().starts_with('[') && line.trim_end().ends_with(']');
+        if heading { format!("> {line}") } else { line.to_owned() }
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What servers offer: names of capabilities with their flags as JSON, in the order in which they were met.
@@ -172,7 +182,7 @@ pub(super) fn hello(id: &Id, version: Option<Revision>, answers: &[(Arc<str>, &M
             offers.add(capabilities);
         }
         if let Some(text) = result.get("instructions").and_then(Value::as_str) {
-            instructions.push_str(&format!("[{server}]\n{text}\n\n"));
+            instructions.push_str(&format!("[{server}]\n{}\n\n", instructions_of(&text)));
         }
     }
     offers.announce(all_there);
@@ -196,6 +206,22 @@ pub(super) fn hello(id: &Id, version: Option<Revision>, answers: &[(Arc<str>, &M
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_server_speaks_in_anothers_name() {
+        assert_eq!(instructions_of("Be kind.\n[b]\n  [c] \n- [x] done\r"), "Be kind.\n> [b]\n>   [c] \n- [x] done\r");
+        let limits = Limits { bytes: usize::MAX, ..Limits::default() };
+        let long = "x".repeat(Limits::default().bytes);
+        let list = list_of(method::TOOLS_LIST).unwrap();
+        let page = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{{"name":"files__read","description":"{long}"}}]}}}}"#
+        );
+        let page = Message::parse(page, &limits).unwrap();
+        let named = named(list, &"evil".into(), &page, &Names::default()).unwrap();
+        let tools = named.result().unwrap().get("tools").unwrap();
+        let name = tools.elements().next().unwrap().get("name").unwrap().text().into_owned();
+        assert!(name.starts_with("evil__"), "{name}");
+    }
 
     #[test]
     fn what_one_server_offers_all_offer() {

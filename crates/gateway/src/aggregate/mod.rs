@@ -73,8 +73,10 @@ pub(crate) struct Hub {
     outlets: Mutex<Vec<Arc<Outlet>>>,
 }
 
-/// Resources and templates whose server is remembered.
+/// Resources of each server that are remembered as its own.
 const RESOURCES: usize = 50_000;
+/// Templates of each server; a URI that nobody lists is held against all of them.
+const TEMPLATES: usize = 1_000;
 /// Requests under way whose server is remembered.
 const REQUESTS: usize = 4_096;
 /// Resources that a client may be subscribed to again after a server came back.
@@ -119,7 +121,7 @@ impl Hub {
                 level: Mutex::new(None),
                 subscribed: Mutex::default(),
                 resources: Arc::new(Places::new(RESOURCES)),
-                templates: Places::new(RESOURCES),
+                templates: Places::new(TEMPLATES),
                 requests: Places::new(REQUESTS),
                 tokens: Arc::new(Places::new(REQUESTS)),
                 outlets: Mutex::default(),

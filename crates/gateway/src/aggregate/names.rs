@@ -9,7 +9,7 @@ const SEPARATOR: &str = "__";
 const LONGEST: usize = 63;
 /// Of the digest that tells names apart that would look alike.
 const DIGITS: usize = 8;
-/// Names that are remembered because they were made up.
+/// Names of one server that are remembered because they were made up.
 const MOST: usize = 20_000;
 
 /// A server and the name of something there.
@@ -20,6 +20,8 @@ type Original = (Arc<str>, Box<str>);
 pub(super) struct Names {
     /// Names that stand for ones too long or too odd for some clients.
     made_up: Mutex<HashMap<String, Original>>,
+    /// How many of them are each server's.
+    counts: Mutex<HashMap<Arc<str>, usize>>,
 }
 
 impl Names {
@@ -37,8 +39,10 @@ impl Names {
         short.push('_');
         short.push_str(&digest);
         let mut made_up = self.made_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if made_up.len() < MOST {
-            made_up.insert(short.clone(), (Arc::clone(server), name.into()));
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(Arc::clone(server)).or_default();
+        if *count < MOST && made_up.insert(short.clone(), (Arc::clone(server), name.into())).is_none() {
+            *count += 1;
         }
         short
     }

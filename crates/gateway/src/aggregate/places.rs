@@ -5,40 +5,52 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The owners of keys; of too many the oldest is forgotten.
+/// The owners of keys; of too many of one server its oldest is forgotten, and no other's.
 pub(super) struct Places<K> {
     held: Mutex<Held<K>>,
+    /// Of each server.
     most: usize,
 }
 
 struct Held<K> {
     owners: HashMap<K, Arc<str>>,
-    /// In the order in which they were put first.
-    order: VecDeque<K>,
+    /// Each server's, in the order in which they were put first.
+    order: HashMap<Arc<str>, VecDeque<K>>,
 }
 
 impl<K: Hash + Eq + Clone> Places<K> {
     pub(super) fn new(most: usize) -> Self {
-        Places { held: Mutex::new(Held { owners: HashMap::new(), order: VecDeque::new() }), most }
+        Places { held: Mutex::new(Held { owners: HashMap::new(), order: HashMap::new() }), most }
     }
 
     pub(super) fn put(&self, key: K, server: &Arc<str>) {
         let mut held = self.lock();
-        if held.owners.insert(key.clone(), Arc::clone(server)).is_some() {
-            return;
+        let held = &mut *held;
+        if let Some(before) = held.owners.insert(key.clone(), Arc::clone(server)) {
+            if before == *server {
+                return;
+            }
+            if let Some(order) = held.order.get_mut(&before) {
+                order.retain(|other| *other != key);
+            }
         }
-        held.order.push_back(key);
-        if held.owners.len() > self.most
-            && let Some(oldest) = held.order.pop_front()
+        let order = held.order.entry(Arc::clone(server)).or_default();
+        order.push_back(key);
+        if order.len() > self.most
+            && let Some(oldest) = order.pop_front()
         {
             held.owners.remove(&oldest);
         }
     }
 
-    /// The same, unless somebody has it.
-    pub(super) fn claim(&self, key: K, server: &Arc<str>) {
-        if self.get(&key).is_none() {
-            self.put(key, server);
+    /// The same, unless another has it; whether it is this one's now.
+    pub(super) fn claim(&self, key: K, server: &Arc<str>) -> bool {
+        match self.get(&key) {
+            Some(owner) => owner == *server,
+            None => {
+                self.put(key, server);
+                true
+            }
         }
     }
 
@@ -68,15 +80,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_is_forgotten_and_the_best_is_found() {
+    fn a_servers_oldest_is_forgotten_and_the_best_is_found() {
         let places = Places::new(2);
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         places.put("one", &b);
         places.put("two", &a);
         places.put("two", &b);
-        places.claim("two", &a);
+        assert!(!places.claim("two", &a) && places.claim("two", &b));
         assert_eq!((places.get("one"), places.get("two")), (Some(Arc::clone(&b)), Some(Arc::clone(&b))));
-        places.put("three", &a);
+        for key in ["w", "x", "three", "y"] {
+            assert!(places.claim(key, &a));
+        }
+        assert_eq!((places.get("one"), places.get("x")), (Some(Arc::clone(&b)), None), "each loses its own");
+        places.put("four", &b);
         assert_eq!((places.get("one"), places.get("three")), (None, Some(Arc::clone(&a))));
         assert_eq!(places.best(|key| key.starts_with('t').then_some(1)), Some(Arc::clone(&a)));
         assert_eq!(places.best(|key| Some(usize::from(*key == "two"))), Some(b));

@@ -25,6 +25,8 @@ use crate::upstream::{Relay, UpstreamError};
 
 /// Messages that wait for the client; beyond that its servers' streams wait, where what is lost can be had again.
 const QUEUE: usize = 8;
+/// Resources of one subscription; each is looked up among all that the servers list.
+const RESOURCES: usize = 256;
 /// How long to wait before a stream that ended is opened again; doubled as long as nothing comes of it.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(30);
@@ -105,6 +107,9 @@ impl Hub {
     pub(super) async fn subscribe(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
         if !subscription::is_sound(&message) {
             return self.error(id, INVALID_PARAMS, "`notifications` is missing");
+        }
+        if subscription::resources(&message).len() > RESOURCES {
+            return self.error(id, INVALID_PARAMS, "more resources than one subscription may have");
         }
         if subscription::resources(&message).iter().any(|uri| self.owner_now(uri).is_none()) {
             self.learn_resources().await;
@@ -235,9 +240,10 @@ impl Outlet {
     fn start(&self, server: &Arc<str>, pump: impl Future<Output = ()> + Send + 'static) {
         let mut pumps = self.pumps.lock().unwrap_or_else(PoisonError::into_inner);
         let before = pumps.remove(server);
+        // At once, as the task that waits for its end may itself be aborted before it begins.
+        before.iter().for_each(JoinHandle::abort);
         let task = tokio::spawn(async move {
             if let Some(before) = before {
-                before.abort();
                 before.await.ok();
             }
             pump.await;

@@ -114,7 +114,7 @@ impl Tag {
             if block.get("type").is_some_and(|kind| kind.is_text("resource_link"))
                 && let Some(uri) = block.get("uri").and_then(Value::as_str)
             {
-                self.resources.claim(uri.into_owned(), &self.server);
+                let _theirs: bool = self.resources.claim(uri.into_owned(), &self.server);
             }
         }
     }

@@ -87,9 +87,13 @@ impl Probe<'_> {
                 Ok(answer) if is_legacy(&answer) => EraSupport::Both,
                 _ => EraSupport::Modern,
             },
-            Ok(_) | Err(UpstreamError::Status(_) | UpstreamError::ContentType(_) | UpstreamError::SessionGone) => {
-                EraSupport::Legacy
-            }
+            // Other statuses say that something is wrong at present, and not what the server speaks.
+            Ok(_)
+            | Err(
+                UpstreamError::Status(400 | 404 | 405 | 406 | 415)
+                | UpstreamError::ContentType(_)
+                | UpstreamError::SessionGone,
+            ) => EraSupport::Legacy,
             // An old server may neither answer what it does not know nor survive it.
             Err(error) => match self.ask(initialize(), &Relay::default()).await? {
                 Ok(answer) if is_legacy(&answer) => EraSupport::Legacy,

@@ -68,6 +68,8 @@ const PAGES: usize = 100;
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 const USUAL_LEVEL: &str = "info";
 
+/// Why a request is not taken whose id another one has that goes on.
+const IN_USE: &str = "a request with this id is not answered yet";
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INVALID_REQUEST: i64 = -32600;
@@ -241,9 +243,11 @@ impl Up {
         {
             // Held until the task is noted, so that it cannot end before.
             let mut running = self.running();
-            if running.len() >= RUNNING {
+            let refused =
+                if running.contains_key(id) { Some(IN_USE) } else { (running.len() >= RUNNING).then_some(TOO_MANY) };
+            if let Some(why) = refused {
                 drop(running);
-                return self.refuse(message, TOO_MANY, INVALID_REQUEST);
+                return self.refuse(message, why, INVALID_REQUEST);
             }
             let task = tokio::spawn(async move {
                 work.await;

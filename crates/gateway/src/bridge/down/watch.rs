@@ -18,7 +18,9 @@ use crate::peer::{Answer, deliveries};
 use crate::upstream::{Relay, UpstreamError};
 
 /// Changes that wait for a client to read them; one that does not loses the next.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
+/// The largest that is passed on: a change is a few words, and each watcher gets a copy.
+const CHANGE: usize = 16 * 1024;
 /// Streams of one session, and resources of one stream.
 const WATCHERS: usize = 64;
 const RESOURCES: usize = 256;
@@ -58,6 +60,9 @@ impl Watchers {
     /// Tells everyone who wants to hear of it.
     pub(super) fn publish(&self, change: &Admitted) {
         let message = change.message();
+        if message.bytes().len() > CHANGE {
+            return tracing::debug!("a change is dropped: it is too large to be one");
+        }
         let uri = message.params().and_then(|params| params.get("uri")).and_then(Value::as_str);
         for watcher in self.state().streams.values() {
             let wanted = match &uri {

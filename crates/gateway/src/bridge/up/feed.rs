@@ -19,7 +19,9 @@ use crate::peer::Deliveries;
 use crate::upstream::{Relay, Upstream};
 
 /// Announcements that wait for the client to read; what is more than that is not kept.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
+/// The largest that is passed on: an announcement is a few words.
+const ANNOUNCEMENT: usize = 16 * 1024;
 /// Resources that one client may watch.
 const RESOURCES: usize = 1_000;
 /// How long a server may take to acknowledge.
@@ -186,8 +188,8 @@ impl Feed {
     fn push(&self, message: Admitted) {
         let edits = answer::notification(message.message());
         let message = if edits.is_empty() { message } else { message.rewritten(&edits) };
-        if self.queue.try_send(message).is_err() {
-            tracing::debug!("an announcement is dropped: the client does not read them");
+        if message.bytes().len() > ANNOUNCEMENT || self.queue.try_send(message).is_err() {
+            tracing::debug!("an announcement is dropped: it is too large to be one, or the client does not read them");
         }
     }
 

@@ -125,7 +125,8 @@ pub struct Definition {
     pub digest: Digest,
     /// Its JSON text, for `lock diff` and for compiling schemas.
     pub json: Bytes,
-    compiled: OnceLock<Compiled>,
+    /// The schemas of a tool, once the guard that holds messages against them has read them.
+    pub(crate) compiled: OnceLock<Arc<Compiled>>,
 }
 
 impl Definition {
@@ -141,11 +142,6 @@ impl Definition {
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
             compiled: OnceLock::new(),
         })
-    }
-
-    /// The schemas of a tool, read at first use.
-    pub(crate) fn schemas(&self) -> &Compiled {
-        self.compiled.get_or_init(|| Compiled::of(&self.json))
     }
 
     /// Whether the server itself says that the tool destroys something. The protocol takes that for granted where

@@ -92,6 +92,12 @@ impl Pipeline {
         &self.settings
     }
 
+    /// Whether judging the message may take long however small it is.
+    #[must_use]
+    pub fn takes_long(&self, event: &Event<'_>, session: &Session) -> bool {
+        self.guards.iter().any(|(_, guard)| guard.takes_long(event, session))
+    }
+
     /// Judges one message.
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {

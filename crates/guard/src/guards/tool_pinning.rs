@@ -9,8 +9,9 @@
 //!
 //! Resources come and go, so a new or changed one is only recorded, and `resources/read` is not held against pins.
 //!
-//! Lists come in pages, and a page does not say which one it is. When one without `nextCursor` passes, all
-//! definitions of that kind count as seen; a pinned one that was on none of the pages of this conversation counts as
+//! Lists come in pages, and a page does not say which one it is. When the last one passes, all definitions of that kind
+//! count as seen. So they do once one of them is used, or a server that never gets to its last page could add to them
+//! for ever. A pinned one that was on none of the pages of this conversation counts as
 //! removed. A definition that disappears in the middle of a conversation is noticed in the next.
 
 use std::borrow::Cow;
@@ -217,6 +218,9 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let Some(name) = at.as_str() else { return };
     let definition = session.catalog.get(kind, &name);
     let pins = &*event.server.pins;
+    if !pins.is_complete(kind) && !session.catalog.lacks(kind) {
+        report.remember(Fact::SeenInFull(kind));
+    }
     let standing = pins.standing(kind, &name, definition.map(|held| held.digest));
     let body = definition.filter(|_| standing == Standing::Added).and_then(|held| body_digest_of(held));
     let former = body.and_then(|body| former_name(kind, body, pins, session));

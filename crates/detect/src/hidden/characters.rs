@@ -144,22 +144,17 @@ impl Look<'_> {
         self.text.get(at..)?.chars().next()
     }
 
-    /// The end of a flag of a country's region (UTS 51, ED-14a): a black flag, the region in tags, a cancelling tag.
+    /// The end of a flag that is spelled in tags behind a black flag. Only these three are shown as flags anywhere (UTS
+    /// 51, ED-27); any other region would be five letters that nobody sees.
     fn flag(&self, before: Option<char>, at: usize) -> Option<usize> {
+        const ENGLAND: &str = "\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
+        const SCOTLAND: &str = "\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
+        const WALES: &str = "\u{E0067}\u{E0062}\u{E0077}\u{E006C}\u{E0073}\u{E007F}";
         if before != Some('\u{1F3F4}') {
             return None;
         }
-        let mut end = at;
-        for (position, tag) in self.text.get(at..)?.chars().enumerate() {
-            end += tag.len_utf8();
-            match tag {
-                '\u{E0061}'..='\u{E007A}' if position < 5 => {}
-                '\u{E0030}'..='\u{E0039}' if (2..5).contains(&position) => {}
-                '\u{E007F}' if position >= 3 => return Some(end),
-                _ => return None,
-            }
-        }
-        None
+        let rest = self.text.get(at..)?;
+        [ENGLAND, SCOTLAND, WALES].iter().find(|tags| rest.starts_with(**tags)).map(|tags| at + tags.len())
     }
 }
 

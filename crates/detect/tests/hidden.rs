@@ -83,11 +83,42 @@ fn controls_of_direction() {
     check("قال \u{2066}Hello\u{2069} لي", &[]);
     check("שלום \u{202A}abc\u{202C}\u{200F}!", &[]);
     check("الاسم\u{61C}: 5", &[]);
+    check("السعر \u{200E}100$ (\u{200E}USD\u{200E}) אבגדהוזח", &[]);
+    check("\u{2067}שלום\u{2069} hello", &[]);
+    check("\u{2067}שלום \u{2068}Anna\u{2069}, README.md\u{2069}", &[]);
+    // An inserted value, set apart as gettext and Fluent do.
+    check("Hello \u{2068}Anna\u{2069}, \u{2068}3\u{2069} files in \u{2068}README.md\u{2069}", &[]);
+    check("Hallo \u{2068}אבא\u{2069}!", &[]);
     // Open, or forced, or in a line without such letters.
     check("שלום \u{2066}abc", &[(Kind::Bidi, "\u{2066}")]);
     check("שלום \u{2066}abc\u{202C}", &[(Kind::Bidi, "\u{2066}"), (Kind::Bidi, "\u{202C}")]);
     check("שלום \u{202E}abc\u{202C}", &[(Kind::Bidi, "\u{202E}"), (Kind::Bidi, "\u{202C}")]);
-    check("שלום\na\u{2067}b\u{2069}\nשלום", &[(Kind::Bidi, "\u{2067}"), (Kind::Bidi, "\u{2069}")]);
+    for separator in ["\n", "\r\n", "\u{85}", "\u{2029}"] {
+        let text = format!("שלום{separator}a\u{2067}b\u{2069}{separator}שלום");
+        check(&text, &[(Kind::Bidi, "\u{2067}"), (Kind::Bidi, "\u{2069}")]);
+    }
+    check("الاسم\u{61C}\u{200E}: 5", &[(Kind::Bidi, "\u{61C}\u{200E}")]);
+    check(
+        "الاسم\u{61C}\u{200B}\u{200E}",
+        &[(Kind::Bidi, "\u{61C}"), (Kind::ZeroWidth, "\u{200B}"), (Kind::Bidi, "\u{200E}")],
+    );
+    // More marks than letters have a use for, or pairs around nothing.
+    for carrier in ["א\u{200E} .\u{200F} ", "\u{2068}a\u{2069}", "a\u{2068}\u{2069}b", "אבג\u{2066}\u{2069}אבג"]
+    {
+        let text = carrier.repeat(8);
+        let hidden: usize = find(&text).iter().map(|hidden| text[hidden.span.clone()].chars().count()).sum();
+        assert_eq!(hidden, text.chars().filter(|c| matches!(c, '\u{2000}'..='\u{2069}')).count(), "{text:?}");
+    }
+    // Code that is shown in another order, with a letter or two as an excuse.
+    for trojan in [
+        "if level != \"user\u{2067} \u{2066}// א check\u{2069} \u{2066}\" {\u{2069}\u{2069}",
+        "\u{2067}א \u{2066}if admin {\u{2069} \u{2066}begin\u{2069}\u{2069}",
+        "transfer to \u{2067}alice 001\u{2066} bob\u{2069}\u{2069} now\u{2029}א",
+        "x = \u{202B}user, שלום\u{202C}",
+    ] {
+        let bidi = find(trojan).iter().filter(|hidden| hidden.kind == Kind::Bidi).count();
+        assert!(bidi >= 2, "{trojan:?}");
+    }
 }
 
 #[test]
@@ -201,6 +232,9 @@ fn hostile_repetition_stays_linear() {
         "\u{9d}x",
         "\u{2066}",
         "\u{5D0}\u{2066}",
+        "\u{2068}\u{2069}",
+        "\u{200E}\u{2029}",
+        "\u{200E}א\u{85}",
         "\u{202E}\n",
         "\u{1F3F4}\u{E0061}",
         "\u{AD}",
@@ -269,6 +303,9 @@ fn texts() -> impl Strategy<Value = String> {
         "\u{2069}",
         "\u{200E}",
         "\u{61C}",
+        "\u{2067}",
+        "\u{2068}",
+        "\u{2029}",
         "ש",
         "م",
         "ی",

@@ -1,5 +1,6 @@
 //! Finds characters that are not seen, or that change how others are seen.
 
+use super::direction::Paragraph;
 use super::{Hidden, Kind, MAX_CHARACTERS, script, skip, terminal};
 
 /// Adds what is found to `found`, in order.
@@ -106,8 +107,8 @@ impl Look<'_> {
         let (kind, stays) = match class {
             Class::Always(kind) => (kind, false),
             Class::Sequence => {
-                let length = self.text.get(at..).map_or(0, terminal::length);
-                return Judgement::Hidden(Kind::Terminal, (at + length).max(next));
+                let end = sequence_end(self.text, at, c).unwrap_or(next);
+                return Judgement::Hidden(Kind::Terminal, end);
             }
             Class::Tag => match self.flag(before, at) {
                 Some(end) => return Judgement::Stays(end),
@@ -162,45 +163,13 @@ fn between(before: Option<char>, after: Option<char>, of: impl Fn(char) -> bool)
     before.is_some_and(&of) && after.is_some_and(&of)
 }
 
-/// The line around the last control of direction, looked at once for all controls in it.
-#[derive(Default)]
-struct Paragraph {
-    end: usize,
-    explains: bool,
+/// Whether the character is seen, or is white space.
+pub(super) fn is_seen(c: char) -> bool {
+    classify(c).is_none()
 }
 
-impl Paragraph {
-    /// Whether the line of `at` needs its controls: it holds letters written from right to left, everything opened is
-    /// closed, and nothing forces letters against their own direction.
-    fn explains(&mut self, text: &str, at: usize) -> bool {
-        if at >= self.end {
-            let bytes = text.as_bytes();
-            let seen = bytes.get(self.end..at).unwrap_or_default();
-            let start = memchr::memrchr(b'\n', seen).map_or(self.end, |line_end| self.end + line_end + 1);
-            let rest = bytes.get(at..).unwrap_or_default();
-            self.end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |line_end| at + line_end);
-            self.explains = text.get(start..self.end).is_some_and(needs_controls);
-        }
-        self.explains
-    }
-}
-
-fn needs_controls(line: &str) -> bool {
-    /// Deeper nesting has no effect (UAX 9, BD2).
-    const DEEPEST: usize = 125;
-    let mut letters = false;
-    let mut open = Vec::new();
-    for c in line.chars() {
-        match c {
-            '\u{202D}' | '\u{202E}' => return false,
-            '\u{202A}' | '\u{202B}' => open.push('\u{202C}'),
-            '\u{2066}'..='\u{2068}' => open.push('\u{2069}'),
-            '\u{202C}' | '\u{2069}' if open.pop() != Some(c) => return false,
-            _ => letters |= script::right_to_left(c),
-        }
-        if open.len() > DEEPEST {
-            return false;
-        }
-    }
-    letters && open.is_empty()
+/// Where a terminal sequence that begins with `c` at `at` ends, if one does.
+pub(super) fn sequence_end(text: &str, at: usize, c: char) -> Option<usize> {
+    let begins = matches!(classify(c), Some(Class::Sequence));
+    begins.then(|| (at + text.get(at..).map_or(0, terminal::length)).max(at + c.len_utf8()))
 }

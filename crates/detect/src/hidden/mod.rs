@@ -1,7 +1,7 @@
 //! Finds text that a person does not see and a model does.
 //!
 //! What looks the same but has a right to be there passes: joiners inside emoji and in the scripts that need them,
-//! marks of direction in lines that are written from right to left, one variation selector after a character that
+//! controls of direction in paragraphs that need them, one variation selector after a character that
 //! has variants, flags spelled with tag characters.
 //!
 //! Characters are judged by their neighbours that stay, so a text from which everything found has been taken away
@@ -9,6 +9,7 @@
 
 mod characters;
 mod decode;
+mod direction;
 mod markup;
 mod script;
 mod skip;

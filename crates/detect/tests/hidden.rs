@@ -41,19 +41,14 @@ fn tag_characters() {
 #[test]
 fn characters_without_width() {
     for hidden in [
-        "\u{200B}",
-        "\u{2060}",
-        "\u{2061}",
-        "\u{2062}",
-        "\u{2063}",
-        "\u{2064}",
-        "\u{FEFF}",
+        "\u{200B}\u{200B}",
+        "\u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\u{2065}",
+        "\u{2065}",
+        "\u{3164}\u{34F}\u{FEFF}",
         "\u{115F}",
         "\u{1160}",
-        "\u{3164}",
         "\u{FFA0}",
         "\u{180E}",
-        "\u{34F}",
         "\u{200C}",
         "\u{200D}",
         "\u{200B}\u{200C}\u{200D}",
@@ -68,11 +63,58 @@ fn characters_without_width() {
         "ශ\u{DCA}\u{200D}ර\u{DD3}",
         "ภาษา\u{200B}ไทย",
         "\u{1828}\u{180E}\u{1820}",
+        "\u{182E}\u{1823}\u{180E} \u{182E}\u{1823}\u{180E}",
+        "ന\u{D4D}\u{200D} ല\u{D4D}\u{200D} ക\u{D4D}\u{200D}",
+        "न\u{94D}\u{200D} ه\u{200D} می\u{200C} ",
     ] {
         check(honest, &[]);
     }
     check("👩\u{200D}x", &[(Kind::ZeroWidth, "\u{200D}")]);
     check("می\u{200C}\u{200C}خواهم", &[(Kind::ZeroWidth, "\u{200C}\u{200C}")]);
+    check(" \u{200D}ه", &[(Kind::ZeroWidth, "\u{200D}")]);
+    check("م\u{200C}x", &[]);
+}
+
+#[test]
+fn characters_without_width_alone() {
+    for stray in ["\u{200B}", "\u{2060}", "\u{2061}", "\u{2062}", "\u{2064}", "\u{FEFF}", "\u{3164}", "\u{34F}"] {
+        check(&format!("https://a.b/{stray}c very{stray}long"), &[(Kind::Stray, stray), (Kind::Stray, stray)]);
+        check(&format!("a {stray}b"), &[(Kind::ZeroWidth, stray)]);
+        check(&format!("{stray}b{stray}")[stray.len()..], &[(Kind::ZeroWidth, stray)]);
+        let many = format!("a{stray}").repeat(40) + "b";
+        let found = find(&many);
+        assert!(found.len() == 40 && found.iter().all(|hidden| hidden.kind == Kind::ZeroWidth), "{many:?}");
+        let few = "This is a long word: Donau".to_owned() + &format!("dampfschifffahrts{stray}gesellschaft").repeat(3);
+        assert!(find(&few).iter().all(|hidden| hidden.kind == Kind::Stray), "{few:?}");
+    }
+}
+
+/// What passes here and there could carry a bit in each place, or more.
+#[test]
+fn honest_characters_carry_no_data() {
+    let all = |text: &str, kind, count| {
+        let found = find(text);
+        let hidden: usize = found.iter().map(|hidden| text[hidden.span.clone()].chars().count()).sum();
+        assert!(found.iter().all(|hidden| hidden.kind == kind) && hidden == count, "{text:?} {found:?}");
+    };
+    all(&"م\u{200C}م\u{200D}م".repeat(8), Kind::ZeroWidth, 16);
+    all(&"ท\u{200B}".repeat(8), Kind::ZeroWidth, 8);
+    all(&"\u{1820}\u{180B}\u{1820}\u{180C}".repeat(8), Kind::Variation, 16);
+    all(&"天\u{E0100}地\u{E011A}".repeat(8), Kind::Variation, 16);
+    all(&"≨\u{FE00}0\u{FE01}".repeat(8), Kind::Variation, 16);
+    all(&"☀\u{FE0E}☀\u{FE0F}".repeat(8), Kind::Variation, 16);
+    all(&"a\u{AD}".repeat(8), Kind::Format, 8);
+    all("The-quick\u{AD}-brown x\u{AD}fox", Kind::Format, 2);
+    for honest in [
+        "می\u{200C}خواهم نمی\u{200C}دانم کتاب\u{200C}ها را، خانه\u{200C}ای".repeat(8),
+        "สวัสดี\u{200B}ครับ ยินดี\u{200B}ต้อนรับ".repeat(8),
+        "☀\u{FE0F}❤\u{FE0F}1\u{FE0F}\u{20E3}".repeat(40),
+        "★\u{FE0E} ☎\u{FE0E} ".repeat(40) + "❤\u{FE0F}",
+        "葛\u{E0100}城市 辻\u{E0101} 渡邉\u{E010B}".to_owned(),
+        "Donau\u{AD}dampf\u{AD}schiff Über\u{AD}größe ".repeat(40),
+    ] {
+        check(&honest, &[]);
+    }
 }
 
 #[test]
@@ -238,6 +280,11 @@ fn hostile_repetition_stays_linear() {
         "\u{202E}\n",
         "\u{1F3F4}\u{E0061}",
         "\u{AD}",
+        "ab\u{AD}",
+        "a\u{200B}",
+        "م\u{200C}",
+        "葛\u{E0100}",
+        "☺\u{FE0E}☺\u{FE0F}",
         "\r",
         "<a style=\"",
         "<a =",
@@ -331,6 +378,9 @@ fn texts() -> impl Strategy<Value = String> {
         "\u{206A}",
         "\u{FFF9}",
         "\u{3164}",
+        "\u{2060}",
+        "\u{FE0E}",
+        "\u{E0110}",
     ]);
     let chosen = prop::collection::vec(pieces, 0..40).prop_map(|pieces| pieces.concat());
     prop_oneof![4 => chosen, 1 => any::<String>()]

@@ -5,7 +5,21 @@ use super::{Hidden, Kind, MAX_CHARACTERS, script, skip, terminal};
 
 /// Adds what is found to `found`, in order.
 pub(super) fn find(text: &str, found: &mut Vec<Hidden>) {
-    let mut look = Look { text, kept_from: 0, paragraph: Paragraph::default() };
+    let mut refused = Excess::default();
+    // Once for most texts, and once more for each sort of character that turns out to be too frequent in it.
+    loop {
+        let before = found.len();
+        let excess = refused.and(look_through(text, refused, found).excess(text));
+        if excess == refused {
+            break;
+        }
+        refused = excess;
+        found.truncate(before);
+    }
+}
+
+fn look_through(text: &str, refused: Excess, found: &mut Vec<Hidden>) -> Share {
+    let mut look = Look { text, kept_from: 0, paragraph: Paragraph::default(), refused, share: Share::default() };
     let mut at = 0;
     loop {
         at = skip::next_character(text.as_bytes(), at);
@@ -28,6 +42,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Hidden>) {
             }
         }
     }
+    look.share
 }
 
 /// Neighbours of one kind are one span.
@@ -43,6 +58,8 @@ enum Class {
     Tag,
     /// Never has a right to be there.
     Always(Kind),
+    /// May stand alone between two characters that are seen.
+    Lone,
     Space,
     Joiner,
     MongolianSeparator,
@@ -71,13 +88,12 @@ fn classify(c: char) -> Option<Class> {
         '\u{200E}' | '\u{200F}' | '\u{61C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => Class::Direction,
         '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' | '\u{180B}'..='\u{180D}' | '\u{180F}' => Class::Selector,
         '\u{E0000}'..='\u{E007F}' => Class::Tag,
-        '\u{34F}'
-        | '\u{115F}'
+        '\u{34F}' | '\u{2060}'..='\u{2064}' | '\u{3164}' => Class::Lone,
+        '\u{115F}'
         | '\u{1160}'
         | '\u{17B4}'
         | '\u{17B5}'
-        | '\u{2060}'..='\u{2065}'
-        | '\u{3164}'
+        | '\u{2065}'
         | '\u{FFA0}'
         | '\u{E0080}'..='\u{E00FF}'
         | '\u{E01F0}'..='\u{E0FFF}' => Class::Always(Kind::ZeroWidth),
@@ -99,6 +115,10 @@ struct Look<'t> {
     /// Where the last hidden span ends: a character that touches it has lost that neighbour.
     kept_from: usize,
     paragraph: Paragraph,
+    /// What has turned out to be too frequent to stay.
+    refused: Excess,
+    /// What has stayed so far.
+    share: Share,
 }
 
 impl Look<'_> {
@@ -114,26 +134,68 @@ impl Look<'_> {
                 Some(end) => return Judgement::Stays(end),
                 None => (Kind::Tags, false),
             },
-            Class::Space => (Kind::ZeroWidth, between(before, after, script::unspaced)),
+            Class::Lone => return self.lone(before, after, next),
+            Class::Space if between(before, after, script::unspaced) => (Kind::ZeroWidth, self.joins()),
+            Class::Space => return self.lone(before, after, next),
             Class::Joiner => {
                 let joins_emoji = c == '\u{200D}'
                     && after.is_some_and(script::emoji)
                     && before.is_some_and(|before| script::emoji(before) || before == '\u{FE0F}');
-                (Kind::ZeroWidth, joins_emoji || between(before, after, script::joining))
+                // At the end of a word it keeps the letter before in the shape that it has within one.
+                let shapes = before.is_some_and(script::joining)
+                    && after.is_none_or(|after| !matches!(classify(after), Some(Class::Joiner)));
+                (Kind::ZeroWidth, joins_emoji || shapes && self.joins())
             }
-            Class::MongolianSeparator => (Kind::ZeroWidth, between(before, after, script::mongolian)),
-            Class::ByteOrderMark => (Kind::ZeroWidth, at == 0),
+            Class::MongolianSeparator if before.is_some_and(script::mongolian) => (Kind::ZeroWidth, self.joins()),
+            Class::MongolianSeparator => (Kind::ZeroWidth, false),
+            Class::ByteOrderMark if at == 0 => (Kind::ZeroWidth, true),
+            Class::ByteOrderMark => return self.lone(before, after, next),
             Class::Direction => (Kind::Bidi, self.paragraph.explains(self.text, at)),
             Class::Selector => {
                 let alone = after.is_none_or(|after| !matches!(classify(after), Some(Class::Selector)));
-                (Kind::Variation, alone && before.is_some_and(|base| script::varies(base, c)))
+                (Kind::Variation, alone && before.is_some_and(|base| script::varies(base, c)) && self.selects(c))
             }
-            Class::SoftHyphen => {
-                (Kind::Format, between(before, after, |c| classify(c).is_none() && !c.is_whitespace()))
-            }
+            Class::SoftHyphen => (Kind::Format, self.hyphenates(at, next)),
             Class::CarriageReturn => (Kind::Overwrite, matches!(after, None | Some('\n'))),
         };
         if stays { Judgement::Stays(next) } else { Judgement::Hidden(kind, next) }
+    }
+
+    /// A character without width that is alone between two that are seen hides little, and typesetting puts it there.
+    fn lone(&mut self, before: Option<char>, after: Option<char>, next: usize) -> Judgement {
+        let alone = between(before, after, |c| is_seen(c) && !c.is_whitespace()) && !self.refused.lone;
+        self.share.lone += usize::from(alone);
+        Judgement::Hidden(if alone { Kind::Stray } else { Kind::ZeroWidth }, next)
+    }
+
+    /// Whether what shapes or separates letters may stay.
+    fn joins(&mut self) -> bool {
+        self.share.joining += 1;
+        !self.refused.joining
+    }
+
+    /// The same for a selector that has something to select.
+    fn selects(&mut self, selector: char) -> bool {
+        match selector {
+            '\u{FE0E}' | '\u{FE0F}' => {
+                let style = usize::from(selector == '\u{FE0F}');
+                self.share.styles.get_mut(style).into_iter().for_each(|count| *count += 1);
+                !self.refused.styles
+            }
+            '\u{180B}'..='\u{180F}' => self.joins(),
+            _ => {
+                self.share.variants += 1;
+                !self.refused.variants
+            }
+        }
+    }
+
+    /// Whether a word can be divided there, which leaves two letters at least on either side.
+    fn hyphenates(&self, at: usize, next: usize) -> bool {
+        let letter = |c: &char| is_seen(*c) && !c.is_whitespace() && !c.is_ascii_punctuation();
+        let before = self.text.get(self.kept_from..at).unwrap_or_default().chars().rev().take(2).filter(letter).count();
+        let after = self.text.get(next..).unwrap_or_default().chars().take(2).filter(letter).count();
+        before == 2 && after == 2
     }
 
     /// The character before `at`, if it stays.
@@ -157,6 +219,64 @@ impl Look<'_> {
         let rest = self.text.get(at..)?;
         [ENGLAND, SCOTLAND, WALES].iter().find(|tags| rest.starts_with(**tags)).map(|tags| at + tags.len())
     }
+}
+
+/// How many characters stay that could also be there to carry data, each for a bit or more.
+#[derive(Default)]
+struct Share {
+    /// Alone between two that are seen.
+    lone: usize,
+    /// Those that shape or separate letters.
+    joining: usize,
+    /// Selectors of the look of a symbol: as text, as a picture.
+    styles: [usize; 2],
+    /// Other selectors.
+    variants: usize,
+}
+
+/// Of which there are more than honest texts have.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+struct Excess {
+    lone: bool,
+    joining: bool,
+    styles: bool,
+    variants: bool,
+}
+
+impl Share {
+    /// What exceeds its share, measured in characters that are there whatever is taken away.
+    fn excess(&self, text: &str) -> Excess {
+        let count = |of: fn(char) -> bool| text.chars().filter(|c| of(*c)).count();
+        let [plain, picture] = self.styles;
+        Excess {
+            lone: self.lone > 4 && self.lone > 4 + seen(text) / 16,
+            joining: self.joining > 2 && self.joining > 2 + count(|c| script::joining(c) || script::unspaced(c)) / 3,
+            // Many texts ask for one of the two looks throughout; to mix them has a purpose now and then.
+            styles: plain.min(picture) > 4 + (plain + picture) / 16,
+            variants: self.variants > 3 && self.variants > 3 + count(script::han) / 16,
+        }
+    }
+}
+
+impl Excess {
+    fn and(self, other: Excess) -> Excess {
+        Excess {
+            lone: self.lone | other.lone,
+            joining: self.joining | other.joining,
+            styles: self.styles | other.styles,
+            variants: self.variants | other.variants,
+        }
+    }
+}
+
+/// Characters that are seen, without those of terminal sequences.
+fn seen(text: &str) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        count += usize::from(is_seen(c));
+        at = sequence_end(text, at, c).unwrap_or(at + c.len_utf8());
+    }
+    count
 }
 
 fn between(before: Option<char>, after: Option<char>, of: impl Fn(char) -> bool) -> bool {

@@ -8,7 +8,7 @@ pub(super) fn decode(kind: Kind, hidden: &str) -> Option<String> {
         Kind::Variation => bytes(hidden.chars().filter_map(selector)),
         Kind::ZeroWidth => bits(hidden)?,
         Kind::Comment | Kind::Invisible => bounded(hidden.chars()),
-        Kind::Terminal | Kind::Overwrite | Kind::Bidi | Kind::Format | Kind::Flood => return None,
+        Kind::Stray | Kind::Terminal | Kind::Overwrite | Kind::Bidi | Kind::Format | Kind::Flood => return None,
     };
     (!text.is_empty()).then_some(text)
 }

@@ -2,7 +2,8 @@
 //!
 //! What looks the same but has a right to be there passes: joiners inside emoji and in the scripts that need them,
 //! controls of direction in paragraphs that need them, one variation selector after a character that
-//! has variants, flags spelled with tag characters.
+//! has variants, flags spelled with tag characters. Each of these could carry a bit or more, so only as many pass as
+//! honest texts have.
 //!
 //! Characters are judged by their neighbours that stay, so a text from which everything found has been taken away
 //! holds nothing more to find.
@@ -24,6 +25,8 @@ pub enum Kind {
     Tags,
     /// Characters without width.
     ZeroWidth,
+    /// One of these alone, between two characters that are seen: where a line may or may not break, for instance.
+    Stray,
     /// Controls that make text show in another order than it has.
     Bidi,
     /// Variation selectors that select no variant.
@@ -47,9 +50,10 @@ pub const MAX_CHARACTERS: usize = 65_536;
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Tags,
         Kind::ZeroWidth,
+        Kind::Stray,
         Kind::Bidi,
         Kind::Variation,
         Kind::Terminal,

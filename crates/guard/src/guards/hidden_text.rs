@@ -9,7 +9,8 @@
 //! never rewritten, because other guards and the person who approved saw them as they are, and `/etc/pass\u{200B}wd` without
 //! its hidden character is another file: what only serves to hide is denied there, and what an editor or a terminal
 //! may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the same
-//! reason. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
+//! reason. A lone character without width is ordinary typesetting: it is recorded, and taken out of definitions without
+//! withholding them. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -55,6 +56,13 @@ const WRITABLE: &[(PartKind, Action)] = &[
 /// Defaults of what may stand even in a definition by accident, and is harmless once it is gone.
 const STRAY: &[(PartKind, Action)] = &[(PartKind::Argument, Action::Observe)];
 
+/// Defaults of what documents hold and files may need exactly as it is.
+const TYPESETTING: &[(PartKind, Action)] = &[
+    (PartKind::Content, Action::Observe),
+    (PartKind::StructuredContent, Action::Observe),
+    (PartKind::Argument, Action::Observe),
+];
+
 /// Defaults of what is usual wherever documents are.
 const DEFINITIONS: &[(PartKind, Action)] = &[
     (PartKind::ToolDefinition, Action::Deny),
@@ -74,6 +82,13 @@ const RULES: &[RuleSpec] = &[
         "Characters without width split or carry text.",
     )
     .in_kinds(WRITABLE),
+    RuleSpec::new(
+        "hidden_text.stray",
+        Severity::Low,
+        Action::Redact,
+        "A lone character without width, as typesetting puts it between others.",
+    )
+    .in_kinds(TYPESETTING),
     RuleSpec::new(
         "hidden_text.bidi",
         Severity::High,
@@ -117,6 +132,7 @@ fn rule_id(kind: Kind) -> &'static str {
     match kind {
         Kind::Tags => "hidden_text.tags",
         Kind::ZeroWidth => "hidden_text.zero_width",
+        Kind::Stray => "hidden_text.stray",
         Kind::Bidi => "hidden_text.bidi",
         Kind::Variation => "hidden_text.variation",
         Kind::Terminal => "hidden_text.terminal_escape",
@@ -132,6 +148,7 @@ fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Tags => "tag characters",
         Kind::ZeroWidth => "characters without width",
+        Kind::Stray => "a lone character without width",
         Kind::Bidi => "controls of direction",
         Kind::Variation => "variation selectors",
         Kind::Terminal => "terminal sequences",

@@ -102,7 +102,7 @@ impl Pipeline {
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {
         let mut judged = Vec::new();
-        let mut facts = listed(event);
+        let mut facts: Vec<_> = listed(event).into_iter().map(|fact| (None, fact)).collect();
         let mut redactions = Redactions::default();
         for (spec, guard) in &self.guards {
             let mut report = Report::default();
@@ -117,7 +117,9 @@ impl Pipeline {
             let findings = report.findings.into_iter().chain(report.overflow);
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
         }
-        let decision = decide(event, &judged, redactions);
+        let homes = homes(event, &judged);
+        let facts = facts.into_iter().map(|(element, fact)| settled(fact, element, &homes)).collect();
+        let decision = decide(event, &judged, homes, redactions);
         let omitted = keep_gravest(&mut judged);
         Verdict { decision, findings: judged, omitted, facts }
     }
@@ -160,9 +162,17 @@ fn listed(event: &Event<'_>) -> Vec<Fact> {
     all.collect()
 }
 
+/// What is to be remembered once it is known which elements go: one that the client is not shown is not approved by
+/// being seen.
+fn settled(fact: Fact, element: Option<NodeId>, homes: &BTreeMap<NodeId, NodeId>) -> Fact {
+    match fact {
+        Fact::FirstSeen(pin) if element.is_some_and(|element| homes.contains_key(&element)) => Fact::Withheld(pin),
+        fact => fact,
+    }
+}
+
 /// Deny over approve over transform over allow.
-fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions) -> Decision {
-    let homes = homes(event, judged);
+fn decide(event: &Event<'_>, judged: &[Judged], homes: BTreeMap<NodeId, NodeId>, redactions: Redactions) -> Decision {
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);

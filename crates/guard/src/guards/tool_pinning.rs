@@ -2,7 +2,7 @@
 //! a tool that nobody looked at, or lists one under the name of another server's tool so that calls meant for that
 //! one come to it (*shadowing*). Instructions that a server gives at the start enter the context just the same.
 //!
-//! What a server lists first is approved by that and pinned by digest; afterwards a definition that is new or
+//! What a server lists first is approved by that and pinned by digest, but for what a guard withholds; afterwards a definition that is new or
 //! different is withheld until somebody accepts it with `bartizan lock update`, and calls of it are refused by the
 //! same rules. The digest covers the whole definition, `_meta` and annotations included: a client may show or act
 //! on any of it. A server that puts volatile data there has to be let off by a setting.
@@ -43,7 +43,7 @@ pub const SPEC: GuardSpec = GuardSpec {
 };
 
 const RULES: &[RuleSpec] = &[
-    RuleSpec::new("tool_pinning.first_seen", Severity::Info, Action::Observe, "A definition is seen for the first time and pinned."),
+    RuleSpec::new("tool_pinning.first_seen", Severity::Info, Action::Observe, "A definition is seen for the first time and pinned, if no guard withholds it."),
     RuleSpec::new("tool_pinning.added", Severity::Medium, Action::Deny, "A tool or prompt is new and not accepted yet."),
     RuleSpec::new("tool_pinning.changed", Severity::High, Action::Deny, "A tool or prompt differs from what was accepted."),
     RuleSpec::new("tool_pinning.renamed", Severity::Medium, Action::Deny, "An accepted definition comes under another name."),
@@ -122,14 +122,14 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
         let former = pin.body.and_then(|body| pins.namesakes(kind, body).find(|name| !names.contains(name)));
         if standing == Standing::New {
             first += 1;
-            report.remember(Fact::FirstSeen(pin));
+            report.remember_of(element.value.id(), Fact::FirstSeen(pin));
         } else if let Some((rule, why)) = judge(standing, kind, name, former) {
             element.find(report, rule, why);
             report.remember(Fact::Withheld(pin));
         }
     }
     if let Some(rule) = SPEC.rule("tool_pinning.first_seen").filter(|_| first > 0) {
-        let why = format!("{first} × {} seen for the first time and pinned", noun(kind));
+        let why = format!("{first} × {} seen for the first time", noun(kind));
         report.find(Finding::about(rule, list, kind.part(), why));
     }
     if last_page && !pins.is_complete(kind) {

@@ -97,6 +97,8 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
     let names: BTreeSet<&str> = elements.iter().map(|element| &*element.name).collect();
     let elsewhere = Elsewhere::of(kind, event);
     let mut seen = BTreeSet::new();
+    // Asked once for each body: many may share one.
+    let mut formers: BTreeMap<Digest, Option<&str>> = BTreeMap::new();
     let mut first = 0_usize;
     for element in &elements {
         let name = &*element.name;
@@ -119,7 +121,8 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             continue;
         }
         let Some(pin) = Pin::of(kind, element.value) else { continue };
-        let former = pin.body.and_then(|body| pins.namesakes(kind, body).find(|name| !names.contains(name)));
+        let unlisted = |body| pins.namesakes(kind, body).find(|name| !names.contains(name));
+        let former = pin.body.and_then(|body| *formers.entry(body).or_insert_with(|| unlisted(body)));
         if standing == Standing::New {
             first += 1;
             report.remember_of(element.value.id(), Fact::FirstSeen(pin));

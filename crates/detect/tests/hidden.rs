@@ -89,6 +89,25 @@ fn characters_without_width_alone() {
     }
 }
 
+#[test]
+fn characters_that_are_blank_or_nobody_assigned() {
+    for hidden in ["\u{2800}\u{2800}", "\u{FDD0}\u{FDEF}", "\u{FFFF}\u{1FFFE}", "\u{E1069}\u{EFFFF}", "\u{16FE4}"] {
+        check(&format!("a{hidden}b"), &[(Kind::ZeroWidth, hidden)]);
+    }
+    check("a\u{2800}b", &[(Kind::Stray, "\u{2800}")]);
+    check("a\u{13430}b\u{1D159}c", &[(Kind::Format, "\u{13430}"), (Kind::Format, "\u{1D159}")]);
+    let many = "a".to_owned() + &"\u{2800}".repeat(40) + "b\u{2801}";
+    assert_eq!(find(&many).len(), 1);
+    for honest in [
+        "\u{2800}\u{2800}\u{28FF}\u{2800}\n\u{2800}\u{28C0}",
+        "\u{13000}\u{13430}\u{13001}",
+        "\u{18B00}\u{16FE4}",
+        "\u{FDF0}\u{FDFA}\u{E0A0} \u{F8FF}",
+    ] {
+        check(honest, &[]);
+    }
+}
+
 /// What passes here and there could carry a bit in each place, or more.
 #[test]
 fn honest_characters_carry_no_data() {
@@ -379,6 +398,9 @@ fn texts() -> impl Strategy<Value = String> {
         "\u{FFF9}",
         "\u{3164}",
         "\u{2060}",
+        "\u{2800}",
+        "\u{2801}",
+        "\u{FDD0}",
         "\u{FE0E}",
         "\u{E0110}",
     ]);

@@ -64,6 +64,9 @@ enum Class {
     Joiner,
     MongolianSeparator,
     ByteOrderMark,
+    BrailleBlank,
+    Hieroglyphic,
+    KhitanFiller,
     Direction,
     Selector,
     SoftHyphen,
@@ -74,7 +77,7 @@ enum Class {
 fn classify(c: char) -> Option<Class> {
     Some(match c {
         // Latin, and most other living scripts and ideographs, first: what a long text is made of.
-        '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDFF}' => return None,
+        '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDCF}' => return None,
         '\r' => Class::CarriageReturn,
         '\u{8}' => Class::Always(Kind::Overwrite),
         '\u{1B}' | '\u{90}' | '\u{98}' | '\u{9B}' | '\u{9D}'..='\u{9F}' => Class::Sequence,
@@ -95,11 +98,19 @@ fn classify(c: char) -> Option<Class> {
         | '\u{17B5}'
         | '\u{2065}'
         | '\u{FFA0}'
+        | '\u{FDD0}'..='\u{FDEF}'
         | '\u{E0080}'..='\u{E00FF}'
-        | '\u{E01F0}'..='\u{E0FFF}' => Class::Always(Kind::ZeroWidth),
-        '\u{206A}'..='\u{206F}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' => {
-            Class::Always(Kind::Format)
-        }
+        | '\u{E01F0}'..='\u{EFFFF}' => Class::Always(Kind::ZeroWidth),
+        '\u{2800}' => Class::BrailleBlank,
+        '\u{13430}'..='\u{1343F}' => Class::Hieroglyphic,
+        '\u{16FE4}' => Class::KhitanFiller,
+        // The last two of every plane are for the use of programs and never exchanged.
+        _ if u32::from(c) & 0xFFFE == 0xFFFE => Class::Always(Kind::ZeroWidth),
+        '\u{206A}'..='\u{206F}'
+        | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D159}'
+        | '\u{1D173}'..='\u{1D17A}' => Class::Always(Kind::Format),
         _ => return None,
     })
 }
@@ -150,6 +161,13 @@ impl Look<'_> {
             Class::MongolianSeparator => (Kind::ZeroWidth, false),
             Class::ByteOrderMark if at == 0 => (Kind::ZeroWidth, true),
             Class::ByteOrderMark => return self.lone(before, after, next),
+            Class::BrailleBlank if self.refused.blanks => return self.lone(before, after, next),
+            Class::BrailleBlank => {
+                self.share.blanks += 1;
+                (Kind::ZeroWidth, true)
+            }
+            Class::Hieroglyphic => (Kind::Format, between(before, after, script::hieroglyph)),
+            Class::KhitanFiller => (Kind::ZeroWidth, before.is_some_and(script::khitan)),
             Class::Direction => (Kind::Bidi, self.paragraph.explains(self.text, at)),
             Class::Selector => {
                 let alone = after.is_none_or(|after| !matches!(classify(after), Some(Class::Selector)));
@@ -232,6 +250,8 @@ struct Share {
     styles: [usize; 2],
     /// Other selectors.
     variants: usize,
+    /// Braille patterns without a dot.
+    blanks: usize,
 }
 
 /// Of which there are more than honest texts have.
@@ -241,6 +261,7 @@ struct Excess {
     joining: bool,
     styles: bool,
     variants: bool,
+    blanks: bool,
 }
 
 impl Share {
@@ -253,6 +274,8 @@ impl Share {
             joining: self.joining > 2 && self.joining > 2 + count(|c| script::joining(c) || script::unspaced(c)) / 3,
             // Many texts ask for one of the two looks throughout; to mix them has a purpose now and then.
             styles: plain.min(picture) > 4 + (plain + picture) / 16,
+            // Pictures made of Braille are mostly blank.
+            blanks: self.blanks > 0 && self.blanks > 16 * count(script::braille),
             variants: self.variants > 3 && self.variants > 3 + count(script::han) / 16,
         }
     }
@@ -265,6 +288,7 @@ impl Excess {
             joining: self.joining | other.joining,
             styles: self.styles | other.styles,
             variants: self.variants | other.variants,
+            blanks: self.blanks | other.blanks,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod characters;
 mod decode;
+mod definition;
 mod direction;
 mod markup;
 mod script;
@@ -41,6 +42,8 @@ pub enum Kind {
     Comment,
     /// HTML elements that are not shown.
     Invisible,
+    /// Text in a definition that is not seen, however that comes about.
+    Unseen,
     /// All that follows the first [`MAX_CHARACTERS`] hidden places; no honest text has so many.
     Flood,
 }
@@ -50,7 +53,7 @@ pub const MAX_CHARACTERS: usize = 65_536;
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Tags,
         Kind::ZeroWidth,
         Kind::Stray,
@@ -61,6 +64,7 @@ impl Kind {
         Kind::Format,
         Kind::Comment,
         Kind::Invisible,
+        Kind::Unseen,
         Kind::Flood,
     ];
 }
@@ -83,6 +87,16 @@ impl Hidden {
     pub fn decoded(&self, text: &str) -> Option<String> {
         decode::decode(self.kind, text.get(self.span.clone())?)
     }
+}
+
+/// Finds everything hidden in a text of a definition, in its order: what [`find`] does, and what is not seen of it
+/// because it is markup, which no definition needs, or behind a great deal of blank space.
+#[must_use]
+pub fn find_in_definition(text: &str) -> Vec<Hidden> {
+    let mut found = find(text);
+    definition::find(text, &mut found);
+    found.sort_by_key(|hidden| hidden.span.start);
+    found
 }
 
 /// Finds everything hidden in `text`, in its order.

@@ -81,15 +81,13 @@ impl Pins {
 
     /// Approves a definition.
     pub fn insert(&mut self, pin: Pin) {
-        if let Some(body) = pin.body {
-            self.by_body.entry((pin.kind, body)).or_default().insert(pin.name.clone());
+        let Pin { kind, name, digest, body, .. } = pin;
+        let before = self.entries.insert((kind, name.clone()), Approved { digest, body }).and_then(|held| held.body);
+        if let Some(names) = before.and_then(|body| self.by_body.get_mut(&(kind, body))) {
+            names.remove(&name);
         }
-        let approved = Approved { digest: pin.digest, body: pin.body };
-        let before = self.entries.insert((pin.kind, pin.name.clone()), approved).and_then(|held| held.body);
-        if let Some(other) = before.filter(|body| Some(*body) != pin.body)
-            && let Some(names) = self.by_body.get_mut(&(pin.kind, other))
-        {
-            names.remove(&pin.name);
+        if let Some(body) = body {
+            self.by_body.entry((kind, body)).or_default().insert(name);
         }
     }
 

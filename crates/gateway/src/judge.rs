@@ -1,4 +1,4 @@
-//! Judges a message here and now, or, if it is large, in its turn on another thread.
+//! Judges a message here and now, or, if that may take long, in its turn on another thread.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::gateway::Policy;
 /// Judging a larger message takes long enough to matter to others.
 const HEAVY: usize = 64 * 1024;
 
-/// Judges a message; `turns` says how many large ones are judged at once, first come, first served.
+/// Judges a message; `turns` says how many of those that may take long are judged at once, first come, first served.
 pub(crate) async fn judge(
     turns: &Semaphore,
     policy: &Arc<Policy>,
@@ -21,7 +21,7 @@ pub(crate) async fn judge(
     profile: &Arc<ServerProfile>,
     session: &Arc<Session>,
 ) -> Verdict {
-    if event.message.bytes().len() <= HEAVY {
+    if event.message.bytes().len() <= HEAVY && !policy.pipeline.takes_long(event, session) {
         return policy.pipeline.judge(event, session);
     }
     // The semaphore is never closed.

@@ -96,7 +96,8 @@ impl DefinitionKind {
         results.flat_map(|result| {
             DefinitionKind::LISTED.into_iter().filter_map(move |kind| {
                 let list = result.get(kind.list_member()).filter(|list| list.kind() == NodeKind::Array)?;
-                let last_page = result.get("nextCursor").is_none_or(|cursor| cursor.kind() == NodeKind::Null);
+                // No client asks for another page with an empty cursor, or one that is no text.
+                let last_page = result.get("nextCursor").and_then(Value::as_str).is_none_or(|cursor| cursor.is_empty());
                 Some(Listing { kind, list, last_page })
             })
         })
@@ -125,7 +126,8 @@ pub struct Definition {
     pub digest: Digest,
     /// Its JSON text, for `lock diff` and for compiling schemas.
     pub json: Bytes,
-    compiled: OnceLock<Compiled>,
+    /// The schemas of a tool, once the guard that holds messages against them has read them.
+    pub(crate) compiled: OnceLock<Arc<Compiled>>,
 }
 
 impl Definition {
@@ -141,11 +143,6 @@ impl Definition {
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
             compiled: OnceLock::new(),
         })
-    }
-
-    /// The schemas of a tool, read at first use.
-    pub(crate) fn schemas(&self) -> &Compiled {
-        self.compiled.get_or_init(|| Compiled::of(&self.json))
     }
 
     /// Whether the server itself says that the tool destroys something. The protocol takes that for granted where
@@ -187,7 +184,7 @@ impl Catalog {
     /// Whether no definition of this kind is known.
     #[must_use]
     pub fn lacks(&self, kind: DefinitionKind) -> bool {
-        !self.entries.keys().any(|(held, _)| *held == kind)
+        self.entries.range((kind, "".into())..).next().is_none_or(|((held, _), _)| *held != kind)
     }
 
     /// All definitions.

@@ -132,7 +132,8 @@ impl Finding {
 #[derive(Debug, Default)]
 pub struct Report {
     pub(crate) findings: Vec<Finding>,
-    pub(crate) facts: Vec<Fact>,
+    /// Each with the element of a list that it depends on, if it does.
+    pub(crate) facts: Vec<(Option<NodeId>, Fact)>,
     /// One for each rule and kind of part that found more than there was room for.
     pub(crate) overflow: Vec<Finding>,
 }
@@ -161,7 +162,13 @@ impl Report {
 
     /// Adds something to be remembered if the message passes.
     pub fn remember(&mut self, fact: Fact) {
-        self.facts.push(fact);
+        self.facts.push((None, fact));
+    }
+
+    /// Adds something to be remembered if the message passes with this element of a list. What would approve it then
+    /// says that it is withheld if it does not.
+    pub fn remember_of(&mut self, element: NodeId, fact: Fact) {
+        self.facts.push((Some(element), fact));
     }
 
     /// What has been found so far.

@@ -11,6 +11,8 @@ use crate::{Definition, DefinitionKind};
 pub struct Pins {
     complete: BTreeSet<DefinitionKind>,
     entries: BTreeMap<(DefinitionKind, Box<str>), Approved>,
+    /// The names of those that differ in nothing else.
+    by_body: BTreeMap<(DefinitionKind, Digest), BTreeSet<Box<str>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +81,14 @@ impl Pins {
 
     /// Approves a definition.
     pub fn insert(&mut self, pin: Pin) {
-        self.entries.insert((pin.kind, pin.name), Approved { digest: pin.digest, body: pin.body });
+        let Pin { kind, name, digest, body, .. } = pin;
+        let before = self.entries.insert((kind, name.clone()), Approved { digest, body }).and_then(|held| held.body);
+        if let Some(names) = before.and_then(|body| self.by_body.get_mut(&(kind, body))) {
+            names.remove(&name);
+        }
+        if let Some(body) = body {
+            self.by_body.entry((kind, body)).or_default().insert(name);
+        }
     }
 
     /// Whether all definitions of this kind have been seen once: from then on a new name is a change.
@@ -115,8 +124,7 @@ impl Pins {
 
     /// The names under which something that differs in nothing but its name is approved.
     pub(crate) fn namesakes(&self, kind: DefinitionKind, body: Digest) -> impl Iterator<Item = &str> {
-        let same = move |held: &Approved| held.body == Some(body);
-        self.entries.iter().filter(move |((of, _), held)| *of == kind && same(held)).map(|((_, name), _)| &**name)
+        self.by_body.get(&(kind, body)).into_iter().flatten().map(|name| &**name)
     }
 }
 
@@ -166,6 +174,19 @@ mod tests {
         for other in &pins[2..] {
             assert_ne!(pins[0].body, other.body);
         }
+    }
+
+    #[test]
+    fn namesakes_follow_what_is_approved() {
+        let mut pins = Pins::default();
+        for tool in [r#"{"name":"a"}"#, r#"{"name":"b"}"#, r#"{"name":"c","title":"x"}"#, r#"{"name":"b","title":"x"}"#]
+        {
+            pins.insert(pin(tool));
+        }
+        let names = |tool: &str| pins.namesakes(DefinitionKind::Tool, pin(tool).body.unwrap()).collect::<Vec<_>>();
+        assert_eq!(names(r#"{"name":"new"}"#), ["a"]);
+        assert_eq!(names(r#"{"name":"new","title":"x"}"#), ["b", "c"]);
+        assert!(names(r#"{"name":"a","title":"y"}"#).is_empty());
     }
 
     #[test]

@@ -104,6 +104,12 @@ impl Pipeline {
         &self.settings
     }
 
+    /// Whether judging the message may take long however small it is.
+    #[must_use]
+    pub fn takes_long(&self, event: &Event<'_>, session: &Session) -> bool {
+        self.guards.iter().any(|(_, guard)| guard.takes_long(event, session))
+    }
+
     /// Judges one message.
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {
@@ -153,7 +159,7 @@ impl Pipeline {
         wanted: impl Fn(&GuardSpec) -> bool,
     ) -> (Verdict, BTreeMap<NodeId, NodeId>) {
         let mut judged = Vec::new();
-        let mut facts = listed(event);
+        let mut facts: Vec<_> = listed(event).into_iter().map(|fact| (None, fact)).collect();
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -169,6 +175,7 @@ impl Pipeline {
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
         }
         let removed = homes(event, &judged);
+        let facts = facts.into_iter().map(|(element, fact)| settled(fact, element, &removed)).collect();
         let decision = decide(event, &judged, redactions, &removed);
         (Verdict { decision, findings: judged, omitted: 0, facts }, removed)
     }
@@ -209,6 +216,15 @@ fn listed(event: &Event<'_>) -> Vec<Fact> {
         Fact::Listed(listing.list.elements().filter_map(read).collect())
     });
     all.collect()
+}
+
+/// What is to be remembered once it is known which elements go: one that the client is not shown is not approved by
+/// being seen.
+fn settled(fact: Fact, element: Option<NodeId>, homes: &BTreeMap<NodeId, NodeId>) -> Fact {
+    match fact {
+        Fact::FirstSeen(pin) if element.is_some_and(|element| homes.contains_key(&element)) => Fact::Withheld(pin),
+        fact => fact,
+    }
 }
 
 /// Deny over approve over transform over allow.

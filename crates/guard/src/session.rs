@@ -18,7 +18,7 @@ pub struct Session {
 pub enum Fact {
     /// The server lists these definitions.
     Listed(Vec<Arc<Definition>>),
-    /// A definition was seen for the first time and is approved by that.
+    /// A definition was seen for the first time, withheld by no guard, and is approved by that.
     FirstSeen(Pin),
     /// A definition is not approved and waits until somebody accepts it.
     Withheld(Pin),

@@ -1,10 +1,25 @@
 //! Finds characters that are not seen, or that change how others are seen.
 
+use super::direction::Paragraph;
 use super::{Hidden, Kind, MAX_CHARACTERS, script, skip, terminal};
 
 /// Adds what is found to `found`, in order.
 pub(super) fn find(text: &str, found: &mut Vec<Hidden>) {
-    let mut look = Look { text, kept_from: 0, paragraph: Paragraph::default() };
+    let mut refused = Excess::default();
+    // Once for most texts, and once more for each sort of character that turns out to be too frequent in it.
+    loop {
+        let before = found.len();
+        let excess = refused.and(look_through(text, refused, found).excess(text));
+        if excess == refused {
+            break;
+        }
+        refused = excess;
+        found.truncate(before);
+    }
+}
+
+fn look_through(text: &str, refused: Excess, found: &mut Vec<Hidden>) -> Share {
+    let mut look = Look { text, kept_from: 0, paragraph: Paragraph::default(), refused, share: Share::default() };
     let mut at = 0;
     loop {
         at = skip::next_character(text.as_bytes(), at);
@@ -27,6 +42,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Hidden>) {
             }
         }
     }
+    look.share
 }
 
 /// Neighbours of one kind are one span.
@@ -42,10 +58,15 @@ enum Class {
     Tag,
     /// Never has a right to be there.
     Always(Kind),
+    /// May stand alone between two characters that are seen.
+    Lone,
     Space,
     Joiner,
     MongolianSeparator,
     ByteOrderMark,
+    BrailleBlank,
+    Hieroglyphic,
+    KhitanFiller,
     Direction,
     Selector,
     SoftHyphen,
@@ -56,7 +77,7 @@ enum Class {
 fn classify(c: char) -> Option<Class> {
     Some(match c {
         // Latin, and most other living scripts and ideographs, first: what a long text is made of.
-        '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDFF}' => return None,
+        '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDCF}' => return None,
         '\r' => Class::CarriageReturn,
         '\u{8}' => Class::Always(Kind::Overwrite),
         '\u{1B}' | '\u{90}' | '\u{98}' | '\u{9B}' | '\u{9D}'..='\u{9F}' => Class::Sequence,
@@ -70,19 +91,26 @@ fn classify(c: char) -> Option<Class> {
         '\u{200E}' | '\u{200F}' | '\u{61C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => Class::Direction,
         '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' | '\u{180B}'..='\u{180D}' | '\u{180F}' => Class::Selector,
         '\u{E0000}'..='\u{E007F}' => Class::Tag,
-        '\u{34F}'
-        | '\u{115F}'
+        '\u{34F}' | '\u{2060}'..='\u{2064}' | '\u{3164}' => Class::Lone,
+        '\u{115F}'
         | '\u{1160}'
         | '\u{17B4}'
         | '\u{17B5}'
-        | '\u{2060}'..='\u{2065}'
-        | '\u{3164}'
+        | '\u{2065}'
         | '\u{FFA0}'
+        | '\u{FDD0}'..='\u{FDEF}'
         | '\u{E0080}'..='\u{E00FF}'
-        | '\u{E01F0}'..='\u{E0FFF}' => Class::Always(Kind::ZeroWidth),
-        '\u{206A}'..='\u{206F}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' => {
-            Class::Always(Kind::Format)
-        }
+        | '\u{E01F0}'..='\u{EFFFF}' => Class::Always(Kind::ZeroWidth),
+        '\u{2800}' => Class::BrailleBlank,
+        '\u{13430}'..='\u{1343F}' => Class::Hieroglyphic,
+        '\u{16FE4}' => Class::KhitanFiller,
+        // The last two of every plane are for the use of programs and never exchanged.
+        _ if u32::from(c) & 0xFFFE == 0xFFFE => Class::Always(Kind::ZeroWidth),
+        '\u{206A}'..='\u{206F}'
+        | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D159}'
+        | '\u{1D173}'..='\u{1D17A}' => Class::Always(Kind::Format),
         _ => return None,
     })
 }
@@ -98,6 +126,10 @@ struct Look<'t> {
     /// Where the last hidden span ends: a character that touches it has lost that neighbour.
     kept_from: usize,
     paragraph: Paragraph,
+    /// What has turned out to be too frequent to stay.
+    refused: Excess,
+    /// What has stayed so far.
+    share: Share,
 }
 
 impl Look<'_> {
@@ -106,33 +138,82 @@ impl Look<'_> {
         let (kind, stays) = match class {
             Class::Always(kind) => (kind, false),
             Class::Sequence => {
-                let length = self.text.get(at..).map_or(0, terminal::length);
-                return Judgement::Hidden(Kind::Terminal, (at + length).max(next));
+                let end = sequence_end(self.text, at, c).unwrap_or(next);
+                return Judgement::Hidden(Kind::Terminal, end);
             }
             Class::Tag => match self.flag(before, at) {
                 Some(end) => return Judgement::Stays(end),
                 None => (Kind::Tags, false),
             },
-            Class::Space => (Kind::ZeroWidth, between(before, after, script::unspaced)),
+            Class::Lone => return self.lone(before, after, next),
+            Class::Space if between(before, after, script::unspaced) => (Kind::ZeroWidth, self.joins()),
+            Class::Space => return self.lone(before, after, next),
             Class::Joiner => {
                 let joins_emoji = c == '\u{200D}'
                     && after.is_some_and(script::emoji)
                     && before.is_some_and(|before| script::emoji(before) || before == '\u{FE0F}');
-                (Kind::ZeroWidth, joins_emoji || between(before, after, script::joining))
+                // At the end of a word it keeps the letter before in the shape that it has within one.
+                let shapes = before.is_some_and(script::joining)
+                    && after.is_none_or(|after| !matches!(classify(after), Some(Class::Joiner)));
+                (Kind::ZeroWidth, joins_emoji || shapes && self.joins())
             }
-            Class::MongolianSeparator => (Kind::ZeroWidth, between(before, after, script::mongolian)),
-            Class::ByteOrderMark => (Kind::ZeroWidth, at == 0),
+            Class::MongolianSeparator if before.is_some_and(script::mongolian) => (Kind::ZeroWidth, self.joins()),
+            Class::MongolianSeparator => (Kind::ZeroWidth, false),
+            Class::ByteOrderMark if at == 0 => (Kind::ZeroWidth, true),
+            Class::ByteOrderMark => return self.lone(before, after, next),
+            Class::BrailleBlank if self.refused.blanks => return self.lone(before, after, next),
+            Class::BrailleBlank => {
+                self.share.blanks += 1;
+                (Kind::ZeroWidth, true)
+            }
+            Class::Hieroglyphic => (Kind::Format, between(before, after, script::hieroglyph)),
+            Class::KhitanFiller => (Kind::ZeroWidth, before.is_some_and(script::khitan)),
             Class::Direction => (Kind::Bidi, self.paragraph.explains(self.text, at)),
             Class::Selector => {
                 let alone = after.is_none_or(|after| !matches!(classify(after), Some(Class::Selector)));
-                (Kind::Variation, alone && before.is_some_and(|base| script::varies(base, c)))
+                (Kind::Variation, alone && before.is_some_and(|base| script::varies(base, c)) && self.selects(c))
             }
-            Class::SoftHyphen => {
-                (Kind::Format, between(before, after, |c| classify(c).is_none() && !c.is_whitespace()))
-            }
+            Class::SoftHyphen => (Kind::Format, self.hyphenates(at, next)),
             Class::CarriageReturn => (Kind::Overwrite, matches!(after, None | Some('\n'))),
         };
         if stays { Judgement::Stays(next) } else { Judgement::Hidden(kind, next) }
+    }
+
+    /// A character without width that is alone between two that are seen hides little, and typesetting puts it there.
+    fn lone(&mut self, before: Option<char>, after: Option<char>, next: usize) -> Judgement {
+        let alone = between(before, after, |c| is_seen(c) && !c.is_whitespace()) && !self.refused.lone;
+        self.share.lone += usize::from(alone);
+        Judgement::Hidden(if alone { Kind::Stray } else { Kind::ZeroWidth }, next)
+    }
+
+    /// Whether what shapes or separates letters may stay.
+    fn joins(&mut self) -> bool {
+        self.share.joining += 1;
+        !self.refused.joining
+    }
+
+    /// The same for a selector that has something to select.
+    fn selects(&mut self, selector: char) -> bool {
+        match selector {
+            '\u{FE0E}' | '\u{FE0F}' => {
+                let style = usize::from(selector == '\u{FE0F}');
+                self.share.styles.get_mut(style).into_iter().for_each(|count| *count += 1);
+                !self.refused.styles
+            }
+            '\u{180B}'..='\u{180F}' => self.joins(),
+            _ => {
+                self.share.variants += 1;
+                !self.refused.variants
+            }
+        }
+    }
+
+    /// Whether a word can be divided there, which leaves two letters at least on either side.
+    fn hyphenates(&self, at: usize, next: usize) -> bool {
+        let letter = |c: &char| is_seen(*c) && !c.is_whitespace() && !c.is_ascii_punctuation();
+        let before = self.text.get(self.kept_from..at).unwrap_or_default().chars().rev().take(2).filter(letter).count();
+        let after = self.text.get(next..).unwrap_or_default().chars().take(2).filter(letter).count();
+        before == 2 && after == 2
     }
 
     /// The character before `at`, if it stays.
@@ -144,68 +225,95 @@ impl Look<'_> {
         self.text.get(at..)?.chars().next()
     }
 
-    /// The end of a flag of a country's region (UTS 51, ED-14a): a black flag, the region in tags, a cancelling tag.
+    /// The end of a flag that is spelled in tags behind a black flag. Only these three are shown as flags anywhere (UTS
+    /// 51, ED-27); any other region would be five letters that nobody sees.
     fn flag(&self, before: Option<char>, at: usize) -> Option<usize> {
+        const ENGLAND: &str = "\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}";
+        const SCOTLAND: &str = "\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}";
+        const WALES: &str = "\u{E0067}\u{E0062}\u{E0077}\u{E006C}\u{E0073}\u{E007F}";
         if before != Some('\u{1F3F4}') {
             return None;
         }
-        let mut end = at;
-        for (position, tag) in self.text.get(at..)?.chars().enumerate() {
-            end += tag.len_utf8();
-            match tag {
-                '\u{E0061}'..='\u{E007A}' if position < 5 => {}
-                '\u{E0030}'..='\u{E0039}' if (2..5).contains(&position) => {}
-                '\u{E007F}' if position >= 3 => return Some(end),
-                _ => return None,
-            }
-        }
-        None
+        let rest = self.text.get(at..)?;
+        [ENGLAND, SCOTLAND, WALES].iter().find(|tags| rest.starts_with(**tags)).map(|tags| at + tags.len())
     }
+}
+
+/// How many characters stay that could also be there to carry data, each for a bit or more.
+#[derive(Default)]
+struct Share {
+    /// Alone between two that are seen.
+    lone: usize,
+    /// Those that shape or separate letters.
+    joining: usize,
+    /// Selectors of the look of a symbol: as text, as a picture.
+    styles: [usize; 2],
+    /// Other selectors.
+    variants: usize,
+    /// Braille patterns without a dot.
+    blanks: usize,
+}
+
+/// Of which there are more than honest texts have.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+struct Excess {
+    lone: bool,
+    joining: bool,
+    styles: bool,
+    variants: bool,
+    blanks: bool,
+}
+
+impl Share {
+    /// What exceeds its share, measured in characters that are there whatever is taken away.
+    fn excess(&self, text: &str) -> Excess {
+        let count = |of: fn(char) -> bool| text.chars().filter(|c| of(*c)).count();
+        let [plain, picture] = self.styles;
+        Excess {
+            lone: self.lone > 4 && self.lone > 4 + seen(text) / 16,
+            joining: self.joining > 2 && self.joining > 2 + count(|c| script::joining(c) || script::unspaced(c)) / 3,
+            // Many texts ask for one of the two looks throughout; to mix them has a purpose now and then.
+            styles: plain.min(picture) > 4 + (plain + picture) / 16,
+            // Pictures made of Braille are mostly blank.
+            blanks: self.blanks > 0 && self.blanks > 16 * count(script::braille),
+            variants: self.variants > 3 && self.variants > 3 + count(script::han) / 16,
+        }
+    }
+}
+
+impl Excess {
+    fn and(self, other: Excess) -> Excess {
+        Excess {
+            lone: self.lone | other.lone,
+            joining: self.joining | other.joining,
+            styles: self.styles | other.styles,
+            variants: self.variants | other.variants,
+            blanks: self.blanks | other.blanks,
+        }
+    }
+}
+
+/// Characters that are seen, without those of terminal sequences.
+fn seen(text: &str) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        count += usize::from(is_seen(c));
+        at = sequence_end(text, at, c).unwrap_or(at + c.len_utf8());
+    }
+    count
 }
 
 fn between(before: Option<char>, after: Option<char>, of: impl Fn(char) -> bool) -> bool {
     before.is_some_and(&of) && after.is_some_and(&of)
 }
 
-/// The line around the last control of direction, looked at once for all controls in it.
-#[derive(Default)]
-struct Paragraph {
-    end: usize,
-    explains: bool,
+/// Whether the character is seen, or is white space.
+pub(super) fn is_seen(c: char) -> bool {
+    classify(c).is_none()
 }
 
-impl Paragraph {
-    /// Whether the line of `at` needs its controls: it holds letters written from right to left, everything opened is
-    /// closed, and nothing forces letters against their own direction.
-    fn explains(&mut self, text: &str, at: usize) -> bool {
-        if at >= self.end {
-            let bytes = text.as_bytes();
-            let seen = bytes.get(self.end..at).unwrap_or_default();
-            let start = memchr::memrchr(b'\n', seen).map_or(self.end, |line_end| self.end + line_end + 1);
-            let rest = bytes.get(at..).unwrap_or_default();
-            self.end = memchr::memchr(b'\n', rest).map_or(bytes.len(), |line_end| at + line_end);
-            self.explains = text.get(start..self.end).is_some_and(needs_controls);
-        }
-        self.explains
-    }
-}
-
-fn needs_controls(line: &str) -> bool {
-    /// Deeper nesting has no effect (UAX 9, BD2).
-    const DEEPEST: usize = 125;
-    let mut letters = false;
-    let mut open = Vec::new();
-    for c in line.chars() {
-        match c {
-            '\u{202D}' | '\u{202E}' => return false,
-            '\u{202A}' | '\u{202B}' => open.push('\u{202C}'),
-            '\u{2066}'..='\u{2068}' => open.push('\u{2069}'),
-            '\u{202C}' | '\u{2069}' if open.pop() != Some(c) => return false,
-            _ => letters |= script::right_to_left(c),
-        }
-        if open.len() > DEEPEST {
-            return false;
-        }
-    }
-    letters && open.is_empty()
+/// Where a terminal sequence that begins with `c` at `at` ends, if one does.
+pub(super) fn sequence_end(text: &str, at: usize, c: char) -> Option<usize> {
+    let begins = matches!(classify(c), Some(Class::Sequence));
+    begins.then(|| (at + text.get(at..).map_or(0, terminal::length)).max(at + c.len_utf8()))
 }

@@ -65,15 +65,15 @@ impl Hiding<'_> {
     }
 }
 
-struct Tag<'t> {
-    name: &'t str,
-    closing: bool,
-    attributes: &'t str,
-    end: usize,
+pub(super) struct Tag<'t> {
+    pub(super) name: &'t str,
+    pub(super) closing: bool,
+    pub(super) attributes: &'t str,
+    pub(super) end: usize,
 }
 
 impl<'t> Tag<'t> {
-    fn read(text: &'t str, start: usize) -> Option<Self> {
+    pub(super) fn read(text: &'t str, start: usize) -> Option<Self> {
         let bytes = text.as_bytes();
         let closing = bytes.get(start + 1) == Some(&b'/');
         let name_start = start + 1 + usize::from(closing);
@@ -134,7 +134,7 @@ fn plain_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// The first attribute: its name, its value, and what follows.
-fn attribute(text: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn attribute(text: &str) -> Option<(&str, &str, &str)> {
     let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
     // An equals sign at the front belongs to the name, as browsers read it.
     let name_end = text.char_indices().skip(1).find(|(_, c)| c.is_ascii_whitespace() || matches!(c, '=' | '/'));

@@ -1,14 +1,17 @@
 //! Finds text that a person does not see and a model does.
 //!
 //! What looks the same but has a right to be there passes: joiners inside emoji and in the scripts that need them,
-//! marks of direction in lines that are written from right to left, one variation selector after a character that
-//! has variants, flags spelled with tag characters.
+//! controls of direction in paragraphs that need them, one variation selector after a character that
+//! has variants, flags spelled with tag characters. Each of these could carry a bit or more, so only as many pass as
+//! honest texts have.
 //!
 //! Characters are judged by their neighbours that stay, so a text from which everything found has been taken away
 //! holds nothing more to find.
 
 mod characters;
 mod decode;
+mod definition;
+mod direction;
 mod markup;
 mod script;
 mod skip;
@@ -23,6 +26,8 @@ pub enum Kind {
     Tags,
     /// Characters without width.
     ZeroWidth,
+    /// One of these alone, between two characters that are seen: where a line may or may not break, for instance.
+    Stray,
     /// Controls that make text show in another order than it has.
     Bidi,
     /// Variation selectors that select no variant.
@@ -37,6 +42,8 @@ pub enum Kind {
     Comment,
     /// HTML elements that are not shown.
     Invisible,
+    /// Text in a definition that is not seen, however that comes about.
+    Unseen,
     /// All that follows the first [`MAX_CHARACTERS`] hidden places; no honest text has so many.
     Flood,
 }
@@ -46,9 +53,10 @@ pub const MAX_CHARACTERS: usize = 65_536;
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Tags,
         Kind::ZeroWidth,
+        Kind::Stray,
         Kind::Bidi,
         Kind::Variation,
         Kind::Terminal,
@@ -56,6 +64,7 @@ impl Kind {
         Kind::Format,
         Kind::Comment,
         Kind::Invisible,
+        Kind::Unseen,
         Kind::Flood,
     ];
 }
@@ -78,6 +87,16 @@ impl Hidden {
     pub fn decoded(&self, text: &str) -> Option<String> {
         decode::decode(self.kind, text.get(self.span.clone())?)
     }
+}
+
+/// Finds everything hidden in a text of a definition, in its order: what [`find`] does, and what is not seen of it
+/// because it is markup, which no definition needs, or behind a great deal of blank space.
+#[must_use]
+pub fn find_in_definition(text: &str) -> Vec<Hidden> {
+    let mut found = find(text);
+    definition::find(text, &mut found);
+    found.sort_by_key(|hidden| hidden.span.start);
+    found
 }
 
 /// Finds everything hidden in `text`, in its order.

@@ -61,3 +61,18 @@ pub(super) fn varies(base: char, selector: char) -> bool {
         _ => false,
     }
 }
+
+/// Whether it is a Braille pattern with a dot.
+pub(super) fn braille(c: char) -> bool {
+    matches!(c, '\u{2801}'..='\u{28FF}')
+}
+
+/// Whether it is an Egyptian hieroglyph, which format controls may arrange.
+pub(super) fn hieroglyph(c: char) -> bool {
+    matches!(c, '\u{13000}'..='\u{1342F}' | '\u{13460}'..='\u{143FF}')
+}
+
+/// Whether it is of the small script of the Khitan.
+pub(super) fn khitan(c: char) -> bool {
+    matches!(c, '\u{18B00}'..='\u{18CFF}')
+}

@@ -9,7 +9,9 @@
 //! never rewritten, because other guards and the person who approved saw them as they are, and `/etc/pass\u{200B}wd` without
 //! its hidden character is another file: what only serves to hide is denied there, and what an editor or a terminal
 //! may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the same
-//! reason. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
+//! reason. Definitions have no need of markup, so any that could keep some words out of sight is denied there, however it
+//! does that. A lone character without width is ordinary typesetting: it is recorded, and taken out of definitions without
+//! withholding them. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -56,6 +58,13 @@ const WRITABLE: &[(PartKind, Action)] = &[
 /// Defaults of what may stand even in a definition by accident, and is harmless once it is gone.
 const STRAY: &[(PartKind, Action)] = &[(PartKind::Argument, Action::Observe)];
 
+/// Defaults of what documents hold and files may need exactly as it is.
+const TYPESETTING: &[(PartKind, Action)] = &[
+    (PartKind::Content, Action::Observe),
+    (PartKind::StructuredContent, Action::Observe),
+    (PartKind::Argument, Action::Observe),
+];
+
 /// Defaults of what is usual wherever documents are.
 const DEFINITIONS: &[(PartKind, Action)] = &[
     (PartKind::ToolDefinition, Action::Deny),
@@ -75,6 +84,13 @@ const RULES: &[RuleSpec] = &[
         "Characters without width split or carry text.",
     )
     .in_kinds(WRITABLE),
+    RuleSpec::new(
+        "hidden_text.stray",
+        Severity::Low,
+        Action::Redact,
+        "A lone character without width, as typesetting puts it between others.",
+    )
+    .in_kinds(TYPESETTING),
     RuleSpec::new(
         "hidden_text.bidi",
         Severity::High,
@@ -105,6 +121,13 @@ const RULES: &[RuleSpec] = &[
         "An element of HTML that is not shown.",
     )
     .in_kinds(DEFINITIONS),
+    RuleSpec::new(
+        "hidden_text.unseen",
+        Severity::Medium,
+        Action::Observe,
+        "Text in a definition that markup or blank space keeps out of sight.",
+    )
+    .in_kinds(DEFINITIONS),
     RuleSpec::new("hidden_text.html_comment", Severity::Low, Action::Observe, "A comment in HTML or Markdown."),
     RuleSpec::new(
         "hidden_text.flood",
@@ -118,6 +141,7 @@ fn rule_id(kind: Kind) -> &'static str {
     match kind {
         Kind::Tags => "hidden_text.tags",
         Kind::ZeroWidth => "hidden_text.zero_width",
+        Kind::Stray => "hidden_text.stray",
         Kind::Bidi => "hidden_text.bidi",
         Kind::Variation => "hidden_text.variation",
         Kind::Terminal => "hidden_text.terminal_escape",
@@ -125,6 +149,7 @@ fn rule_id(kind: Kind) -> &'static str {
         Kind::Format => "hidden_text.format",
         Kind::Comment => "hidden_text.html_comment",
         Kind::Invisible => "hidden_text.html_invisible",
+        Kind::Unseen => "hidden_text.unseen",
         Kind::Flood => "hidden_text.flood",
     }
 }
@@ -133,6 +158,7 @@ fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Tags => "tag characters",
         Kind::ZeroWidth => "characters without width",
+        Kind::Stray => "a lone character without width",
         Kind::Bidi => "controls of direction",
         Kind::Variation => "variation selectors",
         Kind::Terminal => "terminal sequences",
@@ -140,6 +166,7 @@ fn noun(kind: Kind) -> &'static str {
         Kind::Format => "format characters",
         Kind::Comment => "a comment",
         Kind::Invisible => "an invisible element",
+        Kind::Unseen => "text out of sight",
         Kind::Flood => "a flood of hidden characters",
     }
 }
@@ -166,11 +193,12 @@ impl Guard for HiddenText {
 
 /// One text: a finding for each way in which something in it is hidden.
 fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, report: &mut Report) {
-    if is_plain(part.value.raw()) {
+    let defines = DEFINITIONS.iter().any(|(kind, _)| *kind == part.kind);
+    if is_plain(part.value.raw()) && !(defines && may_be_blank(part.value.raw())) {
         return;
     }
     let text = part.text();
-    let found = hidden::find(&text);
+    let found = if defines { hidden::find_in_definition(&text) } else { hidden::find(&text) };
     if found.is_empty() {
         return;
     }
@@ -290,16 +318,25 @@ fn alone(byte: u8) -> bool {
     (byte >= 0x7F) | (byte == b'<')
 }
 
+/// Whether a JSON text may hold so much blank space that it hides what follows: some block of it, then, is nothing but
+/// space and escapes.
+fn may_be_blank(json: &str) -> bool {
+    const BLOCK: usize = 64;
+    let blank = |byte: u8| (byte == b' ') | (byte == b'\\') | (byte == b'n') | (byte == b't') | (byte == b'r') | (byte == b'f');
+    let (blocks, _) = json.as_bytes().as_chunks::<BLOCK>();
+    blocks.iter().any(|block| block.iter().fold(true, |all, &byte| all & blank(byte)))
+}
+
 /// The ways in which a definition hides something.
 fn hidden_in(definition: &Definition) -> BTreeMap<Kind, String> {
     let mut kinds = BTreeMap::new();
     let json = String::from_utf8_lossy(&definition.json);
-    if is_plain(&json) {
+    if is_plain(&json) && !may_be_blank(&json) {
         return kinds;
     }
     definition.with_value(|value| {
         for text in value.subtree().filter_map(bartizan_mcp::Value::as_str) {
-            for hidden in hidden::find(&text) {
+            for hidden in hidden::find_in_definition(&text) {
                 kinds.entry(hidden.kind).or_insert_with(|| why(hidden.kind, &hidden, &text, 0));
             }
         }

@@ -31,6 +31,11 @@ guards! {
 
 /// A control. Pure: the same event and session always give the same report.
 pub trait Guard: Send + Sync {
+    /// Whether looking at the message may take long however small it is, so that others should not have to wait for it.
+    fn takes_long(&self, _: &Event<'_>, _: &Session) -> bool {
+        false
+    }
+
     /// Looks at one message and reports what it finds.
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report);
 }

@@ -12,6 +12,8 @@
 //! - Patterns run on an engine whose time is linear in the text. One that it cannot express (look-around,
 //!   back-references) is left out where that only lets more pass, else the whole schema is. Such calls pass, because
 //!   honest servers write these patterns, and carry a finding (`schema.unverified`), which a setting can make a denial.
+//! - Compiling a pattern can take far longer than its text is long, so what that may cost is bounded as well. A schema
+//!   is compiled at the first call, apart from what others wait for, and once for all sessions that have it.
 //! - `format` is an annotation, as 2020-12 has it.
 //!
 //! Results of tasks that are fetched later under another method are not held against a schema.
@@ -20,6 +22,7 @@ mod compiled;
 mod cost;
 mod instance;
 mod pattern;
+mod shared;
 
 use bartizan_mcp::{NodeKind, PartKind, Value};
 use schemars::JsonSchema;
@@ -27,6 +30,7 @@ use serde::Deserialize;
 
 pub(crate) use self::compiled::Compiled;
 use self::compiled::{Outcome, Problem, ProblemKind, Side};
+use self::shared::Shared;
 use super::{Guard, GuardSpec, RuleSpec};
 use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
@@ -41,7 +45,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     options: || schemars::schema_for!(Options),
     build: |options| {
         let Options {} = Options::deserialize(options)?;
-        Ok(Box::new(SchemaGuard))
+        Ok(Box::new(SchemaGuard::default()))
     },
 };
 
@@ -78,26 +82,42 @@ const SKIPS: &[(PartKind, &str)] = &[
 #[serde(deny_unknown_fields)]
 struct Options {}
 
-struct SchemaGuard;
+#[derive(Default)]
+struct SchemaGuard {
+    schemas: Shared,
+}
 
 impl Guard for SchemaGuard {
+    /// The first message that is held against a schema waits until it has been compiled.
+    fn takes_long(&self, event: &Event<'_>, session: &Session) -> bool {
+        let cold = |tool: &Definition, side: fn(&Compiled) -> &Side| {
+            tool.compiled.get().is_none_or(|schemas| schemas.is_cold(side))
+        };
+        match event.direction {
+            Direction::ToServer => called(event, session).is_some_and(|tool| cold(tool, |schemas| &schemas.input)),
+            Direction::ToClient => answering(event, session).is_some_and(|tool| cold(tool, |schemas| &schemas.output)),
+        }
+    }
+
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         match event.direction {
-            Direction::ToServer if event.message.method() == Some("tools/call") => call(event, session, report),
+            Direction::ToServer if event.message.method() == Some("tools/call") => {
+                call(event, session, &self.schemas, report);
+            }
             Direction::ToServer => {}
             Direction::ToClient => {
                 let tools = DefinitionKind::lists_of(event.message).filter(|listing| listing.kind == DefinitionKind::Tool);
                 for element in tools.flat_map(|listing| listing.list.elements()) {
-                    definition(element, session, report);
+                    definition(element, session, &self.schemas, report);
                 }
-                reply(event, session, report);
+                reply(event, session, &self.schemas, report);
             }
         }
     }
 }
 
 /// One tool of a list.
-fn definition(element: Value<'_>, session: &Session, report: &mut Report) {
+fn definition(element: Value<'_>, session: &Session, shared: &Shared, report: &mut Report) {
     let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
     let mut find = |id: &str, why: String| {
         let Some(rule) = SPEC.rule(id) else { return };
@@ -113,7 +133,7 @@ fn definition(element: Value<'_>, session: &Session, report: &mut Report) {
     let held = session.catalog.get(DefinitionKind::Tool, &name).filter(|held| held.json == raw);
     let fresh;
     let schemas = match held {
-        Some(held) => held.schemas(),
+        Some(held) => shared.of(held),
         None => {
             fresh = Compiled::of(raw);
             &fresh
@@ -136,10 +156,10 @@ fn well_named(name: &str) -> bool {
 }
 
 /// A call.
-fn call(event: &Event<'_>, session: &Session, report: &mut Report) {
+fn call(event: &Event<'_>, session: &Session, shared: &Shared, report: &mut Report) {
     let Some(params) = event.message.params() else { return };
     let Some(name) = params.get("name").and_then(Value::as_str) else { return };
-    let Some(tool) = session.catalog.get(DefinitionKind::Tool, &name) else {
+    let Some(tool) = called(event, session) else {
         let (id, why) = if session.catalog.lacks(DefinitionKind::Tool) {
             ("schema.unlisted", "is called before the server's tools were listed")
         } else {
@@ -153,15 +173,25 @@ fn call(event: &Event<'_>, session: &Session, report: &mut Report) {
     // Arguments may be left out, which means that there are none.
     let arguments = params.get("arguments");
     let subject = Subject { tool, at: arguments.unwrap_or(params), kind: PartKind::Argument, rule: "schema.arguments" };
-    subject.hold(arguments, &tool.schemas().input, report);
+    subject.hold(arguments, &shared.of(tool).input, report);
+}
+
+/// The definition of the tool that a request calls.
+fn called<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definition> {
+    let name = event.message.method().filter(|method| *method == "tools/call").and_then(|_| event.message.param("name"))?;
+    session.catalog.get(DefinitionKind::Tool, &name).map(|held| &**held)
+}
+
+/// That of the tool whose result a reply brings.
+fn answering<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definition> {
+    let name = event.answers.filter(|call| &*call.method == "tools/call").and_then(|call| call.tool.as_deref())?;
+    session.catalog.get(DefinitionKind::Tool, name).map(|held| &**held)
 }
 
 /// The reply to a call.
-fn reply(event: &Event<'_>, session: &Session, report: &mut Report) {
-    let called = event.answers.filter(|call| &*call.method == "tools/call").and_then(|call| call.tool.as_deref());
-    let (Some(name), Some(result)) = (called, event.message.result()) else { return };
-    let Some(tool) = session.catalog.get(DefinitionKind::Tool, name) else { return };
-    let output = &tool.schemas().output;
+fn reply(event: &Event<'_>, session: &Session, shared: &Shared, report: &mut Report) {
+    let (Some(tool), Some(result)) = (answering(event, session), event.message.result()) else { return };
+    let output = &shared.of(tool).output;
     if matches!(output, Side::Absent) || result.get("isError").is_some_and(|flag| flag.kind() == NodeKind::True) {
         return;
     }
@@ -173,7 +203,7 @@ fn reply(event: &Event<'_>, session: &Session, report: &mut Report) {
     let unfinished =
         result.get("task").is_some() || result.get("resultType").is_some_and(|kind| !kind.is_text("complete"));
     let Some(rule) = SPEC.rule("schema.missing_output").filter(|_| !unfinished) else { return };
-    let why = format!("tool `{}` promises structured content and gives none", excerpt(name));
+    let why = format!("tool `{}` promises structured content and gives none", excerpt(&tool.name));
     report.find(Finding::about(rule, result, PartKind::StructuredContent, why));
 }
 
@@ -197,7 +227,7 @@ impl Subject<'_> {
             Err(problem) => return self.not_held(problem, report),
         };
         if !checker.without.is_empty() {
-            let why = format!("patterns not matched in linear time are left out: {}", checker.without.join(", "));
+            let why = format!("patterns not matched in linear time are left out: {}", compiled::some(&checker.without));
             self.find("schema.unverified", &why, report);
         }
         let convert = |value| instance::convert(value, checker.reads_strings);

@@ -2,7 +2,7 @@
 //! a tool that nobody looked at, or lists one under the name of another server's tool so that calls meant for that
 //! one come to it (*shadowing*). Instructions that a server gives at the start enter the context just the same.
 //!
-//! What a server lists first is approved by that and pinned by digest; afterwards a definition that is new or
+//! What a server lists first is approved by that and pinned by digest, but for what a guard withholds; afterwards a definition that is new or
 //! different is withheld until somebody accepts it with `bartizan lock update`, and calls of it are refused by the
 //! same rules. The digest covers the whole definition, `_meta` and annotations included: a client may show or act
 //! on any of it. A server that puts volatile data there has to be let off by a setting.
@@ -13,8 +13,9 @@
 //!
 //! Resources come and go, so a new or changed one is only recorded, and `resources/read` is not held against pins.
 //!
-//! Lists come in pages, and a page does not say which one it is. When one without `nextCursor` passes, all
-//! definitions of that kind count as seen; a pinned one that was on none of the pages of this conversation counts as
+//! Lists come in pages, and a page does not say which one it is. When the last one passes, all definitions of that kind
+//! count as seen. So they do once one of them is used, or a server that never gets to its last page could add to them
+//! for ever. A pinned one that was on none of the pages of this conversation counts as
 //! removed. A definition that disappears in the middle of a conversation is noticed in the next.
 
 use std::borrow::Cow;
@@ -47,7 +48,7 @@ pub const SPEC: GuardSpec = GuardSpec {
 };
 
 const RULES: &[RuleSpec] = &[
-    RuleSpec::new("tool_pinning.first_seen", Severity::Info, Action::Observe, "A definition is seen for the first time and pinned."),
+    RuleSpec::new("tool_pinning.first_seen", Severity::Info, Action::Observe, "A definition is seen for the first time and pinned, if no guard withholds it."),
     RuleSpec::new("tool_pinning.added", Severity::Medium, Action::Deny, "A tool or prompt is new and not accepted yet."),
     RuleSpec::new("tool_pinning.changed", Severity::High, Action::Deny, "A tool or prompt differs from what was accepted."),
     RuleSpec::new("tool_pinning.renamed", Severity::Medium, Action::Deny, "An accepted definition comes under another name."),
@@ -102,6 +103,8 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
     let names: BTreeSet<&str> = elements.iter().map(|element| &*element.name).collect();
     let elsewhere = Elsewhere::of(kind, event);
     let mut seen = BTreeSet::new();
+    // Asked once for each body: many may share one.
+    let mut formers: BTreeMap<Digest, Option<&str>> = BTreeMap::new();
     let mut first = 0_usize;
     for element in &elements {
         let name = &*element.name;
@@ -124,17 +127,18 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             continue;
         }
         let Some(pin) = Pin::of(kind, element.value) else { continue };
-        let former = pin.body.and_then(|body| pins.namesakes(kind, body).find(|name| !names.contains(name)));
+        let unlisted = |body| pins.namesakes(kind, body).find(|name| !names.contains(name));
+        let former = pin.body.and_then(|body| *formers.entry(body).or_insert_with(|| unlisted(body)));
         if standing == Standing::New {
             first += 1;
-            report.remember(Fact::FirstSeen(pin));
+            report.remember_of(element.value.id(), Fact::FirstSeen(pin));
         } else if let Some((rule, why)) = judge(standing, kind, name, former) {
             element.find(report, rule, why);
             report.remember(Fact::Withheld(pin));
         }
     }
     if let Some(rule) = SPEC.rule("tool_pinning.first_seen").filter(|_| first > 0) {
-        let why = format!("{first} × {} seen for the first time and pinned", noun(kind));
+        let why = format!("{first} × {} seen for the first time", noun(kind));
         report.find(Finding::about(rule, list, kind.part(), why));
     }
     if last_page && !pins.is_complete(kind) {
@@ -223,6 +227,9 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let Some(name) = at.as_str() else { return };
     let definition = session.catalog.get(kind, &name);
     let pins = &*event.server.pins;
+    if !pins.is_complete(kind) && !session.catalog.lacks(kind) {
+        report.remember(Fact::SeenInFull(kind));
+    }
     let standing = pins.standing(kind, &name, definition.map(|held| held.digest));
     let body = definition.filter(|_| standing == Standing::Added).and_then(|held| body_digest_of(held));
     let former = body.and_then(|body| former_name(kind, body, pins, session));

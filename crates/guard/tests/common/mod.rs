@@ -111,6 +111,7 @@ pub(crate) struct Expect {
     why: BTreeMap<String, String>,
     edited: Option<serde_json::Value>,
     first_seen: Option<Vec<String>>,
+    withheld: Option<Vec<String>>,
 }
 
 fn default_server() -> String {
@@ -312,18 +313,17 @@ impl Expect {
                 wrong.push(format!("{id} says {:?}", of(id).iter().map(|held| &held.finding.why).collect::<Vec<_>>()));
             }
         }
-        if let Some(expected) = &self.first_seen {
-            let seen: Vec<String> = verdict
-                .facts
-                .iter()
-                .filter_map(|fact| match fact {
-                    Fact::FirstSeen(pin) => Some(format!("{} {}", pin.kind.as_str(), pin.name)),
-                    _ => None,
-                })
-                .collect();
-            if seen != *expected {
-                wrong.push(format!("first seen {seen:?}"));
-            }
+        let pins = |of: fn(&Fact) -> Option<&Pin>| -> Vec<String> {
+            let pins = verdict.facts.iter().filter_map(of);
+            pins.map(|pin| format!("{} {}", pin.kind.as_str(), pin.name)).collect()
+        };
+        let seen = pins(|fact| if let Fact::FirstSeen(pin) = fact { Some(pin) } else { None });
+        let withheld = pins(|fact| if let Fact::Withheld(pin) = fact { Some(pin) } else { None });
+        if self.first_seen.as_ref().is_some_and(|expected| *expected != seen) {
+            wrong.push(format!("first seen {seen:?}"));
+        }
+        if self.withheld.as_ref().is_some_and(|expected| *expected != withheld) {
+            wrong.push(format!("withheld {withheld:?}"));
         }
         wrong
     }

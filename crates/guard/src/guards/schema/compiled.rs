@@ -1,5 +1,6 @@
 //! The two schemas of a tool, read once for each definition and compiled at the first call.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jsonschema::error::ValidationErrorKind;
@@ -108,6 +109,11 @@ impl Compiled {
         Compiled { input, output }
     }
 
+    /// Whether holding a message against this side begins with compiling it.
+    pub(super) fn is_cold(&self, side: impl FnOnce(&Compiled) -> &Side) -> bool {
+        matches!(side(self), Side::Usable(schema) if schema.checker.get().is_none())
+    }
+
     pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
         [&self.input, &self.output].into_iter().filter_map(|side| match side {
             Side::Unusable(problem) => Some(problem),
@@ -148,6 +154,9 @@ impl Schema {
             Err(Fault::TooComplex) => {
                 return problem(ProblemKind::TooComplex, "is deeper or has more subschemas than the limits allow");
             }
+            Err(Fault::Patterns) => {
+                return problem(ProblemKind::TooComplex, "has patterns that take longer to compile than the limits allow");
+            }
         };
         if let Err(error) = jsonschema::meta::validate(&value) {
             let why = format!("is no valid JSON Schema: {}", described(&error));
@@ -174,13 +183,13 @@ impl Checker {
         // pass, the rest of the schema is still worth holding against.
         let mut reduced = schema.clone();
         let mut without = Vec::new();
-        let loosening = drop_patterns(&mut reduced, "", &mut without);
+        let loosening = drop_patterns(&mut reduced, "", &mut without, &mut Tried::new());
         if without.is_empty() {
             return Err(refused(&error));
         }
         let whole = || Problem {
             kind: ProblemKind::Unsupported,
-            why: format!("has a pattern that cannot be matched in linear time: {}", without.join(", ")),
+            why: format!("has a pattern that cannot be matched in linear time: {}", some(&without)),
         };
         if !loosening {
             return Err(whole());
@@ -209,6 +218,14 @@ impl Checker {
             }
         }
     }
+}
+
+/// The first few, and how many more there are.
+pub(super) fn some(places: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let (shown, rest) = places.split_at_checked(SHOWN).unwrap_or((places, &[]));
+    let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Whether a keyword anywhere in the schema looks into strings. A property that is merely called like one counts too,
@@ -278,23 +295,23 @@ fn known_dialect(dialect: &Value) -> bool {
 ///
 /// Below `not`, `oneOf`, `if` and `maxContains` fewer constraints may mean fewer values that fit, and without a
 /// pattern among `patternProperties` its properties would count as additional. Any such keyword anywhere settles it.
-fn drop_patterns(schema: &mut Value, pointer: &str, without: &mut Vec<String>) -> bool {
+fn drop_patterns(schema: &mut Value, pointer: &str, without: &mut Vec<String>, tried: &mut Tried) -> bool {
     match schema {
         Value::Object(members) => {
             let turning = ["not", "oneOf", "if", "maxContains"].iter().any(|keyword| members.contains_key(*keyword));
             let mut loosening = !turning;
-            if members.get("pattern").and_then(Value::as_str).is_some_and(|pattern| !expressible(pattern)) {
+            if members.get("pattern").and_then(Value::as_str).is_some_and(|pattern| !expressible(pattern, tried)) {
                 members.remove("pattern");
                 without.push(format!("`{}/pattern`", excerpt(pointer)));
             }
             if let Some(Value::Object(patterns)) = members.get("patternProperties")
-                && patterns.keys().any(|pattern| !expressible(pattern))
+                && patterns.keys().any(|pattern| !expressible(pattern, tried))
             {
                 without.push(format!("`{}/patternProperties`", excerpt(pointer)));
                 loosening = false;
             }
             for (key, member) in members.iter_mut().filter(|(key, _)| !is_data(key)) {
-                loosening &= drop_patterns(member, &format!("{pointer}/{key}"), without);
+                loosening &= drop_patterns(member, &below(pointer, key), without, tried);
             }
             loosening
         }
@@ -302,10 +319,16 @@ fn drop_patterns(schema: &mut Value, pointer: &str, without: &mut Vec<String>) -
             .iter_mut()
             .enumerate()
             .fold(true, |loosening, (index, element)| {
-                drop_patterns(element, &format!("{pointer}/{index}"), without) & loosening
+                drop_patterns(element, &below(pointer, &index.to_string()), without, tried) & loosening
             }),
         _ => true,
     }
+}
+
+/// A pointer as far as it will be shown: a long key would otherwise be copied for each member below it.
+fn below(pointer: &str, key: &str) -> String {
+    const SHOWN: usize = 64;
+    pointer.chars().chain(['/']).chain(key.chars()).take(SHOWN).collect()
 }
 
 /// Whether a keyword holds values rather than schemas.
@@ -313,8 +336,16 @@ fn is_data(keyword: &str) -> bool {
     matches!(keyword, "enum" | "const" | "default" | "examples")
 }
 
-fn expressible(pattern: &str) -> bool {
+/// Which patterns can be expressed: compiling one more than once would be beyond what was reckoned with.
+type Tried = BTreeMap<String, bool>;
+
+fn expressible(pattern: &str, tried: &mut Tried) -> bool {
+    if let Some(known) = tried.get(pattern) {
+        return *known;
+    }
     let mut schema = Map::new();
     schema.insert("pattern".to_owned(), Value::String(pattern.to_owned()));
-    compile(&Value::Object(schema)).is_ok()
+    let can = compile(&Value::Object(schema)).is_ok();
+    tried.insert(pattern.to_owned(), can);
+    can
 }

@@ -5,7 +5,7 @@
 //! worked out here from the graph of subschemas. For each depth below the root it says how often subschemas can be
 //! applied to one value there; weighted with the values of an actual message this bounds the whole validation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -47,12 +47,16 @@ pub(super) enum Fault {
     Embedded,
     /// It is beyond a limit.
     TooComplex,
+    /// Compiling its patterns is.
+    Patterns,
 }
 
 /// Subschemas of one schema.
 const MAX_SUBSCHEMAS: usize = 4_096;
 /// How deep its JSON text nests.
 const MAX_DEPTH: usize = 64;
+/// What compiling its patterns may take, in units of [`pattern::compiling`].
+const MAX_COMPILING: u64 = 4_000_000;
 /// How often `unevaluated…` may have to apply subschemas to one value; the compiler unfolds these.
 const MAX_UNFOLDED: u64 = 1_024;
 
@@ -61,6 +65,12 @@ impl Graph {
     pub(super) fn of(schema: &Value) -> Result<Graph, Fault> {
         if !shallow(schema, MAX_DEPTH) {
             return Err(Fault::TooComplex);
+        }
+        let mut patterns = BTreeSet::new();
+        collect_patterns(schema, &mut patterns);
+        let compiling = patterns.iter().map(|pattern| pattern::compiling(pattern)).fold(0, u64::saturating_add);
+        if compiling > MAX_COMPILING {
+            return Err(Fault::Patterns);
         }
         let mut builder = Builder { root: schema, anchors: BTreeMap::new(), known: BTreeMap::new(), found: Vec::new() };
         let old = schema.get("$schema").and_then(Value::as_str).is_some_and(|dialect| dialect.contains("draft-04"));
@@ -233,6 +243,21 @@ fn shallow(value: &Value, depth: usize) -> bool {
         Value::Array(elements) => elements.iter().all(|element| shallow(element, below)),
         Value::Object(members) => members.values().all(|member| shallow(member, below)),
         _ => true,
+    }
+}
+
+/// Patterns, wherever they stand: a reference may lead anywhere, and taking a few too many only raises the bound. One
+/// that stands there twice is compiled once.
+fn collect_patterns<'a>(value: &'a Value, patterns: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            patterns.extend(members.get("pattern").and_then(Value::as_str));
+            let keyed = members.get("patternProperties").and_then(Value::as_object);
+            patterns.extend(keyed.into_iter().flat_map(Map::keys).map(String::as_str));
+            members.values().for_each(|member| collect_patterns(member, patterns));
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| collect_patterns(element, patterns)),
+        _ => {}
     }
 }
 

@@ -1,4 +1,4 @@
-//! What matching a `pattern` costs at worst, read off its text.
+//! What compiling a `pattern` and matching it cost at worst, read off its text.
 
 /// More states than the regex engine's size limit lets through.
 const MOST: u64 = 16_384;
@@ -33,6 +33,54 @@ pub(super) fn states(pattern: &str) -> u64 {
         here.atom(inner.total());
     }
     here.total().clamp(1, MOST)
+}
+
+/// An upper estimate of what compiling it takes, in units of some 20 ns.
+///
+/// The engine's size limit bounds the automaton only: the text is parsed, translated and its classes are folded
+/// before, whatever they come to.
+pub(super) fn compiling(pattern: &str) -> u64 {
+    /// Automata beyond are given up on.
+    const LARGEST: u64 = 4_096;
+    let insensitive = folds_case(pattern);
+    let length = pattern.len() as u64;
+    let mut units = 2_048 + 32 * length + 8 * states(pattern).min(LARGEST);
+    let mut rest = pattern.chars();
+    while let Some(character) = rest.next() {
+        let more = match character {
+            '\\' => match rest.next() {
+                Some('p' | 'P') if insensitive => u64::from(u32::from(char::MAX)),
+                Some('d' | 'D' | 's' | 'S' | 'w' | 'W' | 'p' | 'P') => 1_024,
+                // Each of these has the whole pattern parsed again.
+                Some('c') => length,
+                Some('u' | 'x') if insensitive => u64::from(code_point(rest.as_str())),
+                _ => 0,
+            },
+            '?' => 256,
+            // A range is folded character by character, and may begin at the first one.
+            _ if insensitive && !character.is_ascii() => u64::from(u32::from(character)),
+            _ => 0,
+        };
+        units = units.saturating_add(more);
+    }
+    units
+}
+
+/// Whether a group switches case off, as `(?i)` and `(?s-i:` may.
+fn folds_case(pattern: &str) -> bool {
+    let flags = |group: &str| {
+        let end = group.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(group.len());
+        group.get(..end).is_some_and(|flags| flags.contains('i'))
+    };
+    pattern.split("(?").skip(1).any(flags)
+}
+
+/// What follows `\u` or `\x`; the last character of all if it is none.
+fn code_point(rest: &str) -> u32 {
+    let digits = rest.strip_prefix('{').unwrap_or(rest);
+    let end = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len());
+    let number = digits.get(..end).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    number.unwrap_or(u32::MAX).min(char::MAX.into())
 }
 
 #[derive(Default)]
@@ -85,7 +133,7 @@ fn count(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::states;
+    use super::{compiling, states};
 
     #[test]
     fn counted_repetition_multiplies() {
@@ -98,6 +146,28 @@ mod tests {
             ("a{2,}", "a{2,200}"),
         ] {
             assert!(states(small) * 4 <= states(large), "{small} {} {large} {}", states(small), states(large));
+        }
+    }
+
+    #[test]
+    fn compiling_costs_what_the_engine_has_to_work_out() {
+        for (cheap, dear, times) in [
+            ("a", "a?", 1),
+            (r"\pL", r"(?i)\pL", 50),
+            ("[a-\u{10ffff}]", "(?i)[a-\u{10ffff}]", 200),
+            (r"[a-\u{10ffff}]", r"(?s-i)[a-\u{10ffff}]", 200),
+            (r"(?i)[a-\u00ff]", r"(?i)[a-\uffff]", 10),
+            (r"(?i)[a-ÿ]+@\w+\.\d{2,}", r"(?i:[a-\x{10fff0}])", 50),
+            ("a", &r"\cA".repeat(1_000), 1_000),
+            ("a{50}", &"a".repeat(100_000), 500),
+        ] {
+            assert!(compiling(cheap) * times < compiling(dear), "{cheap} {} {}", compiling(cheap), compiling(dear));
+        }
+        for honest in ["(?<i>a)é", r"(?<=i)\p{L}", "(?:i)[à-ÿ]"] {
+            assert!(compiling(honest) < 20_000, "{honest}");
+        }
+        for text in ["\\", "(?", "(?i", "(?i)\\u", "(?i)\\u{", "(?i)\\x{ffffffffffffffff}", "(?i-é"] {
+            assert!(compiling(text) > 2_048, "{text}");
         }
     }
 

@@ -32,7 +32,7 @@ fn inspect(message: &Message, direction: Direction, answers: Option<&CallSummary
         now: Timestamp(0),
     };
     let mut report = Report::default();
-    SchemaGuard.inspect(&event, session, &mut report);
+    SchemaGuard::default().inspect(&event, session, &mut report);
     report
 }
 
@@ -214,6 +214,87 @@ fn patterns_beyond_the_linear_engine() {
         (json!({"properties": {"a": {"pattern": "(a{1000}){1000}"}}}), json!({"a": "b"}), vec!["schema.unverified"]),
     ] {
         assert_eq!(rules(&call(&schema, &arguments)), expected, "{schema} {arguments}");
+    }
+}
+
+/// Each of these took seconds and up to a gigabyte to compile before anything was bounded.
+#[test]
+fn patterns_that_are_slow_to_compile() {
+    let spread = |pattern: &dyn Fn(usize) -> String| {
+        let patterns = (0..18_500).map(|number| json!({"pattern": pattern(number)})).collect::<Vec<_>>();
+        json!({"properties": {"a": {"pattern": "(?=x)"}}, "unknown": patterns})
+    };
+    for (schema, expected) in [
+        (json!({"pattern": format!("(?i){}", r"\pL".repeat(25_000))}), vec!["schema.too_complex"]),
+        (json!({"pattern": r"[^\p{L}]".repeat(25_000)}), vec!["schema.too_complex"]),
+        (json!({"pattern": "(?i)[ -\u{10ffff}]".repeat(500)}), vec!["schema.too_complex"]),
+        (json!({"pattern": r"\cA".repeat(25_000)}), vec!["schema.too_complex"]),
+        (json!({"patternProperties": {r"\d".repeat(25_000): {}}}), vec!["schema.too_complex"]),
+        (spread(&|number| format!(r"\w{{30}}{number}")), vec!["schema.too_complex"]),
+        // The same one again and again is compiled once.
+        (spread(&|_| r"\w{30}".to_owned()), vec!["schema.unverified"]),
+        (json!({"properties": {"a": {"pattern": r"^[\p{L}\p{N} .,'-]{1,200}$"}}}), vec![]),
+        (json!({"properties": {"a": {"pattern": format!("^(?:{}x)$", "Europe/Vienna|".repeat(600))}}}), vec![]),
+    ] {
+        let start: String = schema.to_string().chars().take(100).collect();
+        assert_eq!(rules(&call(&schema, &json!({"a": "x"}))), expected, "{start}");
+        let at_once = if expected == ["schema.too_complex"] { expected } else { vec![] };
+        assert_eq!(rules(&list(&json!([{"name": "t", "inputSchema": schema}]))), at_once, "{start}");
+    }
+}
+
+#[test]
+fn many_patterns_left_out_are_not_all_listed() {
+    let long = "k".repeat(100_000);
+    let members: serde_json::Map<_, _> =
+        (0..1_000).map(|number| (format!("p{number}"), json!({"pattern": "(?=x)"}))).collect();
+    let report = call(&json!({"properties": {long: {"properties": members}}}), &json!({}));
+    assert_eq!(rules(&report), ["schema.unverified"]);
+    assert!(report.findings().all(|finding| finding.why.len() < 1_000 && finding.why.contains("and 996 more")));
+}
+
+#[test]
+fn only_the_first_message_held_against_a_schema_takes_long() {
+    let tools = json!([{"name": "t", "inputSchema": {"type": "object"}, "outputSchema": {"type": "object"}},
+        {"name": "plain", "inputSchema": {"type": 1}}]);
+    let (guard, session) = (SchemaGuard::default(), session(&tools));
+    let (server, principal) =
+        (ServerProfile { name: "s".into(), pins: Arc::default(), elsewhere: Arc::new([]) }, Principal::new("p"));
+    let answers =
+        CallSummary { id: Id::Integer(2), method: "tools/call".into(), tool: Some("t".into()), progress_token: None };
+    let call = |name: &str| {
+        message(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": name}}))
+    };
+    let reply = message(&json!({"jsonrpc": "2.0", "id": 2, "result": {"structuredContent": {}}}));
+    let ping = message(&json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}));
+    let took_long = |message: &Message, direction, answers| {
+        let event = Event {
+            message,
+            direction,
+            answers,
+            principal: &principal,
+            server: &server,
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        };
+        let long = guard.takes_long(&event, &session);
+        guard.inspect(&event, &session, &mut Report::default());
+        long
+    };
+    let (to_server, to_client) = (Direction::ToServer, Direction::ToClient);
+    for (message, direction, answers, expected) in [
+        (&call("t"), to_server, None, true),
+        (&call("t"), to_server, None, false),
+        (&reply, to_client, Some(&answers), true),
+        (&reply, to_client, Some(&answers), false),
+        (&reply, to_client, None, false),
+        (&call("plain"), to_server, None, true),
+        (&call("plain"), to_server, None, false),
+        (&call("unknown"), to_server, None, false),
+        (&ping, to_server, None, false),
+    ] {
+        assert_eq!(took_long(message, direction, answers), expected, "{message:?}");
     }
 }
 

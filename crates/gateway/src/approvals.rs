@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bartizan_guard::{Definition as Listed, DefinitionKind, Fact, Pin, Pins, ServerProfile};
 use bartizan_mcp::Digest;
-use bartizan_trust::{Definition, Lock, ServerPins};
+use bartizan_trust::{Definition, Lock, LockError, ServerPins};
 
 use crate::server::Server;
 
@@ -170,17 +170,18 @@ impl Work {
         let noted = &mut held.noted;
         let new = |definition: &Definition| noted.insert(key(&definition.kind, &definition.name, &definition.sha256));
         let withheld: Vec<_> = self.withheld.into_iter().filter(new).collect();
-        let gone: Vec<_> = self.gone.iter().filter(|(kind, name)| held.noted.insert(key(kind, name, ""))).collect();
+        let gone = self.gone.iter().filter(|(kind, name)| held.noted.insert(key(kind, name, "")));
+        let gone: Vec<_> = gone.map(|(kind, name)| (*kind, &**name)).collect();
         let lock = &mut held.lock;
-        let write = || {
+        let mut write = || {
             if !self.first_seen.is_empty() {
                 lock.record_first_seen(server, &self.first_seen, SystemTime::now())?;
             }
             if !withheld.is_empty() {
-                lock.note_pending(server, &withheld)?;
+                unless_full(lock.note_pending(server, &withheld))?;
             }
-            for (kind, name) in gone {
-                lock.note_gone(server, kind, name)?;
+            if !gone.is_empty() {
+                unless_full(lock.note_gone(server, &gone))?;
             }
             for kind in &self.complete {
                 lock.set_complete(server, kind)?;
@@ -191,7 +192,7 @@ impl Work {
             }
             Ok(())
         };
-        let written: Result<(), bartizan_trust::LockError> = write();
+        let written: Result<(), LockError> = write();
         if !matching.is_empty() {
             // What is withdrawn may come again, and is news then.
             held.noted.retain(|(of, kind, name, _)| {
@@ -199,6 +200,17 @@ impl Work {
             });
         }
         written.map_err(|error| format!("the lock file cannot be written: {error}"))
+    }
+}
+
+/// What waits for a decision is withheld or gone in any case: without room for it, it only cannot be shown.
+fn unless_full(noted: Result<(), LockError>) -> Result<(), LockError> {
+    match noted {
+        Err(error @ (LockError::TooMany { .. } | LockError::TooLarge { .. })) => {
+            tracing::warn!(%error, "`bartizan lock diff` does not show all that a server has changed");
+            Ok(())
+        }
+        noted => noted,
     }
 }
 

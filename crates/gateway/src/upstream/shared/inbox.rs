@@ -83,7 +83,13 @@ impl SharedInbox {
             return message;
         }
         // It only gets smaller, and what is left was within the limits.
-        let limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: usize::MAX };
+        let limits = Limits {
+            bytes: usize::MAX,
+            depth: Limits::MAX_DEPTH,
+            nodes: usize::MAX,
+            name_bytes: usize::MAX,
+            uri_bytes: usize::MAX,
+        };
         message.edited(&edits, &limits).unwrap_or(message)
     }
 }

@@ -32,6 +32,7 @@ mod session;
 pub mod setup;
 mod status;
 pub mod stdio;
+mod subscribed;
 mod upstream;
 
 pub use approvals::Approvals;

@@ -130,6 +130,13 @@ impl Message {
         self.0.document.bytes()
     }
 
+    /// Bytes that it takes for as long as it is kept, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let each = size_of::<crate::document::Node>() + size_of::<part::Entry>();
+        self.bytes().len().saturating_add(self.0.document.len().saturating_mul(each))
+    }
+
     /// The message with `edits` applied and read again from scratch.
     ///
     /// # Errors

@@ -52,13 +52,7 @@ impl Admitted {
 
 /// Bounds of what the gateway composes: its pieces were within those for messages, and all servers' lists in one may
 /// be larger than any of them.
-const OWN: Limits = Limits {
-    bytes: usize::MAX,
-    depth: Limits::MAX_DEPTH,
-    nodes: usize::MAX,
-    name_bytes: 4 * 1024,
-    uri_bytes: usize::MAX,
-};
+const OWN: Limits = Limits { name_bytes: 4 * 1024, ..Limits::AGAIN };
 
 /// A message that may not leave, and what to tell whoever waits for it.
 #[derive(Debug)]
@@ -87,6 +81,11 @@ impl Refusal {
     #[must_use]
     pub fn decision(&self) -> Option<String> {
         self.receipt.as_ref().map(|receipt| receipt.id().to_string())
+    }
+
+    /// The same refusal in other words; the log keeps the first ones.
+    pub(crate) fn saying(self, why: String) -> Refusal {
+        Refusal { why, ..self }
     }
 
     /// What a person or a model is told.
@@ -233,6 +232,11 @@ pub(crate) fn refuse(
 ) -> Refusal {
     let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
+}
+
+/// Refuses a server's message that the log only counts, because there are too many of the kind.
+pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
+    Refusal { receipt: None, rule, why, code }
 }
 
 /// Records and refuses what could not be read.

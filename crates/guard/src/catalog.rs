@@ -178,14 +178,7 @@ impl Definition {
     pub fn with_value<T>(&self, show: impl FnOnce(Value<'_>) -> T) -> Option<T> {
         let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, &*self.json, b"}"].concat();
         // It passed the scanner as a part of a larger message.
-        let limits = Limits {
-            bytes: text.len(),
-            depth: Limits::MAX_DEPTH,
-            nodes: usize::MAX,
-            name_bytes: usize::MAX,
-            uri_bytes: usize::MAX,
-        };
-        Message::parse(text, &limits).ok()?.result().map(show)
+        Message::parse(text, &Limits::AGAIN).ok()?.result().map(show)
     }
 }
 

@@ -22,6 +22,14 @@ impl Limits {
     pub const NAME_BYTES: usize = 1024;
     /// The bound of URIs unless something else is said.
     pub const URI_BYTES: usize = 16 * 1024;
+    /// For what is read again although it was within other bounds before; only the depth stays bounded.
+    pub const AGAIN: Limits = Limits {
+        bytes: usize::MAX,
+        depth: Self::MAX_DEPTH,
+        nodes: usize::MAX,
+        name_bytes: usize::MAX,
+        uri_bytes: usize::MAX,
+    };
 }
 
 impl Default for Limits {

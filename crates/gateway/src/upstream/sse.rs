@@ -169,6 +169,7 @@ fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
         Some((named, _)) if named.eq_ignore_ascii_case("http") || named.eq_ignore_ascii_case("https") => {
             reference.to_owned()
         }
+        Some((named, _)) if named.chars().all(|letter| letter.is_ascii_alphanumeric()) => return None,
         _ if reference.starts_with('/') => format!("{scheme}://{authority}{reference}"),
         _ if reference.starts_with('?') => format!("{scheme}://{authority}{}{reference}", base.path()),
         _ => format!("{scheme}://{authority}{directory}/{reference}"),

@@ -176,12 +176,14 @@ def changed_definition(gateway, server):
 
 
 def many_tools(gateway):
-    """A list of 20,000 tools: taken or refused as a whole, and the gateway goes on."""
-    with Client(gateway, key("many-tools"), PATIENCE) as client:
+    """A list of 20,000 tools: as many as may be pinned are taken, and the gateway goes on."""
+    # As many as are pinned of one server are written into the lock file at once, each with its text.
+    with Client(gateway, key("many-tools"), 6 * PATIENCE) as client:
         reply, id = client.request("tools/list")
         answer = reply.answer(id)
-        check(len(answer.get("result", {}).get("tools", [])) > 19_000 or "bartizan" in json.dumps(answer), "neither")
-        check(is_fine(client.call("good")), "the honest tool")
+        check(len(answer.get("result", {}).get("tools", [])) > 9_000 or "bartizan" in json.dumps(answer), "neither")
+        answer = client.call("good")
+        check(is_fine(answer), f"the honest tool: {answer}")
 
 
 def long_names(gateway):

@@ -163,16 +163,18 @@ impl Approvals {
         let waiting = held.lock.servers().filter(|server| held.lock.has_pending(server));
         self.waiting.store(Arc::new(waiting.map(str::to_owned).collect()));
         let all: Vec<_> = servers.iter().map(|server| Arc::new(pins_of(held.lock.pins(&server.name)))).collect();
-        for (server, pins) in servers.iter().zip(&all) {
-            let others = servers.iter().zip(&all).filter(|(other, _)| other.name != server.name);
-            let tools = others.flat_map(|(other, pins)| {
-                let tools = pins.iter().filter(|(kind, ..)| *kind == DefinitionKind::Tool);
-                tools.map(|(_, tool, _)| (Box::from(tool), Arc::clone(&other.name)))
-            });
-            let mut elsewhere: Vec<_> = tools.collect();
-            elsewhere.sort();
-            let name = Arc::clone(&server.name);
-            server.profile.store(Arc::new(ServerProfile { name, pins: Arc::clone(pins), elsewhere: elsewhere.into() }));
+        // One list for all: a server that has many tools would otherwise take their place once for every other server.
+        let tools = servers.iter().zip(&all).flat_map(|(server, pins)| {
+            let tools = pins.iter().filter(|(kind, ..)| *kind == DefinitionKind::Tool);
+            tools.map(|(_, tool, _)| (Box::from(tool), Arc::clone(&server.name)))
+        });
+        let mut everywhere: Vec<_> = tools.collect();
+        everywhere.sort();
+        everywhere.dedup();
+        let everywhere: Arc<[_]> = everywhere.into();
+        for (server, pins) in servers.iter().zip(all) {
+            let (name, elsewhere) = (Arc::clone(&server.name), Arc::clone(&everywhere));
+            server.profile.store(Arc::new(ServerProfile { name, pins, elsewhere }));
         }
     }
 }

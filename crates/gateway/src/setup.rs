@@ -182,6 +182,6 @@ mod tests {
         let lock = directory.path().join("mcp.lock");
         assert!(!lock.exists());
         assert_eq!(servers(&read(""), &gateway, directory.path()).unwrap().len(), 2);
-        assert!(std::fs::read_to_string(lock).unwrap().contains("http://127.0.0.1:1/"));
+        assert!(std::fs::read_to_string(lock).unwrap().contains("[servers.a]"));
     }
 }

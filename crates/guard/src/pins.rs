@@ -104,8 +104,8 @@ fn written(name: &str) -> usize {
 
 impl Pins {
     /// Definitions that may be pinned of one server.
-    pub const MAX_ENTRIES: usize = 20_000;
-    /// Bytes that their names may take in the lock file: for that many, 150 each.
+    pub const MAX_ENTRIES: usize = 10_000;
+    /// Bytes that their names may take in the lock file: for that many, 300 each.
     pub const MAX_NAMES: usize = 3_000_000;
 
     /// What is left of both.

@@ -286,7 +286,8 @@ struct Elsewhere<'a>(BTreeMap<String, &'a Arc<str>>);
 
 impl<'a> Elsewhere<'a> {
     fn of(kind: DefinitionKind, event: &Event<'a>) -> Self {
-        let tools = event.server.elsewhere.iter().filter(|_| kind == DefinitionKind::Tool);
+        let others = |(_, server): &&(Box<str>, Arc<str>)| kind == DefinitionKind::Tool && *server != event.server.name;
+        let tools = event.server.elsewhere.iter().filter(others);
         Elsewhere(tools.map(|(name, server)| (Self::plain(name), server)).collect())
     }
 

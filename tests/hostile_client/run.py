@@ -438,6 +438,37 @@ def messages(a):
     a.honest()
 
 
+def long_names(a):
+    """Names that would be kept, or written into the log, are refused on the record; long URIs and long keys pass."""
+    long, uri = "n" * 1_100_000, "file:///" + "u" * 10_000
+    request = lambda method, params: {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    attacks = {
+        "tool": request("tools/call", {"name": long, "arguments": {}}),
+        "progress token": request("tools/call", {"name": "echo", "_meta": {"progressToken": long}}),
+        "token that is none": request("ping", {"_meta": {"progressToken": {"x": long}}}),
+        "resource": request("resources/subscribe", {"uri": "file:///" + long}),
+        "task": request("tasks/get", {"taskId": long}),
+    }
+    for name, message in attacks.items():
+        since = len(a.gateway.entries())
+        reply = a.victim.post(message)
+        text = json.dumps(reply.messages)
+        check(reply.status == 400 and "conformance.name_length" in text, f"{name}: {reply.status} {text[:300]}")
+        found = a.gateway.recorded(since, rule="conformance.name_length")
+        check(len(found) == 1 and found[0]["bytes"] > len(long), f"{name}: {found}")
+    since = len(a.gateway.entries())
+    answer = json.dumps(a.victim.request("resources/read", {"uri": uri})[0].messages)
+    check("bartizan" not in answer, f"a URI of 10 KB: {answer[:300]}")
+    # What is found below a key of a megabyte is recorded, and acted upon as anywhere else.
+    arguments = {"text": "x", "k" * 1_100_000: "hidden: \U000e0041\U000e0042"}
+    answer = json.dumps(a.victim.call("echo", arguments))
+    check("log_unwritable" not in answer, f"a long key: {answer[:300]}")
+    found = [entry for entry in a.gateway.recorded(since, method="tools/call") if entry.get("findings")]
+    check(found and all(len(finding["at"]) < 1_000 for finding in found[0]["findings"]), f"the log lacks it: {str(found)[:500]}")
+    check("hidden_text.tags" in a.gateway.rules(since), f"{a.gateway.rules(since)}")
+    a.honest()
+
+
 # Numbers.
 
 def idle_connections(a):
@@ -580,7 +611,7 @@ def half_open_streams(a):
 
 CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at_once, garbage, smuggling, pipelining,
          length_mismatch, rebinding, other_sessions, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
-         paths, methods, types, messages, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
+         paths, methods, types, messages, long_names, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
          half_open_streams, many_clients, many_sessions]
 # What is worth doing to the endpoint of all servers as well: what depends on who answers there.
 TOGETHER = [slow_bodies, large_bodies, large_at_once, smuggling, pipelining, length_mismatch, rebinding, together_answers,

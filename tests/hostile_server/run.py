@@ -9,6 +9,7 @@ whose names contain NAME.
 
 import json
 import pathlib
+import subprocess
 import sys
 import threading
 import time
@@ -67,7 +68,7 @@ ALSO = {
     "meddle": "conformance.unsolicited", "ask-twice": "conformance.duplicate_id", "no-newline": "conformance.size", "noise": "conformance.syntax",
 }
 SILENT = ["session-space", "session-bytes", "session-tab", "session-long", "session-empty"]
-LISTS = ["hidden-definition", "changed-definition", "many-tools", "noisy-notifications", "pushes", "busy"]
+LISTS = ["hidden-definition", "changed-definition", "many-tools", "long-names", "noisy-notifications", "pushes", "busy"]
 
 
 def configuration(port, honest):
@@ -179,12 +180,35 @@ def changed_definition(gateway, server):
 
 
 def many_tools(gateway):
-    """A list of 20,000 tools: taken or refused as a whole, and the gateway goes on."""
-    with Client(gateway, key("many-tools"), PATIENCE) as client:
+    """A list of 20,000 tools: as many as may be pinned are taken, and the gateway goes on."""
+    # As many as are pinned of one server are written into the lock file at once, each with its text.
+    with Client(gateway, key("many-tools"), 6 * PATIENCE) as client:
         reply, id = client.request("tools/list")
         answer = reply.answer(id)
-        check(len(answer.get("result", {}).get("tools", [])) > 19_000 or "bartizan" in json.dumps(answer), "neither")
+        check(len(answer.get("result", {}).get("tools", [])) > 9_000 or "bartizan" in json.dumps(answer), "neither")
+        answer = client.call("good")
+        check(is_fine(answer), f"the honest tool: {answer}")
+
+
+def long_names(gateway):
+    """Pages with a tool each whose name takes megabytes: it is withheld, and the lock file stays one that can be read."""
+    since = len(gateway.entries())
+    with Client(gateway, key("long-names"), PATIENCE) as client:
+        cursor = {}
+        for page in range(8):
+            reply, id = client.request("tools/list", cursor)
+            result = reply.answer(id)["result"]
+            names = [tool["name"] for tool in result["tools"]]
+            check(names == ["good", "evil"], f"page {page}: {[name[:20] for name in names]}")
+            cursor = {"cursor": result["nextCursor"]}
         check(is_fine(client.call("good")), "the honest tool")
+        check(len(gateway.recorded(since, decision="transform")) == 8, "the log lacks it")
+        check("conformance.name_length" in gateway.rules(since), f"{gateway.rules(since)}")
+    size = (gateway.home / "mcp.lock").stat().st_size
+    check(size < 8_000_000, f"the lock file has {size} bytes")
+    done = subprocess.run([gateway.binary, "lock", "diff", "--config", str(gateway.config)], env=gateway.environment,
+                          capture_output=True, text=True, timeout=60)
+    check(done.returncode in (0, 1) and "larger" not in done.stderr, f"lock diff: {done.returncode} {done.stderr[:300]}")
 
 
 def noisy_notifications(gateway):
@@ -288,7 +312,7 @@ def main():
         for prefix in ("", "stdio-"):
             suite.run(f"{prefix or 'http '}hidden-definition", lambda: hidden_definition(gateway, prefix + "hidden-definition"))
             suite.run(f"{prefix or 'http '}changed-definition", lambda: changed_definition(gateway, prefix + "changed-definition"))
-        for case in (many_tools, noisy_notifications, pushes, busy, credentials, not_followed):
+        for case in (many_tools, long_names, noisy_notifications, pushes, busy, credentials, not_followed):
             suite.run(case.__name__, lambda: case(gateway))
         for name in standalone.CASES:
             suite.run(f"standalone {name}", lambda: standalone.attack(name))

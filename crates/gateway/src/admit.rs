@@ -52,7 +52,7 @@ impl Admitted {
 
 /// Bounds of what the gateway composes: its pieces were within those for messages, and all servers' lists in one may
 /// be larger than any of them.
-const OWN: Limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: 4 * 1024 };
+const OWN: Limits = Limits { name_bytes: 4 * 1024, ..Limits::AGAIN };
 
 /// A message that may not leave, and what to tell whoever waits for it.
 #[derive(Debug)]

@@ -2,22 +2,28 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use bartizan_guard::{Definition as Listed, DefinitionKind, Fact, Pin, Pins, ServerProfile};
 use bartizan_mcp::Digest;
 use bartizan_trust::{Definition, Lock, LockError, ServerPins};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::server::Server;
 
-/// Approved definitions, by server.
-#[derive(Debug)]
+/// Approved definitions, by server. Clones are the same.
+///
+/// Whoever writes the file holds the lock while it waits for the disk and for other processes. So it is only taken where
+/// waiting stops nobody else; messages are judged and let through by snapshots.
+#[derive(Debug, Clone)]
 pub struct Approvals {
-    /// Shared with the threads that write; a write waits for the disk.
     lock: Arc<Mutex<Held>>,
     /// Those whose snapshots follow the file.
-    servers: Mutex<Vec<Weak<Server>>>,
+    servers: Arc<Mutex<Vec<Weak<Server>>>>,
+    /// Those of which something waits for a decision.
+    waiting: Arc<ArcSwap<HashSet<String>>>,
 }
 
 #[derive(Debug)]
@@ -26,8 +32,16 @@ struct Held {
     /// What has been noted as waiting, so that each listing does not write the file again.
     noted: HashSet<(String, String, String, String)>,
     /// Of the file when it was looked at last.
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Option<Stamp>,
+    /// Of the file when it could not be read, so that it is said once.
+    unreadable: Option<Stamp>,
 }
+
+/// When a file was written and how large it is.
+type Stamp = (SystemTime, u64);
+
+/// What is noted as waiting, at most; beyond it some is noted twice, which changes nothing.
+const NOTED: usize = 100_000;
 
 /// What came of keeping facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +59,11 @@ impl Approvals {
     /// If it is there and cannot be read.
     pub fn open(path: &Path) -> Result<Approvals, String> {
         let lock = Lock::open(path).map_err(|error| error.to_string())?;
-        let held = Held { stamp: stamp(path), lock, noted: HashSet::new() };
-        Ok(Approvals { lock: Arc::new(Mutex::new(held)), servers: Mutex::default() })
+        let held = Held { stamp: stamp(path), lock, noted: HashSet::new(), unreadable: None };
+        let approvals =
+            Approvals { lock: Arc::new(Mutex::new(held)), servers: Arc::default(), waiting: Arc::default() };
+        approvals.publish();
+        Ok(approvals)
     }
 
     /// Keeps the snapshot of `server` up to date from now on; says so if it is not what it was when it was approved.
@@ -54,6 +71,13 @@ impl Approvals {
     /// # Errors
     /// If the lock file cannot be written.
     pub fn follow(&self, server: &Arc<Server>) -> Result<Option<String>, String> {
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.follow_now(server)),
+            _ => self.follow_now(server),
+        }
+    }
+
+    fn follow_now(&self, server: &Arc<Server>) -> Result<Option<String>, String> {
         let identity = server.identity();
         let before = {
             let mut held = lock(&self.lock);
@@ -68,21 +92,38 @@ impl Approvals {
         Ok((!before.is_empty() && before != identity).then_some(before))
     }
 
-    /// Reads the file again, in case `bartizan lock update` or another gateway has changed it.
+    /// Has the file read again soon, in case `bartizan lock update` or another gateway has changed it.
     pub fn refresh(&self) {
+        let approvals = self.clone();
+        tokio::task::spawn_blocking(move || approvals.refresh_now());
+    }
+
+    fn refresh_now(&self) {
         let changed = {
-            let mut held = lock(&self.lock);
+            let mut held = match self.lock.try_lock() {
+                Ok(held) => held,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Whoever writes reads it as well; what changes after that is seen the next time.
+                Err(TryLockError::WouldBlock) => return,
+            };
             let stamp = stamp(held.lock.path());
-            if std::mem::replace(&mut held.stamp, stamp) == stamp {
+            if held.stamp == stamp {
                 return;
             }
-            held.lock.refresh()
+            let changed = held.lock.refresh();
+            match &changed {
+                Ok(_) => (held.stamp, held.unreadable) = (stamp, None),
+                // What was read before stays in force; nothing new is approved by a file that cannot be read.
+                Err(error) if held.unreadable != stamp => {
+                    tracing::error!(%error, "the lock file cannot be read");
+                    held.unreadable = stamp;
+                }
+                Err(_) => {}
+            }
+            changed
         };
-        match changed {
-            Ok(true) => self.publish(),
-            Ok(false) => {}
-            // What was read before stays in force; nothing new is approved by a file that cannot be read.
-            Err(error) => tracing::error!(%error, "the lock file cannot be read"),
+        if changed.is_ok_and(|changed| changed) {
+            self.publish();
         }
     }
 
@@ -90,16 +131,19 @@ impl Approvals {
     pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
         let work = Work::of(facts);
         let pins = server.profile.load().pins.clone();
-        let waits = lock(&self.lock).lock.has_pending(&server.name);
+        let waits = self.waiting.load().contains(&*server.name);
         let matching = if waits { matching(facts, &pins) } else { Vec::new() };
         if work.is_empty() && matching.is_empty() {
             return Ok(Kept::Done);
         }
-        let (held, name) = (Arc::clone(&self.lock), server.name.to_string());
+        let (approvals, name) = (self.clone(), server.name.to_string());
         let first_seen = work.first_seen.clone();
-        let written = tokio::task::spawn_blocking(move || work.write(&mut lock(&held), &name, &matching)).await;
-        written.map_err(|error| error.to_string())??;
-        self.publish();
+        let write = move || {
+            let written = work.write(&mut lock(&approvals.lock), &name, &matching);
+            approvals.publish();
+            written
+        };
+        tokio::task::spawn_blocking(write).await.map_err(|error| error.to_string())??;
         let pins = server.profile.load().pins.clone();
         let ours = |definition: &Definition| {
             let kind = DefinitionKind::from_name(&definition.kind)?;
@@ -115,17 +159,21 @@ impl Approvals {
         servers.retain(|server| server.strong_count() > 0);
         let servers: Vec<Arc<Server>> = servers.iter().filter_map(Weak::upgrade).collect();
         let held = lock(&self.lock);
+        let waiting = held.lock.servers().filter(|server| held.lock.has_pending(server));
+        self.waiting.store(Arc::new(waiting.map(str::to_owned).collect()));
         let all: Vec<_> = servers.iter().map(|server| Arc::new(pins_of(held.lock.pins(&server.name)))).collect();
-        for (server, pins) in servers.iter().zip(&all) {
-            let others = servers.iter().zip(&all).filter(|(other, _)| other.name != server.name);
-            let tools = others.flat_map(|(other, pins)| {
-                let tools = pins.iter().filter(|(kind, ..)| *kind == DefinitionKind::Tool);
-                tools.map(|(_, tool, _)| (Box::from(tool), Arc::clone(&other.name)))
-            });
-            let mut elsewhere: Vec<_> = tools.collect();
-            elsewhere.sort();
-            let name = Arc::clone(&server.name);
-            server.profile.store(Arc::new(ServerProfile { name, pins: Arc::clone(pins), elsewhere: elsewhere.into() }));
+        // One list for all: a server that has many tools would otherwise take their place once for every other server.
+        let tools = servers.iter().zip(&all).flat_map(|(server, pins)| {
+            let tools = pins.iter().filter(|(kind, ..)| *kind == DefinitionKind::Tool);
+            tools.map(|(_, tool, _)| (Box::from(tool), Arc::clone(&server.name)))
+        });
+        let mut everywhere: Vec<_> = tools.collect();
+        everywhere.sort();
+        everywhere.dedup();
+        let everywhere: Arc<[_]> = everywhere.into();
+        for (server, pins) in servers.iter().zip(all) {
+            let (name, elsewhere) = (Arc::clone(&server.name), Arc::clone(&everywhere));
+            server.profile.store(Arc::new(ServerProfile { name, pins, elsewhere }));
         }
     }
 }
@@ -188,17 +236,20 @@ impl Work {
         };
         let key_of = |definition: &Definition| key(&definition.kind, &definition.name, &definition.sha256);
         let Held { lock, noted, .. } = held;
+        if noted.len() > NOTED {
+            noted.clear();
+        }
         let withheld: Vec<_> =
             self.withheld.iter().filter(|definition| !noted.contains(&key_of(definition))).cloned().collect();
         if !withheld.is_empty() {
             lock.note_pending(server, &withheld)?;
             noted.extend(withheld.iter().map(key_of));
         }
-        for (kind, name) in &self.gone {
-            if !noted.contains(&key(kind, name, "")) {
-                lock.note_gone(server, kind, name)?;
-                noted.insert(key(kind, name, ""));
-            }
+        let gone = self.gone.iter().filter(|(kind, name)| !noted.contains(&key(kind, name, "")));
+        let gone: Vec<_> = gone.map(|(kind, name)| (*kind, &**name)).collect();
+        if !gone.is_empty() {
+            lock.note_gone(server, &gone)?;
+            noted.extend(gone.iter().map(|(kind, name)| key(kind, name, "")));
         }
         if !matching.is_empty() {
             let names: Vec<_> = matching.iter().map(|(kind, name)| (&**kind, &**name)).collect();
@@ -249,11 +300,106 @@ fn pins_of(held: Option<&ServerPins>) -> Pins {
 }
 
 /// When the file was written and how large it is: enough to see that it is another one, without reading it.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let about = std::fs::metadata(path).ok()?;
     Some((about.modified().ok()?, about.len()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use bartizan_config::{Config, Environment};
+    use bartizan_guard::Timestamp;
+
+    use super::*;
+    use crate::setup;
+
+    /// A lock file, and one server that follows it.
+    fn followed(directory: &Path) -> (Approvals, Arc<Server>) {
+        let text = format!(
+            "[lock]\npath = \"{0}/mcp.lock\"\n[audit]\ndirectory = \"{0}/audit\"\n[server.s]\nurl = \"http://127.0.0.1:1/\"\n",
+            directory.display()
+        );
+        let environment = Environment { variables: [].into(), directory: directory.to_owned(), now: Timestamp(0) };
+        let (config, _) = Config::parse(&text, "test.toml", &environment).unwrap();
+        let gateway = setup::gateway(&config).unwrap();
+        let servers = setup::servers(&config, &gateway, directory).unwrap();
+        (gateway.approvals.clone(), servers.into_values().next().unwrap())
+    }
+
+    fn pin(name: &str, digest: u8) -> Pin {
+        let digest = Digest([digest; 32]);
+        Pin { kind: DefinitionKind::Tool, name: name.into(), digest, body: None, json: "{}".into() }
+    }
+
+    #[test]
+    fn a_list_of_what_is_approved_waits_for_nobody_who_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, server) = followed(directory.path());
+        let (done, finished) = mpsc::channel();
+        let writing = lock(&approvals.lock);
+        let other = approvals.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            done.send(runtime.block_on(other.keep(&server, &[Fact::Listed(Vec::new())])))
+        });
+        let kept = finished.recv_timeout(Duration::from_secs(60)).expect("it waits for the one who writes");
+        assert_eq!(kept, Ok(Kept::Done));
+        drop(writing);
+    }
+
+    #[tokio::test]
+    async fn what_is_listed_as_approved_again_waits_no_longer() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, server) = followed(directory.path());
+        let waits = || lock(&approvals.lock).lock.has_pending("s");
+        let first = [Fact::FirstSeen(pin("a", 1)), Fact::SeenInFull(DefinitionKind::Tool)];
+        assert_eq!(approvals.keep(&server, &first).await, Ok(Kept::Done));
+        assert_eq!(approvals.keep(&server, &[Fact::Withheld(pin("a", 2))]).await, Ok(Kept::Done));
+        assert!(waits());
+        let text = r#"{"jsonrpc":"2.0","id":1,"result":{"name":"a"}}"#;
+        let message = bartizan_mcp::Message::parse(text, &bartizan_mcp::Limits::default()).unwrap();
+        let mut listed = Listed::read(DefinitionKind::Tool, message.result().unwrap()).unwrap();
+        listed.digest = Digest([1; 32]);
+        approvals.keep(&server, &[Fact::Listed(vec![Arc::new(listed)])]).await.unwrap();
+        assert!(!waits());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, server) = followed(directory.path());
+        let digest = || server.profile.load().pins.get(DefinitionKind::Tool, "a").map(|digest| digest.0);
+        lock(&approvals.lock).lock.note_pending("s", &[definition(&pin("a", 1))]).unwrap();
+        approvals.refresh_now();
+        // Somebody accepts what waits, and at that moment the files cannot be read.
+        Lock::open(directory.path().join("mcp.lock")).unwrap().accept(None, None, SystemTime::now()).unwrap();
+        let pending = directory.path().join("mcp.lock.d/pending.json");
+        let text = std::fs::read(&pending).unwrap();
+        std::fs::write(&pending, "[").unwrap();
+        approvals.refresh_now();
+        assert_eq!(digest(), None);
+        std::fs::write(&pending, text).unwrap();
+        approvals.refresh_now();
+        assert_eq!(digest(), Some([1; 32]));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_noted_is_noted_the_next_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, server) = followed(directory.path());
+        let pending = directory.path().join("mcp.lock.d/pending.json");
+        std::fs::create_dir(&pending).unwrap();
+        let withheld = [Fact::Withheld(pin("a", 1))];
+        assert_eq!(approvals.keep(&server, &withheld).await, Ok(Kept::Done), "withheld it is in any case");
+        std::fs::remove_dir(&pending).unwrap();
+        approvals.keep(&server, &withheld).await.unwrap();
+        assert!(lock(&approvals.lock).lock.has_pending("s"));
+    }
 }

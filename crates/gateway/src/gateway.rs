@@ -26,7 +26,7 @@ pub struct Gateway {
     /// What is counted.
     pub metrics: Metrics,
     /// How many large messages are judged at once; the others wait in line.
-    pub(crate) heavy: Semaphore,
+    pub(crate) heavy: Arc<Semaphore>,
     /// What messages that arrive may take together.
     pub(crate) memory: Budget,
 }
@@ -56,7 +56,7 @@ impl Gateway {
             recorder,
             approvals,
             metrics: Metrics::default(),
-            heavy: Semaphore::new(cores),
+            heavy: Arc::new(Semaphore::new(cores)),
             memory,
         })
     }

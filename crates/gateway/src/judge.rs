@@ -15,7 +15,7 @@ const HEAVY: usize = 64 * 1024;
 
 /// Judges a message; `turns` says how many of those that may take long are judged at once, first come, first served.
 pub(crate) async fn judge(
-    turns: &Semaphore,
+    turns: &Arc<Semaphore>,
     policy: &Arc<Policy>,
     event: &Event<'_>,
     profile: &Arc<ServerProfile>,
@@ -25,10 +25,15 @@ pub(crate) async fn judge(
         return policy.pipeline.judge(event, session);
     }
     // The semaphore is never closed.
-    let _turn = turns.acquire().await;
+    let turn = Arc::clone(turns).acquire_owned().await;
     let case = Case::of(event, profile, session);
     let there = Arc::clone(policy);
-    match tokio::task::spawn_blocking(move || case.judge(&there)).await {
+    let judging = move || {
+        // Held for as long as the work goes on: whoever asked for it may have hung up.
+        let _turn = turn;
+        case.judge(&there)
+    };
+    match tokio::task::spawn_blocking(judging).await {
         Ok(verdict) => verdict,
         // The runtime is shutting down; what is judged last is judged here.
         Err(_) => policy.pipeline.judge(event, session),
@@ -75,5 +80,69 @@ impl Case {
             now: self.now,
         };
         policy.pipeline.judge(&event, &self.session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use bartizan_audit::Level;
+    use bartizan_guard::{Pins, Pipeline, Settings};
+    use bartizan_mcp::Limits;
+
+    use super::*;
+    use crate::limiter::Limiter;
+
+    /// What is judged, with a text of so many bytes.
+    async fn judge_one(turns: Arc<Semaphore>, bytes: usize) {
+        let policy = Policy {
+            pipeline: Pipeline::new(Settings::default()).unwrap(),
+            limiter: Limiter::default(),
+            limits: Limits::default(),
+            level: Level::Written,
+            durable_if_sensitive: false,
+        };
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{}"}}}}"#, "x".repeat(bytes));
+        let message = Message::parse(text, &Limits::default()).unwrap();
+        let profile = ServerProfile { name: "s".into(), pins: Arc::new(Pins::default()), elsewhere: Arc::from([]) };
+        let (profile, principal) = (Arc::new(profile), Principal::new("anonymous"));
+        let event = Event {
+            message: &message,
+            direction: Direction::ToClient,
+            answers: None,
+            principal: &principal,
+            server: &profile,
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        };
+        judge(&turns, &Arc::new(policy), &event, &profile, &Arc::default()).await;
+    }
+
+    #[test]
+    fn whoever_hangs_up_gives_back_no_turn_while_the_work_goes_on() {
+        // With one thread for work, which is kept busy, what is judged waits for it.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        runtime.block_on(async {
+            let turns = Arc::new(Semaphore::new(1));
+            let (free, busy) = std::sync::mpsc::channel::<()>();
+            let other = tokio::task::spawn_blocking(move || busy.recv());
+            {
+                let mut judging = Box::pin(judge_one(Arc::clone(&turns), HEAVY));
+                let mut context = Context::from_waker(Waker::noop());
+                assert!(judging.as_mut().poll(&mut context).is_pending());
+            }
+            assert_eq!(turns.available_permits(), 0, "the client has gone, the work has not");
+            // What is small needs no turn.
+            judge_one(Arc::clone(&turns), 100).await;
+            free.send(()).unwrap();
+            other.await.unwrap().unwrap();
+            let turn = tokio::time::timeout(Duration::from_secs(60), turns.acquire()).await;
+            assert!(turn.is_ok(), "the work is done");
+        });
     }
 }

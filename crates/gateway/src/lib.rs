@@ -35,6 +35,7 @@ mod session;
 pub mod setup;
 mod status;
 pub mod stdio;
+mod subscribed;
 mod upstream;
 
 pub use approvals::Approvals;

@@ -14,19 +14,30 @@ use bartizan_guard::{Evidence, RateScope, Timestamp};
 #[derive(Debug, Default)]
 pub struct Limiter {
     options: Options,
-    /// When each bucket is full again, in microseconds.
-    buckets: Mutex<HashMap<Key, i64>>,
+    /// Shared with the limiter that follows on this one, if it has the same limits.
+    buckets: Arc<Mutex<Buckets>>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    /// When each is full again, in microseconds.
+    full: HashMap<Key, i64>,
+    /// When full ones were forgotten last.
+    swept: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Principal(Arc<str>),
     Server(Arc<str>),
-    Tool(Arc<str>, Arc<str>, Box<str>),
+    /// The tool by its digest: a name is the client's, and kept for as long as the bucket is not full.
+    Tool(Arc<str>, Arc<str>, [u8; 32]),
 }
 
 /// Beyond this many buckets the full ones are forgotten, which changes no decision.
 const MANY: usize = 10_000;
+/// Not more often than this, in microseconds: to look at all of them takes time that everybody waits for.
+const SWEEP: i64 = 1_000_000;
 /// Beyond this many, a new bucket is refused: an attacker who invents names must not take all memory.
 const TOO_MANY: usize = 200_000;
 
@@ -34,7 +45,14 @@ impl Limiter {
     /// A limiter with these limits.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Limiter { options, buckets: Mutex::default() }
+        Limiter { options, buckets: Arc::default() }
+    }
+
+    /// The same limits with what was spent under `before`, if they were the same then: to write the configuration file
+    /// gives nobody a new burst.
+    #[must_use]
+    pub fn following(self, before: &Limiter) -> Self {
+        if self.options == before.options { Limiter { buckets: Arc::clone(&before.buckets), ..self } } else { self }
     }
 
     /// Spends one request, or says which limits it would exceed.
@@ -49,20 +67,27 @@ impl Limiter {
             wanted.push((RateScope::Server, limit, Key::Server(Arc::clone(server))));
         }
         if let (Some(limit), Some(tool)) = (options.per_tool, tool) {
-            wanted.push((RateScope::Tool, limit, Key::Tool(Arc::clone(principal), Arc::clone(server), tool.into())));
+            let digest = *blake3::hash(tool.as_bytes()).as_bytes();
+            wanted.push((RateScope::Tool, limit, Key::Tool(Arc::clone(principal), Arc::clone(server), digest)));
         }
         if wanted.is_empty() {
             return Vec::new();
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() > MANY {
-            buckets.retain(|_, full| *full > now.0);
+        // A clock that was set back must not put it off either.
+        if buckets.full.len() > MANY && now.0.abs_diff(buckets.swept) >= SWEEP.unsigned_abs() {
+            buckets.swept = now.0;
+            buckets.full.retain(|_, full| *full > now.0);
         }
-        let crowded = buckets.len() > TOO_MANY;
+        let crowded = buckets.full.len() > TOO_MANY;
         let mut exceeded = Vec::new();
         let mut spent = Vec::with_capacity(wanted.len());
         for (scope, limit, key) in wanted {
-            let known = buckets.get(&key).copied();
+            let known = buckets.full.get_mut(&key).map(|full| {
+                // No bucket is further from full than an empty one, unless the clock was set back since.
+                *full = (*full).min(now.0.saturating_add(window(limit)));
+                *full
+            });
             match take(limit, known.unwrap_or(i64::MIN), now.0) {
                 Ok(full) if known.is_some() || !crowded => spent.push((key, full)),
                 Ok(_) => exceeded.push(evidence(scope, limit, 1_000)),
@@ -70,7 +95,7 @@ impl Limiter {
             }
         }
         if exceeded.is_empty() {
-            buckets.extend(spent);
+            buckets.full.extend(spent);
         }
         exceeded
     }
@@ -78,13 +103,17 @@ impl Limiter {
 
 /// When the bucket is full again after one more request, or how long it must wait, in microseconds.
 fn take(limit: Limit, full: i64, now: i64) -> Result<i64, i64> {
-    let window = i64::try_from(limit.per_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let each = window / i64::from(limit.count.max(1));
+    let each = window(limit) / i64::from(limit.count.max(1));
     let next = full.max(now).saturating_add(each);
     // What integer division lost must not grant one request more or less.
     let room = each.saturating_mul(i64::from(limit.count));
     let wait = next.saturating_sub(now).saturating_sub(room);
     if wait > 0 { Err(wait) } else { Ok(next) }
+}
+
+/// How long an empty bucket takes to be full again, in microseconds.
+fn window(limit: Limit) -> i64 {
+    i64::try_from(limit.per_ms.saturating_mul(1_000)).unwrap_or(i64::MAX)
 }
 
 fn evidence(scope: RateScope, limit: Limit, retry_after_ms: u64) -> Evidence {
@@ -115,6 +144,43 @@ mod tests {
         let limiter = Limiter::new(options);
         let spend = |tool| limiter.spend(&"a".into(), &"s".into(), Some(tool), Timestamp(0)).len();
         assert_eq!([spend("x"), spend("x"), spend("y"), spend("z")], [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nobody_for_longer_than_an_empty_bucket_does() {
+        let limiter = Limiter::new(Options { per_principal: limit("2/min"), ..Options::default() });
+        let spend = |s: i64| limiter.spend(&"a".into(), &"s".into(), None, Timestamp(s * 1_000_000)).is_empty();
+        let hours = 3_600 * 5;
+        assert_eq!([hours, hours, hours].map(spend), [true, true, false]);
+        // Back by five hours: the bucket is empty, no more than that.
+        assert_eq!([0, 29, 30, 31, 60].map(spend), [false, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_reload_gives_a_new_burst_only_where_the_limits_change() {
+        let limits = |text| Options { per_principal: limit(text), ..Options::default() };
+        let spend = |limiter: &Limiter| limiter.spend(&"a".into(), &"s".into(), None, Timestamp(0)).is_empty();
+        let first = Limiter::new(limits("1/h"));
+        assert!(spend(&first) && !spend(&first));
+        assert!(!spend(&Limiter::new(limits("1/h")).following(&first)));
+        assert!(spend(&Limiter::new(limits("2/h")).following(&first)));
+    }
+
+    #[test]
+    fn full_buckets_are_forgotten_once_a_second_and_others_are_not() {
+        let limiter = Limiter::new(Options { per_tool: limit("1/s"), ..Options::default() });
+        let spend = |tool: usize, ms: i64| {
+            limiter.spend(&"a".into(), &"s".into(), Some(&tool.to_string()), Timestamp(ms * 1_000)).is_empty()
+        };
+        let held = || limiter.buckets.lock().unwrap().full.len();
+        assert!((0..=MANY).all(|tool| spend(tool, 5_000)));
+        assert!(spend(MANY + 1, 5_999));
+        assert_eq!(held(), MANY + 2, "none is full yet");
+        assert!(spend(MANY + 2, 6_500));
+        assert_eq!(held(), MANY + 3, "looked at within the second");
+        assert!(spend(MANY + 3, 6_999));
+        assert_eq!(held(), 2, "those of the last second");
+        assert!(!spend(MANY + 3, 6_999) && spend(0, 7_000));
     }
 
     #[test]

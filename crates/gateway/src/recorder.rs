@@ -2,6 +2,7 @@
 //!
 //! No content: a message is named by its size and a keyed digest, a finding by its rule, its path and its span.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,13 @@ use bartizan_mcp::{Kind, Rejection};
 use serde::Serialize;
 
 use crate::clock;
+
+/// Bytes that an entry gives to the place of a finding. Keys may be as long as the message, and an entry has to fit a
+/// line with as many findings as there are, with every byte escaped: what does not fit could not be recorded, and so
+/// could not be refused in the open either.
+const PLACE: usize = 256;
+/// Bytes that it gives to a reason; some quote what a server defines.
+const REASON: usize = 300;
 
 /// The log with all that is needed to write entries.
 pub struct Recorder {
@@ -86,10 +94,10 @@ impl Recorder {
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
-                at: document.pointer(judged.finding.at),
+                at: document.pointer_within(judged.finding.at, PLACE),
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 confidence: judged.finding.confidence.thousandths(),
-                why: &judged.finding.why,
+                why: cut(&judged.finding.why),
             })
             .collect();
         let fields = MessageFields {
@@ -105,7 +113,7 @@ impl Recorder {
             digest: self.digest(bytes),
             decision: outcome.decision,
             rule: outcome.rule,
-            why: outcome.why,
+            why: outcome.why.map(cut),
             findings,
         };
         self.append("message", event.now, &fields)
@@ -132,25 +140,28 @@ impl Recorder {
     /// # Errors
     /// If the log cannot be written.
     pub fn note<F: Serialize>(&self, kind: &str, fields: &F) -> Result<Receipt, AuditError> {
-        self.append(kind, clock::now(), fields)
+        let now = clock::now();
+        match self.append(kind, now, fields) {
+            // That it happened is recorded, however much there was to say about it.
+            Err(AuditError::TooLarge { bytes, .. }) => {
+                self.append(kind, now, &serde_json::json!({ "omitted_bytes": bytes }))
+            }
+            appended => appended,
+        }
     }
 
     /// Counts a request that was refused before anybody was identified.
     pub(crate) fn count_refusal(&self, source: &str) {
         let now = clock::now();
         let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, now.0);
-        if let Some(summary) = summary {
-            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
-        }
+        self.counted("edge.refused", summary, now);
     }
 
     /// Whether a message of the server's that goes nowhere is to be recorded by itself; if not, it has been counted.
     pub(crate) fn records_stray(&self, server: &Arc<str>) -> bool {
         let now = clock::now();
         let (records, summary) = self.strays.lock().unwrap_or_else(PoisonError::into_inner).note(server, now);
-        if let Some(summary) = summary {
-            self.append("upstream.strays", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
-        }
+        self.counted("upstream.strays", summary, now);
         records
     }
 
@@ -159,10 +170,22 @@ impl Recorder {
         let now = clock::now();
         let refused = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
         let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.tick(now.0);
-        for (kind, summary) in [("edge.refused", refused), ("upstream.strays", strays)] {
-            if let Some(summary) = summary {
-                self.append(kind, now, &summary).map(drop).unwrap_or_else(|error| report(&error));
-            }
+        self.counted("edge.refused", refused, now);
+        self.counted("upstream.strays", strays, now);
+    }
+
+    /// Writes what is counted of the second that goes on; there will be no other.
+    pub(crate) fn last_tick(&self) {
+        let now = clock::now();
+        let refused = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.take();
+        self.counted("edge.refused", refused, now);
+        self.counted("upstream.strays", strays, now);
+    }
+
+    fn counted(&self, kind: &str, summary: Option<RefusalSummary>, now: Timestamp) {
+        if let Some(summary) = summary {
+            self.append(kind, now, &summary).map(drop).unwrap_or_else(|error| report(&error));
         }
         self.resume(now);
     }
@@ -206,6 +229,14 @@ impl Recorder {
     fn digest(&self, bytes: &[u8]) -> String {
         let digest = blake3::keyed_hash(&self.digest_key, bytes).to_hex();
         digest.chars().take(32).collect()
+    }
+}
+
+/// A reason as an entry holds it.
+fn cut(why: &str) -> Cow<'_, str> {
+    match why.get(..why.floor_char_boundary(REASON)) {
+        Some(head) if head.len() < why.len() => Cow::Owned(format!("{head}…")),
+        _ => Cow::Borrowed(why),
     }
 }
 
@@ -263,7 +294,7 @@ struct MessageFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
+    why: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
 }
@@ -279,7 +310,7 @@ struct FindingFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     span: Option<[usize; 2]>,
     confidence: u16,
-    why: &'a str,
+    why: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -327,7 +358,103 @@ impl IdSource {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_guard::{Action, Finding, Pins, Principal, RuleSpec, ServerProfile, Severity, Verdict};
+    use bartizan_mcp::{Limits, Message, PartKind};
+
     use super::*;
+
+    static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Deny, "For a test.");
+
+    /// Records findings below a key, and returns the entry.
+    fn recorded(key: &str, why: &str, findings: usize) -> serde_json::Value {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
+        let arguments = format!(r#"{{{}:{{"~/":1}}}}"#, bartizan_mcp::quote(key));
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{arguments}}}}}"#
+        );
+        let message = Message::parse(text, &Limits::default()).unwrap();
+        let at = message.params().unwrap().get("arguments").unwrap().get(key).unwrap().get("~/").unwrap();
+        let event = Event {
+            message: &message,
+            direction: Direction::ToServer,
+            answers: None,
+            principal: &Principal::new("local:alice"),
+            server: &ServerProfile { name: "s".into(), pins: Arc::new(Pins::default()), elsewhere: [].into() },
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        };
+        let judged = || {
+            let finding = Finding::about(&RULE, at, PartKind::Argument, why);
+            Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
+        };
+        let findings: Vec<_> = (0..findings).map(|_| judged()).collect();
+        let outcome = Outcome { decision: "deny", rule: Some(RULE.id), why: Some(why), findings: &findings };
+        let receipt = recorder.message(&event, "session", &outcome).unwrap();
+        entry(directory.path(), &receipt)
+    }
+
+    fn entry(directory: &Path, receipt: &Receipt) -> serde_json::Value {
+        let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+        let text: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+        let id = receipt.id().to_string();
+        let line = text.lines().find(|line| line.contains(&id)).unwrap();
+        serde_json::from_str(line).unwrap()
+    }
+
+    #[test]
+    fn places_and_reasons_are_cut_and_short_ones_stay_whole() {
+        let whole = recorded("a", "because", 1);
+        assert_eq!(whole["findings"][0]["at"], "/params/arguments/a/~0~1");
+        assert_eq!((&whole["findings"][0]["why"], &whole["why"]), (&"because".into(), &"because".into()));
+        let long = recorded(&"ä".repeat(550_000), &"ö".repeat(550_000), 1);
+        let at = long["findings"][0]["at"].as_str().unwrap();
+        assert!(at.starts_with("/params/arguments/ää") && at.ends_with("ä…"), "{at}");
+        assert!(at.len() <= PLACE + '…'.len_utf8());
+        let why = long["why"].as_str().unwrap();
+        assert_eq!((why, why.len()), (long["findings"][0]["why"].as_str().unwrap(), REASON + '…'.len_utf8()));
+        assert_eq!((&long["decision"], &long["rule"]), (&"deny".into(), &RULE.id.into()));
+    }
+
+    #[test]
+    fn as_many_findings_as_a_verdict_has_fit_an_entry() {
+        // A control character takes six bytes in JSON, which is the most.
+        let worst = "\u{1}".repeat(4_000);
+        let held = recorded(&worst, &worst, Verdict::MAX_FINDINGS);
+        assert_eq!(held["findings"].as_array().unwrap().len(), Verdict::MAX_FINDINGS);
+    }
+
+    #[test]
+    fn what_is_counted_when_the_gateway_ends_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
+        recorder.last_tick();
+        recorder.count_refusal("127.0.0.1");
+        recorder.count_refusal("127.0.0.1");
+        recorder.last_tick();
+        let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+        let text: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+        let entries: Vec<serde_json::Value> = text
+            .lines()
+            .filter(|line| line.contains("edge.refused"))
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        // Two, if the second ended between them.
+        let total: u64 = entries.iter().map(|entry| entry["total"].as_u64().unwrap()).sum();
+        assert_eq!(total, 2, "{entries:?}");
+    }
+
+    #[test]
+    fn what_happened_is_noted_however_much_there_is_to_say() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
+        let fields = serde_json::json!({ "why": "x".repeat(bartizan_audit::MAX_ENTRY_BYTES) });
+        let receipt = recorder.note("server.ended", &fields).unwrap();
+        let held = entry(directory.path(), &receipt);
+        assert_eq!(held["kind"], "server.ended");
+        assert!(held["omitted_bytes"].as_u64().unwrap() > 1 << 20);
+    }
 
     #[test]
     fn a_flood_of_one_server_is_counted_and_another_is_not_part_of_it() {

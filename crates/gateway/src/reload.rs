@@ -87,7 +87,8 @@ fn apply(file: &Path, workspace: &Path, gateway: &Gateway, front: &Front, starte
         for table in needs_restart(started, &config) {
             tracing::warn!("a change of `{table}` takes effect when bartizan is started again");
         }
-        let policy = setup::policy(&config).map_err(|error| error.to_string())?;
+        let mut policy = setup::policy(&config).map_err(|error| error.to_string())?;
+        policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
         let servers = setup::servers(&config, gateway, workspace).map_err(|error| error.to_string())?;
         Ok((policy, servers))
     });

@@ -106,7 +106,7 @@ impl Running {
         }
         self.front.close().await;
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        self.gateway.recorder.tick();
+        self.gateway.recorder.last_tick();
         if let Ok(receipt) = self.gateway.recorder.note("gateway.stopped", &json!({}))
             && let Err(error) = self.gateway.recorder.durable(receipt).await
         {

@@ -104,9 +104,10 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             places: InFlight::new(config.limits.max_in_flight),
             bridge: Bridging::new(held.bridge == bartizan_config::Bridge::Auto),
         });
-        follow(gateway, &server)?;
         servers.insert(name, server);
     }
+    // What is followed is written into the lock file: not before the whole configuration is known to be good.
+    servers.values().try_for_each(|server| follow(gateway, server))?;
     Ok(servers)
 }
 
@@ -148,4 +149,40 @@ fn headers(server: &str, http: &bartizan_config::Http) -> Result<HeaderMap, Setu
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_config::{Config, Environment};
+    use bartizan_guard::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_not_put_in_force_leaves_the_lock_file_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().display();
+        let read = |last: &str| {
+            let text = format!(
+                "[lock]\npath = \"{place}/mcp.lock\"\n[audit]\ndirectory = \"{place}/audit\"\n\
+                 [server.a]\nurl = \"http://127.0.0.1:1/\"\n[server.b]\nurl = \"http://127.0.0.1:2/\"\n{last}\n"
+            );
+            let environment =
+                Environment { variables: [].into(), directory: directory.path().to_owned(), now: Timestamp(0) };
+            Config::parse(&text, "test.toml", &environment).unwrap().0
+        };
+        let mut wrong = read("headers = { good = \"x\" }");
+        for held in wrong.servers.values_mut() {
+            if let Place::Http(http) = &mut held.upstream {
+                let values = std::mem::take(&mut http.headers).into_values();
+                http.headers = values.map(|value| ("not good".to_owned(), value)).collect();
+            }
+        }
+        let gateway = gateway(&wrong).unwrap();
+        assert!(matches!(servers(&wrong, &gateway, directory.path()), Err(SetupError::Header(name)) if name == "b"));
+        let lock = directory.path().join("mcp.lock");
+        assert!(!lock.exists());
+        assert_eq!(servers(&read(""), &gateway, directory.path()).unwrap().len(), 2);
+        assert!(std::fs::read_to_string(lock).unwrap().contains("[servers.a]"));
+    }
 }

@@ -1,5 +1,6 @@
 //! What a server has defined in this session: its tools, prompts and resources as last listed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -88,6 +89,21 @@ impl DefinitionKind {
         }
     }
 
+    /// The name that a definition of this kind has; `None` if it has none, or a longer one than can be asked for.
+    #[must_use]
+    pub fn name_of<'a>(self, definition: Value<'a>) -> Option<Cow<'a, str>> {
+        let name = definition.get(self.name_member())?.as_str()?;
+        (name.len() <= self.longest_name()).then_some(name)
+    }
+
+    /// Bytes of a name by which a definition of this kind can be asked for.
+    pub(crate) fn longest_name(self) -> usize {
+        match self {
+            DefinitionKind::Resource | DefinitionKind::ResourceTemplate => Limits::URI_BYTES,
+            _ => Limits::NAME_BYTES,
+        }
+    }
+
     /// The lists of definitions that a message holds: a result may bring several, and that of a finished task holds
     /// the result of what it did.
     pub fn lists_of(message: &Message) -> impl Iterator<Item = Listing<'_>> {
@@ -131,13 +147,12 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads an element of a list result; `None` if it has no name.
+    /// Reads an element of a list result; `None` if it has no name by which it could be asked for.
     #[must_use]
     pub fn read(kind: DefinitionKind, element: Value<'_>) -> Option<Definition> {
-        let name = element.get(kind.name_member())?.as_str()?;
         Some(Definition {
             kind,
-            name: name.into(),
+            name: kind.name_of(element)?.into(),
             digest: Digest::of(element),
             // A copy, so that a definition does not keep the whole list it came in alive.
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
@@ -160,8 +175,7 @@ impl Definition {
     pub fn with_value<T>(&self, show: impl FnOnce(Value<'_>) -> T) -> Option<T> {
         let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, &*self.json, b"}"].concat();
         // It passed the scanner as a part of a larger message.
-        let limits = Limits { bytes: text.len(), depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: 1 };
-        Message::parse(text, &limits).ok()?.result().map(show)
+        Message::parse(text, &Limits::AGAIN).ok()?.result().map(show)
     }
 }
 

@@ -120,7 +120,8 @@ pub struct ServerProfile {
     pub name: Arc<str>,
     /// Its definitions as they were approved.
     pub pins: Arc<Pins>,
-    /// Names of tools that other servers of the same configuration have pinned, sorted, each with its server.
+    /// Names of tools that the servers of the same configuration have pinned, sorted, each with its server; this one's
+    /// own may be among them.
     pub elsewhere: Arc<[(Box<str>, Arc<str>)]>,
 }
 

@@ -13,6 +13,8 @@ pub struct Pins {
     entries: BTreeMap<(DefinitionKind, Box<str>), Approved>,
     /// The names of those that differ in nothing else.
     by_body: BTreeMap<(DefinitionKind, Digest), BTreeSet<Box<str>>>,
+    /// Bytes that the names take in the lock file.
+    names: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +39,10 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The pin of an element of a list result; `None` if it has no name.
+    /// The pin of an element of a list result; `None` if it has no name by which it could be asked for.
     #[must_use]
     pub fn of(kind: DefinitionKind, element: Value<'_>) -> Option<Pin> {
-        let name = element.get(kind.name_member())?.as_str()?.into();
+        let name = kind.name_of(element)?.into();
         let (digest, json) = digested(element);
         Some(Pin { kind, name, digest, body: Some(body_digest(kind, element)), json })
     }
@@ -72,7 +74,50 @@ pub(crate) enum Standing {
     Changed,
 }
 
+/// What one server may still have pinned. The lock file is read and written as a whole and serves all servers, so
+/// no server may fill it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    entries: usize,
+    names: usize,
+}
+
+impl Room {
+    /// Takes the place for a definition of that name, if there is one.
+    pub(crate) fn take(&mut self, name: &str) -> bool {
+        let (Some(entries), Some(names)) = (self.entries.checked_sub(1), self.names.checked_sub(written(name))) else {
+            return false;
+        };
+        *self = Room { entries, names };
+        true
+    }
+}
+
+/// Bytes of a name in the lock file, where everything that is not plain is escaped.
+fn written(name: &str) -> usize {
+    let of = |character: char| match character {
+        '"' | '\\' => 2,
+        ' ' => 1,
+        plain if plain.is_ascii_graphic() => 1,
+        _ => 10,
+    };
+    name.chars().map(of).sum()
+}
+
 impl Pins {
+    /// Definitions that may be pinned of one server.
+    pub const MAX_ENTRIES: usize = 10_000;
+    /// Bytes that their names may take in the lock file: for that many, 300 each.
+    pub const MAX_NAMES: usize = 3_000_000;
+
+    /// What is left of both.
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            entries: Self::MAX_ENTRIES.saturating_sub(self.entries.len()),
+            names: Self::MAX_NAMES.saturating_sub(self.names),
+        }
+    }
+
     /// The approved digest.
     #[must_use]
     pub fn get(&self, kind: DefinitionKind, name: &str) -> Option<Digest> {
@@ -81,9 +126,13 @@ impl Pins {
 
     /// Approves a definition.
     pub fn insert(&mut self, pin: Pin) {
+        let names = written(&pin.name);
         let Pin { kind, name, digest, body, .. } = pin;
-        let before = self.entries.insert((kind, name.clone()), Approved { digest, body }).and_then(|held| held.body);
-        if let Some(names) = before.and_then(|body| self.by_body.get_mut(&(kind, body))) {
+        let held = self.entries.insert((kind, name.clone()), Approved { digest, body });
+        if held.is_none() {
+            self.names += names;
+        }
+        if let Some(names) = held.and_then(|held| held.body).and_then(|body| self.by_body.get_mut(&(kind, body))) {
             names.remove(&name);
         }
         if let Some(body) = body {

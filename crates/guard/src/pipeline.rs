@@ -133,8 +133,9 @@ impl Pipeline {
         removed: &BTreeMap<NodeId, NodeId>,
     ) -> Result<(), String> {
         // The limits of messages apply when it is admitted.
-        let limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: usize::MAX };
-        let Ok(edited) = event.message.edited(edits, &limits) else { return Err(EDIT_FAILED.summary.to_owned()) };
+        let Ok(edited) = event.message.edited(edits, &Limits::AGAIN) else {
+            return Err(EDIT_FAILED.summary.to_owned());
+        };
         let stays = |part: &Part<'_>| part.element.is_none_or(|element| !removed.contains_key(&element));
         let kinds = event.message.parts().filter(stays).map(|part| (part.kind, part.is_key()));
         if !kinds.eq(edited.parts().map(|part| (part.kind, part.is_key()))) {

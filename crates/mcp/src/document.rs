@@ -93,9 +93,25 @@ impl Document {
     /// Where `id` is, as a JSON Pointer (RFC 6901). A key has the pointer of its value.
     #[must_use]
     pub fn pointer(&self, id: NodeId) -> String {
+        self.pointer_within(id, usize::MAX)
+    }
+
+    /// The same, ending in `…` where it would have more than `most` bytes: keys may be as long as the message.
+    #[must_use]
+    pub fn pointer_within(&self, id: NodeId, most: usize) -> String {
+        let mut pointer = self.pointer_beyond(id, most);
+        if pointer.len() > most {
+            pointer.truncate(pointer.floor_char_boundary(most));
+            pointer.push('…');
+        }
+        pointer
+    }
+
+    /// All of a pointer, or somewhat more than `most` bytes of it.
+    fn pointer_beyond(&self, id: NodeId, most: usize) -> String {
         let mut pointer = String::new();
         let mut at = self.root();
-        'down: while at.id < id {
+        'down: while at.id < id && pointer.len() <= most {
             for (position, element) in at.elements().enumerate() {
                 if element.holds(id) {
                     pointer.push_str(&format!("/{position}"));
@@ -106,7 +122,9 @@ impl Document {
             for (key, value) in at.members() {
                 if key.id == id || value.holds(id) {
                     pointer.push('/');
-                    pointer.push_str(&key.text().replace('~', "~0").replace('/', "~1"));
+                    let text = key.text();
+                    let text = text.get(..text.floor_char_boundary(most.saturating_add(1))).unwrap_or_default();
+                    pointer.push_str(&text.replace('~', "~0").replace('/', "~1"));
                     if key.id == id {
                         return pointer;
                     }

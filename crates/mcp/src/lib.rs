@@ -13,6 +13,7 @@ mod limits;
 mod message;
 pub mod meta;
 pub mod method;
+mod names;
 mod part;
 mod rejection;
 mod revision;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::document::{Document, NodeKind, Value};
 use crate::part::{self, Parts};
 use crate::variant;
-use crate::{Edits, Fault, Id, Limits, NodeId, Rejection};
+use crate::{Edits, Fault, Id, Limits, NodeId, Rejection, names};
 
 /// A message that can be read in exactly one way, with the bytes it came in. Cloning it copies nothing.
 #[derive(Clone)]
@@ -130,6 +130,13 @@ impl Message {
         self.0.document.bytes()
     }
 
+    /// Bytes that it takes for as long as it is kept, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let each = size_of::<crate::document::Node>() + size_of::<part::Entry>();
+        self.bytes().len().saturating_add(self.0.document.len().saturating_mul(each))
+    }
+
     /// The message with `edits` applied and read again from scratch.
     ///
     /// # Errors
@@ -201,15 +208,17 @@ impl<'a> Envelope<'a> {
                 return Err(Fault::BadEnvelope.at(params.span().start));
             }
             variant::refuse(params, variant::PARAMS)?;
+            names::refuse_in_params(params, limits)?;
         }
         if let Some(method) = self.method {
-            let fits = method.kind() == NodeKind::String && method.raw().len() <= limits.name_bytes;
-            if !fits {
+            if method.kind() != NodeKind::String {
                 return Err(Fault::BadEnvelope.at(method.span().start));
             }
+            names::within(method, limits.name_bytes)?;
         }
         if let Some(result) = self.result {
             variant::refuse_in_result(result)?;
+            names::refuse_in_result(result, limits)?;
         }
         if let Some(error) = self.error {
             variant::refuse(error, variant::ERROR)?;
@@ -233,8 +242,10 @@ impl<'a> Envelope<'a> {
         let bad = Fault::BadId.at(id.span().start);
         match id.kind() {
             NodeKind::Null if kind == Kind::Error => Ok(None),
-            _ if id.raw().len() > limits.name_bytes => Err(bad),
-            _ => Id::read(id).map(Some).ok_or(bad),
+            _ => {
+                names::within(id, limits.name_bytes)?;
+                Id::read(id).map(Some).ok_or(bad)
+            }
         }
     }
 }

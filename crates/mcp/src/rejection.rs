@@ -51,6 +51,10 @@ pub enum Fault {
     /// Neither, or more than one, of request, notification, result and error.
     #[error("not clearly a request, a notification or a response")]
     Ambiguous,
+    /// An id, a method, a token or what names a tool, a prompt, a task or a resource is longer than
+    /// [`Limits::name_bytes`](crate::Limits::name_bytes) or [`Limits::uri_bytes`](crate::Limits::uri_bytes).
+    #[error("id, name, token or URI longer than the limit")]
+    LongName,
     /// `method`, `params` or `error` is not of the type that JSON-RPC and MCP give it.
     #[error("envelope member of the wrong type")]
     BadEnvelope,
@@ -73,6 +77,7 @@ impl Fault {
             Fault::NotJsonRpc => "conformance.not_json_rpc",
             Fault::BadId => "conformance.id",
             Fault::Ambiguous => "conformance.ambiguous",
+            Fault::LongName => "conformance.name_length",
             Fault::BadEnvelope => "conformance.envelope",
         }
     }

@@ -281,3 +281,19 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn a_pointer_is_cut_where_it_gets_too_long() {
+    let long = "é~".repeat(1_000_000);
+    let text = format!(r#"{{"jsonrpc":"2.0","method":"x","params":{{"a":{{"{long}":{{"b":[1,2]}}}}}}}}"#);
+    let message = Message::parse(text, &Limits::default()).unwrap();
+    let deep = message.params().unwrap().get("a").unwrap().get(&long).unwrap().get("b").unwrap();
+    let whole = message.document().pointer(deep.id());
+    assert!(whole.ends_with("~0/b") && whole.len() == "/params/a//b".len() + long.len() + 1_000_000);
+    for most in [0, 9, 10, 11, 12, 13, 14, 15, 100] {
+        let cut = message.document().pointer_within(deep.id(), most);
+        let head = cut.strip_suffix('…').unwrap();
+        assert!(whole.starts_with(head) && head.len() <= most && head.len() + 1 >= most, "{most}: {cut}");
+    }
+    assert_eq!(message.document().pointer_within(deep.id(), whole.len()), whole);
+}

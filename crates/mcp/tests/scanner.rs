@@ -299,9 +299,57 @@ fn limits() {
 
     let named = |id: &str, method: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#);
     let limits = Limits { name_bytes: 12, ..Limits::default() };
-    check(&named("\"0123456789\"", "0123456789"), limits, None);
-    check(&named("\"0123456789a\"", "x"), limits, Some(Fault::BadId));
-    check(&named("1", "0123456789a"), limits, Some(Fault::BadEnvelope));
+    check(&named("\"0123456789ab\"", "0123456789ab"), limits, None);
+    check(&named("\"0123456789abc\"", "x"), limits, Some(Fault::LongName));
+    check(&named("1", "0123456789abc"), limits, Some(Fault::LongName));
+    check(&named("1", r"\u0030123456789ab"), limits, None);
+}
+
+#[test]
+fn what_is_kept_of_a_message_is_short() {
+    let check = |text: &str, expected: Option<Fault>| {
+        let read = Message::parse(text.to_owned(), &Limits::default());
+        assert_eq!(read.err().map(|rejection| rejection.fault), expected, "{text:.80}");
+    };
+    let params = |params: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{params}}}"#);
+    let result = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+    let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+    type Shape = fn(&str) -> String;
+    let names: [Shape; 7] = [
+        |name| format!(r#"{{"name":{name}}}"#),
+        |name| format!(r#"{{"taskId":{name}}}"#),
+        |name| format!(r#"{{"requestId":{name}}}"#),
+        |name| format!(r#"{{"progressToken":{name}}}"#),
+        |name| format!(r#"{{"_meta":{{"progressToken":{name}}}}}"#),
+        |name| format!(r#"{{"ref":{{"type":"ref/prompt","name":{name}}}}}"#),
+        |name| format!(r#"{{"notifications":{{"taskIds":["t",{name}]}}}}"#),
+    ];
+    let uris: [Shape; 3] = [
+        |uri| format!(r#"{{"uri":{uri}}}"#),
+        |uri| format!(r#"{{"ref":{{"type":"ref/resource","uri":{uri}}}}}"#),
+        |uri| format!(r#"{{"notifications":{{"resourceSubscriptions":[{uri}]}}}}"#),
+    ];
+    let bounds = names.map(|shape| (shape, Limits::NAME_BYTES)).into_iter();
+    for (shape, most) in bounds.chain(uris.map(|shape| (shape, Limits::URI_BYTES))) {
+        check(&params(&shape(&text(most))), None);
+        check(&params(&shape(&text(most + 1))), Some(Fault::LongName));
+    }
+    // No token that the protocol knows, but kept like one.
+    check(&params(&format!(r#"{{"_meta":{{"progressToken":[{}]}}}}"#, text(1024))), Some(Fault::LongName));
+    for shape in [r#"{"taskId":NAME}"#, r#"{"task":{"taskId":NAME}}"#] {
+        check(&result(&shape.replace("NAME", &text(1024))), None);
+        check(&result(&shape.replace("NAME", &text(1025))), Some(Fault::LongName));
+    }
+    // Content has no such bound, whatever its members are called.
+    let long = text(2 << 20);
+    for content in [
+        format!(r#"{{"contents":[{{"uri":{long},"text":{long}}}]}}"#),
+        format!(r#"{{"content":[{{"type":"resource_link","uri":{long},"name":{long}}}]}}"#),
+        format!(r#"{{"structuredContent":{{"name":{long},"taskId":{long}}},"nextCursor":{long}}}"#),
+    ] {
+        check(&result(&content), None);
+    }
+    check(&params(&format!(r#"{{"name":"t","arguments":{{"name":{long},"uri":{long}}},"cursor":{long}}}"#)), None);
 }
 
 #[test]

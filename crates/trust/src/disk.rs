@@ -42,9 +42,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, LockError> {
     let mut text = String::new();
     file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_BYTES {
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB")));
+        return Err(failed(too_large()));
     }
     Ok(Some(text))
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB")
 }
 
 /// Replaces a file such that at any moment, and after a power failure, either the old or the new text is there.
@@ -52,6 +56,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, LockError> {
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), LockError> {
     let temporary = sibling(path, ".new");
     let failed = |error| LockError::Io { action: "write", path: path.to_owned(), error };
+    if text.len() as u64 > MAX_BYTES {
+        // It would never be read again.
+        return Err(failed(too_large()));
+    }
     let written = write_new(&temporary, text).and_then(|()| {
         step("rename")?;
         fs::rename(&temporary, path)

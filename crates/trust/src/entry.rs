@@ -57,6 +57,13 @@ impl Candidate {
     pub(crate) fn key(&self) -> Key {
         (self.server.clone(), self.kind.clone(), self.name.clone())
     }
+
+    /// Bytes that it takes in the list of candidates at most.
+    pub(crate) fn size(&self) -> usize {
+        // Two digests, the names of the members, white space.
+        const FIXED: usize = 260;
+        FIXED + self.server.len() + self.kind.len() + serde_json::to_string(&self.name).map_or(0, |name| name.len())
+    }
 }
 
 /// Server, kind and name.

@@ -51,4 +51,12 @@ pub enum LockError {
         /// The limit.
         limit: usize,
     },
+    /// One server would take more of a file that is read as a whole and serves all servers.
+    #[error("what is kept of server `{server}` takes more than {limit} bytes")]
+    TooLarge {
+        /// The server.
+        server: String,
+        /// The limit.
+        limit: usize,
+    },
 }

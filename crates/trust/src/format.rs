@@ -123,6 +123,13 @@ pub(crate) fn write(servers: &BTreeMap<String, ServerPins>) -> String {
     out
 }
 
+/// Bytes that one server takes in a lock file.
+pub(crate) fn size(server: &str, pins: &ServerPins) -> usize {
+    let mut out = String::new();
+    let _ = write_server(&mut out, server, pins);
+    out.len()
+}
+
 fn write_server(out: &mut String, server: &str, pins: &ServerPins) -> std::fmt::Result {
     let server = key(server);
     writeln!(out, "\n[servers.{server}]\nidentity = {}", quoted(&pins.identity))?;

@@ -32,6 +32,9 @@ struct State {
 impl Lock {
     /// Definitions that are kept of one server, and as many candidates.
     pub const MAX_DEFINITIONS: usize = 20_000;
+    /// Bytes that one server may take in the lock file, and as many in the list of candidates. Both are read as a whole
+    /// and up to 64 MiB: no server may fill them for the others.
+    pub const MAX_SHARE: usize = 8 * 1024 * 1024;
     /// Text of one definition that is kept for people to read.
     pub const MAX_TEXT: usize = 1024 * 1024;
 
@@ -92,7 +95,8 @@ impl Lock {
     /// definition becomes a candidate instead: nothing that is approved is ever overwritten by being seen.
     ///
     /// # Errors
-    /// If the file cannot be read or written, or the server brings more than [`Lock::MAX_DEFINITIONS`].
+    /// If the file cannot be read or written, or the server brings more than [`Lock::MAX_DEFINITIONS`] or
+    /// [`Lock::MAX_SHARE`].
     pub fn record_first_seen(
         &mut self,
         server: &str,
@@ -138,14 +142,16 @@ impl Lock {
         })
     }
 
-    /// Keeps in mind that an approved definition is not listed any more.
+    /// Keeps in mind that approved definitions, by kind and name, are not listed any more.
     ///
     /// # Errors
     /// As for [`Lock::record_first_seen`].
-    pub fn note_gone(&mut self, server: &str, kind: &str, name: &str) -> Result<(), LockError> {
-        let (server, kind, name) = (server.to_owned(), kind.to_owned(), name.to_owned());
+    pub fn note_gone(&mut self, server: &str, names: &[(&str, &str)]) -> Result<(), LockError> {
         self.update(&[], |state| {
-            state.wait(Candidate { server, kind, name, sha256: None, body: None });
+            for (kind, name) in names {
+                let (server, kind, name) = (server.to_owned(), (*kind).to_owned(), (*name).to_owned());
+                state.wait(Candidate { server, kind, name, sha256: None, body: None });
+            }
             Ok(())
         })
     }
@@ -258,7 +264,7 @@ impl Lock {
         let mut after = before.clone();
         change(&mut after)?;
         after.settle();
-        after.check_size()?;
+        after.check_size(&before)?;
         let named: BTreeSet<&str> = after.digests().collect();
         // Texts first: the lists must not name what is not there.
         for definition in texts.iter().filter(|definition| named.contains(&*definition.sha256)) {
@@ -357,14 +363,32 @@ impl State {
         self.pending.insert(candidate.key(), candidate);
     }
 
-    fn check_size(&self) -> Result<(), LockError> {
-        let mut waiting = BTreeMap::<&str, usize>::new();
-        self.pending.values().for_each(|candidate| *waiting.entry(&candidate.server).or_default() += 1);
-        let approved = self.servers.iter().map(|(server, pins)| (&**server, pins.definitions.len()));
-        match waiting.into_iter().chain(approved).find(|(_, count)| *count > Lock::MAX_DEFINITIONS) {
-            Some((server, _)) => Err(LockError::TooMany { server: server.to_owned(), limit: Lock::MAX_DEFINITIONS }),
-            None => Ok(()),
+    /// Refuses what takes more than one server may; what did so `before` is no reason to refuse anything else.
+    fn check_size(&self, before: &State) -> Result<(), LockError> {
+        let changed = self.servers.iter().filter(|(server, pins)| before.servers.get(*server) != Some(*pins));
+        let approved = changed.map(|(server, pins)| (&**server, (pins.definitions.len(), format::size(server, pins))));
+        let waited = before.waiting();
+        let waiting = self.waiting().into_iter().filter(|(server, now)| waited.get(server) != Some(now));
+        for (server, (count, bytes)) in approved.chain(waiting) {
+            let server = || server.to_owned();
+            if count > Lock::MAX_DEFINITIONS {
+                return Err(LockError::TooMany { server: server(), limit: Lock::MAX_DEFINITIONS });
+            }
+            if bytes > Lock::MAX_SHARE {
+                return Err(LockError::TooLarge { server: server(), limit: Lock::MAX_SHARE });
+            }
         }
+        Ok(())
+    }
+
+    /// How many candidates each server has, and how many bytes they take.
+    fn waiting(&self) -> BTreeMap<&str, (usize, usize)> {
+        let mut waiting = BTreeMap::<&str, (usize, usize)>::new();
+        for candidate in self.pending.values() {
+            let (count, bytes) = waiting.entry(&candidate.server).or_default();
+            (*count, *bytes) = (*count + 1, *bytes + candidate.size());
+        }
+        waiting
     }
 
     fn accept(&mut self, candidate: &Candidate, at: SystemTime) {

@@ -85,13 +85,11 @@ pub(super) fn lists(
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"{}":[{}]{era}}}}}"#, list.member, elements.join(","))
 }
 
-/// The page with the names by which the client knows its elements.
+/// The page with the names by which the client knows its elements, which make it longer than what was within the limits.
 fn named(list: List, server: &Arc<str>, page: &Message, names: &Names) -> Option<Message> {
     if matches!(list.key, Key::Uri | Key::Template) {
         return Some(page.clone());
     }
-    // It was within the limits before its names became longer.
-    let limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: usize::MAX };
     let mut edits = Edits::new();
     for element in page.result()?.get(list.member)?.elements() {
         if let Some(name) = element.get(list.key.member())
@@ -105,7 +103,7 @@ fn named(list: List, server: &Arc<str>, page: &Message, names: &Names) -> Option
             edits.set_text(name.id(), &outward);
         }
     }
-    page.edited(&edits, &limits).ok()
+    page.edited(&edits, &Limits::AGAIN).ok()
 }
 
 /// A server's instructions, in which no line looks like the heading of another's.
@@ -210,13 +208,12 @@ mod tests {
     #[test]
     fn no_server_speaks_in_anothers_name() {
         assert_eq!(instructions_of("Be kind.\n[b]\n  [c] \n- [x] done\r"), "Be kind.\n> [b]\n>   [c] \n- [x] done\r");
-        let limits = Limits { bytes: usize::MAX, ..Limits::default() };
         let long = "x".repeat(Limits::default().bytes);
         let list = list_of(method::TOOLS_LIST).unwrap();
         let page = format!(
             r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{{"name":"files__read","description":"{long}"}}]}}}}"#
         );
-        let page = Message::parse(page, &limits).unwrap();
+        let page = Message::parse(page, &Limits::AGAIN).unwrap();
         let named = named(list, &"evil".into(), &page, &Names::default()).unwrap();
         let tools = named.result().unwrap().get("tools").unwrap();
         let name = tools.elements().next().unwrap().get("name").unwrap().text().into_owned();

@@ -34,6 +34,7 @@ use crate::link::Link;
 use crate::peer::{Answer, converse};
 use crate::server::Server;
 use crate::status::Asked;
+use crate::subscribed::Subscribed;
 
 use member::{Member, Ready, Session};
 use names::Names;
@@ -60,15 +61,15 @@ pub(crate) struct Hub {
     /// The level of log messages the client asked for.
     level: Mutex<Option<Message>>,
     /// The resources the client subscribed to, with the request that did it.
-    subscribed: Mutex<BTreeMap<String, Message>>,
+    subscribed: Mutex<Subscribed<Message>>,
     /// Which server has a resource.
     resources: Arc<Places<String>>,
     /// Which server has a template.
     templates: Places<String>,
     /// Which server works on a request, for its cancellation.
-    requests: Places<Id>,
+    requests: Places<places::Brief>,
     /// Which server works under a progress token.
-    tokens: Arc<Places<String>>,
+    tokens: Arc<Places<places::Brief>>,
     /// The streams on which the client hears of changes.
     outlets: Mutex<Vec<Arc<Outlet>>>,
 }
@@ -119,7 +120,7 @@ impl Hub {
                 greeted: AtomicBool::new(false),
                 unannounced: AtomicBool::new(false),
                 level: Mutex::new(None),
-                subscribed: Mutex::default(),
+                subscribed: Mutex::new(Subscribed::new(SUBSCRIBED)),
                 resources: Arc::new(Places::new(RESOURCES)),
                 templates: Places::new(TEMPLATES),
                 requests: Places::new(REQUESTS),
@@ -214,7 +215,7 @@ impl Hub {
             method::INITIALIZED => self.absorb(&message),
             method::CANCELLED => {
                 let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
-                match id.and_then(|id| self.requests.get(&id)) {
+                match id.and_then(|id| self.requests.get(&places::brief(&id.to_json()))) {
                     Some(server) => self.send_to(std::slice::from_ref(&server), message).await,
                     None => self.absorb(&message),
                 }

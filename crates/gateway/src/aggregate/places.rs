@@ -5,6 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What stands for an id or a token: they are the client's, and may be much longer.
+pub(super) type Brief = [u8; 32];
+
+pub(super) fn brief(json: &str) -> Brief {
+    *blake3::hash(json.as_bytes()).as_bytes()
+}
+
 /// The owners of keys; of too many of one server its oldest is forgotten, and no other's.
 pub(super) struct Places<K> {
     held: Mutex<Held<K>>,

@@ -7,8 +7,9 @@ use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::StatusCode;
 
 use super::member::{Member, Ready};
+use super::places::brief;
 use super::way::{self, Way};
-use super::{Hub, INVALID_PARAMS, SUBSCRIBED, tag};
+use super::{Hub, INVALID_PARAMS, tag};
 use crate::exchange::{self, Exchange, Failure};
 use crate::link::Link;
 use crate::peer::{Answer, converse};
@@ -48,10 +49,8 @@ impl Hub {
         {
             let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
             match message.method() {
-                Some(method::RESOURCES_SUBSCRIBE) if subscribed.len() < SUBSCRIBED => {
-                    subscribed.insert(uri, message.clone());
-                }
-                Some(method::RESOURCES_UNSUBSCRIBE) => drop(subscribed.remove(&uri)),
+                Some(method::RESOURCES_SUBSCRIBE) => subscribed.insert(&uri, message.clone(), message.weight()),
+                Some(method::RESOURCES_UNSUBSCRIBE) => subscribed.remove(&uri),
                 _ => {}
             }
         }
@@ -90,9 +89,9 @@ impl Hub {
     }
 
     async fn call(&self, member: &Arc<Member>, message: Message, id: &Id) -> Answer {
-        self.requests.put(id.clone(), &member.server.name);
+        self.requests.put(brief(&id.to_json()), &member.server.name);
         if let Some(token) = Meta::of(&message).get(meta::PROGRESS_TOKEN) {
-            self.tokens.put(token.raw().to_owned(), &member.server.name);
+            self.tokens.put(brief(token.raw()), &member.server.name);
         }
         let call = CallSummary::of(&message);
         let Some(ready) = member.ready().await else {

@@ -170,9 +170,12 @@ impl Hub {
         }
         let name = &member.server.name;
         let level = self.level.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let theirs = subscribed.into_iter().filter(|(uri, _)| self.owner_now(uri).is_some_and(|owner| owner == *name));
-        for message in level.filter(|_| ready.offers("logging")).into_iter().chain(theirs.map(|(_, message)| message)) {
+        let theirs: Vec<Message> = {
+            let subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
+            let theirs = subscribed.iter().filter(|(uri, _)| self.owner_now(uri).is_some_and(|owner| owner == *name));
+            theirs.map(|(_, message)| message.clone()).collect()
+        };
+        for message in level.filter(|_| ready.offers("logging")).into_iter().chain(theirs) {
             member.ask(ready, message).await;
         }
         if !self.greeted.load(Ordering::Relaxed) {

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use bartizan_mcp::{Edits, Kind, Message, Value, meta, meta::Meta, method};
+use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method};
 
-use super::places::Places;
+use super::places::{Brief, Places, brief};
 use crate::admit::Admitted;
 use crate::exchange::Delivery;
 
@@ -27,8 +27,8 @@ pub(crate) struct Tag {
     pub(crate) server: Arc<str>,
     /// Where it is noted which server has a resource.
     pub(super) resources: Arc<Places<String>>,
-    /// And under which progress token it was asked something last, as JSON.
-    pub(super) tokens: Arc<Places<String>>,
+    /// And under which progress token it was asked something last, by its JSON.
+    pub(super) tokens: Arc<Places<Brief>>,
     /// Whether its events belong to no request.
     pub(super) general: bool,
 }
@@ -63,7 +63,8 @@ impl Tag {
         match message.method()? {
             method::PROGRESS => {
                 let token = message.params()?.get("progressToken")?;
-                of_other(self.tokens.get(token.raw())).then_some("another server works under this progress token")
+                of_other(self.tokens.get(&brief(token.raw())))
+                    .then_some("another server works under this progress token")
             }
             method::RESOURCE_UPDATED => {
                 of_other(self.resources.get(&*message.param("uri")?)).then_some("another server has this resource")
@@ -113,6 +114,8 @@ impl Tag {
         for block in content.into_iter().flat_map(Value::elements) {
             if block.get("type").is_some_and(|kind| kind.is_text("resource_link"))
                 && let Some(uri) = block.get("uri").and_then(Value::as_str)
+                // A longer one cannot be asked for.
+                && uri.len() <= Limits::URI_BYTES
             {
                 let _theirs: bool = self.resources.claim(uri.into_owned(), &self.server);
             }
@@ -157,8 +160,6 @@ pub(super) fn tasks_inward(message: &Message, server: &str) -> Edits {
 
 #[cfg(test)]
 mod tests {
-    use bartizan_mcp::Limits;
-
     use super::*;
 
     fn message(text: &str) -> Message {

@@ -50,7 +50,7 @@ impl<T> Sessions<T> {
     /// The session under `key`, if it is this principal's.
     pub(crate) fn find(&self, key: &str, principal: &Principal) -> Option<Arc<Held<T>>> {
         let held = self.lock().get(key).filter(|held| held.principal == *principal).cloned()?;
-        held.used.store(clock::now().0, Ordering::Relaxed);
+        held.used.store(clock::steady().0, Ordering::Relaxed);
         held.proven.store(true, Ordering::Relaxed);
         Some(held)
     }
@@ -58,7 +58,7 @@ impl<T> Sessions<T> {
     /// Keeps `value` under `key`, and returns with it what had to make place: idle sessions, or else the one that
     /// was unused longest. A client whose session is gone begins another one, but one that finds no place is shut out.
     pub(crate) fn insert(&self, key: &str, principal: Principal, value: T) -> Result<Kept<T>, Full> {
-        let now = clock::now();
+        let now = clock::steady();
         let mut held = self.lock();
         let mut evicted = Vec::new();
         if let Some(first) = held.get(key).filter(|held| held.principal == principal) {
@@ -84,7 +84,7 @@ impl<T> Sessions<T> {
 
     /// Forgets sessions that nobody used for a while, and returns them.
     pub(crate) fn expire(&self) -> Vec<Arc<Held<T>>> {
-        self.drop_idle(&mut self.lock(), clock::now())
+        self.drop_idle(&mut self.lock(), clock::steady())
     }
 
     pub(crate) fn drain(&self) -> Vec<Arc<Held<T>>> {
@@ -174,6 +174,17 @@ mod tests {
         age(&sessions.find("recent", &who).unwrap(), 61);
         let (_, evicted) = sessions.insert("new", who.clone(), 2).unwrap();
         assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idleness_is_time_that_passed_not_what_the_clock_says() {
+        let (sessions, who) = (sessions(9), Principal::new("anonymous"));
+        sessions.insert("claimed", who.clone(), 0).unwrap();
+        drop(sessions.find("claimed", &who).unwrap());
+        tokio::time::advance(Duration::from_secs(1799)).await;
+        assert_eq!(sessions.expire().len(), 0);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(sessions.expire().len(), 1);
     }
 
     #[test]

@@ -13,6 +13,16 @@ pub struct Breaker {
 struct State {
     failures: u32,
     rests_until: Option<Instant>,
+    /// The one attempt after a rest is under way.
+    probed: bool,
+}
+
+/// An attempt that may be made. Dropped without an outcome, it says nothing of the server: whoever wanted it has gone.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    breaker: &'a Breaker,
+    /// The one after a rest.
+    probe: bool,
 }
 
 const PATIENCE: u32 = 5;
@@ -24,32 +34,17 @@ impl Breaker {
     ///
     /// # Errors
     /// How long to wait otherwise.
-    pub fn attempt(&self, now: Instant) -> Result<(), Duration> {
+    pub fn attempt(&self, now: Instant) -> Result<Attempt<'_>, Duration> {
         let mut state = self.state();
-        match state.rests_until {
-            Some(until) if now < until => Err(until - now),
-            Some(_) => {
-                // One attempt; others wait for its outcome.
-                state.rests_until = Some(now + FIRST_REST);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The attempt succeeded.
-    pub fn succeeded(&self) {
-        *self.state() = State::default();
-    }
-
-    /// The attempt failed.
-    pub fn failed(&self, now: Instant) {
-        let mut state = self.state();
-        state.failures = state.failures.saturating_add(1);
-        if state.failures >= PATIENCE {
-            let doubled = FIRST_REST.saturating_mul(1 << (state.failures - PATIENCE).min(8));
-            state.rests_until = Some(now + doubled.min(LONGEST_REST));
-        }
+        let probe = match state.rests_until {
+            Some(until) if now < until => return Err(until - now),
+            // Others wait for the outcome of the one, however long it takes.
+            Some(_) if state.probed => return Err(FIRST_REST),
+            Some(_) => true,
+            None => false,
+        };
+        state.probed |= probe;
+        Ok(Attempt { breaker: self, probe })
     }
 
     /// Whether it is open.
@@ -63,25 +58,91 @@ impl Breaker {
     }
 }
 
+impl Attempt<'_> {
+    /// It succeeded.
+    pub fn succeeded(mut self) {
+        self.probe = false;
+        *self.breaker.state() = State::default();
+    }
+
+    /// It failed.
+    pub fn failed(self, now: Instant) {
+        let mut state = self.breaker.state();
+        // What began before the rest and fails late says nothing new.
+        if state.rests_until.is_some() && !self.probe {
+            return;
+        }
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= PATIENCE {
+            let doubled = FIRST_REST.saturating_mul(1 << (state.failures - PATIENCE).min(8));
+            state.rests_until = Some(now + doubled.min(LONGEST_REST));
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            self.breaker.state().probed = false;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One that has just opened.
+    fn open(start: Instant) -> Breaker {
+        let breaker = Breaker::default();
+        for _ in 0..PATIENCE {
+            breaker.attempt(start).unwrap().failed(start);
+        }
+        breaker
+    }
 
     #[test]
     fn opens_after_failures_in_a_row_and_lets_one_through_after_each_rest() {
         let (breaker, start) = (Breaker::default(), Instant::now());
         for _ in 0..PATIENCE - 1 {
-            breaker.failed(start);
+            breaker.attempt(start).unwrap().failed(start);
             assert!(breaker.attempt(start).is_ok());
         }
-        breaker.failed(start);
+        breaker.attempt(start).unwrap().failed(start);
         assert!(breaker.attempt(start).is_err());
         let later = start + FIRST_REST;
-        assert!(breaker.attempt(later).is_ok());
+        let probe = breaker.attempt(later).unwrap();
         assert!(breaker.attempt(later).is_err(), "only one probe");
-        breaker.failed(later);
+        probe.failed(later);
         assert!(breaker.attempt(later + FIRST_REST).is_err(), "the rest grows");
-        breaker.succeeded();
+        breaker.attempt(later + FIRST_REST * 2).unwrap().succeeded();
         assert!(breaker.attempt(later).is_ok() && !breaker.is_open());
+    }
+
+    #[test]
+    fn there_is_one_probe_however_long_it_takes() {
+        let start = Instant::now();
+        let breaker = open(start);
+        let probe = breaker.attempt(start + FIRST_REST).unwrap();
+        for seconds in 1..60 {
+            assert!(breaker.attempt(start + FIRST_REST * seconds).is_err(), "{seconds}");
+        }
+        probe.failed(start + FIRST_REST * 60);
+        let again = breaker.attempt(start + FIRST_REST * 62).unwrap();
+        // A client that leaves says nothing of the server, and keeps nobody from asking it.
+        drop(again);
+        breaker.attempt(start + FIRST_REST * 62).unwrap().succeeded();
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn what_fails_late_does_not_make_the_rest_longer() {
+        let (breaker, start) = (Breaker::default(), Instant::now());
+        let late: Vec<_> = (0..10).map(|_| breaker.attempt(start).unwrap()).collect();
+        for _ in 0..PATIENCE {
+            breaker.attempt(start).unwrap().failed(start);
+        }
+        late.into_iter().for_each(|attempt| attempt.failed(start));
+        assert!(breaker.attempt(start + FIRST_REST).is_ok());
     }
 }

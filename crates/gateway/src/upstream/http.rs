@@ -75,15 +75,18 @@ impl Endpoint {
     /// Asks it, unless it is left alone for now.
     pub(super) async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
         let Endpoint { breaker, client, timeout, .. } = self;
-        breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
+        let attempt = breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
+        // A server that ends sessions, or knows that it has none, need not be able to do anything else.
+        let proves_nothing = request.method() == Method::DELETE;
         let answer = match tokio::time::timeout(*timeout, client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(UpstreamError::TimedOut(timeout.as_secs())),
         };
         match &answer {
-            Ok(response) if !response.status().is_server_error() => breaker.succeeded(),
-            _ => breaker.failed(Instant::now()),
+            _ if proves_nothing => {}
+            Ok(response) if !response.status().is_server_error() => attempt.succeeded(),
+            _ => attempt.failed(Instant::now()),
         }
         answer
     }

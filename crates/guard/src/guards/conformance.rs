@@ -4,14 +4,15 @@
 //! written for ordinary ones.
 //!
 //! The scanner refuses such a message before any guard sees it, under the rules named here; what is left for this
-//! guard are methods that no revision knows, which pass unless the operator says otherwise.
+//! guard are definitions under names that nobody could ask for, which are taken out of their lists, and methods that no
+//! revision knows, which pass unless the operator says otherwise.
 
-use bartizan_mcp::PartKind;
+use bartizan_mcp::{PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, RuleSpec};
-use crate::{Action, Event, Finding, Report, Session, Severity, excerpt};
+use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -42,6 +43,10 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::fixed("conformance.id", "The id is neither a string nor a 64-bit integer."),
     RuleSpec::fixed("conformance.ambiguous", "Not clearly a request, a notification or a response."),
     RuleSpec::fixed("conformance.envelope", "`method`, `params` or `error` has the wrong type."),
+    RuleSpec::fixed(
+        "conformance.name_length",
+        "An id, a method, a progress token or the name of a tool, a prompt or a task has more than 1 KiB, or the URI of a resource more than 16 KiB.",
+    ),
     RuleSpec::fixed("conformance.unsolicited", "A response answers no request that is waiting."),
     RuleSpec::fixed("conformance.duplicate_id", "A request reuses the id of one that is not answered yet."),
     RuleSpec::fixed("conformance.header_mismatch", "An HTTP header contradicts the message."),
@@ -62,6 +67,9 @@ struct Conformance;
 
 impl Guard for Conformance {
     fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
+        if event.direction == Direction::ToClient {
+            long_names(event, report);
+        }
         let Some(method) = event.message.method() else { return };
         if KNOWN.binary_search(&method).is_ok() {
             return;
@@ -72,6 +80,21 @@ impl Guard for Conformance {
         };
         let why = format!("no revision of the protocol knows the method `{}`", excerpt(method));
         report.find(Finding::about(rule, at, PartKind::Other, why));
+    }
+}
+
+/// Finds definitions by whose names nobody could ask for them, because the scanner refuses that.
+fn long_names(event: &Event<'_>, report: &mut Report) {
+    let Some(rule) = SPEC.rule("conformance.name_length") else { return };
+    for listing in DefinitionKind::lists_of(event.message) {
+        let (kind, most) = (listing.kind, listing.kind.longest_name());
+        for element in listing.list.elements() {
+            let Some(name) = element.get(kind.name_member()).and_then(Value::as_str) else { continue };
+            if name.len() > most {
+                let why = format!("`{}` is a name of {} bytes, more than {most}", excerpt(&name), name.len());
+                report.find(Finding::about(rule, element, kind.part(), why).in_element(element.id()));
+            }
+        }
     }
 }
 
@@ -142,6 +165,7 @@ mod tests {
             BadId,
             Ambiguous,
             BadEnvelope,
+            LongName,
         ] {
             assert!(SPEC.rule(fault.rule()).is_some_and(|rule| rule.fixed), "{}", fault.rule());
         }

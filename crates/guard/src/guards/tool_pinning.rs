@@ -57,6 +57,7 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("tool_pinning.removed", Severity::Low, Action::Observe, "An accepted definition is not listed any more."),
     RuleSpec::new("tool_pinning.unseen", Severity::Medium, Action::Deny, "An accepted tool is called, and the server has not listed it in this session, so nobody knows what it is now."),
     RuleSpec::new("tool_pinning.unnamed", Severity::Medium, Action::Deny, "An element of a list has no name to pin it under."),
+    RuleSpec::new("tool_pinning.no_room", Severity::Medium, Action::Deny, "The server brings more definitions than are pinned of one server."),
     RuleSpec::new("tool_pinning.duplicate", Severity::High, Action::Deny, "One list holds two definitions of one name."),
     RuleSpec::new("tool_pinning.shadowed", Severity::Medium, Action::Observe, "Another server has a tool of that name."),
     RuleSpec::new("tool_pinning.instructions_changed", Severity::High, Action::Redact, "The server's instructions differ from what was accepted."),
@@ -106,10 +107,11 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
     // Asked once for each body: many may share one.
     let mut formers: BTreeMap<Digest, Option<&str>> = BTreeMap::new();
     let mut first = 0_usize;
+    let mut room = pins.room();
     for element in &elements {
         let name = &*element.name;
         if name.is_empty() {
-            let why = format!("a {} has no name, so nothing can be pinned", noun(kind));
+            let why = format!("a {} has no name that it could be pinned under", noun(kind));
             element.find(report, "tool_pinning.unnamed", why);
             continue;
         }
@@ -124,6 +126,11 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
         }
         let standing = pins.standing(kind, name, Some(element.digest));
         if standing == Standing::Approved {
+            continue;
+        }
+        if standing == Standing::New && !room.take(name) {
+            let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), excerpt(name));
+            element.find(report, "tool_pinning.no_room", why);
             continue;
         }
         let Some(pin) = Pin::of(kind, element.value) else { continue };
@@ -152,14 +159,14 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
 struct Element<'a> {
     value: Value<'a>,
     kind: DefinitionKind,
-    /// Empty if it has none.
+    /// Empty if it has none that can be used.
     name: Cow<'a, str>,
     digest: Digest,
 }
 
 impl<'a> Element<'a> {
     fn read(kind: DefinitionKind, value: Value<'a>, session: &Session) -> Self {
-        let name = value.get(kind.name_member()).and_then(Value::as_str).unwrap_or_default();
+        let name = kind.name_of(value).unwrap_or_default();
         // Lists are asked for again and again; what has not changed is not digested again.
         let held = session.catalog.get(kind, &name).filter(|held| held.json == value.raw().as_bytes());
         let digest = held.map_or_else(|| Digest::of(value), |held| held.digest);
@@ -298,7 +305,8 @@ struct Elsewhere<'a>(BTreeMap<String, &'a Arc<str>>);
 
 impl<'a> Elsewhere<'a> {
     fn of(kind: DefinitionKind, event: &Event<'a>) -> Self {
-        let tools = event.server.elsewhere.iter().filter(|_| kind == DefinitionKind::Tool);
+        let others = |(_, server): &&(Box<str>, Arc<str>)| kind == DefinitionKind::Tool && *server != event.server.name;
+        let tools = event.server.elsewhere.iter().filter(others);
         Elsewhere(tools.map(|(name, server)| (Self::plain(name), server)).collect())
     }
 

@@ -37,7 +37,7 @@ fn what_is_seen_first_is_approved_and_what_changes_waits() {
     lock.set_complete("files", "tool").unwrap();
 
     lock.note_pending("files", &[tool("read", "reads and sends"), tool("copy", "copies")]).unwrap();
-    lock.note_gone("files", "tool", "write").unwrap();
+    lock.note_gone("files", &[("tool", "write")]).unwrap();
     let changes = Lock::open(&path).unwrap().diff().unwrap();
     assert_eq!(shown(&changes), ["added files copy", "changed files read", "removed files write"]);
     assert!(changes[1].diff().contains("- "), "{}", changes[1].diff());
@@ -63,7 +63,7 @@ fn a_renamed_definition_is_recognised() {
     lock.record_first_seen("s", &[tool("old", "same"), tool("other", "x")], at()).unwrap();
     lock.note_pending("s", &[tool("new", "same")]).unwrap();
     assert_eq!(shown(&lock.diff().unwrap()), ["added s new"], "the old one may still be there");
-    lock.note_gone("s", "tool", "old").unwrap();
+    lock.note_gone("s", &[("tool", "old")]).unwrap();
     assert_eq!(lock.diff().unwrap()[0].what, What::Renamed("old".into()));
     lock.accept(Some("s"), Some("new"), at()).unwrap();
     let names: Vec<_> = lock.pins("s").unwrap().definitions.keys().map(|(_, name)| name.as_str()).collect();
@@ -272,6 +272,47 @@ fn one_server_cannot_fill_the_file() {
     assert!(matches!(lock.record_first_seen("s", &many, at()), Err(LockError::TooMany { .. })));
     assert!(matches!(lock.note_pending("s", &many), Err(LockError::TooMany { .. })));
     assert!(!path.exists());
+    // Few definitions with long names: each of them fits, until the share is used up.
+    for (page, fits) in [(0, true), (1, false)] {
+        let long = format!("{page}{}", "n".repeat(5_000_000));
+        let page = [Definition { json: String::new(), ..tool(&long, "x") }];
+        for result in [lock.record_first_seen("s", &page, at()), lock.note_pending("t", &page)] {
+            assert!(if fits { result.is_ok() } else { matches!(result, Err(LockError::TooLarge { .. })) });
+        }
+    }
+    // Others are not concerned.
+    lock.record_first_seen("other", &[tool("a", "x")], at()).unwrap();
+    lock.note_pending("other", &[tool("b", "x")]).unwrap();
+    let again = Lock::open(&path).expect("what was written is read");
+    assert_eq!(again.pins("s").map(|pins| pins.definitions.len()), Some(1));
+    assert!(again.pins("other").is_some() && again.has_pending("t") && again.has_pending("other"));
+}
+
+#[test]
+fn as_many_definitions_as_are_let_in_fit() {
+    let key = |number: usize| ("tool".to_owned(), format!("{number:0>150}"));
+    let approved = || Approved { sha256: digest(""), body: Some(digest("")), first_seen: time::format(at()) };
+    let definitions: BTreeMap<_, _> = (0..Lock::MAX_DEFINITIONS).map(|number| (key(number), approved())).collect();
+    let pins = ServerPins { definitions, ..ServerPins::default() };
+    assert!(format::size("s", &pins) <= Lock::MAX_SHARE);
+    let waiting = pins.definitions.keys().map(|(kind, name)| {
+        let (server, kind, name) = ("s".to_owned(), kind.clone(), name.clone());
+        Candidate { server, kind, name, sha256: Some(digest("")), body: Some(digest("")) }
+    });
+    let pending: BTreeMap<_, _> = waiting.map(|candidate| (candidate.key(), candidate)).collect();
+    let (text, state) = (pending_text(&pending), State { pending, ..State::default() });
+    let estimate = state.waiting().values().map(|(_, bytes)| bytes).sum::<usize>();
+    assert!(text.len() <= estimate && estimate <= Lock::MAX_SHARE, "{} {estimate}", text.len());
+}
+
+#[test]
+fn what_could_not_be_read_is_not_written() {
+    let (_guard, path) = place();
+    let text = "x".repeat(64 * 1024 * 1024 + 1);
+    assert!(disk::replace(&path, &text).is_err());
+    assert!(!path.exists());
+    disk::replace(&path, text.get(1..).unwrap()).unwrap();
+    assert_eq!(disk::read(&path).unwrap().map(|text| text.len()), Some(text.len() - 1));
 }
 
 fn any_pins() -> impl Strategy<Value = ServerPins> {

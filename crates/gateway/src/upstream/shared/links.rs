@@ -1,12 +1,13 @@
 //! Who uses a shared child, and what of it is whose.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bartizan_mcp::Id;
 use tokio::sync::mpsc;
 
 use super::Reply;
+use crate::subscribed::Subscribed;
 
 /// Messages that wait for one client; what is over that, it does not get, so that nobody waits for it.
 const QUEUE: usize = 64;
@@ -30,14 +31,14 @@ struct Link {
     queue: mpsc::Sender<Reply>,
     /// Requests under way: the client's id and the one on the wire.
     sent: HashMap<Id, Id>,
-    subscribed: HashSet<Box<str>>,
+    subscribed: Subscribed<()>,
     level: Option<Box<str>>,
 }
 
 impl Links {
     pub(super) fn join(&self, link: u64) -> mpsc::Receiver<Reply> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let new = Link { queue, sent: HashMap::new(), subscribed: HashSet::new(), level: None };
+        let new = Link { queue, sent: HashMap::new(), subscribed: Subscribed::new(SUBSCRIPTIONS), level: None };
         self.table().links.insert(link, new);
         messages
     }
@@ -66,11 +67,7 @@ impl Links {
     }
 
     pub(super) fn subscribe(&self, link: u64, uri: &str) {
-        self.with(link, |link| {
-            if link.subscribed.len() < SUBSCRIPTIONS {
-                link.subscribed.insert(uri.into());
-            }
-        });
+        self.with(link, |link| link.subscribed.insert(uri, (), 0));
     }
 
     /// Takes a subscription back; whether others still have the same one.
@@ -115,7 +112,7 @@ impl Links {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '#', '?']) || held.ends_with('/'))
         };
         let table = self.table();
-        let links = table.links.values().filter(|link| link.subscribed.iter().any(|held| concerns(held)));
+        let links = table.links.values().filter(|link| link.subscribed.iter().any(|(held, ())| concerns(held)));
         links.map(|link| link.tell(copy())).sum()
     }
 

@@ -153,7 +153,7 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
         gateway.recorder.tick();
         gateway.approvals.refresh();
         if count % 10 == 0 {
-            front.expire().await;
+            front.expire();
         }
     }
 }

@@ -8,7 +8,7 @@ use bartizan_guard::Principal;
 use bartizan_sandbox::{Environment, ExitStatus, Launch, Level, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::complaints::Complaints;
 use super::restart::{Complain, Restart};
@@ -26,6 +26,8 @@ pub(super) struct Ends<I, O> {
     pub(super) output: O,
     /// Signals to pass on to the server.
     pub(super) signals: mpsc::Receiver<Signal>,
+    /// Comes, or is dropped at the other end, when the client can neither read nor write any more.
+    pub(super) gone: oneshot::Receiver<()>,
 }
 
 /// Runs the server until either side ends, and returns how it ended. A server that crashes is started again, if the
@@ -66,13 +68,15 @@ where
     let (stop, stopped) = watch::channel(false);
     let restart = Restart::new(wrap.restart.then_some(launch), limits, complain, stopped);
     let ended = {
-        let mut signals = ends.signals;
+        let (mut signals, mut gone) = (ends.signals, ends.gone);
         let serving = stdio::serve(&link, ends.input, ends.output, limits, &restart);
         let mut serving = std::pin::pin!(serving);
         loop {
             tokio::select! {
                 ended = &mut serving => break ended,
                 Some(signal) = signals.recv() => pass_on(signal, &link.load(), &stop),
+                // Whatever the server has still to read, nobody is left for its answers.
+                _ = &mut gone => break Ended::ByClient,
             }
         }
     };
@@ -131,7 +135,10 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     }
     let gateway = setup::gateway(&config)?;
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
-    let ends = Ends { input: tokio::io::stdin(), output: tokio::io::stdout(), signals: super::bridge::signals() };
+    // This process goes with its client.
+    let (_here, gone) = oneshot::channel();
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let ends = Ends { input, output, signals: super::bridge::signals(), gone };
     let complaints = Complaints::to_stderr();
     let status = wrapped(&gateway, wrap, ends, Arc::new(complaints.sink())).await;
     complaints.finish();

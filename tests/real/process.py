@@ -207,12 +207,14 @@ def deaf(home, options):
         with start(home, options, ["sh", "-c", script]) as server:
             wait_for(file.exists, "the server")
             # More than all the pipes and queues on the way can hold.
-            line = json.dumps(call(1, "echo", text="x" * 50_000)).encode() + b"\n"
+            note = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"text": "x" * 50_000}}
+            line = rest = json.dumps(note).encode() + b"\n"
             os.set_blocking(server.process.stdin.fileno(), False)
             stuck = 0
-            while stuck < 20:
+            while stuck < 40:
                 try:
-                    stuck = 0 if os.write(server.process.stdin.fileno(), line) else stuck + 1
+                    rest = rest[os.write(server.process.stdin.fileno(), rest):] or line
+                    stuck = 0
                 except BlockingIOError:
                     stuck += 1
                     lab.time.sleep(0.05)

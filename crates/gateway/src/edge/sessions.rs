@@ -76,7 +76,7 @@ impl<T> Sessions<T> {
             evicted = self.drop_idle(&mut held, now);
         }
         if held.len() >= self.most {
-            let key = least_missed(held.iter(), now).ok_or(Full)?.1.clone();
+            let key: Box<str> = least_missed(held.iter(), now).ok_or(Full)?.1.into();
             evicted.extend(held.remove(&key));
         }
         let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
@@ -95,7 +95,7 @@ impl<T> Sessions<T> {
         let held = self.lock();
         let at = held.iter().filter(|(key, _)| targets.iter().any(|target| is_at(key, target)));
         let (rank, key) = least_missed(at.filter(|(_, entry)| is_meant(&entry.value)), clock::now())?;
-        Some((rank, key.clone()))
+        Some((rank, key.into()))
     }
 
     /// Takes out a session, unless it has come to be in use.
@@ -149,9 +149,9 @@ impl<T> Held<T> {
 fn least_missed<'a, T: 'a>(
     held: impl Iterator<Item = (&'a Box<str>, &'a Arc<Held<T>>)>,
     now: Timestamp,
-) -> Option<(Rank, &'a Box<str>)> {
+) -> Option<(Rank, &'a str)> {
     held.filter(|(_, entry)| Arc::strong_count(entry) == 1)
-        .map(|(key, entry)| ((entry.proven.load(Ordering::Relaxed), -entry.idle_since(now)), key))
+        .map(|(key, entry)| ((entry.proven.load(Ordering::Relaxed), -entry.idle_since(now)), &**key))
         .filter(|((proven, idle), _)| !proven || -idle > PROTECTED_US)
         .min()
 }

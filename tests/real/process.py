@@ -1,10 +1,15 @@
 """What becomes of streams, signals, exit codes and processes when a server is wrapped by `bartizan run`."""
 
+import fcntl
 import json
 import os
+import pathlib
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 import lab
 from lab import Stdio, alive, wait_for
@@ -15,9 +20,9 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, guarded, bridge_killed, unread_complaints)
+              place_and_environment, guarded, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
-    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations), {"": []})
+    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files), {"": []})
 
 
 def start(home, options, command, **settings):
@@ -193,6 +198,31 @@ def unread_complaints(home, options):
         process.wait()
 
 
+def deaf(home, options):
+    """A server that reads nothing is told of signals, and does not outlive its bridge."""
+    file = home.path / "pid"
+    script = f"trap 'exit 42' TERM; echo $$ > {file}.new; mv {file}.new {file}; while :; do sleep 0.1; done"
+    for end, status in ((signal.SIGTERM, 42), (signal.SIGKILL, -9)):
+        file.unlink(missing_ok=True)
+        with start(home, options, ["sh", "-c", script]) as server:
+            wait_for(file.exists, "the server")
+            # More than all the pipes and queues on the way can hold.
+            note = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"text": "x" * 50_000}}
+            line = rest = json.dumps(note).encode() + b"\n"
+            os.set_blocking(server.process.stdin.fileno(), False)
+            stuck = 0
+            while stuck < 40:
+                try:
+                    rest = rest[os.write(server.process.stdin.fileno(), rest):] or line
+                    stuck = 0
+                except BlockingIOError:
+                    stuck += 1
+                    lab.time.sleep(0.05)
+            server.process.send_signal(end)
+            assert server.process.wait(lab.PATIENCE) == status, server.process.returncode
+            wait_for(lambda: not alive(int(file.read_text())), "the end of the server")
+
+
 def daemon_killed(home, options):
     """Nothing is left of any server if the user's bartizan is killed, and the bridges say so."""
     files = [home.path / "one", home.path / "two"]
@@ -264,3 +294,73 @@ def configurations(home, options):
                 else:
                     assert other.ended() == 4, other.process.returncode
                     assert "another configuration" in other.complaint() and other.out == []
+
+
+def leaving(home, options):
+    """One that has its socket taken away and still writes is waited for by the next one."""
+    (home.path / "run").mkdir(mode=0o700)
+    with open(home.path / "run/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with start(home, [], ODD) as server:
+            wait_for(home.daemon_pid, "the daemon")
+            # Time enough to see that the lock is taken, and to give up on it.
+            lab.time.sleep(1.5)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            server.initialize()
+            # Whereas one that serves is not waited for.
+            second = home.cli("daemon")
+            assert second.returncode != 0 and "already" in second.stderr, second
+
+
+def late(home, options):
+    """A bridge that comes in the moment in which the daemon would leave is served."""
+    for _ in range(5):
+        daemon = home.daemon(idle=1)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        with start(home, [], ODD) as server:
+            server.send({"jsonrpc": "2.0", "id": 0, "method": "initialize",
+                         "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}})
+            lab.time.sleep(2.5)
+            os.kill(daemon.pid, signal.SIGCONT)
+            assert "result" in server.answer(0)
+            assert home.daemon_pid() == daemon.pid
+            server.process.stdin.close()
+            assert server.ended() == 0
+        assert daemon.wait(lab.PATIENCE) == 0
+        home.daemon_process = None
+
+
+def turned_away(home, options):
+    """A bridge whose daemon leaves before it has taken the hello starts another, and loses nothing that it was told."""
+    (home.path / "run").mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home.path / "run/sock"))
+        listener.listen()
+        with start(home, [], ODD) as server:
+            asked = threading.Thread(target=server.initialize, daemon=True)
+            asked.start()
+            connection, _ = listener.accept()
+            assert connection.recv(5)
+            lab.time.sleep(0.5)
+            (home.path / "run/sock").unlink()
+            connection.close()
+            asked.join(lab.PATIENCE)
+            assert text(server.ask(1, "tools/call", name="echo", arguments={"text": "hello"})) == "hello"
+
+
+def out_of_files(home, options):
+    """A daemon that can open no more files waits, without turning in circles, and goes on when it can."""
+    daemon = home.daemon(idle=600)
+    files = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    old = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (files, old[1]))
+    with start(home, [], ODD) as server:
+        wait_for(lambda: "could not be accepted" in (home.path / "daemon.txt").read_text(), "a warning")
+        spent = lambda: sum(map(int, pathlib.Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+        before, lines = spent(), len((home.path / "daemon.txt").read_text().splitlines())
+        lab.time.sleep(2)
+        # In clock ticks of its own, of which a circle would take a hundred a second if it had the machine for itself.
+        assert spent() - before < 30, spent() - before
+        assert len((home.path / "daemon.txt").read_text().splitlines()) - lines < 100
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, old)
+        server.initialize()

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bartizan_guard::{CallSummary, Direction};
 use bartizan_mcp::{Id, Kind, Message, Revision, method};
+use tokio::time::Instant;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::aggregate::Tag;
@@ -32,6 +33,10 @@ pub struct Exchange {
     replies: Replies,
     /// The server named places to resume from, so its stream may end before the response.
     resumable: bool,
+    /// It is the rest of a stream that the client lost.
+    resumes: bool,
+    /// What else than its own call was answered on it.
+    answered: Vec<Id>,
     finished: bool,
     tag: Option<Tag>,
     /// The revision that the client's header names.
@@ -65,31 +70,47 @@ pub struct Failure {
 /// # Errors
 /// If it may not, or if the server does not take it.
 pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<Exchange, Failure> {
+    if message.is_response() {
+        // In a task of its own: a client that goes away meanwhile must not take the answer with it, as the server waits
+        // for it and no other one would be taken for it.
+        let answered = tokio::spawn(respond(Arc::clone(link), message, relay.clone())).await;
+        return answered.unwrap_or(Err(Failure { answer: None, session_gone: false }));
+    }
     let call = CallSummary::of(&message);
     let asked = Asked::of(&message, relay);
     let method = message.method().map(str::to_owned);
-    let answers = client_answers(link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
     let place = place(link, call.as_ref())?;
     learn::before(&message, Way::Exchange(link, relay)).await;
-    let admitted = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
+    let admitted = match link.pass(message, Direction::ToServer, None).await {
         Ok(admitted) => admitted,
-        Err(refusal) => {
-            if let Some(asked) = &answers {
-                // The server waits for the answer that was refused.
-                link.upstream.send(refusal.answer(Some(&asked.id), None), relay).await.ok();
-            }
-            return Err(Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref()));
-        }
+        Err(refusal) => return Err(Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref())),
     };
+    let since = Instant::now();
     match link.upstream.send(admitted, relay).await {
         Ok(replies) => {
             let mut exchange = Exchange::new(link, call, asked, replies);
             exchange.revision = relay.revision();
-            exchange.patience = place.is_some().then(|| Patience::new(&link.server));
+            exchange.patience = place.is_some().then(|| Patience::new(&link.server, since));
             exchange.place = place;
             Ok(exchange)
         }
         Err(error) => Err(Failure::upstream(link, call.as_ref(), &error)),
+    }
+}
+
+/// Sends a client's answer to the server that waits for it, or the reason why it does not get it.
+async fn respond(link: Arc<Link>, message: Message, relay: Relay) -> Result<Exchange, Failure> {
+    let asked = Asked::of(&message, &relay);
+    let answers = client_answers(&link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
+    match link.pass(message, Direction::ToServer, Some(&answers)).await {
+        Ok(admitted) => match link.upstream.send(admitted, &relay).await {
+            Ok(replies) => Ok(Exchange::new(&link, None, asked, replies)),
+            Err(error) => Err(Failure::upstream(&link, None, &error)),
+        },
+        Err(refusal) => {
+            link.upstream.send(refusal.answer(Some(&answers.id), None), &relay).await.ok();
+            Err(Failure::of(&refusal, None, None))
+        }
     }
 }
 
@@ -118,7 +139,7 @@ pub async fn listen(link: &Arc<Link>, relay: &Relay) -> Result<Exchange, Upstrea
     let replies = link.upstream.listen(relay).await?;
     let mut exchange = Exchange::new(link, None, Asked::Legacy, replies);
     exchange.revision = relay.revision();
-    exchange.resumable = true;
+    exchange.resumes = relay.last_event_id.is_some();
     Ok(exchange)
 }
 
@@ -131,6 +152,8 @@ impl Exchange {
             asked,
             replies,
             resumable: false,
+            resumes: false,
+            answered: Vec::new(),
             finished: false,
             tag: None,
             revision: None,
@@ -198,13 +221,16 @@ impl Exchange {
     pub async fn next(&mut self) -> Option<Delivery> {
         while !self.finished {
             let reply = match &mut self.patience {
-                Some(patience) => patience.wait(self.replies.next(), || self.link.is_asking()).await,
+                Some(patience) => {
+                    let since = patience.since();
+                    patience.wait(self.replies.next(), || self.link.is_asking(since)).await
+                }
                 None => self.replies.next().await,
             };
             let delivery = match reply {
                 Ok(Some(Reply::Message(message, event))) => self.deliver(message, event).await,
                 Ok(Some(Reply::Mark { id, retry })) => {
-                    self.resumable |= id.is_some();
+                    self.note_event(id.as_deref());
                     let id = match &self.tag {
                         Some(tag) => tag.event(id),
                         None => id,
@@ -230,7 +256,7 @@ impl Exchange {
 
     /// Lets one of the server's messages through to the client, or says why not.
     async fn deliver(&mut self, message: Message, event: Option<String>) -> Option<Delivery> {
-        self.resumable |= event.is_some();
+        self.note_event(event.as_deref());
         let kind = message.kind();
         let id = message.id().cloned();
         let answers = match self.server_answers(&message) {
@@ -282,14 +308,29 @@ impl Exchange {
             (Kind::Result | Kind::Error, Some(id)) => match &self.call {
                 Some(call) if call.id == *id => Ok(Some(call.clone())),
                 Some(_) => Err(protest("the response's id is not the request's")),
-                None => match self.link.take_asked(id) {
-                    Some(call) => Ok(Some(call)),
+                None => match self.link.resumable(id).filter(|_| self.resumes && !self.answered.contains(id)) {
+                    Some(call) => {
+                        self.answered.push(id.clone());
+                        Ok(Some(call))
+                    }
                     None => Err(protest("the response answers no request that is waiting")),
                 },
             },
             // An error without an id answers what was sent, if anything was.
             (Kind::Error, None) => Ok(self.call.clone()),
             _ => Ok(None),
+        }
+    }
+
+    /// A place to resume from: from then on the answer may come on another stream, too, as only the client knows what
+    /// of this one has reached it. The stateless era has no such thing.
+    fn note_event(&mut self, id: Option<&str>) {
+        if id.is_none() || self.resumable || self.asked != Asked::Legacy {
+            return;
+        }
+        self.resumable = true;
+        if let Some(call) = &self.call {
+            self.link.note_resumable(call.clone());
         }
     }
 
@@ -318,7 +359,6 @@ impl Exchange {
         let call = self.call.take()?;
         // Only a stream that ended can be resumed; one that was given up would be given up again.
         if self.resumable && matches!(error, None | Some(UpstreamError::BrokenOff(_))) {
-            self.link.remember_asked(call).ok();
             return None;
         }
         let error = error.unwrap_or_else(|| self.link.upstream.ended_error());
@@ -335,13 +375,10 @@ fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<Place>, Failu
     }
 }
 
-/// What the client's message answers, if it is a response.
-fn client_answers(link: &Link, message: &Message) -> Result<Option<CallSummary>, Refusal> {
-    if !message.is_response() {
-        return Ok(None);
-    }
+/// What the client's response answers.
+fn client_answers(link: &Link, message: &Message) -> Result<CallSummary, Refusal> {
     let call = message.id().and_then(|id| link.take_asking(id));
-    call.map(Some).ok_or_else(|| {
+    call.ok_or_else(|| {
         let problem = ("conformance.unsolicited", "the response answers no request that is waiting".to_owned());
         link.protest(message, Direction::ToServer, None, problem, -32600)
     })
@@ -378,5 +415,89 @@ impl Drop for Exchange {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bartizan_guard::Principal;
+    use bartizan_mcp::Limits;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.to_owned(), &Limits::default()).unwrap()
+    }
+
+    /// A link to a server at this address.
+    async fn link(home: &std::path::Path, address: std::net::SocketAddr) -> Arc<Link> {
+        let (file, lock) = (home.join("bartizan.toml"), home.join("mcp.lock"));
+        let text = format!(
+            "[server.one]\nurl = \"http://{address}/mcp\"\n[audit]\ndirectory = {home:?}\n[lock]\npath = {lock:?}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let (config, _) = bartizan_config::Config::load(&file).unwrap();
+        let gateway = crate::setup::gateway(&config).unwrap();
+        let servers = crate::setup::servers(&config, &gateway, home).unwrap();
+        let link = Link::connect(&gateway, &servers["one"], &Principal::new("somebody"), "s".to_owned()).await;
+        Arc::new(link.ok().unwrap())
+    }
+
+    const QUESTION: &str = r#"{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{}}"#;
+
+    #[tokio::test]
+    async fn an_answer_reaches_the_server_although_its_client_leaves() {
+        // Large enough that its judging waits for a place, of which there is none for now.
+        let large = format!(r#"{{"jsonrpc":"2.0","id":"q","result":{{"text":"{}"}}}}"#, "x".repeat(100_000));
+        for leaves in [false, true] {
+            let home = tempfile::tempdir().unwrap();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let link = link(home.path(), listener.local_addr().unwrap()).await;
+            link.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
+            let places = u32::try_from(link.gateway.heavy.available_permits()).unwrap();
+            let taken = link.gateway.heavy.acquire_many(places).await.unwrap();
+            let relay = Relay::default();
+            let mut begun = Box::pin(begin(&link, message(&large), &relay));
+            assert!(tokio::time::timeout(Duration::from_millis(50), &mut begun).await.is_err());
+            let begun = (!leaves).then_some(begun);
+            drop(taken);
+            let heard = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut got = Vec::new();
+                while !String::from_utf8_lossy(&got).contains(r#""id":"q""#) {
+                    assert_ne!(stream.read_buf(&mut got).await.unwrap(), 0);
+                }
+                stream
+                    .write_all(b"HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                    .await
+                    .unwrap();
+                // Read to its end, as the sender is not done before.
+                stream.read_to_end(&mut got).await.ok();
+            };
+            let answered = async {
+                if let Some(begun) = begun {
+                    assert!(begun.await.is_ok());
+                }
+            };
+            let both = tokio::time::timeout(Duration::from_secs(60), futures_util::future::join(heard, answered));
+            both.await.expect("the server never got the answer");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_the_server_asked_meanwhile_excuses_its_silence() {
+        let home = tempfile::tempdir().unwrap();
+        let link = link(home.path(), ([127, 0, 0, 1], 9).into()).await;
+        let before = Instant::now();
+        assert!(!link.is_asking(before));
+        link.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
+        assert!(link.is_asking(before));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!link.is_asking(Instant::now()), "a question of before is no reason to wait");
+        link.take_asking(&Id::from("q")).unwrap();
+        assert!(!link.is_asking(before));
     }
 }

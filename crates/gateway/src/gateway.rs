@@ -1,6 +1,6 @@
 //! What all sessions share: the policy in force, the log, the approvals, the counters.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bartizan_audit::Level;
@@ -29,7 +29,12 @@ pub struct Gateway {
     pub(crate) heavy: Arc<Semaphore>,
     /// What messages that arrive may take together.
     pub(crate) memory: Budget,
+    /// Ends a session that nobody needs, for a server that may have no more processes; set by whoever keeps sessions.
+    make_room: OnceLock<Box<MakeRoom>>,
 }
+
+/// Whether a session is ended, which leaves room for a process of this server soon.
+type MakeRoom = dyn Fn(&Server) -> bool + Send + Sync;
 
 /// Everything a configuration says about judging.
 pub struct Policy {
@@ -58,6 +63,7 @@ impl Gateway {
             metrics: Metrics::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
+            make_room: OnceLock::new(),
         })
     }
 
@@ -66,6 +72,16 @@ impl Gateway {
     pub(crate) fn tick(&self) {
         self.recorder.tick();
         self.approvals.refresh();
+    }
+
+    /// Says who ends sessions where a server may have no more processes.
+    pub(crate) fn on_full(&self, make_room: impl Fn(&Server) -> bool + Send + Sync + 'static) {
+        self.make_room.set(Box::new(make_room)).ok();
+    }
+
+    /// Has a session ended that nobody needs, so that this server may have another process soon; whether there is one.
+    pub(crate) fn make_room(&self, server: &Server) -> bool {
+        self.make_room.get().is_some_and(|make_room| make_room(server))
     }
 
     /// Stores what outlives the session: definitions seen for the first time.

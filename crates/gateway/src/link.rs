@@ -8,6 +8,7 @@ use bartizan_guard::{CallSummary, Decision, DefinitionKind, Direction, Event, Ev
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::clock;
@@ -36,8 +37,10 @@ pub struct Link {
     session: Arc<SessionHandle>,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
     asked: Mutex<HashMap<Id, CallSummary>>,
-    /// Requests of the server that the client has not answered.
-    asking: Mutex<HashMap<Id, CallSummary>>,
+    /// Requests of the client's that a resumed stream may answer, oldest first.
+    resumable: Mutex<VecDeque<CallSummary>>,
+    /// Requests of the server that the client has not answered, and since when.
+    asking: Mutex<HashMap<Id, (CallSummary, Instant)>>,
     /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id)>>,
     /// Whether the server's tools were listed on the gateway's account.
@@ -51,6 +54,8 @@ pub struct Link {
 const ATTEMPTS: usize = 64;
 /// Requests of either side that may be unanswered at once.
 const UNANSWERED: usize = 4096;
+/// How many of the last requests a resumed stream may answer.
+const RESUMABLE: usize = 256;
 /// How many cancelled requests may still be answered late.
 const CANCELLED: usize = 64;
 /// Why a request is not taken although nothing is wrong with it.
@@ -74,6 +79,7 @@ impl Link {
             streams: Streams::default(),
             session: Arc::default(),
             asked: Mutex::default(),
+            resumable: Mutex::default(),
             asking: Mutex::default(),
             cancelled: Mutex::default(),
             learned: Learned::default(),
@@ -240,7 +246,7 @@ impl Link {
     /// # Errors
     /// If its id is in use already, or too many wait.
     pub(crate) fn remember_asked(&self, call: CallSummary) -> Result<(), &'static str> {
-        remember(&self.asked, call)
+        remember(&self.asked, call.id.clone(), call)
     }
 
     /// The request that a response of the server's answers.
@@ -299,17 +305,33 @@ impl Link {
     /// # Errors
     /// If its id is in use already, or too many wait.
     pub(crate) fn remember_asking(&self, call: CallSummary) -> Result<(), &'static str> {
-        remember(&self.asking, call)
+        remember(&self.asking, call.id.clone(), (call, Instant::now()))
     }
 
     /// The request that a response of the client's answers.
     pub(crate) fn take_asking(&self, id: &Id) -> Option<CallSummary> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(id).map(|(call, _)| call)
     }
 
-    /// Whether the server waits for the client to answer something.
-    pub(crate) fn is_asking(&self) -> bool {
-        !self.asking.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// Whether the server waits for the client to answer something that it has asked since then.
+    pub(crate) fn is_asking(&self, since: Instant) -> bool {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner).values().any(|(_, asked)| *asked >= since)
+    }
+
+    /// Notes that a resumed stream may answer this request, now or again.
+    pub(crate) fn note_resumable(&self, call: CallSummary) {
+        let mut resumable = self.resumable.lock().unwrap_or_else(PoisonError::into_inner);
+        resumable.retain(|held| held.id != call.id);
+        resumable.push_back(call);
+        if resumable.len() > RESUMABLE {
+            resumable.pop_front();
+        }
+    }
+
+    /// The request that a response on a resumed stream answers.
+    pub(crate) fn resumable(&self, id: &Id) -> Option<CallSummary> {
+        let resumable = self.resumable.lock().unwrap_or_else(PoisonError::into_inner);
+        resumable.iter().find(|call| call.id == *id).cloned()
     }
 
     /// Tells the server that nobody waits any more for the request it knows under this id.
@@ -424,15 +446,15 @@ fn level(policy: &Policy, message: &Message, session: &Session) -> Level {
     if tool.is_some_and(|tool| tool.is_destructive()) { Level::Durable } else { policy.level }
 }
 
-fn remember(map: &Mutex<HashMap<Id, CallSummary>>, call: CallSummary) -> Result<(), &'static str> {
+fn remember<T>(map: &Mutex<HashMap<Id, T>>, id: Id, call: T) -> Result<(), &'static str> {
     let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
     if map.len() >= UNANSWERED {
         return Err(TOO_MANY);
     }
-    if map.contains_key(&call.id) {
+    if map.contains_key(&id) {
         return Err("a request with this id is not answered yet");
     }
-    map.insert(call.id.clone(), call);
+    map.insert(id, call);
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Two clocks run for each request. One measures silence (`timeout` of the server): it starts again with each message,
 //! since progress is a reason to wait, and is patient while the server itself waits for the client, such as for what a
-//! person answers. The other (`limits.request_timeout`) measures the whole and never starts again. Comments and other
+//! person answers; but not for something that it had asked before this request. The other (`limits.request_timeout`) measures the whole and never starts again. Comments and other
 //! events without a message count as silence. A `subscriptions/listen` has no end by design, so neither applies to it.
 
 use std::time::Duration;
@@ -20,16 +20,22 @@ use crate::upstream::{Reply, UpstreamError};
 pub(crate) struct Patience {
     silence: Duration,
     longest: Duration,
+    since: Instant,
     quiet_until: Instant,
     ends: Instant,
 }
 
 impl Patience {
-    /// The clocks of a request that is sent now.
-    pub(crate) fn new(server: &Server) -> Self {
+    /// The clocks of a request that was sent just now; what the server asked `since` then may be because of it.
+    pub(crate) fn new(server: &Server, since: Instant) -> Self {
         let now = Instant::now();
         let (silence, longest) = (server.timeout, server.longest);
-        Patience { silence, longest, quiet_until: now + silence, ends: now + longest }
+        Patience { silence, longest, since, quiet_until: now + silence, ends: now + longest }
+    }
+
+    /// Since when what the server asks may be because of the request.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// Waits for what the server sends next; `asking` tells whether the server waits for the client meanwhile.
@@ -67,7 +73,7 @@ mod tests {
     fn clocks(silence: u64, longest: u64) -> Patience {
         let now = Instant::now();
         let (silence, longest) = (Duration::from_secs(silence), Duration::from_secs(longest));
-        Patience { silence, longest, quiet_until: now + silence, ends: now + longest }
+        Patience { silence, longest, since: now, quiet_until: now + silence, ends: now + longest }
     }
 
     fn message() -> Reply {

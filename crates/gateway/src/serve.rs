@@ -152,7 +152,7 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
         second.tick().await;
         gateway.tick();
         if count % 10 == 0 {
-            front.expire().await;
+            front.expire();
         }
     }
 }

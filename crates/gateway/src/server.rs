@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use bartizan_guard::ServerProfile;
 use bartizan_mcp::Limits;
 use bartizan_sandbox::{Launch, SpawnError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::bridge::era::Bridging;
 use crate::gateway::Gateway;
@@ -50,6 +50,10 @@ impl fmt::Debug for Complain {
 /// Processes of one server at a time; each belongs to one client session.
 pub(crate) const PROCESSES: usize = 256;
 
+/// How long a client waits for the end of a process that makes room for its own: longer than the end of one that does
+/// not want to.
+const ROOM: Duration = Duration::from_secs(15);
+
 /// How a server is reached.
 #[derive(Debug, Clone)]
 pub enum Transport {
@@ -80,28 +84,41 @@ impl Server {
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                self.start(launch, routing, limits, log).await
+                self.start(gateway, launch, routing, limits, log).await
             }
             Transport::Wrapped(launch, complain) => {
                 let complain = Arc::clone(&complain.0);
-                self.start(launch, routing, limits, move |line| complain(line)).await
+                self.start(gateway, launch, routing, limits, move |line| complain(line)).await
             }
         }
     }
 
     async fn start(
         &self,
+        gateway: &Gateway,
         launch: &Launch,
         routing: Routing,
         limits: Limits,
         log: impl Fn(&str) + Send + 'static,
     ) -> Result<Upstream, SpawnError> {
-        let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() else {
-            return Err(SpawnError::Invalid { what: "as many clients have a process of this server as may" });
-        };
+        let place = self.place_for_process(gateway).await?;
         let child = StdioUpstream::spawn(launch, routing, limits, log).await?;
         child.hold(place);
         Ok(Upstream::Stdio(child))
+    }
+
+    /// A place for one more process; if there is none, a session that nobody needs is ended for it.
+    async fn place_for_process(&self, gateway: &Gateway) -> Result<OwnedSemaphorePermit, SpawnError> {
+        let full = || SpawnError::Invalid { what: "as many clients have a process of this server as may" };
+        if let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() {
+            return Ok(place);
+        }
+        if !gateway.make_room(self) {
+            return Err(full());
+        }
+        // First come, first served: each who waits here has made room.
+        let freed = Arc::clone(&self.processes).acquire_owned();
+        tokio::time::timeout(ROOM, freed).await.ok().and_then(Result::ok).ok_or_else(full)
     }
 
     /// Ends what of it does not end with its sessions.

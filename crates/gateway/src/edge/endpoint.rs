@@ -10,6 +10,7 @@ use bartizan_guard::{Direction, Principal};
 use bartizan_mcp::{Era, Id, Limits, Message, Revision, header as mcp_header, meta::Meta, quote};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -32,7 +33,7 @@ use crate::upstream::UpstreamError;
 /// All endpoints of one gateway with their sessions.
 pub struct Front {
     gateway: Arc<Gateway>,
-    servers: ArcSwap<BTreeMap<Arc<str>, Arc<Server>>>,
+    servers: ArcSwap<Current>,
     settings: FrontSettings,
     /// Legacy sessions by the secret that the client was given.
     sessions: Sessions<Peer>,
@@ -40,6 +41,13 @@ pub struct Front {
     stateless: Sessions<Peer>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
+}
+
+/// The servers of the configuration in force.
+struct Current {
+    /// Counts the configurations, so that what was begun under one is not taken for part of another.
+    generation: u64,
+    by_name: BTreeMap<Arc<str>, Arc<Server>>,
 }
 
 /// What does not change while a gateway runs.
@@ -69,6 +77,13 @@ impl Default for FrontSettings {
 /// A client claims its session right after it began, as the protocol has it; one that does not has this long.
 const UNCLAIMED: Duration = Duration::from_secs(60);
 
+/// How long servers may take in all to end their sessions when the gateway stops: longer than it takes to end a process
+/// that does not want to. What is left then ends with the gateway.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// What records and sessions call all servers together.
+const ALL: &str = "*";
+
 /// An answer given before there is an exchange.
 type Early = Box<Response<Reply>>;
 
@@ -76,20 +91,39 @@ impl Front {
     /// Endpoints for these servers.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, servers: BTreeMap<Arc<str>, Arc<Server>>, settings: FrontSettings) -> Arc<Front> {
-        Arc::new(Front {
+        let front = Arc::new(Front {
             gateway,
-            servers: ArcSwap::from_pointee(servers),
+            servers: ArcSwap::from_pointee(Current { generation: 0, by_name: servers }),
             sessions: Sessions::new(settings.sessions, settings.idle, UNCLAIMED),
             // Nothing claims these, as each is found by what a request says anyway.
             stateless: Sessions::new(settings.sessions, settings.idle, settings.idle),
             settings,
             degraded: ArcSwap::from_pointee(None),
-        })
+        });
+        let weak = Arc::downgrade(&front);
+        front.gateway.on_full(move |server| weak.upgrade().is_some_and(|front| front.make_room(server)));
+        front
     }
 
-    /// Puts other servers in place of the present ones; sessions under way keep theirs.
+    /// Puts other servers in place of the present ones. Sessions that a client has begun keep theirs; a stateless
+    /// request is always for the present ones.
     pub fn replace_servers(&self, servers: BTreeMap<Arc<str>, Arc<Server>>) {
-        self.servers.store(Arc::new(servers));
+        let generation = self.servers.load().generation.wrapping_add(1);
+        self.servers.store(Arc::new(Current { generation, by_name: servers }));
+        self.stateless.retire();
+    }
+
+    /// Ends the session that is missed least of those that have a process of this server; whether there is one.
+    fn make_room(&self, server: &Server) -> bool {
+        let has_process = |peer: &Peer| peer.links().iter().any(|link| std::ptr::eq(&raw const *link.server, server));
+        let of = |sessions: &'_ Sessions<Peer>| sessions.least_missed([&server.name, ALL], has_process);
+        let evicted = match (of(&self.stateless), of(&self.sessions)) {
+            (Some((rank, key)), Some((other, _))) if rank <= other => self.stateless.remove_unused(&key),
+            (_, Some((_, key))) => self.sessions.remove_unused(&key),
+            (Some((_, key)), None) => self.stateless.remove_unused(&key),
+            (None, None) => None,
+        };
+        evicted.map(part).is_some()
     }
 
     /// Says that the configuration on disk could not be put in force, or that it now is.
@@ -97,10 +131,10 @@ impl Front {
         self.degraded.store(Arc::new(why));
     }
 
-    /// Ends sessions that nobody uses any more.
-    pub async fn expire(&self) {
+    /// Ends sessions that nobody uses any more; their servers take as long as they take.
+    pub fn expire(&self) {
         for held in self.sessions.expire().into_iter().chain(self.stateless.expire()) {
-            held.value.end().await;
+            part(held);
         }
         self.gateway
             .metrics
@@ -108,11 +142,16 @@ impl Front {
             .set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
     }
 
-    /// Ends all sessions.
+    /// Ends all sessions, as well as their servers let themselves be ended.
     pub async fn close(&self) {
         let all = self.sessions.drain().into_iter().chain(self.stateless.drain());
-        futures_util::future::join_all(all.map(|held| async move { held.value.end().await })).await;
-        futures_util::future::join_all(self.servers.load_full().values().map(|server| server.close())).await;
+        let ended = async {
+            join_all(all.map(part)).await;
+            join_all(self.servers.load_full().by_name.values().map(|server| server.close())).await;
+        };
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            tracing::warn!("some servers did not end their sessions in time");
+        }
     }
 
     pub(super) fn allowed(&self, request: &Request<Incoming>) -> Result<(), Stranger> {
@@ -146,7 +185,8 @@ impl Front {
                 },
             );
         }
-        let Some(target) = self.target(request.uri().path()) else {
+        let current = self.servers.load_full();
+        let Some(target) = Target::of(&current, request.uri().path()) else {
             self.count_refused(peer);
             return respond::plain(StatusCode::NOT_FOUND, "there is no such server\n");
         };
@@ -171,17 +211,9 @@ impl Front {
         self.gateway.recorder.count_refusal(&peer.ip().to_string());
     }
 
-    fn target(&self, path: &str) -> Option<Target> {
-        if path == "/mcp" {
-            return Some(Target::All);
-        }
-        let name = path.strip_prefix("/mcp/")?;
-        self.servers.load().get(name).cloned().map(Target::One)
-    }
-
     async fn post(
         &self,
-        target: &Target,
+        target: &Target<'_>,
         parts: &Parts,
         body: Incoming,
         peer: SocketAddr,
@@ -212,7 +244,7 @@ impl Front {
     /// Begins a legacy session.
     async fn initialize(
         &self,
-        target: &Target,
+        target: &Target<'_>,
         principal: Principal,
         message: Message,
         headers: &HeaderMap,
@@ -220,6 +252,7 @@ impl Front {
         let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
         let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
+        let mut begun = Begun(Some(peer.clone()));
         let answer = peer.answer(message, headers).await;
         // An error begins no session.
         let failed = matches!(&answer, Answer::Message(_, admitted) if admitted.message().error().is_some());
@@ -227,14 +260,15 @@ impl Front {
         match HeaderValue::from_str(&key) {
             Ok(value) if response.status().is_success() && !failed => {
                 self.keep(&self.sessions, &target.slot(&key), principal, peer)?;
+                begun.0 = None;
                 response.headers_mut().insert(SESSION, value);
             }
-            _ => peer.end().await,
+            _ => drop(begun),
         }
         Ok(response)
     }
 
-    async fn get(&self, target: &Target, parts: &Parts) -> Result<Response<Reply>, Early> {
+    async fn get(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
         if parts.headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str()) {
             return Err(Box::new(respond::not_allowed("POST")));
         }
@@ -251,10 +285,10 @@ impl Front {
         }
     }
 
-    async fn delete(&self, target: &Target, parts: &Parts) -> Result<Response<Reply>, Early> {
+    async fn delete(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
         let (key, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
         self.sessions.remove(&key);
-        held.value.end().await;
+        part(held).await.ok();
         Ok(respond::status(StatusCode::NO_CONTENT))
     }
 
@@ -296,7 +330,7 @@ impl Front {
     /// path is unknown here: whoever decides by the path must not be led to another server by a session id.
     fn session(
         &self,
-        target: &Target,
+        target: &Target<'_>,
         headers: &HeaderMap,
         principal: &Principal,
     ) -> Result<(String, Arc<Held<Peer>>), Early> {
@@ -318,7 +352,7 @@ impl Front {
     /// What stands for a session of a stateless request.
     async fn stateless(
         &self,
-        target: &Target,
+        target: &Target<'_>,
         principal: &Principal,
         message: &Message,
         peer: SocketAddr,
@@ -326,12 +360,8 @@ impl Front {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
         // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
-        let mut key = format!("{}\n{principal}\n{}\n{client}", target.name(), peer.ip());
-        let bridges = match target {
-            Target::One(server) => server.bridge.on,
-            Target::All => self.servers.load().values().any(|server| server.bridge.on),
-        };
-        if bridges {
+        let mut key = target.slot(&format!("{}\n{principal}\n{}\n{client}", target.generation(), peer.ip()));
+        if target.bridges() {
             // A legacy server is told once what the client can do.
             key.push_str(&bridge::abilities(message));
         }
@@ -345,7 +375,7 @@ impl Front {
     /// Opens a way to what `asked` is for.
     async fn connect(
         &self,
-        target: &Target,
+        target: &Target<'_>,
         era: Era,
         principal: &Principal,
         key: &str,
@@ -355,11 +385,8 @@ impl Front {
         let name: String = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
         let gateway = &self.gateway;
         match target {
-            Target::All => {
-                let servers = self.servers.load_full();
-                Ok(Peer::All(Hub::new(gateway, &servers, principal, &name, era)))
-            }
-            Target::One(server) => {
+            Target::All(current) => Ok(Peer::All(Hub::new(gateway, &current.by_name, principal, &name, era))),
+            Target::One(_, server) => {
                 let unreachable = |refusal: admit::Refusal| {
                     Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(asked.id(), None)))
                 };
@@ -380,9 +407,7 @@ impl Front {
         peer: Peer,
     ) -> Result<Arc<Held<Peer>>, Early> {
         let kept = sessions.insert(key, principal, peer).map(|(held, evicted)| {
-            for old in evicted {
-                tokio::spawn(async move { old.value.end().await });
-            }
+            evicted.into_iter().for_each(|old| drop(part(old)));
             held
         });
         self.gateway
@@ -393,17 +418,55 @@ impl Front {
     }
 }
 
-/// Whom a request is for.
-enum Target {
-    One(Arc<Server>),
-    All,
+/// Ends a session. In a task of its own: whoever waits for it may go away, and nobody else would end it then.
+fn part(held: Arc<Held<Peer>>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move { held.value.end().await })
 }
 
-impl Target {
+/// What has begun and is not kept yet; unless it is, it is ended, also with servers elsewhere.
+struct Begun(Option<Peer>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(peer) = self.0.take() {
+            tokio::spawn(async move { peer.end().await });
+        }
+    }
+}
+
+/// Whom a request is for, among the servers of one configuration.
+enum Target<'a> {
+    One(&'a Current, &'a Arc<Server>),
+    All(&'a Current),
+}
+
+impl Target<'_> {
+    fn of<'a>(current: &'a Current, path: &str) -> Option<Target<'a>> {
+        if path == "/mcp" {
+            return Some(Target::All(current));
+        }
+        let name = path.strip_prefix("/mcp/")?;
+        current.by_name.get(name).map(|server| Target::One(current, server))
+    }
+
     fn name(&self) -> &str {
         match self {
-            Target::One(server) => &server.name,
-            Target::All => "*",
+            Target::One(_, server) => &server.name,
+            Target::All(_) => ALL,
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        match self {
+            Target::One(current, _) | Target::All(current) => current.generation,
+        }
+    }
+
+    /// Whether a server behind it may be translated for.
+    fn bridges(&self) -> bool {
+        match self {
+            Target::One(_, server) => server.bridge.on,
+            Target::All(current) => current.by_name.values().any(|server| server.bridge.on),
         }
     }
 

@@ -36,6 +36,12 @@ pub(crate) type Kept<T> = (Arc<Held<T>>, Vec<Arc<Held<T>>>);
 /// A session that was used within this time is not evicted for a new one.
 const PROTECTED_US: i64 = 60_000_000;
 
+/// Before any session was used.
+const LONG_AGO: i64 = i64::MIN / 2;
+
+/// How little a session would be missed, least first.
+pub(crate) type Rank = (bool, i64);
+
 /// There are as many sessions as there may be, and all of them are in use.
 #[derive(Debug)]
 pub(crate) struct Full;
@@ -70,7 +76,8 @@ impl<T> Sessions<T> {
             evicted = self.drop_idle(&mut held, now);
         }
         if held.len() >= self.most {
-            evicted.push(evict(&mut held, now).ok_or(Full)?);
+            let key: Box<str> = least_missed(held.iter(), now).ok_or(Full)?.1.into();
+            evicted.extend(held.remove(&key));
         }
         let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
         let entry = Arc::new(Held { principal, value, used, proven });
@@ -82,9 +89,30 @@ impl<T> Sessions<T> {
         self.lock().remove(key)
     }
 
+    /// The session that would be missed least of those at one of `targets` that `is_meant`, and how little.
+    pub(crate) fn least_missed(&self, targets: [&str; 2], is_meant: impl Fn(&T) -> bool) -> Option<(Rank, Box<str>)> {
+        let is_at = |key: &str, target: &str| key.strip_prefix(target).is_some_and(|rest| rest.starts_with('\n'));
+        let held = self.lock();
+        let at = held.iter().filter(|(key, _)| targets.iter().any(|target| is_at(key, target)));
+        let (rank, key) = least_missed(at.filter(|(_, entry)| is_meant(&entry.value)), clock::now())?;
+        Some((rank, key.into()))
+    }
+
+    /// Takes out a session, unless it has come to be in use.
+    pub(crate) fn remove_unused(&self, key: &str) -> Option<Arc<Held<T>>> {
+        let mut held = self.lock();
+        held.get(key).filter(|entry| Arc::strong_count(entry) == 1)?;
+        held.remove(key)
+    }
+
     /// Forgets sessions that nobody used for a while, and returns them.
     pub(crate) fn expire(&self) -> Vec<Arc<Held<T>>> {
         self.drop_idle(&mut self.lock(), clock::steady())
+    }
+
+    /// Has all present sessions expire as soon as they are not in use: nobody will ask for them any more.
+    pub(crate) fn retire(&self) {
+        self.lock().values().for_each(|held| held.used.store(LONG_AGO, Ordering::Relaxed));
     }
 
     pub(crate) fn drain(&self) -> Vec<Arc<Held<T>>> {
@@ -116,15 +144,16 @@ impl<T> Held<T> {
     }
 }
 
-/// Takes out the session that is missed least: one that nobody ever claimed, or else the one unused for longest.
-fn evict<T>(held: &mut HashMap<Box<str>, Arc<Held<T>>>, now: Timestamp) -> Option<Arc<Held<T>>> {
-    let free = held.iter().filter(|(_, entry)| Arc::strong_count(entry) == 1);
-    let found = free
-        .map(|(key, entry)| (entry.proven.load(Ordering::Relaxed), -entry.idle_since(now), key))
-        .filter(|(proven, idle, _)| !proven || -idle > PROTECTED_US)
-        .min()?;
-    let key = found.2.clone();
-    held.remove(&key)
+/// The session that is missed least: one that nobody ever claimed, or else the one unused for longest. None that is in
+/// use or was until now.
+fn least_missed<'a, T: 'a>(
+    held: impl Iterator<Item = (&'a Box<str>, &'a Arc<Held<T>>)>,
+    now: Timestamp,
+) -> Option<(Rank, &'a str)> {
+    held.filter(|(_, entry)| Arc::strong_count(entry) == 1)
+        .map(|(key, entry)| ((entry.proven.load(Ordering::Relaxed), -entry.idle_since(now)), &**key))
+        .filter(|((proven, idle), _)| !proven || -idle > PROTECTED_US)
+        .min()
 }
 
 /// 128 random bits as hexadecimal digits.
@@ -185,6 +214,50 @@ mod tests {
         assert_eq!(sessions.expire().len(), 0);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(sessions.expire().len(), 1);
+    }
+
+    #[test]
+    fn what_makes_room_is_at_the_target_and_missed_least() {
+        let (sessions, who) = (sessions(99), Principal::new("anonymous"));
+        let check = |expected: Option<&str>| {
+            let found = sessions.least_missed(["a", "*"], |value| *value < 10).map(|(_, key)| key);
+            assert_eq!(found.as_deref(), expected);
+        };
+        check(None);
+        // Another target, of a name that begins alike, and one without a process.
+        sessions.insert("ab\nc", who.clone(), 0).unwrap();
+        sessions.insert("b\nc", who.clone(), 0).unwrap();
+        sessions.insert("a\nhttp", who.clone(), 10).unwrap();
+        check(None);
+        for (key, idle) in [("a\nrecent", 30), ("a\nidle", 61), ("*\nlonger", 90)] {
+            sessions.insert(key, who.clone(), 1).unwrap();
+            age(&sessions.find(key, &who).unwrap(), idle);
+        }
+        check(Some("*\nlonger"));
+        sessions.insert("a\nunclaimed", who.clone(), 2).unwrap();
+        check(Some("a\nunclaimed"));
+        let in_use = sessions.find("a\nunclaimed", &who).unwrap();
+        check(Some("*\nlonger"));
+        assert!(sessions.remove_unused("a\nunclaimed").is_none());
+        drop(in_use);
+        assert!(sessions.remove_unused("*\nlonger").is_some());
+        check(Some("a\nidle"));
+        assert!(sessions.remove_unused("a\nidle").is_some());
+        check(None);
+    }
+
+    #[test]
+    fn retired_sessions_expire_unless_they_are_in_use() {
+        let (sessions, who) = (sessions(9), Principal::new("anonymous"));
+        let in_use = sessions.insert("in use", who.clone(), 0).unwrap().0;
+        sessions.insert("done", who.clone(), 1).unwrap();
+        sessions.find("done", &who).unwrap();
+        sessions.retire();
+        sessions.insert("new", who.clone(), 2).unwrap();
+        assert_eq!(sessions.expire().iter().map(|held| held.value).collect::<Vec<_>>(), [1]);
+        drop(in_use);
+        assert_eq!(sessions.expire().iter().map(|held| held.value).collect::<Vec<_>>(), [0]);
+        assert!(sessions.find("new", &who).is_some());
     }
 
     #[test]

@@ -2,20 +2,24 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_sandbox::Signal;
 use rustix::fs::FlockOperation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::complaints::Complaints;
 use super::daemon::lock;
 use super::frame::{Frame, Kind, write_hello};
 use super::{Paths, RunError, Wrap};
+
+/// The most of standard input that is read at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// How long the user's Bartizan may take to start.
 const START: Duration = Duration::from_secs(10);
@@ -26,10 +30,13 @@ const START: Duration = Duration::from_secs(10);
 /// If it cannot be reached, or refuses; nothing has been read from standard input then.
 pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&OsStr]) -> Result<i32, RunError> {
     paths.prepare()?;
-    let stream = connect(paths, program, arguments).await?;
-    let (mut from, mut to) = stream.into_split();
-    let failed = |error: std::io::Error| RunError::Daemon(error.to_string());
-    Frame::new(Kind::Hello, write_hello(wrap)).write(&mut to).await.map_err(failed)?;
+    let hello = Frame::new(Kind::Hello, write_hello(wrap));
+    let mut met = meet(connect(paths, program, arguments).await?, &hello).await;
+    if met.is_none() {
+        // It was about to leave; nothing has been read from standard input yet, so another one can be asked.
+        met = meet(connect(paths, program, arguments).await?, &hello).await;
+    }
+    let Some((first, mut from, mut to)) = met else { return Err(RunError::Ended(paths.log())) };
     let (frames, mut outgoing) = mpsc::channel::<Frame>(16);
     tokio::spawn(async move {
         while let Some(frame) = outgoing.recv().await {
@@ -38,19 +45,36 @@ pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&Os
             }
         }
     });
-    tokio::spawn(read_stdin(frames.clone()));
+    let room = Arc::new(Semaphore::new(0));
+    tokio::spawn(read_stdin(frames.clone(), Arc::clone(&room)));
     tokio::spawn(pass_signals(frames));
     let complaints = Complaints::to_stderr();
-    let ended = carry(&mut from, &complaints).await;
+    let ended = carry(first, &mut from, &complaints, &room).await;
     complaints.finish();
     ended.unwrap_or_else(|| Err(RunError::Ended(paths.log())))
 }
 
+/// Says hello; `None` if the other side went away before it took that.
+async fn meet(stream: UnixStream, hello: &Frame) -> Option<(Frame, OwnedReadHalf, OwnedWriteHalf)> {
+    let (mut from, mut to) = stream.into_split();
+    hello.write(&mut to).await.ok()?;
+    Some((Frame::read(&mut from).await?, from, to))
+}
+
 /// Carries what comes from the user's Bartizan until the server has ended; `None` if that went away before.
-async fn carry(from: &mut OwnedReadHalf, complaints: &Complaints) -> Option<Result<i32, RunError>> {
+async fn carry(
+    first: Frame,
+    from: &mut OwnedReadHalf,
+    complaints: &Complaints,
+    room: &Semaphore,
+) -> Option<Result<i32, RunError>> {
     let mut stdout = tokio::io::stdout();
+    let mut next = Some(first);
     loop {
-        let frame = Frame::read(from).await?;
+        let frame = match next.take() {
+            Some(first) => first,
+            None => Frame::read(from).await?,
+        };
         match frame.kind {
             Kind::Data => {
                 let written = async {
@@ -65,6 +89,7 @@ async fn carry(from: &mut OwnedReadHalf, complaints: &Complaints) -> Option<Resu
             Kind::Stderr => complaints.line(&String::from_utf8_lossy(&frame.bytes)),
             Kind::Exit => return Some(Ok(String::from_utf8_lossy(&frame.bytes).parse().unwrap_or(1))),
             Kind::Error => return Some(Err(RunError::Refused(String::from_utf8_lossy(&frame.bytes).into_owned()))),
+            Kind::Room => room.add_permits(frame.to_room().min(Semaphore::MAX_PERMITS - room.available_permits())),
             Kind::Hello | Kind::Eof | Kind::Signal => {}
         }
     }
@@ -96,17 +121,27 @@ async fn connect(paths: &Paths, program: &Path, arguments: &[&OsStr]) -> Result<
     }
 }
 
-async fn read_stdin(frames: mpsc::Sender<Frame>) {
+/// Reads only as much as there is room for at the other end, so that a signal, or our end, never waits behind what the
+/// server does not read.
+async fn read_stdin(frames: mpsc::Sender<Frame>, room: Arc<Semaphore>) {
     let mut stdin = tokio::io::stdin();
-    let mut buffer = bytes::BytesMut::with_capacity(64 * 1024);
-    while let Ok(count) = stdin.read_buf(&mut buffer).await {
-        if count == 0 {
-            break;
-        }
-        if frames.send(Frame::new(Kind::Data, buffer.split().freeze())).await.is_err() {
+    let mut buffer = bytes::BytesMut::new();
+    loop {
+        if room.acquire().await.map(drop).is_err() {
             return;
         }
-        buffer.reserve(64 * 1024);
+        let most = room.available_permits().min(CHUNK);
+        buffer.reserve(most);
+        match (&mut stdin).take(most as u64).read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => {
+                // There is as much: nobody else takes any.
+                room.forget_permits(count);
+                if frames.send(Frame::new(Kind::Data, buffer.split().freeze())).await.is_err() {
+                    return;
+                }
+            }
+        }
     }
     frames.send(Frame::new(Kind::Eof, "")).await.ok();
 }

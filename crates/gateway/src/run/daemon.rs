@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bartizan_config::Config;
 use bartizan_sandbox::Signal;
+use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{self, BadHello, Frame, Kind};
 use super::wrapped::{Ends, wrapped};
@@ -24,44 +26,80 @@ use crate::setup;
 /// What one connection may hold back before the other side has to wait.
 const PIPE: usize = 64 * 1024;
 
+/// How much of standard input a bridge may send before it has been taken further, so that what comes after it, such as a
+/// signal, is read whatever the server does.
+const WINDOW: usize = 256 * 1024;
+
+/// How long one that leaves may take to write what it has to.
+const LEAVING: Duration = Duration::from_secs(5);
+
 /// Serves this user's bridges, as `config` from `file` says, until none has been there for `idle`.
 ///
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
 pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
     paths.prepare()?;
-    let _lock = lock(&paths.lock(), FlockOperation::NonBlockingLockExclusive)?.ok_or(RunError::Running)?;
+    let _lock = only_one(paths).await?;
     let mut config = config.clone();
     config.audit.directory = paths.audit();
     let gateway = setup::gateway(&config)?;
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
-    // We hold the lock, so whoever left it there is gone.
-    std::fs::remove_file(&socket).ok();
-    let listener = UnixListener::bind(&socket).map_err(failed)?;
     let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none"});
     gateway.recorder.note("gateway.started", &started).map_err(setup::SetupError::Audit)?;
-    accept(&listener, &gateway, &file.into(), idle).await;
-    std::fs::remove_file(&socket).ok();
+    let (file, mut stop, mut waiting) = (file.into(), terminated(), Vec::new());
+    loop {
+        // We hold the lock, so whoever left it there is gone.
+        std::fs::remove_file(&socket).ok();
+        let listener = UnixListener::bind(&socket).map_err(failed)?;
+        let told = accept(&listener, waiting, &gateway, &file, idle, &mut stop).await;
+        std::fs::remove_file(&socket).ok();
+        waiting = if told { Vec::new() } else { late(listener) };
+        if waiting.is_empty() {
+            break;
+        }
+    }
     gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(setup::SetupError::Audit)?;
     Ok(())
 }
 
-async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, file: &Arc<Option<PathBuf>>, idle: Duration) {
+/// Serves those who wait and those who come, until nobody has been there for `idle`, or it is told to stop.
+async fn accept(
+    listener: &UnixListener,
+    waiting: Vec<UnixStream>,
+    gateway: &Arc<Gateway>,
+    file: &Arc<Option<PathBuf>>,
+    idle: Duration,
+    stop: &mut mpsc::Receiver<()>,
+) -> bool {
     let (leaving, mut left) = mpsc::channel::<()>(1);
     let mut present = 0_usize;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut lonely_since = tokio::time::Instant::now();
-    let mut stop = terminated();
+    let serve = |stream: UnixStream| {
+        let (gateway, file, leaving) = (Arc::clone(gateway), Arc::clone(file), leaving.clone());
+        tokio::spawn(async move {
+            converse(&gateway, (*file).as_deref(), stream).await;
+            leaving.send(()).await.ok();
+        });
+    };
+    for stream in waiting.into_iter().filter(is_ours) {
+        present += 1;
+        serve(stream);
+    }
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted && is_ours(&stream) {
-                present += 1;
-                let (gateway, file, leaving) = (Arc::clone(gateway), Arc::clone(file), leaving.clone());
-                tokio::spawn(async move {
-                    converse(&gateway, (*file).as_deref(), stream).await;
-                    leaving.send(()).await.ok();
-                });
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if is_ours(&stream) => {
+                    present += 1;
+                    serve(stream);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: waiting lets others finish, spinning would not.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             },
             Some(()) = left.recv() => {
                 present -= 1;
@@ -70,11 +108,38 @@ async fn accept(listener: &UnixListener, gateway: &Arc<Gateway>, file: &Arc<Opti
             _ = second.tick() => {
                 gateway.tick();
                 if present == 0 && lonely_since.elapsed() >= idle {
-                    return;
+                    return false;
                 }
             }
-            Some(()) = stop.recv() => return,
+            Some(()) = stop.recv() => return true,
         }
+    }
+}
+
+/// Those who had connected when the socket went away, and were not taken in yet. Nobody can join them any more.
+fn late(listener: UnixListener) -> Vec<UnixStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    // It does not block: the first error is that nobody is left.
+    let all = std::iter::from_fn(|| listener.accept().ok());
+    all.filter_map(|(stream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        UnixStream::from_std(stream).ok()
+    })
+    .collect()
+}
+
+/// Makes sure that this is the user's only Bartizan. One that has its lock and no socket is about to leave, or has just
+/// begun: it is waited for.
+async fn only_one(paths: &Paths) -> Result<File, RunError> {
+    let deadline = tokio::time::Instant::now() + LEAVING;
+    loop {
+        if let Some(lock) = lock(&paths.lock(), FlockOperation::NonBlockingLockExclusive)? {
+            return Ok(lock);
+        }
+        if paths.socket().exists() || tokio::time::Instant::now() > deadline {
+            return Err(RunError::Running);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -114,14 +179,20 @@ async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStrea
             let (signal_sender, signals) = mpsc::channel(8);
             let (input_end, input) = tokio::io::duplex(PIPE);
             let (output, output_end) = tokio::io::duplex(PIPE);
-            let reader = tokio::spawn(read_frames(from, input_end, signal_sender));
+            let (here, gone) = oneshot::channel();
+            let (data, queued) = mpsc::unbounded_channel();
+            let held = Arc::new(AtomicUsize::new(0));
+            let feeder = tokio::spawn(feed(queued, Arc::clone(&held), input_end, frames.clone()));
+            let reader = tokio::spawn(read_frames(from, data, held, signal_sender, here));
             let copier = tokio::spawn(copy_out(output_end, frames.clone()));
             let lines = frames.clone();
             // Complaints are best effort: a client that does not read them must not block its server.
             let on_stderr = move |line: &str| drop(lines.try_send(Frame::new(Kind::Stderr, line.to_owned())));
-            let outcome = wrapped(gateway, &wrap, Ends { input, output, signals }, Complain(Arc::new(on_stderr))).await;
+            let ends = Ends { input, output, signals, gone };
+            let outcome = wrapped(gateway, &wrap, ends, Complain(Arc::new(on_stderr))).await;
             copier.await.ok();
             reader.abort();
+            feeder.abort();
             match outcome {
                 Ok(status) => Frame::new(Kind::Exit, status.shell_code().to_string()),
                 Err(error) => Frame::new(Kind::Error, error.to_string()),
@@ -137,26 +208,52 @@ async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStrea
     writer.await.ok();
 }
 
-async fn read_frames(mut from: tokio::net::unix::OwnedReadHalf, input: DuplexStream, signals: mpsc::Sender<Signal>) {
-    let mut input = Some(input);
+/// Reads what a bridge sends until it is gone, and never waits for anybody else.
+async fn read_frames(
+    mut from: tokio::net::unix::OwnedReadHalf,
+    data: mpsc::UnboundedSender<Bytes>,
+    held: Arc<AtomicUsize>,
+    signals: mpsc::Sender<Signal>,
+    _here: oneshot::Sender<()>,
+) {
+    let mut data = Some(data);
     while let Some(frame) = Frame::read(&mut from).await {
-        match (frame.kind, &mut input) {
+        match (frame.kind, &data) {
             (Kind::Data, Some(open)) => {
-                let written = open.write_all(&frame.bytes).await;
-                if written.is_err() {
-                    input = None;
+                let before = held.fetch_add(frame.bytes.len(), Ordering::Relaxed);
+                if before.saturating_add(frame.bytes.len()) > WINDOW {
+                    tracing::warn!("a bridge sends more than there is room for");
+                    return;
                 }
+                // Once the server has ended, nobody wants it.
+                open.send(frame.bytes).ok();
             }
-            (Kind::Eof, _) => input = None,
+            (Kind::Eof, _) => data = None,
             (Kind::Signal, _) => {
                 if let Some(signal) = frame.bytes.first().and_then(|number| super::bridge::signal_of(*number)) {
-                    signals.send(signal).await.ok();
+                    signals.try_send(signal).ok();
                 }
             }
             _ => {}
         }
     }
-    // The bridge is gone, however it went: dropping the input ends the server.
+}
+
+/// Gives the server what has come, and the bridge room for as much again.
+async fn feed(
+    mut queued: mpsc::UnboundedReceiver<Bytes>,
+    held: Arc<AtomicUsize>,
+    mut input: DuplexStream,
+    frames: mpsc::Sender<Frame>,
+) {
+    frames.send(Frame::room(WINDOW)).await.ok();
+    while let Some(bytes) = queued.recv().await {
+        if input.write_all(&bytes).await.is_err() {
+            return;
+        }
+        held.fetch_sub(bytes.len(), Ordering::Relaxed);
+        frames.send(Frame::room(bytes.len())).await.ok();
+    }
 }
 
 async fn copy_out(mut output: DuplexStream, frames: mpsc::Sender<Frame>) {

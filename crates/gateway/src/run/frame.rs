@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Exit = 6,
     /// The server cannot be wrapped, and why.
     Error = 7,
+    /// How many more bytes of standard input may come, as four bytes. The first one says that the hello was taken.
+    Room = 8,
 }
 
 /// One frame.
@@ -43,6 +45,16 @@ impl Frame {
         Frame { kind, bytes: bytes.into() }
     }
 
+    /// Room for so many bytes.
+    pub(super) fn room(bytes: usize) -> Self {
+        Frame::new(Kind::Room, u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes().to_vec())
+    }
+
+    /// For how many bytes this one gives room.
+    pub(super) fn to_room(&self) -> usize {
+        self.bytes.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize)
+    }
+
     /// Reads a frame; `None` at the end of the stream or if it is no frame.
     pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
         let kind = match stream.read_u8().await.ok()? {
@@ -53,6 +65,7 @@ impl Frame {
             5 => Kind::Stderr,
             6 => Kind::Exit,
             7 => Kind::Error,
+            8 => Kind::Room,
             _ => return None,
         };
         let length = stream.read_u32().await.ok()? as usize;

@@ -63,7 +63,7 @@ pub(super) async fn serve<R, W>(
     Opened { bridge, first }: Opened,
     input: Lines<R>,
     output: W,
-    mut signals: mpsc::Receiver<Signal>,
+    (mut signals, mut gone): (mpsc::Receiver<Signal>, oneshot::Receiver<()>),
 ) -> ExitStatus
 where
     R: AsyncRead + Unpin,
@@ -80,6 +80,11 @@ where
                 Some(signal) = signals.recv() => {
                     let links = current.borrow().links();
                     links.iter().for_each(|link| pass_on(signal, link, &of.stop));
+                }
+                // Whatever the server has still to read, nobody is left for its answers.
+                _ = &mut gone => {
+                    let bridge = current.borrow().clone();
+                    break farewell(&bridge, JoinSet::new()).await;
                 }
             }
         }

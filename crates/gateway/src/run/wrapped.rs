@@ -9,7 +9,7 @@ use bartizan_mcp::Limits;
 use bartizan_sandbox::{Environment, ExitStatus, Launch, Level, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::complaints::Complaints;
 use super::restart::Restart;
@@ -33,6 +33,8 @@ pub(super) struct Ends<I, O> {
     pub(super) output: O,
     /// Signals to pass on to the server.
     pub(super) signals: mpsc::Receiver<Signal>,
+    /// Comes, or is dropped at the other end, when the client can neither read nor write any more.
+    pub(super) gone: oneshot::Receiver<()>,
 }
 
 /// What stays the same however often the server is started.
@@ -71,17 +73,18 @@ where
         restart: Arc::new(Restart::new(wrap.restart.then(|| launch.clone()), limits, complain.clone(), stopped)),
         stop,
     };
-    let Ends { input, output, mut signals } = ends;
+    let Ends { input, output, mut signals, mut gone } = ends;
     let mut input = Lines::new(input, limits.bytes);
     if wrap.bridge {
         let opened = tokio::select! {
             opened = translated::open(&of, &mut input) => opened?,
             // There is no server yet to whom this would be passed on.
             Some(signal) = signals.recv() => return Ok(ExitStatus::Signal(signal.number())),
+            _ = &mut gone => return Ok(ExitStatus::Code(0)),
         };
         if let Some(opened) = opened {
             note_started(&of, &launch)?;
-            let status = translated::serve(&of, opened, input, output, signals).await;
+            let status = translated::serve(&of, opened, input, output, (signals, gone)).await;
             return note_ended(&of, status);
         }
     }
@@ -95,6 +98,8 @@ where
             tokio::select! {
                 ended = &mut serving => break ended,
                 Some(signal) = signals.recv() => pass_on(signal, &link.load(), &of.stop),
+                // Whatever the server has still to read, nobody is left for its answers.
+                _ = &mut gone => break Ended::ByClient,
             }
         }
     };
@@ -186,7 +191,10 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     }
     let gateway = setup::gateway(&config)?;
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
-    let ends = Ends { input: tokio::io::stdin(), output: tokio::io::stdout(), signals: super::bridge::signals() };
+    // This process goes with its client.
+    let (_here, gone) = oneshot::channel();
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let ends = Ends { input, output, signals: super::bridge::signals(), gone };
     let complaints = Complaints::to_stderr();
     let status = tokio::select! {
         status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))) => status,

@@ -36,8 +36,8 @@ pub(super) struct Demux {
     state: Mutex<State>,
     /// Told of what no reader gets.
     stray: OnceLock<Stray>,
-    /// Where what belongs to no request goes.
-    unasked: mpsc::Sender<Reply>,
+    /// Where what belongs to no request goes; taken away at the end, so that whoever listens hears of it.
+    unasked: Mutex<Option<mpsc::Sender<Reply>>>,
     /// The other end of it, unless somebody listens.
     unheard: Mutex<Option<mpsc::Receiver<Reply>>>,
 }
@@ -120,7 +120,8 @@ impl Names {
 impl Demux {
     pub(super) fn new(routing: Routing) -> Demux {
         let (unasked, unheard) = mpsc::channel(QUEUE);
-        Demux { routing, state: Mutex::default(), stray: OnceLock::new(), unasked, unheard: Mutex::new(Some(unheard)) }
+        let (unasked, unheard) = (Mutex::new(Some(unasked)), Mutex::new(Some(unheard)));
+        Demux { routing, state: Mutex::default(), stray: OnceLock::new(), unasked, unheard }
     }
 
     /// Who is told of what the server says to nobody; set before it is spoken to.
@@ -186,11 +187,18 @@ impl Demux {
             Some(reader) if self.routing == Routing::Shared => drop(reader.try_send(reply)),
             // A reader that has gone needs no answer any more.
             Some(reader) => drop(reader.send(reply).await),
-            None if self.routing == Routing::Ordered => return self.unasked.send(reply).await.is_ok(),
+            None if self.routing == Routing::Ordered => {
+                let Some(unasked) = self.unasked() else { return false };
+                return unasked.send(reply).await.is_ok();
+            }
             None if is_for_nobody(&reply) => self.stray(reply),
             // Nobody may be listening, and the server must not be kept waiting for that.
             None => {
-                if let Err(TrySendError::Full(reply) | TrySendError::Closed(reply)) = self.unasked.try_send(reply) {
+                let sent = match self.unasked() {
+                    Some(unasked) => unasked.try_send(reply),
+                    None => Err(TrySendError::Closed(reply)),
+                };
+                if let Err(TrySendError::Full(reply) | TrySendError::Closed(reply)) = sent {
                     self.stray(reply);
                 }
             }
@@ -203,6 +211,11 @@ impl Demux {
         let mut state = self.state();
         state.ended = true;
         state.waiting.clear();
+        self.unasked.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn unasked(&self) -> Option<mpsc::Sender<Reply>> {
+        self.unasked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn stray(&self, reply: Reply) {
@@ -337,5 +350,27 @@ fn is_for_nobody(reply: &Reply) -> bool {
         Reply::Message(message, _) => message.is_response(),
         Reply::Unreadable(..) => true,
         Reply::Mark { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_listens_hears_of_the_end() {
+        for routing in [Routing::Ordered, Routing::ByRequest, Routing::Shared] {
+            let (demux, limits) = (Demux::new(routing), Limits::default());
+            let mut replies = demux.listen().unwrap();
+            let note = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.to_owned();
+            assert!(demux.deliver(Reply::Message(Message::parse(note, &limits).unwrap(), None), &limits).await);
+            demux.end();
+            let mut next = async || {
+                let next = tokio::time::timeout(std::time::Duration::from_secs(60), replies.next());
+                next.await.expect("the stream goes on").unwrap()
+            };
+            assert!(matches!(next().await, Some(Reply::Message(..))), "what was said before comes first");
+            assert!(next().await.is_none());
+        }
     }
 }

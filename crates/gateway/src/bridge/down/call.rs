@@ -364,7 +364,7 @@ impl Call {
 
     /// The server sends no more, and there is no answer.
     async fn broke_off(&mut self) -> Flow {
-        let call = self.ready.link.take_asked(&self.id).or_else(|| self.summary());
+        let call = self.summary();
         let error = UpstreamError::BrokenOff("it ended without a response".to_owned());
         let refusal = self.ready.link.failed(call.as_ref(), &error);
         self.response(refusal.answer(Some(&self.id), self.request.method())).await

@@ -1,6 +1,6 @@
 //! Who uses a shared child, and what of it is whose.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bartizan_mcp::Id;
@@ -11,7 +11,7 @@ use crate::subscribed::Subscribed;
 
 /// Messages that wait for one client; what is over that, it does not get, so that nobody waits for it.
 const QUEUE: usize = 64;
-/// Tasks whose client is remembered.
+/// Tasks whose client is remembered; whoever has the most forgets its oldest for a new one.
 const TASKS: usize = 50_000;
 /// Resources that one client may be subscribed to.
 const SUBSCRIPTIONS: usize = 10_000;
@@ -32,21 +32,25 @@ struct Link {
     /// Requests under way: the client's id and the one on the wire.
     sent: HashMap<Id, Id>,
     subscribed: Subscribed<()>,
+    /// Its tasks, oldest first.
+    tasks: VecDeque<Box<str>>,
     level: Option<Box<str>>,
 }
 
 impl Links {
     pub(super) fn join(&self, link: u64) -> mpsc::Receiver<Reply> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let new = Link { queue, sent: HashMap::new(), subscribed: Subscribed::new(SUBSCRIPTIONS), level: None };
+        let subscribed = Subscribed::new(SUBSCRIPTIONS);
+        let new = Link { queue, sent: HashMap::new(), subscribed, tasks: VecDeque::new(), level: None };
         self.table().links.insert(link, new);
         messages
     }
 
     pub(super) fn leave(&self, link: u64) {
         let mut table = self.table();
-        table.links.remove(&link);
-        table.tasks.retain(|_, owner| *owner != link);
+        for task in table.links.remove(&link).map(|link| link.tasks).unwrap_or_default() {
+            table.tasks.remove(&task);
+        }
     }
 
     pub(super) fn sent(&self, link: u64, id: Id, wire: Id) {
@@ -90,8 +94,19 @@ impl Links {
 
     pub(super) fn take_task(&self, link: u64, task: &str) {
         let mut table = self.table();
-        if table.tasks.len() < TASKS {
-            table.tasks.entry(task.into()).or_insert(link);
+        let Table { links, tasks } = &mut *table;
+        if tasks.contains_key(task) {
+            return;
+        }
+        if tasks.len() >= TASKS
+            && let Some(most) = links.values_mut().max_by_key(|link| link.tasks.len())
+            && let Some(oldest) = most.tasks.pop_front()
+        {
+            tasks.remove(&oldest);
+        }
+        if let Some(owner) = links.get_mut(&link) {
+            owner.tasks.push_back(task.into());
+            tasks.insert(task.into(), link);
         }
     }
 
@@ -155,6 +170,20 @@ mod tests {
     fn note() -> Reply {
         let message = Message::parse(r#"{"jsonrpc":"2.0","method":"n"}"#.to_owned(), &Limits::default()).unwrap();
         Reply::Message(message, None)
+    }
+
+    #[test]
+    fn whoever_has_the_most_tasks_makes_room_for_new_ones() {
+        let links = Links::default();
+        let _queues = [links.join(1), links.join(2), links.join(3)];
+        links.take_task(2, "early");
+        (0..TASKS + 10).for_each(|number| links.take_task(1, &number.to_string()));
+        links.take_task(3, "late");
+        assert!(links.has_task(2, "early") && links.has_task(3, "late"), "others keep theirs and get new ones");
+        assert!(!links.has_task(1, "11") && links.has_task(1, "12") && links.has_task(1, &(TASKS + 9).to_string()));
+        links.leave(1);
+        links.take_task(3, "later");
+        assert!(links.has_task(2, "early") && links.has_task(3, "later") && !links.has_task(1, "12"));
     }
 
     #[test]

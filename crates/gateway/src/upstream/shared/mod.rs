@@ -187,8 +187,18 @@ impl SharedChild {
     }
 
     /// What the child says of itself; it is asked once.
-    async fn hello(&self, gateway: &Gateway, life: &Life) -> Result<Message, UpstreamError> {
+    async fn hello(self: &Arc<Self>, gateway: &Arc<Gateway>, life: &Arc<Life>) -> Result<Message, UpstreamError> {
         self.greeted.store(true, Ordering::Relaxed);
+        if let Some(hello) = life.hello.get() {
+            return Ok(hello.clone());
+        }
+        // In a task of its own: a client that goes away meanwhile must not have the child asked again.
+        let (shared, gateway, life) = (Arc::clone(self), Arc::clone(gateway), Arc::clone(life));
+        let greeted = tokio::spawn(async move { shared.greet(&gateway, &life).await }).await;
+        greeted.unwrap_or_else(|error| Err(UpstreamError::BrokenOff(error.to_string())))
+    }
+
+    async fn greet(&self, gateway: &Gateway, life: &Life) -> Result<Message, UpstreamError> {
         let asked = life.hello.get_or_try_init(|| async {
             let json = format!(
                 r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""When sessions begin and end, and what is left of them: processes, streams, and what servers elsewhere are told.
+
+`run.py NAME…` runs the cases whose names contain NAME.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import pathlib
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import HELLO, HERE, INITIALIZE, PATIENCE, Case, Client, Server, alive  # noqa: E402
+
+# Processes of one server at a time.
+PROCESSES = 256
+
+
+class Ends(Case):
+    """A session ends whole, whoever waits for it."""
+
+    def gone(self, pids):
+        self.until(lambda: not any(map(alive, pids)), "a process outlives its session")
+
+    def test_a_client_that_deletes_its_session_and_goes_leaves_no_process(self):
+        self.serve(f"[server.one]\ncommand = {self.child('stubborn')}\n")
+        for path in ("/mcp/one", "/mcp"):
+            client = Client(self, path).initialize()
+            listening = client.open("GET", headers={"Accept": "text/event-stream"})
+            self.assertEqual(listening.getresponse().status, 200)
+            pids = self.pids()
+            self.assertTrue(alive(pids[-1]))
+            leaving = client.open("DELETE")
+            # The gateway is at it, and waits for the server that does not want to end.
+            self.until(lambda: client.send("POST", {"id": 1, "method": "tools/list"})[0] == 404, "the session goes on")
+            leaving.close()
+            self.gone(pids)
+            listening.close()
+
+    def test_a_client_that_waits_is_told_when_its_session_is_over(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        client, other = Client(self, "/mcp/one").initialize(), Client(self, "/mcp/one").initialize()
+        first, second = self.pids()
+        self.assertEqual(client.send("DELETE")[0], 204)
+        self.gone([first])
+        self.assertTrue(alive(second))
+        self.assertEqual(other.send("POST", {"id": 1, "method": "tools/list"})[0], 200)
+
+    def test_sessions_expire_together(self):
+        """One after the other, servers that do not want to end would take minutes."""
+        self.serve(f"[limits]\nsession_idle = \"10s\"\n[server.one]\ncommand = {self.child('stubborn')}\n")
+        used = Client(self, "/mcp/one").initialize()
+        listening = used.open("GET", headers={"Accept": "text/event-stream"})
+        self.assertEqual(listening.getresponse().status, 200)
+        for _ in range(24):
+            Client(self, "/mcp/one").initialize()
+        kept, *pids = self.pids()
+        self.gone(pids)
+        self.assertTrue(alive(kept), "a session that a stream is open on does not expire")
+        listening.close()
+
+    def test_a_server_that_does_not_answer_does_not_keep_the_gateway_from_stopping(self):
+        def answer(handler, message):
+            if handler.command == "DELETE":
+                time.sleep(PATIENCE * 10)
+            handler.json(message.get("id"), result=HELLO) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.one]\nurl = "{server.url}"\ntimeout = "10min"\n')
+        Client(self, "/mcp/one").initialize()
+        self.gateway.terminate()
+        self.assertEqual(self.gateway.wait(PATIENCE), 0)
+        self.assertIn("DELETE", [method for method, *_ in server.got])
+
+    def test_a_client_that_leaves_its_initialize_is_said_goodbye_for(self):
+        """The server has begun a session, and is told that nobody wants it."""
+        def answer(handler, message):
+            if message.get("method") != "initialize":
+                return handler.write(202 if handler.command == "POST" else 200)
+            handler.send_response(200)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Mcp-Session-Id", "s")
+            body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": HELLO}).encode()
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.flush()
+            begun.set()
+            # The rest comes when the client has gone.
+            left.wait(PATIENCE)
+            with contextlib.suppress(OSError):
+                handler.wfile.write(body)
+
+        begun, left, server = threading.Event(), threading.Event(), Server(answer)
+        self.addCleanup(server.close)
+        self.addCleanup(left.set)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n')
+        leaving = Client(self, "/mcp/one").open("POST", {"id": 1, "method": "initialize", "params": INITIALIZE})
+        self.assertTrue(begun.wait(PATIENCE))
+        # Until the gateway has read the head, there is no session that it could end.
+        time.sleep(1)
+        leaving.close()
+        self.until(lambda: "DELETE" in [method for method, *_ in server.got], "the server still has the session")
+        left.set()
+        # One that stays has a session that goes on.
+        client = Client(self, "/mcp/one").initialize()
+        self.assertNotIn("DELETE", [method for method, *_ in server.got[-2:]])
+        self.assertEqual(client.send("DELETE")[0], 204)
+
+
+class Reload(Case):
+    """What a changed configuration means for clients that are there."""
+
+    def test_a_stateless_client_gets_the_new_servers(self):
+        def answer(handler, message):
+            result = HELLO if message.get("method") == "initialize" else {"tools": []}
+            handler.json(message.get("id"), result=result) if "id" in message else handler.write(202)
+
+        def config(key, *names):
+            return "".join(f'[server.{name}]\nurl = "{server.url}"\nheaders = {{ X-Key = "{key}" }}\n' for name in names)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(config("old", "one", "two"))
+        clients = [Client(self, "/mcp/one"), Client(self, "/mcp")]
+        keys = lambda: {headers["X-Key"] for _, _, headers in server.got}  # noqa: E731
+        for client in clients:
+            self.assertEqual(client.stateless()[0], 200)
+        session = Client(self, "/mcp/one").initialize()
+        self.assertEqual(keys(), {"old"})
+        self.configure(config("new", "one"))
+        self.until(lambda: self.entries(kind="config.reloaded"), "it is not reloaded")
+        for client in clients:
+            server.got.clear()
+            self.assertEqual(client.stateless()[0], 200)
+            self.assertEqual(keys(), {"new"})
+            self.assertEqual(len(server.got), 1, "the server that was taken out is asked no more")
+        # A session that was begun keeps what it began with.
+        server.got.clear()
+        self.assertEqual(session.send("POST", {"id": 2, "method": "tools/list"})[0], 200)
+        self.assertEqual(keys(), {"old"})
+
+
+class Processes(Case):
+    """A server has as many processes as it may."""
+
+    def test_names_that_are_made_up_shut_nobody_out(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        used = Client(self, "/mcp/one").initialize()
+        self.assertEqual(used.stateless("regular")[0], 200)
+        self.assertEqual(used.stateless("regular")[0], 200)
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            flood = list(pool.map(lambda number: used.stateless(f"made up {number}")[0], range(PROCESSES + 20)))
+        self.assertEqual(set(flood), {200})
+        self.assertEqual(Client(self, "/mcp/one").initialize().send("POST", {"id": 1, "method": "tools/list"})[0], 200)
+        self.assertLessEqual(sum(map(alive, self.pids())), PROCESSES)
+        # Those who were here and came back still have the process that they had.
+        self.assertEqual(used.send("POST", {"id": 1, "method": "tools/list"})[0], 200)
+        self.assertEqual(used.stateless("regular")[0], 200)
+        self.assertTrue(all(map(alive, self.pids()[:2])))
+
+
+class Streams(Case):
+    """What becomes of an answer whose connection is lost."""
+
+    LIST = {"id": 7, "method": "tools/list"}
+
+    def resumed(self, path, posted, resumed, last="e1", message=LIST):
+        """What a client gets that loses its connection after the first event and comes back for the rest."""
+        lost = threading.Event()
+
+        def answer(handler, message):
+            if message.get("method") == "initialize":
+                return handler.json(message["id"], result=HELLO)
+            if handler.command == "GET" and handler.headers["Last-Event-ID"]:
+                handler.events()
+                return resumed(handler)
+            if "id" not in message:
+                return handler.write(405 if handler.command == "GET" else 202)
+            handler.events()
+            handler.event(id="e1")
+            posted(handler, lost)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.addCleanup(lost.set)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n')
+        client = Client(self, path).initialize()
+        connection = client.open("POST", message)
+        stream = connection.getresponse()
+        first = next(line for line in stream if line.startswith(b"id: "))
+        prefix = first.decode().strip().removeprefix("id: ").removesuffix("e1")
+        # Not closed: a connection that is lost is noticed late, or never.
+        return client.send("GET", headers={"Accept": "text/event-stream", "Last-Event-ID": prefix + last})[2]
+
+    RESULT = {"jsonrpc": "2.0", "id": 7, "result": {"tools": []}}
+
+    def test_an_answer_comes_on_the_resumed_stream(self):
+        for path in ("/mcp/one", "/mcp"):
+            with self.subTest(path):
+                message = self.LIST if path != "/mcp" else {"id": 7, "method": "tools/call", "params": {"name": "one__x"}}
+                result = self.RESULT if path != "/mcp" else {**self.RESULT, "result": {"content": []}}
+                got = self.resumed(path, lambda _, lost: lost.wait(PATIENCE), lambda handler: handler.event(result, "e2"),
+                                   message=message)
+                self.assertEqual([message["id"] for message in got], [7])
+            self.tearDown()
+            self.setUp()
+
+    def test_an_answer_that_was_on_its_way_comes_again_once(self):
+        def posted(handler, _):
+            handler.event(self.RESULT, "e2")
+
+        def resumed(handler):
+            handler.event(self.RESULT, "e2")
+            handler.event(self.RESULT, "e3")
+
+        self.assertEqual(self.resumed("/mcp/one", posted, resumed), [self.RESULT])
+        self.assertEqual(len(self.entries(rule="conformance.unsolicited")), 1)
+
+    def test_what_nobody_asked_is_answered_on_no_stream(self):
+        other = {**self.RESULT, "id": 8}
+        got = self.resumed("/mcp/one", lambda _, lost: lost.wait(PATIENCE), lambda handler: handler.event(other, "e2"))
+        self.assertEqual(got, [])
+        self.assertEqual(len(self.entries(rule="conformance.unsolicited")), 1)
+
+    def test_a_stateless_stream_that_ends_early_is_answered(self):
+        """There is nothing to resume in this era, whatever ids the events have."""
+        def answer(handler, message):
+            handler.events()
+            handler.event(id="e1")
+            if message["params"].get("cursor"):
+                handler.event({**self.RESULT, "id": message["id"]}, "e2")
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n')
+        client = Client(self, "/mcp/one")
+        _, _, (answered,) = client.stateless()
+        self.assertIn("error", answered)
+        _, _, (answered,) = client.stateless(cursor="c")
+        self.assertIn("result", answered)
+
+
+class Shared(Case):
+    """One process for all clients."""
+
+    def test_a_shared_child_is_greeted_once_whoever_leaves(self):
+        seen, go = self.home / "seen", self.home / "go"
+        seen.touch()
+        command = json.dumps(["sh", str(HERE / "slow.sh"), str(seen), str(go)])
+        self.serve(f"[server.one]\ncommand = {command}\nshared = true\n")
+        leaving = Client(self, "/mcp/one").open("POST", {"id": 1, "method": "initialize", "params": INITIALIZE})
+        self.until(lambda: "initialize" in seen.read_text(), "the child is not greeted")
+        leaving.close()
+        staying = Client(self, "/mcp/one").open("POST", {"id": 1, "method": "initialize", "params": INITIALIZE})
+        # Long enough for a second greeting, if there was one.
+        time.sleep(2)
+        go.touch()
+        self.assertEqual(staying.getresponse().status, 200)
+        Client(self, "/mcp/one").initialize()
+        self.assertEqual([line for line in seen.read_text().split() if line == "initialize"], ["initialize"])
+
+
+if __name__ == "__main__":
+    chosen = unittest.defaultTestLoader
+    chosen.testNamePatterns = [f"*{name}*" for name in sys.argv[1:]] or None
+    result = unittest.TextTestRunner(verbosity=2).run(chosen.loadTestsFromModule(sys.modules["__main__"]))
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    sys.exit(failed > 0)

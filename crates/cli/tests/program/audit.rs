@@ -71,8 +71,10 @@ fn without_arguments_every_log_of_the_user_is_checked() {
 fn a_log_that_is_not_there_could_not_be_checked() {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir_all(home.path().join("run/audit")).unwrap();
-    let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
+    let end = bartizan_at(home.path(), &["audit", "tail"]).status(3);
     assert!(end.stderr.contains("there is one in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
+    assert!(end.stderr.contains("there is no audit log in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
     for arguments in [&["audit", "verify"][..], &["audit", "tail"], &["why", "01KE0000000000000000000000"]] {
         let end = bartizan(arguments).status(3);
         assert!(end.stderr.contains("/nowhere/audit"), "{}", end.stderr);

@@ -94,7 +94,7 @@ impl<T> Sessions<T> {
         let is_at = |key: &str, target: &str| key.strip_prefix(target).is_some_and(|rest| rest.starts_with('\n'));
         let held = self.lock();
         let at = held.iter().filter(|(key, _)| targets.iter().any(|target| is_at(key, target)));
-        let (rank, key) = least_missed(at.filter(|(_, entry)| is_meant(&entry.value)), clock::now())?;
+        let (rank, key) = least_missed(at.filter(|(_, entry)| is_meant(&entry.value)), clock::steady())?;
         Some((rank, key.into()))
     }
 

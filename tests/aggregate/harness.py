@@ -201,7 +201,7 @@ class Raw:
         headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
         if self.session:
             headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": self.version}
-        if self.version == MODERN and message:
+        if self.version == MODERN and "method" in (message or {}):
             headers |= {"MCP-Protocol-Version": MODERN, "Mcp-Method": message["method"]}
             params = message.get("params", {})
             key = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}.get(message["method"])

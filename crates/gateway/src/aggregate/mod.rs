@@ -77,12 +77,12 @@ const REQUESTS: usize = 4_096;
 /// Resources that a client may be subscribed to again after a server came back.
 const SUBSCRIBED: usize = 1_000;
 /// The revision has no such method.
-const METHOD_NOT_FOUND: i64 = -32_601;
+pub(crate) const METHOD_NOT_FOUND: i64 = -32_601;
 const INVALID_PARAMS: i64 = -32_602;
 /// The revision is not one of ours.
 const UNSUPPORTED_VERSION: i64 = -32_022;
 /// What the stateless era has no more.
-const GONE: [&str; 7] = [
+pub(crate) const GONE: [&str; 7] = [
     method::INITIALIZE,
     method::PING,
     method::LOGGING_SET_LEVEL,

@@ -1,13 +1,13 @@
 //! The MCP endpoints: `/mcp/NAME` for one server, `/mcp` for all of them together.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Direction, Principal};
-use bartizan_mcp::{Era, Id, Limits, Message, Revision, header as mcp_header, meta::Meta, quote};
+use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method, quote};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::request::Parts;
@@ -19,7 +19,7 @@ use super::checks::{Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
 use crate::admit;
-use crate::aggregate::Hub;
+use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
 use crate::bridge::{self, Bridge};
 use crate::budget::Share;
 use crate::collect::{CollectError, collect};
@@ -37,7 +37,7 @@ pub struct Front {
     settings: FrontSettings,
     /// Legacy sessions by the secret that the client was given.
     sessions: Sessions<Peer>,
-    /// What stands for a session in the stateless era, by server, principal and client.
+    /// What stands for a session in the stateless era, by server, principal, address and client.
     stateless: Sessions<Peer>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
@@ -153,7 +153,7 @@ impl Front {
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
-            Method::POST => self.post(&target, &parts, body).await,
+            Method::POST => self.post(&target, &parts, body, peer.ip()).await,
             Method::GET => self.get(&target, &parts).await,
             Method::DELETE => self.delete(&target, &parts).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
@@ -180,7 +180,13 @@ impl Front {
         self.servers.load().get(name).cloned().map(Target::One)
     }
 
-    async fn post(&self, target: &Target, parts: &Parts, body: Incoming) -> Result<Response<Reply>, Early> {
+    async fn post(
+        &self,
+        target: &Target,
+        parts: &Parts,
+        body: Incoming,
+        from: IpAddr,
+    ) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
         // Kept until the message is on its way.
@@ -193,9 +199,13 @@ impl Front {
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })?;
         if era(&parts.headers, &message) == Era::Stateless {
-            let held = self.stateless(target, &principal, &message).await?;
+            let (key, held) = self.stateless(target, &principal, from, &message).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
+            check_era(&self.gateway, &held.value, &message)?;
             let answer = held.value.answer(message, &parts.headers).await;
+            if matches!(answer, Answer::Gone) {
+                self.stateless.remove_this(&key, &held);
+            }
             return Ok(respond::answer(in_use(answer, held)));
         }
         if message.method() == Some("initialize") {
@@ -303,16 +313,18 @@ impl Front {
         held.map(|held| (key, held)).ok_or_else(gone)
     }
 
-    /// What stands for a session of a stateless request.
+    /// What stands for a session of a stateless request, with the key that it is kept under. A name is no secret, so
+    /// somebody at another address has nothing of it.
     async fn stateless(
         &self,
         target: &Target,
         principal: &Principal,
+        from: IpAddr,
         message: &Message,
-    ) -> Result<Arc<Held<Peer>>, Early> {
+    ) -> Result<(String, Arc<Held<Peer>>), Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
-        let mut key = format!("{}\n{principal}\n{client}", target.name());
+        let mut key = format!("{}\n{principal}\n{from}\n{client}", target.name());
         if let Target::One(server) = target
             && server.bridge.on
         {
@@ -320,10 +332,11 @@ impl Front {
             key.push_str(&bridge::abilities(message));
         }
         if let Some(held) = self.stateless.find(&key, principal) {
-            return Ok(held);
+            return Ok((key, held));
         }
         let peer = self.connect(target, Era::Stateless, principal, &key).await?;
-        self.keep(&self.stateless, &key, principal.clone(), peer)
+        let held = self.keep(&self.stateless, &key, principal.clone(), peer)?;
+        Ok((key, held))
     }
 
     async fn connect(&self, target: &Target, era: Era, principal: &Principal, key: &str) -> Result<Peer, Early> {
@@ -399,6 +412,35 @@ fn in_use(answer: Answer, held: Arc<Held<Peer>>) -> Answer {
     }
 }
 
+/// What of a client's notifications concerns a session. In the stateless era there is none, and who closes a stream has
+/// cancelled.
+const OF_SESSIONS: [&str; 4] = [method::INITIALIZED, method::CANCELLED, method::ROOTS_LIST_CHANGED, method::PROGRESS];
+
+/// What has a meaning only in a session goes nowhere in the stateless era: several clients may stand behind what is
+/// kept in place of one, and it would concern them all.
+fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Early> {
+    let method = message.method().unwrap_or_default();
+    match message.kind() {
+        Kind::Notification if OF_SESSIONS.contains(&method) => {
+            let fields = serde_json::json!({ "method": method, "bytes": message.bytes().len() });
+            Err(Box::new(match gateway.recorder.note("absorbed", &fields) {
+                Ok(_receipt) => respond::status(StatusCode::ACCEPTED),
+                Err(_) => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
+            }))
+        }
+        Kind::Result | Kind::Error => {
+            let problem = ("conformance.unsolicited", "in this revision a server asks a client nothing".to_owned());
+            Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, -32600)))
+        }
+        // The others say so themselves.
+        Kind::Request if GONE.contains(&method) && matches!(peer, Peer::One(_)) => {
+            let problem = ("gateway.session_only", "this revision does not have this method".to_owned());
+            Err(refuse(gateway, peer, message, problem, (StatusCode::NOT_FOUND, METHOD_NOT_FOUND)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The headers of the stateless era must say what the body says.
 fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -412,16 +454,26 @@ fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &
     };
     let Err(mismatch) = mcp_header::check(given, message).and_then(|()| params()) else { return Ok(()) };
     let problem = ("conformance.header_mismatch", mismatch.to_string());
+    Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, mcp_header::Mismatch::CODE)))
+}
+
+/// Records a refusal and says so.
+fn refuse(
+    gateway: &Gateway,
+    peer: &Peer,
+    message: &Message,
+    problem: (&'static str, String),
+    (status, code): (StatusCode, i64),
+) -> Early {
     let Some(link) = peer.links().into_iter().next() else {
         // Nobody has been connected to yet, so there is no link to refuse it on.
         let (id, why) = (message.id().map_or_else(|| "null".to_owned(), Id::to_json), quote(&problem.1));
-        let code = mcp_header::Mismatch::CODE;
         let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
         let answer = admit::own(&gateway.recorder, "*", "", json).unwrap_or_else(|refusal| refusal.answer(None, None));
-        return Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &answer)));
+        return Box::new(respond::message(status, &answer));
     };
-    let refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);
-    Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(message.id(), None))))
+    let refusal = link.protest(message, Direction::ToServer, None, problem, code);
+    Box::new(respond::message(status, &refusal.answer(message.id(), None)))
 }
 
 fn revision(value: &HeaderValue) -> Option<Revision> {

@@ -247,7 +247,7 @@ impl SharedUpstream {
     /// Sends what names things as the child knows them.
     pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let life = self.shared.life(&self.gateway, self.limits).await?;
-        life.child.send(message).await
+        life.child.tell(message).await
     }
 
     /// What the child says to all; the first caller gets it.

@@ -1,0 +1,98 @@
+"""Clients that know nothing of each other: what one does, or says it is, reaches no other, and its own still works."""
+
+import http.client
+import json
+import pathlib
+import sys
+
+from harness import MODERN, PATIENCE, Gateway, Raw, check, equal, wait_for
+from scripted import Server, tool
+
+CHILD = str(pathlib.Path(__file__).with_name("child.py"))
+
+
+def own(**more):
+    return {"one": {"command": [sys.executable, CHILD, "one"]} | more}
+
+
+def state(client, prefix=""):
+    return json.loads(client.text(f"{prefix}count"))
+
+
+class Elsewhere(Raw):
+    """A client at another address."""
+
+    def raw(self, method, message, headers=None):
+        connection = http.client.HTTPConnection(*self.gateway.address, timeout=PATIENCE, source_address=("127.0.0.2", 0))
+        connection.request(method, self.path, json.dumps(message).encode(), self.headers(message) | (headers or {}))
+        return connection, connection.getresponse()
+
+
+def case_a_name_is_good_for_one_address():
+    with Gateway(own()) as gateway, Raw(gateway, "/mcp/one", MODERN, name="same") as one:
+        with Raw(gateway, "/mcp/one", MODERN, name="same") as again, Elsewhere(gateway, "/mcp/one", MODERN, name="same") as other:
+            equal(state(one)["pid"], state(again)["pid"], "one client, two connections")
+            check(state(one)["pid"] != state(other)["pid"], "somebody elsewhere shares the process")
+
+
+def case_of_one_name_nobody_cancels_anothers_request():
+    for path, prefix in (("/mcp/one", ""), ("/mcp", "one__")):
+        with Gateway(own()) as gateway, Raw(gateway, path, MODERN) as one, Raw(gateway, path, MODERN) as other:
+            one.tools(), other.tools()
+            wait = {"name": f"{prefix}wait", "arguments": {"key": "k", "say": "done waiting"}, "_meta": {"progressToken": 1}}
+            body = {"jsonrpc": "2.0", "id": "mine", "method": "tools/call", "params": wait}
+            connection = ask_without_waiting(one, body)
+            wait_for(lambda: state(other, prefix)["calls"] >= 2, "the call did not arrive")
+            other.notify("notifications/cancelled", {"requestId": "mine"})
+            other.notify("notifications/progress", {"progressToken": 1, "progress": 1})
+            other.notify("notifications/roots/list_changed")
+            said = state(other, prefix)["said"]
+            equal(said, [], f"what reached the server at {path}")
+            check(gateway.entries(kind="absorbed", method="notifications/cancelled"), "it is not recorded")
+            # Who asked cancels by closing the stream.
+            connection.close()
+            wait_for(lambda: state(other, prefix)["cancelled"], "closing the stream did not cancel")
+
+
+def ask_without_waiting(client, body):
+    meta = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": client.name, "version": "1"}}
+    body["params"]["_meta"] |= meta
+    connection = http.client.HTTPConnection(*client.gateway.address, timeout=PATIENCE)
+    connection.request("POST", client.path, json.dumps(body).encode(), client.headers(body))
+    return connection
+
+
+def case_what_belongs_to_sessions_ends_at_the_gateway():
+    server = Server("web", era=MODERN).add(tool("t"))
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}}
+    with Gateway({"web": {"url": server.url}} | own()) as gateway:
+        for path in ("/mcp/web", "/mcp/one"):
+            with Raw(gateway, path, MODERN) as client:
+                client.tools()
+                for method, params in (("initialize", hello), ("logging/setLevel", {"level": "debug"}), ("ping", {}),
+                                       ("resources/subscribe", {"uri": "one://x"}), ("tasks/list", {})):
+                    equal((client.ask(method, params)["error"]["code"], client.status), (-32601, 404), f"{method} at {path}")
+                check(gateway.entries(rule="gateway.session_only", method="initialize"), "it is not recorded")
+                client.post({"jsonrpc": "2.0", "id": 1, "result": {}}, {"MCP-Protocol-Version": MODERN})
+                equal(client.status, 400, "an answer to nothing")
+        with Raw(gateway, "/mcp/one", MODERN) as client:
+            seen = state(client)
+            equal((seen["initialized"], seen["said"], seen["answers"]), (0, [], []))
+        equal({message["method"] for message in server.log}, {"tools/list"})
+        with Raw(gateway, "/mcp/one") as client:
+            equal((client.result("logging/setLevel", {"level": "debug"}), state(client)["said"][-1]), ({}, "logging/setLevel"))
+
+
+def case_a_cancellation_names_the_request_as_the_server_knows_it():
+    with Gateway(own()) as gateway, Raw(gateway, "/mcp/one") as client, Raw(gateway, "/mcp/one"):
+        client.tools()
+        streams = [client.request("tools/call", {"name": "wait", "arguments": {"key": key, "say": key},
+                                                 "_meta": {"progressToken": key}}, id=7)[0] for key in ("first", "second")]
+        wait_for(lambda: state(client)["calls"] >= 3, "the calls did not arrive")
+        wire = state(client)["ids"][:2]
+        check(wire[0] == 7 and wire[1] != 7, f"{wire}")
+        client.call("talk", {"release": ["first"]})
+        equal(streams[0].answer(7)["result"]["content"][0]["text"], "first")
+        client.notify("notifications/cancelled", {"requestId": 7})
+        equal(wait_for(lambda: state(client)["cancelled"], "it was not cancelled"), [wire[1]])

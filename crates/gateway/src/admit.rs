@@ -83,6 +83,11 @@ impl Refusal {
         self.receipt.as_ref().map(|receipt| receipt.id().to_string())
     }
 
+    /// The same refusal in other words; the log keeps the first ones.
+    pub(crate) fn saying(self, why: String) -> Refusal {
+        Refusal { why, ..self }
+    }
+
     /// What a person or a model is told.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -227,6 +232,11 @@ pub(crate) fn refuse(
 ) -> Refusal {
     let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
+}
+
+/// Refuses a server's message that the log only counts, because there are too many of the kind.
+pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
+    Refusal { receipt: None, rule, why, code }
 }
 
 /// Records and refuses what could not be read.

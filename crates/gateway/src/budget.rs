@@ -6,19 +6,21 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What all messages together may take.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     kibibytes: Arc<Semaphore>,
+    /// What one server may take of it, so that one that leaves its answers unfinished does not use up all.
+    part: Arc<Semaphore>,
 }
 
 /// What one message takes of it; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Budget,
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 /// The budget is used up.
@@ -35,8 +37,15 @@ const WHOLE: usize = 80 * 1024 * 1024;
 impl Budget {
     /// A budget for messages of at most `largest` bytes.
     pub(crate) fn new(largest: usize) -> Self {
-        let kibibytes = WHOLE.max(largest.saturating_mul(2)) / 1024;
-        Budget { kibibytes: Arc::new(Semaphore::new(kibibytes.min(Semaphore::MAX_PERMITS))) }
+        let kibibytes = (WHOLE.max(largest.saturating_mul(2)) / 1024).min(Semaphore::MAX_PERMITS);
+        Budget { kibibytes: Arc::new(Semaphore::new(kibibytes)), part: Arc::new(Semaphore::new(kibibytes)) }
+    }
+
+    /// The same budget, of which no more than half may be taken through what is returned, or one of the `largest`.
+    pub(crate) fn part(&self, largest: usize) -> Self {
+        let whole = self.part.available_permits();
+        let half = (whole / 2).max(largest / 1024 + STEP / 1024).min(whole);
+        Budget { kibibytes: Arc::clone(&self.kibibytes), part: Arc::new(Semaphore::new(half)) }
     }
 
     /// A share of nothing yet.
@@ -56,20 +65,22 @@ impl Share {
             return Ok(());
         }
         let wanted = bytes.div_ceil(STEP) * (STEP / 1024);
-        let has = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let has = self.held.as_ref().map_or(0, |(whole, _)| whole.num_permits());
         if wanted <= has {
-            if let Some(held) = &mut self.held {
-                drop(held.split(has - wanted));
+            if let Some((whole, part)) = &mut self.held {
+                drop((whole.split(has - wanted), part.split(has - wanted)));
             }
             return Ok(());
         }
         let more = u32::try_from(wanted - has).map_err(|_| Crowded)?;
-        match Arc::clone(&self.budget.kibibytes).try_acquire_many_owned(more) {
-            Ok(drawn) => match &mut self.held {
-                Some(held) => held.merge(drawn),
-                None => self.held = Some(drawn),
-            },
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => return Err(Crowded),
+        let draw = |from: &Arc<Semaphore>| Arc::clone(from).try_acquire_many_owned(more).map_err(|_| Crowded);
+        let (of_part, of_whole) = (draw(&self.budget.part)?, draw(&self.budget.kibibytes)?);
+        match &mut self.held {
+            Some((whole, part)) => {
+                whole.merge(of_whole);
+                part.merge(of_part);
+            }
+            None => self.held = Some((of_whole, of_part)),
         }
         Ok(())
     }
@@ -78,6 +89,20 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_server_does_not_use_up_what_all_need() {
+        const MIB: usize = 1024 * 1024;
+        let budget = Budget::new(10 * MIB);
+        let (hostile, honest) = (budget.part(10 * MIB), budget.part(10 * MIB));
+        let mut held: Vec<_> = (0..8).map(|_| hostile.share()).collect();
+        let got = held.iter_mut().filter_map(|share| share.fit(10 * MIB).ok()).count();
+        assert_eq!(got, 4, "half of the whole");
+        assert!(honest.share().fit(10 * MIB).is_ok() && budget.share().fit(10 * MIB).is_ok());
+        assert!(hostile.share().fit(MIB).is_err());
+        held.clear();
+        assert!(hostile.share().fit(10 * MIB).is_ok());
+    }
 
     #[test]
     fn shares_are_drawn_given_back_and_refused() {

@@ -166,7 +166,12 @@ impl Exchange {
     #[must_use]
     pub fn status(&self, answer: &Admitted) -> http::StatusCode {
         match self.replies {
-            Replies::One(_, status) => status,
+            // Others mean something to a client's HTTP library: that there is no body, or that it should sign in.
+            Replies::One(_, status @ (http::StatusCode::BAD_REQUEST | http::StatusCode::NOT_FOUND))
+                if answer.message().error().is_some() =>
+            {
+                status
+            }
             _ => self.asked.status(answer.message()),
         }
     }
@@ -192,7 +197,10 @@ impl Exchange {
                     let refusal = self.link.unreadable(Direction::ToClient, &bytes, &rejection);
                     self.finish_with(&refusal)
                 }
-                Ok(None) => return self.end(None),
+                Ok(None) => {
+                    self.link.upstream.last_words().await;
+                    return self.end(None);
+                }
                 Err(error) => return self.end(Some(error)),
             };
             if delivery.is_some() {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::Level;
-use bartizan_guard::{CallSummary, DefinitionKind, Direction, Event, Evidence, Principal, Session};
+use bartizan_guard::{CallSummary, Decision, DefinitionKind, Direction, Event, Evidence, Principal, Session};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
 use tokio::sync::OnceCell;
@@ -157,6 +157,9 @@ impl Link {
         (rule, why): (&'static str, String),
         code: i64,
     ) -> Refusal {
+        if direction == Direction::ToClient && !self.gateway.recorder.records_stray(&self.server.name) {
+            return self.counted(admit::counted(rule, why, code), direction);
+        }
         let profile = self.server.profile.load_full();
         let event = Event {
             message,
@@ -184,7 +187,38 @@ impl Link {
     pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let problem = (error.rule(), format!("{}: {error}", self.server.name));
-        admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem)
+        let refusal = admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem);
+        if self.may_be_told(call, error) {
+            refusal
+        } else {
+            refusal.saying(format!("{}: {}", self.server.name, error.without_words()))
+        }
+    }
+
+    /// What a server says as it dies is content like any other of it, though it says it on standard error: only what
+    /// the guards would let pass in an error goes on to the client. The log has it in any case.
+    fn may_be_told(&self, call: Option<&CallSummary>, error: &UpstreamError) -> bool {
+        let UpstreamError::Ended(words) = error else { return true };
+        let (Some(call), false) = (call, words.is_empty()) else { return true };
+        let policy = self.gateway.policy.load();
+        let json = format!(
+            r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":0,"message":{}}}}}"#,
+            call.id.to_json(),
+            bartizan_mcp::quote(words)
+        );
+        let Ok(message) = Message::parse(json, &policy.limits) else { return false };
+        let profile = self.server.profile.load();
+        let event = Event {
+            message: &message,
+            direction: Direction::ToClient,
+            answers: Some(call),
+            principal: &self.principal,
+            server: &profile,
+            evidence: &[],
+            grant: None,
+            now: clock::now(),
+        };
+        matches!(policy.pipeline.judge(&event, &self.session.snapshot()).decision, Decision::Allow)
     }
 
     /// The session as it is now.
@@ -306,6 +340,13 @@ fn stray(
     let (gateway, server, principal, name) =
         (Arc::clone(gateway), Arc::clone(server), principal.clone(), name.to_owned());
     move |reply| {
+        let decided = |rule| gateway.metrics.decided(&server.name, Direction::ToClient.as_str(), "deny", rule);
+        if matches!(reply, Reply::Mark { .. }) {
+            return;
+        }
+        if !gateway.recorder.records_stray(&server.name) {
+            return decided("upstream.strays");
+        }
         let refusal = match reply {
             Reply::Mark { .. } => return,
             Reply::Unreadable(bytes, rejection) => {
@@ -333,7 +374,7 @@ fn stray(
                 admit::refuse(&gateway.recorder, &name, &event, rule, why.to_owned())
             }
         };
-        gateway.metrics.decided(&server.name, Direction::ToClient.as_str(), "deny", refusal.rule);
+        decided(refusal.rule);
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! No content: a message is named by its size and a keyed digest, a finding by its rule, its path and its span.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter};
+use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
 use bartizan_guard::{Direction, Event, Judged, Timestamp};
 use bartizan_mcp::{Kind, Rejection};
 use serde::Serialize;
@@ -20,7 +20,20 @@ pub struct Recorder {
     digest_key: [u8; 32],
     ids: IdSource,
     refusals: Mutex<RefusalCounter>,
+    strays: Mutex<Strays>,
 }
+
+/// What servers say that nobody asked for: a few a second are recorded one by one, and of more only how many, so that a
+/// server cannot fill the disk with what goes nowhere.
+#[derive(Default)]
+struct Strays {
+    second: i64,
+    this_second: HashMap<Arc<str>, u32>,
+    counter: RefusalCounter,
+}
+
+/// Messages of one server that go nowhere, recorded one by one in each second.
+const STRAYS: u32 = 64;
 
 impl Recorder {
     /// Opens the log in `directory`.
@@ -41,7 +54,7 @@ impl Recorder {
         // A new key with each start: digests tell equal messages of one run apart and confirm no guess afterwards.
         let mut digest_key = [0; 32];
         digest_key.copy_from_slice(key);
-        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals: Mutex::default() })
+        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals: Mutex::default(), strays: Mutex::default() })
     }
 
     /// The log, to ask for its state.
@@ -128,12 +141,25 @@ impl Recorder {
         }
     }
 
+    /// Whether a message of the server's that goes nowhere is to be recorded by itself; if not, it has been counted.
+    pub(crate) fn records_stray(&self, server: &Arc<str>) -> bool {
+        let now = clock::now();
+        let (records, summary) = self.strays.lock().unwrap_or_else(PoisonError::into_inner).note(server, now);
+        if let Some(summary) = summary {
+            self.append("upstream.strays", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
+        }
+        records
+    }
+
     /// Writes the counts of the second that has ended, if any.
     pub fn tick(&self) {
         let now = clock::now();
-        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
-        if let Some(summary) = summary {
-            self.append("edge.refused", now, &summary).map(drop).unwrap_or_else(|error| report(&error));
+        let refused = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
+        let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.tick(now.0);
+        for (kind, summary) in [("edge.refused", refused), ("upstream.strays", strays)] {
+            if let Some(summary) = summary {
+                self.append(kind, now, &summary).map(drop).unwrap_or_else(|error| report(&error));
+            }
         }
     }
 
@@ -157,6 +183,19 @@ impl Recorder {
     fn digest(&self, bytes: &[u8]) -> String {
         let digest = blake3::keyed_hash(&self.digest_key, bytes).to_hex();
         digest.chars().take(32).collect()
+    }
+}
+
+impl Strays {
+    fn note(&mut self, server: &Arc<str>, now: Timestamp) -> (bool, Option<RefusalSummary>) {
+        let second = now.0.div_euclid(1_000_000);
+        if self.second != second {
+            self.second = second;
+            self.this_second.clear();
+        }
+        let count = self.this_second.entry(Arc::clone(server)).or_default();
+        *count = count.saturating_add(1);
+        if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, now.0)) }
     }
 }
 
@@ -260,5 +299,22 @@ impl IdSource {
         let bytes = self.high.to_be_bytes().into_iter().chain(low.to_be_bytes());
         random.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
         Id::new(at.0, random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_one_server_is_counted_and_another_is_not_part_of_it() {
+        let (flood, quiet): (Arc<str>, Arc<str>) = ("flood".into(), "quiet".into());
+        let mut strays = Strays::default();
+        let recorded = (0..1000).filter(|_| strays.note(&flood, Timestamp(5)).0).count();
+        assert_eq!(recorded, STRAYS as usize);
+        assert!(strays.note(&quiet, Timestamp(6)).0);
+        assert!(strays.note(&flood, Timestamp(1_000_000)).0, "a new second");
+        let summary = strays.counter.tick(1_000_000).unwrap();
+        assert_eq!((summary.total, &*summary.sources[0].source), (1000 - u64::from(STRAYS), "flood"));
     }
 }

@@ -83,21 +83,24 @@ impl Server {
         }
     }
 
-    /// What it is, for the lock file: a changed command or address is another server. Arguments count but are not
-    /// shown, as they may hold secrets.
+    /// What it is, for the lock file: a changed command or address is another server. Arguments and the path of a URL
+    /// count but are not shown, as they may hold secrets.
     #[must_use]
     pub fn identity(&self) -> String {
+        let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex().chars().take(16).collect::<String>();
+        let mut hasher = blake3::Hasher::new();
         match self.launch() {
             Some(launch) => {
-                let mut hasher = blake3::Hasher::new();
                 for word in &launch.args {
                     hasher.update(word.as_encoded_bytes());
                     hasher.update(&[0]);
                 }
-                let arguments: String = hasher.finalize().to_hex().chars().take(16).collect();
-                format!("command {} arguments {arguments}", launch.program.to_string_lossy())
+                format!("command {} arguments {}", launch.program.to_string_lossy(), digest(hasher))
             }
-            None => format!("url {}{}", self.place(), self.path()),
+            None => {
+                hasher.update(self.path().as_bytes());
+                format!("url {} path {}", self.place(), digest(hasher))
+            }
         }
     }
 

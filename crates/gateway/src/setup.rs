@@ -87,7 +87,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 headers: headers(&name, http)?,
                 timeout: held.timeout,
                 limits: config.limits.message,
-                memory: gateway.memory.clone(),
+                memory: gateway.memory.part(config.limits.message.bytes),
                 breaker: Breaker::default(),
                 client: connector(held.connect_timeout).map_err(SetupError::Certificates)?,
             })),

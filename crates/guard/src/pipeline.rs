@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bartizan_mcp::{Edits, NodeId};
+use bartizan_mcp::{Edits, Limits, NodeId, Part};
 use thiserror::Error;
 
 use crate::guards::{self, Guard, GuardSpec};
@@ -64,6 +64,10 @@ static GUARD_FAILED: RuleSpec =
 /// An edited message must be as readable as one that came in.
 static EDIT_FAILED: RuleSpec = RuleSpec::fixed("pipeline.edit_failed", "What was left after redaction is no message.");
 
+/// An edited message is another message, and nothing passes that was not judged.
+static EDIT_UNSAFE: RuleSpec =
+    RuleSpec::fixed("pipeline.edit_unsafe", "What was left after redaction would not pass, or means something else.");
+
 impl Pipeline {
     /// Builds every guard that is switched on.
     ///
@@ -95,10 +99,55 @@ impl Pipeline {
     /// Judges one message.
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {
+        let (mut verdict, removed) = self.look(event, session, |_| true);
+        if let Decision::Transform(edits) = &verdict.decision
+            && let Err(why) = self.judge_edited(event, session, edits, &removed)
+        {
+            verdict.decision = Decision::Deny(Denial { rule: EDIT_UNSAFE.id, why });
+        }
+        let omitted = keep_gravest(&mut verdict.findings);
+        Verdict { omitted, ..verdict }
+    }
+
+    /// What is left after the edits is judged as well: cutting something out can put together what no guard has seen,
+    /// such as a key that makes a member something else.
+    fn judge_edited(
+        &self,
+        event: &Event<'_>,
+        session: &Session,
+        edits: &Edits,
+        removed: &BTreeMap<NodeId, NodeId>,
+    ) -> Result<(), String> {
+        // The limits of messages apply when it is admitted.
+        let limits = Limits { bytes: usize::MAX, depth: Limits::MAX_DEPTH, nodes: usize::MAX, name_bytes: usize::MAX };
+        let Ok(edited) = event.message.edited(edits, &limits) else { return Err(EDIT_FAILED.summary.to_owned()) };
+        let stays = |part: &Part<'_>| part.element.is_none_or(|element| !removed.contains_key(&element));
+        let kinds = event.message.parts().filter(stays).map(|part| (part.kind, part.is_key()));
+        if !kinds.eq(edited.parts().map(|part| (part.kind, part.is_key()))) {
+            return Err("without what was hidden, a part of the message would be something else".to_owned());
+        }
+        let again = Event { message: &edited, ..*event };
+        let (verdict, _) = self.look(&again, session, |spec| spec.sees_edited);
+        let found = |rule: &str, why: &str| format!("what was left after redaction would not pass: {why} ({rule})");
+        match verdict.decision {
+            Decision::Allow => Ok(()),
+            Decision::Deny(denial) => Err(found(denial.rule, &denial.why)),
+            Decision::RequireApproval(approval) => Err(found(approval.rule, &approval.why)),
+            Decision::Transform(_) => Err("redaction put together what would have to be redacted again".to_owned()),
+        }
+    }
+
+    /// One look of the guards at a message; with it, the elements that are taken out of their lists.
+    fn look(
+        &self,
+        event: &Event<'_>,
+        session: &Session,
+        wanted: impl Fn(&GuardSpec) -> bool,
+    ) -> (Verdict, BTreeMap<NodeId, NodeId>) {
         let mut judged = Vec::new();
         let mut facts = listed(event);
         let mut redactions = Redactions::default();
-        for (spec, guard) in &self.guards {
+        for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
             // A guard holds no state that a panic could leave half changed.
             let outcome = catch_unwind(AssertUnwindSafe(|| guard.inspect(event, session, &mut report)));
@@ -111,9 +160,9 @@ impl Pipeline {
             let findings = report.findings.into_iter().chain(report.overflow);
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
         }
-        let decision = decide(event, &judged, redactions);
-        let omitted = keep_gravest(&mut judged);
-        Verdict { decision, findings: judged, omitted, facts }
+        let removed = homes(event, &judged);
+        let decision = decide(event, &judged, redactions, &removed);
+        (Verdict { decision, findings: judged, omitted: 0, facts }, removed)
     }
 
     /// What the settings make of one finding.
@@ -155,8 +204,7 @@ fn listed(event: &Event<'_>) -> Vec<Fact> {
 }
 
 /// Deny over approve over transform over allow.
-fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions) -> Decision {
-    let homes = homes(event, judged);
+fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &BTreeMap<NodeId, NodeId>) -> Decision {
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);
@@ -170,7 +218,7 @@ fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions) -> Decis
     }
     let mut edits = redactions.into_edits(event);
     for (element, list) in homes {
-        edits.remove(list, element);
+        edits.remove(*list, *element);
     }
     if edits.is_empty() { Decision::Allow } else { Decision::Transform(edits) }
 }
@@ -293,6 +341,7 @@ mod tests {
         rules: &[],
         actions: &[],
         skips: &[],
+        sees_edited: true,
         options: || schemars::schema_for!(()),
         build: |_| Ok(Box::new(Script(|_, _| {}))),
     };
@@ -398,7 +447,7 @@ mod tests {
     #[test]
     fn overlapping_redactions_leave_nothing_of_what_they_cover() {
         let script = |event: &Event<'_>, report: &mut Report| {
-            let part = event.message.parts().find(|part| part.text() == "xhidden").unwrap();
+            let Some(part) = event.message.parts().find(|part| part.text() == "xhidden") else { return };
             let wide = Finding::within(&RULE, &part, 1..4, "wide");
             report.find(Finding { replacement: Some("_".into()), ..wide });
             report.find(Finding::within(&RULE, &part, 2..3, "inside"));

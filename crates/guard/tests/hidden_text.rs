@@ -147,6 +147,5 @@ fn keys_that_become_the_same_leave_no_message() {
     let message =
         common::message(r#"{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"a":1,"a\udb40\udc41":2}}}"#);
     let verdict = common::judge(&pipeline(How::Neutralise), &message, Direction::ToClient);
-    let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
-    assert!(message.edited(&edits, &Limits::default()).is_err());
+    assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == "pipeline.edit_unsafe"));
 }

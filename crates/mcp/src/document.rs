@@ -234,6 +234,12 @@ impl<'a> Value<'a> {
         (self.id.0..end).map(move |index| document.value(NodeId(index)))
     }
 
+    /// Whether it is the key under which `value` stands.
+    #[must_use]
+    pub fn is_key_of(self, value: Value<'_>) -> bool {
+        self.kind() == NodeKind::Key && self.id.0.checked_add(1) == Some(value.id.0)
+    }
+
     pub(crate) fn holds(self, id: NodeId) -> bool {
         self.id <= id && id.0 < self.node().skip
     }

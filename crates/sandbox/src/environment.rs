@@ -26,6 +26,8 @@ const ALLOWED: &[&str] = &[
     "TZ",
     "USER",
 ];
+/// A shorter value is no secret worth the name, and would be found in many a word.
+const SHORTEST_SECRET: usize = 8;
 const ALLOWED_PREFIXES: &[&str] = &["LC_", "XDG_"];
 
 /// The whole environment of a server.
@@ -64,6 +66,14 @@ impl Environment {
     pub fn remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
         self.vars.remove(name.as_ref());
         self
+    }
+
+    /// Names and values of those that may carry a secret: whatever was set or passed on beside the usual ones, if it is
+    /// long enough to be one.
+    pub fn private(&self) -> Vec<(String, String)> {
+        let long = |(name, value): (&OsStr, &OsStr)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        let private = self.iter().filter(|(name, value)| !is_allowed(name) && value.len() >= SHORTEST_SECRET);
+        private.filter_map(long).collect()
     }
 
     /// The value of a variable.

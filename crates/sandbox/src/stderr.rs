@@ -4,9 +4,10 @@
 //! recolour a terminal or reverse the reading order.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
@@ -25,9 +26,14 @@ pub struct StderrTail {
 impl StderrTail {
     /// Reads `stream` to its end in a task of its own and hands each line to `sink`, already safe to show.
     ///
-    /// The reading never waits for anybody but `sink`, so the server is never blocked on a full pipe.
-    pub fn follow(stream: impl AsyncRead + Unpin + Send + 'static, sink: impl FnMut(&str) + Send + 'static) -> Self {
-        let kept = Arc::new(Mutex::new(Kept::default()));
+    /// The reading never waits for anybody but `sink`, so the server is never blocked on a full pipe. Where the value of
+    /// one of the `secrets` would stand, its name stands instead.
+    pub fn follow(
+        stream: impl AsyncRead + Unpin + Send + 'static,
+        secrets: Vec<(String, String)>,
+        sink: impl FnMut(&str) + Send + 'static,
+    ) -> Self {
+        let kept = Arc::new(Mutex::new(Kept { secrets, ..Kept::default() }));
         let (done, ended) = watch::channel(false);
         tokio::spawn(drain(stream, Arc::clone(&kept), Box::new(sink), done));
         Self { kept, ended }
@@ -36,7 +42,7 @@ impl StderrTail {
     /// The last lines, oldest first, with one that is not finished yet.
     pub fn lines(&self) -> Vec<String> {
         let kept = lock(&self.kept);
-        let unfinished = (!kept.line.is_empty()).then(|| shown(&kept.line, kept.cut));
+        let unfinished = (!kept.line.is_empty()).then(|| kept.shown());
         kept.lines.iter().cloned().chain(unfinished).collect()
     }
 
@@ -49,7 +55,7 @@ impl StderrTail {
 type Sink = Box<dyn FnMut(&str) + Send>;
 
 async fn drain(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Kept>>, sink: Sink, done: watch::Sender<bool>) {
-    let mut sink = Some(sink);
+    let mut sink = Some(Outlet { sink, since: Instant::now(), handed: 0, left_out: 0 });
     let mut chunk = vec![0; 8 * 1024];
     loop {
         let read = match stream.read(&mut chunk).await {
@@ -57,30 +63,76 @@ async fn drain(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Kept>>, sink:
             Ok(read) => read,
         };
         let lines = lock(&kept).take(chunk.get(..read).unwrap_or_default());
-        hand_over(&lines, &mut sink);
+        hand_over(&lines, &mut sink, false);
     }
     let last = lock(&kept).end_line();
-    hand_over(last.as_slice(), &mut sink);
+    hand_over(last.as_slice(), &mut sink, true);
     done.send_replace(true);
 }
 
-/// A sink that panics is not called again, but must not end the reading.
-fn hand_over(lines: &[String], sink: &mut Option<Sink>) {
-    let Some(call) = sink else { return };
-    let all = AssertUnwindSafe(|| lines.iter().for_each(|line| call(line)));
-    if catch_unwind(all).is_err() {
-        *sink = None;
+/// Lines of one second that are handed on; a program that floods would fill the operator's log.
+const PER_SECOND: u32 = 200;
+
+/// The way to the sink.
+struct Outlet {
+    sink: Sink,
+    since: Instant,
+    handed: u32,
+    left_out: u64,
+}
+
+impl Outlet {
+    fn call(&mut self, line: &str) {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            (self.since, self.handed) = (Instant::now(), 0);
+            self.say_left_out();
+        }
+        if self.handed < PER_SECOND {
+            self.handed += 1;
+            (self.sink)(line);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn say_left_out(&mut self) {
+        match std::mem::take(&mut self.left_out) {
+            0 => {}
+            count => (self.sink)(&format!("(and {count} more lines)")),
+        }
     }
 }
 
-#[derive(Debug, Default)]
+/// A sink that panics is not called again, but must not end the reading.
+fn hand_over(lines: &[String], outlet: &mut Option<Outlet>, ended: bool) {
+    let Some(held) = outlet else { return };
+    let all = AssertUnwindSafe(|| {
+        lines.iter().for_each(|line| held.call(line));
+        if ended {
+            held.say_left_out();
+        }
+    });
+    if catch_unwind(all).is_err() {
+        *outlet = None;
+    }
+}
+
+#[derive(Default)]
 struct Kept {
+    /// What must not be shown: names and values.
+    secrets: Vec<(String, String)>,
     lines: VecDeque<String>,
     bytes: usize,
     /// The beginning of the line being read.
     line: Vec<u8>,
     /// Whether some of that line was dropped.
     cut: bool,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("lines", &self.lines).finish_non_exhaustive()
+    }
 }
 
 impl Kept {
@@ -108,7 +160,7 @@ impl Kept {
         if self.line.is_empty() {
             return None;
         }
-        let line = shown(&self.line, self.cut);
+        let line = self.shown();
         self.line.clear();
         self.cut = false;
         self.bytes = self.bytes.saturating_add(line.len());
@@ -119,11 +171,21 @@ impl Kept {
         }
         Some(line)
     }
+
+    fn shown(&self) -> String {
+        let mut line = String::from_utf8_lossy(&self.line).into_owned();
+        for (name, value) in &self.secrets {
+            if line.contains(value.as_str()) {
+                line = line.replace(value.as_str(), &format!("[value of {name}]"));
+            }
+        }
+        shown(&line, self.cut)
+    }
 }
 
-fn shown(line: &[u8], mut cut: bool) -> String {
+fn shown(line: &str, mut cut: bool) -> String {
     let mut text = String::new();
-    for c in String::from_utf8_lossy(line).chars() {
+    for c in line.chars() {
         let before = text.len();
         if is_unsafe(c) {
             // Writing to a String cannot fail.
@@ -146,8 +208,10 @@ fn shown(line: &[u8], mut cut: bool) -> String {
 /// Controls, and the invisible characters that reorder, hide or break text.
 fn is_unsafe(c: char) -> bool {
     let control = c.is_control() && c != '\t';
-    let invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    let invisible = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}');
     control || invisible
 }
 
@@ -183,6 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_not_shown_and_what_only_hides_is() {
+        let secrets = vec![("API_KEY".to_owned(), "s3cr3t-value".to_owned())];
+        let mut kept = Kept { secrets, ..Kept::default() };
+        assert_eq!(
+            kept.take(b"key=s3cr3t-value, twice s3cr3t-value\n"),
+            ["key=[value of API_KEY], twice [value of API_KEY]"]
+        );
+        assert_eq!(kept.take("a\u{fe01}b\u{3164}c\u{e0101}\n".as_bytes()), [r"a\u{fe01}b\u{3164}c\u{e0101}"]);
+        assert!(!format!("{kept:?}").contains("s3cr3t-value\""));
+    }
+
+    #[test]
     fn everything_is_bounded() {
         let mut kept = Kept::default();
         assert!(kept.take(&vec![b'x'; 1 << 20]).is_empty());
@@ -206,8 +282,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_flood_the_number_is_told() {
+        let (lines, said) = (PER_SECOND as usize * 50, Arc::new(Mutex::new(Vec::new())));
+        let sink = Arc::clone(&said);
+        let stream = std::io::Cursor::new("x\n".repeat(lines));
+        StderrTail::follow(stream, Vec::new(), move |line| sink.lock().unwrap().push(line.to_owned())).ended().await;
+        let said = said.lock().unwrap();
+        let more = |line: &String| line.strip_prefix("(and ")?.strip_suffix(" more lines)")?.parse::<usize>().ok();
+        assert_eq!(said.iter().map(|line| more(line).unwrap_or(1)).sum::<usize>(), lines);
+        assert!(said.len() < lines / 2, "{} of {lines}", said.len());
+    }
+
+    #[tokio::test]
     async fn a_panicking_sink_does_not_end_the_reading() {
-        let tail = StderrTail::follow(&b"a\nb\nc"[..], |line| assert_eq!(line, "a"));
+        let tail = StderrTail::follow(&b"a\nb\nc"[..], Vec::new(), |line| assert_eq!(line, "a"));
         tail.ended().await;
         assert_eq!(tail.lines(), ["a", "b", "c"]);
     }

@@ -138,6 +138,16 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// The same without what the server said on standard error.
+    pub(crate) fn without_words(&self) -> UpstreamError {
+        match self {
+            UpstreamError::Ended(words) if !words.is_empty() => {
+                UpstreamError::Ended("; its last words are in the log, as a guard objects to them".to_owned())
+            }
+            other => other.clone(),
+        }
+    }
+
     /// The rule id under which the failure is recorded.
     #[must_use]
     pub fn rule(&self) -> &'static str {
@@ -242,6 +252,13 @@ impl Upstream {
             Upstream::Http(server) => server.on_stray(Box::new(stray)),
             // Its clients know nothing of each other: the one child has a listener of its own for that.
             Upstream::Shared(_) => {}
+        }
+    }
+
+    /// Waits a moment for what a process that says no more has to say about it on standard error.
+    pub(crate) async fn last_words(&self) {
+        if let Upstream::Stdio(child) = self {
+            child.last_words_said().await;
         }
     }
 

@@ -30,6 +30,9 @@ pub struct StdioUpstream {
 /// How long a child may refuse to read before a message to it is given up.
 const STUFFED: Duration = Duration::from_secs(30);
 
+/// How long the last words of a child that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The way to a child's standard input.
 #[derive(Debug, Clone)]
 struct StdioWriter {
@@ -69,7 +72,7 @@ impl StdioUpstream {
         let missing = || SpawnError::Invalid { what: "a stream of the child is missing" };
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, on_stderr);
+        let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, launch.env.private(), on_stderr);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let demux = Arc::new(Demux::new(routing));
         let place = Arc::default();
@@ -153,6 +156,11 @@ impl StdioUpstream {
     /// Passes a signal on.
     pub fn signal(&self, signal: bartizan_sandbox::Signal) {
         self.child.signal(signal);
+    }
+
+    /// Waits until its standard error has ended too, but not for long: it may have closed only its output.
+    pub(super) async fn last_words_said(&self) {
+        tokio::time::timeout(LAST_WORDS, self.stderr.ended()).await.ok();
     }
 
     /// The last lines of its standard error, safe to show.

@@ -20,6 +20,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Approve, Action::Deny],
     skips: &[],
+    sees_edited: true,
     options: || schemars::schema_for!(Options),
     build: |options| {
         let Options {} = Options::deserialize(options)?;

@@ -29,6 +29,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Redact, Action::Approve, Action::Deny],
     skips: &[],
+    sees_edited: true,
     options: || schemars::schema_for!(Options),
     build: |options| {
         let Options {} = Options::deserialize(options)?;
@@ -152,8 +153,10 @@ struct HiddenText;
 
 impl Guard for HiddenText {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
+        let mut before = None;
         for part in event.message.parts() {
-            look(event, &part, report);
+            look(event, &part, before, report);
+            before = Some(part);
         }
         if event.direction == Direction::ToServer {
             used(event, session, report);
@@ -162,7 +165,7 @@ impl Guard for HiddenText {
 }
 
 /// One text: a finding for each way in which something in it is hidden.
-fn look(event: &Event<'_>, part: &Part<'_>, report: &mut Report) {
+fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, report: &mut Report) {
     if is_plain(part.value.raw()) {
         return;
     }
@@ -174,7 +177,7 @@ fn look(event: &Event<'_>, part: &Part<'_>, report: &mut Report) {
     for (kind, first, also) in by_kind(found) {
         let Some(rule) = SPEC.rule(rule_id(kind)) else { continue };
         let mut finding = Finding::within(rule, part, first.span.clone(), why(kind, &first, &text, also.len()));
-        if routes(event, part) {
+        if names(part, before) || routes(event, part) {
             // Without a span it cannot be redacted; what would be is denied instead.
             finding.span = None;
         } else {
@@ -218,6 +221,24 @@ fn why(kind: Kind, first: &Hidden, text: &str, more: usize) -> String {
 fn routes(event: &Event<'_>, part: &Part<'_>) -> bool {
     let request = event.message.method().is_some();
     part.kind == PartKind::Other && (request || event.message.root().get("id").is_some_and(|id| id.id() == part.id()))
+}
+
+/// Members whose text says what something is or which one is meant. Without its hidden characters it would say
+/// something else, or be the name of something else that exists.
+const NAMES: &[&str] = &[
+    "cursor", "id", "jsonrpc", "method", "mimeType", "name", "nextCursor", "ref", "requestState", "resultType", "role",
+    "status", "taskId", "type", "uri", "uriTemplate",
+];
+
+/// Whether something is found or told apart by the exact text: a key, or a member of [`NAMES`]. In arguments and
+/// structured content keys and names are data like any other.
+fn names(part: &Part<'_>, before: Option<Part<'_>>) -> bool {
+    if matches!(part.kind, PartKind::Argument | PartKind::StructuredContent) {
+        return false;
+    }
+    // A member's key is the part before its value.
+    let key = before.filter(|before| before.is_key() && before.value.is_key_of(part.value));
+    part.is_key() || key.is_some_and(|key| NAMES.iter().any(|name| key.value.is_text(name)))
 }
 
 fn name_of(event: &Event<'_>, element: bartizan_mcp::NodeId) -> Option<String> {

@@ -47,6 +47,9 @@ pub struct GuardSpec {
     pub actions: &'static [Action],
     /// The kinds of part that it passes over, each with the reason; it sees all others.
     pub skips: &'static [(PartKind, &'static str)],
+    /// Whether it looks at what is left after redaction as well. What holds a message against something that was
+    /// approved or counted before has seen all there is to see in the message as it came.
+    pub sees_edited: bool,
     /// The JSON Schema of its own options.
     pub options: fn() -> Schema,
     /// Makes the guard from its own options.

@@ -19,6 +19,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     actions: &[Action::Observe, Action::Approve, Action::Deny],
     // Only the number of messages counts.
     skips: &[],
+    sees_edited: false,
     options: || schemars::schema_for!(Options),
     build: |options| {
         Options::deserialize(options)?;

@@ -34,6 +34,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Redact, Action::Approve, Action::Deny],
     skips: SKIPS,
+    sees_edited: false,
     options: || schemars::schema_for!(Options),
     build: |options| {
         let Options {} = Options::deserialize(options)?;

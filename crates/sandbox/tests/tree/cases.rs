@@ -331,7 +331,8 @@ async fn a_flood_on_stderr_blocks_nobody() {
     let script = "i=0; while [ $i -lt 10000 ]; do echo \"line $i of a long complaint\" >&2; i=$((i+1)); done; exit 5";
     let mut child = sh(script, &new_mark()).spawn().await.unwrap();
     let (count, mut counted) = tokio::sync::watch::channel(0);
-    let tail = StderrTail::follow(child.stderr.take().unwrap(), move |_| count.send_modify(|count| *count += 1));
+    let tail =
+        StderrTail::follow(child.stderr.take().unwrap(), Vec::new(), move |_| count.send_modify(|count| *count += 1));
     assert_eq!(child.wait().await, ExitStatus::Code(5));
     tail.ended().await;
     assert_eq!(*counted.borrow_and_update(), 10_000);

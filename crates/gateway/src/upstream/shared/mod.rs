@@ -13,6 +13,7 @@
 
 mod inbox;
 mod links;
+mod tasks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -270,6 +271,9 @@ impl SharedUpstream {
     async fn request(&self, message: &Admitted, id: &Id) -> Result<Replies, UpstreamError> {
         let asked = message.message();
         let links = &self.shared.links;
+        if !self.has_tasks_of(asked) {
+            return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
+        }
         let life = self.shared.life(&self.gateway, self.limits).await?;
         let mut edits = Edits::new();
         match asked.method().unwrap_or_default() {
@@ -288,11 +292,6 @@ impl SharedUpstream {
                     edits.set_text(level.id(), &links.set_level(self.link, &text));
                 }
             }
-            method::TASKS_GET | method::TASKS_RESULT | method::TASKS_CANCEL | method::TASKS_UPDATE
-                if !links.has_task(self.link, &asked.param("taskId").unwrap_or_default()) =>
-            {
-                return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
-            }
             _ => {}
         }
         let replies = if edits.is_empty() {
@@ -305,6 +304,9 @@ impl SharedUpstream {
 
     async fn notification(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let said = message.message();
+        if !self.has_tasks_of(said) {
+            return Ok(Replies::None);
+        }
         match said.method().unwrap_or_default() {
             // The gateway did the handshake, and the child has asked this client nothing.
             method::INITIALIZED | method::ROOTS_LIST_CHANGED | method::PROGRESS => Ok(Replies::None),
@@ -318,6 +320,11 @@ impl SharedUpstream {
             }
             _ => self.tell(message).await,
         }
+    }
+
+    /// Whether this client began every task that the message names.
+    fn has_tasks_of(&self, message: &Message) -> bool {
+        tasks::are_all(message, |task| self.shared.links.has_task(self.link, task))
     }
 
     /// What the child once answered, under this client's id.

@@ -96,3 +96,20 @@ def case_a_cancellation_names_the_request_as_the_server_knows_it():
         equal(streams[0].answer(7)["result"]["content"][0]["text"], "first")
         client.notify("notifications/cancelled", {"requestId": 7})
         equal(wait_for(lambda: state(client)["cancelled"], "it was not cancelled"), [wire[1]])
+
+
+def case_a_server_that_ended_is_begun_anew():
+    with Gateway(own()) as gateway, Raw(gateway, "/mcp/one") as one, Raw(gateway, "/mcp/one", MODERN) as other:
+        for client in (one, other):
+            first = state(client)["pid"]
+            dead = client.call("die")
+            check(dead["isError"] and "upstream.ended" in dead["content"][0]["text"], f"{dead}")
+            if client is one:
+                for _ in range(2):
+                    client.request("tools/call", {"name": "count", "arguments": {}})
+                    equal(client.status, 404, "a session whose server has gone")
+                client.session = None
+                client.__init__(gateway, "/mcp/one")
+            seen = state(client)
+            check(seen["pid"] != first and seen["calls"] == 1, f"{first}, {seen}")
+            equal(state(client)["pid"], seen["pid"], "which stays")

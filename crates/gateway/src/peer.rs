@@ -79,6 +79,17 @@ impl Peer {
         }
     }
 
+    /// Whether the server has ended and is not begun anew from here.
+    #[must_use]
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Peer::One(link) => link.upstream.has_ended(),
+            // Each server is begun anew when it is needed.
+            Peer::All(_) => false,
+            Peer::Bridged(bridge) => bridge.has_ended(),
+        }
+    }
+
     /// The servers behind it.
     #[must_use]
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {

@@ -212,6 +212,9 @@ impl Front {
             return self.initialize(target, principal, message, &parts.headers).await;
         }
         let (key, held) = self.session(target, &parts.headers, &principal)?;
+        if self.has_ended(&self.sessions, &key, &held) {
+            return Err(no_session());
+        }
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
@@ -309,8 +312,19 @@ impl Front {
         }
         let key = target.slot(key);
         let held = self.sessions.find(&key, principal);
-        let gone = || Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"));
-        held.map(|held| (key, held)).ok_or_else(gone)
+        held.map(|held| (key, held)).ok_or_else(no_session)
+    }
+
+    /// Whether nothing comes of a session any more because its server has ended. It is no longer kept then: what is
+    /// begun in its place has a new one.
+    fn has_ended(&self, sessions: &Sessions<Peer>, key: &str, held: &Arc<Held<Peer>>) -> bool {
+        let ended = held.value.has_ended();
+        if ended {
+            sessions.remove_this(key, held);
+            let old = Arc::clone(held);
+            tokio::spawn(async move { old.value.end().await });
+        }
+        ended
     }
 
     /// What stands for a session of a stateless request, with the key that it is kept under. A name is no secret, so
@@ -331,7 +345,9 @@ impl Front {
             // A legacy server is told once what the client can do.
             key.push_str(&bridge::abilities(message));
         }
-        if let Some(held) = self.stateless.find(&key, principal) {
+        if let Some(held) = self.stateless.find(&key, principal)
+            && !self.has_ended(&self.stateless, &key, &held)
+        {
             return Ok((key, held));
         }
         let peer = self.connect(target, Era::Stateless, principal, &key).await?;
@@ -380,6 +396,10 @@ impl Front {
             .set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
         kept.map_err(|Full| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n")))
     }
+}
+
+fn no_session() -> Early {
+    Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"))
 }
 
 /// Whom a request is for.

@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::Level;
-use bartizan_guard::{CallSummary, Decision, DefinitionKind, Direction, Event, Evidence, Principal, Session};
+use bartizan_guard::{
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Finding, Principal, Session,
+};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
 use tokio::sync::OnceCell;
@@ -146,6 +148,34 @@ impl Link {
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
+    }
+
+    /// What the guards have against what a client says beside its messages, put in the form of one. As it cannot be
+    /// edited, what would be is refused.
+    pub(crate) async fn objection(&self, said: &Message) -> Option<Denial> {
+        let policy = self.gateway.policy.load_full();
+        let (session, profile) = (self.session.snapshot(), self.server.profile.load_full());
+        let event = Event {
+            message: said,
+            direction: Direction::ToServer,
+            answers: None,
+            principal: &self.principal,
+            server: &profile,
+            evidence: &[],
+            grant: None,
+            now: clock::now(),
+        };
+        let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+        match verdict.decision {
+            Decision::Allow => None,
+            Decision::Deny(denial) => Some(denial),
+            Decision::RequireApproval(asked) => Some(Denial { rule: asked.rule, why: asked.why }),
+            Decision::Transform(_) => {
+                let found = verdict.findings.iter().find(|judged| judged.action > Action::Observe);
+                let because = |why: &Finding| Denial { rule: why.rule.id, why: why.why.clone() };
+                Some(found.map_or_else(Denial::edit_failed, |judged| because(&judged.finding)))
+            }
+        }
     }
 
     /// Refuses a message that no guard needs to see: it violates the protocol.

@@ -50,7 +50,10 @@ impl Peer {
         match self {
             Peer::One(link) => {
                 let mut relay = relay::of(headers, &message);
-                params::regenerate(&link.session(), &mut relay.routing, &message);
+                if let Err(refusal) = params::settle(link, &mut relay, headers, &message).await {
+                    let answer = refusal.answer(message.id(), None);
+                    return Answer::Message(StatusCode::BAD_REQUEST, answer);
+                }
                 converse(exchange::begin(link, message, &relay).await).await
             }
             Peer::All(hub) => hub.answer(message).await,

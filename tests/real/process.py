@@ -18,6 +18,9 @@ def cases(the_lab, report):
               place_and_environment, guarded, bridge_killed, unread_complaints)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations), {"": []})
+    if os.getuid() == 0:
+        # Nobody else can be somebody else.
+        report.each(the_lab, "process", (anothers_socket,), {"": []})
 
 
 def start(home, options, command, **settings):
@@ -264,3 +267,33 @@ def configurations(home, options):
                 else:
                     assert other.ended() == 4, other.process.returncode
                     assert "another configuration" in other.complaint() and other.out == []
+
+
+ANOTHER = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.setuid(65534)
+listener.listen()
+print("ready", flush=True)
+connection = listener.accept()[0]
+print(connection.recv(65536), flush=True)
+"""
+
+
+def anothers_socket(home, options):
+    """Whoever else listens where the user's bartizan should be is told nothing."""
+    (home.path / "run").mkdir(mode=0o700)
+    command = [sys.executable, "-c", ANOTHER, str(home.path / "run/sock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "ready\n"
+            with start(home, ["--pass-env", "TOKEN"], ODD, env={"TOKEN": "s3cret"}) as server:
+                assert server.ended() != 0 and server.out == []
+                assert "another user" in server.complaint(), server.complaint()
+            assert other.stdout.readline() == "b''\n"
+        finally:
+            other.kill()
+    (home.path / "run/sock").unlink()
+    with start(home, ["--pass-env", "TOKEN"], ODD, env={"TOKEN": "s3cret"}) as server:
+        server.initialize()

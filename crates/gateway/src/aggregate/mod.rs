@@ -232,7 +232,8 @@ impl Hub {
 
     /// Sends a message to the server whose name stands in front of its member `key`, without that.
     async fn send_back(&self, tagged: &str, key: &str, message: &Message) -> Answer {
-        let target = tag::inward(tagged);
+        // What stands behind the name goes into the message as it is.
+        let target = tag::inward(tagged).filter(|(_, own)| tag::is_one_value(own));
         let ready = target.and_then(|(server, _)| Some((server, self.members.get(server)?.ready_now()?)));
         let place = if key == "id" { Some(message.root()) } else { message.params() };
         let (Some((server, ready)), Some(node)) = (ready, place.and_then(|place| place.get(key))) else {

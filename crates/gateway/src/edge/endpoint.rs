@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use hyper::body::Incoming;
 
 use super::body::Reply;
-use super::checks::{Allowed, Stranger};
+use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
 use crate::admit;
@@ -147,6 +147,17 @@ impl Front {
                 },
             );
         }
+        if checks::is_coded(request.headers()) {
+            self.count_refused(peer);
+            return respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n"));
+        }
+        // Whoever went by a length that stood beside the chunks would take what follows for something else.
+        let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let answer = self.dispatch(request, peer).await;
+        if in_chunks { respond::last(answer) } else { answer }
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         let Some(target) = self.target(request.uri().path()) else {
             self.count_refused(peer);
             return respond::plain(StatusCode::NOT_FOUND, "there is no such server\n");

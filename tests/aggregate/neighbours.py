@@ -113,3 +113,21 @@ def case_a_server_that_ended_is_begun_anew():
             seen = state(client)
             check(seen["pid"] != first and seen["calls"] == 1, f"{first}, {seen}")
             equal(state(client)["pid"], seen["pid"], "which stays")
+
+
+def case_streams_without_an_end_leave_connections_for_others():
+    listen = {"notifications": {"toolsListChanged": True}}
+    with Gateway(own() | {"two": own()["one"]}, listen="max_connections = 20") as gateway:
+        with Raw(gateway, "/mcp/one", MODERN) as many, Raw(gateway, "/mcp/one") as session:
+            streams, refused = [], 0
+            for _ in range(19):
+                stream, _ = many.request("subscriptions/listen", listen)
+                refused += many.status == 503
+                streams += [stream] * (many.status == 200)
+            equal((len(streams), refused), (15, 4))
+            _, response = session.raw("GET", None, {"Accept": "text/event-stream"})
+            equal(response.status, 503, "another kind of stream")
+            with Raw(gateway, "/mcp/two", MODERN, name="other") as other, Raw(gateway, "/mcp/two") as third:
+                equal((state(other)["calls"], state(third)["calls"]), (1, 1))
+            streams.pop().close()
+            wait_for(lambda: many.request("subscriptions/listen", listen) and many.status == 200, "the place is not free again")

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::Reply;
 use super::checks::{self, Allowed, Stranger};
@@ -39,6 +40,8 @@ pub struct Front {
     sessions: Sessions<Peer>,
     /// What stands for a session in the stateless era, by server, principal, address and client.
     stateless: Sessions<Peer>,
+    /// Places for streams that have no end.
+    streams: Arc<Semaphore>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
 }
@@ -52,6 +55,8 @@ pub struct FrontSettings {
     pub body_timeout: Duration,
     /// Sessions at once.
     pub sessions: usize,
+    /// Streams without an end at once.
+    pub streams: usize,
     /// When a session that nobody uses is forgotten.
     pub idle: Duration,
 }
@@ -62,6 +67,7 @@ impl Default for FrontSettings {
             allowed: Allowed::default(),
             body_timeout: Duration::from_secs(30),
             sessions: 100_000,
+            streams: super::streams(super::Bounds::default().connections),
             idle: Duration::from_secs(30 * 60),
         }
     }
@@ -83,6 +89,7 @@ impl Front {
             sessions: Sessions::new(settings.sessions, settings.idle, UNCLAIMED),
             // Nothing claims these, as each is found by what a request says anyway.
             stateless: Sessions::new(settings.sessions, settings.idle, settings.idle),
+            streams: Arc::new(Semaphore::new(settings.streams)),
             settings,
             degraded: ArcSwap::from_pointee(None),
         })
@@ -209,6 +216,8 @@ impl Front {
             let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })?;
+        let listens = message.method() == Some(method::SUBSCRIPTIONS_LISTEN);
+        let place = listens.then(|| self.stream_place()).transpose()?;
         if era(&parts.headers, &message) == Era::Stateless {
             let (key, held) = self.stateless(target, &principal, from, &message).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
@@ -217,7 +226,7 @@ impl Front {
             if matches!(answer, Answer::Gone) {
                 self.stateless.remove_this(&key, &held);
             }
-            return Ok(respond::answer(in_use(answer, held)));
+            return Ok(respond::answer(in_use(answer, (held, place))));
         }
         if message.method() == Some("initialize") {
             return self.initialize(target, principal, message, &parts.headers).await;
@@ -230,7 +239,7 @@ impl Front {
         if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
         }
-        Ok(respond::answer(in_use(answer, held)))
+        Ok(respond::answer(in_use(answer, (held, place))))
     }
 
     /// Begins a legacy session.
@@ -263,8 +272,9 @@ impl Front {
             return Err(Box::new(respond::not_allowed("POST")));
         }
         let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
+        let place = self.stream_place()?;
         match held.value.listen(&parts.headers).await {
-            Ok(deliveries) => Ok(respond::answer(in_use(Answer::Stream(deliveries), held))),
+            Ok(deliveries) => Ok(respond::answer(in_use(Answer::Stream(deliveries), (held, place)))),
             Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
             // No refusal: this is how clients find out.
             Err(UpstreamError::NoStream) => Ok(respond::not_allowed("POST, DELETE")),
@@ -324,6 +334,12 @@ impl Front {
         let key = target.slot(key);
         let held = self.sessions.find(&key, principal);
         held.map(|held| (key, held)).ok_or_else(no_session)
+    }
+
+    /// A place for a stream without an end.
+    fn stream_place(&self) -> Result<OwnedSemaphorePermit, Early> {
+        let full = |_| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many open streams\n"));
+        Arc::clone(&self.streams).try_acquire_owned().map_err(full)
     }
 
     /// Whether nothing comes of a session any more because its server has ended. It is no longer kept then: what is
@@ -433,8 +449,8 @@ impl Target {
     }
 }
 
-/// An answer that keeps its session in use for as long as it goes on.
-fn in_use(answer: Answer, held: Arc<Held<Peer>>) -> Answer {
+/// An answer that keeps its session in use, and the place that it takes, for as long as it goes on.
+fn in_use(answer: Answer, held: impl Send + 'static) -> Answer {
     match answer {
         Answer::Stream(deliveries) => Answer::Stream(Box::pin(deliveries.inspect(move |_| {
             let _in_use = &held;

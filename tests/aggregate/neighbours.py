@@ -131,3 +131,35 @@ def case_streams_without_an_end_leave_connections_for_others():
                 equal((state(other)["calls"], state(third)["calls"]), (1, 1))
             streams.pop().close()
             wait_for(lambda: many.request("subscriptions/listen", listen) and many.status == 200, "the place is not free again")
+
+
+def case_the_first_client_does_not_decide_for_those_that_can_do_more():
+    all_of_them = {"sampling": {}, "elicitation": {}, "roots": {"listChanged": True}}
+    for era, version in (("legacy", "2025-11-25"), (MODERN, MODERN)):
+        server, known, more = Server("web", era=era), {}, []
+
+        def listed(call):
+            known.update(call.params.get("_meta", {}).get("io.modelcontextprotocol/clientCapabilities", known))
+            able = [tool(f"needs-{name}") for name in known]
+            return {"tools": [tool("plain"), *able, *more], "resultType": "complete", "ttlMs": 0, "cacheScope": "public"}
+
+        def began(call):
+            known.clear()
+            known.update(call.params["capabilities"])
+            return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "web", "version": "1"}}
+
+        def tools(gateway, able):
+            known.clear()
+            with Raw(gateway, "/mcp/web", version, capabilities=able) as client:
+                return client.tools()
+
+        server.handlers |= {"tools/list": listed} | ({} if era == MODERN else {"initialize": began})
+        with Gateway({"web": {"url": server.url}}) as gateway:
+            equal(tools(gateway, {}), ["plain"], f"a client that can do nothing, {era}")
+            found = tools(gateway, all_of_them)
+            equal(sorted(found), ["needs-elicitation", "needs-roots", "needs-sampling", "plain"], f"one that can do all, {era}")
+            check(not gateway.entries(rule="tool_pinning.added"), "something counts as added")
+            # What the server adds from now on is new to each of them, and to whoever can do less.
+            more.append(tool("evil"))
+            for able in ({}, {"roots": {}}, all_of_them):
+                check("evil" not in tools(gateway, able), f"an addition passes for {able}, {era}")

@@ -9,6 +9,7 @@ use bartizan_guard::{Definition as Listed, DefinitionKind, Fact, Pin, Pins, Serv
 use bartizan_mcp::Digest;
 use bartizan_trust::{Definition, Lock, ServerPins};
 
+use crate::abilities::Abilities;
 use crate::server::Server;
 
 /// Approved definitions, by server.
@@ -87,8 +88,8 @@ impl Approvals {
     }
 
     /// Stores what a message taught about a server's definitions.
-    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
-        let work = Work::of(facts);
+    pub(crate) async fn keep(&self, server: &Server, by: Abilities, facts: &[Fact]) -> Result<Kept, String> {
+        let work = Work::of(facts, by);
         let pins = server.profile.load().pins.clone();
         let waits = lock(&self.lock).lock.has_pending(&server.name);
         let matching = if waits { matching(facts, &pins) } else { Vec::new() };
@@ -125,7 +126,9 @@ impl Approvals {
             let mut elsewhere: Vec<_> = tools.collect();
             elsewhere.sort();
             let name = Arc::clone(&server.name);
-            server.profile.store(Arc::new(ServerProfile { name, pins: Arc::clone(pins), elsewhere: elsewhere.into() }));
+            let whole = ServerProfile { name, pins: Arc::clone(pins), elsewhere: elsewhere.into() };
+            server.profiles.store(Arc::new(by_abilities(&whole, held.lock.pins(&server.name))));
+            server.profile.store(Arc::new(whole));
         }
     }
 }
@@ -141,19 +144,22 @@ struct Work {
     first_seen: Vec<Definition>,
     withheld: Vec<Definition>,
     gone: Vec<(&'static str, String)>,
-    complete: Vec<&'static str>,
+    complete: Vec<String>,
+    /// What the client can do that they were listed to.
+    by: Abilities,
 }
 
 impl Work {
-    fn of(facts: &[Fact]) -> Work {
-        let mut work = Work { first_seen: Vec::new(), withheld: Vec::new(), gone: Vec::new(), complete: Vec::new() };
+    fn of(facts: &[Fact], by: Abilities) -> Work {
+        let mut work =
+            Work { first_seen: Vec::new(), withheld: Vec::new(), gone: Vec::new(), complete: Vec::new(), by };
         for fact in facts {
             match fact {
                 Fact::Listed(_) => {}
                 Fact::FirstSeen(pin) => work.first_seen.push(definition(pin)),
                 Fact::Withheld(pin) => work.withheld.push(definition(pin)),
                 Fact::Gone(kind, name) => work.gone.push((kind.as_str(), name.to_string())),
-                Fact::SeenInFull(kind) => work.complete.push(kind.as_str()),
+                Fact::SeenInFull(kind) => work.complete.push(by.seen(kind.as_str())),
             }
         }
         work
@@ -172,9 +178,13 @@ impl Work {
         let withheld: Vec<_> = self.withheld.into_iter().filter(new).collect();
         let gone: Vec<_> = self.gone.iter().filter(|(kind, name)| held.noted.insert(key(kind, name, ""))).collect();
         let lock = &mut held.lock;
+        // Meanwhile another client may have seen all of a kind; then it is not the first sight of what is new.
+        let seen = complete_for(lock.pins(server), self.by);
+        let first = |definition: &Definition| !seen.iter().any(|kind| kind.as_str() == definition.kind);
+        let first_seen: Vec<_> = self.first_seen.into_iter().filter(first).collect();
         let write = || {
-            if !self.first_seen.is_empty() {
-                lock.record_first_seen(server, &self.first_seen, SystemTime::now())?;
+            if !first_seen.is_empty() {
+                lock.record_first_seen(server, &first_seen, SystemTime::now())?;
             }
             if !withheld.is_empty() {
                 lock.note_pending(server, &withheld)?;
@@ -232,10 +242,37 @@ fn pins_of(held: Option<&ServerPins>) -> Pins {
         let body = approved.body.as_deref().and_then(Digest::from_hex);
         pins.insert(Pin { kind, name: name.as_str().into(), digest, body, json: "".into() });
     }
-    for kind in held.complete.iter().filter_map(|kind| DefinitionKind::from_name(kind)) {
+    for (kind, _) in held.complete.iter().filter_map(|seen| Abilities::read(seen)) {
         pins.set_complete(kind);
     }
     pins
+}
+
+/// Of what kinds everything has been seen that a server lists to a client that can do so much, by one that could do as
+/// much.
+fn complete_for(held: Option<&ServerPins>, able: Abilities) -> Vec<DefinitionKind> {
+    let seen = held.into_iter().flat_map(|held| &held.complete).filter_map(|seen| Abilities::read(seen));
+    let mut kinds: Vec<_> = seen.filter(|(_, by)| by.cover(able)).map(|(kind, _)| kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// What guards know of a server, for clients of each set of abilities. Most sets have the same in common.
+fn by_abilities(whole: &ServerProfile, held: Option<&ServerPins>) -> Vec<Arc<ServerProfile>> {
+    let mut made: Vec<(Vec<DefinitionKind>, Arc<ServerProfile>)> = Vec::new();
+    let profiles = Abilities::every().map(|able| {
+        let kinds = complete_for(held, able);
+        if let Some((_, profile)) = made.iter().find(|(of, _)| *of == kinds) {
+            return Arc::clone(profile);
+        }
+        let mut pins = (*whole.pins).clone();
+        pins.set_complete_only(&kinds);
+        let profile = Arc::new(ServerProfile { pins: Arc::new(pins), ..whole.clone() });
+        made.push((kinds, Arc::clone(&profile)));
+        profile
+    });
+    profiles.collect()
 }
 
 /// When the file was written and how large it is: enough to see that it is another one, without reading it.

@@ -19,6 +19,7 @@ use super::body::Reply;
 use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
+use crate::abilities::Abilities;
 use crate::admit;
 use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
 use crate::bridge::{self, Bridge};
@@ -365,7 +366,8 @@ impl Front {
     ) -> Result<(String, Arc<Held<Peer>>), Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
-        let mut key = format!("{}\n{principal}\n{from}\n{client}", target.name());
+        let able = Abilities::declared(message).unwrap_or_default().index();
+        let mut key = format!("{}\n{principal}\n{from}\n{able}\n{client}", target.name());
         if let Target::One(server) = target
             && server.bridge.on
         {

@@ -50,6 +50,7 @@ where
     gateway.recorder.note("server.started", &started).map_err(SetupError::Audit)?;
     let server = Arc::new(Server {
         profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
+        profiles: ArcSwap::default(),
         name: Arc::clone(&name),
         transport: Transport::Command(Box::new(launch.clone())),
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.

@@ -74,7 +74,13 @@ def handle(message):
                                                "lastUpdatedAt": "2026-01-01T00:00:00Z", "ttl": None} for task in ("t0", "t1")]}})
     elif method == "tasks/get":
         send({"id": id, "result": {"taskId": params["taskId"], "status": "working"}})
-    elif method in ("ping", "resources/subscribe", "resources/unsubscribe", "logging/setLevel"):
+    elif method == "subscriptions/listen":
+        wanted = params["notifications"]
+        about = {"io.modelcontextprotocol/subscriptionId": id}
+        send({"method": "notifications/subscriptions/acknowledged", "params": {"notifications": wanted, "_meta": about}})
+        for task in wanted.get("taskIds", []):
+            send({"method": "notifications/tasks", "params": {"taskId": task, "status": "completed", "_meta": about}})
+    elif method in ("ping", "tasks/input", "resources/subscribe", "resources/unsubscribe", "logging/setLevel"):
         seen["said"].append(method)
         send({"id": id, "result": {}})
     else:

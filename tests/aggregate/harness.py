@@ -51,11 +51,11 @@ def toml(value):
 class Gateway:
     """One `bartizan serve` with a home of its own."""
 
-    def __init__(self, servers: dict[str, dict], more=""):
+    def __init__(self, servers: dict[str, dict], more="", listen=""):
         self.folder = tempfile.TemporaryDirectory(prefix="bartizan-aggregate-")
         self.home = pathlib.Path(self.folder.name)
         self.config = self.home / "bartizan.toml"
-        lines = ['[listen]\naddress = "127.0.0.1:0"\n[admin]\naddress = "127.0.0.1:0"', more]
+        lines = ['[listen]\naddress = "127.0.0.1:0"', listen, '[admin]\naddress = "127.0.0.1:0"', more]
         for name, keys in servers.items():
             lines.append(f"[server.{name}]")
             lines += [f"{key} = {toml(value)}" for key, value in keys.items()]
@@ -201,7 +201,7 @@ class Raw:
         headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
         if self.session:
             headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": self.version}
-        if self.version == MODERN and message:
+        if self.version == MODERN and "method" in (message or {}):
             headers |= {"MCP-Protocol-Version": MODERN, "Mcp-Method": message["method"]}
             params = message.get("params", {})
             key = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}.get(message["method"])

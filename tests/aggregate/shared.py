@@ -136,6 +136,27 @@ def case_tasks_are_seen_by_those_who_began_them():
             equal(client.ask("tasks/get", {"taskId": f"t{1 - number}"})["error"]["code"], -32602)
 
 
+def case_nothing_of_anothers_task_is_to_be_had():
+    related = {"_meta": {"io.modelcontextprotocol/related-task": {"taskId": "t0"}}}
+    with Gateway(shared()) as gateway:
+        with Raw(gateway, "/mcp/one", MODERN, name="owner") as one, Raw(gateway, "/mcp/one", MODERN, name="other") as other:
+            one.tools(), other.tools()
+            one.call("talk", {"more": {"resultType": "task", "task": {"taskId": "t0", "status": "working"}}})
+            for method in ("tasks/get", "tasks/cancel", "tasks/input", "tasks/delete", "x/tasks"):
+                equal(other.ask(method, {"taskId": "t0"})["error"]["message"], "there is no such task", method)
+            equal(other.ask("subscriptions/listen", {"notifications": {"taskIds": ["t0"]}})["error"]["code"], -32602)
+            check("error" in other.ask("tools/call", {"name": "count", "arguments": {}} | related), "a call in its name")
+            before = len(state(one)["said"])
+            other.notify("notifications/x", {"taskId": "t0"})
+            equal(len(state(one)["said"]), before, "a notification about it")
+            # Whose it is gets all of that, and what a tool calls its arguments is the tool's matter.
+            equal((one.result("tasks/input", {"taskId": "t0"}), one.result("tasks/get", {"taskId": "t0"})["taskId"]), ({}, "t0"))
+            check("result" in one.ask("tools/call", {"name": "count", "arguments": {}} | related), "a call in its name")
+            check("result" in other.ask("tools/call", {"name": "count", "arguments": {"taskId": "t0"}}), "an argument")
+            stream, _ = one.request("subscriptions/listen", {"notifications": {"taskIds": ["t0"]}})
+            equal(stream.method("notifications/tasks")["params"]["taskId"], "t0")
+
+
 def case_a_child_that_dies_is_started_again_for_all():
     with Gateway(shared()) as gateway, Raw(gateway, "/mcp/one") as one, Raw(gateway, "/mcp/one") as other:
         one.tools(), other.tools()

@@ -172,6 +172,21 @@ def smuggling(a):
     a.honest()
 
 
+def codings(a):
+    """A body whose end two readers could see at different places is refused, and its connection ends."""
+    body = json.dumps(PING).encode()
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    for more in (("Transfer-Encoding: gzip, chunked",), ("Transfer-Encoding: gzip", "Transfer-Encoding: chunked")):
+        a.refused(a.head(more=(*a.session(), *more)) + chunked + a.smuggled(), {400})
+    # A length beside chunks means nothing, and whatever comes behind them is not read.
+    for more in ((f"Content-Length: {len(chunked)}", "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", "Content-Length: 5")):
+        since = len(a.gateway.entries())
+        found = a.statuses(a.head(more=(*a.session(), *more)) + chunked + a.smuggled())
+        check(found == [200] and not a.gateway.recorded(since, method=SMUGGLED), f"{more}: {found}")
+    found = a.statuses(a.head(more=(*a.session(), "Transfer-Encoding: chunked", "Connection: close")) + chunked)
+    check(found == [200], f"an honest body in chunks: {found}")
+
+
 def pipelining(a):
     """Legal, so it works, in order; and whoever does not read the answers is not served without end."""
     requests = b"".join(a.ping(body=PING | {"id": f"p{n}"}) for n in range(50))
@@ -206,12 +221,14 @@ def length_mismatch(a):
 
 def rebinding(a):
     hosts = ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "localhost@evil.example", "evil@localhost",
-             "", "[::ffff:7f00:1]", "2130706433", "localhost:80:80", "localhost/", "a b"]
+             "", "[::ffff:7f00:1]", "2130706433", "localhost:80:80", "localhost/", "a b", "[::1]evil", "[::1].evil",
+             "localhost:abc"]
     for host in hosts:
         a.refused(a.ping(host=host, last=True), {400, 403})
     a.refused(a.ping(host=None, last=True), {400, 403})
     a.refused(a.ping(more=(*a.session(), "Host: evil.example", "Connection: close")), {400, 403})
-    for origin in ("http://evil.example", "null", "http://localhost.evil.example", "file://", "http://127.0.0.1@evil.example"):
+    for origin in ("http://evil.example", "null", "http://localhost.evil.example", "file://", "http://127.0.0.1@evil.example",
+                   "http://[::1].evil", "http://evil@localhost", "http://localhost/evil"):
         a.refused(a.ping(more=(*a.session(), f"Origin: {origin}", "Connection: close")), {403})
     a.refused(a.ping(more=(*a.session(), "Origin: http://localhost", "Origin: http://evil.example", "Connection: close")), {403})
     for more in ("Origin: http://localhost:6274", "X-Forwarded-Host: evil.example"):
@@ -348,6 +365,9 @@ def mismatch(a):
     check(len(a.gateway.recorded(since, rule="conformance.header_mismatch")) >= len(attacks), f"{a.gateway.rules(since)}")
     flood = send(right, tuple(f"Mcp-Param-{n}: v" for n in range(80)))
     check(statuses(flood)[0] in (200, 400), f"{flood[:300]!r}")
+    check(statuses(send(right, ("Mcp-Param-Note: =?base64?!?=",))) == [400], "a header that nobody can read")
+    names = {name for head in a.upstream() for name, _ in head["headers"]}
+    check("mcp-param-note" not in names, "a header that nobody can read went upstream")
     check(fine(send(right)), "the honest call, afterwards")
 
 
@@ -609,7 +629,7 @@ def half_open_streams(a):
     wait_for(lambda: a.gateway.files() <= before + 20, "connections are left", 30)
 
 
-CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at_once, garbage, smuggling, pipelining,
+CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at_once, garbage, smuggling, codings, pipelining,
          length_mismatch, rebinding, other_sessions, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
          paths, methods, types, messages, long_names, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
          half_open_streams, many_clients, many_sessions]

@@ -23,6 +23,9 @@ def cases(the_lab, report):
               place_and_environment, guarded, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files), {"": []})
+    if os.getuid() == 0:
+        # Nobody else can be somebody else.
+        report.each(the_lab, "process", (anothers_socket,), {"": []})
 
 
 def start(home, options, command, **settings):
@@ -363,4 +366,34 @@ def out_of_files(home, options):
         assert spent() - before < 30, spent() - before
         assert len((home.path / "daemon.txt").read_text().splitlines()) - lines < 100
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, old)
+        server.initialize()
+
+
+ANOTHER = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.setuid(65534)
+listener.listen()
+print("ready", flush=True)
+connection = listener.accept()[0]
+print(connection.recv(65536), flush=True)
+"""
+
+
+def anothers_socket(home, options):
+    """Whoever else listens where the user's bartizan should be is told nothing."""
+    (home.path / "run").mkdir(mode=0o700)
+    command = [sys.executable, "-c", ANOTHER, str(home.path / "run/sock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "ready\n"
+            with start(home, ["--pass-env", "TOKEN"], ODD, env={"TOKEN": "s3cret"}) as server:
+                assert server.ended() != 0 and server.out == []
+                assert "another user" in server.complaint(), server.complaint()
+            assert other.stdout.readline() == "b''\n"
+        finally:
+            other.kill()
+    (home.path / "run/sock").unlink()
+    with start(home, ["--pass-env", "TOKEN"], ODD, env={"TOKEN": "s3cret"}) as server:
         server.initialize()

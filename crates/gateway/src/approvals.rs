@@ -11,6 +11,7 @@ use bartizan_mcp::Digest;
 use bartizan_trust::{Definition, Lock, LockError, ServerPins};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::abilities::Abilities;
 use crate::server::Server;
 
 /// Approved definitions, by server. Clones are the same.
@@ -128,8 +129,8 @@ impl Approvals {
     }
 
     /// Stores what a message taught about a server's definitions.
-    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
-        let work = Work::of(facts);
+    pub(crate) async fn keep(&self, server: &Server, by: Abilities, facts: &[Fact]) -> Result<Kept, String> {
+        let work = Work::of(facts, by);
         let pins = server.profile.load().pins.clone();
         let waits = self.waiting.load().contains(&*server.name);
         let matching = if waits { matching(facts, &pins) } else { Vec::new() };
@@ -173,7 +174,9 @@ impl Approvals {
         let everywhere: Arc<[_]> = everywhere.into();
         for (server, pins) in servers.iter().zip(all) {
             let (name, elsewhere) = (Arc::clone(&server.name), Arc::clone(&everywhere));
-            server.profile.store(Arc::new(ServerProfile { name, pins, elsewhere }));
+            let whole = ServerProfile { name, pins, elsewhere };
+            server.profiles.store(Arc::new(by_abilities(&whole, held.lock.pins(&server.name))));
+            server.profile.store(Arc::new(whole));
         }
     }
 }
@@ -189,19 +192,22 @@ struct Work {
     first_seen: Vec<Definition>,
     withheld: Vec<Definition>,
     gone: Vec<(&'static str, String)>,
-    complete: Vec<&'static str>,
+    complete: Vec<String>,
+    /// What the client can do that they were listed to.
+    by: Abilities,
 }
 
 impl Work {
-    fn of(facts: &[Fact]) -> Work {
-        let mut work = Work { first_seen: Vec::new(), withheld: Vec::new(), gone: Vec::new(), complete: Vec::new() };
+    fn of(facts: &[Fact], by: Abilities) -> Work {
+        let mut work =
+            Work { first_seen: Vec::new(), withheld: Vec::new(), gone: Vec::new(), complete: Vec::new(), by };
         for fact in facts {
             match fact {
                 Fact::Listed(_) => {}
                 Fact::FirstSeen(pin) => work.first_seen.push(definition(pin)),
                 Fact::Withheld(pin) => work.withheld.push(definition(pin)),
                 Fact::Gone(kind, name) => work.gone.push((kind.as_str(), name.to_string())),
-                Fact::SeenInFull(kind) => work.complete.push(kind.as_str()),
+                Fact::SeenInFull(kind) => work.complete.push(by.seen(kind.as_str())),
             }
         }
         work
@@ -222,8 +228,12 @@ impl Work {
     /// What has to be on disk before the message passes: without it, the next start would take for first seen what
     /// was seen now.
     fn approve(&self, lock: &mut Lock, server: &str) -> Result<(), LockError> {
-        if !self.first_seen.is_empty() {
-            lock.record_first_seen(server, &self.first_seen, SystemTime::now())?;
+        // Meanwhile another client may have seen all of a kind; then it is not the first sight of what is new.
+        let seen = complete_for(lock.pins(server), self.by);
+        let first = |definition: &&Definition| !seen.iter().any(|kind| kind.as_str() == definition.kind);
+        let first_seen: Vec<_> = self.first_seen.iter().filter(first).cloned().collect();
+        if !first_seen.is_empty() {
+            lock.record_first_seen(server, &first_seen, SystemTime::now())?;
         }
         self.complete.iter().try_for_each(|kind| lock.set_complete(server, kind))
     }
@@ -293,10 +303,37 @@ fn pins_of(held: Option<&ServerPins>) -> Pins {
         let body = approved.body.as_deref().and_then(Digest::from_hex);
         pins.insert(Pin { kind, name: name.as_str().into(), digest, body, json: "".into() });
     }
-    for kind in held.complete.iter().filter_map(|kind| DefinitionKind::from_name(kind)) {
+    for (kind, _) in held.complete.iter().filter_map(|seen| Abilities::read(seen)) {
         pins.set_complete(kind);
     }
     pins
+}
+
+/// Of what kinds everything has been seen that a server lists to a client that can do so much, by one that could do as
+/// much.
+fn complete_for(held: Option<&ServerPins>, able: Abilities) -> Vec<DefinitionKind> {
+    let seen = held.into_iter().flat_map(|held| &held.complete).filter_map(|seen| Abilities::read(seen));
+    let mut kinds: Vec<_> = seen.filter(|(_, by)| by.cover(able)).map(|(kind, _)| kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// What guards know of a server, for clients of each set of abilities. Most sets have the same in common.
+fn by_abilities(whole: &ServerProfile, held: Option<&ServerPins>) -> Vec<Arc<ServerProfile>> {
+    let mut made: Vec<(Vec<DefinitionKind>, Arc<ServerProfile>)> = Vec::new();
+    let profiles = Abilities::every().map(|able| {
+        let kinds = complete_for(held, able);
+        if let Some((_, profile)) = made.iter().find(|(of, _)| *of == kinds) {
+            return Arc::clone(profile);
+        }
+        let mut pins = (*whole.pins).clone();
+        pins.set_complete_only(&kinds);
+        let profile = Arc::new(ServerProfile { pins: Arc::new(pins), ..whole.clone() });
+        made.push((kinds, Arc::clone(&profile)));
+        profile
+    });
+    profiles.collect()
 }
 
 /// When the file was written and how large it is: enough to see that it is another one, without reading it.
@@ -347,7 +384,7 @@ mod tests {
         let other = approvals.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            done.send(runtime.block_on(other.keep(&server, &[Fact::Listed(Vec::new())])))
+            done.send(runtime.block_on(other.keep(&server, Abilities::default(), &[Fact::Listed(Vec::new())])))
         });
         let kept = finished.recv_timeout(Duration::from_secs(60)).expect("it waits for the one who writes");
         assert_eq!(kept, Ok(Kept::Done));
@@ -360,14 +397,14 @@ mod tests {
         let (approvals, server) = followed(directory.path());
         let waits = || lock(&approvals.lock).lock.has_pending("s");
         let first = [Fact::FirstSeen(pin("a", 1)), Fact::SeenInFull(DefinitionKind::Tool)];
-        assert_eq!(approvals.keep(&server, &first).await, Ok(Kept::Done));
-        assert_eq!(approvals.keep(&server, &[Fact::Withheld(pin("a", 2))]).await, Ok(Kept::Done));
+        assert_eq!(approvals.keep(&server, Abilities::default(), &first).await, Ok(Kept::Done));
+        assert_eq!(approvals.keep(&server, Abilities::default(), &[Fact::Withheld(pin("a", 2))]).await, Ok(Kept::Done));
         assert!(waits());
         let text = r#"{"jsonrpc":"2.0","id":1,"result":{"name":"a"}}"#;
         let message = bartizan_mcp::Message::parse(text, &bartizan_mcp::Limits::default()).unwrap();
         let mut listed = Listed::read(DefinitionKind::Tool, message.result().unwrap()).unwrap();
         listed.digest = Digest([1; 32]);
-        approvals.keep(&server, &[Fact::Listed(vec![Arc::new(listed)])]).await.unwrap();
+        approvals.keep(&server, Abilities::default(), &[Fact::Listed(vec![Arc::new(listed)])]).await.unwrap();
         assert!(!waits());
     }
 
@@ -397,9 +434,9 @@ mod tests {
         let pending = directory.path().join("mcp.lock.d/pending.json");
         std::fs::create_dir(&pending).unwrap();
         let withheld = [Fact::Withheld(pin("a", 1))];
-        assert_eq!(approvals.keep(&server, &withheld).await, Ok(Kept::Done), "withheld it is in any case");
+        assert_eq!(approvals.keep(&server, Abilities::default(), &withheld).await, Ok(Kept::Done), "withheld it is in any case");
         std::fs::remove_dir(&pending).unwrap();
-        approvals.keep(&server, &withheld).await.unwrap();
+        approvals.keep(&server, Abilities::default(), &withheld).await.unwrap();
         assert!(lock(&approvals.lock).lock.has_pending("s"));
     }
 }

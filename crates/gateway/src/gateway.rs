@@ -8,6 +8,7 @@ use bartizan_guard::{Fact, Pipeline};
 use bartizan_mcp::Limits;
 use tokio::sync::Semaphore;
 
+use crate::abilities::Abilities;
 use crate::approvals::{Approvals, Kept};
 use crate::budget::Budget;
 use crate::limiter::Limiter;
@@ -84,8 +85,8 @@ impl Gateway {
         self.make_room.get().is_some_and(|make_room| make_room(server))
     }
 
-    /// Stores what outlives the session: definitions seen for the first time.
-    pub(crate) async fn keep(&self, server: &Server, facts: &[Fact]) -> Result<Kept, String> {
-        self.approvals.keep(server, facts).await
+    /// Stores what outlives the session: definitions seen for the first time, by a client that can do so much.
+    pub(crate) async fn keep(&self, server: &Server, by: Abilities, facts: &[Fact]) -> Result<Kept, String> {
+        self.approvals.keep(server, by, facts).await
     }
 }

@@ -93,7 +93,8 @@ async fn all(call: &Message, way: Way<'_>) -> bool {
         let Some(answer) = way.ask(request).await else { return false };
         let Some(result) = answer.message().result() else { return false };
         cursor = result.get("nextCursor").and_then(Value::as_str).map(|cursor| cursor.into_owned());
-        if cursor.is_none() {
+        // Clients take an empty cursor for the end.
+        if cursor.as_deref().is_none_or(str::is_empty) {
             return true;
         }
     }

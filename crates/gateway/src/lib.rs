@@ -2,6 +2,7 @@
 //!
 //! Read [`exchange`] first: it is the life of one request.
 
+mod abilities;
 pub mod admit;
 mod aggregate;
 mod approvals;

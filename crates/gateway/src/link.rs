@@ -1,15 +1,20 @@
 //! One client's link to one server, and the judging that every message on it passes through.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::Level;
-use bartizan_guard::{CallSummary, Decision, DefinitionKind, Direction, Event, Evidence, Principal, Session};
+use bartizan_guard::{
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Finding, Principal,
+    ServerProfile, Session,
+};
 use bartizan_mcp::{Id, Kind, Message, Rejection};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::abilities::Abilities;
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::clock;
 use crate::gateway::{Gateway, Policy};
@@ -41,6 +46,8 @@ pub struct Link {
     resumable: Mutex<VecDeque<CallSummary>>,
     /// Requests of the server that the client has not answered, and since when.
     asking: Mutex<HashMap<Id, (CallSummary, Instant)>>,
+    /// What the client has said that it can do, by its index.
+    abilities: AtomicU8,
     /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id)>>,
     /// Whether the server's tools were listed on the gateway's account.
@@ -81,6 +88,7 @@ impl Link {
             asked: Mutex::default(),
             resumable: Mutex::default(),
             asking: Mutex::default(),
+            abilities: AtomicU8::default(),
             cancelled: Mutex::default(),
             learned: Learned::default(),
             own: Mutex::default(),
@@ -91,7 +99,8 @@ impl Link {
     pub(crate) fn with_upstream(&self, upstream: Upstream) -> Link {
         let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(&self.server));
         let link = Link::new(gateway, server, self.principal.clone(), self.name.clone(), upstream);
-        Link { session: Arc::clone(&self.session), ..link }
+        let abilities = AtomicU8::new(self.abilities().index());
+        Link { session: Arc::clone(&self.session), abilities, ..link }
     }
 
     /// Opens a way to `server` for one client session, which records know as `name`.
@@ -130,10 +139,13 @@ impl Link {
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
+        if direction == Direction::ToServer {
+            self.note_abilities(&message);
+        }
         let evidence = self.evidence(&policy, &message, direction);
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
-            let profile = self.server.profile.load_full();
+            let profile = self.profile();
             let event = Event {
                 message: &message,
                 direction,
@@ -146,7 +158,7 @@ impl Link {
             };
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
             let name = verdict.decision.as_str();
-            let keep = async |facts: &_| self.gateway.keep(&self.server, facts).await;
+            let keep = async |facts: &_| self.gateway.keep(&self.server, self.abilities(), facts).await;
             let level = level(&policy, &message, &session);
             match self.desk(&policy, level).admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
@@ -160,6 +172,34 @@ impl Link {
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
+    }
+
+    /// What the guards have against what a client says beside its messages, put in the form of one. As it cannot be
+    /// edited, what would be is refused.
+    pub(crate) async fn objection(&self, said: &Message) -> Option<Denial> {
+        let policy = self.gateway.policy.load_full();
+        let (session, profile) = (self.session.snapshot(), self.profile());
+        let event = Event {
+            message: said,
+            direction: Direction::ToServer,
+            answers: None,
+            principal: &self.principal,
+            server: &profile,
+            evidence: &[],
+            grant: None,
+            now: clock::now(),
+        };
+        let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+        match verdict.decision {
+            Decision::Allow => None,
+            Decision::Deny(denial) => Some(denial),
+            Decision::RequireApproval(asked) => Some(Denial { rule: asked.rule, why: asked.why }),
+            Decision::Transform(_) => {
+                let found = verdict.findings.iter().find(|judged| judged.action > Action::Observe);
+                let because = |why: &Finding| Denial { rule: why.rule.id, why: why.why.clone() };
+                Some(found.map_or_else(Denial::edit_failed, |judged| because(&judged.finding)))
+            }
+        }
     }
 
     /// Refuses a message that no guard needs to see: it violates the protocol.
@@ -371,6 +411,24 @@ impl Link {
         }
         let tool = if message.method() == Some("tools/call") { message.param("name") } else { None };
         policy.limiter.spend(&self.principal.id, &self.server.name, tool.as_deref(), clock::now())
+    }
+
+    /// A shared child is told of nobody's abilities, so it lists the same to all.
+    fn note_abilities(&self, message: &Message) {
+        if let (Some(able), false) = (Abilities::declared(message), matches!(self.upstream, Upstream::Shared(_))) {
+            self.abilities.store(able.index(), Ordering::Relaxed);
+        }
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::at(self.abilities.load(Ordering::Relaxed))
+    }
+
+    /// What guards know of the server, as it shows itself to such a client.
+    fn profile(&self) -> Arc<ServerProfile> {
+        let profiles = self.server.profiles.load();
+        let own = profiles.get(usize::from(self.abilities().index())).cloned();
+        own.unwrap_or_else(|| self.server.profile.load_full())
     }
 
     fn desk<'a>(&'a self, policy: &'a Policy, level: Level) -> Desk<'a> {

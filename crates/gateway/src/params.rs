@@ -2,12 +2,41 @@
 //!
 //! Threat: something on the way decides by the header, the server by the argument. For a tool whose definition the
 //! session has seen the two are compared, and what goes to the server is made anew. Headers that no known definition
-//! asks for are passed on, as the protocol wants.
+//! asks for are passed on, as the protocol wants; what they say is judged like an argument, or they would carry what no
+//! argument may.
 
-use bartizan_guard::{Definition, DefinitionKind, Session};
-use bartizan_mcp::header::{self, Mismatch, Param};
-use bartizan_mcp::{Message, Value, method};
+use std::sync::Arc;
+
+use bartizan_guard::{Definition, DefinitionKind, Direction, Session};
+use bartizan_mcp::header::{self, Mismatch, PARAM_PREFIX, Param, Problem};
+use bartizan_mcp::{Message, Value, method, quote};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::admit::{CODE_DENIED, Refusal};
+use crate::learn;
+use crate::link::Link;
+use crate::upstream::Relay;
+
+/// Makes the headers with which a message goes to its server what its arguments want, once it is known what that is.
+///
+/// # Errors
+/// If those that came with it are missing or wrong, or say what must not pass.
+pub(crate) async fn settle(
+    link: &Arc<Link>,
+    relay: &mut Relay,
+    headers: &HeaderMap,
+    message: &Message,
+) -> Result<(), Refusal> {
+    if relay.routing.is_empty() {
+        return Ok(());
+    }
+    learn::before(message, learn::Way::Exchange(link, relay)).await;
+    let session = link.session();
+    check(&session, headers, message).map_err(|mismatch| refuse(link, message, &mismatch))?;
+    judge_others(link, &session, headers, message).await?;
+    regenerate(&session, &mut relay.routing, message);
+    Ok(())
+}
 
 /// Compares the headers of a tool call with its arguments.
 ///
@@ -29,6 +58,65 @@ pub(crate) fn regenerate(session: &Session, headers: &mut Vec<(HeaderName, Heade
             }),
         );
     });
+}
+
+/// Judges and records the headers that no known definition asks for.
+async fn judge_others(
+    link: &Arc<Link>,
+    session: &Session,
+    headers: &HeaderMap,
+    message: &Message,
+) -> Result<(), Refusal> {
+    let others = others(session, headers, message).map_err(|mismatch| refuse(link, message, &mismatch))?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let members: Vec<_> = others.iter().map(|(name, text)| format!("{}:{}", quote(name), quote(text))).collect();
+    // Only what they say is to be judged, so nothing else of the message stands here.
+    let said = format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"{}","params":{{"arguments":{{{}}}}}}}"#,
+        method::COMPLETION_COMPLETE,
+        members.join(",")
+    );
+    let protest = |rule, why, code| link.protest(message, Direction::ToServer, None, (rule, why), code);
+    let limits = link.gateway.policy.load().limits;
+    let said = Message::parse(said, &limits).map_err(|rejection| {
+        protest(rejection.fault.rule(), format!("a header is refused: {rejection}"), rejection.fault.code())
+    })?;
+    if let Some(denial) = link.objection(&said).await {
+        return Err(protest(denial.rule, format!("in a header: {}", denial.why), CODE_DENIED));
+    }
+    let names: Vec<_> = others.iter().map(|(name, _)| name).collect();
+    let fields = serde_json::json!({
+        "server": link.server.name, "session": link.name, "method": message.method(),
+        "request": message.id().map(ToString::to_string), "names": names,
+    });
+    // Without the log that refusal says why; nothing passes then.
+    let unrecorded =
+        |_| protest("gateway.log_unwritable", "the headers cannot be recorded".to_owned(), crate::admit::CODE_OURS);
+    link.gateway.recorder.note("headers", &fields).map(drop).map_err(unrecorded)
+}
+
+/// The headers for single arguments that no known definition asks for, by name, and the text of each.
+fn others<'h>(session: &Session, headers: &'h HeaderMap, call: &Message) -> Result<Vec<(&'h str, String)>, Mismatch> {
+    let declared =
+        with_params(session, call, |params, _| params.iter().map(|param| param.header.clone()).collect::<Vec<_>>());
+    let declared = declared.unwrap_or_default();
+    let names = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with(PARAM_PREFIX));
+    let others = names.filter(|name| !declared.iter().any(|declared| declared == name)).map(|name| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next().and_then(|value| header::decode(value.as_bytes())), values.next()) {
+            (Some(text), None) => Ok((name, text.into_owned())),
+            (_, Some(_)) => Err(Mismatch { header: name.to_owned(), problem: Problem::Repeated }),
+            (None, None) => Err(Mismatch { header: name.to_owned(), problem: Problem::Malformed }),
+        }
+    });
+    others.collect()
+}
+
+fn refuse(link: &Link, message: &Message, mismatch: &Mismatch) -> Refusal {
+    let problem = ("conformance.header_mismatch", mismatch.to_string());
+    link.protest(message, Direction::ToServer, None, problem, Mismatch::CODE)
 }
 
 /// Shows which arguments the called tool wants in headers, and the arguments; `None` if that is not known.

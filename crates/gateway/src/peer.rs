@@ -51,7 +51,10 @@ impl Peer {
         match self {
             Peer::One(link) => {
                 let mut relay = relay::of(headers, &message);
-                params::regenerate(&link.session(), &mut relay.routing, &message);
+                if let Err(refusal) = params::settle(link, &mut relay, headers, &message).await {
+                    let answer = refusal.answer(message.id(), None);
+                    return Answer::Message(StatusCode::BAD_REQUEST, answer);
+                }
                 converse(exchange::begin(link, message, &relay).await).await
             }
             Peer::All(hub) => hub.answer(message).await,
@@ -77,6 +80,17 @@ impl Peer {
             Peer::One(link) => link.upstream.end().await,
             Peer::All(hub) => hub.end().await,
             Peer::Bridged(bridge) => bridge.end().await,
+        }
+    }
+
+    /// Whether the server has ended and is not begun anew from here.
+    #[must_use]
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Peer::One(link) => link.upstream.has_ended(),
+            // Each server is begun anew when it is needed.
+            Peer::All(_) => false,
+            Peer::Bridged(bridge) => bridge.is_over(),
         }
     }
 

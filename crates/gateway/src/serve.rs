@@ -56,7 +56,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
-    let front = Front::new(Arc::clone(&gateway), servers, front_settings(config));
+    let connections = connections(config.listen.max_connections);
+    let front = Front::new(Arc::clone(&gateway), servers, front_settings(config, connections));
     let listener = listen(config.listen.address).await?;
     let admin = match &config.admin {
         Some(admin) => Some(listen(admin.address).await?),
@@ -72,7 +73,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
     let (stop, stopped) = watch::channel(false);
     let bounds = Bounds {
-        connections: connections(config.listen.max_connections),
+        connections,
         header_timeout: config.limits.header_timeout,
         // As patient with a client that does not read as with one that does not write.
         write_timeout: config.limits.body_timeout,
@@ -136,12 +137,13 @@ fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-fn front_settings(config: &Config) -> FrontSettings {
+fn front_settings(config: &Config, connections: usize) -> FrontSettings {
     let listen = &config.listen;
     FrontSettings {
         allowed: Allowed { hosts: listen.allowed_hosts.clone(), origins: listen.allowed_origins.clone() },
         body_timeout: config.limits.body_timeout,
         sessions: config.limits.max_sessions,
+        streams: edge::streams(connections),
         idle: config.limits.session_idle,
     }
 }

@@ -24,6 +24,8 @@ pub struct Server {
     pub transport: Transport,
     /// What guards know about it; replaced when definitions are approved.
     pub profile: ArcSwap<ServerProfile>,
+    /// The same for clients of each set of abilities.
+    pub(crate) profiles: ArcSwap<Vec<Arc<ServerProfile>>>,
     /// How long it may be silent while a request waits for it.
     pub timeout: Duration,
     /// How long a request may take in all, whatever the server says meanwhile.

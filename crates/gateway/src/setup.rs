@@ -98,6 +98,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             name: Arc::clone(&name),
             transport,
             profile,
+            profiles: ArcSwap::default(),
             timeout: held.timeout,
             longest: config.limits.request_timeout,
             processes: Arc::new(Semaphore::new(PROCESSES)),

@@ -151,6 +151,11 @@ impl Pins {
         self.complete.insert(kind);
     }
 
+    /// States that of these kinds all definitions have been seen, and of no others.
+    pub fn set_complete_only(&mut self, kinds: &[DefinitionKind]) {
+        self.complete = kinds.iter().copied().collect();
+    }
+
     /// All of them, sorted by kind and name.
     pub fn iter(&self) -> impl Iterator<Item = (DefinitionKind, &str, Digest)> {
         self.entries.iter().map(|((kind, name), held)| (*kind, &**name, held.digest))

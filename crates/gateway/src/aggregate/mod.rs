@@ -83,12 +83,12 @@ const REQUESTS: usize = 4_096;
 /// Resources that a client may be subscribed to again after a server came back.
 const SUBSCRIBED: usize = 1_000;
 /// The revision has no such method.
-const METHOD_NOT_FOUND: i64 = -32_601;
+pub(crate) const METHOD_NOT_FOUND: i64 = -32_601;
 const INVALID_PARAMS: i64 = -32_602;
 /// The revision is not one of ours.
 const UNSUPPORTED_VERSION: i64 = -32_022;
 /// What the stateless era has no more.
-const GONE: [&str; 7] = [
+pub(crate) const GONE: [&str; 7] = [
     method::INITIALIZE,
     method::PING,
     method::LOGGING_SET_LEVEL,
@@ -242,7 +242,8 @@ impl Hub {
 
     /// Sends a message to the server whose name stands in front of its member `key`, without that.
     async fn send_back(&self, tagged: &str, key: &str, message: &Message) -> Answer {
-        let target = tag::inward(tagged);
+        // What stands behind the name goes into the message as it is.
+        let target = tag::inward(tagged).filter(|(_, own)| tag::is_one_value(own));
         let ready = target.and_then(|(server, _)| Some((server, self.members.get(server)?.ready_now()?)));
         let place = if key == "id" { Some(message.root()) } else { message.params() };
         let (Some((server, ready)), Some(node)) = (ready, place.and_then(|place| place.get(key))) else {

@@ -133,6 +133,12 @@ pub(super) fn inward(tagged: &str) -> Option<(&str, &str)> {
     tagged.split_once(BETWEEN)
 }
 
+/// Whether this is an id or a progress token as JSON, and no more than that.
+pub(super) fn is_one_value(json: &str) -> bool {
+    let whole = Message::parse(format!(r#"{{"jsonrpc":"2.0","method":"x","id":{json}}}"#), &Limits::default());
+    whole.is_ok_and(|whole| whole.root().get("id").is_some_and(|id| id.raw() == json))
+}
+
 /// The server of an event id, its own id, and whether the event belonged to no request.
 pub(super) fn event_inward(event: &str) -> Option<(&str, &str, bool)> {
     let at = event.find([BETWEEN, BETWEEN_IN_GENERAL])?;
@@ -161,6 +167,18 @@ pub(super) fn tasks_inward(message: &Message, server: &str) -> Edits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_sends_back_is_one_value() {
+        for json in ["1", "-7", "\"\"", "\"a/b\"", "\"\\u0041 }\""] {
+            assert!(is_one_value(json), "{json}");
+        }
+        for json in
+            ["", " 1", "1 ", "null", "1.5", "{}", "[1]", "x", "\"", "1,\"zzz\":1", "1},\"id\":5,\"zzz\":{\"a\":1"]
+        {
+            assert!(!is_one_value(json), "{json}");
+        }
+    }
 
     fn message(text: &str) -> Message {
         Message::parse(text.to_owned(), &Limits::default()).unwrap()

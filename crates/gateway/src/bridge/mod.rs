@@ -106,6 +106,15 @@ impl Bridge {
         }
     }
 
+    /// Whether the server has ended and is not begun anew from here.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            // The next request begins another session.
+            Bridge::Down(_) => false,
+            Bridge::Up(up) => up.link().upstream.has_ended(),
+        }
+    }
+
     /// The link to the server, once there is one.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         match self {

@@ -4,7 +4,7 @@
 //! A request must name this gateway in `Host`, and come from no web page but those that are allowed in `Origin`.
 
 use http::uri::Authority;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 
 /// Whom the gateway answers.
 #[derive(Debug, Clone, Default)]
@@ -42,12 +42,7 @@ impl Allowed {
     }
 
     fn knows_host(&self, host: &str) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else { return false };
-        // A user part has no place in a Host header.
-        if host.contains('@') {
-            return false;
-        }
-        let name = authority.host();
+        let Some(name) = name_of(host) else { return false };
         is_loopback(name) || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 
@@ -56,8 +51,28 @@ impl Allowed {
             return true;
         }
         // A page served from this machine; `null` and everything else stays out.
-        let Ok(uri) = origin.parse::<Uri>() else { return false };
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(is_loopback)
+        let host = origin.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme));
+        host.and_then(|(_, host)| name_of(host)).is_some_and(is_loopback)
+    }
+}
+
+/// The name in a host, which is followed by a port or by nothing. Read here and not by a parser of addresses, since
+/// those are lenient about what comes behind a bracket or a colon.
+fn name_of(host: &str) -> Option<&str> {
+    let end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
+    let (name, rest) = host.split_at_checked(end)?;
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port)).then_some(name)
+}
+
+/// Whether the body is coded in a way that somebody on its way may not know, and then sees its end elsewhere.
+pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(coding), None) => !chunked(coding),
+        _ => true,
     }
 }
 
@@ -82,6 +97,26 @@ mod tests {
     }
 
     #[test]
+    fn bodies_end_in_one_place() {
+        let cases: [(&[(&'static str, &'static str)], bool); 7] = [
+            (&[("content-length", "5")], false),
+            (&[("transfer-encoding", "chunked")], false),
+            (&[("transfer-encoding", " Chunked ")], false),
+            (&[("transfer-encoding", "gzip, chunked")], true),
+            (&[("transfer-encoding", "chunked, identity")], true),
+            (&[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")], true),
+            (&[("transfer-encoding", "")], true),
+        ];
+        for (given, coded) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.append(http::HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            assert_eq!(is_coded(&headers), coded, "{given:?}");
+        }
+    }
+
+    #[test]
     fn hosts_and_origins() {
         for host in
             ["localhost", "localhost:8484", "127.0.0.1:1", "[::1]:8484", "mcp.example.com", "MCP.example.com:443"]
@@ -93,6 +128,15 @@ mod tests {
             "127.0.0.1.evil.example",
             "localhost@evil.example",
             "evil@localhost",
+            "[::1]evil",
+            "[::1].evil",
+            "[::1]:evil",
+            "[::1",
+            "localhost:abc",
+            "localhost:+80",
+            "localhost:65536",
+            "localhost:80:80",
+            "localhost:",
             "",
             "localhost.",
             "2130706433",
@@ -110,6 +154,12 @@ mod tests {
             "https://app.example.com.evil",
             "file://localhost",
             "app.example.com",
+            "http://[::1].evil",
+            "http://evil@localhost",
+            "http://localhost/evil",
+            "http://localhost?evil",
+            "http://localhost:evil",
+            "ws://localhost",
         ] {
             assert_eq!(check(Some("localhost"), Some(origin)), Err(Stranger::Origin), "{origin}");
         }

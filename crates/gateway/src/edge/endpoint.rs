@@ -1,26 +1,28 @@
 //! The MCP endpoints: `/mcp/NAME` for one server, `/mcp` for all of them together.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Direction, Principal};
-use bartizan_mcp::{Era, Id, Limits, Message, Revision, header as mcp_header, meta::Meta, quote};
+use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method, quote};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::Reply;
-use super::checks::{Allowed, Stranger};
+use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions, random_key};
+use crate::abilities::Abilities;
 use crate::admit;
-use crate::aggregate::Hub;
+use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
 use crate::bridge::{self, Bridge};
 use crate::collect::{CollectError, collect};
 use crate::gateway::Gateway;
@@ -39,6 +41,8 @@ pub struct Front {
     sessions: Sessions<Peer>,
     /// What stands for a session in the stateless era, by server, principal, address and client.
     stateless: Sessions<Peer>,
+    /// Places for streams that have no end.
+    streams: Arc<Semaphore>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
 }
@@ -59,6 +63,8 @@ pub struct FrontSettings {
     pub body_timeout: Duration,
     /// Sessions at once.
     pub sessions: usize,
+    /// Streams without an end at once.
+    pub streams: usize,
     /// When a session that nobody uses is forgotten.
     pub idle: Duration,
 }
@@ -69,6 +75,7 @@ impl Default for FrontSettings {
             allowed: Allowed::default(),
             body_timeout: Duration::from_secs(30),
             sessions: 100_000,
+            streams: super::streams(super::Bounds::default().connections),
             idle: Duration::from_secs(30 * 60),
         }
     }
@@ -97,6 +104,7 @@ impl Front {
             sessions: Sessions::new(settings.sessions, settings.idle, UNCLAIMED),
             // Nothing claims these, as each is found by what a request says anyway.
             stateless: Sessions::new(settings.sessions, settings.idle, settings.idle),
+            streams: Arc::new(Semaphore::new(settings.streams)),
             settings,
             degraded: ArcSwap::from_pointee(None),
         });
@@ -185,6 +193,17 @@ impl Front {
                 },
             );
         }
+        if checks::is_coded(request.headers()) {
+            self.count_refused(peer);
+            return respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n"));
+        }
+        // Whoever went by a length that stood beside the chunks would take what follows for something else.
+        let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let answer = self.dispatch(request, peer).await;
+        if in_chunks { respond::last(answer) } else { answer }
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
             self.count_refused(peer);
@@ -192,7 +211,7 @@ impl Front {
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
-            Method::POST => self.post(&target, &parts, body, peer).await,
+            Method::POST => self.post(&target, &parts, body, peer.ip()).await,
             Method::GET => self.get(&target, &parts).await,
             Method::DELETE => self.delete(&target, &parts).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
@@ -216,7 +235,7 @@ impl Front {
         target: &Target<'_>,
         parts: &Parts,
         body: Incoming,
-        peer: SocketAddr,
+        from: IpAddr,
     ) -> Result<Response<Reply>, Early> {
         let principal = Principal::new("anonymous");
         let limits = self.gateway.policy.load().limits;
@@ -224,21 +243,30 @@ impl Front {
         let message = self.parse(target, &principal, &bytes, &limits)?;
         // The message has its own reference; with this one the bytes would stay until the answer is there.
         drop(bytes);
+        let listens = message.method() == Some(method::SUBSCRIPTIONS_LISTEN);
+        let place = listens.then(|| self.stream_place()).transpose()?;
         if era(&parts.headers, &message) == Era::Stateless {
-            let held = self.stateless(target, &principal, &message, peer).await?;
+            let (key, held) = self.stateless(target, &principal, from, &message).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
+            check_era(&self.gateway, &held.value, &message)?;
             let answer = held.value.answer(message, &parts.headers).await;
-            return Ok(respond::answer(in_use(answer, held)));
+            if matches!(answer, Answer::Gone) {
+                self.stateless.remove_this(&key, &held);
+            }
+            return Ok(respond::answer(in_use(answer, (held, place))));
         }
         if message.method() == Some("initialize") {
             return self.initialize(target, principal, message, &parts.headers).await;
         }
         let (key, held) = self.session(target, &parts.headers, &principal)?;
+        if self.has_ended(&self.sessions, &key, &held) {
+            return Err(no_session());
+        }
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
         }
-        Ok(respond::answer(in_use(answer, held)))
+        Ok(respond::answer(in_use(answer, (held, place))))
     }
 
     /// Begins a legacy session.
@@ -273,8 +301,9 @@ impl Front {
             return Err(Box::new(respond::not_allowed("POST")));
         }
         let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
+        let place = self.stream_place()?;
         match held.value.listen(&parts.headers).await {
-            Ok(deliveries) => Ok(respond::answer(in_use(Answer::Stream(deliveries), held))),
+            Ok(deliveries) => Ok(respond::answer(in_use(Answer::Stream(deliveries), (held, place)))),
             Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
             // No refusal: this is how clients find out.
             Err(UpstreamError::NoStream) => Ok(respond::not_allowed("POST, DELETE")),
@@ -345,31 +374,52 @@ impl Front {
         }
         let key = target.slot(key);
         let held = self.sessions.find(&key, principal);
-        let gone = || Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"));
-        held.map(|held| (key, held)).ok_or_else(gone)
+        held.map(|held| (key, held)).ok_or_else(no_session)
     }
 
-    /// What stands for a session of a stateless request.
+    /// A place for a stream without an end.
+    fn stream_place(&self) -> Result<OwnedSemaphorePermit, Early> {
+        let full = |_| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many open streams\n"));
+        Arc::clone(&self.streams).try_acquire_owned().map_err(full)
+    }
+
+    /// Whether nothing comes of a session any more because its server has ended. It is no longer kept then: what is
+    /// begun in its place has a new one.
+    fn has_ended(&self, sessions: &Sessions<Peer>, key: &str, held: &Arc<Held<Peer>>) -> bool {
+        let ended = held.value.has_ended();
+        if ended {
+            sessions.remove_this(key, held);
+            part(Arc::clone(held));
+        }
+        ended
+    }
+
+    /// What stands for a session of a stateless request, with the key that it is kept under. A name is no secret, so
+    /// somebody at another address has nothing of it.
     async fn stateless(
         &self,
         target: &Target<'_>,
         principal: &Principal,
+        from: IpAddr,
         message: &Message,
-        peer: SocketAddr,
-    ) -> Result<Arc<Held<Peer>>, Early> {
+    ) -> Result<(String, Arc<Held<Peer>>), Early> {
         let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
+        let able = Abilities::declared(message).unwrap_or_default().index();
         // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
-        let mut key = target.slot(&format!("{}\n{principal}\n{}\n{client}", target.generation(), peer.ip()));
+        let mut key = target.slot(&format!("{}\n{principal}\n{from}\n{able}\n{client}", target.generation()));
         if target.bridges() {
             // A legacy server is told once what the client can do.
             key.push_str(&bridge::abilities(message));
         }
-        if let Some(held) = self.stateless.find(&key, principal) {
-            return Ok(held);
+        if let Some(held) = self.stateless.find(&key, principal)
+            && !self.has_ended(&self.stateless, &key, &held)
+        {
+            return Ok((key, held));
         }
         let peer = self.connect(target, Era::Stateless, principal, &key, message).await?;
-        self.keep(&self.stateless, &key, principal.clone(), peer)
+        let held = self.keep(&self.stateless, &key, principal.clone(), peer)?;
+        Ok((key, held))
     }
 
     /// Opens a way to what `asked` is for.
@@ -421,6 +471,10 @@ impl Front {
 /// Ends a session. In a task of its own: whoever waits for it may go away, and nobody else would end it then.
 fn part(held: Arc<Held<Peer>>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move { held.value.end().await })
+}
+
+fn no_session() -> Early {
+    Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"))
 }
 
 /// What has begun and is not kept yet; unless it is, it is ended, also with servers elsewhere.
@@ -476,8 +530,8 @@ impl Target<'_> {
     }
 }
 
-/// An answer that keeps its session in use for as long as it goes on.
-fn in_use(answer: Answer, held: Arc<Held<Peer>>) -> Answer {
+/// An answer that keeps its session in use, and the place that it takes, for as long as it goes on.
+fn in_use(answer: Answer, held: impl Send + 'static) -> Answer {
     match answer {
         Answer::Stream(deliveries) => Answer::Stream(Box::pin(deliveries.inspect(move |_| {
             let _in_use = &held;
@@ -486,11 +540,41 @@ fn in_use(answer: Answer, held: Arc<Held<Peer>>) -> Answer {
     }
 }
 
+/// What of a client's notifications concerns a session. In the stateless era there is none, and who closes a stream has
+/// cancelled.
+const OF_SESSIONS: [&str; 4] = [method::INITIALIZED, method::CANCELLED, method::ROOTS_LIST_CHANGED, method::PROGRESS];
+
+/// What has a meaning only in a session goes nowhere in the stateless era: several clients may stand behind what is
+/// kept in place of one, and it would concern them all.
+fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Early> {
+    let method = message.method().unwrap_or_default();
+    match message.kind() {
+        Kind::Notification if OF_SESSIONS.contains(&method) => {
+            let fields = serde_json::json!({ "method": method, "bytes": message.bytes().len() });
+            Err(Box::new(match gateway.recorder.note("absorbed", &fields) {
+                Ok(_receipt) => respond::status(StatusCode::ACCEPTED),
+                Err(_) => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
+            }))
+        }
+        Kind::Result | Kind::Error => {
+            let problem = ("conformance.unsolicited", "in this revision a server asks a client nothing".to_owned());
+            Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, -32600)))
+        }
+        // The others say so themselves.
+        Kind::Request if GONE.contains(&method) && matches!(peer, Peer::One(_)) => {
+            let problem = ("gateway.session_only", "this revision does not have this method".to_owned());
+            Err(refuse(gateway, peer, message, problem, (StatusCode::NOT_FOUND, METHOD_NOT_FOUND)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The headers of the stateless era must say what the body says.
 fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let params = || match peer {
-        Peer::One(link) => params::check(&link.session(), headers, message),
+        // It finds out first what they have to be.
+        Peer::One(_) => Ok(()),
         // Their headers end here; what goes on to a server is made from the message.
         Peer::All(_) => Ok(()),
         Peer::Bridged(_) => {
@@ -499,16 +583,26 @@ fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &
     };
     let Err(mismatch) = mcp_header::check(given, message).and_then(|()| params()) else { return Ok(()) };
     let problem = ("conformance.header_mismatch", mismatch.to_string());
+    Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, mcp_header::Mismatch::CODE)))
+}
+
+/// Records a refusal and says so.
+fn refuse(
+    gateway: &Gateway,
+    peer: &Peer,
+    message: &Message,
+    problem: (&'static str, String),
+    (status, code): (StatusCode, i64),
+) -> Early {
     let Some(link) = peer.links().into_iter().next() else {
         // Nobody has been connected to yet, so there is no link to refuse it on.
         let (id, why) = (message.id().map_or_else(|| "null".to_owned(), Id::to_json), quote(&problem.1));
-        let code = mcp_header::Mismatch::CODE;
         let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
         let answer = admit::own_response(&gateway.recorder, "*", "", json);
-        return Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &answer)));
+        return Box::new(respond::message(status, &answer));
     };
-    let refusal = link.protest(message, Direction::ToServer, None, problem, mcp_header::Mismatch::CODE);
-    Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(message.id(), None))))
+    let refusal = link.protest(message, Direction::ToServer, None, problem, code);
+    Box::new(respond::message(status, &refusal.answer(message.id(), None)))
 }
 
 fn revision(value: &HeaderValue) -> Option<Revision> {

@@ -44,6 +44,13 @@ pub struct Bounds {
     pub write_timeout: Duration,
 }
 
+/// Of so many connections, those on which a stream may be open that has no end: the rest is for what has one, or a
+/// client that opens nothing but streams would keep everybody else out.
+#[must_use]
+pub fn streams(connections: usize) -> usize {
+    (connections - connections.div_ceil(4)).max(1)
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Bounds { connections: 10_240, header_timeout: Duration::from_secs(10), write_timeout: Duration::from_secs(30) }

@@ -30,6 +30,12 @@ pub(crate) fn status(status: StatusCode) -> Response<Reply> {
     response
 }
 
+/// The same, and nothing more on its connection.
+pub(crate) fn last(mut response: Response<Reply>) -> Response<Reply> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// 405 with what is allowed instead.
 pub(crate) fn not_allowed(allow: &'static str) -> Response<Reply> {
     let mut response = status(StatusCode::METHOD_NOT_ALLOWED);

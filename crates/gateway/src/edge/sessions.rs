@@ -105,6 +105,14 @@ impl<T> Sessions<T> {
         held.remove(key)
     }
 
+    /// Removes this session, unless another one has taken its place.
+    pub(crate) fn remove_this(&self, key: &str, this: &Arc<Held<T>>) {
+        let mut held = self.lock();
+        if held.get(key).is_some_and(|kept| Arc::ptr_eq(kept, this)) {
+            held.remove(key);
+        }
+    }
+
     /// Forgets sessions that nobody used for a while, and returns them.
     pub(crate) fn expire(&self) -> Vec<Arc<Held<T>>> {
         self.drop_idle(&mut self.lock(), clock::steady())

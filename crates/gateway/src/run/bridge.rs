@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::complaints::Complaints;
-use super::daemon::lock;
+use super::daemon::{is_ours, lock};
 use super::frame::{Frame, Kind, write_hello};
 use super::{Paths, RunError, Wrap};
 
@@ -98,27 +98,35 @@ async fn carry(
 async fn connect(paths: &Paths, program: &Path, arguments: &[&OsStr]) -> Result<UnixStream, RunError> {
     let socket = paths.socket();
     if let Ok(stream) = UnixStream::connect(&socket).await {
-        return Ok(stream);
+        return ours(stream, &socket);
     }
     // Of several bridges that come at once, one starts it and the others wait.
     let start_lock = paths.start_lock();
     let held = tokio::task::spawn_blocking(move || lock(&start_lock, FlockOperation::LockExclusive)).await;
     let _held = held.map_err(|error| RunError::Daemon(error.to_string()))??;
     if let Ok(stream) = UnixStream::connect(&socket).await {
-        return Ok(stream);
+        return ours(stream, &socket);
     }
     let log = paths.log();
     bartizan_sandbox::spawn_detached(program, arguments, &log)?;
     let deadline = tokio::time::Instant::now() + START;
     loop {
         match UnixStream::connect(&socket).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return ours(stream, &socket),
             Err(error) if tokio::time::Instant::now() > deadline => {
                 return Err(RunError::Daemon(format!("{error}; see {}", log.display())));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
+}
+
+/// Whoever answers is told what the server is to be handed, secrets included.
+fn ours(stream: UnixStream, socket: &Path) -> Result<UnixStream, RunError> {
+    if is_ours(&stream) {
+        return Ok(stream);
+    }
+    Err(RunError::Daemon(format!("another user serves {}; is this your home directory?", socket.display())))
 }
 
 /// Reads only as much as there is room for at the other end, so that a signal, or our end, never waits behind what the

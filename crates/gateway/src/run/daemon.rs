@@ -156,8 +156,9 @@ fn terminated() -> mpsc::Receiver<()> {
     receiver
 }
 
-/// The socket is the owner's alone; this holds even where its directory was opened up by mistake.
-fn is_ours(stream: &UnixStream) -> bool {
+/// Whether the other end is this user's. The socket is the owner's alone; this holds even where its directory was opened
+/// up by mistake, or is another user's.
+pub(super) fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
 }
 

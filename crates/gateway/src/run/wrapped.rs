@@ -117,6 +117,7 @@ fn server(
     let name: Arc<str> = wrap.server_name().into();
     let server = Arc::new(Server {
         profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
+        profiles: ArcSwap::default(),
         name,
         transport: Transport::Wrapped(Box::new(launch.clone()), complain.clone()),
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.

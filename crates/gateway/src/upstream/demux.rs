@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bartizan_mcp::{Id, Limits, Message, meta::Meta};
+use bartizan_mcp::{Edits, Id, Limits, Message, meta::Meta, method};
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -55,6 +55,8 @@ impl fmt::Debug for Demux {
 struct State {
     /// Requests by their ids on the wire.
     waiting: HashMap<Id, Waiting>,
+    /// How many requests there have been.
+    asked: u64,
     /// How many ids and tokens have been made up.
     made_up: u64,
     /// Requests whose reader was too slow.
@@ -68,6 +70,8 @@ struct Waiting {
     /// The one on the wire, as JSON.
     progress_token: Option<Box<str>>,
     chosen: Chosen,
+    /// How many requests came before it.
+    began: u64,
 }
 
 /// The messages of one server for one reader.
@@ -139,6 +143,16 @@ impl Demux {
         let names = self.wait_for(id, splice::token(message), sender)?;
         let inbox = Inbox { messages, request: Some(names.id.clone()) };
         Ok(Some((names, inbox)))
+    }
+
+    /// A client's cancellation as it goes on the wire, if the request that it names is called otherwise there.
+    pub(super) fn cancellation(&self, message: &Admitted) -> Option<Admitted> {
+        let said = message.message();
+        let named = said.params().filter(|_| said.method() == Some(method::CANCELLED))?.get("requestId")?;
+        let own = Id::read(named)?;
+        let mut edits = Edits::new();
+        edits.set_json(named.id(), self.state().newest(&own)?.to_json());
+        Some(message.again().rewritten(&edits))
     }
 
     /// What the server sends on its own account; the first caller gets it.
@@ -253,7 +267,9 @@ impl Demux {
             chosen.token = token.map(Into::into);
             wire_token = Some(bartizan_mcp::quote(&state.make_up()).into());
         }
-        let waiting = Waiting { replies, progress_token: wire_token.clone(), chosen: chosen.clone() };
+        let waiting =
+            Waiting { replies, progress_token: wire_token.clone(), chosen: chosen.clone(), began: state.asked };
+        state.asked += 1;
         state.waiting.insert(wire_id.clone(), waiting);
         Ok(Names { id: wire_id, token: wire_token, chosen })
     }
@@ -312,6 +328,13 @@ impl State {
         let mut all = self.waiting.keys();
         let only = all.next()?;
         all.next().is_none().then(|| only.clone())
+    }
+
+    /// What the newest request that its client calls `own` is called on the wire, if that is something else.
+    fn newest(&self, own: &Id) -> Option<&Id> {
+        let named = self.waiting.iter().filter(|(wire, held)| held.chosen.id.as_ref().unwrap_or(*wire) == own);
+        let (wire, held) = named.max_by_key(|(_, held)| held.began)?;
+        held.chosen.id.is_some().then_some(wire)
     }
 
     fn make_up(&mut self) -> String {

@@ -229,7 +229,9 @@ impl HttpUpstream {
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ours = [(SESSION, session), (VERSION, relay.version.clone()), (LAST_EVENT, relay.last_event_id.clone())];
         let ours = ours.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
-        for (name, value) in ours.chain(relay.routing.iter().cloned()) {
+        // What the operator has set is not the client's to choose.
+        let routing = relay.routing.iter().filter(|(name, _)| !self.endpoint.headers.contains_key(name));
+        for (name, value) in ours.chain(routing.cloned()) {
             headers.insert(name, value);
         }
         Ok(request)

@@ -209,7 +209,11 @@ impl Upstream {
     pub(crate) async fn tell(&self, message: Admitted) -> Result<Replies, UpstreamError> {
         match self {
             Upstream::Shared(child) => child.tell(&message).await,
-            other => other.send(message, &Relay::default()).await,
+            Upstream::Stdio(child) => child.tell(&message).await,
+            Upstream::Http(server) => match server.old() {
+                Some(old) => old.tell(&message).await,
+                None => server.send(message, &Relay::default()).await,
+            },
         }
     }
 

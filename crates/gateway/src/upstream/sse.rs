@@ -70,14 +70,20 @@ impl SseUpstream {
             return Err(UpstreamError::SessionGone);
         }
         let Some((names, inbox)) = self.demux.expect(message.message())? else {
-            self.post(message.bytes().clone()).await?;
-            return Ok(Replies::None);
+            let renamed = self.demux.cancellation(&message);
+            return self.tell(renamed.as_ref().unwrap_or(&message)).await;
         };
         if let Err(error) = self.post(names.outward(&message)).await {
             self.demux.forget(&names.id);
             return Err(error);
         }
         Ok(Replies::Channel(inbox))
+    }
+
+    /// Sends what needs no answer and names requests as the server knows them.
+    pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
+        self.post(message.bytes().clone()).await?;
+        Ok(Replies::None)
     }
 
     pub(super) fn listen(&self) -> Option<Replies> {

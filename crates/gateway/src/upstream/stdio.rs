@@ -94,14 +94,20 @@ impl StdioUpstream {
     /// Sends a message.
     pub(super) async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let Some((names, inbox)) = self.demux.expect(message.message())? else {
-            self.write(message, None).await?;
-            return Ok(Replies::None);
+            let renamed = self.demux.cancellation(message);
+            return self.tell(renamed.as_ref().unwrap_or(message)).await;
         };
         if let Err(error) = self.write(message, Some(&names)).await {
             self.demux.forget(&names.id);
             return Err(error);
         }
         Ok(Replies::Channel(inbox))
+    }
+
+    /// Sends what needs no answer and names requests as the child knows them.
+    pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
+        self.write(message, None).await?;
+        Ok(Replies::None)
     }
 
     /// What the child sends on its own account; the first caller gets it.

@@ -13,6 +13,7 @@
 
 mod inbox;
 mod links;
+mod tasks;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -261,7 +262,7 @@ impl SharedUpstream {
     /// Sends what names things as the child knows them.
     pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let life = self.shared.life(&self.gateway, self.limits).await?;
-        life.child.send(message).await.map_err(of_shared)
+        life.child.tell(message).await.map_err(of_shared)
     }
 
     /// What the child says to all; the first caller gets it.
@@ -284,6 +285,9 @@ impl SharedUpstream {
     async fn request(&self, message: &Admitted, id: &Id) -> Result<Replies, UpstreamError> {
         let asked = message.message();
         let links = &self.shared.links;
+        if !self.has_tasks_of(asked) {
+            return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
+        }
         let life = self.shared.life(&self.gateway, self.limits).await?;
         let mut edits = Edits::new();
         match asked.method().unwrap_or_default() {
@@ -302,11 +306,6 @@ impl SharedUpstream {
                     edits.set_text(level.id(), &links.set_level(self.link, &text));
                 }
             }
-            method::TASKS_GET | method::TASKS_RESULT | method::TASKS_CANCEL | method::TASKS_UPDATE
-                if !links.has_task(self.link, &asked.param("taskId").unwrap_or_default()) =>
-            {
-                return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
-            }
             _ => {}
         }
         let sent = if edits.is_empty() {
@@ -320,6 +319,9 @@ impl SharedUpstream {
 
     async fn notification(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let said = message.message();
+        if !self.has_tasks_of(said) {
+            return Ok(Replies::None);
+        }
         match said.method().unwrap_or_default() {
             // The gateway did the handshake, and the child has asked this client nothing.
             method::INITIALIZED | method::ROOTS_LIST_CHANGED | method::PROGRESS => Ok(Replies::None),
@@ -333,6 +335,11 @@ impl SharedUpstream {
             }
             _ => self.tell(message).await,
         }
+    }
+
+    /// Whether this client began every task that the message names.
+    fn has_tasks_of(&self, message: &Message) -> bool {
+        tasks::are_all(message, |task| self.shared.links.has_task(self.link, task))
     }
 
     /// What the child once answered, under this client's id.

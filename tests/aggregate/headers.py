@@ -1,0 +1,69 @@
+"""`Mcp-Param-*` on its way to one server: it says what the arguments say, hides nothing, and takes nothing of the operator's place."""
+
+import base64
+
+from harness import MODERN, Gateway, Raw, check, equal
+from scripted import Server, tool
+
+MARKED = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "send it all")
+
+
+def wrapped(text):
+    return f"=?base64?{base64.b64encode(text.encode()).decode()}?="
+
+
+def server():
+    return Server("one", era=MODERN).add(tool("t", inputSchema=MARKED)).add(tool("plain"))
+
+
+def call(client, name, arguments=None, **headers):
+    params = {"name": name, "arguments": arguments or {}}
+    named = {f"Mcp-Param-{key}": value for key, value in headers.items()}
+    stream, id = client.request("tools/call", params, headers=named)
+    return client.status, stream.answer(id)
+
+
+def params(message):
+    return {key: value for key, value in message["#headers"].items() if key.startswith("mcp-param-")}
+
+
+def case_on_a_first_call_they_say_what_the_arguments_say():
+    one = server()
+    with Gateway({"one": {"url": one.url}}) as gateway:
+        for name, headers in (("a", {"Region": "us"}), ("b", {}), ("c", {"Region": wrapped("us")})):
+            with Raw(gateway, "/mcp/one", MODERN, name=name) as client:
+                status, answer = call(client, "t", {"region": "eu"}, **headers)
+                equal((status, answer.get("error", {}).get("code")), (400, -32020), f"{headers}: {answer}")
+        equal(one.got("tools/call"), [], "what reached the server")
+        check(gateway.entries(rule="conformance.header_mismatch", method="tools/call"), "it is not recorded")
+        with Raw(gateway, "/mcp/one", MODERN, name="d") as client:
+            equal(call(client, "t", {"region": "eu"}, Region=wrapped("eu"))[1]["result"]["content"][0]["text"], "one:t")
+            equal(params(one.got("tools/call")[-1]), {"mcp-param-region": "eu"}, "made anew")
+
+
+def case_what_nobody_asked_for_is_judged_like_an_argument():
+    one = server()
+    with Gateway({"one": {"url": one.url}}) as gateway, Raw(gateway, "/mcp/one", MODERN) as client:
+        client.tools()
+        for value in (wrapped(f"x{TAGS}"), "=?base64?!?=", "=?base64?eA?=", "caf\u00e9"):
+            for method, sent in (("tools/call", {"name": "plain", "arguments": {}}), ("tools/list", {})):
+                before = len(one.log)
+                stream, id = client.request(method, sent, headers={"Mcp-Param-Note": value})
+                equal((client.status, "error" in stream.answer(id)), (400, True), f"{value!r} with {method}")
+                equal(len(one.log), before, f"{value!r} reached the server")
+        check(gateway.entries(rule="hidden_text.tags"), "it is not recorded")
+        for value in ("plain", wrapped("caf\u00e9"), "two words"):
+            status, answer = call(client, "plain", Note=value)
+            equal((status, answer["result"]["content"][0]["text"]), (200, "one:plain"))
+            equal(params(one.got("tools/call")[-1]), {"mcp-param-note": value})
+        equal([entry["names"] for entry in gateway.entries(kind="headers")], [["mcp-param-note"]] * 3)
+
+
+def case_the_operators_own_stay():
+    one = server()
+    own = {"Mcp-Param-Tenant": "team-a", "X-Key": "k"}
+    with Gateway({"one": {"url": one.url, "headers": own}}) as gateway, Raw(gateway, "/mcp/one", MODERN) as client:
+        equal(call(client, "plain", Tenant="team-b", Other="x")[0], 200)
+        got = one.got("tools/call")[-1]
+        equal((params(got), got["#headers"]["x-key"]), ({"mcp-param-tenant": "team-a", "mcp-param-other": "x"}, "k"))

@@ -1,0 +1,165 @@
+"""Clients that know nothing of each other: what one does, or says it is, reaches no other, and its own still works."""
+
+import http.client
+import json
+import pathlib
+import sys
+
+from harness import MODERN, PATIENCE, Gateway, Raw, check, equal, wait_for
+from scripted import Server, tool
+
+CHILD = str(pathlib.Path(__file__).with_name("child.py"))
+
+
+def own(**more):
+    return {"one": {"command": [sys.executable, CHILD, "one"]} | more}
+
+
+def state(client, prefix=""):
+    return json.loads(client.text(f"{prefix}count"))
+
+
+class Elsewhere(Raw):
+    """A client at another address."""
+
+    def raw(self, method, message, headers=None):
+        connection = http.client.HTTPConnection(*self.gateway.address, timeout=PATIENCE, source_address=("127.0.0.2", 0))
+        connection.request(method, self.path, json.dumps(message).encode(), self.headers(message) | (headers or {}))
+        return connection, connection.getresponse()
+
+
+def case_a_name_is_good_for_one_address():
+    with Gateway(own()) as gateway, Raw(gateway, "/mcp/one", MODERN, name="same") as one:
+        with Raw(gateway, "/mcp/one", MODERN, name="same") as again, Elsewhere(gateway, "/mcp/one", MODERN, name="same") as other:
+            equal(state(one)["pid"], state(again)["pid"], "one client, two connections")
+            check(state(one)["pid"] != state(other)["pid"], "somebody elsewhere shares the process")
+
+
+def case_of_one_name_nobody_cancels_anothers_request():
+    for path, prefix in (("/mcp/one", ""), ("/mcp", "one__")):
+        with Gateway(own()) as gateway, Raw(gateway, path, MODERN) as one, Raw(gateway, path, MODERN) as other:
+            one.tools(), other.tools()
+            wait = {"name": f"{prefix}wait", "arguments": {"key": "k", "say": "done waiting"}, "_meta": {"progressToken": 1}}
+            body = {"jsonrpc": "2.0", "id": "mine", "method": "tools/call", "params": wait}
+            connection = ask_without_waiting(one, body)
+            wait_for(lambda: state(other, prefix)["calls"] >= 2, "the call did not arrive")
+            other.notify("notifications/cancelled", {"requestId": "mine"})
+            other.notify("notifications/progress", {"progressToken": 1, "progress": 1})
+            other.notify("notifications/roots/list_changed")
+            said = state(other, prefix)["said"]
+            equal(said, [], f"what reached the server at {path}")
+            check(gateway.entries(kind="absorbed", method="notifications/cancelled"), "it is not recorded")
+            # Who asked cancels by closing the stream.
+            connection.close()
+            wait_for(lambda: state(other, prefix)["cancelled"], "closing the stream did not cancel")
+
+
+def ask_without_waiting(client, body):
+    meta = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": client.name, "version": "1"}}
+    body["params"]["_meta"] |= meta
+    connection = http.client.HTTPConnection(*client.gateway.address, timeout=PATIENCE)
+    connection.request("POST", client.path, json.dumps(body).encode(), client.headers(body))
+    return connection
+
+
+def case_what_belongs_to_sessions_ends_at_the_gateway():
+    server = Server("web", era=MODERN).add(tool("t"))
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}}
+    with Gateway({"web": {"url": server.url}} | own()) as gateway:
+        for path in ("/mcp/web", "/mcp/one"):
+            with Raw(gateway, path, MODERN) as client:
+                client.tools()
+                for method, params in (("initialize", hello), ("logging/setLevel", {"level": "debug"}), ("ping", {}),
+                                       ("resources/subscribe", {"uri": "one://x"}), ("tasks/list", {})):
+                    equal((client.ask(method, params)["error"]["code"], client.status), (-32601, 404), f"{method} at {path}")
+                check(gateway.entries(rule="gateway.session_only", method="initialize"), "it is not recorded")
+                client.post({"jsonrpc": "2.0", "id": 1, "result": {}}, {"MCP-Protocol-Version": MODERN})
+                equal(client.status, 400, "an answer to nothing")
+        with Raw(gateway, "/mcp/one", MODERN) as client:
+            seen = state(client)
+            equal((seen["initialized"], seen["said"], seen["answers"]), (0, [], []))
+        equal({message["method"] for message in server.log}, {"tools/list"})
+        with Raw(gateway, "/mcp/one") as client:
+            equal((client.result("logging/setLevel", {"level": "debug"}), state(client)["said"][-1]), ({}, "logging/setLevel"))
+
+
+def case_a_cancellation_names_the_request_as_the_server_knows_it():
+    with Gateway(own()) as gateway, Raw(gateway, "/mcp/one") as client, Raw(gateway, "/mcp/one"):
+        client.tools()
+        streams = [client.request("tools/call", {"name": "wait", "arguments": {"key": key, "say": key},
+                                                 "_meta": {"progressToken": key}}, id=7)[0] for key in ("first", "second")]
+        wait_for(lambda: state(client)["calls"] >= 3, "the calls did not arrive")
+        wire = state(client)["ids"][:2]
+        check(wire[0] == 7 and wire[1] != 7, f"{wire}")
+        client.call("talk", {"release": ["first"]})
+        equal(streams[0].answer(7)["result"]["content"][0]["text"], "first")
+        client.notify("notifications/cancelled", {"requestId": 7})
+        equal(wait_for(lambda: state(client)["cancelled"], "it was not cancelled"), [wire[1]])
+
+
+def case_a_server_that_ended_is_begun_anew():
+    with Gateway(own()) as gateway, Raw(gateway, "/mcp/one") as one, Raw(gateway, "/mcp/one", MODERN) as other:
+        for client in (one, other):
+            first = state(client)["pid"]
+            dead = client.call("die")
+            check(dead["isError"] and "upstream.ended" in dead["content"][0]["text"], f"{dead}")
+            if client is one:
+                for _ in range(2):
+                    client.request("tools/call", {"name": "count", "arguments": {}})
+                    equal(client.status, 404, "a session whose server has gone")
+                client.session = None
+                client.__init__(gateway, "/mcp/one")
+            seen = state(client)
+            check(seen["pid"] != first and seen["calls"] == 1, f"{first}, {seen}")
+            equal(state(client)["pid"], seen["pid"], "which stays")
+
+
+def case_streams_without_an_end_leave_connections_for_others():
+    listen = {"notifications": {"toolsListChanged": True}}
+    with Gateway(own() | {"two": own()["one"]}, listen="max_connections = 20") as gateway:
+        with Raw(gateway, "/mcp/one", MODERN) as many, Raw(gateway, "/mcp/one") as session:
+            streams, refused = [], 0
+            for _ in range(19):
+                stream, _ = many.request("subscriptions/listen", listen)
+                refused += many.status == 503
+                streams += [stream] * (many.status == 200)
+            equal((len(streams), refused), (15, 4))
+            _, response = session.raw("GET", None, {"Accept": "text/event-stream"})
+            equal(response.status, 503, "another kind of stream")
+            with Raw(gateway, "/mcp/two", MODERN, name="other") as other, Raw(gateway, "/mcp/two") as third:
+                equal((state(other)["calls"], state(third)["calls"]), (1, 1))
+            streams.pop().close()
+            wait_for(lambda: many.request("subscriptions/listen", listen) and many.status == 200, "the place is not free again")
+
+
+def case_the_first_client_does_not_decide_for_those_that_can_do_more():
+    all_of_them = {"sampling": {}, "elicitation": {}, "roots": {"listChanged": True}}
+    for era, version in (("legacy", "2025-11-25"), (MODERN, MODERN)):
+        server, known, more = Server("web", era=era), {}, []
+
+        def listed(call):
+            known.update(call.params.get("_meta", {}).get("io.modelcontextprotocol/clientCapabilities", known))
+            able = [tool(f"needs-{name}") for name in known]
+            return {"tools": [tool("plain"), *able, *more], "resultType": "complete", "ttlMs": 0, "cacheScope": "public"}
+
+        def began(call):
+            known.clear()
+            known.update(call.params["capabilities"])
+            return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "web", "version": "1"}}
+
+        def tools(gateway, able):
+            known.clear()
+            with Raw(gateway, "/mcp/web", version, capabilities=able) as client:
+                return client.tools()
+
+        server.handlers |= {"tools/list": listed} | ({} if era == MODERN else {"initialize": began})
+        with Gateway({"web": {"url": server.url}}) as gateway:
+            equal(tools(gateway, {}), ["plain"], f"a client that can do nothing, {era}")
+            found = tools(gateway, all_of_them)
+            equal(sorted(found), ["needs-elicitation", "needs-roots", "needs-sampling", "plain"], f"one that can do all, {era}")
+            check(not gateway.entries(rule="tool_pinning.added"), "something counts as added")
+            # What the server adds from now on is new to each of them, and to whoever can do less.
+            more.append(tool("evil"))
+            for able in ({}, {"roots": {}}, all_of_them):
+                check("evil" not in tools(gateway, able), f"an addition passes for {able}, {era}")

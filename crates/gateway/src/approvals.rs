@@ -434,7 +434,11 @@ mod tests {
         let pending = directory.path().join("mcp.lock.d/pending.json");
         std::fs::create_dir(&pending).unwrap();
         let withheld = [Fact::Withheld(pin("a", 1))];
-        assert_eq!(approvals.keep(&server, Abilities::default(), &withheld).await, Ok(Kept::Done), "withheld it is in any case");
+        assert_eq!(
+            approvals.keep(&server, Abilities::default(), &withheld).await,
+            Ok(Kept::Done),
+            "withheld it is in any case"
+        );
         std::fs::remove_dir(&pending).unwrap();
         approvals.keep(&server, Abilities::default(), &withheld).await.unwrap();
         assert!(lock(&approvals.lock).lock.has_pending("s"));

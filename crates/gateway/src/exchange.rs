@@ -79,7 +79,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let call = CallSummary::of(&message);
     let asked = Asked::of(&message, relay);
     let method = message.method().map(str::to_owned);
-    let place = place(link, call.as_ref())?;
+    let place = place(link, call.as_ref(), asked)?;
     learn::before(&message, Way::Exchange(link, relay)).await;
     let admitted = match link.pass(message, Direction::ToServer, None).await {
         Ok(admitted) => admitted,
@@ -367,8 +367,10 @@ impl Exchange {
 }
 
 /// A place among the requests that wait for the server; what has no end by design or needs no answer takes none.
-fn place(link: &Link, call: Option<&CallSummary>) -> Result<Option<Place>, Failure> {
-    let Some(call) = call.filter(|call| &*call.method != method::SUBSCRIPTIONS_LISTEN) else { return Ok(None) };
+fn place(link: &Link, call: Option<&CallSummary>, asked: Asked) -> Result<Option<Place>, Failure> {
+    // In a session it goes on when its client has gone, so there it is a request like any other.
+    let endless = |call: &CallSummary| asked != Asked::Legacy && &*call.method == method::SUBSCRIPTIONS_LISTEN;
+    let Some(call) = call.filter(|call| !endless(call)) else { return Ok(None) };
     match link.server.places.take(&link.name) {
         Some(place) => Ok(Some(place)),
         None => Err(Failure::upstream(link, Some(call), &UpstreamError::Busy)),

@@ -86,15 +86,18 @@ impl Recorder {
         let document = message.document();
         let method = message.method().or_else(|| event.answers.map(|call| &*call.method));
         let tool = event.tool();
+        let places: Vec<_> = outcome.findings.iter().map(|judged| judged.finding.at).collect();
+        let places = document.pointers_within(&places, PLACE);
         let findings: Vec<_> = outcome
             .findings
             .iter()
-            .map(|judged| FindingFields {
+            .zip(places)
+            .map(|(judged, at)| FindingFields {
                 rule: judged.finding.rule.id,
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
-                at: document.pointer_within(judged.finding.at, PLACE),
+                at,
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 confidence: judged.finding.confidence.thousandths(),
                 why: cut(&judged.finding.why),

@@ -31,7 +31,7 @@ const RETRY: u64 = 1_000;
 /// The streams of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
 }
 
 #[derive(Debug, Default)]
@@ -160,7 +160,12 @@ impl Streams {
             table.count
         };
         let kept = Arc::new(Kept { prefix, number, state: Mutex::default(), changed: Notify::new() });
-        tokio::spawn(Arc::clone(&kept).fill(coming));
+        let (filled, table) = (Arc::clone(&kept), Arc::clone(&self.table));
+        tokio::spawn(async move {
+            filled.fill(coming).await;
+            // Now its size counts.
+            table.lock().unwrap_or_else(PoisonError::into_inner).trim();
+        });
         kept
     }
 
@@ -172,8 +177,18 @@ impl Streams {
 impl Table {
     fn hold(&mut self, kept: Arc<Kept>) {
         self.kept.push_back(kept);
-        let sizes = |kept: &VecDeque<Arc<Kept>>| kept.iter().filter_map(|kept| kept.size_if_ended()).sum::<usize>();
-        while self.kept.len() > STREAMS || sizes(&self.kept) > SESSION_BYTES {
+        self.trim();
+    }
+
+    /// Lets go of the oldest that have ended, as far as they are more than a session may have; the last of them stays,
+    /// whatever its size.
+    fn trim(&mut self) {
+        loop {
+            let sizes: Vec<usize> = self.kept.iter().filter_map(|kept| kept.size_if_ended()).collect();
+            let too_large = sizes.len() > 1 && sizes.iter().sum::<usize>() > SESSION_BYTES;
+            if self.kept.len() <= STREAMS && !too_large {
+                return;
+            }
             let ended = self.kept.iter().position(|kept| kept.size_if_ended().is_some());
             // One that is let go while it is under way goes on; it only cannot be resumed.
             self.kept.remove(ended.unwrap_or_default());

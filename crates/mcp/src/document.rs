@@ -99,42 +99,18 @@ impl Document {
     /// The same, ending in `…` where it would have more than `most` bytes: keys may be as long as the message.
     #[must_use]
     pub fn pointer_within(&self, id: NodeId, most: usize) -> String {
-        let mut pointer = self.pointer_beyond(id, most);
-        if pointer.len() > most {
-            pointer.truncate(pointer.floor_char_boundary(most));
-            pointer.push('…');
-        }
-        pointer
+        self.pointers_within(&[id], most).pop().unwrap_or_default()
     }
 
-    /// All of a pointer, or somewhat more than `most` bytes of it.
-    fn pointer_beyond(&self, id: NodeId, most: usize) -> String {
-        let mut pointer = String::new();
-        let mut at = self.root();
-        'down: while at.id < id && pointer.len() <= most {
-            for (position, element) in at.elements().enumerate() {
-                if element.holds(id) {
-                    pointer.push_str(&format!("/{position}"));
-                    at = element;
-                    continue 'down;
-                }
-            }
-            for (key, value) in at.members() {
-                if key.id == id || value.holds(id) {
-                    pointer.push('/');
-                    let text = key.text();
-                    let text = text.get(..text.floor_char_boundary(most.saturating_add(1))).unwrap_or_default();
-                    pointer.push_str(&text.replace('~', "~0").replace('/', "~1"));
-                    if key.id == id {
-                        return pointer;
-                    }
-                    at = value;
-                    continue 'down;
-                }
-            }
-            break;
-        }
-        pointer
+    /// The same for many at once, in their order. One walk finds all of them: from the front for each, a hundred of them
+    /// behind a million others would take seconds.
+    #[must_use]
+    pub fn pointers_within(&self, ids: &[NodeId], most: usize) -> Vec<String> {
+        let mut sorted: Vec<(NodeId, usize)> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        sorted.sort_unstable();
+        let mut walk = Walk { most, pointer: String::new(), found: vec![String::new(); ids.len()] };
+        walk.down(self.root(), &sorted);
+        walk.found
     }
 
     fn node(&self, id: NodeId) -> Node {
@@ -148,6 +124,82 @@ impl fmt::Debug for Document {
         // Content never reaches a log by way of a stray `{:?}`.
         write!(f, "Document({} bytes, {} nodes)", self.text.len(), self.nodes.len())
     }
+}
+
+/// One walk over a document that finds the pointers of many of its nodes.
+struct Walk {
+    most: usize,
+    /// Of where it is; cut where it would be longer than asked.
+    pointer: String,
+    found: Vec<String>,
+}
+
+impl Walk {
+    /// Finds those of the `wanted`, sorted by id, that are at or below `value`.
+    fn down(&mut self, value: Value<'_>, wanted: &[(NodeId, usize)]) {
+        let here = wanted.partition_point(|(id, _)| *id <= value.id());
+        let (here, mut below) = wanted.split_at_checked(here).unwrap_or((wanted, &[]));
+        self.note(here);
+        if self.pointer.len() > self.most {
+            return self.note(below);
+        }
+        let deep = self.pointer.len();
+        for (position, element) in value.elements().enumerate() {
+            if below.is_empty() {
+                return;
+            }
+            below = self.into(element, element, below, |pointer, _| pointer.push_str(&format!("/{position}")));
+            self.pointer.truncate(deep);
+        }
+        for (key, member) in value.members() {
+            if below.is_empty() {
+                return;
+            }
+            below = self.into(key, member, below, |pointer, most| push_key(pointer, &key.text(), most));
+            self.pointer.truncate(deep);
+        }
+    }
+
+    /// Goes into a child that begins with `first`, if any of those `below` are in it; the others are returned.
+    fn into<'w>(
+        &mut self,
+        first: Value<'_>,
+        child: Value<'_>,
+        below: &'w [(NodeId, usize)],
+        name: impl FnOnce(&mut String, usize),
+    ) -> &'w [(NodeId, usize)] {
+        let before = below.partition_point(|(id, _)| *id < first.id());
+        let end = below.partition_point(|(id, _)| id.0 < child.node().skip);
+        let (inside, after) = (below.get(before..end).unwrap_or_default(), below.get(end..).unwrap_or_default());
+        if !inside.is_empty() {
+            name(&mut self.pointer, self.most);
+            // A key has the pointer of its value.
+            self.down(child, inside);
+        }
+        after
+    }
+
+    fn note(&mut self, wanted: &[(NodeId, usize)]) {
+        for (_, place) in wanted {
+            if let Some(found) = self.found.get_mut(*place) {
+                *found = cut(self.pointer.clone(), self.most);
+            }
+        }
+    }
+}
+
+fn push_key(pointer: &mut String, key: &str, most: usize) {
+    pointer.push('/');
+    let key = key.get(..key.floor_char_boundary(most.saturating_add(1))).unwrap_or_default();
+    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+}
+
+fn cut(mut pointer: String, most: usize) -> String {
+    if pointer.len() > most {
+        pointer.truncate(pointer.floor_char_boundary(most));
+        pointer.push('…');
+    }
+    pointer
 }
 
 /// One value (or key) of a document.
@@ -256,10 +308,6 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn is_key_of(self, value: Value<'_>) -> bool {
         self.kind() == NodeKind::Key && self.id.0.checked_add(1) == Some(value.id.0)
-    }
-
-    pub(crate) fn holds(self, id: NodeId) -> bool {
-        self.id <= id && id.0 < self.node().skip
     }
 
     pub(crate) fn node(self) -> Node {

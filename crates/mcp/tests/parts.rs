@@ -297,3 +297,19 @@ fn a_pointer_is_cut_where_it_gets_too_long() {
     }
     assert_eq!(message.document().pointer_within(deep.id(), whole.len()), whole);
 }
+
+#[test]
+fn many_pointers_are_found_at_once() {
+    let text = r#"{"jsonrpc":"2.0","method":"x","params":{"a":[[1,{"b":"c"}],2,[]],"d/e":{"f~":[3]},"":{"":0}}}"#;
+    let message = Message::parse(text, &Limits::default()).unwrap();
+    let document = message.document();
+    let mut all: Vec<_> = document.root().subtree().map(|value| value.id()).collect();
+    all.reverse();
+    for most in [usize::MAX, 9, 3, 0] {
+        let one_by_one: Vec<_> = all.iter().map(|id| document.pointer_within(*id, most)).collect();
+        assert_eq!(document.pointers_within(&all, most), one_by_one);
+    }
+    let of = |path: &[&str]| document.root().at(path).unwrap().id();
+    let places = [of(&["params", "d/e", "f~"]), of(&["params", "", ""]), document.root().id()];
+    assert_eq!(document.pointers_within(&places, 99), ["/params/d~1e/f~0", "/params//", ""]);
+}

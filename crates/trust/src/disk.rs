@@ -82,6 +82,24 @@ pub(crate) fn write_addressed(path: &Path, text: &str) -> Result<(), LockError> 
     written.map_err(|error| LockError::Io { action: "write", path: path.to_owned(), error })
 }
 
+/// Bytes of all files of a directory.
+pub(crate) fn size_of(directory: &Path) -> Result<u64, LockError> {
+    let failed = |error| LockError::Io { action: "read", path: directory.to_owned(), error };
+    let entries = fs::read_dir(directory).map_err(failed)?;
+    // One that another process takes away meanwhile takes nothing.
+    Ok(entries.flatten().filter_map(|entry| Some(entry.metadata().ok()?.len())).sum())
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), LockError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(LockError::Io { action: "clear", path: path.to_owned(), error })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes the files of a directory that `keep` does not name.
 pub(crate) fn remove_others(directory: &Path, keep: impl Fn(&str) -> bool) -> Result<(), LockError> {
     let failed = |error| LockError::Io { action: "clear", path: directory.to_owned(), error };

@@ -37,6 +37,8 @@ impl Lock {
     pub const MAX_SHARE: usize = 8 * 1024 * 1024;
     /// Text of one definition that is kept for people to read.
     pub const MAX_TEXT: usize = 1024 * 1024;
+    /// Bytes of all texts that are kept.
+    pub const MAX_TEXTS: u64 = 256 * 1024 * 1024;
 
     /// Opens a lock file; one that does not exist is empty.
     ///
@@ -266,9 +268,14 @@ impl Lock {
         after.settle();
         after.check_size(&before)?;
         let named: BTreeSet<&str> = after.digests().collect();
-        // Texts first: the lists must not name what is not there.
-        for definition in texts.iter().filter(|definition| named.contains(&*definition.sha256)) {
-            keep(&directory, definition)?;
+        // Texts first: the lists must not name what is not there. Without a text `lock diff` has only the digest to show.
+        let wanted: Vec<_> = texts.iter().filter(|definition| named.contains(&*definition.sha256)).collect();
+        let mut room = if wanted.is_empty() { 0 } else { Self::MAX_TEXTS.saturating_sub(disk::size_of(&directory)?) };
+        for definition in wanted {
+            if let Some(left) = room.checked_sub(definition.json.len() as u64) {
+                keep(&directory, definition)?;
+                room = left;
+            }
         }
         if after.servers != before.servers {
             disk::replace(&self.path, &format::write(&after.servers))?;
@@ -276,6 +283,11 @@ impl Lock {
         if after.pending != before.pending {
             disk::replace(&directory.join(PENDING), &pending_text(&after.pending))?;
         }
+        // A server that changes a definition with each listing leaves one text behind, not all of them.
+        for sha256 in before.digests().filter(|sha256| !named.contains(sha256)) {
+            disk::remove(&directory.join(file_name(sha256)))?;
+        }
+        drop(named);
         self.state = after;
         Ok(())
     }

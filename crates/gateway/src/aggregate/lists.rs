@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::member::{Member, PATIENCE, Ready};
 use super::merge::{self, Key, List};
+use super::places::brief;
 use super::{Hub, INVALID_PARAMS, with_param};
 use crate::admit::Admitted;
 use crate::peer::Answer;
@@ -39,7 +40,7 @@ impl Hub {
     /// does not take it over.
     fn merged(&self, list: List, id: &Id, pages: &[Page]) -> String {
         let found = |server: &Arc<str>, key: &str| match list.key {
-            Key::Uri => self.resources.claim(key.to_owned(), server),
+            Key::Uri => self.resources.claim(brief(key), server),
             Key::Template => self.templates.claim(key.to_owned(), server),
             Key::Name | Key::Task => true,
         };

@@ -38,7 +38,7 @@ use crate::subscribed::Subscribed;
 
 use member::{Member, Ready, Session};
 use names::Names;
-use places::Places;
+use places::{Brief, Places, brief};
 use stream::Outlet;
 pub(crate) use tag::Tag;
 use way::Way;
@@ -63,17 +63,19 @@ pub(crate) struct Hub {
     /// The resources the client subscribed to, with the request that did it.
     subscribed: Mutex<Subscribed<Message>>,
     /// Which server has a resource.
-    resources: Arc<Places<String>>,
+    resources: Arc<Places<Brief>>,
     /// Which server has a template.
     templates: Places<String>,
     /// Which server works on a request, for its cancellation.
-    requests: Places<places::Brief>,
+    requests: Places<Brief>,
     /// Which server works under a progress token.
-    tokens: Arc<Places<places::Brief>>,
+    tokens: Arc<Places<Brief>>,
     /// The streams on which the client hears of changes.
     outlets: Mutex<Vec<Arc<Outlet>>>,
 }
 
+/// The largest request that is kept to greet servers with.
+const HELLO: usize = 64 * 1024;
 /// Resources of each server that are remembered as its own.
 const RESOURCES: usize = 50_000;
 /// Templates of each server; a URI that nobody lists is held against all of them.
@@ -159,7 +161,11 @@ impl Hub {
             return refused;
         }
         if self.era == Era::Stateless {
-            self.hello.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| message.clone());
+            // It says who the client is, which a small one does as well as a large one.
+            let mut hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner);
+            if message.bytes().len() <= HELLO {
+                hello.get_or_insert_with(|| message.clone());
+            }
         }
         let method = message.method().unwrap_or_default().to_owned();
         let param = |path: &[&str]| message.params()?.at(path)?.as_str().map(|text| text.into_owned());
@@ -215,7 +221,7 @@ impl Hub {
             method::INITIALIZED => self.absorb(&message),
             method::CANCELLED => {
                 let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
-                match id.and_then(|id| self.requests.get(&places::brief(&id.to_json()))) {
+                match id.and_then(|id| self.requests.get(&brief(&id.to_json()))) {
                     Some(server) => self.send_to(std::slice::from_ref(&server), message).await,
                     None => self.absorb(&message),
                 }

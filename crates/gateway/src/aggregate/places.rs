@@ -5,11 +5,24 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bartizan_mcp::Value;
+
 /// What stands for an id or a token: they are the client's, and may be much longer.
 pub(super) type Brief = [u8; 32];
 
-pub(super) fn brief(json: &str) -> Brief {
-    *blake3::hash(json.as_bytes()).as_bytes()
+pub(super) fn brief(text: &str) -> Brief {
+    *blake3::hash(text.as_bytes()).as_bytes()
+}
+
+/// The same for a progress token, however it is written: `7` and `7.0` are one number, `"a"` and `"\u0061"` one text.
+pub(super) fn token_brief(token: Value<'_>) -> Brief {
+    match token.as_str() {
+        Some(text) => brief(&format!("text {text}")),
+        None => match token.raw().parse::<f64>() {
+            Ok(number) => brief(&format!("number {number}")),
+            Err(_) => brief(token.raw()),
+        },
+    }
 }
 
 /// The owners of keys; of too many of one server its oldest is forgotten, and no other's.
@@ -85,6 +98,21 @@ impl<K: Hash + Eq + Clone> Places<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_what_it_means() {
+        let brief_of = |token: &str| {
+            let json = format!(r#"{{"jsonrpc":"2.0","method":"m","params":{{"t":{token}}}}}"#);
+            let message = bartizan_mcp::Message::parse(json, &bartizan_mcp::Limits::default()).unwrap();
+            token_brief(message.params().unwrap().get("t").unwrap())
+        };
+        for (one, other) in [("7", "7.0"), ("7", "70e-1"), (r#""ab""#, r#""\u0061b""#)] {
+            assert_eq!(brief_of(one), brief_of(other), "{one} {other}");
+        }
+        for (one, other) in [("7", "8"), ("7", r#""7""#), (r#""a""#, r#""A""#)] {
+            assert_ne!(brief_of(one), brief_of(other), "{one} {other}");
+        }
+    }
 
     #[test]
     fn a_servers_oldest_is_forgotten_and_the_best_is_found() {

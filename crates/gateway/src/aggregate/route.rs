@@ -7,7 +7,7 @@ use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::StatusCode;
 
 use super::member::{Member, Ready};
-use super::places::brief;
+use super::places::{brief, token_brief};
 use super::way::{self, Way};
 use super::{Hub, INVALID_PARAMS, tag};
 use crate::exchange::{self, Exchange, Failure};
@@ -59,7 +59,7 @@ impl Hub {
 
     /// The server that has a resource or a template, as the lists say; they are asked for if need be.
     pub(super) async fn owner(&self, uri: &str) -> Option<Arc<str>> {
-        if let Some(server) = self.resources.get(uri).or_else(|| self.templates.get(uri)) {
+        if let Some(server) = self.resources.get(&brief(uri)).or_else(|| self.templates.get(uri)) {
             return Some(server);
         }
         self.learn_resources().await;
@@ -68,7 +68,7 @@ impl Hub {
 
     /// The same, as far as is known.
     pub(super) fn owner_now(&self, uri: &str) -> Option<Arc<str>> {
-        let named = self.resources.get(uri).or_else(|| self.templates.get(uri));
+        let named = self.resources.get(&brief(uri)).or_else(|| self.templates.get(uri));
         named.or_else(|| self.templates.best(|template| fit(template, uri)))
     }
 
@@ -91,7 +91,7 @@ impl Hub {
     async fn call(&self, member: &Arc<Member>, message: Message, id: &Id) -> Answer {
         self.requests.put(brief(&id.to_json()), &member.server.name);
         if let Some(token) = Meta::of(&message).get(meta::PROGRESS_TOKEN) {
-            self.tokens.put(brief(token.raw()), &member.server.name);
+            self.tokens.put(token_brief(token), &member.server.name);
         }
         let call = CallSummary::of(&message);
         let Some(ready) = member.ready().await else {

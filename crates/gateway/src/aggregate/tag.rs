@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method};
 
-use super::places::{Brief, Places, brief};
+use super::places::{Brief, Places, brief, token_brief};
 use crate::admit::Admitted;
 use crate::exchange::Delivery;
 
@@ -26,8 +26,8 @@ const TASKS_CHANGED: &str = "notifications/tasks";
 pub(crate) struct Tag {
     pub(crate) server: Arc<str>,
     /// Where it is noted which server has a resource.
-    pub(super) resources: Arc<Places<String>>,
-    /// And under which progress token it was asked something last, by its JSON.
+    pub(super) resources: Arc<Places<Brief>>,
+    /// And under which progress token it was asked something last.
     pub(super) tokens: Arc<Places<Brief>>,
     /// Whether its events belong to no request.
     pub(super) general: bool,
@@ -63,12 +63,11 @@ impl Tag {
         match message.method()? {
             method::PROGRESS => {
                 let token = message.params()?.get("progressToken")?;
-                of_other(self.tokens.get(&brief(token.raw())))
+                of_other(self.tokens.get(&token_brief(token)))
                     .then_some("another server works under this progress token")
             }
-            method::RESOURCE_UPDATED => {
-                of_other(self.resources.get(&*message.param("uri")?)).then_some("another server has this resource")
-            }
+            method::RESOURCE_UPDATED => of_other(self.resources.get(&brief(&message.param("uri")?)))
+                .then_some("another server has this resource"),
             _ => None,
         }
     }
@@ -117,7 +116,7 @@ impl Tag {
                 // A longer one cannot be asked for.
                 && uri.len() <= Limits::URI_BYTES
             {
-                let _theirs: bool = self.resources.claim(uri.into_owned(), &self.server);
+                let _theirs: bool = self.resources.claim(brief(&uri), &self.server);
             }
         }
     }

@@ -84,6 +84,9 @@ impl Default for FrontSettings {
 /// A client claims its session right after it began, as the protocol has it; one that does not has this long.
 const UNCLAIMED: Duration = Duration::from_secs(60);
 
+/// The largest `initialize`: it is kept for as long as its session, for servers that come late or come back.
+const HANDSHAKE: usize = 64 * 1024;
+
 /// How long servers may take in all to end their sessions when the gateway stops: longer than it takes to end a process
 /// that does not want to. What is left then ends with the gateway.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -277,6 +280,12 @@ impl Front {
         message: Message,
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
+        if message.bytes().len() > HANDSHAKE {
+            return Err(Box::new(respond::plain(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "an `initialize` of this size is none\n",
+            )));
+        }
         let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
         let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.

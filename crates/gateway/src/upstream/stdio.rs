@@ -7,8 +7,7 @@ use bartizan_mcp::{Id, Limits};
 use bartizan_sandbox::{Child, Launch, SpawnError, StderrTail};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::demux::{Demux, Names, QUEUE, Routing, Stray};
 use super::lines::{self, Lines};
@@ -36,8 +35,16 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The way to a child's standard input.
 #[derive(Debug, Clone)]
 struct StdioWriter {
-    queue: mpsc::Sender<Bytes>,
+    queue: mpsc::Sender<Line>,
+    /// What may wait in KiB, so that a child that does not read is not kept megabytes for by the dozen.
+    room: Arc<Semaphore>,
 }
+
+/// A line with the room that it takes.
+type Line = (Bytes, Option<OwnedSemaphorePermit>);
+
+/// KiB that may wait for a child to read them; a longer line waits alone.
+const WAITING: u32 = 16 * 1024;
 
 impl StdioWriter {
     /// Queues a message; waits while the queue is full, and gives up if that lasts.
@@ -49,7 +56,12 @@ impl StdioWriter {
             Some(names) => lines::write(&names.outward(message)),
             None => lines::write(message.bytes()),
         };
-        match tokio::time::timeout(STUFFED, self.queue.send(line)).await {
+        let wanted = u32::try_from(line.len() / 1024).unwrap_or(WAITING).clamp(1, WAITING);
+        let queued = async {
+            let room = Arc::clone(&self.room).acquire_many_owned(wanted).await.ok();
+            self.queue.send((line, room)).await
+        };
+        match tokio::time::timeout(STUFFED, queued).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(UpstreamError::Ended(String::new())),
             Err(_) => Err(UpstreamError::Stuffed),
@@ -78,7 +90,13 @@ impl StdioUpstream {
         let place = Arc::default();
         tokio::spawn(write_all(stdin, outgoing));
         tokio::spawn(read_all(Lines::new(stdout, limits.bytes), limits, Arc::clone(&demux), Arc::clone(&place)));
-        Ok(StdioUpstream { writer: Mutex::new(Some(StdioWriter { queue })), demux, stderr, place, child })
+        Ok(StdioUpstream {
+            writer: Mutex::new(Some(StdioWriter { queue, room: Arc::new(Semaphore::new(WAITING as usize)) })),
+            demux,
+            stderr,
+            place,
+            child,
+        })
     }
 
     /// Who is told of what the child says to nobody; set before it is spoken to.
@@ -200,13 +218,13 @@ impl StdioUpstream {
     }
 }
 
-async fn write_all(mut stdin: impl AsyncWriteExt + Unpin, mut queue: mpsc::Receiver<Bytes>) {
-    while let Some(line) = queue.recv().await {
+async fn write_all(mut stdin: impl AsyncWriteExt + Unpin, mut queue: mpsc::Receiver<Line>) {
+    while let Some((line, _room)) = queue.recv().await {
         if stdin.write_all(&line).await.is_err() {
             break;
         }
         // What else is queued goes out with the same flush.
-        while let Ok(more) = queue.try_recv() {
+        while let Ok((more, _room)) = queue.try_recv() {
             if stdin.write_all(&more).await.is_err() {
                 return;
             }

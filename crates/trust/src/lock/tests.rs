@@ -57,6 +57,21 @@ fn what_is_seen_first_is_approved_and_what_changes_waits() {
 }
 
 #[test]
+fn a_definition_that_keeps_changing_leaves_one_text_behind() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    lock.record_first_seen("s", &[tool("a", "first")], at()).unwrap();
+    for round in 0..20 {
+        lock.note_pending("s", &[tool("a", &format!("round {round}"))]).unwrap();
+    }
+    let texts = std::fs::read_dir(directory(&path)).unwrap().flatten();
+    let texts: Vec<_> = texts.map(|entry| entry.file_name()).filter(|name| name.len() > 60).collect();
+    assert_eq!(texts.len(), 2, "what is approved and what waits: {texts:?}");
+    let [change] = &lock.diff().unwrap()[..] else { panic!() };
+    assert!(change.diff().contains("round 19") && change.diff().contains("first"), "{}", change.diff());
+}
+
+#[test]
 fn a_renamed_definition_is_recognised() {
     let (_guard, path) = place();
     let mut lock = Lock::open(&path).unwrap();

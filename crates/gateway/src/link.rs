@@ -211,7 +211,7 @@ impl Link {
         (rule, why): (&'static str, String),
         code: i64,
     ) -> Refusal {
-        if direction == Direction::ToClient && !self.gateway.recorder.records_stray(&self.server.name) {
+        if direction == Direction::ToClient && !self.gateway.recorder.records_stray(&self.server.name, rule) {
             return self.counted(admit::counted(rule, why, code), direction);
         }
         let profile = self.server.profile.load_full();
@@ -458,10 +458,15 @@ fn stray(
         (Arc::clone(gateway), Arc::clone(server), principal.clone(), name.to_owned());
     move |reply| {
         let decided = |rule| gateway.metrics.decided(&server.name, Direction::ToClient.as_str(), "deny", rule);
-        if matches!(reply, Reply::Mark { .. }) {
-            return;
-        }
-        if !gateway.recorder.records_stray(&server.name) {
+        let (rule, why) = match &reply {
+            Reply::Mark { .. } => return,
+            Reply::Unreadable(_, rejection) => (rejection.fault.rule(), ""),
+            Reply::Message(message, _) if message.is_response() => {
+                ("conformance.unsolicited", "the response answers no request that is waiting")
+            }
+            Reply::Message(..) => ("upstream.unheard", "nobody listens to what the server sends on its own account"),
+        };
+        if !gateway.recorder.records_stray(&server.name, rule) {
             return decided("upstream.strays");
         }
         let refusal = match reply {
@@ -482,11 +487,6 @@ fn stray(
                     evidence: &[],
                     grant: None,
                     now: clock::now(),
-                };
-                let (rule, why) = if message.is_response() {
-                    ("conformance.unsolicited", "the response answers no request that is waiting")
-                } else {
-                    ("upstream.unheard", "nobody listens to what the server sends on its own account")
                 };
                 admit::refuse(&gateway.recorder, &name, &event, rule, why.to_owned())
             }

@@ -38,11 +38,11 @@ pub struct Recorder {
 #[derive(Default)]
 struct Strays {
     second: i64,
-    this_second: HashMap<Arc<str>, u32>,
+    this_second: HashMap<(Arc<str>, &'static str), u32>,
     counter: RefusalCounter,
 }
 
-/// Messages of one server that go nowhere, recorded one by one in each second.
+/// Messages of one server that go nowhere for one reason, recorded one by one in each second.
 const STRAYS: u32 = 64;
 
 impl Recorder {
@@ -160,10 +160,11 @@ impl Recorder {
         self.counted("edge.refused", summary, now);
     }
 
-    /// Whether a message of the server's that goes nowhere is to be recorded by itself; if not, it has been counted.
-    pub(crate) fn records_stray(&self, server: &Arc<str>) -> bool {
+    /// Whether a message of the server's that goes nowhere because of `rule` is to be recorded by itself; if not, it has
+    /// been counted.
+    pub(crate) fn records_stray(&self, server: &Arc<str>, rule: &'static str) -> bool {
         let now = clock::now();
-        let (records, summary) = self.strays.lock().unwrap_or_else(PoisonError::into_inner).note(server, now);
+        let (records, summary) = self.strays.lock().unwrap_or_else(PoisonError::into_inner).note(server, rule, now);
         self.counted("upstream.strays", summary, now);
         records
     }
@@ -244,13 +245,13 @@ fn cut(why: &str) -> Cow<'_, str> {
 }
 
 impl Strays {
-    fn note(&mut self, server: &Arc<str>, now: Timestamp) -> (bool, Option<RefusalSummary>) {
+    fn note(&mut self, server: &Arc<str>, rule: &'static str, now: Timestamp) -> (bool, Option<RefusalSummary>) {
         let second = now.0.div_euclid(1_000_000);
         if self.second != second {
             self.second = second;
             self.this_second.clear();
         }
-        let count = self.this_second.entry(Arc::clone(server)).or_default();
+        let count = self.this_second.entry((Arc::clone(server), rule)).or_default();
         *count = count.saturating_add(1);
         if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, now.0)) }
     }
@@ -463,10 +464,10 @@ mod tests {
     fn a_flood_of_one_server_is_counted_and_another_is_not_part_of_it() {
         let (flood, quiet): (Arc<str>, Arc<str>) = ("flood".into(), "quiet".into());
         let mut strays = Strays::default();
-        let recorded = (0..1000).filter(|_| strays.note(&flood, Timestamp(5)).0).count();
+        let recorded = (0..1000).filter(|_| strays.note(&flood, "a.b", Timestamp(5)).0).count();
         assert_eq!(recorded, STRAYS as usize);
-        assert!(strays.note(&quiet, Timestamp(6)).0);
-        assert!(strays.note(&flood, Timestamp(1_000_000)).0, "a new second");
+        assert!(strays.note(&quiet, "a.b", Timestamp(6)).0 && strays.note(&flood, "a.c", Timestamp(6)).0);
+        assert!(strays.note(&flood, "a.b", Timestamp(1_000_000)).0, "a new second");
         let summary = strays.counter.tick(1_000_000).unwrap();
         assert_eq!((summary.total, &*summary.sources[0].source), (1000 - u64::from(STRAYS), "flood"));
     }

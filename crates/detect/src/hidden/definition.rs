@@ -83,13 +83,18 @@ impl Unseen<'_> {
     /// Link definitions of Markdown, of which only the target is of use.
     fn references(&mut self) {
         let (text, bytes) = (self.text, self.text.as_bytes());
-        let mut floor = 0;
+        let (mut floor, mut known) = (0, 0);
         for at in memmem::find_iter(bytes, b"]:") {
+            // What stands in another one's target or title has been counted there.
+            if at < known {
+                continue;
+            }
             let label = bytes.get(floor..at).and_then(|before| memrchr(b'[', before)).map(|open| floor + open);
             if let Some(open) = label.filter(|open| begins_block(bytes, *open)) {
                 let (length, unseen) = reference(text.get(at + 2..).unwrap_or_default());
                 let called = words(text.get(open..at).unwrap_or_default()).saturating_sub(1);
-                self.note(open..at + 2 + length, unseen + called);
+                known = at + 2 + length;
+                self.note(open..known, unseen + called);
             }
             floor = at + 2;
         }
@@ -215,14 +220,14 @@ fn begins_block(bytes: &[u8], at: usize) -> bool {
 /// How long the target and the title of a link definition are, and the words in them but for the target itself.
 fn reference(text: &str) -> (usize, usize) {
     const LONGEST: usize = 4_096;
+    let text = text.get(..text.floor_char_boundary(2 * LONGEST)).unwrap_or_default();
     let target = text.trim_ascii_start();
-    let within = target.as_bytes();
-    let within = within.get(..LONGEST).unwrap_or(within);
-    let target_end = match within.first() {
-        Some(b'<') => memchr(b'>', within).map(|end| end + 1),
-        _ => target.find(|c: char| c.is_ascii_whitespace()),
+    let within = target.get(..target.floor_char_boundary(LONGEST)).unwrap_or_default();
+    let target_end = match within.bytes().next() {
+        Some(b'<') => memchr(b'>', within.as_bytes()).map(|end| end + 1),
+        _ => within.find(|c: char| c.is_ascii_whitespace()),
     };
-    let (target, after) = target.split_at_checked(target_end.unwrap_or(target.len())).unwrap_or((target, ""));
+    let (target, after) = target.split_at_checked(target_end.unwrap_or(within.len())).unwrap_or((within, ""));
     let unseen = words(target).saturating_sub(1);
     let title = after.trim_ascii_start();
     let close = match title.bytes().next() {

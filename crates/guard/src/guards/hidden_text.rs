@@ -126,8 +126,7 @@ const RULES: &[RuleSpec] = &[
         Severity::Medium,
         Action::Observe,
         "Text in a definition that markup or blank space keeps out of sight.",
-    )
-    .in_kinds(DEFINITIONS),
+    ),
     RuleSpec::new("hidden_text.html_comment", Severity::Low, Action::Observe, "A comment in HTML or Markdown."),
     RuleSpec::new(
         "hidden_text.flood",

@@ -18,6 +18,7 @@ use crate::file::{AdminSetting, Durable, File, LimitsTable, LogFormat, LogLevel,
 use crate::problems::Problems;
 use crate::read::read;
 use crate::servers::{Server, servers};
+use crate::suggest::COMMAND;
 use crate::tree::{self, Node};
 use crate::{guards, listen, paths, schema};
 
@@ -145,7 +146,11 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
         let name = path.display().to_string();
-        let text = text_of(path).map_err(|why| Diagnostics(vec![Diagnostic::of_file(&name, why)]))?;
+        let text = text_of(path).map_err(|why| {
+            let problem = Diagnostic::of_file(&name, why);
+            let begin = format!("to begin one, write [server.NAME] and {COMMAND}");
+            Diagnostics(vec![if path.exists() { problem } else { problem.with_help(begin) }])
+        })?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // So that paths still mean the same after a change of directory.
         let directory = std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned());

@@ -217,11 +217,11 @@ impl Reader<'_> {
         for (key, error) in &blamed {
             path.truncate(2);
             path.push(key);
-            let (message, help) = suggest::rewrite(&error.to_string());
+            let (message, help) = suggest::rewrite(&error.to_string(), &[]);
             problems.error(tree::place(self.root, &path), message).help = help;
         }
         if blamed.is_empty() {
-            let (message, help) = suggest::rewrite(&error.to_string());
+            let (message, help) = suggest::rewrite(&error.to_string(), &[]);
             problems.error(tree::key_place(self.root, &path), format!("guard `{}`: {message}", self.spec.name)).help =
                 help;
         }

@@ -13,6 +13,7 @@ mod expand;
 mod file;
 mod guards;
 mod listen;
+mod machine;
 mod paths;
 mod problems;
 mod read;

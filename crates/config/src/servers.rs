@@ -10,10 +10,11 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use crate::Environment;
 use crate::file::{Bridge, ServerTable};
+use crate::machine;
 use crate::paths;
 use crate::problems::Problems;
 use crate::secret::Secret;
-use crate::suggest;
+use crate::suggest::{self, COMMAND};
 use crate::tree::{self, Node};
 
 /// One server.
@@ -119,6 +120,9 @@ pub(crate) fn servers(
         let check = Check { name: &name, root, environment };
         let enabled = table.enabled;
         if let Some(server) = check.server(&table, problems).filter(|_| enabled) {
+            if let Upstream::Command(command) = &server.upstream {
+                machine::check(&name, command, root, environment, problems);
+            }
             servers.insert(name, server);
         }
     }
@@ -149,7 +153,7 @@ impl Check<'_> {
                     let place = tree::key_place(self.root, &["server", self.name]);
                     problems
                         .error(place, format!("server `{}` has neither `command` nor `url`", self.name))
-                        .help("for a local program: command = [\"program\", \"argument\"]; else: url = \"https://…\"");
+                        .help(format!("for a local program: {COMMAND}; else: url = \"https://…\""));
                 }
                 return None;
             }
@@ -175,7 +179,7 @@ impl Check<'_> {
         let program = program.filter(|program| !program.is_empty());
         if program.is_none() {
             let place = tree::place(self.root, &["server", self.name, "command"]);
-            problems.error(place, "`command` names no program").help("command = [\"program\", \"argument\"]");
+            problems.error(place, "`command` names no program").help(COMMAND);
         }
         let nul = table.command.iter().flatten().any(|text| text.contains('\0'));
         if nul {
@@ -186,6 +190,15 @@ impl Check<'_> {
             if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
                 let place = tree::key_place(self.root, &["server", self.name, "env", name]);
                 problems.error(place, format!("`{name}` cannot be an environment variable of that value"));
+            }
+        }
+        for (index, text) in table.pass_env.iter().enumerate() {
+            if let Some((name, _)) = text.split_once('=') {
+                // What follows may be a secret, so the line is shown without this text.
+                let start = tree::place(self.root, &["server", self.name, "pass_env", &index.to_string()]).start;
+                problems
+                    .error(start..start, format!("`pass_env` holds names, and `{name}` comes with a value"))
+                    .help(format!("write only the name, or set it: env = {{ {name} = \"file:PATH\" }}"));
             }
         }
         Some(Command {

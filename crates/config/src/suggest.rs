@@ -27,14 +27,36 @@ pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// A message and advice from what serde says. Texts that serde quotes are left out: they may be secret.
-pub(crate) fn rewrite(message: &str) -> (String, Option<String>) {
+/// How a local program is written.
+pub(crate) const COMMAND: &str = "command = [\"program\", \"argument\"]";
+
+/// Advice for what people write who know other configuration files, by where it stands.
+fn usual(path: &[String]) -> Option<String> {
+    let path: Vec<_> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["server", _, "command"] => Some(format!("the program and its arguments are one list: {COMMAND}")),
+        ["server", _, "args" | "arguments"] => Some(format!("arguments follow the program: {COMMAND}")),
+        ["mcpServers" | "mcp_servers"] => Some(format!("a server is a table of its own: [server.NAME] with {COMMAND}")),
+        _ => None,
+    }
+}
+
+/// A message and advice from what serde says of what stands at `path`. Texts that serde quotes are left out: they may be
+/// secret.
+pub(crate) fn rewrite(message: &str, path: &[String]) -> (String, Option<String>) {
+    let (message, help) = reworded(message, path);
+    (message, usual(path).or(help))
+}
+
+fn reworded(message: &str, path: &[String]) -> (String, Option<String>) {
     for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
         let parts = message
             .strip_prefix(start)
             .and_then(|rest| rest.split_once("`, expected ").or_else(|| rest.split_once("`, there are no ")));
         if let Some((word, expected)) = parts {
-            let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+            // Guards have keys of their own and are read apart from the rest of the file.
+            let apart = (path.len() == 1 && what == "key").then_some("guard");
+            let known: Vec<&str> = expected.split('`').skip(1).step_by(2).chain(apart).collect();
             return (format!("unknown {what} `{word}`"), Some(help(word, known)));
         }
     }
@@ -97,7 +119,7 @@ mod tests {
             ("invalid type: string \"hush, expected\", expected a sequence", "expected a list, found a text", ""),
             ("missing field `rule`", "`rule` is missing", ""),
         ] {
-            let (message, advice) = rewrite(from);
+            let (message, advice) = rewrite(from, &[]);
             assert_eq!((message.as_str(), advice.unwrap_or_default().as_str()), (to, help), "{from}");
         }
     }

@@ -74,6 +74,18 @@ fn find(node: &Node<'_>, place: &Place, path: &mut Vec<String>, owner: usize) ->
     (owner > 0 && node.span() == *place).then_some(owner)
 }
 
+/// The innermost value at exactly this place.
+pub(crate) fn at_place<'t, 'i>(node: &'t mut Node<'i>, place: &Place) -> Option<&'t mut Node<'i>> {
+    if node.span() == *place && !matches!(node.get_ref(), DeValue::Table(_)) {
+        return Some(node);
+    }
+    match node.get_mut() {
+        DeValue::Table(table) => table.iter_mut().find_map(|(_, value)| at_place(value, place)),
+        DeValue::Array(array) => array.iter_mut().find_map(|value| at_place(value, place)),
+        _ => None,
+    }
+}
+
 /// Takes the entry at a path out of its table.
 pub(crate) fn remove(root: &mut Node<'_>, path: &[String]) -> bool {
     let Some((key, parents)) = path.split_last() else { return false };

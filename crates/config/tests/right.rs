@@ -19,6 +19,79 @@ fn environment() -> Environment {
     }
 }
 
+/// One that has these programs, in a directory that is all of its `PATH`.
+struct Machine {
+    directory: tempfile::TempDir,
+    environment: Environment,
+}
+
+impl Machine {
+    fn with(programs: &[&str]) -> Machine {
+        let directory = tempfile::tempdir().unwrap();
+        for program in programs {
+            let file = directory.path().join(program);
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut environment = Environment { directory: directory.path().to_owned(), ..environment() };
+        environment.variables.insert("PATH".to_owned(), directory.path().display().to_string());
+        Machine { directory, environment }
+    }
+
+    /// The warnings about this server, as `line message | help`.
+    fn warnings(&self, server: &str) -> Vec<String> {
+        let text = format!("[server.a]\n{server}");
+        let (config, warnings) = Config::parse(&text, "test.toml", &self.environment).unwrap();
+        assert_eq!(config.servers.len(), usize::from(!server.contains("enabled = false")));
+        let line = |w: &Diagnostic| format!("{} {} | {}", w.line, w.message, w.help.as_deref().unwrap_or_default());
+        warnings.iter().map(line).collect()
+    }
+}
+
+#[test]
+fn what_this_machine_lacks_is_a_warning() {
+    let machine = Machine::with(&["here", "plain"]);
+    let place = machine.directory.path();
+    fs::set_permissions(place.join("plain"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::create_dir(place.join("bin")).unwrap();
+    fs::rename(place.join("here"), place.join("bin/here")).unwrap();
+    fs::copy(place.join("bin/here"), place.join("here")).unwrap();
+    let there = place.display();
+    for (server, expected) in [
+        ("command = ['here']".to_owned(), None),
+        ("command = ['here']\ncwd = '.'\npass_env = ['HOME', 'PATH']".to_owned(), None),
+        (format!("command = ['{there}/here']"), None),
+        ("command = ['bin/here']\ncwd = '.'".to_owned(), None),
+        ("command = ['./here']\ncwd = 'bin'".to_owned(), None),
+        ("command = ['here']\nenv.PATH = 'bin'\ncwd = '.'".to_owned(), None),
+        ("command = ['there']\nenabled = false".to_owned(), None),
+        ("command = ['there']".to_owned(), Some("2 no directory of PATH has a program `there` | install it")),
+        ("command = ['here']\nenv.PATH = '/nowhere'".to_owned(), Some("2 no directory of PATH has a program `here`")),
+        (format!("command = ['{there}/there']"), Some("2 there is no program `")),
+        ("command = ['./plain']\ncwd = '.'".to_owned(), Some("2 `./plain` is there but not executable | chmod +x")),
+        ("command = ['plain']".to_owned(), Some("2 `")),
+        ("command = ['bin']".to_owned(), Some("2 `")),
+        ("command = ['./bin/here']\ncwd = 'bin'".to_owned(), Some("2 there is no program `./bin/here`")),
+        ("command = ['here']\ncwd = 'none'".to_owned(), Some("3 there is no directory /")),
+        ("command = ['here']\ncwd = 'plain'".to_owned(), Some("3 /")),
+        (
+            "command = ['here']\npass_env = ['HOME', 'NONE_SUCH']".to_owned(),
+            Some("3 the environment variable `NONE_SUCH` is not set here | the program"),
+        ),
+        (
+            "command = ['here']\npass_env = ['TOKNE']".to_owned(),
+            Some("3 the environment variable `TOKNE` is not set here | did you mean `TOKEN`?"),
+        ),
+    ] {
+        let found = machine.warnings(&server);
+        let fits = match expected {
+            None => found.is_empty(),
+            Some(start) => found.len() == 1 && found[0].starts_with(start),
+        };
+        assert!(fits, "{server}: {found:?}");
+    }
+}
+
 #[track_caller]
 fn load(text: &str) -> (Config, Vec<Diagnostic>) {
     Config::parse(text, "test.toml", &environment()).unwrap_or_else(|found| panic!("{found}"))
@@ -176,8 +249,10 @@ fn examples() -> Vec<(String, String)> {
 
 #[test]
 fn the_examples_load_without_a_warning() {
+    let mut machine = Machine::with(&["npx", "build-server"]);
+    machine.environment.variables.insert("SSH_AUTH_SOCK".to_owned(), "/run/agent".to_owned());
     for (name, text) in examples() {
-        let (_, warnings) = Config::parse(&text, &name, &environment()).unwrap_or_else(|found| panic!("{found}"));
+        let (_, warnings) = Config::parse(&text, &name, &machine.environment).unwrap_or_else(|found| panic!("{found}"));
         assert_eq!(warnings, [], "{name}");
     }
 }

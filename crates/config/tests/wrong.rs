@@ -47,13 +47,18 @@ fn unknown_keys() {
     check("[servers.a]\nurl = 'https://a'\n", &[("1:2 unknown key `servers`", "did you mean `server`?")]);
     check("[server.a]\nurl = 'https://a/'\nheader = {}\n", &[("3:1 unknown key `header`", "did you mean `headers`?")]);
     check("[admin]\nport = 1\n", &[("2:1 unknown key `port`", "possible are `address` and `allow_remote`")]);
+    check("[guards.rate]\n", &[("1:2 unknown key `guards`", "did you mean `guard`?")]);
+    check("[rules]\n", &[("1:2 unknown key `rules`", "`unknown` and `guard`")]);
+    check("[listen]\nguard = 1\n", &[("2:1 unknown key `guard`", "possible are `address`")]);
     check("[log]\n\"a`, b\" = 1\n", &[("2:1 unknown key `a`, b`", "`level`")]);
 }
 
 #[test]
 fn wrong_values() {
     check("mode = 'enforced'\n", &[("1:8 unknown value `enforced`", "did you mean `enforce`?")]);
-    check("mode = 1\n", &[("1:8 ", "")]);
+    check("mode = 1\n", &[("1:8 expected `enforce` or `observe` | ", "quotation marks")]);
+    check("[server.a]\nurl = 'https://a'\nbridge = true\n", &[("3:10 expected `off` or `auto` | ", "")]);
+    check("[guard.rate]\naction = true\n", &[("2:10 expected one of `observe`", "")]);
     check("[listen]\nmax_connections = '5'\n", &[("2:19 expected a number that is not negative, found a text", "")]);
     check("[listen]\nmax_connections = -5\n", &[("2:19 expected a number that is not negative, found an integer", "")]);
     check("[limits]\nbody_timeout = '10'\n", &[("2:16 `10` is no duration", "")]);
@@ -66,7 +71,15 @@ fn wrong_values() {
     check("[server]\na = 1\n", &[("2:5 expected a table, found an integer", "")]);
     check("server = []\n", &[("1:10 expected a table, found a list", "")]);
     check("exception = 3\n", &[("1:13 expected a list, found an integer", "")]);
-    check("[server.a]\ncommand = 'prog --flag'\n", &[("2:11 expected a list, found a text", "")]);
+    check("[server.a]\ncommand = 'prog --flag'\n", &[("2:11 expected a list, found a text", "command = [\"program\"")]);
+    check(
+        "[server.a]\ncommand = 'npx'\nargs = ['-y', 'x']\n",
+        &[
+            ("2:11 expected a list", "one list: command = ["),
+            ("3:1 unknown key `args`", "follow the program: command = ["),
+        ],
+    );
+    check("[mcpServers.a]\ncommand = 'npx'\n", &[("1:2 unknown key `mcpServers`", "[server.NAME]")]);
     check("[server.a]\ncommand = ['prog', 5]\n", &[("2:20 expected a string, found an integer", "")]);
     check("[audit]\nmax_file_bytes = '1kB'\n", &[("2:18 `max_file_bytes` is 1000", "")]);
 }
@@ -131,6 +144,22 @@ fn servers() {
         ],
     );
     check("[server.a]\ncommand = ['a']\nenv = { 'A=B' = 'c' }\n", &[("3:9 `A=B` cannot be", "")]);
+}
+
+#[test]
+fn a_value_where_a_name_is_handed_on_is_not_shown() {
+    let text = "[server.a]\ncommand = ['a']\npass_env = ['HOME', 'TOKEN=hush-hush']\n";
+    check(text, &[("3:21 `pass_env` holds names, and `TOKEN` comes with a value", "env = { TOKEN = \"file:PATH\" }")]);
+    let shown = errors(text).to_string();
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let found = Config::load(std::path::Path::new("/nowhere/bartizan.toml")).unwrap_err().to_string();
+    assert!(found.contains("No such file") && found.contains("[server.NAME]"), "{found}");
+    let other = Config::load(std::path::Path::new("/")).unwrap_err().to_string();
+    assert!(other.contains("not a regular file") && !other.contains("[server.NAME]"), "{other}");
 }
 
 #[test]

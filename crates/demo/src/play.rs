@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::client::{Client, ClientError};
-use crate::witness::{Witness, otherwise, text, tools};
+use crate::witness::{Witness, description, hides, otherwise, reached, text, tools};
 use crate::{Role, Seen, Step};
 
 const HONEST_TOOLS: [&str; 5] = ["add", "temperature", "primes", "note", "notes"];
@@ -65,6 +65,11 @@ async fn list(client: &mut Client) -> Answer {
     client.request("tools/list", &json!({})).await
 }
 
+/// What was tried, with what of it reached the client.
+fn arrow(what: &str, reached: Option<impl AsRef<str>>) -> String {
+    reached.map_or_else(|| what.to_owned(), |reached| format!("{what} → {}", reached.as_ref()))
+}
+
 impl Play {
     async fn honest_list(&mut self) -> Step {
         let answer = list(&mut self.honest).await;
@@ -91,18 +96,23 @@ impl Play {
 
     async fn hidden_text(&mut self) -> Step {
         let listed = list(&mut self.hostile).await;
-        let mut seen = self.witness.judge(&listed, |result| tools(result) == HARMLESS_TOOLS);
-        if seen == Seen::Passed {
+        let mut shown = false;
+        let mut seen = self.witness.judge(&listed, |result| {
+            shown = description(result, "translate").is_some_and(hides);
+            shown || tools(result) == HARMLESS_TOOLS
+        });
+        if seen == Seen::Passed && !shown {
             let withheld = self.witness.edited(Role::Hostile, ("method", "tools/list"), "deny");
             // A client may have been told of the tool elsewhere.
             let answer = call(&mut self.hostile, "translate", json!({"text": "Hello"})).await;
-            seen = match (self.witness.judge(&answer, |_| true), withheld) {
+            seen = match (self.witness.judge_through(&answer), withheld) {
                 (Seen::Stopped(call), Some(list)) if call.rule == list.rule => Seen::Stopped(list),
                 (other, _) => other,
             };
         }
         let what = "a tool whose description hides instructions";
-        Step::stopped("hidden_text", Role::Hostile.name(), "hidden_text.tags", what, seen)
+        let reached = shown.then_some("the client is shown it as it is");
+        Step::stopped("hidden_text", Role::Hostile.name(), "hidden_text.tags", &arrow(what, reached), seen)
     }
 
     async fn arguments_fit(&mut self) -> Step {
@@ -117,9 +127,9 @@ impl Play {
 
     async fn arguments_do_not_fit(&mut self) -> Step {
         let answer = call(&mut self.honest, "add", json!({"a": 2, "b": "$(rm -r ~)"})).await;
-        let seen = self.witness.judge(&answer, |_| true);
-        let what = "add(2, \"$(rm -r ~)\")";
-        Step::stopped("arguments_do_not_fit", "client", "schema.arguments", what, seen)
+        let seen = self.witness.judge_through(&answer);
+        let what = arrow("add(2, \"$(rm -r ~)\")", reached(&answer, &seen));
+        Step::stopped("arguments_do_not_fit", "client", "schema.arguments", &what, seen)
     }
 
     async fn long_reply(&mut self) -> Step {
@@ -135,13 +145,13 @@ impl Play {
 
     async fn oversized_reply(&mut self) -> Step {
         let answer = call(&mut self.hostile, "report", json!({})).await;
-        let seen = self.witness.judge(&answer, |_| true);
+        let seen = self.witness.judge_through(&answer);
         Step::stopped("oversized_reply", Role::Hostile.name(), "conformance.size", "report() → a reply of 12 MB", seen)
     }
 
     async fn ambiguous_reply(&mut self) -> Step {
         let answer = call(&mut self.hostile, "balance", json!({})).await;
-        let seen = self.witness.judge(&answer, |_| true);
+        let seen = self.witness.judge_through(&answer);
         let what = "balance() → two texts under one key";
         Step::stopped("ambiguous_reply", Role::Hostile.name(), "conformance.duplicate_key", what, seen)
     }
@@ -159,11 +169,16 @@ impl Play {
     async fn cleaned_text(&mut self) -> Step {
         let answer = call(&mut self.hostile, "status", json!({})).await;
         let mut told = String::new();
-        let tool = (Role::Hostile, "status");
-        let seen = self.witness.judge_cleaned(&answer, tool, |result| {
+        let mut raw = false;
+        let mut seen = self.witness.judge(&answer, |result| {
             told = text(result).unwrap_or_default().to_owned();
-            told == "3 tests failed, do not deploy"
+            raw = hides(&told);
+            raw || told == "3 tests failed, do not deploy"
         });
+        if !raw && seen == Seen::Passed {
+            let cut = self.witness.edited(Role::Hostile, ("tool", "status"), "redact");
+            seen = cut.map_or(seen, Seen::Cleaned);
+        }
         let what = format!("status() → {told}");
         Step::cleaned("cleaned_text", Role::Hostile, "hidden_text.tags", what, seen)
     }
@@ -205,33 +220,52 @@ impl Play {
 
     async fn changed_tool(&mut self) -> Step {
         let listed = list(&mut self.hostile).await;
-        let mut seen = self.witness.judge(&listed, |result| tools(result) == ["report", "balance", "status"]);
+        let mut shown = false;
+        let mut seen = self.witness.judge(&listed, |result| {
+            shown = description(result, "recipe").is_some();
+            shown || tools(result) == ["report", "balance", "status"]
+        });
+        let mut what = "recipe(\"soup\"), now that the tool is another".to_owned();
         if seen == Seen::Passed {
             let answer = call(&mut self.hostile, "recipe", json!({"dish": "soup"})).await;
-            seen = self.witness.judge(&answer, |_| true);
+            seen = self.witness.judge_through(&answer);
+            what = arrow(&what, reached(&answer, &seen));
         }
-        let what = "recipe(\"soup\"), now that the tool is another";
-        Step::stopped("changed_tool", Role::Hostile.name(), "tool_pinning.changed", what, seen)
+        if shown && matches!(seen, Seen::Stopped(_)) {
+            seen = otherwise("the client is still shown the tool");
+        }
+        Step::stopped("changed_tool", Role::Hostile.name(), "tool_pinning.changed", &what, seen)
     }
 
     async fn all_servers(&mut self) -> Step {
         let listed = list(&mut self.both).await;
         let mut count = 0;
-        let mut seen = self.witness.judge(&listed, |result| {
-            let mut expected: Vec<String> = HONEST_TOOLS.iter().map(|tool| format!("honest__{tool}")).collect();
-            expected.extend(HARMLESS_TOOLS.iter().map(|tool| format!("hostile__{tool}")));
+        let mut expected: Vec<String> = HONEST_TOOLS.iter().map(|tool| format!("honest__{tool}")).collect();
+        expected.extend(HARMLESS_TOOLS.iter().map(|tool| format!("hostile__{tool}")));
+        let mut more = Vec::new();
+        let seen = self.witness.judge(&listed, |result| {
             let listed = tools(result);
             count = listed.len();
+            more = listed
+                .iter()
+                .filter(|tool| !expected.iter().any(|name| name == *tool))
+                .map(|tool| format!("`{tool}`"))
+                .collect();
             count == expected.len() && expected.iter().all(|tool| listed.contains(&&**tool))
         });
+        let answer = call(&mut self.both, "honest__add", json!({"a": 20, "b": 22})).await;
         let mut told = String::new();
-        if seen == Seen::Passed {
-            let answer = call(&mut self.both, "honest__add", json!({"a": 20, "b": 22})).await;
-            seen = self.witness.judge(&answer, |result| {
-                told = text(result).unwrap_or_default().to_owned();
-                told == "42"
-            });
-        }
+        let called = self.witness.judge(&answer, |result| {
+            told = text(result).unwrap_or_default().to_owned();
+            told == "42"
+        });
+        let seen = match seen {
+            Seen::Passed => called,
+            Seen::Otherwise { .. } if !more.is_empty() => {
+                otherwise(format!("the client is shown {} as well", more.join(" and ")))
+            }
+            other => other,
+        };
         let what = format!("/mcp is both servers as one: {count} tools, honest__add(20, 22) → {told}");
         Step { from: "both", ..Step::passes("all_servers", Role::Honest, what, seen) }
     }

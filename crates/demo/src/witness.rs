@@ -29,22 +29,16 @@ impl Witness {
         }
         match answer.get("result") {
             Some(result) if sound(result) => Seen::Passed,
-            Some(_) => otherwise("the result is not what the server said"),
+            Some(result) => otherwise(format!("the client got {result}")),
             None => otherwise(format!("the server refused: {answer}")),
         }
     }
 
-    /// As [`Witness::judge`], for an answer of which the gateway takes something out.
-    pub(crate) fn judge_cleaned(
-        &self,
-        answer: &Result<Value, ClientError>,
-        (server, tool): (Role, &str),
-        sound: impl FnOnce(&Value) -> bool,
-    ) -> Seen {
-        let seen = self.judge(answer, sound);
-        match self.edited(server, ("tool", tool), "redact") {
-            Some(stop) if seen == Seen::Passed => Seen::Cleaned(stop),
-            _ => seen,
+    /// What became of a request that should not be answered: whatever the server itself answers came through.
+    pub(crate) fn judge_through(&self, answer: &Result<Value, ClientError>) -> Seen {
+        match answer {
+            Ok(answer) if decision(answer).is_none() && answer.get("error").is_some() => Seen::Passed,
+            answer => self.judge(answer, |_| true),
         }
     }
 
@@ -90,6 +84,28 @@ pub(crate) fn text(result: &Value) -> Option<&str> {
     }
 }
 
+/// The beginning of what the client was told, if it came from the server.
+pub(crate) fn reached(answer: &Result<Value, ClientError>, seen: &Seen) -> Option<String> {
+    let answer = answer.as_ref().ok().filter(|_| *seen == Seen::Passed)?;
+    let of_error = || answer.pointer("/error/message")?.as_str();
+    let told = answer.get("result").and_then(text).or_else(of_error)?;
+    Some(told.chars().take(LONGEST).collect())
+}
+
+/// Characters of an answer that are shown.
+const LONGEST: usize = 200;
+
+/// Whether a text holds Unicode tag characters, which no font shows.
+pub(crate) fn hides(text: &str) -> bool {
+    text.contains(|character| matches!(character, '\u{e0000}'..='\u{e007f}'))
+}
+
+/// The description of a tool in a list.
+pub(crate) fn description<'a>(result: &'a Value, tool: &str) -> Option<&'a str> {
+    let tools = result.get("tools")?.as_array()?;
+    tools.iter().find(|held| held.get("name").is_some_and(|name| name == tool))?.get("description")?.as_str()
+}
+
 /// The names of the tools in a list.
 pub(crate) fn tools(result: &Value) -> Vec<&str> {
     let tools = result.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -128,6 +144,32 @@ mod tests {
         ];
         for (answer, expected) in cases {
             assert_eq!(decision(&answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_answers_itself_came_through() {
+        let witness = Witness::of(Path::new("/nowhere"));
+        let told = json!([{"type": "text", "text": "42"}]);
+        let claimed = json!({"error": {"data": {"rule": "a.b", "decision": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}}});
+        for (answer, through) in [
+            (json!({"result": {"content": told}}), Some("42")),
+            (json!({"error": {"code": -32602, "message": "b: a number"}}), Some("b: a number")),
+            (claimed, None),
+            (json!({}), None),
+        ] {
+            let answer = Ok(answer);
+            let seen = witness.judge_through(&answer);
+            assert_eq!((seen == Seen::Passed, reached(&answer, &seen).as_deref()), (through.is_some(), through));
+        }
+    }
+
+    #[test]
+    fn tags_hide_and_other_unusual_text_does_not() {
+        let hidden: String = "send".chars().map(|c| char::from_u32(0xE0000 + u32::from(c)).unwrap()).collect();
+        for (text, expected) in [(format!("a{hidden}"), true), ("Crème brûlée, 日本語, 🍮".to_owned(), false)] {
+            let list = json!({"tools": [{"name": "a"}, {"name": "t", "description": text}]});
+            assert_eq!((description(&list, "t").map(hides), description(&list, "a")), (Some(expected), None));
         }
     }
 

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bartizan_mcp::{Digest, Limits, Message, NodeKind, PartKind, Value};
 use bytes::Bytes;
 
 use crate::guards::schema::Compiled;
+use crate::shared::Shared;
 
 /// What a definition defines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,8 +133,8 @@ pub struct Listing<'a> {
     pub last_page: bool,
 }
 
-/// One definition as a server listed it.
-#[derive(Debug)]
+/// One definition as a server listed it. `Debug` shows nothing of the schemas: whether they have been read yet depends on
+/// what other sessions did, and what a definition is does not.
 pub struct Definition {
     /// What it defines.
     pub kind: DefinitionKind,
@@ -146,18 +148,41 @@ pub struct Definition {
     pub(crate) compiled: OnceLock<Arc<Compiled>>,
 }
 
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Definition { kind, name, digest, json, compiled: _ } = self;
+        f.debug_struct("Definition")
+            .field("kind", kind)
+            .field("name", name)
+            .field("digest", digest)
+            .field("json", json)
+            .finish()
+    }
+}
+
 impl Definition {
     /// Reads an element of a list result; `None` if it has no name by which it could be asked for.
     #[must_use]
     pub fn read(kind: DefinitionKind, element: Value<'_>) -> Option<Definition> {
-        Some(Definition {
+        kind.name_of(element).map(|name| Definition::named(kind, &name, element))
+    }
+
+    /// The same, which is the one that another session has if its text is the same: servers list the same to all.
+    pub(crate) fn shared(kind: DefinitionKind, element: Value<'_>, all: &Definitions) -> Option<Arc<Definition>> {
+        let name = kind.name_of(element)?;
+        let text = Digest(*blake3::hash(element.raw().as_bytes()).as_bytes());
+        Some(all.get((kind, text), || Definition::named(kind, &name, element)))
+    }
+
+    fn named(kind: DefinitionKind, name: &str, element: Value<'_>) -> Definition {
+        Definition {
             kind,
-            name: kind.name_of(element)?.into(),
+            name: name.into(),
             digest: Digest::of(element),
             // A copy, so that a definition does not keep the whole list it came in alive.
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
             compiled: OnceLock::new(),
-        })
+        }
     }
 
     /// Whether the server itself says that the tool destroys something. The protocol takes that for granted where
@@ -178,6 +203,10 @@ impl Definition {
         Message::parse(text, &Limits::AGAIN).ok()?.result().map(show)
     }
 }
+
+/// Those that sessions have, by kind and the digest of their text as it stands: a server writes each the same way every
+/// time, and a text need not be read again to be told apart.
+pub(crate) type Definitions = Shared<(DefinitionKind, Digest), Definition>;
 
 /// Definitions by kind and name.
 #[derive(Debug, Clone, Default)]

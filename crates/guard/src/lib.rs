@@ -12,6 +12,7 @@ mod pins;
 mod pipeline;
 mod session;
 mod settings;
+mod shared;
 
 /// By this name the code in `tests/common` knows the crate, which tests inside it use as well.
 #[cfg(test)]

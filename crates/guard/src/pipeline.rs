@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Limits, NodeId, Part};
 use thiserror::Error;
 
+use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
     Action, Approval, Decision, Definition, DefinitionKind, Denial, Event, Fact, Finding, How, Judged, Mode, Report,
@@ -20,6 +20,7 @@ use crate::{
 pub struct Pipeline {
     guards: Vec<(&'static GuardSpec, Box<dyn Guard>)>,
     settings: Settings,
+    definitions: Definitions,
 }
 
 /// What is wrong with the settings of a guard.
@@ -87,7 +88,7 @@ impl Pipeline {
                 built.push((*spec, guard));
             }
         }
-        Ok(Pipeline { guards: built, settings })
+        Ok(Pipeline { guards: built, settings, definitions: Definitions::default() })
     }
 
     /// The same with one more guard, of a program that uses this crate. It cannot loosen anything: whatever it finds is
@@ -160,7 +161,7 @@ impl Pipeline {
         wanted: impl Fn(&GuardSpec) -> bool,
     ) -> (Verdict, BTreeMap<NodeId, NodeId>) {
         let mut judged = Vec::new();
-        let mut facts: Vec<_> = listed(event).into_iter().map(|fact| (None, fact)).collect();
+        let mut facts: Vec<_> = listed(event, &self.definitions).into_iter().map(|fact| (None, fact)).collect();
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -211,9 +212,9 @@ impl Pipeline {
 }
 
 /// The definitions in a list result, to be remembered if it passes; needed whichever guards are on.
-fn listed(event: &Event<'_>) -> Vec<Fact> {
+fn listed(event: &Event<'_>, definitions: &Definitions) -> Vec<Fact> {
     let all = DefinitionKind::lists_of(event.message).map(|listing| {
-        let read = |element| Definition::read(listing.kind, element).map(Arc::new);
+        let read = |element| Definition::shared(listing.kind, element, definitions);
         Fact::Listed(listing.list.elements().filter_map(read).collect())
     });
     all.collect()
@@ -361,6 +362,8 @@ mod order;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
     use bartizan_mcp::{Limits, Message, PartKind};
@@ -402,7 +405,8 @@ mod tests {
             grant: None,
             now: Timestamp(0),
         };
-        let verdict = Pipeline { guards, settings }.judge(&event, &Session::default());
+        let verdict =
+            Pipeline { guards, settings, definitions: Definitions::default() }.judge(&event, &Session::default());
         (verdict, message)
     }
 

@@ -3,7 +3,9 @@
 
 mod common;
 
-use bartizan_guard::{Decision, Direction, GuardSettings, How, Pipeline, Report, Settings};
+use bartizan_guard::{
+    Decision, Direction, Event, GuardSettings, How, Pipeline, Principal, Report, Session, Settings, Timestamp, guards,
+};
 use bartizan_mcp::{Limits, Message};
 use proptest::prelude::*;
 
@@ -148,4 +150,47 @@ fn keys_that_become_the_same_leave_no_message() {
         common::message(r#"{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"a":1,"a\udb40\udc41":2}}}"#);
     let verdict = common::judge(&pipeline(How::Neutralise), &message, Direction::ToClient);
     assert!(matches!(verdict.decision, Decision::Deny(denial) if denial.rule == "pipeline.edit_unsafe"));
+}
+
+#[test]
+fn requests_take_long_that_use_a_large_definition_which_has_to_be_looked_through() {
+    let off = |name: &str| (name.to_owned(), GuardSettings { enabled: false, ..GuardSettings::default() });
+    let others = guards::ALL.iter().map(|spec| spec.name).filter(|name| *name != "hidden_text").map(off);
+    let pipeline = Pipeline::new(Settings { guards: others.collect(), ..Settings::default() }).unwrap();
+    let tool = |name: &str, text: &str| format!(r#"{{"name":"{name}","description":"{text}"}}"#);
+    let (long, blank) = ("a".repeat(70_000), " ".repeat(70_000));
+    let tools = [
+        tool("plain", &long),
+        tool("accents", &format!("é{long}")),
+        tool("blank", &format!("{blank}é")),
+        tool("short", "é"),
+    ];
+    let list = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{}]}}}}"#, tools.join(","));
+    let listed = common::judge(&pipeline, &common::message(&list), Direction::ToClient);
+    let session = Session::default().with(&listed.facts);
+    let takes_long = |method: &str, name: &str, direction| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":2,"method":"{method}","params":{{"name":"{name}"}}}}"#);
+        let event = Event {
+            message: &common::message(&text),
+            direction,
+            answers: None,
+            principal: &Principal::new("local:alice"),
+            server: &common::profile("server"),
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        };
+        pipeline.takes_long(&event, &session)
+    };
+    for (method, name, expected) in [
+        ("tools/call", "plain", false),
+        ("tools/call", "accents", true),
+        ("tools/call", "blank", true),
+        ("tools/call", "short", false),
+        ("tools/call", "none", false),
+        ("prompts/get", "accents", false),
+    ] {
+        assert_eq!(takes_long(method, name, Direction::ToServer), expected, "{method} {name}");
+    }
+    assert!(!takes_long("tools/call", "accents", Direction::ToClient));
 }

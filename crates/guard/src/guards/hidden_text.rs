@@ -13,11 +13,12 @@
 //! does that. A lone character without width is ordinary typesetting: it is recorded, and taken out of definitions without
 //! withholding them. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bartizan_detect::hidden::{self, Hidden, Kind};
-use bartizan_mcp::{Part, PartKind};
+use bartizan_mcp::{Part, PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -177,7 +178,16 @@ struct Options {}
 
 struct HiddenText;
 
+/// A definition of more bytes takes long to look through, if it has to be.
+const LARGE: usize = 64 * 1024;
+
 impl Guard for HiddenText {
+    /// However small a request is, the definition that it uses is looked through again.
+    fn takes_long(&self, event: &Event<'_>, session: &Session) -> bool {
+        event.direction == Direction::ToServer
+            && asked_for(event, session).is_some_and(|(_, _, held)| held.json.len() > LARGE && !is_clean(held))
+    }
+
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         let mut before = None;
         for part in event.message.parts() {
@@ -274,21 +284,30 @@ fn name_of(event: &Event<'_>, element: bartizan_mcp::NodeId) -> Option<String> {
     Some(name.into_owned())
 }
 
+/// The definition that a request uses, and where and by what name the request asks for it.
+fn asked_for<'e, 's>(
+    event: &Event<'e>,
+    session: &'s Session,
+) -> Option<(Value<'e>, Cow<'e, str>, &'s Definition)> {
+    let (kind, member) = match event.message.method()? {
+        "tools/call" => (DefinitionKind::Tool, "name"),
+        "prompts/get" => (DefinitionKind::Prompt, "name"),
+        "resources/read" => (DefinitionKind::Resource, "uri"),
+        _ => return None,
+    };
+    let at = event.message.params()?.get(member)?;
+    let name = at.as_str()?;
+    let definition = session.catalog.get(kind, &name)?;
+    Some((at, name, definition))
+}
+
 /// A request that uses a definition which would be withheld: the client may have been told of it otherwise.
 fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
-    let (kind, member) = match event.message.method() {
-        Some("tools/call") => (DefinitionKind::Tool, "name"),
-        Some("prompts/get") => (DefinitionKind::Prompt, "name"),
-        Some("resources/read") => (DefinitionKind::Resource, "uri"),
-        _ => return,
-    };
-    let Some(at) = event.message.params().and_then(|params| params.get(member)) else { return };
-    let Some(name) = at.as_str() else { return };
-    let Some(definition) = session.catalog.get(kind, &name) else { return };
+    let Some((at, name, definition)) = asked_for(event, session) else { return };
     for (hidden, says) in hidden_in(definition) {
         let Some(rule) = SPEC.rule(rule_id(hidden)) else { continue };
         let why = format!("the definition of `{}` holds {says}", excerpt(&name));
-        let mut finding = Finding::about(rule, at, kind.part(), why).of(&name);
+        let mut finding = Finding::about(rule, at, definition.kind.part(), why).of(&name);
         // Where definitions are redacted the client never saw it, and nothing is left to take away here.
         finding.span = Some(0..0);
         report.find(finding);
@@ -326,15 +345,20 @@ fn may_be_blank(json: &str) -> bool {
     blocks.iter().any(|block| block.iter().fold(true, |all, &byte| all & blank(byte)))
 }
 
+/// Whether a definition cannot hide anything, which is seen without decoding its texts.
+fn is_clean(definition: &Definition) -> bool {
+    let json = String::from_utf8_lossy(&definition.json);
+    is_plain(&json) && !may_be_blank(&json)
+}
+
 /// The ways in which a definition hides something.
 fn hidden_in(definition: &Definition) -> BTreeMap<Kind, String> {
     let mut kinds = BTreeMap::new();
-    let json = String::from_utf8_lossy(&definition.json);
-    if is_plain(&json) && !may_be_blank(&json) {
+    if is_clean(definition) {
         return kinds;
     }
     definition.with_value(|value| {
-        for text in value.subtree().filter_map(bartizan_mcp::Value::as_str) {
+        for text in value.subtree().filter_map(Value::as_str) {
             for hidden in hidden::find_in_definition(&text) {
                 kinds.entry(hidden.kind).or_insert_with(|| why(hidden.kind, &hidden, &text, 0));
             }

@@ -22,16 +22,15 @@ mod compiled;
 mod cost;
 mod instance;
 mod pattern;
-mod shared;
 
-use bartizan_mcp::{NodeKind, PartKind, Value};
+use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::compiled::Compiled;
 use self::compiled::{Outcome, Problem, ProblemKind, Side};
-use self::shared::Shared;
 use super::{Guard, GuardSpec, RuleSpec};
+use crate::shared::Shared;
 use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
 /// Specification of the guard.
@@ -82,9 +81,17 @@ const SKIPS: &[(PartKind, &str)] = &[
 #[serde(deny_unknown_fields)]
 struct Options {}
 
+/// By the digest of the definition that they belong to.
+type Schemas = Shared<Digest, Compiled>;
+
+/// The schemas of a tool, read at first use.
+fn of<'d>(definition: &'d Definition, schemas: &Schemas) -> &'d Compiled {
+    definition.compiled.get_or_init(|| schemas.get(definition.digest, || Compiled::of(&definition.json)))
+}
+
 #[derive(Default)]
 struct SchemaGuard {
-    schemas: Shared,
+    schemas: Schemas,
 }
 
 impl Guard for SchemaGuard {
@@ -117,7 +124,7 @@ impl Guard for SchemaGuard {
 }
 
 /// One tool of a list.
-fn definition(element: Value<'_>, session: &Session, shared: &Shared, report: &mut Report) {
+fn definition(element: Value<'_>, session: &Session, schemas: &Schemas, report: &mut Report) {
     let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
     let mut find = |id: &str, why: String| {
         let Some(rule) = SPEC.rule(id) else { return };
@@ -132,14 +139,14 @@ fn definition(element: Value<'_>, session: &Session, shared: &Shared, report: &m
     let raw = element.raw().as_bytes();
     let held = session.catalog.get(DefinitionKind::Tool, &name).filter(|held| held.json == raw);
     let fresh;
-    let schemas = match held {
-        Some(held) => shared.of(held),
+    let compiled = match held {
+        Some(held) => of(held, schemas),
         None => {
             fresh = Compiled::of(raw);
             &fresh
         }
     };
-    for problem in schemas.problems() {
+    for problem in compiled.problems() {
         let id = match problem.kind {
             ProblemKind::External => "schema.external_ref",
             ProblemKind::Invalid => "schema.invalid_definition",
@@ -156,7 +163,7 @@ fn well_named(name: &str) -> bool {
 }
 
 /// A call.
-fn call(event: &Event<'_>, session: &Session, shared: &Shared, report: &mut Report) {
+fn call(event: &Event<'_>, session: &Session, schemas: &Schemas, report: &mut Report) {
     let Some(params) = event.message.params() else { return };
     let Some(name) = params.get("name").and_then(Value::as_str) else { return };
     let Some(tool) = called(event, session) else {
@@ -173,7 +180,7 @@ fn call(event: &Event<'_>, session: &Session, shared: &Shared, report: &mut Repo
     // Arguments may be left out, which means that there are none.
     let arguments = params.get("arguments");
     let subject = Subject { tool, at: arguments.unwrap_or(params), kind: PartKind::Argument, rule: "schema.arguments" };
-    subject.hold(arguments, &shared.of(tool).input, report);
+    subject.hold(arguments, &of(tool, schemas).input, report);
 }
 
 /// The definition of the tool that a request calls.
@@ -189,9 +196,9 @@ fn answering<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definiti
 }
 
 /// The reply to a call.
-fn reply(event: &Event<'_>, session: &Session, shared: &Shared, report: &mut Report) {
+fn reply(event: &Event<'_>, session: &Session, schemas: &Schemas, report: &mut Report) {
     let (Some(tool), Some(result)) = (answering(event, session), event.message.result()) else { return };
-    let output = &shared.of(tool).output;
+    let output = &of(tool, schemas).output;
     if matches!(output, Side::Absent) || result.get("isError").is_some_and(|flag| flag.kind() == NodeKind::True) {
         return;
     }

@@ -56,6 +56,8 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("tool_pinning.resource_changed", Severity::Low, Action::Observe, "The definition of a resource differs from what was accepted."),
     RuleSpec::new("tool_pinning.removed", Severity::Low, Action::Observe, "An accepted definition is not listed any more."),
     RuleSpec::new("tool_pinning.unseen", Severity::Medium, Action::Deny, "An accepted tool is called, and the server has not listed it in this session, so nobody knows what it is now."),
+    // Low, so that where the server's tools are known `schema.unknown_tool` is given as the reason.
+    RuleSpec::new("tool_pinning.unlisted", Severity::Low, Action::Deny, "A tool or prompt is asked for that the server has not listed in this session and nobody accepted."),
     RuleSpec::new("tool_pinning.unnamed", Severity::Medium, Action::Deny, "An element of a list has no name to pin it under."),
     RuleSpec::new("tool_pinning.no_room", Severity::Medium, Action::Deny, "The server brings more definitions than are pinned of one server."),
     RuleSpec::new("tool_pinning.duplicate", Severity::High, Action::Deny, "One list holds two definitions of one name."),
@@ -240,12 +242,17 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let standing = pins.standing(kind, &name, definition.map(|held| held.digest));
     let body = definition.filter(|_| standing == Standing::Added).and_then(|held| body_digest_of(held));
     let former = body.and_then(|body| former_name(kind, body, pins, session));
-    let unseen = kind == DefinitionKind::Tool && standing == Standing::Approved && definition.is_none();
-    let found = if unseen {
-        let why = format!("the server does not list tool `{}`, so it cannot be held against what was accepted", excerpt(&name));
-        Some(("tool_pinning.unseen", why))
-    } else {
-        judge(standing, kind, &name, former)
+    let shown = excerpt(&name);
+    let found = match (definition, &standing) {
+        (None, Standing::Approved) if kind == DefinitionKind::Tool => {
+            let why = format!("the server does not list tool `{shown}`, so it cannot be held against what was accepted");
+            Some(("tool_pinning.unseen", why))
+        }
+        (None, Standing::Added) => {
+            let why = format!("{} `{shown}` is neither listed by the server in this session nor accepted", noun(kind));
+            Some(("tool_pinning.unlisted", why))
+        }
+        _ => judge(standing, kind, &name, former),
     };
     let Some((id, why)) = found else { return };
     let Some(rule) = SPEC.rule(id) else { return };

@@ -29,16 +29,17 @@ pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
 
 /// The configuration for wrapped servers: the named file, else the user's own, else the defaults.
 pub(crate) fn user_config(named: Option<&Path>) -> Result<Config, Failure> {
-    if let Some(path) = named {
-        return load(path);
-    }
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    let own = directory.map(|directory| directory.join("bartizan/bartizan.toml")).filter(|path| path.is_file());
-    match own {
+    match named.map(Path::to_owned).or_else(user_config_file) {
         Some(path) => load(&path),
         None => Config::without_file().map_err(Failure::from),
     }
+}
+
+/// The user's own configuration file, if there is one.
+pub(crate) fn user_config_file() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+    directory.map(|directory| directory.join("bartizan/bartizan.toml")).filter(|path| path.is_file())
 }
 
 /// Refuses names that would not fit into a configuration file.

@@ -31,8 +31,10 @@ fn every_format_has_a_schema_that_refuses_another() {
 fn every_format_that_the_program_names_is_published() {
     let names = bartizan(&["schema"]).status(0).stdout;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+    let inside = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let all = inside(&source).into_iter().flat_map(|path| if path.is_dir() { inside(&path) } else { vec![path] });
     let mut seen = 0;
-    for file in fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+    for file in all {
         for (at, _) in fs::read_to_string(&file).unwrap().match_indices("\"bartizan.") {
             let text = fs::read_to_string(&file).unwrap();
             let name = text.get(at + 1..).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();

@@ -77,6 +77,12 @@ impl Records {
     pub fn broken(&self) -> Option<&Fault> {
         self.walk.fault.as_ref()
     }
+
+    /// As [`Records::broken`], for when nothing more is read.
+    #[must_use]
+    pub fn into_broken(self) -> Option<Fault> {
+        self.walk.fault
+    }
 }
 
 impl Iterator for Records {

@@ -51,6 +51,8 @@ fn guards_lists_every_guard_and_rule() {
     }
     let one = bartizan(&["guards", "rate"]).status(0).stdout;
     assert!(one.contains("rate.tool") && !one.contains("conformance"), "{one}");
+    // Rules are what people see in refusals.
+    assert_eq!(bartizan(&["guards", "rate.tool"]).status(0).stdout, one);
 }
 
 #[test]

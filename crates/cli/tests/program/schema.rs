@@ -23,8 +23,17 @@ fn every_format_has_a_schema_that_refuses_another() {
         assert!(!validator.is_valid(&json!({"format": "another/1", "seq": "x", "server": 5})), "{name}");
     }
     assert_eq!(schema("bartizan.why"), schema("bartizan.why/1"));
+    assert_eq!(schema("why"), schema("bartizan.why/1"));
+    assert_eq!(schema("audit.verify/1"), schema("bartizan.audit.verify/1"));
     let end = bartizan(&["schema", "bartizan.why/2"]).status(2);
     assert!(end.stderr.contains("bartizan.why/1"), "{}", end.stderr);
+}
+
+#[test]
+fn the_page_lists_every_format() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/commands.md");
+    let names = bartizan(&["schema"]).status(0).stdout;
+    assert!(fs::read_to_string(path).unwrap().contains(&format!("$ bartizan schema\n{names}```\n")), "{names}");
 }
 
 #[test]

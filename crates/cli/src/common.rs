@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bartizan_config::{Config, LogFormat};
 use bartizan_gateway::run::Paths;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::outcome::{Failure, say};
 
@@ -56,12 +57,31 @@ pub(crate) fn log_as(log: &bartizan_config::Log) {
 
 /// Logs to standard error; `BARTIZAN_LOG` overrides the level.
 pub(crate) fn log_to_stderr(level: &str, json: bool) {
-    let filter = EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wanted = std::env::var_os("BARTIZAN_LOG").filter(|wanted| !wanted.is_empty());
+    let filter = wanted.and_then(|wanted| {
+        let wanted = wanted.to_string_lossy();
+        let filter = log_filter(&wanted);
+        if filter.is_none() {
+            let wanted = crate::output::inline(&wanted);
+            say(&format!(
+                "warning: BARTIZAN_LOG is `{wanted}` and not error, warn, info, debug, trace or off; logging at {level}"
+            ));
+        }
+        filter
+    });
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call has nothing to add to the first.
     let set = if json { builder.json().try_init() } else { builder.with_ansi(colour).with_target(false).try_init() };
     set.ok();
+}
+
+/// Levels, each for all of the program or as `TARGET=LEVEL`. A word that is neither would be taken for the one target that
+/// may log, which switches everything else off.
+fn log_filter(wanted: &str) -> Option<EnvFilter> {
+    let is_known = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    if wanted.split(',').map(str::trim).all(is_known) { EnvFilter::try_new(wanted).ok() } else { None }
 }
 
 /// Runs to the end on all cores.

@@ -9,10 +9,31 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// What holds for every command.
+const AROUND: &str = "\
+Exit status:
+  0  clean
+  1  something was found: a difference, a broken chain
+  2  wrong usage or configuration
+  3  incomplete: a file or an entry is not there or could not be read
+  4  a fault of Bartizan itself, or a server or listener that could not be started
+  `run` ends as the server that it wraps.
+
+Environment:
+  BARTIZAN_HOME  Bartizan's own directory
+  BARTIZAN_LOG   level of the log: error, warn, info, debug, trace or off
+  NO_COLOR       no colours
+
+Files:
+  ~/.local/state/bartizan                 Bartizan's own directory, unless BARTIZAN_HOME or XDG_STATE_HOME names another
+  ~/.config/bartizan/bartizan.toml        configuration of `run`, unless XDG_CONFIG_HOME names another directory
+  bartizan.toml                           configuration of `serve`, unless `--config` names another
+  mcp.lock                                what was approved, beside the configuration or in Bartizan's own directory";
+
 /// A security gateway for the Model Context Protocol: every message between clients and servers is judged, recorded and
 /// only then passed on.
 #[derive(Parser)]
-#[command(name = "bartizan", version, max_term_width = 100)]
+#[command(name = "bartizan", version, max_term_width = 100, after_long_help = AROUND)]
 struct Program {
     #[command(subcommand)]
     command: commands::Command,

@@ -14,8 +14,15 @@ use super::log;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, count, inline};
 
+const EXAMPLES: &str = "\
+Examples:
+  bartizan audit tail --denied              the last refusals, of all logs of yours
+  bartizan audit verify                     whether all of them are whole, and the head of each
+  bartizan audit verify --head SEQ:CHAIN    whether the log still has an entry that was kept elsewhere";
+
 /// Reads the audit log
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

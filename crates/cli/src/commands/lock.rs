@@ -16,8 +16,16 @@ use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint, inline};
 
+const EXAMPLES: &str = "\
+Examples:
+  bartizan lock diff                                what waits, in every lock file of yours
+  bartizan lock diff --server files                 what waits of one server
+  bartizan lock update --server files read_file     accepts one tool of it
+  bartizan lock verify --lock mcp.lock              status 1 if anything waits, for scripts";
+
 /// Shows and accepts changes in what servers offer
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

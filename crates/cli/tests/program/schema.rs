@@ -79,6 +79,7 @@ fn shells_get_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = bartizan(&["completions", shell]).status(0).stdout;
         assert!(script.contains("standalone") && script.contains("schema"), "{shell}");
+        assert!(!script.contains("daemon") && !script.contains("demo-server"), "{shell} is offered what is hidden");
     }
     bartizan(&["completions", "cobol"]).status(2);
 }
@@ -87,6 +88,7 @@ fn shells_get_completions() {
 fn every_command_has_a_manual_page() {
     let page = bartizan(&["man"]).status(0).stdout;
     assert!(page.contains(".TH bartizan 1") && page.contains("serve"), "{page}");
+    assert!(page.contains("Exit status:") && page.contains("BARTIZAN_LOG") && page.contains("Files:"), "{page}");
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("man1");
     bartizan(&["man", "--out", &out.display().to_string()]).status(0);

@@ -15,8 +15,8 @@ Exit status:
   0  clean
   1  something was found: a difference, a broken chain
   2  wrong usage or configuration
-  3  incomplete: a file or an entry is not there or could not be read
-  4  a fault of Bartizan itself, or a server or listener that could not be started
+  3  incomplete: a file or an entry is not there or not readable
+  4  a fault of Bartizan itself, or something could not be started
   `run` ends as the server that it wraps.
 
 Environment:
@@ -25,10 +25,14 @@ Environment:
   NO_COLOR       no colours
 
 Files:
-  ~/.local/state/bartizan                 Bartizan's own directory, unless BARTIZAN_HOME or XDG_STATE_HOME names another
-  ~/.config/bartizan/bartizan.toml        configuration of `run`, unless XDG_CONFIG_HOME names another directory
-  bartizan.toml                           configuration of `serve`, unless `--config` names another
-  mcp.lock                                what was approved, beside the configuration or in Bartizan's own directory";
+  ~/.local/state/bartizan
+    Bartizan's own directory; XDG_STATE_HOME moves it
+  ~/.config/bartizan/bartizan.toml
+    configuration of `run`; XDG_CONFIG_HOME moves it
+  bartizan.toml
+    configuration of `serve`, where it is started
+  mcp.lock
+    what was approved, beside the configuration or in Bartizan's directory";
 
 /// A security gateway for the Model Context Protocol: every message between clients and servers is judged, recorded and
 /// only then passed on.

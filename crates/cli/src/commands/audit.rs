@@ -16,9 +16,9 @@ use crate::output::{self, count, inline};
 
 const EXAMPLES: &str = "\
 Examples:
-  bartizan audit tail --denied              the last refusals, of all logs of yours
-  bartizan audit verify                     whether all of them are whole, and the head of each
-  bartizan audit verify --head SEQ:CHAIN    whether the log still has an entry that was kept elsewhere";
+  bartizan audit tail --denied            the last refusals, of all logs
+  bartizan audit verify                   checks all logs, and gives their heads
+  bartizan audit verify --head SEQ:CHAIN  checks for an entry kept elsewhere";
 
 /// Reads the audit log
 #[derive(Args)]

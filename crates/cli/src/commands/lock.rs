@@ -18,10 +18,10 @@ use crate::output::{self, Paint, inline};
 
 const EXAMPLES: &str = "\
 Examples:
-  bartizan lock diff                                what waits, in every lock file of yours
-  bartizan lock diff --server files                 what waits of one server
-  bartizan lock update --server files read_file     accepts one tool of it
-  bartizan lock verify --lock mcp.lock              status 1 if anything waits, for scripts";
+  bartizan lock diff                             what waits, in all lock files
+  bartizan lock diff --server files              what waits of one server
+  bartizan lock update --server files read_file  accepts one tool of it
+  bartizan lock verify --lock mcp.lock           status 1 if any waits, for scripts";
 
 /// Shows and accepts changes in what servers offer
 #[derive(Args)]

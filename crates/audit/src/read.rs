@@ -2,7 +2,7 @@
 //!
 //! Damage keeps nothing from being shown: whoever looks at an entry wants to see it, and to know whether to believe it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::chain::{Chain, Head};
 use crate::fault::{Fault, Problem};
@@ -62,26 +62,26 @@ impl Record {
 /// The entries of a log in order; see [`iter`].
 #[derive(Debug)]
 pub struct Records {
+    dir: PathBuf,
     lines: Lines,
     walk: Walk,
 }
 
 /// Reads all entries, oldest first, as the log stands now. A line that is being written meanwhile is left out.
 pub fn iter(dir: &Path) -> Result<Records, Fault> {
-    Lines::open(dir).map(|lines| Records { lines, walk: Walk::default() })
+    Lines::open(dir).map(|lines| Records { dir: dir.to_owned(), lines, walk: Walk::default() })
 }
 
 impl Records {
+    /// Once there was no entry left: goes on with those written since.
+    pub fn resume(&mut self) -> Result<(), Fault> {
+        self.lines.resume(&self.dir)
+    }
+
     /// The first thing wrong in what was read so far; entries from there on are not proven to be what was written.
     #[must_use]
     pub fn broken(&self) -> Option<&Fault> {
         self.walk.fault.as_ref()
-    }
-
-    /// As [`Records::broken`], for when nothing more is read.
-    #[must_use]
-    pub fn into_broken(self) -> Option<Fault> {
-        self.walk.fault
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
 }
 
 /// The program without what is not for people: the scripts would offer it.
-fn visible(program: Command) -> Command {
+fn visible(program: &Command) -> Command {
     let shown = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     Command::new("bartizan").version(env!("CARGO_PKG_VERSION")).subcommands(shown)
 }
@@ -22,7 +22,7 @@ fn visible(program: Command) -> Command {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut visible(Program::command()), "bartizan", &mut script);
+        clap_complete::generate(self.shell, &mut visible(&Program::command()), "bartizan", &mut script);
         output::print(String::from_utf8_lossy(&script).trim_end()).map(|()| Outcome::Clean)
     }
 }

@@ -128,7 +128,7 @@ fn verify(choice: &Choice) -> Result<Outcome, Failure> {
     }
     let mut locks = Vec::new();
     for (path, one) in read {
-        let found = one.map_or_else(|problem| Ok(Found::Broken { problem }), |one| choice.checked(one))?;
+        let found = one.map_or_else(|problem| Ok(Found::Broken { problem }), |one| choice.checked(&one))?;
         locks.push(VerifiedOne::of(path, found));
     }
     let ok = locks.iter().all(|one| one.ok);
@@ -240,7 +240,7 @@ impl Choice {
     }
 
     /// What `verify` says of a lock file that can be read.
-    fn checked(&self, one: Waiting) -> Result<Found, Failure> {
+    fn checked(&self, one: &Waiting) -> Result<Found, Failure> {
         let chosen = |name: &&str| self.server.as_deref().is_none_or(|only| only == *name);
         let servers: Vec<_> = one.lock.servers().filter(chosen).collect();
         let definitions =

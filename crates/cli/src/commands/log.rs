@@ -21,8 +21,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn directories(self) -> Result<Vec<PathBuf>, Failure> {
-        directories(self.log, self.config.as_deref())
+    pub(crate) fn directories(&self) -> Result<Vec<PathBuf>, Failure> {
+        directories(self.log.clone(), self.config.as_deref())
     }
 }
 

@@ -11,8 +11,8 @@ use crate::outcome::{Failure, Outcome, say};
 
 const EXAMPLES: &str = "\
 Examples:
-  bartizan run --name files -- npx -y @modelcontextprotocol/server-filesystem ~/project
-  bartizan run --name github --pass-env GITHUB_TOKEN -- docker run -i ghcr.io/example/server";
+  bartizan run --name git -- uvx mcp-server-git --repository ~/project
+  bartizan run --name tickets --pass-env TICKETS_TOKEN -- npx -y tickets-mcp";
 
 /// Wraps one stdio server in place: put `bartizan run --` in front of its command
 #[derive(Args)]

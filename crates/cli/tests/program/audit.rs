@@ -230,3 +230,29 @@ fn the_tail_of_a_log_that_was_changed_is_no_proof() {
     assert_eq!(end.stdout.lines().count(), 1, "{}", end.stdout);
     assert!(end.stderr.contains("NOT verified") && end.stderr.contains("entry 2 was changed"), "{}", end.stderr);
 }
+
+#[test]
+fn the_tail_goes_on_with_what_comes() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[("message", json!({"tool": "one", "decision": "deny"}))]);
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["audit", "tail", "--follow", "--denied", "-n", "1"])
+        .env_clear()
+        .env("BARTIZAN_HOME", home.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().ends_with("  one"));
+    write_log(home.path(), &[("message", json!({"tool": "two", "decision": "allow"}))]);
+    write_log(home.path(), &[("message", json!({"tool": "three", "decision": "deny"}))]);
+    assert!(lines.next().unwrap().ends_with("  three"));
+    // A log that was not there before.
+    write_log(&home.path().join("standalone/new-7"), &[("message", json!({"tool": "four", "decision": "deny"}))]);
+    let line = lines.next().unwrap();
+    assert!(line.starts_with("standalone/new-7  ") && line.ends_with("  four"), "{line}");
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+}

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use bartizan_audit::{Fault, Problem, Record, iter};
+use bartizan_audit::{Fault, Problem, Record, Records, iter};
 use clap::Args;
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -18,6 +19,9 @@ pub(super) struct Arguments {
     /// How many
     #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
     count: usize,
+    /// Goes on with what is recorded from now on, until it is told to end
+    #[arg(short, long)]
+    follow: bool,
     /// Only what was refused, also until somebody approves it
     #[arg(long)]
     denied: bool,
@@ -44,30 +48,35 @@ pub(in super::super) struct TailEntry {
     chain: String,
 }
 
-/// The end of one log.
-struct End<'a> {
-    directory: &'a Path,
+/// One log, as far as it was read.
+struct End {
+    directory: PathBuf,
+    log: Records,
+    /// What is still to be shown.
     records: VecDeque<Record>,
     broken: Option<Fault>,
 }
+
+/// How long nothing is looked for after all that was there has been shown.
+const PAUSE: Duration = Duration::from_millis(300);
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let directories = self.place.directories()?;
         let (mut ends, mut unread) = (Vec::new(), Vec::new());
         for directory in &directories {
-            match end(directory, self.count, self.denied) {
+            match End::of(directory, self.count, self.denied) {
                 Ok(end) => ends.push(end),
                 Err(fault) => unread.push((directory, fault)),
             }
         }
-        print(&ends, self.count, self.json)?;
-        for (End { directory, .. }, fault) in ends.iter().filter_map(|end| Some((end, end.broken.as_ref()?))) {
-            let place = directory.display();
-            say(&inline(&format!("NOT verified: the log in {place} is broken: {fault}; see `bartizan audit verify`")));
+        print(&mut ends, self.count, self.json)?;
+        ends.iter().for_each(End::warn);
+        if self.follow && !ends.is_empty() {
+            return self.keep_on(ends);
         }
         match unread.as_slice() {
-            _ if ends.iter().any(|end| end.broken.is_some()) => Ok(Outcome::Found),
+            _ if ends.iter().any(|end| end.fault().is_some()) => Ok(Outcome::Found),
             [] => Ok(Outcome::Clean),
             [(directory, fault)] if ends.is_empty() => Err(log::unreadable(directory, fault)),
             several => Err(log::unread(&several.iter().map(|(place, _)| place.as_path()).collect::<Vec<_>>())),
@@ -75,39 +84,85 @@ impl Arguments {
     }
 }
 
-fn end(directory: &PathBuf, count: usize, denied: bool) -> Result<End<'_>, Fault> {
-    let mut read = iter(directory)?;
-    let (mut records, mut broken, mut is_empty) = (VecDeque::new(), None, true);
-    for record in read.by_ref() {
-        is_empty = false;
-        match record {
-            Ok(record) if denied && !is_refusal(&record) => {}
-            Ok(record) => records.push_back(record),
-            // A fault further back must not hide the end, which is what was asked for.
-            Err(fault) if log::is_unreadable(&fault) => return Err(fault),
-            Err(fault) => broken = Some(fault),
-        }
-        if records.len() > count {
-            records.pop_front();
+impl Arguments {
+    /// Shows what comes, also in logs that come.
+    fn keep_on(&self, mut ends: Vec<End>) -> Result<Outcome, Failure> {
+        loop {
+            std::thread::sleep(PAUSE);
+            for end in &mut ends {
+                let was_whole = end.fault().is_none();
+                let read = end.log.resume().and_then(|()| end.read(usize::MAX, self.denied));
+                read.map_err(|fault| log::unreadable(&end.directory, &fault))?;
+                if was_whole {
+                    end.warn();
+                }
+            }
+            for directory in self.place.directories()? {
+                if ends.iter().all(|end| end.directory != directory) {
+                    // One that is being made has no entry yet.
+                    ends.extend(End::of(&directory, usize::MAX, self.denied));
+                }
+            }
+            print(&mut ends, usize::MAX, self.json)?;
         }
     }
-    if is_empty {
+}
+
+impl End {
+    fn of(directory: &Path, count: usize, denied: bool) -> Result<Self, Fault> {
+        let log = iter(directory)?;
+        let mut end = End { directory: directory.to_owned(), log, records: VecDeque::new(), broken: None };
+        if end.read(count, denied)? {
+            return Ok(end);
+        }
         // A log has an entry from its first moment on.
-        return Err(Fault { file: directory.display().to_string(), line: 0, offset: 0, problem: Problem::Empty });
+        Err(Fault { file: directory.display().to_string(), line: 0, offset: 0, problem: Problem::Empty })
     }
-    // The first fault says the most, and it is there whenever a line could be read at all.
-    Ok(End { directory, records, broken: read.into_broken().or(broken) })
+
+    /// Reads what there is, and keeps the last entries of it; whether there was anything.
+    fn read(&mut self, count: usize, denied: bool) -> Result<bool, Fault> {
+        let mut any = false;
+        for record in self.log.by_ref() {
+            any = true;
+            match record {
+                Ok(record) if denied && !is_refusal(&record) => {}
+                Ok(record) => self.records.push_back(record),
+                // A fault further back must not hide the end, which is what was asked for.
+                Err(fault) if log::is_unreadable(&fault) => return Err(fault),
+                Err(fault) => self.broken = self.broken.take().or(Some(fault)),
+            }
+            if self.records.len() > count {
+                self.records.pop_front();
+            }
+        }
+        Ok(any)
+    }
+
+    /// The first thing wrong with the log, which the chain shows before anything else does.
+    fn fault(&self) -> Option<&Fault> {
+        self.log.broken().or(self.broken.as_ref())
+    }
+
+    fn warn(&self) {
+        if let Some(fault) = self.fault() {
+            let place = self.directory.display();
+            say(&inline(&format!("NOT verified: the log in {place} is broken: {fault}; see `bartizan audit verify`")));
+        }
+    }
 }
 
 fn is_refusal(record: &Record) -> bool {
     matches!(record.value().get("decision").and_then(Value::as_str), Some("deny" | "approve"))
 }
 
-fn print(ends: &[End<'_>], count: usize, json: bool) -> Result<(), Failure> {
+/// Shows what was kept, in the order of time, and keeps it no longer.
+fn print(ends: &mut [End], count: usize, json: bool) -> Result<(), Failure> {
     let several = ends.len() > 1;
-    let label = |end: &End<'_>| if several { inline(&log::label(end.directory)) } else { String::new() };
-    let mut all: Vec<_> =
-        ends.iter().flat_map(|end| end.records.iter().map(move |record| (label(end), record))).collect();
+    let mut all = Vec::new();
+    for end in ends {
+        let label = if several { inline(&log::label(&end.directory)) } else { String::new() };
+        all.extend(end.records.drain(..).map(|record| (label.clone(), record)));
+    }
     all.sort_by_key(|(_, record)| record.at_micros);
     let shown = all.get(all.len().saturating_sub(count)..).unwrap_or_default();
     let width = shown.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);

@@ -1,22 +1,32 @@
 //! What is wrong with a log that was read, and where.
 
+use std::fmt;
 use std::io;
 
 use crate::chain::Chain;
 
 /// The first thing found wrong in a log.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}, line {line}, byte {offset}: {problem}")]
 pub struct Fault {
     /// Name of the file within the log's directory.
     pub file: String,
-    /// Line in that file, starting at 1.
+    /// Line in that file, starting at 1; 0 if it is about the file or directory as a whole.
     pub line: u64,
     /// Where the line starts in that file, in bytes.
     pub offset: u64,
     /// What is wrong.
     #[source]
     pub problem: Problem,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault { file, line, offset, problem } = self;
+        match line {
+            0 => write!(f, "{file}: {problem}"),
+            _ => write!(f, "{file}, line {line}, byte {offset}: {problem}"),
+        }
+    }
 }
 
 /// What can be wrong with a log.

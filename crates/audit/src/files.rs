@@ -68,7 +68,8 @@ fn closed(dir: &Path) -> io::Result<Vec<(u64, String)>> {
     Ok(closed)
 }
 
-fn identity(file: &File) -> io::Result<(u64, u64)> {
+/// What a file is, under whatever name.
+pub(crate) fn identity(file: &File) -> io::Result<(u64, u64)> {
     file.metadata().map(|meta| (meta.dev(), meta.ino()))
 }
 

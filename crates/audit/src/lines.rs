@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::de::IgnoredAny;
@@ -34,6 +34,8 @@ pub(crate) struct Lines {
     offset: u64,
     next_offset: u64,
     files: u64,
+    /// The file that is being read, or was read last.
+    identity: Option<(u64, u64)>,
 }
 
 impl Lines {
@@ -53,7 +55,25 @@ impl Lines {
             offset: 0,
             next_offset: 0,
             files: 0,
+            identity: None,
         })
+    }
+
+    /// Once everything was read: goes on with what has been written since, also if the file was closed meanwhile.
+    pub(crate) fn resume(&mut self, dir: &Path) -> Result<(), Fault> {
+        let mut waiting: VecDeque<_> = files::snapshot(dir).map_err(|error| self.fault(Problem::Io(error)))?.into();
+        while waiting.front().is_some_and(|source| files::identity(&source.file).ok() != self.identity) {
+            waiting.pop_front();
+        }
+        let Some(mut source) = waiting.pop_front() else { return Err(self.fault(Problem::Empty)) };
+        // The line that was looked for last, of which there was nothing or only the start.
+        self.line = self.line.saturating_sub(1);
+        self.next_offset = self.offset;
+        source.file.seek(SeekFrom::Start(self.next_offset)).map_err(|error| self.fault(Problem::Io(error)))?;
+        (self.name, self.first_seq) = (source.name, source.first_seq);
+        self.reader = Some(BufReader::with_capacity(1 << 16, source.file));
+        self.waiting = waiting;
+        Ok(())
     }
 
     /// Moves to the next line.
@@ -89,6 +109,7 @@ impl Lines {
 
     fn start(&mut self, source: Source) {
         self.name = source.name;
+        self.identity = files::identity(&source.file).ok();
         self.first_seq = source.first_seq;
         self.reader = Some(BufReader::with_capacity(1 << 16, source.file));
         self.line = 0;

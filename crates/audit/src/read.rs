@@ -1,12 +1,15 @@
-//! Reads entries back, for looking at them. It checks the form of a line, not the chain; that is what `verify` is for.
+//! Reads entries back, for looking at them, and says on the way where the chain breaks.
+//!
+//! Damage keeps nothing from being shown: whoever looks at an entry wants to see it, and to know whether to believe it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::chain::{Chain, Head};
 use crate::fault::{Fault, Problem};
 use crate::id::Id;
 use crate::line::{self, Line};
 use crate::lines::{Lines, Step};
+use crate::verify::Walk;
 
 /// One entry as it stands in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,19 +61,39 @@ impl Record {
 
 /// The entries of a log in order; see [`iter`].
 #[derive(Debug)]
-pub struct Records(Lines);
+pub struct Records {
+    dir: PathBuf,
+    lines: Lines,
+    walk: Walk,
+}
 
 /// Reads all entries, oldest first, as the log stands now. A line that is being written meanwhile is left out.
 pub fn iter(dir: &Path) -> Result<Records, Fault> {
-    Lines::open(dir).map(Records)
+    Lines::open(dir).map(|lines| Records { dir: dir.to_owned(), lines, walk: Walk::default() })
+}
+
+impl Records {
+    /// Once there was no entry left: goes on with those written since.
+    pub fn resume(&mut self) -> Result<(), Fault> {
+        self.lines.resume(&self.dir)
+    }
+
+    /// The first thing wrong in what was read so far; entries from there on are not proven to be what was written.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Fault> {
+        self.walk.fault.as_ref()
+    }
 }
 
 impl Iterator for Records {
     type Item = Result<Record, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.0.advance() {
-            Ok(Step::Line) => Some(Record::parse(self.0.bytes()).map_err(|problem| self.0.fault(problem))),
+        match self.lines.advance() {
+            Ok(Step::Line) => {
+                self.walk.step(&self.lines);
+                Some(Record::parse(self.lines.bytes()).map_err(|problem| self.lines.fault(problem)))
+            }
             Ok(Step::Unfinished | Step::End) => None,
             Err(fault) => Some(Err(fault)),
         }
@@ -79,10 +102,19 @@ impl Iterator for Records {
 
 /// Finds the entry `id`. Damage to other lines does not keep it from being found.
 pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
+    trace(dir, id).map(|found| found.map(|(record, _)| record))
+}
+
+/// Finds the entry `id` as [`find`] does, with the first thing wrong in the log up to and including it: without one, the
+/// entry is what was written, as far as [`verify`](crate::verify) can show that.
+pub fn trace(dir: &Path, id: Id) -> Result<Option<(Record, Option<Fault>)>, Fault> {
     let mut lines = Lines::open(dir)?;
+    let mut walk = Walk::default();
     while lines.advance()? == Step::Line {
+        walk.step(&lines);
         if line::has_id(lines.bytes(), id) {
-            return Record::parse(lines.bytes()).map(Some).map_err(|problem| lines.fault(problem));
+            let record = Record::parse(lines.bytes()).map_err(|problem| lines.fault(problem))?;
+            return Ok(Some((record, walk.fault)));
         }
     }
     Ok(None)

@@ -63,6 +63,27 @@ pub fn verify(dir: &Path, expected: Option<&Head>) -> Result<Report, Fault> {
     Ok(Report { entries, files: lines.files(), first, last: head.seq, head, unfinished_bytes })
 }
 
+/// Goes along the chain up to the first line that does not fit.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    head: Option<Head>,
+    /// What was wrong with that line.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Walk {
+    /// Holds the line that was just read against those before it.
+    pub(crate) fn step(&mut self, lines: &Lines) {
+        if self.fault.is_some() {
+            return;
+        }
+        match check(lines, self.head.as_ref(), None) {
+            Ok(head) => self.head = Some(head),
+            Err(problem) => self.fault = Some(lines.fault(problem)),
+        }
+    }
+}
+
 fn check(lines: &Lines, previous: Option<&Head>, expected: Option<&Head>) -> Result<Head, Problem> {
     let line = Line::parse(lines.bytes())?;
     let head = match previous {

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bartizan_audit::{AuditError, Fault, Head, Log, Options, Problem, Report, find, verify};
+use bartizan_audit::{AuditError, Fault, Head, Log, Options, Problem, Report, find, iter, trace, verify};
 use common::{id, make, reopen};
 use tempfile::TempDir;
 
@@ -202,6 +202,25 @@ fn damage_elsewhere_does_not_hide_an_entry() {
     let record = find(dir.path(), id(5)).unwrap().unwrap();
     assert_eq!(record.value()["number"], 5);
     assert_eq!(find(dir.path(), id(99)).unwrap(), None);
+}
+
+#[test]
+fn an_entry_is_proven_up_to_the_first_change_and_not_from_there_on() {
+    let (dir, _, files) = three_files();
+    let broken = |number| trace(dir.path(), id(number)).unwrap().unwrap().1.map(|fault| fault.to_string());
+    assert!((0..6).all(|number| broken(number).is_none()));
+    assert!(iter(dir.path()).unwrap().all(|record| record.is_ok()));
+
+    let text = fs::read_to_string(&files[1]).unwrap();
+    let number = (0..6).find(|number| text.contains(&id(*number).to_string())).unwrap();
+    fs::write(&files[1], text.replacen("\"kind\":\"test.entry\"", "\"kind\":\"test.other\"", 1)).unwrap();
+    assert!((0..number).all(|before| broken(before).is_none()));
+    for from_there in number..6 {
+        assert!(broken(from_there).unwrap().contains("was changed"), "{from_there}");
+    }
+    let mut records = iter(dir.path()).unwrap();
+    assert!(records.by_ref().all(|record| record.is_ok()));
+    assert_eq!(records.broken().unwrap().line, 1);
 }
 
 proptest::proptest! {

@@ -83,6 +83,45 @@ fn records_read_back() {
 }
 
 #[test]
+fn reading_goes_on_where_it_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { max_file_bytes: 700 };
+    make(dir.path(), 2, 700);
+    let mut records = iter(dir.path()).unwrap();
+    let mut seen = 0;
+    for round in 0..4 {
+        seen += records.by_ref().map(Result::unwrap).count();
+        assert_eq!(seen, 3 + 6 * round, "whatever was closed meanwhile");
+        records.resume().unwrap();
+        assert!(records.next().is_none(), "nothing twice");
+        let (log, _) = Log::open(dir.path(), &options).unwrap();
+        let first = 10 * (round as u64 + 1);
+        (first..first + 6).for_each(|number| drop(append(&log, number)));
+        drop(log);
+        records.resume().unwrap();
+    }
+    assert!(records.broken().is_none() && verify(dir.path(), None).unwrap().files > 3);
+
+    // Half a line is read once it is whole.
+    records.by_ref().for_each(drop);
+    let file = dir.path().join("audit.jsonl");
+    let (log, _) = Log::open(dir.path(), &options).unwrap();
+    drop(append(&log, 99));
+    drop(log);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, &text[..text.len() - 10]).unwrap();
+    records.resume().unwrap();
+    assert!(records.next().is_none());
+    fs::write(&file, &text).unwrap();
+    records.resume().unwrap();
+    assert_eq!(records.next().unwrap().unwrap().id, id(99));
+    assert!(records.broken().is_none());
+
+    fs::remove_file(&file).unwrap();
+    assert!(records.resume().is_err());
+}
+
+#[test]
 fn a_line_being_written_is_not_an_error_for_readers() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), 2, 1 << 20);

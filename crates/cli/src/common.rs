@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bartizan_config::{Config, LogFormat};
 use bartizan_gateway::run::Paths;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::outcome::{Failure, say};
 
@@ -29,16 +30,17 @@ pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
 
 /// The configuration for wrapped servers: the named file, else the user's own, else the defaults.
 pub(crate) fn user_config(named: Option<&Path>) -> Result<Config, Failure> {
-    if let Some(path) = named {
-        return load(path);
-    }
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    let own = directory.map(|directory| directory.join("bartizan/bartizan.toml")).filter(|path| path.is_file());
-    match own {
+    match named.map(Path::to_owned).or_else(user_config_file) {
         Some(path) => load(&path),
         None => Config::without_file().map_err(Failure::from),
     }
+}
+
+/// The user's own configuration file, if there is one.
+pub(crate) fn user_config_file() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+    directory.map(|directory| directory.join("bartizan/bartizan.toml")).filter(|path| path.is_file())
 }
 
 /// Refuses names that would not fit into a configuration file.
@@ -55,12 +57,31 @@ pub(crate) fn log_as(log: &bartizan_config::Log) {
 
 /// Logs to standard error; `BARTIZAN_LOG` overrides the level.
 pub(crate) fn log_to_stderr(level: &str, json: bool) {
-    let filter = EnvFilter::try_from_env("BARTIZAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wanted = std::env::var_os("BARTIZAN_LOG").filter(|wanted| !wanted.is_empty());
+    let filter = wanted.and_then(|wanted| {
+        let wanted = wanted.to_string_lossy();
+        let filter = log_filter(&wanted);
+        if filter.is_none() {
+            let wanted = crate::output::inline(&wanted);
+            say(&format!(
+                "warning: BARTIZAN_LOG is `{wanted}` and not error, warn, info, debug, trace or off; logging at {level}"
+            ));
+        }
+        filter
+    });
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call has nothing to add to the first.
     let set = if json { builder.json().try_init() } else { builder.with_ansi(colour).with_target(false).try_init() };
     set.ok();
+}
+
+/// Levels, each for all of the program or as `TARGET=LEVEL`. A word that is neither would be taken for the one target that
+/// may log, which switches everything else off.
+fn log_filter(wanted: &str) -> Option<EnvFilter> {
+    let is_known = |part: &str| part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok();
+    if wanted.split(',').map(str::trim).all(is_known) { EnvFilter::try_new(wanted).ok() } else { None }
 }
 
 /// Runs to the end on all cores.

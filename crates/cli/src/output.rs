@@ -50,6 +50,11 @@ pub(crate) fn inline(text: &str) -> String {
     printable(text).replace('\n', "\\n")
 }
 
+/// A number of things, in the plural if there is not one.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A text as a basic string of TOML.
 pub(crate) fn toml_string(text: &str) -> String {
     let mut out = String::from("\"");

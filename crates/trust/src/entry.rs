@@ -39,6 +39,15 @@ pub struct ServerPins {
     pub definitions: BTreeMap<(String, String), Approved>,
 }
 
+/// Names of approved definitions whose kept text is not the one that was approved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TextCheck {
+    /// Without a text: too long to be kept, removed, or of a lock file that came without its directory.
+    pub missing: Vec<String>,
+    /// With another text than was kept.
+    pub changed: Vec<String>,
+}
+
 /// A definition that waits for a decision.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,13 +8,14 @@
 //! several processes may share one lock file, and none loses what another wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::entry::{Candidate, Key};
-use crate::{Approved, Change, Definition, LockError, ServerPins, What, disk, format, time};
+use crate::{Approved, Change, Definition, LockError, ServerPins, TextCheck, What, disk, format, time};
 
 /// A lock file, as it was when it was last read or written.
 #[derive(Debug)]
@@ -217,6 +218,28 @@ impl Lock {
         })?;
         self.sweep()?;
         Ok(changes)
+    }
+
+    /// Holds what is approved of a server against the texts that are kept of it.
+    ///
+    /// # Errors
+    /// If a text is there and cannot be read.
+    pub fn check_texts(&self, server: &str) -> Result<TextCheck, LockError> {
+        let mut found = TextCheck::default();
+        let pins = self.state.servers.get(server);
+        for ((_, name), approved) in pins.iter().flat_map(|pins| &pins.definitions) {
+            let path = directory(&self.path).join(file_name(&approved.sha256));
+            match disk::read(&path) {
+                Ok(Some(text)) if digest(&text) == approved.sha256 => {}
+                Ok(None) => found.missing.push(name.clone()),
+                Ok(Some(_)) => found.changed.push(name.clone()),
+                Err(LockError::Io { error, .. }) if error.kind() == io::ErrorKind::InvalidData => {
+                    found.changed.push(name.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     fn change(&self, candidate: &Candidate) -> Result<Change, LockError> {

@@ -1,20 +1,28 @@
 //! `bartizan audit`: proves the log, and shows its end.
 
-use std::collections::VecDeque;
+mod tail;
+
 use std::path::{Path, PathBuf};
 
-use bartizan_audit::{Fault, Head, Record, Report, iter, verify};
+use bartizan_audit::{Fault, Head, Report, verify};
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
+pub(super) use self::tail::TailEntry;
 use super::log;
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::{self, Paint, inline};
+use crate::output::{self, count, inline};
+
+const EXAMPLES: &str = "\
+Examples:
+  bartizan audit tail --denied            the last refusals, of all logs
+  bartizan audit verify                   checks all logs, and gives their heads
+  bartizan audit verify --head SEQ:CHAIN  checks for an entry kept elsewhere";
 
 /// Reads the audit log
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,7 +37,7 @@ enum Command {
         /// The configuration that says where the log is
         #[arg(long, value_name = "FILE", conflicts_with = "directory")]
         config: Option<PathBuf>,
-        /// An entry that was kept elsewhere: the log, which is that of `serve` unless it is named, has to contain it
+        /// An entry that was kept elsewhere: the log, or one of the user's logs, has to contain it
         #[arg(long, value_name = "SEQ:CHAIN")]
         head: Option<Head>,
         /// Prints JSON
@@ -37,28 +45,19 @@ enum Command {
         json: bool,
     },
     /// Shows the last entries
-    Tail {
-        /// How many
-        #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
-        count: usize,
-        #[command(flatten)]
-        place: log::Place,
-        /// Prints the entries as they are, one JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
+    Tail(tail::Arguments),
 }
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
-            Command::Verify { directory: None, config: None, head: None, json } => {
-                verify_all(&log::directories(None, None)?, json)
+            Command::Verify { directory: None, config: None, head, json } => {
+                verify_all(&log::directories(None, None)?, head.as_ref(), json)
             }
             Command::Verify { directory, config, head, json } => {
                 verify_log(&log::directory(directory, config.as_deref())?, head.as_ref(), json)
             }
-            Command::Tail { count, place, json } => tail(&place.directory()?, count, json),
+            Command::Tail(arguments) => arguments.run(),
         }
     }
 }
@@ -69,12 +68,15 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
             if json { output::print_json(&Verified::whole(&report)) } else { output::print(&sentences(&report)) }?;
             return Ok(Outcome::Clean);
         }
-        Err(fault) if log::is_unreadable(&fault) => return Err(log::unreadable(directory, &fault)),
         Err(fault) => fault,
     };
     if json {
         output::print_json(&Verified::broken(&fault))?;
-    } else {
+    }
+    if log::is_unreadable(&fault) {
+        return Err(log::unreadable(directory, &fault));
+    }
+    if !json {
         output::print(&inline(&format!("broken: {fault}")))?;
         say("the log up to that line is what was written; keep the files as they are, they are evidence");
     }
@@ -82,36 +84,50 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
 }
 
 /// All logs of the user, each on a line of its own. A broken one weighs more than one that could not be read.
-fn verify_all(directories: &[PathBuf], json: bool) -> Result<Outcome, Failure> {
-    let (mut outcome, mut unread) = (Outcome::Clean, None);
-    let mut logs = Vec::new();
-    for directory in directories {
-        let result = verify(directory, None);
-        let place = directory.display();
-        let line = match &result {
-            Ok(report) => format!("ok: {place}: {}", sentences(report).trim_start_matches("ok: ").replace('\n', "; ")),
-            Err(fault) if log::is_unreadable(fault) => {
-                unread = Some(log::unreadable(directory, fault));
-                format!("not checked: {place}: {fault}")
-            }
-            Err(fault) => {
-                outcome = Outcome::Found;
-                format!("broken: {place}: {fault}")
-            }
-        };
-        if !json {
-            output::print(&inline(&line))?;
+fn verify_all(directories: &[PathBuf], head: Option<&Head>, json: bool) -> Result<Outcome, Failure> {
+    let mut results: Vec<_> = directories.iter().map(|directory| (directory, verify(directory, head))).collect();
+    // A head is of one log, and does not say of which.
+    if head.is_some() && results.iter().any(|(_, result)| result.is_ok()) {
+        results.retain(|(_, result)| result.is_ok());
+    }
+    let unread: Vec<_> = results.iter().filter_map(|(place, result)| Some((*place, unread(result)?))).collect();
+    let failure = match unread.as_slice() {
+        [] => None,
+        [(directory, fault)] if results.len() == 1 => Some(log::unreadable(directory, fault)),
+        several => Some(log::unread(&several.iter().map(|(directory, _)| directory.as_path()).collect::<Vec<_>>())),
+    };
+    let ok = results.iter().all(|(_, result)| result.is_ok());
+    let broken = !ok && unread.len() < results.iter().filter(|(_, result)| result.is_err()).count();
+    // What one error says needs no line that says it before.
+    if !json && (broken || results.len() > 1 || failure.is_none()) {
+        for (directory, result) in &results {
+            output::print(&inline(&line(directory, result)))?;
         }
-        let log = result.map_or_else(|fault| Verified::broken(&fault), |report| Verified::whole(&report));
-        logs.push(VerifiedOne { directory: place.to_string(), log });
+    }
+    if let Some(head) = head.filter(|_| broken) {
+        say(&format!("no log of yours contains {head} unchanged; if it is of another log, name its directory"));
     }
     if json {
-        let ok = logs.iter().all(|one| one.log.ok);
+        let logs = results.into_iter().map(|(directory, result)| VerifiedOne::of(directory, result)).collect();
         output::print_json(&VerifiedAll { format: VerifiedAll::FORMAT, ok, logs })?;
     }
-    match (outcome, unread) {
-        (Outcome::Clean, Some(failure)) => Err(failure),
-        (outcome, _) => Ok(outcome),
+    match failure {
+        _ if broken => Ok(Outcome::Found),
+        Some(failure) => Err(failure),
+        None => Ok(Outcome::Clean),
+    }
+}
+
+fn unread(result: &Result<Report, Fault>) -> Option<&Fault> {
+    result.as_ref().err().filter(|fault| log::is_unreadable(fault))
+}
+
+fn line(directory: &Path, result: &Result<Report, Fault>) -> String {
+    let place = directory.display();
+    match result {
+        Ok(report) => format!("ok: {place}: {}", sentences(report).trim_start_matches("ok: ").replace('\n', "; ")),
+        Err(fault) if log::is_unreadable(fault) => format!("not checked: {place}: {}", log::obstacle(fault)),
+        Err(fault) => format!("broken: {place}: {fault}"),
     }
 }
 
@@ -139,10 +155,18 @@ struct VerifiedOne {
     log: Verified,
 }
 
+impl VerifiedOne {
+    fn of(directory: &Path, result: Result<Report, Fault>) -> Self {
+        let log = result.map_or_else(|fault| Verified::broken(&fault), |report| Verified::whole(&report));
+        VerifiedOne { directory: directory.display().to_string(), log }
+    }
+}
+
 fn sentences(report: &Report) -> String {
     let Report { entries, files, first, last, head, unfinished_bytes } = report;
-    let many = if *files == 1 { "file" } else { "files" };
-    let mut text = format!("ok: {entries} entries ({first} to {last}) in {files} {many}\nhead {head}");
+    let files = count(usize::try_from(*files).unwrap_or(usize::MAX), "file");
+    let many = if *entries == 1 { "entry" } else { "entries" };
+    let mut text = format!("ok: {entries} {many} ({first} to {last}) in {files}\nhead {head}");
     if *unfinished_bytes > 0 {
         text.push_str(&format!("\n{unfinished_bytes} bytes of an entry that is being written, or whose writer died"));
     }
@@ -205,68 +229,4 @@ impl Verified {
         let found = Found::Broken { file: fault.file.clone(), line: fault.line, offset: fault.offset, problem };
         Verified { format: Self::FORMAT, ok: false, found }
     }
-}
-
-/// What every entry of the log has, as `audit tail --json` prints it, one a line. The rest depends on the kind.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "entries are printed as they were written, so this only describes them")]
-pub(super) struct TailEntry {
-    /// Its number, from 1 and without gaps.
-    seq: u64,
-    /// Its name, for `bartizan why`.
-    id: String,
-    /// When it was written, in UTC.
-    at: String,
-    /// What it is about: `message`, `unreadable`, `own` and others.
-    kind: String,
-    /// The hash over the one before and this entry.
-    chain: String,
-}
-
-fn tail(directory: &Path, count: usize, json: bool) -> Result<Outcome, Failure> {
-    let records = iter(directory).map_err(|fault| log::unreadable(directory, &fault))?;
-    let mut last = VecDeque::new();
-    let mut broken = None;
-    for record in records {
-        match record {
-            Ok(record) => last.push_back(record),
-            // A fault further back must not hide the end, which is what was asked for.
-            Err(fault) if log::is_unreadable(&fault) => return Err(log::unreadable(directory, &fault)),
-            Err(fault) => broken = Some(fault),
-        }
-        if last.len() > count {
-            last.pop_front();
-        }
-    }
-    let paint = Paint::for_stdout();
-    for record in &last {
-        if json { output::print_json_line(record.text()) } else { output::print(&line(record, paint)) }?;
-    }
-    match broken {
-        Some(fault) => {
-            say(&inline(&format!("the log is broken: {fault}; see `bartizan audit verify`")));
-            Ok(Outcome::Found)
-        }
-        None => Ok(Outcome::Clean),
-    }
-}
-
-/// One entry on one line: when, what, whose, what became of it.
-fn line(record: &Record, paint: Paint) -> String {
-    let value = record.value();
-    let text = |key: &str| value.get(key).and_then(Value::as_str).map(inline).unwrap_or_default();
-    let way = match text("direction").as_str() {
-        "to_server" => "→",
-        "to_client" => "←",
-        _ => " ",
-    };
-    let mut what = vec![text("server"), text("method"), text("tool")];
-    what.retain(|word| !word.is_empty());
-    if record.kind != "message" {
-        what.insert(0, inline(&record.kind));
-    }
-    let decision = text("decision");
-    let (at, rule) = (text("at"), text("rule"));
-    let (what, decision) = (what.join(" "), paint.decision(&decision));
-    format!("{:>6}  {at}  {}  {way} {decision:9}  {what}  {rule}", record.seq, record.id).trim_end().to_owned()
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::outcome::{Failure, Outcome, say};
-use crate::output;
+use crate::output::{self, count};
 
 /// Checks a configuration, or prints the schema of all of them
 #[derive(Args)]
@@ -47,7 +47,6 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     for warning in &warnings {
         say(&format!("{warning}\n"));
     }
-    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let file = output::inline(&file.display().to_string());
     output::print(&format!(
         "{file}: ok, {}, {}, {}",

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::common;
 use crate::outcome::{Failure, Outcome};
 
-/// Serve this user's wrapped servers; `run` starts it on demand.
+/// Serves this user's wrapped servers; `run` starts it on demand
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The configuration file

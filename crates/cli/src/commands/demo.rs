@@ -18,19 +18,19 @@ use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
 
-/// Watch a gateway at work between a client, an honest server and a hostile one.
+/// Shows a gateway at work between a client, an honest server and a hostile one
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// End when everything was shown; the exit status is 1 if anything was not as it should be
+    /// Ends when everything was shown; the exit status is 1 if anything was not as it should be
     #[arg(long)]
     once: bool,
     /// Where to listen [default: 127.0.0.1:8484, or another port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Only record, in mode `observe`: shows what gets through then
+    /// Only records, in mode `observe`: shows what gets through then
     #[arg(long)]
     observe: bool,
-    /// Print JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::outcome::{Failure, Outcome};
 
-/// Be one of the demo's servers, over stdio.
+/// Is one of the demo's servers, over stdio
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Which

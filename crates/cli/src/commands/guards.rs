@@ -16,7 +16,7 @@ use crate::output::{self, Paint};
 /// Lists every guard: the threat it answers, its rules and what they lead to
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Only these guards
+    /// Only these guards, or the guards of these rules
     names: Vec<String>,
     /// Prints JSON, with the schema of each guard's own settings
     #[arg(long)]
@@ -28,11 +28,13 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        let chosen = |spec: &&&GuardSpec| self.names.is_empty() || self.names.iter().any(|name| name == spec.name);
-        if let Some(unknown) = self.names.iter().find(|name| guards::ALL.iter().all(|spec| spec.name != **name)) {
+        let means = |name: &str, spec: &GuardSpec| spec.name == name || spec.rule(name).is_some();
+        if let Some(unknown) = self.names.iter().find(|name| !guards::ALL.iter().any(|spec| means(name, spec))) {
             let names: Vec<_> = guards::ALL.iter().map(|spec| spec.name).collect();
-            return Err(Failure::usage(format!("there is no guard `{unknown}`; there are {}", names.join(", "))));
+            let why = format!("there is no guard and no rule `{unknown}`; there are the guards {}", names.join(", "));
+            return Err(Failure::usage(why));
         }
+        let chosen = |spec: &&&GuardSpec| self.names.is_empty() || self.names.iter().any(|name| means(name, spec));
         let specs: Vec<_> = guards::ALL.iter().filter(chosen).copied().collect();
         if self.json {
             output::print_json(&Listed { format: Listed::FORMAT, guards: specs.into_iter().map(Guard::of).collect() })?;

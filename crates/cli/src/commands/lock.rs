@@ -1,20 +1,31 @@
 //! `bartizan lock`: shows what differs from what was approved, and accepts it.
 
+mod report;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bartizan_config::{Config, bartizan_home};
+use bartizan_config::Config;
 use bartizan_trust::{Change, Lock, LockError, What};
 use clap::{Args, Subcommand};
-use schemars::JsonSchema;
-use serde::Serialize;
 
+pub(super) use self::report::{Changes, Verified};
+use self::report::{Found, VerifiedOne};
+use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint, inline};
 
+const EXAMPLES: &str = "\
+Examples:
+  bartizan lock diff                             what waits, in all lock files
+  bartizan lock diff --server files              what waits of one server
+  bartizan lock update --server files read_file  accepts one tool of it
+  bartizan lock verify --lock mcp.lock           status 1 if any waits, for scripts";
+
 /// Shows and accepts changes in what servers offer
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,7 +41,7 @@ enum Command {
     Verify(Choice),
 }
 
-/// Which differences, of which lock file.
+/// Which differences, of which lock files.
 #[derive(Args)]
 struct Choice {
     /// Only definitions of these names
@@ -38,7 +49,7 @@ struct Choice {
     /// Only those of this server
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// The lock file; without it the one of the configuration, `mcp.lock` in this directory, or the user's own
+    /// The lock file; without it the one of the configuration, or `mcp.lock` in this directory and those of the user
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
     /// The configuration that says where the lock file is
@@ -59,107 +70,200 @@ impl Arguments {
     }
 }
 
+/// A lock file, and what waits in it.
+struct Waiting {
+    lock: Lock,
+    changes: Vec<Change>,
+}
+
 fn diff(choice: &Choice) -> Result<Outcome, Failure> {
-    let path = choice.path()?;
-    let changes = choice.pick(Lock::open(&path).and_then(|lock| lock.diff()).map_err(failure)?);
+    let found = choice.waiting()?;
+    let clean = found.iter().all(|one| one.changes.is_empty());
     if choice.json {
-        output::print_json(&Changes::of(Changes::DIFF, &path, &changes))?;
-    } else if changes.is_empty() {
-        output::print(&format!("nothing waits in {}", shown(&path)))?;
+        output::print_json(&Changes::of(Changes::DIFF, &found))?;
     } else {
         let paint = Paint::for_stdout();
-        let text: String = changes.iter().map(|change| format!("{}{}\n", title(change, paint), body(change))).collect();
-        output::print(text.trim_end())?;
-        say("\naccept what is meant with `bartizan lock update`");
+        choice.print(&found, |change| format!("{}{}\n", title(change, paint), body(change)))?;
+        if !clean {
+            say("\naccept what is meant with `bartizan lock update`");
+        }
     }
-    Ok(if changes.is_empty() { Outcome::Clean } else { Outcome::Found })
+    Ok(if clean { Outcome::Clean } else { Outcome::Found })
 }
 
 fn update(choice: &Choice) -> Result<Outcome, Failure> {
-    let path = choice.path()?;
-    let mut lock = Lock::open(&path).map_err(failure)?;
+    let mut found = choice.waiting()?;
     // A name that is misspelt must not leave half of a list accepted.
-    let waiting = choice.pick(lock.diff().map_err(failure)?);
-    if let Some(name) = choice.names.iter().find(|name| waiting.iter().all(|change| change.name != **name)) {
+    let waits = |name: &str| found.iter().flat_map(|one| &one.changes).any(|change| change.name == name);
+    if let Some(name) = choice.names.iter().find(|name| !waits(name)) {
         return Err(Failure::usage(format!("nothing waits under the name `{}`", inline(name))));
     }
-    let names = if choice.names.is_empty() { vec![None] } else { choice.names.iter().map(Some).collect() };
-    let mut accepted = Vec::new();
-    for name in names {
-        let name = name.map(String::as_str);
-        accepted.extend(lock.accept(choice.server.as_deref(), name, SystemTime::now()).map_err(failure)?);
+    for Waiting { lock, changes } in found.iter_mut().filter(|one| !one.changes.is_empty()) {
+        changes.clear();
+        for name in choice.names() {
+            changes.extend(lock.accept(choice.server.as_deref(), name, SystemTime::now()).map_err(failure)?);
+        }
     }
     if choice.json {
-        output::print_json(&Changes::of(Changes::UPDATE, &path, &accepted))?;
-    } else if accepted.is_empty() {
-        output::print(&format!("nothing waits in {}", shown(&path)))?;
+        output::print_json(&Changes::of(Changes::UPDATE, &found))?;
     } else {
         let paint = Paint::for_stdout();
-        let lines: String = accepted.iter().map(|change| format!("accepted: {}", title(change, paint))).collect();
-        output::print(lines.trim_end())?;
+        choice.print(&found, |change| format!("accepted: {}", title(change, paint)))?;
     }
     Ok(Outcome::Clean)
 }
 
 fn verify(choice: &Choice) -> Result<Outcome, Failure> {
-    let path = choice.path()?;
-    if !path.exists() {
-        return Err(Failure::incomplete(format!("there is no lock file {}", path.display())));
-    }
-    let read = Lock::open(&path).and_then(|lock| Ok((lock.diff()?, lock)));
-    let (waiting, lock) = match read {
-        Ok((changes, lock)) => (choice.pick(changes), lock),
-        Err(error @ LockError::Corrupt { .. }) => {
-            if choice.json {
-                let found = Found::Broken { problem: error.to_string() };
-                output::print_json(&Verified { format: Verified::FORMAT, ok: false, found })?;
-            } else {
-                output::print(&inline(&format!("broken: {error}")))?;
-            }
-            return Ok(Outcome::Found);
+    let mut read = Vec::new();
+    for path in choice.paths()? {
+        match Lock::open(&path).and_then(Waiting::of) {
+            Ok(one) => read.push((path, Ok(one))),
+            Err(error @ LockError::Corrupt { .. }) => read.push((path, Err(error.to_string()))),
+            Err(error) => return Err(failure(error)),
         }
-        Err(error) => return Err(failure(error)),
-    };
-    let servers: Vec<_> =
-        lock.servers().filter(|name| choice.server.as_deref().is_none_or(|only| only == *name)).collect();
-    let count = |name: &&&str| lock.pins(name).map_or(0, |pins| pins.definitions.len());
-    let definitions: usize = servers.iter().map(|name| count(&name)).sum();
-    let (servers, waiting) = (servers.len(), waiting.len());
-    if choice.json {
-        let found = Found::Whole { lock: path, servers, definitions, waiting };
-        output::print_json(&Verified { format: Verified::FORMAT, ok: waiting == 0, found })?;
-    } else {
-        let word = if waiting == 0 { "ok" } else { "waiting" };
-        output::print(&format!("{word}: {servers} servers, {definitions} definitions approved, {waiting} waiting"))?;
     }
-    Ok(if waiting == 0 { Outcome::Clean } else { Outcome::Found })
+    // A server may well be in a file that cannot be read.
+    if read.iter().all(|(_, one)| one.is_ok()) {
+        choice.check_names(read.iter().filter_map(|(_, one)| one.as_ref().ok()))?;
+    }
+    let mut locks = Vec::new();
+    for (path, one) in read {
+        let found = one.map_or_else(|problem| Ok(Found::Broken { problem }), |one| choice.checked(&one))?;
+        locks.push(VerifiedOne::of(path, found));
+    }
+    let ok = locks.iter().all(|one| one.ok);
+    if choice.json {
+        output::print_json(&Verified { format: Verified::FORMAT, ok, locks })?;
+    } else {
+        for one in &locks {
+            let place = choice.place(&one.lock).map(|place| format!("{place}: ")).unwrap_or_default();
+            output::print(&one.line(&place))?;
+        }
+    }
+    Ok(if ok { Outcome::Clean } else { Outcome::Found })
+}
+
+impl Waiting {
+    fn of(lock: Lock) -> Result<Self, LockError> {
+        Ok(Waiting { changes: lock.diff()?, lock })
+    }
+
+    fn has_server(&self, name: &str) -> bool {
+        self.lock.pins(name).is_some() || self.changes.iter().any(|change| change.server == name)
+    }
+
+    fn has_definition(&self, server: Option<&str>, name: &str) -> bool {
+        let of = |held: &str| server.is_none_or(|server| server == held);
+        let mut servers = self.lock.servers().filter(|held| of(held)).filter_map(|held| self.lock.pins(held));
+        servers.any(|pins| pins.definitions.keys().any(|(_, held)| held == name))
+            || self.changes.iter().any(|change| of(&change.server) && change.name == name)
+    }
 }
 
 impl Choice {
-    /// Where the lock file is.
-    fn path(&self) -> Result<PathBuf, Failure> {
-        if let Some(path) = &self.lock {
-            return Ok(path.clone());
+    /// The lock files that were meant, as far as they are there: without any there is nothing to say about.
+    fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
+        let places = match (&self.lock, &self.config) {
+            (Some(path), _) => vec![path.clone()],
+            (None, Some(file)) => vec![Config::load(file)?.0.lock],
+            (None, None) => users_own()?,
+        };
+        // What cannot be looked at is said when it is opened.
+        let mut there: Vec<_> = places.iter().filter(|place| place.try_exists().unwrap_or(true)).cloned().collect();
+        let mut seen = Vec::new();
+        there.retain(|place| {
+            let file = place.canonicalize().unwrap_or_else(|_| place.clone());
+            let new = !seen.contains(&file);
+            seen.push(file);
+            new
+        });
+        if there.is_empty() {
+            let places: Vec<_> = places.iter().map(|place| shown(place)).collect();
+            return Err(Failure::incomplete(format!("there is no lock file {}", places.join(" or "))));
         }
-        if let Some(file) = &self.config {
-            return Ok(Config::load(file)?.0.lock);
-        }
-        let here = PathBuf::from("mcp.lock");
-        if here.is_file() {
-            return Ok(here);
-        }
-        let home = bartizan_home(|name| std::env::var(name).ok());
-        home.map(|home| home.join("mcp.lock"))
-            .ok_or_else(|| Failure::usage("nothing says where the lock file is: name it, or set HOME or BARTIZAN_HOME"))
+        Ok(there)
     }
 
-    fn pick(&self, mut changes: Vec<Change>) -> Vec<Change> {
-        changes.retain(|change| {
-            let server = self.server.as_ref().is_none_or(|server| *server == change.server);
-            server && (self.names.is_empty() || self.names.contains(&change.name))
-        });
-        changes
+    /// What waits of what was chosen, in each of the lock files.
+    fn waiting(&self) -> Result<Vec<Waiting>, Failure> {
+        let open = |path| Lock::open(path).and_then(Waiting::of).map_err(failure);
+        let mut found = self.paths()?.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        self.check_names(found.iter())?;
+        found.iter_mut().for_each(|one| one.changes.retain(|change| self.picks(change)));
+        Ok(found)
     }
+
+    /// A name that is misspelt must not read as one about which there is nothing to say.
+    fn check_names<'a>(&self, found: impl Iterator<Item = &'a Waiting> + Clone) -> Result<(), Failure> {
+        let files: Vec<_> = found.clone().map(|one| shown(one.lock.path())).collect();
+        let unknown = |what: &str, name: &str| format!("no {what} `{}` in {}", inline(name), files.join(" or "));
+        if let Some(server) = self.server.as_deref().filter(|name| !found.clone().any(|one| one.has_server(name))) {
+            let names: Vec<_> = found.flat_map(|one| one.lock.servers()).map(inline).collect();
+            let there =
+                if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) };
+            return Err(Failure::usage(format!("{}; {there}", unknown("server", server))));
+        }
+        let known = |name: &&String| found.clone().any(|one| one.has_definition(self.server.as_deref(), name));
+        match self.names.iter().find(|name| !known(name)) {
+            Some(name) => Err(Failure::usage(unknown("definition", name))),
+            None => Ok(()),
+        }
+    }
+
+    fn picks(&self, change: &Change) -> bool {
+        let server = self.server.as_ref().is_none_or(|server| *server == change.server);
+        server && (self.names.is_empty() || self.names.contains(&change.name))
+    }
+
+    /// The names that were given, or one that stands for all.
+    fn names(&self) -> Vec<Option<&str>> {
+        if self.names.is_empty() { vec![None] } else { self.names.iter().map(|name| Some(name.as_str())).collect() }
+    }
+
+    /// The place of a lock file, unless the user has just named it.
+    fn place(&self, path: &Path) -> Option<String> {
+        self.lock.is_none().then(|| shown(path))
+    }
+
+    fn print(&self, found: &[Waiting], text: impl Fn(&Change) -> String) -> Result<(), Failure> {
+        for Waiting { lock, changes } in found {
+            if changes.is_empty() {
+                output::print(&format!("nothing waits in {}", shown(lock.path())))?;
+                continue;
+            }
+            if let Some(place) = self.place(lock.path()) {
+                output::print(&format!("in {place}"))?;
+            }
+            output::print(changes.iter().map(&text).collect::<String>().trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// What `verify` says of a lock file that can be read.
+    fn checked(&self, one: &Waiting) -> Result<Found, Failure> {
+        let chosen = |name: &&str| self.server.as_deref().is_none_or(|only| only == *name);
+        let servers: Vec<_> = one.lock.servers().filter(chosen).collect();
+        let definitions =
+            servers.iter().filter_map(|name| one.lock.pins(name)).map(|pins| pins.definitions.len()).sum();
+        let (mut without_text, mut changed_texts) = (0, Vec::new());
+        for server in &servers {
+            let texts = one.lock.check_texts(server).map_err(failure)?;
+            without_text += texts.missing.len();
+            changed_texts.extend(texts.changed);
+        }
+        let waiting = one.changes.iter().filter(|change| self.picks(change)).count();
+        Ok(Found::Readable { servers: servers.len(), definitions, waiting, without_text, changed_texts })
+    }
+}
+
+/// Where a user's lock files may be: that of the project here, that of their configuration, and that of the defaults.
+fn users_own() -> Result<Vec<PathBuf>, Failure> {
+    let mut places: Vec<_> = std::path::absolute("mcp.lock").into_iter().collect();
+    if let Some(file) = common::user_config_file() {
+        places.push(Config::load(&file)?.0.lock);
+    }
+    places.extend(common::paths().ok().map(|paths| paths.mcp_lock()));
+    Ok(places)
 }
 
 fn failure(error: LockError) -> Failure {
@@ -196,97 +300,4 @@ fn body(change: &Change) -> String {
         let _ = writeln!(out, "  {line}");
     });
     out
-}
-
-/// What `lock diff --json` and `lock update --json` print.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct Changes<'a> {
-    #[schemars(extend("enum" = [Changes::DIFF, Changes::UPDATE]))]
-    format: &'static str,
-    /// The lock file.
-    lock: &'a Path,
-    /// What waits, or what was accepted.
-    changes: Vec<OneChange<'a>>,
-}
-
-/// How one definition differs from what was approved.
-#[derive(Serialize, JsonSchema)]
-struct OneChange<'a> {
-    /// The server.
-    server: &'a str,
-    /// What it defines: `tool`, `prompt`, `resource`, `resource_template` or `instructions`.
-    kind: &'a str,
-    /// Its name, or the URI of a resource.
-    name: &'a str,
-    /// How it differs: `added`, `changed`, `renamed` or `removed`.
-    what: &'static str,
-    /// The name that it had.
-    from: Option<&'a str>,
-    /// The canonical JSON that was approved, if it was kept.
-    old: Option<&'a str>,
-    /// The canonical JSON that waits.
-    new: Option<&'a str>,
-}
-
-impl<'a> Changes<'a> {
-    pub(super) const DIFF: &'static str = "bartizan.lock.diff/1";
-    pub(super) const UPDATE: &'static str = "bartizan.lock.update/1";
-
-    fn of(format: &'static str, lock: &'a Path, changes: &'a [Change]) -> Self {
-        Changes { format, lock, changes: changes.iter().map(OneChange::of).collect() }
-    }
-}
-
-impl<'a> OneChange<'a> {
-    fn of(change: &'a Change) -> Self {
-        let from = match &change.what {
-            What::Renamed(from) => Some(from.as_str()),
-            _ => None,
-        };
-        OneChange {
-            server: &change.server,
-            kind: &change.kind,
-            name: &change.name,
-            what: change.what.as_str(),
-            from,
-            old: change.old.as_deref(),
-            new: change.new.as_deref(),
-        }
-    }
-}
-
-/// What `lock verify --json` prints.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct Verified {
-    #[schemars(extend("const" = Verified::FORMAT))]
-    format: &'static str,
-    /// Whether the file is whole and nothing waits.
-    ok: bool,
-    #[serde(flatten)]
-    found: Found,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Found {
-    /// The file is whole.
-    Whole {
-        /// The lock file.
-        lock: PathBuf,
-        /// Servers in it.
-        servers: usize,
-        /// Definitions that are approved.
-        definitions: usize,
-        /// Definitions that wait for somebody to accept them.
-        waiting: usize,
-    },
-    /// The file cannot be read.
-    Broken {
-        /// Where and why.
-        problem: String,
-    },
-}
-
-impl Verified {
-    pub(super) const FORMAT: &str = "bartizan.lock.verify/1";
 }

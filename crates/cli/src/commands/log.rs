@@ -12,7 +12,7 @@ use crate::outcome::Failure;
 /// Which log a command reads.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// The directory of the log; without it the one of the configuration, or the user's own
+    /// The directory of the log; without it the one of the configuration, or all logs of the user
     #[arg(long, value_name = "DIR")]
     log: Option<PathBuf>,
     /// The configuration that says where the log is
@@ -21,19 +21,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn directory(self) -> Result<PathBuf, Failure> {
-        directory(self.log, self.config.as_deref())
-    }
-
-    pub(crate) fn directories(self) -> Result<Vec<PathBuf>, Failure> {
-        directories(self.log, self.config.as_deref())
+    pub(crate) fn directories(&self) -> Result<Vec<PathBuf>, Failure> {
+        directories(self.log.clone(), self.config.as_deref())
     }
 }
 
 /// The directory that was named, else the one of the configuration, else the user's own.
 pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(directory) = named {
-        return Ok(directory);
+        // Shown as the log, one of its files would leave out what the others hold.
+        let parent = directory.parent().filter(|_| directory.is_file());
+        return parent.map_or(Ok(directory.clone()), |parent| {
+            let (file, parent) = (directory.display(), parent.display());
+            Err(Failure::usage(format!("{file} is a file; a log is named by its directory, {parent}")))
+        });
     }
     if let Some(file) = config {
         return Ok(Config::load(file)?.0.audit.directory);
@@ -61,12 +62,22 @@ pub(crate) fn is_unreadable(fault: &Fault) -> bool {
     matches!(fault.problem, Problem::Io(_) | Problem::Empty)
 }
 
+/// Why a log that is not there or not readable is not, without its directory.
+pub(crate) fn obstacle(fault: &Fault) -> String {
+    match (&fault.problem, fault.line) {
+        (Problem::Empty, _) => "there is no log, or it was removed".to_owned(),
+        // It is about the directory.
+        (problem, 0) => problem.to_string(),
+        _ => fault.to_string(),
+    }
+}
+
 pub(crate) fn unreadable(directory: &Path, fault: &Fault) -> Failure {
     let place = directory.display();
     if !matches!(fault.problem, Problem::Empty) && directory.exists() {
-        return Failure::incomplete(format!("the audit log in {place}: {fault}"));
+        return Failure::incomplete(format!("the audit log in {place}: {}", obstacle(fault)));
     }
-    let mut why = format!("there is no audit log in {place}: nothing was recorded there yet");
+    let mut why = format!("there is no audit log in {place}: nothing was recorded there, or it was removed");
     // Whoever only wrapped servers has logs, but none where that of `serve` would be.
     let home = bartizan_home(|name| std::env::var(name).ok());
     let others = home.map(|home| audit_directories(&home)).unwrap_or_default();
@@ -74,4 +85,20 @@ pub(crate) fn unreadable(directory: &Path, fault: &Fault) -> Failure {
         why.push_str(&format!("\n  = help: there is one in {}", other.display()));
     }
     Failure::incomplete(why)
+}
+
+/// Where to look on, if some of several logs could not be read.
+pub(crate) fn unread(directories: &[&Path]) -> Failure {
+    let places: Vec<_> = directories.iter().map(|place| place.display().to_string()).collect();
+    Failure::incomplete(format!("not every log could be read: {}", places.join(", ")))
+}
+
+/// What tells the logs of a user from each other: how the Bartizan was started that writes it.
+pub(crate) fn label(directory: &Path) -> String {
+    let home = bartizan_home(|name| std::env::var(name).ok()).unwrap_or_default();
+    match directory.strip_prefix(home).ok().and_then(Path::parent) {
+        Some(place) if place.as_os_str().is_empty() => "serve".to_owned(),
+        Some(place) => place.display().to_string(),
+        None => directory.display().to_string(),
+    }
 }

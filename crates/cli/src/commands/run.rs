@@ -9,25 +9,31 @@ use clap::Args;
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 
-/// Wrap one stdio server in place: put `bartizan run --` in front of its command.
+const EXAMPLES: &str = "\
+Examples:
+  bartizan run --name git -- uvx mcp-server-git --repository ~/project
+  bartizan run --name tickets --pass-env TICKETS_TOKEN -- npx -y tickets-mcp";
+
+/// Wraps one stdio server in place: put `bartizan run --` in front of its command
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Name of the server in approvals and records; by default made from the command
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Judge in this process, with a log of its own, instead of in the user's bartizan
+    /// Judges in this process, with a log of its own, instead of in the user's bartizan
     #[arg(long)]
     standalone: bool,
     /// The configuration file [default: bartizan.toml in the user's configuration directory, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Hand this environment variable on to the server, beside those that carry no secret by their nature; repeatable
+    /// Hands this environment variable on to the server, beside those that carry no secret by their nature; repeatable
     #[arg(long, value_name = "NAME")]
     pass_env: Vec<OsString>,
-    /// Do not start the server again if it crashes
+    /// Ends with the server instead of starting it again if it crashes
     #[arg(long)]
     no_restart: bool,
-    /// Translate between eras of the protocol if the client and the server have no common revision
+    /// Translates between eras of the protocol if the client and the server have no common revision
     #[arg(long)]
     bridge: bool,
     /// The server's command and its arguments

@@ -12,7 +12,7 @@ use crate::output;
 /// Lists the formats that have a JSON Schema, or prints the schema of one
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The format; the version may be left out
+    /// The format; `bartizan.` and the version may be left out
     name: Option<String>,
 }
 
@@ -38,8 +38,12 @@ impl Arguments {
         let Some(name) = self.name else {
             return output::print(&names().join("\n")).map(|()| Outcome::Clean);
         };
-        let plain = |format: &str| format.rsplit_once('/').map(|(name, _)| name.to_owned());
-        let found = FORMATS.iter().find(|(format, _)| *format == name || plain(format).as_ref() == Some(&name));
+        let short = name.strip_prefix("bartizan.").unwrap_or(&name);
+        let means = |format: &str| {
+            let format = format.strip_prefix("bartizan.").unwrap_or(format);
+            format == short || format.rsplit_once('/').is_some_and(|(plain, _)| plain == short)
+        };
+        let found = FORMATS.iter().find(|(format, _)| means(format));
         let Some((format, schema)) = found else {
             return Err(Failure::usage(format!("there is no format `{name}`; there are {}", names().join(", "))));
         };

@@ -9,8 +9,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 
-/// Serve the configured servers over Streamable HTTP.
+const EXAMPLES: &str = "\
+Examples:
+  bartizan config check bartizan.toml
+  bartizan serve --config bartizan.toml
+
+  A client then uses http://127.0.0.1:8484/mcp for all servers, or /mcp/NAME for one. SIGHUP reads the file again.";
+
+/// Serves the configured servers over Streamable HTTP
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "bartizan.toml")]

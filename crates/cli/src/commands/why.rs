@@ -4,8 +4,9 @@ mod advice;
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use bartizan_audit::{Id, Record, find};
+use bartizan_audit::{Fault, Id, Record, trace};
 use bartizan_guard::{RuleSpec, guards};
 use clap::Args;
 use schemars::JsonSchema;
@@ -21,6 +22,7 @@ use crate::output::{self, Paint, inline};
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The decision: the id in the error that the client got, or of an entry of the log
+    #[arg(value_parser = id)]
     id: Id,
     #[command(flatten)]
     place: log::Place,
@@ -29,34 +31,44 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// People retype ids; the log has them in capitals.
+fn id(text: &str) -> Result<Id, <Id as FromStr>::Err> {
+    text.to_ascii_uppercase().parse()
+}
+
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let directories = self.place.directories()?;
-        let record = look(&directories, self.id)?;
+        let (record, broken) = look(&directories, self.id)?;
         // Whatever kind of entry it is, it has some of these members.
         let entry = Entry::deserialize(record.value()).map_err(Failure::ours)?;
         if self.json {
-            output::print_json(&Explained::of(&record, &entry))?;
+            output::print_json(&Explained::of(&record, &entry, broken.as_ref()))?;
         } else {
-            output::print(explain(&record, &entry, Paint::for_stdout()).trim_end())?;
+            output::print(explain(&record, &entry, broken.as_ref(), Paint::for_stdout()).trim_end())?;
         }
-        Ok(Outcome::Clean)
+        Ok(if broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
 }
 
-/// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it.
-fn look(directories: &[PathBuf], id: Id) -> Result<Record, Failure> {
+/// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it. With the entry
+/// comes what is wrong with the log up to there.
+fn look(directories: &[PathBuf], id: Id) -> Result<(Record, Option<Fault>), Failure> {
     let mut failure = None;
     for directory in directories {
-        match find(directory, id) {
-            Ok(Some(record)) => return Ok(record),
+        match trace(directory, id) {
+            Ok(Some(found)) => return Ok(found),
             Ok(None) => {}
             Err(fault) => failure = Some(log::unreadable(directory, &fault)),
         }
     }
-    let places: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
-    Err(failure
-        .unwrap_or_else(|| Failure::incomplete(format!("the audit log in {} has no entry {id}", places.join(", ")))))
+    let none = || match directories {
+        [one] => format!("the audit log in {} has no entry {id}", one.display()),
+        several => several.iter().fold(format!("none of your audit logs has an entry {id}:"), |text, directory| {
+            format!("{text}\n  {}", directory.display())
+        }),
+    };
+    Err(failure.unwrap_or_else(|| Failure::incomplete(none())))
 }
 
 /// What entries say about a message; everything an entry does not have is empty.
@@ -96,8 +108,13 @@ fn rule(id: &str) -> Option<&'static RuleSpec> {
     guards::ALL.iter().find_map(|spec| spec.rule(id))
 }
 
-fn explain(record: &Record, entry: &Entry, paint: Paint) -> String {
+fn explain(record: &Record, entry: &Entry, broken: Option<&Fault>, paint: Paint) -> String {
     let mut out = format!("{} {}  {}\n\n", paint.bold("Decision"), record.id, inline(&entry.at));
+    if let Some(fault) = broken {
+        let warning = paint.like("deny", "NOT verified");
+        let _ = writeln!(out, "{warning}: {}", inline(&fault.to_string()));
+        out.push_str("From there on the log may say anything; what follows is what it says.\n\n");
+    }
     let _ = writeln!(out, "{}", what_came(entry));
     let _ = writeln!(out, "{}", what_became(entry, paint));
     for (index, found) in entry.findings.iter().enumerate() {
@@ -199,6 +216,10 @@ fn setting(by: &str) -> String {
 pub(super) struct Explained {
     #[schemars(extend("const" = Explained::FORMAT))]
     format: &'static str,
+    /// Whether the chain holds from the first entry of the log up to this one.
+    verified: bool,
+    /// If not, where it breaks: from there on the log may say anything.
+    problem: Option<String>,
     /// The entry as it stands in the log.
     entry: Value,
     /// The rules in it, as far as this program knows them.
@@ -210,13 +231,15 @@ pub(super) struct Explained {
 impl Explained {
     pub(super) const FORMAT: &str = "bartizan.why/1";
 
-    fn of(record: &Record, entry: &Entry) -> Self {
+    fn of(record: &Record, entry: &Entry, broken: Option<&Fault>) -> Self {
         let mut rules: Vec<&str> = entry.findings.iter().map(|found| found.rule.as_str()).collect();
         rules.extend(entry.rule.as_deref());
         rules.sort_unstable();
         rules.dedup();
         Explained {
             format: Self::FORMAT,
+            verified: broken.is_none(),
+            problem: broken.map(Fault::to_string),
             entry: record.value(),
             rules: rules.into_iter().filter_map(rule).map(Rule::of).collect(),
             advice: advice::list(entry),

@@ -1,10 +1,11 @@
 //! `bartizan audit`.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{bartizan, bartizan_at, write_log};
+use crate::support::{End, bartizan, bartizan_at, write_log};
 
 #[test]
 fn a_whole_log_verifies_and_a_changed_one_does_not() {
@@ -65,19 +66,77 @@ fn without_arguments_every_log_of_the_user_is_checked() {
     fs::write(&broken, text).unwrap();
     let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
     assert!(end.stderr.contains("run/audit"), "{}", end.stderr);
+    assert!(end.stdout.contains("run/audit: there is no log, or it was removed\n"), "{}", end.stdout);
+}
+
+/// The head of the log below `place`.
+fn head(home: &Path, place: &str) -> String {
+    let directory = home.join(place).join("audit").display().to_string();
+    bartizan(&["audit", "verify", &directory, "--json"]).status(0).json()["head"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_head_is_looked_for_in_every_log() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[("message", json!({"decision": "deny"}))]);
+    write_log(&home.path().join("run"), &[("message", json!({})), ("message", json!({"decision": "deny"}))]);
+    let run = head(home.path(), "run");
+    let verify = |head: &str| bartizan_at(home.path(), &["audit", "verify", "--head", head]);
+    let end = verify(&run).status(0);
+    let place = home.path().join("run/audit").display().to_string();
+    assert!(end.stdout.starts_with(&format!("ok: {place}: 3 entries")), "{}", end.stdout);
+    assert_eq!(end.stdout.lines().count(), 1, "{}", end.stdout);
+    verify(&head(home.path(), "")).status(0);
+
+    let stranger = tempfile::tempdir().unwrap();
+    write_log(stranger.path(), &[("message", json!({})), ("message", json!({"decision": "allow"}))]);
+    let stranger = head(stranger.path(), "");
+    let end = verify(&stranger).status(1);
+    assert!(end.stdout.contains("was cut back") && end.stdout.contains("was rewritten"), "{}", end.stdout);
+    assert!(end.stderr.contains(&format!("no log of yours contains {stranger}")), "{}", end.stderr);
+    let report = bartizan_at(home.path(), &["audit", "verify", "--head", &stranger, "--json"]).status(1).json();
+    assert_eq!((report["ok"].as_bool(), report["logs"].as_array().unwrap().len()), (Some(false), 2));
+
+    // What was done to the log of a head is noticed, and the others do not hide it.
+    fs::write(home.path().join("run/audit/audit.jsonl"), "").unwrap();
+    verify(&run).status(1);
 }
 
 #[test]
 fn a_log_that_is_not_there_could_not_be_checked() {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir_all(home.path().join("run/audit")).unwrap();
-    let end = bartizan_at(home.path(), &["audit", "tail"]).status(3);
-    assert!(end.stderr.contains("there is one in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
     let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
-    assert!(end.stderr.contains("there is no audit log in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
+    let only = format!(
+        "error: there is no audit log in {}/audit: nothing was recorded there, or it was removed\n",
+        home.path().display()
+    );
+    assert_eq!((end.stdout.as_str(), end.stderr.as_str()), ("", only.as_str()));
+    fs::create_dir_all(home.path().join("run/audit")).unwrap();
+    for command in ["tail", "verify"] {
+        let end = bartizan_at(home.path(), &["audit", command]).status(3);
+        assert!(end.stderr.contains("there is no audit log in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
+    }
     for arguments in [&["audit", "verify"][..], &["audit", "tail"], &["why", "01KE0000000000000000000000"]] {
         let end = bartizan(arguments).status(3);
         assert!(end.stderr.contains("/nowhere/audit"), "{}", end.stderr);
+    }
+    let end = bartizan_at(home.path(), &["audit", "tail", "--log", "/nope"]).status(3);
+    assert!(end.stderr.contains("there is one in ") && end.stderr.contains("run/audit"), "{}", end.stderr);
+    let end = bartizan(&["audit", "verify", "/nope", "--json"]).status(3);
+    let problem = end.json();
+    assert_eq!((problem["ok"].as_bool(), problem["file"].as_str()), (Some(false), Some("/nope")));
+    assert!(!end.stderr.contains("line 0"), "{}", end.stderr);
+}
+
+#[test]
+fn a_file_of_a_log_is_not_the_log() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[]);
+    let directory = home.path().join("audit").display().to_string();
+    let file = format!("{directory}/audit.jsonl");
+    for arguments in [&["audit", "verify", &file][..], &["audit", "tail", "--log", &file]] {
+        let end = bartizan(arguments).status(2);
+        assert!(end.stderr.ends_with(&format!("a log is named by its directory, {directory}\n")), "{}", end.stderr);
     }
 }
 
@@ -114,4 +173,86 @@ fn the_tail_shows_the_last_entries_and_nothing_raw() {
     assert!(!json.stdout.contains(['\u{1b}', '\u{202e}']), "{}", json.stdout);
     assert_eq!(json.json()["tool"], "evil\u{1b}[2J\u{202e}\n");
     assert_eq!(bartizan_at(home.path(), &["audit", "tail", "-n", "0"]).status(0).stdout, "");
+}
+
+#[test]
+fn the_tail_is_of_all_logs_and_of_refusals_alone_if_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let entry = |tool: &str, decision: &str| ("message", json!({"tool": tool, "decision": decision, "rule": "a.b"}));
+    write_log(home.path(), &[entry("one", "allow"), entry("two", "deny")]);
+    write_log(&home.path().join("run"), &[entry("three", "approve"), entry("four", "transform")]);
+    let tail = |more: &[&str]| bartizan_at(home.path(), &[&["audit", "tail"], more].concat());
+    let tools = |end: &End| {
+        let tools = ["one", "two", "three", "four"].into_iter();
+        tools.filter(|tool| end.stdout.contains(&format!("  {tool}  "))).collect::<Vec<_>>()
+    };
+    let all = tail(&[]).status(0);
+    assert_eq!(tools(&all), ["one", "two", "three", "four"], "{}", all.stdout);
+    assert!(all.stdout.lines().any(|line| line.starts_with("serve       ")), "{}", all.stdout);
+    assert!(all.stdout.lines().any(|line| line.starts_with("run         ")), "{}", all.stdout);
+    assert_eq!(tools(&tail(&["--denied"]).status(0)), ["two", "three"]);
+    let run = home.path().join("run/audit").display().to_string();
+    let one = tail(&["--log", &run, "--denied"]).status(0);
+    assert!(tools(&one) == ["three"] && one.stdout.starts_with("     2  "), "{}", one.stdout);
+
+    // The entries that opened the logs are of now, and the others of one day.
+    let json = tail(&["-n", "4", "--json"]).status(0).stdout;
+    let times: Vec<_> = json
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["at"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(times.len() == 4 && times.is_sorted(), "{times:?}");
+
+    // One that is gone is said, and hides no other.
+    fs::write(home.path().join("run/audit/audit.jsonl"), "").unwrap();
+    let end = tail(&[]).status(3);
+    assert!(tools(&end) == ["one", "two"] && end.stderr.contains("run/audit"), "{}{}", end.stdout, end.stderr);
+}
+
+#[test]
+fn the_tail_says_which_rules_changed_what_passed() {
+    let home = tempfile::tempdir().unwrap();
+    let found = |rule: &str, action: &str| json!({"rule": rule, "action": action});
+    let findings = [found("hidden_text.tags", "redact"), found("schema.result", "observe")];
+    write_log(home.path(), &[("message", json!({"decision": "transform", "findings": findings}))]);
+    let shown = bartizan_at(home.path(), &["audit", "tail"]).status(0).stdout;
+    assert!(shown.contains("hidden_text.tags") && !shown.contains("schema.result"), "{shown}");
+}
+
+#[test]
+fn the_tail_of_a_log_that_was_changed_is_no_proof() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[("message", json!({"decision": "deny"})), ("message", json!({"decision": "deny"}))]);
+    let file = home.path().join("audit/audit.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"deny\"", "\"allow\"", 1)).unwrap();
+    let end = bartizan_at(home.path(), &["audit", "tail", "-n", "1"]).status(1);
+    assert_eq!(end.stdout.lines().count(), 1, "{}", end.stdout);
+    assert!(end.stderr.contains("NOT verified") && end.stderr.contains("entry 2 was changed"), "{}", end.stderr);
+}
+
+#[test]
+fn the_tail_goes_on_with_what_comes() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[("message", json!({"tool": "one", "decision": "deny"}))]);
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["audit", "tail", "--follow", "--denied", "-n", "1"])
+        .env_clear()
+        .env("BARTIZAN_HOME", home.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().ends_with("  one"));
+    write_log(home.path(), &[("message", json!({"tool": "two", "decision": "allow"}))]);
+    write_log(home.path(), &[("message", json!({"tool": "three", "decision": "deny"}))]);
+    assert!(lines.next().unwrap().ends_with("  three"));
+    // A log that was not there before.
+    write_log(&home.path().join("standalone/new-7"), &[("message", json!({"tool": "four", "decision": "deny"}))]);
+    let line = lines.next().unwrap();
+    assert!(line.starts_with("standalone/new-7  ") && line.ends_with("  four"), "{line}");
+    tail.kill().unwrap();
+    tail.wait().unwrap();
 }

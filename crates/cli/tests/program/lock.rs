@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bartizan_trust::{Definition, Lock};
 
-use crate::support::{End, bartizan_at};
+use crate::support::{End, bartizan_at, bartizan_with};
 
 fn definition(name: &str, json: &str, digit: &str) -> Definition {
     let sha256 = sha256(json);
@@ -61,27 +61,31 @@ fn changes_are_shown_and_accepted_one_by_one() {
         (&json["changes"][0]["what"], &json["changes"][0]["old"]),
         (&"changed".into(), &r#"{"name":"read"}"#.into())
     );
-    assert_eq!(lock(home, &["verify"]).status(1).stdout, "waiting: 1 servers, 2 definitions approved, 2 waiting\n");
+    assert_eq!(lock(home, &["verify"]).status(1).stdout, "waiting: 1 server, 2 definitions approved, 2 waiting\n");
 
-    let end = lock(home, &["update", "read", "raed"]).status(2);
-    assert!(end.stderr.contains("nothing waits under the name `raed`"), "{}", end.stderr);
+    let end = lock(home, &["update", "read", "write"]).status(2);
+    assert!(end.stderr.contains("nothing waits under the name `write`"), "{}", end.stderr);
     lock(home, &["diff", "read"]).status(1);
 
     assert_eq!(lock(home, &["update", "read"]).status(0).stdout, "accepted: tool `read` of files: changed\n");
     lock(home, &["diff", "read"]).status(0);
     lock(home, &["diff"]).status(1);
-    lock(home, &["diff", "--server", "other"]).status(0);
     lock(home, &["update"]).status(0);
     lock(home, &["diff"]).status(0);
-    assert_eq!(lock(home, &["verify", "--json"]).status(0).json()["definitions"], 3);
+    assert_eq!(lock(home, &["verify", "--json"]).status(0).json()["locks"][0]["definitions"], 3);
     assert!(lock(home, &["update"]).status(0).stdout.starts_with("nothing waits"));
 }
 
 #[test]
 fn a_lock_file_that_is_not_there_or_not_whole() {
     let home = tempfile::tempdir().unwrap();
-    lock(home.path(), &["diff"]).status(0);
-    lock(home.path(), &["verify"]).status(3);
+    for command in ["diff", "update", "verify"] {
+        let end = lock(home.path(), &[command]).status(3);
+        assert!(end.stdout.is_empty() && end.stderr.contains("there is no lock file "), "{}", end.stderr);
+        let end = bartizan_at(home.path(), &["lock", command]).status(3);
+        assert!(end.stderr.contains("/mcp.lock or ") && end.stderr.contains(&shown(home.path())), "{}", end.stderr);
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "looking leaves nothing behind");
     fs::write(home.path().join("mcp.lock"), "version = 1\n[servers.a]\nidentity = 5\n").unwrap();
     let end = lock(home.path(), &["verify"]).status(1);
     assert!(end.stdout.starts_with("broken: ") && end.stdout.contains("mcp.lock:3:"), "{}", end.stdout);
@@ -89,10 +93,120 @@ fn a_lock_file_that_is_not_there_or_not_whole() {
     lock(home.path(), &["update"]).status(2);
 }
 
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Each place where a lock file of the user may be: of the project, of the user's configuration, and of the defaults.
+struct Places {
+    home: tempfile::TempDir,
+    project: tempfile::TempDir,
+}
+
+impl Places {
+    fn new() -> Self {
+        let place = Places { home: tempfile::tempdir().unwrap(), project: tempfile::tempdir().unwrap() };
+        fs::create_dir_all(place.home.path().join(".config/bartizan")).unwrap();
+        fs::write(place.home.path().join(".config/bartizan/bartizan.toml"), "").unwrap();
+        place
+    }
+
+    fn configured(&self) -> std::path::PathBuf {
+        self.home.path().join(".config/bartizan")
+    }
+
+    fn own(&self) -> std::path::PathBuf {
+        self.home.path().join(".local/state/bartizan")
+    }
+
+    fn lock(&self, arguments: &[&str]) -> End {
+        let home = shown(self.home.path());
+        bartizan_with(&[("HOME", &home)], self.project.path(), &[&["lock"], arguments].concat())
+    }
+}
+
 #[test]
-fn without_a_name_it_is_the_users_own() {
+fn without_a_name_every_lock_file_of_the_user_is_looked_at() {
+    let places = Places::new();
+    fs::create_dir_all(places.own()).unwrap();
+    waiting(&places.configured());
+    let end = places.lock(&["diff"]).status(1);
+    assert!(end.stdout.starts_with(&format!("in {}/mcp.lock\n", shown(&places.configured()))), "{}", end.stdout);
+
+    waiting(&places.own());
+    places.lock(&["update"]).status(0);
+    waiting(places.project.path());
+    let end = places.lock(&["diff"]).status(1);
+    for calm in [places.configured(), places.own()] {
+        assert!(end.stdout.contains(&format!("nothing waits in {}/mcp.lock\n", shown(&calm))), "{}", end.stdout);
+    }
+    let json = places.lock(&["diff", "--json"]).status(1).json();
+    assert_eq!((json["locks"].as_array().unwrap().len(), json["changes"].as_array().unwrap().len()), (3, 2));
+    assert_eq!(json["changes"][0]["lock"], json["locks"][0]);
+    let end = places.lock(&["verify"]).status(1);
+    let words: Vec<_> = end.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["waiting:", "ok:", "ok:"], "{}", end.stdout);
+
+    // A damaged one hides none of the others, and is no place for names that nobody knows.
+    fs::write(places.own().join("mcp.lock"), "x").unwrap();
+    let end = places.lock(&["verify", "--server", "files"]).status(1);
+    assert!(end.stdout.contains("waiting: ") && end.stdout.contains("broken: "), "{}", end.stdout);
+    assert_eq!(places.lock(&["verify", "--json"]).status(1).json()["locks"][2]["ok"], false);
+}
+
+#[test]
+fn a_file_that_is_named_or_configured_is_the_only_one() {
+    let places = Places::new();
+    waiting(places.project.path());
+    let mut calm = Lock::open(places.configured().join("mcp.lock")).unwrap();
+    calm.set_identity("files", "npx files").unwrap();
+    let config = shown(&places.configured().join("bartizan.toml"));
+    let end = places.lock(&["diff", "--config", &config]).status(0);
+    assert_eq!(end.stdout, format!("nothing waits in {}/mcp.lock\n", shown(&places.configured())));
+    places.lock(&["diff", "--lock", "mcp.lock"]).status(1);
+    places.lock(&["diff", "--lock", "/nope"]).status(3);
+}
+
+#[test]
+fn names_that_nobody_knows_are_wrong_usage() {
     let home = tempfile::tempdir().unwrap();
     waiting(home.path());
-    bartizan_at(home.path(), &["lock", "diff"]).status(1);
-    bartizan_at(Path::new("/nowhere"), &["lock", "diff"]).status(0);
+    for command in ["diff", "update", "verify"] {
+        let end = lock(home.path(), &[command, "--server", "fils"]).status(2);
+        assert!(
+            end.stderr.contains("no server `fils` in ") && end.stderr.contains("there are files"),
+            "{}",
+            end.stderr
+        );
+        let end = lock(home.path(), &[command, "raed"]).status(2);
+        assert!(end.stdout.is_empty() && end.stderr.contains("no definition `raed` in "), "{}", end.stderr);
+    }
+    // One that is known and of which nothing waits.
+    lock(home.path(), &["diff", "write", "--server", "files"]).status(0);
+    lock(home.path(), &["diff", "new"]).status(1);
+}
+
+#[test]
+fn texts_that_are_missing_are_counted_and_changed_ones_found() {
+    let home = tempfile::tempdir().unwrap();
+    waiting(home.path());
+    lock(home.path(), &["update"]).status(0);
+    let whole = "ok: 1 server, 3 definitions approved, 0 waiting";
+    assert_eq!(lock(home.path(), &["verify"]).status(0).stdout, format!("{whole}\n"));
+    let text = |json: &str| home.path().join("mcp.lock.d").join(format!("{}.json", sha256(json)));
+    fs::remove_file(text(r#"{"name":"write"}"#)).unwrap();
+    let end = lock(home.path(), &["verify"]).status(0);
+    assert_eq!(end.stdout, format!("{whole}, 1 without a kept text\n"));
+    fs::write(text(r#"{"name":"new"}"#), r#"{"name":"old"}"#).unwrap();
+    let end = lock(home.path(), &["verify"]).status(1);
+    assert!(end.stdout.starts_with("broken: ") && end.stdout.ends_with("was changed of: new\n"), "{}", end.stdout);
+    let json = lock(home.path(), &["verify", "--json"]).status(1).json();
+    assert_eq!((&json["locks"][0]["changed_texts"][0], &json["locks"][0]["without_text"]), (&"new".into(), &1.into()));
+
+    // Digests that were changed by hand have no text either.
+    let file = home.path().join("mcp.lock");
+    let changed = fs::read_to_string(&file).unwrap().replace(&sha256(r#"{"name":"new"}"#), &"0".repeat(64));
+    fs::write(&file, changed).unwrap();
+    let end = lock(home.path(), &["verify"]).status(0);
+    assert_eq!(end.stdout, format!("{whole}, 2 without a kept text\n"));
 }

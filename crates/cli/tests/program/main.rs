@@ -10,7 +10,7 @@ mod why;
 
 use std::path::Path;
 
-use support::bartizan;
+use support::{bartizan, bartizan_with};
 
 #[test]
 fn help_lists_only_what_works() {
@@ -19,6 +19,70 @@ fn help_lists_only_what_works() {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
     }
     assert!(!help.contains("[...]") && !help.contains("TODO"), "{help}");
+}
+
+/// The commands, by the words behind the program.
+const PAGES: [&[&str]; 8] =
+    [&[], &["run"], &["serve"], &["demo"], &["lock"], &["lock", "diff"], &["audit"], &["audit", "verify"]];
+
+#[test]
+fn help_fits_the_terminal() {
+    for page in PAGES {
+        let help = bartizan_with(&[("COLUMNS", "60")], Path::new("/"), &[page, &["-h"]].concat()).status(0).stdout;
+        let long: Vec<_> = help.lines().filter(|line| line.chars().count() > 60).collect();
+        assert!(long.is_empty(), "{page:?}: {long:?}");
+        // Columns stay where they are on the terminal that most people have.
+        let usual = bartizan_with(&[("COLUMNS", "80")], Path::new("/"), &[page, &["--help"]].concat()).status(0).stdout;
+        let around = usual.split_once("Exit status:").or(usual.split_once("Examples:"));
+        let around = around.map(|(_, around)| around).unwrap_or_default().lines().skip(1);
+        let torn: Vec<_> =
+            around.filter(|line| !line.is_empty() && !line.starts_with("  ") && !line.ends_with(':')).collect();
+        assert!(torn.is_empty(), "{page:?}: {torn:?}");
+        let wide = bartizan(&[page, &["--help"]].concat()).status(0).stdout;
+        assert!(wide.lines().all(|line| line.chars().count() <= 100), "{wide}");
+    }
+}
+
+#[test]
+fn the_long_help_has_what_the_short_one_leaves_out() {
+    let (short, long) = (bartizan(&["-h"]).status(0).stdout, bartizan(&["--help"]).status(0).stdout);
+    for part in ["Exit status:", "BARTIZAN_HOME", "BARTIZAN_LOG", "~/.config/bartizan/bartizan.toml"] {
+        assert!(long.contains(part) && !short.contains(part), "{part}: {long}");
+    }
+    for command in ["run", "serve", "lock", "audit"] {
+        let long = bartizan(&[command, "--help"]).status(0).stdout;
+        let (_, examples) = long.split_once("Examples:\n").unwrap();
+        assert!(examples.lines().filter(|line| line.starts_with("  bartizan ")).count() >= 2, "{examples}");
+    }
+}
+
+#[test]
+fn help_speaks_in_one_mood() {
+    for page in PAGES {
+        let help = bartizan(&[page, &["--help"]].concat()).status(0).stdout;
+        let what = help.lines().next().unwrap_or_default();
+        let first = what.split([' ', ':']).next().unwrap_or_default();
+        assert!(page.is_empty() || first.ends_with('s') && !what.ends_with('.'), "{page:?}: {what}");
+    }
+}
+
+#[test]
+fn a_level_that_there_is_not_is_said_and_switches_nothing_off() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().display().to_string();
+    // A wrapped server that ends at once.
+    let run = |level: &str| {
+        let environment = [("BARTIZAN_HOME", home.as_str()), ("BARTIZAN_LOG", level)];
+        bartizan_with(&environment, Path::new("/"), &["run", "--standalone", "--", "/bin/false"]).stderr
+    };
+    for wrong in ["foo", "warn,foo", "foo=bar"] {
+        let stderr = run(wrong);
+        assert!(stderr.contains(&format!("BARTIZAN_LOG is `{wrong}` and not ")), "{stderr}");
+        assert!(stderr.contains("logging at warn"), "{stderr}");
+    }
+    for right in ["debug", "OFF", "", "warn,bartizan_gateway=debug"] {
+        assert!(!run(right).contains("BARTIZAN_LOG"), "{right}");
+    }
 }
 
 #[test]
@@ -51,6 +115,8 @@ fn guards_lists_every_guard_and_rule() {
     }
     let one = bartizan(&["guards", "rate"]).status(0).stdout;
     assert!(one.contains("rate.tool") && !one.contains("conformance"), "{one}");
+    // Rules are what people see in refusals.
+    assert_eq!(bartizan(&["guards", "rate.tool"]).status(0).stdout, one);
 }
 
 #[test]
@@ -72,8 +138,9 @@ fn every_command_and_option_is_on_its_page() {
     while let Some(command) = waiting.pop() {
         let help = bartizan(&[&command[..], &["--help"]].concat()).status(0).stdout;
         let (_, listed) = help.split_once("Commands:\n").unwrap_or_default();
-        let names =
-            listed.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+        // What is indented further goes on with the line before.
+        let lines = listed.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  "));
+        let names = lines.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split_whitespace().next());
         for name in names.filter(|name| *name != "help") {
             let name: &'static str = name.to_owned().leak();
             waiting.push([&command[..], &[name]].concat());

@@ -23,16 +23,27 @@ fn every_format_has_a_schema_that_refuses_another() {
         assert!(!validator.is_valid(&json!({"format": "another/1", "seq": "x", "server": 5})), "{name}");
     }
     assert_eq!(schema("bartizan.why"), schema("bartizan.why/1"));
+    assert_eq!(schema("why"), schema("bartizan.why/1"));
+    assert_eq!(schema("audit.verify/1"), schema("bartizan.audit.verify/1"));
     let end = bartizan(&["schema", "bartizan.why/2"]).status(2);
     assert!(end.stderr.contains("bartizan.why/1"), "{}", end.stderr);
+}
+
+#[test]
+fn the_page_lists_every_format() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/commands.md");
+    let names = bartizan(&["schema"]).status(0).stdout;
+    assert!(fs::read_to_string(path).unwrap().contains(&format!("$ bartizan schema\n{names}```\n")), "{names}");
 }
 
 #[test]
 fn every_format_that_the_program_names_is_published() {
     let names = bartizan(&["schema"]).status(0).stdout;
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+    let inside = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let all = inside(&source).into_iter().flat_map(|path| if path.is_dir() { inside(&path) } else { vec![path] });
     let mut seen = 0;
-    for file in fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+    for file in all {
         for (at, _) in fs::read_to_string(&file).unwrap().match_indices("\"bartizan.") {
             let text = fs::read_to_string(&file).unwrap();
             let name = text.get(at + 1..).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned();
@@ -68,6 +79,7 @@ fn shells_get_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = bartizan(&["completions", shell]).status(0).stdout;
         assert!(script.contains("standalone") && script.contains("schema"), "{shell}");
+        assert!(!script.contains("daemon") && !script.contains("demo-server"), "{shell} is offered what is hidden");
     }
     bartizan(&["completions", "cobol"]).status(2);
 }
@@ -76,6 +88,7 @@ fn shells_get_completions() {
 fn every_command_has_a_manual_page() {
     let page = bartizan(&["man"]).status(0).stdout;
     assert!(page.contains(".TH bartizan 1") && page.contains("serve"), "{page}");
+    assert!(page.contains("Exit status:") && page.contains("BARTIZAN_LOG") && page.contains("Files:"), "{page}");
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("man1");
     bartizan(&["man", "--out", &out.display().to_string()]).status(0);

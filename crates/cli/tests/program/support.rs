@@ -47,8 +47,14 @@ pub(crate) fn bartizan(arguments: &[&str]) -> End {
 
 /// Runs the program with that directory as Bartizan's own.
 pub(crate) fn bartizan_at(home: &Path, arguments: &[&str]) -> End {
+    bartizan_with(&[("BARTIZAN_HOME", &home.display().to_string())], Path::new("/"), arguments)
+}
+
+/// Runs the program in another directory, with these environment variables and no others.
+pub(crate) fn bartizan_with(environment: &[(&str, &str)], directory: &Path, arguments: &[&str]) -> End {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
-    let output = command.args(arguments).env_clear().env("BARTIZAN_HOME", home).output().unwrap();
+    command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(directory);
+    let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     End { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

@@ -134,4 +134,37 @@ fn an_entry_that_is_not_there() {
     write_log(home.path(), &[]);
     let end = bartizan_at(home.path(), &["why", "01KE0000000000000000000000"]).status(3);
     assert!(end.stderr.contains("has no entry 01KE0000000000000000000000"), "{}", end.stderr);
+    write_log(&home.path().join("run"), &[]);
+    let end = bartizan_at(home.path(), &["why", "01KE0000000000000000000000"]).status(3);
+    let last = format!("\n  {}\n", home.path().join("run/audit").display());
+    assert!(end.stderr.ends_with(&last), "{}", end.stderr);
+}
+
+#[test]
+fn an_id_may_be_retyped_in_small_letters() {
+    let home = tempfile::tempdir().unwrap();
+    let ids = write_log(home.path(), &[call("allow", None, &json!([]))]);
+    let text = bartizan_at(home.path(), &["why", &ids[0].to_lowercase()]).status(0).stdout;
+    assert!(text.contains(&ids[0]), "{text}");
+    bartizan_at(home.path(), &["why", "01kei000000000000000000000"]).status(2);
+}
+
+#[test]
+fn an_entry_behind_a_change_is_shown_as_not_verified() {
+    let home = tempfile::tempdir().unwrap();
+    let entries = ["allow", "deny", "allow"].map(|decision| call(decision, None, &json!([])));
+    let ids = write_log(home.path(), &entries);
+    let file = home.path().join("audit/audit.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("\"decision\":\"deny\"", "\"decision\":\"allow\"", 1)).unwrap();
+    let why = |id: &str, more: &[&str]| bartizan_at(home.path(), &[&["why", id], more].concat());
+    assert!(!why(&ids[0], &[]).status(0).stdout.contains("NOT verified"));
+    assert_eq!(why(&ids[0], &["--json"]).status(0).json()["verified"], true);
+    for id in [&ids[1], &ids[2]] {
+        let end = why(id, &[]).status(1);
+        let expected = "NOT verified: audit.jsonl, line 3, byte ";
+        assert!(end.stdout.contains(expected) && end.stdout.contains("entry 3 was changed"), "{}", end.stdout);
+        let json = why(id, &["--json"]).status(1).json();
+        assert!(json["verified"] == false && json["problem"].as_str().unwrap().contains("entry 3 was changed"));
+    }
 }

@@ -57,6 +57,22 @@ fn what_is_seen_first_is_approved_and_what_changes_waits() {
 }
 
 #[test]
+fn texts_are_held_against_what_is_approved() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    let tools = [tool("copy", "copies"), tool("read", "reads"), tool("write", "writes")];
+    lock.record_first_seen("files", &tools, at()).unwrap();
+    assert_eq!(lock.check_texts("files").unwrap(), TextCheck::default());
+    assert_eq!(lock.check_texts("other").unwrap(), TextCheck::default());
+    let text = |tool: &Definition| directory(&path).join(file_name(&tool.sha256));
+    std::fs::write(text(&tools[0]), b"\xff").unwrap();
+    std::fs::remove_file(text(&tools[1])).unwrap();
+    std::fs::write(text(&tools[2]), "{}").unwrap();
+    let found = lock.check_texts("files").unwrap();
+    assert_eq!((found.missing, found.changed), (vec!["read".into()], vec!["copy".into(), "write".into()]));
+}
+
+#[test]
 fn a_definition_that_keeps_changing_leaves_one_text_behind() {
     let (_guard, path) = place();
     let mut lock = Lock::open(&path).unwrap();

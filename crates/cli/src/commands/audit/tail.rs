@@ -1,0 +1,212 @@
+//! `bartizan audit tail`: the last entries of one log, or of all logs of the user in the order of time.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bartizan_audit::{Fault, Problem, Record, Records, iter};
+use clap::Args;
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use super::super::log;
+use crate::outcome::{Failure, Outcome, say};
+use crate::output::{self, Paint, inline};
+
+/// What is shown.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// How many
+    #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
+    count: usize,
+    /// Goes on with what is recorded from now on, until it is told to end
+    #[arg(short, long)]
+    follow: bool,
+    /// Only what was refused, also until somebody approves it
+    #[arg(long)]
+    denied: bool,
+    #[command(flatten)]
+    place: log::Place,
+    /// Prints the entries as they are, one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What every entry of the log has, as `audit tail --json` prints it, one a line. The rest depends on the kind.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "entries are printed as they were written, so this only describes them")]
+pub(in super::super) struct TailEntry {
+    /// Its number, from 1 and without gaps.
+    seq: u64,
+    /// Its name, for `bartizan why`.
+    id: String,
+    /// When it was written, in UTC.
+    at: String,
+    /// What it is about: `message`, `unreadable`, `own` and others.
+    kind: String,
+    /// The hash over the one before and this entry.
+    chain: String,
+}
+
+/// One log, as far as it was read.
+struct End {
+    directory: PathBuf,
+    log: Records,
+    /// What is still to be shown.
+    records: VecDeque<Record>,
+    broken: Option<Fault>,
+}
+
+/// How long nothing is looked for after all that was there has been shown.
+const PAUSE: Duration = Duration::from_millis(300);
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        let directories = self.place.directories()?;
+        let (mut ends, mut unread) = (Vec::new(), Vec::new());
+        for directory in &directories {
+            match End::of(directory, self.count, self.denied) {
+                Ok(end) => ends.push(end),
+                Err(fault) => unread.push((directory, fault)),
+            }
+        }
+        print(&mut ends, self.count, self.json)?;
+        ends.iter().for_each(End::warn);
+        if self.follow && !ends.is_empty() {
+            return self.keep_on(ends);
+        }
+        match unread.as_slice() {
+            _ if ends.iter().any(|end| end.fault().is_some()) => Ok(Outcome::Found),
+            [] => Ok(Outcome::Clean),
+            [(directory, fault)] if ends.is_empty() => Err(log::unreadable(directory, fault)),
+            several => Err(log::unread(&several.iter().map(|(place, _)| place.as_path()).collect::<Vec<_>>())),
+        }
+    }
+}
+
+impl Arguments {
+    /// Shows what comes, also in logs that come.
+    fn keep_on(&self, mut ends: Vec<End>) -> Result<Outcome, Failure> {
+        loop {
+            std::thread::sleep(PAUSE);
+            for end in &mut ends {
+                let was_whole = end.fault().is_none();
+                let read = end.log.resume().and_then(|()| end.read(usize::MAX, self.denied));
+                read.map_err(|fault| log::unreadable(&end.directory, &fault))?;
+                if was_whole {
+                    end.warn();
+                }
+            }
+            for directory in self.place.directories()? {
+                if ends.iter().all(|end| end.directory != directory) {
+                    // One that is being made has no entry yet.
+                    ends.extend(End::of(&directory, usize::MAX, self.denied));
+                }
+            }
+            print(&mut ends, usize::MAX, self.json)?;
+        }
+    }
+}
+
+impl End {
+    fn of(directory: &Path, count: usize, denied: bool) -> Result<Self, Fault> {
+        let log = iter(directory)?;
+        let mut end = End { directory: directory.to_owned(), log, records: VecDeque::new(), broken: None };
+        if end.read(count, denied)? {
+            return Ok(end);
+        }
+        // A log has an entry from its first moment on.
+        Err(Fault { file: directory.display().to_string(), line: 0, offset: 0, problem: Problem::Empty })
+    }
+
+    /// Reads what there is, and keeps the last entries of it; whether there was anything.
+    fn read(&mut self, count: usize, denied: bool) -> Result<bool, Fault> {
+        let mut any = false;
+        for record in self.log.by_ref() {
+            any = true;
+            match record {
+                Ok(record) if denied && !is_refusal(&record) => {}
+                Ok(record) => self.records.push_back(record),
+                // A fault further back must not hide the end, which is what was asked for.
+                Err(fault) if log::is_unreadable(&fault) => return Err(fault),
+                Err(fault) => self.broken = self.broken.take().or(Some(fault)),
+            }
+            if self.records.len() > count {
+                self.records.pop_front();
+            }
+        }
+        Ok(any)
+    }
+
+    /// The first thing wrong with the log, which the chain shows before anything else does.
+    fn fault(&self) -> Option<&Fault> {
+        self.log.broken().or(self.broken.as_ref())
+    }
+
+    fn warn(&self) {
+        if let Some(fault) = self.fault() {
+            let place = self.directory.display();
+            say(&inline(&format!("NOT verified: the log in {place} is broken: {fault}; see `bartizan audit verify`")));
+        }
+    }
+}
+
+fn is_refusal(record: &Record) -> bool {
+    matches!(record.value().get("decision").and_then(Value::as_str), Some("deny" | "approve"))
+}
+
+/// Shows what was kept, in the order of time, and keeps it no longer.
+fn print(ends: &mut [End], count: usize, json: bool) -> Result<(), Failure> {
+    let several = ends.len() > 1;
+    let mut all = Vec::new();
+    for end in ends {
+        let label = if several { inline(&log::label(&end.directory)) } else { String::new() };
+        all.extend(end.records.drain(..).map(|record| (label.clone(), record)));
+    }
+    all.sort_by_key(|(_, record)| record.at_micros);
+    let shown = all.get(all.len().saturating_sub(count)..).unwrap_or_default();
+    let width = shown.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    let paint = Paint::for_stdout();
+    for (label, record) in shown {
+        if json {
+            output::print_json_line(record.text())?;
+        } else {
+            let label = if several { format!("{label:width$}  ") } else { String::new() };
+            output::print(&format!("{label}{}", line(record, paint)))?;
+        }
+    }
+    Ok(())
+}
+
+/// One entry on one line: when, what, whose, what became of it.
+fn line(record: &Record, paint: Paint) -> String {
+    let value = record.value();
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(inline).unwrap_or_default();
+    let way = match text("direction").as_str() {
+        "to_server" => "→",
+        "to_client" => "←",
+        _ => " ",
+    };
+    let mut what = vec![text("server"), text("method"), text("tool")];
+    what.retain(|word| !word.is_empty());
+    if record.kind != "message" {
+        what.insert(0, inline(&record.kind));
+    }
+    let decision = text("decision");
+    let (at, rule) = (text("at"), rules(&value));
+    let (what, decision) = (what.join(" "), paint.decision(&decision));
+    format!("{:>6}  {at}  {}  {way} {decision:9}  {what}  {rule}", record.seq, record.id).trim_end().to_owned()
+}
+
+/// The rule that decided, or those that changed what passed.
+fn rules(entry: &Value) -> String {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(inline);
+    if let Some(rule) = text(entry, "rule") {
+        return rule;
+    }
+    let findings = entry.get("findings").and_then(Value::as_array).into_iter().flatten();
+    let acted = findings.filter(|found| text(found, "action").is_some_and(|action| action != "observe"));
+    let mut rules: Vec<_> = acted.filter_map(|found| text(found, "rule")).collect();
+    rules.dedup();
+    rules.join(", ")
+}

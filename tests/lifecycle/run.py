@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -76,6 +77,51 @@ class Ends(Case):
         self.gateway.terminate()
         self.assertEqual(self.gateway.wait(PATIENCE), 0)
         self.assertIn("DELETE", [method for method, *_ in server.got])
+
+    def test_a_stream_without_an_end_does_not_keep_the_gateway_from_stopping(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        streams = []
+        for path in ("/mcp/one", "/mcp"):
+            streams.append(Client(self, path).initialize().open("GET", headers={"Accept": "text/event-stream"}))
+            self.assertEqual(streams[-1].getresponse().status, 200)
+        self.gateway.send_signal(signal.SIGINT)
+        self.assertEqual(self.gateway.wait(PATIENCE), 0)
+        self.assertIn("bartizan: stopping; Ctrl-C again to stop now", self.said())
+        self.assertNotIn("did not finish in time", self.said())
+        self.assertEqual(self.entries()[-1]["kind"], "gateway.stopped")
+
+    def test_a_request_under_way_is_waited_for_until_somebody_is_in_a_hurry(self):
+        answered, asked = threading.Event(), threading.Event()
+
+        def answer(handler, message):
+            if message.get("method") == "tools/list":
+                asked.set()
+                answered.wait(PATIENCE)
+            result = HELLO if message.get("method") == "initialize" else {"tools": []}
+            with contextlib.suppress(OSError):
+                handler.json(message["id"], result=result) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.addCleanup(answered.set)
+        waiting = "bartizan: stopping, waiting for 1 request; Ctrl-C again to stop now"
+        for hurry in (False, True):
+            answered.clear(), asked.clear()
+            self.serve(f'[server.one]\nurl = "{server.url}"\n')
+            request = Client(self, "/mcp/one").initialize().open("POST", {"id": 2, "method": "tools/list"})
+            self.assertTrue(asked.wait(PATIENCE))
+            self.gateway.send_signal(signal.SIGINT)
+            self.until(lambda: waiting in self.said(), "it does not say what it waits for")
+            if hurry:
+                self.gateway.send_signal(signal.SIGINT)
+                self.assertEqual(self.gateway.wait(PATIENCE), 0)
+                self.assertIn("without waiting any longer", self.said())
+            else:
+                answered.set()
+                self.assertEqual(request.getresponse().status, 200)
+                self.assertEqual(self.gateway.wait(PATIENCE), 0)
+            self.assertNotIn("did not finish in time", self.said())
+            self.assertEqual(self.entries()[-1]["kind"], "gateway.stopped")
 
     def test_a_client_that_leaves_its_initialize_is_said_goodbye_for(self):
         """The server has begun a session, and is told that nobody wants it."""

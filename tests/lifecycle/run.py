@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import re
 import signal
 import sys
 import threading
@@ -156,6 +157,57 @@ class Ends(Case):
         client = Client(self, "/mcp/one").initialize()
         self.assertNotIn("DELETE", [method for method, *_ in server.got[-2:]])
         self.assertEqual(client.send("DELETE")[0], 204)
+
+
+class Said(Case):
+    """What the one who looks after the gateway is told of its servers."""
+
+    def test_a_server_that_fails_is_named_once_and_again_when_it_answers(self):
+        broken = threading.Event()
+        broken.set()
+
+        def answer(handler, message):
+            if broken.is_set():
+                return handler.write(500)
+            handler.json(message["id"], result=HELLO) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.missing]\ncommand = ["definitely-not-installed"]\n[server.nowhere]\ncommand = ["cat"]\n'
+                   f'cwd = "/nope"\n[server.broken]\nurl = "{server.url}"\n')
+        fails = lambda name: re.findall(rf"WARN .*the server fails server={name} .*", self.said())  # noqa: E731
+        for name in ("missing", "nowhere", "broken"):
+            for _ in range(3):
+                answered = Client(self, f"/mcp/{name}").send("POST", {"id": 1, "method": "initialize", "params": INITIALIZE})
+                self.assertIn("error", answered[2][0])
+            self.until(lambda name=name: fails(name), f"{name} is not named")
+            self.assertEqual(len(fails(name)), 1, self.said())
+        self.assertIn("definitely-not-installed", fails("missing")[0])
+        self.assertNotIn("answers again", self.said())
+        broken.clear()
+        Client(self, "/mcp/broken").initialize()
+        self.until(lambda: "the server answers again server=broken" in self.said(), "it is not said that it answers")
+
+    def test_tools_that_are_withheld_are_named_once(self):
+        tools = ["add"]
+
+        def answer(handler, message):
+            listed = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in tools]}
+            result = HELLO if message.get("method") == "initialize" else listed
+            handler.json(message["id"], result=result) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.calc]\nurl = "{server.url}"\n')
+        names = lambda: [tool["name"] for tool in Client(self, "/mcp/calc").initialize().send(  # noqa: E731
+            "POST", {"id": 1, "method": "tools/list"})[2][0]["result"]["tools"]]
+        self.assertEqual(names(), ["add"])
+        self.assertNotIn("withheld", self.said())
+        tools.append("\u202esub")
+        self.assertEqual([names(), names()], [["add"], ["add"]])
+        hint = r"1 tool of calc withheld (\u{202e}sub new): bartizan lock diff --server calc"
+        self.until(lambda: hint in self.said(), "it is not said")
+        self.assertEqual(self.said().count("withheld"), 1)
 
 
 class Reload(Case):

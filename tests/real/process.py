@@ -23,7 +23,7 @@ def cases(the_lab, report):
               place_and_environment, misconfigured, guarded, withheld, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files,
-                                        not_started), {"": []})
+                                        not_started, reloaded, stopped), {"": []})
     if os.getuid() == 0:
         # Nobody else can be somebody else.
         report.each(the_lab, "process", (anothers_socket,), {"": []})
@@ -375,6 +375,58 @@ def configurations(home, options):
                 else:
                     assert other.ended() == 4, other.process.returncode
                     assert "another configuration" in other.complaint() and other.out == []
+
+
+def reloaded(home, options):
+    """A changed configuration is in force for the wrapped servers that run; one with errors is not, and `run` says so."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    file.parent.mkdir(parents=True)
+    lock = f'[lock]\npath = "{home.path}/mcp.lock"\n'
+    file.write_text(lock)
+    # What the server says to it is an error of its own.
+    stops = lambda server, id: "bartizan/rule" in json.dumps(server.ask(id, "tools/call", name="unlisted", arguments={}))
+    with start(home, ["--name", "odd"], ODD) as server:
+        server.initialize()
+        server.ask(1, "tools/list")
+        assert stops(server, 2)
+        file.write_text(f'mode = "observe"\n{lock}')
+        wait_for(lambda: home.messages(kind="config.reloaded"), "the new configuration")
+        assert not stops(server, 3)
+        assert "configuration" not in server.complaint()
+        file.write_text(f'mode = "obsrve"\n{lock}')
+        wait_for(lambda: home.messages(kind="config.refused"), "the refusal")
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            other.ask(1, "tools/list")
+            assert not stops(other, 2)
+            assert f"bartizan: {file} has errors, and the configuration before is in force" in other.complaint(), other.complaint()
+        file.write_text('mode = "enforce"\n')
+        wait_for(lambda: len(home.messages(kind="config.reloaded")) == 2, "the third configuration")
+        assert stops(server, 4)
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            assert "a change of `lock` in the configuration waits" in other.complaint(), other.complaint()
+        file.write_text(lock)
+        wait_for(lambda: len(home.messages(kind="config.reloaded")) == 3, "the first configuration")
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            assert other.complaint() == "", other.complaint()
+
+
+def stopped(home, options):
+    """The user's bartizan can be told to end, with its servers; without one there is nothing to do."""
+    none = home.cli("daemon", "--stop")
+    assert none.returncode == 0 and "none runs" in none.stderr, none
+    file = home.path / "pids"
+    with start(home, [], [*ODD, "--child", str(file)]) as server:
+        server.initialize()
+        done = home.cli("daemon", "--stop")
+        assert done.returncode == 0 and "stopped" in done.stderr, done
+        assert server.ended() == 4 and "start it again" in server.complaint(), server.complaint()
+        wait_for(lambda: not any(alive(int(pid)) for pid in file.read_text().split()), "the end of the tree")
+    assert home.entries()[-1]["kind"] == "gateway.stopped"
+    with start(home, [], ODD) as server:
+        server.initialize()
 
 
 def leaving(home, options):

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::gateway::Gateway;
-use crate::reload;
+use crate::reload::{self, Place};
 use crate::setup::{self, SetupError};
 
 /// Why serving could not begin.
@@ -90,9 +90,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     if let Some(file) = file {
         tasks.push(tokio::spawn(reload::watch(
             file,
-            workspace,
+            Place::Front(Arc::clone(&front), workspace),
             Arc::clone(&gateway),
-            Arc::clone(&front),
             config.clone(),
         )));
     }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use bridge::{bridge, is_served};
-pub use daemon::daemon;
+pub use daemon::{daemon, stop};
 pub use paths::{Paths, audit_directories};
 pub(crate) use restart::Restart;
 pub use wrapped::standalone;
@@ -71,7 +71,7 @@ pub enum RunError {
     )]
     LongPath(PathBuf),
     /// The user's Bartizan went away in the middle.
-    #[error("the user's bartizan ended, and the server with it; see {0}")]
+    #[error("the user's bartizan ended, and the server with it; start it again in the client. {0} may say why")]
     Ended(PathBuf),
     /// The user's Bartizan refused.
     #[error("{0}")]

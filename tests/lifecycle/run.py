@@ -188,6 +188,15 @@ class Said(Case):
         Client(self, "/mcp/broken").initialize()
         self.until(lambda: "the server answers again server=broken" in self.said(), "it is not said that it answers")
 
+    def test_a_log_that_is_deleted_is_said_once(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        client = Client(self, "/mcp/one").initialize()
+        (self.home / "audit/audit.jsonl").unlink()
+        passes = lambda: "result" in client.send("POST", {"id": 1, "method": "tools/list"})[2][0]  # noqa: E731
+        self.until(lambda: not passes(), "messages pass without a log")
+        self.assertEqual([passes() for _ in range(9)], [False] * 9)
+        self.assertEqual(self.said().count("the audit log cannot be written"), 1, self.said())
+
     def test_tools_that_are_withheld_are_named_once(self):
         tools = ["add"]
 

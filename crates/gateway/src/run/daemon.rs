@@ -22,6 +22,7 @@ use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
 use crate::gateway::Gateway;
 use crate::reload::{self, Place};
+use crate::serve::directory_of;
 use crate::server::Complain;
 use crate::setup;
 
@@ -62,7 +63,8 @@ pub async fn daemon(
     set_up.audit.directory = paths.audit();
     let gateway = setup::gateway(&set_up)?;
     let told = Arc::default();
-    if let Some(file) = named.clone().or(own) {
+    // Most users have none, nor a place for it.
+    if let Some(file) = named.clone().or(own).filter(|file| directory_of(file).is_dir()) {
         let place = Place::User(Arc::clone(&told));
         tokio::spawn(reload::watch(file, place, Arc::clone(&gateway), config.clone()));
     }

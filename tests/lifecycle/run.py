@@ -8,6 +8,8 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import re
+import signal
 import sys
 import threading
 import time
@@ -77,6 +79,51 @@ class Ends(Case):
         self.assertEqual(self.gateway.wait(PATIENCE), 0)
         self.assertIn("DELETE", [method for method, *_ in server.got])
 
+    def test_a_stream_without_an_end_does_not_keep_the_gateway_from_stopping(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        streams = []
+        for path in ("/mcp/one", "/mcp"):
+            streams.append(Client(self, path).initialize().open("GET", headers={"Accept": "text/event-stream"}))
+            self.assertEqual(streams[-1].getresponse().status, 200)
+        self.gateway.send_signal(signal.SIGINT)
+        self.assertEqual(self.gateway.wait(PATIENCE), 0)
+        self.assertIn("bartizan: stopping; Ctrl-C again to stop now", self.said())
+        self.assertNotIn("did not finish in time", self.said())
+        self.assertEqual(self.entries()[-1]["kind"], "gateway.stopped")
+
+    def test_a_request_under_way_is_waited_for_until_somebody_is_in_a_hurry(self):
+        answered, asked = threading.Event(), threading.Event()
+
+        def answer(handler, message):
+            if message.get("method") == "tools/list":
+                asked.set()
+                answered.wait(PATIENCE)
+            result = HELLO if message.get("method") == "initialize" else {"tools": []}
+            with contextlib.suppress(OSError):
+                handler.json(message["id"], result=result) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.addCleanup(answered.set)
+        waiting = "bartizan: stopping, waiting for 1 request; Ctrl-C again to stop now"
+        for hurry in (False, True):
+            answered.clear(), asked.clear()
+            self.serve(f'[server.one]\nurl = "{server.url}"\n')
+            request = Client(self, "/mcp/one").initialize().open("POST", {"id": 2, "method": "tools/list"})
+            self.assertTrue(asked.wait(PATIENCE))
+            self.gateway.send_signal(signal.SIGINT)
+            self.until(lambda: waiting in self.said(), "it does not say what it waits for")
+            if hurry:
+                self.gateway.send_signal(signal.SIGINT)
+                self.assertEqual(self.gateway.wait(PATIENCE), 0)
+                self.assertIn("without waiting any longer", self.said())
+            else:
+                answered.set()
+                self.assertEqual(request.getresponse().status, 200)
+                self.assertEqual(self.gateway.wait(PATIENCE), 0)
+            self.assertNotIn("did not finish in time", self.said())
+            self.assertEqual(self.entries()[-1]["kind"], "gateway.stopped")
+
     def test_a_client_that_leaves_its_initialize_is_said_goodbye_for(self):
         """The server has begun a session, and is told that nobody wants it."""
         def answer(handler, message):
@@ -110,6 +157,66 @@ class Ends(Case):
         client = Client(self, "/mcp/one").initialize()
         self.assertNotIn("DELETE", [method for method, *_ in server.got[-2:]])
         self.assertEqual(client.send("DELETE")[0], 204)
+
+
+class Said(Case):
+    """What the one who looks after the gateway is told of its servers."""
+
+    def test_a_server_that_fails_is_named_once_and_again_when_it_answers(self):
+        broken = threading.Event()
+        broken.set()
+
+        def answer(handler, message):
+            if broken.is_set():
+                return handler.write(500)
+            handler.json(message["id"], result=HELLO) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.missing]\ncommand = ["definitely-not-installed"]\n[server.nowhere]\ncommand = ["cat"]\n'
+                   f'cwd = "/nope"\n[server.broken]\nurl = "{server.url}"\n')
+        fails = lambda name: re.findall(rf"WARN .*the server fails server={name} .*", self.said())  # noqa: E731
+        for name in ("missing", "nowhere", "broken"):
+            for _ in range(3):
+                answered = Client(self, f"/mcp/{name}").send("POST", {"id": 1, "method": "initialize", "params": INITIALIZE})
+                self.assertIn("error", answered[2][0])
+            self.until(lambda name=name: fails(name), f"{name} is not named")
+            self.assertEqual(len(fails(name)), 1, self.said())
+        self.assertIn("definitely-not-installed", fails("missing")[0])
+        self.assertNotIn("answers again", self.said())
+        broken.clear()
+        Client(self, "/mcp/broken").initialize()
+        self.until(lambda: "the server answers again server=broken" in self.said(), "it is not said that it answers")
+
+    def test_a_log_that_is_deleted_is_said_once(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        client = Client(self, "/mcp/one").initialize()
+        (self.home / "audit/audit.jsonl").unlink()
+        passes = lambda: "result" in client.send("POST", {"id": 1, "method": "tools/list"})[2][0]  # noqa: E731
+        self.until(lambda: not passes(), "messages pass without a log")
+        self.assertEqual([passes() for _ in range(9)], [False] * 9)
+        self.assertEqual(self.said().count("the audit log cannot be written"), 1, self.said())
+
+    def test_tools_that_are_withheld_are_named_once(self):
+        tools = ["add"]
+
+        def answer(handler, message):
+            listed = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in tools]}
+            result = HELLO if message.get("method") == "initialize" else listed
+            handler.json(message["id"], result=result) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.calc]\nurl = "{server.url}"\n')
+        names = lambda: [tool["name"] for tool in Client(self, "/mcp/calc").initialize().send(  # noqa: E731
+            "POST", {"id": 1, "method": "tools/list"})[2][0]["result"]["tools"]]
+        self.assertEqual(names(), ["add"])
+        self.assertNotIn("withheld", self.said())
+        tools.append("\u202esub")
+        self.assertEqual([names(), names()], [["add"], ["add"]])
+        hint = r"1 tool of calc withheld (\u{202e}sub new): bartizan lock diff --server calc"
+        self.until(lambda: hint in self.said(), "it is not said")
+        self.assertEqual(self.said().count("withheld"), 1)
 
 
 class Reload(Case):

@@ -233,7 +233,7 @@ def without_restart(home, options):
 def told_to_end(home, options):
     with start(home, [*options, "--bridge"], MEMORY) as server:
         # Nothing is started before the client has said something.
-        lab.wait_for(lambda: b"".join(server.err).decode() == lab.NOTICE, "the start")
+        lab.wait_for(lambda: lab.NOTICE.fullmatch(b"".join(server.err).decode()), "the start")
         lab.wait_for(lambda: options or home.daemon_pid(), "the user's bartizan")
         server.process.send_signal(signal.SIGTERM)
         assert server.ended() in (143, -15), server.process.returncode

@@ -20,9 +20,10 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, guarded, bridge_killed, unread_complaints, deaf)
+              place_and_environment, misconfigured, guarded, withheld, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
-    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files), {"": []})
+    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files,
+                                        not_started, reloaded, stopped), {"": []})
     if os.getuid() == 0:
         # Nobody else can be somebody else.
         report.each(the_lab, "process", (anothers_socket,), {"": []})
@@ -47,7 +48,7 @@ def exit_codes(home, options):
             assert server.ended() == status, f"{script}: {server.process.returncode}"
             assert server.out == [], server.out
             assert "bye" in server.complaint(), server.complaint()
-            assert b"".join(server.err).decode().startswith(lab.NOTICE), server.err
+            assert lab.NOTICE.match(b"".join(server.err).decode()), server.err
 
 
 def terminated(home, options):
@@ -146,7 +147,41 @@ def place_and_environment(home, options):
     env = {"TOKEN": "secret", "WANTED": "yes"}
     with start(home, [*options, "--pass-env", "WANTED"], ["sh", "-c", script], env=env, cwd=place) as server:
         assert server.ended() == 0
-        assert server.complaint() == f"at {place} token= wanted=yes home={os.environ['HOME']}\n", server.complaint()
+        hint, said = server.complaint().splitlines()
+        assert said == f"at {place} token= wanted=yes home={os.environ['HOME']}", said
+        assert " does not see TOKEN; --pass-env NAME" in hint and "WANTED" not in hint and "secret" not in hint, hint
+    with start(home, ["--pass-env", "TOKEN=secret"], ["true"]) as server:
+        assert server.ended() == 2 and "no value" in server.complaint() and "secret" not in server.complaint()
+    with start(home, ["--pass-env", "UNSET"], ["true"]) as server:
+        assert server.ended() == 0 and "--pass-env UNSET: it is not set" in server.complaint(), server.complaint()
+
+
+def misconfigured(home, options):
+    """What is wrong with the configuration is said at once, by `run` and not only in a log."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('mode = "obsrve"\n')
+    with start(home, options, ODD) as server:
+        assert server.ended() == 2 and server.out == [], server.process.returncode
+        assert "obsrve" in server.complaint() and "bartizan.toml" in server.complaint(), server.complaint()
+    file.write_text('mode = "observe"\n')
+    with start(home, options, ODD) as server:
+        server.initialize()
+
+
+def not_started(home, options):
+    """A daemon that cannot start is not waited for, and what it said last is said."""
+    (home.path / "run").mkdir(mode=0o700)
+    (home.path / "run/audit").write_text("no directory")
+    with start(home, options, ODD) as server:
+        assert server.ended() == 4 and server.out == [], server.process.returncode
+        assert "could not be started: error: " in server.complaint(), server.complaint()
+    home.env["BARTIZAN_HOME"] = str(home.path / ("long" * 30))
+    with start(home, options, ODD) as server:
+        assert server.ended() == 4 and server.out == [], server.process.returncode
+        assert "too long" in server.complaint() and "BARTIZAN_HOME" in server.complaint(), server.complaint()
+    with start(home, [*options, "--standalone"], ODD) as server:
+        server.initialize()
 
 
 def guarded(home, options):
@@ -174,6 +209,49 @@ def guarded(home, options):
     assert why.returncode == 0 and denied["rule"] in why.stdout, why
     for log in home.logs():
         assert home.cli("audit", "verify", str(log)).returncode == 0
+
+
+LISTS = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "lists", "version": "1"}}
+    if asked["method"] == "tools/list":
+        tools = json.load(open(sys.argv[1])).items()
+        result = {"tools": [{"name": name, "description": text, "inputSchema": {"type": "object"}} for name, text in tools]}
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+def withheld(home, options):
+    """Who misses a tool finds the reason among what the client keeps of standard error, in every session once."""
+    file = home.path / "tools.json"
+    hint = "bartizan: 2 tools of calc withheld (add changed, sub new): bartizan lock diff --server calc\n"
+
+    def listed(tools, *more):
+        file.write_text(json.dumps(tools))
+        with start(home, [*options, "--name", "calc"], [sys.executable, "-c", LISTS, str(file), *more]) as server:
+            server.initialize()
+            names = [[tool["name"] for tool in server.ask(id, "tools/list")["result"]["tools"]] for id in (1, 2)]
+            assert names[0] == names[1], names
+            server.process.stdin.close()
+            assert server.ended() == 0
+            return names[0], server.complaint()
+
+    first, changed = {"add": "adds"}, {"add": "adds, and more", "sub": "subtracts"}
+    assert listed(first) == (["add"], "")
+    for _ in range(2):
+        assert listed(changed) == ([], hint)
+    names, said = listed(first, "another argument")
+    assert names == ["add"] and "bartizan: calc is not the server whose definitions were approved" in said, said
+    assert said.count("\n") == 1, said
+    (home.path / "config/bartizan").mkdir(parents=True)
+    home.end_daemon()
+    (home.path / "config/bartizan/bartizan.toml").write_text(f'mode = "observe"\n[lock]\npath = "{home.path}/mcp.lock"\n')
+    names, said = listed(changed, "another argument")
+    assert names == ["add", "sub"] and "2 tools of calc not as accepted, but let through (" in said, (names, said)
 
 
 def bridge_killed(home, options):
@@ -297,6 +375,58 @@ def configurations(home, options):
                 else:
                     assert other.ended() == 4, other.process.returncode
                     assert "another configuration" in other.complaint() and other.out == []
+
+
+def reloaded(home, options):
+    """A changed configuration is in force for the wrapped servers that run; one with errors is not, and `run` says so."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    file.parent.mkdir(parents=True)
+    lock = f'[lock]\npath = "{home.path}/mcp.lock"\n'
+    file.write_text(lock)
+    # What the server says to it is an error of its own.
+    stops = lambda server, id: "bartizan/rule" in json.dumps(server.ask(id, "tools/call", name="unlisted", arguments={}))
+    with start(home, ["--name", "odd"], ODD) as server:
+        server.initialize()
+        server.ask(1, "tools/list")
+        assert stops(server, 2)
+        file.write_text(f'mode = "observe"\n{lock}')
+        wait_for(lambda: home.messages(kind="config.reloaded"), "the new configuration")
+        assert not stops(server, 3)
+        assert "configuration" not in server.complaint()
+        file.write_text(f'mode = "obsrve"\n{lock}')
+        wait_for(lambda: home.messages(kind="config.refused"), "the refusal")
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            other.ask(1, "tools/list")
+            assert not stops(other, 2)
+            assert f"bartizan: {file} has errors, and the configuration before is in force" in other.complaint(), other.complaint()
+        file.write_text('mode = "enforce"\n')
+        wait_for(lambda: len(home.messages(kind="config.reloaded")) == 2, "the third configuration")
+        assert stops(server, 4)
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            assert "a change of `lock` in the configuration waits" in other.complaint(), other.complaint()
+        file.write_text(lock)
+        wait_for(lambda: len(home.messages(kind="config.reloaded")) == 3, "the first configuration")
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            assert other.complaint() == "", other.complaint()
+
+
+def stopped(home, options):
+    """The user's bartizan can be told to end, with its servers; without one there is nothing to do."""
+    none = home.cli("daemon", "--stop")
+    assert none.returncode == 0 and "none runs" in none.stderr, none
+    file = home.path / "pids"
+    with start(home, [], [*ODD, "--child", str(file)]) as server:
+        server.initialize()
+        done = home.cli("daemon", "--stop")
+        assert done.returncode == 0 and "stopped" in done.stderr, done
+        assert server.ended() == 4 and "start it again" in server.complaint(), server.complaint()
+        wait_for(lambda: not any(alive(int(pid)) for pid in file.read_text().split()), "the end of the tree")
+    assert home.entries()[-1]["kind"] == "gateway.stopped"
+    with start(home, [], ODD) as server:
+        server.initialize()
 
 
 def leaving(home, options):

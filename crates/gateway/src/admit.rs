@@ -198,8 +198,8 @@ impl Desk<'_> {
             name = "transform";
         }
         let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings };
-        let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|error| log_failed(&error))?;
-        let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|error| log_failed(&error))?;
+        let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
+        let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
         Ok(Admitted { message: edited })
     }
 
@@ -294,24 +294,24 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
     });
     match recorder.note("own", &fields) {
         Ok(_receipt) => Ok(Admitted { message }),
-        Err(error) => Err(unrecorded(&error)),
+        Err(_) => Err(unrecorded()),
     }
 }
 
 fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
     match receipt {
         Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code },
-        Err(error) => unrecorded(&error),
+        Err(_) => unrecorded(),
     }
 }
 
-fn log_failed(error: &AuditError) -> NotAdmitted {
-    NotAdmitted::Refused(unrecorded(error))
+fn log_failed() -> NotAdmitted {
+    NotAdmitted::Refused(unrecorded())
 }
 
 /// Nothing passes without a record, so a log that fails stops everything; only this sentence leaves.
-fn unrecorded(error: &AuditError) -> Refusal {
-    tracing::error!(%error, "the audit log cannot be written; nothing passes");
+/// The recorder has said why.
+fn unrecorded() -> Refusal {
     Refusal {
         receipt: None,
         rule: "gateway.log_unwritable",

@@ -22,6 +22,7 @@ mod learn;
 mod limiter;
 mod link;
 mod metrics;
+mod notices;
 mod params;
 mod patience;
 mod peer;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
-    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Finding, Principal,
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, Principal,
     ServerProfile, Session,
 };
 use bartizan_mcp::{Id, Kind, Message, Rejection};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::abilities::Abilities;
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
+use crate::approvals::Kept;
 use crate::clock;
 use crate::gateway::{Gateway, Policy};
 use crate::judge;
@@ -121,6 +122,7 @@ impl Link {
             }
             Err(error) => {
                 let error = UpstreamError::Unreachable(error.to_string());
+                server.notices.failed(server, &error);
                 gateway.metrics.failed(&server.name, error.rule());
                 let problem = (error.rule(), format!("{}: {error}", server.name));
                 Err(admit::failed(&gateway.recorder, &server.name, &name, None, problem))
@@ -158,10 +160,19 @@ impl Link {
             };
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
             let name = verdict.decision.as_str();
-            let keep = async |facts: &_| self.gateway.keep(&self.server, self.abilities(), facts).await;
+            let keep = async |facts: &[Fact]| {
+                let kept = self.gateway.keep(&self.server, self.abilities(), facts).await;
+                if kept == Ok(Kept::Done) {
+                    self.server.notices.not_accepted(&self.server, facts, name != "allow");
+                }
+                kept
+            };
             let level = level(&policy, &message, &session);
             match self.desk(&policy, level).admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
+                    if direction == Direction::ToClient {
+                        self.server.notices.answered(&self.server);
+                    }
                     self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
                     return Ok(admitted);
                 }
@@ -239,6 +250,7 @@ impl Link {
 
     /// Records that the server failed, for whoever waits for `call`.
     pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
+        self.server.notices.failed(&self.server, error);
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let problem = (error.rule(), format!("{}: {error}", self.server.name));
         let refusal = admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem);
@@ -518,7 +530,7 @@ fn remember<T>(map: &Mutex<HashMap<Id, T>>, id: Id, call: T) -> Result<(), &'sta
 
 #[cfg(test)]
 mod tests {
-    use bartizan_guard::{Fact, Pipeline, Settings};
+    use bartizan_guard::{Pipeline, Settings};
     use bartizan_mcp::Limits;
 
     use super::*;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
@@ -31,6 +31,8 @@ pub struct Recorder {
     strays: Mutex<Strays>,
     /// Entries that could not be written since the last that could.
     lost: AtomicU64,
+    /// Whether it has been said that the log cannot be written.
+    said: AtomicBool,
 }
 
 /// What servers say that nobody asked for: a few a second are recorded one by one, and of more only how many, so that a
@@ -65,7 +67,15 @@ impl Recorder {
         let mut digest_key = [0; 32];
         digest_key.copy_from_slice(key);
         let (refusals, strays) = (Mutex::default(), Mutex::default());
-        Ok(Recorder { log, digest_key, ids: IdSource::new(ids), refusals, strays, lost: AtomicU64::new(0) })
+        Ok(Recorder {
+            log,
+            digest_key,
+            ids: IdSource::new(ids),
+            refusals,
+            strays,
+            lost: AtomicU64::new(0),
+            said: AtomicBool::new(false),
+        })
     }
 
     /// The log, to ask for its state.
@@ -189,7 +199,8 @@ impl Recorder {
 
     fn counted(&self, kind: &str, summary: Option<RefusalSummary>, now: Timestamp) {
         if let Some(summary) = summary {
-            self.append(kind, now, &summary).map(drop).unwrap_or_else(|error| report(&error));
+            // What became of it has been said.
+            self.append(kind, now, &summary).ok();
         }
         self.resume(now);
     }
@@ -201,7 +212,10 @@ impl Recorder {
         if lost > 0 && self.write("log.resumed", now, &serde_json::json!({"lost": lost})).is_ok() {
             // What was lost meanwhile is still to be told.
             self.lost.fetch_sub(lost, Ordering::Relaxed);
+            self.said.store(false, Ordering::Relaxed);
             tracing::info!(lost, "the audit log can be written again");
+        } else if lost == 0 && self.log.state() == bartizan_audit::State::Writing {
+            self.said.store(false, Ordering::Relaxed);
         }
     }
 
@@ -215,15 +229,29 @@ impl Recorder {
 
     /// Waits until the entry is on disk, if more than `Written` is asked.
     pub(crate) async fn at_least(&self, level: Level, receipt: Receipt) -> Result<Receipt, AuditError> {
-        if receipt.level() >= level { Ok(receipt) } else { self.log.make_durable(receipt).await }
+        if receipt.level() >= level {
+            return Ok(receipt);
+        }
+        self.log.make_durable(receipt).await.inspect_err(|error| self.report(error))
     }
 
     fn append<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
         let written = self.write(kind, at, fields);
-        if written.is_err() {
+        if let Err(error) = &written {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            self.report(error);
         }
         written
+    }
+
+    /// Says once that the log cannot be written, however many messages are refused until it can.
+    fn report(&self, error: &AuditError) {
+        // Of one entry, not of the log.
+        if matches!(error, AuditError::TooLarge { .. }) {
+            tracing::error!(%error, "an entry cannot be written");
+        } else if !self.said.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the audit log cannot be written; nothing passes until it can");
+        }
     }
 
     fn write<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
@@ -255,10 +283,6 @@ impl Strays {
         *count = count.saturating_add(1);
         if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, now.0)) }
     }
-}
-
-fn report(error: &AuditError) {
-    tracing::error!(%error, "the audit log cannot be written");
 }
 
 /// What was decided, in the words of the log.

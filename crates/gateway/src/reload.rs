@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use notify::{RecursiveMode, Watcher};
 use serde_json::json;
@@ -16,19 +17,21 @@ use tokio::sync::mpsc;
 use crate::edge::Front;
 use crate::gateway::Gateway;
 use crate::serve::directory_of;
-use crate::setup;
+use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// Where a new configuration is put in force.
+pub(crate) enum Place {
+    /// A gateway over HTTP, with the directory that `${workspace}` stands for.
+    Front(Arc<Front>, PathBuf),
+    /// The user's Bartizan, whose servers the configuration does not name; what its bridges are told of it.
+    User(Arc<ArcSwap<Option<String>>>),
+}
+
 /// Reloads `file` whenever it changes or a SIGHUP comes. What happens from this call on is noticed; the future acts on it.
-pub(crate) fn watch(
-    file: PathBuf,
-    workspace: PathBuf,
-    gateway: Arc<Gateway>,
-    front: Arc<Front>,
-    started: Config,
-) -> impl Future<Output = ()> {
+pub(crate) fn watch(file: PathBuf, place: Place, gateway: Arc<Gateway>, started: Config) -> impl Future<Output = ()> {
     let (sender, mut changes) = mpsc::channel(1);
     // The directory, not the file: editors and configuration managers put a new file in its place.
     let name = file.file_name().map(ToOwned::to_owned);
@@ -61,53 +64,95 @@ pub(crate) fn watch(
             let now = std::fs::read(&file).ok();
             if forced || now != last {
                 last = now;
-                apply(&file, &workspace, &gateway, &front, &started);
+                apply(&file, &place, &gateway, &started);
             }
         }
     }
 }
 
 /// The tables that have changed and cannot be put in force while the gateway runs.
-fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
+fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static str> {
+    let listens = matches!(place, Place::Front(..));
     let changed = [
-        ("listen", started.listen != now.listen),
-        ("admin", started.admin != now.admin),
+        ("listen", listens && started.listen != now.listen),
+        ("admin", listens && started.admin != now.admin),
         ("audit", started.audit != now.audit),
         ("lock", started.lock != now.lock),
-        ("log", started.log != now.log),
+        ("log", listens && started.log != now.log),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }
 
-fn apply(file: &Path, workspace: &Path, gateway: &Gateway, front: &Front, started: &Config) {
+fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
     let outcome = Config::load(file).map_err(|problems| problems.to_string()).and_then(|(config, warnings)| {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        for table in needs_restart(started, &config) {
+        let waits = needs_restart(place, started, &config);
+        for table in &waits {
             tracing::warn!("a change of `{table}` takes effect when bartizan is started again");
         }
         let mut policy = setup::policy(&config).map_err(|error| error.to_string())?;
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
-        let servers = setup::servers(&config, gateway, workspace).map_err(|error| error.to_string())?;
-        Ok((policy, servers))
+        let servers = place.servers(&config, gateway).map_err(|error| error.to_string())?;
+        Ok((policy, servers, waits))
     });
     let (kind, fields) = match outcome {
-        Ok((policy, servers)) => {
+        Ok((policy, servers, waits)) => {
             let names: Vec<_> = servers.keys().cloned().collect();
             gateway.policy.store(Arc::new(policy));
-            front.replace_servers(servers);
-            front.set_degraded(None);
+            place.take(servers, &waits);
             tracing::info!("the new configuration is in force");
             ("config.reloaded", json!({"servers": names}))
         }
         Err(why) => {
             tracing::error!("the new configuration is refused and the old one stays in force:\n{why}");
-            front.set_degraded(Some("the configuration file has errors; the one before is in force".to_owned()));
+            place.refuse(file);
             ("config.refused", json!({}))
         }
     };
-    if let Err(error) = gateway.recorder.note(kind, &fields) {
-        tracing::error!(%error, "the audit log cannot be written");
+    // A log that cannot be written is said by the recorder.
+    gateway.recorder.note(kind, &fields).ok();
+}
+
+impl Place {
+    /// The servers that the configuration names.
+    fn servers(&self, config: &Config, gateway: &Gateway) -> Result<Servers, SetupError> {
+        match self {
+            Place::Front(_, workspace) => setup::servers(config, gateway, workspace),
+            Place::User(_) => Ok(Servers::new()),
+        }
+    }
+
+    /// Puts in force what is not the policy; these tables still wait.
+    fn take(&self, servers: Servers, waits: &[&str]) {
+        match self {
+            Place::Front(front, _) => {
+                front.replace_servers(servers);
+                front.set_degraded(None);
+            }
+            Place::User(told) => {
+                let waiting = format!(
+                    "a change of `{}` in the configuration waits for the end of the user's bartizan: bartizan daemon --stop",
+                    waits.join("`, `")
+                );
+                told.store(Arc::new((!waits.is_empty()).then_some(waiting)));
+            }
+        }
+    }
+
+    fn refuse(&self, file: &Path) {
+        match self {
+            Place::Front(front, _) => {
+                front.set_degraded(Some("the configuration file has errors; the one before is in force".to_owned()));
+            }
+            Place::User(told) => {
+                let file = file.display();
+                let why = format!(
+                    "{file} has errors, and the configuration before is in force; try: bartizan config check {file}"
+                );
+                told.store(Arc::new(Some(why)));
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::gateway::Gateway;
-use crate::reload;
+use crate::reload::{self, Place};
 use crate::setup::{self, SetupError};
 
 /// Why serving could not begin.
@@ -23,10 +23,12 @@ pub enum ServeError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}, the `address` of [{table}]: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Where the configuration says so.
+        table: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
@@ -58,9 +60,9 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
     let front = Front::new(Arc::clone(&gateway), servers, front_settings(config, connections));
-    let listener = listen(config.listen.address).await?;
+    let listener = listen(config.listen.address, "listen").await?;
     let admin = match &config.admin {
-        Some(admin) => Some(listen(admin.address).await?),
+        Some(admin) => Some(listen(admin.address, "admin").await?),
         None => None,
     };
     let address = local(&listener, config.listen.address);
@@ -88,9 +90,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     if let Some(file) = file {
         tasks.push(tokio::spawn(reload::watch(
             file,
-            workspace,
+            Place::Front(Arc::clone(&front), workspace),
             Arc::clone(&gateway),
-            Arc::clone(&front),
             config.clone(),
         )));
     }
@@ -98,14 +99,31 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
 }
 
 impl Running {
-    /// Lets requests under way finish, ends all sessions and their servers, and returns.
-    pub async fn stop(mut self) {
+    /// Takes no more requests and ends streams that have no end; how many requests are still under way.
+    pub fn leave(&self) -> usize {
         self.stop.send(true).ok();
+        self.front.end_streams()
+    }
+
+    /// Lets requests under way finish, ends all sessions and their servers, and returns.
+    pub async fn stop(self) {
+        self.stop_unless(std::future::pending()).await;
+    }
+
+    /// The same, but waits for nobody any more once `hurry` comes: what is left then ends with this process.
+    pub async fn stop_unless(mut self, hurry: impl Future<Output = ()>) {
+        self.leave();
         let serving = self.tasks.remove(0);
-        if tokio::time::timeout(DRAIN, serving).await.is_err() {
-            tracing::warn!("some requests did not finish in time");
+        let orderly = async {
+            if tokio::time::timeout(DRAIN, serving).await.is_err() {
+                tracing::warn!("some requests did not finish in time");
+            }
+            self.front.close().await;
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = hurry => tracing::warn!("stopped without waiting any longer"),
         }
-        self.front.close().await;
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         self.gateway.recorder.last_tick();
         if let Ok(receipt) = self.gateway.recorder.note("gateway.stopped", &json!({}))
@@ -124,13 +142,18 @@ fn connections(wanted: usize) -> usize {
     let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     let most = files.saturating_sub(OTHERS).max(OTHERS) / 2;
     if most < wanted {
-        tracing::warn!(files, connections = most, "the limit of open files allows fewer connections than configured");
+        let text = "the limit of open files allows fewer connections than `max_connections` of [listen]";
+        // Nobody has to do anything about a number that nobody has chosen.
+        match wanted == Bounds::default().connections {
+            true => tracing::debug!(files, connections = most, "{text}"),
+            false => tracing::warn!(files, connections = most, "{text}"),
+        }
     }
     wanted.min(most)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+async fn listen(address: SocketAddr, table: &'static str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, table, source })
 }
 
 fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {

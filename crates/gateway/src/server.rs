@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::bridge::era::Bridging;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
+use crate::notices::Notices;
 use crate::upstream::{Endpoint, HttpUpstream, Routing, SharedChild, StdioUpstream, Upstream};
 
 /// A server of the configuration.
@@ -35,6 +36,8 @@ pub struct Server {
     pub places: Arc<InFlight>,
     /// Whether clients of another era are translated for it.
     pub bridge: Bridging,
+    /// What has been said of it beside messages.
+    pub(crate) notices: Notices,
     /// Places for processes of it; a client costs nothing to whoever pretends to be many, but a process does.
     pub processes: Arc<Semaphore>,
 }
@@ -107,6 +110,23 @@ impl Server {
         let child = StdioUpstream::spawn(launch, routing, limits, log).await?;
         child.hold(place);
         Ok(Upstream::Stdio(child))
+    }
+
+    /// Says something to the person who looks after it.
+    pub(crate) fn tell(&self, text: &str) {
+        match &self.transport {
+            Transport::Wrapped(_, complain) => {
+                tracing::info!(server = %self.name, "{text}");
+                (complain.0)(&format!("bartizan: {text}"));
+            }
+            Transport::Command(_) | Transport::Shared(_) | Transport::Url(_) => {
+                tracing::warn!(server = %self.name, "{text}");
+            }
+        }
+    }
+
+    pub(crate) fn is_wrapped(&self) -> bool {
+        matches!(self.transport, Transport::Wrapped(..))
     }
 
     /// A place for one more process; if there is none, a session that nobody needs is ended for it.

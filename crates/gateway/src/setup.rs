@@ -101,6 +101,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             profiles: ArcSwap::default(),
             timeout: held.timeout,
             longest: config.limits.request_timeout,
+            notices: crate::notices::Notices::default(),
             processes: Arc::new(Semaphore::new(PROCESSES)),
             places: InFlight::new(config.limits.max_in_flight),
             bridge: Bridging::new(held.bridge == bartizan_config::Bridge::Auto),
@@ -116,7 +117,10 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
 pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), SetupError> {
     if let Some(before) = gateway.approvals.follow(server).map_err(SetupError::Lock)? {
         let now = server.identity();
-        tracing::warn!(server = %server.name, %before, %now, "the server is not the one whose definitions were approved");
+        let name = &server.name;
+        let text =
+            format!("{name} is not the server whose definitions were approved; that was {before}, this is {now}");
+        server.tell(&text.escape_debug().to_string());
         let fields = serde_json::json!({"server": server.name, "before": before, "now": now});
         gateway.recorder.note("server.changed", &fields)?;
     }

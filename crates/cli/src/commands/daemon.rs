@@ -7,7 +7,7 @@ use bartizan_gateway::run;
 use clap::Args;
 
 use crate::common;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, say};
 
 /// Serves this user's wrapped servers; `run` starts it on demand
 #[derive(Args)]
@@ -18,15 +18,30 @@ pub(crate) struct Arguments {
     /// Seconds after which it ends when nobody needs it
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     idle: u64,
+    /// End the one that runs, with the servers that it wraps
+    #[arg(long)]
+    stop: bool,
 }
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        if self.stop {
+            let stopped = common::block_on_one(run::stop(&common::paths()?))?;
+            say(if stopped { "bartizan: stopped" } else { "bartizan: none runs for this user" });
+            return Ok(Outcome::Clean);
+        }
         bartizan_sandbox::leave_session();
         let config = common::user_config(self.config.as_deref())?;
         common::log_to_stderr("info", false);
         let paths = common::paths()?;
-        common::block_on(run::daemon(&config, self.config, &paths, Duration::from_secs(self.idle)))?;
+        common::block_on(run::daemon(&config, (self.config, own()), &paths, Duration::from_secs(self.idle)))?;
         Ok(Outcome::Clean)
     }
+}
+
+/// Where the user's own configuration is, or would be.
+fn own() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+    directory.map(|directory| directory.join("bartizan/bartizan.toml"))
 }

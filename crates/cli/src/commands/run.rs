@@ -4,10 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use bartizan_gateway::run::{self, Wrap};
+use bartizan_sandbox::Environment;
 use clap::Args;
 
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
+use crate::output::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,12 +50,7 @@ impl Arguments {
         let config = self.config.as_deref().map(std::fs::canonicalize).transpose();
         let config =
             config.map_err(|error| Failure::usage(format!("the configuration file cannot be read: {error}")))?;
-        let mut env = bartizan_sandbox::Environment::inherited();
-        for name in &self.pass_env {
-            if let Some(value) = std::env::var_os(name) {
-                env.set(name, value);
-            }
-        }
+        let env = self.environment()?;
         let wrap = Wrap {
             name: self.name,
             command: self.command,
@@ -66,10 +63,22 @@ impl Arguments {
         common::check_name(&wrap.server_name())?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
-        say("bartizan: isolation level none: the server runs as you, unconfined");
+        let name = wrap.server_name();
+        say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
+        let withheld = withheld(std::env::vars_os().map(|(name, _)| name), &env);
+        if !withheld.is_empty() {
+            say(&format!(
+                "bartizan: {name} does not see {}; --pass-env NAME hands a variable on",
+                printable(&withheld)
+            ));
+        }
         if self.standalone {
             let config = common::user_config(config.as_deref())?;
             return common::block_on(run::standalone(&config, &paths, &wrap)).map(status);
+        }
+        if !run::is_served(&paths) {
+            // The one that is started says what is wrong with it where nobody looks.
+            common::user_config(config.as_deref())?;
         }
         let program = std::env::current_exe().map_err(Failure::ours)?;
         let mut arguments: Vec<&OsStr> = vec![OsStr::new("daemon")];
@@ -80,7 +89,81 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// What the server sees.
+    fn environment(&self) -> Result<Environment, Failure> {
+        let mut env = Environment::inherited();
+        for name in &self.pass_env {
+            if name.as_encoded_bytes().contains(&b'=') {
+                return Err(Failure::usage(
+                    "--pass-env takes the name of a variable and no value; the value comes from the environment",
+                ));
+            }
+            match std::env::var_os(name) {
+                Some(value) => drop(env.set(name, value)),
+                None => say(&format!("bartizan: --pass-env {}: it is not set", printable(&name.to_string_lossy()))),
+            }
+        }
+        Ok(env)
+    }
+}
+
+/// The variables that look like credentials and are not among those that the server sees, on one line.
+fn withheld(names: impl Iterator<Item = OsString>, seen: &Environment) -> String {
+    const SHOWN: usize = 5;
+    let seen: Vec<_> = seen.iter().map(|(name, _)| name).collect();
+    let mut names: Vec<_> = names
+        .filter(|name| !seen.contains(&name.as_os_str()))
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| is_credential(name))
+        .collect();
+    names.sort();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let listed = names.join(", ");
+    if more > 0 { format!("{listed} and {more} more") } else { listed }
+}
+
+/// Whether a variable of this name is likely to hold something that a server needs to be let in somewhere. A server may
+/// need others as well, but naming all that a session has would bury these.
+fn is_credential(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "APIKEY",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "DSN",
+        "KEY",
+        "PASS",
+        "PASSPHRASE",
+        "PASSWD",
+        "PASSWORD",
+        "PAT",
+        "SECRET",
+        "TOKEN",
+    ];
+    name.split(['_', '-', '.']).any(|word| WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+}
+
 /// The server's exit code is ours.
 fn status(code: i32) -> Outcome {
     Outcome::Status(u8::try_from(code).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_look_like_credentials_are_named_if_they_are_withheld() {
+        let names = |all: &[&str]| all.iter().map(OsString::from).collect::<Vec<_>>().into_iter();
+        let mut seen = Environment::empty();
+        seen.set("GIVEN_TOKEN", "x");
+        let check = |all: &[&str], expected: &str| assert_eq!(withheld(names(all), &seen), expected);
+        check(&["GITHUB_TOKEN", "EDITOR", "GIVEN_TOKEN", "AWS_ACCESS_KEY_ID"], "AWS_ACCESS_KEY_ID, GITHUB_TOKEN");
+        check(&["SSH_AUTH_SOCK", "KEYBOARD", "PATH", "DISPLAY", "TOKENIZERS_PARALLELISM"], "");
+        check(
+            &["A_KEY", "B_KEY", "C_KEY", "D_KEY", "E_KEY", "F_KEY", "G_KEY"],
+            "A_KEY, B_KEY, C_KEY, D_KEY, E_KEY and 2 more",
+        );
+    }
 }

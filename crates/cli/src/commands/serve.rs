@@ -38,10 +38,21 @@ impl Arguments {
                 say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
             }
             signals.asked().await;
-            running.stop().await;
+            say(&stopping(running.leave()));
+            running.stop_unless(signals.asked()).await;
             Ok::<_, Failure>(Outcome::Clean)
         })
     }
+}
+
+/// What is said while requests under way, and then servers, come to their end.
+fn stopping(requests: usize) -> String {
+    let waiting = match requests {
+        0 => String::new(),
+        1 => ", waiting for 1 request".to_owned(),
+        more => format!(", waiting for {more} requests"),
+    };
+    format!("bartizan: stopping{waiting}; Ctrl-C again to stop now")
 }
 
 /// SIGTERM and SIGINT, which do not end the process any more once this exists.

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::Reply;
 use super::checks::{self, Allowed, Stranger};
@@ -43,6 +43,10 @@ pub struct Front {
     stateless: Sessions<Peer>,
     /// Places for streams that have no end.
     streams: Arc<Semaphore>,
+    /// Set when streams that have no end are to end.
+    leaving: watch::Sender<bool>,
+    /// Held by each request that has an end, until it is answered.
+    under_way: Arc<()>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
 }
@@ -108,6 +112,8 @@ impl Front {
             // Nothing claims these, as each is found by what a request says anyway.
             stateless: Sessions::new(settings.sessions, settings.idle, settings.idle),
             streams: Arc::new(Semaphore::new(settings.streams)),
+            leaving: watch::Sender::new(false),
+            under_way: Arc::default(),
             settings,
             degraded: ArcSwap::from_pointee(None),
         });
@@ -151,6 +157,12 @@ impl Front {
             .metrics
             .sessions
             .set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Ends the streams that would not end by themselves, now and from now on; how many requests are still to be answered.
+    pub fn end_streams(&self) -> usize {
+        self.leaving.send_replace(true);
+        Arc::strong_count(&self.under_way) - 1
     }
 
     /// Ends all sessions, as well as their servers let themselves be ended.
@@ -247,7 +259,8 @@ impl Front {
         // The message has its own reference; with this one the bytes would stay until the answer is there.
         drop(bytes);
         let listens = message.method() == Some(method::SUBSCRIPTIONS_LISTEN);
-        let place = listens.then(|| self.stream_place()).transpose()?;
+        let until =
+            if listens { Until::Left(self.stream_place()?) } else { Until::Answered(Arc::clone(&self.under_way)) };
         if era(&parts.headers, &message) == Era::Stateless {
             let (key, held) = self.stateless(target, &principal, from, &message).await?;
             check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
@@ -256,7 +269,7 @@ impl Front {
             if matches!(answer, Answer::Gone) {
                 self.stateless.remove_this(&key, &held);
             }
-            return Ok(respond::answer(in_use(answer, (held, place))));
+            return Ok(respond::answer(self.in_use(answer, held, until)));
         }
         if message.method() == Some("initialize") {
             return self.initialize(target, principal, message, &parts.headers).await;
@@ -269,7 +282,7 @@ impl Front {
         if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
         }
-        Ok(respond::answer(in_use(answer, (held, place))))
+        Ok(respond::answer(self.in_use(answer, held, until)))
     }
 
     /// Begins a legacy session.
@@ -311,8 +324,11 @@ impl Front {
         }
         let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
         let place = self.stream_place()?;
+        // One that is resumed may bring the rest of an answer.
+        let resumes = parts.headers.contains_key("last-event-id");
+        let until = if resumes { Until::Over(place) } else { Until::Left(place) };
         match held.value.listen(&parts.headers).await {
-            Ok(deliveries) => Ok(respond::answer(in_use(Answer::Stream(deliveries), (held, place)))),
+            Ok(deliveries) => Ok(respond::answer(self.in_use(Answer::Stream(deliveries), held, until))),
             Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
             // No refusal: this is how clients find out.
             Err(UpstreamError::NoStream) => Ok(respond::not_allowed("POST, DELETE")),
@@ -390,6 +406,23 @@ impl Front {
     fn stream_place(&self) -> Result<OwnedSemaphorePermit, Early> {
         let full = |_| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many open streams\n"));
         Arc::clone(&self.streams).try_acquire_owned().map_err(full)
+    }
+
+    /// An answer that keeps its session in use, and the place that it takes, for as long as it goes on.
+    fn in_use(&self, answer: Answer, held: Arc<Held<Peer>>, until: Until) -> Answer {
+        let Answer::Stream(deliveries) = answer else { return answer };
+        let mut leaving = matches!(until, Until::Left(_)).then(|| self.leaving.subscribe());
+        let left = async move {
+            match &mut leaving {
+                Some(leaving) => drop(leaving.wait_for(|leaving| *leaving).await.map(drop)),
+                None => std::future::pending().await,
+            }
+        };
+        let in_use = (held, until);
+        let deliveries = deliveries.inspect(move |_| {
+            let _in_use = &in_use;
+        });
+        Answer::Stream(Box::pin(deliveries.take_until(Box::pin(left))))
     }
 
     /// Whether nothing comes of a session any more because its server has ended. It is no longer kept then: what is
@@ -477,6 +510,16 @@ impl Front {
     }
 }
 
+/// How long an answer may go on, and what it takes meanwhile.
+enum Until {
+    /// Until a request is answered.
+    Answered(#[expect(dead_code, reason = "it counts while it is held")] Arc<()>),
+    /// Until it is over, which may be never.
+    Over(#[expect(dead_code, reason = "its place is taken while it is held")] OwnedSemaphorePermit),
+    /// Until the gateway leaves: it has no end of its own.
+    Left(#[expect(dead_code, reason = "its place is taken while it is held")] OwnedSemaphorePermit),
+}
+
 /// Ends a session. In a task of its own: whoever waits for it may go away, and nobody else would end it then.
 fn part(held: Arc<Held<Peer>>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move { held.value.end().await })
@@ -536,16 +579,6 @@ impl Target<'_> {
     /// What a session with this target is kept under.
     fn slot(&self, key: &str) -> String {
         format!("{}\n{key}", self.name())
-    }
-}
-
-/// An answer that keeps its session in use, and the place that it takes, for as long as it goes on.
-fn in_use(answer: Answer, held: impl Send + 'static) -> Answer {
-    match answer {
-        Answer::Stream(deliveries) => Answer::Stream(Box::pin(deliveries.inspect(move |_| {
-            let _in_use = &held;
-        }))),
-        answer => answer,
     }
 }
 

@@ -1,12 +1,14 @@
 //! The thin end: the client's stdio here, the user's Bartizan at the other end of a socket.
 
 use std::ffi::OsStr;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_sandbox::Signal;
 use rustix::fs::FlockOperation;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -30,6 +32,7 @@ const START: Duration = Duration::from_secs(10);
 /// If it cannot be reached, or refuses; nothing has been read from standard input then.
 pub async fn bridge(paths: &Paths, wrap: &Wrap, program: &Path, arguments: &[&OsStr]) -> Result<i32, RunError> {
     paths.prepare()?;
+    paths.check_socket()?;
     let hello = Frame::new(Kind::Hello, write_hello(wrap));
     let mut met = meet(connect(paths, program, arguments).await?, &hello).await;
     if met.is_none() {
@@ -108,6 +111,7 @@ async fn connect(paths: &Paths, program: &Path, arguments: &[&OsStr]) -> Result<
         return ours(stream, &socket);
     }
     let log = paths.log();
+    let said_before = std::fs::metadata(&log).map_or(0, |about| about.len());
     bartizan_sandbox::spawn_detached(program, arguments, &log)?;
     let deadline = tokio::time::Instant::now() + START;
     loop {
@@ -116,9 +120,42 @@ async fn connect(paths: &Paths, program: &Path, arguments: &[&OsStr]) -> Result<
             Err(error) if tokio::time::Instant::now() > deadline => {
                 return Err(RunError::Daemon(format!("{error}; see {}", log.display())));
             }
+            // Nor has anybody else begun to, whom ours made way for.
+            Err(_) if has_ended() && lock(&paths.lock(), FlockOperation::NonBlockingLockExclusive)?.is_some() => {
+                let said = last_lines(&log, said_before);
+                return Err(RunError::NotStarted { said, log });
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
+}
+
+/// Whether somebody serves this user's bridges, or did so until it was killed.
+#[must_use]
+pub fn is_served(paths: &Paths) -> bool {
+    paths.socket().exists()
+}
+
+/// Whether what a bridge has started is gone: it starts nothing else, so without a child there is no daemon of its own.
+fn has_ended() -> bool {
+    let looking = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, looking), Err(rustix::io::Errno::CHILD))
+}
+
+/// The end of what was written to a log after its first `skip` bytes.
+fn last_lines(log: &Path, skip: u64) -> String {
+    const LINES: usize = 12;
+    let read = || {
+        let mut file = std::fs::File::open(log)?;
+        file.seek(SeekFrom::Start(skip))?;
+        let mut text = Vec::new();
+        file.take(CHUNK as u64).read_to_end(&mut text)?;
+        std::io::Result::Ok(text)
+    };
+    let text = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    lines.split_at(lines.len().saturating_sub(LINES)).1.join("\n")
 }
 
 /// Whoever answers is told what the server is to be handed, secrets included.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_sandbox::Signal;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use super::frame::{self, BadHello, Frame, Kind};
 use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
 use crate::gateway::Gateway;
+use crate::reload::{self, Place};
+use crate::serve::directory_of;
 use crate::server::Complain;
 use crate::setup;
 
@@ -33,33 +36,56 @@ const WINDOW: usize = 256 * 1024;
 /// How long one that leaves may take to write what it has to.
 const LEAVING: Duration = Duration::from_secs(5);
 
-/// Serves this user's bridges, as `config` from `file` says, until none has been there for `idle`.
+/// What all bridges are served with.
+struct Serving {
+    gateway: Arc<Gateway>,
+    /// The configuration that was asked for by name.
+    named: Option<PathBuf>,
+    /// What is wrong with the configuration.
+    told: Arc<ArcSwap<Option<String>>>,
+}
+
+/// Serves this user's bridges, as `config` says, until none has been there for `idle`. It is from the file that was
+/// `named`, or else the user's `own`; that file is watched for changes.
 ///
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
-pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
+pub async fn daemon(
+    config: &Config,
+    (named, own): (Option<PathBuf>, Option<PathBuf>),
+    paths: &Paths,
+    idle: Duration,
+) -> Result<(), RunError> {
     paths.prepare()?;
+    paths.check_socket()?;
     let _lock = only_one(paths).await?;
-    let mut config = config.clone();
-    config.audit.directory = paths.audit();
-    let gateway = setup::gateway(&config)?;
+    let mut set_up = config.clone();
+    set_up.audit.directory = paths.audit();
+    let gateway = setup::gateway(&set_up)?;
+    let told = Arc::default();
+    // Most users have none, nor a place for it.
+    if let Some(file) = named.clone().or(own).filter(|file| directory_of(file).is_dir()) {
+        let place = Place::User(Arc::clone(&told));
+        tokio::spawn(reload::watch(file, place, Arc::clone(&gateway), config.clone()));
+    }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
     let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none"});
     gateway.recorder.note("gateway.started", &started).map_err(setup::SetupError::Audit)?;
-    let (file, mut stop, mut waiting) = (file.into(), terminated(), Vec::new());
+    let serving = Arc::new(Serving { gateway, named, told });
+    let (mut stop, mut waiting) = (terminated(), Vec::new());
     loop {
         // We hold the lock, so whoever left it there is gone.
         std::fs::remove_file(&socket).ok();
         let listener = UnixListener::bind(&socket).map_err(failed)?;
-        let told = accept(&listener, waiting, &gateway, &file, idle, &mut stop).await;
+        let told = accept(&listener, waiting, &serving, idle, &mut stop).await;
         std::fs::remove_file(&socket).ok();
         waiting = if told { Vec::new() } else { late(listener) };
         if waiting.is_empty() {
             break;
         }
     }
-    gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(setup::SetupError::Audit)?;
+    serving.gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(setup::SetupError::Audit)?;
     Ok(())
 }
 
@@ -67,8 +93,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
 async fn accept(
     listener: &UnixListener,
     waiting: Vec<UnixStream>,
-    gateway: &Arc<Gateway>,
-    file: &Arc<Option<PathBuf>>,
+    serving: &Arc<Serving>,
     idle: Duration,
     stop: &mut mpsc::Receiver<()>,
 ) -> bool {
@@ -77,9 +102,9 @@ async fn accept(
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut lonely_since = tokio::time::Instant::now();
     let serve = |stream: UnixStream| {
-        let (gateway, file, leaving) = (Arc::clone(gateway), Arc::clone(file), leaving.clone());
+        let (serving, leaving) = (Arc::clone(serving), leaving.clone());
         tokio::spawn(async move {
-            converse(&gateway, (*file).as_deref(), stream).await;
+            converse(&serving, stream).await;
             leaving.send(()).await.ok();
         });
     };
@@ -106,7 +131,7 @@ async fn accept(
                 lonely_since = tokio::time::Instant::now();
             }
             _ = second.tick() => {
-                gateway.tick();
+                serving.gateway.tick();
                 if present == 0 && lonely_since.elapsed() >= idle {
                     return false;
                 }
@@ -156,6 +181,23 @@ fn terminated() -> mpsc::Receiver<()> {
     receiver
 }
 
+/// Ends the user's Bartizan, with the servers that it wraps; whether there was one.
+///
+/// # Errors
+/// If somebody else's is there, or it cannot be told.
+pub async fn stop(paths: &Paths) -> Result<bool, RunError> {
+    let Ok(mut stream) = UnixStream::connect(paths.socket()).await else { return Ok(false) };
+    let peer = stream.peer_cred().ok().and_then(|peer| rustix::process::Pid::from_raw(peer.pid()?));
+    let Some(pid) = peer.filter(|_| is_ours(&stream)) else {
+        return Err(RunError::Daemon("another user serves its socket".to_owned()));
+    };
+    let told = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    told.map_err(|error| RunError::Daemon(error.to_string()))?;
+    // It says nothing to us, and closes this when it is gone.
+    stream.read_u8().await.ok();
+    Ok(true)
+}
+
 /// Whether the other end is this user's. The socket is the owner's alone; this holds even where its directory was opened
 /// up by mistake, or is another user's.
 pub(super) fn is_ours(stream: &UnixStream) -> bool {
@@ -163,20 +205,25 @@ pub(super) fn is_ours(stream: &UnixStream) -> bool {
 }
 
 /// One bridge, from its hello to the server's exit.
-async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStream) {
+async fn converse(serving: &Serving, stream: UnixStream) {
+    let named = serving.named.as_deref();
     let (mut from, to) = stream.into_split();
     let (frames, outgoing) = mpsc::channel(64);
     let writer = tokio::spawn(write_frames(to, outgoing));
     let hello = Frame::read(&mut from).await.filter(|frame| frame.kind == Kind::Hello);
     let last = match hello.map(|hello| frame::read_hello(&hello.bytes)) {
-        Some(Ok(wrap)) if wrap.config.is_some() && wrap.config.as_deref() != file => {
-            let theirs = file.map_or_else(|| "the user's own".to_owned(), |file| file.display().to_string());
+        Some(Ok(wrap)) if wrap.config.is_some() && wrap.config.as_deref() != named => {
+            let theirs = named.map_or_else(|| "the user's own".to_owned(), |file| file.display().to_string());
             let why = format!(
-                "the user's bartizan runs with another configuration ({theirs}); wait for its end or use --standalone"
+                "the user's bartizan runs with another configuration ({theirs}); end it with `bartizan daemon --stop`, or \
+                 use --standalone"
             );
             Frame::new(Kind::Error, why)
         }
         Some(Ok(wrap)) => {
+            if let Some(told) = &**serving.told.load() {
+                frames.send(Frame::new(Kind::Stderr, format!("bartizan: {told}"))).await.ok();
+            }
             let (signal_sender, signals) = mpsc::channel(8);
             let (input_end, input) = tokio::io::duplex(PIPE);
             let (output, output_end) = tokio::io::duplex(PIPE);
@@ -190,7 +237,7 @@ async fn converse(gateway: &Arc<Gateway>, file: Option<&Path>, stream: UnixStrea
             // Complaints are best effort: a client that does not read them must not block its server.
             let on_stderr = move |line: &str| drop(lines.try_send(Frame::new(Kind::Stderr, line.to_owned())));
             let ends = Ends { input, output, signals, gone };
-            let outcome = wrapped(gateway, &wrap, ends, Complain(Arc::new(on_stderr))).await;
+            let outcome = wrapped(&serving.gateway, &wrap, ends, Complain(Arc::new(on_stderr))).await;
             copier.await.ok();
             reader.abort();
             feeder.abort();

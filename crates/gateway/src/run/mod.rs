@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use bridge::bridge;
-pub use daemon::daemon;
+pub use bridge::{bridge, is_served};
+pub use daemon::{daemon, stop};
 pub use paths::{Paths, audit_directories};
 pub(crate) use restart::Restart;
 pub use wrapped::standalone;
@@ -57,8 +57,21 @@ pub enum RunError {
     /// The user's Bartizan could not be reached or started.
     #[error("the user's bartizan cannot be reached: {0}")]
     Daemon(String),
+    /// The user's Bartizan ended as soon as it was started.
+    #[error("the user's bartizan could not be started: {said}\nmore may be in {log}")]
+    NotStarted {
+        /// The last that it said.
+        said: String,
+        /// Where it says more.
+        log: PathBuf,
+    },
+    /// The path of the socket is longer than the system takes.
+    #[error(
+        "the path of the socket is too long for this system: {0}; set BARTIZAN_HOME to a shorter directory, or use --standalone"
+    )]
+    LongPath(PathBuf),
     /// The user's Bartizan went away in the middle.
-    #[error("the user's bartizan ended, and the server with it; see {0}")]
+    #[error("the user's bartizan ended, and the server with it; start it again in the client. {0} may say why")]
     Ended(PathBuf),
     /// The user's Bartizan refused.
     #[error("{0}")]
@@ -79,7 +92,7 @@ pub enum RunError {
 impl Wrap {
     /// The name under which the server is pinned and recorded.
     ///
-    /// Made from the command if none was given: its last telling word, and a digest of all of it, so that two
+    /// Made from the command if none was given: its program or package, and a digest of all of it, so that two
     /// commands never share one name.
     #[must_use]
     pub fn server_name(&self) -> String {
@@ -92,16 +105,39 @@ impl Wrap {
             hasher.update(&[0]);
         }
         let digest: String = hasher.finalize().to_hex().chars().take(6).collect();
-        let words = self.command.iter().map(|word| word.to_string_lossy());
-        let telling = words.filter(|word| !word.starts_with('-') && !word.contains("://")).take(3).last();
-        let word = telling.unwrap_or_default();
-        let base =
-            word.rsplit(['/', '\\', '@']).find(|piece| piece.chars().any(char::is_alphabetic)).unwrap_or("server");
+        let words: Vec<_> = self.command.iter().map(|word| word.to_string_lossy()).collect();
+        let base = telling(&words).unwrap_or("server");
         let plain =
             |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
         let base: String = base.chars().map(plain).take(16).collect();
         format!("{}-{digest}", base.trim_matches('-'))
     }
+}
+
+/// Programs that run another, which the words after them name.
+const RUNNERS: [&str; 14] =
+    ["bash", "bun", "bunx", "deno", "docker", "env", "node", "npm", "npx", "pnpm", "podman", "sh", "uv", "uvx"];
+/// What stands between such a program and the name of what it runs.
+const VERBS: [&str; 5] = ["dlx", "exec", "run", "tool", "x"];
+
+/// The word of a command that says what runs: the program, or what a runner of programs runs.
+fn telling<'a>(words: &'a [std::borrow::Cow<'_, str>]) -> Option<&'a str> {
+    let (program, rest) = words.split_first()?;
+    let program = last_piece(program);
+    let runs = |name: &str| RUNNERS.contains(&name) || name.starts_with("python");
+    if !program.is_some_and(runs) {
+        return program;
+    }
+    let is_name = |word: &&str| !word.starts_with('-') && !word.contains(['=', ' ']) && !VERBS.contains(word);
+    let mut named = rest.iter().map(|word| &**word).filter(is_name);
+    named.find_map(|word| last_piece(word).filter(|piece| !runs(piece))).or(program)
+}
+
+/// Of a path or the name of a package, what it is called without its version.
+fn last_piece(word: &str) -> Option<&str> {
+    let is_name = |piece: &&str| piece.starts_with(|first: char| first.is_alphabetic());
+    let of_path = word.rsplit(['/', '\\']).find_map(|piece| piece.split(['@', ':']).find(is_name));
+    of_path.or_else(|| word.split(|c: char| !c.is_alphanumeric()).find(is_name))
 }
 
 #[cfg(test)]
@@ -122,7 +158,14 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_command() {
-        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "srv");
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "server-filesyst");
+        assert_eq!(name(&["mcp-server-git", "--repository", "/home/ann/proj"]), "mcp-server-git");
+        assert_eq!(name(&["uvx", "mcp-server-git@2.1", "--repository", "/home/ann/proj"]), "mcp-server-git");
+        assert_eq!(name(&["docker", "run", "-i", "--rm", "ghcr.io/github/mcp-server:1.2"]), "mcp-server");
+        assert_eq!(name(&["npm", "exec", "--", "@scope/calc@latest", "x"]), "calc");
+        assert_eq!(name(&["/opt/venv/bin/python3.11", "/srv/calc.py"]), "calc-py");
+        assert_eq!(name(&["python3"]), "python3");
+        assert_eq!(name(&["sh", "-c", "exec calc --deep"]), "sh");
         assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-memory"]), "server-memory");
         assert_eq!(name(&["/usr/bin/python3", "-m", "mcp_server_git"]), "mcp-server-git");
         assert_eq!(name(&["./my server"]), "my-server");

@@ -31,6 +31,12 @@ impl Paths {
         Ok(())
     }
 
+    /// Whether the system takes the path of the socket.
+    pub(super) fn check_socket(&self) -> Result<(), RunError> {
+        let taken = std::os::unix::net::SocketAddr::from_pathname(self.socket());
+        taken.map(drop).map_err(|_| RunError::LongPath(self.socket()))
+    }
+
     /// The socket on which the user's Bartizan listens.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

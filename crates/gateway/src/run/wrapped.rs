@@ -123,6 +123,7 @@ fn server(
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.
         timeout: A_DAY,
         longest: A_DAY,
+        notices: crate::notices::Notices::default(),
         processes: Arc::new(tokio::sync::Semaphore::new(PROCESSES)),
         places: InFlight::new(256),
         bridge: crate::Bridging::new(wrap.bridge),

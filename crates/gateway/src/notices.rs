@@ -1,0 +1,130 @@
+//! What a person is told of one server beside its messages: that some of it is withheld, and that it fails.
+//!
+//! A client shows neither: tools that are withheld are missing from a list, and a server that is not there has none.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bartizan_guard::{DefinitionKind, Fact, Pin};
+use tokio::time::Instant;
+
+use crate::server::Server;
+use crate::upstream::UpstreamError;
+
+/// What has been said of a server, so that it is not said again.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    /// Definitions, each by its kind, its name and its digest.
+    told: Mutex<HashSet<(DefinitionKind, Box<str>, [u8; 32])>>,
+    failing: Mutex<Failing>,
+}
+
+#[derive(Debug, Default)]
+struct Failing {
+    /// Whether it has failed since it last sent something.
+    now: bool,
+    /// Whether that has been said.
+    said: bool,
+    /// When it was last said.
+    last: Option<Instant>,
+}
+
+/// Definitions of one server that are told of, as one that lists others each time could go on for ever.
+const TOLD: usize = 1000;
+/// How many of them are named at a time.
+const NAMED: usize = 5;
+/// What is shown of a name.
+const NAME: usize = 64;
+/// A server that fails and recovers all the time is told of this often.
+const PAUSE: Duration = Duration::from_secs(60);
+
+impl Notices {
+    /// Tells of definitions that are not as they were accepted; `held_back` if they did not reach the client.
+    pub(crate) fn not_accepted(&self, server: &Server, facts: &[Fact], held_back: bool) {
+        let withheld = facts.iter().filter_map(|fact| match fact {
+            Fact::Withheld(pin) => Some(pin),
+            _ => None,
+        });
+        let news: Vec<_> = withheld.filter(|pin| self.is_news(pin)).collect();
+        if news.is_empty() {
+            return;
+        }
+        let pins = &server.profile.load().pins;
+        let tools = news.iter().all(|pin| pin.kind == DefinitionKind::Tool);
+        let named = news.iter().take(NAMED).map(|pin| {
+            let kind = if tools { String::new() } else { format!("{} ", pin.kind.as_str()) };
+            let how = if pins.get(pin.kind, &pin.name).is_some() { "changed" } else { "new" };
+            format!("{kind}{} {how}", shown(&pin.name))
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match news.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = match (tools, news.len()) {
+            (true, 1) => "tool",
+            (true, _) => "tools",
+            (false, 1) => "definition",
+            (false, _) => "definitions",
+        };
+        let done = if held_back { "withheld" } else { "not as accepted, but let through" };
+        let (count, name) = (news.len(), &server.name);
+        server.tell(&format!("{count} {what} of {name} {done} ({named}{more}): bartizan lock diff --server {name}"));
+    }
+
+    fn is_news(&self, pin: &Pin) -> bool {
+        let mut told = lock(&self.told);
+        told.len() < TOLD && told.insert((pin.kind, pin.name.as_ref().into(), pin.digest.0))
+    }
+
+    /// Tells of a server that fails, if it worked before.
+    pub(crate) fn failed(&self, server: &Server, error: &UpstreamError) {
+        // How a wrapped one ends is what its client sees.
+        if !is_its_fault(error) || server.is_wrapped() {
+            return;
+        }
+        let mut failing = lock(&self.failing);
+        if std::mem::replace(&mut failing.now, true) || failing.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return;
+        }
+        (failing.said, failing.last) = (true, Some(Instant::now()));
+        drop(failing);
+        tracing::warn!(server = %server.name, at = %server.place(), %error, "the server fails");
+    }
+
+    /// Tells of a server that works again, if it was told of.
+    pub(crate) fn answered(&self, server: &Server) {
+        let said = {
+            let mut failing = lock(&self.failing);
+            failing.now = false;
+            std::mem::take(&mut failing.said)
+        };
+        if said {
+            tracing::warn!(server = %server.name, "the server answers again");
+        }
+    }
+}
+
+/// Whether the server, not its client, is why there is no answer.
+fn is_its_fault(error: &UpstreamError) -> bool {
+    use UpstreamError::{
+        BadSession, BrokenOff, Busy, ContentType, Crowded, Encoded, Ended, Lagging, Malformed, NoStream, OtherEra,
+        Resting, SessionGone, Status, Stuffed, TimedOut, TooLarge, Unreachable,
+    };
+    match error {
+        Unreachable(_) | Resting(_) | TimedOut(_) | Ended(_) | BrokenOff(_) | Malformed(_) | Status(_)
+        | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => true,
+        Busy | TooLarge | Crowded | SessionGone | NoStream | Lagging => false,
+    }
+}
+
+/// A name that a server chose, as a terminal may show it.
+fn shown(name: &str) -> String {
+    let cut: String = name.chars().take(NAME).collect();
+    cut.escape_debug().to_string()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -15,10 +15,12 @@ use crate::upstream::UpstreamError;
 /// What has been said of a server, so that it is not said again.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
-    /// Definitions, each by its kind, its name and its digest.
-    told: Mutex<HashSet<(DefinitionKind, Box<str>, [u8; 32])>>,
+    told: Mutex<HashSet<Told>>,
     failing: Mutex<Failing>,
 }
+
+/// A definition by its kind, its name and its digest.
+type Told = (DefinitionKind, Box<str>, [u8; 32]);
 
 #[derive(Debug, Default)]
 struct Failing {

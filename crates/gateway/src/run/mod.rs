@@ -124,7 +124,8 @@ const VERBS: [&str; 5] = ["dlx", "exec", "run", "tool", "x"];
 fn telling<'a>(words: &'a [std::borrow::Cow<'_, str>]) -> Option<&'a str> {
     let (program, rest) = words.split_first()?;
     let program = last_piece(program);
-    let runs = |name: &str| RUNNERS.contains(&name) || name.starts_with("python");
+    let is_version = |rest: &str| rest.chars().all(|character| character.is_ascii_digit() || character == '.');
+    let runs = |name: &str| RUNNERS.contains(&name) || name.strip_prefix("python").is_some_and(is_version);
     if !program.is_some_and(runs) {
         return program;
     }
@@ -158,13 +159,14 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_command() {
-        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "server-filesyst");
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "server-filesyste");
         assert_eq!(name(&["mcp-server-git", "--repository", "/home/ann/proj"]), "mcp-server-git");
         assert_eq!(name(&["uvx", "mcp-server-git@2.1", "--repository", "/home/ann/proj"]), "mcp-server-git");
         assert_eq!(name(&["docker", "run", "-i", "--rm", "ghcr.io/github/mcp-server:1.2"]), "mcp-server");
         assert_eq!(name(&["npm", "exec", "--", "@scope/calc@latest", "x"]), "calc");
         assert_eq!(name(&["/opt/venv/bin/python3.11", "/srv/calc.py"]), "calc-py");
         assert_eq!(name(&["python3"]), "python3");
+        assert_eq!(name(&["python-mcp", "words"]), "python-mcp");
         assert_eq!(name(&["sh", "-c", "exec calc --deep"]), "sh");
         assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-memory"]), "server-memory");
         assert_eq!(name(&["/usr/bin/python3", "-m", "mcp_server_git"]), "mcp-server-git");

@@ -21,7 +21,7 @@ Examples:
   bartizan lock diff                             what waits, in all lock files
   bartizan lock diff --server files              what waits of one server
   bartizan lock update --server files read_file  accepts one tool of it
-  bartizan lock verify --lock mcp.lock           status 1 if any waits, for scripts";
+  bartizan lock verify --lock mcp.lock           status 1 if anything waits";
 
 /// Shows and accepts changes in what servers offer
 #[derive(Args)]

@@ -14,7 +14,8 @@ Examples:
   bartizan config check bartizan.toml
   bartizan serve --config bartizan.toml
 
-  A client then uses http://127.0.0.1:8484/mcp for all servers, or /mcp/NAME for one. SIGHUP reads the file again.";
+  A client then uses http://127.0.0.1:8484/mcp, or /mcp/NAME for one server.
+  SIGHUP reads the file again.";
 
 /// Serves the configured servers over Streamable HTTP
 #[derive(Args)]

@@ -31,14 +31,13 @@ fn help_fits_the_terminal() {
         let help = bartizan_with(&[("COLUMNS", "60")], Path::new("/"), &[page, &["-h"]].concat()).status(0).stdout;
         let long: Vec<_> = help.lines().filter(|line| line.chars().count() > 60).collect();
         assert!(long.is_empty(), "{page:?}: {long:?}");
-        // Columns stay where they are on the terminal that most people have.
-        let usual = bartizan_with(&[("COLUMNS", "80")], Path::new("/"), &[page, &["--help"]].concat()).status(0).stdout;
-        let around = usual.split_once("Exit status:").or(usual.split_once("Examples:"));
-        let around = around.map(|(_, around)| around).unwrap_or_default().lines().skip(1);
-        let torn: Vec<_> =
-            around.filter(|line| !line.is_empty() && !line.starts_with("  ") && !line.ends_with(':')).collect();
-        assert!(torn.is_empty(), "{page:?}: {torn:?}");
         let wide = bartizan(&[page, &["--help"]].concat()).status(0).stdout;
+        // What stands in columns is not broken on the terminal that most people have.
+        let usual = bartizan_with(&[("COLUMNS", "80")], Path::new("/"), &[page, &["--help"]].concat()).status(0).stdout;
+        let around = |help: &str| {
+            help.split_once("Exit status:").or(help.split_once("Examples:")).map(|(_, text)| text.to_owned())
+        };
+        assert_eq!(around(&usual), around(&wide), "{page:?}");
         assert!(wide.lines().all(|line| line.chars().count() <= 100), "{wide}");
     }
 }

@@ -14,7 +14,7 @@ const ALL: u8 = 0b111;
 const BETWEEN: char = ':';
 
 /// A set of abilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Abilities(u8);
 
 impl Abilities {

@@ -15,7 +15,7 @@
 //!
 //! Lists come in pages, and a page does not say which one it is. When the last one passes, all definitions of that kind
 //! count as seen. So they do once one of them is used, or a server that never gets to its last page could add to them
-//! for ever. A pinned one that was on none of the pages of this conversation counts as
+//! for ever; whoever asks this guard reads the list to its end before, if it has one. A pinned one that was on none of the pages of this conversation counts as
 //! removed. A definition that disappears in the middle of a conversation is noticed in the next.
 
 use std::borrow::Cow;

@@ -57,7 +57,7 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("tool_pinning.removed", Severity::Low, Action::Observe, "An accepted definition is not listed any more."),
     RuleSpec::new("tool_pinning.unseen", Severity::Medium, Action::Deny, "An accepted tool is called, and the server has not listed it in this session, so nobody knows what it is now."),
     RuleSpec::new("tool_pinning.unnamed", Severity::Medium, Action::Deny, "An element of a list has no name to pin it under."),
-    RuleSpec::new("tool_pinning.no_room", Severity::Medium, Action::Deny, "The server brings more definitions than are pinned of one server."),
+    RuleSpec::new("tool_pinning.no_room", Severity::Medium, Action::Deny, "The server brings more tools or prompts than are pinned of one server."),
     RuleSpec::new("tool_pinning.duplicate", Severity::High, Action::Deny, "One list holds two definitions of one name."),
     RuleSpec::new("tool_pinning.shadowed", Severity::Medium, Action::Observe, "Another server has a tool of that name."),
     RuleSpec::new("tool_pinning.instructions_changed", Severity::High, Action::Redact, "The server's instructions differ from what was accepted."),
@@ -107,7 +107,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
     // Asked once for each body: many may share one.
     let mut formers: BTreeMap<Digest, Option<&str>> = BTreeMap::new();
     let mut first = 0_usize;
-    let mut room = pins.room();
+    let mut room = pins.room(kind);
     for element in &elements {
         let name = &*element.name;
         if name.is_empty() {
@@ -130,7 +130,9 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
         }
         if standing == Standing::New && !room.take(name) {
             let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), excerpt(name));
-            element.find(report, "tool_pinning.no_room", why);
+            // A new resource is only recorded, and so is one that cannot be pinned.
+            let rule = if is_resource(kind) { "tool_pinning.resource_added" } else { "tool_pinning.no_room" };
+            element.find(report, rule, why);
             continue;
         }
         let Some(pin) = Pin::of(kind, element.value) else { continue };
@@ -182,7 +184,7 @@ impl<'a> Element<'a> {
 
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
-    let resource = matches!(kind, DefinitionKind::Resource | DefinitionKind::ResourceTemplate);
+    let resource = is_resource(kind);
     let (noun, name) = (noun(kind), excerpt(name));
     match (standing, former) {
         (Standing::Approved | Standing::New, _) => None,
@@ -288,6 +290,10 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
     report.find(Finding { span: Some(0..text.text().len()), ..finding.of(&pin.name) });
     let first = id == "tool_pinning.first_seen";
     report.remember(if first { Fact::FirstSeen(pin) } else { Fact::Withheld(pin) });
+}
+
+fn is_resource(kind: DefinitionKind) -> bool {
+    matches!(kind, DefinitionKind::Resource | DefinitionKind::ResourceTemplate)
 }
 
 fn noun(kind: DefinitionKind) -> &'static str {

@@ -122,6 +122,58 @@ class FirstCall:
             self.assertEqual(session.call()["content"][0]["text"], "done")
         self.assertEqual(self.methods().count("tools/list"), 1, "it is not asked each time")
 
+    def pages(self, *pages, **more):
+        """The server lists these names on so many pages."""
+        self.definition.write_text(json.dumps({"pages": [[{**TOOL, "name": name} for name in page] for page in pages], **more}))
+
+    def listed(self, session, kind="tools"):
+        """The names on all pages, as one client reads them."""
+        names, cursor = [], {}
+        while True:
+            result = session.ask(f"{kind}/list", **cursor)["result"]
+            names += [one["name"] for one in result[kind]]
+            if "nextCursor" not in result:
+                return names
+            cursor = {"cursor": result["nextCursor"]}
+
+    def test_who_reads_one_page_and_calls_decides_for_nobody(self):
+        self.pages(["do"], ["more"])
+        first = self.session()
+        self.assertEqual(len(first.ask("tools/list")["result"]["tools"]), 1)
+        self.assertEqual(first.call()["content"][0]["text"], "done")
+        other = self.session()
+        self.assertEqual(self.listed(other), ["do", "more"])
+        self.assertNotIn("isError", other.ask("tools/call", name="more", arguments={})["result"])
+        self.pages(["do"], ["more", "added"])
+        self.assertEqual(self.listed(self.session()), ["do", "more"], "all had been seen")
+
+    def test_who_reads_one_page_and_gets_a_prompt_decides_for_nobody(self):
+        self.pages(["do"], ["more"])
+        first = self.session()
+        self.assertEqual(len(first.ask("prompts/list")["result"]["prompts"]), 1)
+        self.assertEqual(first.ask("prompts/get", name="do")["result"]["messages"], [])
+        self.assertEqual(self.listed(self.session(), "prompts"), ["do", "more"])
+        self.pages(["do"], ["more", "added"])
+        self.assertEqual(self.listed(self.session(), "prompts"), ["do", "more"], "all had been seen")
+
+    def test_a_tool_of_a_page_that_the_client_has_not_read_is_called(self):
+        self.pages(["do"], ["more"])
+        self.assertEqual(self.listed(self.session()), ["do", "more"])
+        session = self.session()
+        session.ask("tools/list")
+        self.assertNotIn("isError", session.ask("tools/call", name="more", arguments={})["result"])
+
+    def test_a_server_without_a_last_page_adds_nothing_after_the_first_call(self):
+        self.pages(["do"], endless=True)
+        session = self.session()
+        session.ask("tools/list")
+        for _ in range(2):
+            self.assertEqual(session.call()["content"][0]["text"], "done")
+        self.assertEqual(self.methods().count("tools/list"), 101, "the client's, and the gateway's once")
+        self.pages(["do", "added"], endless=True)
+        tools = self.session().ask("tools/list")["result"]["tools"]
+        self.assertEqual([tool["name"] for tool in tools], ["do"])
+
 
 class OverHttp(FirstCall, unittest.TestCase):
     def setUp(self):

@@ -1,5 +1,6 @@
 """A stdio server whose tools, one or several, are described by a file (or not at all, if it says
-`"refuse"` or `"be silent"`), and which writes down what it is asked.
+`"refuse"` or `"be silent"`), and which writes down what it is asked. `{"pages": [[…], […]]}` are tools and prompts on
+several pages; with `"endless": true` the last leads on to itself.
 
     server.py DEFINITION SEEN
 """
@@ -22,8 +23,16 @@ for line in sys.stdin:
         file.write(line)
     method, result = message.get("method"), None
     if method == "initialize":
-        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "prompts": {}},
                   "serverInfo": {"name": "one tool", "version": "1"}}
+    elif method in ("tools/list", "prompts/list") and "pages" in (held := json.loads(definition.read_text())):
+        at = int(message.get("params", {}).get("cursor", 0))
+        last = at + 1 >= len(held["pages"])
+        result = {method.split("/")[0]: held["pages"][at]}
+        if not last or held.get("endless"):
+            result["nextCursor"] = str(at if last else at + 1)
+    elif method == "prompts/get":
+        result = {"messages": []}
     elif method == "tools/list":
         tools = json.loads(definition.read_text())
         if tools == "refuse":

@@ -5,7 +5,7 @@
 //! can do nothing came first. So all of a kind has been seen only by clients that could do as much.
 
 use bartizan_guard::DefinitionKind;
-use bartizan_mcp::{Message, meta::Meta, method};
+use bartizan_mcp::{Message, NodeKind, meta::Meta, method};
 
 /// By these a server can ask a client; others it learns by name alone.
 const NAMES: [&str; 3] = ["elicitation", "roots", "sampling"];
@@ -14,7 +14,7 @@ const ALL: u8 = 0b111;
 const BETWEEN: char = ':';
 
 /// A set of abilities.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Abilities(u8);
 
 impl Abilities {
@@ -24,7 +24,7 @@ impl Abilities {
             Some(method::INITIALIZE) => message.params().and_then(|params| params.get("capabilities")),
             _ => Meta::of(message).client_capabilities(),
         }?;
-        Some(Abilities::of(|name| declared.get(name).is_some()))
+        Some(Abilities::of(|name| declared.get(name).is_some_and(|it| it.kind() == NodeKind::Object)))
     }
 
     /// Every set, in the order of [`Abilities::index`].
@@ -102,6 +102,13 @@ mod tests {
             declared("x", r#"{"_meta":{"io.modelcontextprotocol/clientCapabilities":{"sampling":{},"roots":{}}}}"#),
             some
         );
+        for no_object in ["null", "false", "[]"] {
+            let capabilities = format!(r#"{{"capabilities":{{"roots":{{}},"sampling":{no_object}}}}}"#);
+            assert_eq!(
+                declared("initialize", &capabilities),
+                declared("initialize", r#"{"capabilities":{"roots":{}}}"#)
+            );
+        }
         assert_eq!(declared("tools/list", "{}"), None);
         assert!(some.unwrap().cover(none) && some.unwrap().cover(some.unwrap()) && !none.cover(some.unwrap()));
     }

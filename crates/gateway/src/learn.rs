@@ -1,9 +1,14 @@
-//! Learns a server's tools before the first call of one, if nobody has listed them in this session.
+//! Learns what a server lists before the first use of it, if this session has not listed all of it.
 //!
 //! **Threat.** A client that remembers tools from an earlier session calls one at once, and the server has changed it
 //! meanwhile: neither the approved definition nor the schema could be held against the call. So the gateway lists the
 //! tools itself, on the client's account and judged like any list; what it brings is remembered, not delivered.
+//!
+//! Once a tool or prompt is used, all of its kind counts as seen, and what comes later is withheld. A client that reads
+//! one page of several and uses something on it would by that withhold the other pages from everybody. So the list is
+//! read to its end before, and what was listed counts as all only where that fails.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +17,7 @@ use bartizan_mcp::{Limits, Message, Value, meta, method, quote};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::abilities::Abilities;
 use crate::admit::Admitted;
 use crate::exchange;
 use crate::link::Link;
@@ -19,21 +25,19 @@ use crate::upstream::Relay;
 
 /// How long the call waits for that; then it is judged without.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a server that did not list its tools is not asked again.
+/// How long a server that did not come to the end of a list is not asked again.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Pages of one list.
 const PAGES: usize = 100;
 
-/// How far one session has got. Whoever needs the tools holds it while they are listed, so that calls which come
-/// meanwhile wait as well: none is judged on less than the first.
+/// How far one session has got, for each kind and what the client could do. Whoever needs a list holds it while that is
+/// read, so that calls which come meanwhile wait as well: none is judged on less than the first.
 #[derive(Debug, Default)]
-pub(crate) struct Learned(Mutex<State>);
+pub(crate) struct Learned(Mutex<HashMap<(DefinitionKind, Abilities), State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum State {
-    #[default]
-    Unasked,
-    /// The server did not list them.
+    /// The server did not list them to the end.
     Failed(Instant),
     Done,
 }
@@ -64,32 +68,49 @@ impl Way<'_> {
     }
 }
 
-/// Lists the tools if this session has not, before `call` is judged.
+/// Lists what `call` is one of, if that is needed before it is judged.
 pub(crate) async fn before(call: &Message, way: Way<'_>) {
     let link = way.link();
-    if call.method() != Some(method::TOOLS_CALL) || !link.session().catalog.lacks(DefinitionKind::Tool) {
-        return;
-    }
-    let mut state = link.learned.0.lock().await;
-    match *state {
-        State::Done => return,
-        State::Failed(at) if at.elapsed() < AGAIN => return,
+    let Some(kind) = needed(call, link) else { return };
+    let mut learned = link.learned.0.lock().await;
+    let key = (kind, link.abilities());
+    match learned.get(&key) {
+        Some(State::Done) => return,
+        Some(State::Failed(at)) if at.elapsed() < AGAIN => return,
         _ => {}
     }
-    *state = match tokio::time::timeout(PATIENCE, all(call, way)).await {
+    let state = match tokio::time::timeout(PATIENCE, all(kind, call, way)).await {
         Ok(true) => State::Done,
         Ok(false) | Err(_) => {
-            tracing::warn!(server = %link.server.name, "the server's tools could not be listed before a call");
+            let (server, what) = (&link.server.name, kind.list_member());
+            tracing::warn!(%server, %what, "a list could not be read to its end before the first use of something on it");
             State::Failed(Instant::now())
         }
     };
+    learned.insert(key, state);
+}
+
+/// What has to be listed before `call` is judged: tools of which this one is not known, and tools and prompts that
+/// would count as all there are because one of them is used.
+fn needed(call: &Message, link: &Link) -> Option<DefinitionKind> {
+    let kind = match call.method()? {
+        method::TOOLS_CALL => DefinitionKind::Tool,
+        method::PROMPTS_GET => DefinitionKind::Prompt,
+        _ => return None,
+    };
+    link.note_abilities(call);
+    let catalog = &link.session().catalog;
+    let known = call.param("name").is_some_and(|name| catalog.get(kind, &name).is_some());
+    let unknown = kind == DefinitionKind::Tool && !known;
+    let completes = || !catalog.lacks(kind) && !link.profile().pins.is_complete(kind);
+    (unknown || completes()).then_some(kind)
 }
 
 /// Whether the list came to its end.
-async fn all(call: &Message, way: Way<'_>) -> bool {
+async fn all(kind: DefinitionKind, call: &Message, way: Way<'_>) -> bool {
     let mut cursor: Option<String> = None;
     for page in 0..PAGES {
-        let Some(request) = request(call, page, cursor.as_deref()) else { return false };
+        let Some(request) = request(kind, call, page, cursor.as_deref()) else { return false };
         let Some(answer) = way.ask(request).await else { return false };
         let Some(result) = answer.message().result() else { return false };
         cursor = result.get("nextCursor").and_then(Value::as_str).map(|cursor| cursor.into_owned());
@@ -102,7 +123,7 @@ async fn all(call: &Message, way: Way<'_>) -> bool {
 }
 
 /// A request for one page, with the particulars of `call` where its era demands them.
-fn request(call: &Message, page: usize, cursor: Option<&str>) -> Option<Message> {
+fn request(kind: DefinitionKind, call: &Message, page: usize, cursor: Option<&str>) -> Option<Message> {
     let said = call.params().and_then(|params| params.get("_meta"));
     let particulars = meta::REQUIRED.iter().chain([&meta::CLIENT_INFO]).filter_map(|key| {
         let value = said?.get(key)?;
@@ -117,8 +138,9 @@ fn request(call: &Message, page: usize, cursor: Option<&str>) -> Option<Message>
         params.push(format!("\"cursor\":{}", quote(cursor)));
     }
     let params = params.join(",");
+    let list = kind.list_member();
     let json =
-        format!(r#"{{"jsonrpc":"2.0","id":"bartizan/tools/{page}","method":"tools/list","params":{{{params}}}}}"#);
+        format!(r#"{{"jsonrpc":"2.0","id":"bartizan/{list}/{page}","method":"{list}/list","params":{{{params}}}}}"#);
     Message::parse(json, &Limits::default()).ok()
 }
 
@@ -130,7 +152,7 @@ mod tests {
     fn the_request_has_the_particulars_of_its_era() {
         let check = |call: &str, cursor: Option<&str>, expected: &str| {
             let call = Message::parse(call.to_owned(), &Limits::default()).unwrap();
-            assert_eq!(request(&call, 0, cursor).unwrap().params().unwrap().raw(), expected);
+            assert_eq!(request(DefinitionKind::Tool, &call, 0, cursor).unwrap().params().unwrap().raw(), expected);
         };
         let legacy =
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"progressToken":1}}}"#;

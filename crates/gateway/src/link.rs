@@ -426,18 +426,18 @@ impl Link {
     }
 
     /// A shared child is told of nobody's abilities, so it lists the same to all.
-    fn note_abilities(&self, message: &Message) {
+    pub(crate) fn note_abilities(&self, message: &Message) {
         if let (Some(able), false) = (Abilities::declared(message), matches!(self.upstream, Upstream::Shared(_))) {
             self.abilities.store(able.index(), Ordering::Relaxed);
         }
     }
 
-    fn abilities(&self) -> Abilities {
+    pub(crate) fn abilities(&self) -> Abilities {
         Abilities::at(self.abilities.load(Ordering::Relaxed))
     }
 
     /// What guards know of the server, as it shows itself to such a client.
-    fn profile(&self) -> Arc<ServerProfile> {
+    pub(crate) fn profile(&self) -> Arc<ServerProfile> {
         let profiles = self.server.profiles.load();
         let own = profiles.get(usize::from(self.abilities().index())).cloned();
         own.unwrap_or_else(|| self.server.profile.load_full())

@@ -13,7 +13,14 @@ pub struct Pins {
     entries: BTreeMap<(DefinitionKind, Box<str>), Approved>,
     /// The names of those that differ in nothing else.
     by_body: BTreeMap<(DefinitionKind, Digest), BTreeSet<Box<str>>>,
-    /// Bytes that the names take in the lock file.
+    /// What the lock file holds of each kind, so that many of one take no place from another.
+    taken: BTreeMap<DefinitionKind, Taken>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Taken {
+    entries: usize,
+    /// Bytes of the names as they are written.
     names: usize,
 }
 
@@ -74,7 +81,7 @@ pub(crate) enum Standing {
     Changed,
 }
 
-/// What one server may still have pinned. The lock file is read and written as a whole and serves all servers, so
+/// What one server may still have pinned of a kind. The lock file is read and written as a whole and serves all servers, so
 /// no server may fill it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
@@ -105,16 +112,17 @@ fn written(name: &str) -> usize {
 }
 
 impl Pins {
-    /// Definitions that may be pinned of one server.
+    /// Definitions of one kind that may be pinned of one server.
     pub const MAX_ENTRIES: usize = 10_000;
     /// Bytes that their names may take in the lock file: for that many, 300 each.
     pub const MAX_NAMES: usize = 3_000_000;
 
-    /// What is left of both.
-    pub(crate) fn room(&self) -> Room {
+    /// What is left of both for that kind.
+    pub(crate) fn room(&self, kind: DefinitionKind) -> Room {
+        let taken = self.taken.get(&kind).copied().unwrap_or_default();
         Room {
-            entries: Self::MAX_ENTRIES.saturating_sub(self.entries.len()),
-            names: Self::MAX_NAMES.saturating_sub(self.names),
+            entries: Self::MAX_ENTRIES.saturating_sub(taken.entries),
+            names: Self::MAX_NAMES.saturating_sub(taken.names),
         }
     }
 
@@ -130,7 +138,8 @@ impl Pins {
         let Pin { kind, name, digest, body, .. } = pin;
         let held = self.entries.insert((kind, name.clone()), Approved { digest, body });
         if held.is_none() {
-            self.names += names;
+            let taken = self.taken.entry(kind).or_default();
+            *taken = Taken { entries: taken.entries + 1, names: taken.names + names };
         }
         if let Some(names) = held.and_then(|held| held.body).and_then(|body| self.by_body.get_mut(&(kind, body))) {
             names.remove(&name);

@@ -99,3 +99,24 @@ fn what_is_more_than_one_server_may_have_pinned_is_taken_out_and_the_others_stay
         assert_eq!(verdict.findings.iter().filter(|held| held.finding.rule.id == "tool_pinning.no_room").count(), 5);
     }
 }
+
+#[test]
+fn many_resources_take_no_place_from_tools_and_pass_without_being_pinned() {
+    let (resource, tool) = (DefinitionKind::Resource, DefinitionKind::Tool);
+    let names: Vec<_> = (0..Pins::MAX_ENTRIES + 5).map(|number| format!("file:///{number}")).collect();
+    let all = list(resource, &names);
+    let verdict = judge(&all, &Pins::default(), Mode::Enforce);
+    let (passed, pinned) = admitted(&all, &verdict);
+    assert_eq!((passed.len(), pinned.len()), (names.len(), Pins::MAX_ENTRIES));
+    let more = verdict.findings.iter().filter(|held| held.finding.rule.id == "tool_pinning.resource_added");
+    assert_eq!(more.count(), 5);
+    let mut pins = Pins::default();
+    for fact in verdict.facts {
+        if let Fact::FirstSeen(pin) = fact {
+            pins.insert(pin);
+        }
+    }
+    let tools = list(tool, &["a".to_owned()]);
+    let verdict = judge(&tools, &pins, Mode::Enforce);
+    assert_eq!(admitted(&tools, &verdict), (vec!["a".to_owned()], vec!["a".to_owned()]));
+}

@@ -15,7 +15,7 @@
 //!
 //! Lists come in pages, and a page does not say which one it is. When the last one passes, all definitions of that kind
 //! count as seen. So they do once one of them is used, or a server that never gets to its last page could add to them
-//! for ever. A pinned one that was on none of the pages of this conversation counts as
+//! for ever; whoever asks this guard reads the list to its end before, if it has one. A pinned one that was on none of the pages of this conversation counts as
 //! removed. A definition that disappears in the middle of a conversation is noticed in the next.
 
 use std::borrow::Cow;
@@ -59,7 +59,7 @@ const RULES: &[RuleSpec] = &[
     // Low, so that where the server's tools are known `schema.unknown_tool` is given as the reason.
     RuleSpec::new("tool_pinning.unlisted", Severity::Low, Action::Deny, "A tool or prompt is asked for that the server has not listed in this session and nobody accepted."),
     RuleSpec::new("tool_pinning.unnamed", Severity::Medium, Action::Deny, "An element of a list has no name to pin it under."),
-    RuleSpec::new("tool_pinning.no_room", Severity::Medium, Action::Deny, "The server brings more definitions than are pinned of one server."),
+    RuleSpec::new("tool_pinning.no_room", Severity::Medium, Action::Deny, "The server brings more tools or prompts than are pinned of one server."),
     RuleSpec::new("tool_pinning.duplicate", Severity::High, Action::Deny, "One list holds two definitions of one name."),
     RuleSpec::new("tool_pinning.shadowed", Severity::Medium, Action::Observe, "Another server has a tool of that name."),
     RuleSpec::new("tool_pinning.instructions_changed", Severity::High, Action::Redact, "The server's instructions differ from what was accepted."),
@@ -109,7 +109,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
     // Asked once for each body: many may share one.
     let mut formers: BTreeMap<Digest, Option<&str>> = BTreeMap::new();
     let mut first = 0_usize;
-    let mut room = pins.room();
+    let mut room = pins.room(kind);
     for element in &elements {
         let name = &*element.name;
         if name.is_empty() {
@@ -132,7 +132,9 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
         }
         if standing == Standing::New && !room.take(name) {
             let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), excerpt(name));
-            element.find(report, "tool_pinning.no_room", why);
+            // A new resource is only recorded, and so is one that cannot be pinned.
+            let rule = if is_resource(kind) { "tool_pinning.resource_added" } else { "tool_pinning.no_room" };
+            element.find(report, rule, why);
             continue;
         }
         let Some(pin) = Pin::of(kind, element.value) else { continue };
@@ -184,7 +186,7 @@ impl<'a> Element<'a> {
 
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
-    let resource = matches!(kind, DefinitionKind::Resource | DefinitionKind::ResourceTemplate);
+    let resource = is_resource(kind);
     let (noun, name) = (noun(kind), excerpt(name));
     match (standing, former) {
         (Standing::Approved | Standing::New, _) => None,
@@ -295,6 +297,10 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
     report.find(Finding { span: Some(0..text.text().len()), ..finding.of(&pin.name) });
     let first = id == "tool_pinning.first_seen";
     report.remember(if first { Fact::FirstSeen(pin) } else { Fact::Withheld(pin) });
+}
+
+fn is_resource(kind: DefinitionKind) -> bool {
+    matches!(kind, DefinitionKind::Resource | DefinitionKind::ResourceTemplate)
 }
 
 fn noun(kind: DefinitionKind) -> &'static str {

@@ -9,8 +9,8 @@ mod client;
 mod conversation;
 mod feed;
 mod questions;
+mod running;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -19,17 +19,17 @@ use bartizan_guard::Direction;
 use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, meta::Meta, method};
 use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode};
-use tokio::task::AbortHandle;
 
 use client::{Client, Untranslatable};
 use conversation::Conversation;
 use feed::{Feed, Refused};
 use questions::Questions;
+use running::Running;
 
 use super::tasks;
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery};
-use crate::link::{Link, TOO_MANY};
+use crate::link::Link;
 use crate::params;
 use crate::peer::{Answer, Deliveries, converse};
 use crate::replay::Source;
@@ -47,29 +47,18 @@ pub(crate) struct Up {
     /// How many ids the gateway has made up.
     made_up: AtomicU64,
     questions: Questions,
-    running: Mutex<HashMap<Id, Running>>,
+    running: Mutex<Running>,
     feed: Feed,
-}
-
-/// A request that is being worked on.
-struct Running {
-    /// Tells it from a later one under the same id.
-    serial: u64,
-    task: AbortHandle,
 }
 
 /// How long a server may take to say what it is, or to list its tools for the gateway itself.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Requests that a client may have under way.
-const RUNNING: usize = 1_024;
 /// Pages of a list of tools that the gateway reads for itself.
 const PAGES: usize = 100;
 /// Levels of log messages. What a client gets that names none is the server's choice, and so the gateway's here.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 const USUAL_LEVEL: &str = "info";
 
-/// Why a request is not taken whose id another one has that goes on.
-const IN_USE: &str = "a request with this id is not answered yet";
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INVALID_REQUEST: i64 = -32600;
@@ -110,9 +99,7 @@ impl Up {
 
     /// Ends the session with the server.
     pub(crate) async fn end(&self) {
-        for (_, running) in self.running().drain() {
-            running.task.abort();
-        }
+        self.running().cancel_all();
         self.feed.end().await;
         self.link.upstream.end().await;
     }
@@ -144,9 +131,8 @@ impl Up {
             method::INITIALIZED | method::ROOTS_LIST_CHANGED | method::PROGRESS => self.absorb(&message),
             method::CANCELLED => {
                 let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
-                if let Some(running) = id.and_then(|id| self.running().remove(&id)) {
-                    // Whatever waits for the server goes with the task, which is how it gets to know.
-                    running.task.abort();
+                if let Some(id) = id {
+                    self.running().cancel(&id);
                 }
                 self.absorb(&message)
             }
@@ -238,25 +224,21 @@ impl Up {
             Err(Untranslatable::Meta) => return self.refuse(message, "_meta is not an object", INVALID_PARAMS),
             Err(Untranslatable::TooLarge) => return self.refuse(message, "the request is too large", INVALID_REQUEST),
         };
+        let bytes = request.bytes().len();
         let (work, steps) = Conversation::begin(self, id.clone(), request);
         let (up, own_id, serial) = (Arc::clone(self), id.clone(), self.made_up.fetch_add(1, Ordering::Relaxed));
         {
             // Held until the task is noted, so that it cannot end before.
             let mut running = self.running();
-            let refused =
-                if running.contains_key(id) { Some(IN_USE) } else { (running.len() >= RUNNING).then_some(TOO_MANY) };
-            if let Some(why) = refused {
+            if let Some(why) = running.refuses(id, bytes) {
                 drop(running);
                 return self.refuse(message, why, INVALID_REQUEST);
             }
             let task = tokio::spawn(async move {
                 work.await;
-                let mut running = up.running();
-                if running.get(&own_id).is_some_and(|held| held.serial == serial) {
-                    running.remove(&own_id);
-                }
+                up.running().end(&own_id, serial);
             });
-            running.insert(id.clone(), Running { serial, task: task.abort_handle() });
+            running.begin(id.clone(), serial, bytes, task.abort_handle());
         }
         self.link.streams.answer(self.kept(conversation::coming(steps))).await
     }
@@ -360,7 +342,7 @@ impl Up {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Id, Running>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

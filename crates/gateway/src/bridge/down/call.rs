@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_guard::CallSummary;
-use bartizan_mcp::{Id, Kind, Message, Value, meta::Meta, method};
+use bartizan_mcp::{Digest, Id, Kind, Message, Value, meta::Meta, method};
 use futures_util::StreamExt;
 use http::HeaderValue;
 use tokio::sync::mpsc;
@@ -71,8 +71,10 @@ struct Question {
 pub(super) struct Call {
     down: Arc<Down>,
     ready: Arc<Ready>,
-    /// The client's request as it came first.
+    /// The client's request as it came first; its gist, once the client was asked.
     request: Arc<Message>,
+    /// What a retry has to ask, once the client was asked.
+    essence: Option<Digest>,
     /// The id under which the server knows it.
     id: Id,
     client: Option<Waiting>,
@@ -104,6 +106,7 @@ impl Call {
             down,
             ready,
             request,
+            essence: None,
             id,
             client: Some(client),
             until: ends,
@@ -264,12 +267,26 @@ impl Call {
         if self.client.is_some() { self.ask().await } else { ON }
     }
 
+    /// Lets go of the body of the request, of which a client that takes its time could otherwise keep many.
+    fn shrink(&mut self) -> Result<Digest, &'static str> {
+        if let Some(essence) = self.essence {
+            return Ok(essence);
+        }
+        let gist = translate::gist(&self.request, &self.down.limits());
+        let gist = gist.ok_or("what the client says of itself is too large to be kept while it is asked")?;
+        let essence = translate::essence(&self.request);
+        self.request = Arc::new(gist);
+        self.essence = Some(essence);
+        Ok(essence)
+    }
+
     /// Answers the client's request with the questions that are open, and lets it go.
     async fn ask(&mut self) -> Flow {
         let Some(client) = self.client.take() else { return ON };
+        let held = self.shrink().and_then(|essence| self.down.calls.hold(&self.id, &self.request, essence));
         let asked = self.questions.iter();
         let asked = asked.map(|question| (question.key.clone(), translate::input_request(question.message.message())));
-        let answer = match self.down.calls.hold(&self.id, &self.request) {
+        let answer = match held {
             Ok(state) => self.down.own(translate::input_required(&client.id, &state, asked)),
             Err(why) => {
                 let answer = self.down.error(&client.id, admit::CODE_OURS, why);

@@ -29,7 +29,7 @@ struct State {
 
 struct Open {
     signals: mpsc::Sender<Signal>,
-    /// What the client asked, and with it what it can be asked.
+    /// What the client asked, and with it what it can be asked; its gist while it waits.
     request: Arc<Message>,
 }
 
@@ -56,15 +56,18 @@ impl Calls {
         state.held.retain(|_, held| held.call != *id);
     }
 
-    /// A call waits for answers: the secret under which its client comes back.
-    pub(super) fn hold(&self, id: &Id, request: &Message) -> Result<String, &'static str> {
+    /// A call waits for answers, and no more of its request is kept than this: the secret under which its client comes
+    /// back.
+    pub(super) fn hold(&self, id: &Id, gist: &Arc<Message>, essence: Digest) -> Result<String, &'static str> {
         let key = random_key().map_err(|_| "there is no randomness")?;
         let mut state = self.state();
         if state.held.len() >= HELD {
             return Err("too many calls wait for answers");
         }
-        let held = Held { call: id.clone(), essence: translate::essence(request) };
-        state.held.insert(key.as_str().into(), held);
+        state.held.insert(key.as_str().into(), Held { call: id.clone(), essence });
+        if let Some(open) = state.open.get_mut(id) {
+            open.request = Arc::clone(gist);
+        }
         Ok(key)
     }
 
@@ -139,19 +142,43 @@ mod tests {
         Message::parse(format!(r#"{{"jsonrpc":"2.0",{members}}}"#), &Limits::default()).unwrap()
     }
 
+    fn hold(calls: &Calls, id: i64, asked: &Arc<Message>) -> Result<String, &'static str> {
+        calls.hold(&Id::from(id), asked, translate::essence(asked))
+    }
+
+    #[test]
+    fn the_body_of_a_request_that_waits_is_let_go() {
+        let calls = Calls::default();
+        let asked = request(r#""name":"x","arguments":{"large":"y"}"#, r#"{"roots":{}}"#);
+        let body = Arc::downgrade(&asked);
+        let _signals = calls.open(&Id::from(1), &asked);
+        let (gist, essence) = (translate::gist(&asked, &Limits::default()).unwrap(), translate::essence(&asked));
+        drop(asked);
+        assert!(body.upgrade().is_some());
+        let state = calls.hold(&Id::from(1), &Arc::new(gist), essence).unwrap();
+        assert!(body.upgrade().is_none());
+        assert!(calls.owner(&message(r#""id":9,"method":"roots/list""#)).is_some());
+        assert!(calls.owner(&message(r#""method":"notifications/progress","params":{"progressToken":"t"}"#)).is_some());
+        let retry = |large: &str| {
+            request(&format!(r#""name":"x","arguments":{{"large":"{large}"}},"requestState":"{state}""#), "{}")
+        };
+        assert!(calls.resume(&retry("z")).is_err());
+        assert!(calls.resume(&retry("y")).is_ok());
+    }
+
     #[test]
     fn a_state_is_good_for_one_retry_of_the_same_request() {
         let calls = Calls::default();
         let asked = request(r#""name":"x""#, "{}");
         let _signals = calls.open(&Id::from(1), &asked);
-        let state = calls.hold(&Id::from(1), &asked).unwrap();
+        let state = hold(&calls, 1, &asked).unwrap();
         let retry = |name: &str, state: &str| request(&format!(r#""name":"{name}","requestState":"{state}""#), "{}");
         assert!(calls.resume(&retry("x", "guessed")).is_err());
         assert!(calls.resume(&retry("y", &state)).is_err());
         assert!(calls.resume(&asked).is_err());
         assert!(calls.resume(&retry("x", &state)).is_ok());
         assert!(calls.resume(&retry("x", &state)).is_err());
-        let state = calls.hold(&Id::from(1), &asked).unwrap();
+        let state = hold(&calls, 1, &asked).unwrap();
         calls.close(&Id::from(1));
         assert!(calls.resume(&retry("x", &state)).is_err());
     }
@@ -160,11 +187,11 @@ mod tests {
     fn calls_that_wait_are_bounded() {
         let calls = Calls::default();
         let asked = request(r#""name":"x""#, "{}");
-        let held: Vec<_> = (0..HELD).map(|_| calls.hold(&Id::from(1), &asked)).collect();
+        let held: Vec<_> = (0..HELD).map(|_| hold(&calls, 1, &asked)).collect();
         assert!(held.iter().all(Result::is_ok));
-        assert!(calls.hold(&Id::from(2), &asked).is_err());
+        assert!(hold(&calls, 2, &asked).is_err());
         calls.close(&Id::from(1));
-        assert!(calls.hold(&Id::from(2), &asked).is_ok());
+        assert!(hold(&calls, 2, &asked).is_ok());
     }
 
     #[test]

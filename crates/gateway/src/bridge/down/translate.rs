@@ -13,6 +13,8 @@ pub(super) const STATE: &str = "requestState";
 const RESERVED: &str = "io.modelcontextprotocol/";
 /// What a server of the legacy era says of a resource that is not there, and what one of the stateless era says.
 const NO_RESOURCE: (i64, i64) = (-32002, -32602);
+/// How large what is kept of a request may be.
+const GIST: usize = 64 * 1024;
 
 /// Whether the stateless era does not have this method any more, or it is about what is not translated.
 pub(super) fn is_gone(name: &str) -> bool {
@@ -201,6 +203,20 @@ pub(super) fn essence(request: &Message) -> Digest {
     let mut kept: Vec<_> = kept.map(|(key, value)| format!("{}:{}", quote(&key.text()), canonical(value))).collect();
     kept.sort();
     Digest::of_canonical(&format!("{}\n{}", request.method().unwrap_or_default(), kept.join(",")))
+}
+
+/// What of a request has to be known while its client is asked; `None` if even that is large.
+pub(super) fn gist(request: &Message, limits: &Limits) -> Option<Message> {
+    const KEPT: [&str; 3] = [meta::PROGRESS_TOKEN, meta::LOG_LEVEL, meta::CLIENT_CAPABILITIES];
+    let of_client = meta::Meta::of(request);
+    let member = |(key, value): (&str, Value<'_>)| format!("{}:{}", quote(key), value.raw());
+    let kept = KEPT.into_iter().filter_map(|key| Some((key, of_client.get(key)?)));
+    let name = request.params().and_then(|params| params.get("name"));
+    let name = name.map(|name| format!("{},", member(("name", name)))).unwrap_or_default();
+    let kept: Vec<_> = kept.map(member).collect();
+    let (id, method, kept) = (request.id()?.to_json(), quote(request.method()?), kept.join(","));
+    let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{{{name}"_meta":{{{kept}}}}}}}"#);
+    (text.len() <= GIST).then(|| Message::parse(text, limits).ok()).flatten()
 }
 
 /// How severe a log message is; unknown words are as severe as can be, so that nothing is lost.

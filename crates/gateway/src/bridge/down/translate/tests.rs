@@ -197,3 +197,24 @@ fn questions_keep_their_parameters_to_the_byte() {
     );
     assert_eq!(input_required(&Id::from(4), "s", asked.into_iter()), expected);
 }
+
+#[test]
+fn the_gist_of_a_request_has_what_questions_need_and_is_small() {
+    let meta = |rest: &str| {
+        format!(
+            r#""_meta":{{"progressToken":7,"io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/clientCapabilities":{{"roots":{{}}{rest}}}"#
+        )
+    };
+    let large = "x".repeat(GIST);
+    let of = |members: &str| {
+        let members = format!(r#""id":1,"method":"tools/call","params":{{{members}}}"#);
+        gist(&message(&members), &Limits::default())
+    };
+    let asked =
+        of(&format!(r#""name":"x","arguments":{{"a":"{large}"}},{},"traceparent":"{large}"}}"#, meta(""))).unwrap();
+    let kept = format!(r#""id":1,"method":"tools/call","params":{{"name":"x",{}}}}}"#, meta(""));
+    assert_eq!(asked.bytes(), message(&kept).bytes());
+    assert!(can_be_asked(&asked, &message(r#""id":9,"method":"roots/list""#)));
+    assert!(of(&format!("{}}}", meta(&format!(r#","more":"{large}""#)))).is_none());
+    assert!(of("").is_some());
+}

@@ -201,8 +201,9 @@ def long_names(gateway):
             names = [tool["name"] for tool in result["tools"]]
             check(names == ["good", "evil"], f"page {page}: {[name[:20] for name in names]}")
             cursor = {"cursor": result["nextCursor"]}
-        check(is_fine(client.call("good")), "the honest tool")
         check(len(gateway.recorded(since, decision="transform")) == 8, "the log lacks it")
+        # The list has more pages, which the gateway reads for itself before it takes a call for what is on it.
+        check(is_fine(client.call("good")), "the honest tool")
         check("conformance.name_length" in gateway.rules(since), f"{gateway.rules(since)}")
     size = (gateway.home / "mcp.lock").stat().st_size
     check(size < 8_000_000, f"the lock file has {size} bytes")

@@ -18,10 +18,16 @@ fn session(tools: &Value) -> Session {
     Session::default().with(&[crate::Fact::Listed(listed)])
 }
 
-fn inspect(message: &Message, direction: Direction, answers: Option<&CallSummary>, session: &Session) -> Report {
+/// What `judge` makes of the message as an event between one principal and one server.
+fn with_event<T>(
+    message: &Message,
+    direction: Direction,
+    answers: Option<&CallSummary>,
+    judge: impl FnOnce(&Event<'_>) -> T,
+) -> T {
     let server = ServerProfile { name: "s".into(), pins: Arc::default(), elsewhere: Arc::new([]) };
     let principal = Principal::new("p");
-    let event = Event {
+    judge(&Event {
         message,
         direction,
         answers,
@@ -30,9 +36,12 @@ fn inspect(message: &Message, direction: Direction, answers: Option<&CallSummary
         evidence: &[],
         grant: None,
         now: Timestamp(0),
-    };
+    })
+}
+
+fn inspect(message: &Message, direction: Direction, answers: Option<&CallSummary>, session: &Session) -> Report {
     let mut report = Report::default();
-    SchemaGuard::default().inspect(&event, session, &mut report);
+    with_event(message, direction, answers, |event| SchemaGuard::default().inspect(event, session, &mut report));
     report
 }
 
@@ -258,8 +267,6 @@ fn only_the_first_message_held_against_a_schema_takes_long() {
     let tools = json!([{"name": "t", "inputSchema": {"type": "object"}, "outputSchema": {"type": "object"}},
         {"name": "plain", "inputSchema": {"type": 1}}]);
     let (guard, session) = (SchemaGuard::default(), session(&tools));
-    let (server, principal) =
-        (ServerProfile { name: "s".into(), pins: Arc::default(), elsewhere: Arc::new([]) }, Principal::new("p"));
     let answers =
         CallSummary { id: Id::Integer(2), method: "tools/call".into(), tool: Some("t".into()), progress_token: None };
     let call = |name: &str| {
@@ -268,19 +275,11 @@ fn only_the_first_message_held_against_a_schema_takes_long() {
     let reply = message(&json!({"jsonrpc": "2.0", "id": 2, "result": {"structuredContent": {}}}));
     let ping = message(&json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}));
     let took_long = |message: &Message, direction, answers| {
-        let event = Event {
-            message,
-            direction,
-            answers,
-            principal: &principal,
-            server: &server,
-            evidence: &[],
-            grant: None,
-            now: Timestamp(0),
-        };
-        let long = guard.takes_long(&event, &session);
-        guard.inspect(&event, &session, &mut Report::default());
-        long
+        with_event(message, direction, answers, |event| {
+            let long = guard.takes_long(event, &session);
+            guard.inspect(event, &session, &mut Report::default());
+            long
+        })
     };
     let (to_server, to_client) = (Direction::ToServer, Direction::ToClient);
     for (message, direction, answers, expected) in [

@@ -102,7 +102,10 @@ class Client:
 
     def send(self, method, message=None, headers=None):
         """The status, the headers and the messages of an answer that ends."""
-        answer = self.open(method, message, headers).getresponse()
+        return self.read(self.open(method, message, headers))
+
+    def read(self, connection):
+        answer = connection.getresponse()
         text = answer.read().decode()
         kind = answer.getheader("content-type") or ""
         if kind.startswith("text/event-stream"):

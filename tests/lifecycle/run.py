@@ -52,6 +52,28 @@ class Ends(Case):
         self.assertTrue(alive(second))
         self.assertEqual(other.send("POST", {"id": 1, "method": "tools/list"})[0], 200)
 
+    def test_what_was_cancelled_is_not_answered_when_its_session_ends(self):
+        """A client that takes itself down may have nobody left for an answer; one that still waits is told."""
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        for cancels in (True, False):
+            client = Client(self, "/mcp/one").initialize()
+            waiting = client.open("POST", {"id": 2, "method": "prompts/list"})
+            request = {"form": "request", "method": "prompts/list"}
+            self.until(lambda: len(self.entries(kind="message", **request)) == (1 if cancels else 2), "it is not recorded")
+            if cancels:
+                cancelled = {"method": "notifications/cancelled", "params": {"requestId": 2}}
+                self.assertEqual(client.send("POST", cancelled)[0], 202)
+            self.assertEqual(client.send("DELETE")[0], 204)
+            status, headers, messages = client.read(waiting)
+            self.assertEqual(status, 200)
+            if cancels:
+                self.assertEqual((headers["content-type"], messages), ("text/event-stream", []))
+            else:
+                self.assertEqual([message["id"] for message in messages], [2])
+                self.assertIn("error", messages[0])
+            failed = [entry["request"] for entry in self.entries(kind="upstream.failed")]
+            self.assertEqual(failed, [] if cancels else ["2"], "only who waited was failed")
+
     def test_sessions_expire_together(self):
         """One after the other, servers that do not want to end would take minutes."""
         self.serve(f"[limits]\nsession_idle = \"10s\"\n[server.one]\ncommand = {self.child('stubborn')}\n")

@@ -22,6 +22,7 @@ use crate::link::Link;
 use crate::patience::Patience;
 use crate::relay;
 use crate::status::Asked;
+use crate::stdio;
 use crate::upstream::{Relay, Replies, Reply, UpstreamError};
 
 /// A message of a client's under way, with all that the server sends because of it.
@@ -81,6 +82,9 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let method = message.method().map(str::to_owned);
     let place = place(link, call.as_ref(), asked)?;
     learn::before(&message, Way::Exchange(link, relay)).await;
+    if let Some(id) = stdio::cancelled(&message) {
+        link.note_cancelled(Direction::ToServer, id);
+    }
     let admitted = match link.pass(message, Direction::ToServer, None).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Err(Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref())),
@@ -357,6 +361,11 @@ impl Exchange {
         self.finished = true;
         self.place = None;
         let call = self.call.take()?;
+        // What was cancelled is not answered any more (specification, "Cancellation"). A client that then ends its
+        // session would get that answer while it takes itself down.
+        if self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since())) {
+            return None;
+        }
         // Only a stream that ended can be resumed; one that was given up would be given up again.
         if self.resumable && matches!(error, None | Some(UpstreamError::BrokenOff(_))) {
             return None;

@@ -49,8 +49,8 @@ pub struct Link {
     asking: Mutex<HashMap<Id, (CallSummary, Instant)>>,
     /// What the client has said that it can do, by its index.
     abilities: AtomicU8,
-    /// Requests of either side that were cancelled, oldest first; an answer to them may still come, or never.
-    cancelled: Mutex<VecDeque<(Direction, Id)>>,
+    /// Requests of either side that were cancelled and when, oldest first; an answer to them may still come, or never.
+    cancelled: Mutex<VecDeque<(Direction, Id, Instant)>>,
     /// Whether the server's tools were listed on the gateway's account.
     pub(crate) learned: Learned,
     /// Requests of the gateway's own among those that were asked, and who waits for their answers. Kept when nobody
@@ -407,14 +407,21 @@ impl Link {
     /// so after a while it is no longer kept.
     pub(crate) fn note_cancelled(&self, direction: Direction, id: Id) {
         let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
-        cancelled.push_back((direction, id));
+        cancelled.push_back((direction, id, Instant::now()));
         if cancelled.len() > CANCELLED {
             match cancelled.pop_front() {
-                Some((Direction::ToServer, id)) => drop(self.take_asked(&id)),
-                Some((Direction::ToClient, id)) => drop(self.take_asking(&id)),
+                Some((Direction::ToServer, id, _)) => drop(self.take_asked(&id)),
+                Some((Direction::ToClient, id, _)) => drop(self.take_asking(&id)),
                 None => {}
             }
         }
+    }
+
+    /// Whether the client said that it does not wait for the request that it sent then under this id.
+    pub(crate) fn was_cancelled(&self, id: &Id, sent: Instant) -> bool {
+        let cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        // An id may be used again once its request is over.
+        cancelled.iter().any(|(direction, of, when)| *direction == Direction::ToServer && of == id && *when >= sent)
     }
 
     fn evidence(&self, policy: &Policy, message: &Message, direction: Direction) -> Vec<Evidence> {

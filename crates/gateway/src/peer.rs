@@ -144,8 +144,14 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
             let first = stream::iter([first]);
             Answer::Stream(Box::pin(first.chain(deliveries(exchange))))
         }
-        None => Answer::Accepted,
+        None => nothing(),
     }
+}
+
+/// A request that gets no answer any more: its response has to be a stream or a message all the same (specification
+/// 2025-11-25, "Sending Messages to the Server").
+pub(crate) fn nothing() -> Answer {
+    Answer::Stream(Box::pin(stream::empty()))
 }
 
 /// The stream on which a server sends what no request asked for, or the rest of one that the client has lost.

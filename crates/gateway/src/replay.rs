@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::admit::Admitted;
 use crate::exchange::{Delivery, Exchange};
-use crate::peer::{Answer, Deliveries};
+use crate::peer::{self, Answer, Deliveries};
 
 /// Events of one stream that are kept, or wait for the client to take them.
 const EVENTS: usize = 64;
@@ -100,10 +100,10 @@ impl Streams {
         let mut reader = Kept::attach(&kept, None);
         if let Ok(first) = tokio::time::timeout(PATIENCE, kept.settled()).await {
             match first {
-                First::Nothing => return Answer::Accepted,
+                First::Nothing => return peer::nothing(),
                 First::Only => match reader.next().await {
                     Some(Delivery::Message(message, _)) => return Answer::Message(http::StatusCode::OK, message),
-                    _ => return Answer::Accepted,
+                    _ => return peer::nothing(),
                 },
                 First::OfSeveral => {}
             }

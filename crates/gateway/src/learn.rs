@@ -71,7 +71,14 @@ impl Way<'_> {
 /// Lists what `call` is one of, if that is needed before it is judged.
 pub(crate) async fn before(call: &Message, way: Way<'_>) {
     let link = way.link();
-    let Some(kind) = needed(call, link) else { return };
+    if let Some(kind) = needed(call, link) {
+        // Rare, and large.
+        Box::pin(list(kind, call, way)).await;
+    }
+}
+
+async fn list(kind: DefinitionKind, call: &Message, way: Way<'_>) {
+    let link = way.link();
     let mut learned = link.learned.0.lock().await;
     let key = (kind, link.abilities());
     match learned.get(&key) {

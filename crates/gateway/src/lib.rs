@@ -11,6 +11,7 @@ mod budget;
 mod cache;
 mod clock;
 mod collect;
+mod digest;
 pub mod edge;
 pub mod exchange;
 #[doc(hidden)]

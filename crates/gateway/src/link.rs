@@ -21,6 +21,7 @@ use crate::clock;
 use crate::gateway::{Gateway, Policy};
 use crate::judge;
 use crate::learn::Learned;
+use crate::metrics::Passing;
 use crate::replay::Streams;
 use crate::server::Server;
 use crate::session::SessionHandle;
@@ -41,6 +42,7 @@ pub struct Link {
     /// Streams that the client can come back to.
     pub(crate) streams: Streams,
     session: Arc<SessionHandle>,
+    passing: Passing,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
     asked: Mutex<HashMap<Id, CallSummary>>,
     /// Requests of the client's that a resumed stream may answer, oldest first.
@@ -79,6 +81,7 @@ impl Link {
         upstream: Upstream,
     ) -> Self {
         Link {
+            passing: gateway.metrics.passing(&server.name),
             gateway,
             server,
             principal,
@@ -159,11 +162,11 @@ impl Link {
                 now: clock::now(),
             };
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
-            let name = verdict.decision.as_str();
+            let (name, passes) = (verdict.decision.as_str(), matches!(verdict.decision, Decision::Allow));
             let keep = async |facts: &[Fact]| {
                 let kept = self.gateway.keep(&self.server, self.abilities(), facts).await;
                 if kept == Ok(Kept::Done) {
-                    self.server.notices.not_accepted(&self.server, facts, name != "allow");
+                    self.server.notices.not_accepted(&self.server, facts, !passes);
                 }
                 kept
             };
@@ -173,7 +176,11 @@ impl Link {
                     if direction == Direction::ToClient {
                         self.server.notices.answered(&self.server);
                     }
-                    self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
+                    if passes {
+                        self.passing.count(direction);
+                    } else {
+                        self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
+                    }
                     return Ok(admitted);
                 }
                 Err(NotAdmitted::Refused(refusal)) => return Err(self.counted(refusal, direction)),

@@ -1,6 +1,7 @@
 //! What is counted, in the Prometheus text format. Labels come from bounded sets only: an attacker who invents names
 //! must not be able to invent time series.
 
+use bartizan_guard::{Decision, Direction};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -48,7 +49,34 @@ impl Default for Metrics {
     }
 }
 
+/// Counts what passes a server unhindered, which is nearly everything, without looking the counter up each time.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    to_server: Counter,
+    to_client: Counter,
+}
+
+impl Passing {
+    /// Counts one message.
+    pub(crate) fn count(&self, direction: Direction) {
+        match direction {
+            Direction::ToServer => self.to_server.inc(),
+            Direction::ToClient => self.to_client.inc(),
+        };
+    }
+}
+
 impl Metrics {
+    /// The counters of what passes this server.
+    pub(crate) fn passing(&self, server: &str) -> Passing {
+        let of = |direction: Direction| {
+            let (server, direction) = (server.to_owned(), direction.as_str());
+            let labels = DecisionLabels { server, direction, decision: Decision::Allow.as_str(), rule: "" };
+            self.decisions.get_or_create_owned(&labels)
+        };
+        Passing { to_server: of(Direction::ToServer), to_client: of(Direction::ToClient) }
+    }
+
     /// Counts a decision. Server names come from the configuration, the rest from the code.
     pub(crate) fn decided(&self, server: &str, direction: &'static str, decision: &'static str, rule: &'static str) {
         let labels = DecisionLabels { server: server.to_owned(), direction, decision, rule };

@@ -14,6 +14,7 @@ use bartizan_mcp::{Kind, Rejection};
 use serde::Serialize;
 
 use crate::clock;
+use crate::digest::Digests;
 
 /// Bytes that an entry gives to the place of a finding. Keys may be as long as the message, and an entry has to fit a
 /// line with as many findings as there are, with every byte escaped: what does not fit could not be recorded, and so
@@ -25,7 +26,7 @@ const REASON: usize = 300;
 /// The log with all that is needed to write entries.
 pub struct Recorder {
     log: Log,
-    digest_key: [u8; 32],
+    digests: Digests,
     ids: IdSource,
     refusals: Mutex<RefusalCounter>,
     strays: Mutex<Strays>,
@@ -63,13 +64,13 @@ impl Recorder {
         let mut seed = [0; 48];
         getrandom::fill(&mut seed).map_err(AuditError::Random)?;
         let (key, ids) = seed.split_at(32);
-        // A new key with each start: digests tell equal messages of one run apart and confirm no guess afterwards.
         let mut digest_key = [0; 32];
         digest_key.copy_from_slice(key);
         let (refusals, strays) = (Mutex::default(), Mutex::default());
         Ok(Recorder {
             log,
-            digest_key,
+            // A new key with each start: digests tell equal messages of one run apart and confirm no guess afterwards.
+            digests: Digests::new(&digest_key),
             ids: IdSource::new(ids),
             refusals,
             strays,
@@ -123,7 +124,7 @@ impl Recorder {
             tool: tool.as_deref(),
             request: message.id().or_else(|| event.answers.map(|call| &call.id)).map(ToString::to_string),
             bytes: bytes.len(),
-            digest: self.digest(bytes),
+            digest: self.digests.of(bytes),
             decision: outcome.decision,
             rule: outcome.rule,
             why: outcome.why.map(cut),
@@ -140,7 +141,7 @@ impl Recorder {
             server: what.server,
             session: what.session,
             bytes: what.bytes.len(),
-            digest: self.digest(what.bytes),
+            digest: self.digests.of(what.bytes),
             decision: "deny",
             rule: what.rejection.fault.rule(),
             why: what.rejection.to_string(),
@@ -256,11 +257,6 @@ impl Recorder {
 
     fn write<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
         self.log.append(&Entry { id: self.ids.next(at), at_micros: at.0, kind, fields })
-    }
-
-    fn digest(&self, bytes: &[u8]) -> String {
-        let digest = blake3::keyed_hash(&self.digest_key, bytes).to_hex();
-        digest.chars().take(32).collect()
     }
 }
 

@@ -227,8 +227,8 @@ impl Front {
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
             Method::POST => self.post(&target, &parts, body, peer.ip()).await,
-            Method::GET => self.get(&target, &parts).await,
-            Method::DELETE => self.delete(&target, &parts).await,
+            Method::GET => Box::pin(self.get(&target, &parts)).await,
+            Method::DELETE => Box::pin(self.delete(&target, &parts)).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
         };
         answered.unwrap_or_else(|early| {
@@ -272,7 +272,7 @@ impl Front {
             return Ok(respond::answer(self.in_use(answer, held, until)));
         }
         if message.method() == Some("initialize") {
-            return self.initialize(target, principal, message, &parts.headers).await;
+            return Box::pin(self.initialize(target, principal, message, &parts.headers)).await;
         }
         let (key, held) = self.session(target, &parts.headers, &principal)?;
         if self.has_ended(&self.sessions, &key, &held) {
@@ -459,7 +459,7 @@ impl Front {
         {
             return Ok((key, held));
         }
-        let peer = self.connect(target, Era::Stateless, principal, &key, message).await?;
+        let peer = Box::pin(self.connect(target, Era::Stateless, principal, &key, message)).await?;
         let held = self.keep(&self.stateless, &key, principal.clone(), peer)?;
         Ok((key, held))
     }

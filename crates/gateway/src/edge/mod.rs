@@ -142,15 +142,19 @@ where
 
 /// What `answer` comes to, or a refusal if it panics: one request that we cannot handle must not look like a broken
 /// network to its client. What is shared with others is behind locks that outlive a panic.
-async fn or_refuse(
+///
+/// Not written with `async`, which would make room for `answer` twice.
+fn or_refuse(
     answer: impl Future<Output = Response<Reply>>,
     peer: SocketAddr,
     refused: impl Fn(SocketAddr),
-) -> Response<Reply> {
-    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!(%peer, "answering a request failed");
-        refused(peer);
-        respond::status(StatusCode::INTERNAL_SERVER_ERROR)
+) -> impl Future<Output = Response<Reply>> {
+    AssertUnwindSafe(answer).catch_unwind().map(move |answered| {
+        answered.unwrap_or_else(|_| {
+            tracing::error!(%peer, "answering a request failed");
+            refused(peer);
+            respond::status(StatusCode::INTERNAL_SERVER_ERROR)
+        })
     })
 }
 
@@ -172,10 +176,7 @@ where
 {
     stream.set_nodelay(true).ok();
     keep_alive(&stream);
-    let service = service_fn(|request| {
-        let response = answer(request, peer);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
+    let service = service_fn(|request| answer(request, peer).map(Ok::<_, Infallible>));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)

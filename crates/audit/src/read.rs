@@ -100,7 +100,7 @@ impl Iterator for Records {
     }
 }
 
-/// Finds the entry `id`. Damage to other lines does not keep it from being found.
+/// Finds the entry `id`. Damage to other lines does not keep it from being found, nor do unreadable ones of its name.
 pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
     trace(dir, id).map(|found| found.map(|(record, _)| record))
 }
@@ -110,12 +110,16 @@ pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
 pub fn trace(dir: &Path, id: Id) -> Result<Option<(Record, Option<Fault>)>, Fault> {
     let mut lines = Lines::open(dir)?;
     let mut walk = Walk::default();
+    let mut unreadable = None;
     while lines.advance()? == Step::Line {
         walk.step(&lines);
         if line::has_id(lines.bytes(), id) {
-            let record = Record::parse(lines.bytes()).map_err(|problem| lines.fault(problem))?;
-            return Ok(Some((record, walk.fault)));
+            match Record::parse(lines.bytes()) {
+                Ok(record) => return Ok(Some((record, walk.fault))),
+                // What was put in front of it under its name does not hide it.
+                Err(problem) => _ = unreadable.get_or_insert_with(|| lines.fault(problem)),
+            }
         }
     }
-    Ok(None)
+    unreadable.map_or(Ok(None), Err)
 }

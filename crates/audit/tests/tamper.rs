@@ -202,6 +202,11 @@ fn damage_elsewhere_does_not_hide_an_entry() {
     let record = find(dir.path(), id(5)).unwrap().unwrap();
     assert_eq!(record.value()["number"], 5);
     assert_eq!(find(dir.path(), id(99)).unwrap(), None);
+    // Nor does an unreadable one under its name, which by itself is no entry.
+    let whole = record.text().strip_suffix('}').unwrap();
+    fs::write(&files[0], format!("{whole}\n{}\n", whole.replace(&id(5).to_string(), &id(99).to_string()))).unwrap();
+    assert_eq!(find(dir.path(), id(5)).unwrap(), Some(record));
+    assert!(find(dir.path(), id(99)).is_err());
 }
 
 #[test]

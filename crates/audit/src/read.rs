@@ -102,19 +102,35 @@ impl Iterator for Records {
 
 /// Finds the entry `id`. Damage to other lines does not keep it from being found.
 pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
-    trace(dir, id).map(|found| found.map(|(record, _)| record))
+    trace(dir, id, &[]).map(|found| found.map(|found| found.record))
 }
 
-/// Finds the entry `id` as [`find`] does, with the first thing wrong in the log up to and including it: without one, the
-/// entry is what was written, as far as [`verify`](crate::verify) can show that.
-pub fn trace(dir: &Path, id: Id) -> Result<Option<(Record, Option<Fault>)>, Fault> {
+/// One entry with what the log shows of it.
+#[derive(Debug)]
+pub struct Trace {
+    /// The entry.
+    pub record: Record,
+    /// The first thing wrong in the log up to and including it: without one, the entry is what was written, as far as
+    /// [`verify`](crate::verify) can show that.
+    pub broken: Option<Fault>,
+    /// The last entry before it of the kinds that were asked for.
+    pub before: Option<Record>,
+}
+
+/// Finds the entry `id` as [`find`] does, with what is wrong before it and with the last entry before it of one of `kinds`.
+pub fn trace(dir: &Path, id: Id, kinds: &[&str]) -> Result<Option<Trace>, Fault> {
     let mut lines = Lines::open(dir)?;
     let mut walk = Walk::default();
+    let mut before = None;
     while lines.advance()? == Step::Line {
         walk.step(&lines);
         if line::has_id(lines.bytes(), id) {
             let record = Record::parse(lines.bytes()).map_err(|problem| lines.fault(problem))?;
-            return Ok(Some((record, walk.fault)));
+            return Ok(Some(Trace { record, broken: walk.fault, before }));
+        }
+        let kind = line::kind(lines.bytes());
+        if kinds.iter().any(|wanted| kind == Some(wanted.as_bytes())) {
+            before = Record::parse(lines.bytes()).ok().or(before);
         }
     }
     Ok(None)

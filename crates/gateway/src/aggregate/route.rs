@@ -96,8 +96,7 @@ impl Hub {
         let call = CallSummary::of(&message);
         let Some(ready) = member.ready().await else {
             let refusal = member.unreachable(call.as_ref());
-            let method = call.as_ref().map(|call| &*call.method);
-            return Answer::Message(StatusCode::OK, refusal.answer(Some(id), method));
+            return Answer::Message(StatusCode::OK, refusal.answer(Some(id), call.as_ref()));
         };
         let link = match &ready.way {
             Way::Straight(link) => link,

@@ -40,13 +40,19 @@ def case_on_a_first_call_they_say_what_the_arguments_say():
         with Raw(gateway, "/mcp/one", MODERN, name="d") as client:
             equal(call(client, "t", {"region": "eu"}, Region=wrapped("eu"))[1]["result"]["content"][0]["text"], "one:t")
             equal(params(one.got("tools/call")[-1]), {"mcp-param-region": "eu"}, "made anew")
+            # In capitals it is text, and goes on in the one form that nobody can take for something else.
+            text = "=?BASE64?ZXU=?="
+            equal(call(client, "t", {"region": "eu"}, Region=text)[0], 400)
+            equal(call(client, "t", {"region": text}, Region=text)[1]["result"]["content"][0]["text"], "one:t")
+            equal(params(one.got("tools/call")[-1]), {"mcp-param-region": wrapped(text)})
 
 
 def case_what_nobody_asked_for_is_judged_like_an_argument():
     one = server()
     with Gateway({"one": {"url": one.url}}) as gateway, Raw(gateway, "/mcp/one", MODERN) as client:
         client.tools()
-        for value in (wrapped(f"x{TAGS}"), "=?base64?!?=", "=?base64?eA?=", "caf\u00e9"):
+        for value in (wrapped(f"x{TAGS}"), "=?base64?!?=", "=?base64?eA?=", "caf\u00e9",
+                      wrapped(f"x{TAGS}").replace("base64", "BASE64")):
             for method, sent in (("tools/call", {"name": "plain", "arguments": {}}), ("tools/list", {})):
                 before = len(one.log)
                 stream, id = client.request(method, sent, headers={"Mcp-Param-Note": value})

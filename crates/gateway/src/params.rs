@@ -105,7 +105,8 @@ fn others<'h>(session: &Session, headers: &'h HeaderMap, call: &Message) -> Resu
     let names = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with(PARAM_PREFIX));
     let others = names.filter(|name| !declared.iter().any(|declared| declared == name)).map(|name| {
         let mut values = headers.get_all(name).iter();
-        match (values.next().and_then(|value| header::decode(value.as_bytes())), values.next()) {
+        let value = values.next().map(HeaderValue::as_bytes).filter(|value| !header::is_ambiguous(value));
+        match (value.and_then(header::decode), values.next()) {
             (Some(text), None) => Ok((name, text.into_owned())),
             (_, Some(_)) => Err(Mismatch { header: name.to_owned(), problem: Problem::Repeated }),
             (None, None) => Err(Mismatch { header: name.to_owned(), problem: Problem::Malformed }),
@@ -202,6 +203,26 @@ mod tests {
         }
         let other = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"name":"marked"}}"#);
         assert!(check(&session(), &headers(&[("mcp-param-region", "us")]), &other).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_asked_for_has_one_meaning() {
+        for (tool, value, text) in [
+            ("plain", "a b", Some("a b")),
+            ("plain", "=?base64?YSBi?=", Some("a b")),
+            ("plain", "=?base64?YSBi?= ", Some("a b")),
+            ("plain", "=?BASE64?YSBi?=", None),
+            ("plain", "=?base64?YSBi", Some("=?base64?YSBi")),
+            // This one is compared with an argument instead.
+            ("marked", "=?BASE64?YSBi?=", Some("")),
+        ] {
+            let (session, given, call) = (session(), headers(&[("mcp-param-region", value)]), call(tool, "{}"));
+            let found = others(&session, &given, &call);
+            let found = found.ok().map(|found| found.into_iter().map(|(_, text)| text).collect::<String>());
+            assert_eq!(found.as_deref(), text, "{tool} {value}");
+        }
+        let literal = call("marked", r#"{"region":"=?BASE64?YSBi?="}"#);
+        assert!(check(&session(), &headers(&[("mcp-param-region", "=?BASE64?YSBi?=")]), &literal).is_ok());
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Peer {
                 }
                 converse(exchange::begin(link, message, &relay).await).await
             }
-            Peer::All(hub) => hub.answer(message).await,
+            Peer::All(hub) => hub.answer(message, headers).await,
             Peer::Bridged(bridge) => bridge.answer(message).await,
         }
     }

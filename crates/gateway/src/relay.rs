@@ -13,10 +13,15 @@ pub(crate) fn of(headers: &HeaderMap, message: &Message) -> Relay {
     relay.last_event_id = None;
     if headers.contains_key(mcp_header::METHOD) {
         relay.routing.extend(routing(message));
-        let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
-        relay.routing.extend(params.map(|(name, value)| (name.clone(), value.clone())));
+        relay.routing.extend(params(headers));
     }
     relay
+}
+
+/// The headers for single arguments, as they came.
+pub(crate) fn params(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
+    params.map(|(name, value)| (name.clone(), value.clone()))
 }
 
 /// The headers of the stateless era by which a message is routed, as its body wants them; the version is not among

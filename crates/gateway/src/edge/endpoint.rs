@@ -615,10 +615,8 @@ fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Ea
 fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let params = || match peer {
-        // It finds out first what they have to be.
-        Peer::One(_) => Ok(()),
-        // Their headers end here; what goes on to a server is made from the message.
-        Peer::All(_) => Ok(()),
+        // They find out first what they have to be.
+        Peer::One(_) | Peer::All(_) => Ok(()),
         Peer::Bridged(_) => {
             peer.links().first().map_or(Ok(()), |link| params::check(&link.session(), headers, message))
         }

@@ -278,6 +278,21 @@ pub(crate) fn failed(
     settle(recorder.note("upstream.failed", &fields), rule, why, CODE_UPSTREAM)
 }
 
+/// Records and refuses what a client says beside its messages; `fields` say of what.
+pub(crate) fn beside(
+    recorder: &Recorder,
+    mut fields: serde_json::Value,
+    (rule, why): (&'static str, String),
+    code: i64,
+) -> Refusal {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.extend(
+            [("decision", "deny"), ("rule", rule), ("why", &why)].map(|(key, text)| (key.to_owned(), text.into())),
+        );
+    }
+    settle(recorder.note("headers", &fields), rule, why, code)
+}
+
 /// A message that the gateway itself originates, such as the answer to a `ping`; recorded like any other.
 pub(crate) fn own(recorder: &Recorder, server: &str, session: &str, json: String) -> Result<Admitted, Refusal> {
     record_own(recorder, server, session, own_message(json))

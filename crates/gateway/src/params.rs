@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use bartizan_guard::{Definition, DefinitionKind, Direction, Session};
 use bartizan_mcp::header::{self, Mismatch, PARAM_PREFIX, Param, Problem};
-use bartizan_mcp::{Message, Value, method, quote};
+use bartizan_mcp::{Message, Value, method};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::admit::{CODE_DENIED, Refusal};
+use crate::admit::Refusal;
+use crate::beside::{self, Objection};
 use crate::learn;
 use crate::link::Link;
 use crate::upstream::Relay;
@@ -71,20 +72,10 @@ async fn judge_others(
     if others.is_empty() {
         return Ok(());
     }
-    let members: Vec<_> = others.iter().map(|(name, text)| format!("{}:{}", quote(name), quote(text))).collect();
-    // Only what they say is to be judged, so nothing else of the message stands here.
-    let said = format!(
-        r#"{{"jsonrpc":"2.0","id":0,"method":"{}","params":{{"arguments":{{{}}}}}}}"#,
-        method::COMPLETION_COMPLETE,
-        members.join(",")
-    );
     let protest = |rule, why, code| link.protest(message, Direction::ToServer, None, (rule, why), code);
-    let limits = link.gateway.policy.load().limits;
-    let said = Message::parse(said, &limits).map_err(|rejection| {
-        protest(rejection.fault.rule(), format!("a header is refused: {rejection}"), rejection.fault.code())
-    })?;
-    if let Some(denial) = link.objection(&said).await {
-        return Err(protest(denial.rule, format!("in a header: {}", denial.why), CODE_DENIED));
+    let said = others.iter().map(|(name, text)| (*name, text));
+    if let Some(Objection { rule, why, code }) = beside::objection(link, said).await {
+        return Err(protest(rule, why, code));
     }
     let names: Vec<_> = others.iter().map(|(name, _)| name).collect();
     let fields = serde_json::json!({

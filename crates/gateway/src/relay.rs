@@ -3,6 +3,7 @@
 use bartizan_mcp::{Message, header as mcp_header};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::beside::LAST_EVENT;
 use crate::upstream::Relay;
 
 const VERSION: &str = "mcp-protocol-version";
@@ -33,6 +34,6 @@ pub(crate) fn routing(message: &Message) -> impl Iterator<Item = (HeaderName, He
 
 /// The same for the stream that no request asked for.
 pub(crate) fn of_stream(headers: &HeaderMap) -> Relay {
-    let last_event_id = headers.get("last-event-id").cloned();
+    let last_event_id = headers.get(LAST_EVENT).cloned();
     Relay { version: headers.get(VERSION).cloned(), last_event_id, routing: Vec::new() }
 }

@@ -23,12 +23,13 @@ use super::sessions::{Full, Held, Sessions, random_key};
 use crate::abilities::Abilities;
 use crate::admit;
 use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
+use crate::beside;
 use crate::bridge::{self, Bridge};
 use crate::collect::{CollectError, collect};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
-use crate::peer::{Answer, Peer};
+use crate::peer::{Answer, NoStream, Peer};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
@@ -322,17 +323,26 @@ impl Front {
         if parts.headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str()) {
             return Err(Box::new(respond::not_allowed("POST")));
         }
+        let lost = beside::lost(&parts.headers).map_err(|beside::Malformed| {
+            let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
+            Box::new(respond::plain(StatusCode::BAD_REQUEST, text))
+        })?;
         let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
         let place = self.stream_place()?;
         // One that is resumed may bring the rest of an answer.
-        let resumes = parts.headers.contains_key("last-event-id");
-        let until = if resumes { Until::Over(place) } else { Until::Left(place) };
+        let until = if lost.is_some() { Until::Over(place) } else { Until::Left(place) };
         match held.value.listen(&parts.headers).await {
             Ok(deliveries) => Ok(respond::answer(self.in_use(Answer::Stream(deliveries), held, until))),
-            Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
+            // It is in the log by itself.
+            Err(NoStream::Refused(refusal)) => {
+                Ok(respond::plain(StatusCode::BAD_REQUEST, &format!("{}\n", refusal.sentence())))
+            }
+            Err(NoStream::Upstream(UpstreamError::SessionGone)) => {
+                Err(Box::new(respond::status(StatusCode::NOT_FOUND)))
+            }
             // No refusal: this is how clients find out.
-            Err(UpstreamError::NoStream) => Ok(respond::not_allowed("POST, DELETE")),
-            Err(error) => {
+            Err(NoStream::Upstream(UpstreamError::NoStream)) => Ok(respond::not_allowed("POST, DELETE")),
+            Err(NoStream::Upstream(error)) => {
                 held.value.links().iter().for_each(|link| drop(link.failed(None, &error)));
                 Err(Box::new(respond::plain(StatusCode::BAD_GATEWAY, "the server's stream could not be opened\n")))
             }

@@ -275,6 +275,37 @@ class Reload(Case):
         self.assertEqual(keys(), {"old"})
 
 
+class Places(Case):
+    """There are as many sessions as there may be."""
+
+    def begin(self, source):
+        """A session that is claimed at once, or none."""
+        client = Client(self, "/mcp/one", source)
+        if client.open("POST", {"id": 1, "method": "initialize", "params": INITIALIZE}).getresponse().status == 503:
+            return None
+        return client.initialize()
+
+    def test_one_address_shuts_no_other_out(self):
+        def answer(handler, message):
+            result = HELLO if message.get("method") == "initialize" else {"tools": []}
+            handler.json(message.get("id"), result=result) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n[limits]\nmax_sessions = 6\n')
+        one, other = "127.0.0.1", "127.0.0.2"
+        works = lambda client: client.send("POST", {"id": 2, "method": "tools/list"})[0] == 200  # noqa: E731
+        quiet = Client(self, "/mcp/one", other).initialize()
+        flood = [self.begin(one) for _ in range(10)]
+        self.assertEqual(sum(client is not None for client in flood), 5, "what another address has is not theirs")
+        self.assertTrue(works(quiet))
+        more = [Client(self, "/mcp/one", other).initialize() for _ in range(2)]
+        self.assertTrue(all(works(client) for client in (quiet, *more)))
+        self.assertEqual(sum(works(client) for client in flood if client), 3, "an even share is left")
+        self.assertIsNone(self.begin(other), "and no more than that is taken")
+        self.assertIsNone(self.begin(one))
+
+
 class Processes(Case):
     """A server has as many processes as it may."""
 

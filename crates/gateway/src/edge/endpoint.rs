@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::body::Reply;
 use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
-use super::sessions::{Full, Held, Sessions, random_key};
+use super::sessions::{ANONYMOUS, Full, Held, Sessions, random_key};
 use crate::abilities::Abilities;
 use crate::admit;
 use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
@@ -253,7 +253,7 @@ impl Front {
         body: Incoming,
         from: IpAddr,
     ) -> Result<Response<Reply>, Early> {
-        let principal = Principal::new("anonymous");
+        let principal = Principal::new(ANONYMOUS);
         let limits = self.gateway.policy.load().limits;
         let bytes = self.read(parts, body, &limits).await?;
         let message = self.parse(target, &principal, &bytes, &limits)?;
@@ -273,7 +273,7 @@ impl Front {
             return Ok(respond::answer(self.in_use(answer, held, until)));
         }
         if message.method() == Some("initialize") {
-            return self.initialize(target, principal, message, &parts.headers).await;
+            return self.initialize(target, (principal, from), message, &parts.headers).await;
         }
         let (key, held) = self.session(target, &parts.headers, &principal)?;
         if self.has_ended(&self.sessions, &key, &held) {
@@ -290,7 +290,7 @@ impl Front {
     async fn initialize(
         &self,
         target: &Target<'_>,
-        principal: Principal,
+        (principal, from): (Principal, IpAddr),
         message: Message,
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
@@ -310,7 +310,7 @@ impl Front {
         let mut response = respond::answer(answer);
         match HeaderValue::from_str(&key) {
             Ok(value) if response.status().is_success() && !failed => {
-                self.keep(&self.sessions, &target.slot(&key), principal, peer)?;
+                self.keep(&self.sessions, &target.slot(&key), (principal, from), peer)?;
                 begun.0 = None;
                 response.headers_mut().insert(SESSION, value);
             }
@@ -327,7 +327,7 @@ impl Front {
             let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
             Box::new(respond::plain(StatusCode::BAD_REQUEST, text))
         })?;
-        let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
+        let (_, held) = self.session(target, &parts.headers, &Principal::new(ANONYMOUS))?;
         let place = self.stream_place()?;
         // One that is resumed may bring the rest of an answer.
         let until = if lost.is_some() { Until::Over(place) } else { Until::Left(place) };
@@ -350,7 +350,7 @@ impl Front {
     }
 
     async fn delete(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
-        let (key, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
+        let (key, held) = self.session(target, &parts.headers, &Principal::new(ANONYMOUS))?;
         self.sessions.remove(&key);
         part(held).await.ok();
         Ok(respond::status(StatusCode::NO_CONTENT))
@@ -470,7 +470,7 @@ impl Front {
             return Ok((key, held));
         }
         let peer = self.connect(target, Era::Stateless, principal, &key, message).await?;
-        let held = self.keep(&self.stateless, &key, principal.clone(), peer)?;
+        let held = self.keep(&self.stateless, &key, (principal.clone(), from), peer)?;
         Ok((key, held))
     }
 
@@ -505,10 +505,10 @@ impl Front {
         &self,
         sessions: &Sessions<Peer>,
         key: &str,
-        principal: Principal,
+        (principal, from): (Principal, IpAddr),
         peer: Peer,
     ) -> Result<Arc<Held<Peer>>, Early> {
-        let kept = sessions.insert(key, principal, peer).map(|(held, evicted)| {
+        let kept = sessions.insert(key, principal, from, peer).map(|(held, evicted)| {
             evicted.into_iter().for_each(|old| drop(part(old)));
             held
         });

@@ -8,7 +8,7 @@ use bartizan_guard::{
     Action, CallSummary, Decision, Direction, Event, Evidence, Pins, Pipeline, Principal, RateScope, ServerProfile,
     Session, Settings, Timestamp, Verdict,
 };
-use bartizan_mcp::{Id, Limits, Message, PartKind};
+use bartizan_mcp::{Era, Id, Limits, Message, PartKind};
 use libfuzzer_sys::fuzz_target;
 
 static PIPELINE: LazyLock<Pipeline> = LazyLock::new(|| Pipeline::new(Settings::default()).expect("the defaults fit"));
@@ -46,6 +46,7 @@ fn judge(message: &Message, choices: u8, session: &Session) -> Verdict {
     let call = CallSummary {
         id: message.id().cloned().unwrap_or(Id::Integer(1)),
         method: METHODS[usize::from(choices >> 1) % METHODS.len()].into(),
+        era: Era::Legacy,
         tool: (choices & 8 == 0).then(|| "t".into()),
         progress_token: None,
     };

@@ -1,4 +1,5 @@
-"""`Mcp-Param-*` on its way to one server: it says what the arguments say, hides nothing, and takes nothing of the operator's place."""
+"""`Mcp-Param-*` on its way to one server, alone or among others: it says what the arguments say, hides nothing, and takes nothing
+of the operator's place."""
 
 import base64
 
@@ -28,42 +29,65 @@ def params(message):
     return {key: value for key, value in message["#headers"].items() if key.startswith("mcp-param-")}
 
 
+# Where the server is reached, and what its tools are called there.
+PLACES = (("/mcp/one", ""), ("/mcp", "one__"))
+
+
 def case_on_a_first_call_they_say_what_the_arguments_say():
     one = server()
-    with Gateway({"one": {"url": one.url}}) as gateway:
-        for name, headers in (("a", {"Region": "us"}), ("b", {}), ("c", {"Region": wrapped("us")})):
-            with Raw(gateway, "/mcp/one", MODERN, name=name) as client:
-                status, answer = call(client, "t", {"region": "eu"}, **headers)
-                equal((status, answer.get("error", {}).get("code")), (400, -32020), f"{headers}: {answer}")
-        equal(one.got("tools/call"), [], "what reached the server")
-        check(gateway.entries(rule="conformance.header_mismatch", method="tools/call"), "it is not recorded")
-        with Raw(gateway, "/mcp/one", MODERN, name="d") as client:
-            equal(call(client, "t", {"region": "eu"}, Region=wrapped("eu"))[1]["result"]["content"][0]["text"], "one:t")
-            equal(params(one.got("tools/call")[-1]), {"mcp-param-region": "eu"}, "made anew")
+    with Gateway({"one": {"url": one.url}, "two": {"url": Server("two", era=MODERN).url}}) as gateway:
+        for path, prefix in PLACES:
+            one.log.clear()
+            for name, headers in (("a", {"Region": "us"}), ("b", {}), ("c", {"Region": wrapped("us")})):
+                with Raw(gateway, path, MODERN, name=name) as client:
+                    status, answer = call(client, f"{prefix}t", {"region": "eu"}, **headers)
+                    equal((status, answer.get("error", {}).get("code")), (400, -32020), f"{path} {headers}: {answer}")
+            equal(one.got("tools/call"), [], "what reached the server")
+            check(gateway.entries(rule="conformance.header_mismatch", method="tools/call"), "it is not recorded")
+            with Raw(gateway, path, MODERN, name="d") as client:
+                equal(call(client, f"{prefix}t", {"region": "eu"}, Region=wrapped("eu"))[1]["result"]["content"][0]["text"], "one:t")
+                equal(params(one.got("tools/call")[-1]), {"mcp-param-region": "eu"}, "made anew")
+                # In capitals it is text, and goes on in the one form that nobody can take for something else.
+                text = "=?BASE64?ZXU=?="
+                equal(call(client, f"{prefix}t", {"region": "eu"}, Region=text)[0], 400)
+                equal(call(client, f"{prefix}t", {"region": text}, Region=text)[1]["result"]["content"][0]["text"], "one:t")
+                equal(params(one.got("tools/call")[-1]), {"mcp-param-region": wrapped(text)})
 
 
 def case_what_nobody_asked_for_is_judged_like_an_argument():
-    one = server()
-    with Gateway({"one": {"url": one.url}}) as gateway, Raw(gateway, "/mcp/one", MODERN) as client:
-        client.tools()
-        for value in (wrapped(f"x{TAGS}"), "=?base64?!?=", "=?base64?eA?=", "caf\u00e9"):
-            for method, sent in (("tools/call", {"name": "plain", "arguments": {}}), ("tools/list", {})):
-                before = len(one.log)
-                stream, id = client.request(method, sent, headers={"Mcp-Param-Note": value})
-                equal((client.status, "error" in stream.answer(id)), (400, True), f"{value!r} with {method}")
-                equal(len(one.log), before, f"{value!r} reached the server")
-        check(gateway.entries(rule="hidden_text.tags"), "it is not recorded")
-        for value in ("plain", wrapped("caf\u00e9"), "two words"):
-            status, answer = call(client, "plain", Note=value)
-            equal((status, answer["result"]["content"][0]["text"]), (200, "one:plain"))
-            equal(params(one.got("tools/call")[-1]), {"mcp-param-note": value})
-        equal([entry["names"] for entry in gateway.entries(kind="headers")], [["mcp-param-note"]] * 3)
+    for path, prefix in PLACES:
+        one = server()
+        with Gateway({"one": {"url": one.url}}) as gateway, Raw(gateway, path, MODERN) as client:
+            client.tools()
+            for value in (wrapped(f"x{TAGS}"), "=?base64?!?=", "=?base64?eA?=", "caf\u00e9",
+                          wrapped(f"x{TAGS}").replace("base64", "BASE64")):
+                refused(one, client, "tools/call", {"name": f"{prefix}plain", "arguments": {}}, value)
+                if not prefix:
+                    refused(one, client, "tools/list", {}, value)
+            check(gateway.entries(rule="hidden_text.tags"), "it is not recorded")
+            for value in ("plain", wrapped("caf\u00e9"), "two words"):
+                status, answer = call(client, f"{prefix}plain", Note=value)
+                equal((status, answer["result"]["content"][0]["text"]), (200, "one:plain"))
+                equal(params(one.got("tools/call")[-1]), {"mcp-param-note": value})
+            equal([entry["names"] for entry in gateway.entries(kind="headers")], [["mcp-param-note"]] * 3)
+            # What several servers may be asked is the gateway's own.
+            stream, id = client.request("tools/list", headers={"Mcp-Param-Note": "plain"})
+            check("result" in stream.answer(id), "a list")
+            equal(params(one.got("tools/list")[-1]), {} if prefix else {"mcp-param-note": "plain"})
+
+
+def refused(one, client, method, sent, value):
+    before = len(one.log)
+    stream, id = client.request(method, sent, headers={"Mcp-Param-Note": value})
+    equal((client.status, "error" in stream.answer(id)), (400, True), f"{value!r} with {method}")
+    equal(len(one.log), before, f"{value!r} reached the server")
 
 
 def case_the_operators_own_stay():
-    one = server()
     own = {"Mcp-Param-Tenant": "team-a", "X-Key": "k"}
-    with Gateway({"one": {"url": one.url, "headers": own}}) as gateway, Raw(gateway, "/mcp/one", MODERN) as client:
-        equal(call(client, "plain", Tenant="team-b", Other="x")[0], 200)
-        got = one.got("tools/call")[-1]
-        equal((params(got), got["#headers"]["x-key"]), ({"mcp-param-tenant": "team-a", "mcp-param-other": "x"}, "k"))
+    for path, prefix in PLACES:
+        one = server()
+        with Gateway({"one": {"url": one.url, "headers": own}}) as gateway, Raw(gateway, path, MODERN) as client:
+            equal(call(client, f"{prefix}plain", Tenant="team-b", Other="x")[0], 200)
+            got = one.got("tools/call")[-1]
+            equal((params(got), got["#headers"]["x-key"]), ({"mcp-param-tenant": "team-a", "mcp-param-other": "x"}, "k"))

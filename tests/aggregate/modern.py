@@ -37,7 +37,8 @@ def case_discover_is_merged_and_headers_are_made_anew():
         listed = client.result("tools/list")
         equal([tool["name"] for tool in listed["tools"]], ["a__t", "b__t"])
         equal((listed["cacheScope"], listed["ttlMs"], listed["resultType"]), ("private", 0, "complete"))
-        equal(client.text("b__t", {"region": "eu"}), "b:t")
+        stream, id = client.request("tools/call", {"name": "b__t", "arguments": {"region": "eu"}}, headers={"Mcp-Param-Region": "eu"})
+        equal(stream.answer(id)["result"]["content"][0]["text"], "b:t")
         headers = servers["b"].got("tools/call")[-1]["#headers"]
         equal({key: headers.get(key) for key in ("mcp-method", "mcp-name", "mcp-protocol-version", "mcp-param-region")},
               {"mcp-method": "tools/call", "mcp-name": "t", "mcp-protocol-version": MODERN, "mcp-param-region": "eu"})

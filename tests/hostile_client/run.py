@@ -257,6 +257,20 @@ def other_sessions(a):
     a.honest()
 
 
+def event_ids(a):
+    """What a client comes back with for the rest of a stream goes to the server in one form, or not at all."""
+    get = lambda *ids: a.head("GET", kind=None, more=(*a.session(), *(f"Last-Event-ID: {id}" for id in ids), "Connection: close"))  # noqa: E731
+    before = len(a.upstream())
+    for ids in ([""], [" "], ["a b"], ["a\tb"], ["caf\u00e9"], ["e" * 1025], ["e" * 60_000], ["e1", "e2"], ["e1", "e1"]):
+        a.refused(get(*ids), {400, 431})
+    names = [name for head in a.upstream()[before:] for name, _ in head["headers"]]
+    check("last-event-id" not in names, "a malformed one went upstream")
+    found = a.statuses(get("e" * 1024), limit=3)
+    # The honest server has no such stream; all of them together have one.
+    check(found in ([405], [200]), f"an honest id: {found}")
+    a.honest()
+
+
 def forged_responses(a):
     """Answers to questions that no server asked do not reach the server."""
     since, before = len(a.gateway.entries()), len(a.upstream())
@@ -630,11 +644,11 @@ def half_open_streams(a):
 
 
 CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at_once, garbage, smuggling, codings, pipelining,
-         length_mismatch, rebinding, other_sessions, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
+         length_mismatch, rebinding, other_sessions, event_ids, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
          paths, methods, types, messages, long_names, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
          half_open_streams, many_clients, many_sessions]
 # What is worth doing to the endpoint of all servers as well: what depends on who answers there.
-TOGETHER = [slow_bodies, large_bodies, large_at_once, smuggling, pipelining, length_mismatch, rebinding, together_answers,
+TOGETHER = [slow_bodies, large_bodies, large_at_once, smuggling, pipelining, length_mismatch, rebinding, event_ids, together_answers,
             together_ids, odd_ids, credentials, types, messages, never_reads]
 
 

@@ -87,12 +87,12 @@ class Case(unittest.TestCase):
 class Client:
     """A client of one endpoint; each request has a connection of its own."""
 
-    def __init__(self, case, path):
-        self.case, self.path, self.session = case, path, None
+    def __init__(self, case, path, source="127.0.0.1"):
+        self.case, self.path, self.source, self.session = case, path, source, None
 
     def open(self, method, message=None, headers=None):
         """Sends a request and leaves its connection open."""
-        connection = http.client.HTTPConnection(self.case.address, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self.case.address, timeout=PATIENCE, source_address=(self.source, 0))
         all_headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
         if self.session:
             all_headers |= {"Mcp-Session-Id": self.session, "MCP-Protocol-Version": LEGACY}

@@ -6,6 +6,7 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import pathlib
 import re
@@ -274,6 +275,37 @@ class Reload(Case):
         self.assertEqual(keys(), {"old"})
 
 
+class Places(Case):
+    """There are as many sessions as there may be."""
+
+    def begin(self, source):
+        """A session that is claimed at once, or none."""
+        client = Client(self, "/mcp/one", source)
+        if client.open("POST", {"id": 1, "method": "initialize", "params": INITIALIZE}).getresponse().status == 503:
+            return None
+        return client.initialize()
+
+    def test_one_address_shuts_no_other_out(self):
+        def answer(handler, message):
+            result = HELLO if message.get("method") == "initialize" else {"tools": []}
+            handler.json(message.get("id"), result=result) if "id" in message else handler.write(202)
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n[limits]\nmax_sessions = 6\n')
+        one, other = "127.0.0.1", "127.0.0.2"
+        works = lambda client: client.send("POST", {"id": 2, "method": "tools/list"})[0] == 200  # noqa: E731
+        quiet = Client(self, "/mcp/one", other).initialize()
+        flood = [self.begin(one) for _ in range(10)]
+        self.assertEqual(sum(client is not None for client in flood), 5, "what another address has is not theirs")
+        self.assertTrue(works(quiet))
+        more = [Client(self, "/mcp/one", other).initialize() for _ in range(2)]
+        self.assertTrue(all(works(client) for client in (quiet, *more)))
+        self.assertEqual(sum(works(client) for client in flood if client), 3, "an even share is left")
+        self.assertIsNone(self.begin(other), "and no more than that is taken")
+        self.assertIsNone(self.begin(one))
+
+
 class Processes(Case):
     """A server has as many processes as it may."""
 
@@ -355,6 +387,62 @@ class Streams(Case):
         got = self.resumed("/mcp/one", lambda _, lost: lost.wait(PATIENCE), lambda handler: handler.event(other, "e2"))
         self.assertEqual(got, [])
         self.assertEqual(len(self.entries(rule="conformance.unsolicited")), 1)
+
+    def test_what_a_client_comes_back_with_is_judged(self):
+        """The id of an event goes to the server in a header, so it is held to what an argument is held to."""
+        def answer(handler, message):
+            if message.get("method") == "initialize":
+                return handler.json(message["id"], result=HELLO)
+            if handler.command != "GET":
+                return handler.write(202)
+            handler.events()
+            # A client that cannot send it back is better off without it.
+            handler.event(id="e 1")
+            handler.event(id="e2")
+
+        server = Server(answer)
+        self.addCleanup(server.close)
+        rules = '[guard.hidden_text.rules]\n"hidden_text.html_comment" = "deny"\n'
+        self.serve(f'[server.one]\nurl = "{server.url}"\n{rules}')
+
+        def listen(client, *ids):
+            connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
+            connection.putrequest("GET", client.path)
+            for name, value in (("Accept", "text/event-stream"), ("Mcp-Session-Id", client.session),
+                                ("MCP-Protocol-Version", INITIALIZE["protocolVersion"]), *(("Last-Event-ID", id) for id in ids)):
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            # Where all servers are one, the stream goes on without this one.
+            until = b"e2" if answer.status == 200 else None
+            lines = []
+            while line := answer.readline():
+                lines.append(line.decode())
+                if until and until in line:
+                    break
+            connection.close()
+            return answer.status, "".join(lines)
+
+        def asked():
+            return [headers["Last-Event-ID"] for command, _, headers in server.got if command == "GET"]
+
+        for path, prefixes in (("/mcp/one", [""]), ("/mcp", ["one*", "one/"])):
+            client = Client(self, path).initialize()
+            for prefix in prefixes:
+                for ids in ([""], ["a b"], ["caf\u00e9"], ["e" * 1025], ["e1", "e1"], [f"{prefix}<!--x-->"]):
+                    server.got.clear()
+                    with self.subTest(path=path, ids=ids):
+                        status, text = listen(client, *ids)
+                        self.assertEqual((status, asked()), (400, []), text)
+                self.assertIn("hidden_text.html_comment", text)
+                server.got.clear()
+                status, text = listen(client, f"{prefix}e1<!>")
+                self.assertEqual((status, asked()[:1]), (200, ["e1<!>"]), text)
+                self.assertTrue("e 1" not in text and f"id: {prefix}e2" in text, text)
+        refused = self.entries(kind="headers", decision="deny")
+        self.assertEqual([entry["rule"] for entry in refused], ["hidden_text.html_comment"] * 3)
+        passed = [entry["names"] for entry in self.entries(kind="headers") if "decision" not in entry]
+        self.assertEqual(passed, [["last-event-id"]] * 3)
 
     def test_a_stateless_stream_that_ends_early_is_answered(self):
         """There is nothing to resume in this era, whatever ids the events have."""

@@ -391,6 +391,8 @@ def reloaded(home, options):
         assert stops(server, 2)
         file.write_text(f'mode = "observe"\n{lock}')
         wait_for(lambda: home.messages(kind="config.reloaded"), "the new configuration")
+        named = [entry["config"] for entry in home.entries() if entry["kind"] in ("gateway.started", "config.reloaded")]
+        assert named == [str(file)] * 2, named
         assert not stops(server, 3)
         assert "configuration" not in server.complaint()
         file.write_text(f'mode = "obsrve"\n{lock}')

@@ -85,6 +85,8 @@ class Reload(unittest.TestCase):
         self.assertTrue(self.serves("one"))
         self.assertEqual(self.ready(), (200, "ready\n"))
         self.assertEqual(self.entries("config.reloaded")[-1]["servers"], ["one", "two"])
+        for kind in ("gateway.started", "config.reloaded"):
+            self.assertEqual(self.entries(kind)[-1]["config"], str(self.file))
 
     def test_a_file_put_in_its_place_counts_too(self):
         other = self.file.with_suffix(".new")

@@ -40,7 +40,7 @@ pub use error::AuditError;
 pub use fault::{Fault, Problem};
 pub use id::Id;
 pub use log::{Level, Log, Options, Receipt, State};
-pub use read::{Record, Records, find, iter, trace};
+pub use read::{Record, Records, Trace, find, iter, trace};
 pub use recover::{Recovery, Torn};
 pub use refusals::{RefusalCounter, RefusalSummary, SourceCount};
 pub use sync::Pending;

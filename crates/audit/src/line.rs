@@ -76,6 +76,13 @@ pub(crate) fn has_id(bytes: &[u8], id: Id) -> bool {
     bytes.strip_prefix(SEQ).and_then(number).and_then(|(_, rest)| rest.strip_prefix(ID)).is_some_and(id_follows)
 }
 
+/// The kind that a line claims, of which only so much was read.
+pub(crate) fn kind(bytes: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = number(bytes.strip_prefix(SEQ)?)?;
+    let rest = rest.strip_prefix(ID)?.get(Id::LEN..)?.strip_prefix(AT)?.get(time::LEN..)?.strip_prefix(KIND)?;
+    rest.get(..rest.iter().position(|&byte| byte == b'"')?)
+}
+
 /// Whether `kind` is one to 64 of a few plain characters, which never need escaping.
 pub(crate) fn is_kind(kind: &str) -> bool {
     (1..=64).contains(&kind.len())

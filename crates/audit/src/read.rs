@@ -102,23 +102,38 @@ impl Iterator for Records {
 
 /// Finds the entry `id`. Damage to other lines does not keep it from being found, nor do unreadable ones of its name.
 pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
-    trace(dir, id).map(|found| found.map(|(record, _)| record))
+    trace(dir, id, &[]).map(|found| found.map(|found| found.record))
 }
 
-/// Finds the entry `id` as [`find`] does, with the first thing wrong in the log up to and including it: without one, the
-/// entry is what was written, as far as [`verify`](crate::verify) can show that.
-pub fn trace(dir: &Path, id: Id) -> Result<Option<(Record, Option<Fault>)>, Fault> {
+/// One entry with what the log shows of it.
+#[derive(Debug)]
+pub struct Trace {
+    /// The entry.
+    pub record: Record,
+    /// The first thing wrong in the log up to and including it: without one, the entry is what was written, as far as
+    /// [`verify`](crate::verify) can show that.
+    pub broken: Option<Fault>,
+    /// The last entry before it of the kinds that were asked for.
+    pub before: Option<Record>,
+}
+
+/// Finds the entry `id` as [`find`] does, with what is wrong before it and with the last entry before it of one of `kinds`.
+pub fn trace(dir: &Path, id: Id, kinds: &[&str]) -> Result<Option<Trace>, Fault> {
     let mut lines = Lines::open(dir)?;
     let mut walk = Walk::default();
-    let mut unreadable = None;
+    let (mut before, mut unreadable) = (None, None);
     while lines.advance()? == Step::Line {
         walk.step(&lines);
         if line::has_id(lines.bytes(), id) {
             match Record::parse(lines.bytes()) {
-                Ok(record) => return Ok(Some((record, walk.fault))),
+                Ok(record) => return Ok(Some(Trace { record, broken: walk.fault, before })),
                 // What was put in front of it under its name does not hide it.
                 Err(problem) => _ = unreadable.get_or_insert_with(|| lines.fault(problem)),
             }
+        }
+        let kind = line::kind(lines.bytes());
+        if kinds.iter().any(|wanted| kind == Some(wanted.as_bytes())) {
+            before = Record::parse(lines.bytes()).ok().or(before);
         }
     }
     unreadable.map_or(Ok(None), Err)

@@ -212,7 +212,7 @@ fn damage_elsewhere_does_not_hide_an_entry() {
 #[test]
 fn an_entry_is_proven_up_to_the_first_change_and_not_from_there_on() {
     let (dir, _, files) = three_files();
-    let broken = |number| trace(dir.path(), id(number)).unwrap().unwrap().1.map(|fault| fault.to_string());
+    let broken = |number| trace(dir.path(), id(number), &[]).unwrap().unwrap().broken.map(|fault| fault.to_string());
     assert!((0..6).all(|number| broken(number).is_none()));
     assert!(iter(dir.path()).unwrap().all(|record| record.is_ok()));
 

@@ -38,9 +38,14 @@ pub(crate) fn user_config(named: Option<&Path>) -> Result<Config, Failure> {
 
 /// The user's own configuration file, if there is one.
 pub(crate) fn user_config_file() -> Option<PathBuf> {
+    user_config_place().filter(|path| path.is_file())
+}
+
+/// Where the user's own configuration file is, or would be.
+pub(crate) fn user_config_place() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    directory.map(|directory| directory.join("bartizan/bartizan.toml")).filter(|path| path.is_file())
+    directory.map(|directory| directory.join("bartizan/bartizan.toml"))
 }
 
 /// Refuses names that would not fit into a configuration file.

@@ -108,8 +108,19 @@ fn it_notices_what_gets_through() {
     let wrong = said["steps"].as_array().unwrap().iter().filter(|step| step["ok"] == false);
     let wrong: Vec<_> = wrong.map(|step| step["name"].as_str().unwrap()).collect();
     // What no reader could understand safely is stopped in any mode.
-    let expected = ["hidden_text", "arguments_do_not_fit", "cleaned_text", "changed_tool", "all_servers"];
+    let expected = ["hidden_text", "arguments_do_not_fit", "cleaned_text", "changed_tool"];
     assert_eq!(wrong, expected, "{said:#}");
+}
+
+#[test]
+fn what_observing_lets_through_is_no_failure_of_the_gateway() {
+    let (status, out, _) = demo(&["--listen", ANY_PORT, "--observe"]);
+    assert_eq!(status.code(), Some(1), "{out}");
+    assert_eq!(out.matches("passed through: nothing stops it in observe").count(), 4, "{out}");
+    assert!(!out.contains("failed ") && !out.contains("should"), "{out}");
+    assert!(out.contains("4 got through because of observe"), "{out}");
+    let (_, out, _) = demo(&["--listen", ANY_PORT]);
+    assert!(!out.contains("through") && out.contains("each as it should be"), "{out}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const PRIMES: u64 = 200_000;
 /// Tries everything, and ends all sessions.
 pub(crate) async fn play(clients: Clients, log: &Path, mut on_step: impl FnMut(Step)) {
     let Clients { honest, hostile, both } = clients;
-    let mut play = Play { honest, hostile, both, listed: Value::Null, witness: Witness::of(log) };
+    let mut play = Play { honest, hostile, both, listed: Value::Null, hiding: None, witness: Witness::of(log) };
     on_step(play.honest_list().await);
     on_step(play.hidden_text().await);
     on_step(play.arguments_fit().await);
@@ -52,6 +52,8 @@ struct Play {
     both: Client,
     /// The honest server's tools, as they were listed first.
     listed: Value,
+    /// The tool with hidden text, if the client was shown it.
+    hiding: Option<&'static str>,
     witness: Witness,
 }
 
@@ -110,6 +112,7 @@ impl Play {
                 (other, _) => other,
             };
         }
+        self.hiding = shown.then_some("translate");
         let what = "a tool whose description hides instructions";
         let reached = shown.then_some("the client is shown it as it is");
         Step::stopped("hidden_text", Role::Hostile.name(), "hidden_text.tags", &arrow(what, reached), seen)
@@ -241,7 +244,9 @@ impl Play {
         let listed = list(&mut self.both).await;
         let mut count = 0;
         let mut expected: Vec<String> = HONEST_TOOLS.iter().map(|tool| format!("honest__{tool}")).collect();
-        expected.extend(HARMLESS_TOOLS.iter().map(|tool| format!("hostile__{tool}")));
+        // What got through at the server's own address does so here, which was said there.
+        let hostile = HARMLESS_TOOLS.iter().chain(&self.hiding);
+        expected.extend(hostile.map(|tool| format!("hostile__{tool}")));
         let mut more = Vec::new();
         let seen = self.witness.judge(&listed, |result| {
             let listed = tools(result);

@@ -80,6 +80,12 @@ impl Step {
         self.seen.name() == self.expected && self.seen.stop().map(|stop| &*stop.rule) == self.expected_rule
     }
 
+    /// Whether something came through that should have been stopped or cleaned.
+    #[must_use]
+    pub fn got_through(&self) -> bool {
+        self.seen == Seen::Passed && self.expected != Seen::Passed.name()
+    }
+
     pub(crate) fn passes(name: &'static str, from: Role, what: impl Into<String>, seen: Seen) -> Self {
         Step { name, from: from.name(), what: what.into(), expected: "passed", expected_rule: None, seen }
     }

@@ -5,7 +5,7 @@
 
 use bartizan_audit::{AuditError, Level, Receipt};
 use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
-use bartizan_mcp::{Edits, Id, Limits, Message, Rejection, quote};
+use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
 use crate::approvals::Kept;
@@ -97,12 +97,15 @@ impl Refusal {
     }
 
     /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
-    pub fn answer(&self, id: Option<&Id>, method: Option<&str>) -> Admitted {
+    pub fn answer(&self, id: Option<&Id>, call: Option<&CallSummary>) -> Admitted {
         let text = quote(&self.sentence());
         let id = id.map_or_else(|| "null".to_owned(), Id::to_json);
-        let json = if method == Some("tools/call") && id != "null" {
+        let tool = call.filter(|call| &*call.method == method::TOOLS_CALL && id != "null");
+        let json = if let Some(call) = tool {
+            // Some clients of older revisions refuse members that they do not know.
+            let kind = if call.era == Era::Stateless { r#""resultType":"complete","# } else { "" };
             format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,"resultType":"complete","_meta":{{"bartizan/rule":{rule}}}}}}}"#,
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,{kind}"_meta":{{"bartizan/rule":{rule}}}}}}}"#,
                 rule = quote(self.rule),
             )
         } else {
@@ -275,6 +278,21 @@ pub(crate) fn failed(
     settle(recorder.note("upstream.failed", &fields), rule, why, CODE_UPSTREAM)
 }
 
+/// Records and refuses what a client says beside its messages; `fields` say of what.
+pub(crate) fn beside(
+    recorder: &Recorder,
+    mut fields: serde_json::Value,
+    (rule, why): (&'static str, String),
+    code: i64,
+) -> Refusal {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.extend(
+            [("decision", "deny"), ("rule", rule), ("why", &why)].map(|(key, text)| (key.to_owned(), text.into())),
+        );
+    }
+    settle(recorder.note("headers", &fields), rule, why, code)
+}
+
 /// A message that the gateway itself originates, such as the answer to a `ping`; recorded like any other.
 pub(crate) fn own(recorder: &Recorder, server: &str, session: &str, json: String) -> Result<Admitted, Refusal> {
     record_own(recorder, server, session, own_message(json))
@@ -317,5 +335,32 @@ fn unrecorded() -> Refusal {
         rule: "gateway.log_unwritable",
         why: "the audit log cannot be written, and nothing passes without a record".to_owned(),
         code: CODE_OURS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_call_is_answered_in_its_own_era() {
+        let refusal = Refusal { receipt: None, rule: "rate.tool", why: "too many".to_owned(), code: CODE_DENIED };
+        let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+        // With what it is called in a result, if it is one.
+        for (method, params, kind) in [
+            ("tools/call", r#""name":"t""#.to_owned(), Some(None)),
+            ("tools/call", r#""name":"t","_meta":{"progressToken":1}"#.to_owned(), Some(None)),
+            ("tools/call", format!(r#""name":"t",{stateless}"#), Some(Some("complete"))),
+            ("tools/list", stateless.to_owned(), None),
+        ] {
+            let request = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{{params}}}}}"#);
+            let call = CallSummary::of(&Message::parse(request, &OWN).unwrap()).unwrap();
+            let answer = refusal.answer(Some(&call.id), Some(&call));
+            let result = answer.message().result();
+            let found = result.map(|result| result.get("resultType").map(|kind| kind.text().into_owned()));
+            assert_eq!(found, kind.map(|kind| kind.map(str::to_owned)), "{method} {params}");
+            assert!(answer.bytes().windows(20).any(|text| text == b"Blocked by bartizan:"));
+            assert_eq!(result.is_some(), answer.message().error().is_none());
+        }
     }
 }

@@ -79,7 +79,6 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     }
     let call = CallSummary::of(&message);
     let asked = Asked::of(&message, relay);
-    let method = message.method().map(str::to_owned);
     let place = place(link, call.as_ref(), asked)?;
     learn::before(&message, Way::Exchange(link, relay)).await;
     if let Some(id) = stdio::cancelled(&message) {
@@ -87,7 +86,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     }
     let admitted = match link.pass(message, Direction::ToServer, None).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return Err(Failure::of(&refusal, call.as_ref().map(|call| &call.id), method.as_deref())),
+        Err(refusal) => return Err(Failure::of(&refusal, call.as_ref())),
     };
     let since = Instant::now();
     match link.upstream.send(admitted, relay).await {
@@ -105,7 +104,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
 /// Sends a client's answer to the server that waits for it, or the reason why it does not get it.
 async fn respond(link: Arc<Link>, message: Message, relay: Relay) -> Result<Exchange, Failure> {
     let asked = Asked::of(&message, &relay);
-    let answers = client_answers(&link, &message).map_err(|refusal| Failure::of(&refusal, None, None))?;
+    let answers = client_answers(&link, &message).map_err(|refusal| Failure::of(&refusal, None))?;
     match link.pass(message, Direction::ToServer, Some(&answers)).await {
         Ok(admitted) => match link.upstream.send(admitted, &relay).await {
             Ok(replies) => Ok(Exchange::new(&link, None, asked, replies)),
@@ -113,7 +112,7 @@ async fn respond(link: Arc<Link>, message: Message, relay: Relay) -> Result<Exch
         },
         Err(refusal) => {
             link.upstream.send(refusal.answer(Some(&answers.id), None), &relay).await.ok();
-            Err(Failure::of(&refusal, None, None))
+            Err(Failure::of(&refusal, None))
         }
     }
 }
@@ -396,19 +395,19 @@ fn client_answers(link: &Link, message: &Message) -> Result<CallSummary, Refusal
 }
 
 fn answer(refusal: &Refusal, call: &CallSummary) -> Delivery {
-    Delivery::Message(refusal.answer(Some(&call.id), Some(&call.method)), None)
+    Delivery::Message(refusal.answer(Some(&call.id), Some(call)), None)
 }
 
 impl Failure {
-    fn of(refusal: &Refusal, id: Option<&Id>, method: Option<&str>) -> Self {
-        let answer = id.map(|id| refusal.answer(Some(id), method));
+    fn of(refusal: &Refusal, call: Option<&CallSummary>) -> Self {
+        let answer = call.map(|call| refusal.answer(Some(&call.id), Some(call)));
         Failure { answer, session_gone: false }
     }
 
     fn upstream(link: &Link, call: Option<&CallSummary>, error: &UpstreamError) -> Self {
         let refusal = link.failed(call, error);
         let session_gone = *error == UpstreamError::SessionGone;
-        Failure { session_gone, ..Failure::of(&refusal, call.map(|call| &call.id), call.map(|call| &*call.method)) }
+        Failure { session_gone, ..Failure::of(&refusal, call) }
     }
 }
 

@@ -6,6 +6,7 @@ mod abilities;
 pub mod admit;
 mod aggregate;
 mod approvals;
+mod beside;
 mod bridge;
 mod budget;
 mod cache;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::abilities::Abilities;
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::approvals::Kept;
+use crate::beside::Objection;
 use crate::clock;
 use crate::gateway::{Gateway, Policy};
 use crate::judge;
@@ -218,6 +219,12 @@ impl Link {
                 Some(found.map_or_else(Denial::edit_failed, |judged| because(&judged.finding)))
             }
         }
+    }
+
+    /// Refuses what a client says beside its messages; `fields` say what.
+    pub(crate) fn refuse_beside(&self, fields: serde_json::Value, why: Objection) -> Refusal {
+        let refusal = admit::beside(&self.gateway.recorder, fields, (why.rule, why.why), why.code);
+        self.counted(refusal, Direction::ToServer)
     }
 
     /// Refuses a message that no guard needs to see: it violates the protocol.

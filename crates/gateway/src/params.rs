@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use bartizan_guard::{Definition, DefinitionKind, Direction, Session};
 use bartizan_mcp::header::{self, Mismatch, PARAM_PREFIX, Param, Problem};
-use bartizan_mcp::{Message, Value, method, quote};
+use bartizan_mcp::{Message, Value, method};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::admit::{CODE_DENIED, Refusal};
+use crate::admit::Refusal;
+use crate::beside::{self, Objection};
 use crate::learn;
 use crate::link::Link;
 use crate::upstream::Relay;
@@ -71,20 +72,10 @@ async fn judge_others(
     if others.is_empty() {
         return Ok(());
     }
-    let members: Vec<_> = others.iter().map(|(name, text)| format!("{}:{}", quote(name), quote(text))).collect();
-    // Only what they say is to be judged, so nothing else of the message stands here.
-    let said = format!(
-        r#"{{"jsonrpc":"2.0","id":0,"method":"{}","params":{{"arguments":{{{}}}}}}}"#,
-        method::COMPLETION_COMPLETE,
-        members.join(",")
-    );
     let protest = |rule, why, code| link.protest(message, Direction::ToServer, None, (rule, why), code);
-    let limits = link.gateway.policy.load().limits;
-    let said = Message::parse(said, &limits).map_err(|rejection| {
-        protest(rejection.fault.rule(), format!("a header is refused: {rejection}"), rejection.fault.code())
-    })?;
-    if let Some(denial) = link.objection(&said).await {
-        return Err(protest(denial.rule, format!("in a header: {}", denial.why), CODE_DENIED));
+    let said = others.iter().map(|(name, text)| (*name, text));
+    if let Some(Objection { rule, why, code }) = beside::objection(link, said).await {
+        return Err(protest(rule, why, code));
     }
     let names: Vec<_> = others.iter().map(|(name, _)| name).collect();
     let fields = serde_json::json!({
@@ -105,7 +96,8 @@ fn others<'h>(session: &Session, headers: &'h HeaderMap, call: &Message) -> Resu
     let names = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with(PARAM_PREFIX));
     let others = names.filter(|name| !declared.iter().any(|declared| declared == name)).map(|name| {
         let mut values = headers.get_all(name).iter();
-        match (values.next().and_then(|value| header::decode(value.as_bytes())), values.next()) {
+        let value = values.next().map(HeaderValue::as_bytes).filter(|value| !header::is_ambiguous(value));
+        match (value.and_then(header::decode), values.next()) {
             (Some(text), None) => Ok((name, text.into_owned())),
             (_, Some(_)) => Err(Mismatch { header: name.to_owned(), problem: Problem::Repeated }),
             (None, None) => Err(Mismatch { header: name.to_owned(), problem: Problem::Malformed }),
@@ -202,6 +194,26 @@ mod tests {
         }
         let other = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"name":"marked"}}"#);
         assert!(check(&session(), &headers(&[("mcp-param-region", "us")]), &other).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_asked_for_has_one_meaning() {
+        for (tool, value, text) in [
+            ("plain", "a b", Some("a b")),
+            ("plain", "=?base64?YSBi?=", Some("a b")),
+            ("plain", "=?base64?YSBi?= ", Some("a b")),
+            ("plain", "=?BASE64?YSBi?=", None),
+            ("plain", "=?base64?YSBi", Some("=?base64?YSBi")),
+            // This one is compared with an argument instead.
+            ("marked", "=?BASE64?YSBi?=", Some("")),
+        ] {
+            let (session, given, call) = (session(), headers(&[("mcp-param-region", value)]), call(tool, "{}"));
+            let found = others(&session, &given, &call);
+            let found = found.ok().map(|found| found.into_iter().map(|(_, text)| text).collect::<String>());
+            assert_eq!(found.as_deref(), text, "{tool} {value}");
+        }
+        let literal = call("marked", r#"{"region":"=?BASE64?YSBi?="}"#);
+        assert!(check(&session(), &headers(&[("mcp-param-region", "=?BASE64?YSBi?=")]), &literal).is_ok());
     }
 
     #[test]

@@ -7,8 +7,9 @@ use bartizan_mcp::Message;
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 
-use crate::admit::Admitted;
+use crate::admit::{Admitted, Refusal};
 use crate::aggregate::{Hub, Tag};
+use crate::beside::{self, LAST_EVENT};
 use crate::bridge::Bridge;
 use crate::exchange::{self, Delivery, Exchange, Failure};
 use crate::link::Link;
@@ -45,6 +46,26 @@ pub(crate) enum Answer {
     Refused,
 }
 
+/// Why there is no stream of what nobody asked for.
+pub(crate) enum NoStream {
+    /// The server has none, or could not be asked.
+    Upstream(UpstreamError),
+    /// The client may not ask for it in this way.
+    Refused(Refusal),
+}
+
+impl From<UpstreamError> for NoStream {
+    fn from(error: UpstreamError) -> Self {
+        NoStream::Upstream(error)
+    }
+}
+
+impl From<Refusal> for NoStream {
+    fn from(refusal: Refusal) -> Self {
+        NoStream::Refused(refusal)
+    }
+}
+
 impl Peer {
     /// Passes a client's message on and says what comes back.
     pub(crate) async fn answer(&self, message: Message, headers: &HeaderMap) -> Answer {
@@ -58,7 +79,7 @@ impl Peer {
                 converse(exchange::begin(link, message, &relay).await).await
             }
             // Apart, so that the way to one server does not make room for what these keep.
-            Peer::All(hub) => Box::pin(hub.answer(message)).await,
+            Peer::All(hub) => Box::pin(hub.answer(message, headers)).await,
             Peer::Bridged(bridge) => Box::pin(bridge.answer(message)).await,
         }
     }
@@ -66,12 +87,19 @@ impl Peer {
     /// What the far end sends without being asked.
     ///
     /// # Errors
-    /// If it offers no such stream, or somebody has it already.
-    pub(crate) async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
+    /// If it offers no such stream, or somebody has it already, or what the client says must not go there.
+    pub(crate) async fn listen(&self, headers: &HeaderMap) -> Result<Deliveries, NoStream> {
         match self {
-            Peer::One(link) => listen(link, &relay::of_stream(headers), None).await,
+            Peer::One(link) => {
+                let relay = relay::of_stream(headers);
+                if let Some(event) = relay.last_event_id.as_ref().and_then(|event| event.to_str().ok()) {
+                    beside::judge_lost(link, event).await?;
+                }
+                Ok(listen(link, &relay, None).await?)
+            }
             Peer::All(hub) => hub.listen(headers).await,
-            Peer::Bridged(bridge) => bridge.listen(headers.get("last-event-id")).await,
+            // What it names there is a stream that the bridge keeps.
+            Peer::Bridged(bridge) => Ok(bridge.listen(headers.get(LAST_EVENT)).await?),
         }
     }
 

@@ -3,6 +3,7 @@
 use bartizan_mcp::{Message, header as mcp_header};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::beside::LAST_EVENT;
 use crate::upstream::Relay;
 
 const VERSION: &str = "mcp-protocol-version";
@@ -13,10 +14,15 @@ pub(crate) fn of(headers: &HeaderMap, message: &Message) -> Relay {
     relay.last_event_id = None;
     if headers.contains_key(mcp_header::METHOD) {
         relay.routing.extend(routing(message));
-        let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
-        relay.routing.extend(params.map(|(name, value)| (name.clone(), value.clone())));
+        relay.routing.extend(params(headers));
     }
     relay
+}
+
+/// The headers for single arguments, as they came.
+pub(crate) fn params(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(mcp_header::PARAM_PREFIX));
+    params.map(|(name, value)| (name.clone(), value.clone()))
 }
 
 /// The headers of the stateless era by which a message is routed, as its body wants them; the version is not among
@@ -28,6 +34,6 @@ pub(crate) fn routing(message: &Message) -> impl Iterator<Item = (HeaderName, He
 
 /// The same for the stream that no request asked for.
 pub(crate) fn of_stream(headers: &HeaderMap) -> Relay {
-    let last_event_id = headers.get("last-event-id").cloned();
+    let last_event_id = headers.get(LAST_EVENT).cloned();
     Relay { version: headers.get(VERSION).cloned(), last_event_id, routing: Vec::new() }
 }

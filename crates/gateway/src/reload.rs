@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::edge::Front;
 use crate::gateway::Gateway;
-use crate::serve::directory_of;
+use crate::serve::{directory_of, place_of};
 use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
@@ -103,7 +103,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
             gateway.policy.store(Arc::new(policy));
             place.take(servers, &waits);
             tracing::info!("the new configuration is in force");
-            ("config.reloaded", json!({"servers": names}))
+            ("config.reloaded", json!({"servers": names, "config": place_of(file)}))
         }
         Err(why) => {
             tracing::error!("the new configuration is refused and the old one stays in force:\n{why}");

@@ -70,6 +70,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
         "isolation": bartizan_sandbox::Level::None.to_string(), "mode": format!("{:?}", config.settings.mode).to_lowercase(),
+        "config": file.as_deref().map(place_of),
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
@@ -180,6 +181,11 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
             front.expire();
         }
     }
+}
+
+/// A configuration file as the log names it: whoever reads that may be in another directory.
+pub(crate) fn place_of(file: &Path) -> String {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()
 }
 
 /// The directory of a file, to be watched.

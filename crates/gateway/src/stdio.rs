@@ -136,7 +136,7 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
             match call.clone().map(|call| link.remember_asked(call)) {
                 Some(Err(TOO_MANY)) => {
                     let refusal = protest("gateway.too_many_requests", TOO_MANY);
-                    return call.map(|call| refusal.answer(Some(&call.id), Some(&call.method)));
+                    return call.map(|call| refusal.answer(Some(&call.id), Some(&call)));
                 }
                 Some(Err(why)) => {
                     // No answer: the client could not tell which of the two requests it is for.
@@ -175,7 +175,7 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
         }
     };
     let call = link.take_asked(&call?.id)?;
-    Some(refusal.answer(Some(&call.id), Some(&call.method)))
+    Some(refusal.answer(Some(&call.id), Some(&call)))
 }
 
 async fn pump_server(link: Arc<Link>, mut replies: Replies, restart: &Restart, queue: &mpsc::Sender<Admitted>) {
@@ -197,7 +197,7 @@ pub(crate) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Opt
             let call = link.claim_asked(&bytes)?;
             match link.take_own(&call.id) {
                 Some(_nobody_else_waits) => None,
-                None => Some(refusal.answer(Some(&call.id), Some(&call.method))),
+                None => Some(refusal.answer(Some(&call.id), Some(&call))),
             }
         }
         Reply::Mark { .. } => None,
@@ -259,7 +259,7 @@ async fn instead(
         link.take_asking(&id);
         link.upstream.send(refusal.answer(Some(&id), None), &Relay::default()).await.ok();
     }
-    answers.map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
+    answers.map(|call| refusal.answer(Some(&call.id), Some(&call)))
 }
 
 /// The request that a notification says is no longer waited for.
@@ -280,7 +280,7 @@ async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus
             continue;
         }
         let refusal = link.failed(Some(&call), &error);
-        if queue.send(refusal.answer(Some(&call.id), Some(&call.method))).await.is_err() {
+        if queue.send(refusal.answer(Some(&call.id), Some(&call))).await.is_err() {
             break;
         }
     }

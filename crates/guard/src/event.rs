@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bartizan_mcp::{Digest, Id, Message};
+use bartizan_mcp::{Digest, Era, Id, Message, meta::Meta};
 
 use crate::Pins;
 
@@ -71,6 +71,8 @@ pub struct CallSummary {
     pub id: Id,
     /// The method.
     pub method: Box<str>,
+    /// Whether it is of the era in which each request says its revision; what it says decides how it is answered.
+    pub era: Era,
     /// For `tools/call`, the tool.
     pub tool: Option<Box<str>>,
     /// The progress token it carries, as JSON.
@@ -87,6 +89,7 @@ impl CallSummary {
             id: message.id()?.clone(),
             tool: (method == "tools/call").then(|| message.param("name").map(|name| name.into())).flatten(),
             method: method.into(),
+            era: if Meta::of(message).protocol_version().is_some() { Era::Stateless } else { Era::Legacy },
             progress_token: progress.map(|token| token.raw().into()),
         })
     }

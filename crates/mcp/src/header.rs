@@ -121,7 +121,8 @@ pub fn encode(text: &str) -> Cow<'_, str> {
         // Proxies trim white space at the edges and drop empty headers.
         && !edge(bytes.first())
         && !edge(bytes.last())
-        && wrapped(text).is_none();
+        // In other case it would be text for us and something encoded for others.
+        && !looks_wrapped(text);
     if plain { Cow::Borrowed(text) } else { Cow::Owned(format!("{OPEN}{}{CLOSE}", STANDARD.encode(text))) }
 }
 
@@ -136,11 +137,24 @@ pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     value.bytes().all(|byte| byte == b'\t' || (0x20..0x7F).contains(&byte)).then_some(Cow::Borrowed(value))
 }
 
+/// Whether a value spells `=?base64?…?=` in other case. By the specification, which spells it in one way, that is text;
+/// whoever takes no notice of case, as in the headers of mail, decodes it. Without a body that says the same, nobody can
+/// know which of the two is meant.
+#[must_use]
+pub fn is_ambiguous(value: &[u8]) -> bool {
+    std::str::from_utf8(value.trim_ascii()).is_ok_and(|value| looks_wrapped(value) && wrapped(value).is_none())
+}
+
 const OPEN: &str = "=?base64?";
 const CLOSE: &str = "?=";
 
 fn wrapped(value: &str) -> Option<&str> {
     value.strip_prefix(OPEN)?.strip_suffix(CLOSE)
+}
+
+fn looks_wrapped(value: &str) -> bool {
+    let parts = value.split_at_checked(OPEN.len());
+    parts.is_some_and(|(open, rest)| open.eq_ignore_ascii_case(OPEN) && rest.ends_with(CLOSE))
 }
 
 /// The few headers of a request that repeat its body.
@@ -260,6 +274,8 @@ mod tests {
             ("a\r\nEvil: 1", "=?base64?YQ0KRXZpbDogMQ==?="),
             ("=?base64?YQ==?=", "=?base64?PT9iYXNlNjQ/WVE9PT89?="),
             ("=?base64?YQ==", "=?base64?YQ=="),
+            ("=?BASE64?YQ==?=", "=?base64?PT9CQVNFNjQ/WVE9PT89?="),
+            ("=?Base64?YQ==", "=?Base64?YQ=="),
         ];
         for (text, value) in cases {
             assert_eq!(encode(text), value);
@@ -284,6 +300,29 @@ mod tests {
         }
         assert_eq!(decode(b"SGVsbG8").as_deref(), Some("SGVsbG8"));
         assert_eq!(decode(b"=?BASE64?YQ==?=").as_deref(), Some("=?BASE64?YQ==?="));
+    }
+
+    #[test]
+    fn what_is_encoded_for_some_and_text_for_others_is_noticed() {
+        for value in ["=?BASE64?YQ==?=", " =?Base64?YQ==?=\t", "=?basE64??="] {
+            assert!(is_ambiguous(value.as_bytes()), "{value}");
+        }
+        for value in [
+            "=?base64?YQ==?=",
+            "=?BASE64?YQ==",
+            "BASE64?YQ==?=",
+            "=?BASE64?=",
+            "x =?BASE64?YQ==?=",
+            "=?UTF-8?B?YQ==?=",
+            "",
+        ] {
+            assert!(!is_ambiguous(value.as_bytes()), "{value}");
+        }
+        // Beside a body it is compared as the text that it is.
+        let called = |name: &str| CALL.replace("\\u00e9cho", name);
+        let named = ("mcp-name", "=?BASE64?YQ==?=");
+        assert_eq!(checked(&[VERSION, CALLS, named], &called("=?BASE64?YQ==?=")), Ok(()));
+        assert_eq!(checked(&[VERSION, CALLS, named], &called("a")), Err((NAME.to_owned(), Problem::Differs)));
     }
 
     proptest! {

@@ -42,10 +42,18 @@ impl Arguments {
     }
 }
 
+/// No warning: a file for wrapped servers names none.
+const NO_SERVER: &str = "\
+note: no server is configured, or none is switched on, so `serve` has nothing to serve with this file
+  = help: to begin one, write [server.NAME] and command = [\"program\", \"argument\"]; servers that `run` wraps need none";
+
 fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     let (config, warnings) = Config::load(file)?;
     for warning in &warnings {
         say(&format!("{warning}\n"));
+    }
+    if config.servers.is_empty() {
+        say(&format!("{NO_SERVER}\n"));
     }
     let file = output::inline(&file.display().to_string());
     output::print(&format!(

@@ -33,15 +33,8 @@ impl Arguments {
         bartizan_sandbox::leave_session();
         let config = common::user_config(self.config.as_deref())?;
         common::log_to_stderr("info", false);
-        let paths = common::paths()?;
-        common::block_on(run::daemon(&config, (self.config, own()), &paths, Duration::from_secs(self.idle)))?;
+        let (files, paths) = ((self.config, common::user_config_place()), common::paths()?);
+        common::block_on(run::daemon(&config, files, &paths, Duration::from_secs(self.idle)))?;
         Ok(Outcome::Clean)
     }
-}
-
-/// Where the user's own configuration is, or would be.
-fn own() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    directory.map(|directory| directory.join("bartizan/bartizan.toml"))
 }

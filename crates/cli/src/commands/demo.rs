@@ -61,8 +61,8 @@ impl Arguments {
     }
 
     async fn show(&self, demo: &Demo) -> Result<Outcome, Failure> {
-        let page = Page::of(demo, Paint::for_stdout());
-        let mut printed = if self.json { Ok(()) } else { output::print(&page.head(self.observe)) };
+        let page = Page::of(demo, self.observe, Paint::for_stdout());
+        let mut printed = if self.json { Ok(()) } else { output::print(&page.head()) };
         let mut steps: Vec<Step> = Vec::new();
         let played = demo.play(|step| {
             if !self.json && printed.is_ok() {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bartizan_audit::{Fault, Id, Record, trace};
+use bartizan_audit::{Id, Record, Trace, trace};
 use bartizan_guard::{RuleSpec, guards};
 use clap::Args;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::guards::Rule;
 use super::log;
+use crate::common;
 use crate::outcome::{Failure, Outcome};
 use crate::output::{self, Paint, inline};
 
@@ -39,24 +40,27 @@ fn id(text: &str) -> Result<Id, <Id as FromStr>::Err> {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let directories = self.place.directories()?;
-        let (record, broken) = look(&directories, self.id)?;
+        let found = look(&directories, self.id)?;
         // Whatever kind of entry it is, it has some of these members.
-        let entry = Entry::deserialize(record.value()).map_err(Failure::ours)?;
+        let entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
         if self.json {
-            output::print_json(&Explained::of(&record, &entry, broken.as_ref()))?;
+            output::print_json(&Explained::of(&found, &entry))?;
         } else {
-            output::print(explain(&record, &entry, broken.as_ref(), Paint::for_stdout()).trim_end())?;
+            output::print(explain(&found, &entry, Paint::for_stdout()).trim_end())?;
         }
-        Ok(if broken.is_none() { Outcome::Clean } else { Outcome::Found })
+        Ok(if found.broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
 }
 
+/// The entries that say which configuration is in force from then on.
+const IN_FORCE: [&str; 2] = ["gateway.started", "config.reloaded"];
+
 /// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it. With the entry
 /// comes what is wrong with the log up to there.
-fn look(directories: &[PathBuf], id: Id) -> Result<(Record, Option<Fault>), Failure> {
+fn look(directories: &[PathBuf], id: Id) -> Result<Trace, Failure> {
     let mut failure = None;
     for directory in directories {
-        match trace(directory, id) {
+        match trace(directory, id, &IN_FORCE) {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {}
             Err(fault) => failure = Some(log::unreadable(directory, &fault)),
@@ -108,15 +112,51 @@ fn rule(id: &str) -> Option<&'static RuleSpec> {
     guards::ALL.iter().find_map(|spec| spec.rule(id))
 }
 
-fn explain(record: &Record, entry: &Entry, broken: Option<&Fault>, paint: Paint) -> String {
-    let mut out = format!("{} {}  {}\n\n", paint.bold("Decision"), record.id, inline(&entry.at));
-    if let Some(fault) = broken {
+/// The configuration file that was in force.
+enum Config {
+    /// This one.
+    File(String),
+    /// None, so the defaults were.
+    Defaults,
+    /// The log does not say.
+    Unknown,
+}
+
+impl Config {
+    /// As the entry says with which it came into force.
+    fn of(before: Option<&Record>) -> Config {
+        match before.map(Record::value).as_ref().and_then(|before| before.get("config")) {
+            Some(Value::String(file)) => Config::File(file.clone()),
+            Some(Value::Null) => Config::Defaults,
+            _ => Config::Unknown,
+        }
+    }
+
+    fn sentence(&self) -> Option<String> {
+        match self {
+            Config::File(file) => Some(format!("Configuration: {}", inline(file))),
+            Config::Defaults => {
+                let place = common::user_config_place().map(|place| inline(&place.display().to_string()));
+                let place = place.map(|place| format!("; yours would be {place}")).unwrap_or_default();
+                Some(format!("Configuration: none, so the defaults{place}"))
+            }
+            Config::Unknown => None,
+        }
+    }
+}
+
+fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
+    let mut out = format!("{} {}  {}\n\n", paint.bold("Decision"), found.record.id, inline(&entry.at));
+    if let Some(fault) = &found.broken {
         let warning = paint.like("deny", "NOT verified");
         let _ = writeln!(out, "{warning}: {}", inline(&fault.to_string()));
         out.push_str("From there on the log may say anything; what follows is what it says.\n\n");
     }
     let _ = writeln!(out, "{}", what_came(entry));
     let _ = writeln!(out, "{}", what_became(entry, paint));
+    if let Some(config) = Config::of(found.before.as_ref()).sentence() {
+        let _ = writeln!(out, "{config}");
+    }
     for (index, found) in entry.findings.iter().enumerate() {
         let _ = write!(out, "\n{}. {}", index + 1, finding(found, paint));
     }
@@ -220,6 +260,8 @@ pub(super) struct Explained {
     verified: bool,
     /// If not, where it breaks: from there on the log may say anything.
     problem: Option<String>,
+    /// The configuration file that was in force then; none if the log does not say, or if there was none.
+    config: Option<String>,
     /// The entry as it stands in the log.
     entry: Value,
     /// The rules in it, as far as this program knows them.
@@ -231,16 +273,20 @@ pub(super) struct Explained {
 impl Explained {
     pub(super) const FORMAT: &str = "bartizan.why/1";
 
-    fn of(record: &Record, entry: &Entry, broken: Option<&Fault>) -> Self {
+    fn of(found: &Trace, entry: &Entry) -> Self {
         let mut rules: Vec<&str> = entry.findings.iter().map(|found| found.rule.as_str()).collect();
         rules.extend(entry.rule.as_deref());
         rules.sort_unstable();
         rules.dedup();
         Explained {
             format: Self::FORMAT,
-            verified: broken.is_none(),
-            problem: broken.map(Fault::to_string),
-            entry: record.value(),
+            verified: found.broken.is_none(),
+            problem: found.broken.as_ref().map(ToString::to_string),
+            config: match Config::of(found.before.as_ref()) {
+                Config::File(file) => Some(file),
+                Config::Defaults | Config::Unknown => None,
+            },
+            entry: found.record.value(),
             rules: rules.into_iter().filter_map(rule).map(Rule::of).collect(),
             advice: advice::list(entry),
         }

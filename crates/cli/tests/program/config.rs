@@ -55,6 +55,22 @@ fn a_warning_is_no_failure() {
     let end = end.status(0);
     assert_eq!(end.stdout, format!("{file}: ok, 0 servers, 1 exception, 1 warning\n"));
     assert!(end.stderr.starts_with("warning: the exception for `rate.tool` has expired"), "{}", end.stderr);
+    assert!(end.stderr.contains("note: no server is configured"), "{}", end.stderr);
+}
+
+#[test]
+fn a_file_without_a_server_is_good_and_that_is_said() {
+    let off = "[server.a]\nurl = 'https://a.example/mcp'\nenabled = false\n";
+    for text in ["", "mode = 'observe'\n", off] {
+        let (file, end) = check(text, &[]);
+        let end = end.status(0);
+        assert_eq!(end.stdout, format!("{file}: ok, 0 servers, 0 exceptions, 0 warnings\n"));
+        assert!(end.stderr.starts_with("note: no server is configured"), "{text}: {}", end.stderr);
+        // What the help says to write is right.
+        let begin = end.stderr.split("write ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+        let (_, good) = check(&begin.replace("[server.NAME] and ", "[server.a]\n"), &[]);
+        assert!(good.status(0).stdout.contains("ok, 1 server"), "{begin}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use bartizan_config::{Config, Environment};
 use bartizan_guard::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{bartizan_at, write_log};
+use crate::support::{bartizan_at, bartizan_with, write_log};
 
 fn call(decision: &str, rule: Option<&str>, findings: &Value) -> (&'static str, Value) {
     let mut fields = json!({
@@ -92,6 +92,41 @@ fn what_was_only_observed() {
     assert!(text.contains("Decision: allow. It passed unchanged."), "{text}");
     assert!(text.contains("because the mode is `observe`; without that it would have been deny"), "{text}");
     assert_eq!(advice(&json), ["mode = \"enforce\""]);
+}
+
+#[test]
+fn the_configuration_that_was_in_force_then() {
+    let home = tempfile::tempdir().unwrap();
+    let started = |config: Value| ("gateway.started", json!({"version": "1", "config": config}));
+    let call = || call("allow", None, &json!([]));
+    let entries = [
+        call(),
+        ("gateway.started", json!({"version": "0"})),
+        call(),
+        started(Value::Null),
+        call(),
+        ("config.reloaded", json!({"servers": [], "config": "/c/two\u{1b}.toml"})),
+        ("config.refused", json!({})),
+        call(),
+        started("/c/one.toml".into()),
+        call(),
+    ];
+    let ids = write_log(home.path(), &entries);
+    let home = home.path().display().to_string();
+    let environment = [("BARTIZAN_HOME", &*home), ("HOME", "/h")];
+    for (index, said, config) in [
+        (0, None, None),
+        (2, None, None),
+        (4, Some("none, so the defaults; yours would be /h/.config/bartizan/bartizan.toml"), None),
+        (7, Some("/c/two\\u{1b}.toml"), Some("/c/two\u{1b}.toml")),
+        (9, Some("/c/one.toml"), Some("/c/one.toml")),
+    ] {
+        let text = bartizan_with(&environment, "/".as_ref(), &["why", &ids[index]]).status(0).stdout;
+        let found = text.lines().find_map(|line| line.strip_prefix("Configuration: "));
+        assert_eq!(found, said, "{text}");
+        let json = bartizan_with(&environment, "/".as_ref(), &["why", &ids[index], "--json"]).status(0).json();
+        assert_eq!(json["config"].as_str(), config, "{json:#}");
+    }
 }
 
 #[test]

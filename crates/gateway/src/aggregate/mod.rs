@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bartizan_guard::Principal;
 use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
 use futures_util::future::join_all;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::admit::{self, Admitted};
 use crate::exchange;
@@ -134,9 +134,9 @@ impl Hub {
     }
 
     /// Answers one message, by whichever servers it concerns.
-    pub(crate) async fn answer(self: &Arc<Self>, message: Message) -> Answer {
+    pub(crate) async fn answer(self: &Arc<Self>, message: Message, headers: &HeaderMap) -> Answer {
         match (message.kind(), message.id().cloned()) {
-            (Kind::Request, Some(id)) => self.request(message, id).await,
+            (Kind::Request, Some(id)) => self.request(message, id, headers).await,
             (Kind::Notification, _) => self.notification(message).await,
             _ => self.response(message).await,
         }
@@ -156,7 +156,7 @@ impl Hub {
         ready.flat_map(|ready| ready.way.links()).collect()
     }
 
-    async fn request(self: &Arc<Self>, message: Message, id: Id) -> Answer {
+    async fn request(self: &Arc<Self>, message: Message, id: Id, headers: &HeaderMap) -> Answer {
         if let Some(refused) = self.unfit(&message, &id) {
             return refused;
         }
@@ -178,16 +178,16 @@ impl Hub {
             method::PING => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
             method::LOGGING_SET_LEVEL => self.set_level(message, &id).await,
             method::SUBSCRIPTIONS_LISTEN => self.subscribe(message, &id).await,
-            method::TOOLS_CALL | method::PROMPTS_GET => self.by_name(&["name"], message, &id).await,
+            method::TOOLS_CALL | method::PROMPTS_GET => self.by_name(&["name"], message, &id, headers).await,
             method::COMPLETION_COMPLETE if param(&["ref", "name"]).is_some() => {
-                self.by_name(&["ref", "name"], message, &id).await
+                self.by_name(&["ref", "name"], message, &id, headers).await
             }
-            method::COMPLETION_COMPLETE => self.by_uri(param(&["ref", "uri"]), message, &id).await,
+            method::COMPLETION_COMPLETE => self.by_uri(param(&["ref", "uri"]), message, &id, headers).await,
             method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
-                self.by_uri(param(&["uri"]), message, &id).await
+                self.by_uri(param(&["uri"]), message, &id, headers).await
             }
             _ => match param(&["taskId"]) {
-                Some(task) => self.by_task(&task, message, &id).await,
+                Some(task) => self.by_task(&task, message, &id, headers).await,
                 None => self.error(&id, METHOD_NOT_FOUND, "no such method on the aggregate endpoint"),
             },
         }

@@ -4,22 +4,23 @@ use std::sync::{Arc, PoisonError};
 
 use bartizan_guard::CallSummary;
 use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::member::{Member, Ready};
 use super::places::{brief, token_brief};
 use super::way::{self, Way};
 use super::{Hub, INVALID_PARAMS, tag};
-use crate::exchange::{self, Exchange, Failure};
-use crate::link::Link;
+use crate::exchange::{self, Failure};
+use crate::params;
 use crate::peer::{Answer, converse};
+use crate::relay;
 
 /// The resource is not there.
 const RESOURCE_NOT_FOUND: i64 = -32_002;
 
 impl Hub {
     /// Sends a request to the server that its name names, under the name that the server knows.
-    pub(super) async fn by_name(&self, path: &[&str], message: Message, id: &Id) -> Answer {
+    pub(super) async fn by_name(&self, path: &[&str], message: Message, id: &Id, headers: &HeaderMap) -> Answer {
         let Some(node) = message.params().and_then(|params| params.at(path)) else {
             return self.error(id, INVALID_PARAMS, "the name is missing");
         };
@@ -35,10 +36,10 @@ impl Hub {
         let Some(inner) = inner else { return unknown() };
         let mut edits = Edits::new();
         edits.set_text(node, &inner);
-        self.edited(member, &message, edits, id).await
+        self.edited(member, (&message, edits), id, headers).await
     }
 
-    pub(super) async fn by_uri(&self, uri: Option<String>, message: Message, id: &Id) -> Answer {
+    pub(super) async fn by_uri(&self, uri: Option<String>, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
         let Some(uri) = uri else { return self.error(id, INVALID_PARAMS, "the URI is missing") };
         let Some(server) = self.owner(&uri).await else {
             return self.error(id, RESOURCE_NOT_FOUND, "no server lists this resource");
@@ -54,7 +55,7 @@ impl Hub {
                 _ => {}
             }
         }
-        self.edited(member, &message, Edits::new(), id).await
+        self.edited(member, (&message, Edits::new()), id, headers).await
     }
 
     /// The server that has a resource or a template, as the lists say; they are asked for if need be.
@@ -72,23 +73,29 @@ impl Hub {
         named.or_else(|| self.templates.best(|template| fit(template, uri)))
     }
 
-    pub(super) async fn by_task(&self, task: &str, message: Message, id: &Id) -> Answer {
+    pub(super) async fn by_task(&self, task: &str, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
         let Some(member) = tag::inward(task).and_then(|(server, _)| self.members.get(server)) else {
             return self.error(id, INVALID_PARAMS, "there is no such task");
         };
-        self.edited(member, &message, Edits::new(), id).await
+        self.edited(member, (&message, Edits::new()), id, headers).await
     }
 
     /// Passes a request on in the words of its server.
-    async fn edited(&self, member: &Arc<Member>, message: &Message, mut edits: Edits, id: &Id) -> Answer {
+    async fn edited(
+        &self,
+        member: &Arc<Member>,
+        (message, mut edits): (&Message, Edits),
+        id: &Id,
+        headers: &HeaderMap,
+    ) -> Answer {
         edits.extend(tag::tasks_inward(message, &member.server.name));
         match message.edited(&edits, &self.limits()) {
-            Ok(message) => self.call(member, message, id).await,
+            Ok(message) => self.call(member, message, id, headers).await,
             Err(_) => self.error(id, -32_600, "the request is too large"),
         }
     }
 
-    async fn call(&self, member: &Arc<Member>, message: Message, id: &Id) -> Answer {
+    async fn call(&self, member: &Arc<Member>, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
         self.requests.put(brief(&id.to_json()), &member.server.name);
         if let Some(token) = Meta::of(&message).get(meta::PROGRESS_TOKEN) {
             self.tokens.put(token_brief(token), &member.server.name);
@@ -96,8 +103,7 @@ impl Hub {
         let call = CallSummary::of(&message);
         let Some(ready) = member.ready().await else {
             let refusal = member.unreachable(call.as_ref());
-            let method = call.as_ref().map(|call| &*call.method);
-            return Answer::Message(StatusCode::OK, refusal.answer(Some(id), method));
+            return Answer::Message(StatusCode::OK, refusal.answer(Some(id), call.as_ref()));
         };
         let link = match &ready.way {
             Way::Straight(link) => link,
@@ -105,13 +111,23 @@ impl Hub {
                 return way::answered(bridge, self.tag(&member.server.name, false), bridge.answer(message).await);
             }
         };
+        let mut relay = ready.relay(link, &message);
+        if !relay.routing.is_empty() {
+            relay.routing.extend(relay::params(headers));
+        }
+        if let Err(refusal) = params::settle(link, &mut relay, headers, &message).await {
+            return Answer::Message(StatusCode::BAD_REQUEST, refusal.answer(Some(id), None));
+        }
         // Only a session can be forgotten by the server, and then the request was not looked at.
         let again = link.upstream.has_session().then(|| message.clone());
-        let begun = match (begin(link, &ready, message).await, again) {
+        let begun = match (exchange::begin(link, message, &relay).await, again) {
             (Err(Failure { session_gone: true, .. }), Some(message)) => {
                 member.lost(&ready);
                 match member.ready().await.as_deref() {
-                    Some(ready @ Ready { way: Way::Straight(link), .. }) => begin(link, ready, message).await,
+                    Some(ready @ Ready { way: Way::Straight(link), .. }) => {
+                        let relay = ready.relay(link, &message);
+                        exchange::begin(link, message, &relay).await
+                    }
                     _ => Err(Failure {
                         answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)),
                         session_gone: false,
@@ -128,11 +144,6 @@ impl Hub {
             begun => converse(begun.map(|exchange| exchange.tagged(self.tag(&member.server.name, false)))).await,
         }
     }
-}
-
-async fn begin(link: &Arc<Link>, ready: &Ready, message: Message) -> Result<Exchange, Failure> {
-    let relay = ready.relay(link, &message);
-    exchange::begin(link, message, &relay).await
 }
 
 /// How well a URI fits a template: by how much of it is fixed at its ends; `None` if it does not.

@@ -19,8 +19,9 @@ use super::member::{Member, PATIENCE, Ready};
 use super::way::{self, Way};
 use super::{Hub, INVALID_PARAMS, subscription, tag};
 use crate::admit::{self, Admitted, CODE_UPSTREAM};
+use crate::beside::{self, LAST_EVENT};
 use crate::exchange::{self, Delivery};
-use crate::peer::{self, Answer, Deliveries, deliveries};
+use crate::peer::{self, Answer, Deliveries, NoStream, deliveries};
 use crate::upstream::{Relay, UpstreamError};
 
 /// Messages that wait for the client; beyond that its servers' streams wait, where what is lost can be had again.
@@ -52,12 +53,18 @@ impl Hub {
     /// What the servers send without being asked, in one stream; or the rest of one server's answer, to be resumed.
     ///
     /// # Errors
-    /// If the server whose answer is to be resumed cannot be reached or does not offer that.
-    pub(crate) async fn listen(self: &Arc<Self>, headers: &HeaderMap) -> Result<Deliveries, UpstreamError> {
-        let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    /// If the server whose answer is to be resumed cannot be reached or does not offer that, or must not be asked for it.
+    pub(crate) async fn listen(self: &Arc<Self>, headers: &HeaderMap) -> Result<Deliveries, NoStream> {
+        let last = headers.get(LAST_EVENT).and_then(|id| id.to_str().ok());
         let resume = last.and_then(tag::event_inward);
+        if let Some((server, event, _)) = resume
+            && let Some(ready) = self.members.get(server).and_then(|member| member.ready_now())
+            && let Way::Straight(link) = &ready.way
+        {
+            beside::judge_lost(link, event).await?;
+        }
         if let Some((server, event, false)) = resume {
-            return self.resume(server, event).await;
+            return Ok(self.resume(server, event).await?);
         }
         // A client that listens anew has lost its stream, perhaps before we have.
         self.close_outlets().await;

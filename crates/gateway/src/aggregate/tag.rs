@@ -10,6 +10,7 @@ use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method
 
 use super::places::{Brief, Places, brief, token_brief};
 use crate::admit::Admitted;
+use crate::beside;
 use crate::exchange::Delivery;
 
 /// Between the server's name, which holds no such character, and what the server made up.
@@ -46,9 +47,10 @@ impl Tag {
         if edits.is_empty() { message } else { message.rewritten(&edits) }
     }
 
-    /// The place to resume from, as the client is to see it.
+    /// The place to resume from, as the client is to see it; none if it could not come back with it.
     pub(crate) fn event(&self, event: Option<String>) -> Option<String> {
-        event.map(|event| format!("{}{event}", self.prefix()))
+        let event = event.map(|event| format!("{}{event}", self.prefix()));
+        event.filter(|event| beside::is_event_id(event.as_bytes()))
     }
 
     /// What stands in front of the ids of events.

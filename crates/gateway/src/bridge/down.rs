@@ -12,7 +12,7 @@ mod watch;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bartizan_guard::Principal;
+use bartizan_guard::{CallSummary, Principal};
 use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
@@ -143,7 +143,10 @@ impl Down {
         for _ in 0..2 {
             let ready = match self.ready(&request).await {
                 Ok(ready) => ready,
-                Err(refusal) => return Answer::Message(StatusCode::OK, refusal.answer(Some(&id), request.method())),
+                Err(refusal) => {
+                    let call = CallSummary::of(&request);
+                    return Answer::Message(StatusCode::OK, refusal.answer(Some(&id), call.as_ref()));
+                }
             };
             ready.set_level(&request).await;
             let outward = match translate::outward(&request, Some(&ready.next_id()), &self.limits()) {

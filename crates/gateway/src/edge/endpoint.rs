@@ -19,16 +19,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::body::Reply;
 use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
-use super::sessions::{Full, Held, Sessions, random_key};
+use super::sessions::{ANONYMOUS, Full, Held, Sessions, random_key};
 use crate::abilities::Abilities;
 use crate::admit;
 use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
+use crate::beside;
 use crate::bridge::{self, Bridge};
 use crate::collect::{CollectError, collect};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
-use crate::peer::{Answer, Peer};
+use crate::peer::{Answer, NoStream, Peer};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
@@ -252,7 +253,7 @@ impl Front {
         body: Incoming,
         from: IpAddr,
     ) -> Result<Response<Reply>, Early> {
-        let principal = Principal::new("anonymous");
+        let principal = Principal::new(ANONYMOUS);
         let limits = self.gateway.policy.load().limits;
         let bytes = self.read(parts, body, &limits).await?;
         let message = self.parse(target, &principal, &bytes, &limits)?;
@@ -272,7 +273,7 @@ impl Front {
             return Ok(respond::answer(self.in_use(answer, held, until)));
         }
         if message.method() == Some("initialize") {
-            return Box::pin(self.initialize(target, principal, message, &parts.headers)).await;
+            return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
         let (key, held) = self.session(target, &parts.headers, &principal)?;
         if self.has_ended(&self.sessions, &key, &held) {
@@ -289,7 +290,7 @@ impl Front {
     async fn initialize(
         &self,
         target: &Target<'_>,
-        principal: Principal,
+        (principal, from): (Principal, IpAddr),
         message: Message,
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
@@ -309,7 +310,7 @@ impl Front {
         let mut response = respond::answer(answer);
         match HeaderValue::from_str(&key) {
             Ok(value) if response.status().is_success() && !failed => {
-                self.keep(&self.sessions, &target.slot(&key), principal, peer)?;
+                self.keep(&self.sessions, &target.slot(&key), (principal, from), peer)?;
                 begun.0 = None;
                 response.headers_mut().insert(SESSION, value);
             }
@@ -322,17 +323,26 @@ impl Front {
         if parts.headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str()) {
             return Err(Box::new(respond::not_allowed("POST")));
         }
-        let (_, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
+        let lost = beside::lost(&parts.headers).map_err(|beside::Malformed| {
+            let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
+            Box::new(respond::plain(StatusCode::BAD_REQUEST, text))
+        })?;
+        let (_, held) = self.session(target, &parts.headers, &Principal::new(ANONYMOUS))?;
         let place = self.stream_place()?;
         // One that is resumed may bring the rest of an answer.
-        let resumes = parts.headers.contains_key("last-event-id");
-        let until = if resumes { Until::Over(place) } else { Until::Left(place) };
+        let until = if lost.is_some() { Until::Over(place) } else { Until::Left(place) };
         match held.value.listen(&parts.headers).await {
             Ok(deliveries) => Ok(respond::answer(self.in_use(Answer::Stream(deliveries), held, until))),
-            Err(UpstreamError::SessionGone) => Err(Box::new(respond::status(StatusCode::NOT_FOUND))),
+            // It is in the log by itself.
+            Err(NoStream::Refused(refusal)) => {
+                Ok(respond::plain(StatusCode::BAD_REQUEST, &format!("{}\n", refusal.sentence())))
+            }
+            Err(NoStream::Upstream(UpstreamError::SessionGone)) => {
+                Err(Box::new(respond::status(StatusCode::NOT_FOUND)))
+            }
             // No refusal: this is how clients find out.
-            Err(UpstreamError::NoStream) => Ok(respond::not_allowed("POST, DELETE")),
-            Err(error) => {
+            Err(NoStream::Upstream(UpstreamError::NoStream)) => Ok(respond::not_allowed("POST, DELETE")),
+            Err(NoStream::Upstream(error)) => {
                 held.value.links().iter().for_each(|link| drop(link.failed(None, &error)));
                 Err(Box::new(respond::plain(StatusCode::BAD_GATEWAY, "the server's stream could not be opened\n")))
             }
@@ -340,7 +350,7 @@ impl Front {
     }
 
     async fn delete(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
-        let (key, held) = self.session(target, &parts.headers, &Principal::new("anonymous"))?;
+        let (key, held) = self.session(target, &parts.headers, &Principal::new(ANONYMOUS))?;
         self.sessions.remove(&key);
         part(held).await.ok();
         Ok(respond::status(StatusCode::NO_CONTENT))
@@ -460,7 +470,7 @@ impl Front {
             return Ok((key, held));
         }
         let peer = Box::pin(self.connect(target, Era::Stateless, principal, &key, message)).await?;
-        let held = self.keep(&self.stateless, &key, principal.clone(), peer)?;
+        let held = self.keep(&self.stateless, &key, (principal.clone(), from), peer)?;
         Ok((key, held))
     }
 
@@ -495,10 +505,10 @@ impl Front {
         &self,
         sessions: &Sessions<Peer>,
         key: &str,
-        principal: Principal,
+        (principal, from): (Principal, IpAddr),
         peer: Peer,
     ) -> Result<Arc<Held<Peer>>, Early> {
-        let kept = sessions.insert(key, principal, peer).map(|(held, evicted)| {
+        let kept = sessions.insert(key, principal, from, peer).map(|(held, evicted)| {
             evicted.into_iter().for_each(|old| drop(part(old)));
             held
         });
@@ -615,10 +625,8 @@ fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Ea
 fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let params = || match peer {
-        // It finds out first what they have to be.
-        Peer::One(_) => Ok(()),
-        // Their headers end here; what goes on to a server is made from the message.
-        Peer::All(_) => Ok(()),
+        // They find out first what they have to be.
+        Peer::One(_) | Peer::All(_) => Ok(()),
         Peer::Bridged(_) => {
             peer.links().first().map_or(Ok(()), |link| params::check(&link.session(), headers, message))
         }

@@ -2,8 +2,12 @@
 //!
 //! In the legacy era a client claims one by `Mcp-Session-Id`, a random secret bound to the principal; it is never
 //! proof of who the client is. A stateless request has none: principal, address, client and server together stand for one.
+//!
+//! **Threat.** Somebody begins sessions until nobody else can. So when there are as many as there may be, whoever holds the
+//! most makes place, and nobody can take it from one who holds less.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,15 +29,39 @@ pub(crate) struct Sessions<T> {
 pub(crate) struct Held<T> {
     pub(crate) principal: Principal,
     pub(crate) value: T,
+    holder: Holder,
     used: AtomicI64,
     /// Whether it was claimed since it began. One that never is was begun by a client that has gone, or wants to do harm.
     proven: AtomicBool,
 }
 
+/// The principal of a caller who did not sign in.
+pub(crate) const ANONYMOUS: &str = "anonymous";
+
+/// Among whom places are shared out: callers who signed in, and addresses of those who did not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    Principal(Arc<str>),
+    Address(IpAddr),
+}
+
+impl Holder {
+    fn of(principal: &Principal, from: IpAddr) -> Holder {
+        if &*principal.id != ANONYMOUS {
+            return Holder::Principal(Arc::clone(&principal.id));
+        }
+        Holder::Address(match from.to_canonical() {
+            // Every machine has as many as it likes of those that begin alike.
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
+}
+
 /// A new session, and those that made place for it.
 pub(crate) type Kept<T> = (Arc<Held<T>>, Vec<Arc<Held<T>>>);
 
-/// A session that was used within this time is not evicted for a new one.
+/// A session that was used within this time is not evicted for a new one of somebody who holds no less.
 const PROTECTED_US: i64 = 60_000_000;
 
 /// Before any session was used.
@@ -61,26 +89,27 @@ impl<T> Sessions<T> {
         Some(held)
     }
 
-    /// Keeps `value` under `key`, and returns with it what had to make place: idle sessions, or else the one that
-    /// was unused longest. A client whose session is gone begins another one, but one that finds no place is shut out.
-    pub(crate) fn insert(&self, key: &str, principal: Principal, value: T) -> Result<Kept<T>, Full> {
+    /// Keeps `value` under `key`, and returns with it what had to make place: idle sessions, or else one that is missed
+    /// less than others. A client whose session is gone begins another one, but one that finds no place is shut out.
+    pub(crate) fn insert(&self, key: &str, principal: Principal, from: IpAddr, value: T) -> Result<Kept<T>, Full> {
         let now = clock::steady();
+        let holder = Holder::of(&principal, from);
         let mut held = self.lock();
         let mut evicted = Vec::new();
         if let Some(first) = held.get(key).filter(|held| held.principal == principal) {
             // Two requests of one client came at once; both use what the first of them made.
             let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
-            return Ok((Arc::clone(first), vec![Arc::new(Held { principal, value, used, proven })]));
+            return Ok((Arc::clone(first), vec![Arc::new(Held { principal, value, holder, used, proven })]));
         }
         if held.len() >= self.most {
             evicted = self.drop_idle(&mut held, now);
         }
         if held.len() >= self.most {
-            let key: Box<str> = least_missed(held.iter(), now).ok_or(Full)?.1.into();
+            let key: Box<str> = makes_place(&held, &holder, now).ok_or(Full)?.into();
             evicted.extend(held.remove(&key));
         }
         let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
-        let entry = Arc::new(Held { principal, value, used, proven });
+        let entry = Arc::new(Held { principal, value, holder, used, proven });
         held.insert(key.into(), Arc::clone(&entry));
         Ok((entry, evicted))
     }
@@ -164,6 +193,27 @@ fn least_missed<'a, T: 'a>(
         .min()
 }
 
+/// The session that makes place for one more of this holder's, if any has to.
+///
+/// One of whoever holds the most, even one in use, if they hold no fewer than this holder afterwards. Else one that is
+/// missed little, of this holder's own or of somebody's who holds more.
+fn makes_place<'a, T>(held: &'a HashMap<Box<str>, Arc<Held<T>>>, holder: &Holder, now: Timestamp) -> Option<&'a str> {
+    let mut counts: HashMap<&Holder, usize> = HashMap::new();
+    held.values().for_each(|entry| *counts.entry(&entry.holder).or_default() += 1);
+    let count = |holder: &Holder| counts.get(holder).copied().unwrap_or_default();
+    let (own, most) = (count(holder), counts.values().copied().max().unwrap_or_default());
+    if most > own + 1 {
+        let rank = |entry: &Arc<Held<T>>| {
+            let in_use = Arc::strong_count(entry) > 1;
+            (in_use, entry.proven.load(Ordering::Relaxed), -entry.idle_since(now))
+        };
+        let theirs = held.iter().filter(|(_, entry)| count(&entry.holder) == most);
+        return theirs.min_by_key(|(_, entry)| rank(entry)).map(|(key, _)| &**key);
+    }
+    let meant = held.iter().filter(|(_, entry)| entry.holder == *holder || count(&entry.holder) > own);
+    least_missed(meant, now).map(|(_, key)| key)
+}
+
 /// 128 random bits as hexadecimal digits.
 pub(crate) fn random_key() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
@@ -178,10 +228,19 @@ pub(crate) fn random_name() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn sessions(most: usize) -> Sessions<u32> {
         Sessions::new(most, Duration::from_secs(1800), Duration::from_secs(60))
+    }
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Another address.
+    fn other(number: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, number])
     }
 
     fn age(held: &Held<u32>, seconds: i64) {
@@ -191,10 +250,10 @@ mod tests {
     #[test]
     fn a_flood_of_sessions_evicts_its_own_before_anybody_elses() {
         let (sessions, who) = (sessions(3), Principal::new("anonymous"));
-        sessions.insert("claimed", who.clone(), 0).unwrap();
+        sessions.insert("claimed", who.clone(), HERE, 0).unwrap();
         age(&sessions.find("claimed", &who).unwrap(), 600);
         for number in 1..100 {
-            sessions.insert(&format!("flood {number}"), who.clone(), number).unwrap();
+            sessions.insert(&format!("flood {number}"), who.clone(), HERE, number).unwrap();
         }
         assert!(sessions.find("claimed", &who).is_some());
         assert_eq!(sessions.len(), 3);
@@ -203,20 +262,20 @@ mod tests {
     #[test]
     fn sessions_in_use_and_recent_ones_are_not_evicted() {
         let (sessions, who) = (sessions(2), Principal::new("anonymous"));
-        let in_use = sessions.insert("in use", who.clone(), 0).unwrap().0;
+        let in_use = sessions.insert("in use", who.clone(), HERE, 0).unwrap().0;
         age(&in_use, 600);
-        sessions.insert("recent", who.clone(), 1).unwrap();
+        sessions.insert("recent", who.clone(), HERE, 1).unwrap();
         sessions.find("recent", &who).unwrap();
-        assert!(matches!(sessions.insert("new", who.clone(), 2), Err(Full)));
+        assert!(matches!(sessions.insert("new", who.clone(), HERE, 2), Err(Full)));
         age(&sessions.find("recent", &who).unwrap(), 61);
-        let (_, evicted) = sessions.insert("new", who.clone(), 2).unwrap();
+        let (_, evicted) = sessions.insert("new", who.clone(), HERE, 2).unwrap();
         assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [1]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn idleness_is_time_that_passed_not_what_the_clock_says() {
         let (sessions, who) = (sessions(9), Principal::new("anonymous"));
-        sessions.insert("claimed", who.clone(), 0).unwrap();
+        sessions.insert("claimed", who.clone(), HERE, 0).unwrap();
         drop(sessions.find("claimed", &who).unwrap());
         tokio::time::advance(Duration::from_secs(1799)).await;
         assert_eq!(sessions.expire().len(), 0);
@@ -233,16 +292,16 @@ mod tests {
         };
         check(None);
         // Another target, of a name that begins alike, and one without a process.
-        sessions.insert("ab\nc", who.clone(), 0).unwrap();
-        sessions.insert("b\nc", who.clone(), 0).unwrap();
-        sessions.insert("a\nhttp", who.clone(), 10).unwrap();
+        sessions.insert("ab\nc", who.clone(), HERE, 0).unwrap();
+        sessions.insert("b\nc", who.clone(), HERE, 0).unwrap();
+        sessions.insert("a\nhttp", who.clone(), HERE, 10).unwrap();
         check(None);
         for (key, idle) in [("a\nrecent", 30), ("a\nidle", 61), ("*\nlonger", 90)] {
-            sessions.insert(key, who.clone(), 1).unwrap();
+            sessions.insert(key, who.clone(), HERE, 1).unwrap();
             age(&sessions.find(key, &who).unwrap(), idle);
         }
         check(Some("*\nlonger"));
-        sessions.insert("a\nunclaimed", who.clone(), 2).unwrap();
+        sessions.insert("a\nunclaimed", who.clone(), HERE, 2).unwrap();
         check(Some("a\nunclaimed"));
         let in_use = sessions.find("a\nunclaimed", &who).unwrap();
         check(Some("*\nlonger"));
@@ -257,11 +316,11 @@ mod tests {
     #[test]
     fn retired_sessions_expire_unless_they_are_in_use() {
         let (sessions, who) = (sessions(9), Principal::new("anonymous"));
-        let in_use = sessions.insert("in use", who.clone(), 0).unwrap().0;
-        sessions.insert("done", who.clone(), 1).unwrap();
+        let in_use = sessions.insert("in use", who.clone(), HERE, 0).unwrap().0;
+        sessions.insert("done", who.clone(), HERE, 1).unwrap();
         sessions.find("done", &who).unwrap();
         sessions.retire();
-        sessions.insert("new", who.clone(), 2).unwrap();
+        sessions.insert("new", who.clone(), HERE, 2).unwrap();
         assert_eq!(sessions.expire().iter().map(|held| held.value).collect::<Vec<_>>(), [1]);
         drop(in_use);
         assert_eq!(sessions.expire().iter().map(|held| held.value).collect::<Vec<_>>(), [0]);
@@ -271,11 +330,94 @@ mod tests {
     #[test]
     fn a_session_that_nobody_claimed_ends_early() {
         let (sessions, who) = (sessions(9), Principal::new("anonymous"));
-        age(&sessions.insert("never", who.clone(), 0).unwrap().0, 61);
-        sessions.insert("claimed", who.clone(), 1).unwrap();
+        age(&sessions.insert("never", who.clone(), HERE, 0).unwrap().0, 61);
+        sessions.insert("claimed", who.clone(), HERE, 1).unwrap();
         age(&sessions.find("claimed", &who).unwrap(), 61);
         assert_eq!(sessions.expire().len(), 1);
         assert!(sessions.find("claimed", &who).is_some());
         assert!(sessions.find("claimed", &Principal::new("another")).is_none());
+    }
+
+    /// So many sessions of one address, claimed and used just now.
+    fn fill(sessions: &Sessions<u32>, from: IpAddr, count: u32) -> Vec<String> {
+        let who = Principal::new(ANONYMOUS);
+        let begun = (0..count).filter_map(|number| {
+            let key = format!("{from} {number}");
+            sessions.insert(&key, who.clone(), from, number).ok()?;
+            sessions.find(&key, &who).map(|_| key)
+        });
+        begun.collect()
+    }
+
+    /// How many sessions of that address are left.
+    fn left(sessions: &Sessions<u32>, from: IpAddr) -> usize {
+        let holder = Holder::of(&Principal::new(ANONYMOUS), from);
+        sessions.lock().values().filter(|held| held.holder == holder).count()
+    }
+
+    #[test]
+    fn one_address_that_fills_all_places_keeps_nobody_else_out() {
+        for in_use in [false, true] {
+            let (sessions, who) = (sessions(8), Principal::new(ANONYMOUS));
+            sessions.insert("quiet", who.clone(), other(1), 0).unwrap();
+            age(&sessions.find("quiet", &who).unwrap(), 600);
+            let flood = fill(&sessions, HERE, 100);
+            assert_eq!((flood.len(), sessions.len()), (7, 8), "it does not make place for more of its own");
+            let held: Vec<_> = flood.iter().filter_map(|key| sessions.find(key, &who)).filter(|_| in_use).collect();
+            assert!(sessions.insert("one more", who.clone(), HERE, 0).is_err(), "in use: {in_use}");
+            assert!(sessions.find("quiet", &who).is_some(), "quiet for ten minutes, and nobody may take its place");
+            // It gets what is left over if places are shared evenly, and no more.
+            assert_eq!(fill(&sessions, other(1), 100).len(), 3);
+            assert_eq!((left(&sessions, HERE), left(&sessions, other(1))), (4, 4));
+            // A third gets places of whoever holds the most.
+            assert_eq!(fill(&sessions, other(2), 100).len(), 2);
+            assert_eq!(left(&sessions, HERE) + left(&sessions, other(1)), 6);
+            drop(held);
+        }
+    }
+
+    #[test]
+    fn of_whoever_holds_the_most_the_one_missed_least_makes_place() {
+        let (sessions, who) = (sessions(4), Principal::new(ANONYMOUS));
+        let keys = fill(&sessions, HERE, 4);
+        age(&sessions.find(&keys[1], &who).unwrap(), 50);
+        age(&sessions.find(&keys[2], &who).unwrap(), 70);
+        let in_use = sessions.find(&keys[2], &who).unwrap();
+        age(&in_use, 70);
+        let (_, evicted) = sessions.insert("new", who.clone(), other(1), 9).unwrap();
+        assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [1], "not the one in use");
+    }
+
+    #[test]
+    fn where_all_hold_alike_the_longest_unused_makes_place() {
+        let (sessions, who) = (sessions(3), Principal::new(ANONYMOUS));
+        for number in 1..4 {
+            let key = number.to_string();
+            sessions.insert(&key, who.clone(), other(number), number.into()).unwrap();
+            sessions.find(&key, &who).unwrap();
+        }
+        assert!(sessions.insert("new", who.clone(), other(9), 9).is_err());
+        age(&sessions.find("2", &who).unwrap(), 61);
+        // Not for one who has a place.
+        assert!(sessions.insert("new", who.clone(), other(1), 9).is_err());
+        let (_, evicted) = sessions.insert("new", who, other(9), 9).unwrap();
+        assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn who_holds_a_place() {
+        let (nobody, ann) = (Principal::new(ANONYMOUS), Principal::new("ann"));
+        let of = |who: &Principal, from: &str| Holder::of(who, from.parse().unwrap());
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::ffff:0:0:1", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            assert_eq!(of(&nobody, one) == of(&nobody, other), same, "{one} {other}");
+            assert_eq!(of(&ann, one), of(&ann, other), "who signed in is the same everywhere");
+            assert_ne!(of(&ann, one), of(&nobody, one));
+        }
     }
 }

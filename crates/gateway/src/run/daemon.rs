@@ -22,7 +22,7 @@ use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
 use crate::gateway::Gateway;
 use crate::reload::{self, Place};
-use crate::serve::directory_of;
+use crate::serve::{directory_of, place_of};
 use crate::server::Complain;
 use crate::setup;
 
@@ -63,14 +63,16 @@ pub async fn daemon(
     set_up.audit.directory = paths.audit();
     let gateway = setup::gateway(&set_up)?;
     let told = Arc::default();
+    let file = named.clone().or(own);
+    let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
     // Most users have none, nor a place for it.
-    if let Some(file) = named.clone().or(own).filter(|file| directory_of(file).is_dir()) {
+    if let Some(file) = file.filter(|file| directory_of(file).is_dir()) {
         let place = Place::User(Arc::clone(&told));
         tokio::spawn(reload::watch(file, place, Arc::clone(&gateway), config.clone()));
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
-    let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none"});
+    let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read});
     gateway.recorder.note("gateway.started", &started).map_err(setup::SetupError::Audit)?;
     let serving = Arc::new(Serving { gateway, named, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());

@@ -18,12 +18,13 @@ use super::demux::Stray;
 use super::sse::SseUpstream;
 use super::{Breaker, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
+use crate::beside;
 use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const LAST_EVENT: HeaderName = HeaderName::from_static(beside::LAST_EVENT);
 
 /// What is read from a connection at once, at most.
 const BUFFER: usize = 64 * 1024;
@@ -292,8 +293,6 @@ impl HttpUpstream {
     }
 }
 
-/// The longest event id that is passed on; a client has to send it back in a header, so a longer one is of no use.
-const EVENT_ID: usize = 1024;
 /// The longest wait in milliseconds that a server may ask of a client that reconnects.
 const RETRY: u64 = 60 * 60 * 1000;
 
@@ -324,7 +323,8 @@ impl Events {
     pub(super) async fn next_event(&mut self) -> Result<Option<sse::Event>, UpstreamError> {
         loop {
             if let Some(mut event) = self.decoder.next().map_err(|_| UpstreamError::TooLarge)? {
-                event.id = event.id.filter(|id| id.len() <= EVENT_ID);
+                // A client has to send it back in a header, so any other is of no use.
+                event.id = event.id.filter(|id| id.is_empty() || beside::is_event_id(id.as_bytes()));
                 event.retry = event.retry.map(|retry| retry.min(RETRY));
                 return Ok(Some(event));
             }

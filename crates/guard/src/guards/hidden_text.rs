@@ -6,19 +6,20 @@
 //!
 //! What happens by default depends on where it is. A definition that hides text is withheld, and so is its use: nobody
 //! writes one by accident. In what servers say, hidden characters are taken out and the rest passes. Arguments are
-//! never rewritten, because other guards and the person who approved saw them as they are, and `/etc/pass\u{200B}wd` without
-//! its hidden character is another file: what only serves to hide is denied there, and what an editor or a terminal
-//! may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the same
-//! reason. Definitions have no need of markup, so any that could keep some words out of sight is denied there, however it
-//! does that. A lone character without width is ordinary typesetting: it is recorded, and taken out of definitions without
-//! withholding them. Comments in HTML are ordinary in fetched pages and documents, so they are recorded.
+//! never rewritten, because other guards and the person who approved saw them as they are, and `/etc/pass\u{200B}wd`
+//! without its hidden character is another file: what only serves to hide is denied there, and what an editor or a
+//! terminal may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the
+//! same reason, nor is what says which request or stream a message is about. Definitions have no need of markup, so
+//! any that could keep some words out of sight is denied there, however it does that. A lone character without width
+//! is ordinary typesetting: it is recorded, and taken out of definitions without withholding them. Comments in HTML
+//! are ordinary in fetched pages and documents, so they are recorded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bartizan_detect::hidden::{self, Hidden, Kind};
-use bartizan_mcp::{Part, PartKind, Value};
+use bartizan_mcp::{Part, PartKind, Value, meta};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -261,10 +262,29 @@ fn routes(event: &Event<'_>, part: &Part<'_>) -> bool {
 }
 
 /// Members whose text says what something is or which one is meant. Without its hidden characters it would say
-/// something else, or be the name of something else that exists.
+/// something else, or be the name of something else that exists: of another request, whose progress or cancellation it
+/// would then be, or of none.
 const NAMES: &[&str] = &[
-    "cursor", "id", "jsonrpc", "method", "mimeType", "name", "nextCursor", "ref", "requestState", "resultType", "role",
-    "status", "taskId", "type", "uri", "uriTemplate",
+    "cursor",
+    "elicitationId",
+    "id",
+    "jsonrpc",
+    "method",
+    "mimeType",
+    "name",
+    "nextCursor",
+    "progressToken",
+    "ref",
+    "requestId",
+    "requestState",
+    "resultType",
+    "role",
+    "status",
+    meta::SUBSCRIPTION_ID,
+    "taskId",
+    "type",
+    "uri",
+    "uriTemplate",
 ];
 
 /// Whether something is found or told apart by the exact text: a key, or a member of [`NAMES`]. In arguments and

@@ -14,17 +14,19 @@ const WIDTH: usize = 100;
 /// The words for one demo.
 pub(super) struct Page<'a> {
     demo: &'a Demo,
+    /// It only records.
+    observe: bool,
     paint: Paint,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn of(demo: &'a Demo, paint: Paint) -> Self {
-        Page { demo, paint }
+    pub(super) fn of(demo: &'a Demo, observe: bool, paint: Paint) -> Self {
+        Page { demo, observe, paint }
     }
 
-    pub(super) fn head(&self, observe: bool) -> String {
+    pub(super) fn head(&self) -> String {
         let (name, address) = (self.paint.bold("bartizan"), self.demo.address());
-        let how = if observe { "only recording" } else { "with the default settings" };
+        let how = if self.observe { "only recording" } else { "with the default settings" };
         let what = format!("in front of an honest server and a hostile one, {how}");
         format!("{name} {address}  {}\n", self.paint.dim(&what))
     }
@@ -34,6 +36,7 @@ impl<'a> Page<'a> {
             (Seen::Passed, true) => ("✔ passed ", "allow"),
             (Seen::Cleaned(_), true) => ("~ cleaned", "transform"),
             (Seen::Stopped(_), true) => ("✘ stopped", "deny"),
+            _ if self.is_let_through(step) => ("! through", "transform"),
             _ => ("! failed ", "deny"),
         };
         let what = cut(&step.what, WIDTH - MARGIN);
@@ -47,6 +50,9 @@ impl<'a> Page<'a> {
                 format!("{line}{:room$}{id}\n{:MARGIN$}{rule}  {why}", "", "")
             }
             Seen::Passed if step.is_as_expected() => line,
+            Seen::Passed if self.is_let_through(step) => {
+                format!("{line}\n{:MARGIN$}passed through: nothing stops it in observe", "")
+            }
             Seen::Passed => format!("{line}\n{:MARGIN$}it should have been {}", "", step.expected),
             Seen::Otherwise { why } => {
                 format!("{line}\n{:MARGIN$}should be {}: {}", "", step.expected, cut(why, WIDTH - MARGIN - 20))
@@ -54,11 +60,21 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// Whether it came through because nothing was to stop it.
+    fn is_let_through(&self, step: &Step) -> bool {
+        self.observe && step.got_through()
+    }
+
     pub(super) fn summary(&self, steps: &[Step], verified: &Result<Report, Fault>) -> String {
         let count = |name: &str| steps.iter().filter(|step| step.seen.name() == name).count();
         let counts = format!("{} passed, {} stopped, {} cleaned", count("passed"), count("stopped"), count("cleaned"));
-        let wrong = steps.iter().filter(|step| !step.is_as_expected()).count();
+        let through = steps.iter().filter(|step| self.is_let_through(step)).count();
+        let wrong = steps.iter().filter(|step| !step.is_as_expected()).count() - through;
         let judgement = match wrong {
+            0 if through > 0 => {
+                let said = format!("{through} got through because of observe");
+                self.paint.like("transform", &said).to_string()
+            }
             0 => self.paint.like("allow", "each as it should be").to_string(),
             wrong => self.paint.like("deny", &format!("{wrong} not as it should be")).to_string(),
         };

@@ -384,7 +384,7 @@ impl Call {
         let call = self.summary();
         let error = UpstreamError::BrokenOff("it ended without a response".to_owned());
         let refusal = self.ready.link.failed(call.as_ref(), &error);
-        self.response(refusal.answer(Some(&self.id), self.request.method())).await
+        self.response(refusal.answer(Some(&self.id), call.as_ref())).await
     }
 
     fn summary(&self) -> Option<CallSummary> {

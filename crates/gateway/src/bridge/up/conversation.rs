@@ -110,7 +110,7 @@ impl Conversation {
             }
         }
         let error = UpstreamError::BrokenOff("it ended without a response".to_owned());
-        Some(self.up.link.failed(self.call.as_ref(), &error).answer(Some(&self.id), self.request.method()))
+        Some(self.up.link.failed(self.call.as_ref(), &error).answer(Some(&self.id), self.call.as_ref()))
     }
 
     /// Asks the client what the server wants to know; the request to send next.
@@ -167,7 +167,7 @@ impl Conversation {
                 // Without a session nobody can answer.
                 sent.map(|()| question).map_err(|_| None)
             }
-            Err(refusal) => Err(Some(refusal.answer(Some(&self.id), self.request.method()))),
+            Err(refusal) => Err(Some(self.clients(refusal.answer(Some(&self.id), self.call.as_ref())))),
         }
     }
 
@@ -203,7 +203,7 @@ impl Conversation {
         link.gateway.metrics.failed(&link.server.name, rule);
         let why = (rule, format!("{}: {why}", link.server.name));
         let refusal = admit::failed(&link.gateway.recorder, &link.server.name, &link.name, self.call.as_ref(), why);
-        self.clients(refusal.answer(Some(&self.id), self.request.method()))
+        self.clients(refusal.answer(Some(&self.id), self.call.as_ref()))
     }
 
     fn clients(&self, response: Admitted) -> Admitted {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bartizan_mcp::{Id, Limits, Message};
+use bartizan_mcp::{Limits, Message};
 use serde_json::{Value, json};
 
 use super::*;
@@ -66,7 +66,7 @@ fn reply(schema: &Value, result: &Value) -> Report {
     let session = session(&json!([{"name": "t", "inputSchema": {"type": "object"}, "outputSchema": schema}]));
     let reply = message(&json!({"jsonrpc": "2.0", "id": 2, "result": result}));
     let answers =
-        CallSummary { id: Id::Integer(2), method: "tools/call".into(), tool: Some("t".into()), progress_token: None };
+        CallSummary::of(&message(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "t"}}))).unwrap();
     inspect(&reply, Direction::ToClient, Some(&answers), &session)
 }
 
@@ -268,7 +268,7 @@ fn only_the_first_message_held_against_a_schema_takes_long() {
         {"name": "plain", "inputSchema": {"type": 1}}]);
     let (guard, session) = (SchemaGuard::default(), session(&tools));
     let answers =
-        CallSummary { id: Id::Integer(2), method: "tools/call".into(), tool: Some("t".into()), progress_token: None };
+        CallSummary::of(&message(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "t"}}))).unwrap();
     let call = |name: &str| {
         message(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": name}}))
     };

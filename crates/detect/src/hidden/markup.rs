@@ -88,6 +88,38 @@ impl<'t> Tag<'t> {
         Some(Tag { name, closing, attributes, end: close + 1 })
     }
 
+    /// Whether a tag or a comment of both HTML and Markdown may begin here.
+    pub(super) fn begins(bytes: &[u8], at: usize) -> bool {
+        let rest = bytes.get(at + 1..).unwrap_or_default();
+        let name = if rest.first() == Some(&b'/') { rest.get(1) } else { rest.first() };
+        rest.starts_with(b"!--") || name.is_some_and(u8::is_ascii_alphabetic)
+    }
+
+    /// Whether its name ends where names of HTML do.
+    pub(super) fn is_named(&self) -> bool {
+        self.attributes.bytes().next().is_none_or(|byte| byte.is_ascii_whitespace() || byte == b'/')
+    }
+
+    /// Whether readers of Markdown take it for a tag: all else is shown, unless it stands in a block of HTML.
+    pub(super) fn is_plain(&self) -> bool {
+        let mut rest = self.attributes;
+        while let Some(after) = rest.bytes().next().filter(u8::is_ascii_whitespace).and(Some(rest.trim_ascii_start())) {
+            if self.closing || after.is_empty() || after == "/" {
+                return after.is_empty() || !self.closing;
+            }
+            let Some(end) = plain_attribute(after) else { return false };
+            rest = after.get(end..).unwrap_or_default();
+        }
+        rest.is_empty() || rest == "/" && !self.closing
+    }
+
+    /// Where to look for what comes next: what may be shown as text may have tags and comments in it.
+    pub(super) fn next(&self, start: usize) -> usize {
+        let certain = memchr(b'<', self.attributes.as_bytes()).is_none()
+            || self.is_plain() && memmem::find(self.attributes.as_bytes(), b"\n").is_none();
+        if certain { self.end } else { start + 1 }
+    }
+
     /// Whether it has no content by its name.
     fn is_empty(&self) -> bool {
         const EMPTY: [&str; 8] = ["area", "br", "embed", "hr", "img", "input", "link", "meta"];
@@ -107,6 +139,36 @@ impl<'t> Tag<'t> {
         }
         self.name.eq_ignore_ascii_case("template")
     }
+}
+
+/// How long an attribute is, as Markdown has them.
+fn plain_attribute(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    bytes.first().filter(|byte| byte.is_ascii_alphabetic() || b"_:".contains(byte))?;
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(byte);
+    let name = bytes.iter().take_while(|byte| in_name(byte)).count();
+    let Some(value) = text.get(name..)?.trim_ascii_start().strip_prefix('=') else { return Some(name) };
+    let value = value.trim_ascii_start();
+    let before = text.len() - value.len();
+    let length = match value.bytes().next()? {
+        quote @ (b'"' | b'\'') => memchr(quote, value.as_bytes().get(1..)?)? + 2,
+        _ => value.find(|c: char| c.is_ascii_whitespace() || "\"'=<>`".contains(c)).unwrap_or(value.len()),
+    };
+    (length > 0).then_some(before + length)
+}
+
+/// Where what HTML takes for a comment ends, and whether it does before the text: `<!-- -->`, and `<` with `!`, `?` or
+/// `/` before anything but a name.
+pub(super) fn comment_end(text: &str, start: usize) -> Option<(usize, bool)> {
+    let rest = text.as_bytes().get(start..)?;
+    let end = match rest.get(1)? {
+        // The two dashes may be the same ones: `<!-->` is an empty comment.
+        b'!' if rest.starts_with(b"<!--") => memmem::find(rest.get(2..)?, b"-->").map(|end| end + 5),
+        b'!' | b'?' => memchr(b'>', rest).map(|end| end + 1),
+        b'/' if !rest.get(2)?.is_ascii_alphabetic() => memchr(b'>', rest).map(|end| end + 1),
+        _ => return None,
+    };
+    Some((start + end.unwrap_or(rest.len()), end.is_some()))
 }
 
 /// Where a tag ends if quotes in it are closed.

@@ -9,10 +9,13 @@
 //! holds nothing more to find.
 
 mod characters;
+mod code;
 mod decode;
 mod definition;
 mod direction;
+mod elements;
 mod markup;
+mod prose;
 mod script;
 mod skip;
 mod terminal;
@@ -44,6 +47,8 @@ pub enum Kind {
     Invisible,
     /// Text in a definition that is not seen, however that comes about.
     Unseen,
+    /// An element that is named in a definition and not closed: it is talked about, or hides all that follows.
+    Unclosed,
     /// All that follows the first [`MAX_CHARACTERS`] hidden places; no honest text has so many.
     Flood,
 }
@@ -53,7 +58,7 @@ pub const MAX_CHARACTERS: usize = 65_536;
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Tags,
         Kind::ZeroWidth,
         Kind::Stray,
@@ -65,6 +70,7 @@ impl Kind {
         Kind::Comment,
         Kind::Invisible,
         Kind::Unseen,
+        Kind::Unclosed,
         Kind::Flood,
     ];
 }

@@ -10,9 +10,10 @@
 //! without its hidden character is another file: what only serves to hide is denied there, and what an editor or a
 //! terminal may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the
 //! same reason, nor is what says which request or stream a message is about. Definitions have no need of markup, so
-//! any that could keep some words out of sight is denied there, however it does that. A lone character without width
-//! is ordinary typesetting: it is recorded, and taken out of definitions without withholding them. Comments in HTML
-//! are ordinary in fetched pages and documents, so they are recorded.
+//! what keeps a few words out of sight is denied there, however it does that; an element that is named and not closed is
+//! recorded, as a sentence about it looks the same. A lone character without width is ordinary typesetting: it is
+//! recorded, and taken out of definitions without withholding them. Comments in HTML are ordinary in fetched pages and
+//! documents, so they are recorded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -128,6 +129,13 @@ const RULES: &[RuleSpec] = &[
         Severity::Medium,
         Action::Observe,
         "Text in a definition that markup or blank space keeps out of sight.",
+    )
+    .in_kinds(DEFINITIONS),
+    RuleSpec::new(
+        "hidden_text.unclosed",
+        Severity::Low,
+        Action::Observe,
+        "An element in a definition that hides all that follows it, if it is not only talked about.",
     ),
     RuleSpec::new("hidden_text.html_comment", Severity::Low, Action::Observe, "A comment in HTML or Markdown."),
     RuleSpec::new(
@@ -151,6 +159,7 @@ fn rule_id(kind: Kind) -> &'static str {
         Kind::Comment => "hidden_text.html_comment",
         Kind::Invisible => "hidden_text.html_invisible",
         Kind::Unseen => "hidden_text.unseen",
+        Kind::Unclosed => "hidden_text.unclosed",
         Kind::Flood => "hidden_text.flood",
     }
 }
@@ -168,6 +177,7 @@ fn noun(kind: Kind) -> &'static str {
         Kind::Comment => "a comment",
         Kind::Invisible => "an invisible element",
         Kind::Unseen => "text out of sight",
+        Kind::Unclosed => "an element that is not closed",
         Kind::Flood => "a flood of hidden characters",
     }
 }
@@ -186,7 +196,7 @@ impl Guard for HiddenText {
     /// However small a request is, the definition that it uses is looked through again.
     fn takes_long(&self, event: &Event<'_>, session: &Session) -> bool {
         event.direction == Direction::ToServer
-            && asked_for(event, session).is_some_and(|(_, _, held)| held.json.len() > LARGE && !is_clean(held))
+            && asked_for(event, session).is_some_and(|(_, _, held)| held.json.len() > LARGE && !is_clean(&String::from_utf8_lossy(&held.json)))
     }
 
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
@@ -204,7 +214,9 @@ impl Guard for HiddenText {
 /// One text: a finding for each way in which something in it is hidden.
 fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, report: &mut Report) {
     let defines = DEFINITIONS.iter().any(|(kind, _)| *kind == part.kind);
-    if is_plain(part.value.raw()) && !(defines && may_be_blank(part.value.raw())) {
+    let raw = part.value.raw();
+    let clean = if defines { is_clean(raw) } else { is_plain(raw, |_, _| false) };
+    if clean {
         return;
     }
     let text = part.text();
@@ -335,8 +347,9 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
 }
 
 /// Whether a JSON text cannot hide anything, which is seen of nearly all texts without decoding them: ASCII without
-/// markup, without the beginning of a Markdown reference, and without escapes other than the everyday ones.
-fn is_plain(json: &str) -> bool {
+/// markup, without the beginning of a Markdown reference, without escapes other than the everyday ones, and without two
+/// bytes in a row of which `also` says more.
+fn is_plain(json: &str, also: impl Fn(u8, u8) -> bool) -> bool {
     const BLOCK: usize = 256;
     let bytes = json.as_bytes();
     let followers = bytes.get(1..).unwrap_or_default();
@@ -344,7 +357,7 @@ fn is_plain(json: &str) -> bool {
     // vector instructions of it. A backslash that is itself escaped counts as one; the closer look tells them apart.
     let suspect = |hit: bool, (&byte, &next): (&u8, &u8)| {
         let escape = (byte == b'\\') & ((next == b'u') | (next == b'b') | (next == b'r'));
-        hit | alone(byte) | escape | (byte == b']') & (next == b':')
+        hit | alone(byte) | escape | (byte == b']') & (next == b':') | also(byte, next)
     };
     let pairs = bytes.chunks(BLOCK).zip(followers.chunks(BLOCK));
     pairs.into_iter().all(|(block, next)| !block.iter().zip(next).fold(false, suspect))
@@ -365,16 +378,17 @@ fn may_be_blank(json: &str) -> bool {
     blocks.iter().any(|block| block.iter().fold(true, |all, &byte| all & blank(byte)))
 }
 
-/// Whether a definition cannot hide anything, which is seen without decoding its texts.
-fn is_clean(definition: &Definition) -> bool {
-    let json = String::from_utf8_lossy(&definition.json);
-    is_plain(&json) && !may_be_blank(&json)
+/// Whether the JSON of a definition or of a text in it cannot hide anything, which is seen without decoding it.
+fn is_clean(json: &str) -> bool {
+    // Titles of links and what stands behind the marks of code are not seen either.
+    let also = |byte, next| (byte == b']') & (next == b'(') | (byte == next) & ((byte == b'`') | (byte == b'~'));
+    is_plain(json, also) && !may_be_blank(json)
 }
 
 /// The ways in which a definition hides something.
 fn hidden_in(definition: &Definition) -> BTreeMap<Kind, String> {
     let mut kinds = BTreeMap::new();
-    if is_clean(definition) {
+    if is_clean(&String::from_utf8_lossy(&definition.json)) {
         return kinds;
     }
     definition.with_value(|value| {

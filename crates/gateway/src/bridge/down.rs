@@ -119,8 +119,6 @@ impl Down {
         if translate::is_gone(name) {
             return self.refuse(&id, -32601, "this revision does not have this method");
         }
-        // Answers without the state belong to no question of this gateway's, and are left out of what goes on.
-        let comes_back = message.params().is_some_and(|params| params.get(translate::STATE).is_some());
         match name {
             method::SERVER_DISCOVER => match self.ready(&message).await {
                 Ok(ready) => Answer::Message(StatusCode::OK, self.own(translate::discovered(ready.hello(), &id))),
@@ -130,7 +128,7 @@ impl Down {
                 Ok(ready) => watch::listen(self, &ready, &message, &id).await,
                 Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
             },
-            _ if translate::may_be_asked_back(name) && comes_back => self.retry(&message, id).await,
+            _ if comes_back(&message) => self.retry(&message, id).await,
             _ => self.call(message, id).await,
         }
     }
@@ -294,4 +292,11 @@ impl Down {
     fn limits(&self) -> Limits {
         self.gateway.policy.load().limits
     }
+}
+
+/// Whether a request brings answers. Without the state they belong to no question of this gateway's, and are left out of
+/// what goes on.
+pub(super) fn comes_back(request: &Message) -> bool {
+    translate::may_be_asked_back(request.method().unwrap_or_default())
+        && request.params().is_some_and(|params| params.get(translate::STATE).is_some())
 }

@@ -71,6 +71,14 @@ impl Bridge {
     }
 
     /// What the server sends without being asked, for a client of the legacy era; or the rest of the stream that `last` is
+    /// Whether the server waits for what this request brings: in the stateless era, that is how its questions are answered.
+    pub(crate) fn is_awaited(&self, request: &Message) -> bool {
+        match self {
+            Bridge::Down(_) => down::comes_back(request),
+            Bridge::Up(_) => false,
+        }
+    }
+
     /// an event of.
     pub(crate) async fn listen(&self, last: Option<&HeaderValue>) -> Result<Deliveries, UpstreamError> {
         match self {

@@ -17,7 +17,7 @@ LARGE = "x" * MIB
 
 def cases(the_lab, report):
     for era in (Down, Up):
-        checks = (flood, flood_and_signal, full, many_calls)
+        checks = (flood, flood_and_signal, full, many_calls, large_questions)
         ways = {f" ({era.__name__.lower()}){way}": [era, *options] for way, options in WAYS.items()}
         report.each(the_lab, "waiting", checks, ways)
     report.each(the_lab, "waiting", (burst,), WAYS)
@@ -165,6 +165,25 @@ def many_calls(home, options):
             assert not [id for id in ids if server.answer(id)["result"].get("isError")]
         server.process.stdin.close()
         assert server.ended() == 0
+
+
+def large_questions(home, options):
+    """What a server asks is kept within a bound until it is answered; questions of ordinary size find room beside it."""
+    era, *options = options
+    large = 9 * MIB
+    with begun(home, era, options) as server:
+        waiting = [era.ask(server, "large", large), era.ask(server, "small")]
+        server.send(era.call("more", "ask", size=large))
+        assert "takes too much memory until the client answers" in text(server.answer("more")), server.said()[-1]
+        for answer, is_answered in waiting:
+            server.send(answer)
+            assert is_answered()
+        answer, is_answered = era.ask(server, "later", large)
+        server.send(answer)
+        assert is_answered()
+        server.process.stdin.close()
+        assert server.ended() == 0
+    assert len(home.messages(kind="upstream.failed", rule="bridge.too_much")) == 1
 
 
 def burst(home, options):

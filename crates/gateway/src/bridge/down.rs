@@ -18,6 +18,7 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use tokio::sync::mpsc;
 
+use super::kept::Kept;
 use crate::admit::{self, Admitted, Refusal};
 use crate::exchange::{self, Delivery};
 use crate::gateway::Gateway;
@@ -47,6 +48,7 @@ pub(crate) struct Down {
     /// Held while a session is begun, so that there is one.
     beginning: tokio::sync::Mutex<()>,
     calls: Calls,
+    kept: Kept,
     watchers: Watchers,
 }
 
@@ -61,6 +63,7 @@ impl Down {
             session: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
             calls: Calls::default(),
+            kept: Kept::default(),
             watchers: Watchers::default(),
         })
     }

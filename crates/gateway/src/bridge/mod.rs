@@ -6,6 +6,7 @@
 
 mod down;
 pub(crate) mod era;
+mod kept;
 mod tasks;
 mod up;
 
@@ -70,7 +71,6 @@ impl Bridge {
         }
     }
 
-    /// What the server sends without being asked, for a client of the legacy era; or the rest of the stream that `last` is
     /// Whether the server waits for what this request brings: in the stateless era, that is how its questions are answered.
     pub(crate) fn is_awaited(&self, request: &Message) -> bool {
         match self {
@@ -79,6 +79,7 @@ impl Bridge {
         }
     }
 
+    /// What the server sends without being asked, for a client of the legacy era; or the rest of the stream that `last` is
     /// an event of.
     pub(crate) async fn listen(&self, last: Option<&HeaderValue>) -> Result<Deliveries, UpstreamError> {
         match self {

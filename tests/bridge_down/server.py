@@ -1,7 +1,9 @@
 """A legacy server over stdio that remembers what it is told, for what no ready-made server shows: cancellation."""
 
 import json
+import os
 import sys
+import time
 
 seen = {"cancelled": [], "methods": [], "capabilities": None, "client": None}
 waiting = {}
@@ -23,12 +25,18 @@ def call(id, params):
     name = params["name"]
     if name == "wait":
         waiting[id] = None
+    elif name == "deaf":
+        # Reads nothing until it is told to by a file.
+        while not os.path.exists(params["arguments"]["until"]):
+            time.sleep(0.05)
+        send({"id": id, "result": text("heard")})
     elif name == "ask":
-        waiting["ask"] = id
+        waiting[f"q-{id}"] = id
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-        send({"id": "q", "method": "elicitation/create", "params": {"message": "Who?", "requestedSchema": schema}})
+        asked = "Who?" + "x" * params["arguments"].get("size", 0)
+        send({"id": f"q-{id}", "method": "elicitation/create", "params": {"message": asked, "requestedSchema": schema}})
     elif name == "ping":
-        waiting["ping"] = id
+        waiting["p"] = id
         send({"id": "p", "method": "ping"})
     elif name == "forge":
         send({"id": id, "result": {"resultType": "input_required", "requestState": "mine", "inputRequests": {}} | text(1)})
@@ -45,7 +53,7 @@ for line in sys.stdin:
         send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}, "resources": {"subscribe": True}},
                                    "serverInfo": {"name": "memory", "version": "1"}, "instructions": "Ask away."}})
     elif method == "tools/list":
-        send({"id": id, "result": {"tools": [tool(name) for name in ("wait", "ask", "ping", "forge", "seen")]}})
+        send({"id": id, "result": {"tools": [tool(name) for name in ("wait", "deaf", "ask", "ping", "forge", "seen")]}})
     elif method == "tools/call":
         call(id, params)
     elif method in ("resources/subscribe", "resources/unsubscribe"):
@@ -58,7 +66,7 @@ for line in sys.stdin:
         waiting.pop(params["requestId"], None)
     elif method is None:
         # The client's answer to what was asked, given back as it came.
-        owner = waiting.pop("ask" if id == "q" else "ping", None)
+        owner = waiting.pop(id, None)
         if owner is not None:
             send({"id": owner, "result": text({key: message[key] for key in ("result", "error") if key in message})})
     elif id is not None:

@@ -1,7 +1,9 @@
 """A local program that only knows the stateless era, over stdio; it writes down what it reads into the file it is given."""
 
 import json
+import os
 import sys
+import time
 
 META = "io.modelcontextprotocol/"
 listening = []
@@ -29,6 +31,10 @@ def answer(request):
         return {"error": {"code": -32601, "message": "no such method"}}
     if params["name"] == "slow":
         return None
+    if params["name"] == "deaf":
+        # Reads nothing until it is told to by a file.
+        while not os.path.exists(params["arguments"]["until"]):
+            time.sleep(0.05)
     if params["name"] == "die":
         sys.exit(params["arguments"].get("status", 9))
     if params["name"] == "change":
@@ -38,7 +44,7 @@ def answer(request):
         say({"method": "notifications/message", "params": {"level": "error", "data": "whose?"}})
     if params["name"] == "ask" and "inputResponses" not in params:
         schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-        asked = {"method": "elicitation/create", "params": {"message": "Who?", "requestedSchema": schema}}
+        asked = {"method": "elicitation/create", "params": {"message": "Who?" + "x" * params["arguments"].get("size", 0), "requestedSchema": schema}}
         return {"result": {"resultType": "input_required", "inputRequests": {"q": asked}, "requestState": "s"}}
     return {"result": {"resultType": "complete", "content": [{"type": "text", "text": json.dumps(params.get("inputResponses"))}]}}
 

@@ -5,7 +5,7 @@
 
 Groups: `same` (every client and server directly and through Bartizan, compared), `inspector`, `process` (what becomes of
 processes, streams and exit codes), `volume` (many messages, slow readers), `restart` (servers that crash), `bridged` (`run --bridge`, clients
-and servers of different eras). All by
+and servers of different eras), `waiting` (what `run --bridge` keeps for servers that do not read or answer). All by
 default. BARTIZAN_BIN and BARTIZAN_FIXTURE name the programs; tests/tools/setup.sh installs the clients and servers.
 """
 
@@ -28,8 +28,9 @@ import process
 import restart
 import same
 import volume
+import waiting
 
-GROUPS = {"process": process, "volume": volume, "restart": restart, "bridged": bridged, "inspector": inspector, "same": same}
+GROUPS = {"process": process, "volume": volume, "restart": restart, "bridged": bridged, "waiting": waiting, "inspector": inspector, "same": same}
 
 
 class Report:

@@ -18,6 +18,7 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use tokio::sync::mpsc;
 
+use super::kept::Kept;
 use crate::admit::{self, Admitted, Refusal};
 use crate::exchange::{self, Delivery};
 use crate::gateway::Gateway;
@@ -47,6 +48,7 @@ pub(crate) struct Down {
     /// Held while a session is begun, so that there is one.
     beginning: tokio::sync::Mutex<()>,
     calls: Calls,
+    kept: Kept,
     watchers: Watchers,
 }
 
@@ -61,6 +63,7 @@ impl Down {
             session: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
             calls: Calls::default(),
+            kept: Kept::default(),
             watchers: Watchers::default(),
         })
     }
@@ -119,8 +122,6 @@ impl Down {
         if translate::is_gone(name) {
             return self.refuse(&id, -32601, "this revision does not have this method");
         }
-        // Answers without the state belong to no question of this gateway's, and are left out of what goes on.
-        let comes_back = message.params().is_some_and(|params| params.get(translate::STATE).is_some());
         match name {
             method::SERVER_DISCOVER => match self.ready(&message).await {
                 Ok(ready) => Answer::Message(StatusCode::OK, self.own(translate::discovered(ready.hello(), &id))),
@@ -130,7 +131,7 @@ impl Down {
                 Ok(ready) => watch::listen(self, &ready, &message, &id).await,
                 Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
             },
-            _ if translate::may_be_asked_back(name) && comes_back => self.retry(&message, id).await,
+            _ if comes_back(&message) => self.retry(&message, id).await,
             _ => self.call(message, id).await,
         }
     }
@@ -297,4 +298,11 @@ impl Down {
     fn limits(&self) -> Limits {
         self.gateway.policy.load().limits
     }
+}
+
+/// Whether a request brings answers. Without the state they belong to no question of this gateway's, and are left out of
+/// what goes on.
+pub(super) fn comes_back(request: &Message) -> bool {
+    translate::may_be_asked_back(request.method().unwrap_or_default())
+        && request.params().is_some_and(|params| params.get(translate::STATE).is_some())
 }

@@ -6,6 +6,7 @@
 
 mod down;
 pub(crate) mod era;
+mod kept;
 mod tasks;
 mod up;
 
@@ -67,6 +68,14 @@ impl Bridge {
         match self {
             Bridge::Down(down) => down.answer(message).await,
             Bridge::Up(up) => up.answer(message).await,
+        }
+    }
+
+    /// Whether the server waits for what this request brings: in the stateless era, that is how its questions are answered.
+    pub(crate) fn is_awaited(&self, request: &Message) -> bool {
+        match self {
+            Bridge::Down(_) => down::comes_back(request),
+            Bridge::Up(_) => false,
         }
     }
 

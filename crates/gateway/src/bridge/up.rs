@@ -26,6 +26,7 @@ use feed::{Feed, Refused};
 use questions::Questions;
 use running::Running;
 
+use super::kept::Kept;
 use super::tasks;
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery};
@@ -47,6 +48,7 @@ pub(crate) struct Up {
     /// How many ids the gateway has made up.
     made_up: AtomicU64,
     questions: Questions,
+    kept: Kept,
     running: Mutex<Running>,
     feed: Feed,
 }
@@ -73,6 +75,7 @@ impl Up {
             level: Mutex::new(USUAL_LEVEL),
             made_up: AtomicU64::new(0),
             questions: Questions::default(),
+            kept: Kept::default(),
             running: Mutex::default(),
             feed: Feed::default(),
         })

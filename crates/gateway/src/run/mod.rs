@@ -9,6 +9,7 @@ mod daemon;
 pub(crate) mod frame;
 mod paths;
 mod restart;
+mod room;
 mod translated;
 mod wrapped;
 

@@ -20,13 +20,15 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::RunError;
 use super::restart::Restart;
+use super::room::{self, Entry, Room};
 use super::wrapped::{Wrapped, pass_on};
 use crate::admit::{self, Admitted, CODE_DENIED};
 use crate::bridge::Bridge;
 use crate::exchange::Delivery;
+use crate::link::TOO_MANY;
 use crate::peer::Answer;
 use crate::stdio::{self, FAREWELL, QUEUE};
-use crate::upstream::lines::{self, Lines};
+use crate::upstream::lines::{self, Line, Lines};
 use crate::upstream::{Reply, Upstream};
 
 /// How long a server may take to shake hands.
@@ -100,8 +102,16 @@ async fn carry<R: AsyncRead + Unpin>(
     input: Lines<R>,
     queue: mpsc::Sender<Admitted>,
 ) -> ExitStatus {
-    let client =
-        Client { of, current, queue, tasks: JoinSet::new(), lasting: JoinSet::new(), under_way: HashMap::new() };
+    let client = Client {
+        of,
+        current,
+        queue,
+        tasks: JoinSet::new(),
+        lasting: JoinSet::new(),
+        under_way: HashMap::new(),
+        room: Room::new(),
+        announces: false,
+    };
     let (stop, stopped) = oneshot::channel();
     let mut client = pin!(client.read(input, stopped));
     loop {
@@ -195,34 +205,79 @@ struct Client<'a> {
     lasting: JoinSet<()>,
     /// By the ids of the requests.
     under_way: HashMap<Id, AbortHandle>,
+    room: Room,
+    /// Whether it gets what the server sends without being asked.
+    announces: bool,
 }
 
 impl Client<'_> {
     /// Takes messages until the client closes its side or the sender of `stop` is gone; what is under way then is returned.
-    async fn read<R: AsyncRead + Unpin>(mut self, mut input: Lines<R>, mut stop: oneshot::Receiver<()>) -> JoinSet<()> {
-        let Wrapped { gateway, principal, server, session, limits, .. } = self.of;
-        loop {
-            let line = tokio::select! {
-                line = input.next() => line,
-                _ = &mut stop => break,
-            };
-            let Ok(Some(line)) = line else { break };
-            match lines::read(line, limits) {
-                Reply::Message(message, _) => self.message(message).await,
-                Reply::Unreadable(bytes, rejection) => {
-                    let (recorder, refused) = (&gateway.recorder, (&*bytes, &rejection));
-                    let direction = Direction::ToServer;
-                    let refusal = admit::unreadable(recorder, direction, &principal.id, &server.name, session, refused);
-                    self.queue.send(refusal.answer(None, None)).await.ok();
-                }
-                Reply::Mark { .. } => {}
-            }
-            while self.tasks.try_join_next().is_some() || self.lasting.try_join_next().is_some() {}
-            if self.queue.is_closed() {
-                break;
-            }
+    async fn read<R: AsyncRead + Unpin>(mut self, input: Lines<R>, stop: oneshot::Receiver<()>) -> JoinSet<()> {
+        tokio::select! {
+            () = self.take(input) => {}
+            _ = stop => {}
+        }
+        for message in self.room.give_up() {
+            let (queue, refusal) = (self.queue.clone(), self.refusal(&message));
+            self.tasks.spawn(async move {
+                send(&queue, refusal).await;
+            });
         }
         self.tasks
+    }
+
+    async fn take<R: AsyncRead + Unpin>(&mut self, mut input: Lines<R>) {
+        let mut open = true;
+        while (open || !self.room.is_empty()) && !self.queue.is_closed() {
+            tokio::select! {
+                line = input.next(), if open && self.room.takes_more() => match line {
+                    Ok(Some(line)) => self.line(line).await,
+                    Ok(None) | Err(_) => {
+                        open = false;
+                        self.room.hurry(FAREWELL);
+                    }
+                },
+                Some(entry) = self.room.next() => self.entered(entry).await,
+            }
+            while self.tasks.try_join_next().is_some() || self.lasting.try_join_next().is_some() {}
+        }
+    }
+
+    async fn line(&mut self, line: Line) {
+        let Wrapped { gateway, principal, server, session, limits, .. } = self.of;
+        let (line, place) = room::counted(line);
+        match lines::read(line, limits) {
+            Reply::Message(message, _) => {
+                let awaited = self.current.borrow().is_awaited(&message);
+                let entry = self.room.enter(message, place, awaited);
+                self.entered(entry).await;
+            }
+            Reply::Unreadable(bytes, rejection) => {
+                let (recorder, refused) = (&gateway.recorder, (&*bytes, &rejection));
+                let direction = Direction::ToServer;
+                let refusal = admit::unreadable(recorder, direction, &principal.id, &server.name, session, refused);
+                self.queue.send(refusal.answer(None, None)).await.ok();
+            }
+            Reply::Mark { .. } => {}
+        }
+    }
+
+    async fn entered(&mut self, entry: Entry) {
+        match entry {
+            Entry::Goes(message) => self.message(message).await,
+            Entry::Waits => {}
+            Entry::Refused(message) => send(&self.queue, self.refusal(&message)).await,
+        }
+    }
+
+    /// Records that there was no room for a message; the answer, if it wants one.
+    fn refusal(&self, message: &Message) -> Option<Admitted> {
+        let Wrapped { gateway, server, session, .. } = self.of;
+        let (call, rule) = (CallSummary::of(message), "gateway.too_many_requests");
+        gateway.metrics.failed(&server.name, rule);
+        let why = (rule, format!("{}: {TOO_MANY}", server.name));
+        let refusal = admit::failed(&gateway.recorder, &server.name, session, call.as_ref(), why);
+        call.map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
     }
 
     async fn message(&mut self, message: Message) {
@@ -238,17 +293,25 @@ impl Client<'_> {
             return;
         }
         self.of.restart.note_sent(&message);
-        if let Some(task) = stdio::cancelled(&message).and_then(|id| self.under_way.remove(&id)) {
-            task.abort();
+        if let Some(id) = stdio::cancelled(&message) {
+            match self.under_way.remove(&id) {
+                Some(task) => task.abort(),
+                None => self.room.cancel(&id),
+            }
         }
-        if message.method() == Some(method::INITIALIZED) {
+        if message.method() == Some(method::INITIALIZED) && !std::mem::replace(&mut self.announces, true) {
             self.lasting.spawn(announce(self.current.subscribe(), queue.clone()));
         }
         let tasks = match message.method() {
             Some(method::SUBSCRIPTIONS_LISTEN) => &mut self.lasting,
             _ => &mut self.tasks,
         };
+        let free = room::is_free(&message);
         let mut answering = Box::pin(answer(bridge, message, call.clone(), Arc::clone(&self.of.restart), queue));
+        if free {
+            // One after the other, as nothing else bounds them.
+            return answering.await;
+        }
         // As far as it goes at once, so that what is cancelled next has begun.
         if (&mut answering).now_or_never().is_none() {
             let task = tasks.spawn(answering);
@@ -256,6 +319,12 @@ impl Client<'_> {
                 self.under_way.insert(call.id, task);
             }
         }
+    }
+}
+
+async fn send(queue: &mpsc::Sender<Admitted>, message: Option<Admitted>) {
+    if let Some(message) = message {
+        queue.send(message).await.ok();
     }
 }
 

@@ -52,13 +52,14 @@ impl StdioWriter {
     /// # Errors
     /// If the child has ended or does not read.
     async fn send(&self, message: &Admitted, names: Option<&Names>) -> Result<(), UpstreamError> {
-        let line = match names {
-            Some(names) => lines::write(&names.outward(message)),
-            None => lines::write(message.bytes()),
-        };
-        let wanted = u32::try_from(line.len() / 1024).unwrap_or(WAITING).clamp(1, WAITING);
+        let wanted = u32::try_from(message.bytes().len() / 1024).unwrap_or(WAITING).clamp(1, WAITING);
         let queued = async {
             let room = Arc::clone(&self.room).acquire_many_owned(wanted).await.ok();
+            // Copied only now: what waits for room would otherwise be there twice.
+            let line = match names {
+                Some(names) => lines::write(&names.outward(message)),
+                None => lines::write(message.bytes()),
+            };
             self.queue.send((line, room)).await
         };
         match tokio::time::timeout(STUFFED, queued).await {

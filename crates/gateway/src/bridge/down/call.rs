@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use super::coming::{Came, Coming, begin};
 use super::ready::Ready;
 use super::{Down, translate};
-use crate::admit::{self, Admitted};
+use crate::admit::{self, Admitted, Refusal};
+use crate::bridge::kept::{self, Share};
 use crate::exchange::{self, Delivery};
 use crate::peer::{Deliveries, deliveries};
 use crate::upstream::{Relay, UpstreamError};
@@ -66,6 +67,7 @@ struct Question {
     message: Admitted,
     /// It came on the stream of this call; otherwise it may as well be another call's.
     own: bool,
+    room: Share,
 }
 
 pub(super) struct Call {
@@ -83,9 +85,9 @@ pub(super) struct Call {
     ends: Instant,
     questions: Vec<Question>,
     asked: usize,
-    backlog: VecDeque<Admitted>,
+    backlog: VecDeque<(Admitted, Share)>,
     /// The answer, if it came while no client was attached.
-    answer: Option<Admitted>,
+    answer: Option<(Admitted, Option<Share>)>,
     /// Where the stream can be resumed, and after how long.
     resume: Option<(HeaderValue, Duration)>,
     resumed: usize,
@@ -160,11 +162,13 @@ impl Call {
 
     /// What was put to this call may be another one's, which is still there; what is its own has no answer any more.
     async fn leave_behind(&mut self, mut signals: mpsc::Receiver<Signal>) {
-        for question in std::mem::take(&mut self.questions) {
-            if question.own {
-                self.ready.decline(&question.id, -32603, "nobody answers any more").await;
+        for Question { id, message, own, room, .. } in std::mem::take(&mut self.questions) {
+            // Whoever has it next takes room for it again.
+            drop(room);
+            if own {
+                self.ready.decline(&id, -32603, "nobody answers any more").await;
             } else {
-                super::watch::unasked(&self.down, &self.ready, question.message).await;
+                super::watch::unasked(&self.down, &self.ready, message).await;
             }
         }
         signals.close();
@@ -204,7 +208,10 @@ impl Call {
                 END
             }
             None => {
-                self.answer = Some(message);
+                self.answer = Some(match self.down.kept.take(message.message()) {
+                    Some(room) => (message, Some(room)),
+                    None => (self.too_much(self.summary().as_ref()).answer(Some(&self.id), Some(asked)), None),
+                });
                 ON
             }
         }
@@ -231,8 +238,10 @@ impl Call {
             method::ELICITATION_COMPLETE | method::TASKS_STATUS | method::ROOTS_LIST_CHANGED => ON,
             _ if self.client.is_some() => self.send(Step::Message(message)).await,
             _ => {
-                if self.backlog.len() < BACKLOG {
-                    self.backlog.push_back(message);
+                if self.backlog.len() < BACKLOG
+                    && let Some(room) = self.down.kept.take(message.message())
+                {
+                    self.backlog.push_back((message, room));
                 }
                 ON
             }
@@ -261,9 +270,14 @@ impl Call {
             self.ready.decline(&id, -32603, "too many questions are open").await;
             return ON;
         }
+        let Some(room) = self.down.kept.take(inner) else {
+            self.too_much(CallSummary::of(inner).as_ref());
+            self.ready.decline(&id, -32603, kept::FULL.1).await;
+            return ON;
+        };
         self.asked += 1;
         let key = format!("question-{}", self.asked);
-        self.questions.push(Question { id, key, message, own });
+        self.questions.push(Question { id, key, message, own, room });
         if self.client.is_some() { self.ask().await } else { ON }
     }
 
@@ -308,7 +322,7 @@ impl Call {
             let question = self.questions.swap_remove(at);
             self.pass_on(&question, &json).await;
         }
-        while let Some(message) = self.backlog.pop_front() {
+        while let Some((message, _room)) = self.backlog.pop_front() {
             if self.send(Step::Message(message)).await == END {
                 return END;
             }
@@ -317,7 +331,7 @@ impl Call {
             return self.ask().await;
         }
         match self.answer.take() {
-            Some(answer) => self.response(answer).await,
+            Some((answer, _room)) => self.response(answer).await,
             None => ON,
         }
     }
@@ -385,6 +399,14 @@ impl Call {
         let error = UpstreamError::BrokenOff("it ended without a response".to_owned());
         let refusal = self.ready.link.failed(call.as_ref(), &error);
         self.response(refusal.answer(Some(&self.id), call.as_ref())).await
+    }
+
+    /// Records that something of the server's would take too much to be kept; what to say instead.
+    fn too_much(&self, call: Option<&CallSummary>) -> Refusal {
+        let (link, (rule, why)) = (&self.ready.link, kept::FULL);
+        link.gateway.metrics.failed(&link.server.name, rule);
+        let why = (rule, format!("{}: {why}", link.server.name));
+        admit::failed(&link.gateway.recorder, &link.server.name, &link.name, call, why)
     }
 
     fn summary(&self) -> Option<CallSummary> {

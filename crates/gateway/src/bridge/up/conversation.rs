@@ -17,6 +17,7 @@ use super::answer::{self, Outcome};
 use super::client;
 use super::questions::Question;
 use crate::admit::{self, Admitted};
+use crate::bridge::kept;
 use crate::exchange::{self, Delivery};
 use crate::upstream::UpstreamError;
 
@@ -134,6 +135,9 @@ impl Conversation {
                 return Err(Some(self.failed("bridge.capability", &why)));
             }
         }
+        let Some(_until_answered) = self.up.kept.take(response) else {
+            return Err(Some(self.failed(kept::FULL.0, kept::FULL.1)));
+        };
         let mut open = Vec::with_capacity(wanted.len());
         for (_, request) in &wanted {
             open.push(self.ask(*request).await?);

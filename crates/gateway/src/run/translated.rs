@@ -277,7 +277,7 @@ impl Client<'_> {
         gateway.metrics.failed(&server.name, rule);
         let why = (rule, format!("{}: {TOO_MANY}", server.name));
         let refusal = admit::failed(&gateway.recorder, &server.name, session, call.as_ref(), why);
-        call.map(|call| refusal.answer(Some(&call.id), Some(&call.method)))
+        call.map(|call| refusal.answer(Some(&call.id), Some(&call)))
     }
 
     async fn message(&mut self, message: Message) {

@@ -208,9 +208,10 @@ impl Call {
                 END
             }
             None => {
+                let call = self.summary();
                 self.answer = Some(match self.down.kept.take(message.message()) {
                     Some(room) => (message, Some(room)),
-                    None => (self.too_much(self.summary().as_ref()).answer(Some(&self.id), Some(asked)), None),
+                    None => (self.too_much(call.as_ref()).answer(Some(&self.id), call.as_ref()), None),
                 });
                 ON
             }

@@ -91,10 +91,9 @@ def case_changes_come_on_one_stream():
         equal(stream.method("notifications/resources/updated")["params"], {"uri": "b://x"})
         equal(client.result("resources/unsubscribe", {"uri": "b://x"}), {})
         equal(len(servers["b"].got("resources/unsubscribe")), 1)
-        # A second stream of a session takes the place of the first.
-        again = client.listen()
+        # A second stream of a session takes the place of the first, which a server notices only when it writes on it.
         check(stream.ended.wait(PATIENCE), "the stream that was replaced goes on")
-        wait_for(lambda: all(len(server.got("#GET")) == 3 and len(server.streams) >= 2 for server in servers.values()), "not all listen again")
+        wait_for(lambda: all(len(server.streams) == 3 for server in servers.values()), "not all listen again")
         servers["b"].push("notifications/prompts/list_changed")
         again.method("notifications/prompts/list_changed")
         other.method("notifications/prompts/list_changed")

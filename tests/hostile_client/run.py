@@ -609,7 +609,8 @@ def never_reads(a):
     a.honest()
     passed = len(a.gateway.recorded(since, method="notifications/message"))
     check(passed < 20_000 * 10, "the server is read on although the client does not read")
-    wait_for(lambda: a.gateway.files() <= before + 2, "the connections are kept", SLOW + 30)
+    # Each had two, its own and one to the server; honest clients may have left some to be used again.
+    wait_for(lambda: a.gateway.files() <= before + 6, "the connections are kept", SLOW + 30)
     close_all(connections)
     answer = json.dumps(a.victim.call(a.tool, {"text": "x", "notes": 100}))
     check('"x"' in answer, f"a client that reads: {answer}")

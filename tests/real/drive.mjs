@@ -148,8 +148,9 @@ const verbs = {
         const stateless = outcome.connect.revision >= '2026';
         const subscription = stateless ? await client.listen({ resourceSubscriptions: [uri] }) : await client.subscribeResource({ uri });
         await api.call(client, { name, arguments: args });
-        // A server may acknowledge a subscription just before it is in force.
-        const again = stateless && setInterval(() => api.call(client, { name, arguments: args }).catch(() => {}), 200);
+        // A server may acknowledge a subscription just before it is in force, also behind a bridge; one that toggles must
+        // not be called twice.
+        const again = (stateless || name.includes('trigger')) && setInterval(() => api.call(client, { name, arguments: args }).catch(() => {}), 200);
         await until(() => updates.includes(uri)).finally(() => clearInterval(again));
         if (stateless) await subscription.close();
         return { updated: uri };

@@ -84,11 +84,18 @@ fn append_forever(log: &Log) {
     });
 }
 
+/// Twenty kills, of which every run has the first; the long version has a thousand.
 #[test]
 fn what_was_acknowledged_survives_sigkill() {
+    let logs = if env::var_os("BARTIZAN_TEST_LONG").is_some() { 50 } else { 1 };
+    (0..logs).for_each(kill_twenty_times);
+}
+
+/// In a log of its own, as all of it is read after each kill.
+fn kill_twenty_times(nth: u64) {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
-    for round in 0..20_u64 {
+    for round in nth * 20..(nth + 1) * 20 {
         let mut child = spawn("append", dir.path());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, acknowledgements) = mpsc::channel();

@@ -10,6 +10,11 @@ fn kinds(text: &str) -> Vec<Kind> {
     found.into_iter().map(|hidden| hidden.kind).filter(|kind| *kind != Kind::Comment).collect()
 }
 
+fn found_out(text: &str) -> bool {
+    kinds(text).iter().any(|kind| matches!(kind, Kind::Unseen | Kind::Faint | Kind::Invisible))
+}
+
+/// Whether nobody can see some of it, so that the definition is withheld.
 fn withheld(text: &str) -> bool {
     kinds(text).iter().any(|kind| matches!(kind, Kind::Unseen | Kind::Invisible))
 }
@@ -17,7 +22,7 @@ fn withheld(text: &str) -> bool {
 /// Each of these hides what `EVIL` stands for.
 fn hide(templates: &[&str]) {
     let texts = templates.iter().map(|template| format!("Adds numbers.\n{}", template.replace("EVIL", EVIL)));
-    let missed: Vec<_> = texts.filter(|text| !withheld(text)).collect();
+    let missed: Vec<_> = texts.filter(|text| !found_out(text)).collect();
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
@@ -323,4 +328,57 @@ fn elements_that_are_named_and_not_closed() {
     }
     assert_eq!(kinds("Drops <script>, <style>."), []);
     show(&["Takes `<script>` out of a page and what follows it too."]);
+}
+
+/// Examples and help texts as honest definitions have them, without marks of code: some of it is not shown by every
+/// reader, which is recorded, and none of it is a reason to withhold a tool.
+#[test]
+fn what_honest_definitions_say_is_not_withheld() {
+    for text in [
+        "usage: git clone [<options>] [--] <repo> [<dir>]\n  --reference <repo>, --branch <branch>, --depth <depth>, \
+         --config <key=value>, --upload-pack <path>, --filter <args>, --server-option <server-specific>, --origin <name>, \
+         --template <template-directory>, --jobs <n>, --bundle-uri <uri>, --since <time>, --exclude <revision>",
+        "Uses: `status`, checkout <branch>, merge <branch>, commit <message>, add <path>, remote <remote> <url>, tag <tag>, \
+         push <refspec>, show <object>, blame <file>, log <range>, stash <stash>, config <name> <value>, apply <patch>",
+        "send_email(to: <recipient email address>, subject: <the subject of the mail>, body: <text of the mail>)",
+        "Template: Dear <name of the recipient>, regarding <the subject>, <body text>. Regards, <your name>",
+        "Body is HTML, e.g. <html><head><title>A page with some text</title></head><body><p>Content</p></body></html>",
+        "Toggles are written as <details><summary>Title of the toggle</summary>Content of the toggle goes here</details>",
+        "E.g. <p style=\"color:#333333; font-size:14px\">Dear customer, thank you for your order.</p>",
+        "E.g. <div style=\"margin:0 auto; max-width:600px\">Dear customer, thank you for your order.</div>",
+        "E.g. <td style=\"background-color:#f0f0f0;color:#000\">Total amount due this month</td>",
+        "E.g. <style>h1 { color: red; } p { margin: 0 auto; }</style><h1>Title</h1>",
+        "E.g. <svg width=\"200\" height=\"100\"><text x=\"10\" y=\"20\">Hello to the world</text></svg>",
+        "E.g. <video src=\"a.mp4\">Your browser does not support the video tag.</video>",
+        "Embeds an image: <img src=\"https://example.org/a.png\" alt=\"A photo of a dog in the park\">",
+        "![alt text that describes what is shown in the image](https://example.org/a.png)",
+        "[link text](https://example.org \"A title shown when hovering over the link\")",
+        "<button aria-label=\"Close the dialog and return to the main page\">x</button>",
+        "Slack: <@user> mentions, <#channel>, <!subteam^ID|handle> and <!here> and <!channel> tell many people at once.",
+        "Strips <script> and <style> tags.",
+    ] {
+        assert!(!withheld(text), "{text}: {:?}", find_in_definition(text));
+    }
+}
+
+#[test]
+fn what_nobody_sees_is_withheld() {
+    let evil = [
+        "<!-- EVIL -->",
+        "<!-- EVIL",
+        "<script>EVIL</script>",
+        "<template>EVIL</template>",
+        "<noscript>EVIL</noscript>",
+        "<datalist>EVIL</datalist>",
+        "[//]: # (EVIL)",
+        "<div hidden>EVIL</div>",
+        "<p style=\"display:none\">EVIL</p>",
+        "<!-- EVIL --> for <branch> and <details>more about it that some do not see</details>",
+    ];
+    for text in evil.map(|text| text.replace("EVIL", EVIL)) {
+        assert!(withheld(&format!("Adds numbers.\n{text}")), "{text}: {:?}", find_in_definition(&text));
+    }
+    for text in ["<!-- a b c -->", "<template>row</template>", "[//]: # (v2)", "<script src=\"a.js\"></script>"] {
+        assert!(!withheld(text), "{text}");
+    }
 }

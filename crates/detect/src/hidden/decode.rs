@@ -7,7 +7,7 @@ pub(super) fn decode(kind: Kind, hidden: &str) -> Option<String> {
         Kind::Tags => bounded(hidden.chars().filter_map(tag)),
         Kind::Variation => bytes(hidden.chars().filter_map(selector)),
         Kind::ZeroWidth => bits(hidden)?,
-        Kind::Comment | Kind::Invisible | Kind::Unseen | Kind::Unclosed => bounded(hidden.chars()),
+        Kind::Comment | Kind::Invisible | Kind::Unseen | Kind::Faint | Kind::Unclosed => bounded(hidden.chars()),
         Kind::Stray | Kind::Terminal | Kind::Overwrite | Kind::Bidi | Kind::Format | Kind::Flood => return None,
     };
     (!text.is_empty()).then_some(text)

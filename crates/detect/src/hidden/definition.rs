@@ -6,8 +6,11 @@
 //! word is neither seen nor part of an example, the more it weighs; all of a text is added up. Code is shown as it
 //! stands, so nothing in it counts.
 //!
-//! A tag in the middle of a line that is named and not closed is mostly talked about, but a reader of HTML drops all
-//! that follows it. Nobody can tell which was meant, so that is a kind of its own.
+//! Comments, blank space and elements such as scripts are not seen by anybody, whoever shows the text. Of the rest some
+//! readers show something, and honest examples have it too: that is a kind of its own. So is what cannot be told:
+//!
+//! a tag in the middle of a line that is named and not closed is mostly talked about, but a reader of HTML drops all
+//! that follows it, and which was meant nobody knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -63,8 +66,10 @@ fn shown(text: &str, code: &Code, hidden: &Hidden) -> bool {
 struct Unseen<'t> {
     text: &'t str,
     code: &'t Code,
+    /// Of all that is not seen, and of what nobody sees.
     weight: usize,
-    spans: Vec<Range<usize>>,
+    sure: usize,
+    spans: Vec<(Range<usize>, Kind)>,
     /// Words that stand alone, each of which counts once.
     scattered: BTreeSet<&'t str>,
     /// What tags say that no HTML has, each of which counts once.
@@ -92,30 +97,45 @@ const PLACES: usize = SHOWING_NOTHING.len() + 1;
 impl<'t> Unseen<'t> {
     fn new(text: &'t str, code: &'t Code) -> Self {
         let (spans, scattered, said, named) = Default::default();
-        Unseen { text, code, weight: 0, spans, scattered, said, named, unclosed: None }
+        Unseen { text, code, weight: 0, sure: 0, spans, scattered, said, named, unclosed: None }
     }
 
     fn found(mut self) -> impl Iterator<Item = Hidden> {
         let named = std::mem::take(&mut self.named);
         let alone = self.scattered.len() + NAMED * named.len();
-        named.into_values().for_each(|span| self.place(span));
-        self.spans.sort_by_key(|span| (span.start, span.end));
+        named.into_values().for_each(|span| self.place(span, Kind::Faint));
+        self.spans.sort_by_key(|(span, _)| (span.start, span.end));
         let spans = if self.weight.saturating_add(alone) >= TEXT { self.spans } else { Vec::new() };
         let rest = self.unclosed.map(|start| Hidden { kind: Kind::Unclosed, span: start..self.text.len() });
-        spans.into_iter().map(|span| Hidden { kind: Kind::Unseen, span }).chain(rest)
+        let sure = self.sure >= TEXT;
+        let kind = move |kind| if sure { kind } else { Kind::Faint };
+        spans.into_iter().map(move |(span, of)| Hidden { kind: kind(of), span }).chain(rest)
     }
 
+    /// What some readers do not show.
     fn note(&mut self, span: Range<usize>, weight: usize) {
         if weight > 0 {
             self.weight = self.weight.saturating_add(weight);
-            self.place(span);
+            self.place(span, Kind::Faint);
         }
     }
 
-    fn place(&mut self, span: Range<usize>) {
+    /// What no reader shows.
+    fn note_sure(&mut self, span: Range<usize>, weight: usize) {
+        if weight > 0 {
+            self.weight = self.weight.saturating_add(weight);
+            self.sure = self.sure.saturating_add(weight);
+            self.place(span, Kind::Unseen);
+        }
+    }
+
+    fn place(&mut self, span: Range<usize>, kind: Kind) {
         match self.spans.get_mut(MOST - 1) {
-            Some(last) => *last = last.start.min(span.start)..last.end.max(span.end),
-            None => self.spans.push(span),
+            Some((last, last_kind)) => {
+                *last = last.start.min(span.start)..last.end.max(span.end);
+                *last_kind = (*last_kind).min(kind);
+            }
+            None => self.spans.push((span, kind)),
         }
     }
 
@@ -125,7 +145,7 @@ impl<'t> Unseen<'t> {
             self.scattered.extend(plain_words(text));
         }
         if self.scattered.len() > before {
-            self.place(span);
+            self.place(span, Kind::Faint);
         }
     }
 
@@ -174,7 +194,7 @@ impl<'t> Unseen<'t> {
         let comment = self.slice(span.clone());
         let begins = |with: &str| comment.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
         if begins("<!--") {
-            self.note(span, SURE * words(comment));
+            self.note_sure(span, SURE * words(comment));
         } else if begins("<?xml ") || begins("<!doctype html") {
             self.note(span, LIKELY * words(comment).saturating_sub(3));
         } else if ended || begins_line(self.bytes(), span.start) {
@@ -233,13 +253,17 @@ impl<'t> Unseen<'t> {
     fn content(&mut self, name: &str, span: Range<usize>) {
         let content = self.slice(span.clone());
         let count = if elements::raw(name) { words(content) } else { words_between_tags(content) };
-        self.note(span, SURE * count);
+        self.note_element(name, span, SURE * count);
+    }
+
+    fn note_element(&mut self, name: &str, span: Range<usize>, weight: usize) {
+        if elements::never_shown(name) { self.note_sure(span, weight) } else { self.note(span, weight) }
     }
 
     fn never_closed(&mut self, open: Open<'_>) {
         let rest = words(self.slice(open.from..self.text.len()));
         if open.firm {
-            self.note(open.start..self.text.len(), SURE * rest);
+            self.note_element(open.name, open.start..self.text.len(), SURE * rest);
         } else if rest >= REST {
             self.open_end(open.start);
         }
@@ -371,7 +395,7 @@ impl<'t> Unseen<'t> {
                 let called = plain_words(called).count();
                 LIKELY * (prose(reference.title) + if called >= LABEL && !is_shown() { called } else { 0 })
             };
-            self.note(open..known, weight);
+            if comment { self.note_sure(open..known, weight) } else { self.note(open..known, weight) }
         }
     }
 
@@ -447,7 +471,7 @@ impl<'t> Unseen<'t> {
                 continue;
             }
             if wide >= WIDE || high >= HIGH {
-                self.note(start..at, TEXT);
+                self.note_sure(start..at, TEXT);
             }
             (start, wide, high) = (at + c.len_utf8(), 0, 0);
         }

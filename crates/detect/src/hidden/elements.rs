@@ -14,6 +14,12 @@ pub(super) const SHOWING_NOTHING: [&str; 20] = [
     "object", "progress", "rp", "script", "style", "svg", "template", "title", "video",
 ];
 
+/// Whether no reader shows what an element holds, whatever follows, happens or fails. Style sheets are left out: of those
+/// in an example of a page, each rule would be a sentence.
+pub(super) fn never_shown(name: &str) -> bool {
+    listed(&["datalist", "noembed", "noframes", "noscript", "script", "template"], name)
+}
+
 /// Elements in which no other begins.
 pub(super) fn raw(name: &str) -> bool {
     listed(&["iframe", "noembed", "noframes", "noscript", "script", "style", "title"], name)

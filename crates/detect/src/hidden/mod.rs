@@ -45,8 +45,10 @@ pub enum Kind {
     Comment,
     /// HTML elements that are not shown.
     Invisible,
-    /// Text in a definition that is not seen, however that comes about.
+    /// Text in a definition that nobody sees.
     Unseen,
+    /// Text in a definition that some readers of markup do not show.
+    Faint,
     /// An element that is named in a definition and not closed: it is talked about, or hides all that follows.
     Unclosed,
     /// All that follows the first [`MAX_CHARACTERS`] hidden places; no honest text has so many.
@@ -58,7 +60,7 @@ pub const MAX_CHARACTERS: usize = 65_536;
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Tags,
         Kind::ZeroWidth,
         Kind::Stray,
@@ -70,6 +72,7 @@ impl Kind {
         Kind::Comment,
         Kind::Invisible,
         Kind::Unseen,
+        Kind::Faint,
         Kind::Unclosed,
         Kind::Flood,
     ];

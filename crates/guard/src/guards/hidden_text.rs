@@ -128,9 +128,15 @@ const RULES: &[RuleSpec] = &[
         "hidden_text.unseen",
         Severity::Medium,
         Action::Observe,
-        "Text in a definition that markup or blank space keeps out of sight.",
+        "Text in a definition that nobody sees: in a comment, an element that shows nothing, or behind blank space.",
     )
     .in_kinds(DEFINITIONS),
+    RuleSpec::new(
+        "hidden_text.faint",
+        Severity::Low,
+        Action::Observe,
+        "Text in a definition that some readers of markup do not show.",
+    ),
     RuleSpec::new(
         "hidden_text.unclosed",
         Severity::Low,
@@ -159,6 +165,7 @@ fn rule_id(kind: Kind) -> &'static str {
         Kind::Comment => "hidden_text.html_comment",
         Kind::Invisible => "hidden_text.html_invisible",
         Kind::Unseen => "hidden_text.unseen",
+        Kind::Faint => "hidden_text.faint",
         Kind::Unclosed => "hidden_text.unclosed",
         Kind::Flood => "hidden_text.flood",
     }
@@ -177,6 +184,7 @@ fn noun(kind: Kind) -> &'static str {
         Kind::Comment => "a comment",
         Kind::Invisible => "an invisible element",
         Kind::Unseen => "text out of sight",
+        Kind::Faint => "text that may be out of sight",
         Kind::Unclosed => "an element that is not closed",
         Kind::Flood => "a flood of hidden characters",
     }

@@ -125,11 +125,13 @@ impl Link {
                 Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream))
             }
             Err(error) => {
-                let error = UpstreamError::Unreachable(error.to_string());
+                let error = UpstreamError::NotStarted(error.to_string());
                 server.notices.failed(server, &error);
                 gateway.metrics.failed(&server.name, error.rule());
                 let problem = (error.rule(), format!("{}: {error}", server.name));
-                Err(admit::failed(&gateway.recorder, &server.name, &name, None, problem))
+                let refusal = admit::failed(&gateway.recorder, &server.name, &name, None, problem);
+                // Where programs are on this machine is for its operator.
+                Err(refusal.saying(format!("{}: {}", server.name, error.without_words())))
             }
         }
     }
@@ -278,7 +280,7 @@ impl Link {
     /// What a server says as it dies is content like any other of it, though it says it on standard error: only what
     /// the guards would let pass in an error goes on to the client. The log has it in any case.
     fn may_be_told(&self, call: Option<&CallSummary>, error: &UpstreamError) -> bool {
-        let UpstreamError::Ended(words) = error else { return true };
+        let UpstreamError::Ended(words) = error else { return !matches!(error, UpstreamError::NotStarted(_)) };
         let (Some(call), false) = (call, words.is_empty()) else { return true };
         let policy = self.gateway.policy.load();
         let json = format!(

@@ -111,12 +111,12 @@ impl Notices {
 /// Whether the server, not its client, is why there is no answer.
 fn is_its_fault(error: &UpstreamError) -> bool {
     use UpstreamError::{
-        BadSession, BrokenOff, Busy, ContentType, Crowded, Encoded, Ended, Lagging, Malformed, NoStream, OtherEra,
-        Resting, SessionGone, Status, Stuffed, TimedOut, TooLarge, Unreachable,
+        BadSession, BrokenOff, Busy, ContentType, Crowded, Encoded, Ended, Lagging, Malformed, NoStream, NotStarted,
+        OtherEra, Resting, SessionGone, Status, Stuffed, TimedOut, TooLarge, Unreachable,
     };
     match error {
-        Unreachable(_) | Resting(_) | TimedOut(_) | Ended(_) | BrokenOff(_) | Malformed(_) | Status(_)
-        | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => true,
+        Unreachable(_) | NotStarted(_) | Resting(_) | TimedOut(_) | Ended(_) | BrokenOff(_) | Malformed(_)
+        | Status(_) | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => true,
         Busy | TooLarge | Crowded | SessionGone | NoStream | Lagging => false,
     }
 }

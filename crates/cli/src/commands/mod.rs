@@ -41,7 +41,6 @@ commands! {
     Demo(demo::Arguments),
     #[command(hide = true)]
     DemoServer(demo_server::Arguments),
-    #[command(hide = true)]
     Daemon(daemon::Arguments),
     Why(why::Arguments),
     Guards(guards::Arguments),

@@ -47,9 +47,11 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let paths = common::paths()?;
         // The user's bartizan starts elsewhere, and compares the name.
-        let config = self.config.as_deref().map(std::fs::canonicalize).transpose();
-        let config =
-            config.map_err(|error| Failure::usage(format!("the configuration file cannot be read: {error}")))?;
+        let config = self.config.as_deref().map(|file| {
+            let unread = |error| format!("the configuration file {} cannot be read: {error}", file.display());
+            std::fs::canonicalize(file).map_err(|error| Failure::usage(unread(error)))
+        });
+        let config = config.transpose()?;
         let env = self.environment()?;
         let wrap = Wrap {
             name: self.name,

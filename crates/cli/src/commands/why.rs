@@ -32,9 +32,9 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// People retype ids; the log has them in capitals.
+/// People retype ids, which the log has in capitals, or take the end of the sentence along.
 fn id(text: &str) -> Result<Id, <Id as FromStr>::Err> {
-    text.to_ascii_uppercase().parse()
+    text.trim_end_matches('.').to_ascii_uppercase().parse()
 }
 
 impl Arguments {

@@ -180,20 +180,21 @@ fn the_tail_is_of_all_logs_and_of_refusals_alone_if_asked() {
     let home = tempfile::tempdir().unwrap();
     let entry = |tool: &str, decision: &str| ("message", json!({"tool": tool, "decision": decision, "rule": "a.b"}));
     write_log(home.path(), &[entry("one", "allow"), entry("two", "deny")]);
-    write_log(&home.path().join("run"), &[entry("three", "approve"), entry("four", "transform")]);
+    let failed = ("upstream.failed", json!({"tool": "five", "decision": "deny", "rule": "upstream.timeout"}));
+    write_log(&home.path().join("run"), &[entry("three", "approve"), entry("four", "transform"), failed]);
     let tail = |more: &[&str]| bartizan_at(home.path(), &[&["audit", "tail"], more].concat());
     let tools = |end: &End| {
-        let tools = ["one", "two", "three", "four"].into_iter();
-        tools.filter(|tool| end.stdout.contains(&format!("  {tool}  "))).collect::<Vec<_>>()
+        let tools = ["one", "two", "three", "four", "five"].into_iter();
+        tools.filter(|tool| end.stdout.contains(&format!(" {tool}  "))).collect::<Vec<_>>()
     };
     let all = tail(&[]).status(0);
-    assert_eq!(tools(&all), ["one", "two", "three", "four"], "{}", all.stdout);
+    assert_eq!(tools(&all), ["one", "two", "three", "four", "five"], "{}", all.stdout);
     assert!(all.stdout.lines().any(|line| line.starts_with("serve       ")), "{}", all.stdout);
     assert!(all.stdout.lines().any(|line| line.starts_with("run         ")), "{}", all.stdout);
-    assert_eq!(tools(&tail(&["--denied"]).status(0)), ["two", "three"]);
+    assert_eq!(tools(&tail(&["--denied"]).status(0)), ["two", "three", "four"]);
     let run = home.path().join("run/audit").display().to_string();
     let one = tail(&["--log", &run, "--denied"]).status(0);
-    assert!(tools(&one) == ["three"] && one.stdout.starts_with("     2  "), "{}", one.stdout);
+    assert!(tools(&one) == ["three", "four"] && one.stdout.starts_with("     2  "), "{}", one.stdout);
 
     // The entries that opened the logs are of now, and the others of one day.
     let json = tail(&["-n", "4", "--json"]).status(0).stdout;

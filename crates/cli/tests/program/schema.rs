@@ -79,7 +79,7 @@ fn shells_get_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = bartizan(&["completions", shell]).status(0).stdout;
         assert!(script.contains("standalone") && script.contains("schema"), "{shell}");
-        assert!(!script.contains("daemon") && !script.contains("demo-server"), "{shell} is offered what is hidden");
+        assert!(script.contains("daemon") && !script.contains("demo-server"), "{shell} is offered what is hidden");
     }
     bartizan(&["completions", "cobol"]).status(2);
 }
@@ -96,7 +96,7 @@ fn every_command_has_a_manual_page() {
         let page = fs::read_to_string(out.join(format!("{name}.1"))).unwrap();
         assert!(page.contains(&format!(".TH {name} 1")), "{page}");
     }
-    assert!(!out.join("bartizan-daemon.1").exists(), "what is hidden stays so");
+    assert!(!out.join("bartizan-demo-server.1").exists(), "what is hidden stays so");
     let end = bartizan(&["man", "--out", "/dev/null/x"]).status(3);
     assert!(end.stderr.contains("/dev/null/x"), "{}", end.stderr);
 }

@@ -176,11 +176,13 @@ fn an_entry_that_is_not_there() {
 }
 
 #[test]
-fn an_id_may_be_retyped_in_small_letters() {
+fn an_id_may_be_retyped_in_small_letters_or_have_the_end_of_a_sentence() {
     let home = tempfile::tempdir().unwrap();
     let ids = write_log(home.path(), &[call("allow", None, &json!([]))]);
-    let text = bartizan_at(home.path(), &["why", &ids[0].to_lowercase()]).status(0).stdout;
-    assert!(text.contains(&ids[0]), "{text}");
+    for id in [ids[0].to_lowercase(), format!("{}.", ids[0])] {
+        let text = bartizan_at(home.path(), &["why", &id]).status(0).stdout;
+        assert!(text.contains(&ids[0]), "{text}");
+    }
     bartizan_at(home.path(), &["why", "01kei000000000000000000000"]).status(2);
 }
 

@@ -223,7 +223,10 @@ impl Front {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
             self.count_refused(peer);
-            return respond::plain(StatusCode::NOT_FOUND, "there is no such server\n");
+            return respond::plain(
+                StatusCode::NOT_FOUND,
+                "there is no such server; each is at /mcp/NAME, and all are at /mcp\n",
+            );
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {

@@ -87,6 +87,9 @@ pub enum UpstreamError {
     /// It did not take the connection.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
+    /// Its program cannot be started; why names places of this machine.
+    #[error("the server cannot be reached: {0}")]
+    NotStarted(String),
     /// It failed so often that it is left alone for a while.
     #[error("the server has failed repeatedly; it is tried again in {0} s")]
     Resting(u64),
@@ -141,11 +144,14 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The same without what the server said on standard error.
+    /// The same without what the server said on standard error, and without where its program was looked for.
     pub(crate) fn without_words(&self) -> UpstreamError {
         match self {
             UpstreamError::Ended(words) if !words.is_empty() => {
                 UpstreamError::Ended("; its last words are in the log, as a guard objects to them".to_owned())
+            }
+            UpstreamError::NotStarted(_) => {
+                UpstreamError::NotStarted("its program cannot be started, for the reason in the log".to_owned())
             }
             other => other.clone(),
         }
@@ -155,7 +161,7 @@ impl UpstreamError {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
-            UpstreamError::Unreachable(_) => "upstream.unreachable",
+            UpstreamError::Unreachable(_) | UpstreamError::NotStarted(_) => "upstream.unreachable",
             UpstreamError::Resting(_) => "upstream.resting",
             UpstreamError::Busy => "upstream.busy",
             UpstreamError::TimedOut(_) => "upstream.timeout",

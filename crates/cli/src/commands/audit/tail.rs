@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     /// Goes on with what is recorded from now on, until it is told to end
     #[arg(short, long)]
     follow: bool,
-    /// Only what was refused, also until somebody approves it
+    /// Only what was refused, also until somebody approves it, and what passed without some of it
     #[arg(long)]
     denied: bool,
     #[command(flatten)]
@@ -151,8 +151,11 @@ impl End {
     }
 }
 
+/// Whether something of a message was kept from passing. A server that failed is no refusal, although whoever waited for
+/// it was given a reason.
 fn is_refusal(record: &Record) -> bool {
-    matches!(record.value().get("decision").and_then(Value::as_str), Some("deny" | "approve"))
+    let decision = record.value().get("decision").and_then(Value::as_str).map(str::to_owned);
+    matches!(decision.as_deref(), Some("deny" | "approve" | "transform")) && record.kind != "upstream.failed"
 }
 
 /// Shows what was kept, in the order of time, and keeps it no longer.

@@ -171,7 +171,7 @@ impl SharedChild {
         let name = Arc::clone(&self.name);
         let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
         let child = StdioUpstream::spawn(&self.launch, Routing::Shared, limits, log).await;
-        let child = child.map_err(|error| UpstreamError::Unreachable(error.to_string()))?;
+        let child = child.map_err(|error| UpstreamError::NotStarted(error.to_string()))?;
         // What one process is asked is called as nothing that another was asked.
         child.count_from(u64::from(lives) << 32);
         let stray = (Arc::clone(gateway), Arc::clone(&self.name));

@@ -353,16 +353,22 @@ impl Exchange {
 
     /// The server sends no more. If the client still waits it is told, unless it can resume.
     fn end(&mut self, error: Option<UpstreamError>) -> Option<Delivery> {
-        let late = matches!(error, Some(UpstreamError::TimedOut(_)));
-        if late && let Some(id) = self.link.upstream.forget(&self.replies) {
-            self.link.cancel(&id);
-        }
         self.finished = true;
         self.place = None;
         let call = self.call.take()?;
+        let cancelled =
+            self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since()));
+        // The server goes on, and may work on it still.
+        let given_up = matches!(error, Some(UpstreamError::TimedOut(_) | UpstreamError::Over));
+        if given_up
+            && let Some(id) = self.link.upstream.forget(&self.replies)
+            && !cancelled
+        {
+            self.link.cancel(&id);
+        }
         // What was cancelled is not answered any more (specification, "Cancellation"). A client that then ends its
         // session would get that answer while it takes itself down.
-        if self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since())) {
+        if cancelled {
             return None;
         }
         // Only a stream that ended can be resumed; one that was given up would be given up again.

@@ -75,6 +75,49 @@ class Ends(Case):
             failed = [entry["request"] for entry in self.entries(kind="upstream.failed")]
             self.assertEqual(failed, [] if cancels else ["2"], "only who waited was failed")
 
+    def test_what_was_cancelled_is_not_answered_when_its_server_fails(self):
+        """Neither when the server closes the connection nor when it says that it failed, before a head or instead of it."""
+        def answer(handler, message):
+            if message.get("method") == "initialize":
+                return handler.json(message["id"], result=HELLO)
+            if message.get("method") == "tools/list":
+                return handler.json(message["id"], result={"tools": [{"name": "slow", "inputSchema": {"type": "object"}}]})
+            if message.get("method") != "tools/call":
+                return handler.write(202)
+            asked.set()
+            fails.wait(PATIENCE)
+            if closes:
+                handler.close_connection = True
+            else:
+                handler.write(500)
+
+        asked, fails, server = threading.Event(), threading.Event(), Server(answer)
+        self.addCleanup(server.close)
+        self.addCleanup(fails.set)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n')
+        for path, tool in (("/mcp/one", "slow"), ("/mcp", "one__slow")):
+            client = Client(self, path).initialize()
+            client.send("POST", {"id": 2, "method": "tools/list"})
+            for closes in (True, False):
+                for cancels in (True, False):
+                    asked.clear(), fails.clear()
+                    failed = len(self.entries(kind="upstream.failed"))
+                    waiting = client.open("POST", {"id": 3, "method": "tools/call", "params": {"name": tool, "arguments": {}}})
+                    self.assertTrue(asked.wait(PATIENCE))
+                    if cancels:
+                        cancelled = {"method": "notifications/cancelled", "params": {"requestId": 3}}
+                        self.assertEqual(client.send("POST", cancelled)[0], 202)
+                    fails.set()
+                    status, headers, messages = client.read(waiting)
+                    self.assertEqual(status, 200)
+                    if cancels:
+                        self.assertEqual((headers["content-type"], messages), ("text/event-stream", []))
+                    else:
+                        self.assertEqual([message["id"] for message in messages], [3])
+                        self.assertIn("upstream.", str(messages[0]))
+                    more = [entry["request"] for entry in self.entries(kind="upstream.failed")[failed:]]
+                    self.assertEqual(more, [] if cancels else ["3"], "only who waited was failed")
+
     def test_sessions_expire_together(self):
         """One after the other, servers that do not want to end would take minutes."""
         self.serve(f"[limits]\nsession_idle = \"10s\"\n[server.one]\ncommand = {self.child('stubborn')}\n")

@@ -75,6 +75,49 @@ class Ends(Case):
             failed = [entry["request"] for entry in self.entries(kind="upstream.failed")]
             self.assertEqual(failed, [] if cancels else ["2"], "only who waited was failed")
 
+    def test_what_was_cancelled_is_not_answered_when_its_server_fails(self):
+        """Neither when the server closes the connection nor when it says that it failed, before a head or instead of it."""
+        def answer(handler, message):
+            if message.get("method") == "initialize":
+                return handler.json(message["id"], result=HELLO)
+            if message.get("method") == "tools/list":
+                return handler.json(message["id"], result={"tools": [{"name": "slow", "inputSchema": {"type": "object"}}]})
+            if message.get("method") != "tools/call":
+                return handler.write(202)
+            asked.set()
+            fails.wait(PATIENCE)
+            if closes:
+                handler.close_connection = True
+            else:
+                handler.write(500)
+
+        asked, fails, server = threading.Event(), threading.Event(), Server(answer)
+        self.addCleanup(server.close)
+        self.addCleanup(fails.set)
+        self.serve(f'[server.one]\nurl = "{server.url}"\n')
+        for path, tool in (("/mcp/one", "slow"), ("/mcp", "one__slow")):
+            client = Client(self, path).initialize()
+            client.send("POST", {"id": 2, "method": "tools/list"})
+            for closes in (True, False):
+                for cancels in (True, False):
+                    asked.clear(), fails.clear()
+                    failed = len(self.entries(kind="upstream.failed"))
+                    waiting = client.open("POST", {"id": 3, "method": "tools/call", "params": {"name": tool, "arguments": {}}})
+                    self.assertTrue(asked.wait(PATIENCE))
+                    if cancels:
+                        cancelled = {"method": "notifications/cancelled", "params": {"requestId": 3}}
+                        self.assertEqual(client.send("POST", cancelled)[0], 202)
+                    fails.set()
+                    status, headers, messages = client.read(waiting)
+                    self.assertEqual(status, 200)
+                    if cancels:
+                        self.assertEqual((headers["content-type"], messages), ("text/event-stream", []))
+                    else:
+                        self.assertEqual([message["id"] for message in messages], [3])
+                        self.assertIn("upstream.", str(messages[0]))
+                    more = [entry["request"] for entry in self.entries(kind="upstream.failed")[failed:]]
+                    self.assertEqual(more, [] if cancels else ["3"], "only who waited was failed")
+
     def test_sessions_expire_together(self):
         """One after the other, servers that do not want to end would take minutes."""
         self.serve(f"[limits]\nsession_idle = \"10s\"\n[server.one]\ncommand = {self.child('stubborn')}\n")
@@ -480,6 +523,44 @@ class Shared(Case):
         self.assertEqual(staying.getresponse().status, 200)
         Client(self, "/mcp/one").initialize()
         self.assertEqual([line for line in seen.read_text().split() if line == "initialize"], ["initialize"])
+
+    def test_a_session_that_ends_takes_its_requests_along_and_no_others(self):
+        """The process goes on, so its end tells nobody; what it answers late is for nobody."""
+        seen, go = self.home / "seen", self.home / "go"
+        seen.touch()
+        command = json.dumps(["sh", str(HERE / "late.sh"), str(seen), str(go)])
+        self.serve(f"[server.one]\ncommand = {command}\nshared = true\n[limits]\nmax_in_flight = 3\n")
+        told = lambda name: [message for line in seen.read_text().splitlines()  # noqa: E731
+                             if (message := json.loads(line))["method"] == name]
+        cancels, waits, stays, later = clients = [Client(self, "/mcp/one").initialize() for _ in range(4)]
+        request = {"id": 2, "method": "prompts/list"}
+        waiting = []
+        for client in clients[:3]:
+            waiting.append(client.open("POST", request))
+            self.until(lambda: len(told("prompts/list")) == len(waiting), "the request does not arrive")
+        self.assertIn("upstream.busy", str(later.send("POST", request)[2]), "all places are taken")
+        cancelled = {"method": "notifications/cancelled", "params": {"requestId": 2}}
+        self.assertEqual(cancels.send("POST", cancelled)[0], 202)
+        for client in (cancels, waits):
+            self.assertEqual(client.send("DELETE")[0], 204)
+        _, headers, messages = cancels.read(waiting[0])
+        self.assertEqual((headers["content-type"], messages), ("text/event-stream", []))
+        _, _, (answered,) = waits.read(waiting[1])
+        self.assertEqual(answered["id"], 2)
+        self.assertIn("gateway.session_over", str(answered["error"]))
+        self.assertEqual([entry["request"] for entry in self.entries(rule="gateway.session_over")], ["2"])
+        # The child is told of both once, by the names that it has for them.
+        self.until(lambda: len(told("notifications/cancelled")) == 2, "the child still works on it")
+        self.assertEqual([message["params"]["requestId"] for message in told("notifications/cancelled")],
+                         [message["id"] for message in told("prompts/list")[:2]])
+        waiting.append(later.open("POST", request))
+        self.until(lambda: len(told("prompts/list")) == 4, "the places are not given back")
+        go.touch()
+        for client, connection in zip((stays, later), waiting[2:]):
+            _, _, (answered,) = client.read(connection)
+            self.assertEqual((answered["id"], answered.get("result")), (2, {"prompts": []}))
+        self.until(lambda: len(self.entries(kind="dropped", decision="deny")) == 2, "late answers are not recorded")
+        self.assertEqual(len(told("prompts/list")), 4)
 
 
 if __name__ == "__main__":

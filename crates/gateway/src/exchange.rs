@@ -58,12 +58,14 @@ pub enum Delivery {
 }
 
 /// What a client gets instead of an exchange: the answer to put on the wire, and why.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Failure {
     /// The answer; none if nobody waits for one.
     pub answer: Option<Admitted>,
     /// The server no longer knows the session.
     pub session_gone: bool,
+    /// The client said meanwhile that it does not wait for an answer, so there is none.
+    pub cancelled: bool,
 }
 
 /// Sends a client's message to the server, if it may go there.
@@ -75,7 +77,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
         // In a task of its own: a client that goes away meanwhile must not take the answer with it, as the server waits
         // for it and no other one would be taken for it.
         let answered = tokio::spawn(respond(Arc::clone(link), message, relay.clone())).await;
-        return answered.unwrap_or(Err(Failure { answer: None, session_gone: false }));
+        return answered.unwrap_or(Err(Failure::default()));
     }
     let call = CallSummary::of(&message);
     let asked = Asked::of(&message, relay);
@@ -96,6 +98,13 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
             exchange.patience = place.is_some().then(|| Patience::new(&link.server, since));
             exchange.place = place;
             Ok(exchange)
+        }
+        // As in `Exchange::end`; but that its session is gone, every client has to know.
+        Err(error)
+            if error != UpstreamError::SessionGone
+                && call.as_ref().is_some_and(|call| link.was_cancelled(&call.id, since)) =>
+        {
+            Err(Failure { cancelled: true, ..Failure::default() })
         }
         Err(error) => Err(Failure::upstream(link, call.as_ref(), &error)),
     }
@@ -353,16 +362,22 @@ impl Exchange {
 
     /// The server sends no more. If the client still waits it is told, unless it can resume.
     fn end(&mut self, error: Option<UpstreamError>) -> Option<Delivery> {
-        let late = matches!(error, Some(UpstreamError::TimedOut(_)));
-        if late && let Some(id) = self.link.upstream.forget(&self.replies) {
-            self.link.cancel(&id);
-        }
         self.finished = true;
         self.place = None;
         let call = self.call.take()?;
+        let cancelled =
+            self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since()));
+        // The server goes on, and may work on it still.
+        let given_up = matches!(error, Some(UpstreamError::TimedOut(_) | UpstreamError::Over));
+        if given_up
+            && let Some(id) = self.link.upstream.forget(&self.replies)
+            && !cancelled
+        {
+            self.link.cancel(&id);
+        }
         // What was cancelled is not answered any more (specification, "Cancellation"). A client that then ends its
         // session would get that answer while it takes itself down.
-        if self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since())) {
+        if cancelled {
             return None;
         }
         // Only a stream that ended can be resumed; one that was given up would be given up again.
@@ -401,7 +416,7 @@ fn answer(refusal: &Refusal, call: &CallSummary) -> Delivery {
 impl Failure {
     fn of(refusal: &Refusal, call: Option<&CallSummary>) -> Self {
         let answer = call.map(|call| refusal.answer(Some(&call.id), Some(call)));
-        Failure { answer, session_gone: false }
+        Failure { answer, ..Failure::default() }
     }
 
     fn upstream(link: &Link, call: Option<&CallSummary>, error: &UpstreamError) -> Self {

@@ -112,12 +112,12 @@ impl Notices {
 fn is_its_fault(error: &UpstreamError) -> bool {
     use UpstreamError::{
         BadSession, BrokenOff, Busy, ContentType, Crowded, Encoded, Ended, Lagging, Malformed, NoStream, NotStarted,
-        OtherEra, Resting, SessionGone, Status, Stuffed, TimedOut, TooLarge, Unreachable,
+        OtherEra, Over, Resting, SessionGone, Status, Stuffed, TimedOut, TooLarge, Unreachable,
     };
     match error {
         Unreachable(_) | NotStarted(_) | Resting(_) | TimedOut(_) | Ended(_) | BrokenOff(_) | Malformed(_)
         | Status(_) | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => true,
-        Busy | TooLarge | Crowded | SessionGone | NoStream | Lagging => false,
+        Busy | TooLarge | Crowded | SessionGone | Over | NoStream | Lagging => false,
     }
 }
 

@@ -162,6 +162,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
             None => exchange,
         },
         Err(Failure { session_gone: true, .. }) => return Answer::Gone,
+        Err(Failure { cancelled: true, .. }) => return nothing(),
         Err(Failure { answer: Some(answer), .. }) => return Answer::Message(StatusCode::OK, answer),
         Err(Failure { answer: None, .. }) => return Answer::Refused,
     };

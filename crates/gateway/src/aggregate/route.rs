@@ -130,7 +130,7 @@ impl Hub {
                     }
                     _ => Err(Failure {
                         answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)),
-                        session_gone: false,
+                        ..Failure::default()
                     }),
                 }
             }

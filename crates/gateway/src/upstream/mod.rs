@@ -129,6 +129,9 @@ pub enum UpstreamError {
     /// It no longer knows the session.
     #[error("the server has ended the session")]
     SessionGone,
+    /// The client's session is over, but not the server, which others use.
+    #[error("the session is over")]
+    Over,
     /// It does not know how a client of this era begins.
     #[error("the server does not answer {0}; if it speaks another era of the protocol, bridge = \"auto\" translates")]
     OtherEra(&'static str),
@@ -175,6 +178,7 @@ impl UpstreamError {
             UpstreamError::TooLarge => "upstream.too_large",
             UpstreamError::Crowded => "upstream.crowded",
             UpstreamError::SessionGone => "upstream.session_gone",
+            UpstreamError::Over => "gateway.session_over",
             UpstreamError::OtherEra(_) => "upstream.other_era",
             UpstreamError::NoStream => "upstream.no_stream",
             UpstreamError::Stuffed => "upstream.stuffed",

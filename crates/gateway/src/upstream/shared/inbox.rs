@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Id, Limits, Message, Value, method};
+use tokio::sync::watch;
 
 use super::super::demux::Inbox;
 use super::super::{Replies, Reply, UpstreamError};
-use super::{Life, SharedChild};
+use super::{Life, SharedChild, SharedUpstream};
 
 /// The messages of a shared child for one request.
 pub struct SharedInbox {
@@ -19,6 +20,8 @@ pub struct SharedInbox {
     /// The id on the wire.
     wire: Id,
     lists_tasks: bool,
+    /// Whether the client's session is over.
+    over: watch::Receiver<bool>,
 }
 
 impl std::fmt::Debug for SharedInbox {
@@ -28,20 +31,15 @@ impl std::fmt::Debug for SharedInbox {
 }
 
 /// The replies to `asked`, watched for what is this client's.
-pub(super) fn wrap(
-    shared: &Arc<SharedChild>,
-    life: &Arc<Life>,
-    link: u64,
-    asked: &Message,
-    replies: Replies,
-) -> Replies {
+pub(super) fn wrap(of: &SharedUpstream, life: &Arc<Life>, asked: &Message, replies: Replies) -> Replies {
     match (replies, asked.id()) {
         (Replies::Channel(inbox), Some(id)) => {
             let Some(wire) = inbox.request().cloned() else { return Replies::Channel(inbox) };
-            shared.links.sent(link, id.clone(), wire.clone());
+            of.shared.links.sent(of.link, id.clone(), wire.clone());
             let lists_tasks = asked.method() == Some(method::TASKS_LIST);
-            let (shared, life, id) = (Arc::clone(shared), Arc::clone(life), id.clone());
-            Replies::Shared(Box::new(SharedInbox { inbox, shared, life, link, id, wire, lists_tasks }))
+            let (shared, life, link, id) = (Arc::clone(&of.shared), Arc::clone(life), of.link, id.clone());
+            let over = of.over.subscribe();
+            Replies::Shared(Box::new(SharedInbox { inbox, shared, life, link, id, wire, lists_tasks, over }))
         }
         (replies, _) => replies,
     }
@@ -49,7 +47,13 @@ pub(super) fn wrap(
 
 impl SharedInbox {
     pub(crate) async fn next(&mut self) -> Result<Option<Reply>, UpstreamError> {
-        match self.inbox.next().await {
+        let reply = tokio::select! {
+            // First, or a child that says much would keep the request of a client that has gone.
+            biased;
+            _ = self.over.wait_for(|over| *over) => return Err(UpstreamError::Over),
+            reply = self.inbox.next() => reply,
+        };
+        match reply {
             Some(Reply::Message(message, event)) if message.is_response() => {
                 Ok(Some(Reply::Message(self.own(message), event)))
             }

@@ -23,7 +23,7 @@ use bartizan_guard::Direction;
 use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
 use bartizan_sandbox::Launch;
 use serde_json::json;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::demux::Inbox;
@@ -79,6 +79,8 @@ pub struct SharedUpstream {
     limits: Limits,
     link: u64,
     unasked: Mutex<Option<mpsc::Receiver<Reply>>>,
+    /// Whether the client's session is over; as the child goes on, nothing else would end the client's requests.
+    over: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for SharedChild {
@@ -113,7 +115,8 @@ impl SharedChild {
     pub(crate) fn connect(self: &Arc<Self>, gateway: &Arc<Gateway>, limits: Limits) -> SharedUpstream {
         let link = self.joined.fetch_add(1, Ordering::Relaxed);
         let unasked = Mutex::new(Some(self.links.join(link)));
-        SharedUpstream { shared: Arc::clone(self), gateway: Arc::clone(gateway), limits, link, unasked }
+        let (shared, gateway) = (Arc::clone(self), Arc::clone(gateway));
+        SharedUpstream { shared, gateway, limits, link, unasked, over: watch::Sender::new(false) }
     }
 
     /// Ends the child for good.
@@ -280,6 +283,7 @@ impl SharedUpstream {
     /// This client has gone; the child stays for the others.
     pub(super) fn end(&self) {
         self.shared.links.leave(self.link);
+        self.over.send_replace(true);
     }
 
     async fn request(&self, message: &Admitted, id: &Id) -> Result<Replies, UpstreamError> {
@@ -314,7 +318,7 @@ impl SharedUpstream {
             life.child.send(&message.again().rewritten(&edits)).await
         };
         let replies = sent.map_err(of_shared)?;
-        Ok(inbox::wrap(&self.shared, &life, self.link, asked, replies))
+        Ok(inbox::wrap(self, &life, asked, replies))
     }
 
     async fn notification(&self, message: &Admitted) -> Result<Replies, UpstreamError> {

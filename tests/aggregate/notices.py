@@ -92,6 +92,7 @@ def case_changes_come_on_one_stream():
         equal(client.result("resources/unsubscribe", {"uri": "b://x"}), {})
         equal(len(servers["b"].got("resources/unsubscribe")), 1)
         # A second stream of a session takes the place of the first.
+        again = client.listen()
         check(stream.ended.wait(PATIENCE), "the stream that was replaced goes on")
 
         def heard():

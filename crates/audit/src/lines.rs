@@ -18,8 +18,31 @@ pub(crate) enum Step {
     Line,
     /// The log's last bytes, which are not a whole line: one is being written, or its writer died.
     Unfinished,
+    /// What no log holds where it stands; reading goes on behind it.
+    Flaw(Flaw),
     /// Nothing more.
     End,
+}
+
+/// What can be wrong with a line, or with a file that has none, before anybody knows what it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flaw {
+    /// Longer than any entry; only its start is kept.
+    TooLong,
+    /// The last line of a closed file does not end.
+    Unfinished,
+    /// A closed file has no line.
+    EmptyFile,
+}
+
+impl From<Flaw> for Problem {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::TooLong => Problem::TooLong,
+            Flaw::Unfinished => Problem::Unfinished,
+            Flaw::EmptyFile => Problem::EmptyFile,
+        }
+    }
 }
 
 /// All lines of a log as it stood when it was opened.
@@ -76,7 +99,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Moves to the next line.
+    /// Moves to the next line; fails only where the file cannot be read.
     pub(crate) fn advance(&mut self) -> Result<Step, Fault> {
         loop {
             if self.reader.is_none() {
@@ -93,18 +116,32 @@ impl Lines {
             let read = read.map_err(|error| self.fault(Problem::Io(error)))?;
             self.next_offset += read as u64;
             if read == 0 {
-                self.finish()?;
+                self.reader = None;
+                if self.line == 1 && self.first_seq.is_some() {
+                    return Ok(Step::Flaw(Flaw::EmptyFile));
+                }
             } else if read > MAX_ENTRY_BYTES {
-                return Err(self.fault(Problem::TooLong));
+                self.skip_rest()?;
+                return Ok(Step::Flaw(Flaw::TooLong));
             } else if self.bytes.pop_if(|last| *last == b'\n').is_some() {
                 return Ok(Step::Line);
             } else if self.waiting.is_empty() {
                 self.reader = None;
                 return Ok(Step::Unfinished);
             } else {
-                return Err(self.fault(Problem::Unfinished));
+                return Ok(Step::Flaw(Flaw::Unfinished));
             }
         }
+    }
+
+    /// Goes behind the end of a line of which only the start was read.
+    fn skip_rest(&mut self) -> Result<(), Fault> {
+        let skipped = match &mut self.reader {
+            Some(reader) if !self.bytes.ends_with(b"\n") => reader.skip_until(b'\n'),
+            _ => Ok(0),
+        };
+        self.next_offset += skipped.map_err(|error| self.fault(Problem::Io(error)))? as u64;
+        Ok(())
     }
 
     fn start(&mut self, source: Source) {
@@ -115,11 +152,6 @@ impl Lines {
         self.line = 0;
         self.next_offset = 0;
         self.files += 1;
-    }
-
-    fn finish(&mut self) -> Result<(), Fault> {
-        self.reader = None;
-        if self.line == 1 && self.first_seq.is_some() { Err(self.fault(Problem::EmptyFile)) } else { Ok(()) }
     }
 
     /// The line, without its newline.

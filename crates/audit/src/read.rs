@@ -94,6 +94,10 @@ impl Iterator for Records {
                 self.walk.step(&self.lines);
                 Some(Record::parse(self.lines.bytes()).map_err(|problem| self.lines.fault(problem)))
             }
+            Ok(Step::Flaw(flaw)) => {
+                self.walk.stop(&self.lines, flaw);
+                Some(Err(self.lines.fault(flaw.into())))
+            }
             Ok(Step::Unfinished | Step::End) => None,
             Err(fault) => Some(Err(fault)),
         }
@@ -122,13 +126,26 @@ pub fn trace(dir: &Path, id: Id, kinds: &[&str]) -> Result<Option<Trace>, Fault>
     let mut lines = Lines::open(dir)?;
     let mut walk = Walk::default();
     let (mut before, mut unreadable) = (None, None);
-    while lines.advance()? == Step::Line {
-        walk.step(&lines);
+    loop {
+        let flaw = match lines.advance()? {
+            Step::Line => {
+                walk.step(&lines);
+                None
+            }
+            Step::Flaw(flaw) => {
+                walk.stop(&lines, flaw);
+                Some(flaw)
+            }
+            Step::Unfinished | Step::End => break,
+        };
         if line::has_id(lines.bytes(), id) {
             match Record::parse(lines.bytes()) {
                 Ok(record) => return Ok(Some(Trace { record, broken: walk.fault, before })),
                 // What was put in front of it under its name does not hide it.
-                Err(problem) => _ = unreadable.get_or_insert_with(|| lines.fault(problem)),
+                Err(problem) => {
+                    let problem = flaw.map_or(problem, Problem::from);
+                    _ = unreadable.get_or_insert_with(|| lines.fault(problem));
+                }
             }
         }
         let kind = line::kind(lines.bytes());

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::chain::Head;
 use crate::fault::{Fault, Problem};
 use crate::line::Line;
-use crate::lines::{self, Lines, Step};
+use crate::lines::{self, Flaw, Lines, Step};
 use crate::recover::{follow, genesis};
 
 /// What [`verify`] found in a log in which nothing is wrong.
@@ -54,6 +54,7 @@ pub fn verify(dir: &Path, expected: Option<&Head>) -> Result<Report, Fault> {
                 unfinished_bytes = lines.bytes().len() as u64;
             }
             Step::Unfinished => return Err(lines.fault(Problem::Unfinished)),
+            Step::Flaw(flaw) => return Err(lines.fault(flaw.into())),
         }
     }
     let Some(head) = head else { return Err(lines.fault(Problem::Empty)) };
@@ -81,6 +82,11 @@ impl Walk {
             Ok(head) => self.head = Some(head),
             Err(problem) => self.fault = Some(lines.fault(problem)),
         }
+    }
+
+    /// The line that was just read fits nowhere.
+    pub(crate) fn stop(&mut self, lines: &Lines, flaw: Flaw) {
+        _ = self.fault.get_or_insert_with(|| lines.fault(flaw.into()));
     }
 }
 

@@ -209,6 +209,60 @@ fn damage_elsewhere_does_not_hide_an_entry() {
     assert!(find(dir.path(), id(99)).is_err());
 }
 
+/// Puts `start` and so many `x` in front of the second file's lines.
+fn put_in_front(files: &[PathBuf], start: &str, long: usize) {
+    let text = fs::read_to_string(&files[1]).unwrap();
+    fs::write(&files[1], format!("{start}{}\n{text}", "x".repeat(long))).unwrap();
+}
+
+#[test]
+fn a_line_longer_than_any_entry_hides_none() {
+    const MAX: usize = bartizan_audit::MAX_ENTRY_BYTES;
+    for long in [MAX, MAX + 1, MAX * 3 / 2, 5 * MAX] {
+        let (dir, _, files) = three_files();
+        let all = iter(dir.path()).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+        put_in_front(&files, "", long);
+        let too_long =
+            |fault: &Fault| matches!(fault.problem, Problem::TooLong) && (fault.line, fault.offset) == (1, 0);
+        assert!(too_long(&verify(dir.path(), None).unwrap_err()));
+
+        let found = trace(dir.path(), id(5), &[]).unwrap().unwrap();
+        assert_eq!(found.record.value()["number"], 5);
+        assert!(too_long(&found.broken.unwrap()), "{long}");
+        let before = trace(dir.path(), id(0), &[]).unwrap().unwrap();
+        assert!(before.broken.is_none(), "it stands before the damage");
+        assert_eq!(find(dir.path(), id(99)).unwrap(), None);
+
+        let mut records = iter(dir.path()).unwrap();
+        let read = records.by_ref().collect::<Vec<_>>();
+        let faults = read.iter().filter_map(|read| read.as_ref().err()).collect::<Vec<_>>();
+        assert!(faults.len() == 1 && too_long(faults[0]), "{faults:?}");
+        assert_eq!(read.into_iter().filter_map(Result::ok).collect::<Vec<_>>(), all);
+        assert!(too_long(records.broken().unwrap()));
+        records.resume().unwrap();
+        assert!(records.next().is_none(), "nothing twice");
+    }
+    // One that claims to be an entry is none, and does not hide the one of its name.
+    let (dir, _, files) = three_files();
+    let start = |number| format!("{{\"seq\":9,\"id\":\"{}\",\"at\":\"", id(number));
+    put_in_front(&files, &start(99), MAX);
+    assert!(matches!(find(dir.path(), id(99)).unwrap_err().problem, Problem::TooLong));
+    put_in_front(&files, &start(5), MAX);
+    assert!(find(dir.path(), id(5)).unwrap().is_some());
+}
+
+#[test]
+fn a_closed_file_that_breaks_off_or_is_empty_hides_no_entry() {
+    for (text, flaw) in [("", "the file is empty"), ("{\"seq\":1,", "the line does not end")] {
+        let (dir, _, files) = three_files();
+        fs::write(&files[0], text).unwrap();
+        assert!(verify(dir.path(), None).unwrap_err().to_string().contains(flaw));
+        let found = trace(dir.path(), id(5), &[]).unwrap().unwrap();
+        assert!(found.broken.unwrap().to_string().contains(flaw));
+        assert_eq!(iter(dir.path()).unwrap().filter(Result::is_err).count(), 1);
+    }
+}
+
 #[test]
 fn an_entry_is_proven_up_to_the_first_change_and_not_from_there_on() {
     let (dir, _, files) = three_files();

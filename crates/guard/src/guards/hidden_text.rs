@@ -16,11 +16,11 @@
 //! documents, so they are recorded.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bartizan_detect::hidden::{self, Hidden, Kind};
-use bartizan_mcp::{Part, PartKind, Value, meta};
+use bartizan_mcp::{NodeId, Part, PartKind, Value, meta};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -208,9 +208,10 @@ impl Guard for HiddenText {
     }
 
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
+        let links = links(event);
         let mut before = None;
         for part in event.message.parts() {
-            look(event, &part, before, report);
+            look(event, &part, before, &links, report);
             before = Some(part);
         }
         if event.direction == Direction::ToServer {
@@ -220,7 +221,7 @@ impl Guard for HiddenText {
 }
 
 /// One text: a finding for each way in which something in it is hidden.
-fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, report: &mut Report) {
+fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, links: &BTreeSet<NodeId>, report: &mut Report) {
     let defines = DEFINITIONS.iter().any(|(kind, _)| *kind == part.kind);
     let raw = part.value.raw();
     let clean = if defines { is_clean(raw) } else { is_plain(raw, |_, _| false) };
@@ -235,7 +236,7 @@ fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, report: &m
     for (kind, first, also) in by_kind(found) {
         let Some(rule) = SPEC.rule(rule_id(kind)) else { continue };
         let mut finding = Finding::within(rule, part, first.span.clone(), why(kind, &first, &text, also.len()));
-        if names(part, before) || routes(event, part) {
+        if names(part, before) || routes(event, part) || links.contains(&part.id()) {
             // Without a span it cannot be redacted; what would be is denied instead.
             finding.span = None;
         } else {
@@ -281,26 +282,42 @@ fn routes(event: &Event<'_>, part: &Part<'_>) -> bool {
     part.kind == PartKind::Other && (request || event.message.root().get("id").is_some_and(|id| id.id() == part.id()))
 }
 
+/// Where a message says which request, stream or question it is about. Without hidden characters it would be about
+/// another one, or about none. Elsewhere such members are text like any other: a log may well hold a `requestId`.
+const LINKS: &[&[&str]] = &[
+    &["params", "requestId"],
+    &["params", "progressToken"],
+    &["params", "elicitationId"],
+    &["params", "_meta", meta::PROGRESS_TOKEN],
+    &["params", "_meta", meta::SUBSCRIPTION_ID],
+    &["result", "_meta", meta::SUBSCRIPTION_ID],
+];
+
+/// What stands in [`LINKS`], and in the questions that come within an answer.
+fn links(event: &Event<'_>) -> BTreeSet<NodeId> {
+    let root = event.message.root();
+    let asked = root.at(&["result", "inputRequests"]).into_iter().flat_map(Value::members);
+    let asked = asked.filter_map(|(_, question)| question.at(&["params", "elicitationId"]));
+    let required = root.at(&["error", "data", "elicitations"]).into_iter().flat_map(Value::elements);
+    let required = required.filter_map(|question| question.get("elicitationId"));
+    LINKS.iter().filter_map(|path| root.at(path)).chain(asked).chain(required).map(Value::id).collect()
+}
+
 /// Members whose text says what something is or which one is meant. Without its hidden characters it would say
-/// something else, or be the name of something else that exists: of another request, whose progress or cancellation it
-/// would then be, or of none.
+/// something else, or be the name of something else that exists.
 const NAMES: &[&str] = &[
     "cursor",
-    "elicitationId",
     "id",
     "jsonrpc",
     "method",
     "mimeType",
     "name",
     "nextCursor",
-    "progressToken",
     "ref",
-    "requestId",
     "requestState",
     "resultType",
     "role",
     "status",
-    meta::SUBSCRIPTION_ID,
     "taskId",
     "type",
     "uri",
@@ -318,7 +335,7 @@ fn names(part: &Part<'_>, before: Option<Part<'_>>) -> bool {
     part.is_key() || key.is_some_and(|key| NAMES.iter().any(|name| key.value.is_text(name)))
 }
 
-fn name_of(event: &Event<'_>, element: bartizan_mcp::NodeId) -> Option<String> {
+fn name_of(event: &Event<'_>, element: NodeId) -> Option<String> {
     let element = event.message.document().value(element);
     let name = DefinitionKind::LISTED.into_iter().find_map(|kind| element.get(kind.name_member())?.as_str())?;
     Some(name.into_owned())

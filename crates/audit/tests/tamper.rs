@@ -209,10 +209,10 @@ fn damage_elsewhere_does_not_hide_an_entry() {
     assert!(find(dir.path(), id(99)).is_err());
 }
 
-/// Puts `start` and so many `x` in front of the second file's lines.
-fn put_in_front(files: &[PathBuf], start: &str, long: usize) {
-    let text = fs::read_to_string(&files[1]).unwrap();
-    fs::write(&files[1], format!("{start}{}\n{text}", "x".repeat(long))).unwrap();
+/// Puts `start` and so many `x` in front of the lines of a file.
+fn put_in_front(file: &Path, start: &str, long: usize) {
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, format!("{start}{}\n{text}", "x".repeat(long))).unwrap();
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_line_longer_than_any_entry_hides_none() {
     for long in [MAX, MAX + 1, MAX * 3 / 2, 5 * MAX] {
         let (dir, _, files) = three_files();
         let all = iter(dir.path()).unwrap().map(Result::unwrap).collect::<Vec<_>>();
-        put_in_front(&files, "", long);
+        put_in_front(&files[1], "", long);
         let too_long =
             |fault: &Fault| matches!(fault.problem, Problem::TooLong) && (fault.line, fault.offset) == (1, 0);
         assert!(too_long(&verify(dir.path(), None).unwrap_err()));
@@ -245,9 +245,9 @@ fn a_line_longer_than_any_entry_hides_none() {
     // One that claims to be an entry is none, and does not hide the one of its name.
     let (dir, _, files) = three_files();
     let start = |number| format!("{{\"seq\":9,\"id\":\"{}\",\"at\":\"", id(number));
-    put_in_front(&files, &start(99), MAX);
+    put_in_front(&files[1], &start(99), MAX);
     assert!(matches!(find(dir.path(), id(99)).unwrap_err().problem, Problem::TooLong));
-    put_in_front(&files, &start(5), MAX);
+    put_in_front(&files[1], &start(5), MAX);
     assert!(find(dir.path(), id(5)).unwrap().is_some());
 }
 

@@ -100,6 +100,7 @@ fn places(kind: PartKind) -> Vec<(String, Direction)> {
         PartKind::ToolDefinition => vec![
             (result(r#""tools":[{"name":"a","description":"HERE"}]"#), to_client),
             (result(r#""tools":[{"name":"a","inputSchema":{"properties":{"HERE":{}}}}]"#), to_client),
+            (request(r#""sampling/createMessage","params":{"tools":[{"name":"a","description":"HERE"}]}"#), to_client),
         ],
         PartKind::PromptDefinition => {
             vec![(result(r#""prompts":[{"name":"a","arguments":[{"name":"HERE"}]}]"#), to_client)]

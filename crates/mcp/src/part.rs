@@ -10,7 +10,8 @@ use crate::document::{Document, NodeId, NodeKind, Value};
 /// What role a text plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PartKind {
-    /// In the definition of a tool: name, description, schemas, annotations.
+    /// In the definition of a tool: name, description, schemas, annotations. Also of one that a server hands to the
+    /// client's model as it asks it something; that one belongs to no list.
     ToolDefinition,
     /// In the definition of a prompt.
     PromptDefinition,
@@ -177,6 +178,10 @@ impl Collector {
         for (key, value) in params.members() {
             let kind = match (&*key.text(), whole) {
                 ("_meta", _) => PartKind::Metadata,
+                (_, Some(PartKind::Sampling)) => {
+                    self.sampling(key, value);
+                    continue;
+                }
                 (_, Some(kind)) => kind,
                 ("arguments" | "argument" | "context" | "inputResponses", None) => PartKind::Argument,
                 _ => PartKind::Other,
@@ -222,9 +227,27 @@ impl Collector {
         self.push(key, PartKind::Other, None);
         for (name, request) in requests.members() {
             let sampling = request.get("method").is_some_and(|method| method.is_text("sampling/createMessage"));
-            let kind = if sampling { PartKind::Sampling } else { PartKind::Elicitation };
-            self.member(name, request, kind, None);
+            if !sampling {
+                self.member(name, request, PartKind::Elicitation, None);
+                continue;
+            }
+            self.push(name, PartKind::Sampling, None);
+            for (key, value) in request.members() {
+                if key.is_text("params") && value.kind() == NodeKind::Object {
+                    self.push(key, PartKind::Sampling, None);
+                    value.members().for_each(|(key, value)| self.sampling(key, value));
+                } else {
+                    self.member(key, value, PartKind::Sampling, None);
+                }
+            }
         }
+    }
+
+    /// A member of what a server asks the client's model.
+    fn sampling(&mut self, key: Value<'_>, value: Value<'_>) {
+        let kind = if key.is_text("tools") { PartKind::ToolDefinition } else { PartKind::Sampling };
+        self.push(key, PartKind::Sampling, None);
+        self.all(value, kind, None);
     }
 
     fn member(&mut self, key: Value<'_>, value: Value<'_>, kind: PartKind, element: Option<NodeId>) {

@@ -72,15 +72,27 @@ fn requests_of_clients() {
 
 #[test]
 fn requests_of_servers() {
-    use PartKind::{Elicitation, Metadata, Sampling};
+    use PartKind::{Elicitation, Metadata, Sampling, ToolDefinition};
     check(
-        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"type":"text","text":"t"}}],"systemPrompt":"s","tools":[{"name":"n","description":"d"}],"_meta":{"a":"b"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[{"role":"user","content":{"type":"text","text":"t"}}],"systemPrompt":"s","tools":[{"name":"n","description":"d","inputSchema":{"properties":{"p":{}}}}],"toolChoice":{"mode":"auto"},"_meta":{"a":"b"}}}"#,
         &[
             ("/params/messages/0/content/text", Sampling),
             ("/params/systemPrompt", Sampling),
-            ("/params/tools/0/description", Sampling),
+            ("#/params/tools", Sampling),
+            ("/params/tools/0/name", ToolDefinition),
+            ("/params/tools/0/description", ToolDefinition),
+            ("#/params/tools/0/inputSchema/properties/p", ToolDefinition),
+            ("/params/toolChoice/mode", Sampling),
             ("/params/_meta/a", Metadata),
         ],
+    );
+    check(
+        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"messages":[{"tools":["t"]}],"tools":"x"}}"#,
+        &[("/params/messages/0/tools/0", Sampling), ("/params/tools", ToolDefinition)],
+    );
+    check(
+        r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"tools":[{"description":"d"}]}}"#,
+        &[("/params/tools/0/description", Elicitation)],
     );
     check(
         r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":"m","requestedSchema":{"properties":{"p":{"type":"string","title":"t"}}}}}"#,
@@ -169,11 +181,17 @@ fn results() {
     );
     result(r#"{"completion":{"values":["v"]}}"#, &[("/result/completion/values/0", Content)]);
     result(
-        r#"{"resultType":"input_required","inputRequests":{"a":{"method":"elicitation/create","params":{"message":"m"}},"b":{"method":"sampling/createMessage","params":{"systemPrompt":"s"}},"c":{"method":"new/kind","params":{"x":"y"}}},"requestState":"r"}"#,
+        r#"{"resultType":"input_required","inputRequests":{"a":{"method":"elicitation/create","params":{"message":"m"}},"b":{"method":"sampling/createMessage","params":{"systemPrompt":"s","tools":[{"description":"d"}]},"tools":["t"]},"c":{"method":"new/kind","params":{"x":"y","tools":["t"]}}},"requestState":"r"}"#,
         &[
             ("/result/inputRequests/a/params/message", Elicitation),
             ("#/result/inputRequests/a", Elicitation),
+            ("#/result/inputRequests/b", Sampling),
+            ("/result/inputRequests/b/method", Sampling),
             ("/result/inputRequests/b/params/systemPrompt", Sampling),
+            ("#/result/inputRequests/b/params/tools", Sampling),
+            ("/result/inputRequests/b/params/tools/0/description", ToolDefinition),
+            ("/result/inputRequests/b/tools/0", Sampling),
+            ("/result/inputRequests/c/params/tools/0", Elicitation),
             ("/result/inputRequests/c/params/x", Elicitation),
             ("/result/requestState", Other),
         ],
@@ -215,6 +233,18 @@ fn parts_of_a_list_know_their_element() {
     let (first, second) = (Some("/result/tools/0".to_owned()), Some("/result/tools/1".to_owned()));
     let expected = [("tools", None), ("a", first), ("b", second.clone()), ("y", second), ("c", None)];
     assert_eq!(elements, expected.map(|(text, element)| (text.to_owned(), element)));
+}
+
+#[test]
+fn tools_handed_to_a_model_are_elements_of_no_list() {
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{"tools":[{"name":"a"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"inputRequests":{"q":{"method":"sampling/createMessage","params":{"tools":[{"name":"a"}]}}}}}"#,
+    ] {
+        let message = parse(text);
+        let tool: Vec<_> = message.parts().filter(|part| part.kind == PartKind::ToolDefinition).collect();
+        assert!(tool.len() == 2 && tool.iter().all(|part| part.element.is_none()), "{text}");
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, misconfigured, guarded, withheld, bridge_killed, unread_complaints, deaf)
+              place_and_environment, misconfigured, guarded, withheld, configured_later, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
@@ -254,6 +254,87 @@ def withheld(home, options):
     assert names == ["add", "sub"] and "2 tools of calc not as accepted, but let through (" in said, (names, said)
 
 
+def tools_of(home, options, tools, status=0):
+    """What a client gets of a server that lists these, and what is said of it."""
+    file = home.path / "tools.json"
+    file.write_text(json.dumps(tools))
+    with start(home, [*options, "--name", "calc"], [sys.executable, "-c", LISTS, str(file)]) as server:
+        if status == 0:
+            server.initialize()
+            names = [tool["name"] for tool in server.ask(1, "tools/list")["result"]["tools"]]
+            server.process.stdin.close()
+        assert server.ended() == status, (server.process.returncode, server.complaint())
+        said = server.complaint()
+    home.cli("daemon", "--stop")
+    return names if status == 0 else said
+
+
+EXCEPTION = """[[exception]]
+server = "calc"
+rule = "rate.tool"
+reason = "for a test"
+expires = 2099-01-01
+"""
+
+
+def configured_later(home, options):
+    """The user's first configuration leaves what was approved in force, as does its end; a lock that it names is used."""
+    config = home.path / "config/bartizan"
+    first, changed = {"add": "adds", "sub": "subtracts"}, {"add": "adds, and more", "sub": "subtracts"}
+    assert tools_of(home, options, first) == ["add", "sub"]
+    config.mkdir(parents=True)
+    file = config / "bartizan.toml"
+    file.write_text(EXCEPTION)
+    named = [*options, "--config", str(file)]
+    for chosen in (options, named):
+        assert tools_of(home, chosen, first) == ["add", "sub"]
+        assert tools_of(home, chosen, changed) == ["sub"]
+    assert not (config / "mcp.lock").exists()
+    for chosen in ([], ["--config", str(file)]):
+        shown = home.cli("lock", "diff", *chosen)
+        assert shown.returncode == 1 and f"in {home.path}/mcp.lock\n" in shown.stdout and "`add`" in shown.stdout, shown
+    # A lock that is named is begun anew, and is the only one.
+    file.write_text(f'{EXCEPTION}[lock]\npath = "named.lock"\n')
+    assert tools_of(home, options, changed) == ["add", "sub"]
+    assert (config / "named.lock").exists() and not (config / "mcp.lock").exists()
+    file.unlink()
+    assert tools_of(home, options, changed) == ["sub"]
+    # What was approved beside the configuration stays so, with it and without it.
+    (home.path / "mcp.lock").rename(config / "mcp.lock")
+    for text in (EXCEPTION, None):
+        file.unlink(missing_ok=True) if text is None else file.write_text(text)
+        assert tools_of(home, options, changed) == ["sub"]
+        assert tools_of(home, options, first) == ["add", "sub"]
+        assert not (home.path / "mcp.lock").exists()
+    # A file of another place has its lock beside it.
+    other = home.path / "other/bartizan.toml"
+    other.parent.mkdir()
+    other.write_text(EXCEPTION)
+    assert tools_of(home, [*options, "--config", str(other)], changed) == ["add", "sub"]
+    assert (other.parent / "mcp.lock").exists() and not (home.path / "mcp.lock").exists()
+
+
+def two_locks(home, options):
+    """With two lock files nobody can tell what was approved, so nothing runs until one is named or gone."""
+    config = home.path / "config/bartizan"
+    config.mkdir(parents=True)
+    tools = {"add": "adds"}
+    assert tools_of(home, options, tools) == ["add"]
+    (config / "mcp.lock").write_text("version = 1\n")
+    for text in (None, EXCEPTION):
+        if text:
+            (config / "bartizan.toml").write_text(text)
+        said = tools_of(home, options, tools, status=4)
+        assert f"more than one lock file: {config}/mcp.lock and {home.path}/mcp.lock" in said, said
+        shown = home.cli("lock", "verify").stdout
+        assert str(config / "mcp.lock") in shown and str(home.path / "mcp.lock") in shown, shown
+    (config / "bartizan.toml").write_text(f'[lock]\npath = "{home.path}/mcp.lock"\n')
+    assert tools_of(home, options, tools) == ["add"]
+    (config / "bartizan.toml").write_text(EXCEPTION)
+    (config / "mcp.lock").unlink()
+    assert tools_of(home, options, {"add": "adds, and more"}) == []
+
+
 def bridge_killed(home, options):
     """Nothing is left of a server whose bridge was killed."""
     file = home.path / "pids"
@@ -402,7 +483,7 @@ def reloaded(home, options):
             other.ask(1, "tools/list")
             assert not stops(other, 2)
             assert f"bartizan: {file} has errors, and the configuration before is in force" in other.complaint(), other.complaint()
-        file.write_text('mode = "enforce"\n')
+        file.write_text(f'[lock]\npath = "{home.path}/other.lock"\n')
         wait_for(lambda: len(home.messages(kind="config.reloaded")) == 2, "the third configuration")
         assert stops(server, 4)
         with start(home, ["--name", "odd"], ODD) as other:

@@ -43,9 +43,7 @@ pub(crate) fn user_config_file() -> Option<PathBuf> {
 
 /// Where the user's own configuration file is, or would be.
 pub(crate) fn user_config_place() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    directory.map(|directory| directory.join("bartizan/bartizan.toml"))
+    bartizan_config::user_config_place(|name| std::env::var_os(name))
 }
 
 /// Refuses names that would not fit into a configuration file.

@@ -45,6 +45,8 @@ pub struct Config {
     pub audit: Audit,
     /// The lock file.
     pub lock: PathBuf,
+    /// Other lock files that may be meant as well: while there are any, none of them may be relied upon.
+    pub other_locks: Vec<PathBuf>,
     /// The program's own log.
     pub log: Log,
 }
@@ -154,7 +156,17 @@ impl Config {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // So that paths still mean the same after a change of directory.
         let directory = std::path::absolute(parent).unwrap_or_else(|_| parent.to_owned());
-        Config::parse(&text, &name, &Environment::of_process(&directory))
+        let environment = Environment::of_process(&directory);
+        // The user's own file is in two places if one is a link; it is the same for whoever names it either way.
+        let own = user_config_place().filter(|own| paths::is_same_file(path, own));
+        let home = own.is_some().then(|| environment.home()).flatten();
+        let (lock, other_locks) = match home {
+            Some(home) => {
+                paths::lock_of_user(&home, own.iter().filter_map(|own| own.parent()).chain([directory.as_path()]))
+            }
+            None => (paths::lock_in(&directory), Vec::new()),
+        };
+        read_text(&text, &name, &environment, lock, other_locks)
     }
 
     /// The configuration of somebody who has none: every default, no servers, everything in Bartizan's own directory.
@@ -163,10 +175,13 @@ impl Config {
     /// If nothing says where that directory is.
     pub fn without_file() -> Result<Config, Diagnostics> {
         let mut environment = Environment::of_process(Path::new("/"));
+        let (mut lock, mut other_locks) = (paths::lock_in(&environment.directory), Vec::new());
         if let Some(home) = environment.home() {
+            let own = user_config_place();
+            (lock, other_locks) = paths::lock_of_user(&home, own.iter().filter_map(|own| own.parent()));
             environment.directory = home;
         }
-        Config::parse("", "defaults", &environment).map(|(config, _)| config)
+        read_text("", "defaults", &environment, lock, other_locks).map(|(config, _)| config)
     }
 
     /// Checks the text of a file called `name`. Returns what it means, with warnings.
@@ -174,26 +189,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, name: &str, environment: &Environment) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
-        let mut problems = Problems::default();
-        let (table, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            for error in errors.into_iter().take(20) {
-                problems.error(error.span().unwrap_or(0..0), error.message());
-            }
-            return Err(problems.into_result(&Source::unreadable(name, text)).err().unwrap_or(Diagnostics(Vec::new())));
-        }
-        let mut root: Node<'_> = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
-        let source = Source::new(name, text, &root);
-        for place in source.secrets() {
-            problems.hide(text.get(place).unwrap_or_default());
-        }
-        expand(&mut root, environment, &mut problems);
-        let config = Reading { root: &root, environment }.config(&mut problems);
-        let warnings = problems.into_result(&source)?;
-        match config {
-            Some(config) => Ok((config, warnings)),
-            None => Err(Diagnostics(vec![Diagnostic::of_file(name, "the file cannot be used")])),
-        }
+        read_text(text, name, environment, paths::lock_in(&environment.directory), Vec::new())
     }
 
     /// The JSON Schema of the file, with the options of every guard.
@@ -201,6 +197,40 @@ impl Config {
     pub fn json_schema() -> serde_json::Value {
         schema::schema()
     }
+}
+
+/// What a text means, whose lock file is `lock` unless it names one.
+fn read_text(
+    text: &str,
+    name: &str,
+    environment: &Environment,
+    lock: PathBuf,
+    other_locks: Vec<PathBuf>,
+) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
+    let mut problems = Problems::default();
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        for error in errors.into_iter().take(20) {
+            problems.error(error.span().unwrap_or(0..0), error.message());
+        }
+        return Err(problems.into_result(&Source::unreadable(name, text)).err().unwrap_or(Diagnostics(Vec::new())));
+    }
+    let mut root: Node<'_> = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+    let source = Source::new(name, text, &root);
+    for place in source.secrets() {
+        problems.hide(text.get(place).unwrap_or_default());
+    }
+    expand(&mut root, environment, &mut problems);
+    let config = Reading { root: &root, environment, lock, other_locks }.config(&mut problems);
+    let warnings = problems.into_result(&source)?;
+    match config {
+        Some(config) => Ok((config, warnings)),
+        None => Err(Diagnostics(vec![Diagnostic::of_file(name, "the file cannot be used")])),
+    }
+}
+
+fn user_config_place() -> Option<PathBuf> {
+    paths::user_config_place(|name| std::env::var_os(name))
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
@@ -219,6 +249,9 @@ fn text_of(path: &Path) -> Result<String, String> {
 struct Reading<'a> {
     root: &'a Node<'a>,
     environment: &'a Environment,
+    /// The lock file unless the file names one, and others that may be meant then.
+    lock: PathBuf,
+    other_locks: Vec<PathBuf>,
 }
 
 impl Reading<'_> {
@@ -243,7 +276,10 @@ impl Reading<'_> {
         self.apart(listen_address, admin.as_ref(), problems);
 
         let audit = self.audit(file.audit, problems);
-        let lock = file.lock.path.unwrap_or_else(|| PathBuf::from("mcp.lock"));
+        let (lock, other_locks) = match file.lock.path {
+            Some(path) => (paths::beside(&environment.directory, &path), Vec::new()),
+            None => (self.lock.clone(), self.other_locks.clone()),
+        };
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {
@@ -259,7 +295,8 @@ impl Reading<'_> {
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,
             audit: audit?,
-            lock: paths::beside(&environment.directory, &lock),
+            lock,
+            other_locks,
             log: Log { level: file.log.level, format: file.log.format },
         };
         self.pipeline(&config.settings, problems);

@@ -305,7 +305,7 @@ pub enum Durable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LockTable {
-    /// Where it is; `mcp.lock` beside this file unless set.
+    /// Where it is; `mcp.lock` beside this file unless set, for the user's own in Bartizan's own directory.
     pub(crate) path: Option<PathBuf>,
 }
 

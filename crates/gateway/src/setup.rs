@@ -1,7 +1,7 @@
 //! From a configuration to a gateway that can be served.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -37,6 +37,13 @@ pub enum SetupError {
     /// A header of a server cannot be sent.
     #[error("server `{0}`: a header cannot be sent")]
     Header(String),
+    /// There are several lock files, and nothing says which one holds what was approved.
+    #[error(
+        "there is more than one lock file: {}; keep the one that holds what you approved, or name it as `path` under \
+         [lock] in the configuration",
+        .0.iter().map(|lock| lock.display().to_string()).collect::<Vec<_>>().join(" and ")
+    )]
+    Locks(Vec<PathBuf>),
     /// The certificates that the system trusts cannot be read.
     #[error("cannot read the system's certificates: {0}")]
     Certificates(std::io::Error),
@@ -64,6 +71,9 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
 /// # Errors
 /// If either cannot be opened, or the configuration does not fit together.
 pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
+    if !config.other_locks.is_empty() {
+        return Err(SetupError::Locks(config.other_locks.iter().chain([&config.lock]).cloned().collect()));
+    }
     let options = bartizan_audit::Options { max_file_bytes: config.audit.max_file_bytes };
     let recorder = Recorder::open(&config.audit.directory, &options)?;
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;

@@ -165,7 +165,7 @@ impl Choice {
     fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
         let places = match (&self.lock, &self.config) {
             (Some(path), _) => vec![path.clone()],
-            (None, Some(file)) => vec![Config::load(file)?.0.lock],
+            (None, Some(file)) => locks_of(Config::load(file)?.0).collect(),
             (None, None) => users_own()?,
         };
         // What cannot be looked at is said when it is opened.
@@ -260,10 +260,17 @@ impl Choice {
 fn users_own() -> Result<Vec<PathBuf>, Failure> {
     let mut places: Vec<_> = std::path::absolute("mcp.lock").into_iter().collect();
     if let Some(file) = common::user_config_file() {
-        places.push(Config::load(&file)?.0.lock);
+        places.extend(locks_of(Config::load(&file)?.0));
+    } else if let Ok(config) = Config::without_file() {
+        places.extend(locks_of(config));
     }
     places.extend(common::paths().ok().map(|paths| paths.mcp_lock()));
     Ok(places)
+}
+
+/// All that may be meant, so that a user can compare them; that in Bartizan's own directory last.
+fn locks_of(config: Config) -> impl Iterator<Item = PathBuf> {
+    config.other_locks.into_iter().chain([config.lock])
 }
 
 fn failure(error: LockError) -> Failure {

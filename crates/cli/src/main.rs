@@ -32,7 +32,7 @@ Files:
   bartizan.toml
     configuration of `serve`, where it is started
   mcp.lock
-    what was approved: for `run` in Bartizan's directory, for `serve` beside its file";
+    approvals: of `run` in Bartizan's directory, of `serve` beside its file";
 
 /// A security gateway for the Model Context Protocol: every message between clients and servers is judged, recorded and
 /// only then passed on.

@@ -265,7 +265,9 @@ def tools_of(home, options, tools, status=0):
             server.process.stdin.close()
         assert server.ended() == status, (server.process.returncode, server.complaint())
         said = server.complaint()
-    home.cli("daemon", "--stop")
+    if pid := home.daemon_pid():
+        home.end_daemon()
+        wait_for(lambda: not alive(pid), "the end of the daemon")
     return names if status == 0 else said
 
 

@@ -254,6 +254,23 @@ def withheld(home, options):
     assert names == ["add", "sub"] and "2 tools of calc not as accepted, but let through (" in said, (names, said)
 
 
+def end_whole(home):
+    """Ends the daemon and waits for its log: the system shows a process as gone before its files are closed."""
+    home.end_daemon()
+    lock = home.path / "run/audit/lock"
+
+    def free():
+        with open(lock) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    if lock.exists():
+        wait_for(free, "the end of the log's writer")
+
+
 def tools_of(home, options, tools, status=0):
     """What a client gets of a server that lists these, and what is said of it."""
     file = home.path / "tools.json"
@@ -265,9 +282,7 @@ def tools_of(home, options, tools, status=0):
             server.process.stdin.close()
         assert server.ended() == status, (server.process.returncode, server.complaint())
         said = server.complaint()
-    if pid := home.daemon_pid():
-        home.end_daemon()
-        wait_for(lambda: not alive(pid), "the end of the daemon")
+    end_whole(home)
     return names if status == 0 else said
 
 

@@ -118,6 +118,18 @@ class Ends(Case):
                     more = [entry["request"] for entry in self.entries(kind="upstream.failed")[failed:]]
                     self.assertEqual(more, [] if cancels else ["3"], "only who waited was failed")
 
+    def test_where_programs_are_looked_for_is_for_the_log_and_not_for_clients(self):
+        for shared in ("false", "true"):
+            with self.subTest(shared=shared):
+                self.serve(f'[server.one]\ncommand = ["no-such-program"]\nshared = {shared}\n')
+                _, _, messages = Client(self, "/mcp/one").send("POST", {"id": 1, "method": "initialize", "params": INITIALIZE})
+                said = json.dumps(messages)
+                self.assertIn("cannot be started", said)
+                self.assertNotIn("PATH", said)
+                self.assertIn("PATH=", json.dumps(self.entries(kind="upstream.failed")))
+                self.tearDown()
+                self.setUp()
+
     def test_sessions_expire_together(self):
         """One after the other, servers that do not want to end would take minutes."""
         self.serve(f"[limits]\nsession_idle = \"10s\"\n[server.one]\ncommand = {self.child('stubborn')}\n")

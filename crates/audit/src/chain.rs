@@ -79,7 +79,8 @@ impl FromStr for Head {
 }
 
 /// Lower-case hexadecimal text of `bytes`.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).map(char::from).collect()
 }
 

@@ -34,7 +34,7 @@ mod time;
 mod verify;
 mod writer;
 
-pub use chain::{Chain, Head};
+pub use chain::{Chain, Head, to_hex};
 pub use entry::{Entry, MAX_ENTRY_BYTES};
 pub use error::AuditError;
 pub use fault::{Fault, Problem};

@@ -44,8 +44,7 @@ fn derive(key: &[u8; 32]) -> [u8; 64] {
 }
 
 fn hex(digest: &[u8]) -> String {
-    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' + half - 10 });
-    digest.iter().take(BYTES).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bartizan_audit::to_hex(digest.get(..BYTES).unwrap_or(digest))
 }
 
 #[cfg(test)]

@@ -154,8 +154,9 @@ impl End {
 /// Whether something of a message was kept from passing. A server that failed is no refusal, although whoever waited for
 /// it was given a reason.
 fn is_refusal(record: &Record) -> bool {
-    let decision = record.value().get("decision").and_then(Value::as_str).map(str::to_owned);
-    matches!(decision.as_deref(), Some("deny" | "approve" | "transform")) && record.kind != "upstream.failed"
+    let kept =
+        || matches!(record.value().get("decision").and_then(Value::as_str), Some("deny" | "approve" | "transform"));
+    record.kind != "upstream.failed" && kept()
 }
 
 /// Shows what was kept, in the order of time, and keeps it no longer.

@@ -6,19 +6,23 @@
 //! **Threat.** Somebody begins sessions until nobody else can. So when there are as many as there may be, whoever holds the
 //! most makes place, and nobody can take it from one who holds less.
 
-use std::collections::HashMap;
+mod table;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_guard::{Principal, Timestamp};
 
+use self::table::Table;
 use crate::clock;
 
 /// The sessions of one edge; `T` is what is kept for each.
 pub(crate) struct Sessions<T> {
-    held: Mutex<HashMap<Box<str>, Arc<Held<T>>>>,
+    held: Mutex<Table<T>>,
+    /// None of those that nobody used at the last look can be idle before; so nobody has to look.
+    idle_from: AtomicI64,
     most: usize,
     idle_us: i64,
     /// For one that was never claimed.
@@ -67,7 +71,7 @@ const PROTECTED_US: i64 = 60_000_000;
 /// Before any session was used.
 const LONG_AGO: i64 = i64::MIN / 2;
 
-/// How little a session would be missed, least first.
+/// How little a session would be missed, least first: whether it was ever claimed, and when it was used last.
 pub(crate) type Rank = (bool, i64);
 
 /// There are as many sessions as there may be, and all of them are in use.
@@ -78,7 +82,8 @@ impl<T> Sessions<T> {
     /// As many as `most`. One is idle after `idle`, or after `unclaimed` if nobody ever claimed it.
     pub(crate) fn new(most: usize, idle: Duration, unclaimed: Duration) -> Self {
         let us = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        Sessions { held: Mutex::default(), most, idle_us: us(idle), unclaimed_us: us(unclaimed.min(idle)) }
+        let idle_from = AtomicI64::new(LONG_AGO);
+        Sessions { held: Mutex::default(), idle_from, most, idle_us: us(idle), unclaimed_us: us(unclaimed.min(idle)) }
     }
 
     /// The session under `key`, if it is this principal's.
@@ -101,16 +106,17 @@ impl<T> Sessions<T> {
             let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
             return Ok((Arc::clone(first), vec![Arc::new(Held { principal, value, holder, used, proven })]));
         }
-        if held.len() >= self.most {
+        if held.len() >= self.most && now.0 > self.idle_from.load(Ordering::Relaxed) {
             evicted = self.drop_idle(&mut held, now);
         }
         if held.len() >= self.most {
-            let key: Box<str> = makes_place(&held, &holder, now).ok_or(Full)?.into();
+            let key = held.makes_place(&holder, now).ok_or(Full)?;
             evicted.extend(held.remove(&key));
         }
         let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
         let entry = Arc::new(Held { principal, value, holder, used, proven });
-        held.insert(key.into(), Arc::clone(&entry));
+        self.idle_from.fetch_min(now.0.saturating_add(self.unclaimed_us), Ordering::Relaxed);
+        evicted.extend(held.insert(key, Arc::clone(&entry)));
         Ok((entry, evicted))
     }
 
@@ -149,69 +155,55 @@ impl<T> Sessions<T> {
 
     /// Has all present sessions expire as soon as they are not in use: nobody will ask for them any more.
     pub(crate) fn retire(&self) {
-        self.lock().values().for_each(|held| held.used.store(LONG_AGO, Ordering::Relaxed));
+        let mut held = self.lock();
+        held.iter().for_each(|(_, entry)| entry.used.store(LONG_AGO, Ordering::Relaxed));
+        held.relist();
+        self.idle_from.store(LONG_AGO, Ordering::Relaxed);
     }
 
     pub(crate) fn drain(&self) -> Vec<Arc<Held<T>>> {
-        self.lock().drain().map(|(_, held)| held).collect()
+        self.lock().drain()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    fn drop_idle(&self, held: &mut HashMap<Box<str>, Arc<Held<T>>>, now: Timestamp) -> Vec<Arc<Held<T>>> {
-        let idle = |entry: &Arc<Held<T>>| {
-            // One that a stream is open on is in use, however long ago the last request was.
-            let most = if entry.proven.load(Ordering::Relaxed) { self.idle_us } else { self.unclaimed_us };
-            entry.idle_since(now) > most && Arc::strong_count(entry) == 1
-        };
-        let keys: Vec<_> = held.iter().filter(|(_, entry)| idle(entry)).map(|(key, _)| key.clone()).collect();
-        keys.iter().filter_map(|key| held.remove(key)).collect()
+    /// Goes over all sessions. One that a stream is open on is in use, however long ago the last request was; once it is
+    /// idle, that is found out by the next look.
+    fn drop_idle(&self, held: &mut Table<T>, now: Timestamp) -> Vec<Arc<Held<T>>> {
+        let mut next = i64::MAX;
+        let mut idle = Vec::new();
+        for (key, entry) in held.iter().filter(|(_, entry)| Arc::strong_count(entry) == 1) {
+            let (proven, used) = entry.rank();
+            let last = used.saturating_add(if proven { self.idle_us } else { self.unclaimed_us });
+            if now.0 > last { idle.push(Box::<str>::from(key)) } else { next = next.min(last) }
+        }
+        self.idle_from.store(next, Ordering::Relaxed);
+        idle.iter().filter_map(|key| held.remove(key)).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Arc<Held<T>>>> {
+    fn lock(&self) -> MutexGuard<'_, Table<T>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Held<T> {
-    fn idle_since(&self, now: Timestamp) -> i64 {
-        now.0 - self.used.load(Ordering::Relaxed)
+    fn rank(&self) -> Rank {
+        (self.proven.load(Ordering::Relaxed), self.used.load(Ordering::Relaxed))
     }
 }
 
 /// The session that is missed least: one that nobody ever claimed, or else the one unused for longest. None that is in
 /// use or was until now.
 fn least_missed<'a, T: 'a>(
-    held: impl Iterator<Item = (&'a Box<str>, &'a Arc<Held<T>>)>,
+    held: impl Iterator<Item = (&'a str, &'a Arc<Held<T>>)>,
     now: Timestamp,
 ) -> Option<(Rank, &'a str)> {
     held.filter(|(_, entry)| Arc::strong_count(entry) == 1)
-        .map(|(key, entry)| ((entry.proven.load(Ordering::Relaxed), -entry.idle_since(now)), &**key))
-        .filter(|((proven, idle), _)| !proven || -idle > PROTECTED_US)
+        .map(|(key, entry)| (entry.rank(), key))
+        .filter(|((proven, used), _)| !proven || now.0.saturating_sub(*used) > PROTECTED_US)
         .min()
-}
-
-/// The session that makes place for one more of this holder's, if any has to.
-///
-/// One of whoever holds the most, even one in use, if they hold no fewer than this holder afterwards. Else one that is
-/// missed little, of this holder's own or of somebody's who holds more.
-fn makes_place<'a, T>(held: &'a HashMap<Box<str>, Arc<Held<T>>>, holder: &Holder, now: Timestamp) -> Option<&'a str> {
-    let mut counts: HashMap<&Holder, usize> = HashMap::new();
-    held.values().for_each(|entry| *counts.entry(&entry.holder).or_default() += 1);
-    let count = |holder: &Holder| counts.get(holder).copied().unwrap_or_default();
-    let (own, most) = (count(holder), counts.values().copied().max().unwrap_or_default());
-    if most > own + 1 {
-        let rank = |entry: &Arc<Held<T>>| {
-            let in_use = Arc::strong_count(entry) > 1;
-            (in_use, entry.proven.load(Ordering::Relaxed), -entry.idle_since(now))
-        };
-        let theirs = held.iter().filter(|(_, entry)| count(&entry.holder) == most);
-        return theirs.min_by_key(|(_, entry)| rank(entry)).map(|(key, _)| &**key);
-    }
-    let meant = held.iter().filter(|(_, entry)| entry.holder == *holder || count(&entry.holder) > own);
-    least_missed(meant, now).map(|(_, key)| key)
 }
 
 /// 128 random bits as hexadecimal digits.
@@ -243,15 +235,17 @@ mod tests {
         IpAddr::from([192, 0, 2, number])
     }
 
-    fn age(held: &Held<u32>, seconds: i64) {
+    fn age(sessions: &Sessions<u32>, held: &Held<u32>, seconds: i64) {
         held.used.fetch_sub(seconds * 1_000_000, Ordering::Relaxed);
+        // Nothing gets older by itself in one moment.
+        sessions.lock().relist();
     }
 
     #[test]
     fn a_flood_of_sessions_evicts_its_own_before_anybody_elses() {
         let (sessions, who) = (sessions(3), Principal::new("anonymous"));
         sessions.insert("claimed", who.clone(), HERE, 0).unwrap();
-        age(&sessions.find("claimed", &who).unwrap(), 600);
+        age(&sessions, &sessions.find("claimed", &who).unwrap(), 600);
         for number in 1..100 {
             sessions.insert(&format!("flood {number}"), who.clone(), HERE, number).unwrap();
         }
@@ -263,11 +257,11 @@ mod tests {
     fn sessions_in_use_and_recent_ones_are_not_evicted() {
         let (sessions, who) = (sessions(2), Principal::new("anonymous"));
         let in_use = sessions.insert("in use", who.clone(), HERE, 0).unwrap().0;
-        age(&in_use, 600);
+        age(&sessions, &in_use, 600);
         sessions.insert("recent", who.clone(), HERE, 1).unwrap();
         sessions.find("recent", &who).unwrap();
         assert!(matches!(sessions.insert("new", who.clone(), HERE, 2), Err(Full)));
-        age(&sessions.find("recent", &who).unwrap(), 61);
+        age(&sessions, &sessions.find("recent", &who).unwrap(), 61);
         let (_, evicted) = sessions.insert("new", who.clone(), HERE, 2).unwrap();
         assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [1]);
     }
@@ -281,6 +275,24 @@ mod tests {
         assert_eq!(sessions.expire().len(), 0);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(sessions.expire().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_are_idle_make_place_but_for_what_a_stream_is_open_on() {
+        let (sessions, who) = (sessions(3), Principal::new("anonymous"));
+        let [_, in_use, _] = [1, 2, 3].map(|number: u8| {
+            sessions.insert(&number.to_string(), who.clone(), other(number), number.into()).unwrap().0
+        });
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(sessions.insert("early", who.clone(), HERE, 4).unwrap().1.len(), 1, "only the one missed least");
+        sessions.remove("early");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        sessions.insert("5", who.clone(), other(5), 5).unwrap();
+        let (_, evicted) = sessions.insert("6", who.clone(), HERE, 6).unwrap();
+        assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [3]);
+        assert_eq!(sessions.expire().len(), 0);
+        drop(in_use);
+        assert_eq!(sessions.expire().iter().map(|held| held.value).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
@@ -298,7 +310,7 @@ mod tests {
         check(None);
         for (key, idle) in [("a\nrecent", 30), ("a\nidle", 61), ("*\nlonger", 90)] {
             sessions.insert(key, who.clone(), HERE, 1).unwrap();
-            age(&sessions.find(key, &who).unwrap(), idle);
+            age(&sessions, &sessions.find(key, &who).unwrap(), idle);
         }
         check(Some("*\nlonger"));
         sessions.insert("a\nunclaimed", who.clone(), HERE, 2).unwrap();
@@ -330,9 +342,9 @@ mod tests {
     #[test]
     fn a_session_that_nobody_claimed_ends_early() {
         let (sessions, who) = (sessions(9), Principal::new("anonymous"));
-        age(&sessions.insert("never", who.clone(), HERE, 0).unwrap().0, 61);
+        age(&sessions, &sessions.insert("never", who.clone(), HERE, 0).unwrap().0, 61);
         sessions.insert("claimed", who.clone(), HERE, 1).unwrap();
-        age(&sessions.find("claimed", &who).unwrap(), 61);
+        age(&sessions, &sessions.find("claimed", &who).unwrap(), 61);
         assert_eq!(sessions.expire().len(), 1);
         assert!(sessions.find("claimed", &who).is_some());
         assert!(sessions.find("claimed", &Principal::new("another")).is_none());
@@ -352,7 +364,7 @@ mod tests {
     /// How many sessions of that address are left.
     fn left(sessions: &Sessions<u32>, from: IpAddr) -> usize {
         let holder = Holder::of(&Principal::new(ANONYMOUS), from);
-        sessions.lock().values().filter(|held| held.holder == holder).count()
+        sessions.lock().iter().filter(|(_, held)| held.holder == holder).count()
     }
 
     #[test]
@@ -360,7 +372,7 @@ mod tests {
         for in_use in [false, true] {
             let (sessions, who) = (sessions(8), Principal::new(ANONYMOUS));
             sessions.insert("quiet", who.clone(), other(1), 0).unwrap();
-            age(&sessions.find("quiet", &who).unwrap(), 600);
+            age(&sessions, &sessions.find("quiet", &who).unwrap(), 600);
             let flood = fill(&sessions, HERE, 100);
             assert_eq!((flood.len(), sessions.len()), (7, 8), "it does not make place for more of its own");
             let held: Vec<_> = flood.iter().filter_map(|key| sessions.find(key, &who)).filter(|_| in_use).collect();
@@ -380,10 +392,10 @@ mod tests {
     fn of_whoever_holds_the_most_the_one_missed_least_makes_place() {
         let (sessions, who) = (sessions(4), Principal::new(ANONYMOUS));
         let keys = fill(&sessions, HERE, 4);
-        age(&sessions.find(&keys[1], &who).unwrap(), 50);
-        age(&sessions.find(&keys[2], &who).unwrap(), 70);
+        age(&sessions, &sessions.find(&keys[1], &who).unwrap(), 50);
+        age(&sessions, &sessions.find(&keys[2], &who).unwrap(), 70);
         let in_use = sessions.find(&keys[2], &who).unwrap();
-        age(&in_use, 70);
+        age(&sessions, &in_use, 70);
         let (_, evicted) = sessions.insert("new", who.clone(), other(1), 9).unwrap();
         assert_eq!(evicted.iter().map(|held| held.value).collect::<Vec<_>>(), [1], "not the one in use");
     }
@@ -397,7 +409,7 @@ mod tests {
             sessions.find(&key, &who).unwrap();
         }
         assert!(sessions.insert("new", who.clone(), other(9), 9).is_err());
-        age(&sessions.find("2", &who).unwrap(), 61);
+        age(&sessions, &sessions.find("2", &who).unwrap(), 61);
         // Not for one who has a place.
         assert!(sessions.insert("new", who.clone(), other(1), 9).is_err());
         let (_, evicted) = sessions.insert("new", who, other(9), 9).unwrap();

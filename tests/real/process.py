@@ -20,7 +20,7 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, misconfigured, guarded, withheld, configured_later, two_locks, bridge_killed, unread_complaints, deaf)
+              place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
@@ -284,6 +284,35 @@ def tools_of(home, options, tools, status=0):
         said = server.complaint()
     end_whole(home)
     return names if status == 0 else said
+
+
+def withheld_by_which(home, options):
+    """Only what is withheld as not accepted is named as that, what is let through as that, and what another guard stops as neither."""
+    first = {"add": "adds", "old": "is old"}
+    config = home.path / "config/bartizan/bartizan.toml"
+    config.parent.mkdir(parents=True)
+    file = home.path / "tools.json"
+
+    def said(tools):
+        file.write_text(json.dumps(tools))
+        with start(home, [*options, "--name", "calc"], [sys.executable, "-c", LISTS, str(file)]) as server:
+            server.initialize()
+            names = [tool["name"] for tool in server.ask(1, "tools/list")["result"]["tools"]]
+            server.process.stdin.close()
+            assert server.ended() == 0
+            notices = [line for line in server.complaint().splitlines() if "lock diff" in line]
+        end_whole(home)
+        return names, notices
+
+    assert said(first) == (["add", "old"], [])
+    changed = {"add": "adds, and more", "old": "is old", "plain": "is new", "extra": "is new\u202e and hidden"}
+    def notice(count, done, names):
+        return f"bartizan: {count} of calc {done} ({names}): bartizan lock diff --server calc"
+
+    assert said(changed) == (["old"], [notice("3 tools", "withheld", "add changed, plain new, extra new")])
+    config.write_text('[guard.tool_pinning.servers."calc"]\nrules = { "tool_pinning.added" = "observe" }\n')
+    assert said(changed) == (["old", "plain"], [notice("1 tool", "withheld", "add changed"),
+                                                notice("1 tool", "not as accepted, but let through", "plain new")])
 
 
 EXCEPTION = """[[exception]]

@@ -205,7 +205,7 @@ impl Work {
             match fact {
                 Fact::Listed(_) => {}
                 Fact::FirstSeen(pin) => work.first_seen.push(definition(pin)),
-                Fact::Withheld(pin) => work.withheld.push(definition(pin)),
+                Fact::Withheld(pin, _) => work.withheld.push(definition(pin)),
                 Fact::Gone(kind, name) => work.gone.push((kind.as_str(), name.to_string())),
                 Fact::SeenInFull(kind) => work.complete.push(by.seen(kind.as_str())),
             }
@@ -398,7 +398,12 @@ mod tests {
         let waits = || lock(&approvals.lock).lock.has_pending("s");
         let first = [Fact::FirstSeen(pin("a", 1)), Fact::SeenInFull(DefinitionKind::Tool)];
         assert_eq!(approvals.keep(&server, Abilities::default(), &first).await, Ok(Kept::Done));
-        assert_eq!(approvals.keep(&server, Abilities::default(), &[Fact::Withheld(pin("a", 2))]).await, Ok(Kept::Done));
+        assert_eq!(
+            approvals
+                .keep(&server, Abilities::default(), &[Fact::Withheld(pin("a", 2), bartizan_guard::Fate::Stopped)])
+                .await,
+            Ok(Kept::Done)
+        );
         assert!(waits());
         let text = r#"{"jsonrpc":"2.0","id":1,"result":{"name":"a"}}"#;
         let message = bartizan_mcp::Message::parse(text, &bartizan_mcp::Limits::default()).unwrap();
@@ -433,7 +438,7 @@ mod tests {
         let (approvals, server) = followed(directory.path());
         let pending = directory.path().join("mcp.lock.d/pending.json");
         std::fs::create_dir(&pending).unwrap();
-        let withheld = [Fact::Withheld(pin("a", 1))];
+        let withheld = [Fact::Withheld(pin("a", 1), bartizan_guard::Fate::Stopped)];
         assert_eq!(
             approvals.keep(&server, Abilities::default(), &withheld).await,
             Ok(Kept::Done),

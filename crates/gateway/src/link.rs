@@ -169,7 +169,7 @@ impl Link {
             let keep = async |facts: &[Fact]| {
                 let kept = self.gateway.keep(&self.server, self.abilities(), facts).await;
                 if kept == Ok(Kept::Done) {
-                    self.server.notices.not_accepted(&self.server, facts, !passes);
+                    self.server.notices.not_accepted(&self.server, facts);
                 }
                 kept
             };

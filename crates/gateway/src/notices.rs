@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bartizan_guard::{DefinitionKind, Fact, Pin};
+use bartizan_guard::{DefinitionKind, Fact, Fate, Pin};
 use tokio::time::Instant;
 
 use crate::server::Server;
@@ -42,13 +42,19 @@ const NAME: usize = 64;
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Notices {
-    /// Tells of definitions that are not as they were accepted; `held_back` if they did not reach the client.
-    pub(crate) fn not_accepted(&self, server: &Server, facts: &[Fact], held_back: bool) {
-        let withheld = facts.iter().filter_map(|fact| match fact {
-            Fact::Withheld(pin) => Some(pin),
+    /// Tells of definitions that are not as they were accepted: those that did not reach the client for that, and those
+    /// that did. Of what another guard withholds it says nothing: to accept it would not bring it back.
+    pub(crate) fn not_accepted(&self, server: &Server, facts: &[Fact]) {
+        self.tell_of(server, facts, Fate::Stopped, "withheld");
+        self.tell_of(server, facts, Fate::Passes, "not as accepted, but let through");
+    }
+
+    fn tell_of(&self, server: &Server, facts: &[Fact], wanted: Fate, done: &str) {
+        let pins = facts.iter().filter_map(|fact| match fact {
+            Fact::Withheld(pin, fate) if *fate == wanted => Some(pin),
             _ => None,
         });
-        let news: Vec<_> = withheld.filter(|pin| self.is_news(pin)).collect();
+        let news: Vec<_> = pins.filter(|pin| self.is_news(pin)).collect();
         if news.is_empty() {
             return;
         }
@@ -70,7 +76,6 @@ impl Notices {
             (false, 1) => "definition",
             (false, _) => "definitions",
         };
-        let done = if held_back { "withheld" } else { "not as accepted, but let through" };
         let (count, name) = (news.len(), &server.name);
         server.tell(&format!("{count} {what} of {name} {done} ({named}{more}): bartizan lock diff --server {name}"));
     }

@@ -165,10 +165,10 @@ impl Report {
         self.facts.push((None, fact));
     }
 
-    /// Adds something to be remembered if the message passes with this element of a list. What would approve it then
-    /// says that it is withheld if it does not.
-    pub fn remember_of(&mut self, element: NodeId, fact: Fact) {
-        self.facts.push((Some(element), fact));
+    /// Adds something to be remembered if the message passes with what stands there, such as an element of a list. What
+    /// would approve it then says that it is withheld if it does not; the fate of one that is withheld is filled in.
+    pub fn remember_of(&mut self, at: NodeId, fact: Fact) {
+        self.facts.push((Some(at), fact));
     }
 
     /// What has been found so far.

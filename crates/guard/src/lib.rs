@@ -25,5 +25,5 @@ pub use finding::{Confidence, Finding, Report, Severity, excerpt};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use pins::{Pin, Pins};
 pub use pipeline::{Pipeline, PipelineError};
-pub use session::{Fact, Session};
+pub use session::{Fact, Fate, Session};
 pub use settings::{Action, Exception, GuardSettings, How, Mode, ServerSettings, Settings};

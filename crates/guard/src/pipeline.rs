@@ -12,8 +12,8 @@ use thiserror::Error;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
-    Action, Approval, Decision, Definition, DefinitionKind, Denial, Event, Fact, Finding, How, Judged, Mode, Report,
-    RuleSpec, Session, Settings, Verdict,
+    Action, Approval, Decision, Definition, DefinitionKind, Denial, Event, Fact, Fate, Finding, How, Judged, Mode,
+    Report, RuleSpec, Session, Settings, Verdict,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -161,7 +161,8 @@ impl Pipeline {
         wanted: impl Fn(&GuardSpec) -> bool,
     ) -> (Verdict, BTreeMap<NodeId, NodeId>) {
         let mut judged = Vec::new();
-        let mut facts: Vec<_> = listed(event, &self.definitions).into_iter().map(|fact| (None, fact)).collect();
+        let mut facts = listed(event, &self.definitions);
+        let mut told = Vec::new();
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -172,12 +173,18 @@ impl Pipeline {
                 let root = event.message.root();
                 report.find(Finding::about(&GUARD_FAILED, root, bartizan_mcp::PartKind::Other, why));
             }
-            facts.append(&mut report.facts);
             let findings = report.findings.into_iter().chain(report.overflow);
+            let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
+            if !report.facts.is_empty() {
+                let own = judged.iter().skip(before).filter(|held| held.action > Action::Observe);
+                told.push((report.facts, own.map(|held| held.finding.at).collect::<BTreeSet<_>>()));
+            }
         }
         let removed = homes(event, &judged);
-        let facts = facts.into_iter().map(|(element, fact)| settled(fact, element, &removed)).collect();
+        for (own, stopped) in told {
+            facts.extend(own.into_iter().map(|(at, fact)| settled(fact, at, &stopped, &removed)));
+        }
         let decision = decide(event, &judged, redactions, &removed);
         (Verdict { decision, findings: judged, omitted: 0, facts }, removed)
     }
@@ -220,11 +227,17 @@ fn listed(event: &Event<'_>, definitions: &Definitions) -> Vec<Fact> {
     all.collect()
 }
 
-/// What is to be remembered once it is known which elements go: one that the client is not shown is not approved by
-/// being seen.
-fn settled(fact: Fact, element: Option<NodeId>, homes: &BTreeMap<NodeId, NodeId>) -> Fact {
+/// What is to be remembered of what stands `at` a place, once it is known which elements go, and at which places the
+/// guard itself found something that is acted upon: one that the client is not shown is not approved by being seen.
+fn settled(fact: Fact, at: Option<NodeId>, stopped: &BTreeSet<NodeId>, homes: &BTreeMap<NodeId, NodeId>) -> Fact {
+    let fate = match at {
+        Some(at) if stopped.contains(&at) => Fate::Stopped,
+        Some(at) if homes.contains_key(&at) => Fate::StoppedOtherwise,
+        _ => Fate::Passes,
+    };
     match fact {
-        Fact::FirstSeen(pin) if element.is_some_and(|element| homes.contains_key(&element)) => Fact::Withheld(pin),
+        Fact::FirstSeen(pin) if at.is_some_and(|at| homes.contains_key(&at)) => Fact::Withheld(pin, fate),
+        Fact::Withheld(pin, _) => Fact::Withheld(pin, fate),
         fact => fact,
     }
 }

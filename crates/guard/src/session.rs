@@ -21,11 +21,22 @@ pub enum Fact {
     /// A definition was seen for the first time, withheld by no guard, and is approved by that.
     FirstSeen(Pin),
     /// A definition is not approved and waits until somebody accepts it.
-    Withheld(Pin),
+    Withheld(Pin, Fate),
     /// An approved definition is not listed any more.
     Gone(DefinitionKind, Box<str>),
     /// All definitions of this kind have been seen once.
     SeenInFull(DefinitionKind),
+}
+
+/// What becomes of a definition that is not approved, in the message that brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It reaches the client.
+    Passes,
+    /// It does not, by what the guard that tells of it has found.
+    Stopped,
+    /// It does not, by what another guard has found.
+    StoppedOtherwise,
 }
 
 impl Session {

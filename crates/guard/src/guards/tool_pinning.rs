@@ -29,7 +29,7 @@ use serde::Deserialize;
 use super::{Guard, GuardSpec, RuleSpec};
 use crate::pins::{Standing, body_digest_of};
 use crate::{
-    Action, DefinitionKind, Direction, Event, Fact, Finding, Listing, Pin, Pins, Report, Session, Severity, excerpt,
+    Action, DefinitionKind, Direction, Event, Fact, Fate, Finding, Listing, Pin, Pins, Report, Session, Severity, excerpt,
 };
 
 /// Specification of the guard.
@@ -145,7 +145,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             report.remember_of(element.value.id(), Fact::FirstSeen(pin));
         } else if let Some((rule, why)) = judge(standing, kind, name, former) {
             element.find(report, rule, why);
-            report.remember(Fact::Withheld(pin));
+            report.remember_of(element.value.id(), Fact::Withheld(pin, Fate::Passes));
         }
     }
     if let Some(rule) = SPEC.rule("tool_pinning.first_seen").filter(|_| first > 0) {
@@ -296,7 +296,8 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
     let finding = Finding::about(rule, text, PartKind::Instructions, format!("the server's instructions {why}"));
     report.find(Finding { span: Some(0..text.text().len()), ..finding.of(&pin.name) });
     let first = id == "tool_pinning.first_seen";
-    report.remember(if first { Fact::FirstSeen(pin) } else { Fact::Withheld(pin) });
+    let fact = if first { Fact::FirstSeen(pin) } else { Fact::Withheld(pin, Fate::Passes) };
+    report.remember_of(text.id(), fact);
 }
 
 fn is_resource(kind: DefinitionKind) -> bool {

@@ -318,7 +318,7 @@ impl Expect {
             pins.map(|pin| format!("{} {}", pin.kind.as_str(), pin.name)).collect()
         };
         let seen = pins(|fact| if let Fact::FirstSeen(pin) = fact { Some(pin) } else { None });
-        let withheld = pins(|fact| if let Fact::Withheld(pin) = fact { Some(pin) } else { None });
+        let withheld = pins(|fact| if let Fact::Withheld(pin, _) = fact { Some(pin) } else { None });
         if self.first_seen.as_ref().is_some_and(|expected| *expected != seen) {
             wrong.push(format!("first seen {seen:?}"));
         }

@@ -87,6 +87,7 @@ fn messages() -> impl Strategy<Value = Message> {
         r#"{"jsonrpc":"2.0","id":1,"result":{"structuredContent":{"x":A,"y":{"z":B}},"_meta":{"k":B}}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{"message":A,"other":B}}"#,
         r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":[A,B]}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":{"name":A,"in":[{"uri":B}]}}}"#,
     ]);
     (templates, texts(), texts()).prop_map(|(template, a, b)| {
         let quoted = |text: &str| serde_json::to_string(text).unwrap();

@@ -8,22 +8,26 @@
 //! writes one by accident. In what servers say, hidden characters are taken out and the rest passes. Arguments are
 //! never rewritten, because other guards and the person who approved saw them as they are, and `/etc/pass\u{200B}wd`
 //! without its hidden character is another file: what only serves to hide is denied there, and what an editor or a
-//! terminal may well be asked to write is recorded. Names, URIs and ids in requests are not rewritten either, for the
-//! same reason, nor is what says which request or stream a message is about. Definitions have no need of markup, so
-//! what keeps a few words out of sight is denied there, however it does that; an element that is named and not closed is
-//! recorded, as a sentence about it looks the same. A lone character without width is ordinary typesetting: it is
-//! recorded, and taken out of definitions without withholding them. Comments in HTML are ordinary in fetched pages and
-//! documents, so they are recorded.
+//! terminal may well be asked to write is recorded. Names, URIs, ids and words of the protocol are not rewritten either,
+//! for the same reason, wherever the protocol has them; in data of a free form such a key means nothing. Definitions have
+//! no need of markup, so what keeps a few words out of sight is denied there, however it does that; an element that is
+//! named and not closed is recorded, as a sentence about it looks the same. A lone character without width is ordinary
+//! typesetting: it is recorded, and taken out of definitions without withholding them. Comments in HTML are ordinary in
+//! fetched pages and documents, so they are recorded.
+
+mod exact;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bartizan_detect::hidden::{self, Hidden, Kind};
-use bartizan_mcp::{NodeId, Part, PartKind, Value, meta};
+use bartizan_mcp::{NodeId, Part, PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::exact::Exact;
 use super::{Guard, GuardSpec, RuleSpec};
 use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
@@ -208,11 +212,9 @@ impl Guard for HiddenText {
     }
 
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
-        let links = links(event);
-        let mut before = None;
+        let exact = OnceCell::new();
         for part in event.message.parts() {
-            look(event, &part, before, &links, report);
-            before = Some(part);
+            look(event, &part, &exact, report);
         }
         if event.direction == Direction::ToServer {
             used(event, session, report);
@@ -220,8 +222,9 @@ impl Guard for HiddenText {
     }
 }
 
-/// One text: a finding for each way in which something in it is hidden.
-fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, links: &BTreeSet<NodeId>, report: &mut Report) {
+/// One text: a finding for each way in which something in it is hidden. What is `exact` is found out when it is needed first,
+/// as nearly all messages hide nothing.
+fn look(event: &Event<'_>, part: &Part<'_>, exact: &OnceCell<Exact>, report: &mut Report) {
     let defines = DEFINITIONS.iter().any(|(kind, _)| *kind == part.kind);
     let raw = part.value.raw();
     let clean = if defines { is_clean(raw) } else { is_plain(raw, |_, _| false) };
@@ -236,7 +239,7 @@ fn look(event: &Event<'_>, part: &Part<'_>, before: Option<Part<'_>>, links: &BT
     for (kind, first, also) in by_kind(found) {
         let Some(rule) = SPEC.rule(rule_id(kind)) else { continue };
         let mut finding = Finding::within(rule, part, first.span.clone(), why(kind, &first, &text, also.len()));
-        if names(part, before) || routes(event, part) || links.contains(&part.id()) {
+        if routes(event, part) || exact.get_or_init(|| Exact::of(event)).holds(part) {
             // Without a span it cannot be redacted; what would be is denied instead.
             finding.span = None;
         } else {
@@ -280,59 +283,6 @@ fn why(kind: Kind, first: &Hidden, text: &str, more: usize) -> String {
 fn routes(event: &Event<'_>, part: &Part<'_>) -> bool {
     let request = event.message.method().is_some();
     part.kind == PartKind::Other && (request || event.message.root().get("id").is_some_and(|id| id.id() == part.id()))
-}
-
-/// Where a message says which request, stream or question it is about. Without hidden characters it would be about
-/// another one, or about none. Elsewhere such members are text like any other: a log may well hold a `requestId`.
-const LINKS: &[&[&str]] = &[
-    &["params", "requestId"],
-    &["params", "progressToken"],
-    &["params", "elicitationId"],
-    &["params", "_meta", meta::PROGRESS_TOKEN],
-    &["params", "_meta", meta::SUBSCRIPTION_ID],
-    &["result", "_meta", meta::SUBSCRIPTION_ID],
-];
-
-/// What stands in [`LINKS`], and in the questions that come within an answer.
-fn links(event: &Event<'_>) -> BTreeSet<NodeId> {
-    let root = event.message.root();
-    let asked = root.at(&["result", "inputRequests"]).into_iter().flat_map(Value::members);
-    let asked = asked.filter_map(|(_, question)| question.at(&["params", "elicitationId"]));
-    let required = root.at(&["error", "data", "elicitations"]).into_iter().flat_map(Value::elements);
-    let required = required.filter_map(|question| question.get("elicitationId"));
-    LINKS.iter().filter_map(|path| root.at(path)).chain(asked).chain(required).map(Value::id).collect()
-}
-
-/// Members whose text says what something is or which one is meant. Without its hidden characters it would say
-/// something else, or be the name of something else that exists.
-const NAMES: &[&str] = &[
-    "cursor",
-    "id",
-    "jsonrpc",
-    "method",
-    "mimeType",
-    "name",
-    "nextCursor",
-    "ref",
-    "requestState",
-    "resultType",
-    "role",
-    "status",
-    "taskId",
-    "type",
-    "uri",
-    "uriTemplate",
-];
-
-/// Whether something is found or told apart by the exact text: a key, or a member of [`NAMES`]. In arguments and
-/// structured content keys and names are data like any other.
-fn names(part: &Part<'_>, before: Option<Part<'_>>) -> bool {
-    if matches!(part.kind, PartKind::Argument | PartKind::StructuredContent) {
-        return false;
-    }
-    // A member's key is the part before its value.
-    let key = before.filter(|before| before.is_key() && before.value.is_key_of(part.value));
-    part.is_key() || key.is_some_and(|key| NAMES.iter().any(|name| key.value.is_text(name)))
 }
 
 fn name_of(event: &Event<'_>, element: NodeId) -> Option<String> {

@@ -46,13 +46,11 @@ pub(crate) async fn judge_lost(link: &Link, event: &str) -> Result<(), Refusal> 
     if let Some(why) = objection(link, [(LAST_EVENT, event)]).await {
         return Err(link.refuse_beside(fields, why));
     }
-    let unrecorded =
-        Objection { rule: "gateway.log_unwritable", why: "the header cannot be recorded".to_owned(), code: CODE_OURS };
-    match link.gateway.recorder.note("headers", &fields) {
-        Ok(_receipt) => Ok(()),
+    link.gateway.recorder.note("headers", &fields).map(drop).map_err(|_| {
         // Without the log that refusal says why; nothing passes then.
-        Err(_) => Err(link.refuse_beside(fields, unrecorded)),
-    }
+        let why = "the header cannot be recorded".to_owned();
+        link.refuse_beside(fields, Objection { rule: "gateway.log_unwritable", why, code: CODE_OURS })
+    })
 }
 
 /// Why a header must not pass.

@@ -6,10 +6,11 @@ use bartizan_guard::CallSummary;
 use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::{HeaderMap, StatusCode};
 
-use super::member::{Member, Ready};
+use super::member::Member;
 use super::places::{brief, token_brief};
 use super::way::{self, Way};
 use super::{Hub, INVALID_PARAMS, tag};
+use crate::admit::CODE_UPSTREAM;
 use crate::exchange::{self, Failure};
 use crate::params;
 use crate::peer::{Answer, converse};
@@ -100,51 +101,53 @@ impl Hub {
         if let Some(token) = Meta::of(&message).get(meta::PROGRESS_TOKEN) {
             self.tokens.put(token_brief(token), &member.server.name);
         }
-        let call = CallSummary::of(&message);
+        let mut attempted = self.attempt(member, message, id, headers).await;
+        if let Err(Forgotten(Some(message))) = attempted {
+            attempted = self.attempt(member, message, id, headers).await;
+        }
+        attempted.unwrap_or_else(|_| self.error(id, CODE_UPSTREAM, "the server has ended its session; try again"))
+    }
+
+    /// All of the way to the server, so that a second attempt is looked at like the first: the session in which it is
+    /// made may know the tool otherwise.
+    async fn attempt(
+        &self,
+        member: &Arc<Member>,
+        message: Message,
+        id: &Id,
+        headers: &HeaderMap,
+    ) -> Result<Answer, Forgotten> {
         let Some(ready) = member.ready().await else {
+            let call = CallSummary::of(&message);
             let refusal = member.unreachable(call.as_ref());
-            return Answer::Message(StatusCode::OK, refusal.answer(Some(id), call.as_ref()));
+            return Ok(Answer::Message(StatusCode::OK, refusal.answer(Some(id), call.as_ref())));
         };
+        let tag = self.tag(&member.server.name, false);
         let link = match &ready.way {
             Way::Straight(link) => link,
-            Way::Bridged(bridge) => {
-                return way::answered(bridge, self.tag(&member.server.name, false), bridge.answer(message).await);
-            }
+            Way::Bridged(bridge) => return Ok(way::answered(bridge, tag, bridge.answer(message).await)),
         };
         let mut relay = ready.relay(link, &message);
         if !relay.routing.is_empty() {
             relay.routing.extend(relay::params(headers));
         }
         if let Err(refusal) = params::settle(link, &mut relay, headers, &message).await {
-            return Answer::Message(StatusCode::BAD_REQUEST, refusal.answer(Some(id), None));
+            return Ok(Answer::Message(StatusCode::BAD_REQUEST, refusal.answer(Some(id), None)));
         }
         // Only a session can be forgotten by the server, and then the request was not looked at.
         let again = link.upstream.has_session().then(|| message.clone());
-        let begun = match (exchange::begin(link, message, &relay).await, again) {
-            (Err(Failure { session_gone: true, .. }), Some(message)) => {
-                member.lost(&ready);
-                match member.ready().await.as_deref() {
-                    Some(ready @ Ready { way: Way::Straight(link), .. }) => {
-                        let relay = ready.relay(link, &message);
-                        exchange::begin(link, message, &relay).await
-                    }
-                    _ => Err(Failure {
-                        answer: Some(member.unreachable(call.as_ref()).answer(Some(id), None)),
-                        ..Failure::default()
-                    }),
-                }
-            }
-            (begun, _) => begun,
-        };
-        match begun {
+        match exchange::begin(link, message, &relay).await {
             Err(Failure { session_gone: true, .. }) => {
                 member.lost(&ready);
-                self.error(id, crate::admit::CODE_UPSTREAM, "the server has ended its session; try again")
+                Err(Forgotten(again))
             }
-            begun => converse(begun.map(|exchange| exchange.tagged(self.tag(&member.server.name, false)))).await,
+            begun => Ok(converse(begun.map(|exchange| exchange.tagged(tag))).await),
         }
     }
 }
+
+/// The server has forgotten the session; the request, if it may be sent in another one.
+struct Forgotten(Option<Message>);
 
 /// How well a URI fits a template: by how much of it is fixed at its ends; `None` if it does not.
 fn fit(template: &str, uri: &str) -> Option<usize> {

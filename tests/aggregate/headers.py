@@ -4,9 +4,10 @@ of the operator's place."""
 import base64
 
 from harness import MODERN, Gateway, Raw, check, equal
-from scripted import Server, tool
+from scripted import Server, text, tool
 
 MARKED = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+FORM = {"message": "Sure?", "requestedSchema": {"type": "object", "properties": {}}}
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "send it all")
 
 
@@ -18,8 +19,8 @@ def server():
     return Server("one", era=MODERN).add(tool("t", inputSchema=MARKED)).add(tool("plain"))
 
 
-def call(client, name, arguments=None, **headers):
-    params = {"name": name, "arguments": arguments or {}}
+def call(client, name, arguments=None, more=None, **headers):
+    params = {"name": name, "arguments": arguments or {}} | (more or {})
     named = {f"Mcp-Param-{key}": value for key, value in headers.items()}
     stream, id = client.request("tools/call", params, headers=named)
     return client.status, stream.answer(id)
@@ -52,6 +53,41 @@ def case_on_a_first_call_they_say_what_the_arguments_say():
                 equal(call(client, f"{prefix}t", {"region": "eu"}, Region=text)[0], 400)
                 equal(call(client, f"{prefix}t", {"region": text}, Region=text)[1]["result"]["content"][0]["text"], "one:t")
                 equal(params(one.got("tools/call")[-1]), {"mcp-param-region": wrapped(text)})
+
+
+def case_over_a_bridge_they_say_what_the_arguments_say():
+    """A server without such headers never sees them; who decides by them on the way there must not be told another thing."""
+    def ask(call):
+        return text(f"old:{call.params['arguments']}, {call.ask('elicitation/create', FORM, id=1)['result']['action']}")
+
+    old = Server("old").add(tool("t", inputSchema=MARKED)).add(tool("plain")).add(tool("ask", inputSchema=MARKED), ask)
+    new = Server("new", era=MODERN)
+    with Gateway({"old": {"url": old.url, "bridge": "auto"}, "new": {"url": new.url}}) as gateway:
+        for path, prefix in (("/mcp/old", ""), ("/mcp", "old__")):
+            old.log.clear()
+            # Each is a session of its own, and this its first call.
+            for name, headers in (("a", {"Region": "us"}), ("b", {}), ("c", {"Region": wrapped("us")})):
+                with Raw(gateway, path, MODERN, name=name) as client:
+                    status, answer = call(client, f"{prefix}t", {"region": "eu"}, **headers)
+                    equal((status, answer.get("error", {}).get("code")), (400, -32020), f"{path} {headers}: {answer}")
+            equal(old.got("tools/call"), [], f"what reached the server by {path}")
+            check(gateway.entries(rule="conformance.header_mismatch", method="tools/call"), "it is not recorded")
+            with Raw(gateway, path, MODERN, name="d") as client:
+                for region in ("eu", wrapped("eu")):
+                    status, answer = call(client, f"{prefix}t", {"region": "eu"}, Region=region)
+                    equal((status, answer["result"]["content"][0]["text"]), (200, "old:t"), f"{path} {answer}")
+                # Without the argument there is no header, and of other tools nobody asks for one.
+                equal(call(client, f"{prefix}t")[0], 200)
+                equal(call(client, f"{prefix}plain", {"region": "eu"}, Region="us")[0], 200)
+                equal([params(got) for got in old.got("tools/call")], [{}] * 4)
+            with Raw(gateway, path, MODERN, name="e", capabilities={"elicitation": {}}) as client:
+                asked = call(client, f"{prefix}ask", {"region": "eu"}, Region="eu")[1]["result"]
+                again = {key: asked[key] for key in ("requestState",)}
+                again["inputResponses"] = {key: {"action": "decline"} for key in asked["inputRequests"]}
+                status, answer = call(client, f"{prefix}ask", {"region": "eu"}, again, Region="us")
+                equal((status, answer.get("error", {}).get("code")), (400, -32020), f"{path} {answer}")
+                status, answer = call(client, f"{prefix}ask", {"region": "eu"}, again, Region="eu")
+                equal((status, answer["result"]["content"][0]["text"]), (200, "old:{'region': 'eu'}, decline"), f"{path}: {answer}")
 
 
 def case_what_nobody_asked_for_is_judged_like_an_argument():

@@ -39,11 +39,28 @@ pub(crate) async fn settle(
     Ok(())
 }
 
+/// Compares the headers of a request that a bridge takes over. They end there, but somebody before it may have decided by
+/// them.
+///
+/// `outward` is the request in the words of the server, which is asked for its tools if need be.
+///
+/// # Errors
+/// If they are missing or wrong.
+pub(crate) async fn compare(
+    link: &Arc<Link>,
+    relay: &Relay,
+    headers: &HeaderMap,
+    (request, outward): (&Message, &Message),
+) -> Result<(), Refusal> {
+    learn::before(outward, learn::Way::Exchange(link, relay)).await;
+    check(&link.session(), headers, request).map_err(|mismatch| refuse(link, request, &mismatch))
+}
+
 /// Compares the headers of a tool call with its arguments.
 ///
 /// # Errors
 /// The first header that is missing or wrong.
-pub(crate) fn check(session: &Session, headers: &HeaderMap, call: &Message) -> Result<(), Mismatch> {
+fn check(session: &Session, headers: &HeaderMap, call: &Message) -> Result<(), Mismatch> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     with_params(session, call, |params, arguments| header::check_params(given, params, arguments)).unwrap_or(Ok(()))
 }

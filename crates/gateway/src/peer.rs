@@ -80,7 +80,7 @@ impl Peer {
             }
             // Apart, so that the way to one server does not make room for what these keep.
             Peer::All(hub) => Box::pin(hub.answer(message, headers)).await,
-            Peer::Bridged(bridge) => Box::pin(bridge.answer(message)).await,
+            Peer::Bridged(bridge) => Box::pin(bridge.answer(message, Some(headers))).await,
         }
     }
 

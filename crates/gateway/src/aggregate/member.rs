@@ -285,7 +285,7 @@ impl Member {
     /// The same over a bridge, which begins sessions anew by itself.
     async fn ask_over(&self, bridge: &Bridge, message: Message, patience: Duration) -> Result<Admitted, Unanswered> {
         let call = CallSummary::of(&message);
-        let answered = async { peer::response(bridge.answer(message).await).await };
+        let answered = async { peer::response(bridge.answer(message, None).await).await };
         let error = match tokio::time::timeout(patience, answered).await {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) => UpstreamError::BrokenOff("no answer came".to_owned()),

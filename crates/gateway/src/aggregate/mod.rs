@@ -321,7 +321,7 @@ impl Hub {
                 let relay = ready.relay(link, &message);
                 converse(exchange::begin(link, message, &relay).await).await
             }
-            Way::Bridged(bridge) => bridge.answer(message).await,
+            Way::Bridged(bridge) => bridge.answer(message, None).await,
         }
     }
 

@@ -125,7 +125,10 @@ impl Hub {
         let tag = self.tag(&member.server.name, false);
         let link = match &ready.way {
             Way::Straight(link) => link,
-            Way::Bridged(bridge) => return Ok(way::answered(bridge, tag, bridge.answer(message).await)),
+            // It compares the headers itself.
+            Way::Bridged(bridge) => {
+                return Ok(way::answered(bridge, tag, bridge.answer(message, Some(headers)).await));
+            }
         };
         let mut relay = ready.relay(link, &message);
         if !relay.routing.is_empty() {

@@ -162,7 +162,7 @@ impl Hub {
                 let exchange = exchange::begin(link, message, &relay).await.map_err(|failure| failure.answer)?;
                 Ok(deliveries(exchange.tagged(tag)))
             }
-            Way::Bridged(bridge) => match bridge.answer(message).await {
+            Way::Bridged(bridge) => match bridge.answer(message, None).await {
                 Answer::Stream(stream) => Ok(way::delivered(bridge, tag, stream)),
                 Answer::Message(_, answer) => Err(Some(answer)),
                 Answer::Accepted | Answer::Gone | Answer::Refused => Err(None),

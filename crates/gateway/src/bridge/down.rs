@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bartizan_guard::{CallSummary, Principal};
 use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
 use futures_util::{StreamExt, stream};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::kept::Kept;
@@ -23,6 +23,7 @@ use crate::admit::{self, Admitted, Refusal};
 use crate::exchange::{self, Delivery};
 use crate::gateway::Gateway;
 use crate::link::Link;
+use crate::params;
 use crate::peer::Answer;
 use crate::server::Server;
 use crate::status::Asked;
@@ -69,9 +70,9 @@ impl Down {
     }
 
     /// Answers one message of the client's.
-    pub(super) async fn answer(self: &Arc<Self>, message: Message) -> Answer {
+    pub(super) async fn answer(self: &Arc<Self>, message: Message, headers: Option<&HeaderMap>) -> Answer {
         match (message.kind(), message.id().cloned()) {
-            (Kind::Request, Some(id)) => self.request(message, id).await,
+            (Kind::Request, Some(id)) => self.request(message, id, headers).await,
             (Kind::Notification, _) => self.notification(&message).await,
             // In this era a server has no requests that a client could answer.
             _ => {
@@ -103,7 +104,7 @@ impl Down {
         }
     }
 
-    async fn request(self: &Arc<Self>, message: Message, id: Id) -> Answer {
+    async fn request(self: &Arc<Self>, message: Message, id: Id, headers: Option<&HeaderMap>) -> Answer {
         let meta = Meta::of(&message);
         let missing = meta.missing();
         if !missing.is_empty() {
@@ -131,13 +132,13 @@ impl Down {
                 Ok(ready) => watch::listen(self, &ready, &message, &id).await,
                 Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
             },
-            _ if comes_back(&message) => self.retry(&message, id).await,
-            _ => self.call(message, id).await,
+            _ if comes_back(&message) => self.retry(&message, id, headers).await,
+            _ => self.call(message, id, headers).await,
         }
     }
 
     /// A request that goes on to the server.
-    async fn call(self: &Arc<Self>, message: Message, id: Id) -> Answer {
+    async fn call(self: &Arc<Self>, message: Message, id: Id, headers: Option<&HeaderMap>) -> Answer {
         let request = Arc::new(message);
         let mut first = None;
         // Once more if the server has forgotten the session, which is no matter of the client's.
@@ -154,6 +155,9 @@ impl Down {
                 Ok(outward) => outward,
                 Err(rejection) => return self.refuse(&id, rejection.fault.code(), &rejection.to_string()),
             };
+            if let Some(refused) = differ(&ready, headers, (&request, &outward)).await {
+                return refused;
+            }
             let (steps, mut coming) = mpsc::channel(QUEUE);
             let waiting = Waiting { id: id.clone(), steps };
             Call::start(Arc::clone(self), Arc::clone(&ready), Arc::clone(&request), outward, waiting);
@@ -169,7 +173,14 @@ impl Down {
     }
 
     /// A request that comes back with answers to the server's questions.
-    async fn retry(&self, message: &Message, id: Id) -> Answer {
+    async fn retry(&self, message: &Message, id: Id, headers: Option<&HeaderMap>) -> Answer {
+        if headers.is_some()
+            && let Some(ready) = self.present()
+            && let Ok(outward) = translate::outward(message, None, &self.limits())
+            && let Some(refused) = differ(&ready, headers, (message, &outward)).await
+        {
+            return refused;
+        }
         // It ends here: what goes to the server are the answers, which are judged as the responses that they become.
         self.note(message, "allow");
         let call = match self.calls.resume(message) {
@@ -298,6 +309,13 @@ impl Down {
     fn limits(&self) -> Limits {
         self.gateway.policy.load().limits
     }
+}
+
+/// Refuses a request whose headers do not say what it says.
+async fn differ(ready: &Ready, headers: Option<&HeaderMap>, request: (&Message, &Message)) -> Option<Answer> {
+    let compared = params::compare(&ready.link, &ready.relay(), headers?, request).await;
+    let refusal = compared.err()?;
+    Some(Answer::Message(StatusCode::BAD_REQUEST, refusal.answer(request.0.id(), None)))
 }
 
 /// Whether a request brings answers. Without the state they belong to no question of this gateway's, and are left out of

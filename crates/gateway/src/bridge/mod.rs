@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bartizan_guard::Principal;
 use bartizan_mcp::{Digest, Era, Message, meta::Meta};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::admit::{Admitted, Refusal};
 use crate::gateway::Gateway;
@@ -63,10 +63,11 @@ impl Bridge {
         })
     }
 
-    /// Answers one message of the client's.
-    pub(crate) async fn answer(&self, message: Message) -> Answer {
+    /// Answers one message of the client's; `headers` are those that it came with, if it came with any.
+    pub(crate) async fn answer(&self, message: Message, headers: Option<&HeaderMap>) -> Answer {
         match self {
-            Bridge::Down(down) => down.answer(message).await,
+            Bridge::Down(down) => down.answer(message, headers).await,
+            // In the era of its clients no header repeats what a message says.
             Bridge::Up(up) => up.answer(message).await,
         }
     }

@@ -28,7 +28,6 @@ use crate::bridge::{self, Bridge};
 use crate::collect::{CollectError, collect};
 use crate::gateway::Gateway;
 use crate::link::Link;
-use crate::params;
 use crate::peer::{Answer, NoStream, Peer};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
@@ -624,17 +623,11 @@ fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Ea
     }
 }
 
-/// The headers of the stateless era must say what the body says.
+/// The headers of the stateless era must say what the body says. Those for single arguments are compared on the way to the
+/// server, where it is found out first what they have to be.
 fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let params = || match peer {
-        // They find out first what they have to be.
-        Peer::One(_) | Peer::All(_) => Ok(()),
-        Peer::Bridged(_) => {
-            peer.links().first().map_or(Ok(()), |link| params::check(&link.session(), headers, message))
-        }
-    };
-    let Err(mismatch) = mcp_header::check(given, message).and_then(|()| params()) else { return Ok(()) };
+    let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
     let problem = ("conformance.header_mismatch", mismatch.to_string());
     Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, mcp_header::Mismatch::CODE)))
 }

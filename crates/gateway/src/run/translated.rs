@@ -341,7 +341,7 @@ async fn answer(
             restart.note_answer(call, message.message());
         }
     };
-    match bridge.answer(message).await {
+    match bridge.answer(message, None).await {
         Answer::Message(_, message) => {
             note(&message);
             queue.send(message).await.ok();

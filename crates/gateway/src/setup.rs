@@ -127,14 +127,28 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
 pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), SetupError> {
     if let Some(before) = gateway.approvals.follow(server).map_err(SetupError::Lock)? {
         let now = server.identity();
-        let name = &server.name;
-        let text =
-            format!("{name} is not the server whose definitions were approved; that was {before}, this is {now}");
-        server.tell(&text.escape_debug().to_string());
+        // A client may keep what is said here, and where programs are is not its business; the log has it.
+        server.tell(&not_the_approved(&server.name, &before, &now));
         let fields = serde_json::json!({"server": server.name, "before": before, "now": now});
         gateway.recorder.note("server.changed", &fields)?;
     }
     Ok(())
+}
+
+/// What to say of a server that is another one than before, and what can be done about it.
+fn not_the_approved(name: &str, before: &str, now: &str) -> String {
+    let place = |identity: &str| identity.rsplit_once(' ').map(|(place, _)| place.to_owned());
+    let other = match (place(before) == place(now), now.starts_with("command ")) {
+        (true, true) => "it is started with other arguments",
+        (true, false) => "its URL has another path",
+        (false, true) => "it is another program",
+        (false, false) => "it is at another address",
+    };
+    format!(
+        "{name} is not the server whose definitions were approved: {other}. What it defines otherwise is withheld: \
+         bartizan lock diff --server {name} shows it, bartizan lock update --server {name} accepts it; if it is meant to be \
+         a server of its own, give it another name"
+    )
 }
 
 fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
@@ -172,6 +186,25 @@ mod tests {
     use bartizan_guard::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn of_another_server_is_said_what_differs_and_what_to_do_but_not_where_it_is() {
+        for (before, now, expected) in [
+            ("command /home/a/x arguments 1", "command /home/a/x arguments 2", "with other arguments. "),
+            ("command /home/a/x arguments 1", "command /home/b y arguments 1", "another program. "),
+            ("url https://a.example path 1", "command /home/a/x arguments 1", "another program. "),
+            ("url https://a.example path 1", "url https://a.example path 2", "another path. "),
+            ("url https://a.example path 1", "url https://b.example path 1", "another address. "),
+            ("", "command /home/a/x arguments 1", "another program. "),
+        ] {
+            let said = not_the_approved("calc", before, now);
+            assert!(said.contains(expected), "{before} {now}: {said}");
+            for command in ["bartizan lock diff --server calc", "bartizan lock update --server calc"] {
+                assert!(said.contains(command), "{said}");
+            }
+            assert!(!said.contains(['/', '\n']), "{said}");
+        }
+    }
 
     #[test]
     fn a_configuration_that_is_not_put_in_force_leaves_the_lock_file_alone() {

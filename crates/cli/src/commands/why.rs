@@ -92,6 +92,16 @@ struct Entry {
     rule: Option<String>,
     why: Option<String>,
     findings: Vec<Found>,
+    /// Of a server that is another one than before.
+    before: String,
+    now: String,
+}
+
+impl Entry {
+    /// Whether it says that a server under a known name is not the one that was approved.
+    fn is_another_server(&self) -> bool {
+        self.kind == "server.changed"
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,7 +172,8 @@ fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
     }
     let advice = advice::sentences(entry);
     if !advice.is_empty() {
-        let _ = write!(out, "\n{}\n\n{advice}", paint.bold("What would change the outcome"));
+        let heading = if entry.is_another_server() { "What can be done" } else { "What would change the outcome" };
+        let _ = write!(out, "\n{}\n\n{advice}", paint.bold(heading));
     }
     out
 }
@@ -209,6 +220,9 @@ fn what_became(entry: &Entry, paint: Paint) -> String {
         "transform" => format!("Decision: {decision}. It passed after what is said below was taken out{cause}."),
         "approve" => format!("Decision: {decision}. It was refused until somebody approves{cause}."),
         "deny" => format!("Decision: {decision}. It was refused{cause}."),
+        _ if entry.is_another_server() => {
+            format!("What was approved was {}; this is {}.", inline(&entry.before), inline(&entry.now))
+        }
         _ => "No decision was made about it.".to_owned(),
     }
 }

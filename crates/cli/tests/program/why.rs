@@ -205,3 +205,21 @@ fn an_entry_behind_a_change_is_shown_as_not_verified() {
         assert!(json["verified"] == false && json["problem"].as_str().unwrap().contains("entry 3 was changed"));
     }
 }
+
+#[test]
+fn of_a_server_that_is_another_one_it_says_what_to_do() {
+    let changed = json!({"server": "files", "before": "command /a arguments 1", "now": "command /b arguments 1"});
+    let (text, json) = explain(("server.changed", changed));
+    for part in [
+        "concerned the server `files`.",
+        "What was approved was command /a arguments 1; this is command /b arguments 1.",
+        "What can be done",
+        "    bartizan lock diff --server files\n    bartizan lock update --server files",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert_eq!(advice(&json).len(), 1);
+    let (text, json) = explain(("server.restarted", json!({"server": "files"})));
+    assert!(text.contains("No decision was made about it.") && !text.contains("bartizan lock"), "{text}");
+    assert_eq!(advice(&json).len(), 0);
+}

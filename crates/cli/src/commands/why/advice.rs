@@ -12,7 +12,7 @@ use crate::output::{inline, toml_string};
 /// One way to another outcome.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Advice {
-    /// The rule that it is about.
+    /// The rule that it is about, or the kind of event.
     rule: String,
     /// What it does, in a sentence.
     what: String,
@@ -36,6 +36,11 @@ pub(super) fn sentences(entry: &Entry) -> String {
 pub(super) fn list(entry: &Entry) -> Vec<Advice> {
     let mut list = Vec::new();
     let mut seen = Vec::new();
+    if entry.is_another_server() {
+        let what = "to look at what it defines otherwise, which is withheld, and to accept it if it is meant; a server of \
+                    its own needs another name in the configuration, or after --name";
+        list.push(Advice { rule: entry.kind.clone(), what: what.to_owned(), write: Some(of_lock(entry)) });
+    }
     for found in entry.findings.iter().filter(|found| found.action != "observe" || found.would.is_some()) {
         if !seen.contains(&found.rule.as_str()) {
             seen.push(&found.rule);
@@ -66,12 +71,16 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
         _ => {}
     }
     if found.rule.starts_with("tool_pinning.") {
-        let server = shell_word(&entry.server);
-        let commands = format!("bartizan lock diff --server {server}\nbartizan lock update --server {server}");
-        list.push(advise("to look at what changed, and to accept it if it is meant", Some(commands)));
+        list.push(advise("to look at what changed, and to accept it if it is meant", Some(of_lock(entry))));
     }
     list.push(advise("to let it pass here, for a while", Some(exception(entry, found))));
     list.push(advise("to let it pass from now on, still recorded", Some(permanent(entry, found))));
+}
+
+/// The commands for what is pinned of a server.
+fn of_lock(entry: &Entry) -> String {
+    let server = shell_word(&entry.server);
+    format!("bartizan lock diff --server {server}\nbartizan lock update --server {server}")
 }
 
 /// A word for a shell.

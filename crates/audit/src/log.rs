@@ -14,6 +14,7 @@ use crate::entry::Entry;
 use crate::error::AuditError;
 use crate::files;
 use crate::id::Id;
+use crate::receipt::Receipt;
 use crate::recover::{self, OPENED, Recovery, Torn};
 use crate::sync::{Pending, Syncer};
 use crate::writer::{self, Writer};
@@ -28,51 +29,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { max_file_bytes: 256 << 20 }
-    }
-}
-
-/// What a receipt promises.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Level {
-    /// The entry is with the kernel: it survives the death of this process by any signal, not the loss of power.
-    Written,
-    /// The entry is on disk.
-    Durable,
-}
-
-/// Proof that an entry is in the log. Only a log makes one, and it cannot be copied.
-#[derive(PartialEq, Eq, Debug)]
-pub struct Receipt {
-    seq: u64,
-    id: Id,
-    level: Level,
-}
-
-impl Receipt {
-    pub(crate) fn written(seq: u64, id: Id) -> Self {
-        Self { seq, id, level: Level::Written }
-    }
-
-    pub(crate) fn at_level(self, level: Level) -> Self {
-        Self { level, ..self }
-    }
-
-    /// Number of the entry.
-    #[must_use]
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// Name of the entry.
-    #[must_use]
-    pub fn id(&self) -> Id {
-        self.id
-    }
-
-    /// What is promised.
-    #[must_use]
-    pub fn level(&self) -> Level {
-        self.level
     }
 }
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
 use crate::error::AuditError;
-use crate::log::{Level, Receipt};
+use crate::receipt::{Level, Receipt};
 
 /// Something whose written data can be put on disk.
 pub(crate) trait Target: Send + Sync {

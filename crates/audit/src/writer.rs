@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::chain::{Chain, Head};
 use crate::entry::{self, Entry};
 use crate::error::AuditError;
-use crate::log::Receipt;
+use crate::receipt::Receipt;
 use crate::sync::{Syncer, Target};
 use crate::{files, recover};
 

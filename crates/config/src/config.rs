@@ -20,7 +20,7 @@ use crate::read::read;
 use crate::servers::{Server, servers};
 use crate::suggest::COMMAND;
 use crate::tree::{self, Node};
-use crate::{guards, listen, paths, schema};
+use crate::{guards, listen, machine, paths, schema};
 
 /// Larger files are no configurations.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -265,6 +265,7 @@ impl Reading<'_> {
         let exceptions = exceptions(file.exception, root, environment.now, problems);
         let settings = Settings { mode: file.mode, guards, exceptions };
         let servers = servers(file.server, root, environment, problems);
+        machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);
 
         let (address, remote) = (&file.listen.address, file.listen.allow_remote);

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use toml::de::DeValue;
 
-use crate::problems::Problem;
 use crate::tree::{Node, Place};
 
 /// How bad a problem is.
@@ -107,6 +106,20 @@ impl fmt::Display for Diagnostics {
             write!(f, "{diagnostic}")?;
         }
         Ok(())
+    }
+}
+
+/// What is wrong at a place, before its lines are put beside it.
+pub(crate) struct Problem {
+    pub(crate) severity: Severity,
+    pub(crate) place: Place,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn help(&mut self, help: impl Into<String>) {
+        self.help = Some(help.into());
     }
 }
 

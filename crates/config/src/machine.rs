@@ -1,5 +1,6 @@
 //! What a server needs and this machine does not have. Only warnings: the file may be for another machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -7,18 +8,25 @@ use std::path::{Path, PathBuf};
 
 use crate::Environment;
 use crate::problems::Problems;
-use crate::servers::Command;
+use crate::servers::{Command, Server, Upstream};
 use crate::suggest;
 use crate::tree::{self, Node};
 
-/// Warns of what would keep the program of server `name` from starting here, or leave it without a variable.
+/// Warns of what would keep the servers' programs from starting here, or leave them without a variable.
 pub(crate) fn check(
-    name: &str,
-    command: &Command,
+    servers: &BTreeMap<String, Server>,
     root: &Node<'_>,
     environment: &Environment,
     problems: &mut Problems,
 ) {
+    for (name, server) in servers {
+        if let Upstream::Command(command) = &server.upstream {
+            check_command(name, command, root, environment, problems);
+        }
+    }
+}
+
+fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &Environment, problems: &mut Problems) {
     let path = |key| ["server", name, key];
     if let Some(why) = command.cwd.as_deref().and_then(no_directory) {
         problems.warn(tree::place(root, &path("cwd")), why).help("the program is started in this directory");

@@ -1,6 +1,6 @@
 //! Gathers what is wrong with a file while it is read.
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Problem, Severity, Source};
 use crate::tree::Place;
 
 /// What is wrong so far, and what must not be shown while saying so.
@@ -11,13 +11,6 @@ pub(crate) struct Problems {
     secrets: Vec<String>,
     /// Paths of entries that were left out because they are wrong, so that nobody calls them missing.
     removed: Vec<Vec<String>>,
-}
-
-pub(crate) struct Problem {
-    pub(crate) severity: Severity,
-    pub(crate) place: Place,
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
 }
 
 impl Problems {
@@ -60,7 +53,7 @@ impl Problems {
     }
 
     /// Everything in the order of the file; warnings apart if there are no errors.
-    pub(crate) fn into_result(self, excerpts: &crate::diagnostic::Source<'_>) -> Result<Vec<Diagnostic>, Diagnostics> {
+    pub(crate) fn into_result(self, excerpts: &Source<'_>) -> Result<Vec<Diagnostic>, Diagnostics> {
         let failed = self.has_errors();
         let Problems { mut found, mut secrets, .. } = self;
         // Longer ones first, so that none is left half shown.
@@ -68,12 +61,6 @@ impl Problems {
         found.sort_by_key(|problem| (problem.place.start, problem.place.end));
         let shown: Vec<_> = found.into_iter().map(|problem| excerpts.show(censor(problem, &secrets))).collect();
         if failed { Err(Diagnostics(shown)) } else { Ok(shown) }
-    }
-}
-
-impl Problem {
-    pub(crate) fn help(&mut self, help: impl Into<String>) {
-        self.help = Some(help.into());
     }
 }
 

@@ -10,7 +10,6 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use crate::Environment;
 use crate::file::{Bridge, ServerTable};
-use crate::machine;
 use crate::paths;
 use crate::problems::Problems;
 use crate::secret::Secret;
@@ -120,9 +119,6 @@ pub(crate) fn servers(
         let check = Check { name: &name, root, environment };
         let enabled = table.enabled;
         if let Some(server) = check.server(&table, problems).filter(|_| enabled) {
-            if let Upstream::Command(command) = &server.upstream {
-                machine::check(&name, command, root, environment, problems);
-            }
             servers.insert(name, server);
         }
     }

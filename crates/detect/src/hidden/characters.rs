@@ -1,7 +1,8 @@
 //! Finds characters that are not seen, or that change how others are seen.
 
+use super::class::{Class, classify, is_seen, sequence_end};
 use super::direction::Paragraph;
-use super::{Hidden, Kind, MAX_CHARACTERS, script, skip, terminal};
+use super::{Hidden, Kind, MAX_CHARACTERS, script, skip};
 
 /// Adds what is found to `found`, in order.
 pub(super) fn find(text: &str, found: &mut Vec<Hidden>) {
@@ -51,68 +52,6 @@ fn push(found: &mut Vec<Hidden>, kind: Kind, start: usize, end: usize) {
         Some(last) if last.kind == kind && last.span.end == start => last.span.end = end,
         _ => found.push(Hidden { kind, span: start..end }),
     }
-}
-
-#[derive(Clone, Copy)]
-enum Class {
-    Tag,
-    /// Never has a right to be there.
-    Always(Kind),
-    /// May stand alone between two characters that are seen.
-    Lone,
-    Space,
-    Joiner,
-    MongolianSeparator,
-    ByteOrderMark,
-    BrailleBlank,
-    Hieroglyphic,
-    KhitanFiller,
-    Direction,
-    Selector,
-    SoftHyphen,
-    CarriageReturn,
-    Sequence,
-}
-
-fn classify(c: char) -> Option<Class> {
-    Some(match c {
-        // Latin, and most other living scripts and ideographs, first: what a long text is made of.
-        '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDCF}' => return None,
-        '\r' => Class::CarriageReturn,
-        '\u{8}' => Class::Always(Kind::Overwrite),
-        '\u{1B}' | '\u{90}' | '\u{98}' | '\u{9B}' | '\u{9D}'..='\u{9F}' => Class::Sequence,
-        // U+0085 is a line end.
-        '\u{0}'..='\u{1F}' | '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}' => Class::Always(Kind::Terminal),
-        '\u{AD}' => Class::SoftHyphen,
-        '\u{200B}' => Class::Space,
-        '\u{200C}' | '\u{200D}' => Class::Joiner,
-        '\u{180E}' => Class::MongolianSeparator,
-        '\u{FEFF}' => Class::ByteOrderMark,
-        '\u{200E}' | '\u{200F}' | '\u{61C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => Class::Direction,
-        '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}' | '\u{180B}'..='\u{180D}' | '\u{180F}' => Class::Selector,
-        '\u{E0000}'..='\u{E007F}' => Class::Tag,
-        '\u{34F}' | '\u{2060}'..='\u{2064}' | '\u{3164}' => Class::Lone,
-        '\u{115F}'
-        | '\u{1160}'
-        | '\u{17B4}'
-        | '\u{17B5}'
-        | '\u{2065}'
-        | '\u{FFA0}'
-        | '\u{FDD0}'..='\u{FDEF}'
-        | '\u{E0080}'..='\u{E00FF}'
-        | '\u{E01F0}'..='\u{EFFFF}' => Class::Always(Kind::ZeroWidth),
-        '\u{2800}' => Class::BrailleBlank,
-        '\u{13430}'..='\u{1343F}' => Class::Hieroglyphic,
-        '\u{16FE4}' => Class::KhitanFiller,
-        // The last two of every plane are for the use of programs and never exchanged.
-        _ if u32::from(c) & 0xFFFE == 0xFFFE => Class::Always(Kind::ZeroWidth),
-        '\u{206A}'..='\u{206F}'
-        | '\u{FFF0}'..='\u{FFFB}'
-        | '\u{1BCA0}'..='\u{1BCA3}'
-        | '\u{1D159}'
-        | '\u{1D173}'..='\u{1D17A}' => Class::Always(Kind::Format),
-        _ => return None,
-    })
 }
 
 /// What becomes of a character, and where the next one begins.
@@ -305,15 +244,4 @@ fn seen(text: &str) -> usize {
 
 fn between(before: Option<char>, after: Option<char>, of: impl Fn(char) -> bool) -> bool {
     before.is_some_and(&of) && after.is_some_and(&of)
-}
-
-/// Whether the character is seen, or is white space.
-pub(super) fn is_seen(c: char) -> bool {
-    classify(c).is_none()
-}
-
-/// Where a terminal sequence that begins with `c` at `at` ends, if one does.
-pub(super) fn sequence_end(text: &str, at: usize, c: char) -> Option<usize> {
-    let begins = matches!(classify(c), Some(Class::Sequence));
-    begins.then(|| (at + text.get(at..).map_or(0, terminal::length)).max(at + c.len_utf8()))
 }

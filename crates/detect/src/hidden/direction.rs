@@ -1,6 +1,6 @@
 //! Which controls of direction a paragraph needs (UAX 9), and how many may be there before they carry data themselves.
 
-use super::characters::{is_seen, sequence_end};
+use super::class::{is_seen, sequence_end};
 use super::script;
 
 /// The paragraph around the last control of direction, looked at once for all controls in it.

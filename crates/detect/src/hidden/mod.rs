@@ -9,6 +9,7 @@
 //! holds nothing more to find.
 
 mod characters;
+mod class;
 mod code;
 mod decode;
 mod definition;

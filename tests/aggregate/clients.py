@@ -87,8 +87,8 @@ def compare(driver, settings, names):
             # Some servers of the older era answer requests of the newer one as well.
             listed = [tool["name"] for tool in together["list tools"]["tools"] if tool["name"].split("__")[0] in names]
             equal(listed, tools, "tools")
-            # The clients ask for a tool and a prompt that are not there.
-            absent = ("schema.unknown_tool", "tool_pinning.unlisted")
+            # The clients ask for a tool, a prompt and a resource that are not there.
+            absent = ("schema.unknown_tool", "tool_pinning.unlisted", "gateway.unknown_resource")
             unwanted = [entry for entry in gateway.entries(decision="deny", kind="message") if entry["rule"] not in absent]
             check(not unwanted, f"refused: {unwanted[:2]}")
 

@@ -11,7 +11,7 @@ import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-MODULES = [name for name in ("lists", "notices", "modern", "bridging", "faults", "shared", "neighbours", "headers", "clients")
+MODULES = [name for name in ("lists", "settled", "notices", "modern", "bridging", "faults", "shared", "neighbours", "headers", "clients")
            if (HERE / f"{name}.py").exists()]
 
 

@@ -69,6 +69,8 @@ pub struct Refusal {
 
 /// Code of the error for a message that a rule denies; outside of what JSON-RPC and MCP reserve.
 pub const CODE_DENIED: i64 = -31_001;
+/// JSON-RPC keeps the codes up to this one for itself and for protocols on it (JSON-RPC 2.0, section 5.1).
+const JSON_RPC_SERVER: i64 = -32_000;
 /// Code of the error for a message that needs a person's approval.
 pub const CODE_APPROVAL: i64 = -31_002;
 /// Code of the error for a server that cannot be reached or answered nonsense.
@@ -98,24 +100,38 @@ impl Refusal {
 
     /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
     pub fn answer(&self, id: Option<&Id>, call: Option<&CallSummary>) -> Admitted {
-        let text = quote(&self.sentence());
+        let tool = call.filter(|call| &*call.method == method::TOOLS_CALL);
+        match (id, tool) {
+            (Some(id), Some(call)) => self.result(id, call.era),
+            _ => self.error(id, ""),
+        }
+    }
+
+    /// The answer to a message that goes nowhere: an error in the words of JSON-RPC if it cannot be served at all, else as
+    /// for any that is refused.
+    pub(crate) fn answer_to(&self, message: &Message) -> Admitted {
+        let call = if self.code > JSON_RPC_SERVER { CallSummary::of(message) } else { None };
+        self.answer(message.id(), call.as_ref())
+    }
+
+    fn result(&self, id: &Id, era: Era) -> Admitted {
+        let (id, text, rule) = (id.to_json(), quote(&self.sentence()), quote(self.rule));
+        // Some clients of older revisions refuse members that they do not know.
+        let kind = if era == Era::Stateless { r#""resultType":"complete","# } else { "" };
+        let json = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,{kind}"_meta":{{"bartizan/rule":{rule}}}}}}}"#,
+        );
+        Admitted { message: own_message(json) }
+    }
+
+    /// An error; `more` are members of its `data`, as JSON, each with a comma after it.
+    pub(crate) fn error(&self, id: Option<&Id>, more: &str) -> Admitted {
         let id = id.map_or_else(|| "null".to_owned(), Id::to_json);
-        let tool = call.filter(|call| &*call.method == method::TOOLS_CALL && id != "null");
-        let json = if let Some(call) = tool {
-            // Some clients of older revisions refuse members that they do not know.
-            let kind = if call.era == Era::Stateless { r#""resultType":"complete","# } else { "" };
-            format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,{kind}"_meta":{{"bartizan/rule":{rule}}}}}}}"#,
-                rule = quote(self.rule),
-            )
-        } else {
-            let decision = self.decision().map_or_else(|| "null".to_owned(), |id| quote(&id));
-            format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text},"data":{{"rule":{rule},"decision":{decision}}}}}}}"#,
-                code = self.code,
-                rule = quote(self.rule),
-            )
-        };
+        let decision = self.decision().map_or_else(|| "null".to_owned(), |id| quote(&id));
+        let (code, text, rule) = (self.code, quote(&self.sentence()), quote(self.rule));
+        let json = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text},"data":{{{more}"rule":{rule},"decision":{decision}}}}}}}"#,
+        );
         Admitted { message: own_message(json) }
     }
 }

@@ -15,6 +15,7 @@ mod collect;
 mod digest;
 pub mod edge;
 pub mod exchange;
+mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bartizan_guard::Direction;
 use bartizan_mcp::Message;
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
@@ -12,6 +13,7 @@ use crate::aggregate::{Hub, Tag};
 use crate::beside::{self, LAST_EVENT};
 use crate::bridge::Bridge;
 use crate::exchange::{self, Delivery, Exchange, Failure};
+use crate::front::Problem;
 use crate::link::Link;
 use crate::params;
 use crate::relay;
@@ -100,6 +102,30 @@ impl Peer {
             Peer::All(hub) => hub.listen(headers).await,
             // What it names there is a stream that the bridge keeps.
             Peer::Bridged(bridge) => Ok(bridge.listen(headers.get(LAST_EVENT)).await?),
+        }
+    }
+
+    /// Judges and records a client's message that goes no further.
+    ///
+    /// # Errors
+    /// If the guards have something against it, or it cannot be recorded.
+    pub(crate) async fn take(&self, message: &Message) -> Result<(), Refusal> {
+        match self {
+            Peer::One(link) => link.pass(message.clone(), Direction::ToServer, None).await.map(drop),
+            Peer::All(hub) => hub.front().take(message).await,
+            Peer::Bridged(bridge) => bridge.front().take(message).await,
+        }
+    }
+
+    /// Records and refuses a client's message that leads nowhere.
+    pub(crate) async fn refuse(&self, message: &Message, problem: Problem) -> Refusal {
+        match self {
+            Peer::One(link) => {
+                let Problem { rule, why, code } = problem;
+                link.protest(message, Direction::ToServer, None, (rule, why), code)
+            }
+            Peer::All(hub) => hub.front().refuse(message, problem).await,
+            Peer::Bridged(bridge) => bridge.front().refuse(message, problem).await,
         }
     }
 

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::member::{Member, PATIENCE, Ready};
 use super::merge::{self, Key, List};
 use super::places::brief;
-use super::{Hub, INVALID_PARAMS, with_param};
+use super::{Hub, with_param};
 use crate::admit::Admitted;
 use crate::peer::Answer;
 use crate::upstream::UpstreamError;
@@ -23,9 +23,6 @@ pub(super) type Page = (Arc<str>, Admitted);
 impl Hub {
     /// One list of what all servers list; a server that fails is left out, which the log and the metrics say.
     pub(super) async fn list(&self, list: List, message: &Message, id: &Id) -> Answer {
-        if message.params().is_some_and(|params| params.get("cursor").is_some()) {
-            return self.error(id, INVALID_PARAMS, "this list has one page; there is no such cursor");
-        }
         let ready = self.all_ready().await;
         let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
         let pages: Vec<Page> = join_all(asked.map(|(member, ready)| self.pages(member, ready, message)))

@@ -27,8 +27,9 @@ use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, meta:
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
-use crate::admit::{self, Admitted};
+use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::exchange;
+use crate::front::{Front, Problem};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{Answer, converse};
@@ -46,6 +47,8 @@ use way::Way;
 /// One client's session with all servers.
 pub(crate) struct Hub {
     gateway: Arc<Gateway>,
+    /// Where messages end that concern no server in particular.
+    front: Front,
     members: BTreeMap<Arc<str>, Arc<Member>>,
     /// The session's name in records.
     name: String,
@@ -128,6 +131,7 @@ impl Hub {
                 requests: Places::new(REQUESTS),
                 tokens: Arc::new(Places::new(REQUESTS)),
                 outlets: Mutex::default(),
+                front: Front::of_all(gateway, principal, name),
                 gateway: Arc::clone(gateway),
             }
         })
@@ -156,9 +160,14 @@ impl Hub {
         ready.flat_map(|ready| ready.way.links()).collect()
     }
 
+    /// Where messages end that concern no server in particular.
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
+    }
+
     async fn request(self: &Arc<Self>, message: Message, id: Id, headers: &HeaderMap) -> Answer {
-        if let Some(refused) = self.unfit(&message, &id) {
-            return refused;
+        if let Some(unfit) = self.unfit(&message) {
+            return self.refuse_unfit(&message, unfit).await;
         }
         if self.era == Era::Stateless {
             // It says who the client is, which a small one does as well as a large one.
@@ -169,15 +178,7 @@ impl Hub {
         }
         let method = message.method().unwrap_or_default().to_owned();
         let param = |path: &[&str]| message.params()?.at(path)?.as_str().map(|text| text.into_owned());
-        if let Some(list) = merge::list_of(&method) {
-            return self.list(list, &message, &id).await;
-        }
         match &*method {
-            method::INITIALIZE => self.initialize(message, &id).await,
-            method::SERVER_DISCOVER => self.discover(message, &id).await,
-            method::PING => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
-            method::LOGGING_SET_LEVEL => self.set_level(message, &id).await,
-            method::SUBSCRIPTIONS_LISTEN => self.subscribe(message, &id).await,
             method::TOOLS_CALL | method::PROMPTS_GET => self.by_name(&["name"], message, &id, headers).await,
             method::COMPLETION_COMPLETE if param(&["ref", "name"]).is_some() => {
                 self.by_name(&["ref", "name"], message, &id, headers).await
@@ -186,50 +187,98 @@ impl Hub {
             method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
                 self.by_uri(param(&["uri"]), message, &id, headers).await
             }
-            _ => match param(&["taskId"]) {
-                Some(task) => self.by_task(&task, message, &id, headers).await,
-                None => self.error(&id, METHOD_NOT_FOUND, "no such method on the aggregate endpoint"),
+            _ if is_composed(&method) => match self.taken(&method, &message).await {
+                Ok(()) => self.compose(&method, message, &id).await,
+                Err(refusal) => self.answered(refusal.answer_to(&message)),
             },
+            _ => self.elsewhere(message, &id, headers).await,
         }
     }
 
-    /// What a request of the stateless era has to say before anybody can be asked.
-    fn unfit(&self, message: &Message, id: &Id) -> Option<Answer> {
+    /// Judges and records a request that concerns all servers, or none.
+    async fn taken(&self, method: &str, message: &Message) -> Result<(), Refusal> {
+        let flaw = match method {
+            method::SUBSCRIPTIONS_LISTEN => subscription::flaw(message).map(|why| ("gateway.bad_subscription", why)),
+            _ if merge::list_of(method).is_some()
+                && message.params().is_some_and(|asked| asked.get("cursor").is_some()) =>
+            {
+                Some(("gateway.unknown_cursor", "this list has one page; there is no such cursor"))
+            }
+            _ => None,
+        };
+        match flaw {
+            Some((rule, why)) => Err(self.front.refuse(message, Problem::new(rule, why, INVALID_PARAMS)).await),
+            None => self.front.take(message).await,
+        }
+    }
+
+    /// The answer to such a request, put together here.
+    async fn compose(self: &Arc<Self>, method: &str, message: Message, id: &Id) -> Answer {
+        match (merge::list_of(method), method) {
+            (Some(list), _) => self.list(list, &message, id).await,
+            (_, method::INITIALIZE) => self.initialize(message, id).await,
+            (_, method::SERVER_DISCOVER) => self.discover(message, id).await,
+            (_, method::LOGGING_SET_LEVEL) => self.set_level(message, id).await,
+            (_, method::SUBSCRIPTIONS_LISTEN) => self.subscribe(message, id).await,
+            _ => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
+        }
+    }
+
+    /// What a request of the stateless era has to say before anybody can be asked, and does not.
+    fn unfit(&self, message: &Message) -> Option<Unfit> {
         if self.era == Era::Legacy {
             return None;
         }
         let meta = Meta::of(message);
         let missing = meta.missing();
         if !missing.is_empty() {
-            let text = format!("`_meta` lacks {}", missing.join(" and "));
-            let answer = self.error(id, INVALID_PARAMS, &text);
-            return Some(with_status(answer, StatusCode::BAD_REQUEST));
+            return Some(Unfit::Lacks(missing.join(" and ")));
         }
         let asked = meta.protocol_version().unwrap_or_default();
         if asked.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Stateless) {
             let gone = message.method().is_some_and(|method| GONE.contains(&method));
-            return gone.then(|| self.error(id, METHOD_NOT_FOUND, "this revision has no such method"));
+            return gone.then_some(Unfit::Gone);
         }
-        let data = format!(r#"{{"supported":[{}],"requested":{}}}"#, merge::versions(), bartizan_mcp::quote(&asked));
-        Some(self.failure(&id.to_json(), UNSUPPORTED_VERSION, "unsupported protocol version", Some(&data)))
+        Some(Unfit::Version(asked.into_owned()))
+    }
+
+    async fn refuse_unfit(&self, message: &Message, unfit: Unfit) -> Answer {
+        match unfit {
+            Unfit::Lacks(what) => {
+                let problem = Problem::new("gateway.no_meta", format!("`_meta` lacks {what}"), INVALID_PARAMS);
+                with_status(self.refuse(message, problem).await, StatusCode::BAD_REQUEST)
+            }
+            Unfit::Gone => {
+                let problem = ("gateway.session_only", "this revision has no such method", METHOD_NOT_FOUND);
+                self.refuse(message, problem).await
+            }
+            Unfit::Version(asked) => {
+                let why = "unsupported protocol version";
+                let problem = Problem::new("gateway.unsupported_version", why, UNSUPPORTED_VERSION);
+                let refusal = self.front.refuse(message, problem).await;
+                let known =
+                    format!(r#""supported":[{}],"requested":{},"#, merge::versions(), bartizan_mcp::quote(&asked));
+                self.answered(refusal.error(message.id(), &known))
+            }
+        }
     }
 
     async fn notification(self: &Arc<Self>, message: Message) -> Answer {
         let tagged = |name: &str| message.params()?.get(name)?.as_str().map(|text| text.into_owned());
         match message.method().unwrap_or_default() {
             // Each server was told by its member as soon as it was ready.
-            method::INITIALIZED => self.absorb(&message),
+            method::INITIALIZED => self.absorb(&message).await,
             method::CANCELLED => {
                 let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
                 match id.and_then(|id| self.requests.get(&brief(&id.to_json()))) {
                     Some(server) => self.send_to(std::slice::from_ref(&server), message).await,
-                    None => self.absorb(&message),
+                    None => self.absorb(&message).await,
                 }
             }
             // Progress of something that a server asked for, under the token that it got on its way.
             method::PROGRESS => match tagged("progressToken") {
                 Some(token) => self.send_back(&token, "progressToken", &message).await,
-                None => self.absorb(&message),
+                None => self.absorb(&message).await,
             },
             _ => {
                 let all: Vec<_> = self.members.keys().cloned().collect();
@@ -242,7 +291,7 @@ impl Hub {
     async fn response(&self, message: Message) -> Answer {
         match message.id() {
             Some(Id::String(tagged)) => self.send_back(&tagged.clone(), "id", &message).await,
-            _ => self.absorb(&message),
+            _ => self.unasked(&message).await,
         }
     }
 
@@ -253,14 +302,14 @@ impl Hub {
         let ready = target.and_then(|(server, _)| Some((server, self.members.get(server)?.ready_now()?)));
         let place = if key == "id" { Some(message.root()) } else { message.params() };
         let (Some((server, ready)), Some(node)) = (ready, place.and_then(|place| place.get(key))) else {
-            return self.absorb(message);
+            return self.unasked(message).await;
         };
         let mut edits = tag::tasks_inward(message, server);
         edits.set_json(node.id(), target.map_or("null", |(_, own)| own));
         match message.edited(&edits, &self.limits()) {
             Ok(message) => self.to(&ready, message).await,
             // What was in the place of the server's own is nothing that a server ever sent.
-            Err(_) => self.absorb(message),
+            Err(_) => self.unasked(message).await,
         }
     }
 
@@ -302,7 +351,8 @@ impl Hub {
         if answers.is_empty() {
             // What a server of the legacy era answers: the client then begins with `initialize`, in the era in which
             // there is something for it.
-            return self.error(id, METHOD_NOT_FOUND, "no server speaks this revision at present");
+            let why = "no server speaks this revision at present";
+            return self.error(id, METHOD_NOT_FOUND, why);
         }
         let all = answers.len() == self.members.len();
         self.own(merge::hello(id, None, &answers, all))
@@ -341,7 +391,10 @@ impl Hub {
     }
 
     fn own(&self, json: String) -> Answer {
-        let message = admit::own_response(&self.gateway.recorder, "*", &self.name, json);
+        self.answered(self.front.own(json))
+    }
+
+    fn answered(&self, message: Admitted) -> Answer {
         let asked = match self.era {
             Era::Legacy => Asked::Legacy,
             Era::Stateless => Asked::Stateless { complete: true },
@@ -349,26 +402,31 @@ impl Hub {
         Answer::Message(asked.status(message.message()), message)
     }
 
-    fn error(&self, id: &Id, code: i64, text: &str) -> Answer {
-        self.failure(&id.to_json(), code, text, None)
+    /// Refuses a request that goes to no server.
+    async fn refuse(&self, message: &Message, problem: impl Into<Problem>) -> Answer {
+        let refusal = self.front.refuse(message, problem.into()).await;
+        self.answered(refusal.answer_to(message))
     }
 
-    fn failure(&self, id: &str, code: i64, text: &str, data: Option<&str>) -> Answer {
-        let (text, data) =
-            (bartizan_mcp::quote(text), data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default());
-        self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text}{data}}}}}"#))
+    /// The answer to a request that was judged already, and of which nothing came.
+    fn error(&self, id: &Id, code: i64, text: &str) -> Answer {
+        let (id, text) = (id.to_json(), bartizan_mcp::quote(text));
+        self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text}}}}}"#))
     }
 
     /// Takes note of a message that concerns no server.
-    fn absorb(&self, message: &Message) -> Answer {
-        let fields = serde_json::json!({
-            "session": self.name, "method": message.method(), "bytes": message.bytes().len(),
-            "request": message.id().map(ToString::to_string),
-        });
-        match self.gateway.recorder.note("absorbed", &fields) {
-            Ok(_receipt) => Answer::Accepted,
-            Err(_) => Answer::Refused,
+    async fn absorb(&self, message: &Message) -> Answer {
+        match self.front.take(message).await {
+            Ok(()) => Answer::Accepted,
+            Err(_refusal) => Answer::Refused,
         }
+    }
+
+    /// Refuses a response, or progress, of what no server has asked for.
+    async fn unasked(&self, message: &Message) -> Answer {
+        let why = "it belongs to nothing that a server has asked for";
+        let _refusal = self.front.refuse(message, Problem::new("conformance.unsolicited", why, CODE_DENIED)).await;
+        if message.is_response() { Answer::Refused } else { Answer::Accepted }
     }
 
     fn hello(&self) -> Option<Message> {
@@ -378,6 +436,29 @@ impl Hub {
     fn limits(&self) -> Limits {
         self.gateway.policy.load().limits
     }
+}
+
+/// Why a request of the stateless era cannot be served by anybody.
+enum Unfit {
+    /// Its `_meta` lacks these members.
+    Lacks(String),
+    /// Its revision has no such method.
+    Gone,
+    /// Its revision is not one of ours.
+    Version(String),
+}
+
+/// Whether the answer to `method` is put together of all servers', or needs none.
+fn is_composed(method: &str) -> bool {
+    merge::list_of(method).is_some()
+        || matches!(
+            method,
+            method::INITIALIZE
+                | method::SERVER_DISCOVER
+                | method::PING
+                | method::LOGGING_SET_LEVEL
+                | method::SUBSCRIPTIONS_LISTEN
+        )
 }
 
 fn with_status(answer: Answer, status: StatusCode) -> Answer {

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::member::Member;
 use super::places::{brief, token_brief};
 use super::way::{self, Way};
-use super::{Hub, INVALID_PARAMS, tag};
+use super::{Hub, INVALID_PARAMS, METHOD_NOT_FOUND, tag};
 use crate::admit::CODE_UPSTREAM;
 use crate::exchange::{self, Failure};
 use crate::params;
@@ -18,35 +18,44 @@ use crate::relay;
 
 /// The resource is not there.
 const RESOURCE_NOT_FOUND: i64 = -32_002;
+const INVALID_REQUEST: i64 = -32_600;
 
 impl Hub {
     /// Sends a request to the server that its name names, under the name that the server knows.
     pub(super) async fn by_name(&self, path: &[&str], message: Message, id: &Id, headers: &HeaderMap) -> Answer {
         let Some(node) = message.params().and_then(|params| params.at(path)) else {
-            return self.error(id, INVALID_PARAMS, "the name is missing");
+            return self.refuse(&message, ("gateway.no_name", "the name is missing", INVALID_PARAMS)).await;
         };
         let (name, node) = (node.text().into_owned(), node.id());
-        let unknown = || self.error(id, INVALID_PARAMS, "there is no such tool or prompt; names are SERVER__NAME");
-        let Some((server, mut inner)) = self.names.inward(&name) else { return unknown() };
-        let Some(member) = self.members.get(&*server) else { return unknown() };
-        if inner.is_none() {
-            // A name that was made up, in a list that this session has not seen.
-            self.learn(&server).await;
-            inner = self.names.inward(&name).and_then(|(_, inner)| inner);
-        }
-        let Some(inner) = inner else { return unknown() };
+        let Some((member, inner)) = self.named(&name).await else {
+            let why = "there is no such tool or prompt; names are SERVER__NAME";
+            return self.refuse(&message, ("gateway.unknown_name", why, INVALID_PARAMS)).await;
+        };
         let mut edits = Edits::new();
         edits.set_text(node, &inner);
         self.edited(member, (&message, edits), id, headers).await
     }
 
+    /// The server that a name stands for, and what it calls it.
+    async fn named(&self, name: &str) -> Option<(&Arc<Member>, String)> {
+        let (server, mut inner) = self.names.inward(name)?;
+        let member = self.members.get(&*server)?;
+        if inner.is_none() {
+            // A name that was made up, in a list that this session has not seen.
+            self.learn(&server).await;
+            inner = self.names.inward(name).and_then(|(_, inner)| inner);
+        }
+        Some((member, inner?))
+    }
+
     pub(super) async fn by_uri(&self, uri: Option<String>, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
-        let Some(uri) = uri else { return self.error(id, INVALID_PARAMS, "the URI is missing") };
-        let Some(server) = self.owner(&uri).await else {
-            return self.error(id, RESOURCE_NOT_FOUND, "no server lists this resource");
+        let Some(uri) = uri else {
+            return self.refuse(&message, ("gateway.no_uri", "the URI is missing", INVALID_PARAMS)).await;
         };
-        let Some(member) = self.members.get(&server) else {
-            return self.error(id, RESOURCE_NOT_FOUND, "no server lists this resource");
+        let owner = self.owner(&uri).await;
+        let Some(member) = owner.and_then(|server| self.members.get(&server)) else {
+            let problem = ("gateway.unknown_resource", "no server lists this resource", RESOURCE_NOT_FOUND);
+            return self.refuse(&message, problem).await;
         };
         {
             let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,9 +83,35 @@ impl Hub {
         named.or_else(|| self.templates.best(|template| fit(template, uri)))
     }
 
-    pub(super) async fn by_task(&self, task: &str, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
+    /// A request of which the specification knows nothing: it goes to the server that its task, name or URI is of, or to
+    /// the only one that there is.
+    pub(super) async fn elsewhere(&self, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
+        let param = |name: &str| message.params()?.get(name)?.as_str().map(|text| text.into_owned());
+        if let Some(task) = param("taskId") {
+            return self.by_task(&task, message, id, headers).await;
+        }
+        if param("name")
+            .and_then(|name| self.names.inward(&name))
+            .is_some_and(|(of, _)| self.members.contains_key(&*of))
+        {
+            return self.by_name(&["name"], message, id, headers).await;
+        }
+        if let Some(uri) = param("uri").filter(|uri| self.owner_now(uri).is_some()) {
+            return self.by_uri(Some(uri), message, id, headers).await;
+        }
+        let mut members = self.members.values();
+        match (members.next(), members.next()) {
+            (Some(only), None) => self.edited(only, (&message, Edits::new()), id, headers).await,
+            _ => {
+                let why = "it does not say which server is meant; call it at the endpoint of that one";
+                self.refuse(&message, ("gateway.unknown_method", why, METHOD_NOT_FOUND)).await
+            }
+        }
+    }
+
+    async fn by_task(&self, task: &str, message: Message, id: &Id, headers: &HeaderMap) -> Answer {
         let Some(member) = tag::inward(task).and_then(|(server, _)| self.members.get(server)) else {
-            return self.error(id, INVALID_PARAMS, "there is no such task");
+            return self.refuse(&message, ("gateway.unknown_task", "there is no such task", INVALID_PARAMS)).await;
         };
         self.edited(member, (&message, Edits::new()), id, headers).await
     }
@@ -92,7 +127,7 @@ impl Hub {
         edits.extend(tag::tasks_inward(message, &member.server.name));
         match message.edited(&edits, &self.limits()) {
             Ok(message) => self.call(member, message, id, headers).await,
-            Err(_) => self.error(id, -32_600, "the request is too large"),
+            Err(_) => self.refuse(message, ("gateway.too_large", "the request is too large", INVALID_REQUEST)).await,
         }
     }
 

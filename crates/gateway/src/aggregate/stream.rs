@@ -17,17 +17,16 @@ use tokio::task::JoinHandle;
 
 use super::member::{Member, PATIENCE, Ready};
 use super::way::{self, Way};
-use super::{Hub, INVALID_PARAMS, subscription, tag};
+use super::{Hub, subscription, tag};
 use crate::admit::{self, Admitted, CODE_UPSTREAM};
 use crate::beside::{self, LAST_EVENT};
 use crate::exchange::{self, Delivery};
+use crate::front::ALL;
 use crate::peer::{self, Answer, Deliveries, NoStream, deliveries};
 use crate::upstream::{Relay, UpstreamError};
 
 /// Messages that wait for the client; beyond that its servers' streams wait, where what is lost can be had again.
 const QUEUE: usize = 8;
-/// Resources of one subscription; each is looked up among all that the servers list.
-const RESOURCES: usize = 256;
 /// How long to wait before a stream that ended is opened again; doubled as long as nothing comes of it.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(30);
@@ -112,12 +111,6 @@ impl Hub {
 
     /// One stream of all servers' changes, acknowledged once; it lasts until the client ends it.
     pub(super) async fn subscribe(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
-        if !subscription::is_sound(&message) {
-            return self.error(id, INVALID_PARAMS, "`notifications` is missing");
-        }
-        if subscription::resources(&message).len() > RESOURCES {
-            return self.error(id, INVALID_PARAMS, "more resources than one subscription may have");
-        }
         if subscription::resources(&message).iter().any(|uri| self.owner_now(uri).is_none()) {
             self.learn_resources().await;
         }
@@ -140,7 +133,7 @@ impl Hub {
             tokio::time::timeout(PATIENCE, collected).await.ok();
             all.sort_by(|(left, _), (right, _)| left.cmp(right));
             let json = subscription::acknowledgement(&message, &id, &all);
-            match admit::own(&hub.gateway.recorder, "*", &hub.name, json) {
+            match admit::own(&hub.gateway.recorder, ALL, &hub.name, json) {
                 Ok(message) => Delivery::Message(message, None),
                 Err(refusal) => Delivery::Message(refusal.answer(Some(&id), None), None),
             }
@@ -238,7 +231,7 @@ impl Hub {
             Some(_) => return,
         };
         let json = format!(r#"{{"jsonrpc":"2.0","method":"{method}"{params}}}"#);
-        if let Ok(message) = admit::own(&self.gateway.recorder, "*", &self.name, json) {
+        if let Ok(message) = admit::own(&self.gateway.recorder, ALL, &self.name, json) {
             // A client that does not read need not know.
             outlet.queue.try_send(Delivery::Message(message, None)).ok();
         }

@@ -14,9 +14,16 @@ const FLAGS: [(&str, &str); 3] = [
 const RESOURCES: &str = "resourceSubscriptions";
 const TASKS: &str = "taskIds";
 
-/// Whether it says what is listened for.
-pub(super) fn is_sound(asked: &Message) -> bool {
-    filter(asked).is_some()
+/// Resources of one subscription; each is looked up among all that the servers list.
+const MOST_RESOURCES: usize = 256;
+
+/// Why it cannot be served.
+pub(super) fn flaw(asked: &Message) -> Option<&'static str> {
+    match filter(asked) {
+        None => Some("`notifications` is missing"),
+        Some(_) if resources(asked).len() > MOST_RESOURCES => Some("more resources than one subscription may have"),
+        Some(_) => None,
+    }
 }
 
 /// The resources whose changes are listened for.
@@ -132,7 +139,8 @@ mod tests {
         let expected = r#"{"toolsListChanged":true,"resourceSubscriptions":["a:1"],"taskIds":["t"],"x":1.0}"#;
         assert_eq!(sent.params().unwrap().get("notifications").unwrap().raw(), expected);
         assert!(wants(&all, method::TOOLS_LIST_CHANGED) && !wants(&all, method::PROMPTS_LIST_CHANGED));
-        assert!(!is_sound(&asked("[]")));
+        assert_eq!(flaw(&asked("[]")), Some("`notifications` is missing"));
+        assert_eq!(flaw(&all), None);
     }
 
     #[test]

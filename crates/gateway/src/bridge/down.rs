@@ -12,7 +12,7 @@ mod watch;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bartizan_guard::{CallSummary, Principal};
+use bartizan_guard::{CallSummary, Direction, Principal};
 use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::kept::Kept;
 use crate::admit::{self, Admitted, Refusal};
 use crate::exchange::{self, Delivery};
+use crate::front::{Front, Problem};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
@@ -33,12 +34,16 @@ use calls::Calls;
 use ready::Ready;
 use watch::Watchers;
 
+/// Why a request that comes back with answers comes too late.
+const EXPIRED: &str = "this requestState is expired";
 /// Messages that wait for a client to read them.
 const QUEUE: usize = 64;
 
 /// One client's session with a legacy server, begun when it is needed and again when it is lost.
 pub(crate) struct Down {
     gateway: Arc<Gateway>,
+    /// Where messages end that do not go on to the server.
+    front: Front,
     server: Arc<Server>,
     principal: Principal,
     /// The session's name in records.
@@ -56,6 +61,7 @@ pub(crate) struct Down {
 impl Down {
     pub(super) fn new(gateway: Arc<Gateway>, server: Arc<Server>, principal: Principal, name: &str) -> Arc<Down> {
         Arc::new(Down {
+            front: Front::of(&gateway, &server, &principal, name),
             gateway,
             server,
             principal,
@@ -74,9 +80,9 @@ impl Down {
         match (message.kind(), message.id().cloned()) {
             (Kind::Request, Some(id)) => self.request(message, id, headers).await,
             (Kind::Notification, _) => self.notification(&message).await,
-            // In this era a server has no requests that a client could answer.
             _ => {
-                self.note(&message, "deny");
+                let why = "in this revision a server has no requests that a client could answer";
+                let _refusal = self.front.refuse(&message, Problem::new("conformance.unsolicited", why, -32600)).await;
                 Answer::Refused
             }
         }
@@ -94,6 +100,11 @@ impl Down {
         self.present().map(|ready| Arc::clone(&ready.link))
     }
 
+    /// Where messages end that do not go on to the server.
+    pub(super) fn front(&self) -> &Front {
+        &self.front
+    }
+
     /// Ends the session with the server and all that goes on in it.
     pub(super) async fn end(&self) {
         self.calls.end();
@@ -105,35 +116,46 @@ impl Down {
     }
 
     async fn request(self: &Arc<Self>, message: Message, id: Id, headers: Option<&HeaderMap>) -> Answer {
-        let meta = Meta::of(&message);
+        if let Some(refused) = self.unfit(&message).await {
+            return refused;
+        }
+        match message.method().unwrap_or_default() {
+            method @ (method::SERVER_DISCOVER | method::SUBSCRIPTIONS_LISTEN) => {
+                let ready = match self.front.take(&message).await {
+                    Ok(()) => self.ready(&message).await,
+                    Err(refusal) => Err(refusal),
+                };
+                match ready {
+                    Ok(ready) if method == method::SUBSCRIPTIONS_LISTEN => {
+                        watch::listen(self, &ready, &message, &id).await
+                    }
+                    Ok(ready) => Answer::Message(StatusCode::OK, self.own(translate::discovered(ready.hello(), &id))),
+                    Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer_to(&message)),
+                }
+            }
+            _ if comes_back(&message) => self.retry(&message, id, headers).await,
+            _ => self.call(message, id, headers).await,
+        }
+    }
+
+    /// Refuses a request that its era does not know in this form.
+    async fn unfit(&self, message: &Message) -> Option<Answer> {
+        let meta = Meta::of(message);
         let missing = meta.missing();
         if !missing.is_empty() {
-            return self.refuse_as(
-                StatusCode::BAD_REQUEST,
-                &id,
-                -32602,
-                &format!("_meta lacks {}", missing.join(" and ")),
-            );
+            let why = format!("_meta lacks {}", missing.join(" and "));
+            let refusal = self.front.refuse(message, Problem::new("gateway.no_meta", why, -32602)).await;
+            return Some(Answer::Message(StatusCode::BAD_REQUEST, refusal.answer_to(message)));
         }
         let version = meta.protocol_version().unwrap_or_default();
         if version.parse::<Revision>().map(Revision::era) != Ok(Era::Stateless) {
-            return self.unsupported(&id, &version);
+            return Some(self.unsupported(message, &version).await);
         }
-        let name = message.method().unwrap_or_default();
-        if translate::is_gone(name) {
-            return self.refuse(&id, -32601, "this revision does not have this method");
-        }
-        match name {
-            method::SERVER_DISCOVER => match self.ready(&message).await {
-                Ok(ready) => Answer::Message(StatusCode::OK, self.own(translate::discovered(ready.hello(), &id))),
-                Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
-            },
-            method::SUBSCRIPTIONS_LISTEN => match self.ready(&message).await {
-                Ok(ready) => watch::listen(self, &ready, &message, &id).await,
-                Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer(Some(&id), None)),
-            },
-            _ if comes_back(&message) => self.retry(&message, id, headers).await,
-            _ => self.call(message, id, headers).await,
+        let gone = translate::is_gone(message.method().unwrap_or_default());
+        if gone {
+            Some(self.refuse(message, "gateway.session_only", "this revision does not have this method", -32601).await)
+        } else {
+            None
         }
     }
 
@@ -153,7 +175,10 @@ impl Down {
             ready.set_level(&request).await;
             let outward = match translate::outward(&request, Some(&ready.next_id()), &self.limits()) {
                 Ok(outward) => outward,
-                Err(rejection) => return self.refuse(&id, rejection.fault.code(), &rejection.to_string()),
+                Err(rejection) => {
+                    let (rule, code) = (rejection.fault.rule(), rejection.fault.code());
+                    return self.refuse(&request, rule, &rejection.to_string(), code).await;
+                }
             };
             if let Some(refused) = differ(&ready, headers, (&request, &outward)).await {
                 return refused;
@@ -174,23 +199,25 @@ impl Down {
 
     /// A request that comes back with answers to the server's questions.
     async fn retry(&self, message: &Message, id: Id, headers: Option<&HeaderMap>) -> Answer {
-        if headers.is_some()
-            && let Some(ready) = self.present()
-            && let Ok(outward) = translate::outward(message, None, &self.limits())
-            && let Some(refused) = differ(&ready, headers, (message, &outward)).await
-        {
+        if let Err(why) = self.calls.knows(message) {
+            return self.refuse(message, "bridge.unknown_state", why, -32602).await;
+        }
+        let (Some(ready), Ok(outward)) = (self.present(), translate::outward(message, None, &self.limits())) else {
+            return self.refuse(message, "bridge.unknown_state", EXPIRED, -32602).await;
+        };
+        if let Some(refused) = differ(&ready, headers, (message, &outward)).await {
             return refused;
         }
-        // It ends here: what goes to the server are the answers, which are judged as the responses that they become.
-        self.note(message, "allow");
-        let call = match self.calls.resume(message) {
-            Ok(call) => call,
-            Err(why) => return self.refuse(&id, -32602, why),
-        };
+        // It ends here, and is judged as what it asks again; what goes to the server are the answers, which are judged as
+        // the responses that they become.
+        if let Err(refusal) = ready.link.pass(outward, Direction::ToServer, None).await {
+            return Answer::Message(StatusCode::OK, refusal.answer_to(message));
+        }
+        let Ok(call) = self.calls.resume(message) else { return self.gone(&id, EXPIRED) };
         let (steps, mut coming) = mpsc::channel(QUEUE);
         let waiting = Waiting { id: id.clone(), steps };
         if call.send(Signal::Answered(waiting, calls::answers(message))).await.is_err() {
-            return self.refuse(&id, -32602, "this requestState is expired");
+            return self.gone(&id, EXPIRED);
         }
         let first = coming.recv().await.map(|step| (step, coming));
         self.converse(first, &id)
@@ -216,7 +243,8 @@ impl Down {
             }
             Some((Step::Gone, _)) | None => {
                 let error = crate::upstream::UpstreamError::SessionGone;
-                self.refuse(id, admit::CODE_UPSTREAM, &error.to_string())
+                let answer = self.error(id, admit::CODE_UPSTREAM, &error.to_string());
+                Answer::Message(StatusCode::OK, answer)
             }
         }
     }
@@ -227,8 +255,10 @@ impl Down {
         let ready = self.present();
         let of_sessions = [method::INITIALIZED, method::CANCELLED, method::ROOTS_LIST_CHANGED, method::PROGRESS];
         let (Some(ready), false) = (ready, of_sessions.contains(&name)) else {
-            self.note(message, "allow");
-            return Answer::Accepted;
+            return match self.front.take(message).await {
+                Ok(()) => Answer::Accepted,
+                Err(_refusal) => Answer::Refused,
+            };
         };
         let Ok(outward) = translate::outward(message, None, &self.limits()) else { return Answer::Refused };
         match exchange::begin(&ready.link, outward, &ready.relay()).await {
@@ -270,40 +300,31 @@ impl Down {
 
     /// A response of the gateway's own.
     fn own(&self, json: String) -> Admitted {
-        admit::own_response(&self.gateway.recorder, &self.server.name, &self.name, json)
+        self.front.own(json)
     }
 
+    /// The answer to a request that was judged already, and of which nothing came.
     fn error(&self, id: &Id, code: i64, why: &str) -> Admitted {
         let (id, why) = (id.to_json(), quote(why));
         self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#))
     }
 
-    fn refuse(&self, id: &Id, code: i64, why: &str) -> Answer {
-        let answer = self.error(id, code, why);
+    fn gone(&self, id: &Id, why: &str) -> Answer {
+        Answer::Message(StatusCode::OK, self.error(id, -32602, why))
+    }
+
+    /// Refuses a request that does not go on.
+    async fn refuse(&self, message: &Message, rule: &'static str, why: &str, code: i64) -> Answer {
+        let refusal = self.front.refuse(message, Problem::new(rule, why, code)).await;
+        let answer = refusal.answer_to(message);
         Answer::Message(Asked::Stateless { complete: true }.status(answer.message()), answer)
     }
 
-    fn refuse_as(&self, status: StatusCode, id: &Id, code: i64, why: &str) -> Answer {
-        Answer::Message(status, self.error(id, code, why))
-    }
-
-    fn unsupported(&self, id: &Id, version: &str) -> Answer {
-        let (id, version) = (id.to_json(), quote(version));
-        let supported = Revision::V2026_07_28;
-        let answer = self.own(format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32022,"message":"Unsupported protocol version","data":{{"supported":["{supported}"],"requested":{version}}}}}}}"#
-        ));
-        Answer::Message(StatusCode::BAD_REQUEST, answer)
-    }
-
-    /// Records a message that ends here.
-    fn note(&self, message: &Message, decision: &str) {
-        let fields = serde_json::json!({
-            "server": self.server.name, "session": self.name, "method": message.method(), "decision": decision,
-            "bytes": message.bytes().len(), "request": message.id().map(ToString::to_string),
-        });
-        // A log that cannot be written is said by the recorder.
-        self.gateway.recorder.note("absorbed", &fields).ok();
+    async fn unsupported(&self, message: &Message, version: &str) -> Answer {
+        let problem = Problem::new("gateway.unsupported_version", "unsupported protocol version", -32022);
+        let refusal = self.front.refuse(message, problem).await;
+        let known = format!(r#""supported":["{}"],"requested":{},"#, Revision::V2026_07_28, quote(version));
+        Answer::Message(StatusCode::BAD_REQUEST, refusal.error(message.id(), &known))
     }
 
     fn limits(&self) -> Limits {

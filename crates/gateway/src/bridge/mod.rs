@@ -17,6 +17,7 @@ use bartizan_mcp::{Digest, Era, Message, meta::Meta};
 use http::{HeaderMap, HeaderValue};
 
 use crate::admit::{Admitted, Refusal};
+use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{self, Answer, Deliveries};
@@ -69,6 +70,14 @@ impl Bridge {
             Bridge::Down(down) => down.answer(message, headers).await,
             // In the era of its clients no header repeats what a message says.
             Bridge::Up(up) => up.answer(message).await,
+        }
+    }
+
+    /// Where messages end that do not go on to the server.
+    pub(crate) fn front(&self) -> &Front {
+        match self {
+            Bridge::Down(down) => down.front(),
+            Bridge::Up(up) => up.front(),
         }
     }
 

@@ -15,8 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bartizan_guard::Direction;
-use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, meta::Meta, method};
+use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
 use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode};
 
@@ -30,6 +29,7 @@ use super::kept::Kept;
 use super::tasks;
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery};
+use crate::front::{Front, Problem};
 use crate::link::Link;
 use crate::params;
 use crate::peer::{Answer, Deliveries, converse};
@@ -39,6 +39,8 @@ use crate::upstream::Relay;
 /// One legacy client's session with a stateless server.
 pub(crate) struct Up {
     link: Arc<Link>,
+    /// Where messages end that do not go on to the server.
+    front: Front,
     /// What the client said in `initialize`.
     client: OnceLock<Client>,
     /// What the server said in answer to `server/discover`.
@@ -69,6 +71,7 @@ impl Up {
     /// A session that has not begun.
     pub(crate) fn new(link: Arc<Link>) -> Arc<Up> {
         Arc::new(Up {
+            front: Front::of(&link.gateway, &link.server, &link.principal, &link.name),
             link,
             client: OnceLock::new(),
             discovered: OnceLock::new(),
@@ -100,6 +103,11 @@ impl Up {
         streams.listen(self.kept(coming))
     }
 
+    /// Where messages end that do not go on to the server.
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
+    }
+
     /// Ends the session with the server.
     pub(crate) async fn end(&self) {
         self.running().cancel_all();
@@ -115,14 +123,15 @@ impl Up {
     async fn request(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
         match message.method().unwrap_or_default() {
             method::INITIALIZE => self.initialize(message, id).await,
-            method::PING => self.done(&message, id),
-            method::LOGGING_SET_LEVEL => self.set_level(&message, id),
+            method::PING => self.done(&message, id).await,
+            method::LOGGING_SET_LEVEL => self.set_level(&message, id).await,
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => self.subscribe(&message, id).await,
             method if tasks::concerns(method) => {
                 self.refuse(&message, "tasks are not translated between revisions of the protocol", METHOD_NOT_FOUND)
+                    .await
             }
             method::SERVER_DISCOVER | method::SUBSCRIPTIONS_LISTEN => {
-                self.refuse(&message, "the revision of this session has no such method", METHOD_NOT_FOUND)
+                self.refuse(&message, "the revision of this session has no such method", METHOD_NOT_FOUND).await
             }
             _ => self.ask_server(&message, id).await,
         }
@@ -131,13 +140,13 @@ impl Up {
     async fn notification(self: &Arc<Self>, message: Message) -> Answer {
         match message.method().unwrap_or_default() {
             // None of these has a counterpart, and none is missed: what they tell, the server asks for.
-            method::INITIALIZED | method::ROOTS_LIST_CHANGED | method::PROGRESS => self.absorb(&message),
+            method::INITIALIZED | method::ROOTS_LIST_CHANGED | method::PROGRESS => self.absorb(&message).await,
             method::CANCELLED => {
                 let id = message.params().and_then(|params| params.get("requestId")).and_then(Id::read);
                 if let Some(id) = id {
                     self.running().cancel(&id);
                 }
-                self.absorb(&message)
+                self.absorb(&message).await
             }
             _ => {
                 let relay = relay(&self.link, &message);
@@ -149,7 +158,7 @@ impl Up {
     /// The client's answer to a question goes to the server with the request that is sent again, and is judged there.
     async fn response(&self, message: Message) -> Answer {
         match self.questions.answer(message.clone()) {
-            Ok(()) => self.absorb(&message),
+            Ok(()) => self.absorb(&message).await,
             Err(message) => {
                 let relay = relay(&self.link, &message);
                 converse(exchange::begin(&self.link, message, &relay).await).await
@@ -158,15 +167,15 @@ impl Up {
     }
 
     async fn initialize(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
-        if let Answer::Refused = self.absorb(&message) {
-            return Answer::Refused;
+        if let Err(refusal) = self.front.take(&message).await {
+            return Answer::Message(StatusCode::OK, refusal.answer_to(&message));
         }
         let client = Client::new(message.clone());
         let Ok(request) = client.own(&self.make_up(), method::SERVER_DISCOVER, "", &self.limits()) else {
-            return self.refuse(&message, "what the client says of itself is too large", INVALID_REQUEST);
+            return self.failed(id, INVALID_REQUEST, "what the client says of itself is too large");
         };
         let Some(response) = self.ask(request).await else {
-            return self.refuse(&message, "the server did not say what it is", admit::CODE_UPSTREAM);
+            return self.failed(id, admit::CODE_UPSTREAM, "the server did not say what it is");
         };
         let Some(discovered) = response.message().result() else { return self.deliver(response, id) };
         let revision = client.revision();
@@ -179,39 +188,41 @@ impl Up {
         self.own(hello)
     }
 
-    fn set_level(&self, message: &Message, id: &Id) -> Answer {
+    async fn set_level(&self, message: &Message, id: &Id) -> Answer {
         if !self.offers(&["logging"]) {
-            return self.refuse(message, "the server does not offer logging", METHOD_NOT_FOUND);
+            return self.refuse(message, "the server does not offer logging", METHOD_NOT_FOUND).await;
         }
         let asked = message.param("level");
         let known = LEVELS.into_iter().find(|level| asked.as_deref() == Some(level));
         let Some(level) = known else {
-            return self.refuse(message, "there is no such level of log messages", INVALID_PARAMS);
+            return self.refuse(message, "there is no such level of log messages", INVALID_PARAMS).await;
         };
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
-        self.done(message, id)
+        self.done(message, id).await
     }
 
     async fn subscribe(self: &Arc<Self>, message: &Message, id: &Id) -> Answer {
         if !self.offers(&["resources", "subscribe"]) {
-            return self.refuse(message, "the server does not announce changes of resources", METHOD_NOT_FOUND);
+            return self.refuse(message, "the server does not announce changes of resources", METHOD_NOT_FOUND).await;
         }
         let Some(uri) = message.param("uri") else {
-            return self.refuse(message, "the URI is missing", INVALID_PARAMS);
+            return self.refuse(message, "the URI is missing", INVALID_PARAMS).await;
         };
         let changed = match message.method() {
             Some(method::RESOURCES_SUBSCRIBE) => self.feed.subscribe(self, &uri).await,
             _ => self.feed.unsubscribe(self, &uri).await,
         };
         match changed {
-            Ok(()) => self.done(message, id),
+            Ok(()) => self.done(message, id).await,
             Err(Refused::ByServer(answer)) if answer.message().error().is_some() => self.deliver(answer, id),
             Err(Refused::NotAccepted) => {
-                self.refuse(message, "the server does not announce changes of this resource", INVALID_PARAMS)
+                self.refuse(message, "the server does not announce changes of this resource", INVALID_PARAMS).await
             }
-            Err(Refused::TooMany) => self.refuse(message, "the client watches too many resources", INVALID_REQUEST),
+            Err(Refused::TooMany) => {
+                self.refuse(message, "the client watches too many resources", INVALID_REQUEST).await
+            }
             Err(Refused::ByServer(_) | Refused::Silence) => {
-                self.refuse(message, "the server did not acknowledge the subscription", admit::CODE_UPSTREAM)
+                self.refuse(message, "the server did not acknowledge the subscription", admit::CODE_UPSTREAM).await
             }
         }
     }
@@ -219,31 +230,43 @@ impl Up {
     /// Sends a request on, and answers with whatever comes of it.
     async fn ask_server(self: &Arc<Self>, message: &Message, id: &Id) -> Answer {
         let Some(client) = self.client() else {
-            return self.refuse(message, "the session has not been initialized", INVALID_REQUEST);
+            return self.refuse(message, "the session has not been initialized", INVALID_REQUEST).await;
         };
         let level = self.offers(&["logging"]).then(|| *self.level.lock().unwrap_or_else(PoisonError::into_inner));
         let request = match client.translated(message, level, &self.limits()) {
             Ok(request) => request,
-            Err(Untranslatable::Meta) => return self.refuse(message, "_meta is not an object", INVALID_PARAMS),
-            Err(Untranslatable::TooLarge) => return self.refuse(message, "the request is too large", INVALID_REQUEST),
+            Err(Untranslatable::Meta) => return self.refuse(message, "_meta is not an object", INVALID_PARAMS).await,
+            Err(Untranslatable::TooLarge) => {
+                return self.refuse(message, "the request is too large", INVALID_REQUEST).await;
+            }
         };
         let bytes = request.bytes().len();
         let (work, steps) = Conversation::begin(self, id.clone(), request);
-        let (up, own_id, serial) = (Arc::clone(self), id.clone(), self.made_up.fetch_add(1, Ordering::Relaxed));
-        {
-            // Held until the task is noted, so that it cannot end before.
-            let mut running = self.running();
-            if let Some(why) = running.refuses(id, bytes) {
-                drop(running);
-                return self.refuse(message, why, INVALID_REQUEST);
-            }
-            let task = tokio::spawn(async move {
-                work.await;
-                up.running().end(&own_id, serial);
-            });
-            running.begin(id.clone(), serial, bytes, task.abort_handle());
+        if let Err(why) = self.start(id, bytes, work) {
+            return self.refuse(message, why, INVALID_REQUEST).await;
         }
         self.link.streams.answer(self.kept(conversation::coming(steps))).await
+    }
+
+    /// Has a request worked on in a task of its own, if there is room for it.
+    fn start(
+        self: &Arc<Self>,
+        id: &Id,
+        bytes: usize,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), &'static str> {
+        let (up, own_id, serial) = (Arc::clone(self), id.clone(), self.made_up.fetch_add(1, Ordering::Relaxed));
+        // Held until the task is noted, so that it cannot end before.
+        let mut running = self.running();
+        if let Some(why) = running.refuses(id, bytes) {
+            return Err(why);
+        }
+        let task = tokio::spawn(async move {
+            work.await;
+            up.running().end(&own_id, serial);
+        });
+        running.begin(id.clone(), serial, bytes, task.abort_handle());
+        Ok(())
     }
 
     /// A stream that the client can come back to: the server has none, whatever it is.
@@ -313,35 +336,34 @@ impl Up {
     }
 
     /// Answers a request that concerns only the gateway.
-    fn done(&self, message: &Message, id: &Id) -> Answer {
-        match self.absorb(message) {
-            Answer::Accepted => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
-            refused => refused,
+    async fn done(&self, message: &Message, id: &Id) -> Answer {
+        match self.front.take(message).await {
+            Ok(()) => self.own(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())),
+            Err(refusal) => Answer::Message(StatusCode::OK, refusal.answer_to(message)),
         }
     }
 
     fn own(&self, json: String) -> Answer {
-        let link = &self.link;
-        let message = admit::own_response(&link.gateway.recorder, &link.server.name, &link.name, json);
-        Answer::Message(StatusCode::OK, message)
+        Answer::Message(StatusCode::OK, self.front.own(json))
+    }
+
+    /// The answer to a request that was judged already, and of which nothing came.
+    fn failed(&self, id: &Id, code: i64, why: &str) -> Answer {
+        let (id, why) = (id.to_json(), quote(why));
+        self.own(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#))
     }
 
     /// Records and refuses a request that cannot be translated.
-    fn refuse(&self, message: &Message, why: &str, code: i64) -> Answer {
-        let problem = ("bridge.untranslated", why.to_owned());
-        let refusal = self.link.protest(message, Direction::ToServer, None, problem, code);
-        Answer::Message(StatusCode::OK, refusal.answer(message.id(), None))
+    async fn refuse(&self, message: &Message, why: &str, code: i64) -> Answer {
+        let refusal = self.front.refuse(message, Problem::new("bridge.untranslated", why, code)).await;
+        Answer::Message(StatusCode::OK, refusal.answer_to(message))
     }
 
     /// Takes note of a message that does not go on to the server.
-    fn absorb(&self, message: &Message) -> Answer {
-        let fields = serde_json::json!({
-            "server": self.link.server.name, "session": self.link.name, "method": message.method(),
-            "bytes": message.bytes().len(), "request": message.id().map(ToString::to_string),
-        });
-        match self.link.gateway.recorder.note("absorbed", &fields) {
-            Ok(_receipt) => Answer::Accepted,
-            Err(_) => Answer::Refused,
+    async fn absorb(&self, message: &Message) -> Answer {
+        match self.front.take(message).await {
+            Ok(()) => Answer::Accepted,
+            Err(_refusal) => Answer::Refused,
         }
     }
 

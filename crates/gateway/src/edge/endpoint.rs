@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Direction, Principal};
-use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method, quote};
+use bartizan_mcp::{Era, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -21,11 +21,12 @@ use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
 use super::sessions::{ANONYMOUS, Full, Held, Sessions, random_key};
 use crate::abilities::Abilities;
-use crate::admit;
+use crate::admit::{self, CODE_OURS};
 use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
 use crate::beside;
 use crate::bridge::{self, Bridge};
 use crate::collect::{CollectError, collect};
+use crate::front::{ALL, Problem};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{Answer, NoStream, Peer};
@@ -94,9 +95,6 @@ const HANDSHAKE: usize = 64 * 1024;
 /// How long servers may take in all to end their sessions when the gateway stops: longer than it takes to end a process
 /// that does not want to. What is left then ends with the gateway.
 const FAREWELL: Duration = Duration::from_secs(20);
-
-/// What records and sessions call all servers together.
-const ALL: &str = "*";
 
 /// An answer given before there is an exchange.
 type Early = Box<Response<Reply>>;
@@ -266,8 +264,8 @@ impl Front {
             if listens { Until::Left(self.stream_place()?) } else { Until::Answered(Arc::clone(&self.under_way)) };
         if era(&parts.headers, &message) == Era::Stateless {
             let (key, held) = self.stateless(target, &principal, from, &message).await?;
-            check_headers(&self.gateway, &held.value, &parts.headers, &message)?;
-            check_era(&self.gateway, &held.value, &message)?;
+            check_headers(&held.value, &parts.headers, &message).await?;
+            check_era(&held.value, &message).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.stateless.remove_this(&key, &held);
@@ -600,24 +598,22 @@ const OF_SESSIONS: [&str; 4] = [method::INITIALIZED, method::CANCELLED, method::
 
 /// What has a meaning only in a session goes nowhere in the stateless era: several clients may stand behind what is
 /// kept in place of one, and it would concern them all.
-fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Early> {
+async fn check_era(peer: &Peer, message: &Message) -> Result<(), Early> {
     let method = message.method().unwrap_or_default();
     match message.kind() {
-        Kind::Notification if OF_SESSIONS.contains(&method) => {
-            let fields = serde_json::json!({ "method": method, "bytes": message.bytes().len() });
-            Err(Box::new(match gateway.recorder.note("absorbed", &fields) {
-                Ok(_receipt) => respond::status(StatusCode::ACCEPTED),
-                Err(_) => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
-            }))
-        }
+        Kind::Notification if OF_SESSIONS.contains(&method) => Err(Box::new(match peer.take(message).await {
+            Ok(()) => respond::status(StatusCode::ACCEPTED),
+            Err(refusal) if refusal.code == CODE_OURS => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
+            Err(_) => respond::status(StatusCode::BAD_REQUEST),
+        })),
         Kind::Result | Kind::Error => {
-            let problem = ("conformance.unsolicited", "in this revision a server asks a client nothing".to_owned());
-            Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, -32600)))
+            let problem = ("conformance.unsolicited", "in this revision a server asks a client nothing", -32600);
+            Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
         }
         // The others say so themselves.
         Kind::Request if GONE.contains(&method) && matches!(peer, Peer::One(_)) => {
-            let problem = ("gateway.session_only", "this revision does not have this method".to_owned());
-            Err(refuse(gateway, peer, message, problem, (StatusCode::NOT_FOUND, METHOD_NOT_FOUND)))
+            let problem = ("gateway.session_only", "this revision does not have this method", METHOD_NOT_FOUND);
+            Err(refuse(peer, message, problem, StatusCode::NOT_FOUND).await)
         }
         _ => Ok(()),
     }
@@ -625,30 +621,17 @@ fn check_era(gateway: &Gateway, peer: &Peer, message: &Message) -> Result<(), Ea
 
 /// The headers of the stateless era must say what the body says. Those for single arguments are compared on the way to the
 /// server, where it is found out first what they have to be.
-fn check_headers(gateway: &Gateway, peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
+async fn check_headers(peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
-    let problem = ("conformance.header_mismatch", mismatch.to_string());
-    Err(refuse(gateway, peer, message, problem, (StatusCode::BAD_REQUEST, mcp_header::Mismatch::CODE)))
+    let problem = Problem::new("conformance.header_mismatch", mismatch.to_string(), mcp_header::Mismatch::CODE);
+    Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
 }
 
 /// Records a refusal and says so.
-fn refuse(
-    gateway: &Gateway,
-    peer: &Peer,
-    message: &Message,
-    problem: (&'static str, String),
-    (status, code): (StatusCode, i64),
-) -> Early {
-    let Some(link) = peer.links().into_iter().next() else {
-        // Nobody has been connected to yet, so there is no link to refuse it on.
-        let (id, why) = (message.id().map_or_else(|| "null".to_owned(), Id::to_json), quote(&problem.1));
-        let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
-        let answer = admit::own_response(&gateway.recorder, "*", "", json);
-        return Box::new(respond::message(status, &answer));
-    };
-    let refusal = link.protest(message, Direction::ToServer, None, problem, code);
-    Box::new(respond::message(status, &refusal.answer(message.id(), None)))
+async fn refuse(peer: &Peer, message: &Message, problem: impl Into<Problem>, status: StatusCode) -> Early {
+    let refusal = peer.refuse(message, problem.into()).await;
+    Box::new(respond::message(status, &refusal.answer_to(message)))
 }
 
 fn revision(value: &HeaderValue) -> Option<Revision> {

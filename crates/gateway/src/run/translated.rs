@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_guard::{CallSummary, Direction};
-use bartizan_mcp::{Era, Id, Message, meta::Meta, method};
+use bartizan_mcp::{Era, Id, Kind, Message, meta::Meta, method};
 use bartizan_sandbox::{ExitStatus, Signal};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
@@ -22,9 +22,10 @@ use super::RunError;
 use super::restart::Restart;
 use super::room::{self, Entry, Room};
 use super::wrapped::{Wrapped, pass_on};
-use crate::admit::{self, Admitted, CODE_DENIED};
+use crate::admit::{self, Admitted, CODE_DENIED, CODE_UPSTREAM};
 use crate::bridge::Bridge;
 use crate::exchange::Delivery;
+use crate::front::Problem;
 use crate::link::TOO_MANY;
 use crate::peer::Answer;
 use crate::stdio::{self, FAREWELL, QUEUE};
@@ -218,7 +219,7 @@ impl Client<'_> {
             _ = stop => {}
         }
         for message in self.room.give_up() {
-            let (queue, refusal) = (self.queue.clone(), self.refusal(&message));
+            let (queue, refusal) = (self.queue.clone(), self.refusal(&message).await);
             self.tasks.spawn(async move {
                 send(&queue, refusal).await;
             });
@@ -266,18 +267,19 @@ impl Client<'_> {
         match entry {
             Entry::Goes(message) => self.message(message).await,
             Entry::Waits => {}
-            Entry::Refused(message) => send(&self.queue, self.refusal(&message)).await,
+            Entry::Refused(message) => send(&self.queue, self.refusal(&message).await).await,
         }
     }
 
     /// Records that there was no room for a message; the answer, if it wants one.
-    fn refusal(&self, message: &Message) -> Option<Admitted> {
-        let Wrapped { gateway, server, session, .. } = self.of;
-        let (call, rule) = (CallSummary::of(message), "gateway.too_many_requests");
+    async fn refusal(&self, message: &Message) -> Option<Admitted> {
+        let Wrapped { gateway, server, .. } = self.of;
+        let rule = "gateway.too_many_requests";
         gateway.metrics.failed(&server.name, rule);
-        let why = (rule, format!("{}: {TOO_MANY}", server.name));
-        let refusal = admit::failed(&gateway.recorder, &server.name, session, call.as_ref(), why);
-        call.map(|call| refusal.answer(Some(&call.id), Some(&call)))
+        let problem = Problem::new(rule, format!("{}: {TOO_MANY}", server.name), CODE_UPSTREAM);
+        let bridge = self.current.borrow().clone();
+        let refusal = bridge.front().refuse(message, problem).await;
+        (message.kind() == Kind::Request).then(|| refusal.answer_to(message))
     }
 
     async fn message(&mut self, message: Message) {

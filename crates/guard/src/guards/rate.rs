@@ -34,7 +34,8 @@ const RULES: &[RuleSpec] = &[
 ];
 
 /// The limits; the gateway's limiter reads them. A limit is a number of requests per `s`, `min`, `h` or `d`, such as
-/// `60/min`, and may be spent in one burst.
+/// `60/min`, and may be spent in one burst. At `/mcp` a request that all servers answer counts once for itself and once
+/// for each of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {

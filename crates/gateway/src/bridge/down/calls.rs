@@ -1,5 +1,6 @@
 //! The calls under way in one session, and those of them that wait for answers.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,9 @@ struct State {
     ended: bool,
 }
 
+/// Why a retry goes on with nothing.
+const UNKNOWN: &str = "this requestState is unknown, spent or expired";
+
 struct Open {
     signals: mpsc::Sender<Signal>,
     /// What the client asked, and with it what it can be asked; its gist while it waits.
@@ -36,6 +40,20 @@ struct Open {
 struct Held {
     call: Id,
     essence: Digest,
+}
+
+impl State {
+    /// Under which secret a retry goes on with which call.
+    fn held_by<'a>(&self, retry: &'a Message) -> Result<(Cow<'a, str>, Id), &'static str> {
+        let params = retry.params();
+        let key = params.and_then(|params| params.get(translate::STATE)).and_then(Value::as_str);
+        let key = key.ok_or("answers come with the requestState of the questions")?;
+        let held = self.held.get(&*key).ok_or(UNKNOWN)?;
+        if held.essence != translate::essence(retry) {
+            return Err("this requestState belongs to another request");
+        }
+        Ok((key, held.call.clone()))
+    }
 }
 
 impl Calls {
@@ -71,18 +89,15 @@ impl Calls {
         Ok(key)
     }
 
+    /// Whether there is a call that a retry goes on with.
+    pub(super) fn knows(&self, retry: &Message) -> Result<(), &'static str> {
+        self.state().held_by(retry).map(|_| ())
+    }
+
     /// The call that a retry goes on with. Its secret is spent by that, unless the retry does not ask the same.
     pub(super) fn resume(&self, retry: &Message) -> Result<mpsc::Sender<Signal>, &'static str> {
-        const UNKNOWN: &str = "this requestState is unknown, spent or expired";
-        let params = retry.params();
-        let key = params.and_then(|params| params.get(translate::STATE)).and_then(Value::as_str);
-        let key = key.ok_or("answers come with the requestState of the questions")?;
         let mut state = self.state();
-        let held = state.held.get(&*key).ok_or(UNKNOWN)?;
-        if held.essence != translate::essence(retry) {
-            return Err("this requestState belongs to another request");
-        }
-        let call = held.call.clone();
+        let (key, call) = state.held_by(retry)?;
         state.held.remove(&*key);
         state.open.get(&call).map(|open| open.signals.clone()).ok_or(UNKNOWN)
     }

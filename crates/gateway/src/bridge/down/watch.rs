@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bartizan_mcp::{Id, Kind, Message, Value, method, quote};
 use futures_util::{StreamExt, stream};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
 use super::call::Signal;
@@ -115,7 +115,8 @@ pub(super) async fn listen(down: &Arc<Down>, ready: &Arc<Ready>, request: &Messa
         let mut state = down.watchers.state();
         if state.streams.len() >= WATCHERS {
             drop(state);
-            return down.refuse(id, -32603, "too many subscriptions are open");
+            let answer = down.error(id, -32603, "too many subscriptions are open");
+            return Answer::Message(StatusCode::OK, answer);
         }
         state.counted += 1;
         let key = state.counted;

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
-use crate::file::{AdminSetting, Durable, File, LimitsTable, LogFormat, LogLevel, UnknownMethods};
+use crate::file::{AdminSetting, Durable, File, LimitsTable, LogFormat, LogLevel, Unknown, UnknownTable};
 use crate::problems::Problems;
 use crate::read::read;
 use crate::servers::{Server, servers};
@@ -259,7 +259,7 @@ impl Reading<'_> {
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let file: File = read(&self.without_guards(), &[], problems)?;
         let mut guards = guards::settings(self.root, problems);
-        self.unknown_methods(file.unknown.methods, &mut guards, problems);
+        self.unknown(&file.unknown, &mut guards, problems);
         self.named_servers(&file, problems);
         let (root, environment) = (self.root, self.environment);
         let exceptions = exceptions(file.exception, root, environment.now, problems);
@@ -321,22 +321,22 @@ impl Reading<'_> {
         }
     }
 
-    fn unknown_methods(
-        &self,
-        methods: UnknownMethods,
-        guards: &mut BTreeMap<String, GuardSettings>,
-        problems: &mut Problems,
-    ) {
-        if tree::get(self.root, &["unknown", "methods"]).is_none() {
-            return;
-        }
-        let rules = &mut guards.entry("conformance".to_owned()).or_default().rules;
-        let action = if methods == UnknownMethods::Deny { Action::Deny } else { Action::Observe };
-        if rules.insert("conformance.unknown_method".to_owned(), action).is_some_and(|other| other != action) {
-            let place = tree::place(self.root, &["unknown", "methods"]);
-            problems
-                .error(place, "the rule `conformance.unknown_method` is set to something else in [guard.conformance]")
-                .help("say it in one of the two places");
+    fn unknown(&self, unknown: &UnknownTable, guards: &mut BTreeMap<String, GuardSettings>, problems: &mut Problems) {
+        let UnknownTable { methods, fields, extensions } = unknown;
+        let all =
+            [("methods", methods, "method"), ("fields", fields, "field"), ("extensions", extensions, "extension")];
+        for (key, setting, rule) in all {
+            if tree::get(self.root, &["unknown", key]).is_none() {
+                continue;
+            }
+            let rule = format!("conformance.unknown_{rule}");
+            let rules = &mut guards.entry("conformance".to_owned()).or_default().rules;
+            let action = if *setting == Unknown::Deny { Action::Deny } else { Action::Observe };
+            if rules.insert(rule.clone(), action).is_some_and(|other| other != action) {
+                let why = format!("the rule `{rule}` is set to something else in [guard.conformance]");
+                let place = tree::place(self.root, &["unknown", key]);
+                problems.error(place, why).help("say it in one of the two places");
+            }
         }
     }
 

@@ -366,13 +366,17 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UnknownTable {
     /// Methods; short for the action of the rule `conformance.unknown_method`.
-    pub(crate) methods: UnknownMethods,
+    pub(crate) methods: Unknown,
+    /// Members of messages, of their parameters and of their results; short for `conformance.unknown_field`.
+    pub(crate) fields: Unknown,
+    /// Capabilities and extensions that are declared; short for `conformance.unknown_extension`.
+    pub(crate) extensions: Unknown,
 }
 
-/// What becomes of unknown methods.
+/// What becomes of what is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum UnknownMethods {
+pub(crate) enum Unknown {
     /// They pass and are recorded.
     #[default]
     Pass,

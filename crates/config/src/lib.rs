@@ -26,7 +26,7 @@ mod units;
 
 pub use config::{Admin, Audit, Config, Environment, Limits, Listen, Log};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use file::{Bridge, Durable, LogFormat, LogLevel, UnknownMethods};
+pub use file::{Bridge, Durable, LogFormat, LogLevel};
 pub use paths::{bartizan_home, user_config_place};
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};

@@ -198,6 +198,10 @@ fn guards() {
         "[unknown]\nmethods = 'deny'\n[guard.conformance.rules]\nunknown_method = 'observe'\n",
         &[("2:11 the rule `conformance.unknown_method` is set to something else", "")],
     );
+    check(
+        "[unknown]\nfields = 'pass'\n[guard.conformance.rules]\nunknown_field = 'deny'\n",
+        &[("2:10 the rule `conformance.unknown_field` is set to something else", "")],
+    );
 }
 
 #[test]

@@ -390,6 +390,7 @@ mod tests {
         rules: &[],
         actions: &[],
         skips: &[],
+        looks_at: guards::LooksAt::Else("Nothing."),
         sees_edited: true,
         options: || schemars::schema_for!(()),
         build: |_| Ok(Box::new(Script(|_, _| {}))),

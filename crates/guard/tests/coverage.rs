@@ -5,26 +5,14 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use bartizan_guard::{Action, Direction, GuardSettings, Pipeline, Settings, guards};
+use bartizan_guard::guards::{self, LooksAt};
+use bartizan_guard::{Action, Direction, GuardSettings, Pipeline, Settings};
 use bartizan_mcp::PartKind;
 
 /// Rules that no case can show, with the test that does.
 const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("hidden_text.flood", "tests/hidden_text.rs, where the text is made large enough"),
     ("tool_pinning.no_room", "tests/names.rs, where there are definitions enough"),
-];
-
-/// For each guard that looks at single texts, one in which it must find something wherever it stands.
-const PROBES: &[(&str, Option<&str>)] = &[
-    // Looks at the method.
-    ("conformance", None),
-    // Looks at values that a schema describes.
-    ("schema", None),
-    ("hidden_text", Some("a\u{E0041}\u{E0042}b")),
-    // Looks at whole definitions.
-    ("tool_pinning", None),
-    // Looks at the number of messages.
-    ("rate", None),
 ];
 
 #[test]
@@ -42,6 +30,9 @@ fn every_guard_says_what_it_is_for() {
             for action in defaults {
                 assert!(spec.actions.contains(&action), "{} cannot {} by default", rule.id, action.as_str());
             }
+        }
+        if let LooksAt::Else(what) = spec.looks_at {
+            assert!(what.ends_with('.'), "{} does not say what it looks at", spec.name);
         }
         for (kind, reason) in spec.skips {
             assert!(reason.len() > 10, "{} gives no reason for passing over {}", spec.name, kind.as_str());
@@ -69,9 +60,7 @@ fn every_rule_is_shown_by_a_case() {
 #[test]
 fn every_guard_sees_every_kind_of_part() {
     for spec in guards::ALL {
-        let probe = PROBES.iter().find(|(name, _)| *name == spec.name);
-        let Some((_, probe)) = probe else { panic!("{} is missing in the table above", spec.name) };
-        let Some(text) = probe else { continue };
+        let LooksAt::Texts(text) = spec.looks_at else { continue };
         let pipeline = only(spec.name);
         for kind in PartKind::ALL {
             for (template, direction) in places(kind) {

@@ -4,14 +4,16 @@
 //! written for ordinary ones.
 //!
 //! The scanner refuses such a message before any guard sees it, under the rules named here; what is left for this
-//! guard are definitions under names that nobody could ask for, which are taken out of their lists, and methods that no
-//! revision knows, which pass unless the operator says otherwise.
+//! guard are definitions under names that nobody could ask for, which are taken out of their lists, and methods, fields
+//! and extensions that no revision knows, which pass unless the operator says otherwise.
 
-use bartizan_mcp::{PartKind, Value};
+mod known;
+
+use bartizan_mcp::{Kind, PartKind, Value, meta::Meta};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Guard, GuardSpec, RuleSpec};
+use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
 /// Specification of the guard.
@@ -21,6 +23,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Approve, Action::Deny],
     skips: &[],
+    looks_at: LooksAt::Else("The method, the members and the declared extensions of a message."),
     sees_edited: true,
     options: || schemars::schema_for!(Options),
     build: |options| {
@@ -56,6 +59,18 @@ const RULES: &[RuleSpec] = &[
         Action::Observe,
         "No revision of the protocol knows the method.",
     ),
+    RuleSpec::new(
+        "conformance.unknown_field",
+        Severity::Low,
+        Action::Observe,
+        "No revision knows a member of the message, of its parameters or of its result.",
+    ),
+    RuleSpec::new(
+        "conformance.unknown_extension",
+        Severity::Low,
+        Action::Observe,
+        "A client or a server declares a capability or an extension that is not the specification's.",
+    ),
 ];
 
 /// It has no options of its own.
@@ -70,15 +85,73 @@ impl Guard for Conformance {
         if event.direction == Direction::ToClient {
             long_names(event, report);
         }
-        let Some(method) = event.message.method() else { return };
-        if KNOWN.binary_search(&method).is_ok() {
-            return;
-        }
-        let (Some(rule), Some(at)) = (SPEC.rule("conformance.unknown_method"), event.message.root().get("method"))
-        else {
-            return;
-        };
+        unknown_method(event, report);
+        unknown_fields(event, report);
+        unknown_extensions(event, report);
+    }
+}
+
+fn unknown_method(event: &Event<'_>, report: &mut Report) {
+    if let Some(method) = event.message.method()
+        && !known::method(method)
+        && let Some(at) = event.message.root().get("method")
+    {
         let why = format!("no revision of the protocol knows the method `{}`", excerpt(method));
+        find(report, "conformance.unknown_method", at, why);
+    }
+}
+
+/// Members of the message itself, of its parameters, of its result and of its error; what is in them has a meaning that
+/// depends on the server.
+fn unknown_fields(event: &Event<'_>, report: &mut Report) {
+    let message = event.message;
+    let strange = |of: Value<'_>, place: &str, known: &dyn Fn(&str) -> bool, report: &mut Report| {
+        for (name, value) in of.members().map(|(name, value)| (name.text(), value)).filter(|(name, _)| !known(name)) {
+            let why = format!("no revision of the protocol knows the member `{}` of {place}", excerpt(&name));
+            find(report, "conformance.unknown_field", value, why);
+        }
+    };
+    strange(message.root(), "a message", &known::member, report);
+    if let (Some(method), Some(params)) = (message.method(), message.params()) {
+        strange(params, "the parameters", &|name| known::param(method, name), report);
+    }
+    if let (Kind::Result, Some(call), Some(result)) = (message.kind(), event.answers, message.result()) {
+        strange(result, "the result", &|name| known::result_member(&call.method, name), report);
+    }
+    if let Some(error) = message.error() {
+        strange(error, "an error", &known::error_member, report);
+    }
+}
+
+/// Capabilities and extensions of others than the specification, where a client or a server declares what it can do.
+fn unknown_extensions(event: &Event<'_>, report: &mut Report) {
+    let message = event.message;
+    let mut holders = [message.params(), message.result()].into_iter().flatten();
+    let declared = holders.find_map(|holder| holder.get("capabilities"));
+    for capabilities in declared.into_iter().chain(Meta::of(message).client_capabilities()) {
+        for (name, value) in capabilities.members() {
+            let (name, group) = (name.text(), value);
+            match &*name {
+                "extensions" | "experimental" => {
+                    for (name, value) in group.members().map(|(name, value)| (name.text(), value)) {
+                        if !known::extension(&name) {
+                            let why = format!("`{}` is an extension that is not the specification's", excerpt(&name));
+                            find(report, "conformance.unknown_extension", value, why);
+                        }
+                    }
+                }
+                name if !known::capability(name) => {
+                    let why = format!("no revision of the protocol knows the capability `{}`", excerpt(name));
+                    find(report, "conformance.unknown_extension", value, why);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn find(report: &mut Report, rule: &str, at: Value<'_>, why: String) {
+    if let Some(rule) = SPEC.rule(rule) {
         report.find(Finding::about(rule, at, PartKind::Other, why));
     }
 }
@@ -98,55 +171,10 @@ fn long_names(event: &Event<'_>, report: &mut Report) {
     }
 }
 
-/// The methods of all revisions and of the extensions named in them, sorted.
-const KNOWN: &[&str] = &[
-    "completion/complete",
-    "elicitation/create",
-    "initialize",
-    "logging/setLevel",
-    "notifications/cancelled",
-    "notifications/elicitation/complete",
-    "notifications/initialized",
-    "notifications/message",
-    "notifications/progress",
-    "notifications/prompts/list_changed",
-    "notifications/resources/list_changed",
-    "notifications/resources/updated",
-    "notifications/roots/list_changed",
-    "notifications/subscriptions/acknowledged",
-    "notifications/tasks",
-    "notifications/tasks/status",
-    "notifications/tools/list_changed",
-    "ping",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "roots/list",
-    "sampling/createMessage",
-    "server/discover",
-    "subscriptions/listen",
-    "tasks/cancel",
-    "tasks/get",
-    "tasks/list",
-    "tasks/result",
-    "tasks/update",
-    "tools/call",
-    "tools/list",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bartizan_mcp::Fault;
-
-    #[test]
-    fn known_methods_are_sorted() {
-        assert!(KNOWN.is_sorted());
-    }
 
     #[test]
     fn every_fault_has_a_rule() {

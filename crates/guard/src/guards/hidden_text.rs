@@ -28,7 +28,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::exact::Exact;
-use super::{Guard, GuardSpec, RuleSpec};
+use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
 /// Specification of the guard.
@@ -38,6 +38,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Redact, Action::Approve, Action::Deny],
     skips: &[],
+    looks_at: LooksAt::Texts("a\u{E0041}\u{E0042}b"),
     sees_edited: true,
     options: || schemars::schema_for!(Options),
     build: |options| {

@@ -52,6 +52,8 @@ pub struct GuardSpec {
     pub actions: &'static [Action],
     /// The kinds of part that it passes over, each with the reason; it sees all others.
     pub skips: &'static [(PartKind, &'static str)],
+    /// What it looks at.
+    pub looks_at: LooksAt,
     /// Whether it looks at what is left after redaction as well. What holds a message against something that was
     /// approved or counted before has seen all there is to see in the message as it came.
     pub sees_edited: bool,
@@ -73,6 +75,15 @@ impl fmt::Debug for GuardSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GuardSpec({})", self.name)
     }
+}
+
+/// What a guard looks at, which says how it can be tried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LooksAt {
+    /// Single texts, each by itself: in this one it finds something wherever it stands.
+    Texts(&'static str),
+    /// Something else, which only cases of its own can show.
+    Else(&'static str),
 }
 
 /// One rule of a guard.

@@ -8,7 +8,7 @@ use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Guard, GuardSpec, RuleSpec};
+use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::{Action, Event, Evidence, Finding, RateScope, Report, Session, Severity};
 
 /// Specification of the guard.
@@ -19,6 +19,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     actions: &[Action::Observe, Action::Approve, Action::Deny],
     // Only the number of messages counts.
     skips: &[],
+    looks_at: LooksAt::Else("The number of messages."),
     sees_edited: false,
     options: || schemars::schema_for!(Options),
     build: |options| {

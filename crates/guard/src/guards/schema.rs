@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 pub(crate) use self::compiled::Compiled;
 use self::compiled::{Outcome, Problem, ProblemKind, Side};
-use super::{Guard, GuardSpec, RuleSpec};
+use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::shared::Shared;
 use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
@@ -40,6 +40,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Approve, Action::Deny],
     skips: SKIPS,
+    looks_at: LooksAt::Else("Values that a schema describes."),
     sees_edited: true,
     options: || schemars::schema_for!(Options),
     build: |options| {

@@ -26,7 +26,7 @@ use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Guard, GuardSpec, RuleSpec};
+use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::pins::{Standing, body_digest_of};
 use crate::{
     Action, DefinitionKind, Direction, Event, Fact, Fate, Finding, Listing, Pin, Pins, Report, Session, Severity, excerpt,
@@ -39,6 +39,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     rules: RULES,
     actions: &[Action::Observe, Action::Redact, Action::Approve, Action::Deny],
     skips: SKIPS,
+    looks_at: LooksAt::Else("Whole definitions."),
     sees_edited: false,
     options: || schemars::schema_for!(Options),
     build: |options| {

@@ -1,0 +1,190 @@
+//! What the revisions of the protocol know: methods, and the members of their parameters and results (specification
+//! 2024-11-05 to 2026-07-28, and the extension `io.modelcontextprotocol/tasks`).
+
+/// Members that belong to one method.
+struct Known {
+    method: &'static str,
+    params: &'static [&'static str],
+    /// Beside those that every result may have; none if it may have any.
+    result: Option<&'static [&'static str]>,
+}
+
+/// What the extensions of the specification are called.
+const OWN_EXTENSIONS: &str = "io.modelcontextprotocol/";
+
+const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+const ERROR: &[&str] = &["code", "message", "data"];
+const CAPABILITIES: &[&str] = &[
+    "completions",
+    "elicitation",
+    "experimental",
+    "extensions",
+    "logging",
+    "prompts",
+    "resources",
+    "roots",
+    "sampling",
+    "tasks",
+    "tools",
+];
+/// What any request may have in its parameters: `task` asks for one, and the other two bring answers.
+const ANY_PARAMS: &[&str] = &["_meta", "task", "inputResponses", "requestState"];
+/// What any result may have: questions instead of an answer, a task instead of one, hints for caches, a next page.
+const ANY_RESULT: &[&str] = &[
+    "_meta",
+    "cacheScope",
+    "createdAt",
+    "error",
+    "inputRequests",
+    "lastUpdatedAt",
+    "nextCursor",
+    "pollInterval",
+    "pollIntervalMs",
+    "requestState",
+    "result",
+    "resultType",
+    "status",
+    "statusMessage",
+    "task",
+    "taskId",
+    "ttl",
+    "ttlMs",
+];
+const TASK: &[&str] = &[
+    "createdAt",
+    "error",
+    "inputRequests",
+    "lastUpdatedAt",
+    "pollInterval",
+    "pollIntervalMs",
+    "result",
+    "status",
+    "statusMessage",
+    "taskId",
+    "ttl",
+    "ttlMs",
+];
+
+const fn request(method: &'static str, params: &'static [&'static str], result: &'static [&'static str]) -> Known {
+    Known { method, params, result: Some(result) }
+}
+
+const fn notification(method: &'static str, params: &'static [&'static str]) -> Known {
+    Known { method, params, result: Some(&[]) }
+}
+
+/// Sorted by method.
+const METHODS: &[Known] = &[
+    request("completion/complete", &["argument", "context", "ref"], &["completion"]),
+    request(
+        "elicitation/create",
+        &["elicitationId", "message", "mode", "requestedSchema", "url"],
+        &["action", "content"],
+    ),
+    request(
+        "initialize",
+        &["capabilities", "clientInfo", "protocolVersion"],
+        &["capabilities", "instructions", "protocolVersion", "serverInfo"],
+    ),
+    request("logging/setLevel", &["level"], &[]),
+    notification("notifications/cancelled", &["reason", "requestId"]),
+    notification("notifications/elicitation/complete", &["elicitationId"]),
+    notification("notifications/initialized", &[]),
+    notification("notifications/message", &["data", "level", "logger"]),
+    notification("notifications/progress", &["message", "progress", "progressToken", "total"]),
+    notification("notifications/prompts/list_changed", &[]),
+    notification("notifications/resources/list_changed", &[]),
+    notification("notifications/resources/updated", &["title", "uri"]),
+    notification("notifications/roots/list_changed", &[]),
+    notification("notifications/subscriptions/acknowledged", &["notifications"]),
+    notification("notifications/tasks", TASK),
+    notification("notifications/tasks/status", TASK),
+    notification("notifications/tools/list_changed", &[]),
+    request("ping", &[], &[]),
+    request("prompts/get", &["arguments", "name"], &["description", "messages"]),
+    request("prompts/list", &["cursor"], &["prompts"]),
+    request("resources/list", &["cursor"], &["resources"]),
+    request("resources/read", &["uri"], &["contents"]),
+    request("resources/subscribe", &["uri"], &[]),
+    request("resources/templates/list", &["cursor"], &["resourceTemplates"]),
+    request("resources/unsubscribe", &["uri"], &[]),
+    request("roots/list", &[], &["roots"]),
+    request(
+        "sampling/createMessage",
+        &[
+            "includeContext",
+            "maxTokens",
+            "messages",
+            "metadata",
+            "modelPreferences",
+            "stopSequences",
+            "systemPrompt",
+            "temperature",
+            "toolChoice",
+            "tools",
+        ],
+        &["content", "model", "role", "stopReason"],
+    ),
+    request("server/discover", &[], &["capabilities", "instructions", "serverInfo", "supportedVersions"]),
+    request("subscriptions/listen", &["notifications"], &[]),
+    request("tasks/cancel", &["taskId"], TASK),
+    request("tasks/get", &["taskId"], TASK),
+    request("tasks/list", &["cursor"], &["tasks"]),
+    // The result of the request that the task is for.
+    Known { method: "tasks/result", params: &["taskId"], result: None },
+    request("tasks/update", &["taskId"], TASK),
+    // `toolResult` is what 2024-10-07 called it.
+    request("tools/call", &["arguments", "name"], &["content", "isError", "structuredContent", "toolResult"]),
+    request("tools/list", &["cursor"], &["tools"]),
+];
+
+/// Whether a revision has the method.
+pub(super) fn method(name: &str) -> bool {
+    find(name).is_some()
+}
+
+/// Whether a message may have this member.
+pub(super) fn member(name: &str) -> bool {
+    ENVELOPE.contains(&name)
+}
+
+/// Whether an error may have this member.
+pub(super) fn error_member(name: &str) -> bool {
+    ERROR.contains(&name)
+}
+
+/// Whether the parameters of a method may have this member. Of a method that nobody knows they may have any.
+pub(super) fn param(of: &str, name: &str) -> bool {
+    find(of).is_none_or(|known| known.params.contains(&name) || ANY_PARAMS.contains(&name))
+}
+
+/// The same for its result.
+pub(super) fn result_member(of: &str, name: &str) -> bool {
+    let known = find(of).and_then(|known| known.result);
+    known.is_none_or(|known| known.contains(&name) || ANY_RESULT.contains(&name))
+}
+
+/// Whether the specification has this capability.
+pub(super) fn capability(name: &str) -> bool {
+    CAPABILITIES.contains(&name)
+}
+
+/// Whether it is an extension of the specification's own.
+pub(super) fn extension(name: &str) -> bool {
+    name.starts_with(OWN_EXTENSIONS)
+}
+
+fn find(method: &str) -> Option<&'static Known> {
+    let at = METHODS.binary_search_by_key(&method, |known| known.method).ok()?;
+    METHODS.get(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_sorted() {
+        assert!(METHODS.is_sorted_by_key(|known| known.method));
+    }
+}

@@ -100,6 +100,24 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
+fn a_command_without_its_dashes_is_answered_with_what_to_type() {
+    for (arguments, hint) in [
+        (&["npx", "foo"][..], Some("bartizan run -- npx …\n")),
+        (&["server"], Some("bartizan run -- server\n")),
+        (&["--name", "npx", "npx", "-y", "token"], Some("bartizan run OPTIONS -- npx …\n")),
+        (&["my server", "x"], Some("bartizan run -- 'my server' …\n")),
+        (&["-y", "npx"], None),
+        (&[], None),
+        (&["--name"], None),
+    ] {
+        let stderr = bartizan(&[&["run"], arguments].concat()).status(2).stderr;
+        let found = stderr.split_once("stands behind `--`: ").map(|(_, found)| found);
+        assert_eq!(found, hint, "{stderr}");
+        assert!(!stderr.contains("token"), "{stderr}");
+    }
+}
+
+#[test]
 fn guards_lists_every_guard_and_rule() {
     let text = bartizan(&["guards"]).status(0).stdout;
     let json = bartizan(&["guards", "--json"]).status(0).json();

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Entry, Found, rule};
-use crate::output::{inline, toml_string};
+use crate::output::{inline, shell_word, toml_string};
 
 /// One way to another outcome.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -81,12 +81,6 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
 fn of_lock(entry: &Entry) -> String {
     let server = shell_word(&entry.server);
     format!("bartizan lock diff --server {server}\nbartizan lock update --server {server}")
-}
-
-/// A word for a shell.
-fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", inline(text).replace('\'', "'\\''")) }
 }
 
 /// The narrowest exception that covers the case.

@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use bartizan_audit::AuditError;
 use bartizan_config::{Config, LogFormat};
-use bartizan_gateway::run::Paths;
+use bartizan_gateway::run::{Paths, RunError};
+use bartizan_gateway::setup::SetupError;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -127,8 +129,19 @@ impl From<Failure> for Stop {
     }
 }
 
-impl From<bartizan_gateway::run::RunError> for Stop {
-    fn from(error: bartizan_gateway::run::RunError) -> Self {
-        Stop(Failure::ours(error))
+impl From<RunError> for Stop {
+    fn from(error: RunError) -> Self {
+        let help = match &error {
+            RunError::Setup(setup) if is_log_taken(setup) => {
+                "\n  = help: stop that process, or set BARTIZAN_HOME to another directory"
+            }
+            _ => "",
+        };
+        Stop(Failure::ours(format!("{error}{help}")))
     }
+}
+
+/// Whether all that is wrong is that another Bartizan writes to the log.
+pub(crate) fn is_log_taken(error: &SetupError) -> bool {
+    matches!(error, SetupError::Audit(AuditError::Locked { .. }))
 }

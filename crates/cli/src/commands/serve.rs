@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bartizan_gateway::serve;
+use bartizan_gateway::serve::{self, ServeError};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -33,7 +33,7 @@ impl Arguments {
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
-            let running = serve::start(&config, Some(self.config)).await.map_err(Failure::ours)?;
+            let running = serve::start(&config, Some(self.config)).await.map_err(|error| unstarted(&error))?;
             say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
             if let Some(admin) = running.admin {
                 say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
@@ -44,6 +44,16 @@ impl Arguments {
             Ok::<_, Failure>(Outcome::Clean)
         })
     }
+}
+
+fn unstarted(error: &ServeError) -> Failure {
+    let help = match error {
+        ServeError::Setup(setup) if common::is_log_taken(setup) => {
+            "\n  = help: stop that process, or give this one a log of its own: `directory` under [audit]"
+        }
+        _ => "",
+    };
+    Failure::ours(format!("{error}{help}"))
 }
 
 /// What is said while requests under way, and then servers, come to their end.

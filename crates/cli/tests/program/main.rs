@@ -118,6 +118,17 @@ fn a_command_without_its_dashes_is_answered_with_what_to_type() {
 }
 
 #[test]
+fn who_holds_the_log_is_said_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let (place, config) = (home.path().join("audit"), home.path().join("bartizan.toml"));
+    std::fs::write(&config, "[listen]\naddress = \"127.0.0.1:0\"\n[audit]\ndirectory = \"audit\"\n").unwrap();
+    let _held = bartizan_audit::Log::open(&place, &bartizan_audit::Options::default()).unwrap();
+    let end = bartizan(&["serve", "--config", &config.display().to_string()]).status(4);
+    let who = format!("{} is already being written by process {}\n", place.display(), std::process::id());
+    assert!(end.stderr.contains(&who) && end.stderr.contains("help: stop that process, or "), "{}", end.stderr);
+}
+
+#[test]
 fn guards_lists_every_guard_and_rule() {
     let text = bartizan(&["guards"]).status(0).stdout;
     let json = bartizan(&["guards", "--json"]).status(0).json();

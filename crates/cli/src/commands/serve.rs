@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use bartizan_config::Config;
 use bartizan_gateway::serve::{self, ServeError};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::common;
-use crate::outcome::{Failure, Outcome, say};
+use crate::outcome::{Failure, Outcome};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,18 +29,19 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        let config = common::load(&self.config)?;
-        common::log_as(&config.log);
+        let (config, warnings) = Config::load(&self.config)?;
+        let notices = common::log_as(&config.log);
+        warnings.iter().for_each(|warning| notices.warn(&warning.to_string()));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let running = serve::start(&config, Some(self.config)).await.map_err(|error| unstarted(&error))?;
-            say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
+            notices.say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
             if let Some(admin) = running.admin {
-                say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
+                notices.say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
             }
             signals.asked().await;
-            say(&stopping(running.leave()));
+            notices.say(&stopping(running.leave()));
             running.stop_unless(signals.asked()).await;
             Ok::<_, Failure>(Outcome::Clean)
         })

@@ -118,6 +118,47 @@ fn a_command_without_its_dashes_is_answered_with_what_to_type() {
 }
 
 #[test]
+fn a_log_of_json_has_nothing_else_in_it() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("bartizan.toml");
+    // The level leaves out everything but what is said in any case.
+    let text = "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\nlevel = \"error\"\n\
+                [server.a]\ncommand = [\"/nope\"]\n";
+    std::fs::write(&config, text).unwrap();
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["serve", "--config", &config.display().to_string()])
+        .env_clear()
+        .envs([("BARTIZAN_HOME", home.path().as_os_str()), ("BARTIZAN_LOG", "loud".as_ref())])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(gateway.stderr.take().unwrap()).lines().map(Result::unwrap) {
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let message = line["fields"]["message"].as_str().unwrap().to_owned();
+        assert!(line["timestamp"].is_string() && line["target"] == "bartizan::notice", "{line}");
+        if message.starts_with("bartizan serves MCP at http://") {
+            assert!(Command::new("kill").args(["-INT", &gateway.id().to_string()]).status().unwrap().success());
+        }
+        said.push((line["level"].as_str().unwrap().to_owned(), message));
+    }
+    assert!(gateway.wait().unwrap().success());
+    let expected = [
+        ("WARN", "BARTIZAN_LOG"),
+        ("WARN", "/nope"),
+        ("INFO", "serves MCP"),
+        ("INFO", "health and"),
+        ("INFO", "stopping"),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for ((level, message), (at, part)) in said.iter().zip(expected) {
+        assert!(level == at && message.contains(part), "{said:?}");
+    }
+}
+
+#[test]
 fn who_holds_the_log_is_said_with_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let (place, config) = (home.path().join("audit"), home.path().join("bartizan.toml"));

@@ -159,6 +159,20 @@ fn a_log_of_json_has_nothing_else_in_it() {
 }
 
 #[test]
+fn the_directory_in_force_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().display().to_string();
+    for (variables, place) in [
+        (&[("BARTIZAN_HOME", &*home), ("HOME", "/h")][..], home.clone()),
+        (&[("XDG_STATE_HOME", &*home), ("HOME", "/h")], format!("{home}/bartizan")),
+        (&[("HOME", &*home)], format!("{home}/.local/state/bartizan")),
+    ] {
+        let end = bartizan_with(variables, Path::new("/"), &["daemon", "--stop"]).status(0);
+        assert!(end.stderr.contains("none runs") && end.stderr.ends_with(&format!(" {place}\n")), "{}", end.stderr);
+    }
+}
+
+#[test]
 fn who_holds_the_log_is_said_with_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let (place, config) = (home.path().join("audit"), home.path().join("bartizan.toml"));

@@ -23,6 +23,9 @@ const PLACE: usize = 256;
 /// Bytes that it gives to a reason; some quote what a server defines.
 const REASON: usize = 300;
 
+/// Bytes that the name of a definition may take in JSON to be written with a finding. A piece of one would be a wrong name.
+const SUBJECT: usize = 160;
+
 /// The log with all that is needed to write entries.
 pub struct Recorder {
     log: Log,
@@ -108,6 +111,7 @@ impl Recorder {
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
+                subject: judged.finding.subject.as_deref().filter(|name| is_short(name)),
                 at,
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 confidence: judged.finding.confidence.thousandths(),
@@ -268,6 +272,10 @@ fn cut(why: &str) -> Cow<'_, str> {
     }
 }
 
+fn is_short(name: &str) -> bool {
+    name.len() < SUBJECT && bartizan_mcp::quote(name).len() <= SUBJECT
+}
+
 impl Strays {
     fn note(&mut self, server: &Arc<str>, rule: &'static str, now: Timestamp) -> (bool, Option<RefusalSummary>) {
         let second = now.0.div_euclid(1_000_000);
@@ -330,6 +338,8 @@ struct FindingFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     would: Option<&'static str>,
     by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     span: Option<[usize; 2]>,
@@ -391,6 +401,11 @@ mod tests {
 
     /// Records findings below a key, and returns the entry.
     fn recorded(key: &str, why: &str, findings: usize) -> serde_json::Value {
+        recorded_of("t", key, why, findings)
+    }
+
+    /// The same of a definition of that name.
+    fn recorded_of(subject: &str, key: &str, why: &str, findings: usize) -> serde_json::Value {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
         let arguments = format!(r#"{{{}:{{"~/":1}}}}"#, bartizan_mcp::quote(key));
@@ -410,7 +425,7 @@ mod tests {
             now: Timestamp(0),
         };
         let judged = || {
-            let finding = Finding::about(&RULE, at, PartKind::Argument, why);
+            let finding = Finding::about(&RULE, at, PartKind::Argument, why).of(subject);
             Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
         };
         let findings: Vec<_> = (0..findings).map(|_| judged()).collect();
@@ -445,8 +460,20 @@ mod tests {
     fn as_many_findings_as_a_verdict_has_fit_an_entry() {
         // A control character takes six bytes in JSON, which is the most.
         let worst = "\u{1}".repeat(4_000);
-        let held = recorded(&worst, &worst, Verdict::MAX_FINDINGS);
+        let name = "\u{1}".repeat(SUBJECT / 6 - 1);
+        let held = recorded_of(&name, &worst, &worst, Verdict::MAX_FINDINGS);
         assert_eq!(held["findings"].as_array().unwrap().len(), Verdict::MAX_FINDINGS);
+        assert_eq!(held["findings"][0]["subject"], name.as_str());
+    }
+
+    #[test]
+    fn a_name_is_written_whole_or_not_at_all() {
+        for (name, written) in
+            [("read_file", true), ("ä", true), (&"n".repeat(SUBJECT), false), (&"\"".repeat(100), false)]
+        {
+            let held = recorded_of(name, "a", "because", 1);
+            assert_eq!(held["findings"][0]["subject"].as_str(), written.then_some(name));
+        }
     }
 
     #[test]

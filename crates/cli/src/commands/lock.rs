@@ -98,7 +98,7 @@ fn diff(choice: &Choice) -> Result<Outcome, Failure> {
         let paint = Paint::for_stdout();
         choice.print(&found, |change| format!("{}{}\n", title(change, paint), body(change)))?;
         if !clean {
-            say("\naccept what is meant with `bartizan lock update`");
+            say("\naccept what is meant, by its name: bartizan lock update --server SERVER NAME");
         }
     }
     Ok(if clean { Outcome::Clean } else { Outcome::Found })

@@ -111,6 +111,8 @@ struct Found {
     action: String,
     would: Option<String>,
     by: String,
+    /// The definition concerned.
+    subject: Option<String>,
     at: String,
     span: Option<[usize; 2]>,
     confidence: u16,
@@ -236,12 +238,13 @@ fn finding(found: &Found, paint: Paint) -> String {
         let _ = write!(out, " — {}", spec.summary);
     }
     let place = if found.at.is_empty() { "the message as a whole".to_owned() } else { inline(&found.at) };
+    let subject = found.subject.as_deref().map(|name| format!(", of `{}`", inline(name))).unwrap_or_default();
     let span = found.span.map(|[start, end]| format!(", bytes {start} to {end}")).unwrap_or_default();
     let sure = match found.confidence {
         1000.. => "certain".to_owned(),
         thousandths => format!("{}% sure", thousandths / 10),
     };
-    let _ = write!(out, "\n   {}\n   where: {place}{span}; {sure}", inline(&found.why));
+    let _ = write!(out, "\n   {}\n   where: {place}{subject}{span}; {sure}", inline(&found.why));
     let (action, would) = (paint.decision(&found.action), found.would.as_deref().map(inline));
     let would = would.map(|would| format!("; without that it would have been {would}")).unwrap_or_default();
     let _ = writeln!(out, "\n   action: {action}, {}{would}", setting(&found.by));

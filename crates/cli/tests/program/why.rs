@@ -63,7 +63,7 @@ fn a_refused_call() {
         "    tool = \"read_file\"",
         "    expires = 2026-03-01",
         "    [guard.rate.servers.\"files\"]",
-        "    rules = { \"rate.tool\" = \"observe\" }",
+        "    tools = { \"read_file\" = \"observe\" }",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -72,16 +72,65 @@ fn a_refused_call() {
 }
 
 #[test]
-fn the_advice_is_at_the_level_of_the_setting_that_decided() {
-    for (by, expected) in [
-        ("guard.action", "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }"),
-        ("guard.rules", "[guard.rate]\nrules = { \"rate.tool\" = \"observe\" }"),
-        ("guard.servers.action", "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }"),
-        ("guard.servers.tools", "[guard.rate.servers.\"files\"]\ntools = { \"read_file\" = \"observe\" }"),
-    ] {
-        let (_, json) = explain(call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", by)])));
+fn the_advice_opens_no_more_than_is_needed() {
+    for by in ["rule default", "guard.action", "guard.rules", "guard.servers.action", "guard.servers.tools"] {
+        let entry = call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", by)]));
+        let (_, json) = explain(entry.clone());
+        let advice_for_tool = advice(&json);
+        assert!(
+            advice_for_tool[0].contains("rule = \"rate.tool\"\nserver = \"files\"\ntool = \"read_file\"\n"),
+            "{by}"
+        );
+        let expected = "[guard.rate.servers.\"files\"]\ntools = { \"read_file\" = \"observe\" }";
+        assert_eq!(advice_for_tool[1], expected, "{by}");
+        // What is about no tool is opened for the server, and it is said.
+        let (kind, mut fields) = entry;
+        fields.as_object_mut().unwrap().remove("tool");
+        let (text, json) = explain((kind, fields));
+        let expected = "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }";
         assert_eq!(advice(&json)[1], expected, "{by}");
+        assert!(text.contains("from all of this server, as it is about no tool"), "{text}");
     }
+}
+
+#[test]
+fn each_withheld_definition_of_a_listing_is_accepted_by_its_name() {
+    let of = |rule: &str, name: &str| {
+        let mut found = finding(rule, "deny", "rule default");
+        found["subject"] = name.into();
+        found
+    };
+    let listing = |findings: &Value| {
+        let (kind, mut fields) = call("transform", None, findings);
+        fields["tool"] = Value::Null;
+        (kind, fields)
+    };
+    let found = json!([
+        of("tool_pinning.changed", "read"),
+        of("tool_pinning.added", "--all"),
+        of("tool_pinning.changed", "a b")
+    ]);
+    let (text, json) = explain(listing(&found));
+    assert!(text.contains("where: /params/arguments/path, of `a b`, bytes"), "{text}");
+    let writes = advice(&json);
+    for (at, expected) in [
+        (0, "bartizan lock diff --server files read"),
+        (1, "bartizan lock update --server files read"),
+        (5, "bartizan lock update --server files -- --all"),
+        (9, "bartizan lock update --server files 'a b'"),
+    ] {
+        assert_eq!(writes[at], expected, "{writes:#?}");
+    }
+    assert!(writes[2].contains("\ntool = \"read\"\n") && writes[3].contains("tools = { \"read\" = "), "{writes:#?}");
+    // An entry that does not say which: then nothing is accepted before it was looked at.
+    let (_, json) = explain(listing(&json!([finding("tool_pinning.changed", "deny", "rule default")])));
+    assert_eq!(advice(&json)[1], "bartizan lock update --server files NAME…");
+    // What the lock file does not hold cannot be accepted.
+    let (text, _) = explain(listing(&json!([of("tool_pinning.duplicate", "read")])));
+    assert!(!text.contains("bartizan lock"), "{text}");
+    let many: Vec<_> = (0..20).map(|number| of("tool_pinning.added", &format!("tool{number}"))).collect();
+    let (text, _) = explain(listing(&json!(many)));
+    assert!(text.contains("the same for 12 more, each by its own name") && !text.contains("files tool8\n"), "{text}");
 }
 
 #[test]

@@ -169,9 +169,9 @@ impl Recorder {
     }
 
     /// Counts a request that was refused before anybody was identified.
-    pub(crate) fn count_refusal(&self, source: &str) {
+    pub(crate) fn count_refusal(&self, source: &str, rule: &'static str) {
         let now = clock::now();
-        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, now.0);
+        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, rule, now.0);
         self.counted("edge.refused", summary, now);
     }
 
@@ -285,7 +285,7 @@ impl Strays {
         }
         let count = self.this_second.entry((Arc::clone(server), rule)).or_default();
         *count = count.saturating_add(1);
-        if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, now.0)) }
+        if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, rule, now.0)) }
     }
 }
 
@@ -481,8 +481,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
         recorder.last_tick();
-        recorder.count_refusal("127.0.0.1");
-        recorder.count_refusal("127.0.0.1");
+        recorder.count_refusal("127.0.0.1", "edge.host");
+        recorder.count_refusal("127.0.0.1", "edge.host");
         recorder.last_tick();
         let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
         let text: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
@@ -494,6 +494,7 @@ mod tests {
         // Two, if the second ended between them.
         let total: u64 = entries.iter().map(|entry| entry["total"].as_u64().unwrap()).sum();
         assert_eq!(total, 2, "{entries:?}");
+        assert_eq!(entries[0]["reasons"][0]["rule"], "edge.host");
     }
 
     #[test]

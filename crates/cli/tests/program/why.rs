@@ -200,6 +200,78 @@ fn what_could_not_be_read() {
 }
 
 #[test]
+fn every_kind_of_refusal_says_what_why_and_what_to_do() {
+    let cases = [
+        (
+            "edge.refused",
+            json!({"second_micros": 0, "total": 4, "other_sources": 1, "sources": [{"source": "10.0.0.7", "count": 3}],
+                "reasons": [{"rule": "edge.host", "count": 3}, {"rule": "edge.too_slow", "count": 1}]}),
+            &[
+                "4 requests were refused before there was a message in them, from 10.0.0.7 (3), others (1).",
+                "  3 × edge.host: the `Host` header does not name this gateway",
+                "edge.host: if clients are meant to use that name, add it to `allowed_hosts` under [listen]",
+                "edge.too_slow: raise `body_timeout`",
+            ][..],
+        ),
+        (
+            // As versions wrote it that did not count by rule.
+            "edge.refused",
+            json!({"second_micros": 0, "total": 1, "sources": [{"source": "10.0.0.7", "count": 1}], "other_sources": 0}),
+            &["1 request was refused", "(the entry does not say why)"],
+        ),
+        (
+            "upstream.strays",
+            json!({"second_micros": 0, "total": 900, "sources": [{"source": "files", "count": 900}], "other_sources": 0,
+                "reasons": [{"rule": "upstream.unheard", "count": 900}]}),
+            &[
+                "900 messages were dropped, which nobody had asked for, from files (900).",
+                "upstream.unheard: nothing: ",
+            ],
+        ),
+        (
+            "config.refused",
+            json!({"config": "/etc/my bartizan.toml", "problems": ["3:1: unknown key `adress`", "9:2: there is no rule `x`"]}),
+            &[
+                "A change of the configuration /etc/my bartizan.toml was refused, and the one before stayed in force.",
+                "\n  3:1: unknown key `adress`\n  9:2: there is no rule `x`\n",
+                "bartizan config check '/etc/my bartizan.toml'",
+            ],
+        ),
+        ("config.refused", json!({}), &["was refused", "(the entry does not say why)", "bartizan config check FILE"]),
+        (
+            "upstream.failed",
+            json!({"server": "files", "session": "s", "decision": "deny", "rule": "upstream.timeout", "method": "tools/call",
+                "why": "the server did not answer within 60 s"}),
+            &[
+                "A request that was not answered `tools/call` concerned the server `files`.",
+                "The client got an error in its place by the rule upstream.timeout: the server did not answer within 60 s.",
+                "upstream.timeout: raise `timeout` of the server",
+            ],
+        ),
+        (
+            "headers",
+            json!({"server": "files", "method": "tools/call", "names": ["mcp-param-a"], "decision": "deny",
+                "rule": "hidden_text.tags", "why": "hidden characters"}),
+            &["What a client said in headers beside `tools/call` concerned", "It was refused by", "[[exception]]"],
+        ),
+        (
+            "dropped",
+            json!({"server": "files", "decision": "deny", "rule": "gateway.shared_unattributed", "why": "whose", "bytes": 9}),
+            &["What a shared server said (9 bytes)", "It was dropped by the rule", "set `shared = false`"],
+        ),
+    ];
+    for (kind, fields, parts) in cases {
+        let (text, json) = explain((kind, fields));
+        for part in parts {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        advice(&json);
+        let list = json["advice"].as_array().unwrap();
+        assert!(!list.is_empty() || text.contains("does not say why"), "{text}");
+    }
+}
+
+#[test]
 fn hostile_names_are_shown_harmless() {
     let hostile = "x\u{1b}[2J\"\u{202e}\u{e0041}\n";
     let mut entry = call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", "guard.servers.tools")]));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bartizan_guard::guards;
+use bartizan_gateway::reasons;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -61,11 +61,26 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
         let what = format!("the same for {more} more, each by its own name");
         list.extend(seen.last().map(|(rule, _)| Advice { rule: (*rule).to_owned(), what, write: None }));
     }
-    // A refusal that no guard decided: unreadable messages, servers that fail.
-    if let Some(id) = entry.rule.as_deref().filter(|id| !seen.iter().any(|(rule, _)| rule == id)) {
-        list.push(without_guard(id));
+    // A refusal without a finding: unreadable messages, servers that fail, what is said beside messages, what was counted.
+    let counted = entry.reasons.iter().map(|reason| reason.rule.as_str());
+    for id in entry.rule.as_deref().into_iter().chain(counted).filter(|id| !seen.iter().any(|(rule, _)| rule == id)) {
+        match rule(id) {
+            Some(spec) if !spec.fixed => about(entry, &Found { rule: id.to_owned(), ..Found::default() }, &mut list),
+            _ => list.push(without_guard(id)),
+        }
     }
+    list.extend(of_event(entry));
     list
+}
+
+/// What to do about an entry that is about no message.
+fn of_event(entry: &Entry) -> Option<Advice> {
+    if entry.kind != "config.refused" {
+        return None;
+    }
+    let file = entry.config.as_deref().map_or_else(|| "FILE".to_owned(), shell_word);
+    let what = "to see each problem beside its line; once it is saved without them, it is read again".to_owned();
+    Some(Advice { rule: entry.kind.clone(), what, write: Some(format!("bartizan config check {file}")) })
 }
 
 /// The tool, or whatever else has a definition, that settings can be for.
@@ -173,15 +188,11 @@ fn without_guard(id: &str) -> Advice {
         "conformance.count" => Some("values"),
         _ => None,
     };
-    let guard = id.split('.').next().unwrap_or_default();
-    let what = match (limit, rule(id)) {
-        (Some(_), _) => "a higher limit, if messages of that kind are meant",
-        (None, Some(_)) => "nothing: the rule always denies, as such a message has more than one meaning or none",
-        (None, None) if guards::ALL.iter().any(|spec| spec.name == guard) => "nothing that this version knows of",
-        (None, None) if guard == "upstream" => {
-            "the server has to answer; the log of Bartizan and the server's stderr say more"
-        }
-        (None, None) => "no setting: it is not about what the message says",
+    let what = match (limit, rule(id), reasons::of(id)) {
+        (Some(_), ..) => "a higher limit, if messages of that kind are meant",
+        (None, Some(_), _) => "nothing: the rule always denies, as such a message has more than one meaning or none",
+        (None, None, Some(reason)) => reason.help,
+        (None, None, None) => "nothing that this version knows of",
     };
     let write = limit.map(|limit| format!("[limits]\n{limit} = …"));
     Advice { rule: id.to_owned(), what: what.to_owned(), write }

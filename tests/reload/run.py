@@ -102,7 +102,14 @@ class Reload(unittest.TestCase):
         self.assertTrue(self.serves("one"))
         self.assertFalse(self.serves("two"), "not even the part that is right")
         self.assertIn("often", self.said())
-        self.assertEqual(len(self.entries("config.refused")), 1)
+        [refused] = self.entries("config.refused")
+        self.assertEqual(refused["config"], str(self.file))
+        self.assertRegex(refused["problems"][0], r"^\d+:\d+: .*often")
+        why = subprocess.run([PROGRAM, "why", refused["id"], "--log", str(self.file.parent / "audit")],
+                             capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(why.returncode, 0, why)
+        for part in ("often", f"bartizan config check {self.file}"):
+            self.assertIn(part, why.stdout)
         self.file.write_text(GOOD)
         self.until(lambda: self.ready() == (200, "ready\n"))
 

@@ -83,8 +83,10 @@ pub enum Problem {
     /// A file that was closed has no entries.
     #[error("the file is empty")]
     EmptyFile,
-    /// The log holds another entry than the expected one, so it was rewritten.
-    #[error("the log was rewritten: entry {seq} has the chain {found} and {expected} was expected")]
+    /// The log holds another entry than the expected one. Nothing in a head says of which log it is.
+    #[error(
+        "the log was rewritten, or the head is of another log: entry {seq} has the chain {found} and {expected} was expected"
+    )]
     Rewritten {
         /// Number of the entry.
         seq: u64,
@@ -93,8 +95,10 @@ pub enum Problem {
         /// The hash the log has.
         found: Chain,
     },
-    /// The log ends before the expected entry, so it was cut or rolled back.
-    #[error("the log was cut back: entry {expected} was expected, but {found} is the last")]
+    /// The log ends before the expected entry.
+    #[error(
+        "the log was cut back, or the head is of another log: entry {expected} was expected, but {found} is the last"
+    )]
     CutBack {
         /// Number of the entry that was kept elsewhere.
         expected: u64,

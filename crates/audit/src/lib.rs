@@ -44,6 +44,6 @@ pub use log::{Log, Options, State};
 pub use read::{Record, Records, Trace, find, iter, trace};
 pub use receipt::{Level, Receipt};
 pub use recover::{Recovery, Torn};
-pub use refusals::{RefusalCounter, RefusalSummary, SourceCount};
+pub use refusals::{ReasonCount, RefusalCounter, RefusalSummary, SourceCount};
 pub use sync::Pending;
 pub use verify::{Report, verify};

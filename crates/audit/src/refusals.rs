@@ -1,7 +1,7 @@
 //! Counts what is refused before anyone is authenticated, so that a flood becomes one entry a second instead of one
 //! for each attempt. Plain data: time is passed in, and the caller appends what comes out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 
 use serde::Serialize;
@@ -25,6 +25,17 @@ pub struct RefusalSummary {
     pub sources: Vec<SourceCount>,
     /// Refusals from sources that the table had no room for.
     pub other_sources: u64,
+    /// Refusals by rule, in the order of their ids.
+    pub reasons: Vec<ReasonCount>,
+}
+
+/// Refusals under one rule in one second.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ReasonCount {
+    /// The rule, as the caller named it.
+    pub rule: &'static str,
+    /// How often it refused something.
+    pub count: u64,
 }
 
 /// Refusals of one source in one second.
@@ -43,6 +54,8 @@ pub struct RefusalCounter {
     second: i64,
     counts: HashMap<String, u64>,
     other_sources: u64,
+    /// As many as there are rules in the program at most.
+    reasons: BTreeMap<&'static str, u64>,
 }
 
 impl Default for RefusalCounter {
@@ -56,11 +69,12 @@ impl RefusalCounter {
     /// further ones together.
     #[must_use]
     pub fn new(max_sources: usize) -> Self {
-        Self { max_sources: max_sources.min(MAX_SOURCES), second: i64::MIN, counts: HashMap::new(), other_sources: 0 }
+        let (counts, reasons) = (HashMap::new(), BTreeMap::new());
+        Self { max_sources: max_sources.min(MAX_SOURCES), second: i64::MIN, counts, other_sources: 0, reasons }
     }
 
-    /// Counts one refusal, and returns the summary of the second before if this is the first of a new one.
-    pub fn record(&mut self, source: &str, at_micros: i64) -> Option<RefusalSummary> {
+    /// Counts one refusal under a rule, and returns the summary of the second before if this is the first of a new one.
+    pub fn record(&mut self, source: &str, rule: &'static str, at_micros: i64) -> Option<RefusalSummary> {
         let ended = self.tick(at_micros);
         if self.is_empty() {
             self.second = at_micros.div_euclid(SECOND);
@@ -73,6 +87,7 @@ impl RefusalCounter {
         } else {
             self.other_sources += 1;
         }
+        *self.reasons.entry(rule).or_default() += 1;
         ended
     }
 
@@ -92,7 +107,10 @@ impl RefusalCounter {
         sources.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.source.cmp(&b.source)));
         let other_sources = mem::take(&mut self.other_sources);
         let total = other_sources + sources.iter().map(|source| source.count).sum::<u64>();
-        Some(RefusalSummary { second_micros: self.second.saturating_mul(SECOND), total, sources, other_sources })
+        let reasons =
+            mem::take(&mut self.reasons).into_iter().map(|(rule, count)| ReasonCount { rule, count }).collect();
+        let second_micros = self.second.saturating_mul(SECOND);
+        Some(RefusalSummary { second_micros, total, sources, other_sources, reasons })
     }
 
     fn is_empty(&self) -> bool {
@@ -109,7 +127,7 @@ mod tests {
     fn check(max_sources: usize, refusals: &[(&str, i64)], expected: &[&str]) {
         let mut counter = RefusalCounter::new(max_sources);
         let mut summaries: Vec<_> =
-            refusals.iter().filter_map(|(source, millis)| counter.record(source, millis * 1000)).collect();
+            refusals.iter().filter_map(|(source, millis)| counter.record(source, "a.b", millis * 1000)).collect();
         summaries.extend(counter.take());
         let written: Vec<_> = summaries.iter().map(write).collect();
         assert_eq!(written, expected);
@@ -135,6 +153,25 @@ mod tests {
     }
 
     #[test]
+    fn every_refusal_is_counted_under_its_rule() {
+        let mut counter = RefusalCounter::new(1);
+        for (source, rule) in [("a", "x.b"), ("b", "x.a"), ("c", "x.b"), ("a", "x.b")] {
+            counter.record(source, rule, 0);
+        }
+        let reasons = |summary: RefusalSummary| {
+            summary
+                .reasons
+                .iter()
+                .map(|reason| format!("{}={}", reason.rule, reason.count))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        // Also those whose source had no room, and none of the second before.
+        assert_eq!(counter.record("a", "x.c", 1_000_000).map(reasons).as_deref(), Some("x.a=1 x.b=3"));
+        assert_eq!(counter.take().map(reasons).as_deref(), Some("x.c=1"));
+    }
+
+    #[test]
     fn a_clock_that_steps_back_ends_nothing() {
         check(8, &[("a", 2000), ("a", 1999), ("a", 2001)], &["2: a=3, +0"]);
     }
@@ -143,7 +180,7 @@ mod tests {
     fn a_quiet_second_is_ended_by_a_tick() {
         let mut counter = RefusalCounter::default();
         assert_eq!(counter.tick(0), None);
-        assert_eq!(counter.record("a", 500), None);
+        assert_eq!(counter.record("a", "a.b", 500), None);
         assert_eq!(counter.tick(999_999), None);
         assert_eq!(counter.tick(1_000_000).map(|summary| summary.total), Some(1));
         assert_eq!(counter.tick(2_000_000), None);
@@ -154,7 +191,7 @@ mod tests {
         let mut counter = RefusalCounter::new(usize::MAX);
         for source in 0..5000 {
             // A control character is six characters in JSON, which is the most.
-            counter.record(&format!("{source:04}{}", "\u{1}".repeat(200)), 0);
+            counter.record(&format!("{source:04}{}", "\u{1}".repeat(200)), "a.b", 0);
         }
         let summary = counter.take().unwrap();
         assert_eq!((summary.sources.len(), summary.other_sources), (2048, 2952));

@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use bartizan_audit::AuditError;
 use bartizan_config::{Config, LogFormat};
-use bartizan_gateway::run::Paths;
+use bartizan_gateway::run::{Paths, RunError};
+use bartizan_gateway::setup::SetupError;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -54,30 +56,50 @@ pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
 }
 
 /// Logs as the configuration says.
-pub(crate) fn log_as(log: &bartizan_config::Log) {
-    log_to_stderr(&format!("{:?}", log.level).to_lowercase(), log.format == LogFormat::Json);
+pub(crate) fn log_as(log: &bartizan_config::Log) -> Notices {
+    let json = log.format == LogFormat::Json;
+    log_to_stderr(&format!("{:?}", log.level).to_lowercase(), json);
+    Notices { json }
+}
+
+/// Lines for the person at the terminal that come whatever the level of the log is, in its format.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notices {
+    json: bool,
+}
+
+/// What they are logged as, which no level leaves out.
+const NOTICE: &str = "bartizan::notice";
+
+impl Notices {
+    pub(crate) fn say(self, text: &str) {
+        if self.json { tracing::info!(target: NOTICE, "{text}") } else { say(text) }
+    }
+
+    pub(crate) fn warn(self, warning: &str) {
+        if self.json { tracing::warn!(target: NOTICE, "{warning}") } else { say(warning) }
+    }
 }
 
 /// Logs to standard error; `BARTIZAN_LOG` overrides the level.
 pub(crate) fn log_to_stderr(level: &str, json: bool) {
     let wanted = std::env::var_os("BARTIZAN_LOG").filter(|wanted| !wanted.is_empty());
-    let filter = wanted.and_then(|wanted| {
-        let wanted = wanted.to_string_lossy();
-        let filter = log_filter(&wanted);
-        if filter.is_none() {
-            let wanted = crate::output::inline(&wanted);
-            say(&format!(
-                "warning: BARTIZAN_LOG is `{wanted}` and not error, warn, info, debug, trace or off; logging at {level}"
-            ));
-        }
-        filter
-    });
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
+    let wanted = wanted.map(|wanted| wanted.to_string_lossy().into_owned());
+    let filter = wanted.as_deref().and_then(log_filter);
+    let unknown = wanted.filter(|_| filter.is_none()).map(|wanted| crate::output::inline(&wanted));
+    let mut filter = filter.unwrap_or_else(|| EnvFilter::new(level));
+    if json && let Ok(always) = format!("{NOTICE}=info").parse() {
+        filter = filter.add_directive(always);
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call has nothing to add to the first.
     let set = if json { builder.json().try_init() } else { builder.with_ansi(colour).with_target(false).try_init() };
     set.ok();
+    if let Some(wanted) = unknown {
+        let known = "error, warn, info, debug, trace or off";
+        Notices { json }.warn(&format!("warning: BARTIZAN_LOG is `{wanted}` and not {known}; logging at {level}"));
+    }
 }
 
 /// Levels, each for all of the program or as `TARGET=LEVEL`. A word that is neither would be taken for the one target that
@@ -127,8 +149,19 @@ impl From<Failure> for Stop {
     }
 }
 
-impl From<bartizan_gateway::run::RunError> for Stop {
-    fn from(error: bartizan_gateway::run::RunError) -> Self {
-        Stop(Failure::ours(error))
+impl From<RunError> for Stop {
+    fn from(error: RunError) -> Self {
+        let help = match &error {
+            RunError::Setup(setup) if is_log_taken(setup) => {
+                "\n  = help: stop that process, or set BARTIZAN_HOME to another directory"
+            }
+            _ => "",
+        };
+        Stop(Failure::ours(format!("{error}{help}")))
     }
+}
+
+/// Whether all that is wrong is that another Bartizan writes to the log.
+pub(crate) fn is_log_taken(error: &SetupError) -> bool {
+    matches!(error, SetupError::Audit(AuditError::Locked { .. }))
 }

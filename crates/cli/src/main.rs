@@ -5,9 +5,11 @@ mod common;
 mod outcome;
 mod output;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 /// What holds for every command.
 const AROUND: &str = "\
@@ -46,5 +48,34 @@ struct Program {
 fn main() -> ExitCode {
     // Before anything else: the launcher of a server is this very program, started again.
     bartizan_sandbox::init_if_asked();
-    outcome::exit(Program::parse().command.run())
+    match Program::try_parse() {
+        Ok(program) => outcome::exit(program.command.run()),
+        Err(error) => {
+            let hint = without_dashes(&error, &std::env::args_os().collect::<Vec<_>>());
+            // What help and versions are, it prints as that.
+            error.print().ok();
+            hint.iter().for_each(|hint| outcome::say(hint));
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+/// What to type instead, if all that is wrong is a `--` that is missing in front of a server's command. Of that only the
+/// first word is shown: others may be tokens, and clients keep what is said here.
+fn without_dashes(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(unexpected)) = error.get(ContextKind::InvalidArg) else { return None };
+    if words.get(1)? != "run" || unexpected.starts_with('-') {
+        return None;
+    }
+    // An option may have the same word for its value.
+    let mut places = (2..words.len()).filter(|at| words.get(*at).is_some_and(|word| *word == **unexpected));
+    let at = places.find(|at| {
+        let mut tried = words.to_vec();
+        tried.insert(*at, "--".into());
+        Program::try_parse_from(tried).is_ok()
+    })?;
+    let options = if at > 2 { "OPTIONS " } else { "" };
+    let more = if at + 1 < words.len() { " …" } else { "" };
+    let command = output::shell_word(unexpected);
+    Some(format!("\n  = help: the server's command stands behind `--`: bartizan run {options}-- {command}{more}"))
 }

@@ -55,6 +55,12 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A word for a shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@:".contains(c));
+    if plain { text.to_owned() } else { format!("'{}'", inline(text).replace('\'', "'\\''")) }
+}
+
 /// A text as a basic string of TOML.
 pub(crate) fn toml_string(text: &str) -> String {
     let mut out = String::from("\"");

@@ -130,6 +130,9 @@ fn the_page_fits_and_shows_nothing_raw() {
     assert!(out.lines().count() <= 30 && out.lines().all(|line| line.chars().count() <= 100), "{out}");
     assert!(!out.chars().any(|c| c != '\n' && c.is_control()), "{out:?}");
     assert!(!out.chars().any(|c| ('\u{e0000}'..'\u{e0fff}').contains(&c)), "{out:?}");
+    // Its log is gone: no id is shown that nothing could explain.
+    let is_id = |word: &str| word.len() == 26 && word.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+    assert!(!out.split_whitespace().any(is_id) && out.contains("without --once it stays"), "{out}");
     for (_, _, outcome, rule) in STEPS {
         assert!(out.contains(outcome) && out.contains(rule.unwrap_or_default()), "{outcome} {rule:?}: {out}");
     }

@@ -126,10 +126,10 @@ impl Expander<'_> {
             (None, Some(default)) => Some(default.to_owned()),
             (None, None) => {
                 let near = suggest::nearest(name, self.environment.variables.keys().map(String::as_str));
-                let help = match near {
-                    Some(near) => format!("did you mean `${{{near}}}`?"),
-                    None => format!("set it, or give a default: `${{{name}:-default}}`"),
-                };
+                let near = near.map(|near| format!("did you mean `${{{near}}}`? If not, ")).unwrap_or_default();
+                let help = format!(
+                    "{near}set `{name}` where bartizan is started, or write `${{{name}:-default}}` if it may be missing"
+                );
                 self.problems.error(place.clone(), format!("the environment variable `{name}` is not set")).help(help);
                 None
             }

@@ -227,9 +227,13 @@ fn exceptions() {
 fn the_environment() {
     check(
         "[lock]\npath = '${SERVICE_TOKN}/x'\n",
-        &[("2:8 the environment variable `SERVICE_TOKN` is not set", "`${SERVICE_TOKEN}`")],
+        &[(
+            "2:8 the environment variable `SERVICE_TOKN` is not set",
+            "`${SERVICE_TOKEN}`? If not, set `SERVICE_TOKN` ",
+        )],
     );
-    check("[lock]\npath = '${ZZ}/x'\n", &[("2:8 the environment variable `ZZ` is not set", "${ZZ:-default}")]);
+    let advice = "set `ZZ` where bartizan is started, or write `${ZZ:-default}`";
+    check("[lock]\npath = '${ZZ}/x'\n", &[("2:8 the environment variable `ZZ` is not set", advice)]);
     check("[lock]\npath = '${HOME'\n", &[("2:8 `${` without a `}`", "$${")]);
     check("[lock]\npath = '${a b}'\n", &[("2:8 no name of an environment variable", "")]);
     check("[lock]\npath = '${workspace}/x'\n", &[("2:8 `${workspace}` has a value only in the `command`", "")]);

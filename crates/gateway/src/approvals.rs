@@ -113,7 +113,13 @@ impl Approvals {
             }
             let changed = held.lock.refresh();
             match &changed {
-                Ok(_) => (held.stamp, held.unreadable) = (stamp, None),
+                Ok(changed) => {
+                    (held.stamp, held.unreadable) = (stamp, None);
+                    // Of a server that was forgotten nothing is noted any more.
+                    if *changed {
+                        held.noted.clear();
+                    }
+                }
                 // What was read before stays in force; nothing new is approved by a file that cannot be read.
                 Err(error) if held.unreadable != stamp => {
                     tracing::error!(%error, "the lock file cannot be read");
@@ -430,6 +436,25 @@ mod tests {
         std::fs::write(&pending, text).unwrap();
         approvals.refresh_now();
         assert_eq!(digest(), Some([1; 32]));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_somebody_forgets_is_new_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, server) = followed(directory.path());
+        let first = |digest| [Fact::FirstSeen(pin("a", digest)), Fact::SeenInFull(DefinitionKind::Tool)];
+        let withheld = [Fact::Withheld(pin("a", 3), bartizan_guard::Fate::Stopped)];
+        let keep = async |facts: &[Fact]| approvals.keep(&server, Abilities::default(), facts).await;
+        assert_eq!(keep(&first(1)).await, Ok(Kept::Done));
+        assert_eq!(keep(&withheld).await, Ok(Kept::Done));
+        Lock::open(directory.path().join("mcp.lock")).unwrap().forget("s").unwrap();
+        approvals.refresh_now();
+        assert_eq!(server.profile.load().pins.get(DefinitionKind::Tool, "a"), None);
+        assert_eq!(keep(&first(2)).await, Ok(Kept::Done));
+        assert_eq!(server.profile.load().pins.get(DefinitionKind::Tool, "a"), Some(Digest([2; 32])));
+        // What waited before waits again when it comes again.
+        assert_eq!(keep(&withheld).await, Ok(Kept::Done));
+        assert!(lock(&approvals.lock).lock.has_pending("s"));
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ mod notices;
 mod params;
 mod patience;
 mod peer;
+pub mod reasons;
 mod recorder;
 mod relay;
 mod reload;

@@ -23,6 +23,9 @@ const PLACE: usize = 256;
 /// Bytes that it gives to a reason; some quote what a server defines.
 const REASON: usize = 300;
 
+/// Bytes that the name of a definition may take in JSON to be written with a finding. A piece of one would be a wrong name.
+const SUBJECT: usize = 160;
+
 /// The log with all that is needed to write entries.
 pub struct Recorder {
     log: Log,
@@ -108,6 +111,7 @@ impl Recorder {
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
+                subject: judged.finding.subject.as_deref().filter(|name| is_short(name)),
                 at,
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 confidence: judged.finding.confidence.thousandths(),
@@ -165,9 +169,9 @@ impl Recorder {
     }
 
     /// Counts a request that was refused before anybody was identified.
-    pub(crate) fn count_refusal(&self, source: &str) {
+    pub(crate) fn count_refusal(&self, source: &str, rule: &'static str) {
         let now = clock::now();
-        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, now.0);
+        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, rule, now.0);
         self.counted("edge.refused", summary, now);
     }
 
@@ -268,6 +272,10 @@ fn cut(why: &str) -> Cow<'_, str> {
     }
 }
 
+fn is_short(name: &str) -> bool {
+    name.len() < SUBJECT && bartizan_mcp::quote(name).len() <= SUBJECT
+}
+
 impl Strays {
     fn note(&mut self, server: &Arc<str>, rule: &'static str, now: Timestamp) -> (bool, Option<RefusalSummary>) {
         let second = now.0.div_euclid(1_000_000);
@@ -277,7 +285,7 @@ impl Strays {
         }
         let count = self.this_second.entry((Arc::clone(server), rule)).or_default();
         *count = count.saturating_add(1);
-        if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, now.0)) }
+        if *count <= STRAYS { (true, None) } else { (false, self.counter.record(server, rule, now.0)) }
     }
 }
 
@@ -330,6 +338,8 @@ struct FindingFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     would: Option<&'static str>,
     by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     span: Option<[usize; 2]>,
@@ -391,6 +401,11 @@ mod tests {
 
     /// Records findings below a key, and returns the entry.
     fn recorded(key: &str, why: &str, findings: usize) -> serde_json::Value {
+        recorded_of("t", key, why, findings)
+    }
+
+    /// The same of a definition of that name.
+    fn recorded_of(subject: &str, key: &str, why: &str, findings: usize) -> serde_json::Value {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
         let arguments = format!(r#"{{{}:{{"~/":1}}}}"#, bartizan_mcp::quote(key));
@@ -410,7 +425,7 @@ mod tests {
             now: Timestamp(0),
         };
         let judged = || {
-            let finding = Finding::about(&RULE, at, PartKind::Argument, why);
+            let finding = Finding::about(&RULE, at, PartKind::Argument, why).of(subject);
             Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
         };
         let findings: Vec<_> = (0..findings).map(|_| judged()).collect();
@@ -445,8 +460,20 @@ mod tests {
     fn as_many_findings_as_a_verdict_has_fit_an_entry() {
         // A control character takes six bytes in JSON, which is the most.
         let worst = "\u{1}".repeat(4_000);
-        let held = recorded(&worst, &worst, Verdict::MAX_FINDINGS);
+        let name = "\u{1}".repeat(SUBJECT / 6 - 1);
+        let held = recorded_of(&name, &worst, &worst, Verdict::MAX_FINDINGS);
         assert_eq!(held["findings"].as_array().unwrap().len(), Verdict::MAX_FINDINGS);
+        assert_eq!(held["findings"][0]["subject"], name.as_str());
+    }
+
+    #[test]
+    fn a_name_is_written_whole_or_not_at_all() {
+        for (name, written) in
+            [("read_file", true), ("ä", true), (&"n".repeat(SUBJECT), false), (&"\"".repeat(100), false)]
+        {
+            let held = recorded_of(name, "a", "because", 1);
+            assert_eq!(held["findings"][0]["subject"].as_str(), written.then_some(name));
+        }
     }
 
     #[test]
@@ -454,8 +481,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
         recorder.last_tick();
-        recorder.count_refusal("127.0.0.1");
-        recorder.count_refusal("127.0.0.1");
+        recorder.count_refusal("127.0.0.1", "edge.host");
+        recorder.count_refusal("127.0.0.1", "edge.host");
         recorder.last_tick();
         let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
         let text: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
@@ -467,6 +494,7 @@ mod tests {
         // Two, if the second ended between them.
         let total: u64 = entries.iter().map(|entry| entry["total"].as_u64().unwrap()).sum();
         assert_eq!(total, 2, "{entries:?}");
+        assert_eq!(entries[0]["reasons"][0]["rule"], "edge.host");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_config::Config;
+use bartizan_config::{Config, Diagnostics, Severity};
 use notify::{RecursiveMode, Watcher};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,7 +84,7 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
 }
 
 fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
-    let outcome = Config::load(file).map_err(|problems| problems.to_string()).and_then(|(config, warnings)| {
+    let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -92,9 +92,9 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
         for table in &waits {
             tracing::warn!("a change of `{table}` takes effect when bartizan is started again");
         }
-        let mut policy = setup::policy(&config).map_err(|error| error.to_string())?;
+        let mut policy = setup::policy(&config)?;
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
-        let servers = place.servers(&config, gateway).map_err(|error| error.to_string())?;
+        let servers = place.servers(&config, gateway)?;
         Ok((policy, servers, waits))
     });
     let (kind, fields) = match outcome {
@@ -105,14 +105,47 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
             tracing::info!("the new configuration is in force");
             ("config.reloaded", json!({"servers": names, "config": place_of(file)}))
         }
-        Err(why) => {
-            tracing::error!("the new configuration is refused and the old one stays in force:\n{why}");
+        Err(Refused { said, problems }) => {
+            tracing::error!("the new configuration is refused and the old one stays in force:\n{said}");
             place.refuse(file);
-            ("config.refused", json!({}))
+            ("config.refused", json!({"config": place_of(file), "problems": problems}))
         }
     };
     // A log that cannot be written is said by the recorder.
     gateway.recorder.note(kind, &fields).ok();
+}
+
+/// Why a configuration is not put in force.
+struct Refused {
+    /// For the person at the terminal, beside the lines.
+    said: String,
+    /// For the record, which holds no lines of the file.
+    problems: Vec<String>,
+}
+
+/// Problems of one file that are recorded, and bytes of each.
+const PROBLEMS: (usize, usize) = (16, 500);
+
+impl From<Diagnostics> for Refused {
+    fn from(found: Diagnostics) -> Self {
+        let errors = found.0.iter().filter(|one| one.severity == Severity::Error);
+        let problems = errors.take(PROBLEMS.0).map(|one| {
+            let place = if one.line > 0 { format!("{}:{}: ", one.line, one.column) } else { String::new() };
+            cut(format!("{place}{}", one.message))
+        });
+        Refused { problems: problems.collect(), said: found.to_string() }
+    }
+}
+
+impl From<SetupError> for Refused {
+    fn from(error: SetupError) -> Self {
+        Refused { said: error.to_string(), problems: vec![cut(error.to_string())] }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(PROBLEMS.1));
+    text
 }
 
 impl Place {

@@ -48,6 +48,15 @@ pub struct TextCheck {
     pub changed: Vec<String>,
 }
 
+/// How many definitions of a server were taken out of the lock file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Those that were approved.
+    pub approved: usize,
+    /// Those that waited for a decision.
+    pub waiting: usize,
+}
+
 /// A definition that waits for a decision.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,7 +13,7 @@ mod text;
 mod time;
 
 pub use change::{Change, What};
-pub use entry::{Approved, Definition, ServerPins, TextCheck};
+pub use entry::{Approved, Definition, Forgotten, ServerPins, TextCheck};
 pub use error::LockError;
 pub use lock::Lock;
 pub use text::unified_diff;

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use crate::entry::{Candidate, Key};
-use crate::{Approved, Change, Definition, LockError, ServerPins, TextCheck, What, disk, format, time};
+use crate::{Approved, Change, Definition, Forgotten, LockError, ServerPins, TextCheck, What, disk, format, time};
 
 /// A lock file, as it was when it was last read or written.
 #[derive(Debug)]
@@ -218,6 +218,23 @@ impl Lock {
         })?;
         self.sweep()?;
         Ok(changes)
+    }
+
+    /// Takes a server out, with what was approved of it and what waits: from then on it was never seen.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn forget(&mut self, server: &str) -> Result<Forgotten, LockError> {
+        let mut forgotten = Forgotten::default();
+        self.update(&[], |state| {
+            let before = state.pending.len();
+            state.pending.retain(|_, candidate| candidate.server != server);
+            let pins = state.servers.remove(server);
+            forgotten.approved = pins.map_or(0, |pins| pins.definitions.len());
+            forgotten.waiting = before - state.pending.len();
+            Ok(())
+        })?;
+        Ok(forgotten)
     }
 
     /// Holds what is approved of a server against the texts that are kept of it.

@@ -4,7 +4,7 @@ mod tail;
 
 use std::path::{Path, PathBuf};
 
-use bartizan_audit::{Fault, Head, Report, verify};
+use bartizan_audit::{Fault, Head, Problem, Report, verify};
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -70,17 +70,40 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
         }
         Err(fault) => fault,
     };
+    let other = head.filter(|_| is_about_head(&fault)).and_then(|head| other_log_with(head, directory));
     if json {
-        output::print_json(&Verified::broken(&fault))?;
+        let said = other.as_deref().map(of_another_log);
+        output::print_json(&Verified::broken(&fault, said))?;
     }
     if log::is_unreadable(&fault) {
         return Err(log::unreadable(directory, &fault));
     }
-    if !json {
+    if let Some(other) = other.filter(|_| !json) {
+        output::print(&inline(&format!("not this log: {}", of_another_log(&other))))?;
+        say(
+            "if it was kept as the head of this one, this one was replaced; else check this one with a head of its own",
+        );
+    } else if !json {
         output::print(&inline(&format!("broken: {fault}")))?;
         say("the log up to that line is what was written; keep the files as they are, they are evidence");
     }
     Ok(Outcome::Found)
+}
+
+/// Whether a log holds by itself, and only not the entry that was kept elsewhere.
+fn is_about_head(fault: &Fault) -> bool {
+    matches!(fault.problem, Problem::Rewritten { .. } | Problem::CutBack { .. })
+}
+
+/// Another log of the user that contains the head: nothing in a head says of which log it is.
+fn other_log_with(head: &Head, directory: &Path) -> Option<PathBuf> {
+    let real = |place: &Path| place.canonicalize().ok();
+    let others = log::users_own().into_iter().filter(|other| real(other) != real(directory));
+    others.into_iter().find(|other| verify(other, Some(head)).is_ok())
+}
+
+fn of_another_log(place: &Path) -> String {
+    format!("this head is of another log, the one in {}", place.display())
 }
 
 /// All logs of the user, each on a line of its own. A broken one weighs more than one that could not be read.
@@ -157,7 +180,7 @@ struct VerifiedOne {
 
 impl VerifiedOne {
     fn of(directory: &Path, result: Result<Report, Fault>) -> Self {
-        let log = result.map_or_else(|fault| Verified::broken(&fault), |report| Verified::whole(&report));
+        let log = result.map_or_else(|fault| Verified::broken(&fault, None), |report| Verified::whole(&report));
         VerifiedOne { directory: directory.display().to_string(), log }
     }
 }
@@ -224,8 +247,8 @@ impl Verified {
         Verified { format: Self::FORMAT, ok: true, found }
     }
 
-    fn broken(fault: &Fault) -> Self {
-        let problem = fault.problem.to_string();
+    fn broken(fault: &Fault, said: Option<String>) -> Self {
+        let problem = said.unwrap_or_else(|| fault.problem.to_string());
         let found = Found::Broken { file: fault.file.clone(), line: fault.line, offset: fault.offset, problem };
         Verified { format: Self::FORMAT, ok: false, found }
     }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
+use crate::output::printable;
 
 /// Serves this user's wrapped servers; `run` starts it on demand
 #[derive(Args)]
@@ -27,7 +28,10 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         if self.stop {
             let stopped = common::block_on_one(run::stop(&common::paths()?))?;
-            say(if stopped { "bartizan: stopped" } else { "bartizan: none runs for this user" });
+            // One that a client started may go by another, if that hands on fewer variables.
+            let place = printable(&common::home()?.display().to_string());
+            let what = if stopped { "stopped" } else { "none runs for this user" };
+            say(&format!("bartizan: {what}; its directory is {place}"));
             return Ok(Outcome::Clean);
         }
         bartizan_sandbox::leave_session();

@@ -61,7 +61,7 @@ impl Arguments {
     }
 
     async fn show(&self, demo: &Demo) -> Result<Outcome, Failure> {
-        let page = Page::of(demo, self.observe, Paint::for_stdout());
+        let page = Page::of(demo, self.observe, !self.once, Paint::for_stdout());
         let mut printed = if self.json { Ok(()) } else { output::print(&page.head()) };
         let mut steps: Vec<Step> = Vec::new();
         let played = demo.play(|step| {
@@ -80,8 +80,8 @@ impl Arguments {
         } else {
             output::print(&page.summary(&steps, &verified))?;
         }
-        if !self.once && !self.json {
-            output::print(&page.invitation(&steps))?;
+        if !self.json {
+            output::print(&if self.once { page.farewell() } else { page.invitation(&steps) })?;
         }
         Ok(outcome)
     }

@@ -1,5 +1,6 @@
-//! `bartizan lock`: shows what differs from what was approved, and accepts it.
+//! `bartizan lock`: shows what differs from what was approved, accepts it, and forgets servers.
 
+mod forget;
 mod report;
 
 use std::fmt::Write;
@@ -10,6 +11,7 @@ use bartizan_config::Config;
 use bartizan_trust::{Change, Lock, LockError, What};
 use clap::{Args, Subcommand};
 
+pub(super) use self::forget::Forgotten;
 pub(super) use self::report::{Changes, Verified};
 use self::report::{Found, VerifiedOne};
 use crate::common;
@@ -21,7 +23,8 @@ Examples:
   bartizan lock diff                             what waits, in all lock files
   bartizan lock diff --server files              what waits of one server
   bartizan lock update --server files read_file  accepts one tool of it
-  bartizan lock verify --lock mcp.lock           status 1 if anything waits";
+  bartizan lock verify --lock mcp.lock           status 1 if anything waits
+  bartizan lock forget --server files            one that is not used any more";
 
 /// Shows and accepts changes in what servers offer
 #[derive(Args)]
@@ -39,6 +42,19 @@ enum Command {
     Update(Choice),
     /// Checks that the lock file is whole and that nothing waits
     Verify(Choice),
+    /// Takes a server out that is not used any more; if it comes again, it is new
+    Forget(forget::Arguments),
+}
+
+/// Which lock files.
+#[derive(Args)]
+struct Place {
+    /// The lock file; without it the one of the configuration, or `mcp.lock` in this directory and those of the user
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// The configuration that says where the lock file is
+    #[arg(long, value_name = "FILE", conflicts_with = "lock")]
+    config: Option<PathBuf>,
 }
 
 /// Which differences, of which lock files.
@@ -49,12 +65,8 @@ struct Choice {
     /// Only those of this server
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// The lock file; without it the one of the configuration, or `mcp.lock` in this directory and those of the user
-    #[arg(long, value_name = "FILE")]
-    lock: Option<PathBuf>,
-    /// The configuration that says where the lock file is
-    #[arg(long, value_name = "FILE", conflicts_with = "lock")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -66,6 +78,7 @@ impl Arguments {
             Command::Diff(choice) => diff(&choice),
             Command::Update(choice) => update(&choice),
             Command::Verify(choice) => verify(&choice),
+            Command::Forget(arguments) => arguments.run(),
         }
     }
 }
@@ -85,7 +98,7 @@ fn diff(choice: &Choice) -> Result<Outcome, Failure> {
         let paint = Paint::for_stdout();
         choice.print(&found, |change| format!("{}{}\n", title(change, paint), body(change)))?;
         if !clean {
-            say("\naccept what is meant with `bartizan lock update`");
+            say("\naccept what is meant, by its name: bartizan lock update --server SERVER NAME");
         }
     }
     Ok(if clean { Outcome::Clean } else { Outcome::Found })
@@ -115,7 +128,7 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
 
 fn verify(choice: &Choice) -> Result<Outcome, Failure> {
     let mut read = Vec::new();
-    for path in choice.paths()? {
+    for path in choice.place.paths()? {
         match Lock::open(&path).and_then(Waiting::of) {
             Ok(one) => read.push((path, Ok(one))),
             Err(error @ LockError::Corrupt { .. }) => read.push((path, Err(error.to_string()))),
@@ -136,7 +149,7 @@ fn verify(choice: &Choice) -> Result<Outcome, Failure> {
         output::print_json(&Verified { format: Verified::FORMAT, ok, locks })?;
     } else {
         for one in &locks {
-            let place = choice.place(&one.lock).map(|place| format!("{place}: ")).unwrap_or_default();
+            let place = choice.place.shown(&one.lock).map(|place| format!("{place}: ")).unwrap_or_default();
             output::print(&one.line(&place))?;
         }
     }
@@ -160,7 +173,7 @@ impl Waiting {
     }
 }
 
-impl Choice {
+impl Place {
     /// The lock files that were meant, as far as they are there: without any there is nothing to say about.
     fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
         let places = match (&self.lock, &self.config) {
@@ -184,10 +197,21 @@ impl Choice {
         Ok(there)
     }
 
+    fn open(&self) -> Result<Vec<Waiting>, Failure> {
+        let open = |path| Lock::open(path).and_then(Waiting::of).map_err(failure);
+        self.paths()?.into_iter().map(open).collect()
+    }
+
+    /// The place of a lock file, unless the user has just named it.
+    fn shown(&self, path: &Path) -> Option<String> {
+        self.lock.is_none().then(|| shown(path))
+    }
+}
+
+impl Choice {
     /// What waits of what was chosen, in each of the lock files.
     fn waiting(&self) -> Result<Vec<Waiting>, Failure> {
-        let open = |path| Lock::open(path).and_then(Waiting::of).map_err(failure);
-        let mut found = self.paths()?.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let mut found = self.place.open()?;
         self.check_names(found.iter())?;
         found.iter_mut().for_each(|one| one.changes.retain(|change| self.picks(change)));
         Ok(found)
@@ -195,17 +219,10 @@ impl Choice {
 
     /// A name that is misspelt must not read as one about which there is nothing to say.
     fn check_names<'a>(&self, found: impl Iterator<Item = &'a Waiting> + Clone) -> Result<(), Failure> {
-        let files: Vec<_> = found.clone().map(|one| shown(one.lock.path())).collect();
-        let unknown = |what: &str, name: &str| format!("no {what} `{}` in {}", inline(name), files.join(" or "));
-        if let Some(server) = self.server.as_deref().filter(|name| !found.clone().any(|one| one.has_server(name))) {
-            let names: Vec<_> = found.flat_map(|one| one.lock.servers()).map(inline).collect();
-            let there =
-                if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) };
-            return Err(Failure::usage(format!("{}; {there}", unknown("server", server))));
-        }
+        self.server.as_deref().map_or(Ok(()), |server| check_server(server, found.clone()))?;
         let known = |name: &&String| found.clone().any(|one| one.has_definition(self.server.as_deref(), name));
         match self.names.iter().find(|name| !known(name)) {
-            Some(name) => Err(Failure::usage(unknown("definition", name))),
+            Some(name) => Err(Failure::usage(unknown("definition", name, found))),
             None => Ok(()),
         }
     }
@@ -220,18 +237,13 @@ impl Choice {
         if self.names.is_empty() { vec![None] } else { self.names.iter().map(|name| Some(name.as_str())).collect() }
     }
 
-    /// The place of a lock file, unless the user has just named it.
-    fn place(&self, path: &Path) -> Option<String> {
-        self.lock.is_none().then(|| shown(path))
-    }
-
     fn print(&self, found: &[Waiting], text: impl Fn(&Change) -> String) -> Result<(), Failure> {
         for Waiting { lock, changes } in found {
             if changes.is_empty() {
                 output::print(&format!("nothing waits in {}", shown(lock.path())))?;
                 continue;
             }
-            if let Some(place) = self.place(lock.path()) {
+            if let Some(place) = self.place.shown(lock.path()) {
                 output::print(&format!("in {place}"))?;
             }
             output::print(changes.iter().map(&text).collect::<String>().trim_end())?;
@@ -254,6 +266,21 @@ impl Choice {
         let waiting = one.changes.iter().filter(|change| self.picks(change)).count();
         Ok(Found::Readable { servers: servers.len(), definitions, waiting, without_text, changed_texts })
     }
+}
+
+/// A server that no lock file knows is wrong usage.
+fn check_server<'a>(server: &str, found: impl Iterator<Item = &'a Waiting> + Clone) -> Result<(), Failure> {
+    if found.clone().any(|one| one.has_server(server)) {
+        return Ok(());
+    }
+    let names: Vec<_> = found.clone().flat_map(|one| one.lock.servers()).map(inline).collect();
+    let there = if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) };
+    Err(Failure::usage(format!("{}; {there}", unknown("server", server, found))))
+}
+
+fn unknown<'a>(what: &str, name: &str, found: impl Iterator<Item = &'a Waiting>) -> String {
+    let files: Vec<_> = found.map(|one| shown(one.lock.path())).collect();
+    format!("no {what} `{}` in {}", inline(name), files.join(" or "))
 }
 
 /// Where a user's lock files may be: that of the project here, that of their configuration, and that of the defaults.

@@ -49,12 +49,18 @@ pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result
 /// own.
 pub(crate) fn directories(named: Option<PathBuf>, config: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     if named.is_none() && config.is_none() {
-        let own = bartizan_home(|name| std::env::var(name).ok()).map(|home| audit_directories(&home));
-        if let Some(own) = own.filter(|own| !own.is_empty()) {
+        let own = users_own();
+        if !own.is_empty() {
             return Ok(own);
         }
     }
     directory(named, config).map(|directory| vec![directory])
+}
+
+/// All logs in Bartizan's own directory.
+pub(crate) fn users_own() -> Vec<PathBuf> {
+    let home = bartizan_home(|name| std::env::var(name).ok());
+    home.map(|home| audit_directories(&home)).unwrap_or_default()
 }
 
 /// A log that is not there or not readable could not be checked; any other fault is one of the log.
@@ -79,9 +85,7 @@ pub(crate) fn unreadable(directory: &Path, fault: &Fault) -> Failure {
     }
     let mut why = format!("there is no audit log in {place}: nothing was recorded there, or it was removed");
     // Whoever only wrapped servers has logs, but none where that of `serve` would be.
-    let home = bartizan_home(|name| std::env::var(name).ok());
-    let others = home.map(|home| audit_directories(&home)).unwrap_or_default();
-    for other in others.iter().filter(|other| other.as_path() != directory) {
+    for other in users_own().iter().filter(|other| other.as_path() != directory) {
         why.push_str(&format!("\n  = help: there is one in {}", other.display()));
     }
     Failure::incomplete(why)

@@ -28,6 +28,7 @@ const FORMATS: &[Format] = &[
     (lock::Changes::DIFF, || schema_for!(lock::Changes<'_>).to_value()),
     (lock::Changes::UPDATE, || schema_for!(lock::Changes<'_>).to_value()),
     (lock::Verified::FORMAT, || schema_for!(lock::Verified).to_value()),
+    (lock::Forgotten::FORMAT, || schema_for!(lock::Forgotten).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use bartizan_gateway::serve;
+use bartizan_config::Config;
+use bartizan_gateway::serve::{self, ServeError};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::common;
-use crate::outcome::{Failure, Outcome, say};
+use crate::outcome::{Failure, Outcome};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,22 +29,33 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
-        let config = common::load(&self.config)?;
-        common::log_as(&config.log);
+        let (config, warnings) = Config::load(&self.config)?;
+        let notices = common::log_as(&config.log);
+        warnings.iter().for_each(|warning| notices.warn(&warning.to_string()));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
-            let running = serve::start(&config, Some(self.config)).await.map_err(Failure::ours)?;
-            say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
+            let running = serve::start(&config, Some(self.config)).await.map_err(|error| unstarted(&error))?;
+            notices.say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
             if let Some(admin) = running.admin {
-                say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
+                notices.say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
             }
             signals.asked().await;
-            say(&stopping(running.leave()));
+            notices.say(&stopping(running.leave()));
             running.stop_unless(signals.asked()).await;
             Ok::<_, Failure>(Outcome::Clean)
         })
     }
+}
+
+fn unstarted(error: &ServeError) -> Failure {
+    let help = match error {
+        ServeError::Setup(setup) if common::is_log_taken(setup) => {
+            "\n  = help: stop that process, or give this one a log of its own: `directory` under [audit]"
+        }
+        _ => "",
+    };
+    Failure::ours(format!("{error}{help}"))
 }
 
 /// What is said while requests under way, and then servers, come to their end.

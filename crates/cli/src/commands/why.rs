@@ -1,6 +1,7 @@
 //! `bartizan why`: explains one decision, and what would change it.
 
 mod advice;
+mod events;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -92,6 +93,14 @@ struct Entry {
     rule: Option<String>,
     why: Option<String>,
     findings: Vec<Found>,
+    // Of what was counted.
+    total: Option<u64>,
+    sources: Vec<events::Count>,
+    other_sources: u64,
+    reasons: Vec<events::Count>,
+    // Of a changed configuration.
+    config: Option<String>,
+    problems: Vec<String>,
     /// Of a server that is another one than before.
     before: String,
     now: String,
@@ -111,6 +120,8 @@ struct Found {
     action: String,
     would: Option<String>,
     by: String,
+    /// The definition concerned.
+    subject: Option<String>,
     at: String,
     span: Option<[usize; 2]>,
     confidence: u16,
@@ -162,8 +173,14 @@ fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
         let _ = writeln!(out, "{warning}: {}", inline(&fault.to_string()));
         out.push_str("From there on the log may say anything; what follows is what it says.\n\n");
     }
-    let _ = writeln!(out, "{}", what_came(entry));
-    let _ = writeln!(out, "{}", what_became(entry, paint));
+    match events::sentences(entry, paint) {
+        Some(said) => {
+            let _ = writeln!(out, "{said}");
+        }
+        None => {
+            let _ = writeln!(out, "{}\n{}", what_came(entry), what_became(entry, paint));
+        }
+    }
     if let Some(config) = Config::of(found.before.as_ref()).sentence() {
         let _ = writeln!(out, "{config}");
     }
@@ -172,7 +189,11 @@ fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
     }
     let advice = advice::sentences(entry);
     if !advice.is_empty() {
-        let heading = if entry.is_another_server() { "What can be done" } else { "What would change the outcome" };
+        let heading = if entry.is_another_server() || entry.kind == "config.refused" {
+            "What can be done"
+        } else {
+            "What would change the outcome"
+        };
         let _ = write!(out, "\n{}\n\n{advice}", paint.bold(heading));
     }
     out
@@ -184,13 +205,22 @@ fn what_came(entry: &Entry) -> String {
     let kind = match (entry.kind.as_str(), entry.form.as_str()) {
         ("unreadable", _) => "A message that could not be read".to_owned(),
         ("own", _) => "A message that Bartizan wrote itself".to_owned(),
+        ("upstream.failed", _) => "A request that was not answered".to_owned(),
+        ("headers", _) => "What a client said in headers".to_owned(),
+        ("refused", _) => "A request that a shared server made".to_owned(),
+        ("dropped", _) => "What a shared server said".to_owned(),
+        ("absorbed", _) => "A message for Bartizan itself".to_owned(),
         ("message", "request") => "A request".to_owned(),
         ("message", "notification") => "A notification".to_owned(),
         ("message", "result") => "The result".to_owned(),
         ("message", "error") => "The error".to_owned(),
         (kind, _) => format!("An event of the kind {}", quote(kind)),
     };
-    let of = if entry.form == "result" || entry.form == "error" { " of" } else { "" };
+    let of = match (entry.kind.as_str(), entry.form.as_str()) {
+        ("message", "result" | "error") => " of",
+        ("headers", _) => " beside",
+        _ => "",
+    };
     let method = entry.method.as_deref().map(|method| format!("{of} {}", quote(method))).unwrap_or_default();
     let tool = entry.tool.as_deref().map(|tool| format!(" of the tool {}", quote(tool))).unwrap_or_default();
     let size = entry.bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
@@ -219,6 +249,10 @@ fn what_became(entry: &Entry, paint: Paint) -> String {
         "allow" => format!("Decision: {decision}. It passed unchanged."),
         "transform" => format!("Decision: {decision}. It passed after what is said below was taken out{cause}."),
         "approve" => format!("Decision: {decision}. It was refused until somebody approves{cause}."),
+        "deny" if entry.kind == "upstream.failed" => {
+            format!("Decision: {decision}. The client got an error in its place{cause}.")
+        }
+        "deny" if entry.kind == "dropped" => format!("Decision: {decision}. It was dropped{cause}."),
         "deny" => format!("Decision: {decision}. It was refused{cause}."),
         _ if entry.is_another_server() => {
             format!("What was approved was {}; this is {}.", inline(&entry.before), inline(&entry.now))
@@ -236,12 +270,13 @@ fn finding(found: &Found, paint: Paint) -> String {
         let _ = write!(out, " — {}", spec.summary);
     }
     let place = if found.at.is_empty() { "the message as a whole".to_owned() } else { inline(&found.at) };
+    let subject = found.subject.as_deref().map(|name| format!(", of `{}`", inline(name))).unwrap_or_default();
     let span = found.span.map(|[start, end]| format!(", bytes {start} to {end}")).unwrap_or_default();
     let sure = match found.confidence {
         1000.. => "certain".to_owned(),
         thousandths => format!("{}% sure", thousandths / 10),
     };
-    let _ = write!(out, "\n   {}\n   where: {place}{span}; {sure}", inline(&found.why));
+    let _ = write!(out, "\n   {}\n   where: {place}{subject}{span}; {sure}", inline(&found.why));
     let (action, would) = (paint.decision(&found.action), found.would.as_deref().map(inline));
     let would = would.map(|would| format!("; without that it would have been {would}")).unwrap_or_default();
     let _ = writeln!(out, "\n   action: {action}, {}{would}", setting(&found.by));

@@ -103,6 +103,32 @@ fn a_head_is_looked_for_in_every_log() {
 }
 
 #[test]
+fn a_head_of_another_log_is_told_from_a_log_that_was_rewritten() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[("message", json!({"decision": "deny"}))]);
+    write_log(&home.path().join("run"), &[("message", json!({})), ("message", json!({"decision": "deny"}))]);
+    let place = |place: &str| home.path().join(place).display().to_string();
+    let verify = |directory: &str, more: &[&str]| {
+        bartizan_at(home.path(), &[&["audit", "verify", &place(directory)], more].concat())
+    };
+    // Shorter and longer than the log that it is held against.
+    for (of, held) in [("", "run/audit"), ("run", "audit")] {
+        let head = head(home.path(), of);
+        let own = home.path().join(of).join("audit").display().to_string();
+        let end = verify(held, &["--head", &head]).status(1);
+        assert_eq!(end.stdout, format!("not this log: this head is of another log, the one in {own}\n"));
+        assert!(end.stderr.contains("this one was replaced"), "{}", end.stderr);
+        let json = verify(held, &["--head", &head, "--json"]).status(1).json();
+        assert!(json["ok"] == false && json["problem"].as_str().unwrap().ends_with(&own), "{json}");
+    }
+    // One that no log has may be of a log that is elsewhere, or of this one as it was.
+    let stranger = tempfile::tempdir().unwrap();
+    write_log(stranger.path(), &[]);
+    let end = verify("audit", &["--head", &head(stranger.path(), "")]).status(1);
+    assert!(end.stdout.contains("the log was rewritten, or the head is of another log: entry 1"), "{}", end.stdout);
+}
+
+#[test]
 fn a_log_that_is_not_there_could_not_be_checked() {
     let home = tempfile::tempdir().unwrap();
     let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);

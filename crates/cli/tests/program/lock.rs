@@ -187,6 +187,31 @@ fn names_that_nobody_knows_are_wrong_usage() {
 }
 
 #[test]
+fn a_server_can_be_forgotten() {
+    let places = Places::new();
+    for place in [places.configured(), places.own()] {
+        fs::create_dir_all(&place).unwrap();
+        waiting(&place);
+    }
+    let end = places.lock(&["forget", "--server", "fils"]).status(2);
+    assert!(end.stderr.contains("no server `fils` in ") && end.stderr.contains("there are files"), "{}", end.stderr);
+    places.lock(&["forget"]).status(2);
+    let own = shown(&places.own().join("mcp.lock"));
+    let end = places.lock(&["forget", "--server", "files", "--lock", &own]).status(0);
+    assert_eq!(end.stdout, "forgotten: files, 2 definitions approved, 2 waiting\n");
+    assert!(end.stderr.contains("pinned as it is then"), "{}", end.stderr);
+    assert!(places.lock(&["diff", "--lock", &own]).status(0).stdout.starts_with("nothing waits"));
+    // The other file has it still, and is named as nobody did.
+    let end = places.lock(&["forget", "--server", "files"]).status(0);
+    let other = shown(&places.configured().join("mcp.lock"));
+    assert_eq!(end.stdout, format!("forgotten in {other}: files, 2 definitions approved, 2 waiting\n"));
+    waiting(&places.own());
+    let json = places.lock(&["forget", "--server", "files", "--json"]).status(0).json();
+    assert_eq!(json["locks"], serde_json::json!([{"lock": own, "definitions": 2, "waiting": 2}]));
+    places.lock(&["forget", "--server", "files"]).status(2);
+}
+
+#[test]
 fn texts_that_are_missing_are_counted_and_changed_ones_found() {
     let home = tempfile::tempdir().unwrap();
     waiting(home.path());

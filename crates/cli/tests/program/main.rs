@@ -100,6 +100,90 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
+fn a_command_without_its_dashes_is_answered_with_what_to_type() {
+    for (arguments, hint) in [
+        (&["npx", "foo"][..], Some("bartizan run -- npx …\n")),
+        (&["server"], Some("bartizan run -- server\n")),
+        (&["--name", "npx", "npx", "-y", "token"], Some("bartizan run OPTIONS -- npx …\n")),
+        (&["my server", "x"], Some("bartizan run -- 'my server' …\n")),
+        (&["-y", "npx"], None),
+        (&[], None),
+        (&["--name"], None),
+    ] {
+        let stderr = bartizan(&[&["run"], arguments].concat()).status(2).stderr;
+        let found = stderr.split_once("stands behind `--`: ").map(|(_, found)| found);
+        assert_eq!(found, hint, "{stderr}");
+        assert!(!stderr.contains("token"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_log_of_json_has_nothing_else_in_it() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("bartizan.toml");
+    // The level leaves out everything but what is said in any case.
+    let text = "[listen]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\nlevel = \"error\"\n\
+                [server.a]\ncommand = [\"/nope\"]\n";
+    std::fs::write(&config, text).unwrap();
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["serve", "--config", &config.display().to_string()])
+        .env_clear()
+        .envs([("BARTIZAN_HOME", home.path().as_os_str()), ("BARTIZAN_LOG", "loud".as_ref())])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(gateway.stderr.take().unwrap()).lines().map(Result::unwrap) {
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let message = line["fields"]["message"].as_str().unwrap().to_owned();
+        assert!(line["timestamp"].is_string() && line["target"] == "bartizan::notice", "{line}");
+        if message.starts_with("bartizan serves MCP at http://") {
+            assert!(Command::new("kill").args(["-INT", &gateway.id().to_string()]).status().unwrap().success());
+        }
+        said.push((line["level"].as_str().unwrap().to_owned(), message));
+    }
+    assert!(gateway.wait().unwrap().success());
+    let expected = [
+        ("WARN", "BARTIZAN_LOG"),
+        ("WARN", "/nope"),
+        ("INFO", "serves MCP"),
+        ("INFO", "health and"),
+        ("INFO", "stopping"),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for ((level, message), (at, part)) in said.iter().zip(expected) {
+        assert!(level == at && message.contains(part), "{said:?}");
+    }
+}
+
+#[test]
+fn the_directory_in_force_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().display().to_string();
+    for (variables, place) in [
+        (&[("BARTIZAN_HOME", &*home), ("HOME", "/h")][..], home.clone()),
+        (&[("XDG_STATE_HOME", &*home), ("HOME", "/h")], format!("{home}/bartizan")),
+        (&[("HOME", &*home)], format!("{home}/.local/state/bartizan")),
+    ] {
+        let end = bartizan_with(variables, Path::new("/"), &["daemon", "--stop"]).status(0);
+        assert!(end.stderr.contains("none runs") && end.stderr.ends_with(&format!(" {place}\n")), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn who_holds_the_log_is_said_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let (place, config) = (home.path().join("audit"), home.path().join("bartizan.toml"));
+    std::fs::write(&config, "[listen]\naddress = \"127.0.0.1:0\"\n[audit]\ndirectory = \"audit\"\n").unwrap();
+    let _held = bartizan_audit::Log::open(&place, &bartizan_audit::Options::default()).unwrap();
+    let end = bartizan(&["serve", "--config", &config.display().to_string()]).status(4);
+    let who = format!("{} is already being written by process {}\n", place.display(), std::process::id());
+    assert!(end.stderr.contains(&who) && end.stderr.contains("help: stop that process, or "), "{}", end.stderr);
+}
+
+#[test]
 fn guards_lists_every_guard_and_rule() {
     let text = bartizan(&["guards"]).status(0).stdout;
     let json = bartizan(&["guards", "--json"]).status(0).json();

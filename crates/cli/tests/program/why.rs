@@ -63,7 +63,7 @@ fn a_refused_call() {
         "    tool = \"read_file\"",
         "    expires = 2026-03-01",
         "    [guard.rate.servers.\"files\"]",
-        "    rules = { \"rate.tool\" = \"observe\" }",
+        "    tools = { \"read_file\" = \"observe\" }",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -72,16 +72,65 @@ fn a_refused_call() {
 }
 
 #[test]
-fn the_advice_is_at_the_level_of_the_setting_that_decided() {
-    for (by, expected) in [
-        ("guard.action", "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }"),
-        ("guard.rules", "[guard.rate]\nrules = { \"rate.tool\" = \"observe\" }"),
-        ("guard.servers.action", "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }"),
-        ("guard.servers.tools", "[guard.rate.servers.\"files\"]\ntools = { \"read_file\" = \"observe\" }"),
-    ] {
-        let (_, json) = explain(call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", by)])));
+fn the_advice_opens_no_more_than_is_needed() {
+    for by in ["rule default", "guard.action", "guard.rules", "guard.servers.action", "guard.servers.tools"] {
+        let entry = call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", by)]));
+        let (_, json) = explain(entry.clone());
+        let advice_for_tool = advice(&json);
+        assert!(
+            advice_for_tool[0].contains("rule = \"rate.tool\"\nserver = \"files\"\ntool = \"read_file\"\n"),
+            "{by}"
+        );
+        let expected = "[guard.rate.servers.\"files\"]\ntools = { \"read_file\" = \"observe\" }";
+        assert_eq!(advice_for_tool[1], expected, "{by}");
+        // What is about no tool is opened for the server, and it is said.
+        let (kind, mut fields) = entry;
+        fields.as_object_mut().unwrap().remove("tool");
+        let (text, json) = explain((kind, fields));
+        let expected = "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }";
         assert_eq!(advice(&json)[1], expected, "{by}");
+        assert!(text.contains("from all of this server, as it is about no tool"), "{text}");
     }
+}
+
+#[test]
+fn each_withheld_definition_of_a_listing_is_accepted_by_its_name() {
+    let of = |rule: &str, name: &str| {
+        let mut found = finding(rule, "deny", "rule default");
+        found["subject"] = name.into();
+        found
+    };
+    let listing = |findings: &Value| {
+        let (kind, mut fields) = call("transform", None, findings);
+        fields["tool"] = Value::Null;
+        (kind, fields)
+    };
+    let found = json!([
+        of("tool_pinning.changed", "read"),
+        of("tool_pinning.added", "--all"),
+        of("tool_pinning.changed", "a b")
+    ]);
+    let (text, json) = explain(listing(&found));
+    assert!(text.contains("where: /params/arguments/path, of `a b`, bytes"), "{text}");
+    let writes = advice(&json);
+    for (at, expected) in [
+        (0, "bartizan lock diff --server files read"),
+        (1, "bartizan lock update --server files read"),
+        (5, "bartizan lock update --server files -- --all"),
+        (9, "bartizan lock update --server files 'a b'"),
+    ] {
+        assert_eq!(writes[at], expected, "{writes:#?}");
+    }
+    assert!(writes[2].contains("\ntool = \"read\"\n") && writes[3].contains("tools = { \"read\" = "), "{writes:#?}");
+    // An entry that does not say which: then nothing is accepted before it was looked at.
+    let (_, json) = explain(listing(&json!([finding("tool_pinning.changed", "deny", "rule default")])));
+    assert_eq!(advice(&json)[1], "bartizan lock update --server files NAME…");
+    // What the lock file does not hold cannot be accepted.
+    let (text, _) = explain(listing(&json!([of("tool_pinning.duplicate", "read")])));
+    assert!(!text.contains("bartizan lock"), "{text}");
+    let many: Vec<_> = (0..20).map(|number| of("tool_pinning.added", &format!("tool{number}"))).collect();
+    let (text, _) = explain(listing(&json!(many)));
+    assert!(text.contains("the same for 12 more, each by its own name") && !text.contains("files tool8\n"), "{text}");
 }
 
 #[test]
@@ -148,6 +197,78 @@ fn what_could_not_be_read() {
         "{text}"
     );
     assert_eq!(advice(&json), ["[limits]\nmessage_bytes = …"]);
+}
+
+#[test]
+fn every_kind_of_refusal_says_what_why_and_what_to_do() {
+    let cases = [
+        (
+            "edge.refused",
+            json!({"second_micros": 0, "total": 4, "other_sources": 1, "sources": [{"source": "10.0.0.7", "count": 3}],
+                "reasons": [{"rule": "edge.host", "count": 3}, {"rule": "edge.too_slow", "count": 1}]}),
+            &[
+                "4 requests were refused before there was a message in them, from 10.0.0.7 (3), others (1).",
+                "  3 × edge.host: the `Host` header does not name this gateway",
+                "edge.host: if clients are meant to use that name, add it to `allowed_hosts` under [listen]",
+                "edge.too_slow: raise `body_timeout`",
+            ][..],
+        ),
+        (
+            // As versions wrote it that did not count by rule.
+            "edge.refused",
+            json!({"second_micros": 0, "total": 1, "sources": [{"source": "10.0.0.7", "count": 1}], "other_sources": 0}),
+            &["1 request was refused", "(the entry does not say why)"],
+        ),
+        (
+            "upstream.strays",
+            json!({"second_micros": 0, "total": 900, "sources": [{"source": "files", "count": 900}], "other_sources": 0,
+                "reasons": [{"rule": "upstream.unheard", "count": 900}]}),
+            &[
+                "900 messages were dropped, which nobody had asked for, from files (900).",
+                "upstream.unheard: nothing: ",
+            ],
+        ),
+        (
+            "config.refused",
+            json!({"config": "/etc/my bartizan.toml", "problems": ["3:1: unknown key `adress`", "9:2: there is no rule `x`"]}),
+            &[
+                "A change of the configuration /etc/my bartizan.toml was refused, and the one before stayed in force.",
+                "\n  3:1: unknown key `adress`\n  9:2: there is no rule `x`\n",
+                "bartizan config check '/etc/my bartizan.toml'",
+            ],
+        ),
+        ("config.refused", json!({}), &["was refused", "(the entry does not say why)", "bartizan config check FILE"]),
+        (
+            "upstream.failed",
+            json!({"server": "files", "session": "s", "decision": "deny", "rule": "upstream.timeout", "method": "tools/call",
+                "why": "the server did not answer within 60 s"}),
+            &[
+                "A request that was not answered `tools/call` concerned the server `files`.",
+                "The client got an error in its place by the rule upstream.timeout: the server did not answer within 60 s.",
+                "upstream.timeout: raise `timeout` of the server",
+            ],
+        ),
+        (
+            "headers",
+            json!({"server": "files", "method": "tools/call", "names": ["mcp-param-a"], "decision": "deny",
+                "rule": "hidden_text.tags", "why": "hidden characters"}),
+            &["What a client said in headers beside `tools/call` concerned", "It was refused by", "[[exception]]"],
+        ),
+        (
+            "dropped",
+            json!({"server": "files", "decision": "deny", "rule": "gateway.shared_unattributed", "why": "whose", "bytes": 9}),
+            &["What a shared server said (9 bytes)", "It was dropped by the rule", "set `shared = false`"],
+        ),
+    ];
+    for (kind, fields, parts) in cases {
+        let (text, json) = explain((kind, fields));
+        for part in parts {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        advice(&json);
+        let list = json["advice"].as_array().unwrap();
+        assert!(!list.is_empty() || text.contains("does not say why"), "{text}");
+    }
 }
 
 #[test]

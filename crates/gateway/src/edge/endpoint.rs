@@ -197,17 +197,15 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         if let Err(stranger) = self.allowed(&request) {
-            self.count_refused(peer);
-            return respond::plain(
-                StatusCode::FORBIDDEN,
-                match stranger {
-                    Stranger::Host => "the Host header does not name this gateway\n",
-                    Stranger::Origin => "requests from this Origin are not allowed\n",
-                },
-            );
+            let (rule, text) = match stranger {
+                Stranger::Host => ("edge.host", "the Host header does not name this gateway\n"),
+                Stranger::Origin => ("edge.origin", "requests from this Origin are not allowed\n"),
+            };
+            self.count_refused(peer, rule);
+            return respond::plain(StatusCode::FORBIDDEN, text);
         }
         if checks::is_coded(request.headers()) {
-            self.count_refused(peer);
+            self.count_refused(peer, "edge.transfer_coding");
             return respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n"));
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
@@ -219,7 +217,7 @@ impl Front {
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
-            self.count_refused(peer);
+            self.count_refused(peer, "edge.path");
             return respond::plain(
                 StatusCode::NOT_FOUND,
                 "there is no such server; each is at /mcp/NAME, and all are at /mcp\n",
@@ -235,15 +233,15 @@ impl Front {
         answered.unwrap_or_else(|early| {
             // Refusals that are messages are in the log one by one; those before anything was read are counted.
             if !respond::is_message(&early) {
-                self.count_refused(peer);
+                self.count_refused(peer, respond::rule(&early));
             }
             *early
         })
     }
 
     /// Counts what was refused before there was a message to record.
-    pub(super) fn count_refused(&self, peer: SocketAddr) {
-        self.gateway.recorder.count_refusal(&peer.ip().to_string());
+    pub(super) fn count_refused(&self, peer: SocketAddr, rule: &'static str) {
+        self.gateway.recorder.count_refusal(&peer.ip().to_string(), rule);
     }
 
     async fn post(
@@ -295,12 +293,14 @@ impl Front {
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
         if message.bytes().len() > HANDSHAKE {
-            return Err(Box::new(respond::plain(
+            return Err(Box::new(respond::refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
+                "edge.handshake",
                 "an `initialize` of this size is none\n",
             )));
         }
-        let key = random_key().map_err(|_| Box::new(respond::status(StatusCode::INTERNAL_SERVER_ERROR)))?;
+        let key = random_key()
+            .map_err(|_| Box::new(respond::refused(StatusCode::INTERNAL_SERVER_ERROR, "edge.failed", "")))?;
         let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let mut begun = Begun(Some(peer.clone()));
@@ -325,7 +325,7 @@ impl Front {
         }
         let lost = beside::lost(&parts.headers).map_err(|beside::Malformed| {
             let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
-            Box::new(respond::plain(StatusCode::BAD_REQUEST, text))
+            Box::new(respond::refused(StatusCode::BAD_REQUEST, "edge.event_id", text))
         })?;
         let (_, held) = self.session(target, &parts.headers, &Principal::new(ANONYMOUS))?;
         let place = self.stream_place()?;
@@ -338,13 +338,17 @@ impl Front {
                 Ok(respond::plain(StatusCode::BAD_REQUEST, &format!("{}\n", refusal.sentence())))
             }
             Err(NoStream::Upstream(UpstreamError::SessionGone)) => {
-                Err(Box::new(respond::status(StatusCode::NOT_FOUND)))
+                Err(Box::new(respond::refused(StatusCode::NOT_FOUND, "edge.session", "")))
             }
             // No refusal: this is how clients find out.
             Err(NoStream::Upstream(UpstreamError::NoStream)) => Ok(respond::not_allowed("POST, DELETE")),
             Err(NoStream::Upstream(error)) => {
                 held.value.links().iter().for_each(|link| drop(link.failed(None, &error)));
-                Err(Box::new(respond::plain(StatusCode::BAD_GATEWAY, "the server's stream could not be opened\n")))
+                Err(Box::new(respond::refused(
+                    StatusCode::BAD_GATEWAY,
+                    "edge.stream",
+                    "the server's stream could not be opened\n",
+                )))
             }
         }
     }
@@ -360,23 +364,37 @@ impl Front {
     async fn read(&self, parts: &Parts, body: Incoming, limits: &Limits) -> Result<Bytes, Early> {
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-            return Err(Box::new(respond::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n")));
+            return Err(Box::new(respond::refused(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "edge.content_type",
+                "send application/json\n",
+            )));
         }
-        let too_large =
-            || Box::new(respond::plain(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than the limit\n"));
+        let too_large = || {
+            Box::new(respond::refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "edge.too_large",
+                "the message is larger than the limit\n",
+            ))
+        };
         let mut share = self.gateway.memory.share();
         let collected = collect(body, limits.bytes, &mut share);
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
             Ok(Ok(bytes)) => Ok(share.kept_by(bytes)),
             Ok(Err(CollectError::TooLarge)) => Err(too_large()),
-            Ok(Err(CollectError::Crowded)) => Err(Box::new(respond::plain(
+            Ok(Err(CollectError::Crowded)) => Err(Box::new(respond::refused(
                 StatusCode::SERVICE_UNAVAILABLE,
+                "edge.crowded",
                 "too many large messages at once; try again\n",
             ))),
-            Ok(Err(CollectError::Broken(_))) => Err(Box::new(respond::status(StatusCode::BAD_REQUEST))),
-            Err(_) => {
-                Err(Box::new(respond::plain(StatusCode::REQUEST_TIMEOUT, "the message took too long to arrive\n")))
+            Ok(Err(CollectError::Broken(_))) => {
+                Err(Box::new(respond::refused(StatusCode::BAD_REQUEST, "edge.body", "")))
             }
+            Err(_) => Err(Box::new(respond::refused(
+                StatusCode::REQUEST_TIMEOUT,
+                "edge.too_slow",
+                "the message took too long to arrive\n",
+            ))),
         }
     }
 
@@ -399,13 +417,18 @@ impl Front {
         principal: &Principal,
     ) -> Result<(String, Arc<Held<Peer>>), Early> {
         let Some(key) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
-            return Err(Box::new(respond::plain(
+            return Err(Box::new(respond::refused(
                 StatusCode::BAD_REQUEST,
+                "edge.session",
                 "no Mcp-Session-Id header; initialize first\n",
             )));
         };
         if headers.get(VERSION).is_some_and(|version| revision(version).is_none()) {
-            return Err(Box::new(respond::plain(StatusCode::BAD_REQUEST, "unsupported MCP-Protocol-Version\n")));
+            return Err(Box::new(respond::refused(
+                StatusCode::BAD_REQUEST,
+                "edge.revision",
+                "unsupported MCP-Protocol-Version\n",
+            )));
         }
         let key = target.slot(key);
         let held = self.sessions.find(&key, principal);
@@ -414,7 +437,8 @@ impl Front {
 
     /// A place for a stream without an end.
     fn stream_place(&self) -> Result<OwnedSemaphorePermit, Early> {
-        let full = |_| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many open streams\n"));
+        let full =
+            |_| Box::new(respond::refused(StatusCode::SERVICE_UNAVAILABLE, "edge.streams", "too many open streams\n"));
         Arc::clone(&self.streams).try_acquire_owned().map_err(full)
     }
 
@@ -516,7 +540,9 @@ impl Front {
             .metrics
             .sessions
             .set(i64::try_from(self.sessions.len() + self.stateless.len()).unwrap_or(i64::MAX));
-        kept.map_err(|Full| Box::new(respond::plain(StatusCode::SERVICE_UNAVAILABLE, "too many sessions\n")))
+        kept.map_err(|Full| {
+            Box::new(respond::refused(StatusCode::SERVICE_UNAVAILABLE, "edge.sessions", "too many sessions\n"))
+        })
     }
 }
 
@@ -536,7 +562,7 @@ fn part(held: Arc<Held<Peer>>) -> tokio::task::JoinHandle<()> {
 }
 
 fn no_session() -> Early {
-    Box::new(respond::plain(StatusCode::NOT_FOUND, "no such session; initialize again\n"))
+    Box::new(respond::refused(StatusCode::NOT_FOUND, "edge.session", "no such session; initialize again\n"))
 }
 
 /// What has begun and is not kept yet; unless it is, it is ended, also with servers elsewhere.

@@ -64,7 +64,7 @@ pub async fn serve(front: Arc<Front>, listener: TcpListener, bounds: Bounds, sto
         let front = Arc::clone(&front);
         async move { front.answer(request, peer).await }
     };
-    let refused = move |peer: SocketAddr| counting.count_refused(peer);
+    let refused = move |peer: SocketAddr, rule| counting.count_refused(peer, rule);
     accept(listener, bounds, stop, answer, refused).await;
 }
 
@@ -74,7 +74,7 @@ pub async fn serve_admin(front: Arc<Front>, listener: TcpListener, stop: watch::
         let front = Arc::clone(&front);
         async move { admin(&front, &request) }
     };
-    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_| ()).await;
+    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_, _| ()).await;
 }
 
 fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
@@ -95,7 +95,7 @@ fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
 /// Accepts connections until it is time to stop. `refused` is told of each whose requests never reached `answer`.
 async fn accept<A, F, R>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, answer: A, refused: R)
 where
-    R: Fn(SocketAddr) + Clone + Send + Sync + 'static,
+    R: Fn(SocketAddr, &'static str) + Clone + Send + Sync + 'static,
     A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
 {
@@ -129,7 +129,7 @@ where
             if let Err(error) = serve_connection(stream, peer, bounds, stop, answer).await {
                 tracing::debug!(%peer, %error, "a connection ended early");
                 if is_refusal(&error) {
-                    refused(peer);
+                    refused(peer, "edge.head");
                 }
             }
             drop(place);
@@ -147,12 +147,12 @@ where
 fn or_refuse(
     answer: impl Future<Output = Response<Reply>>,
     peer: SocketAddr,
-    refused: impl Fn(SocketAddr),
+    refused: impl Fn(SocketAddr, &'static str),
 ) -> impl Future<Output = Response<Reply>> {
     AssertUnwindSafe(answer).catch_unwind().map(move |answered| {
         answered.unwrap_or_else(|_| {
             tracing::error!(%peer, "answering a request failed");
-            refused(peer);
+            refused(peer, "edge.failed");
             respond::status(StatusCode::INTERNAL_SERVER_ERROR)
         })
     })
@@ -245,7 +245,7 @@ mod tests {
             }
         };
         let count = Arc::clone(&counted);
-        let refused = move |_| {
+        let refused = move |_, _| {
             count.fetch_add(1, Ordering::Relaxed);
         };
         // With one place, one that is not given back keeps everybody out.

@@ -17,6 +17,22 @@ pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Reply> {
     with_type(status, "text/plain; charset=utf-8", Bytes::copy_from_slice(text.as_bytes()).into())
 }
 
+/// Under which rule something was refused that held no message.
+#[derive(Debug, Clone, Copy)]
+struct Why(&'static str);
+
+/// A refusal of what holds no message to answer; `rule` is what is counted.
+pub(crate) fn refused(code: StatusCode, rule: &'static str, text: &str) -> Response<Reply> {
+    let mut response = if text.is_empty() { status(code) } else { plain(code, text) };
+    response.extensions_mut().insert(Why(rule));
+    response
+}
+
+/// The rule of a refusal.
+pub(crate) fn rule(response: &Response<Reply>) -> &'static str {
+    response.extensions().get::<Why>().map_or("edge.other", |why| why.0)
+}
+
 /// The metrics page.
 pub(crate) fn metrics(text: String) -> Response<Reply> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,7 +54,7 @@ pub(crate) fn last(mut response: Response<Reply>) -> Response<Reply> {
 
 /// 405 with what is allowed instead.
 pub(crate) fn not_allowed(allow: &'static str) -> Response<Reply> {
-    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "edge.method", "");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }

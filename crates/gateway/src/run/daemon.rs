@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bartizan_audit::AuditError;
 use bartizan_config::Config;
 use bartizan_sandbox::Signal;
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use crate::gateway::Gateway;
 use crate::reload::{self, Place};
 use crate::serve::{directory_of, place_of};
 use crate::server::Complain;
-use crate::setup;
+use crate::setup::{self, SetupError};
 
 /// What one connection may hold back before the other side has to wait.
 const PIPE: usize = 64 * 1024;
@@ -35,6 +36,9 @@ const WINDOW: usize = 256 * 1024;
 
 /// How long one that leaves may take to write what it has to.
 const LEAVING: Duration = Duration::from_secs(5);
+
+/// How long its log may stay open after that: it closes when the last of its tasks is gone.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// What all bridges are served with.
 struct Serving {
@@ -61,7 +65,7 @@ pub async fn daemon(
     let _lock = only_one(paths).await?;
     let mut set_up = config.clone();
     set_up.audit.directory = paths.audit();
-    let gateway = setup::gateway(&set_up)?;
+    let gateway = opened(&set_up).await?;
     let told = Arc::default();
     let file = named.clone().or(own);
     let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
@@ -73,7 +77,7 @@ pub async fn daemon(
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
     let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read});
-    gateway.recorder.note("gateway.started", &started).map_err(setup::SetupError::Audit)?;
+    gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     let serving = Arc::new(Serving { gateway, named, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());
     loop {
@@ -87,7 +91,7 @@ pub async fn daemon(
             break;
         }
     }
-    serving.gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(setup::SetupError::Audit)?;
+    serving.gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(SetupError::Audit)?;
     Ok(())
 }
 
@@ -167,6 +171,21 @@ async fn only_one(paths: &Paths) -> Result<File, RunError> {
             return Err(RunError::Running);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The gateway, once whoever held the user's log has closed it: the lock that makes us the only one is given up a moment
+/// before that.
+async fn opened(config: &Config) -> Result<Arc<Gateway>, SetupError> {
+    let deadline = tokio::time::Instant::now() + CLOSING;
+    let mut pause = Duration::from_millis(5);
+    loop {
+        match setup::gateway(config) {
+            Err(SetupError::Audit(AuditError::Locked { .. })) if tokio::time::Instant::now() < deadline => {}
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }
 
@@ -332,5 +351,37 @@ pub(super) fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(failed(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_audit::{Log, Options};
+    use bartizan_config::Environment;
+    use bartizan_guard::Timestamp;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_its_writer_is_about_to_close_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("audit");
+        let text = format!("[audit]\ndirectory = \"{}\"\n", place.display());
+        let environment =
+            Environment { variables: [].into(), directory: directory.path().to_owned(), now: Timestamp(0) };
+        let config = Config::parse(&text, "test.toml", &environment).unwrap().0;
+        let hold = || Log::open(&place, &Options::default()).unwrap().0;
+
+        let held = hold();
+        let closing = async {
+            tokio::time::sleep(CLOSING / 2).await;
+            drop(held);
+        };
+        let (opened_then, ()) = tokio::join!(opened(&config), closing);
+        drop(opened_then.unwrap());
+
+        // One that stays is no daemon that leaves.
+        let _held = hold();
+        assert!(matches!(opened(&config).await, Err(SetupError::Audit(AuditError::Locked { .. }))));
     }
 }

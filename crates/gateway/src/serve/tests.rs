@@ -153,3 +153,45 @@ async fn a_guard_that_panics_refuses_one_message_and_the_gateway_goes_on() {
     assert_eq!(refused.count(), 9, "each refusal is in the log");
     bartizan_audit::verify(&config.audit.directory, None).unwrap();
 }
+
+#[tokio::test]
+async fn what_is_refused_without_a_message_is_counted_under_its_rule() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("bartizan.toml");
+    let text = "[audit]\ndirectory = 'audit'\n[listen]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                [server.one]\nurl = 'http://127.0.0.1:1/'\n";
+    std::fs::write(&file, text).unwrap();
+    let config = Config::load(&file).unwrap().0;
+    let running = start(&config, None).await.unwrap();
+    let local = "Host: localhost\r\nContent-Type: application/json";
+    let requests = [
+        ("edge.host", "POST /mcp/one", "Host: evil.example"),
+        ("edge.origin", "POST /mcp/one", "Host: localhost\r\nOrigin: https://evil.example"),
+        ("edge.path", "POST /mcp/none", local),
+        ("edge.method", "PUT /mcp/one", local),
+        ("edge.content_type", "POST /mcp/one", "Host: localhost\r\nContent-Type: text/plain"),
+        ("edge.session", "GET /mcp/one", local),
+        ("edge.event_id", "GET /mcp/one", "Host: localhost\r\nLast-Event-ID: a b"),
+        ("edge.transfer_coding", "POST /mcp/one", "Host: localhost\r\nTransfer-Encoding: gzip, chunked"),
+        ("edge.head", "no http at all", ""),
+    ];
+    for (rule, line, headers) in requests {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = format!("{line} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{rule}: {answer}");
+    }
+    running.stop().await;
+    let mut counted: Vec<_> = bartizan_audit::iter(&config.audit.directory)
+        .unwrap()
+        .filter_map(|record| record.ok().filter(|record| record.kind == "edge.refused"))
+        .flat_map(|record| record.value()["reasons"].as_array().unwrap().clone())
+        .map(|reason| reason["rule"].as_str().unwrap().to_owned())
+        .collect();
+    counted.sort();
+    let mut expected = requests.map(|(rule, ..)| rule);
+    expected.sort_unstable();
+    assert_eq!(counted, expected);
+}

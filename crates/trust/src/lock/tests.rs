@@ -57,6 +57,33 @@ fn what_is_seen_first_is_approved_and_what_changes_waits() {
 }
 
 #[test]
+fn a_server_that_is_forgotten_was_never_seen() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    for server in ["files", "other"] {
+        lock.set_identity(server, "npx").unwrap();
+        lock.record_first_seen(server, &[tool("read", server), tool("write", "the same")], at()).unwrap();
+        lock.set_complete(server, "tool").unwrap();
+        lock.note_pending(server, &[tool("read", &format!("{server} changed"))]).unwrap();
+    }
+    let before = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(lock.forget("never").unwrap(), Forgotten::default());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    assert_eq!(lock.forget("files").unwrap(), Forgotten { approved: 2, waiting: 1 });
+
+    let mut held = Lock::open(&path).unwrap();
+    assert!(held.pins("files").is_none() && !held.has_pending("files"));
+    assert_eq!(shown(&held.diff().unwrap()), ["changed other read"]);
+    assert_eq!(held.check_texts("other").unwrap(), TextCheck::default(), "what another server names stays");
+    let text = |tool: Definition| directory(&path).join(file_name(&tool.sha256)).exists();
+    assert!(!text(tool("read", "files")) && !text(tool("read", "files changed")) && text(tool("write", "the same")));
+
+    held.record_first_seen("files", &[tool("read", "evil")], at()).unwrap();
+    assert_eq!(held.pins("files").unwrap().definitions.len(), 1, "seen first once more");
+    assert!(!held.has_pending("files"));
+}
+
+#[test]
 fn texts_are_held_against_what_is_approved() {
     let (_guard, path) = place();
     let mut lock = Lock::open(&path).unwrap();

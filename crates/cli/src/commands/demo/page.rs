@@ -16,12 +16,14 @@ pub(super) struct Page<'a> {
     demo: &'a Demo,
     /// It only records.
     observe: bool,
+    /// Its log is there when the page has been read.
+    stays: bool,
     paint: Paint,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn of(demo: &'a Demo, observe: bool, paint: Paint) -> Self {
-        Page { demo, observe, paint }
+    pub(super) fn of(demo: &'a Demo, observe: bool, stays: bool, paint: Paint) -> Self {
+        Page { demo, observe, stays, paint }
     }
 
     pub(super) fn head(&self) -> String {
@@ -43,11 +45,13 @@ impl<'a> Page<'a> {
         let line = format!("{} {:8} {what}", self.paint.like(decision, mark), step.from);
         match &step.seen {
             Seen::Stopped(stop) | Seen::Cleaned(stop) => {
-                let id = self.paint.dim(&stop.decision);
+                // An id that nothing could explain any more would only be tried in vain.
+                let id = self.paint.dim(if self.stays { &stop.decision } else { "" });
                 let room = (WIDTH - MARGIN).saturating_sub(step.what.chars().count() + stop.decision.len());
                 let why = cut(&stop.why, (WIDTH - MARGIN).saturating_sub(stop.rule.len() + 2));
                 let rule = self.paint.bold(&stop.rule);
-                format!("{line}{:room$}{id}\n{:MARGIN$}{rule}  {why}", "", "")
+                let head = format!("{line}{:room$}{id}", "");
+                format!("{}\n{:MARGIN$}{rule}  {why}", head.trim_end(), "")
             }
             Seen::Passed if step.is_as_expected() => line,
             Seen::Passed if self.is_let_through(step) => {
@@ -89,6 +93,12 @@ impl<'a> Page<'a> {
             }
         };
         format!("\n{} · {judgement} · {log}", self.paint.bold(&counts))
+    }
+
+    /// What there is to know when the gateway is gone.
+    pub(super) fn farewell(&self) -> String {
+        let how = "its log is removed; without --once it stays, and each decision has an id to ask about";
+        format!("\n{:8} {how}", self.paint.dim("why"))
     }
 
     /// What to try next, while the gateway stays up.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use bartizan_guard::guards;
+use bartizan_gateway::reasons;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Entry, Found, rule};
-use crate::output::{inline, toml_string};
+use crate::output::{inline, shell_word, toml_string};
 
 /// One way to another outcome.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -32,7 +32,10 @@ pub(super) fn sentences(entry: &Entry) -> String {
     })
 }
 
-/// What would change the outcome, for each rule that had an effect.
+/// Definitions of which a listing may have many, with advice of their own.
+const MOST: usize = 8;
+
+/// What would change the outcome, for each rule that had an effect and each definition it had one on.
 pub(super) fn list(entry: &Entry) -> Vec<Advice> {
     let mut list = Vec::new();
     let mut seen = Vec::new();
@@ -41,18 +44,60 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
                     its own needs another name in the configuration, or after --name";
         list.push(Advice { rule: entry.kind.clone(), what: what.to_owned(), write: Some(of_lock(entry)) });
     }
+    let mut more = 0_usize;
     for found in entry.findings.iter().filter(|found| found.action != "observe" || found.would.is_some()) {
-        if !seen.contains(&found.rule.as_str()) {
-            seen.push(&found.rule);
+        let about_it = (found.rule.as_str(), tool(entry, found));
+        if seen.contains(&about_it) {
+            continue;
+        }
+        if seen.len() < MOST {
             about(entry, found, &mut list);
+        } else {
+            more += 1;
+        }
+        seen.push(about_it);
+    }
+    if more > 0 {
+        let what = format!("the same for {more} more, each by its own name");
+        list.extend(seen.last().map(|(rule, _)| Advice { rule: (*rule).to_owned(), what, write: None }));
+    }
+    // A refusal without a finding: unreadable messages, servers that fail, what is said beside messages, what was counted.
+    let counted = entry.reasons.iter().map(|reason| reason.rule.as_str());
+    for id in entry.rule.as_deref().into_iter().chain(counted).filter(|id| !seen.iter().any(|(rule, _)| rule == id)) {
+        match rule(id) {
+            Some(spec) if !spec.fixed => about(entry, &Found { rule: id.to_owned(), ..Found::default() }, &mut list),
+            _ => list.push(without_guard(id)),
         }
     }
-    // A refusal that no guard decided: unreadable messages, servers that fail.
-    if let Some(id) = entry.rule.as_deref().filter(|id| !seen.contains(id)) {
-        list.push(without_guard(id));
-    }
+    list.extend(of_event(entry));
     list
 }
+
+/// What to do about an entry that is about no message.
+fn of_event(entry: &Entry) -> Option<Advice> {
+    if entry.kind != "config.refused" {
+        return None;
+    }
+    let file = entry.config.as_deref().map_or_else(|| "FILE".to_owned(), shell_word);
+    let what = "to see each problem beside its line; once it is saved without them, it is read again".to_owned();
+    Some(Advice { rule: entry.kind.clone(), what, write: Some(format!("bartizan config check {file}")) })
+}
+
+/// The tool, or whatever else has a definition, that settings can be for.
+fn tool<'a>(entry: &'a Entry, found: &'a Found) -> Option<&'a str> {
+    found.subject.as_deref().or(entry.tool.as_deref())
+}
+
+/// What there is to accept: the rules about a definition that waits in the lock file.
+const WAITING: [&str; 7] = [
+    "tool_pinning.added",
+    "tool_pinning.changed",
+    "tool_pinning.instructions_changed",
+    "tool_pinning.removed",
+    "tool_pinning.renamed",
+    "tool_pinning.resource_added",
+    "tool_pinning.resource_changed",
+];
 
 fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     let advise = |what: &str, write: Option<String>| Advice { rule: found.rule.clone(), what: what.to_owned(), write };
@@ -70,30 +115,54 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
         }
         _ => {}
     }
-    if found.rule.starts_with("tool_pinning.") {
-        list.push(advise("to look at what changed, and to accept it if it is meant", Some(of_lock(entry))));
+    if WAITING.contains(&found.rule.as_str()) {
+        list.extend(
+            acceptance(&shell_word(&entry.server), tool(entry, found)).map(|(what, write)| advise(what, Some(write))),
+        );
     }
-    list.push(advise("to let it pass here, for a while", Some(exception(entry, found))));
-    list.push(advise("to let it pass from now on, still recorded", Some(permanent(entry, found))));
+    let guard = inline(found.rule.split('.').next().unwrap_or_default());
+    let (here, from_now_on) = match tool(entry, found).map(inline) {
+        Some(tool) => (
+            "to let it pass here, for a while".to_owned(),
+            format!("to let all that `{guard}` finds in `{tool}` pass from now on, still recorded"),
+        ),
+        None => (
+            "to let it pass for a while, from all of this server, as it is about no tool".to_owned(),
+            "to let it pass from all of this server from now on, still recorded".to_owned(),
+        ),
+    };
+    list.push(advise(&here, Some(exception(entry, found))));
+    list.push(advise(&from_now_on, Some(permanent(entry, found))));
 }
 
-/// The commands for what is pinned of a server.
+/// How to look at what changed, and to accept that and nothing else.
+fn acceptance(server: &str, name: Option<&str>) -> [(&'static str, String); 2] {
+    let name = match name {
+        // What starts like an option is none behind these.
+        Some(name) if name.starts_with('-') => format!("-- {}", shell_word(name)),
+        Some(name) => shell_word(name),
+        None => {
+            let diff = format!("bartizan lock diff --server {server}");
+            let update = format!("bartizan lock update --server {server} NAME…");
+            return [("to look at what changed", diff), ("to accept by its name what is meant", update)];
+        }
+    };
+    let commands = ["diff", "update"].map(|command| format!("bartizan lock {command} --server {server} {name}"));
+    let [diff, update] = commands;
+    [("to look at what changed", diff), ("to accept it and nothing else, if it is meant", update)]
+}
+
+/// The commands for what is pinned of a server: to look, and to accept by its name what is meant.
 fn of_lock(entry: &Entry) -> String {
     let server = shell_word(&entry.server);
-    format!("bartizan lock diff --server {server}\nbartizan lock update --server {server}")
-}
-
-/// A word for a shell.
-fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", inline(text).replace('\'', "'\\''")) }
+    format!("bartizan lock diff --server {server}\nbartizan lock update --server {server} NAME…")
 }
 
 /// The narrowest exception that covers the case.
 fn exception(entry: &Entry, found: &Found) -> String {
     let mut text =
         format!("[[exception]]\nrule = {}\nserver = {}\n", toml_string(&found.rule), toml_string(&entry.server));
-    if let Some(tool) = &entry.tool {
+    if let Some(tool) = tool(entry, found) {
         let _ = writeln!(text, "tool = {}", toml_string(tool));
     }
     // A month or two: long enough to repair the cause, short enough not to be forgotten.
@@ -101,18 +170,13 @@ fn exception(entry: &Entry, found: &Found) -> String {
     text
 }
 
-/// The setting at the level of the one that decided: a wider one would have no effect.
+/// The narrowest setting: for one tool, which goes before all others, else for one rule of the server.
 fn permanent(entry: &Entry, found: &Found) -> String {
     let guard = found.rule.split('.').next().unwrap_or_default();
-    let server = || format!("[guard.{guard}.servers.{}]", toml_string(&entry.server));
-    let by_rule = format!("rules = {{ {} = \"observe\" }}", toml_string(&found.rule));
-    match (found.by.as_str(), &entry.tool) {
-        ("guard.servers.tools", Some(tool)) => {
-            format!("{}\ntools = {{ {} = \"observe\" }}", server(), toml_string(tool))
-        }
-        ("guard.rules", _) => format!("[guard.{guard}]\n{by_rule}"),
-        // For one server, as that is where it was met.
-        _ => format!("{}\n{by_rule}", server()),
+    let server = format!("[guard.{guard}.servers.{}]", toml_string(&entry.server));
+    match tool(entry, found) {
+        Some(tool) => format!("{server}\ntools = {{ {} = \"observe\" }}", toml_string(tool)),
+        None => format!("{server}\nrules = {{ {} = \"observe\" }}", toml_string(&found.rule)),
     }
 }
 
@@ -124,15 +188,11 @@ fn without_guard(id: &str) -> Advice {
         "conformance.count" => Some("values"),
         _ => None,
     };
-    let guard = id.split('.').next().unwrap_or_default();
-    let what = match (limit, rule(id)) {
-        (Some(_), _) => "a higher limit, if messages of that kind are meant",
-        (None, Some(_)) => "nothing: the rule always denies, as such a message has more than one meaning or none",
-        (None, None) if guards::ALL.iter().any(|spec| spec.name == guard) => "nothing that this version knows of",
-        (None, None) if guard == "upstream" => {
-            "the server has to answer; the log of Bartizan and the server's stderr say more"
-        }
-        (None, None) => "no setting: it is not about what the message says",
+    let what = match (limit, rule(id), reasons::of(id)) {
+        (Some(_), ..) => "a higher limit, if messages of that kind are meant",
+        (None, Some(_), _) => "nothing: the rule always denies, as such a message has more than one meaning or none",
+        (None, None, Some(reason)) => reason.help,
+        (None, None, None) => "nothing that this version knows of",
     };
     let write = limit.map(|limit| format!("[limits]\n{limit} = …"));
     Advice { rule: id.to_owned(), what: what.to_owned(), write }

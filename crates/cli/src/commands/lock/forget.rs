@@ -1,0 +1,75 @@
+//! `bartizan lock forget`: takes a server out of the lock file, as if it had never been seen.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Place, Waiting, check_server, failure};
+use crate::outcome::{Failure, Outcome, say};
+use crate::output::{self, count, inline};
+
+/// Which server, in which lock files.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The server
+    #[arg(long, value_name = "NAME")]
+    server: String,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        let mut found = self.place.open()?;
+        check_server(&self.server, found.iter())?;
+        let mut locks = Vec::new();
+        for Waiting { lock, .. } in found.iter_mut().filter(|one| one.has_server(&self.server)) {
+            let forgotten = lock.forget(&self.server).map_err(failure)?;
+            let (definitions, waiting) = (forgotten.approved, forgotten.waiting);
+            locks.push(ForgottenOne { lock: lock.path().to_owned(), definitions, waiting });
+        }
+        if self.json {
+            output::print_json(&Forgotten { format: Forgotten::FORMAT, server: self.server, locks })?;
+            return Ok(Outcome::Clean);
+        }
+        for one in &locks {
+            let place = self.place.shown(&one.lock).map(|place| format!(" in {place}")).unwrap_or_default();
+            let (server, definitions) = (inline(&self.server), count(one.definitions, "definition"));
+            output::print(&format!("forgotten{place}: {server}, {definitions} approved, {} waiting", one.waiting))?;
+        }
+        // Nothing can tell whether it will come again: wrapped servers are in no configuration.
+        say("a server of this name is new from now on: what it offers when it is seen next is pinned as it is then");
+        Ok(Outcome::Clean)
+    }
+}
+
+/// What `lock forget --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(in super::super) struct Forgotten {
+    #[schemars(extend("const" = Forgotten::FORMAT))]
+    format: &'static str,
+    /// The server.
+    server: String,
+    /// The lock files that it was in.
+    locks: Vec<ForgottenOne>,
+}
+
+impl Forgotten {
+    pub(in super::super) const FORMAT: &str = "bartizan.lock.forget/1";
+}
+
+/// What was taken out of one lock file.
+#[derive(Serialize, JsonSchema)]
+struct ForgottenOne {
+    /// Where it is.
+    lock: PathBuf,
+    /// Definitions that were approved.
+    definitions: usize,
+    /// Definitions that waited for somebody to accept them.
+    waiting: usize,
+}

@@ -1,0 +1,79 @@
+//! What entries say that are about no single message: what was counted, and changes of the configuration.
+
+use std::fmt::Write;
+
+use bartizan_gateway::reasons;
+use serde::Deserialize;
+
+use super::{Entry, rule};
+use crate::output::{Paint, count, inline};
+
+/// How often something was refused, by where it came from or under which rule.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Count {
+    source: String,
+    pub(super) rule: String,
+    count: u64,
+}
+
+/// What happened and what became of it; none for entries about a message.
+pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
+    let denied = paint.decision("deny");
+    Some(match entry.kind.as_str() {
+        "edge.refused" => {
+            let what =
+                format!("{} refused before there was a message in them{}.", many(entry, "request"), sources(entry));
+            format!("{what}\nDecision: {denied}. None of them has an entry of its own.{}", by_rule(entry))
+        }
+        "upstream.strays" => {
+            let what = format!("{} dropped, which nobody had asked for{}.", many(entry, "message"), sources(entry));
+            format!(
+                "{what}\nDecision: {denied}. Those before them in that second have entries of their own.{}",
+                by_rule(entry)
+            )
+        }
+        "config.refused" => {
+            let file = entry.config.as_deref().map(|file| format!(" {}", inline(file))).unwrap_or_default();
+            let problems = entry.problems.iter().fold(String::new(), |mut out, problem| {
+                let _ = write!(out, "\n  {}", inline(problem));
+                out
+            });
+            let why = if problems.is_empty() { "\n  (the entry does not say why)" } else { &problems };
+            format!("A change of the configuration{file} was refused, and the one before stayed in force.{why}")
+        }
+        "config.reloaded" => "A change of the configuration was put in force.".to_owned(),
+        _ => return None,
+    })
+}
+
+fn many(entry: &Entry, what: &str) -> String {
+    let total = entry.total.unwrap_or_default();
+    let verb = if total == 1 { "was" } else { "were" };
+    format!("{} {verb}", count(usize::try_from(total).unwrap_or(usize::MAX), what))
+}
+
+/// Where they came from, those with most first.
+fn sources(entry: &Entry) -> String {
+    const SHOWN: usize = 5;
+    let named = entry.sources.iter().take(SHOWN);
+    let mut named: Vec<_> = named.map(|one| format!("{} ({})", inline(&one.source), one.count)).collect();
+    let more = entry.sources.iter().skip(SHOWN).map(|one| one.count).sum::<u64>().saturating_add(entry.other_sources);
+    if more > 0 {
+        named.push(format!("others ({more})"));
+    }
+    if named.is_empty() { String::new() } else { format!(", from {}", named.join(", ")) }
+}
+
+fn by_rule(entry: &Entry) -> String {
+    if entry.reasons.is_empty() {
+        return "\n  (the entry does not say why)".to_owned();
+    }
+    entry.reasons.iter().fold(String::new(), |mut out, reason| {
+        let known = reasons::of(&reason.rule).map(|known| format!(": {}", known.what));
+        let known =
+            known.or_else(|| rule(&reason.rule).map(|spec| format!(": {}", spec.summary.trim_end_matches('.'))));
+        let _ = write!(out, "\n  {} × {}{}", reason.count, inline(&reason.rule), known.unwrap_or_default());
+        out
+    })
+}

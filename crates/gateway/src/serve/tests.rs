@@ -1,5 +1,6 @@
 //! The whole gateway with a guard that panics.
 
+use bartizan_guard::guards::LooksAt;
 use bartizan_guard::{Event, Guard, GuardSpec, Pipeline, Report, Session, Settings};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,6 +16,7 @@ static BROKEN: GuardSpec = GuardSpec {
     rules: &[],
     actions: &[],
     skips: &[],
+    looks_at: LooksAt::Else("Nothing."),
     sees_edited: true,
     options: bartizan_guard::guards::conformance::SPEC.options,
     build: |_| Ok(Box::new(Broken)),

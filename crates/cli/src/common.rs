@@ -86,7 +86,7 @@ pub(crate) fn log_to_stderr(level: &str, json: bool) {
     let wanted = std::env::var_os("BARTIZAN_LOG").filter(|wanted| !wanted.is_empty());
     let wanted = wanted.map(|wanted| wanted.to_string_lossy().into_owned());
     let filter = wanted.as_deref().and_then(log_filter);
-    let unknown = wanted.filter(|_| filter.is_none()).map(|wanted| crate::output::inline(&wanted));
+    let unknown = wanted.filter(|_| filter.is_none()).map(|wanted| crate::text::inline(&wanted));
     let mut filter = filter.unwrap_or_else(|| EnvFilter::new(level));
     if json && let Ok(always) = format!("{NOTICE}=info").parse() {
         filter = filter.add_directive(always);

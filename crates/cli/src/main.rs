@@ -4,6 +4,7 @@ mod commands;
 mod common;
 mod outcome;
 mod output;
+mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -76,6 +77,6 @@ fn without_dashes(error: &clap::Error, words: &[OsString]) -> Option<String> {
     })?;
     let options = if at > 2 { "OPTIONS " } else { "" };
     let more = if at + 1 < words.len() { " …" } else { "" };
-    let command = output::shell_word(unexpected);
+    let command = text::shell_word(unexpected);
     Some(format!("\n  = help: the server's command stands behind `--`: bartizan run {options}-- {command}{more}"))
 }

@@ -12,7 +12,8 @@ use serde::Serialize;
 pub(super) use self::tail::TailEntry;
 use super::log;
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::{self, count, inline};
+use crate::output;
+use crate::text::{count, inline};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::{self, count};
+use crate::output;
+use crate::text::count;
 
 /// Checks a configuration, or prints the schema of all of them
 #[derive(Args)]
@@ -55,7 +56,7 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     if config.servers.is_empty() {
         say(&format!("{NO_SERVER}\n"));
     }
-    let file = output::inline(&file.display().to_string());
+    let file = crate::text::inline(&file.display().to_string());
     output::print(&format!(
         "{file}: ok, {}, {}, {}",
         count(config.servers.len(), "server"),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::printable;
+use crate::text::printable;
 
 /// Serves this user's wrapped servers; `run` starts it on demand
 #[derive(Args)]

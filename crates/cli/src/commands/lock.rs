@@ -16,7 +16,8 @@ pub(super) use self::report::{Changes, Verified};
 use self::report::{Found, VerifiedOne};
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::{self, Paint, inline};
+use crate::output::{self, Paint};
+use crate::text::inline;
 
 const EXAMPLES: &str = "\
 Examples:

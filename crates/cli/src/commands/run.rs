@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::printable;
+use crate::text::printable;
 
 const EXAMPLES: &str = "\
 Examples:

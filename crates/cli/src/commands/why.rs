@@ -18,7 +18,8 @@ use super::guards::Rule;
 use super::log;
 use crate::common;
 use crate::outcome::{Failure, Outcome};
-use crate::output::{self, Paint, inline};
+use crate::output::{self, Paint};
+use crate::text::inline;
 
 /// Explains one decision from the audit log: what was found, which setting decided, what would change it
 #[derive(Args)]

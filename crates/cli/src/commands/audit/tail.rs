@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::super::log;
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::{self, Paint, inline};
+use crate::output::{self, Paint};
+use crate::text::inline;
 
 /// What is shown.
 #[derive(Args)]

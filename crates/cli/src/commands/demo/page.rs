@@ -4,7 +4,8 @@ use bartizan_audit::{Fault, Report};
 use bartizan_demo::{Demo, Seen, Step};
 use serde_json::json;
 
-use crate::output::{Paint, inline};
+use crate::output::Paint;
+use crate::text::inline;
 
 /// Columns before what a step says.
 const MARGIN: usize = 19;

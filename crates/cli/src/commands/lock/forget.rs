@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::{Place, Waiting, check_server, failure};
 use crate::outcome::{Failure, Outcome, say};
-use crate::output::{self, count, inline};
+use crate::output;
+use crate::text::{count, inline};
 
 /// Which server, in which lock files.
 #[derive(Args)]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Waiting;
-use crate::output::{count, inline};
+use crate::text::{count, inline};
 
 /// What `lock diff --json` and `lock update --json` print.
 #[derive(Serialize, JsonSchema)]

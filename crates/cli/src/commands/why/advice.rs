@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Entry, Found, rule};
-use crate::output::{inline, shell_word, toml_string};
+use crate::text::{inline, shell_word, toml_string};
 
 /// One way to another outcome.
 #[derive(Debug, Serialize, JsonSchema)]

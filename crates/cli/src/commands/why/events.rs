@@ -6,7 +6,8 @@ use bartizan_gateway::reasons;
 use serde::Deserialize;
 
 use super::{Entry, rule};
-use crate::output::{Paint, count, inline};
+use crate::output::Paint;
+use crate::text::{count, inline};
 
 /// How often something was refused, by where it came from or under which rule.
 #[derive(Debug, Default, Deserialize)]

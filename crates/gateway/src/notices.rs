@@ -61,9 +61,14 @@ impl Notices {
         let pins = &server.profile.load().pins;
         let tools = news.iter().all(|pin| pin.kind == DefinitionKind::Tool);
         let named = news.iter().take(NAMED).map(|pin| {
-            let kind = if tools { String::new() } else { format!("{} ", pin.kind.as_str()) };
+            let what = match pin.kind {
+                DefinitionKind::Tool if tools => shown(&pin.name),
+                // There is one text of them, whose name is what it is.
+                DefinitionKind::Instructions => pin.kind.as_str().to_owned(),
+                kind => format!("{} {}", kind.as_str(), shown(&pin.name)),
+            };
             let how = if pins.get(pin.kind, &pin.name).is_some() { "changed" } else { "new" };
-            format!("{kind}{} {how}", shown(&pin.name))
+            format!("{what} {how}")
         });
         let named = named.collect::<Vec<_>>().join(", ");
         let more = match news.len().saturating_sub(NAMED) {

@@ -320,7 +320,9 @@ fn title(change: &Change, paint: Paint) -> String {
         _ => String::new(),
     };
     let (kind, server, name) = (inline(&change.kind), inline(&change.server), inline(&change.name));
-    format!("{} `{name}` of {server}: {}{from}\n", kind, paint.bold(change.what.as_str()))
+    // Of instructions there is one text, whose name is what it is.
+    let what = if kind == "instructions" { kind } else { format!("{kind} `{name}`") };
+    format!("{what} of {server}: {}{from}\n", paint.bold(change.what.as_str()))
 }
 
 /// The difference, indented.

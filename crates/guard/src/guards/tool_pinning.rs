@@ -277,7 +277,9 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
     let starts = event.answers.is_some_and(|call| matches!(&*call.method, "initialize" | "server/discover"));
     let Some(result) = event.message.result().filter(|_| starts) else { return };
     let pins = &*event.server.pins;
-    if !pins.is_complete(kind) {
+    // A server that answers whatever it is asked with success has not begun by that, and says nothing of itself yet.
+    let begins = ["protocolVersion", "supportedVersions"].iter().any(|key| result.get(key).is_some());
+    if begins && !pins.is_complete(kind) {
         report.remember(Fact::SeenInFull(kind));
     }
     let Some(text) = result.get("instructions") else { return };

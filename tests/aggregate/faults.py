@@ -7,7 +7,7 @@ import pathlib
 import threading
 import time
 
-from harness import PATIENCE, Gateway, Raw, check, equal, wait_for
+from harness import MODERN, PATIENCE, Gateway, Raw, check, equal, wait_for
 from scripted import Never, Server, text, tool
 
 CHILD = str(pathlib.Path(__file__).with_name("child.py"))
@@ -102,6 +102,29 @@ def case_a_server_that_hangs_holds_nobody_up_twice():
             equal(client.tools(), ["good__t", "slow__t"])
         for server in servers.values():
             server.cancelled.set()
+
+
+def case_one_that_says_nothing_is_not_taken_for_one_of_the_other_era():
+    def program(code):
+        return {"command": [sys.executable, "-c", code], "timeout": "2s"}
+
+    odd = Server("odd", initialize=lambda call: {}, **{"server/discover": lambda call: {}})
+    for era, foreign in (("2025-11-25", MODERN), (MODERN, "legacy")):
+        good, other = Server("good", era=MODERN if era == MODERN else "legacy").add(tool("t")), Server("other", era=foreign).add(tool("t"))
+        servers = {"dies": program("import sys; sys.exit('boom')"), "hangs": program("import time; time.sleep(1000)"),
+                   "babbles": program("import time; input(); print('{\"id\":'); time.sleep(1000)"),
+                   "none": {"url": f"http://127.0.0.1:{free_port()}/mcp"}, "odd": {"url": odd.url},
+                   "good": {"url": good.url}, "other": {"url": other.url}}
+        with Gateway(servers) as gateway, Raw(gateway, version=era) as client:
+            if era == MODERN:
+                client.result("server/discover")
+            equal(client.tools(), ["good__t"], era)
+            for name in servers:
+                found = gateway.entries(server=name, rule="upstream.other_era")
+                equal((bool(found), gateway.failures(name, "upstream.other_era")), (name == "other",) * 2, f"{name}, {era}")
+            for name, reason in (("dies", "ended"), ("hangs", "timeout"), ("none", "unreachable")):
+                rules = {entry["rule"] for entry in gateway.entries(server=name, kind="upstream.failed")}
+                equal(rules - {"upstream.resting"}, {f"upstream.{reason}"}, f"{name}, {era}")
 
 
 def case_a_call_that_hangs_delays_no_other():

@@ -85,6 +85,12 @@ impl Refusal {
         self.receipt.as_ref().map(|receipt| receipt.id().to_string())
     }
 
+    /// Whether a response is a refusal of the gateway's, and not what the server says.
+    pub(crate) fn is_in(answer: &Message) -> bool {
+        let code = answer.error().and_then(|error| error.get("code")?.as_i64());
+        code.is_some_and(|code| [CODE_DENIED, CODE_APPROVAL, CODE_UPSTREAM, CODE_OURS].contains(&code))
+    }
+
     /// The same refusal in other words; the log keeps the first ones.
     pub(crate) fn saying(self, why: String) -> Refusal {
         Refusal { why, ..self }

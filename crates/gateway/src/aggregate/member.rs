@@ -222,12 +222,9 @@ impl Member {
         let answer = ask(&link, hello, &Relay::default(), self.server.timeout).await.ok();
         let said = answer.as_ref().and_then(|answer| answer.message().result()?.get("protocolVersion"));
         let Some(version) = said.and_then(|version| HeaderValue::try_from(&*version.text()).ok()) else {
-            // One that says no, rather than nothing, may be of the other era.
-            let error = match answer {
-                Some(_) => UpstreamError::OtherEra(method::INITIALIZE),
-                None => UpstreamError::BrokenOff("it was not initialized".to_owned()),
-            };
-            link.failed(None, &error);
+            if let Some(why) = answer.and_then(|answer| uninitialized(answer.message())) {
+                link.failed(None, &why);
+            }
             link.upstream.end().await;
             return None;
         };
@@ -342,6 +339,16 @@ impl Ready {
     pub(super) fn offers(&self, capability: &str) -> bool {
         let said = self.hello.as_ref().and_then(|hello| hello.message().result());
         said.is_none_or(|hello| hello.at(&["capabilities", capability]).is_some())
+    }
+}
+
+/// Why a server is not initialized that has answered this; nothing if the log has it already.
+fn uninitialized(answer: &Message) -> Option<UpstreamError> {
+    match answer.error() {
+        Some(_) if Refusal::is_in(answer) => None,
+        // One that says no may be of the other era.
+        Some(_) => Some(UpstreamError::OtherEra(method::INITIALIZE)),
+        None => Some(UpstreamError::BrokenOff("it was not initialized".to_owned())),
     }
 }
 

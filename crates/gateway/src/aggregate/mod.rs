@@ -342,7 +342,7 @@ impl Hub {
             answers.iter().partition(|(_, answer)| answer.message().result().is_some());
         for (name, answer) in others {
             if let Some(member) = self.members.get(name).filter(|member| !member.server.bridge.on)
-                && !stream::is_away(answer.message())
+                && !Refusal::is_in(answer.message())
             {
                 member.note_other_era(method::SERVER_DISCOVER);
             }

@@ -84,6 +84,70 @@ def case_what_belongs_to_sessions_ends_at_the_gateway():
             equal((client.result("logging/setLevel", {"level": "debug"}), state(client)["said"][-1]), ({}, "logging/setLevel"))
 
 
+def case_a_program_gets_no_request_that_says_too_little():
+    """Over stdio there are no headers: without what the body has to say it would be the request of a client of another era."""
+    web, key = Server("web", era=MODERN).offer(resources=[]), "io.modelcontextprotocol/"
+    whole = {f"{key}protocolVersion": MODERN, f"{key}clientCapabilities": {}}
+    wrong = [(meta, MODERN, -32602) for meta in (None, {}, {f"{key}protocolVersion": MODERN}, {f"{key}clientCapabilities": {}},
+                                                 whole | {f"{key}clientCapabilities": []})]
+    wrong += [(whole | {f"{key}protocolVersion": version}, version, -32022) for version in ("2099-07-28", "next")]
+    programs = own() | {"all": own()["one"] | {"shared": True}}
+
+    def ask(client, meta, version):
+        params = {} if meta is None else {"_meta": meta}
+        message = {"jsonrpc": "2.0", "id": 7, "method": "resources/list", "params": params}
+        return client.post(message, {"MCP-Protocol-Version": version}).answer(7), client.status
+
+    with Gateway({"web": {"url": web.url}} | programs) as gateway:
+        for path in ("/mcp/one", "/mcp/all", "/mcp"):
+            with Raw(gateway, path, MODERN) as client:
+                for meta, version, code in wrong:
+                    answer, status = ask(client, meta, version)
+                    equal((answer.get("error", {}).get("code"), status), (code, 400), f"{meta} at {path}: {answer}")
+                    if code == -32022:
+                        data = answer["error"]["data"]
+                        equal((MODERN in data["supported"], data["requested"]), (True, version), f"{answer}")
+                answer, status = ask(client, whole, MODERN)
+                equal(("result" in answer, status), (True, 200), f"{answer}")
+        for server in programs:
+            for rule, count in (("gateway.no_meta", 5), ("gateway.unsupported_version", 2)):
+                equal(len(gateway.entries(server=server, rule=rule, method="resources/list")), count, f"{rule} of {server}")
+            # One at /mcp/NAME and one at /mcp.
+            passed = gateway.entries(server=server, method="resources/list", direction="to_server", decision="allow")
+            equal(len(passed), 2, f"what reached {server}")
+        # One over HTTP sees what came, headers and all, and answers for itself.
+        web.log.clear()
+        with Raw(gateway, "/mcp/web", MODERN) as client:
+            for meta, version, _ in wrong:
+                equal(ask(client, meta, version)[1], 200, f"{meta}")
+        equal([message["#headers"]["mcp-protocol-version"] for message in web.got("resources/list")], [version for _, version, _ in wrong])
+
+
+def case_what_is_not_posted_has_no_place_without_sessions():
+    web = Server("web")
+    with Gateway({"web": {"url": web.url}} | own()) as gateway:
+        for path in ("/mcp", "/mcp/web", "/mcp/one"):
+            with Raw(gateway, path) as client:
+                for method in ("GET", "DELETE"):
+                    for session in ({}, {"Mcp-Session-Id": client.session}):
+                        headers = {"MCP-Protocol-Version": MODERN} | session
+                        connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
+                        connection.request(method, path, headers=headers)
+                        response = connection.getresponse()
+                        equal((response.status, response.headers.get("Allow")), (405, "POST"), f"{method} {path} {headers}")
+                        connection.close()
+                # The session stands, and ends as a session does.
+                equal(client.result("ping"), {})
+                statuses = []
+                for _ in range(2):
+                    connection, response = client.raw("DELETE", None)
+                    statuses.append(response.status)
+                    connection.close()
+                equal(statuses, [204, 404], f"{path}")
+                client.session = None
+                equal(client.raw("DELETE", None)[1].status, 400, "without a session, in the era that has them")
+
+
 def case_a_cancellation_names_the_request_as_the_server_knows_it():
     with Gateway(own()) as gateway, Raw(gateway, "/mcp/one") as client, Raw(gateway, "/mcp/one"):
         client.tools()

@@ -268,12 +268,20 @@ class Replay:
             self.greet(revision)
         for line in self.lines:
             message = json.loads(line["text"])
-            if isinstance(self.client, HttpClient) and not self.client.may_say(message):
+            if not self.may_go_on(message):
                 continue
             if line["from"] == "client" and "method" in message and "within" not in line:
                 if message["method"] not in ("initialize", "notifications/initialized"):
                     self.ask(line, message)
         self.fence()
+
+    def may_go_on(self, message):
+        """Over stdio everything does. Over HTTP requests of the stateless revision go to a local program only if they are whole."""
+        if not isinstance(self.client, HttpClient):
+            return True
+        whole = META + "clientCapabilities" in message.get("params", {}).get("_meta", {})
+        asks = self.client.revision == MODERN and "method" in message and "id" in message
+        return self.client.may_say(message) and (whole or not asks or not isinstance(self.server, StdioServer))
 
     def greet(self, revision):
         """With every capability on either side, as what follows is from several conversations of the same parties."""
@@ -300,7 +308,7 @@ class Replay:
             if other.get("within") == line["number"]:
                 if other["from"] == "client":
                     cancelled = True
-                    if not isinstance(self.client, HttpClient) or self.client.may_say(json.loads(other["text"])):
+                    if self.may_go_on(json.loads(other["text"])):
                         self.to_server(other["text"])
                     continue
                 self.to_client(other["text"], message["id"])

@@ -125,6 +125,11 @@ impl Server {
         }
     }
 
+    /// Whether it is a program that runs here, and hears nothing of HTTP.
+    pub(crate) fn is_program(&self) -> bool {
+        !matches!(self.transport, Transport::Url(_))
+    }
+
     pub(crate) fn is_wrapped(&self) -> bool {
         matches!(self.transport, Transport::Wrapped(..))
     }

@@ -166,7 +166,7 @@ impl Offers {
 }
 
 /// The revisions that are spoken, as JSON.
-pub(super) fn versions() -> String {
+pub(crate) fn versions() -> String {
     Revision::ALL.map(|revision| format!("\"{revision}\"")).join(",")
 }
 

@@ -38,6 +38,7 @@ use crate::status::Asked;
 use crate::subscribed::Subscribed;
 
 use member::{Member, Ready, Session};
+pub(crate) use merge::versions as revisions;
 use names::Names;
 use places::{Brief, Places, brief};
 use stream::Outlet;
@@ -89,9 +90,9 @@ const REQUESTS: usize = 4_096;
 const SUBSCRIBED: usize = 1_000;
 /// The revision has no such method.
 pub(crate) const METHOD_NOT_FOUND: i64 = -32_601;
-const INVALID_PARAMS: i64 = -32_602;
+pub(crate) const INVALID_PARAMS: i64 = -32_602;
 /// The revision is not one of ours.
-const UNSUPPORTED_VERSION: i64 = -32_022;
+pub(crate) const UNSUPPORTED_VERSION: i64 = -32_022;
 /// What the stateless era has no more.
 pub(crate) const GONE: [&str; 7] = [
     method::INITIALIZE,

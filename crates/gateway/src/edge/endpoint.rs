@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Direction, Principal};
-use bartizan_mcp::{Era, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method};
+use bartizan_mcp::{Era, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method, quote};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -22,7 +22,7 @@ use super::respond::{self, SESSION, VERSION};
 use super::sessions::{ANONYMOUS, Full, Held, Sessions, random_key};
 use crate::abilities::Abilities;
 use crate::admit::{self, CODE_OURS};
-use crate::aggregate::{GONE, Hub, METHOD_NOT_FOUND};
+use crate::aggregate::{GONE, Hub, INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION, revisions};
 use crate::beside;
 use crate::bridge::{self, Bridge};
 use crate::collect::{CollectError, collect};
@@ -263,6 +263,7 @@ impl Front {
         if era(&parts.headers, &message) == Era::Stateless {
             let (key, held) = self.stateless(target, &principal, from, &message).await?;
             check_headers(&held.value, &parts.headers, &message).await?;
+            check_meta(&held.value, &message).await?;
             check_era(&held.value, &message).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
@@ -320,9 +321,7 @@ impl Front {
     }
 
     async fn get(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
-        if parts.headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str()) {
-            return Err(Box::new(respond::not_allowed("POST")));
-        }
+        check_method(&parts.headers)?;
         let lost = beside::lost(&parts.headers).map_err(|beside::Malformed| {
             let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
             Box::new(respond::refused(StatusCode::BAD_REQUEST, "edge.event_id", text))
@@ -354,6 +353,7 @@ impl Front {
     }
 
     async fn delete(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
+        check_method(&parts.headers)?;
         let (key, held) = self.session(target, &parts.headers, &Principal::new(ANONYMOUS))?;
         self.sessions.remove(&key);
         part(held).await.ok();
@@ -652,6 +652,37 @@ async fn check_headers(peer: &Peer, headers: &HeaderMap, message: &Message) -> R
     let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
     let problem = Problem::new("conformance.header_mismatch", mismatch.to_string(), mcp_header::Mismatch::CODE);
     Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
+}
+
+/// What a request of the stateless era has to say of itself in its body. A program gets no headers, so to one of the
+/// legacy era what lacks this would be a request of a client that it knows nothing of; and before it nobody but this
+/// gateway is the HTTP server that has to refuse it. Servers over HTTP see what came, and know which revisions they speak.
+async fn check_meta(peer: &Peer, message: &Message) -> Result<(), Early> {
+    // The others say so themselves.
+    let Peer::One(link) = peer else { return Ok(()) };
+    if message.kind() != Kind::Request || !link.server.is_program() {
+        return Ok(());
+    }
+    let missing = Meta::of(message).missing();
+    if !missing.is_empty() {
+        let why = format!("`_meta` lacks {}", missing.join(" and "));
+        let problem = Problem::new("gateway.no_meta", why, INVALID_PARAMS);
+        return Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await);
+    }
+    let asked = Meta::of(message).protocol_version().unwrap_or_default();
+    if asked.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Stateless) {
+        return Ok(());
+    }
+    let problem = ("gateway.unsupported_version", "unsupported protocol version", UNSUPPORTED_VERSION);
+    let refusal = peer.refuse(message, problem.into()).await;
+    let known = format!(r#""supported":[{}],"requested":{},"#, revisions(), quote(&asked));
+    Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.error(message.id(), &known))))
+}
+
+/// In the stateless era everything is said by POST.
+fn check_method(headers: &HeaderMap) -> Result<(), Early> {
+    let stateless = headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str());
+    if stateless { Err(Box::new(respond::not_allowed("POST"))) } else { Ok(()) }
 }
 
 /// Records a refusal and says so.

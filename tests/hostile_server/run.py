@@ -19,6 +19,7 @@ sys.path[:0] = [str(HERE.parent / "hostile"), str(HERE)]
 
 import harness  # noqa: E402
 import hostile_http  # noqa: E402
+import resting  # noqa: E402
 import shared  # noqa: E402
 import standalone  # noqa: E402
 import together  # noqa: E402
@@ -320,6 +321,8 @@ def main():
         suite.run("standalone last words", standalone.last_words)
         for name, attack in shared.cases(STDIO | {"meddle": None}):
             suite.run(f"shared {name}", attack)
+        for name, case in resting.CASES.items():
+            suite.run(f"resting {name}", case)
         suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
         suite.end()
         return together.run(suite, Case, port, honest, (HTTP, STDIO, ALSO))

@@ -125,7 +125,6 @@ impl Link {
                 Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream))
             }
             Err(error) => {
-                let error = UpstreamError::NotStarted(error.to_string());
                 server.notices.failed(server, &error);
                 gateway.metrics.failed(&server.name, error.rule());
                 let problem = (error.rule(), format!("{}: {error}", server.name));

@@ -14,7 +14,9 @@ use crate::bridge::era::Bridging;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::notices::Notices;
-use crate::upstream::{Endpoint, HttpUpstream, Routing, SharedChild, StdioUpstream, Upstream};
+use crate::upstream::{
+    Endpoint, HttpUpstream, Routing, SharedChild, Starts, StdioUpstream, Trial, Upstream, UpstreamError,
+};
 
 /// A server of the configuration.
 #[derive(Debug)]
@@ -40,6 +42,9 @@ pub struct Server {
     pub(crate) notices: Notices,
     /// Places for processes of it; a client costs nothing to whoever pretends to be many, but a process does.
     pub processes: Arc<Semaphore>,
+    /// Leaves its program alone that crashes at its start. One that a client wrapped has a pause of its own, and so has a
+    /// shared one.
+    pub(crate) starts: Arc<Starts>,
 }
 
 /// Takes a line for the person who reads the client's log.
@@ -76,24 +81,25 @@ impl Server {
     /// Opens a way to the server for one client session.
     ///
     /// # Errors
-    /// If it is a child process that cannot be started.
+    /// If it is a child process that cannot be started, or failed so often at its start that it is left alone for now.
     pub async fn connect(
         &self,
         gateway: &Arc<Gateway>,
         routing: Routing,
         limits: Limits,
-    ) -> Result<Upstream, SpawnError> {
+    ) -> Result<Upstream, UpstreamError> {
         match &self.transport {
             Transport::Shared(child) => Ok(Upstream::Shared(child.connect(gateway, limits))),
             Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint)))),
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                self.start(gateway, launch, routing, limits, log).await
+                let trial = Some(self.starts.begin()?);
+                self.start(gateway, launch, (routing, limits), trial, log).await
             }
             Transport::Wrapped(launch, complain) => {
                 let complain = Arc::clone(&complain.0);
-                self.start(gateway, launch, routing, limits, move |line| complain(line)).await
+                self.start(gateway, launch, (routing, limits), None, move |line| complain(line)).await
             }
         }
     }
@@ -102,14 +108,22 @@ impl Server {
         &self,
         gateway: &Gateway,
         launch: &Launch,
-        routing: Routing,
-        limits: Limits,
+        (routing, limits): (Routing, Limits),
+        trial: Option<Arc<Trial>>,
         log: impl Fn(&str) + Send + 'static,
-    ) -> Result<Upstream, SpawnError> {
-        let place = self.place_for_process(gateway).await?;
-        let child = StdioUpstream::spawn(launch, routing, limits, log).await?;
-        child.hold(place);
-        Ok(Upstream::Stdio(child))
+    ) -> Result<Upstream, UpstreamError> {
+        let not_started = |error: SpawnError| UpstreamError::NotStarted(error.to_string());
+        let place = self.place_for_process(gateway).await.map_err(not_started)?;
+        match StdioUpstream::spawn(launch, routing, limits, log).await {
+            Ok(child) => {
+                child.hold(place, trial);
+                Ok(Upstream::Stdio(child))
+            }
+            Err(error) => {
+                trial.iter().for_each(|trial| trial.ended());
+                Err(not_started(error))
+            }
+        }
     }
 
     /// Says something to the person who looks after it.

@@ -20,7 +20,7 @@ use crate::in_flight::InFlight;
 use crate::limiter::Limiter;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
-use crate::upstream::{Breaker, Endpoint, SharedChild, connector};
+use crate::upstream::{Endpoint, SharedChild, connector};
 
 /// Why a gateway could not be set up.
 #[derive(Debug, Error)]
@@ -99,7 +99,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 timeout: held.timeout,
                 limits: config.limits.message,
                 memory: gateway.memory.part(config.limits.message.bytes),
-                breaker: Breaker::default(),
+                breaker: Arc::default(),
                 client: connector(held.connect_timeout).map_err(SetupError::Certificates)?,
             })),
         };
@@ -113,6 +113,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             longest: config.limits.request_timeout,
             notices: crate::notices::Notices::default(),
             processes: Arc::new(Semaphore::new(PROCESSES)),
+            starts: Arc::default(),
             places: InFlight::new(config.limits.max_in_flight),
             bridge: Bridging::new(held.bridge == bartizan_config::Bridge::Auto),
         });

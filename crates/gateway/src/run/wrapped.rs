@@ -125,6 +125,7 @@ fn server(
         longest: A_DAY,
         notices: crate::notices::Notices::default(),
         processes: Arc::new(tokio::sync::Semaphore::new(PROCESSES)),
+        starts: Arc::default(),
         places: InFlight::new(256),
         bridge: crate::Bridging::new(wrap.bridge),
     });

@@ -1,6 +1,6 @@
 //! Leaves a failing server alone for a while, so that nobody waits for what will not come.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Counts failures in a row; after enough of them it opens, and lets one attempt through after each rest.
@@ -19,8 +19,8 @@ struct State {
 
 /// An attempt that may be made. Dropped without an outcome, it says nothing of the server: whoever wanted it has gone.
 #[derive(Debug)]
-pub struct Attempt<'a> {
-    breaker: &'a Breaker,
+pub struct Attempt {
+    breaker: Arc<Breaker>,
     /// The one after a rest.
     probe: bool,
 }
@@ -34,7 +34,7 @@ impl Breaker {
     ///
     /// # Errors
     /// How long to wait otherwise.
-    pub fn attempt(&self, now: Instant) -> Result<Attempt<'_>, Duration> {
+    pub fn attempt(self: &Arc<Self>, now: Instant) -> Result<Attempt, Duration> {
         let mut state = self.state();
         let probe = match state.rests_until {
             Some(until) if now < until => return Err(until - now),
@@ -44,7 +44,8 @@ impl Breaker {
             None => false,
         };
         state.probed |= probe;
-        Ok(Attempt { breaker: self, probe })
+        drop(state);
+        Ok(Attempt { breaker: Arc::clone(self), probe })
     }
 
     /// Whether it is open.
@@ -58,7 +59,7 @@ impl Breaker {
     }
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// It succeeded.
     pub fn succeeded(mut self) {
         self.probe = false;
@@ -80,7 +81,7 @@ impl Attempt<'_> {
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for Attempt {
     fn drop(&mut self) {
         if self.probe {
             self.breaker.state().probed = false;
@@ -93,8 +94,8 @@ mod tests {
     use super::*;
 
     /// One that has just opened.
-    fn open(start: Instant) -> Breaker {
-        let breaker = Breaker::default();
+    fn open(start: Instant) -> Arc<Breaker> {
+        let breaker = Arc::<Breaker>::default();
         for _ in 0..PATIENCE {
             breaker.attempt(start).unwrap().failed(start);
         }
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn opens_after_failures_in_a_row_and_lets_one_through_after_each_rest() {
-        let (breaker, start) = (Breaker::default(), Instant::now());
+        let (breaker, start) = (Arc::<Breaker>::default(), Instant::now());
         for _ in 0..PATIENCE - 1 {
             breaker.attempt(start).unwrap().failed(start);
             assert!(breaker.attempt(start).is_ok());
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_fails_late_does_not_make_the_rest_longer() {
-        let (breaker, start) = (Breaker::default(), Instant::now());
+        let (breaker, start) = (Arc::<Breaker>::default(), Instant::now());
         let late: Vec<_> = (0..10).map(|_| breaker.attempt(start).unwrap()).collect();
         for _ in 0..PATIENCE {
             breaker.attempt(start).unwrap().failed(start);

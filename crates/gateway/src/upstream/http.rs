@@ -61,7 +61,7 @@ pub struct Endpoint {
     /// What answers may take together while they arrive.
     pub(crate) memory: Budget,
     /// Leaves the server alone when it fails.
-    pub breaker: Breaker,
+    pub breaker: Arc<Breaker>,
     /// The connections.
     pub client: Client<Connector, Full<Bytes>>,
 }

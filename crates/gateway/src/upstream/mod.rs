@@ -8,6 +8,7 @@ mod shared;
 mod splice;
 mod sse;
 mod stdio;
+mod trial;
 
 use bartizan_mcp::{Id, Message, Rejection};
 use bytes::Bytes;
@@ -20,6 +21,7 @@ pub use http::{Endpoint, HttpUpstream, connector};
 pub(crate) use shared::SharedInbox;
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::StdioUpstream;
+pub(crate) use trial::{Starts, Trial};
 
 use crate::admit::Admitted;
 

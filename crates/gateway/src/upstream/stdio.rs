@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::demux::{Demux, Names, QUEUE, Routing, Stray};
 use super::lines::{self, Lines};
-use super::{Replies, UpstreamError};
+use super::{Replies, Reply, Trial, UpstreamError};
 use crate::admit::Admitted;
 
 /// A running child process and the ways to and from it.
@@ -21,9 +21,17 @@ pub struct StdioUpstream {
     writer: Mutex<Option<StdioWriter>>,
     demux: Arc<Demux>,
     stderr: StderrTail,
-    /// One of the places for processes of the server, if they are bounded; kept until the child says no more.
-    place: Arc<OnceLock<OwnedSemaphorePermit>>,
+    leave: Arc<OnceLock<Leave>>,
     child: Child,
+}
+
+/// With what a child runs, if its server bounds that; kept until it says no more.
+#[derive(Debug)]
+struct Leave {
+    /// One of the places for processes of the server.
+    _place: OwnedSemaphorePermit,
+    /// Whether it works.
+    trial: Option<Arc<Trial>>,
 }
 
 /// How long a child may refuse to read before a message to it is given up.
@@ -88,14 +96,14 @@ impl StdioUpstream {
         let stderr = StderrTail::follow(child.stderr.take().ok_or_else(missing)?, launch.env.private(), on_stderr);
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let demux = Arc::new(Demux::new(routing));
-        let place = Arc::default();
+        let leave = Arc::default();
         tokio::spawn(write_all(stdin, outgoing));
-        tokio::spawn(read_all(Lines::new(stdout, limits.bytes), limits, Arc::clone(&demux), Arc::clone(&place)));
+        tokio::spawn(read_all(Lines::new(stdout, limits.bytes), limits, Arc::clone(&demux), Arc::clone(&leave)));
         Ok(StdioUpstream {
             writer: Mutex::new(Some(StdioWriter { queue, room: Arc::new(Semaphore::new(WAITING as usize)) })),
             demux,
             stderr,
-            place,
+            leave,
             child,
         })
     }
@@ -105,9 +113,22 @@ impl StdioUpstream {
         self.demux.on_stray(stray);
     }
 
-    /// Keeps a place for as long as the child may run.
-    pub(crate) fn hold(&self, place: OwnedSemaphorePermit) {
-        self.place.set(place).ok();
+    /// Keeps a place for as long as the child may run, and tells `trial` what becomes of it.
+    pub(crate) fn hold(&self, place: OwnedSemaphorePermit, trial: Option<Arc<Trial>>) {
+        if let Some(trial) = &trial {
+            trial.runs();
+        }
+        self.leave.set(Leave { _place: place, trial }).ok();
+        // It may have ended before there was anybody to tell.
+        if self.has_ended() {
+            self.trial(Trial::ended);
+        }
+    }
+
+    fn trial(&self, what: impl FnOnce(&Trial)) {
+        if let Some(trial) = self.leave.get().and_then(|leave| leave.trial.as_deref()) {
+            what(trial);
+        }
     }
 
     /// Sends a message.
@@ -174,6 +195,7 @@ impl StdioUpstream {
 
     /// Passes a signal on.
     pub fn signal(&self, signal: bartizan_sandbox::Signal) {
+        self.trial(Trial::let_go);
         self.child.signal(signal);
     }
 
@@ -206,6 +228,7 @@ impl StdioUpstream {
 
     /// Closes the child's input; most servers end by themselves then.
     pub fn close_input(&self) {
+        self.trial(Trial::let_go);
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -216,6 +239,13 @@ impl StdioUpstream {
             UpstreamError::Ended(_) => self.ended_error(),
             other => other,
         })
+    }
+}
+
+impl Drop for StdioUpstream {
+    /// The child ends with it.
+    fn drop(&mut self) {
+        self.trial(Trial::let_go);
     }
 }
 
@@ -240,12 +270,20 @@ async fn read_all<R: tokio::io::AsyncRead + Unpin>(
     mut stream: Lines<R>,
     limits: Limits,
     demux: Arc<Demux>,
-    _place: Arc<OnceLock<OwnedSemaphorePermit>>,
+    leave: Arc<OnceLock<Leave>>,
 ) {
+    let trial = || leave.get().and_then(|leave| leave.trial.as_deref());
+    let mut answered = false;
     while let Ok(Some(line)) = stream.next().await {
-        if !demux.deliver(lines::read(line, &limits), &limits).await {
+        let reply = lines::read(line, &limits);
+        if !answered && matches!(&reply, Reply::Message(message, _) if message.is_response()) {
+            answered = true;
+            trial().into_iter().for_each(Trial::answered);
+        }
+        if !demux.deliver(reply, &limits).await {
             break;
         }
     }
     demux.end();
+    trial().into_iter().for_each(Trial::ended);
 }

@@ -279,7 +279,9 @@ impl Link {
     /// What a server says as it dies is content like any other of it, though it says it on standard error: only what
     /// the guards would let pass in an error goes on to the client. The log has it in any case.
     fn may_be_told(&self, call: Option<&CallSummary>, error: &UpstreamError) -> bool {
-        let UpstreamError::Ended(words) = error else { return !matches!(error, UpstreamError::NotStarted(_)) };
+        let UpstreamError::Ended(words) = error else {
+            return !matches!(error, UpstreamError::NotStarted(_) | UpstreamError::Certificate(_));
+        };
         let (Some(call), false) = (call, words.is_empty()) else { return true };
         let policy = self.gateway.policy.load();
         let json = format!(

@@ -230,6 +230,11 @@ pub const ALL: &[Reason] = &[
         "as many requests wait for the server as may",
         "try again; `max_in_flight` under [limits] is how many may wait",
     ),
+    reason(
+        "upstream.certificate",
+        "the server did not prove that it is who it should be",
+        "see why in Bartizan's log; an authority of your own is named by `SSL_CERT_FILE`",
+    ),
     reason("upstream.content_encoding", "the server's answer is compressed, which nobody asked for", SERVER),
     reason(
         "upstream.content_type",

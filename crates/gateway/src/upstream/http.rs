@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use bartizan_guard::excerpt;
 use bartizan_mcp::{Limits, Message, Revision, method, sse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -13,6 +14,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::CertificateError;
 
 use super::demux::Stray;
 use super::sse::SseUpstream;
@@ -366,8 +368,11 @@ fn is_encoded<B>(response: &Response<B>) -> bool {
     encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Whose fault it is that no answer came: nobody was there, it broke off, or it was no HTTP.
+/// Whose fault it is that no answer came: nobody was there, or not who was meant, it broke off, or it was no HTTP.
 fn failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+    if let Some(objection) = certificate(error) {
+        return UpstreamError::Certificate(objection);
+    }
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<hyper::Error>());
     match source {
         Some(inner) if inner.is_parse() || inner.is_parse_status() => UpstreamError::Malformed(cause(error)),
@@ -378,7 +383,37 @@ fn failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
 
 fn content_type<B>(response: &Response<B>) -> String {
     let value = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    bartizan_guard::excerpt(value.unwrap_or("(none)"))
+    excerpt(value.unwrap_or("(none)"))
+}
+
+/// What is wrong with the server's certificate, if that is why there is no connection.
+fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(objection) = of_tls(error)? else { return None };
+    Some(match objection {
+        UnknownIssuer => "no authority that is trusted here has signed it".to_owned(),
+        Expired | ExpiredContext { .. } => "it has expired".to_owned(),
+        NotValidYet | NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        NotValidForName => "it is for another name".to_owned(),
+        // Names that the server chose.
+        NotValidForNameContext { presented, .. } => {
+            format!("it is for another name: {}", excerpt(&presented.join(", ")))
+        }
+        other => excerpt(&other.to_string()),
+    })
+}
+
+/// The error of TLS behind this one.
+fn of_tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut causes = std::iter::successors(Some(error), |error| match error.downcast_ref::<std::io::Error>() {
+        // Its source is that of what it holds, and not that itself.
+        Some(io) => io.get_ref().map(|held| held as _),
+        None => error.source(),
+    });
+    causes.find_map(|cause| cause.downcast_ref())
 }
 
 /// The innermost cause, which says most.

@@ -92,6 +92,9 @@ pub enum UpstreamError {
     /// Its program cannot be started; why names places of this machine.
     #[error("the server cannot be reached: {0}")]
     NotStarted(String),
+    /// It is not known to be who it should be; why may name what its certificate says.
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
     /// It failed so often that it is left alone for a while.
     #[error("the server has failed repeatedly; it is tried again in {0} s")]
     Resting(u64),
@@ -149,7 +152,8 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The same without what the server said on standard error, and without where its program was looked for.
+    /// The same without what the server said on standard error or in its certificate, and without where its program was
+    /// looked for.
     pub(crate) fn without_words(&self) -> UpstreamError {
         match self {
             UpstreamError::Ended(words) if !words.is_empty() => {
@@ -158,6 +162,7 @@ impl UpstreamError {
             UpstreamError::NotStarted(_) => {
                 UpstreamError::NotStarted("its program cannot be started, for the reason in the log".to_owned())
             }
+            UpstreamError::Certificate(_) => UpstreamError::Certificate("the reason is in the log".to_owned()),
             other => other.clone(),
         }
     }
@@ -167,6 +172,7 @@ impl UpstreamError {
     pub fn rule(&self) -> &'static str {
         match self {
             UpstreamError::Unreachable(_) | UpstreamError::NotStarted(_) => "upstream.unreachable",
+            UpstreamError::Certificate(_) => "upstream.certificate",
             UpstreamError::Resting(_) => "upstream.resting",
             UpstreamError::Busy => "upstream.busy",
             UpstreamError::TimedOut(_) => "upstream.timeout",

@@ -61,5 +61,9 @@ def last_words():
         answer = json.dumps(wrapped.answer(wrapped.next))
         check("upstream.ended" in answer and "last words" in answer, f"{answer}")
         check("\\u001b" not in answer, f"an escape sequence of the server's: {answer}")
+        check("out of memory" in answer, f"the client is told: {answer}")
+        entry = [entry for entry in wrapped.entries() if entry.get("rule") == "upstream.ended"][-1]
+        check("out of memory" not in json.dumps(wrapped.entries()) and "bytes, are not quoted" in entry["why"], f"{entry}")
+        check("out of memory" in wrapped.complaints(), "the operator is not shown them")
     finally:
         wrapped.close()

@@ -54,16 +54,17 @@ def show(leg):
 def totals(leg):
     scored = [name for name in leg.wanted if leg.scenarios[name] is None]
     for title, column in leg.columns.items():
-        yield f"{title}: {share(leg, title, scored)} scored, {share(leg, title, leg.wanted)} of all scenarios pass"
+        yield f"{title}: {share(leg, title, scored)} scored scenarios pass, and of all {share(leg, title, leg.wanted)}"
 
 
 def share(leg, title, names):
     """How many of these pass; what the suite had nothing to look at in is no pass, and comes with the reason."""
     column = leg.columns[title]
-    passed, idle = (sum(column[name]["state"] == state for name in names) for state in ("pass", "none"))
-    reasons = {known(leg, name, title)[1] for name in names if known(leg, name, title)}
-    because = f" ({'; '.join(sorted(reasons))})" if reasons else ""
-    return f"{passed} of {len(names)}{f', {idle} not applicable{because},' if idle else ''}"
+    passed = sum(column[name]["state"] == "pass" for name in names)
+    idle = [name for name in names if column[name]["state"] == "none"]
+    reasons = {name: (known(leg, name, title) or (None, "the suite finds nothing to look at, with or without Bartizan"))[1] for name in idle}
+    because = "; ".join(f"`{name}`, {reason}" for name, reason in reasons.items())
+    return f"{passed} of {len(names)}" + (f" ({len(idle)} not applicable: {because})" if idle else "")
 
 
 def known(leg, name, title):

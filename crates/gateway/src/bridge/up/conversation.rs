@@ -81,9 +81,11 @@ impl Conversation {
                 }
                 Outcome::Answer | Outcome::HeaderMismatch => return Some(self.clients(response)),
                 Outcome::Unknown(kind) => {
-                    let why =
-                        format!("the server answers with a result of the kind {kind}, which this client does not know");
-                    return Some(self.failed("bridge.result_type", &why));
+                    let why = |kind: &str| {
+                        format!("the server answers with a result of {kind}, which this client does not know")
+                    };
+                    let quoting = why(&format!("the kind {kind}"));
+                    return Some(self.failed_saying("bridge.result_type", (&why("another kind"), &quoting)));
                 }
             };
             match next {

@@ -58,7 +58,7 @@ impl Unread {
     }
 
     /// The beginning of a line that goes on.
-    fn beginning(bytes: Bytes, limit: usize) -> Unread {
+    fn beginning(bytes: &Bytes, limit: usize) -> Unread {
         // However the pieces came in which it was read: the digest of equal lines is the same.
         Unread { size: bytes.len() as u64, bytes: bytes.slice(..limit.min(bytes.len())), ended: false }
     }
@@ -169,7 +169,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             self.buffer.clear();
         } else if self.buffer.len() > self.limit {
             let start = self.buffer.split().freeze();
-            self.long = Some((Unread::beginning(start, self.limit), Instant::now() + END));
+            self.long = Some((Unread::beginning(&start, self.limit), Instant::now() + END));
             self.skipping = true;
         } else {
             return;

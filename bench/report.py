@@ -1,5 +1,6 @@
 """What the measured lines say: medians, ratios against the floor, tables and targets. Pure functions."""
 
+import re
 from statistics import median
 
 SIZES = {1_024: "1 KiB", 10_000: "10 KB", 100_000: "100 KB", 1_000_000: "1 MB"}
@@ -29,6 +30,12 @@ STAGES = {
     "guards": "the other guards",
     "whole": "all of it",
 }
+
+
+def machine(model, cores, release):
+    """What a reader needs to know of a machine: of its kernel the version, not who built it."""
+    version = re.match(r"\d+\.\d+", release)
+    return f"{model}, {cores} core{'s' if cores != 1 else ''}, Linux{f' {version[0]}' if version else ''}"
 
 
 def cell_figures(line, whose="gateway"):

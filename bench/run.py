@@ -288,7 +288,7 @@ def measure_stdio(bench, n):
 def machine():
     model = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     model = model[0] if model else platform.machine()
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, Linux {platform.release()}"
+    return report.machine(model, len(os.sched_getaffinity(0)), platform.release())
 
 
 def tell(bench, peers):

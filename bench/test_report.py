@@ -20,6 +20,11 @@ class Figures(unittest.TestCase):
     def check(self, lines, ask, expected):
         self.assertEqual(ask(report.Results(lines)), expected)
 
+    def test_of_a_machine_only_what_readers_need_is_told(self):
+        for release, told in [("6.1.0-18-cloud-amd64", "Linux 6.1"), ("5.15.0", "Linux 5.15"), ("custom", "Linux")]:
+            self.assertEqual(report.machine("A CPU", 2, release), f"A CPU, 2 cores, {told}")
+        self.assertEqual(report.machine("A CPU", 1, "6.1"), "A CPU, 1 core, Linux 6.1")
+
     def test_cpu_is_per_request_and_memory_in_mib(self):
         figures = report.cell_figures(cell("x", 10, cpu=0.02))
         self.assertAlmostEqual(figures["cpu_us"], 20)

@@ -146,7 +146,7 @@ class Wire(unittest.TestCase):
         cls.stack = contextlib.ExitStack()
         cls.server = cls.stack.enter_context(scripted())
         url = cls.stack.enter_context(processes.bartizan({"up": {"url": cls.server.url, "bridge": "auto"}}))
-        cls.url = url("up")
+        cls.url, cls.log = url("up"), url.log
 
     @classmethod
     def tearDownClass(cls):
@@ -258,6 +258,9 @@ class Wire(unittest.TestCase):
         answer = messages.next()
         self.assertEqual(answer["id"], session.next_id)
         self.assertIn("the user is away", answer["result"]["content"][0]["text"])
+        log = self.log.read_text()
+        self.assertIn("answers elicitation/create with an error of 16 bytes", log)
+        self.assertNotIn("the user is away", log)
         self.assertEqual(len(self.server.calls("tools/call")), 1)
 
     def test_a_server_that_only_asks_is_given_up(self):

@@ -41,7 +41,8 @@ def fixture():
 
 @contextlib.contextmanager
 def bartizan(servers):
-    """Bartizan in front of servers, each `{"url": …}` or `{"command": […]}` by its name; gives the URL of one by its name."""
+    """Bartizan in front of servers, each `{"url": …}` or `{"command": […]}` by its name; gives the URL of one by its name,
+    and where the log is."""
     with tempfile.TemporaryDirectory(prefix="bartizan-conformance-") as home:
         lines = {name: "".join(f"{key} = {json.dumps(value)}\n" for key, value in at.items()) for name, at in servers.items()}
         tables = (f"[server.{name}]\n{settings}" for name, settings in lines.items())
@@ -49,7 +50,9 @@ def bartizan(servers):
         config.write_text(CONFIG + "".join(tables))
         command = [BARTIZAN, "serve", "--config", str(config)]
         with program(command, r"serves MCP at http://127\.0\.0\.1:(\d+)/mcp", {"BARTIZAN_HOME": home}) as port:
-            yield lambda name: f"http://localhost:{port}/mcp/{name}"
+            place = lambda name: f"http://localhost:{port}/mcp/{name}"
+            place.log = pathlib.Path(home, "audit", "audit.jsonl")
+            yield place
 
 
 @contextlib.contextmanager

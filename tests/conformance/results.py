@@ -8,7 +8,8 @@ BEGIN, END = "<!-- conformance results: begin -->\n", "<!-- conformance results:
 MARKS = {"pass": "✓", "none": "–", "warn": "!", "fail": "✗"}
 GOOD = {"pass", "none"}
 
-Leg = collections.namedtuple("Leg", "requirements side scenarios wanted columns")
+# `again` holds the scenarios that came out wrong and were run once more.
+Leg = collections.namedtuple("Leg", "requirements side scenarios wanted columns again", defaults=[()])
 
 # Where the state through Bartizan is another than the direct one, and why that is right.
 DIFFERENT = {
@@ -22,9 +23,8 @@ DIFFERENT = {
 def agrees(leg, name, title):
     """Whether a scenario ends in this column as it has to: the way it ends directly, or the way it is known to."""
     state = leg.columns[title][name]["state"]
-    known = DIFFERENT.get((leg.requirements, leg.side, name, title))
-    if known:
-        return state == known[0]
+    if differs := known(leg, name, title):
+        return state == differs[0]
     direct = leg.columns.get("direct", leg.columns[title])[name]["state"]
     return state == direct and state in GOOD
 
@@ -34,25 +34,42 @@ def disagreeing(leg):
 
 
 def show(leg):
-    """Prints a leg, a line for each scenario."""
+    """Prints a leg, a line for each scenario, and which of them took a second run."""
     width = max(map(len, leg.wanted))
     for name in leg.wanted:
         cells = "  ".join(f"{MARKS[column[name]['state']]} {column[name]['checks']:>3}" for column in leg.columns.values())
         note = f"  ({leg.scenarios[name]})" if leg.scenarios[name] else ""
+        again = "  (second run)" if name in leg.again else ""
         differs = "" if all(agrees(leg, name, title) for title in leg.columns) else "  WRONG"
-        print(f"{name:<{width}}  {cells}{note}{differs}")
+        print(f"{name:<{width}}  {cells}{note}{again}{differs}")
         for title, column in leg.columns.items():
             for problem in column[name]["problems"]:
                 print(f"    {title}: {problem}")
     for line in totals(leg):
         print(line, flush=True)
+    # Not in the book, which must be the same whether or not the machine was busy.
+    print(f"run once more, as they came out wrong: {', '.join(leg.again) or 'none'}", flush=True)
 
 
 def totals(leg):
     scored = [name for name in leg.wanted if leg.scenarios[name] is None]
     for title, column in leg.columns.items():
-        count = lambda names: sum(column[name]["state"] in GOOD for name in names)
-        yield f"{title}: {count(scored)}/{len(scored)} scored, {count(leg.wanted)}/{len(leg.wanted)} of all scenarios pass"
+        yield f"{title}: {share(leg, title, scored)} scored scenarios pass, and of all {share(leg, title, leg.wanted)}"
+
+
+def share(leg, title, names):
+    """How many of these pass; what the suite had nothing to look at in is no pass, and comes with the reason."""
+    column = leg.columns[title]
+    passed = sum(column[name]["state"] == "pass" for name in names)
+    idle = [name for name in names if column[name]["state"] == "none"]
+    reasons = {name: (known(leg, name, title) or (None, "the suite finds nothing to look at, with or without Bartizan"))[1] for name in idle}
+    because = "; ".join(f"`{name}`, {reason}" for name, reason in reasons.items())
+    return f"{passed} of {len(names)}" + (f" ({len(idle)} not applicable: {because})" if idle else "")
+
+
+def known(leg, name, title):
+    """The state that a scenario is known to end in here, and why, if it is another than directly."""
+    return DIFFERENT.get((leg.requirements, leg.side, name, title))
 
 
 def counts(legs):
@@ -70,9 +87,9 @@ def markdown(leg, left_out=""):
         note = f" ({leg.scenarios[name]})" if leg.scenarios[name] else ""
         cells = []
         for title, column in leg.columns.items():
-            known = DIFFERENT.get((leg.requirements, leg.side, name, title))
-            cells.append(MARKS[column[name]["state"]] + (" *" if known else ""))
-            notes += [f"\\* `{name}`, {title}: {known[1]}."] if known else []
+            differs = known(leg, name, title)
+            cells.append(MARKS[column[name]["state"]] + (" *" if differs else ""))
+            notes += [f"\\* `{name}`, {title}: {differs[1]}."] if differs else []
         lines.append(f"| {name}{note} | {' | '.join(cells)} |")
     missing = [name for name in leg.scenarios if name not in leg.wanted]
     if missing:

@@ -41,8 +41,9 @@ INTRODUCTION = """\
 - **url**, **command**: the suite's client, Bartizan, and the fixture as an HTTP server or as a local program.
 - **through**: the reference client, Bartizan, and the suite's server.
 
-✓ passes, – leaves the suite nothing to look at, ! passes with a warning, ✗ fails. Scenarios with a remark in brackets
-do not count for the suite's own score.
+✓ passes, – leaves the suite nothing to look at, which is counted as not applicable and not as passed, ! passes with a
+warning, ✗ fails. Scenarios with a remark in brackets do not count for the suite's own score. A scenario that comes out
+wrong is run once more, alone, as the suite has little patience with a busy machine; the output of `make test` names it then.
 """
 LEFT_OUT = (
     " They test how a client gets a token for the very server it talks to. Bartizan passes no token on, so such a token"
@@ -154,6 +155,7 @@ def shown(suite, side, subjects, options):
         repeated = run(suite, side, subjects, argparse.Namespace(**vars(options) | {"only": again}))
         for title, column in repeated.columns.items():
             leg.columns[title].update({name: column[name] for name in again})
+        leg = leg._replace(again=again)
     results.show(leg)
     return leg
 

@@ -26,6 +26,8 @@ import harness  # noqa: E402
 from attacker import (  # noqa: E402
     PING, SMUGGLED, Attacker, close_all, closed_by_gateway, collect, opened, statuses)
 from harness import Client, Gateway, Suite, Twin, check, wait_for  # noqa: E402
+from messages import Attack, attacks  # noqa: E402
+import over_stdio  # noqa: E402
 
 # How long a client may take to send a head, a body, and to read what it asked for.
 SLOW = 3
@@ -438,37 +440,13 @@ def types(a):
 
 def messages(a):
     """What two parsers could read differently, and what is no message."""
-    ping = b'{"jsonrpc":"2.0","id":1,"method":"ping"%s}'
-    attacks = {
-        "batch": (b"[" + ping % b"" + b"]", "conformance.batch"), "empty batch": (b"[]", "conformance.batch"),
-        "invalid UTF-8": (ping % b',"x":"\xff\xfe"', "conformance.utf8"),
-        "overlong UTF-8": (ping % b',"x":"\xc0\xaf"', "conformance.utf8"),
-        "surrogate in UTF-8": (ping % b',"x":"\xed\xa0\x80"', "conformance.utf8"),
-        "byte order mark": (b"\xef\xbb\xbf" + ping % b"", "conformance.utf8"),
-        "UTF-16": ((ping % b"").decode().encode("utf-16"), "conformance.utf8"),
-        "duplicate key": (ping % b',"method":"tools/list"', "conformance.duplicate_key"),
-        "escaped duplicate key": (ping % b',"\\u006dethod":"tools/list"', "conformance.duplicate_key"),
-        "nested duplicate key": (ping % b',"params":{"a":1,"a":2}', "conformance.duplicate_key"),
-        "case variant": (ping % b',"Method":"tools/list"', "conformance.case_variant"),
-        "case variant by folding": (ping % ',"re\u017fult":{}'.encode(), "conformance.case_variant"),
-        "lone surrogate": (ping % b',"x":"\\ud800"', "conformance.lone_surrogate"),
-        "deep": (ping % (b',"params":' + b'{"a":' * 20_000), "conformance.depth"),
-        "many values": (ping % (b',"params":{"a":[' + b"0," * 1_500_000 + b"0]}"), "conformance.count"),
-        "comment": (ping % b'/* */', "conformance.syntax"), "trailing comma": (ping % b",", "conformance.syntax"),
-        "not a number": (ping % b',"x":NaN', "conformance.syntax"), "two values": (ping % b"" + b"{}", "conformance.syntax"),
-        "nothing": (b"", "conformance.syntax"), "null byte": (ping % b"\0", "conformance.syntax"),
-        "no version": (b'{"id":1,"method":"ping"}', "conformance.not_json_rpc"),
-        "text": (b'"hello"', "conformance.not_json_rpc"),
-        "request and response": (ping % b',"result":{}', "conformance.ambiguous"),
-        "method as number": (b'{"jsonrpc":"2.0","id":1,"method":1}', "conformance.envelope"),
-        "long method": (b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * 5000 + b'"}', None),
-    }
-    for name, (body, rule) in attacks.items():
+    held = attacks() | {"nothing": Attack(b"", "conformance.syntax", False)}
+    for name, attack in held.items():
         since = len(a.gateway.entries())
-        reply = a.victim.post(body)
+        reply = a.victim.post(attack.body)
         text = json.dumps(reply.messages)
-        check(reply.status == 400 and "bartizan" in text and (rule or "") in text, f"{name}: {reply.status} {text[:300]}")
-        check(rule is None or rule in a.gateway.rules(since), f"{name} is not recorded: {a.gateway.rules(since)}")
+        check(reply.status == 400 and "bartizan" in text and attack.rule in text, f"{name}: {reply.status} {text[:300]}")
+        check(attack.rule in a.gateway.rules(since), f"{name} is not recorded: {a.gateway.rules(since)}")
     a.honest()
 
 
@@ -673,6 +651,8 @@ def main():
         attacker = Attacker(gateway, seen_at, together=True)
         for case in TOGETHER:
             suite.run(f"together {case.__name__}", lambda: attacker.run(case))
+        for name, case in over_stdio.cases():
+            suite.run(name, case)
         suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
         return suite.finish()
     finally:

@@ -319,6 +319,7 @@ def main():
         for name in standalone.CASES:
             suite.run(f"standalone {name}", lambda: standalone.attack(name))
         suite.run("standalone last words", standalone.last_words)
+        suite.run("standalone quotes", standalone.quotes)
         for name, attack in shared.cases(STDIO | {"meddle": None}):
             suite.run(f"shared {name}", attack)
         for name, case in resting.CASES.items():

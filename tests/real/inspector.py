@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import lab
-from same import expect_record, steady
+from same import env_table, environment, expect_record, steady
 
 CALLS = {
     "everything": [
@@ -18,6 +18,12 @@ CALLS = {
         ["--method", "tools/call", "--tool-name", "write_file", "--tool-arg", "path=DIR/a.txt", "content=written"],
         ["--method", "tools/call", "--tool-name", "read_text_file", "--tool-arg", "path=DIR/a.txt"],
     ],
+    "memory": [
+        ["--method", "tools/call", "--tool-name", "create_entities", "--tool-arg",
+         'entities=[{"name":"Ann","entityType":"person","observations":["likes tea"]}]'],
+        ["--method", "tools/call", "--tool-name", "search_nodes", "--tool-arg", "query=tea"],
+        ["--method", "tools/call", "--tool-name", "read_graph"],
+    ],
     "git": [["--method", "tools/call", "--tool-name", "git_status", "--tool-arg", "repo_path=DIR"]],
     "time": [["--method", "tools/list"]],
 }
@@ -27,26 +33,30 @@ def cases(the_lab, report):
     for server, calls in CALLS.items():
         with report.case(f"inspector: {server} directly"):
             world = the_lab.world(server)
-            direct = [ask(the_lab, world, entry(the_lab.server(server, world)), call) for call in calls]
+            place = entry(the_lab.server(server, world), environment(server, world))
+            direct = [ask(the_lab, world, place, call) for call in calls]
             assert all(status == 0 for status, _ in direct), direct
         for options in ([], ["--standalone"]):
             with report.case(f"inspector: {server} through {' '.join(['run', *options])}"), the_lab.home() as home:
                 world = the_lab.world(server)
-                wrapped = entry(home.wrap(the_lab.server(server, world), "--name", server, *options), home)
+                env = environment(server, world)
+                named = ["--name", server, *(word for name in env for word in ("--pass-env", name))]
+                wrapped = home.wrap(the_lab.server(server, world), *named, *options)
+                wrapped = entry(wrapped, env | {"BARTIZAN_HOME": str(home.path)})
                 through = [ask(the_lab, world, wrapped, call) for call in calls]
                 assert through == direct, f"\ndirect  {direct}\nthrough {through}"
                 expect_record(home, [])
         with report.case(f"inspector: {server} through serve"), the_lab.home() as home:
             world = the_lab.world(server)
-            with home.serve({server: the_lab.server(server, world)}) as base:
+            env = environment(server, world)
+            with home.serve({server: the_lab.server(server, world)}, env_table(server, env) if env else "") as base:
                 place = {"type": "streamable-http", "url": f"{base}/mcp/{server}"}
                 through = [ask(the_lab, world, place, call) for call in calls]
             assert through == direct, f"\ndirect  {direct}\nthrough {through}"
             expect_record(home, [])
 
 
-def entry(command, home=None):
-    env = {"BARTIZAN_HOME": str(home.path)} if home else {}
+def entry(command, env):
     return {"type": "stdio", "command": command[0], "args": command[1:], "env": env}
 
 

@@ -198,7 +198,7 @@ def guarded(home, options):
         server.process.stdin.write(twice.encode())
         server.process.stdin.flush()
         refused = server.until(lambda said: [m for m in said if m.get("error", {}).get("code") == -32600], "refusal")
-        assert refused[0]["id"] is None, refused
+        assert refused[0]["id"] == 4, refused
         assert server.ask(5, "ping")["result"] == {}
         server.process.stdin.close()
         assert server.ended() == 0

@@ -97,7 +97,7 @@ def http_server(the_lab, server, transport="streamableHttp"):
 def drive_stdio(the_lab, home, server, client, way):
     world = the_lab.world(server)
     command = the_lab.server(server, world)
-    env = {"MEMORY_FILE_PATH": str(world / "memory.jsonl")} if server == "memory" else {}
+    env = environment(server, world)
     if way == "serve command":
         with home.serve({server: command}, env_table(server, env)) as base:
             outcome = drive(the_lab, client, {"url": f"{base}/mcp/{server}"}, world, server)
@@ -111,6 +111,11 @@ def drive_stdio(the_lab, home, server, client, way):
         file, text = EFFECTS[server]
         assert text in (world / file).read_text(), f"{file} does not hold {text!r}"
     return outcome
+
+
+def environment(server, world):
+    """The variables that a server finds its world by."""
+    return {"MEMORY_FILE_PATH": str(world / "memory.jsonl")} if server == "memory" else {}
 
 
 def env_table(server, env):

@@ -99,6 +99,8 @@ pub struct Audit {
     pub max_file_bytes: u64,
     /// Which messages wait until they are on disk.
     pub durable: Durable,
+    /// Whether entries quote what messages and servers said.
+    pub quotes: bool,
 }
 
 /// The program's own log.
@@ -384,7 +386,7 @@ impl Reading<'_> {
                 .help("set `directory` in [audit], or the environment variable HOME or BARTIZAN_HOME");
             return None;
         };
-        Some(Audit { directory, max_file_bytes, durable: table.durable })
+        Some(Audit { directory, max_file_bytes, durable: table.durable, quotes: table.quotes })
     }
 
     fn limits(&self, table: &LimitsTable, problems: &mut Problems) -> Limits {

@@ -279,11 +279,14 @@ pub(crate) struct AuditTable {
     pub(crate) max_file_bytes: Size,
     /// Which messages wait until their entry is on disk, so that it survives a loss of power.
     pub(crate) durable: Durable,
+    /// Whether entries quote the beginning of what was found hidden in a message, and a server's last lines on stderr;
+    /// without that they name it by its length and a keyed digest.
+    pub(crate) quotes: bool,
 }
 
 impl Default for AuditTable {
     fn default() -> Self {
-        AuditTable { directory: None, max_file_bytes: Size(256 << 20), durable: Durable::default() }
+        AuditTable { directory: None, max_file_bytes: Size(256 << 20), durable: Durable::default(), quotes: false }
     }
 }
 

@@ -134,7 +134,7 @@ fn an_empty_file_is_safe() {
 fn values_mean_what_they_say() {
     let config = parse(
         "mode = 'observe'\nadmin = false\n[limits]\nmessage_bytes = '64KiB'\nrequest_timeout = '250ms'\n\
-         [unknown]\nmethods = 'deny'\nfields = 'deny'\nextensions = 'pass'\n[audit]\ndirectory = './log'\n[lock]\npath = '/x/mcp.lock'\n\
+         [unknown]\nmethods = 'deny'\nfields = 'deny'\nextensions = 'pass'\n[audit]\ndirectory = './log'\nquotes = true\n[lock]\npath = '/x/mcp.lock'\n\
          [listen]\naddress = '0.0.0.0:1'\nallow_remote = true\n",
     );
     assert_eq!(config.settings.mode, Mode::Observe);
@@ -144,6 +144,7 @@ fn values_mean_what_they_say() {
     let unknown = ["method", "field", "extension"].map(|what| rules[&format!("conformance.unknown_{what}")]);
     assert_eq!(unknown, [Action::Deny, Action::Deny, Action::Observe]);
     assert_eq!(config.audit.directory, Path::new("/etc/bartizan/log"));
+    assert!(config.audit.quotes && !parse("").audit.quotes);
     assert_eq!(config.lock, Path::new("/x/mcp.lock"));
 }
 

@@ -138,7 +138,7 @@ fn configuration(program: &Path, listen: SocketAddr, admin: SocketAddr, mode: Mo
         Mode::Observe => "observe",
     };
     let mut text = format!(
-        "mode = \"{mode}\"\n\n[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\n"
+        "mode = \"{mode}\"\n\n[listen]\naddress = \"{listen}\"\n\n[admin]\naddress = \"{admin}\"\n\n[audit]\ndirectory = \"audit\"\nquotes = true\n"
     );
     for role in [Role::Honest, Role::Hostile] {
         let name = role.name();

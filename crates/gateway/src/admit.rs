@@ -12,6 +12,7 @@ use crate::approvals::Kept;
 use crate::cache;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
+use crate::upstream::Unread;
 
 /// A message that was judged and recorded, and may leave.
 #[derive(Debug)]
@@ -91,9 +92,9 @@ impl Refusal {
         code.is_some_and(|code| [CODE_DENIED, CODE_APPROVAL, CODE_UPSTREAM, CODE_OURS].contains(&code))
     }
 
-    /// The same refusal in other words; the log keeps the first ones.
+    /// The same refusal in other words; the log keeps the first ones. That the log failed has no others.
     pub(crate) fn saying(self, why: String) -> Refusal {
-        Refusal { why, ..self }
+        if self.rule == UNRECORDED { self } else { Refusal { why, ..self } }
     }
 
     /// What a person or a model is told.
@@ -271,7 +272,7 @@ pub(crate) fn unreadable(
     principal: &str,
     server: &str,
     session: &str,
-    (bytes, rejection): (&[u8], &Rejection),
+    (bytes, rejection): (&Unread, &Rejection),
 ) -> Refusal {
     let what = Unreadable { direction, principal, server, session, bytes, rejection };
     let receipt = recorder.unreadable(&what);
@@ -349,12 +350,15 @@ fn log_failed() -> NotAdmitted {
     NotAdmitted::Refused(unrecorded())
 }
 
+/// The rule for what cannot be recorded.
+const UNRECORDED: &str = "gateway.log_unwritable";
+
 /// Nothing passes without a record, so a log that fails stops everything; only this sentence leaves.
 /// The recorder has said why.
 fn unrecorded() -> Refusal {
     Refusal {
         receipt: None,
-        rule: "gateway.log_unwritable",
+        rule: UNRECORDED,
         why: "the audit log cannot be written, and nothing passes without a record".to_owned(),
         code: CODE_OURS,
     }

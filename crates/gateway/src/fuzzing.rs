@@ -52,7 +52,7 @@ pub fn lines(bytes: &[u8], size: usize, limit: usize) -> Vec<(bool, Bytes)> {
     while let Some(Ok(Some(line))) = lines.next().now_or_never() {
         found.push(match line {
             Line::Whole(text) => (true, text),
-            Line::TooLong(start) => (false, start),
+            Line::TooLong(start) => (false, Bytes::copy_from_slice(&start)),
         });
     }
     found

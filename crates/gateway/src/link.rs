@@ -26,7 +26,7 @@ use crate::metrics::Passing;
 use crate::replay::Streams;
 use crate::server::Server;
 use crate::session::SessionHandle;
-use crate::upstream::{Relay, Reply, Routing, Upstream, UpstreamError, lines};
+use crate::upstream::{Relay, Reply, Routing, Unread, Upstream, UpstreamError, lines};
 
 /// One client's session with one server.
 pub struct Link {
@@ -256,7 +256,7 @@ impl Link {
     }
 
     /// Refuses bytes that are no message.
-    pub(crate) fn unreadable(&self, direction: Direction, bytes: &[u8], rejection: &Rejection) -> Refusal {
+    pub(crate) fn unreadable(&self, direction: Direction, bytes: &Unread, rejection: &Rejection) -> Refusal {
         let Gateway { recorder, .. } = &*self.gateway;
         let (principal, server) = (&self.principal.id, &self.server.name);
         let refusal = admit::unreadable(recorder, direction, principal, server, &self.name, (bytes, rejection));
@@ -267,17 +267,17 @@ impl Link {
     pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
         self.server.notices.failed(&self.server, error);
         self.gateway.metrics.failed(&self.server.name, error.rule());
-        let problem = (error.rule(), format!("{}: {error}", self.server.name));
-        let refusal = admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, problem);
-        if self.may_be_told(call, error) {
-            refusal
-        } else {
-            refusal.saying(format!("{}: {}", self.server.name, error.without_words()))
-        }
+        let recorder = &self.gateway.recorder;
+        let of = |error: &UpstreamError| format!("{}: {error}", self.server.name);
+        // The program's own log has the last words in any case.
+        let recorded = if recorder.quotes() { of(error) } else { of(&error.unquoted()) };
+        let refusal = admit::failed(recorder, &self.server.name, &self.name, call, (error.rule(), recorded));
+        let may_be_told = self.may_be_told(call, error);
+        refusal.saying(if may_be_told { of(error) } else { of(&error.without_words()) })
     }
 
     /// What a server says as it dies is content like any other of it, though it says it on standard error: only what
-    /// the guards would let pass in an error goes on to the client. The log has it in any case.
+    /// the guards would let pass in an error goes on to the client.
     fn may_be_told(&self, call: Option<&CallSummary>, error: &UpstreamError) -> bool {
         let UpstreamError::Ended(words) = error else {
             return !matches!(error, UpstreamError::NotStarted(_) | UpstreamError::Certificate(_));
@@ -353,14 +353,20 @@ impl Link {
     }
 
     /// The request that an unreadable answer was meant for: the one whose id it seems to have, or the only one.
-    pub(crate) fn claim_asked(&self, bytes: &[u8]) -> Option<CallSummary> {
+    pub(crate) fn claim_asked(&self, bytes: &Unread) -> Option<CallSummary> {
         if !lines::looks_like_message(bytes) {
             return None;
         }
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = lines::lenient_id(bytes).filter(|id| asked.contains_key(id));
+        let named = lines::answered_id(bytes).filter(|id| asked.contains_key(id));
         let id = named.or_else(|| if asked.len() == 1 { asked.keys().next().cloned() } else { None })?;
         asked.remove(&id)
+    }
+
+    /// The id of a request that was refused unread, if whoever sent it can tell by the answer which one that is.
+    pub(crate) fn asking_id(&self, bytes: &Unread) -> Option<Id> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        lines::asking_id(bytes).filter(|id| !asked.contains_key(id))
     }
 
     /// All requests of the client's that are unanswered; they are not waited for any longer.
@@ -508,7 +514,7 @@ fn stray(
         let refusal = match reply {
             Reply::Mark { .. } => return,
             Reply::Unreadable(bytes, rejection) => {
-                let what = (&*bytes, &rejection);
+                let what = (&bytes, &rejection);
                 admit::unreadable(&gateway.recorder, Direction::ToClient, &principal.id, &server.name, &name, what)
             }
             Reply::Message(message, _) => {

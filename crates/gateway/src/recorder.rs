@@ -1,6 +1,7 @@
 //! Writes what was decided about each message into the audit log, before the message moves.
 //!
-//! No content: a message is named by its size and a keyed digest, a finding by its rule, its path and its span.
+//! No content: a message is named by its size and a keyed digest, a finding by its rule, its path, its span and a keyed
+//! digest of what stands there. Only an operator who asks for quotes gets the beginning of that.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
-use bartizan_guard::{Direction, Event, Judged, Timestamp};
-use bartizan_mcp::{Kind, Rejection};
+use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp};
+use bartizan_mcp::{Document, Kind, Rejection};
 use serde::Serialize;
 
 use crate::clock;
 use crate::digest::Digests;
+use crate::upstream::Unread;
 
 /// Bytes that an entry gives to the place of a finding. Keys may be as long as the message, and an entry has to fit a
 /// line with as many findings as there are, with every byte escaped: what does not fit could not be recorded, and so
@@ -33,6 +35,8 @@ pub struct Recorder {
     ids: IdSource,
     refusals: Mutex<RefusalCounter>,
     strays: Mutex<Strays>,
+    /// Whether reasons may quote what was found.
+    quotes: AtomicBool,
     /// Entries that could not be written since the last that could.
     lost: AtomicU64,
     /// Whether it has been said that the log cannot be written.
@@ -77,6 +81,7 @@ impl Recorder {
             ids: IdSource::new(ids),
             refusals,
             strays,
+            quotes: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             said: AtomicBool::new(false),
         })
@@ -86,6 +91,16 @@ impl Recorder {
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Whether entries quote what was found, as the operator wants it from now on.
+    pub fn set_quotes(&self, quotes: bool) {
+        self.quotes.store(quotes, Ordering::Relaxed);
+    }
+
+    /// Whether entries may quote what messages and servers say.
+    pub(crate) fn quotes(&self) -> bool {
+        self.quotes.load(Ordering::Relaxed)
     }
 
     /// Records what became of one message.
@@ -114,10 +129,14 @@ impl Recorder {
                 subject: judged.finding.subject.as_deref().filter(|name| is_short(name)),
                 at,
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
+                digest: self.evidence(document, &judged.finding),
                 confidence: judged.finding.confidence.thousandths(),
-                why: cut(&judged.finding.why),
+                why: cut(self.said(&judged.finding)),
             })
             .collect();
+        // Of a refusal the reason is that of the finding which decided.
+        let decisive = |why| outcome.findings.iter().map(|judged| &judged.finding).find(|finding| finding.why == why);
+        let why = outcome.why.map(|why| cut(decisive(why).map_or(why, |finding| self.said(finding))));
         let fields = MessageFields {
             direction: event.direction.as_str(),
             principal: &event.principal.id,
@@ -131,10 +150,28 @@ impl Recorder {
             digest: self.digests.of(bytes),
             decision: outcome.decision,
             rule: outcome.rule,
-            why: outcome.why.map(cut),
+            why,
             findings,
         };
         self.append("message", event.now, &fields)
+    }
+
+    /// The reason of a finding, in the words that the operator wants to read.
+    fn said<'a>(&self, finding: &'a Finding) -> &'a str {
+        finding.quoting.as_deref().filter(|_| self.quotes()).unwrap_or(&finding.why)
+    }
+
+    /// The digest of the text that was found: the span, or all of it where nothing smaller can be named. What is about a
+    /// whole value is named by its path.
+    fn evidence(&self, document: &Document, finding: &Finding) -> Option<String> {
+        let span = match &finding.span {
+            Some(span) if !span.is_empty() => Some(span.clone()),
+            None if finding.quoting.is_some() => None,
+            _ => return None,
+        };
+        let text = document.value(finding.at).as_str()?;
+        let found = span.map_or(Some(&*text), |span| text.get(span))?;
+        Some(self.digests.of(found.as_bytes()))
     }
 
     /// Records a message that could not be read.
@@ -144,7 +181,8 @@ impl Recorder {
             principal: what.principal,
             server: what.server,
             session: what.session,
-            bytes: what.bytes.len(),
+            bytes: what.bytes.size,
+            at_least: !what.bytes.ended,
             digest: self.digests.of(what.bytes),
             decision: "deny",
             rule: what.rejection.fault.rule(),
@@ -303,7 +341,7 @@ pub(crate) struct Unreadable<'a> {
     pub(crate) principal: &'a str,
     pub(crate) server: &'a str,
     pub(crate) session: &'a str,
-    pub(crate) bytes: &'a [u8],
+    pub(crate) bytes: &'a Unread,
     pub(crate) rejection: &'a Rejection,
 }
 
@@ -343,6 +381,8 @@ struct FindingFields<'a> {
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     span: Option<[usize; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     confidence: u16,
     why: Cow<'a, str>,
 }
@@ -353,7 +393,9 @@ struct UnreadableFields<'a> {
     principal: &'a str,
     server: &'a str,
     session: &'a str,
-    bytes: usize,
+    bytes: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    at_least: bool,
     digest: String,
     decision: &'static str,
     rule: &'static str,
@@ -392,12 +434,31 @@ impl IdSource {
 
 #[cfg(test)]
 mod tests {
-    use bartizan_guard::{Action, Finding, Pins, Principal, RuleSpec, ServerProfile, Severity, Verdict};
+    use std::sync::LazyLock;
+
+    use bartizan_guard::{Action, Pins, Principal, RuleSpec, ServerProfile, Severity, Verdict};
     use bartizan_mcp::{Limits, Message, PartKind};
 
     use super::*;
 
     static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Deny, "For a test.");
+
+    fn event_of(message: &Message) -> Event<'_> {
+        static WHO: LazyLock<(Principal, ServerProfile)> = LazyLock::new(|| {
+            let server = ServerProfile { name: "s".into(), pins: Arc::new(Pins::default()), elsewhere: [].into() };
+            (Principal::new("local:alice"), server)
+        });
+        Event {
+            message,
+            direction: Direction::ToServer,
+            answers: None,
+            principal: &WHO.0,
+            server: &WHO.1,
+            evidence: &[],
+            grant: None,
+            now: Timestamp(0),
+        }
+    }
 
     /// Records findings below a key, and returns the entry.
     fn recorded(key: &str, why: &str, findings: usize) -> serde_json::Value {
@@ -414,16 +475,7 @@ mod tests {
         );
         let message = Message::parse(text, &Limits::default()).unwrap();
         let at = message.params().unwrap().get("arguments").unwrap().get(key).unwrap().get("~/").unwrap();
-        let event = Event {
-            message: &message,
-            direction: Direction::ToServer,
-            answers: None,
-            principal: &Principal::new("local:alice"),
-            server: &ServerProfile { name: "s".into(), pins: Arc::new(Pins::default()), elsewhere: [].into() },
-            evidence: &[],
-            grant: None,
-            now: Timestamp(0),
-        };
+        let event = event_of(&message);
         let judged = || {
             let finding = Finding::about(&RULE, at, PartKind::Argument, why).of(subject);
             Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
@@ -432,6 +484,36 @@ mod tests {
         let outcome = Outcome { decision: "deny", rule: Some(RULE.id), why: Some(why), findings: &findings };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         entry(directory.path(), &receipt)
+    }
+
+    /// Records a finding in a text that begins with `secret`, with and without quotes; the entry as it stands in the log.
+    fn recorded_secret(quotes: bool, span: Option<std::ops::Range<usize>>) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
+        recorder.set_quotes(quotes);
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"x":"secret"}}}"#;
+        let message = Message::parse(text.to_owned(), &Limits::default()).unwrap();
+        let at = message.params().unwrap().get("arguments").unwrap().get("x").unwrap();
+        let event = event_of(&message);
+        let mut finding = Finding::about(&RULE, at, PartKind::Argument, "6 characters");
+        finding.quoting = Some("“secret”".to_owned());
+        finding.span = span;
+        let findings = [Judged { finding, action: Action::Deny, would: None, by: "rule default" }];
+        let outcome = Outcome { decision: "deny", rule: Some(RULE.id), why: Some("6 characters"), findings: &findings };
+        let receipt = recorder.message(&event, "session", &outcome).unwrap();
+        let entry = entry(directory.path(), &receipt);
+        let expected = recorder.digests.of(b"secret");
+        assert_eq!(entry["findings"][0].get("digest").and_then(|digest| digest.as_str()), Some(&*expected), "{entry}");
+        entry.to_string()
+    }
+
+    #[test]
+    fn what_was_found_is_named_by_its_digest_and_quoted_only_on_request() {
+        for span in [Some(0..6), None] {
+            let silent = recorded_secret(false, span.clone());
+            assert!(!silent.contains("secret") && silent.matches("6 characters").count() == 2, "{silent}");
+            assert_eq!(recorded_secret(true, span).matches("“secret”").count(), 2, "the finding and the decision");
+        }
     }
 
     fn entry(directory: &Path, receipt: &Receipt) -> serde_json::Value {

@@ -95,12 +95,13 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
         let mut policy = setup::policy(&config)?;
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
         let servers = place.servers(&config, gateway)?;
-        Ok((policy, servers, waits))
+        Ok((policy, servers, waits, config.audit.quotes))
     });
     let (kind, fields) = match outcome {
-        Ok((policy, servers, waits)) => {
+        Ok((policy, servers, waits, quotes)) => {
             let names: Vec<_> = servers.keys().cloned().collect();
             gateway.policy.store(Arc::new(policy));
+            gateway.recorder.set_quotes(quotes);
             place.take(servers, &waits);
             tracing::info!("the new configuration is in force");
             ("config.reloaded", json!({"servers": names, "config": place_of(file)}))

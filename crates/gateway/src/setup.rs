@@ -76,6 +76,7 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     }
     let options = bartizan_audit::Options { max_file_bytes: config.audit.max_file_bytes };
     let recorder = Recorder::open(&config.audit.directory, &options)?;
+    recorder.set_quotes(config.audit.quotes);
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
     Ok(Gateway::new(policy(config)?, recorder, approvals))
 }

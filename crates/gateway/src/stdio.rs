@@ -112,7 +112,8 @@ async fn pump_client<R: AsyncRead + Unpin>(
                 from_client(&link, message).await
             }
             Reply::Unreadable(bytes, rejection) => {
-                Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(None, None))
+                let id = link.asking_id(&bytes);
+                Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(id.as_ref(), None))
             }
             Reply::Mark { .. } => None,
         };

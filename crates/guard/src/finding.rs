@@ -78,8 +78,10 @@ pub struct Finding {
     pub replacement: Option<Box<str>>,
     /// How sure the guard is.
     pub confidence: Confidence,
-    /// A sentence for a person; holds no secret, and hostile text only through [`excerpt`].
+    /// A sentence for a person; holds no secret, of a text only how long it is, and names only through [`excerpt`].
     pub why: String,
+    /// The same sentence with the beginning of what was found, through [`excerpt`], for an operator who wants to read it.
+    pub quoting: Option<String>,
 }
 
 impl Finding {
@@ -97,6 +99,7 @@ impl Finding {
             replacement: None,
             confidence: Confidence::CERTAIN,
             why: why.into(),
+            quoting: None,
         }
     }
 
@@ -117,6 +120,13 @@ impl Finding {
     #[must_use]
     pub fn in_element(mut self, element: NodeId) -> Self {
         self.element = Some(element);
+        self
+    }
+
+    /// The same, with a sentence that quotes what was found.
+    #[must_use]
+    pub fn quoting(mut self, why: Option<String>) -> Self {
+        self.quoting = why;
         self
     }
 
@@ -156,7 +166,15 @@ impl Report {
         if !self.overflow.iter().any(alike) {
             let why =
                 format!("more than {} findings in one message; one of the others: {}", Self::MAX_FINDINGS, finding.why);
-            self.overflow.push(Finding { element: None, subject: None, span: None, also: Vec::new(), why, ..finding });
+            self.overflow.push(Finding {
+                element: None,
+                subject: None,
+                span: None,
+                also: Vec::new(),
+                why,
+                quoting: None,
+                ..finding
+            });
         }
     }
 

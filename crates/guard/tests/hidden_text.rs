@@ -195,3 +195,37 @@ fn requests_take_long_that_use_a_large_definition_which_has_to_be_looked_through
     }
     assert!(!takes_long("tools/call", "accents", Direction::ToClient));
 }
+
+#[test]
+fn a_reason_says_how_long_it_is_and_only_the_quote_what_it_is() {
+    let tags =
+        |text: &str| -> String { text.chars().map(|c| char::from_u32(0xE0000 + u32::from(c)).unwrap()).collect() };
+    let long = "y".repeat(300);
+    for (text, why, quoting) in [
+        (format!("a{}", tags("secret")), "tag characters that hide 6 characters", Some("“secret”")),
+        (format!("a{}b{}", tags("s"), tags("t")), "tag characters that hide 1 character, and 1 more", Some("“s”")),
+        (format!("a{}", tags(&long)), "tag characters that hide 256 characters or more", Some("yyy…”")),
+        ("a\u{202e}b".to_owned(), "controls of direction", None),
+    ] {
+        let text = bartizan_mcp::quote(&text);
+        let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{{"type":"text","text":{text}}}]}}}}"#);
+        let verdict = common::judge(&pipeline(How::Neutralise), &common::message(&message), Direction::ToClient);
+        let finding = &verdict.findings[0].finding;
+        assert_eq!(finding.why, why);
+        match (&finding.quoting, quoting) {
+            (Some(found), Some(expected)) => assert!(found.contains(expected), "{found}"),
+            (found, expected) => assert_eq!(found.as_deref(), expected),
+        }
+    }
+}
+
+#[test]
+fn whoever_is_refused_is_not_told_what_is_hidden() {
+    let hidden: String = "secret".chars().map(|c| char::from_u32(0xE0000 + u32::from(c)).unwrap()).collect();
+    let text =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"name":"t","arguments":{{"a":"{hidden}"}}}}}}"#)
+            .replace("\"x\"", "\"tools/call\"");
+    let verdict = common::judge(&pipeline(How::Neutralise), &common::message(&text), Direction::ToServer);
+    let Decision::Deny(denial) = verdict.decision else { panic!("{:?}", verdict.decision) };
+    assert!(denial.why.contains("hide 6 characters") && !denial.why.contains("secret"), "{}", denial.why);
+}

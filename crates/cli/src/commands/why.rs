@@ -90,6 +90,8 @@ struct Entry {
     method: Option<String>,
     tool: Option<String>,
     bytes: Option<u64>,
+    /// More was to come when it was refused.
+    at_least: bool,
     decision: String,
     rule: Option<String>,
     why: Option<String>,
@@ -125,6 +127,7 @@ struct Found {
     subject: Option<String>,
     at: String,
     span: Option<[usize; 2]>,
+    digest: Option<String>,
     confidence: u16,
     why: String,
 }
@@ -224,7 +227,8 @@ fn what_came(entry: &Entry) -> String {
     };
     let method = entry.method.as_deref().map(|method| format!("{of} {}", quote(method))).unwrap_or_default();
     let tool = entry.tool.as_deref().map(|tool| format!(" of the tool {}", quote(tool))).unwrap_or_default();
-    let size = entry.bytes.map(|bytes| format!(" ({bytes} bytes)")).unwrap_or_default();
+    let least = if entry.at_least { "at least " } else { "" };
+    let size = entry.bytes.map(|bytes| format!(" ({least}{bytes} bytes)")).unwrap_or_default();
     let (who, server) = (inline(&entry.principal), quote(&entry.server));
     let way = match entry.direction.as_str() {
         "to_server" => format!(" went from {who} to the server {server}"),
@@ -277,7 +281,8 @@ fn finding(found: &Found, paint: Paint) -> String {
         1000.. => "certain".to_owned(),
         thousandths => format!("{}% sure", thousandths / 10),
     };
-    let _ = write!(out, "\n   {}\n   where: {place}{subject}{span}; {sure}", inline(&found.why));
+    let digest = found.digest.as_deref().map(|digest| format!("; digest {}", inline(digest))).unwrap_or_default();
+    let _ = write!(out, "\n   {}\n   where: {place}{subject}{span}{digest}; {sure}", inline(&found.why));
     let (action, would) = (paint.decision(&found.action), found.would.as_deref().map(inline));
     let would = would.map(|would| format!("; without that it would have been {would}")).unwrap_or_default();
     let _ = writeln!(out, "\n   action: {action}, {}{would}", setting(&found.by));

@@ -344,3 +344,17 @@ fn of_a_server_that_is_another_one_it_says_what_to_do() {
     assert!(text.contains("No decision was made about it.") && !text.contains("bartizan lock"), "{text}");
     assert_eq!(advice(&json).len(), 0);
 }
+
+#[test]
+fn what_is_named_by_its_digest_and_size() {
+    let mut found = finding("hidden_text.tags", "deny", "rule default");
+    found["digest"] = "a1b2".into();
+    let (text, _) = explain(call("deny", Some("hidden_text.tags"), &json!([found])));
+    assert!(text.contains("where: /params/arguments/path, bytes 3 to 9; digest a1b2; certain"), "{text}");
+    let fields = json!({
+        "direction": "to_server", "principal": "local:alice", "server": "files", "bytes": 10_500_000, "at_least": true,
+        "decision": "deny", "rule": "conformance.size", "why": "message larger than the limit",
+    });
+    let (text, _) = explain(("unreadable", fields));
+    assert!(text.contains("A message that could not be read (at least 10500000 bytes) went"), "{text}");
+}

@@ -402,7 +402,7 @@ impl Front {
     fn parse(&self, target: &Target, principal: &Principal, bytes: &Bytes, limits: &Limits) -> Result<Message, Early> {
         Message::parse(bytes.clone(), limits).map_err(|rejection| {
             let gateway = &self.gateway.recorder;
-            let refused = (&**bytes, &rejection);
+            let refused = (&bytes.clone().into(), &rejection);
             let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })

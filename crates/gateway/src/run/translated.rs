@@ -254,10 +254,12 @@ impl Client<'_> {
                 self.entered(entry).await;
             }
             Reply::Unreadable(bytes, rejection) => {
-                let (recorder, refused) = (&gateway.recorder, (&*bytes, &rejection));
+                let (recorder, refused) = (&gateway.recorder, (&bytes, &rejection));
+                // Under an id that is in use, the client could not tell which of the two it is for.
+                let id = lines::asking_id(&bytes).filter(|id| !self.under_way.contains_key(id));
                 let direction = Direction::ToServer;
                 let refusal = admit::unreadable(recorder, direction, &principal.id, &server.name, session, refused);
-                self.queue.send(refusal.answer(None, None)).await.ok();
+                self.queue.send(refusal.answer(id.as_ref(), None)).await.ok();
             }
             Reply::Mark { .. } => {}
         }

@@ -10,7 +10,7 @@ use bartizan_mcp::{Edits, Id, Limits, Message, meta::Meta, method};
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::lines;
+use super::lines::{self, Unread};
 use super::splice::{self, Chosen};
 use super::{Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
@@ -349,11 +349,11 @@ impl State {
 
     /// An answer that cannot be read safely still ends the wait of the request it was meant for. Its id is read
     /// leniently, which is safe: all it can do is make one waiting request fail.
-    fn claim_unreadable(&mut self, bytes: &[u8], routing: Routing) -> Option<mpsc::Sender<Reply>> {
+    fn claim_unreadable(&mut self, bytes: &Unread, routing: Routing) -> Option<mpsc::Sender<Reply>> {
         if !lines::looks_like_message(bytes) {
             return None;
         }
-        let named = lines::lenient_id(bytes);
+        let named = lines::answered_id(bytes);
         let alone = self.waiting.len() == 1 && routing != Routing::Shared;
         let only = || if alone { self.waiting.keys().next().cloned() } else { None };
         let id = named.filter(|id| self.waiting.contains_key(id)).or_else(only)?;

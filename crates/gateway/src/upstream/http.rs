@@ -347,7 +347,7 @@ impl Events {
 fn parse(bytes: Bytes, limits: &Limits, event_id: Option<String>) -> Reply {
     match Message::parse(bytes.clone(), limits) {
         Ok(message) => Reply::Message(message, event_id),
-        Err(rejection) => Reply::Unreadable(bytes, rejection),
+        Err(rejection) => Reply::Unreadable(bytes.into(), rejection),
     }
 }
 

@@ -1,10 +1,23 @@
 //! Messages over stdio: one a line, each within the limit, whatever the other side writes.
 
-use bartizan_mcp::{Fault, Id, Limits, Message};
+use std::ops::Deref;
+use std::pin::pin;
+use std::time::Duration;
+
+use bartizan_mcp::{Fault, Limits, Message};
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 
 use super::Reply;
+
+pub(crate) use super::lenient::{answered_id, asking_id};
+
+/// How long the end of a line that is too long may take, so that its size is known when it is refused.
+const END: Duration = Duration::from_secs(1);
+/// How long it may pause; whoever pauses may be waiting for an answer.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads lines from a stream.
 #[derive(Debug)]
@@ -15,6 +28,8 @@ pub(crate) struct Lines<R> {
     limit: usize,
     /// Inside a line that is over the limit and is passed over.
     skipping: bool,
+    /// That line as long as nobody has been told of it, and until when that may wait.
+    long: Option<(Unread, Instant)>,
     /// One that was looked at and is still to be read.
     held: Option<Line>,
 }
@@ -23,12 +38,50 @@ pub(crate) struct Lines<R> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
     Whole(Bytes),
-    TooLong(Bytes),
+    TooLong(Unread),
+}
+
+/// What is refused, as far as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    bytes: Bytes,
+    /// How long it is.
+    pub(crate) size: u64,
+    /// Whether that is all of it, or there was more to come.
+    pub(crate) ended: bool,
+}
+
+impl Unread {
+    /// Whether only its beginning was kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.size > self.bytes.len() as u64 || !self.ended
+    }
+
+    /// The beginning of a line that goes on.
+    fn beginning(bytes: &Bytes, limit: usize) -> Unread {
+        // However the pieces came in which it was read: the digest of equal lines is the same.
+        Unread { size: bytes.len() as u64, bytes: bytes.slice(..limit.min(bytes.len())), ended: false }
+    }
+}
+
+impl From<Bytes> for Unread {
+    fn from(bytes: Bytes) -> Unread {
+        Unread { size: bytes.len() as u64, bytes, ended: true }
+    }
+}
+
+impl Deref for Unread {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) fn new(stream: R, limit: usize) -> Self {
-        Lines { stream, buffer: BytesMut::with_capacity(8 * 1024), scanned: 0, limit, skipping: false, held: None }
+        let buffer = BytesMut::with_capacity(8 * 1024);
+        Lines { stream, buffer, scanned: 0, limit, skipping: false, long: None, held: None }
     }
 
     /// What the next line says, which is still to be read.
@@ -51,38 +104,77 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     line => return Ok(Some(line)),
                 }
             }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                let rest = self.buffer.split().freeze();
-                self.scanned = 0;
-                let nothing = rest.trim_ascii().is_empty() || self.skipping;
-                return Ok((!nothing).then_some(Line::Whole(rest)));
+            match self.read().await {
+                Ok(Some(0)) => return Ok(self.rest()),
+                Ok(Some(_)) => {}
+                Err(error) if self.long.is_none() => return Err(error),
+                // Its end does not come soon, or not at all.
+                Ok(None) | Err(_) => return Ok(self.long.take().map(|(long, _)| Line::TooLong(long))),
             }
         }
+    }
+
+    /// Reads on; `None` if that would hold up what is to be told.
+    async fn read(&mut self) -> std::io::Result<Option<usize>> {
+        let mut read = pin!(self.stream.read_buf(&mut self.buffer));
+        let Some((_, until)) = &self.long else { return read.await.map(Some) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        // No clock is needed as long as there is something to read.
+        if let Some(found) = read.as_mut().now_or_never() {
+            return found.map(Some);
+        }
+        tokio::time::timeout(left.min(PAUSE), read).await.ok().transpose()
+    }
+
+    /// What stands behind the last end of a line.
+    fn rest(&mut self) -> Option<Line> {
+        let rest = self.buffer.split().freeze();
+        self.scanned = 0;
+        if let Some((long, _)) = self.long.take() {
+            return Some(Line::TooLong(Unread { ended: true, ..long }));
+        }
+        let nothing = rest.trim_ascii().is_empty() || self.skipping;
+        (!nothing).then_some(Line::Whole(rest))
     }
 
     fn buffered(&mut self) -> Option<Line> {
         let rest = self.buffer.get(self.scanned..).unwrap_or_default();
         let Some(end) = memchr_newline(rest).map(|at| at + self.scanned) else {
             self.scanned = self.buffer.len();
-            return self.give_up_if_too_long();
+            self.pass_over();
+            return None;
         };
         let line = self.buffer.split_to(end).freeze();
         self.buffer.advance(1);
         self.scanned = 0;
         if std::mem::take(&mut self.skipping) {
-            return self.buffered();
+            let long = self.long.take().map(|(long, _)| long);
+            return match long {
+                Some(long) => Some(Line::TooLong(Unread { size: long.size + line.len() as u64, ended: true, ..long })),
+                None => self.buffered(),
+            };
         }
-        Some(if line.len() > self.limit { Line::TooLong(line) } else { Line::Whole(line) })
+        Some(if line.len() > self.limit { Line::TooLong(line.into()) } else { Line::Whole(line) })
     }
 
-    fn give_up_if_too_long(&mut self) -> Option<Line> {
-        if self.buffer.len() <= self.limit {
-            return None;
+    /// Keeps the beginning of a line over the limit, and of the rest only the length.
+    fn pass_over(&mut self) {
+        if self.skipping {
+            if let Some((long, _)) = &mut self.long {
+                long.size += self.buffer.len() as u64;
+            }
+            self.buffer.clear();
+        } else if self.buffer.len() > self.limit {
+            let start = self.buffer.split().freeze();
+            self.long = Some((Unread::beginning(&start, self.limit), Instant::now() + END));
+            self.skipping = true;
+        } else {
+            return;
         }
-        let start = self.buffer.split().freeze();
         self.scanned = 0;
-        let first = !std::mem::replace(&mut self.skipping, true);
-        first.then_some(Line::TooLong(start))
     }
 }
 
@@ -92,7 +184,7 @@ pub(crate) fn read(line: Line, limits: &Limits) -> Reply {
         Line::TooLong(start) => Reply::Unreadable(start, Fault::TooLarge.at(limits.bytes)),
         Line::Whole(bytes) => match Message::parse(bytes.clone(), limits) {
             Ok(message) => Reply::Message(message, None),
-            Err(rejection) => Reply::Unreadable(bytes, rejection),
+            Err(rejection) => Reply::Unreadable(bytes.into(), rejection),
         },
     }
 }
@@ -104,20 +196,6 @@ pub(crate) fn write(bytes: &Bytes) -> Bytes {
     line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     line.extend_from_slice(b"\n");
     line.freeze()
-}
-
-/// The id that a refused message seems to have, read leniently. Good for one thing only: to end the wait of the
-/// request that it was meant to answer.
-pub(crate) fn lenient_id(bytes: &[u8]) -> Option<Id> {
-    #[derive(serde::Deserialize)]
-    struct Lenient {
-        id: serde_json::Value,
-    }
-    match serde_json::from_slice::<Lenient>(bytes).ok()?.id {
-        serde_json::Value::String(text) => Some(Id::String(text.into())),
-        serde_json::Value::Number(number) => number.as_i64().map(Id::Integer),
-        _ => None,
-    }
 }
 
 /// Whether a refused line was meant as a message at all, or is a program talking to itself. A batch was, and so was
@@ -145,7 +223,7 @@ mod tests {
         while let Some(line) = lines.next().await.unwrap() {
             found.push(match line {
                 Line::Whole(text) => (String::from_utf8(text.to_vec()).unwrap(), true),
-                Line::TooLong(_) => (String::new(), false),
+                Line::TooLong(long) => (format!("{}{}", long.size, if long.ended { "" } else { "+" }), false),
             });
         }
         let expected: Vec<_> = expected.iter().map(|(text, whole)| ((*text).to_owned(), *whole)).collect();
@@ -157,7 +235,55 @@ mod tests {
         check(b"a\nb\r\n\n  \nc", 10, &[("a", true), ("b\r", true), ("c", true)]).await;
         check(b"", 10, &[]).await;
         check(b"0123456789\nok\n", 10, &[("0123456789", true), ("ok", true)]).await;
-        check(b"0123456789x\nok\n", 10, &[("", false), ("ok", true)]).await;
+        check(b"0123456789x\nok\n", 10, &[("11", false), ("ok", true)]).await;
+        check(b"0123456789xyz", 10, &[("13", false)]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_size_of_a_long_line_is_told_and_what_goes_on_is_refused_all_the_same() {
+        // What comes in which pieces, with a pause after each, and what is told of it.
+        let cases: &[(&[&str], u64, &[&str])] = &[
+            (&["0123456789xy", "zzz\nok\n"], 10, &["15", "ok"]),
+            (&["0123456789xy", "zzz\nok\n"], 200, &["12+", "ok"]),
+            (&["0123456789xy", "zzz"], 10, &["15"]),
+            (&["0123456789xy", "zzz"], 200, &["12+"]),
+        ];
+        for (pieces, pause, expected) in cases {
+            let (mut there, here) = tokio::io::duplex(64);
+            let pieces = pieces.to_vec();
+            let pause = Duration::from_millis(*pause);
+            tokio::spawn(async move {
+                for piece in pieces {
+                    tokio::io::AsyncWriteExt::write_all(&mut there, piece.as_bytes()).await.unwrap();
+                    tokio::time::sleep(pause).await;
+                }
+            });
+            let mut lines = Lines::new(here, 10);
+            let mut found = Vec::new();
+            while let Some(line) = lines.next().await.unwrap() {
+                found.push(match line {
+                    Line::Whole(text) => String::from_utf8(text.to_vec()).unwrap(),
+                    Line::TooLong(long) => {
+                        assert_eq!((&*long, long.is_cut()), (&b"0123456789"[..], true));
+                        format!("{}{}", long.size, if long.ended { "" } else { "+" })
+                    }
+                });
+            }
+            assert_eq!(&found, expected, "{pause:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_without_end_is_refused_within_a_second() {
+        let (mut there, here) = tokio::io::duplex(64);
+        tokio::spawn(async move {
+            while tokio::io::AsyncWriteExt::write_all(&mut there, b"xxxxxxxx").await.is_ok() {
+                tokio::time::sleep(PAUSE / 2).await;
+            }
+        });
+        let mut lines = Lines::new(here, 10);
+        let line = tokio::time::timeout(END * 2, lines.next()).await.expect("it is never refused").unwrap();
+        assert!(matches!(line, Some(Line::TooLong(long)) if !long.ended && long.size > 10));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 mod breaker;
 mod demux;
 mod http;
+mod lenient;
 pub(crate) mod lines;
 mod shared;
 mod splice;
@@ -11,13 +12,13 @@ mod stdio;
 mod trial;
 
 use bartizan_mcp::{Id, Message, Rejection};
-use bytes::Bytes;
 use thiserror::Error;
 
 pub use breaker::Breaker;
 pub use demux::Routing;
 pub(crate) use http::Relay;
 pub use http::{Endpoint, HttpUpstream, connector};
+pub(crate) use lines::Unread;
 pub(crate) use shared::SharedInbox;
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::StdioUpstream;
@@ -42,7 +43,7 @@ pub enum Reply {
     /// A message, with the id of the event that it came in.
     Message(Message, Option<String>),
     /// Bytes that are no message.
-    Unreadable(Bytes, Rejection),
+    Unreadable(Unread, Rejection),
     /// An event without a message: it names the place to resume from, or how long to wait.
     Mark {
         /// The id of the event.
@@ -151,18 +152,41 @@ pub enum UpstreamError {
     Lagging,
 }
 
+/// What stands before a server's last words.
+const LAST_WORDS: &str = "; its last words: ";
+
 impl UpstreamError {
+    /// A server ended with these lines on standard error.
+    pub(crate) fn with_words(lines: &[&str]) -> UpstreamError {
+        UpstreamError::Ended(if lines.is_empty() {
+            String::new()
+        } else {
+            format!("{LAST_WORDS}{}", lines.join(" | "))
+        })
+    }
+
     /// The same without what the server said on standard error or in its certificate, and without where its program was
     /// looked for.
     pub(crate) fn without_words(&self) -> UpstreamError {
         match self {
             UpstreamError::Ended(words) if !words.is_empty() => {
-                UpstreamError::Ended("; its last words are in the log, as a guard objects to them".to_owned())
+                UpstreamError::Ended("; its last words are not passed on, as a guard objects to them".to_owned())
             }
             UpstreamError::NotStarted(_) => {
                 UpstreamError::NotStarted("its program cannot be started, for the reason in the log".to_owned())
             }
             UpstreamError::Certificate(_) => UpstreamError::Certificate("the reason is in the log".to_owned()),
+            other => other.clone(),
+        }
+    }
+
+    /// The same without what the server said on standard error, of which only the length is told.
+    pub(crate) fn unquoted(&self) -> UpstreamError {
+        match self {
+            UpstreamError::Ended(said) => UpstreamError::Ended(match said.strip_prefix(LAST_WORDS) {
+                Some(words) => format!("; its last words, {} bytes, are not quoted", words.len()),
+                None => said.clone(),
+            }),
             other => other.clone(),
         }
     }

@@ -222,8 +222,7 @@ impl StdioUpstream {
         let lines = self.last_words();
         let from = lines.len().saturating_sub(5);
         let words: Vec<_> = lines.iter().skip(from).map(String::as_str).collect();
-        let tail = if words.is_empty() { String::new() } else { format!("; its last words: {}", words.join(" | ")) };
-        UpstreamError::Ended(tail)
+        UpstreamError::with_words(&words)
     }
 
     /// Closes the child's input; most servers end by themselves then.

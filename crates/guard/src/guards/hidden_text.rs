@@ -239,7 +239,8 @@ fn look(event: &Event<'_>, part: &Part<'_>, exact: &OnceCell<Exact>, report: &mu
     }
     for (kind, first, also) in by_kind(found) {
         let Some(rule) = SPEC.rule(rule_id(kind)) else { continue };
-        let mut finding = Finding::within(rule, part, first.span.clone(), why(kind, &first, &text, also.len()));
+        let says = Says::of(kind, &first, &text, also.len());
+        let mut finding = Finding::within(rule, part, first.span.clone(), says.why).quoting(says.quoting);
         if routes(event, part) || exact.get_or_init(|| Exact::of(event)).holds(part) {
             // Without a span it cannot be redacted; what would be is denied instead.
             finding.span = None;
@@ -268,15 +269,33 @@ fn by_kind(found: Vec<Hidden>) -> impl Iterator<Item = (Kind, Hidden, Vec<Range<
     kinds.into_iter().map(|(kind, (first, also))| (kind, first, also))
 }
 
-fn why(kind: Kind, first: &Hidden, text: &str, more: usize) -> String {
-    let mut why = noun(kind).to_owned();
-    if let Some(decoded) = first.decoded(text) {
-        why.push_str(&format!(" that hide “{}”", excerpt(&decoded)));
+/// What is said of something hidden: how long it is, and if that can be told how it begins.
+struct Says {
+    why: String,
+    quoting: Option<String>,
+}
+
+impl Says {
+    fn of(kind: Kind, first: &Hidden, text: &str, more: usize) -> Says {
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        let sentence = |hides: String| format!("{}{hides}{more}", noun(kind));
+        let Some(decoded) = first.decoded(text) else { return Says { why: sentence(String::new()), quoting: None } };
+        let length = match decoded.chars().count() {
+            1 => "1 character".to_owned(),
+            length if length < Hidden::MAX_DECODED => format!("{length} characters"),
+            most => format!("{most} characters or more"),
+        };
+        Says {
+            why: sentence(format!(" that hide {length}")),
+            quoting: Some(sentence(format!(" that hide “{}”", excerpt(&decoded)))),
+        }
     }
-    if more > 0 {
-        why.push_str(&format!(", and {more} more"));
+
+    /// The same, of something that a definition holds.
+    fn in_definition(&self, name: &str) -> Says {
+        let sentence = |says: &String| format!("the definition of `{}` holds {says}", excerpt(name));
+        Says { why: sentence(&self.why), quoting: self.quoting.as_ref().map(sentence) }
     }
-    why
 }
 
 /// Whether somebody goes by the exact text: rewritten, a request would be another one than was judged, and an answer
@@ -314,8 +333,9 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let Some((at, name, definition)) = asked_for(event, session) else { return };
     for (hidden, says) in hidden_in(definition) {
         let Some(rule) = SPEC.rule(rule_id(hidden)) else { continue };
-        let why = format!("the definition of `{}` holds {says}", excerpt(&name));
-        let mut finding = Finding::about(rule, at, definition.kind.part(), why).of(&name);
+        let says = says.in_definition(&name);
+        let mut finding =
+            Finding::about(rule, at, definition.kind.part(), says.why).quoting(says.quoting).of(&name);
         // Where definitions are redacted the client never saw it, and nothing is left to take away here.
         finding.span = Some(0..0);
         report.find(finding);
@@ -362,7 +382,7 @@ fn is_clean(json: &str) -> bool {
 }
 
 /// The ways in which a definition hides something.
-fn hidden_in(definition: &Definition) -> BTreeMap<Kind, String> {
+fn hidden_in(definition: &Definition) -> BTreeMap<Kind, Says> {
     let mut kinds = BTreeMap::new();
     if is_clean(&String::from_utf8_lossy(&definition.json)) {
         return kinds;
@@ -370,7 +390,7 @@ fn hidden_in(definition: &Definition) -> BTreeMap<Kind, String> {
     definition.with_value(|value| {
         for text in value.subtree().filter_map(Value::as_str) {
             for hidden in hidden::find_in_definition(&text) {
-                kinds.entry(hidden.kind).or_insert_with(|| why(hidden.kind, &hidden, &text, 0));
+                kinds.entry(hidden.kind).or_insert_with(|| Says::of(hidden.kind, &hidden, &text, 0));
             }
         }
     });

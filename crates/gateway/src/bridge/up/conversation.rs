@@ -81,9 +81,11 @@ impl Conversation {
                 }
                 Outcome::Answer | Outcome::HeaderMismatch => return Some(self.clients(response)),
                 Outcome::Unknown(kind) => {
-                    let why =
-                        format!("the server answers with a result of the kind {kind}, which this client does not know");
-                    return Some(self.failed("bridge.result_type", &why));
+                    let why = |kind: &str| {
+                        format!("the server answers with a result of {kind}, which this client does not know")
+                    };
+                    let quoting = why(&format!("the kind {kind}"));
+                    return Some(self.failed_saying("bridge.result_type", (&why("another kind"), &quoting)));
                 }
             };
             match next {
@@ -198,15 +200,24 @@ impl Conversation {
     fn declined(&self, request: Value<'_>, answer: &Message) -> Admitted {
         let method = request.get("method").map(|method| method.text().into_owned()).unwrap_or_default();
         let said = answer.error().and_then(|error| error.get("message")).map(Value::text).unwrap_or_default();
-        let said = bartizan_guard::excerpt(&said);
-        self.failed("bridge.declined", &format!("the client answers {method} with an error: {said}"))
+        let quoted = format!("the client answers {method} with an error: {}", bartizan_guard::excerpt(&said));
+        let length = format!("the client answers {method} with an error of {} bytes", said.len());
+        self.failed_saying("bridge.declined", (&length, &quoted))
     }
 
     fn failed(&self, rule: &'static str, why: &str) -> Admitted {
+        self.failed_saying(rule, (why, why))
+    }
+
+    /// The same where a reason quotes what was said; the log does that only if the operator wants it.
+    fn failed_saying(&self, rule: &'static str, (why, quoting): (&str, &str)) -> Admitted {
         let link = &self.up.link;
+        let recorder = &link.gateway.recorder;
         link.gateway.metrics.failed(&link.server.name, rule);
-        let why = (rule, format!("{}: {why}", link.server.name));
-        let refusal = admit::failed(&link.gateway.recorder, &link.server.name, &link.name, self.call.as_ref(), why);
+        let of = |why: &str| format!("{}: {why}", link.server.name);
+        let recorded = (rule, of(if recorder.quotes() { quoting } else { why }));
+        let refusal = admit::failed(recorder, &link.server.name, &link.name, self.call.as_ref(), recorded);
+        let refusal = refusal.saying(of(quoting));
         self.clients(refusal.answer(Some(&self.id), self.call.as_ref()))
     }
 

@@ -460,13 +460,15 @@ fn hand_out(shared: &SharedChild, gateway: &Gateway, message: &Message) -> bool 
 fn note_dropped(gateway: &Gateway, server: &str, reply: &Reply) {
     let unattributed = "the server is shared, and it cannot be told which client this is for";
     let (method, bytes, rule, why) = match reply {
-        Reply::Message(message, _) => (message.method(), message.bytes(), UNATTRIBUTED, unattributed.to_owned()),
-        Reply::Unreadable(bytes, rejection) => (None, bytes, rejection.fault.rule(), rejection.to_string()),
+        Reply::Message(message, _) => {
+            (message.method(), message.bytes().len() as u64, UNATTRIBUTED, unattributed.to_owned())
+        }
+        Reply::Unreadable(bytes, rejection) => (None, bytes.size, rejection.fault.rule(), rejection.to_string()),
         Reply::Mark { .. } => return,
     };
     gateway.metrics.decided(server, Direction::ToClient.as_str(), "deny", rule);
     let fields = json!({
-        "server": server, "session": SESSION, "decision": "deny", "rule": rule, "method": method, "bytes": bytes.len(),
+        "server": server, "session": SESSION, "decision": "deny", "rule": rule, "method": method, "bytes": bytes,
         "why": why,
     });
     // A log that cannot be written is said by the recorder.

@@ -65,6 +65,12 @@ class Crates(unittest.TestCase):
             if path.parent.name != "sandbox":
                 self.assertRegex(path.read_text(), r"(?m)^\[lints\]\nworkspace = true$", path.parent.name)
 
+    def test_sandbox_takes_every_lint_of_the_others(self):
+        lints = [set(re.findall(r'(?m)^(\w+) = "(?:warn|deny)"$', path.read_text().split("lints.rust]")[1].split("\n[dep")[0]))
+                 for path in (ROOT / "Cargo.toml", ROOT / "crates" / "sandbox" / "Cargo.toml")]
+        self.assertIn("too_many_lines", lints[0])
+        self.assertLessEqual(lints[0], lints[1])
+
 
 class Dependencies(unittest.TestCase):
     """What `cargo deny` checks, as far as it can be told without it."""

@@ -12,6 +12,7 @@ fn parse(text: &str) -> Message {
 }
 
 /// The role of the text at each pointer; keys are written with a `#` in front.
+#[track_caller]
 fn check(text: &str, expected: &[(&str, PartKind)]) {
     let message = parse(text);
     for (pointer, kind) in expected {
@@ -127,12 +128,14 @@ fn notifications() {
     );
 }
 
+#[track_caller]
+fn result(result: &str, expected: &[(&str, PartKind)]) {
+    check(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#), expected);
+}
+
 #[test]
-fn results() {
+fn results_that_define() {
     use PartKind::*;
-    let result = |result: &str, expected: &[(&str, PartKind)]| {
-        check(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#), expected);
-    };
     result(
         r#"{"protocolVersion":"2025-06-18","serverInfo":{"name":"s"},"instructions":"i","capabilities":{"x":"y"},"_meta":{"a":"b"}}"#,
         &[
@@ -163,6 +166,11 @@ fn results() {
         &[("/result/resourceTemplates/0/uriTemplate", ResourceDefinition)],
     );
     result(r#"{"tools":"not a list"}"#, &[("/result/tools", ToolDefinition)]);
+}
+
+#[test]
+fn results_with_content() {
+    use PartKind::*;
     result(
         r#"{"content":[{"type":"text","text":"t","annotations":{"x":"y"}},{"type":"resource","resource":{"uri":"u","text":"r"}}],"structuredContent":{"a":{"b":"c"}},"isError":false,"resultType":"complete"}"#,
         &[

@@ -1,11 +1,19 @@
-# Needs rustup (the toolchain is pinned in rust-toolchain.toml), npm and python3 with venv; `make setup` fetches the rest.
+# Needs rustup (the toolchain is pinned in rust-toolchain.toml), a C compiler, npm and python3 with venv; `make setup`
+# fetches the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-long check bench fuzz deps docs
+.PHONY: help compiler setup build run test test-long check bench fuzz deps docs
 
 FUZZ_SECONDS ?= 60
 
 help:       ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+# Rust links with it, and the cryptography of TLS is partly C. Without this, cargo says so only after it has compiled for
+# a while, and in other words.
+setup build run test test-long check bench: compiler
+compiler:
+	@command -v cc >/dev/null || { echo "make: there is no C compiler (cc); on Debian and Ubuntu: apt install build-essential," \
+	  "on Fedora: dnf install gcc, on macOS: xcode-select --install" >&2; exit 1; }
 
 setup:      ## fetch what the tests need besides the Rust toolchain (into .tools/)
 	@bash tests/tools/setup.sh

@@ -4,6 +4,7 @@
 import importlib.util
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,16 @@ class Runner(unittest.TestCase):
     def test_an_unknown_step_is_a_usage_error(self):
         ended = subprocess.run([sys.executable, ROOT / "tests" / "run.py", "no-such-step"], capture_output=True)
         self.assertEqual(ended.returncode, 2)
+
+    def test_a_missing_compiler_is_said_before_anything_is_built(self):
+        make = shutil.which("make")
+        with tempfile.TemporaryDirectory() as folder:
+            for target in ("setup", "build", "run", "test", "test-long", "check", "bench"):
+                ended = subprocess.run([make, target], cwd=ROOT, env={"PATH": folder}, capture_output=True, text=True)
+                self.assertEqual((ended.returncode, ended.stdout), (2, ""), target)
+                self.assertIn("there is no C compiler (cc)", ended.stderr)
+        ended = subprocess.run([make, "compiler"], cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
 
 
 def stream(script: str) -> tuple[int, str]:

@@ -107,6 +107,9 @@ const OWN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
+/// Whether a server can be reached over https.
+const HAS_TLS: bool = cfg!(feature = "tls");
+
 /// All servers that are switched on.
 pub(crate) fn servers(
     tables: BTreeMap<String, ServerTable>,
@@ -223,6 +226,12 @@ impl Check<'_> {
             problems
                 .error(place, "a URL cannot hold a user or a password")
                 .help("send them as a header: headers = { Authorization = \"file:PATH\" }");
+            return None;
+        }
+        if url.scheme() == Some(&Scheme::HTTPS) && !HAS_TLS {
+            problems
+                .error(place, "this bartizan is built without TLS and cannot reach a server over https://")
+                .help("use one that is built with the feature `tls`, as released ones are");
             return None;
         }
         if url.scheme() == Some(&Scheme::HTTP) && !is_loopback(url.host().unwrap_or_default()) && !table.insecure_http {

@@ -3,20 +3,22 @@
 //! A file that does not check leaves everything as it was, and readiness says *degraded* until a good one follows.
 //! What needs new sockets or a new log (`listen`, `admin`, `audit`, `lock`) waits for a restart, and is said so.
 
+#[cfg_attr(not(feature = "watch"), path = "reload/no_notices.rs")]
+mod notices;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_config::{Config, Diagnostics, Severity};
-use notify::{RecursiveMode, Watcher};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::edge::Front;
 use crate::gateway::Gateway;
-use crate::serve::{directory_of, place_of};
+use crate::serve::place_of;
 use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
@@ -33,18 +35,7 @@ pub(crate) enum Place {
 /// Reloads `file` whenever it changes or a SIGHUP comes. What happens from this call on is noticed; the future acts on it.
 pub(crate) fn watch(file: PathBuf, place: Place, gateway: Arc<Gateway>, started: Config) -> impl Future<Output = ()> {
     let (sender, mut changes) = mpsc::channel(1);
-    // The directory, not the file: editors and configuration managers put a new file in its place.
-    let name = file.file_name().map(ToOwned::to_owned);
-    let notice = move |event: notify::Result<notify::Event>| {
-        let ours = |event: &notify::Event| event.paths.iter().any(|path| path.file_name() == name.as_deref());
-        if event.as_ref().is_ok_and(ours) {
-            sender.try_send(()).ok();
-        }
-    };
-    let watcher = notify::recommended_watcher(notice).and_then(|mut watcher| {
-        watcher.watch(&directory_of(&file), RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
+    let watcher = notices::of(&file, sender);
     if let Err(error) = &watcher {
         tracing::warn!(%error, "the configuration file cannot be watched; send SIGHUP to reload it");
     }

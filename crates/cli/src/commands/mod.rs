@@ -1,14 +1,18 @@
 //! The subcommands: one file each, one line in the list below.
 
 mod audit;
+#[cfg(feature = "docs")]
 mod completions;
 mod config;
 mod daemon;
+#[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "demo")]
 mod demo_server;
 mod guards;
 mod lock;
 mod log;
+#[cfg(feature = "docs")]
 mod man;
 mod run;
 mod schema;
@@ -19,16 +23,16 @@ use crate::outcome::{Failure, Outcome};
 
 /// Declares the subcommands in one place: each is a type with the arguments, and how to run it.
 macro_rules! commands {
-    ($($(#[$attribute:meta])* $name:ident($arguments:ty)),+ $(,)?) => {
+    ($($(#[cfg($present:meta)])? $(#[command($($shown:tt)*)])? $name:ident($arguments:ty)),+ $(,)?) => {
         #[derive(clap::Subcommand)]
         pub(crate) enum Command {
-            $($(#[$attribute])* $name($arguments)),+
+            $($(#[cfg($present)])? $(#[command($($shown)*)])? $name($arguments)),+
         }
 
         impl Command {
             pub(crate) fn run(self) -> Result<Outcome, Failure> {
                 match self {
-                    $(Command::$name(arguments) => arguments.run()),+
+                    $($(#[cfg($present)])? Command::$name(arguments) => arguments.run()),+
                 }
             }
         }
@@ -38,7 +42,9 @@ macro_rules! commands {
 commands! {
     Run(run::Arguments),
     Serve(serve::Arguments),
+    #[cfg(feature = "demo")]
     Demo(demo::Arguments),
+    #[cfg(feature = "demo")]
     #[command(hide = true)]
     DemoServer(demo_server::Arguments),
     Daemon(daemon::Arguments),
@@ -48,6 +54,8 @@ commands! {
     Lock(lock::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),
+    #[cfg(feature = "docs")]
     Completions(completions::Arguments),
+    #[cfg(feature = "docs")]
     Man(man::Arguments),
 }

@@ -5,7 +5,9 @@ use clap::Args;
 use schemars::schema_for;
 use serde_json::Value;
 
-use super::{audit, config, demo, guards, lock, why};
+#[cfg(feature = "demo")]
+use super::demo;
+use super::{audit, config, guards, lock, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -31,6 +33,7 @@ const FORMATS: &[Format] = &[
     (lock::Forgotten::FORMAT, || schema_for!(lock::Forgotten).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
+    #[cfg(feature = "demo")]
     (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),
 ];
 

@@ -10,14 +10,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::CertificateError;
 
 use super::demux::Stray;
 use super::sse::SseUpstream;
+use super::tls::{self, Connector};
 use super::{Breaker, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
 use crate::beside;
@@ -31,22 +30,18 @@ const LAST_EVENT: HeaderName = HeaderName::from_static(beside::LAST_EVENT);
 /// What is read from a connection at once, at most.
 const BUFFER: usize = 64 * 1024;
 
-type Connector = HttpsConnector<HttpConnector>;
-
 /// Connections to all servers, kept and reused.
 pub fn connector(connect_timeout: Duration) -> std::io::Result<Client<Connector, Full<Bytes>>> {
     let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
-    let tls = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
     let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(256)
         // Otherwise the buffer of each connection grows towards 400 KiB.
         .http1_max_buf_size(BUFFER)
-        .build(tls.wrap_connector(tcp));
+        .build(tls::over(tcp)?);
     Ok(client)
 }
 
@@ -370,7 +365,7 @@ fn is_encoded<B>(response: &Response<B>) -> bool {
 
 /// Whose fault it is that no answer came: nobody was there, or not who was meant, it broke off, or it was no HTTP.
 fn failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
-    if let Some(objection) = certificate(error) {
+    if let Some(objection) = tls::objection(error) {
         return UpstreamError::Certificate(objection);
     }
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<hyper::Error>());
@@ -384,36 +379,6 @@ fn failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
 fn content_type<B>(response: &Response<B>) -> String {
     let value = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     excerpt(value.unwrap_or("(none)"))
-}
-
-/// What is wrong with the server's certificate, if that is why there is no connection.
-fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-        UnknownIssuer,
-    };
-    let rustls::Error::InvalidCertificate(objection) = of_tls(error)? else { return None };
-    Some(match objection {
-        UnknownIssuer => "no authority that is trusted here has signed it".to_owned(),
-        Expired | ExpiredContext { .. } => "it has expired".to_owned(),
-        NotValidYet | NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        NotValidForName => "it is for another name".to_owned(),
-        // Names that the server chose.
-        NotValidForNameContext { presented, .. } => {
-            format!("it is for another name: {}", excerpt(&presented.join(", ")))
-        }
-        other => excerpt(&other.to_string()),
-    })
-}
-
-/// The error of TLS behind this one.
-fn of_tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut causes = std::iter::successors(Some(error), |error| match error.downcast_ref::<std::io::Error>() {
-        // Its source is that of what it holds, and not that itself.
-        Some(io) => io.get_ref().map(|held| held as _),
-        None => error.source(),
-    });
-    causes.find_map(|cause| cause.downcast_ref())
 }
 
 /// The innermost cause, which says most.

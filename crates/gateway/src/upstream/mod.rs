@@ -9,6 +9,8 @@ mod shared;
 mod splice;
 mod sse;
 mod stdio;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod trial;
 
 use bartizan_mcp::{Id, Message, Rejection};

@@ -192,6 +192,16 @@ def a_file_of_authorities_that_is_not_there_is_said_at_the_start(place):
         check("certificates" in str(ended) and "nobody.pem" in str(ended), f"{ended}")
 
 
+def a_machine_that_trusts_nobody_uses_servers_without_certificates(place):
+    os.environ["SSL_CERT_FILE"] = str(place.folder / "nobody.pem")
+    with contextlib.closing(Gateway(harness.honest_config(place.honest))) as gateway:
+        twin = Twin(gateway, ["honest", "honest-stdio"])
+        twin.check_moves()
+        twin.stop()
+        twin.check()
+        gateway.stop()
+
+
 def one_that_renews_its_certificate_is_used_again(place):
     server = place.servers["expired"]
     with place.gateway("ours") as gateway:
@@ -208,7 +218,8 @@ def one_that_renews_its_certificate_is_used_again(place):
 
 def main():
     cases = (only_who_can_prove_it_is_used, a_name_is_held_against_the_certificate, who_is_trusted_is_the_operators_choice,
-             a_file_of_authorities_that_is_not_there_is_said_at_the_start, one_that_renews_its_certificate_is_used_again)
+             a_file_of_authorities_that_is_not_there_is_said_at_the_start,
+             a_machine_that_trusts_nobody_uses_servers_without_certificates, one_that_renews_its_certificate_is_used_again)
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="bartizan-tls-") as folder:
         place = Place(folder)

@@ -101,7 +101,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 limits: config.limits.message,
                 memory: gateway.memory.part(config.limits.message.bytes),
                 breaker: Arc::default(),
-                client: connector(held.connect_timeout).map_err(SetupError::Certificates)?,
+                client: connector(held.connect_timeout, &http.url).map_err(SetupError::Certificates)?,
             })),
         };
         let profile = ArcSwap::from_pointee(approvals::unknown(&name));

@@ -96,6 +96,9 @@ const HANDSHAKE: usize = 64 * 1024;
 /// that does not want to. What is left then ends with the gateway.
 const FAREWELL: Duration = Duration::from_secs(20);
 
+/// How often a session is chosen that makes room, as long as others are faster.
+const CHOICES: usize = 64;
+
 /// An answer given before there is an exchange.
 type Early = Box<Response<Reply>>;
 
@@ -132,13 +135,20 @@ impl Front {
     fn make_room(&self, server: &Server) -> bool {
         let has_process = |peer: &Peer| peer.links().iter().any(|link| std::ptr::eq(&raw const *link.server, server));
         let of = |sessions: &'_ Sessions<Peer>| sessions.least_missed([&server.name, ALL], has_process);
-        let evicted = match (of(&self.stateless), of(&self.sessions)) {
-            (Some((rank, key)), Some((other, _))) if rank <= other => self.stateless.remove_unused(&key),
-            (_, Some((_, key))) => self.sessions.remove_unused(&key),
-            (Some((_, key)), None) => self.stateless.remove_unused(&key),
-            (None, None) => None,
-        };
-        evicted.map(part).is_some()
+        // Somebody else may come to use the one that was chosen, or end it for a process of theirs: then it is another.
+        for _ in 0..CHOICES {
+            let evicted = match (of(&self.stateless), of(&self.sessions)) {
+                (Some((rank, key)), Some((other, _))) if rank <= other => self.stateless.remove_unused(&key),
+                (_, Some((_, key))) => self.sessions.remove_unused(&key),
+                (Some((_, key)), None) => self.stateless.remove_unused(&key),
+                (None, None) => return false,
+            };
+            if let Some(evicted) = evicted {
+                part(evicted);
+                return true;
+            }
+        }
+        false
     }
 
     /// Says that the configuration on disk could not be put in force, or that it now is.

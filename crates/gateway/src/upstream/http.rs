@@ -30,8 +30,11 @@ const LAST_EVENT: HeaderName = HeaderName::from_static(beside::LAST_EVENT);
 /// What is read from a connection at once, at most.
 const BUFFER: usize = 64 * 1024;
 
-/// Connections to all servers, kept and reused.
-pub fn connector(connect_timeout: Duration) -> std::io::Result<Client<Connector, Full<Bytes>>> {
+/// Connections to the server at `url`, kept and reused.
+///
+/// # Errors
+/// If it is behind https, and there are no certificates to trust.
+pub fn connector(connect_timeout: Duration, url: &Uri) -> std::io::Result<Client<Connector, Full<Bytes>>> {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
@@ -41,7 +44,7 @@ pub fn connector(connect_timeout: Duration) -> std::io::Result<Client<Connector,
         .pool_max_idle_per_host(256)
         // Otherwise the buffer of each connection grows towards 400 KiB.
         .http1_max_buf_size(BUFFER)
-        .build(tls::over(tcp)?);
+        .build(tls::over(tcp, url)?);
     Ok(client)
 }
 

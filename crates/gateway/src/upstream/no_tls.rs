@@ -3,12 +3,13 @@
 
 use std::error::Error;
 
+use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub(super) type Connector = HttpConnector;
 
 #[expect(clippy::unnecessary_wraps, reason = "with TLS the certificates may be unreadable")]
-pub(super) fn over(mut tcp: HttpConnector) -> std::io::Result<Connector> {
+pub(super) fn over(mut tcp: HttpConnector, _url: &Uri) -> std::io::Result<Connector> {
     tcp.enforce_http(true);
     Ok(tcp)
 }
@@ -33,7 +34,7 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("{scheme}://{}/mcp", listener.local_addr().unwrap());
             let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
-            let client = connector(Duration::from_secs(10)).unwrap();
+            let client = connector(Duration::from_secs(10), request.uri()).unwrap();
             // Nobody answers, so a request that is over was refused.
             let reached = tokio::select! {
                 _ = client.request(request) => false,

@@ -1,17 +1,32 @@
 //! Connections to servers over https.
 
+use std::sync::Arc;
+
 use bartizan_guard::excerpt;
+use http::Uri;
+use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::CertificateError;
+use rustls::crypto::ring;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
 
-/// Speaks TLS over `tcp` where the URL says so; trusted are the certificates that the system trusts.
-pub(super) fn over(mut tcp: HttpConnector) -> std::io::Result<Connector> {
+/// Speaks TLS over `tcp` to a server whose URL says so; trusted are the certificates that the system trusts. They are read
+/// only for such a server: a machine that has none can use all others.
+pub(super) fn over(mut tcp: HttpConnector, url: &Uri) -> std::io::Result<Connector> {
     tcp.enforce_http(false);
-    let tls = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
-    Ok(tls.wrap_connector(tcp))
+    let builder = HttpsConnectorBuilder::new();
+    let tls = if url.scheme() == Some(&Scheme::HTTPS) {
+        builder.with_native_roots()?
+    } else {
+        let trusts_nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(std::io::Error::other)?
+            .with_root_certificates(RootCertStore::empty());
+        builder.with_tls_config(trusts_nobody.with_no_client_auth())
+    };
+    Ok(tls.https_or_http().enable_http1().wrap_connector(tcp))
 }
 
 /// What is wrong with the server's certificate, if that is why there is no connection.

@@ -114,6 +114,25 @@ def case_without_the_setting_the_other_era_is_left_out_and_the_log_says_why():
                 check(gateway.failures(other, "upstream.other_era"), "the metrics")
 
 
+def case_a_server_that_answers_without_knowing_the_era_is_left_out():
+    def unheard_of(call):
+        raise Error(-32601, "Method not found")
+
+    for asks in (True, False):
+        lenient, own = Server("lenient", era=MODERN, **{"server/discover": unheard_of}), Server("own", era=MODERN)
+        for server in (lenient, own):
+            server.add(tool("t"))
+        with Gateway(urls({"lenient": lenient, "own": own}, None)) as gateway, client_of(gateway, MODERN) as client:
+            if asks:
+                client.result("server/discover")
+            equal(client.tools(), ["own__t"], "what such a client could not use is listed")
+            check(gateway.failures("lenient", "upstream.other_era"), "the metrics")
+            check("error" in client.ask("tools/call", {"name": "lenient__t", "arguments": {}}) or
+                  client.ask("tools/call", {"name": "lenient__t", "arguments": {}})["result"]["isError"], "it is called")
+            equal(lenient.got("tools/call"), [], "it is called")
+            equal(client.text("own__t"), "own:t")
+
+
 def case_a_question_of_the_other_era_comes_back_answered():
     for era in (MODERN, "legacy"):
         servers = pair()

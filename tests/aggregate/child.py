@@ -63,6 +63,9 @@ def handle(message):
         send({"id": id, "result": {"protocolVersion": "2025-06-18", "serverInfo": {"name": NAME, "version": "1"},
                                    "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}, "tasks": {}},
                                    "instructions": "Share me."}})
+    elif method == "server/discover":
+        send({"id": id, "result": {"resultType": "complete", "supportedVersions": ["2026-07-28"], "instructions": "Share me.",
+                                   "capabilities": {"tools": {"listChanged": True}, "resources": {"subscribe": True}}}})
     elif method == "tools/list":
         send({"id": id, "result": {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]}})
     elif method == "tools/call":

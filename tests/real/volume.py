@@ -74,7 +74,7 @@ def large_messages(home, options):
         assert text(server.ask(1, "tools/call", name="echo", arguments={"text": words})) == words
         server.send(call(2, "echo", text="y" * 11_000_000))
         refused = server.until(lambda said: [m for m in said if "error" in m], "refusal")
-        assert refused[0]["id"] is None, refused
+        assert refused[0]["id"] == 2, refused
         assert text(server.ask(3, "tools/call", name="echo", arguments={"text": "small"})) == "small"
     assert len(home.messages(kind="unreadable", rule="conformance.size")) == 1, home.messages(kind="unreadable")
 

@@ -112,7 +112,7 @@ impl Hub {
     }
 
     /// A request on the gateway's account, with what the era demands.
-    fn own_request(&self, method: &str) -> Option<Message> {
+    pub(super) fn own_request(&self, method: &str) -> Option<Message> {
         let meta = match self.era {
             Era::Legacy => String::new(),
             Era::Stateless => format!(

@@ -217,7 +217,12 @@ impl Member {
         let link = Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await.ok()?;
         let (link, since) = (Arc::new(link), Instant::now());
         let (Era::Legacy, Some(hello)) = (self.era, hello) else {
-            return Some(Ready { way: Way::Straight(link), hello: None, version: stateless_version(), since });
+            let ready = Ready { way: Way::Straight(Arc::clone(&link)), hello: None, version: stateless_version(), since };
+            if self.is_stateless(&ready, &link).await {
+                return Some(ready);
+            }
+            link.upstream.end().await;
+            return None;
         };
         let answer = ask(&link, hello, &Relay::default(), self.server.timeout).await.ok();
         let said = answer.as_ref().and_then(|answer| answer.message().result()?.get("protocolVersion"));
@@ -234,6 +239,24 @@ impl Member {
         let relay = ready.relay(&link, initialized.message());
         link.upstream.send(initialized, &relay).await.ok();
         Some(ready)
+    }
+
+    /// Whether the server knows an era that has no handshake. Many older ones answer what a client of it asks, but not in the
+    /// way that it asks for, so that the client could use nothing of what it is shown.
+    async fn is_stateless(&self, ready: &Ready, link: &Arc<Link>) -> bool {
+        let Some(question) = self.hub.upgrade().and_then(|hub| hub.own_request(method::SERVER_DISCOVER)) else {
+            return false;
+        };
+        let relay = ready.relay(link, &question);
+        let Ok(answer) = ask(link, question, &relay, PATIENCE).await else { return false };
+        let answer = answer.message();
+        if answer.result().is_some() {
+            return true;
+        }
+        if !Refusal::is_in(answer) {
+            self.note_other_era(method::SERVER_DISCOVER);
+        }
+        false
     }
 
     /// The handshake over a bridge, on which the server hears of the client that says `hello`.

@@ -83,6 +83,8 @@ def handle(message):
         send({"method": "notifications/subscriptions/acknowledged", "params": {"notifications": wanted, "_meta": about}})
         for task in wanted.get("taskIds", []):
             send({"method": "notifications/tasks", "params": {"taskId": task, "status": "completed", "_meta": about}})
+    elif method == "resources/subscribe" and not params["uri"].startswith(f"{NAME}://"):
+        send({"id": id, "error": {"code": -32602, "message": "no such resource"}})
     elif method in ("ping", "tasks/input", "resources/subscribe", "resources/unsubscribe", "logging/setLevel"):
         seen["said"].append(method)
         send({"id": id, "result": {}})

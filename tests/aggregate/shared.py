@@ -86,6 +86,10 @@ def case_what_the_child_says_of_its_own_accord():
             one.tools(), other.tools()
             streams = [one.listen(), other.listen()]
             equal(one.result("resources/subscribe", {"uri": "one://x"}), {})
+            # What the child refuses, or what is no resource, gets nothing of what others are subscribed to.
+            for uri in ("one:", "one", "", "two://x"):
+                check("error" in other.ask("resources/subscribe", {"uri": uri}), f"{uri} is granted")
+            equal(other.result("resources/subscribe", {"uri": "one://"}), {}, "the child grants it")
             sent = [{"id": "s1", "method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}},
                     {"id": 2, "method": "roots/list"}, {"id": "p", "method": "ping"},
                     {"method": "notifications/message", "params": {"level": "info", "data": "somebody's secret"}},

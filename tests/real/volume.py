@@ -31,7 +31,7 @@ def many_calls(home, options):
         recorded = [entry["request"] for entry in home.messages(kind="message", direction=direction, form=form)]
         # Before the first call the gateway lists the tools itself.
         own = [id for id in recorded if id.startswith("bartizan/")]
-        assert own == ["bartizan/tools/0"], f"{direction}: {own}"
+        assert len(own) == 1 and own[0].startswith("bartizan/tools/0/"), f"{direction}: {own}"
         recorded = [id for id in recorded if id not in own]
         assert recorded[1:] == wanted, f"{direction}: {len(recorded)} are recorded"
     for log in home.logs():

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::abilities::Abilities;
 use crate::admit::Admitted;
+use crate::edge::random_key;
 use crate::exchange;
 use crate::link::Link;
 use crate::upstream::Relay;
@@ -116,8 +117,10 @@ fn needed(call: &Message, link: &Link) -> Option<DefinitionKind> {
 /// Whether the list came to its end.
 async fn all(kind: DefinitionKind, call: &Message, way: Way<'_>) -> bool {
     let mut cursor: Option<String> = None;
+    let Ok(key) = random_key() else { return false };
     for page in 0..PAGES {
-        let Some(request) = request(kind, call, page, cursor.as_deref()) else { return false };
+        let id = format!("bartizan/{}/{page}/{key}", kind.list_member());
+        let Some(request) = request(kind, call, &id, cursor.as_deref()) else { return false };
         let Some(answer) = way.ask(request).await else { return false };
         let Some(result) = answer.message().result() else { return false };
         cursor = result.get("nextCursor").and_then(Value::as_str).map(|cursor| cursor.into_owned());
@@ -130,7 +133,9 @@ async fn all(kind: DefinitionKind, call: &Message, way: Way<'_>) -> bool {
 }
 
 /// A request for one page, with the particulars of `call` where its era demands them.
-fn request(kind: DefinitionKind, call: &Message, page: usize, cursor: Option<&str>) -> Option<Message> {
+///
+/// Its id is one that a client cannot have in use: it would go on without having been read otherwise.
+fn request(kind: DefinitionKind, call: &Message, id: &str, cursor: Option<&str>) -> Option<Message> {
     let said = call.params().and_then(|params| params.get("_meta"));
     let particulars = meta::REQUIRED.iter().chain([&meta::CLIENT_INFO]).filter_map(|key| {
         let value = said?.get(key)?;
@@ -146,8 +151,7 @@ fn request(kind: DefinitionKind, call: &Message, page: usize, cursor: Option<&st
     }
     let params = params.join(",");
     let list = kind.list_member();
-    let json =
-        format!(r#"{{"jsonrpc":"2.0","id":"bartizan/{list}/{page}","method":"{list}/list","params":{{{params}}}}}"#);
+    let json = format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{list}/list","params":{{{params}}}}}"#, quote(id));
     Message::parse(json, &Limits::default()).ok()
 }
 
@@ -159,7 +163,7 @@ mod tests {
     fn the_request_has_the_particulars_of_its_era() {
         let check = |call: &str, cursor: Option<&str>, expected: &str| {
             let call = Message::parse(call.to_owned(), &Limits::default()).unwrap();
-            assert_eq!(request(DefinitionKind::Tool, &call, 0, cursor).unwrap().params().unwrap().raw(), expected);
+            assert_eq!(request(DefinitionKind::Tool, &call, "i", cursor).unwrap().params().unwrap().raw(), expected);
         };
         let legacy =
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"progressToken":1}}}"#;

@@ -217,7 +217,8 @@ impl Member {
         let link = Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await.ok()?;
         let (link, since) = (Arc::new(link), Instant::now());
         let (Era::Legacy, Some(hello)) = (self.era, hello) else {
-            let ready = Ready { way: Way::Straight(Arc::clone(&link)), hello: None, version: stateless_version(), since };
+            let ready =
+                Ready { way: Way::Straight(Arc::clone(&link)), hello: None, version: stateless_version(), since };
             if self.is_stateless(&ready, &link).await {
                 return Some(ready);
             }

@@ -108,11 +108,13 @@ fn named(list: List, server: &Arc<str>, page: &Message, names: &Names) -> Option
 
 /// A server's instructions, in which no line looks like the heading of another's.
 fn instructions_of(text: &str) -> String {
-    let lines = text.split('\n').map(|line| {
-        let heading = line.trim_start().starts_with('[') && line.trim_end().ends_with(']');
+    // All that Unicode lets a line end with (UAX 14), each kept.
+    let lines = text.split_inclusive(['\n', '\r', '\u{B}', '\u{C}', '\u{85}', '\u{2028}', '\u{2029}']);
+    let shown = lines.map(|line| {
+        let heading = line.trim().starts_with('[') && line.trim().ends_with(']');
         if heading { format!("> {line}") } else { line.to_owned() }
     });
-    lines.collect::<Vec<_>>().join("\n")
+    shown.collect()
 }
 
 /// What servers offer: names of capabilities with their flags as JSON, in the order in which they were met.
@@ -207,6 +209,10 @@ mod tests {
 
     #[test]
     fn no_server_speaks_in_anothers_name() {
+        assert_eq!(
+            instructions_of("a\u{2028}[b]\u{2029}[c]\u{85}[d]\r[e]"),
+            "a\u{2028}> [b]\u{2029}> [c]\u{85}> [d]\r> [e]"
+        );
         assert_eq!(instructions_of("Be kind.\n[b]\n  [c] \n- [x] done\r"), "Be kind.\n> [b]\n>   [c] \n- [x] done\r");
         let long = "x".repeat(Limits::default().bytes);
         let list = list_of(method::TOOLS_LIST).unwrap();

@@ -20,6 +20,8 @@ pub struct SharedInbox {
     /// The id on the wire.
     wire: Id,
     lists_tasks: bool,
+    /// The resource that it asks to be subscribed to, until that is answered.
+    subscribes: Option<Box<str>>,
     /// Whether the client's session is over.
     over: watch::Receiver<bool>,
 }
@@ -39,7 +41,10 @@ pub(super) fn wrap(of: &SharedUpstream, life: &Arc<Life>, asked: &Message, repli
             let lists_tasks = asked.method() == Some(method::TASKS_LIST);
             let (shared, life, link, id) = (Arc::clone(&of.shared), Arc::clone(life), of.link, id.clone());
             let over = of.over.subscribe();
-            Replies::Shared(Box::new(SharedInbox { inbox, shared, life, link, id, wire, lists_tasks, over }))
+            let subscribes = asked.method() == Some(method::RESOURCES_SUBSCRIBE);
+            let subscribes = asked.param("uri").filter(|_| subscribes).map(Box::from);
+            let own = SharedInbox { inbox, shared, life, link, id, wire, lists_tasks, subscribes, over };
+            Replies::Shared(Box::new(own))
         }
         (replies, _) => replies,
     }
@@ -69,7 +74,10 @@ impl SharedInbox {
     }
 
     /// The response without what belongs to others.
-    fn own(&self, message: Message) -> Message {
+    fn own(&mut self, message: Message) -> Message {
+        if let Some(uri) = self.subscribes.take() {
+            self.shared.links.answer(self.link, &uri, message.result().is_some());
+        }
         let Some(result) = message.result() else { return message };
         let task = result.get("taskId").or_else(|| result.at(&["task", "taskId"])).and_then(Value::as_str);
         if let Some(task) = task {
@@ -93,6 +101,9 @@ impl SharedInbox {
 
 impl Drop for SharedInbox {
     fn drop(&mut self) {
+        if let Some(uri) = self.subscribes.take() {
+            self.shared.links.answer(self.link, &uri, false);
+        }
         self.shared.links.answered(self.link, &self.id, &self.wire);
     }
 }

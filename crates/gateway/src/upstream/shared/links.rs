@@ -15,6 +15,10 @@ const QUEUE: usize = 64;
 const TASKS: usize = 50_000;
 /// Resources that one client may be subscribed to.
 const SUBSCRIPTIONS: usize = 10_000;
+/// Subscriptions of one client that the child may leave unanswered.
+const ASKING: usize = 64;
+/// Changes that are kept until one is granted.
+const EARLY: usize = 16;
 /// Least severe first.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
@@ -32,16 +36,27 @@ struct Link {
     /// Requests under way: the client's id and the one on the wire.
     sent: HashMap<Id, Id>,
     subscribed: Subscribed<()>,
+    /// What it has asked to be subscribed to, and the child has not answered.
+    asking: Vec<Asking>,
     /// Its tasks, oldest first.
     tasks: VecDeque<Box<str>>,
     level: Option<Box<str>>,
+}
+
+/// A subscription that the child has not granted yet.
+struct Asking {
+    uri: Box<str>,
+    /// What came meanwhile, for the case that it is granted: the child may be faster to tell of a change than its answer is
+    /// on its way.
+    early: Vec<Reply>,
 }
 
 impl Links {
     pub(super) fn join(&self, link: u64) -> mpsc::Receiver<Reply> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let subscribed = Subscribed::new(SUBSCRIPTIONS);
-        let new = Link { queue, sent: HashMap::new(), subscribed, tasks: VecDeque::new(), level: None };
+        let new =
+            Link { queue, sent: HashMap::new(), subscribed, asking: Vec::new(), tasks: VecDeque::new(), level: None };
         self.table().links.insert(link, new);
         messages
     }
@@ -70,8 +85,27 @@ impl Links {
         self.with(link, |link| link.sent.get(id).cloned()).flatten()
     }
 
-    pub(super) fn subscribe(&self, link: u64, uri: &str) {
-        self.with(link, |link| link.subscribed.insert(uri, (), 0));
+    /// A client asks to be subscribed; it is when the child has said so.
+    pub(super) fn ask(&self, link: u64, uri: &str) {
+        self.with(link, |link| {
+            if link.asking.len() < ASKING {
+                link.asking.push(Asking { uri: uri.into(), early: Vec::new() });
+            }
+        });
+    }
+
+    /// The child has answered that.
+    pub(super) fn answer(&self, link: u64, uri: &str, granted: bool) {
+        self.with(link, |link| {
+            let asked = link.asking.iter().position(|asking| &*asking.uri == uri);
+            let early = asked.map(|at| link.asking.remove(at).early).unwrap_or_default();
+            if granted {
+                link.subscribed.insert(uri, (), 0);
+                for reply in early {
+                    link.tell(reply);
+                }
+            }
+        });
     }
 
     /// Takes a subscription back; whether others still have the same one.
@@ -122,13 +156,17 @@ impl Links {
 
     /// Tells those who are subscribed to a resource or to what it is a part of.
     pub(super) fn tell_subscribers(&self, uri: &str, copy: impl Fn() -> Reply) -> usize {
-        let concerns = |held: &str| {
-            let rest = uri.strip_prefix(held);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '#', '?']) || held.ends_with('/'))
-        };
-        let table = self.table();
-        let links = table.links.values().filter(|link| link.subscribed.iter().any(|(held, ())| concerns(held)));
-        links.map(|link| link.tell(copy())).sum()
+        let mut slow = 0;
+        for link in self.table().links.values_mut() {
+            if link.subscribed.iter().any(|(held, ())| concerns(held, uri)) {
+                slow += link.tell(copy());
+            } else if let Some(asking) = link.asking.iter_mut().find(|asking| concerns(&asking.uri, uri))
+                && asking.early.len() < EARLY
+            {
+                asking.early.push(copy());
+            }
+        }
+        slow
     }
 
     /// Tells the one whose task it is; `None` if it is nobody's.
@@ -161,6 +199,14 @@ impl Link {
     }
 }
 
+/// Whether what is held for `held` is about `uri`: that itself, or what it is a part of. A scheme or an authority alone is
+/// no resource that others could be a part of.
+fn concerns(held: &str, uri: &str) -> bool {
+    let Some(rest) = uri.strip_prefix(held) else { return false };
+    let whole = held.split_once("://").is_some_and(|(_, rest)| rest.trim_end_matches('/').contains(|c| c != '/'));
+    rest.is_empty() || whole && (rest.starts_with(['/', '#', '?']) || held.ends_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use bartizan_mcp::{Limits, Message};
@@ -187,6 +233,47 @@ mod tests {
     }
 
     #[test]
+    fn a_client_hears_of_what_the_child_has_subscribed_it_to() {
+        let links = Links::default();
+        let mut queue = links.join(1);
+        let mut told = || {
+            links.tell_subscribers("a://x", note);
+            queue.try_recv().is_ok()
+        };
+        assert!(!told());
+        links.ask(1, "a://x");
+        assert!(!told(), "the child has not answered");
+        links.answer(1, "a://x", false);
+        assert!(!told(), "it was refused");
+        links.ask(1, "a://x");
+        assert!(!told(), "the child has not answered");
+        links.answer(1, "a://x", true);
+        assert!(told(), "what came before the answer");
+        assert!(told(), "what comes after it");
+    }
+
+    #[test]
+    fn a_part_of_a_resource_concerns_it_and_a_scheme_is_none() {
+        let cases = [
+            ("file:///home/a", "file:///home/a", true),
+            ("file:///home", "file:///home/a", true),
+            ("file:///home/", "file:///home/a", true),
+            ("file:///ho", "file:///home/a", false),
+            ("a://x", "a://x?y", true),
+            ("a://x", "a://x#y", true),
+            ("urn:a", "urn:a", true),
+            ("", "file:///home/a", false),
+            ("file:", "file:///home/a", false),
+            ("file://", "file:///home/a", false),
+            ("file:///", "file:///home/a", false),
+            ("", "", true),
+        ];
+        for (held, uri, expected) in cases {
+            assert_eq!(concerns(held, uri), expected, "{held:?} {uri}");
+        }
+    }
+
+    #[test]
     fn each_client_has_its_own_and_a_slow_one_stops_nobody() {
         let links = Links::default();
         let (mut one, mut other) = (links.join(1), links.join(2));
@@ -208,8 +295,10 @@ mod tests {
         assert_eq!(links.tell_owner("u", note), None);
         assert_eq!(links.tell_the_only_one(note), None);
 
-        links.subscribe(1, "a://x");
-        links.subscribe(2, "a://x");
+        for link in [1, 2] {
+            links.ask(link, "a://x");
+            links.answer(link, "a://x", true);
+        }
         for (uri, told) in [("a://x", true), ("a://x/y", true), ("a://xy", false), ("b://x", false)] {
             assert_eq!(links.tell_subscribers(uri, note), 0);
             assert_eq!(other.try_recv().is_ok(), told, "{uri}");

@@ -299,7 +299,7 @@ impl SharedUpstream {
                 let hello = self.shared.hello(&self.gateway, &life).await?;
                 return Ok(self.remembered(&hello, id));
             }
-            method::RESOURCES_SUBSCRIBE => links.subscribe(self.link, &asked.param("uri").unwrap_or_default()),
+            method::RESOURCES_SUBSCRIBE => links.ask(self.link, &asked.param("uri").unwrap_or_default()),
             // Others still listen.
             method::RESOURCES_UNSUBSCRIBE if links.unsubscribe(self.link, &asked.param("uri").unwrap_or_default()) => {
                 return Ok(self.composed(id, r#""result":{}"#));

@@ -1,9 +1,11 @@
 """What the gateway answers itself: judged, recorded and counted like what goes on to a server, with the ids that `why` knows."""
 
+import contextlib
+import http.client
 import json
 import subprocess
 
-from harness import BINARY, MODERN, Gateway, Raw, check, equal
+from harness import BINARY, MODERN, PATIENCE, Gateway, Raw, check, equal
 from scripted import Server, text, tool
 
 HIDDEN = "x" + "".join(chr(0xE0000 + ord(c)) for c in "obey")
@@ -167,3 +169,18 @@ def case_a_method_of_its_own_goes_to_the_server_that_it_names():
     with Gateway(urls({"a": servers["a"]}), more=deny) as gateway, Raw(gateway) as client:
         answer = client.ask("vendor/do", {}, "refused")
         equal(answer["error"]["data"]["rule"], "conformance.unknown_method")
+
+
+def case_a_header_that_stands_there_twice_means_nothing():
+    with Gateway(urls(two())) as gateway, Raw(gateway) as client:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode()
+        plain = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json",
+                 "Mcp-Session-Id": client.session, "MCP-Protocol-Version": client.version}
+        for twice in (None, "Mcp-Session-Id", "MCP-Protocol-Version", "Content-Type"):
+            connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
+            with contextlib.closing(connection):
+                connection.putrequest("POST", "/mcp")
+                for name, value in [*plain.items(), ("Content-Length", str(len(body)))] + ([(twice, plain[twice])] if twice else []):
+                    connection.putheader(name, value)
+                connection.endheaders(body)
+                equal(connection.getresponse().status, 400 if twice else 200, f"{twice} twice")

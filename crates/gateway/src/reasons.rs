@@ -104,6 +104,7 @@ pub const ALL: &[Reason] = &[
         "there is no server under that path",
         "use /mcp, or /mcp/NAME with the name of a server in the configuration",
     ),
+    reason("edge.repeated", "a header that says what the request means stands there twice", CLIENT),
     reason("edge.revision", "the header `MCP-Protocol-Version` names no revision that is spoken", CLIENT),
     reason(
         "edge.session",

@@ -6,6 +6,9 @@
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
+/// What a request says once. Those of the stateless era are compared with the body, each time that they occur.
+const SINGLE: [&str; 4] = ["content-type", "last-event-id", "mcp-protocol-version", "mcp-session-id"];
+
 /// Whom the gateway answers.
 #[derive(Debug, Clone, Default)]
 pub struct Allowed {
@@ -74,6 +77,11 @@ pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
         (Some(coding), None) => !chunked(coding),
         _ => true,
     }
+}
+
+/// A header that says what a request means and stands there twice: some readers go by the first, others by the last.
+pub(crate) fn repeated(headers: &HeaderMap) -> Option<&'static str> {
+    SINGLE.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }
 
 fn is_loopback(name: &str) -> bool {

@@ -218,6 +218,10 @@ impl Front {
             self.count_refused(peer, "edge.transfer_coding");
             return respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n"));
         }
+        if let Some(name) = checks::repeated(request.headers()) {
+            self.count_refused(peer, "edge.repeated");
+            return respond::plain(StatusCode::BAD_REQUEST, &format!("the header {name} stands there twice\n"));
+        }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = self.dispatch(request, peer).await;

@@ -9,7 +9,7 @@
 
 mod known;
 
-use bartizan_mcp::{Kind, PartKind, Value, meta::Meta};
+use bartizan_mcp::{Kind, NodeKind, PartKind, Value, meta::Meta};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -91,13 +91,17 @@ impl Guard for Conformance {
     }
 }
 
+/// The method of the message, and of the questions that a result may hold instead of an answer.
 fn unknown_method(event: &Event<'_>, report: &mut Report) {
-    if let Some(method) = event.message.method()
-        && !known::method(method)
-        && let Some(at) = event.message.root().get("method")
-    {
-        let why = format!("no revision of the protocol knows the method `{}`", excerpt(method));
-        find(report, "conformance.unknown_method", at, why);
+    let message = event.message;
+    let questions = message.result().and_then(|result| result.get("inputRequests"));
+    let asked = questions.into_iter().flat_map(Value::members).filter_map(|(_, question)| question.get("method"));
+    for at in message.root().get("method").into_iter().chain(asked) {
+        let method = at.text();
+        if !known::method(&method) {
+            let why = format!("no revision of the protocol knows the method `{}`", excerpt(&method));
+            find(report, "conformance.unknown_method", at, why);
+        }
     }
 }
 
@@ -117,6 +121,9 @@ fn unknown_fields(event: &Event<'_>, report: &mut Report) {
     }
     if let (Kind::Result, Some(call), Some(result)) = (message.kind(), event.answers, message.result()) {
         strange(result, "the result", &|name| known::result_member(&call.method, name), report);
+        if result.kind() != NodeKind::Object && known::method(&call.method) {
+            find(report, "conformance.unknown_field", result, "no revision knows a result that is no object".to_owned());
+        }
     }
     if let Some(error) = message.error() {
         strange(error, "an error", &known::error_member, report);
@@ -129,24 +136,28 @@ fn unknown_extensions(event: &Event<'_>, report: &mut Report) {
     let mut holders = [message.params(), message.result()].into_iter().flatten();
     let declared = holders.find_map(|holder| holder.get("capabilities"));
     for capabilities in declared.into_iter().chain(Meta::of(message).client_capabilities()) {
-        for (name, value) in capabilities.members() {
-            let (name, group) = (name.text(), value);
-            match &*name {
-                "extensions" | "experimental" => {
-                    for (name, value) in group.members().map(|(name, value)| (name.text(), value)) {
-                        if !known::extension(&name) {
-                            let why = format!("`{}` is an extension that is not the specification's", excerpt(&name));
-                            find(report, "conformance.unknown_extension", value, why);
-                        }
+        strange_form(capabilities, "capabilities", report);
+        for (name, value) in capabilities.members().map(|(name, value)| (name.text(), value)) {
+            if matches!(&*name, "extensions" | "experimental") {
+                strange_form(value, &name, report);
+                for (name, value) in value.members().map(|(name, value)| (name.text(), value)) {
+                    if !known::extension(&name) {
+                        let why = format!("`{}` is an extension that is not the specification's", excerpt(&name));
+                        find(report, "conformance.unknown_extension", value, why);
                     }
                 }
-                name if !known::capability(name) => {
-                    let why = format!("no revision of the protocol knows the capability `{}`", excerpt(name));
-                    find(report, "conformance.unknown_extension", value, why);
-                }
-                _ => {}
+            } else if !known::capability(&name) {
+                let why = format!("no revision of the protocol knows the capability `{}`", excerpt(&name));
+                find(report, "conformance.unknown_extension", value, why);
             }
         }
+    }
+}
+
+/// What is declared in another form than by name says nobody knows what.
+fn strange_form(declared: Value<'_>, what: &str, report: &mut Report) {
+    if declared.kind() != NodeKind::Object {
+        find(report, "conformance.unknown_extension", declared, format!("`{what}` is no object"));
     }
 }
 

@@ -241,6 +241,10 @@ fn look(event: &Event<'_>, part: &Part<'_>, exact: &OnceCell<Exact>, report: &mu
         let Some(rule) = SPEC.rule(rule_id(kind)) else { continue };
         let says = Says::of(kind, &first, &text, also.len());
         let mut finding = Finding::within(rule, part, first.span.clone(), says.why).quoting(says.quoting);
+        // What a person writes goes to a server; what a server asks under that name is its own.
+        if part.kind == PartKind::Argument && event.direction == Direction::ToClient {
+            finding.kind = PartKind::Other;
+        }
         if routes(event, part) || exact.get_or_init(|| Exact::of(event)).holds(part) {
             // Without a span it cannot be redacted; what would be is denied instead.
             finding.span = None;

@@ -57,6 +57,24 @@ def case_pages_are_followed_and_joined():
         check(client.ask("tools/list", {"cursor": "x"})["error"]["code"] == -32602, "no such cursor")
 
 
+def case_a_server_takes_no_resource_of_anothers_template():
+    def reader(name):
+        return lambda call: {"contents": [{"uri": call.params["uri"], "text": name}]}
+
+    files, other = Server("files"), Server("other")
+    for name, server, templates in (("files", files, ["file:///{+path}"]), ("other", other, ["file:///home/alice/{+rest}", "{+any}", "o://{x}"])):
+        server.offer(resources=[], resourceTemplates=[{"uriTemplate": template, "name": "t"} for template in templates])
+        server.handlers["resources/read"] = reader(name)
+        server.add(tool("link"), lambda call: {"content": [
+            {"type": "resource_link", "uri": uri, "name": "u"} for uri in ("file:///etc/config", "o-free://x")]})
+    with Gateway({"files": {"url": files.url}, "other": {"url": other.url}}) as gateway, Raw(gateway) as client:
+        client.result("resources/templates/list")
+        client.call("other__link")
+        for uri, owner in (("file:///home/alice/diary", "files"), ("file:///etc/config", "files"), ("o://1", "other"), ("o-free://x", "other")):
+            equal(client.result("resources/read", {"uri": uri})["contents"][0]["text"], owner, uri)
+        equal(client.ask("resources/read", {"uri": "c://nobody"})["error"]["code"], -32002, "a template without a scheme takes it")
+
+
 def case_resources_prompts_templates_and_completions():
     def complete(server):
         return lambda call: {"completion": {"values": [f"{server}:{call.params['ref'].get('name', call.params['ref'].get('uri'))}"]}}

@@ -69,7 +69,7 @@ pub(crate) struct Hub {
     /// Which server has a resource.
     resources: Arc<Places<Brief>>,
     /// Which server has a template.
-    templates: Places<String>,
+    templates: Arc<Places<String>>,
     /// Which server works on a request, for its cancellation.
     requests: Places<Brief>,
     /// Which server works under a progress token.
@@ -128,7 +128,7 @@ impl Hub {
                 level: Mutex::new(None),
                 subscribed: Mutex::new(Subscribed::new(SUBSCRIBED)),
                 resources: Arc::new(Places::new(RESOURCES)),
-                templates: Places::new(TEMPLATES),
+                templates: Arc::new(Places::new(TEMPLATES)),
                 requests: Places::new(REQUESTS),
                 tokens: Arc::new(Places::new(REQUESTS)),
                 outlets: Mutex::default(),
@@ -387,8 +387,8 @@ impl Hub {
     }
 
     fn tag(&self, server: &Arc<str>, general: bool) -> Tag {
-        let (resources, tokens) = (Arc::clone(&self.resources), Arc::clone(&self.tokens));
-        Tag { server: Arc::clone(server), resources, tokens, general }
+        let (resources, templates) = (Arc::clone(&self.resources), Arc::clone(&self.templates));
+        Tag { server: Arc::clone(server), resources, templates, tokens: Arc::clone(&self.tokens), general }
     }
 
     fn own(&self, json: String) -> Answer {

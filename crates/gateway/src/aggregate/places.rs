@@ -81,13 +81,12 @@ impl<K: Hash + Eq + Clone> Places<K> {
         self.lock().owners.get(key).cloned()
     }
 
-    /// The best of those that `rate` rates.
-    pub(super) fn best(&self, rate: impl Fn(&K) -> Option<usize>) -> Option<Arc<str>> {
+    /// The first server by name that has a key which fits. Names are the operator's; what a server makes up, such as how
+    /// closely something fits, must not take anything from another.
+    pub(super) fn first(&self, fits: impl Fn(&K) -> bool) -> Option<Arc<str>> {
         let held = self.lock();
-        let rated = held.owners.iter().filter_map(|(key, server)| Some((rate(key)?, server)));
-        // Of equals the first by name, so that the answer does not depend on chance.
-        let best = rated.max_by(|(left, one), (right, other)| left.cmp(right).then_with(|| other.cmp(one)));
-        best.map(|(_, server)| Arc::clone(server))
+        let fitting = held.owners.iter().filter(|(key, _)| fits(key));
+        fitting.map(|(_, server)| server).min().cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held<K>> {
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_oldest_is_forgotten_and_the_best_is_found() {
+    fn a_servers_oldest_is_forgotten_and_the_first_is_found() {
         let places = Places::new(2);
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         places.put("one", &b);
@@ -129,8 +128,8 @@ mod tests {
         assert_eq!((places.get("one"), places.get("x")), (Some(Arc::clone(&b)), None), "each loses its own");
         places.put("four", &b);
         assert_eq!((places.get("one"), places.get("three")), (None, Some(Arc::clone(&a))));
-        assert_eq!(places.best(|key| key.starts_with('t').then_some(1)), Some(Arc::clone(&a)));
-        assert_eq!(places.best(|key| Some(usize::from(*key == "two"))), Some(b));
-        assert_eq!(places.best(|_| None), None);
+        assert_eq!(places.first(|key| key.starts_with('t')), Some(Arc::clone(&a)));
+        assert_eq!(places.first(|key| *key == "two"), Some(b));
+        assert_eq!(places.first(|_| false), None);
     }
 }

@@ -80,7 +80,7 @@ impl Hub {
     /// The same, as far as is known.
     pub(super) fn owner_now(&self, uri: &str) -> Option<Arc<str>> {
         let named = self.resources.get(&brief(uri)).or_else(|| self.templates.get(uri));
-        named.or_else(|| self.templates.best(|template| fit(template, uri)))
+        named.or_else(|| self.templates.first(|template| fits(template, uri)))
     }
 
     /// A request of which the specification knows nothing: it goes to the server that its task, name or URI is of, or to
@@ -187,12 +187,17 @@ impl Hub {
 /// The server has forgotten the session; the request, if it may be sent in another one.
 struct Forgotten(Option<Message>);
 
-/// How well a URI fits a template: by how much of it is fixed at its ends; `None` if it does not.
-fn fit(template: &str, uri: &str) -> Option<usize> {
-    let (head, rest) = template.split_once('{')?;
-    let (_, tail) = rest.rsplit_once('}')?;
-    let middle = uri.strip_prefix(head)?;
-    middle.ends_with(tail).then_some(head.len() + tail.len())
+/// Whether a URI may be of a template, as far as that is fixed at its ends. One that leaves the scheme open would be for
+/// everything that nobody lists.
+pub(super) fn fits(template: &str, uri: &str) -> bool {
+    let ends = || {
+        let (head, rest) = template.split_once('{')?;
+        let (_, tail) = rest.rsplit_once('}')?;
+        Some((head, tail))
+    };
+    ends().is_some_and(|(head, tail)| {
+        head.contains(':') && uri.strip_prefix(head).is_some_and(|middle| middle.ends_with(tail))
+    })
 }
 
 #[cfg(test)]
@@ -202,19 +207,20 @@ mod tests {
     #[test]
     fn a_template_fits_by_its_fixed_ends() {
         let cases = [
-            ("a://{x}", "a://1", Some(4)),
-            ("a://{x}/b", "a://1/b", Some(6)),
-            ("a://{x}/b", "a://1/c", None),
-            ("a://{x}/m/{y}/b", "a://1/m/2/b", Some(6)),
-            ("a://{x}", "b://1", None),
-            ("a://x", "a://x", None),
-            ("{+all}", "c://1", Some(0)),
-            ("}a{", "}a", None),
+            ("a://{x}", "a://1", true),
+            ("a://{x}/b", "a://1/b", true),
+            ("a://{x}/b", "a://1/c", false),
+            ("a://{x}/m/{y}/b", "a://1/m/2/b", true),
+            ("a://{x}", "b://1", false),
+            ("a://x", "a://x", false),
+            ("{+all}", "c://1", false),
+            ("c{+all}", "c://1", false),
+            ("}a:{", "}a:", false),
             // The ends must not overlap.
-            ("aba{x}aba", "ababa", None),
+            ("a:ba{x}a:ba", "a:ba:ba", false),
         ];
         for (template, uri, expected) in cases {
-            assert_eq!(fit(template, uri), expected, "{template} {uri}");
+            assert_eq!(fits(template, uri), expected, "{template} {uri}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method};
 
 use super::places::{Brief, Places, brief, token_brief};
+use super::route::fits;
 use crate::admit::Admitted;
 use crate::beside;
 use crate::exchange::Delivery;
@@ -28,6 +29,8 @@ pub(crate) struct Tag {
     pub(crate) server: Arc<str>,
     /// Where it is noted which server has a resource.
     pub(super) resources: Arc<Places<Brief>>,
+    /// The same for templates.
+    pub(super) templates: Arc<Places<String>>,
     /// And under which progress token it was asked something last.
     pub(super) tokens: Arc<Places<Brief>>,
     /// Whether its events belong to no request.
@@ -109,7 +112,8 @@ impl Tag {
         edits
     }
 
-    /// A tool may name resources that its server does not list; they are that server's unless another has them.
+    /// A tool may name resources that its server does not list; they are that server's unless another has them, or a template
+    /// that they fit.
     fn note_links(&self, message: &Message) {
         let content = message.result().and_then(|result| result.get("content"));
         for block in content.into_iter().flat_map(Value::elements) {
@@ -118,7 +122,10 @@ impl Tag {
                 // A longer one cannot be asked for.
                 && uri.len() <= Limits::URI_BYTES
             {
-                let _theirs: bool = self.resources.claim(brief(&uri), &self.server);
+                let owner = self.templates.first(|template| fits(template, &uri));
+                if owner.is_none_or(|owner| owner == self.server) {
+                    let _theirs: bool = self.resources.claim(brief(&uri), &self.server);
+                }
             }
         }
     }
@@ -188,7 +195,8 @@ mod tests {
     #[test]
     fn what_a_server_makes_up_gets_its_name_and_loses_it_again() {
         let (resources, tokens) = (Arc::new(Places::new(9)), Arc::new(Places::new(9)));
-        let tag = Tag { server: "a".into(), resources, tokens, general: false };
+        let templates = Arc::new(Places::new(9));
+        let tag = Tag { server: "a".into(), resources, templates, tokens, general: false };
         let cases = [
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":"t"},"n":1.0}}"#,

@@ -22,7 +22,7 @@ def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
               place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
-    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files,
+    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, written_later, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
     if os.getuid() == 0:
         # Nobody else can be somebody else.
@@ -490,19 +490,56 @@ def idle(home, options):
 
 
 def configurations(home, options):
-    """A bridge that names a configuration is not served under another one."""
-    files = [home.path / "one.toml", home.path / "two.toml"]
-    for file in files:
-        file.write_text('mode = "enforce"\n')
-    with start(home, ["--config", str(files[0])], ODD) as server:
+    """A bridge is served under the configuration that it goes by and no other, whether it names one or not."""
+    own, one, two = home.path / "config/bartizan/bartizan.toml", home.path / "one.toml", home.path / "two.toml"
+    own.parent.mkdir(parents=True)
+    for file in (one, two):
+        file.write_text('mode = "observe"\n')
+    named = lambda file: ["--config", str(file)]
+    for has_own, first, others in (
+        (False, named(one), ((named(one), True), ([], False), (named(two), False))),
+        (False, [], (([], True), (named(one), False))),
+        (True, [], (([], True), (named(own), True), (named(one), False))),
+        (True, named(one), ((named(one), True), ([], False), (named(own), False))),
+        (True, named(own), (([], True),)),
+    ):
+        own.write_text("") if has_own else own.unlink(missing_ok=True)
+        with start(home, first, ODD) as server:
+            server.initialize()
+            for chosen, joins in others:
+                with start(home, chosen, ODD) as other:
+                    if joins:
+                        other.initialize()
+                    else:
+                        assert other.ended() == 4, (first, chosen, other.process.returncode)
+                        assert "another configuration" in other.complaint() and other.out == [], other.complaint()
+                        ours = first[1] if first else own if has_own else "the defaults"
+                        assert f"({ours})" in other.complaint(), other.complaint()
+        home.end_daemon()
+
+
+def written_later(home, options):
+    """A first configuration is in force for the next `run`, and soon for those before, if there was no place for it before."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    stops = lambda server, id: "bartizan/rule" in json.dumps(server.ask(id, "tools/call", name="unlisted", arguments={}))
+    with start(home, ["--name", "odd"], ODD) as server:
         server.initialize()
-        for chosen, joins in ((["--config", str(files[0])], True), ([], True), (["--config", str(files[1])], False)):
-            with start(home, chosen, ODD) as other:
-                if joins:
-                    other.initialize()
-                else:
-                    assert other.ended() == 4, other.process.returncode
-                    assert "another configuration" in other.complaint() and other.out == []
+        server.ask(1, "tools/list")
+        assert stops(server, 2)
+        file.parent.mkdir(parents=True)
+        file.write_text('mode = "observe"\n')
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            other.ask(1, "tools/list")
+            assert not stops(other, 2)
+        assert not stops(server, 3)
+        file.write_text('mode = "enforce"\n')
+        wait_for(lambda: len(home.messages(kind="config.reloaded")) == 2, "the next configuration")
+        assert stops(server, 4)
+        file.unlink()
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            assert f"bartizan: {file} is gone" in other.complaint(), other.complaint()
 
 
 def reloaded(home, options):

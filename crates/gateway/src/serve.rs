@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::gateway::Gateway;
-use crate::reload::{self, Place};
+use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
 
 /// Why serving could not begin.
@@ -89,12 +89,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tasks.push(tokio::spawn(edge::serve_admin(Arc::clone(&front), listener, stopped)));
     }
     if let Some(file) = file {
-        tasks.push(tokio::spawn(reload::watch(
-            file,
-            Place::Front(Arc::clone(&front), workspace),
-            Arc::clone(&gateway),
-            config.clone(),
-        )));
+        let place = Place::Front(Arc::clone(&front), workspace);
+        tasks.push(tokio::spawn(reload::watch(Reloads::new(file, place, Arc::clone(&gateway), config.clone()))));
     }
     Ok(Running { address, admin: admin_address, gateway, front, stop, tasks })
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bartizan_audit::AuditError;
 use bartizan_config::Config;
 use bartizan_sandbox::Signal;
@@ -22,8 +21,8 @@ use super::frame::{self, BadHello, Frame, Kind};
 use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
 use crate::gateway::Gateway;
-use crate::reload::{self, Place};
-use crate::serve::{directory_of, place_of};
+use crate::reload::{self, Place, Reloads, Told};
+use crate::serve::place_of;
 use crate::server::Complain;
 use crate::setup::{self, SetupError};
 
@@ -43,42 +42,38 @@ const CLOSING: Duration = Duration::from_secs(3);
 /// What all bridges are served with.
 struct Serving {
     gateway: Arc<Gateway>,
-    /// The configuration that was asked for by name.
-    named: Option<PathBuf>,
-    /// What is wrong with the configuration.
-    told: Arc<ArcSwap<Option<String>>>,
+    /// The configuration file, if there is a place for one.
+    reloads: Option<Arc<Reloads>>,
+    /// What is to be said of the configuration.
+    told: Arc<Told>,
 }
 
-/// Serves this user's bridges, as `config` says, until none has been there for `idle`. It is from the file that was
-/// `named`, or else the user's `own`; that file is watched for changes.
+/// Serves this user's bridges, as `config` says, until none has been there for `idle`. It is from `file`, if that is
+/// there; what becomes of it is put in force.
 ///
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
-pub async fn daemon(
-    config: &Config,
-    (named, own): (Option<PathBuf>, Option<PathBuf>),
-    paths: &Paths,
-    idle: Duration,
-) -> Result<(), RunError> {
+pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
     paths.prepare()?;
     paths.check_socket()?;
     let _lock = only_one(paths).await?;
     let mut set_up = config.clone();
     set_up.audit.directory = paths.audit();
     let gateway = opened(&set_up).await?;
-    let told = Arc::default();
-    let file = named.clone().or(own);
     let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
-    // Most users have none, nor a place for it.
-    if let Some(file) = file.filter(|file| directory_of(file).is_dir()) {
+    let told = Arc::new(Told { from_file: read.is_some().into(), ..Told::default() });
+    let reloads = file.map(|file| {
         let place = Place::User(Arc::clone(&told));
-        tokio::spawn(reload::watch(file, place, Arc::clone(&gateway), config.clone()));
+        Reloads::new(file, place, Arc::clone(&gateway), config.clone())
+    });
+    if let Some(reloads) = &reloads {
+        tokio::spawn(reload::watch_later(Arc::clone(reloads)));
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
     let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read});
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
-    let serving = Arc::new(Serving { gateway, named, told });
+    let serving = Arc::new(Serving { gateway, reloads, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());
     loop {
         // We hold the lock, so whoever left it there is gone.
@@ -225,24 +220,54 @@ pub(super) fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
 }
 
+impl Serving {
+    /// Whether what is in force is what a bridge would read, whose configuration file is `theirs`. That file need not be
+    /// there: then it is the defaults.
+    fn goes_by(&self, theirs: Option<&Path>) -> bool {
+        if let Some(reloads) = &self.reloads {
+            // Nobody is served by what it said before, also where no notice of the change came.
+            reloads.look(false);
+        }
+        let ours = self.reloads.as_ref().map(|reloads| reloads.file());
+        let there = |file: Option<&Path>| file.and_then(|file| file.canonicalize().ok());
+        ours == theirs
+            || match (there(ours), there(theirs)) {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                (None, None) => !self.told.from_file.load(Ordering::Relaxed),
+                _ => false,
+            }
+    }
+
+    fn goes_by_another(&self) -> String {
+        let from_file = self.told.from_file.load(Ordering::Relaxed);
+        let (ours, or) = match self.reloads.as_ref().filter(|_| from_file) {
+            Some(reloads) => (reloads.file().display().to_string(), " name that file with --config,"),
+            None => ("the defaults".to_owned(), ""),
+        };
+        format!(
+            "the user's bartizan runs with another configuration ({ours}); end it with `bartizan daemon --stop`,{or} or use \
+             --standalone"
+        )
+    }
+
+    /// What every bridge is to know.
+    fn to_tell(&self) -> Vec<String> {
+        self.told.trouble.load().iter().cloned().collect()
+    }
+}
+
 /// One bridge, from its hello to the server's exit.
 async fn converse(serving: &Serving, stream: UnixStream) {
-    let named = serving.named.as_deref();
     let (mut from, to) = stream.into_split();
     let (frames, outgoing) = mpsc::channel(64);
     let writer = tokio::spawn(write_frames(to, outgoing));
     let hello = Frame::read(&mut from).await.filter(|frame| frame.kind == Kind::Hello);
     let last = match hello.map(|hello| frame::read_hello(&hello.bytes)) {
-        Some(Ok(wrap)) if wrap.config.is_some() && wrap.config.as_deref() != named => {
-            let theirs = named.map_or_else(|| "the user's own".to_owned(), |file| file.display().to_string());
-            let why = format!(
-                "the user's bartizan runs with another configuration ({theirs}); end it with `bartizan daemon --stop`, or \
-                 use --standalone"
-            );
-            Frame::new(Kind::Error, why)
+        Some(Ok(wrap)) if !serving.goes_by(wrap.config.as_deref()) => {
+            Frame::new(Kind::Error, serving.goes_by_another())
         }
         Some(Ok(wrap)) => {
-            if let Some(told) = &**serving.told.load() {
+            for told in serving.to_tell() {
                 frames.send(Frame::new(Kind::Stderr, format!("bartizan: {told}"))).await.ok();
             }
             let (signal_sender, signals) = mpsc::channel(8);

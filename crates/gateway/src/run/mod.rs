@@ -39,7 +39,7 @@ pub struct Wrap {
     pub restart: bool,
     /// Whether it is translated for a client of the other era.
     pub bridge: bool,
-    /// The configuration that has to be in force; any will do if there is none.
+    /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
 }
 

@@ -20,7 +20,7 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, two_locks, bridge_killed, unread_complaints, deaf)
+              place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, noted, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, written_later, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
@@ -516,6 +516,31 @@ def configurations(home, options):
                         ours = first[1] if first else own if has_own else "the defaults"
                         assert f"({ours})" in other.complaint(), other.complaint()
         home.end_daemon()
+
+
+def noted(home, options):
+    """That nothing is enforced, and what of its file it makes no use of, each `run` says once; else it says nothing."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    file.parent.mkdir(parents=True)
+    observes = 'bartizan: mode = "observe": what guards find is recorded and passes; only what cannot be read safely is stopped\n'
+    useless = f"bartizan: `listen`, `audit.directory` in {file} do not apply to `run`\n"
+    one = f"bartizan: `log` in {file} does not apply to `run`\n"
+    for text, expected in (
+        ('mode = "observe"\n', observes),
+        ('[listen]\naddress = "127.0.0.1:1"\n[audit]\nquotes = true\ndirectory = "elsewhere"\n', useless),
+        ('mode = "observe"\n[log]\nlevel = "info"\n', observes + one),
+        ('mode = "enforce"\n[audit]\nquotes = true\n[limits]\ndepth = 64\n', ""),
+    ):
+        file.write_text(text)
+        for _ in range(2):
+            with start(home, options, ODD) as server:
+                server.initialize()
+                server.process.stdin.close()
+                assert server.ended() == 0 and server.complaint() == expected, server.complaint()
+    assert not (file.parent / "elsewhere").exists()
+    if not options:
+        modes = [entry["mode"] for entry in home.entries() if entry["kind"] in ("gateway.started", "config.reloaded")]
+        assert modes == ["observe", "enforce", "observe", "enforce"], modes
 
 
 def written_later(home, options):

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::edge::Front;
 use crate::gateway::Gateway;
+use crate::run::notes;
 use crate::serve::{directory_of, place_of};
 use crate::setup::{self, Servers, SetupError};
 
@@ -36,7 +37,9 @@ pub(crate) enum Place {
 /// What the bridges of the user's Bartizan are told of its configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// What is wrong with it.
+    /// What is to be known of the one in force.
+    pub(crate) notes: ArcSwap<Vec<String>>,
+    /// What is wrong with what the file holds now.
     pub(crate) trouble: ArcSwap<Option<String>>,
     /// Whether a file, and not the defaults, is in force.
     pub(crate) from_file: AtomicBool,
@@ -122,7 +125,8 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
     let changed = [
         ("listen", listens && started.listen != now.listen),
         ("admin", listens && started.admin != now.admin),
-        ("audit", started.audit != now.audit),
+        ("audit.directory", listens && started.audit.directory != now.audit.directory),
+        ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
     ];
@@ -141,16 +145,18 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
         let mut policy = setup::policy(&config)?;
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
         let servers = place.servers(&config, gateway)?;
-        Ok((policy, servers, waits, config.audit.quotes))
+        Ok((policy, servers, waits, config))
     });
     let (kind, fields) = match outcome {
-        Ok((policy, servers, waits, quotes)) => {
-            let names: Vec<_> = servers.keys().cloned().collect();
+        Ok((policy, servers, waits, config)) => {
+            let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
-            gateway.recorder.set_quotes(quotes);
-            place.take(servers, &waits);
+            gateway.recorder.set_quotes(config.audit.quotes);
+            gateway.metrics.set_mode(mode);
+            place.take(servers, &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
-            ("config.reloaded", json!({"servers": names, "config": place_of(file)}))
+            mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
+            ("config.reloaded", json!({"servers": names, "mode": mode.as_str(), "config": place_of(file)}))
         }
         Err(Refused { said, problems }) => {
             tracing::error!("the new configuration is refused and the old one stays in force:\n{said}");
@@ -204,8 +210,8 @@ impl Place {
         }
     }
 
-    /// Puts in force what is not the policy; these tables still wait.
-    fn take(&self, servers: Servers, waits: &[&str]) {
+    /// Puts in force what is not the policy; these tables still wait, and these are the notes of it.
+    fn take(&self, servers: Servers, waits: &[&str], notes: Vec<String>) {
         match self {
             Place::Front(front, _) => {
                 front.replace_servers(servers);
@@ -216,6 +222,7 @@ impl Place {
                     "a change of `{}` in the configuration waits for the end of the user's bartizan: bartizan daemon --stop",
                     waits.join("`, `")
                 );
+                told.notes.store(Arc::new(notes));
                 told.trouble.store(Arc::new((!waits.is_empty()).then_some(waiting)));
                 told.from_file.store(true, Ordering::Relaxed);
             }

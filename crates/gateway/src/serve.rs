@@ -69,7 +69,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
-        "isolation": bartizan_sandbox::Level::None.to_string(), "mode": format!("{:?}", config.settings.mode).to_lowercase(),
+        "isolation": bartizan_sandbox::Level::None.to_string(), "mode": config.settings.mode.as_str(),
         "config": file.as_deref().map(place_of),
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;

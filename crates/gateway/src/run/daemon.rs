@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bartizan_audit::AuditError;
 use bartizan_config::Config;
 use bartizan_sandbox::Signal;
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{self, BadHello, Frame, Kind};
 use super::wrapped::{Ends, wrapped};
-use super::{Paths, RunError};
+use super::{Paths, RunError, notes};
 use crate::gateway::Gateway;
 use crate::reload::{self, Place, Reloads, Told};
 use crate::serve::place_of;
@@ -61,7 +62,8 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     set_up.audit.directory = paths.audit();
     let gateway = opened(&set_up).await?;
     let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
-    let told = Arc::new(Told { from_file: read.is_some().into(), ..Told::default() });
+    let notes = ArcSwap::from_pointee(notes(config, file.as_deref()));
+    let told = Arc::new(Told { notes, from_file: read.is_some().into(), ..Told::default() });
     let reloads = file.map(|file| {
         let place = Place::User(Arc::clone(&told));
         Reloads::new(file, place, Arc::clone(&gateway), config.clone())
@@ -71,8 +73,12 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
-    let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read});
+    let mode = config.settings.mode;
+    let started = json!({
+        "version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "mode": mode.as_str(), "config": read,
+    });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
+    mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
     let serving = Arc::new(Serving { gateway, reloads, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());
     loop {
@@ -252,7 +258,8 @@ impl Serving {
 
     /// What every bridge is to know.
     fn to_tell(&self) -> Vec<String> {
-        self.told.trouble.load().iter().cloned().collect()
+        let (notes, trouble) = (self.told.notes.load(), self.told.trouble.load());
+        notes.iter().chain(trouble.iter()).cloned().collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod bridge;
 mod complaints;
 mod daemon;
 pub(crate) mod frame;
+mod notes;
 mod paths;
 mod restart;
 mod room;
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 pub use bridge::{bridge, is_served};
 pub use daemon::{daemon, stop};
+pub(crate) use notes::notes;
 pub use paths::{Paths, audit_directories};
 pub(crate) use restart::Restart;
 pub use wrapped::standalone;

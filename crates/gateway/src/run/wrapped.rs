@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::complaints::Complaints;
 use super::restart::Restart;
 use super::translated;
-use super::{Paths, RunError, Wrap};
+use super::{Paths, RunError, Wrap, notes};
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::link::Link;
@@ -199,6 +199,9 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
     let ends = Ends { input, output, signals: super::bridge::signals(), gone };
     let complaints = Complaints::to_stderr();
+    for note in notes(&config, wrap.config.as_deref()) {
+        complaints.line(&format!("bartizan: {note}"));
+    }
     let status = tokio::select! {
         status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))) => status,
         never = every_second(&gateway) => match never {},

@@ -22,7 +22,7 @@ def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
               place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, noted, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
-    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, written_later, leaving, late, turned_away, out_of_files,
+    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, written_later, unreadable_lock, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
     if os.getuid() == 0:
         # Nobody else can be somebody else.
@@ -541,6 +541,28 @@ def noted(home, options):
     if not options:
         modes = [entry["mode"] for entry in home.entries() if entry["kind"] in ("gateway.started", "config.reloaded")]
         assert modes == ["observe", "enforce", "observe", "enforce"], modes
+
+
+def unreadable_lock(home, options):
+    """That the lock file cannot be read, each `run` says until it can."""
+    lock = home.path / "mcp.lock"
+
+    def said():
+        with start(home, ["--name", "odd"], ODD) as server:
+            server.initialize()
+            server.ask(1, "tools/list")
+            server.process.stdin.close()
+            assert server.ended() == 0
+            return server.complaint()
+
+    assert said() == ""
+    good = lock.read_text()
+    lock.write_text(f"<<<<<<< ours\n{good}")
+    for _ in range(2):
+        expected = f"bartizan: the lock file cannot be read, and what it held before stays in force: {lock}:1:"
+        assert said().startswith(expected), said()
+    lock.write_text(good)
+    assert said() == ""
 
 
 def written_later(home, options):

@@ -257,9 +257,13 @@ impl Serving {
     }
 
     /// What every bridge is to know.
-    fn to_tell(&self) -> Vec<String> {
+    async fn to_tell(&self) -> Vec<String> {
+        let lock = self.gateway.approvals.trouble().await.map(|why| {
+            let why = why.replace('\n', " ");
+            format!("the lock file cannot be read, and what it held before stays in force: {why}")
+        });
         let (notes, trouble) = (self.told.notes.load(), self.told.trouble.load());
-        notes.iter().chain(trouble.iter()).cloned().collect()
+        notes.iter().chain(trouble.iter()).cloned().chain(lock).collect()
     }
 }
 
@@ -274,7 +278,7 @@ async fn converse(serving: &Serving, stream: UnixStream) {
             Frame::new(Kind::Error, serving.goes_by_another())
         }
         Some(Ok(wrap)) => {
-            for told in serving.to_tell() {
+            for told in serving.to_tell().await {
                 frames.send(Frame::new(Kind::Stderr, format!("bartizan: {told}"))).await.ok();
             }
             let (signal_sender, signals) = mpsc::channel(8);

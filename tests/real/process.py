@@ -49,6 +49,8 @@ def exit_codes(home, options):
             assert server.out == [], server.out
             assert "bye" in server.complaint(), server.complaint()
             assert lab.NOTICE.match(b"".join(server.err).decode()), server.err
+            how = f"was killed by signal {status - 128}" if status > 128 and status < 255 else f"exited with code {status}"
+            assert (f"bartizan: the server {how}\n" in server.complaint()) == (status != 0), server.complaint()
 
 
 def terminated(home, options):
@@ -59,7 +61,7 @@ def terminated(home, options):
             wait_for(lambda: "ready" in server.complaint(), "the server")
             server.process.send_signal(number)
             assert server.ended() == 42, (number, server.process.returncode)
-            assert "caught" in server.complaint()
+            assert "caught" in server.complaint() and "exited" not in server.complaint()
 
 
 def input_closed(home, options):
@@ -475,6 +477,8 @@ def two_bridges(home, options):
 def idle(home, options):
     """The user's bartizan ends when nobody needs it, and not before."""
     daemon = home.daemon(idle=2)
+    other = home.cli("daemon")
+    assert other.returncode == 4 and f"already (process {daemon.pid}); its directory is {home.path}," in other.stderr, other
     with start(home, [], ODD) as server:
         server.initialize()
         # Longer than it would wait for somebody.
@@ -486,7 +490,7 @@ def idle(home, options):
         assert server.ended() == 0
     assert daemon.wait(lab.PATIENCE) == 0
     assert not (home.path / "run/sock").exists()
-    assert home.entries()[-1]["kind"] == "gateway.stopped"
+    assert home.entries()[-1]["kind"] == "gateway.stopped", home.entries()[-3:]
 
 
 def configurations(home, options):
@@ -638,7 +642,7 @@ def stopped(home, options):
         assert done.returncode == 0 and "stopped" in done.stderr, done
         assert server.ended() == 4 and "start it again" in server.complaint(), server.complaint()
         wait_for(lambda: not any(alive(int(pid)) for pid in file.read_text().split()), "the end of the tree")
-    assert home.entries()[-1]["kind"] == "gateway.stopped"
+    assert home.entries()[-1]["kind"] == "gateway.stopped", home.entries()[-3:]
     with start(home, [], ODD) as server:
         server.initialize()
 

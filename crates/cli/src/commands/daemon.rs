@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     idle: u64,
     /// End the one that runs, with the servers that it wraps
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["config", "idle"])]
     stop: bool,
 }
 

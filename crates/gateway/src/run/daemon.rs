@@ -169,7 +169,9 @@ async fn only_one(paths: &Paths) -> Result<File, RunError> {
             return Ok(lock);
         }
         if paths.socket().exists() || tokio::time::Instant::now() > deadline {
-            return Err(RunError::Running);
+            let there = UnixStream::connect(paths.socket()).await.ok();
+            let pid = there.and_then(|stream| stream.peer_cred().ok()?.pid());
+            return Err(RunError::Running { pid, directory: paths.home().to_owned() });
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

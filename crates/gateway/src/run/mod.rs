@@ -80,8 +80,16 @@ pub enum RunError {
     #[error("{0}")]
     Refused(String),
     /// Another one is running already.
-    #[error("another bartizan serves this user already")]
-    Running,
+    #[error(
+        "another bartizan serves this user already{}; its directory is {}, and `bartizan daemon --stop` ends it",
+        .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), directory.display()
+    )]
+    Running {
+        /// Its process, if it can be told.
+        pid: Option<i32>,
+        /// Where both keep their state.
+        directory: PathBuf,
+    },
     /// A file or socket of ours cannot be used.
     #[error("cannot use {path}: {source}")]
     Path {

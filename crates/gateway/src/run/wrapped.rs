@@ -103,8 +103,23 @@ where
             }
         }
     };
-    let status = finish(&link.load(), ended, &of.restart).await;
+    let status = finish(&of, &link.load(), ended).await;
     note_ended(&of, status)
+}
+
+impl Wrapped<'_> {
+    /// Says how a server ended that was not to end.
+    pub(super) fn say_end(&self, status: ExitStatus) {
+        if !status.success() && !*self.stop.borrow() {
+            self.server.tell(&format!("the server {}", said(status)));
+        }
+    }
+}
+
+/// How a server ended, as part of a sentence.
+fn said(status: ExitStatus) -> String {
+    let verb = if matches!(status, ExitStatus::Signal(_)) { "was " } else { "" };
+    format!("{verb}{status}")
 }
 
 /// What the gateway knows of the server.
@@ -155,7 +170,13 @@ pub(super) fn pass_on(signal: Signal, link: &Link, stop: &watch::Sender<bool>) {
     }
 }
 
-async fn finish(link: &Link, ended: Ended, restart: &Restart) -> ExitStatus {
+async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
+    let restart = &of.restart;
+    if ended == Ended::ByServer
+        && let Some(status) = restart.ended()
+    {
+        of.say_end(status);
+    }
     match (&link.upstream, ended, restart.ended()) {
         (Upstream::Stdio(_), Ended::ByServer, Some(status)) => status,
         (Upstream::Stdio(child), _, _) => child.end().await,

@@ -20,9 +20,9 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, two_locks, bridge_killed, unread_complaints, deaf)
+              place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, noted, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
-    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, leaving, late, turned_away, out_of_files,
+    report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, written_later, unreadable_lock, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
     if os.getuid() == 0:
         # Nobody else can be somebody else.
@@ -49,6 +49,8 @@ def exit_codes(home, options):
             assert server.out == [], server.out
             assert "bye" in server.complaint(), server.complaint()
             assert lab.NOTICE.match(b"".join(server.err).decode()), server.err
+            how = f"was killed by signal {status - 128}" if status > 128 and status < 255 else f"exited with code {status}"
+            assert (f"bartizan: the server {how}\n" in server.complaint()) == (status != 0), server.complaint()
 
 
 def terminated(home, options):
@@ -59,7 +61,7 @@ def terminated(home, options):
             wait_for(lambda: "ready" in server.complaint(), "the server")
             server.process.send_signal(number)
             assert server.ended() == 42, (number, server.process.returncode)
-            assert "caught" in server.complaint()
+            assert "caught" in server.complaint() and "exited" not in server.complaint()
 
 
 def input_closed(home, options):
@@ -475,6 +477,8 @@ def two_bridges(home, options):
 def idle(home, options):
     """The user's bartizan ends when nobody needs it, and not before."""
     daemon = home.daemon(idle=2)
+    other = home.cli("daemon")
+    assert other.returncode == 4 and f"already (process {daemon.pid}); its directory is {home.path}," in other.stderr, other
     with start(home, [], ODD) as server:
         server.initialize()
         # Longer than it would wait for somebody.
@@ -486,23 +490,107 @@ def idle(home, options):
         assert server.ended() == 0
     assert daemon.wait(lab.PATIENCE) == 0
     assert not (home.path / "run/sock").exists()
-    assert home.entries()[-1]["kind"] == "gateway.stopped"
+    assert home.entries()[-1]["kind"] == "gateway.stopped", home.entries()[-3:]
 
 
 def configurations(home, options):
-    """A bridge that names a configuration is not served under another one."""
-    files = [home.path / "one.toml", home.path / "two.toml"]
-    for file in files:
-        file.write_text('mode = "enforce"\n')
-    with start(home, ["--config", str(files[0])], ODD) as server:
+    """A bridge is served under the configuration that it goes by and no other, whether it names one or not."""
+    own, one, two = home.path / "config/bartizan/bartizan.toml", home.path / "one.toml", home.path / "two.toml"
+    own.parent.mkdir(parents=True)
+    for file in (one, two):
+        file.write_text('mode = "observe"\n')
+    named = lambda file: ["--config", str(file)]
+    for has_own, first, others in (
+        (False, named(one), ((named(one), True), ([], False), (named(two), False))),
+        (False, [], (([], True), (named(one), False))),
+        (True, [], (([], True), (named(own), True), (named(one), False))),
+        (True, named(one), ((named(one), True), ([], False), (named(own), False))),
+        (True, named(own), (([], True),)),
+    ):
+        own.write_text("") if has_own else own.unlink(missing_ok=True)
+        with start(home, first, ODD) as server:
+            server.initialize()
+            for chosen, joins in others:
+                with start(home, chosen, ODD) as other:
+                    if joins:
+                        other.initialize()
+                    else:
+                        assert other.ended() == 4, (first, chosen, other.process.returncode)
+                        assert "another configuration" in other.complaint() and other.out == [], other.complaint()
+                        ours = first[1] if first else own if has_own else "the defaults"
+                        assert f"({ours})" in other.complaint(), other.complaint()
+        home.end_daemon()
+
+
+def noted(home, options):
+    """That nothing is enforced, and what of its file it makes no use of, each `run` says once; else it says nothing."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    file.parent.mkdir(parents=True)
+    observes = 'bartizan: mode = "observe": what guards find is recorded and passes; only what cannot be read safely is stopped\n'
+    useless = f"bartizan: `listen`, `audit.directory` in {file} do not apply to `run`\n"
+    one = f"bartizan: `log` in {file} does not apply to `run`\n"
+    for text, expected in (
+        ('mode = "observe"\n', observes),
+        ('[listen]\naddress = "127.0.0.1:1"\n[audit]\nquotes = true\ndirectory = "elsewhere"\n', useless),
+        ('mode = "observe"\n[log]\nlevel = "info"\n', observes + one),
+        ('mode = "enforce"\n[audit]\nquotes = true\n[limits]\ndepth = 64\n', ""),
+    ):
+        file.write_text(text)
+        for _ in range(2):
+            with start(home, options, ODD) as server:
+                server.initialize()
+                server.process.stdin.close()
+                assert server.ended() == 0 and server.complaint() == expected, server.complaint()
+    assert not (file.parent / "elsewhere").exists()
+    if not options:
+        modes = [entry["mode"] for entry in home.entries() if entry["kind"] in ("gateway.started", "config.reloaded")]
+        assert modes == ["observe", "enforce", "observe", "enforce"], modes
+
+
+def unreadable_lock(home, options):
+    """That the lock file cannot be read, each `run` says until it can."""
+    lock = home.path / "mcp.lock"
+
+    def said():
+        with start(home, ["--name", "odd"], ODD) as server:
+            server.initialize()
+            server.ask(1, "tools/list")
+            server.process.stdin.close()
+            assert server.ended() == 0
+            return server.complaint()
+
+    assert said() == ""
+    good = lock.read_text()
+    lock.write_text(f"<<<<<<< ours\n{good}")
+    for _ in range(2):
+        expected = f"bartizan: the lock file cannot be read, and what it held before stays in force: {lock}:1:"
+        assert said().startswith(expected), said()
+    lock.write_text(good)
+    assert said() == ""
+
+
+def written_later(home, options):
+    """A first configuration is in force for the next `run`, and soon for those before, if there was no place for it before."""
+    file = home.path / "config/bartizan/bartizan.toml"
+    stops = lambda server, id: "bartizan/rule" in json.dumps(server.ask(id, "tools/call", name="unlisted", arguments={}))
+    with start(home, ["--name", "odd"], ODD) as server:
         server.initialize()
-        for chosen, joins in ((["--config", str(files[0])], True), ([], True), (["--config", str(files[1])], False)):
-            with start(home, chosen, ODD) as other:
-                if joins:
-                    other.initialize()
-                else:
-                    assert other.ended() == 4, other.process.returncode
-                    assert "another configuration" in other.complaint() and other.out == []
+        server.ask(1, "tools/list")
+        assert stops(server, 2)
+        file.parent.mkdir(parents=True)
+        file.write_text('mode = "observe"\n')
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            other.ask(1, "tools/list")
+            assert not stops(other, 2)
+        assert not stops(server, 3)
+        file.write_text('mode = "enforce"\n')
+        wait_for(lambda: len(home.messages(kind="config.reloaded")) == 2, "the next configuration")
+        assert stops(server, 4)
+        file.unlink()
+        with start(home, ["--name", "odd"], ODD) as other:
+            other.initialize()
+            assert f"bartizan: {file} is gone" in other.complaint(), other.complaint()
 
 
 def reloaded(home, options):
@@ -554,7 +642,7 @@ def stopped(home, options):
         assert done.returncode == 0 and "stopped" in done.stderr, done
         assert server.ended() == 4 and "start it again" in server.complaint(), server.complaint()
         wait_for(lambda: not any(alive(int(pid)) for pid in file.read_text().split()), "the end of the tree")
-    assert home.entries()[-1]["kind"] == "gateway.stopped"
+    assert home.entries()[-1]["kind"] == "gateway.stopped", home.entries()[-3:]
     with start(home, [], ODD) as server:
         server.initialize()
 

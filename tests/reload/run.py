@@ -113,6 +113,29 @@ class Reload(unittest.TestCase):
         self.file.write_text(GOOD)
         self.until(lambda: self.ready() == (200, "ready\n"))
 
+    def test_the_mode_in_force_is_said(self):
+        modes = lambda: re.findall(r'^bartizan_mode{mode="(\w+)"} 1$', status(f"{self.admin}/metrics")[1], re.M)
+        self.assertEqual(modes(), ["enforce"])
+        self.assertNotIn("observe", self.said())
+        self.file.write_text('mode = "observe"\n' + GOOD)
+        self.until(lambda: modes() == ["observe"])
+        self.until(lambda: self.entries("config.reloaded"))
+        self.assertIn('mode = "observe": what guards find is recorded', self.said())
+        self.assertEqual([entry["mode"] for kind in ("gateway.started", "config.reloaded") for entry in self.entries(kind)],
+                         ["enforce", "observe"])
+        # One that starts so says so as well; what it says has to be on standard error before it serves.
+        listens = GOOD.replace("[server", '[audit]\ndirectory = "other"\n[server')
+        for text, said in ((f'mode = "observe"\n{listens}', True), (listens, False)):
+            other = self.file.with_name("other.toml")
+            other.write_text(text)
+            with subprocess.Popen([PROGRAM, "serve", "--config", other], stderr=subprocess.PIPE, text=True) as gateway:
+                lines = []
+                while not lines or "metrics at" not in lines[-1]:
+                    lines.append(gateway.stderr.readline())
+                    self.assertTrue(lines[-1], lines)
+                gateway.terminate()
+            self.assertEqual(any(line.startswith('bartizan: mode = "observe": ') for line in lines), said, lines)
+
     def test_sighup_reloads(self):
         self.gateway.send_signal(signal.SIGHUP)
         self.until(lambda: self.entries("config.reloaded"))

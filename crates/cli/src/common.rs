@@ -23,6 +23,18 @@ pub(crate) fn home() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::usage("neither BARTIZAN_HOME nor HOME names a directory"))
 }
 
+/// Refuses a directory of which it depends on where a command is started what it is: what one has kept there, another
+/// would not find.
+pub(crate) fn check_home() -> Result<(), Failure> {
+    match std::env::var_os("BARTIZAN_HOME").map(PathBuf::from) {
+        Some(home) if home.is_relative() && !home.as_os_str().is_empty() => {
+            let home = home.display();
+            Err(Failure::usage(format!("BARTIZAN_HOME is `{home}`, and has to be a path that begins with `/`")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a configuration file; warnings go to standard error.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
     let (config, warnings) = Config::load(path)?;

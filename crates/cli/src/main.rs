@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     // Before anything else: the launcher of a server is this very program, started again.
     bartizan_sandbox::init_if_asked();
     match Program::try_parse() {
-        Ok(program) => outcome::exit(program.command.run()),
+        Ok(program) => outcome::exit(common::check_home().and_then(|()| program.command.run())),
         Err(error) => {
             let hint = without_dashes(&error, &std::env::args_os().collect::<Vec<_>>());
             // What help and versions are, it prints as that.

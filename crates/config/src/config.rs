@@ -49,7 +49,24 @@ pub struct Config {
     pub other_locks: Vec<PathBuf>,
     /// The program's own log.
     pub log: Log,
+    /// The tables and keys of the file that `run` makes no use of.
+    pub only_for_serve: Vec<String>,
 }
+
+/// What `run` makes no use of, where a file has it.
+const ONLY_FOR_SERVE: [&[&str]; 11] = [
+    &["listen"],
+    &["admin"],
+    &["server"],
+    &["log"],
+    &["audit", "directory"],
+    &["limits", "header_timeout"],
+    &["limits", "body_timeout"],
+    &["limits", "request_timeout"],
+    &["limits", "max_sessions"],
+    &["limits", "session_idle"],
+    &["limits", "max_in_flight"],
+];
 
 /// Where clients connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,9 +318,15 @@ impl Reading<'_> {
             lock,
             other_locks,
             log: Log { level: file.log.level, format: file.log.format },
+            only_for_serve: self.only_for_serve(),
         };
         self.pipeline(&config.settings, problems);
         Some(config)
+    }
+
+    fn only_for_serve(&self) -> Vec<String> {
+        let there = ONLY_FOR_SERVE.iter().filter(|path| tree::get(self.root, path).is_some());
+        there.map(|path| path.join(".")).collect()
     }
 
     /// Guards have keys of their own and are read apart.

@@ -34,8 +34,16 @@ struct Held {
     noted: HashSet<(String, String, String, String)>,
     /// Of the file when it was looked at last.
     stamp: Option<Stamp>,
-    /// Of the file when it could not be read, so that it is said once.
-    unreadable: Option<Stamp>,
+    /// That it could not be read the last time.
+    unreadable: Option<Unreadable>,
+}
+
+/// A lock file that could not be read.
+#[derive(Debug)]
+struct Unreadable {
+    /// Of the file then, so that it is logged once.
+    stamp: Option<Stamp>,
+    why: String,
 }
 
 /// When a file was written and how large it is.
@@ -99,6 +107,16 @@ impl Approvals {
         tokio::task::spawn_blocking(move || approvals.refresh_now());
     }
 
+    /// Why the lock file cannot be read, if so. What was read of it before is in force then.
+    pub(crate) async fn trouble(&self) -> Option<String> {
+        let approvals = self.clone();
+        let look = move || {
+            approvals.refresh_now();
+            lock(&approvals.lock).unreadable.as_ref().map(|unreadable| unreadable.why.clone())
+        };
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+
     fn refresh_now(&self) {
         let changed = {
             let mut held = match self.lock.try_lock() {
@@ -109,6 +127,8 @@ impl Approvals {
             };
             let stamp = stamp(held.lock.path());
             if held.stamp == stamp {
+                // It is what was read, maybe again.
+                held.unreadable = None;
                 return;
             }
             let changed = held.lock.refresh();
@@ -121,11 +141,12 @@ impl Approvals {
                     }
                 }
                 // What was read before stays in force; nothing new is approved by a file that cannot be read.
-                Err(error) if held.unreadable != stamp => {
-                    tracing::error!(%error, "the lock file cannot be read");
-                    held.unreadable = stamp;
+                Err(error) => {
+                    if held.unreadable.as_ref().is_none_or(|before| before.stamp != stamp) {
+                        tracing::error!(%error, "the lock file cannot be read");
+                    }
+                    held.unreadable = Some(Unreadable { stamp, why: error.to_string() });
                 }
-                Err(_) => {}
             }
             changed
         };
@@ -417,6 +438,27 @@ mod tests {
         listed.digest = Digest([1; 32]);
         approvals.keep(&server, Abilities::default(), &[Fact::Listed(vec![Arc::new(listed)])]).await.unwrap();
         assert!(!waits());
+    }
+
+    #[tokio::test]
+    async fn that_the_file_cannot_be_read_is_known_until_it_can() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, _server) = followed(directory.path());
+        assert_eq!(approvals.trouble().await, None);
+        let place = directory.path().join("mcp.lock");
+        let (good, other) = (std::fs::read_to_string(&place).unwrap(), directory.path().join("other"));
+        std::fs::rename(&place, &other).unwrap();
+        for bad in ["<<<<<<< ours\n", "<<<<<<< theirs\n"] {
+            std::fs::write(&place, format!("{bad}{good}")).unwrap();
+            for _ in 0..2 {
+                assert!(approvals.trouble().await.is_some_and(|why| why.contains("mcp.lock:1:")));
+            }
+        }
+        // The very file that was read before, and one that is written anew.
+        std::fs::rename(&other, &place).unwrap();
+        assert_eq!(approvals.trouble().await, None);
+        std::fs::write(&place, format!("{good}\n")).unwrap();
+        assert_eq!(approvals.trouble().await, None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is counted, in the Prometheus text format. Labels come from bounded sets only: an attacker who invents names
 //! must not be able to invent time series.
 
-use bartizan_guard::{Decision, Direction};
+use bartizan_guard::{Decision, Direction, Mode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,6 +14,7 @@ pub struct Metrics {
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
+    mode: Family<ModeLabels, Gauge>,
     /// Open client sessions.
     pub sessions: Gauge,
     /// Open client connections.
@@ -34,6 +35,11 @@ struct FailureLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModeLabels {
+    mode: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("bartizan");
@@ -41,11 +47,13 @@ impl Default for Metrics {
         registry.register("decisions", "Messages by what was decided and the rule that decided", decisions.clone());
         let failures = Family::default();
         registry.register("upstream_failures", "Requests that a server failed to answer", failures.clone());
+        let mode = Family::default();
+        registry.register("mode", "1 for the mode that is in force", mode.clone());
         let sessions = Gauge::default();
         registry.register("sessions", "Open client sessions", sessions.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open client connections", connections.clone());
-        Metrics { registry, decisions, failures, sessions, connections }
+        Metrics { registry, decisions, failures, mode, sessions, connections }
     }
 }
 
@@ -86,6 +94,13 @@ impl Metrics {
     /// Counts a server's failure.
     pub(crate) fn failed(&self, server: &str, reason: &'static str) {
         self.failures.get_or_create(&FailureLabels { server: server.to_owned(), reason }).inc();
+    }
+
+    /// Says which mode is in force.
+    pub(crate) fn set_mode(&self, in_force: Mode) {
+        for mode in [Mode::Enforce, Mode::Observe] {
+            self.mode.get_or_create(&ModeLabels { mode: mode.as_str() }).set((mode == in_force).into());
+        }
     }
 
     /// All of them as text.

@@ -7,7 +7,8 @@
 mod notices;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,7 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::edge::Front;
 use crate::gateway::Gateway;
-use crate::serve::place_of;
+use crate::run::notes;
+use crate::serve::{directory_of, place_of};
 use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
@@ -28,19 +30,79 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub(crate) enum Place {
     /// A gateway over HTTP, with the directory that `${workspace}` stands for.
     Front(Arc<Front>, PathBuf),
-    /// The user's Bartizan, whose servers the configuration does not name; what its bridges are told of it.
-    User(Arc<ArcSwap<Option<String>>>),
+    /// The user's Bartizan, whose servers the configuration does not name.
+    User(Arc<Told>),
 }
 
-/// Reloads `file` whenever it changes or a SIGHUP comes. What happens from this call on is noticed; the future acts on it.
-pub(crate) fn watch(file: PathBuf, place: Place, gateway: Arc<Gateway>, started: Config) -> impl Future<Output = ()> {
+/// What the bridges of the user's Bartizan are told of its configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What is to be known of the one in force.
+    pub(crate) notes: ArcSwap<Vec<String>>,
+    /// What is wrong with what the file holds now.
+    pub(crate) trouble: ArcSwap<Option<String>>,
+    /// Whether a file, and not the defaults, is in force.
+    pub(crate) from_file: AtomicBool,
+}
+
+/// A configuration file, and what it is put in force in.
+pub(crate) struct Reloads {
+    file: PathBuf,
+    place: Place,
+    gateway: Arc<Gateway>,
+    /// As it was at the start.
+    started: Config,
+    /// What the file held when it was looked at last.
+    last: Mutex<Option<Vec<u8>>>,
+}
+
+impl Reloads {
+    /// Of `file`, which need not be there; what becomes of it from now on counts as a change.
+    pub(crate) fn new(file: PathBuf, place: Place, gateway: Arc<Gateway>, started: Config) -> Arc<Reloads> {
+        let last = Mutex::new(content(&file));
+        Arc::new(Reloads { file, place, gateway, started, last })
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Puts the file in force if it is not what it was, or in any case if `forced`. Whoever looks at the same time waits
+    /// until that is done.
+    pub(crate) fn look(&self, forced: bool) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = content(&self.file);
+        if forced || now != *last {
+            *last = now;
+            apply(&self.file, &self.place, &self.gateway, &self.started);
+        }
+    }
+}
+
+/// What a file holds; none if there is no file.
+fn content(file: &Path) -> Option<Vec<u8>> {
+    if file.is_file() { std::fs::read(file).ok() } else { None }
+}
+
+/// Reloads the file as [`watch`] does, as soon as there is a directory for it.
+pub(crate) async fn watch_later(reloads: Arc<Reloads>) {
+    while !directory_of(&reloads.file).is_dir() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let watching = watch(Arc::clone(&reloads));
+    reloads.look(false);
+    watching.await;
+}
+
+/// Reloads the file whenever it changes or a SIGHUP comes. What happens from this call on is noticed; the future acts on
+/// it.
+pub(crate) fn watch(reloads: Arc<Reloads>) -> impl Future<Output = ()> {
     let (sender, mut changes) = mpsc::channel(1);
-    let watcher = notices::of(&file, sender);
+    let watcher = notices::of(&reloads.file, sender);
     if let Err(error) = &watcher {
         tracing::warn!(%error, "the configuration file cannot be watched; send SIGHUP to reload it");
     }
     let hangup = signal(SignalKind::hangup());
-    let mut last = std::fs::read(&file).ok();
     async move {
         let _watcher = watcher;
         let Ok(mut hangup) = hangup else { return };
@@ -52,11 +114,7 @@ pub(crate) fn watch(file: PathBuf, place: Place, gateway: Arc<Gateway>, started:
             };
             tokio::time::sleep(SETTLE).await;
             while changes.try_recv().is_ok() {}
-            let now = std::fs::read(&file).ok();
-            if forced || now != last {
-                last = now;
-                apply(&file, &place, &gateway, &started);
-            }
+            reloads.look(forced);
         }
     }
 }
@@ -67,7 +125,8 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
     let changed = [
         ("listen", listens && started.listen != now.listen),
         ("admin", listens && started.admin != now.admin),
-        ("audit", started.audit != now.audit),
+        ("audit.directory", listens && started.audit.directory != now.audit.directory),
+        ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
     ];
@@ -86,16 +145,18 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
         let mut policy = setup::policy(&config)?;
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
         let servers = place.servers(&config, gateway)?;
-        Ok((policy, servers, waits, config.audit.quotes))
+        Ok((policy, servers, waits, config))
     });
     let (kind, fields) = match outcome {
-        Ok((policy, servers, waits, quotes)) => {
-            let names: Vec<_> = servers.keys().cloned().collect();
+        Ok((policy, servers, waits, config)) => {
+            let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
-            gateway.recorder.set_quotes(quotes);
-            place.take(servers, &waits);
+            gateway.recorder.set_quotes(config.audit.quotes);
+            gateway.metrics.set_mode(mode);
+            place.take(servers, &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
-            ("config.reloaded", json!({"servers": names, "config": place_of(file)}))
+            mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
+            ("config.reloaded", json!({"servers": names, "mode": mode.as_str(), "config": place_of(file)}))
         }
         Err(Refused { said, problems }) => {
             tracing::error!("the new configuration is refused and the old one stays in force:\n{said}");
@@ -149,8 +210,8 @@ impl Place {
         }
     }
 
-    /// Puts in force what is not the policy; these tables still wait.
-    fn take(&self, servers: Servers, waits: &[&str]) {
+    /// Puts in force what is not the policy; these tables still wait, and these are the notes of it.
+    fn take(&self, servers: Servers, waits: &[&str], notes: Vec<String>) {
         match self {
             Place::Front(front, _) => {
                 front.replace_servers(servers);
@@ -161,7 +222,9 @@ impl Place {
                     "a change of `{}` in the configuration waits for the end of the user's bartizan: bartizan daemon --stop",
                     waits.join("`, `")
                 );
-                told.store(Arc::new((!waits.is_empty()).then_some(waiting)));
+                told.notes.store(Arc::new(notes));
+                told.trouble.store(Arc::new((!waits.is_empty()).then_some(waiting)));
+                told.from_file.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -172,11 +235,16 @@ impl Place {
                 front.set_degraded(Some("the configuration file has errors; the one before is in force".to_owned()));
             }
             Place::User(told) => {
-                let file = file.display();
-                let why = format!(
-                    "{file} has errors, and the configuration before is in force; try: bartizan config check {file}"
-                );
-                told.store(Arc::new(Some(why)));
+                let (there, file) = (file.exists(), file.display());
+                let why = match there {
+                    true => format!(
+                        "{file} has errors, and the configuration before is in force; try: bartizan config check {file}"
+                    ),
+                    false => format!(
+                        "{file} is gone, and stays in force until the end of the user's bartizan: bartizan daemon --stop"
+                    ),
+                };
+                told.trouble.store(Arc::new(Some(why)));
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::gateway::Gateway;
-use crate::reload::{self, Place};
+use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
 
 /// Why serving could not begin.
@@ -69,7 +69,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
-        "isolation": bartizan_sandbox::Level::None.to_string(), "mode": format!("{:?}", config.settings.mode).to_lowercase(),
+        "isolation": bartizan_sandbox::Level::None.to_string(), "mode": config.settings.mode.as_str(),
         "config": file.as_deref().map(place_of),
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
@@ -89,12 +89,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tasks.push(tokio::spawn(edge::serve_admin(Arc::clone(&front), listener, stopped)));
     }
     if let Some(file) = file {
-        tasks.push(tokio::spawn(reload::watch(
-            file,
-            Place::Front(Arc::clone(&front), workspace),
-            Arc::clone(&gateway),
-            config.clone(),
-        )));
+        let place = Place::Front(Arc::clone(&front), workspace);
+        tasks.push(tokio::spawn(reload::watch(Reloads::new(file, place, Arc::clone(&gateway), config.clone()))));
     }
     Ok(Running { address, admin: admin_address, gateway, front, stop, tasks })
 }

@@ -78,7 +78,9 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     let recorder = Recorder::open(&config.audit.directory, &options)?;
     recorder.set_quotes(config.audit.quotes);
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
-    Ok(Gateway::new(policy(config)?, recorder, approvals))
+    let gateway = Gateway::new(policy(config)?, recorder, approvals);
+    gateway.metrics.set_mode(config.settings.mode);
+    Ok(gateway)
 }
 
 /// The servers, ready to be connected to; `workspace` is what `${workspace}` stands for.

@@ -59,6 +59,28 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        }
+    }
+
+    /// What people have to know of it wherever it is put in force: nothing that happens shows it.
+    #[must_use]
+    pub fn notice(self) -> Option<&'static str> {
+        match self {
+            Mode::Enforce => None,
+            Mode::Observe => Some(
+                "mode = \"observe\": what guards find is recorded and passes; only what cannot be read safely is stopped",
+            ),
+        }
+    }
+}
+
 /// All settings that bear on decisions.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {

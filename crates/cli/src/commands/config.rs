@@ -56,6 +56,7 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     if config.servers.is_empty() {
         say(&format!("{NO_SERVER}\n"));
     }
+    config.settings.mode.notice().iter().for_each(|notice| say(&format!("note: {notice}\n")));
     let file = crate::text::inline(&file.display().to_string());
     output::print(&format!(
         "{file}: ok, {}, {}, {}",

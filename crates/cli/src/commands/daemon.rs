@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     idle: u64,
     /// End the one that runs, with the servers that it wraps
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["config", "idle"])]
     stop: bool,
 }
 
@@ -37,8 +37,10 @@ impl Arguments {
         bartizan_sandbox::leave_session();
         let config = common::user_config(self.config.as_deref())?;
         common::log_to_stderr("info", false);
-        let (files, paths) = ((self.config, common::user_config_place()), common::paths()?);
-        common::block_on(run::daemon(&config, files, &paths, Duration::from_secs(self.idle)))?;
+        // Bridges name it from other directories.
+        let named = self.config.map(|file| std::fs::canonicalize(&file).unwrap_or(file));
+        let (file, paths) = (named.or_else(common::user_config_place), common::paths()?);
+        common::block_on(run::daemon(&config, file, &paths, Duration::from_secs(self.idle)))?;
         Ok(Outcome::Clean)
     }
 }

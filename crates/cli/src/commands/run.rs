@@ -60,7 +60,7 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
             bridge: self.bridge,
-            config: config.clone(),
+            config: config.clone().or_else(common::user_config_place),
         };
         common::check_name(&wrap.server_name())?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.

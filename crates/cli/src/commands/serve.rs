@@ -32,6 +32,7 @@ impl Arguments {
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
         warnings.iter().for_each(|warning| notices.warn(&warning.to_string()));
+        config.settings.mode.notice().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;

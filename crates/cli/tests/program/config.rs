@@ -22,6 +22,15 @@ fn a_good_file() {
 }
 
 #[test]
+fn that_nothing_is_enforced_is_noted() {
+    let server = "[server.a]\nurl = 'https://a.example/mcp'\n";
+    let of = |mode: &str| check(&format!("mode = '{mode}'\n{server}"), &[]).1.status(0).stderr;
+    let said = of("observe");
+    assert!(said.starts_with("note: mode = \"observe\": ") && said.matches("note:").count() == 1, "{said}");
+    assert_eq!(of("enforce"), "");
+}
+
+#[test]
 fn a_bad_file_is_explained_on_stderr() {
     let (file, end) = check("[listen]\nadress = '127.0.0.1:1'\n", &[]);
     let end = end.status(2);

@@ -10,7 +10,7 @@ mod why;
 
 use std::path::Path;
 
-use support::{bartizan, bartizan_with};
+use support::{bartizan, bartizan_at, bartizan_with};
 
 #[test]
 fn help_lists_only_what_works() {
@@ -169,6 +169,26 @@ fn the_directory_in_force_is_named() {
     ] {
         let end = bartizan_with(variables, Path::new("/"), &["daemon", "--stop"]).status(0);
         assert!(end.stderr.contains("none runs") && end.stderr.ends_with(&format!(" {place}\n")), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn a_directory_that_depends_on_where_one_is_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let user = home.path().display().to_string();
+    for (given, good) in [("state", false), ("./state", false), ("", true), (&*user, true)] {
+        let end = bartizan_with(&[("BARTIZAN_HOME", given), ("HOME", &user)], home.path(), &["daemon", "--stop"]);
+        let end = end.status(if good { 0 } else { 2 });
+        assert_eq!(end.stderr.contains(&format!("BARTIZAN_HOME is `{given}`, and has to be")), !good, "{}", end.stderr);
+    }
+}
+
+#[test]
+fn an_end_has_neither_a_file_nor_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    for (more, good) in [(&["--idle", "3"][..], false), (&["--config", "x.toml"], false), (&[], true)] {
+        let end = bartizan_at(home.path(), &[&["daemon", "--stop"], more].concat()).status(if good { 0 } else { 2 });
+        assert_eq!(end.stderr.contains("cannot be used with"), !good, "{}", end.stderr);
     }
 }
 

@@ -20,10 +20,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{self, BadHello, Frame, Kind};
 use super::wrapped::{Ends, wrapped};
-use super::{Paths, RunError};
+use super::{Paths, RunError, notes};
 use crate::gateway::Gateway;
-use crate::reload::{self, Place};
-use crate::serve::{directory_of, place_of};
+use crate::reload::{self, Place, Reloads, Told};
+use crate::serve::place_of;
 use crate::server::Complain;
 use crate::setup::{self, SetupError};
 
@@ -43,42 +43,43 @@ const CLOSING: Duration = Duration::from_secs(3);
 /// What all bridges are served with.
 struct Serving {
     gateway: Arc<Gateway>,
-    /// The configuration that was asked for by name.
-    named: Option<PathBuf>,
-    /// What is wrong with the configuration.
-    told: Arc<ArcSwap<Option<String>>>,
+    /// The configuration file, if there is a place for one.
+    reloads: Option<Arc<Reloads>>,
+    /// What is to be said of the configuration.
+    told: Arc<Told>,
 }
 
-/// Serves this user's bridges, as `config` says, until none has been there for `idle`. It is from the file that was
-/// `named`, or else the user's `own`; that file is watched for changes.
+/// Serves this user's bridges, as `config` says, until none has been there for `idle`. It is from `file`, if that is
+/// there; what becomes of it is put in force.
 ///
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
-pub async fn daemon(
-    config: &Config,
-    (named, own): (Option<PathBuf>, Option<PathBuf>),
-    paths: &Paths,
-    idle: Duration,
-) -> Result<(), RunError> {
+pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
     paths.prepare()?;
     paths.check_socket()?;
     let _lock = only_one(paths).await?;
     let mut set_up = config.clone();
     set_up.audit.directory = paths.audit();
     let gateway = opened(&set_up).await?;
-    let told = Arc::default();
-    let file = named.clone().or(own);
     let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
-    // Most users have none, nor a place for it.
-    if let Some(file) = file.filter(|file| directory_of(file).is_dir()) {
+    let notes = ArcSwap::from_pointee(notes(config, file.as_deref()));
+    let told = Arc::new(Told { notes, from_file: read.is_some().into(), ..Told::default() });
+    let reloads = file.map(|file| {
         let place = Place::User(Arc::clone(&told));
-        tokio::spawn(reload::watch(file, place, Arc::clone(&gateway), config.clone()));
+        Reloads::new(file, place, Arc::clone(&gateway), config.clone())
+    });
+    if let Some(reloads) = &reloads {
+        tokio::spawn(reload::watch_later(Arc::clone(reloads)));
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
-    let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read});
+    let mode = config.settings.mode;
+    let started = json!({
+        "version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "mode": mode.as_str(), "config": read,
+    });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
-    let serving = Arc::new(Serving { gateway, named, told });
+    mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
+    let serving = Arc::new(Serving { gateway, reloads, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());
     loop {
         // We hold the lock, so whoever left it there is gone.
@@ -168,7 +169,9 @@ async fn only_one(paths: &Paths) -> Result<File, RunError> {
             return Ok(lock);
         }
         if paths.socket().exists() || tokio::time::Instant::now() > deadline {
-            return Err(RunError::Running);
+            let there = UnixStream::connect(paths.socket()).await.ok();
+            let pid = there.and_then(|stream| stream.peer_cred().ok()?.pid());
+            return Err(RunError::Running { pid, directory: paths.home().to_owned() });
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -225,24 +228,59 @@ pub(super) fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw())
 }
 
+impl Serving {
+    /// Whether what is in force is what a bridge would read, whose configuration file is `theirs`. That file need not be
+    /// there: then it is the defaults.
+    fn goes_by(&self, theirs: Option<&Path>) -> bool {
+        if let Some(reloads) = &self.reloads {
+            // Nobody is served by what it said before, also where no notice of the change came.
+            reloads.look(false);
+        }
+        let ours = self.reloads.as_ref().map(|reloads| reloads.file());
+        let there = |file: Option<&Path>| file.and_then(|file| file.canonicalize().ok());
+        ours == theirs
+            || match (there(ours), there(theirs)) {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                (None, None) => !self.told.from_file.load(Ordering::Relaxed),
+                _ => false,
+            }
+    }
+
+    fn goes_by_another(&self) -> String {
+        let from_file = self.told.from_file.load(Ordering::Relaxed);
+        let (ours, or) = match self.reloads.as_ref().filter(|_| from_file) {
+            Some(reloads) => (reloads.file().display().to_string(), " name that file with --config,"),
+            None => ("the defaults".to_owned(), ""),
+        };
+        format!(
+            "the user's bartizan runs with another configuration ({ours}); end it with `bartizan daemon --stop`,{or} or use \
+             --standalone"
+        )
+    }
+
+    /// What every bridge is to know.
+    async fn to_tell(&self) -> Vec<String> {
+        let lock = self.gateway.approvals.trouble().await.map(|why| {
+            let why = why.replace('\n', " ");
+            format!("the lock file cannot be read, and what it held before stays in force: {why}")
+        });
+        let (notes, trouble) = (self.told.notes.load(), self.told.trouble.load());
+        notes.iter().chain(trouble.iter()).cloned().chain(lock).collect()
+    }
+}
+
 /// One bridge, from its hello to the server's exit.
 async fn converse(serving: &Serving, stream: UnixStream) {
-    let named = serving.named.as_deref();
     let (mut from, to) = stream.into_split();
     let (frames, outgoing) = mpsc::channel(64);
     let writer = tokio::spawn(write_frames(to, outgoing));
     let hello = Frame::read(&mut from).await.filter(|frame| frame.kind == Kind::Hello);
     let last = match hello.map(|hello| frame::read_hello(&hello.bytes)) {
-        Some(Ok(wrap)) if wrap.config.is_some() && wrap.config.as_deref() != named => {
-            let theirs = named.map_or_else(|| "the user's own".to_owned(), |file| file.display().to_string());
-            let why = format!(
-                "the user's bartizan runs with another configuration ({theirs}); end it with `bartizan daemon --stop`, or \
-                 use --standalone"
-            );
-            Frame::new(Kind::Error, why)
+        Some(Ok(wrap)) if !serving.goes_by(wrap.config.as_deref()) => {
+            Frame::new(Kind::Error, serving.goes_by_another())
         }
         Some(Ok(wrap)) => {
-            if let Some(told) = &**serving.told.load() {
+            for told in serving.to_tell().await {
                 frames.send(Frame::new(Kind::Stderr, format!("bartizan: {told}"))).await.ok();
             }
             let (signal_sender, signals) = mpsc::channel(8);

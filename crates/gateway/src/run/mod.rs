@@ -7,6 +7,7 @@ mod bridge;
 mod complaints;
 mod daemon;
 pub(crate) mod frame;
+mod notes;
 mod paths;
 mod restart;
 mod room;
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 pub use bridge::{bridge, is_served};
 pub use daemon::{daemon, stop};
+pub(crate) use notes::notes;
 pub use paths::{Paths, audit_directories};
 pub(crate) use restart::Restart;
 pub use wrapped::standalone;
@@ -39,7 +41,7 @@ pub struct Wrap {
     pub restart: bool,
     /// Whether it is translated for a client of the other era.
     pub bridge: bool,
-    /// The configuration that has to be in force; any will do if there is none.
+    /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
 }
 
@@ -78,8 +80,16 @@ pub enum RunError {
     #[error("{0}")]
     Refused(String),
     /// Another one is running already.
-    #[error("another bartizan serves this user already")]
-    Running,
+    #[error(
+        "another bartizan serves this user already{}; its directory is {}, and `bartizan daemon --stop` ends it",
+        .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), directory.display()
+    )]
+    Running {
+        /// Its process, if it can be told.
+        pid: Option<i32>,
+        /// Where both keep their state.
+        directory: PathBuf,
+    },
     /// A file or socket of ours cannot be used.
     #[error("cannot use {path}: {source}")]
     Path {

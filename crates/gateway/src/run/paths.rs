@@ -18,6 +18,11 @@ impl Paths {
         Paths { home }
     }
 
+    /// The directory that all of them are in.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Makes the directory for the running state, for its owner only.
     pub(super) fn prepare(&self) -> Result<(), RunError> {
         let directory = self.state();

@@ -127,7 +127,9 @@ async fn carry<R: AsyncRead + Unpin>(
             // Each request under way is answered with how the server ended.
             answered(client.await).await;
             bridge.end().await;
-            return of.restart.ended().unwrap_or(status);
+            let status = of.restart.ended().unwrap_or(status);
+            of.say_end(status);
+            return status;
         }
     }
 }

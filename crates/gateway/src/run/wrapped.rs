@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::complaints::Complaints;
 use super::restart::Restart;
 use super::translated;
-use super::{Paths, RunError, Wrap};
+use super::{Paths, RunError, Wrap, notes};
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::link::Link;
@@ -103,8 +103,23 @@ where
             }
         }
     };
-    let status = finish(&link.load(), ended, &of.restart).await;
+    let status = finish(&of, &link.load(), ended).await;
     note_ended(&of, status)
+}
+
+impl Wrapped<'_> {
+    /// Says how a server ended that was not to end.
+    pub(super) fn say_end(&self, status: ExitStatus) {
+        if !status.success() && !*self.stop.borrow() {
+            self.server.tell(&format!("the server {}", said(status)));
+        }
+    }
+}
+
+/// How a server ended, as part of a sentence.
+fn said(status: ExitStatus) -> String {
+    let verb = if matches!(status, ExitStatus::Signal(_)) { "was " } else { "" };
+    format!("{verb}{status}")
 }
 
 /// What the gateway knows of the server.
@@ -155,7 +170,13 @@ pub(super) fn pass_on(signal: Signal, link: &Link, stop: &watch::Sender<bool>) {
     }
 }
 
-async fn finish(link: &Link, ended: Ended, restart: &Restart) -> ExitStatus {
+async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
+    let restart = &of.restart;
+    if ended == Ended::ByServer
+        && let Some(status) = restart.ended()
+    {
+        of.say_end(status);
+    }
     match (&link.upstream, ended, restart.ended()) {
         (Upstream::Stdio(_), Ended::ByServer, Some(status)) => status,
         (Upstream::Stdio(child), _, _) => child.end().await,
@@ -199,6 +220,9 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
     let ends = Ends { input, output, signals: super::bridge::signals(), gone };
     let complaints = Complaints::to_stderr();
+    for note in notes(&config, wrap.config.as_deref()) {
+        complaints.line(&format!("bartizan: {note}"));
+    }
     let status = tokio::select! {
         status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))) => status,
         never = every_second(&gateway) => match never {},

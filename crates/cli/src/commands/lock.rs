@@ -112,6 +112,7 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
     if let Some(name) = choice.names.iter().find(|name| !waits(name)) {
         return Err(Failure::usage(format!("nothing waits under the name `{}`", inline(name))));
     }
+    only_one(&found, |one| !one.changes.is_empty(), "something waits")?;
     for Waiting { lock, changes } in found.iter_mut().filter(|one| !one.changes.is_empty()) {
         changes.clear();
         for name in choice.names() {
@@ -125,6 +126,17 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
         choice.print(&found, |change| format!("accepted: {}", title(change, paint)))?;
     }
     Ok(Outcome::Clean)
+}
+
+/// What changes a lock file has to be about one: under one name two of them may hold different servers, and what was looked
+/// at in one is not what is in the other.
+fn only_one(found: &[Waiting], concerned: impl Fn(&Waiting) -> bool, what: &str) -> Result<(), Failure> {
+    let files: Vec<_> = found.iter().filter(|one| concerned(one)).map(|one| shown(one.lock.path())).collect();
+    if files.len() < 2 {
+        return Ok(());
+    }
+    let files = files.join(" and ");
+    Err(Failure::usage(format!("{what} in more than one lock file: {files}; say which with --lock FILE")))
 }
 
 fn verify(choice: &Choice) -> Result<Outcome, Failure> {

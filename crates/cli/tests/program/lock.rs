@@ -134,7 +134,9 @@ fn without_a_name_every_lock_file_of_the_user_is_looked_at() {
     assert!(end.stdout.starts_with(&format!("in {}/mcp.lock\n", shown(&places.configured()))), "{}", end.stdout);
 
     waiting(&places.own());
-    places.lock(&["update"]).status(0);
+    for place in [places.configured(), places.own()] {
+        places.lock(&["update", "--lock", &shown(&place.join("mcp.lock"))]).status(0);
+    }
     waiting(places.project.path());
     let end = places.lock(&["diff"]).status(1);
     for calm in [places.configured(), places.own()] {
@@ -152,6 +154,35 @@ fn without_a_name_every_lock_file_of_the_user_is_looked_at() {
     let end = places.lock(&["verify", "--server", "files"]).status(1);
     assert!(end.stdout.contains("waiting: ") && end.stdout.contains("broken: "), "{}", end.stdout);
     assert_eq!(places.lock(&["verify", "--json"]).status(1).json()["locks"][2]["ok"], false);
+}
+
+#[test]
+fn what_changes_a_lock_file_is_about_one_that_is_named_if_several_are_concerned() {
+    let places = Places::new();
+    waiting(&places.configured());
+    waiting(places.project.path());
+    let files = [places.project.path(), &places.configured()].map(|place| shown(&place.join("mcp.lock")));
+    let read = || files.each_ref().map(|file| fs::read(file).unwrap());
+    let before = read();
+    for arguments in [
+        &["update"][..],
+        &["update", "--server", "files"],
+        &["update", "--json"],
+        &["update", "read"],
+        &["forget", "--server", "files"],
+    ] {
+        let end = places.lock(arguments).status(2);
+        let which = format!("in more than one lock file: {} and {}; say which with --lock FILE", files[0], files[1]);
+        assert!(end.stdout.is_empty() && end.stderr.contains(&which), "{arguments:?}: {}", end.stderr);
+    }
+    assert!(read() == before, "nothing was changed");
+    places.lock(&["update", "read", "--lock", &files[0]]).status(0);
+    // There is one left in which it waits.
+    places.lock(&["update", "read"]).status(0);
+    assert!(places.lock(&["update"]).status(2).stderr.contains(" waits in more than one"));
+    places.lock(&["update", "--lock", &files[1]]).status(0);
+    places.lock(&["update"]).status(0);
+    places.lock(&["diff"]).status(0);
 }
 
 #[test]

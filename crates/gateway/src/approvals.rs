@@ -1,8 +1,9 @@
 //! The approved definitions of all servers: the lock file, and the snapshots that guards read.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -25,6 +26,17 @@ pub struct Approvals {
     servers: Arc<Mutex<Vec<Weak<Server>>>>,
     /// Those of which something waits for a decision.
     waiting: Arc<ArcSwap<HashSet<String>>>,
+    /// Told when the file was gone.
+    alarm: Arc<OnceLock<Alarm>>,
+}
+
+/// Records that the lock file was gone.
+struct Alarm(Box<dyn Fn(&Path) + Send + Sync>);
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Alarm")
+    }
 }
 
 #[derive(Debug)]
@@ -34,8 +46,8 @@ struct Held {
     noted: HashSet<(String, String, String, String)>,
     /// Of the file when it was looked at last.
     stamp: Option<Stamp>,
-    /// Of the file when it could not be read, so that it is said once.
-    unreadable: Option<Stamp>,
+    /// Of the file, if it is there, when it could not be read, so that it is said once.
+    unreadable: Option<Option<Stamp>>,
 }
 
 /// When a file was written and how large it is.
@@ -61,10 +73,30 @@ impl Approvals {
     pub fn open(path: &Path) -> Result<Approvals, String> {
         let lock = Lock::open(path).map_err(|error| error.to_string())?;
         let held = Held { stamp: stamp(path), lock, noted: HashSet::new(), unreadable: None };
-        let approvals =
-            Approvals { lock: Arc::new(Mutex::new(held)), servers: Arc::default(), waiting: Arc::default() };
+        let (lock, servers, waiting, alarm) =
+            (Arc::new(Mutex::new(held)), Arc::default(), Arc::default(), Arc::default());
+        let approvals = Approvals { lock, servers, waiting, alarm };
         approvals.publish();
         Ok(approvals)
+    }
+
+    /// Has `record` told when the file, whose place it is given, was gone and has been written again.
+    pub(crate) fn on_gone(&self, record: impl Fn(&Path) + Send + Sync + 'static) {
+        self.alarm.set(Alarm(Box::new(record))).ok();
+    }
+
+    /// Says so if the file was gone. Whoever removed it may have meant that all of it is to be approved anew, or wants us
+    /// to believe that.
+    fn complain_if_gone(&self, held: &mut Held) {
+        if held.lock.take_restored() {
+            let path = held.lock.path();
+            tracing::error!(
+                lock = %path.display(),
+                "the lock file was gone; it is written again as it was known here, and nothing in it is approved anew. \
+                 To have a server approved anew: bartizan lock forget"
+            );
+            self.alarm.get().inspect(|alarm| (alarm.0)(path));
+        }
     }
 
     /// Keeps the snapshot of `server` up to date from now on; says so if it is not what it was when it was approved.
@@ -85,6 +117,7 @@ impl Approvals {
             let before = held.lock.pins(&server.name).map(|pins| pins.identity.clone()).unwrap_or_default();
             if before != identity {
                 held.lock.set_identity(&server.name, &identity).map_err(|error| error.to_string())?;
+                self.complain_if_gone(&mut held);
             }
             before
         };
@@ -112,6 +145,7 @@ impl Approvals {
                 return;
             }
             let changed = held.lock.refresh();
+            self.complain_if_gone(&mut held);
             match &changed {
                 Ok(changed) => {
                     (held.stamp, held.unreadable) = (stamp, None);
@@ -121,9 +155,9 @@ impl Approvals {
                     }
                 }
                 // What was read before stays in force; nothing new is approved by a file that cannot be read.
-                Err(error) if held.unreadable != stamp => {
+                Err(error) if held.unreadable != Some(stamp) => {
                     tracing::error!(%error, "the lock file cannot be read");
-                    held.unreadable = stamp;
+                    held.unreadable = Some(stamp);
                 }
                 Err(_) => {}
             }
@@ -146,7 +180,12 @@ impl Approvals {
         let (approvals, name) = (self.clone(), server.name.to_string());
         let first_seen = work.first_seen.clone();
         let write = move || {
-            let written = work.write(&mut lock(&approvals.lock), &name, &matching);
+            let written = {
+                let mut held = lock(&approvals.lock);
+                let written = work.write(&mut held, &name, &matching);
+                approvals.complain_if_gone(&mut held);
+                written
+            };
             approvals.publish();
             written
         };
@@ -373,7 +412,9 @@ mod tests {
         let (config, _) = Config::parse(&text, "test.toml", &environment).unwrap();
         let gateway = setup::gateway(&config).unwrap();
         let servers = setup::servers(&config, &gateway, directory).unwrap();
-        (gateway.approvals.clone(), servers.into_values().next().unwrap())
+        // Whoever asks is told of what would be recorded.
+        let approvals = Approvals { alarm: Arc::default(), ..gateway.approvals.clone() };
+        (approvals, servers.into_values().next().unwrap())
     }
 
     fn pin(name: &str, digest: u8) -> Pin {
@@ -455,6 +496,33 @@ mod tests {
         // What waited before waits again when it comes again.
         assert_eq!(keep(&withheld).await, Ok(Kept::Done));
         assert!(lock(&approvals.lock).lock.has_pending("s"));
+    }
+
+    #[tokio::test]
+    async fn a_lock_file_that_is_removed_has_nothing_approved_anew() {
+        for by_listing in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let (approvals, server) = followed(directory.path());
+            let told = Arc::new(Mutex::new(0));
+            let telling = Arc::clone(&told);
+            approvals.on_gone(move |_| *lock(&telling) += 1);
+            let keep = async |facts: &[Fact]| approvals.keep(&server, Abilities::default(), facts).await;
+            let digest = |name: &str| server.profile.load().pins.get(DefinitionKind::Tool, name).map(|digest| digest.0);
+            let first = [Fact::FirstSeen(pin("a", 1)), Fact::SeenInFull(DefinitionKind::Tool)];
+            assert_eq!(keep(&first).await, Ok(Kept::Done));
+            approvals.refresh_now();
+            assert_eq!(*lock(&told), 0);
+            let file = directory.path().join("mcp.lock");
+            std::fs::remove_file(&file).unwrap();
+            if by_listing {
+                let listed = [Fact::FirstSeen(pin("a", 2)), Fact::FirstSeen(pin("b", 1))];
+                assert_eq!(keep(&listed).await, Ok(Kept::JudgeAgain));
+            }
+            approvals.refresh_now();
+            approvals.refresh_now();
+            assert_eq!((digest("a"), digest("b"), *lock(&told)), (Some([1; 32]), None, 1));
+            assert_eq!(Lock::open(&file).unwrap().pins("s").unwrap().definitions.len(), 1);
+        }
     }
 
     #[tokio::test]

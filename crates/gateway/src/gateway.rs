@@ -57,7 +57,7 @@ impl Gateway {
     pub fn new(policy: Policy, recorder: Recorder, approvals: Approvals) -> Arc<Gateway> {
         let memory = Budget::new(policy.limits.bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Arc::new(Gateway {
+        let gateway = Arc::new(Gateway {
             policy: ArcSwap::from_pointee(policy),
             recorder,
             approvals,
@@ -65,7 +65,15 @@ impl Gateway {
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
             make_room: OnceLock::new(),
-        })
+        });
+        let recording = Arc::downgrade(&gateway);
+        gateway.approvals.on_gone(move |lock| {
+            if let Some(gateway) = recording.upgrade() {
+                // That it could not be recorded has been said, and nothing passes then.
+                gateway.recorder.note("lock.gone", &serde_json::json!({"lock": lock.display().to_string()})).ok();
+            }
+        });
+        gateway
     }
 
     /// What has to be done about once a second for as long as it runs: what is counted gets recorded, a log that could

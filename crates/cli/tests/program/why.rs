@@ -237,6 +237,11 @@ fn every_kind_of_refusal_says_what_why_and_what_to_do() {
                 "bartizan config check '/etc/my bartizan.toml'",
             ],
         ),
+        (
+            "lock.gone",
+            json!({"lock": "/x/mcp.lock"}),
+            &["written again as it was known, and nothing in it was approved anew"],
+        ),
         ("config.refused", json!({}), &["was refused", "(the entry does not say why)", "bartizan config check FILE"]),
         (
             "upstream.failed",

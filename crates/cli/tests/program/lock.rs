@@ -199,6 +199,25 @@ fn a_file_that_is_named_or_configured_is_the_only_one() {
 }
 
 #[test]
+fn each_place_is_named_once_and_the_next_command_is_about_the_same_file() {
+    let places = Places::new();
+    let end = places.lock(&["diff"]).status(3);
+    let own = shown(&places.own().join("mcp.lock"));
+    assert_eq!(end.stderr.matches(&own).count(), 1, "{}", end.stderr);
+
+    waiting(places.project.path());
+    fs::write(places.project.path().join("b.toml"), "").unwrap();
+    for (place, option) in [
+        (&[][..], " NAME\n"),
+        (&["--lock", "mcp.lock"], " --lock mcp.lock NAME\n"),
+        (&["--config", "b.toml"], " --config b.toml NAME\n"),
+    ] {
+        let said = places.lock(&[&["diff"], place].concat()).status(1).stderr;
+        assert!(said.ends_with(&format!("bartizan lock update --server SERVER{option}")), "{said}");
+    }
+}
+
+#[test]
 fn names_that_nobody_knows_are_wrong_usage() {
     let home = tempfile::tempdir().unwrap();
     waiting(home.path());
@@ -212,6 +231,8 @@ fn names_that_nobody_knows_are_wrong_usage() {
         let end = lock(home.path(), &[command, "raed"]).status(2);
         assert!(end.stdout.is_empty() && end.stderr.contains("no definition `raed` in "), "{}", end.stderr);
     }
+    let end = lock(home.path(), &["diff", "files"]).status(2);
+    assert!(end.stderr.contains("`files` is a server") && end.stderr.ends_with("--server files\n"), "{}", end.stderr);
     // One that is known and of which nothing waits.
     lock(home.path(), &["diff", "write", "--server", "files"]).status(0);
     lock(home.path(), &["diff", "new"]).status(1);

@@ -95,7 +95,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
             gateway.recorder.set_quotes(quotes);
             place.take(servers, &waits);
             tracing::info!("the new configuration is in force");
-            ("config.reloaded", json!({"servers": names, "config": place_of(file)}))
+            ("config.reloaded", json!({"servers": names, "config": place_of(file), "lock": place_of(&gateway.lock)}))
         }
         Err(Refused { said, problems }) => {
             tracing::error!("the new configuration is refused and the old one stays in force:\n{said}");

@@ -76,7 +76,10 @@ pub async fn daemon(
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
-    let started = json!({"version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read});
+    let lock = place_of(&gateway.lock);
+    let started = json!({
+        "version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "config": read, "lock": lock,
+    });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     let serving = Arc::new(Serving { gateway, named, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());

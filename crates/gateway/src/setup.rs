@@ -264,7 +264,13 @@ mod tests {
         assert!(matches!(servers(&wrong, &gateway, directory.path()), Err(SetupError::Header(name)) if name == "b"));
         let lock = directory.path().join("mcp.lock");
         assert!(!lock.exists());
-        assert_eq!(servers(&read(""), &gateway, directory.path()).unwrap().len(), 2);
-        assert!(std::fs::read_to_string(lock).unwrap().contains("[servers.a]"));
+        let set_up = servers(&read(""), &gateway, directory.path()).unwrap();
+        assert_eq!(set_up.len(), 2);
+        assert!(std::fs::read_to_string(&lock).unwrap().contains("[servers.a]"));
+        // It is not the user's own, so whatever is said about it names it.
+        assert!(set_up.values().all(|server| *server.lock_option == format!(" --lock {}", lock.display())));
+        drop((gateway, set_up));
+        let own = Config { is_users: true, ..read("") };
+        assert!(super::gateway(&own).unwrap().lock_option.is_empty());
     }
 }

@@ -20,7 +20,8 @@ WAYS = {" (bridge)": [], " (standalone)": ["--standalone"]}
 
 def cases(the_lab, report):
     checks = (exit_codes, terminated, input_closed, one_request, only_messages, death_in_a_call, mute, not_found,
-              place_and_environment, misconfigured, guarded, withheld, withheld_by_which, configured_later, noted, two_locks, bridge_killed, unread_complaints, deaf)
+              place_and_environment, misconfigured, guarded, withheld, lock_removed, mistaken, withheld_by_which,
+              configured_later, noted, two_locks, bridge_killed, unread_complaints, deaf)
     report.each(the_lab, "process", checks, WAYS)
     report.each(the_lab, "process", (daemon_killed, two_bridges, idle, configurations, written_later, unreadable_lock, leaving, late, turned_away, out_of_files,
                                         not_started, reloaded, stopped), {"": []})
@@ -287,6 +288,41 @@ def tools_of(home, options, tools, status=0):
         said = server.complaint()
     end_whole(home)
     return names if status == 0 else said
+
+
+def lock_removed(home, options):
+    """A lock file that is removed under a running Bartizan has nothing approved anew, and that it was is recorded."""
+    file, lock = home.path / "tools.json", home.path / "mcp.lock"
+    file.write_text(json.dumps({"add": "adds"}))
+    with start(home, [*options, "--name", "calc"], [sys.executable, "-c", LISTS, str(file)]) as server:
+        server.initialize()
+        assert len(server.ask(1, "tools/list")["result"]["tools"]) == 1
+        lock.unlink()
+        file.write_text(json.dumps({"add": "adds, and more", "sub": "subtracts"}))
+        assert server.ask(2, "tools/list")["result"]["tools"] == []
+        wait_for(lambda: home.messages(kind="lock.gone"), "the entry")
+        assert "[servers.calc" in lock.read_text()
+        assert "sub" in home.cli("lock", "diff", "--server", "calc").stdout
+        # What is meant is still forgotten.
+        assert home.cli("lock", "forget", "--server", "calc").returncode == 0
+        wait_for(lambda: len(server.ask(3, "tools/list")["result"]["tools"]) == 2, "that it is new")
+        assert len(home.messages(kind="lock.gone")) == 1
+
+
+def mistaken(home, options):
+    """After a mistake in the command the right one is no other server: nothing was approved of the first."""
+    file = home.path / "tools.json"
+    file.write_text(json.dumps({"add": "adds"}))
+    with start(home, [*options, "--name", "calc"], ["nosuchserver"]) as server:
+        server.ended()
+    for arguments, said in [((), ""), (("another argument",), "calc is not the server whose definitions were approved")]:
+        with start(home, [*options, "--name", "calc"], [sys.executable, "-c", LISTS, str(file), *arguments]) as server:
+            server.initialize()
+            assert len(server.ask(1, "tools/list")["result"]["tools"]) == 1
+            server.process.stdin.close()
+            assert server.ended() == 0
+            found = server.complaint()
+            assert said in found and bool(said) == bool(found), found
 
 
 def withheld_by_which(home, options):

@@ -52,13 +52,32 @@ fn main() -> ExitCode {
     match Program::try_parse() {
         Ok(program) => outcome::exit(common::check_home().and_then(|()| program.command.run())),
         Err(error) => {
-            let hint = without_dashes(&error, &std::env::args_os().collect::<Vec<_>>());
+            let words: Vec<_> = std::env::args_os().collect();
+            let hint = without_dashes(&error, &words).or_else(|| without_option(&error, &words));
             // What help and versions are, it prints as that.
             error.print().ok();
             hint.iter().for_each(|hint| outcome::say(hint));
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }
+}
+
+/// Commands that take a file or a directory as an option, and that option.
+const PLACES: [(&[&str], &str); 3] = [(&["serve"], "--config"), (&["audit", "tail"], "--log"), (&["why"], "--log")];
+
+/// What to type instead, if all that is wrong is that a place stands by itself and not behind its option.
+fn without_option(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(unexpected)) = error.get(ContextKind::InvalidArg) else { return None };
+    let given = words.get(1..)?;
+    let (command, option) = PLACES.iter().find(|(command, _)| {
+        given.len() > command.len() && given.iter().zip(*command).all(|(given, name)| given == name)
+    })?;
+    let at = words.iter().skip(command.len() + 1).position(|word| *word == **unexpected)? + command.len() + 1;
+    let mut tried = words.to_vec();
+    tried.insert(at, option.into());
+    Program::try_parse_from(tried).ok()?;
+    let place = text::shell_word(unexpected);
+    Some(format!("\n  = help: say it as an option: bartizan {} {option} {place}", command.join(" ")))
 }
 
 /// What to type instead, if all that is wrong is a `--` that is missing in front of a server's command. Of that only the

@@ -47,6 +47,8 @@ pub struct Config {
     pub lock: PathBuf,
     /// Other lock files that may be meant as well: while there are any, none of them may be relied upon.
     pub other_locks: Vec<PathBuf>,
+    /// Whether this is the user's own configuration, whose lock file is found without a name.
+    pub is_users: bool,
     /// The program's own log.
     pub log: Log,
     /// The tables and keys of the file that `run` makes no use of.
@@ -166,6 +168,85 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
+        let Beginning { name, text, environment, locks } = Beginning::of(path)?;
+        read_text(&text, &name, &environment, locks)
+    }
+
+    /// What a file says about places, and nothing else: whoever only reads what is kept there needs no secrets for it, and
+    /// mistakes elsewhere in the file are for whoever starts the gateway.
+    ///
+    /// # Errors
+    /// If it cannot be read, or what is wrong with the places in it.
+    pub fn places(path: &Path) -> Result<Places, Diagnostics> {
+        let Beginning { name, text, environment, locks } = Beginning::of(path)?;
+        read_places(&text, &name, &environment, locks)
+    }
+    /// The configuration of somebody who has none: every default, no servers, everything in Bartizan's own directory.
+    ///
+    /// # Errors
+    /// If nothing says where that directory is.
+    pub fn without_file() -> Result<Config, Diagnostics> {
+        let mut environment = Environment::of_process(Path::new("/"));
+        let mut locks = Locks::in_directory(&environment.directory);
+        if let Some(home) = environment.home() {
+            let own = user_config_place();
+            let (lock, others) = paths::lock_of_user(&home, own.iter().filter_map(|own| own.parent()));
+            locks = Locks { lock, others, is_users: true };
+            environment.directory = home;
+        }
+        read_text("", "defaults", &environment, locks).map(|(config, _)| config)
+    }
+
+    /// Checks the text of a file called `name`. Returns what it means, with warnings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, name: &str, environment: &Environment) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
+        read_text(text, name, environment, Locks::in_directory(&environment.directory))
+    }
+
+    /// The JSON Schema of the file, with the options of every guard.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schema::schema()
+    }
+}
+
+/// Where a file says that things are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The directory of the audit log.
+    pub audit: PathBuf,
+    /// The lock file.
+    pub lock: PathBuf,
+    /// Other lock files that may be meant as well.
+    pub other_locks: Vec<PathBuf>,
+}
+
+/// A file that was read, and what is known before what it says is.
+struct Beginning {
+    name: String,
+    text: String,
+    environment: Environment,
+    locks: Locks,
+}
+
+/// The lock file of a configuration that names none, and others that may be meant then.
+#[derive(Clone)]
+struct Locks {
+    lock: PathBuf,
+    others: Vec<PathBuf>,
+    is_users: bool,
+}
+
+impl Locks {
+    fn in_directory(directory: &Path) -> Self {
+        Locks { lock: paths::lock_in(directory), others: Vec::new(), is_users: false }
+    }
+}
+
+impl Beginning {
+    fn of(path: &Path) -> Result<Self, Diagnostics> {
         let name = path.display().to_string();
         let text = text_of(path).map_err(|why| {
             let problem = Diagnostic::of_file(&name, why);
@@ -179,72 +260,75 @@ impl Config {
         // The user's own file is in two places if one is a link; it is the same for whoever names it either way.
         let own = user_config_place().filter(|own| paths::is_same_file(path, own));
         let home = own.is_some().then(|| environment.home()).flatten();
-        let (lock, other_locks) = match home {
+        let locks = match home {
             Some(home) => {
-                paths::lock_of_user(&home, own.iter().filter_map(|own| own.parent()).chain([directory.as_path()]))
+                let beside = own.iter().filter_map(|own| own.parent()).chain([directory.as_path()]);
+                let (lock, others) = paths::lock_of_user(&home, beside);
+                Locks { lock, others, is_users: true }
             }
-            None => (paths::lock_in(&directory), Vec::new()),
+            None => Locks::in_directory(&directory),
         };
-        read_text(&text, &name, &environment, lock, other_locks)
-    }
-
-    /// The configuration of somebody who has none: every default, no servers, everything in Bartizan's own directory.
-    ///
-    /// # Errors
-    /// If nothing says where that directory is.
-    pub fn without_file() -> Result<Config, Diagnostics> {
-        let mut environment = Environment::of_process(Path::new("/"));
-        let (mut lock, mut other_locks) = (paths::lock_in(&environment.directory), Vec::new());
-        if let Some(home) = environment.home() {
-            let own = user_config_place();
-            (lock, other_locks) = paths::lock_of_user(&home, own.iter().filter_map(|own| own.parent()));
-            environment.directory = home;
-        }
-        read_text("", "defaults", &environment, lock, other_locks).map(|(config, _)| config)
-    }
-
-    /// Checks the text of a file called `name`. Returns what it means, with warnings.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn parse(text: &str, name: &str, environment: &Environment) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
-        read_text(text, name, environment, paths::lock_in(&environment.directory), Vec::new())
-    }
-
-    /// The JSON Schema of the file, with the options of every guard.
-    #[must_use]
-    pub fn json_schema() -> serde_json::Value {
-        schema::schema()
+        Ok(Beginning { name, text, environment, locks })
     }
 }
 
-/// What a text means, whose lock file is `lock` unless it names one.
+/// The text as a tree.
+fn parse<'t>(text: &'t str, name: &str) -> Result<Node<'t>, Diagnostics> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(Spanned::new(table.span(), DeValue::Table(table.into_inner())));
+    }
+    let mut problems = Problems::default();
+    for error in errors.into_iter().take(20) {
+        problems.error(error.span().unwrap_or(0..0), error.message());
+    }
+    Err(problems.into_result(&Source::unreadable(name, text)).err().unwrap_or(Diagnostics(Vec::new())))
+}
+
+fn unusable(name: &str) -> Diagnostics {
+    Diagnostics(vec![Diagnostic::of_file(name, "the file cannot be used")])
+}
+
+/// What a text says about places.
+fn read_places(text: &str, name: &str, environment: &Environment, locks: Locks) -> Result<Places, Diagnostics> {
+    let mut root = parse(text, name)?;
+    let source = Source::new(name, text, &root);
+    let hidden: Vec<_> = source.secrets().collect();
+    tree::keep_only(&mut root, &["audit", "lock"]);
+    for (table, key) in [("audit", "directory"), ("lock", "path")] {
+        if let Some(table) = tree::entry(&mut root, table) {
+            tree::keep_only(table, &[key]);
+        }
+    }
+    let mut problems = Problems::default();
+    for place in hidden {
+        problems.hide(text.get(place).unwrap_or_default());
+    }
+    expand(&mut root, environment, &mut problems);
+    let places = Reading { root: &root, environment, locks }.places(&mut problems);
+    problems.into_result(&source)?;
+    places.ok_or_else(|| unusable(name))
+}
+
+/// What a text means, whose lock file is one of `locks` unless it names one.
 fn read_text(
     text: &str,
     name: &str,
     environment: &Environment,
-    lock: PathBuf,
-    other_locks: Vec<PathBuf>,
+    locks: Locks,
 ) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
     let mut problems = Problems::default();
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        for error in errors.into_iter().take(20) {
-            problems.error(error.span().unwrap_or(0..0), error.message());
-        }
-        return Err(problems.into_result(&Source::unreadable(name, text)).err().unwrap_or(Diagnostics(Vec::new())));
-    }
-    let mut root: Node<'_> = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+    let mut root = parse(text, name)?;
     let source = Source::new(name, text, &root);
     for place in source.secrets() {
         problems.hide(text.get(place).unwrap_or_default());
     }
     expand(&mut root, environment, &mut problems);
-    let config = Reading { root: &root, environment, lock, other_locks }.config(&mut problems);
+    let config = Reading { root: &root, environment, locks }.config(&mut problems);
     let warnings = problems.into_result(&source)?;
     match config {
         Some(config) => Ok((config, warnings)),
-        None => Err(Diagnostics(vec![Diagnostic::of_file(name, "the file cannot be used")])),
+        None => Err(unusable(name)),
     }
 }
 
@@ -268,9 +352,7 @@ fn text_of(path: &Path) -> Result<String, String> {
 struct Reading<'a> {
     root: &'a Node<'a>,
     environment: &'a Environment,
-    /// The lock file unless the file names one, and others that may be meant then.
-    lock: PathBuf,
-    other_locks: Vec<PathBuf>,
+    locks: Locks,
 }
 
 impl Reading<'_> {
@@ -296,10 +378,7 @@ impl Reading<'_> {
         self.apart(listen_address, admin.as_ref(), problems);
 
         let audit = self.audit(file.audit, problems);
-        let (lock, other_locks) = match file.lock.path {
-            Some(path) => (paths::beside(&environment.directory, &path), Vec::new()),
-            None => (self.lock.clone(), self.other_locks.clone()),
-        };
+        let (lock, other_locks) = self.lock(file.lock.path);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {
@@ -317,6 +396,7 @@ impl Reading<'_> {
             audit: audit?,
             lock,
             other_locks,
+            is_users: self.locks.is_users,
             log: Log { level: file.log.level, format: file.log.format },
             only_for_serve: self.only_for_serve(),
         };
@@ -327,6 +407,21 @@ impl Reading<'_> {
     fn only_for_serve(&self) -> Vec<String> {
         let there = ONLY_FOR_SERVE.iter().filter(|path| tree::get(self.root, path).is_some());
         there.map(|path| path.join(".")).collect()
+    }
+
+    /// The places; none if something is wrong with them.
+    fn places(&self, problems: &mut Problems) -> Option<Places> {
+        let file: File = read(self.root, &[], problems)?;
+        let audit = self.audit(file.audit, problems)?.directory;
+        let (lock, other_locks) = self.lock(file.lock.path);
+        Some(Places { audit, lock, other_locks })
+    }
+
+    fn lock(&self, named: Option<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
+        match named {
+            Some(path) => (paths::beside(&self.environment.directory, &path), Vec::new()),
+            None => (self.locks.lock.clone(), self.locks.others.clone()),
+        }
     }
 
     /// Guards have keys of their own and are read apart.

@@ -24,7 +24,7 @@ mod suggest;
 mod tree;
 mod units;
 
-pub use config::{Admin, Audit, Config, Environment, Limits, Listen, Log};
+pub use config::{Admin, Audit, Config, Environment, Limits, Listen, Log, Places};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use file::{Bridge, Durable, LogFormat, LogLevel};
 pub use paths::{bartizan_home, user_config_place};

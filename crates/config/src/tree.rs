@@ -98,6 +98,24 @@ pub(crate) fn remove(root: &mut Node<'_>, path: &[String]) -> bool {
     table.remove(key.as_str()).is_some()
 }
 
+/// The entry of a table.
+pub(crate) fn entry<'t, 'i>(node: &'t mut Node<'i>, key: &str) -> Option<&'t mut Node<'i>> {
+    match node.get_mut() {
+        DeValue::Table(table) => table.get_mut(key),
+        _ => None,
+    }
+}
+
+/// Takes all other entries out of a table.
+pub(crate) fn keep_only(node: &mut Node<'_>, keys: &[&str]) {
+    if let DeValue::Table(table) = node.get_mut() {
+        let others = table.keys().map(|key| key.get_ref().to_string()).filter(|key| !keys.contains(&key.as_str()));
+        for other in others.collect::<Vec<_>>() {
+            table.remove(other.as_str());
+        }
+    }
+}
+
 /// The value as JSON; dates become texts.
 pub(crate) fn to_json(node: &Node<'_>) -> serde_json::Value {
     use serde_json::Value;

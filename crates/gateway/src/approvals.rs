@@ -1,8 +1,10 @@
 //! The approved definitions of all servers: the lock file, and the snapshots that guards read.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -25,6 +27,17 @@ pub struct Approvals {
     servers: Arc<Mutex<Vec<Weak<Server>>>>,
     /// Those of which something waits for a decision.
     waiting: Arc<ArcSwap<HashSet<String>>>,
+    /// Told when the file was gone.
+    alarm: Arc<OnceLock<Alarm>>,
+}
+
+/// Records that the lock file was gone.
+struct Alarm(Box<dyn Fn(&Path) + Send + Sync>);
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Alarm")
+    }
 }
 
 #[derive(Debug)]
@@ -69,13 +82,34 @@ impl Approvals {
     pub fn open(path: &Path) -> Result<Approvals, String> {
         let lock = Lock::open(path).map_err(|error| error.to_string())?;
         let held = Held { stamp: stamp(path), lock, noted: HashSet::new(), unreadable: None };
-        let approvals =
-            Approvals { lock: Arc::new(Mutex::new(held)), servers: Arc::default(), waiting: Arc::default() };
+        let (lock, servers, waiting, alarm) =
+            (Arc::new(Mutex::new(held)), Arc::default(), Arc::default(), Arc::default());
+        let approvals = Approvals { lock, servers, waiting, alarm };
         approvals.publish();
         Ok(approvals)
     }
 
-    /// Keeps the snapshot of `server` up to date from now on; says so if it is not what it was when it was approved.
+    /// Has `record` told when the file, whose place it is given, was gone and has been written again.
+    pub(crate) fn on_gone(&self, record: impl Fn(&Path) + Send + Sync + 'static) {
+        self.alarm.set(Alarm(Box::new(record))).ok();
+    }
+
+    /// Says so if the file was gone. Whoever removed it may have meant that all of it is to be approved anew, or wants us
+    /// to believe that.
+    fn complain_if_gone(&self, held: &mut Held) {
+        if held.lock.take_restored() {
+            let path = held.lock.path();
+            tracing::error!(
+                lock = %path.display(),
+                "the lock file was gone; it is written again as it was known here, and nothing in it is approved anew. \
+                 To have a server approved anew: bartizan lock forget"
+            );
+            self.alarm.get().inspect(|alarm| (alarm.0)(path));
+        }
+    }
+
+    /// Keeps the snapshot of `server` up to date from now on; says so if it is not what it was when it was approved. What
+    /// it is is kept when it has listed something: before that, nobody knows whether it can be started.
     ///
     /// # Errors
     /// If the lock file cannot be written.
@@ -90,12 +124,15 @@ impl Approvals {
         let identity = server.identity();
         let before = {
             let mut held = lock(&self.lock);
-            let before = held.lock.pins(&server.name).map(|pins| pins.identity.clone()).unwrap_or_default();
-            if before != identity {
-                held.lock.set_identity(&server.name, &identity).map_err(|error| error.to_string())?;
+            if held.lock.pins(&server.name).is_none() {
+                held.lock.set_identity(&server.name, "").map_err(|error| error.to_string())?;
+                self.complain_if_gone(&mut held);
             }
-            before
+            // What was approved of nothing may have been a mistake in the command, which never started.
+            let approved = held.lock.pins(&server.name).filter(|pins| is_anything_approved(pins));
+            approved.map(|pins| pins.identity.clone()).unwrap_or_default()
         };
+        server.identified.store(before == identity, Ordering::Relaxed);
         lock(&self.servers).push(Arc::downgrade(server));
         self.publish();
         Ok((!before.is_empty() && before != identity).then_some(before))
@@ -132,6 +169,7 @@ impl Approvals {
                 return;
             }
             let changed = held.lock.refresh();
+            self.complain_if_gone(&mut held);
             match &changed {
                 Ok(changed) => {
                     (held.stamp, held.unreadable) = (stamp, None);
@@ -161,17 +199,26 @@ impl Approvals {
         let pins = server.profile.load().pins.clone();
         let waits = self.waiting.load().contains(&*server.name);
         let matching = if waits { matching(facts, &pins) } else { Vec::new() };
-        if work.is_empty() && matching.is_empty() {
+        let is_identified = server.identified.load(Ordering::Relaxed) || pins.iter().next().is_none();
+        if work.is_empty() && matching.is_empty() && is_identified {
             return Ok(Kept::Done);
         }
+        let identity = server.identity();
         let (approvals, name) = (self.clone(), server.name.to_string());
         let first_seen = work.first_seen.clone();
         let write = move || {
-            let written = work.write(&mut lock(&approvals.lock), &name, &matching);
+            let written = {
+                let mut held = lock(&approvals.lock);
+                let written = work.write(&mut held, &name, &matching);
+                let identified = written.is_ok() && identify(&mut held.lock, &name, &identity);
+                approvals.complain_if_gone(&mut held);
+                written.map(|()| identified)
+            };
             approvals.publish();
             written
         };
-        tokio::task::spawn_blocking(write).await.map_err(|error| error.to_string())??;
+        let identified = tokio::task::spawn_blocking(write).await.map_err(|error| error.to_string())??;
+        server.identified.store(identified, Ordering::Relaxed);
         let pins = server.profile.load().pins.clone();
         let ours = |definition: &Definition| {
             let kind = DefinitionKind::from_name(&definition.kind)?;
@@ -206,6 +253,24 @@ impl Approvals {
             server.profile.store(Arc::new(whole));
         }
     }
+}
+
+fn is_anything_approved(pins: &ServerPins) -> bool {
+    !pins.definitions.is_empty() || !pins.complete.is_empty()
+}
+
+/// Keeps what a server is of which something is approved; whether that is what is kept. It approves nothing, so that it
+/// cannot be written withholds nothing.
+fn identify(lock: &mut Lock, server: &str, identity: &str) -> bool {
+    let Some(pins) = lock.pins(server).filter(|pins| is_anything_approved(pins)) else { return false };
+    if pins.identity == identity {
+        return true;
+    }
+    let kept = lock.set_identity(server, identity);
+    if let Err(error) = &kept {
+        tracing::error!(%server, %error, "what the server is cannot be kept in the lock file");
+    }
+    kept.is_ok()
 }
 
 /// What guards know of a server before anything was read.
@@ -386,15 +451,22 @@ mod tests {
 
     /// A lock file, and one server that follows it.
     fn followed(directory: &Path) -> (Approvals, Arc<Server>) {
+        followed_at(directory, 1)
+    }
+
+    /// The same, of a server at that port.
+    fn followed_at(directory: &Path, port: u16) -> (Approvals, Arc<Server>) {
         let text = format!(
-            "[lock]\npath = \"{0}/mcp.lock\"\n[audit]\ndirectory = \"{0}/audit\"\n[server.s]\nurl = \"http://127.0.0.1:1/\"\n",
+            "[lock]\npath = \"{0}/mcp.lock\"\n[audit]\ndirectory = \"{0}/audit\"\n[server.s]\nurl = \"http://127.0.0.1:{port}/\"\n",
             directory.display()
         );
         let environment = Environment { variables: [].into(), directory: directory.to_owned(), now: Timestamp(0) };
         let (config, _) = Config::parse(&text, "test.toml", &environment).unwrap();
         let gateway = setup::gateway(&config).unwrap();
         let servers = setup::servers(&config, &gateway, directory).unwrap();
-        (gateway.approvals.clone(), servers.into_values().next().unwrap())
+        // Whoever asks is told of what would be recorded.
+        let approvals = Approvals { alarm: Arc::default(), ..gateway.approvals.clone() };
+        (approvals, servers.into_values().next().unwrap())
     }
 
     fn pin(name: &str, digest: u8) -> Pin {
@@ -497,6 +569,59 @@ mod tests {
         // What waited before waits again when it comes again.
         assert_eq!(keep(&withheld).await, Ok(Kept::Done));
         assert!(lock(&approvals.lock).lock.has_pending("s"));
+    }
+
+    #[tokio::test]
+    async fn a_lock_file_that_is_removed_has_nothing_approved_anew() {
+        for by_listing in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let (approvals, server) = followed(directory.path());
+            let told = Arc::new(Mutex::new(0));
+            let telling = Arc::clone(&told);
+            approvals.on_gone(move |_| *lock(&telling) += 1);
+            let keep = async |facts: &[Fact]| approvals.keep(&server, Abilities::default(), facts).await;
+            let digest = |name: &str| server.profile.load().pins.get(DefinitionKind::Tool, name).map(|digest| digest.0);
+            let first = [Fact::FirstSeen(pin("a", 1)), Fact::SeenInFull(DefinitionKind::Tool)];
+            assert_eq!(keep(&first).await, Ok(Kept::Done));
+            approvals.refresh_now();
+            assert_eq!(*lock(&told), 0);
+            let file = directory.path().join("mcp.lock");
+            std::fs::remove_file(&file).unwrap();
+            if by_listing {
+                let listed = [Fact::FirstSeen(pin("a", 2)), Fact::FirstSeen(pin("b", 1))];
+                assert_eq!(keep(&listed).await, Ok(Kept::JudgeAgain));
+            }
+            approvals.refresh_now();
+            approvals.refresh_now();
+            assert_eq!((digest("a"), digest("b"), *lock(&told)), (Some([1; 32]), None, 1));
+            assert_eq!(Lock::open(&file).unwrap().pins("s").unwrap().definitions.len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_is_known_from_what_it_listed_and_not_from_a_mistake_in_its_command() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path();
+        let held = || Lock::open(directory.join("mcp.lock")).unwrap().pins("s").unwrap().identity.clone();
+        let first = [Fact::FirstSeen(pin("a", 1)), Fact::SeenInFull(DefinitionKind::Tool)];
+        // One that never lists anything, and then another in its place.
+        let (approvals, mistaken) = followed_at(directory, 1);
+        assert_eq!((approvals.follow(&mistaken), held()), (Ok(None), String::new()));
+        let (approvals, right) = followed_at(directory, 2);
+        assert_eq!(approvals.follow(&right), Ok(None));
+        approvals.keep(&right, Abilities::default(), &first).await.unwrap();
+        assert_eq!(held(), right.identity());
+        // Now something is approved, and a mistake still changes nothing about the one that it is approved of.
+        let (approvals, mistaken) = followed_at(directory, 1);
+        assert_eq!((approvals.follow(&mistaken), held()), (Ok(Some(right.identity())), right.identity()));
+        let (approvals, right) = followed_at(directory, 2);
+        assert_eq!(approvals.follow(&right), Ok(None));
+        // Another one that lists is known from then on.
+        let (approvals, other) = followed_at(directory, 3);
+        assert_eq!(approvals.follow(&other), Ok(Some(right.identity())));
+        approvals.keep(&other, Abilities::default(), &[Fact::Listed(Vec::new())]).await.unwrap();
+        assert_eq!((held(), approvals.follow(&other)), (other.identity(), Ok(None)));
+        assert_eq!(approvals.follow(&right), Ok(Some(other.identity())));
     }
 
     #[tokio::test]

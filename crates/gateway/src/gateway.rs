@@ -1,5 +1,6 @@
 //! What all sessions share: the policy in force, the log, the approvals, the counters.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -24,6 +25,10 @@ pub struct Gateway {
     pub recorder: Recorder,
     /// The approved definitions.
     pub approvals: Approvals,
+    /// Where they are kept.
+    pub(crate) lock: PathBuf,
+    /// The option that names that place in a command, with a space in front; empty if it is found without.
+    pub(crate) lock_option: Arc<str>,
     /// What is counted.
     pub metrics: Metrics,
     /// How many large messages are judged at once; the others wait in line.
@@ -54,18 +59,33 @@ pub struct Policy {
 impl Gateway {
     /// A gateway that has no sessions yet.
     #[must_use]
-    pub fn new(policy: Policy, recorder: Recorder, approvals: Approvals) -> Arc<Gateway> {
+    pub fn new(
+        policy: Policy,
+        recorder: Recorder,
+        approvals: Approvals,
+        (lock, lock_option): (PathBuf, String),
+    ) -> Arc<Gateway> {
         let memory = Budget::new(policy.limits.bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Arc::new(Gateway {
+        let gateway = Arc::new(Gateway {
             policy: ArcSwap::from_pointee(policy),
             recorder,
             approvals,
+            lock,
+            lock_option: lock_option.into(),
             metrics: Metrics::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
             make_room: OnceLock::new(),
-        })
+        });
+        let recording = Arc::downgrade(&gateway);
+        gateway.approvals.on_gone(move |lock| {
+            if let Some(gateway) = recording.upgrade() {
+                // That it could not be recorded has been said, and nothing passes then.
+                gateway.recorder.note("lock.gone", &serde_json::json!({"lock": lock.display().to_string()})).ok();
+            }
+        });
+        gateway
     }
 
     /// What has to be done about once a second for as long as it runs: what is counted gets recorded, a log that could

@@ -81,8 +81,9 @@ impl Notices {
             (false, 1) => "definition",
             (false, _) => "definitions",
         };
-        let (count, name) = (news.len(), &server.name);
-        server.tell(&format!("{count} {what} of {name} {done} ({named}{more}): bartizan lock diff --server {name}"));
+        let (count, name, option) = (news.len(), &server.name, &server.lock_option);
+        let look = format!("bartizan lock diff --server {name}{option}");
+        server.tell(&format!("{count} {what} of {name} {done} ({named}{more}): {look}"));
     }
 
     fn is_news(&self, pin: &Pin) -> bool {

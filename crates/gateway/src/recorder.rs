@@ -293,7 +293,11 @@ impl Recorder {
         if matches!(error, AuditError::TooLarge { .. }) {
             tracing::error!(%error, "an entry cannot be written");
         } else if !self.said.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "the audit log cannot be written; nothing passes until it can");
+            let until = match self.log.state() {
+                bartizan_audit::State::Dead => "bartizan is started again",
+                bartizan_audit::State::Writing | bartizan_audit::State::Failed => "it can",
+            };
+            tracing::error!(%error, "the audit log cannot be written; nothing passes until {until}");
         }
     }
 

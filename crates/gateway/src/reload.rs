@@ -156,7 +156,10 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
             place.take(servers, &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
             mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
-            ("config.reloaded", json!({"servers": names, "mode": mode.as_str(), "config": place_of(file)}))
+            (
+                "config.reloaded",
+                json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock)}),
+            )
         }
         Err(Refused { said, problems }) => {
             tracing::error!("the new configuration is refused and the old one stays in force:\n{said}");

@@ -70,7 +70,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
         "isolation": bartizan_sandbox::Level::None.to_string(), "mode": config.settings.mode.as_str(),
-        "config": file.as_deref().map(place_of),
+        "config": file.as_deref().map(place_of), "lock": place_of(&gateway.lock),
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -29,6 +30,10 @@ pub struct Server {
     pub profile: ArcSwap<ServerProfile>,
     /// The same for clients of each set of abilities.
     pub(crate) profiles: ArcSwap<Vec<Arc<ServerProfile>>>,
+    /// Whether the lock file says that what is approved is of this server.
+    pub(crate) identified: AtomicBool,
+    /// What a command about its lock file needs besides, with a space in front: nothing if that is found without.
+    pub(crate) lock_option: Arc<str>,
     /// How long it may be silent while a request waits for it.
     pub timeout: Duration,
     /// How long a request may take in all, whatever the server says meanwhile.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use bartizan_audit::Level;
@@ -78,9 +79,23 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     let recorder = Recorder::open(&config.audit.directory, &options)?;
     recorder.set_quotes(config.audit.quotes);
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
-    let gateway = Gateway::new(policy(config)?, recorder, approvals);
+    let lock_option = if config.is_users { String::new() } else { lock_option(&config.lock) };
+    let gateway = Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option));
     gateway.metrics.set_mode(config.settings.mode);
     Ok(gateway)
+}
+
+/// The option that names a lock file, for a command line that somebody copies; not the path if a line cannot hold it.
+fn lock_option(lock: &Path) -> String {
+    let path = lock.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:".contains(c);
+    if path.chars().all(plain) {
+        format!(" --lock {path}")
+    } else if path.chars().any(|c| c.is_control() || c == '\u{fffd}') {
+        " --lock FILE".to_owned()
+    } else {
+        format!(" --lock '{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 /// The servers, ready to be connected to; `workspace` is what `${workspace}` stands for.
@@ -112,6 +127,8 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             transport,
             profile,
             profiles: ArcSwap::default(),
+            identified: AtomicBool::new(false),
+            lock_option: Arc::clone(&gateway.lock_option),
             timeout: held.timeout,
             longest: config.limits.request_timeout,
             notices: crate::notices::Notices::default(),
@@ -132,7 +149,7 @@ pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), Setu
     if let Some(before) = gateway.approvals.follow(server).map_err(SetupError::Lock)? {
         let now = server.identity();
         // A client may keep what is said here, and where programs are is not its business; the log has it.
-        server.tell(&not_the_approved(&server.name, &before, &now));
+        server.tell(&not_the_approved(&server.name, &server.lock_option, (&before, &now)));
         let fields = serde_json::json!({"server": server.name, "before": before, "now": now});
         gateway.recorder.note("server.changed", &fields)?;
     }
@@ -140,7 +157,7 @@ pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), Setu
 }
 
 /// What to say of a server that is another one than before, and what can be done about it.
-fn not_the_approved(name: &str, before: &str, now: &str) -> String {
+fn not_the_approved(name: &str, option: &str, (before, now): (&str, &str)) -> String {
     let place = |identity: &str| identity.rsplit_once(' ').map(|(place, _)| place.to_owned());
     let other = match (place(before) == place(now), now.starts_with("command ")) {
         (true, true) => "it is started with other arguments",
@@ -150,7 +167,7 @@ fn not_the_approved(name: &str, before: &str, now: &str) -> String {
     };
     format!(
         "{name} is not the server whose definitions were approved: {other}. What it defines otherwise is withheld: \
-         bartizan lock diff --server {name} shows it, bartizan lock update --server {name} accepts it; if it is meant to be \
+         bartizan lock diff --server {name}{option} shows it, bartizan lock update --server {name}{option} accepts it; if it is meant to be \
          a server of its own, give it another name"
     )
 }
@@ -201,12 +218,27 @@ mod tests {
             ("url https://a.example path 1", "url https://b.example path 1", "another address. "),
             ("", "command /home/a/x arguments 1", "another program. "),
         ] {
-            let said = not_the_approved("calc", before, now);
+            let said = not_the_approved("calc", "", (before, now));
             assert!(said.contains(expected), "{before} {now}: {said}");
             for command in ["bartizan lock diff --server calc", "bartizan lock update --server calc"] {
                 assert!(said.contains(command), "{said}");
             }
             assert!(!said.contains(['/', '\n']), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_names_a_lock_file_that_is_not_found_without() {
+        for (lock, expected) in [
+            ("/srv/team/mcp.lock", " --lock /srv/team/mcp.lock"),
+            ("/srv/a b/it's", " --lock '/srv/a b/it'\\''s'"),
+            ("/srv/a\nb", " --lock FILE"),
+        ] {
+            assert_eq!(lock_option(Path::new(lock)), expected);
+        }
+        let said = not_the_approved("calc", " --lock /x", ("command a 1", "command b 1"));
+        for command in ["lock diff --server calc --lock /x shows", "lock update --server calc --lock /x accepts"] {
+            assert!(said.contains(command), "{said}");
         }
     }
 
@@ -234,7 +266,13 @@ mod tests {
         assert!(matches!(servers(&wrong, &gateway, directory.path()), Err(SetupError::Header(name)) if name == "b"));
         let lock = directory.path().join("mcp.lock");
         assert!(!lock.exists());
-        assert_eq!(servers(&read(""), &gateway, directory.path()).unwrap().len(), 2);
-        assert!(std::fs::read_to_string(lock).unwrap().contains("[servers.a]"));
+        let set_up = servers(&read(""), &gateway, directory.path()).unwrap();
+        assert_eq!(set_up.len(), 2);
+        assert!(std::fs::read_to_string(&lock).unwrap().contains("[servers.a]"));
+        // It is not the user's own, so whatever is said about it names it.
+        assert!(set_up.values().all(|server| *server.lock_option == format!(" --lock {}", lock.display())));
+        drop((gateway, set_up));
+        let own = Config { is_users: true, ..read("") };
+        assert!(super::gateway(&own).unwrap().lock_option.is_empty());
     }
 }

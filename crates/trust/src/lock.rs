@@ -22,10 +22,14 @@ use crate::{Approved, Change, Definition, Forgotten, LockError, ServerPins, Text
 pub struct Lock {
     path: PathBuf,
     state: State,
+    /// Whether it was gone and has been written again, until somebody asks.
+    restored: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
+    /// Whether there is a file.
+    there: bool,
     servers: BTreeMap<String, ServerPins>,
     pending: BTreeMap<Key, Candidate>,
 }
@@ -50,7 +54,7 @@ impl Lock {
         // Behind a link, the file itself is replaced, not the link.
         let path = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
         let state = State::read(&path)?;
-        Ok(Lock { path, state })
+        Ok(Lock { path, state, restored: false })
     }
 
     /// Where it is.
@@ -72,13 +76,30 @@ impl Lock {
 
     /// Reads it again; whether anything is different.
     ///
+    /// A file that is gone is written again as it was: taken for an empty one, it would have whatever is seen next
+    /// approved. Nothing of this program removes it, not even when the last server is forgotten.
+    ///
     /// # Errors
-    /// As for [`Lock::open`]; what was read before is kept.
+    /// As for [`Lock::open`], or if a file that is gone cannot be written; what was read before is kept.
     pub fn refresh(&mut self) -> Result<bool, LockError> {
         let state = State::read(&self.path)?;
+        if self.is_gone(&state) {
+            self.update(&[], |_| Ok(()))?;
+            return Ok(false);
+        }
         let changed = state != self.state;
         self.state = state;
         Ok(changed)
+    }
+
+    /// Whether the file was gone and has been written again since this was asked last.
+    pub fn take_restored(&mut self) -> bool {
+        std::mem::take(&mut self.restored)
+    }
+
+    /// Whether somebody removed the file, of which that was found in its place.
+    fn is_gone(&self, found: &State) -> bool {
+        !found.there && !self.state.servers.is_empty()
     }
 
     /// States what a server is: its command line or URL.
@@ -303,10 +324,12 @@ impl Lock {
         disk::make_dir(&directory)?;
         let _exclusive = disk::Exclusive::take(&directory.join("lock"))?;
         let before = State::read(&self.path)?;
-        let mut after = before.clone();
+        let gone = self.is_gone(&before);
+        let known = if gone { self.state.with_pending(&before) } else { before.clone() };
+        let mut after = known.clone();
         change(&mut after)?;
         after.settle();
-        after.check_size(&before)?;
+        after.check_size(&known)?;
         let named: BTreeSet<&str> = after.digests().collect();
         // Texts first: the lists must not name what is not there. Without a text `lock diff` has only the digest to show.
         let wanted: Vec<_> = texts.iter().filter(|definition| named.contains(&*definition.sha256)).collect();
@@ -317,8 +340,10 @@ impl Lock {
                 room = left;
             }
         }
-        if after.servers != before.servers {
+        let writes = gone || after.servers != before.servers;
+        if writes {
             disk::replace(&self.path, &format::write(&after.servers))?;
+            self.restored |= gone;
         }
         if after.pending != before.pending {
             disk::replace(&directory.join(PENDING), &pending_text(&after.pending))?;
@@ -328,6 +353,7 @@ impl Lock {
             disk::remove(&directory.join(file_name(sha256)))?;
         }
         drop(named);
+        after.there = before.there || writes;
         self.state = after;
         Ok(())
     }
@@ -392,10 +418,9 @@ impl Definition {
 
 impl State {
     fn read(path: &Path) -> Result<State, LockError> {
-        let servers = match disk::read(path)? {
-            Some(text) => format::parse(path, &text)?,
-            None => BTreeMap::new(),
-        };
+        let text = disk::read(path)?;
+        let there = text.is_some();
+        let servers = text.map_or(Ok(BTreeMap::new()), |text| format::parse(path, &text))?;
         let list = directory(path).join(PENDING);
         let pending = match disk::read(&list)? {
             Some(text) => serde_json::from_str::<Vec<Candidate>>(&text).map_err(|error| LockError::Corrupt {
@@ -407,7 +432,14 @@ impl State {
             None => Vec::new(),
         };
         let pending = pending.into_iter().map(|candidate| (candidate.key(), candidate)).collect();
-        Ok(State { servers, pending })
+        Ok(State { there, servers, pending })
+    }
+
+    /// This, with what waits `elsewhere` as well.
+    fn with_pending(&self, elsewhere: &State) -> State {
+        let mut all = self.clone();
+        all.pending.extend(elsewhere.pending.iter().map(|(key, candidate)| (key.clone(), candidate.clone())));
+        all
     }
 
     /// Adds a candidate in the place of what waited under its name before.

@@ -84,6 +84,14 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
         say(
             "if it was kept as the head of this one, this one was replaced; else check this one with a head of its own",
         );
+    } else if lacks_only_head(directory, &fault) {
+        if !json {
+            output::print(&inline(&format!("does not contain the head: {}", fault.problem)))?;
+            say(
+                "its entries hold together; if the head was kept of this log, it was cut back or written anew, and the \
+                 files are evidence",
+            );
+        }
     } else if !json {
         output::print(&inline(&format!("broken: {fault}")))?;
         say("the log up to that line is what was written; keep the files as they are, they are evidence");
@@ -94,6 +102,11 @@ fn verify_log(directory: &Path, head: Option<&Head>, json: bool) -> Result<Outco
 /// Whether a log holds by itself, and only not the entry that was kept elsewhere.
 fn is_about_head(fault: &Fault) -> bool {
     matches!(fault.problem, Problem::Rewritten { .. } | Problem::CutBack { .. })
+}
+
+/// The same, once the entries behind the one that differs have been looked at as well.
+fn lacks_only_head(directory: &Path, fault: &Fault) -> bool {
+    is_about_head(fault) && verify(directory, None).is_ok()
 }
 
 /// Another log of the user that contains the head: nothing in a head says of which log it is.
@@ -150,7 +163,10 @@ fn line(directory: &Path, result: &Result<Report, Fault>) -> String {
     let place = directory.display();
     match result {
         Ok(report) => format!("ok: {place}: {}", sentences(report).trim_start_matches("ok: ").replace('\n', "; ")),
-        Err(fault) if log::is_unreadable(fault) => format!("not checked: {place}: {}", log::obstacle(fault)),
+        Err(fault) if log::is_unreadable(fault) => format!("not checked: {place}: {}", log::obstacle(directory, fault)),
+        Err(fault) if lacks_only_head(directory, fault) => {
+            format!("does not contain the head: {place}: {}", fault.problem)
+        }
         Err(fault) => format!("broken: {place}: {fault}"),
     }
 }

@@ -3,11 +3,12 @@
 mod forget;
 mod report;
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bartizan_config::Config;
+use bartizan_config::{Config, Places};
 use bartizan_trust::{Change, Lock, LockError, What};
 use clap::{Args, Subcommand};
 
@@ -17,7 +18,7 @@ use self::report::{Found, VerifiedOne};
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
-use crate::text::inline;
+use crate::text::{inline, shell_word};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,7 +100,8 @@ fn diff(choice: &Choice) -> Result<Outcome, Failure> {
         let paint = Paint::for_stdout();
         choice.print(&found, |change| format!("{}{}\n", title(change, paint), body(change)))?;
         if !clean {
-            say("\naccept what is meant, by its name: bartizan lock update --server SERVER NAME");
+            let place = choice.place.option();
+            say(&format!("\naccept what is meant, by its name: bartizan lock update --server SERVER{place} NAME"));
         }
     }
     Ok(if clean { Outcome::Clean } else { Outcome::Found })
@@ -112,6 +114,7 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
     if let Some(name) = choice.names.iter().find(|name| !waits(name)) {
         return Err(Failure::usage(format!("nothing waits under the name `{}`", inline(name))));
     }
+    only_one(&found, |one| !one.changes.is_empty(), "something waits")?;
     for Waiting { lock, changes } in found.iter_mut().filter(|one| !one.changes.is_empty()) {
         changes.clear();
         for name in choice.names() {
@@ -125,6 +128,17 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
         choice.print(&found, |change| format!("accepted: {}", title(change, paint)))?;
     }
     Ok(Outcome::Clean)
+}
+
+/// What changes a lock file has to be about one: under one name two of them may hold different servers, and what was looked
+/// at in one is not what is in the other.
+fn only_one(found: &[Waiting], concerned: impl Fn(&Waiting) -> bool, what: &str) -> Result<(), Failure> {
+    let files: Vec<_> = found.iter().filter(|one| concerned(one)).map(|one| shown(one.lock.path())).collect();
+    if files.len() < 2 {
+        return Ok(());
+    }
+    let files = files.join(" and ");
+    Err(Failure::usage(format!("{what} in more than one lock file: {files}; say which with --lock FILE")))
 }
 
 fn verify(choice: &Choice) -> Result<Outcome, Failure> {
@@ -177,11 +191,13 @@ impl Waiting {
 impl Place {
     /// The lock files that were meant, as far as they are there: without any there is nothing to say about.
     fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
-        let places = match (&self.lock, &self.config) {
+        let mut places = match (&self.lock, &self.config) {
             (Some(path), _) => vec![path.clone()],
-            (None, Some(file)) => locks_of(Config::load(file)?.0).collect(),
+            (None, Some(file)) => locks_of(Config::places(file)?).collect(),
             (None, None) => users_own()?,
         };
+        let mut named = HashSet::new();
+        places.retain(|place| named.insert(place.clone()));
         // What cannot be looked at is said when it is opened.
         let mut there: Vec<_> = places.iter().filter(|place| place.try_exists().unwrap_or(true)).cloned().collect();
         let mut seen = Vec::new();
@@ -201,6 +217,16 @@ impl Place {
     fn open(&self) -> Result<Vec<Waiting>, Failure> {
         let open = |path| Lock::open(path).and_then(Waiting::of).map_err(failure);
         self.paths()?.into_iter().map(open).collect()
+    }
+
+    /// What says the same in another command, with a space in front.
+    fn option(&self) -> String {
+        let word = |path: &Path| shell_word(&path.display().to_string());
+        match (&self.lock, &self.config) {
+            (Some(lock), _) => format!(" --lock {}", word(lock)),
+            (None, Some(config)) => format!(" --config {}", word(config)),
+            (None, None) => String::new(),
+        }
     }
 
     /// The place of a lock file, unless the user has just named it.
@@ -223,6 +249,11 @@ impl Choice {
         self.server.as_deref().map_or(Ok(()), |server| check_server(server, found.clone()))?;
         let known = |name: &&String| found.clone().any(|one| one.has_definition(self.server.as_deref(), name));
         match self.names.iter().find(|name| !known(name)) {
+            Some(name) if self.server.is_none() && found.clone().any(|one| one.has_server(name)) => {
+                let name = shell_word(name);
+                let what = format!("`{name}` is a server, and names are of what servers define");
+                Err(Failure::usage(format!("{what}\n  = help: for all that waits of it: --server {name}")))
+            }
             Some(name) => Err(Failure::usage(unknown("definition", name, found))),
             None => Ok(()),
         }
@@ -287,18 +318,25 @@ fn unknown<'a>(what: &str, name: &str, found: impl Iterator<Item = &'a Waiting>)
 /// Where a user's lock files may be: that of the project here, that of their configuration, and that of the defaults.
 fn users_own() -> Result<Vec<PathBuf>, Failure> {
     let mut places: Vec<_> = std::path::absolute("mcp.lock").into_iter().collect();
+    places.extend(found_anywhere()?);
+    Ok(places)
+}
+
+/// Those of a user's lock files that are found from every directory.
+pub(super) fn found_anywhere() -> Result<Vec<PathBuf>, Failure> {
+    let mut places = Vec::new();
     if let Some(file) = common::user_config_file() {
-        places.extend(locks_of(Config::load(&file)?.0));
+        places.extend(locks_of(Config::places(&file)?));
     } else if let Ok(config) = Config::without_file() {
-        places.extend(locks_of(config));
+        places.extend(config.other_locks.into_iter().chain([config.lock]));
     }
     places.extend(common::paths().ok().map(|paths| paths.mcp_lock()));
     Ok(places)
 }
 
 /// All that may be meant, so that a user can compare them; that in Bartizan's own directory last.
-fn locks_of(config: Config) -> impl Iterator<Item = PathBuf> {
-    config.other_locks.into_iter().chain([config.lock])
+fn locks_of(places: Places) -> impl Iterator<Item = PathBuf> {
+    places.other_locks.into_iter().chain([places.lock])
 }
 
 fn failure(error: LockError) -> Failure {

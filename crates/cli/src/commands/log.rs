@@ -21,6 +21,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The configuration that was named.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     pub(crate) fn directories(&self) -> Result<Vec<PathBuf>, Failure> {
         directories(self.log.clone(), self.config.as_deref())
     }
@@ -31,13 +36,14 @@ pub(crate) fn directory(named: Option<PathBuf>, config: Option<&Path>) -> Result
     if let Some(directory) = named {
         // Shown as the log, one of its files would leave out what the others hold.
         let parent = directory.parent().filter(|_| directory.is_file());
+        let parent = parent.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
         return parent.map_or(Ok(directory.clone()), |parent| {
             let (file, parent) = (directory.display(), parent.display());
             Err(Failure::usage(format!("{file} is a file; a log is named by its directory, {parent}")))
         });
     }
     if let Some(file) = config {
-        return Ok(Config::load(file)?.0.audit.directory);
+        return Ok(Config::places(file)?.audit);
     }
     let home = bartizan_home(|name| std::env::var(name).ok());
     home.map(|home| home.join("audit")).ok_or_else(|| {
@@ -69,8 +75,11 @@ pub(crate) fn is_unreadable(fault: &Fault) -> bool {
 }
 
 /// Why a log that is not there or not readable is not, without its directory.
-pub(crate) fn obstacle(fault: &Fault) -> String {
+pub(crate) fn obstacle(directory: &Path, fault: &Fault) -> String {
     match (&fault.problem, fault.line) {
+        (Problem::Empty, _) if is_emptied(directory, fault) => {
+            format!("{CURRENT} is there and holds no entry, although each log begins with one; keep it, it is evidence")
+        }
         (Problem::Empty, _) => "there is no log, or it was removed".to_owned(),
         // It is about the directory.
         (problem, 0) => problem.to_string(),
@@ -78,10 +87,20 @@ pub(crate) fn obstacle(fault: &Fault) -> String {
     }
 }
 
+/// The file of a log to which it is written.
+const CURRENT: &str = "audit.jsonl";
+
+/// Whether the log is there, and what was in it is not.
+fn is_emptied(directory: &Path, fault: &Fault) -> bool {
+    matches!(fault.problem, Problem::Empty) && directory.join(CURRENT).is_file()
+}
+
 pub(crate) fn unreadable(directory: &Path, fault: &Fault) -> Failure {
     let place = directory.display();
-    if !matches!(fault.problem, Problem::Empty) && directory.exists() {
-        return Failure::incomplete(format!("the audit log in {place}: {}", obstacle(fault)));
+    // What may not be looked at may well be there.
+    let is_there = !matches!(fault.problem, Problem::Empty) && directory.try_exists().unwrap_or(true);
+    if is_there || is_emptied(directory, fault) {
+        return Failure::incomplete(format!("the audit log in {place}: {}", obstacle(directory, fault)));
     }
     let mut why = format!("there is no audit log in {place}: nothing was recorded there, or it was removed");
     // Whoever only wrapped servers has logs, but none where that of `serve` would be.

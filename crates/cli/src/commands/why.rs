@@ -4,7 +4,7 @@ mod advice;
 mod events;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use bartizan_audit::{Id, Record, Trace, trace};
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::guards::Rule;
-use super::log;
+use super::{lock, log};
 use crate::common;
 use crate::outcome::{Failure, Outcome};
 use crate::output::{self, Paint};
-use crate::text::inline;
+use crate::text::{inline, shell_word};
 
 /// Explains one decision from the audit log: what was found, which setting decided, what would change it
 #[derive(Args)]
@@ -44,7 +44,8 @@ impl Arguments {
         let directories = self.place.directories()?;
         let found = look(&directories, self.id)?;
         // Whatever kind of entry it is, it has some of these members.
-        let entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
+        let mut entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
+        entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
         if self.json {
             output::print_json(&Explained::of(&found, &entry))?;
         } else {
@@ -52,6 +53,22 @@ impl Arguments {
         }
         Ok(if found.broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
+}
+
+/// What a command about the lock file that was in force needs besides, with a space in front; nothing if the file is found
+/// without.
+fn lock_option(before: Option<&Record>, config: Option<&Path>) -> String {
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    let before = before.map(Record::value);
+    let Some(lock) = before.as_ref().and_then(|before| before.get("lock")?.as_str()).map(Path::new) else {
+        // A log of before it was recorded.
+        return config.map(|config| format!(" --config {}", word(config))).unwrap_or_default();
+    };
+    let same = |found: &PathBuf| {
+        found == lock || found.canonicalize().is_ok_and(|file| lock.canonicalize().is_ok_and(|lock| lock == file))
+    };
+    let is_found = lock::found_anywhere().unwrap_or_default().iter().any(same);
+    if is_found { String::new() } else { format!(" --lock {}", word(lock)) }
 }
 
 /// The entries that say which configuration is in force from then on.
@@ -107,6 +124,8 @@ struct Entry {
     /// Of a server that is another one than before.
     before: String,
     now: String,
+    #[serde(skip)]
+    lock_option: String,
 }
 
 impl Entry {
@@ -193,7 +212,7 @@ fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
     }
     let advice = advice::sentences(entry);
     if !advice.is_empty() {
-        let heading = if entry.is_another_server() || entry.kind == "config.refused" {
+        let heading = if entry.is_another_server() || ["config.refused", "lock.gone"].contains(&&*entry.kind) {
             "What can be done"
         } else {
             "What would change the outcome"

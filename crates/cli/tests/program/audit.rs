@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{End, bartizan, bartizan_at, write_log};
+use crate::support::{End, bartizan, bartizan_at, bartizan_with, write_log};
 
 #[test]
 fn a_whole_log_verifies_and_a_changed_one_does_not() {
@@ -66,7 +66,7 @@ fn without_arguments_every_log_of_the_user_is_checked() {
     fs::write(&broken, text).unwrap();
     let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
     assert!(end.stderr.contains("run/audit"), "{}", end.stderr);
-    assert!(end.stdout.contains("run/audit: there is no log, or it was removed\n"), "{}", end.stdout);
+    assert!(end.stdout.contains("run/audit: audit.jsonl is there and holds no entry"), "{}", end.stdout);
 }
 
 /// The head of the log below `place`.
@@ -125,7 +125,14 @@ fn a_head_of_another_log_is_told_from_a_log_that_was_rewritten() {
     let stranger = tempfile::tempdir().unwrap();
     write_log(stranger.path(), &[]);
     let end = verify("audit", &["--head", &head(stranger.path(), "")]).status(1);
-    assert!(end.stdout.contains("the log was rewritten, or the head is of another log: entry 1"), "{}", end.stdout);
+    let expected = "does not contain the head: the log was rewritten, or the head is of another log: entry 1";
+    assert!(end.stdout.starts_with(expected) && end.stderr.contains("its entries hold together"), "{}", end.stdout);
+    // One that is broken besides is called that.
+    let file = home.path().join("audit/audit.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"deny\"", "\"pass\"")).unwrap();
+    let end = verify("audit", &["--head", &head(stranger.path(), "")]).status(1);
+    assert!(end.stdout.starts_with("broken: "), "{}", end.stdout);
 }
 
 #[test]
@@ -155,11 +162,80 @@ fn a_log_that_is_not_there_could_not_be_checked() {
 }
 
 #[test]
+fn a_log_that_cannot_be_looked_at_is_not_one_that_is_not_there() {
+    let home = tempfile::tempdir().unwrap();
+    // It leads to itself: like a directory without permission, nothing behind it can be looked at.
+    std::os::unix::fs::symlink("audit", home.path().join("audit")).unwrap();
+    for arguments in [&["audit", "verify"][..], &["audit", "tail"], &["why", "01KE0000000000000000000000"]] {
+        let end = bartizan_at(home.path(), arguments).status(3);
+        let expected = format!("error: the audit log in {}/audit: cannot be read: ", home.path().display());
+        assert!(end.stderr.starts_with(&expected), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn a_log_that_was_emptied_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[]);
+    let file = home.path().join("audit/audit.jsonl");
+    fs::write(&file, "").unwrap();
+    let expected =
+        "audit.jsonl is there and holds no entry, although each log begins with one; keep it, it is evidence";
+    for command in ["tail", "verify"] {
+        let end = bartizan_at(home.path(), &["audit", command]).status(3);
+        assert!(end.stderr.contains(expected), "{}", end.stderr);
+    }
+    write_log(&home.path().join("run"), &[]);
+    let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);
+    assert!(
+        end.stdout.contains(&format!("not checked: {}/audit: {expected}\n", home.path().display())),
+        "{}",
+        end.stdout
+    );
+}
+
+#[test]
+fn who_reads_needs_no_secrets() {
+    let home = tempfile::tempdir().unwrap();
+    let ids = write_log(home.path(), &[("message", json!({"decision": "deny"}))]);
+    fs::write(home.path().join("mcp.lock"), "version = 1\n").unwrap();
+    let file = home.path().join("good.toml");
+    let place = file.display().to_string();
+    let servers = "[server.t]\nurl = \"https://t.example/\"\nheaders = { A = \"Bearer ${TICKETS_TOKEN}\" }\n\
+                   [server.f]\ncommand = [\"x\"]\nenv = { B = \"file:/nope\" }\n";
+    let commands = [
+        &["audit", "verify", "--config", &place][..],
+        &["audit", "tail", "--config", &place],
+        &["why", &ids[0], "--config", &place],
+        &["lock", "diff", "--config", &place],
+        &["lock", "verify", "--config", &place],
+    ];
+    fs::write(&file, format!("[audit]\ndirectory = \"audit\"\n{servers}")).unwrap();
+    for command in commands {
+        bartizan(command).status(0);
+    }
+    // What serves does need them, and a place that cannot be told is said.
+    let end = bartizan(&["config", "check", &place]).status(2);
+    assert!(end.stderr.contains("`TICKETS_TOKEN` is not set"), "{}", end.stderr);
+    for path in
+        ["[audit]\ndirectory = \"${LOGS}/audit\"\n", "[audit]\ndirectory = \"audit\"\n[lock]\npath = \"${LOGS}/x\"\n"]
+    {
+        fs::write(&file, format!("{path}{servers}")).unwrap();
+        for command in commands {
+            let end = bartizan(command).status(2);
+            assert!(end.stderr.contains("`LOGS` is not set") && !end.stderr.contains("TICKETS"), "{}", end.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_file_of_a_log_is_not_the_log() {
     let home = tempfile::tempdir().unwrap();
     write_log(home.path(), &[]);
     let directory = home.path().join("audit").display().to_string();
     let file = format!("{directory}/audit.jsonl");
+    let end = bartizan_with(&[], &home.path().join("audit"), &["audit", "verify", "audit.jsonl"]).status(2);
+    assert!(end.stderr.ends_with("audit.jsonl is a file; a log is named by its directory, .\n"), "{}", end.stderr);
     for arguments in [&["audit", "verify", &file][..], &["audit", "tail", "--log", &file]] {
         let end = bartizan(arguments).status(2);
         assert!(end.stderr.ends_with(&format!("a log is named by its directory, {directory}\n")), "{}", end.stderr);

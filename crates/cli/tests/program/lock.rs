@@ -134,7 +134,9 @@ fn without_a_name_every_lock_file_of_the_user_is_looked_at() {
     assert!(end.stdout.starts_with(&format!("in {}/mcp.lock\n", shown(&places.configured()))), "{}", end.stdout);
 
     waiting(&places.own());
-    places.lock(&["update"]).status(0);
+    for place in [places.configured(), places.own()] {
+        places.lock(&["update", "--lock", &shown(&place.join("mcp.lock"))]).status(0);
+    }
     waiting(places.project.path());
     let end = places.lock(&["diff"]).status(1);
     for calm in [places.configured(), places.own()] {
@@ -155,6 +157,35 @@ fn without_a_name_every_lock_file_of_the_user_is_looked_at() {
 }
 
 #[test]
+fn what_changes_a_lock_file_is_about_one_that_is_named_if_several_are_concerned() {
+    let places = Places::new();
+    waiting(&places.configured());
+    waiting(places.project.path());
+    let files = [places.project.path(), &places.configured()].map(|place| shown(&place.join("mcp.lock")));
+    let read = || files.each_ref().map(|file| fs::read(file).unwrap());
+    let before = read();
+    for arguments in [
+        &["update"][..],
+        &["update", "--server", "files"],
+        &["update", "--json"],
+        &["update", "read"],
+        &["forget", "--server", "files"],
+    ] {
+        let end = places.lock(arguments).status(2);
+        let which = format!("in more than one lock file: {} and {}; say which with --lock FILE", files[0], files[1]);
+        assert!(end.stdout.is_empty() && end.stderr.contains(&which), "{arguments:?}: {}", end.stderr);
+    }
+    assert!(read() == before, "nothing was changed");
+    places.lock(&["update", "read", "--lock", &files[0]]).status(0);
+    // There is one left in which it waits.
+    places.lock(&["update", "read"]).status(0);
+    assert!(places.lock(&["update"]).status(2).stderr.contains(" waits in more than one"));
+    places.lock(&["update", "--lock", &files[1]]).status(0);
+    places.lock(&["update"]).status(0);
+    places.lock(&["diff"]).status(0);
+}
+
+#[test]
 fn a_file_that_is_named_or_configured_is_the_only_one() {
     let places = Places::new();
     waiting(places.project.path());
@@ -165,6 +196,25 @@ fn a_file_that_is_named_or_configured_is_the_only_one() {
     assert_eq!(end.stdout, format!("nothing waits in {}/mcp.lock\n", shown(&places.configured())));
     places.lock(&["diff", "--lock", "mcp.lock"]).status(1);
     places.lock(&["diff", "--lock", "/nope"]).status(3);
+}
+
+#[test]
+fn each_place_is_named_once_and_the_next_command_is_about_the_same_file() {
+    let places = Places::new();
+    let end = places.lock(&["diff"]).status(3);
+    let own = shown(&places.own().join("mcp.lock"));
+    assert_eq!(end.stderr.matches(&own).count(), 1, "{}", end.stderr);
+
+    waiting(places.project.path());
+    fs::write(places.project.path().join("b.toml"), "").unwrap();
+    for (place, option) in [
+        (&[][..], " NAME\n"),
+        (&["--lock", "mcp.lock"], " --lock mcp.lock NAME\n"),
+        (&["--config", "b.toml"], " --config b.toml NAME\n"),
+    ] {
+        let said = places.lock(&[&["diff"], place].concat()).status(1).stderr;
+        assert!(said.ends_with(&format!("bartizan lock update --server SERVER{option}")), "{said}");
+    }
 }
 
 #[test]
@@ -181,6 +231,8 @@ fn names_that_nobody_knows_are_wrong_usage() {
         let end = lock(home.path(), &[command, "raed"]).status(2);
         assert!(end.stdout.is_empty() && end.stderr.contains("no definition `raed` in "), "{}", end.stderr);
     }
+    let end = lock(home.path(), &["diff", "files"]).status(2);
+    assert!(end.stderr.contains("`files` is a server") && end.stderr.ends_with("--server files\n"), "{}", end.stderr);
     // One that is known and of which nothing waits.
     lock(home.path(), &["diff", "write", "--server", "files"]).status(0);
     lock(home.path(), &["diff", "new"]).status(1);

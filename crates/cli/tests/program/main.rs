@@ -118,6 +118,23 @@ fn a_command_without_its_dashes_is_answered_with_what_to_type() {
 }
 
 #[test]
+fn a_place_without_its_option_is_told_from_other_mistakes() {
+    for (arguments, hint) in [
+        (&["serve", "bartizan.toml"][..], Some("bartizan serve --config bartizan.toml\n")),
+        (&["audit", "tail", "/var/my log"], Some("bartizan audit tail --log '/var/my log'\n")),
+        (&["audit", "tail", "-n", "3", "logs"], Some("bartizan audit tail --log logs\n")),
+        (&["why", "01KE0000000000000000000000", "logs"], Some("bartizan why --log logs\n")),
+        (&["serve", "--config", "a.toml", "b.toml"], None),
+        (&["audit", "tail", "a", "b"], None),
+        (&["serve", "--port"], None),
+        (&["lock", "forget", "x"], None),
+    ] {
+        let stderr = bartizan(arguments).status(2).stderr;
+        assert_eq!(stderr.split_once("say it as an option: ").map(|(_, said)| said), hint, "{stderr}");
+    }
+}
+
+#[test]
 fn a_log_of_json_has_nothing_else_in_it() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};

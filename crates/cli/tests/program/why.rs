@@ -237,6 +237,11 @@ fn every_kind_of_refusal_says_what_why_and_what_to_do() {
                 "bartizan config check '/etc/my bartizan.toml'",
             ],
         ),
+        (
+            "lock.gone",
+            json!({"lock": "/x/mcp.lock"}),
+            &["written again as it was known, and nothing in it was approved anew"],
+        ),
         ("config.refused", json!({}), &["was refused", "(the entry does not say why)", "bartizan config check FILE"]),
         (
             "upstream.failed",
@@ -343,6 +348,31 @@ fn of_a_server_that_is_another_one_it_says_what_to_do() {
     let (text, json) = explain(("server.restarted", json!({"server": "files"})));
     assert!(text.contains("No decision was made about it.") && !text.contains("bartizan lock"), "{text}");
     assert_eq!(advice(&json).len(), 0);
+}
+
+#[test]
+fn what_it_says_to_type_is_about_the_lock_file_that_was_in_force() {
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join("mcp.lock").display().to_string();
+    let changed = json!({"server": "files", "before": "command /a arguments 1", "now": "command /b arguments 1"});
+    let pinned =
+        call("deny", Some("tool_pinning.changed"), &json!([finding("tool_pinning.changed", "deny", "rule default")]));
+    for (lock, option) in
+        [(own.as_str(), ""), ("/srv/team/mcp.lock", " --lock /srv/team/mcp.lock"), ("/a b", " --lock '/a b'")]
+    {
+        let place = tempfile::tempdir().unwrap();
+        let started = ("gateway.started", json!({"config": "/x.toml", "lock": lock}));
+        let ids = write_log(place.path(), &[started, ("server.changed", changed.clone()), pinned.clone()]);
+        let log = place.path().join("audit").display().to_string();
+        for id in &ids[1..] {
+            let text = bartizan_at(home.path(), &["why", id, "--log", &log]).status(0).stdout;
+            for command in ["diff", "update"] {
+                let line = format!("bartizan lock {command} --server files{option}");
+                let found = text.lines().find(|found| found.trim().starts_with(&line));
+                assert!(found.is_some_and(|found| found.contains(" --lock ") != option.is_empty()), "{line}: {text}");
+            }
+        }
+    }
 }
 
 #[test]

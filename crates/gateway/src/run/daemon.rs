@@ -73,9 +73,9 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     }
     let socket = paths.socket();
     let failed = |source| RunError::Path { path: socket.clone(), source };
-    let mode = config.settings.mode;
+    let (lock, mode) = (place_of(&gateway.lock), config.settings.mode);
     let started = json!({
-        "version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "mode": mode.as_str(), "config": read,
+        "version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "mode": mode.as_str(), "config": read, "lock": lock,
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));

@@ -1,6 +1,7 @@
 //! One wrapped server in this process: start it, carry messages, end it, say how it ended.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
@@ -133,6 +134,9 @@ fn server(
     let server = Arc::new(Server {
         profile: ArcSwap::from_pointee(crate::approvals::unknown(&name)),
         profiles: ArcSwap::default(),
+        identified: AtomicBool::new(false),
+        // A client may keep what is said, and where files are is not its business.
+        lock_option: if gateway.lock_option.is_empty() { "" } else { " --lock FILE" }.into(),
         name,
         transport: Transport::Wrapped(Box::new(launch.clone()), complain.clone()),
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.

@@ -143,6 +143,73 @@ fn being_seen_never_overwrites_what_is_approved() {
 }
 
 #[test]
+fn a_file_that_is_removed_while_it_is_open_is_written_again() {
+    type Use = fn(&mut Lock) -> Result<(), LockError>;
+    let uses: [Use; 4] = [
+        |lock| lock.refresh().map(drop),
+        |lock| lock.record_first_seen("s", &[tool("a", "2"), tool("b", "1")], at()),
+        |lock| lock.set_complete("t", "tool"),
+        |lock| lock.note_gone("s", &[("tool", "a")]),
+    ];
+    for (number, work) in uses.into_iter().enumerate() {
+        for with_texts in [false, true] {
+            let (_guard, path) = place();
+            let mut lock = Lock::open(&path).unwrap();
+            lock.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+            lock.set_complete("s", "tool").unwrap();
+            lock.note_pending("s", &[tool("c", "1")]).unwrap();
+            assert!(!lock.take_restored());
+            std::fs::remove_file(&path).unwrap();
+            if with_texts {
+                std::fs::remove_dir_all(directory(&path)).unwrap();
+            }
+            work(&mut lock).unwrap();
+            assert!(lock.take_restored() && !lock.take_restored(), "{number}");
+            let again = Lock::open(&path).unwrap();
+            assert_eq!(again.state, lock.state);
+            let key = |name: &str| ("tool".to_owned(), name.to_owned());
+            let held = again.pins("s").unwrap();
+            assert_eq!(held.definitions[&key("a")].sha256, tool("a", "1").sha256, "{number}");
+            assert!(held.complete.contains("tool") && !held.definitions.contains_key(&key("b")), "{number}");
+            assert!(again.diff().unwrap().iter().any(|change| change.name == "c"), "{number}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_again_is_not_taken_for_an_empty_one() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    lock.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    fault::after(Some(0));
+    assert!(lock.refresh().is_err());
+    fault::after(None);
+    assert_eq!(lock.pins("s").unwrap().definitions.len(), 1);
+    assert!(!lock.take_restored());
+    lock.refresh().unwrap();
+    assert!(lock.take_restored() && path.exists());
+}
+
+#[test]
+fn what_others_change_in_the_file_is_no_removal() {
+    let (_guard, path) = place();
+    let (mut one, mut other) = (Lock::open(&path).unwrap(), Lock::open(&path).unwrap());
+    // There is none yet.
+    assert!(!one.refresh().unwrap());
+    one.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
+    one.note_pending("s", &[tool("a", "2")]).unwrap();
+    other.accept(Some("s"), None, at()).unwrap();
+    assert!(one.refresh().unwrap());
+    other.forget("s").unwrap();
+    assert!(one.refresh().unwrap() && one.pins("s").is_none());
+    // Of a file that holds nothing, nothing is lost.
+    std::fs::remove_file(&path).unwrap();
+    one.refresh().unwrap();
+    assert!(!one.take_restored() && !path.exists());
+}
+
+#[test]
 fn a_candidate_that_changed_after_it_was_shown_is_not_accepted() {
     let (_guard, path) = place();
     let mut lock = Lock::open(&path).unwrap();

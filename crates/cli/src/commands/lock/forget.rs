@@ -6,12 +6,12 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Place, Waiting, check_server, failure};
+use super::{Place, Waiting, check_server, failure, only_one};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
 use crate::text::{count, inline};
 
-/// Which server, in which lock files.
+/// Which server, in which lock file.
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The server
@@ -28,6 +28,7 @@ impl Arguments {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let mut found = self.place.open()?;
         check_server(&self.server, found.iter())?;
+        only_one(&found, |one| one.has_server(&self.server), "there is a server of that name")?;
         let mut locks = Vec::new();
         for Waiting { lock, .. } in found.iter_mut().filter(|one| one.has_server(&self.server)) {
             let forgotten = lock.forget(&self.server).map_err(failure)?;

@@ -75,6 +75,11 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
 
 /// What to do about an entry that is about no message.
 fn of_event(entry: &Entry) -> Option<Advice> {
+    if entry.kind == "lock.gone" {
+        let what = "to have what a server offers approved anew, if that was meant".to_owned();
+        let write = format!("bartizan lock forget --server NAME{}", entry.lock_option);
+        return Some(Advice { rule: entry.kind.clone(), what, write: Some(write) });
+    }
     if entry.kind != "config.refused" {
         return None;
     }
@@ -116,9 +121,7 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
         _ => {}
     }
     if WAITING.contains(&found.rule.as_str()) {
-        list.extend(
-            acceptance(&shell_word(&entry.server), tool(entry, found)).map(|(what, write)| advise(what, Some(write))),
-        );
+        list.extend(acceptance(&of_server(entry), tool(entry, found)).map(|(what, write)| advise(what, Some(write))));
     }
     let guard = inline(found.rule.split('.').next().unwrap_or_default());
     let (here, from_now_on) = match tool(entry, found).map(inline) {
@@ -136,26 +139,31 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
 }
 
 /// How to look at what changed, and to accept that and nothing else.
-fn acceptance(server: &str, name: Option<&str>) -> [(&'static str, String); 2] {
+fn acceptance(of: &str, name: Option<&str>) -> [(&'static str, String); 2] {
     let name = match name {
         // What starts like an option is none behind these.
         Some(name) if name.starts_with('-') => format!("-- {}", shell_word(name)),
         Some(name) => shell_word(name),
         None => {
-            let diff = format!("bartizan lock diff --server {server}");
-            let update = format!("bartizan lock update --server {server} NAME…");
+            let diff = format!("bartizan lock diff {of}");
+            let update = format!("bartizan lock update {of} NAME…");
             return [("to look at what changed", diff), ("to accept by its name what is meant", update)];
         }
     };
-    let commands = ["diff", "update"].map(|command| format!("bartizan lock {command} --server {server} {name}"));
+    let commands = ["diff", "update"].map(|command| format!("bartizan lock {command} {of} {name}"));
     let [diff, update] = commands;
     [("to look at what changed", diff), ("to accept it and nothing else, if it is meant", update)]
 }
 
 /// The commands for what is pinned of a server: to look, and to accept by its name what is meant.
 fn of_lock(entry: &Entry) -> String {
-    let server = shell_word(&entry.server);
-    format!("bartizan lock diff --server {server}\nbartizan lock update --server {server} NAME…")
+    let of = of_server(entry);
+    format!("bartizan lock diff {of}\nbartizan lock update {of} NAME…")
+}
+
+/// The options for the server, and for its lock file if that has to be named.
+fn of_server(entry: &Entry) -> String {
+    format!("--server {}{}", shell_word(&entry.server), entry.lock_option)
 }
 
 /// The narrowest exception that covers the case.

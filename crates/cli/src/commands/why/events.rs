@@ -44,6 +44,11 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
             format!("A change of the configuration{file} was refused, and the one before stayed in force.{why}")
         }
         "config.reloaded" => "A change of the configuration was put in force.".to_owned(),
+        "lock.gone" => {
+            "The lock file was gone while Bartizan was running. It was written again as it was known, and nothing in it \
+             was approved anew."
+                .to_owned()
+        }
         _ => return None,
     })
 }

@@ -1,6 +1,7 @@
 """What becomes of streams, signals, exit codes and processes when a server is wrapped by `bartizan run`."""
 
 import fcntl
+import itertools
 import json
 import os
 import pathlib
@@ -305,7 +306,8 @@ def lock_removed(home, options):
         assert "sub" in home.cli("lock", "diff", "--server", "calc").stdout
         # What is meant is still forgotten.
         assert home.cli("lock", "forget", "--server", "calc").returncode == 0
-        wait_for(lambda: len(server.ask(3, "tools/list")["result"]["tools"]) == 2, "that it is new")
+        ids = itertools.count(3)
+        wait_for(lambda: len(server.ask(next(ids), "tools/list")["result"]["tools"]) == 2, "that it is new")
         assert len(home.messages(kind="lock.gone")) == 1
 
 

@@ -57,10 +57,14 @@ pub(crate) struct Reloads {
 }
 
 impl Reloads {
-    /// Of `file`, which need not be there; what becomes of it from now on counts as a change.
-    pub(crate) fn new(file: PathBuf, place: Place, gateway: Arc<Gateway>, started: Config) -> Arc<Reloads> {
-        let last = Mutex::new(content(&file));
-        Arc::new(Reloads { file, place, gateway, started, last })
+    /// Of `file`, which need not be there, and held `content` when it was read; anything else counts as a change.
+    pub(crate) fn new(
+        (file, content): (PathBuf, Option<Vec<u8>>),
+        place: Place,
+        gateway: Arc<Gateway>,
+        started: Config,
+    ) -> Arc<Reloads> {
+        Arc::new(Reloads { file, place, gateway, started, last: Mutex::new(content) })
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -80,7 +84,7 @@ impl Reloads {
 }
 
 /// What a file holds; none if there is no file.
-fn content(file: &Path) -> Option<Vec<u8>> {
+pub(crate) fn content(file: &Path) -> Option<Vec<u8>> {
     if file.is_file() { std::fs::read(file).ok() } else { None }
 }
 

@@ -90,7 +90,9 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     }
     if let Some(file) = file {
         let place = Place::Front(Arc::clone(&front), workspace);
-        tasks.push(tokio::spawn(reload::watch(Reloads::new(file, place, Arc::clone(&gateway), config.clone()))));
+        let held = reload::content(&file);
+        let reloads = Reloads::new((file, held), place, Arc::clone(&gateway), config.clone());
+        tasks.push(tokio::spawn(reload::watch(reloads)));
     }
     Ok(Running { address, admin: admin_address, gateway, front, stop, tasks })
 }

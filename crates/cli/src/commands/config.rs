@@ -68,11 +68,12 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
 }
 
 fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
-    let (ok, found) = match Config::load(file) {
-        Ok((_, warnings)) => (true, warnings),
-        Err(found) => (false, found.0),
+    let (mode, problems) = match Config::load(file) {
+        Ok((config, warnings)) => (Some(config.settings.mode.as_str()), warnings),
+        Err(found) => (None, found.0),
     };
-    output::print_json(&Checked { format: Checked::FORMAT, ok, problems: found })?;
+    let ok = mode.is_some();
+    output::print_json(&Checked { format: Checked::FORMAT, ok, mode, problems })?;
     if ok { Ok(Outcome::Clean) } else { Err(Failure::Usage("error: the configuration cannot be used".to_owned())) }
 }
 
@@ -83,6 +84,8 @@ pub(super) struct Checked {
     format: &'static str,
     /// Whether the file can be used.
     ok: bool,
+    /// `observe` if nothing that guards find is stopped, else `enforce`; null for a file that cannot be used.
+    mode: Option<&'static str>,
     /// Errors, or warnings if it can.
     problems: Vec<Diagnostic>,
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::support::bartizan;
 
 fn check(text: &str, more: &[&str]) -> (String, crate::support::End) {
@@ -28,6 +30,12 @@ fn that_nothing_is_enforced_is_noted() {
     let said = of("observe");
     assert!(said.starts_with("note: mode = \"observe\": ") && said.matches("note:").count() == 1, "{said}");
     assert_eq!(of("enforce"), "");
+    for (mode, expected, status) in
+        [("observe", json!("observe"), 0), ("enforce", json!("enforce"), 0), ("x", json!(null), 2)]
+    {
+        let end = check(&format!("mode = '{mode}'\n{server}"), &["--json"]).1.status(status);
+        assert_eq!(end.json()["mode"], expected);
+    }
 }
 
 #[test]

@@ -55,6 +55,8 @@ struct Serving {
 /// # Errors
 /// If another one runs already, or the socket, the log or the lock file cannot be used.
 pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle: Duration) -> Result<(), RunError> {
+    // What follows may wait for others, while the file changes.
+    let held = file.as_deref().and_then(reload::content);
     paths.prepare()?;
     paths.check_socket()?;
     let _lock = only_one(paths).await?;
@@ -66,7 +68,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     let told = Arc::new(Told { notes, from_file: read.is_some().into(), ..Told::default() });
     let reloads = file.map(|file| {
         let place = Place::User(Arc::clone(&told));
-        Reloads::new(file, place, Arc::clone(&gateway), config.clone())
+        Reloads::new((file, held), place, Arc::clone(&gateway), config.clone())
     });
     if let Some(reloads) = &reloads {
         tokio::spawn(reload::watch_later(Arc::clone(reloads)));

@@ -541,7 +541,9 @@ mod tests {
         lock(&approvals.lock).lock.note_pending("s", &[definition(&pin("a", 1))]).unwrap();
         approvals.refresh_now();
         // Somebody accepts what waits, and at that moment the files cannot be read.
-        Lock::open(directory.path().join("mcp.lock")).unwrap().accept(None, None, SystemTime::now()).unwrap();
+        let mut other = Lock::open(directory.path().join("mcp.lock")).unwrap();
+        let seen = other.diff().unwrap();
+        other.accept(&seen, SystemTime::now()).unwrap();
         let pending = directory.path().join("mcp.lock.d/pending.json");
         let text = std::fs::read(&pending).unwrap();
         std::fs::write(&pending, "[").unwrap();

@@ -1,5 +1,6 @@
 //! What differs between what was approved and what servers list now.
 
+use crate::entry::Candidate;
 use crate::unified_diff;
 
 /// One difference that waits for a decision.
@@ -17,6 +18,8 @@ pub struct Change {
     pub old: Option<String>,
     /// The text now; `None` if it is gone or was not kept.
     pub new: Option<String>,
+    /// Digest of the text now, whether or not it was kept; `None` if it is gone.
+    pub sha256: Option<String>,
 }
 
 /// In what way a definition differs from what was approved.
@@ -46,6 +49,12 @@ impl What {
 }
 
 impl Change {
+    /// Whether it is this that waits.
+    pub(crate) fn is_about(&self, candidate: &Candidate) -> bool {
+        (&self.server, &self.kind, &self.name) == (&candidate.server, &candidate.kind, &candidate.name)
+            && self.sha256 == candidate.sha256
+    }
+
     /// The difference as people read it.
     #[must_use]
     pub fn diff(&self) -> String {

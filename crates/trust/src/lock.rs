@@ -207,38 +207,27 @@ impl Lock {
         self.state.pending.values().map(|candidate| self.change(candidate)).collect()
     }
 
-    /// Accepts what waits: all of it, or that of one server, or of one name.
+    /// Accepts what somebody has looked at; what waits under the same name and is something else goes on waiting. Says what
+    /// was accepted.
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn accept(
-        &mut self,
-        server: Option<&str>,
-        name: Option<&str>,
-        at: SystemTime,
-    ) -> Result<Vec<Change>, LockError> {
-        self.refresh()?;
-        let chosen: Vec<Candidate> = self
-            .state
-            .pending
-            .values()
-            .filter(|held| {
-                server.is_none_or(|server| server == held.server) && name.is_none_or(|name| name == held.name)
-            })
-            .cloned()
-            .collect();
-        let changes = chosen.iter().map(|candidate| self.change(candidate)).collect::<Result<Vec<_>, _>>()?;
+    pub fn accept(&mut self, seen: &[Change], at: SystemTime) -> Result<Vec<Change>, LockError> {
+        let mut accepted = Vec::new();
         self.update(&[], |state| {
-            // Only what was shown: a candidate that changed meanwhile stays.
-            for candidate in &chosen {
-                if state.pending.get(&candidate.key()) == Some(candidate) {
-                    state.accept(candidate, at);
+            // Again from the start where another process was faster.
+            accepted.clear();
+            for change in seen {
+                let waits = |held: &&Candidate| change.is_about(held);
+                if let Some(candidate) = state.pending.values().find(waits).cloned() {
+                    state.accept(&candidate, at);
+                    accepted.push(change.clone());
                 }
             }
             Ok(())
         })?;
         self.sweep()?;
-        Ok(changes)
+        Ok(accepted)
     }
 
     /// Takes a server out, with what was approved of it and what waits: from then on it was never seen.
@@ -299,6 +288,7 @@ impl Lock {
             what,
             old: old.map_or(Ok(None), |held| self.text(&held.sha256))?,
             new: candidate.sha256.as_deref().map_or(Ok(None), |sha256| self.text(sha256))?,
+            sha256: candidate.sha256.clone(),
         })
     }
 

@@ -3,7 +3,7 @@
 mod forget;
 mod report;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use bartizan_config::{Config, Places};
 use bartizan_trust::{Change, Lock, LockError, What};
 use clap::{Args, Subcommand};
+use sha2::{Digest, Sha256};
 
 pub(super) use self::forget::Forgotten;
 pub(super) use self::report::{Changes, Verified};
@@ -18,7 +19,7 @@ use self::report::{Found, VerifiedOne};
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
-use crate::text::{inline, shell_word};
+use crate::text::{count, inline, shell_word};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +42,7 @@ enum Command {
     /// Shows what servers define differently from what was approved
     Diff(Choice),
     /// Accepts the differences that `diff` shows
-    Update(Choice),
+    Update(Update),
     /// Checks that the lock file is whole and that nothing waits
     Verify(Choice),
     /// Takes a server out that is not used any more; if it comes again, it is new
@@ -74,11 +75,20 @@ struct Choice {
     json: bool,
 }
 
+#[derive(Args)]
+struct Update {
+    #[command(flatten)]
+    choice: Choice,
+    /// Only if it is what `lock diff` showed together with this token
+    #[arg(long, value_name = "TOKEN")]
+    shown: Option<String>,
+}
+
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
             Command::Diff(choice) => diff(&choice),
-            Command::Update(choice) => update(&choice),
+            Command::Update(arguments) => update(&arguments),
             Command::Verify(choice) => verify(&choice),
             Command::Forget(arguments) => arguments.run(),
         }
@@ -100,14 +110,15 @@ fn diff(choice: &Choice) -> Result<Outcome, Failure> {
         let paint = Paint::for_stdout();
         choice.print(&found, |change| format!("{}{}\n", title(change, paint), body(change)))?;
         if !clean {
-            let place = choice.place.option();
-            say(&format!("\naccept what is meant, by its name: bartizan lock update --server SERVER{place} NAME"));
+            say(&format!("\naccept what is shown, and nothing else: {}", choice.acceptance(&found)));
+            say("for one definition, show only that: bartizan lock diff --server SERVER NAME");
         }
     }
     Ok(if clean { Outcome::Clean } else { Outcome::Found })
 }
 
-fn update(choice: &Choice) -> Result<Outcome, Failure> {
+fn update(update: &Update) -> Result<Outcome, Failure> {
+    let choice = &update.choice;
     let mut found = choice.waiting()?;
     // A name that is misspelt must not leave half of a list accepted.
     let waits = |name: &str| found.iter().flat_map(|one| &one.changes).any(|change| change.name == name);
@@ -115,11 +126,20 @@ fn update(choice: &Choice) -> Result<Outcome, Failure> {
         return Err(Failure::usage(format!("nothing waits under the name `{}`", inline(name))));
     }
     only_one(&found, |one| !one.changes.is_empty(), "something waits")?;
+    choice.check_servers(&found)?;
+    if let Some(shown) = &update.shown
+        && *shown != token(&found)
+    {
+        let what = "what waits is not what was shown under this token";
+        return Err(Failure::usage(format!("{what}\n  = help: look at it again: {}", choice.look())));
+    }
     for Waiting { lock, changes } in found.iter_mut().filter(|one| !one.changes.is_empty()) {
-        changes.clear();
-        for name in choice.names() {
-            changes.extend(lock.accept(choice.server.as_deref(), name, SystemTime::now()).map_err(failure)?);
+        let accepted = lock.accept(changes, SystemTime::now()).map_err(failure)?;
+        if accepted.len() < changes.len() {
+            let left = changes.len() - accepted.len();
+            say(&format!("{} changed meanwhile and waits: {}", count(left, "definition"), choice.look()));
         }
+        *changes = accepted;
     }
     if choice.json {
         output::print_json(&Changes::of(Changes::UPDATE, &found))?;
@@ -264,9 +284,34 @@ impl Choice {
         server && (self.names.is_empty() || self.names.contains(&change.name))
     }
 
-    /// The names that were given, or one that stands for all.
-    fn names(&self) -> Vec<Option<&str>> {
-        if self.names.is_empty() { vec![None] } else { self.names.iter().map(|name| Some(name.as_str())).collect() }
+    /// One name may be several servers', and what was looked at of one is not what another has under it.
+    fn check_servers(&self, found: &[Waiting]) -> Result<(), Failure> {
+        for name in &self.names {
+            let of = found.iter().flat_map(|one| &one.changes).filter(|change| change.name == *name);
+            let servers: BTreeSet<_> = of.map(|change| inline(&change.server)).collect();
+            if servers.len() > 1 {
+                let servers = servers.into_iter().collect::<Vec<_>>().join(" and ");
+                let name = inline(name);
+                return Err(Failure::usage(format!("`{name}` waits of {servers}; say which with --server SERVER")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was chosen, as it is said in a command.
+    fn words(&self) -> String {
+        let server = self.server.as_ref().map(|server| format!(" --server {}", shell_word(server)));
+        let names = self.names.iter().map(|name| format!(" {}", shell_word(name))).collect::<String>();
+        format!("{}{}{names}", server.unwrap_or_default(), self.place.option())
+    }
+
+    fn look(&self) -> String {
+        format!("bartizan lock diff{}", self.words())
+    }
+
+    /// The command that accepts what was found.
+    fn acceptance(&self, found: &[Waiting]) -> String {
+        format!("bartizan lock update{} --shown {}", self.words(), token(found))
     }
 
     fn print(&self, found: &[Waiting], text: impl Fn(&Change) -> String) -> Result<(), Failure> {
@@ -337,6 +382,19 @@ pub(super) fn found_anywhere() -> Result<Vec<PathBuf>, Failure> {
 /// All that may be meant, so that a user can compare them; that in Bartizan's own directory last.
 fn locks_of(places: Places) -> impl Iterator<Item = PathBuf> {
     places.other_locks.into_iter().chain([places.lock])
+}
+
+/// Stands for what was shown: it is another one if a single text is.
+fn token(found: &[Waiting]) -> String {
+    let mut hasher = Sha256::new();
+    for change in found.iter().flat_map(|one| &one.changes) {
+        let Change { server, kind, name, sha256, .. } = change;
+        for part in [server, kind, name, sha256.as_deref().unwrap_or("gone")] {
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+    }
+    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failure(error: LockError) -> Failure {

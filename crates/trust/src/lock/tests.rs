@@ -27,6 +27,29 @@ fn shown(changes: &[Change]) -> Vec<String> {
     changes.iter().map(show).collect()
 }
 
+/// Accepts what waits of a server and of a name, as somebody who has just looked at it.
+fn accept(lock: &mut Lock, server: Option<&str>, name: Option<&str>) -> Result<Vec<Change>, LockError> {
+    lock.refresh()?;
+    let mut seen = lock.diff()?;
+    seen.retain(|change| {
+        server.is_none_or(|server| server == change.server) && name.is_none_or(|name| name == change.name)
+    });
+    lock.accept(&seen, at())
+}
+
+#[test]
+fn what_changed_after_it_was_looked_at_goes_on_waiting() {
+    let (_directory, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    lock.set_identity("s", "s").unwrap();
+    lock.note_pending("s", &[tool("a", "1"), tool("b", "1")]).unwrap();
+    let mut looking = Lock::open(&path).unwrap();
+    let seen = looking.diff().unwrap();
+    lock.note_pending("s", &[tool("a", "2")]).unwrap();
+    assert_eq!(shown(&looking.accept(&seen, at()).unwrap()), ["added s b"]);
+    assert_eq!(shown(&looking.diff().unwrap()), ["added s a"]);
+}
+
 #[test]
 fn what_is_seen_first_is_approved_and_what_changes_waits() {
     let (_guard, path) = place();
@@ -43,14 +66,14 @@ fn what_is_seen_first_is_approved_and_what_changes_waits() {
     assert!(changes[1].diff().contains("- "), "{}", changes[1].diff());
     assert!(changes[1].diff().contains("+   \"description\": \"reads and sends\""), "{}", changes[1].diff());
 
-    lock.accept(None, Some("read"), at()).unwrap();
+    accept(&mut lock, None, Some("read")).unwrap();
     let held = Lock::open(&path).unwrap();
     let pins = held.pins("files").unwrap();
     assert_eq!(pins.definitions[&("tool".into(), "read".into())].sha256, tool("read", "reads and sends").sha256);
     assert_eq!(shown(&held.diff().unwrap()), ["added files copy", "removed files write"]);
 
     lock.withdraw("files", &[("tool", "write")]).unwrap();
-    assert_eq!(shown(&lock.accept(Some("files"), None, at()).unwrap()), ["added files copy"]);
+    assert_eq!(shown(&accept(&mut lock, Some("files"), None).unwrap()), ["added files copy"]);
     assert!(!lock.has_pending("files"));
     let names: Vec<_> = lock.pins("files").unwrap().definitions.keys().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["copy", "read", "write"]);
@@ -123,7 +146,7 @@ fn a_renamed_definition_is_recognised() {
     assert_eq!(shown(&lock.diff().unwrap()), ["added s new"], "the old one may still be there");
     lock.note_gone("s", &[("tool", "old")]).unwrap();
     assert_eq!(lock.diff().unwrap()[0].what, What::Renamed("old".into()));
-    lock.accept(Some("s"), Some("new"), at()).unwrap();
+    accept(&mut lock, Some("s"), Some("new")).unwrap();
     let names: Vec<_> = lock.pins("s").unwrap().definitions.keys().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["new", "other"]);
     assert!(!lock.has_pending("s"));
@@ -199,7 +222,7 @@ fn what_others_change_in_the_file_is_no_removal() {
     assert!(!one.refresh().unwrap());
     one.record_first_seen("s", &[tool("a", "1")], at()).unwrap();
     one.note_pending("s", &[tool("a", "2")]).unwrap();
-    other.accept(Some("s"), None, at()).unwrap();
+    accept(&mut other, Some("s"), None).unwrap();
     assert!(one.refresh().unwrap());
     other.forget("s").unwrap();
     assert!(one.refresh().unwrap() && one.pins("s").is_none());
@@ -231,7 +254,7 @@ fn texts_are_only_believed_if_they_match() {
     let changes = lock.diff().unwrap();
     assert_eq!((changes[0].old.as_ref(), changes[1].new.as_ref()), (None, None));
     assert!(changes[0].new.is_some());
-    lock.accept(None, None, at()).unwrap();
+    accept(&mut lock, None, None).unwrap();
     let texts = std::fs::read_dir(directory(&path)).unwrap().map(|entry| entry.unwrap().file_name());
     let mut texts: Vec<_> = texts.map(|name| name.into_string().unwrap()).collect();
     texts.sort();

@@ -9,6 +9,7 @@ import tempfile
 import threading
 
 import harness
+import hostile_http
 from harness import HONEST, Client, Gateway, Twin, check, wait_for
 
 RULE = "upstream.resting"
@@ -183,5 +184,36 @@ def spares_others():
         gateway.close()
 
 
+# What happens to a request, and not to everybody: the server is there, and it did this to whoever asked for it.
+DONE_TO_ONE = {"error-status": "upstream.status", "never": "upstream.timeout", "closed-at-once": "upstream.broken_off",
+               "reset": "upstream.broken_off", "status-line-3": "upstream.malformed"}
+
+
+def one_of_many(attack, rule):
+    """A client whose requests a server at a URL does not answer well does not keep the server from others."""
+    port = hostile_http.start()
+    gateway = Gateway(f'[server.bad]\nurl = "http://127.0.0.1:{port}/{attack}"\ntimeout = "1s"\n')
+    try:
+        with Client(gateway, "bad") as evil, Client(gateway, "bad") as other:
+            for number in range(4):
+                calls = [threading.Thread(target=evil.post, args=({
+                    "jsonrpc": "2.0", "id": f"{number}/{n}", "method": "tools/call", "params": {"name": "evil"}},)) for n in range(4)]
+                for thread in calls:
+                    thread.start()
+                for thread in calls:
+                    thread.join(harness.PATIENCE)
+                for client in (evil, other):
+                    check("result" in client.call("good"), f"{number}")
+                with Client(gateway, "bad") as new:
+                    check("result" in new.call("good"), f"a new one, {number}")
+        check(len(gateway.recorded(0, kind="upstream.failed", rule=rule)) == 16, f"{gateway.rules(0)}")
+        check(not gateway.recorded(0, rule=RULE), "it was left alone")
+        gateway.stop()
+    finally:
+        gateway.close()
+
+
 CASES = {"a program that crashes at its start": lambda: case(Crashes), "a program that is not there": lambda: case(Missing),
          "a URL that refuses": lambda: case(Refuses), "a program that one client makes crash": spares_others}
+CASES |= {f"a URL that does this to one client: {name}": lambda name=name, rule=rule: one_of_many(name, rule)
+          for name, rule in DONE_TO_ONE.items()}

@@ -1,6 +1,7 @@
 //! A server behind Streamable HTTP.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::breaker::Attempt;
 use super::demux::Stray;
 use super::sse::SseUpstream;
 use super::tls::{self, Connector};
@@ -74,22 +76,49 @@ impl fmt::Debug for Endpoint {
 
 impl Endpoint {
     /// Asks it, unless it is left alone for now.
-    pub(super) async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
+    ///
+    /// Only whether there is a connection tells of the server, whoever asks. What happens afterwards may be what this one
+    /// client asked for: a status of 500, silence, or an end. If that counted, a client could keep all others away.
+    pub(super) async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
         let Endpoint { breaker, client, timeout, .. } = self;
         let attempt = breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
-        // A server that ends sessions, or knows that it has none, need not be able to do anything else.
-        let proves_nothing = request.method() == Method::DELETE;
-        let answer = match tokio::time::timeout(*timeout, client.request(request)).await {
+        let mut connection = capture_connection(&mut request);
+        let mut asked = pin!(tokio::time::timeout(*timeout, client.request(request)));
+        // Settled as soon as there is one, so that nobody waits for the answer to the one request after a rest.
+        let answer = tokio::select! {
+            biased;
+            true = has_connected(&mut connection) => {
+                attempt.succeeded();
+                asked.await
+            }
+            answer = &mut asked => {
+                settle(attempt, &answer);
+                answer
+            }
+        };
+        match answer {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(UpstreamError::TimedOut(timeout.as_secs())),
-        };
-        match &answer {
-            _ if proves_nothing => {}
-            Ok(response) if !response.status().is_server_error() => attempt.succeeded(),
-            _ => attempt.failed(Instant::now()),
         }
-        answer
+    }
+}
+
+/// What a request led to, in time.
+type Answer = Result<Result<Response<Incoming>, hyper_util::client::legacy::Error>, tokio::time::error::Elapsed>;
+
+/// Waits until the request has a connection; false if it will get none.
+async fn has_connected(connection: &mut CaptureConnection) -> bool {
+    connection.wait_for_connection_metadata().await.is_some()
+}
+
+/// Takes note of an attempt that is over before a connection was noticed.
+fn settle(attempt: Attempt, answer: &Answer) {
+    match answer {
+        Ok(Ok(_)) => attempt.succeeded(),
+        // There was a connection, and it broke off at once.
+        Ok(Err(error)) if !error.is_connect() => {}
+        Ok(Err(_)) | Err(_) => attempt.failed(Instant::now()),
     }
 }
 

@@ -1,6 +1,7 @@
 """Servers that fail at once, whoever asks: after a few failures in a row they are left alone for a while, everybody else is told
 so without another attempt, and they are there again once they are mended."""
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -159,8 +160,9 @@ def with_all(gateway):
     check(sorted(told) == sorted(map(str, range(8))), f"{told}")
 
 
-def spares_others():
-    """A client under whose requests the program crashes at once does not keep it from others."""
+def spares_others(works):
+    """A client under whose requests the program crashes at once does not keep it from others, whether it `works` for one
+    of them meanwhile or not."""
     code = ("import json, os, subprocess, sys\n"
             "line = sys.stdin.readline()\n"
             "if 'poison' in line: os._exit(3)\n"
@@ -169,17 +171,22 @@ def spares_others():
             "for line in sys.stdin: child.stdin.write(line); child.stdin.flush()\n")
     gateway = Gateway(f"[server.bad]\ncommand = {json.dumps([sys.executable, '-c', code])}\n")
     try:
-        with Client(gateway, "bad") as working:
-            for number in range(12):
-                client = Client(gateway, "bad")
-                reply, id = client.request("initialize", HELLO | {"clientInfo": {"name": "poison", "version": "1"}})
-                check("upstream.ended" in json.dumps(reply.answer(id)), f"{number}: {reply.messages}")
-            for number in range(3):
-                with Client(gateway, "bad") as another:
-                    check("result" in another.call("echo", {"text": "x"}), f"client {number} after it")
-            check("result" in working.call("echo", {"text": "x"}), "the one that was there before")
+        with Client(gateway, "bad") if works else contextlib.nullcontext() as working:
+            for _ in range(2):
+                for number in range(12):
+                    client = Client(gateway, "bad")
+                    reply, id = client.request("initialize", HELLO | {"clientInfo": {"name": "poison", "version": "1"}})
+                    check("upstream.ended" in json.dumps(reply.answer(id)), f"{number}: {reply.messages}")
+                for number in range(2):
+                    with Client(gateway, "bad") as another:
+                        check("result" in another.call("echo", {"text": "x"}), f"client {number} after it")
+            check(not works or "result" in working.call("echo", {"text": "x"}), "the one that was there before")
+        greeted = gateway.recorded(0, kind="own", session="trial", method="initialize")
+        check(bool(greeted) != works, f"the gateway found out with {greeted}")
         check(not gateway.recorded(0, rule=RULE), "it was left alone")
+        wait_for(lambda: not gateway.children(), "processes are left")
         gateway.stop()
+        gateway.verify()
     finally:
         gateway.close()
 
@@ -214,6 +221,7 @@ def one_of_many(attack, rule):
 
 
 CASES = {"a program that crashes at its start": lambda: case(Crashes), "a program that is not there": lambda: case(Missing),
-         "a URL that refuses": lambda: case(Refuses), "a program that one client makes crash": spares_others}
+         "a URL that refuses": lambda: case(Refuses), "a program that one client makes crash": lambda: spares_others(False),
+         "a program that one client makes crash and another uses": lambda: spares_others(True)}
 CASES |= {f"a URL that does this to one client: {name}": lambda name=name, rule=rule: one_of_many(name, rule)
           for name, rule in DONE_TO_ONE.items()}

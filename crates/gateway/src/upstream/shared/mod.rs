@@ -21,14 +21,14 @@ use std::time::Duration;
 
 use bartizan_audit::AuditError;
 use bartizan_guard::Direction;
-use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
+use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Value, meta::Meta, method};
 use bartizan_sandbox::Launch;
 use serde_json::json;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::demux::Inbox;
-use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
+use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError, greeting};
 use crate::admit::{self, Admitted};
 use crate::gateway::Gateway;
 pub(crate) use inbox::SharedInbox;
@@ -205,12 +205,7 @@ impl SharedChild {
 
     async fn greet(&self, gateway: &Gateway, life: &Life) -> Result<Message, UpstreamError> {
         let asked = life.hello.get_or_try_init(|| async {
-            let json = format!(
-                r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
-                Revision::LATEST_LEGACY,
-                env!("CARGO_PKG_VERSION"),
-            );
-            let mut replies = life.child.send(&self.own(gateway, json)?).await.map_err(of_shared)?;
+            let mut replies = life.child.send(&self.own(gateway, greeting())?).await.map_err(of_shared)?;
             let answer = async {
                 loop {
                     match replies.next().await? {

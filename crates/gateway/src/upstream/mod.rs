@@ -120,7 +120,7 @@ pub enum UpstreamError {
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
     /// It answered with something that is neither JSON nor an event stream.
-    #[error("the server answered with neither JSON nor events, but a content type {0}")]
+    #[error("the server answered with {0} instead of JSON or events")]
     ContentType(&'static str),
     /// Its answer is compressed, which nobody asked for.
     #[error("the server's answer is encoded, although the request accepts no encoding")]

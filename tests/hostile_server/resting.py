@@ -1,6 +1,7 @@
 """Servers that fail at once, whoever asks: after a few failures in a row they are left alone for a while, everybody else is told
 so without another attempt, and they are there again once they are mended."""
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -9,6 +10,7 @@ import tempfile
 import threading
 
 import harness
+import hostile_http
 from harness import HONEST, Client, Gateway, Twin, check, wait_for
 
 RULE = "upstream.resting"
@@ -158,8 +160,9 @@ def with_all(gateway):
     check(sorted(told) == sorted(map(str, range(8))), f"{told}")
 
 
-def spares_others():
-    """A client under whose requests the program crashes at once does not keep it from others."""
+def spares_others(works):
+    """A client under whose requests the program crashes at once does not keep it from others, whether it `works` for one
+    of them meanwhile or not."""
     code = ("import json, os, subprocess, sys\n"
             "line = sys.stdin.readline()\n"
             "if 'poison' in line: os._exit(3)\n"
@@ -168,15 +171,49 @@ def spares_others():
             "for line in sys.stdin: child.stdin.write(line); child.stdin.flush()\n")
     gateway = Gateway(f"[server.bad]\ncommand = {json.dumps([sys.executable, '-c', code])}\n")
     try:
-        with Client(gateway, "bad") as working:
-            for number in range(12):
-                client = Client(gateway, "bad")
-                reply, id = client.request("initialize", HELLO | {"clientInfo": {"name": "poison", "version": "1"}})
-                check("upstream.ended" in json.dumps(reply.answer(id)), f"{number}: {reply.messages}")
-            for number in range(3):
-                with Client(gateway, "bad") as another:
-                    check("result" in another.call("echo", {"text": "x"}), f"client {number} after it")
-            check("result" in working.call("echo", {"text": "x"}), "the one that was there before")
+        with Client(gateway, "bad") if works else contextlib.nullcontext() as working:
+            for _ in range(2):
+                for number in range(12):
+                    client = Client(gateway, "bad")
+                    reply, id = client.request("initialize", HELLO | {"clientInfo": {"name": "poison", "version": "1"}})
+                    check("upstream.ended" in json.dumps(reply.answer(id)), f"{number}: {reply.messages}")
+                for number in range(2):
+                    with Client(gateway, "bad") as another:
+                        check("result" in another.call("echo", {"text": "x"}), f"client {number} after it")
+            check(not works or "result" in working.call("echo", {"text": "x"}), "the one that was there before")
+        greeted = gateway.recorded(0, kind="own", session="trial", method="initialize")
+        check(bool(greeted) != works, f"the gateway found out with {greeted}")
+        check(not gateway.recorded(0, rule=RULE), "it was left alone")
+        wait_for(lambda: not gateway.children(), "processes are left")
+        gateway.stop()
+        gateway.verify()
+    finally:
+        gateway.close()
+
+
+# What happens to a request, and not to everybody: the server is there, and it did this to whoever asked for it.
+DONE_TO_ONE = {"error-status": "upstream.status", "never": "upstream.timeout", "closed-at-once": "upstream.broken_off",
+               "reset": "upstream.broken_off", "status-line-3": "upstream.malformed"}
+
+
+def one_of_many(attack, rule):
+    """A client whose requests a server at a URL does not answer well does not keep the server from others."""
+    port = hostile_http.start()
+    gateway = Gateway(f'[server.bad]\nurl = "http://127.0.0.1:{port}/{attack}"\ntimeout = "1s"\n')
+    try:
+        with Client(gateway, "bad") as evil, Client(gateway, "bad") as other:
+            for number in range(4):
+                calls = [threading.Thread(target=evil.post, args=({
+                    "jsonrpc": "2.0", "id": f"{number}/{n}", "method": "tools/call", "params": {"name": "evil"}},)) for n in range(4)]
+                for thread in calls:
+                    thread.start()
+                for thread in calls:
+                    thread.join(harness.PATIENCE)
+                for client in (evil, other):
+                    check("result" in client.call("good"), f"{number}")
+                with Client(gateway, "bad") as new:
+                    check("result" in new.call("good"), f"a new one, {number}")
+        check(len(gateway.recorded(0, kind="upstream.failed", rule=rule)) == 16, f"{gateway.rules(0)}")
         check(not gateway.recorded(0, rule=RULE), "it was left alone")
         gateway.stop()
     finally:
@@ -184,4 +221,7 @@ def spares_others():
 
 
 CASES = {"a program that crashes at its start": lambda: case(Crashes), "a program that is not there": lambda: case(Missing),
-         "a URL that refuses": lambda: case(Refuses), "a program that one client makes crash": spares_others}
+         "a URL that refuses": lambda: case(Refuses), "a program that one client makes crash": lambda: spares_others(False),
+         "a program that one client makes crash and another uses": lambda: spares_others(True)}
+CASES |= {f"a URL that does this to one client: {name}": lambda name=name, rule=rule: one_of_many(name, rule)
+          for name, rule in DONE_TO_ONE.items()}

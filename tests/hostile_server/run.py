@@ -122,6 +122,7 @@ class Case:
         check(len(text) < 4096 or self.rule is None, f"an error of {len(text)} characters")
         for character in HIDDEN:
             check(character not in text, f"{character!r} got through: {text!r}")
+        check(hostile_http.SPEECH not in text.replace("-", " "), f"the server speaks in the gateway's voice: {text}")
         for name in ("set-cookie", "authorization", "www-authenticate", "location", "access-control-allow-origin", "x-note"):
             check(name not in reply.headers, f"the server's {name} reached the client")
         check(reply.headers.get("mcp-session-id") is None, "an answer names a session")
@@ -134,6 +135,8 @@ class Case:
     def check_log(self, since):
         wanted = {self.rule, self.also} - {None}
         wait_for(lambda: wanted <= self.gateway.rules(since), f"the log lacks one of {wanted}", 10)
+        said = json.dumps(self.gateway.entries()[since:]).replace("-", " ")
+        check(hostile_http.SPEECH not in said, "the log has the server's words")
 
     def after(self, client):
         # A server that has ended is started with the next session; one that is busy with itself answers nobody.

@@ -5,6 +5,7 @@ import json
 import pathlib
 import sys
 import threading
+import time
 
 import harness
 from harness import Client, Gateway, check, wait_for
@@ -27,6 +28,42 @@ def cases(stdio):
     for name in rules:
         told = rules[name] if name not in PAYLOADS or PAYLOADS[name].told else None
         yield name, lambda name=name, told=told: attack(name, told)
+    for name in FLOODS:
+        yield f"flood of {name}", lambda name=name: flood(name)
+
+
+# What a process may say for ever, to nobody.
+FLOODS = {"requests": {"id": "r", "method": "roots/list"}, "pings": {"id": "p", "method": "ping"},
+          "notifications": {"method": "notifications/x"}, "answers": {"id": 99, "result": {}}, "noise": None}
+FLOOD = """
+import json, sys, threading
+line = sys.argv[1] + "\\n"
+def flood():
+    while True: sys.stdout.write(line * 1000)
+hello = json.loads(sys.stdin.readline())
+result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "s", "version": "1"}}
+print(json.dumps({"jsonrpc": "2.0", "id": hello["id"], "result": result}), flush=True)
+threading.Thread(target=flood, daemon=True).start()
+for line_read in sys.stdin: pass
+"""
+
+
+def flood(name):
+    """A process that says one thing for ever does not fill the log, with no client left: what is beyond a few a second is counted."""
+    line = "x" if FLOODS[name] is None else json.dumps({"jsonrpc": "2.0"} | FLOODS[name])
+    command = json.dumps([sys.executable, "-c", FLOOD, line])
+    gateway = Gateway(f"[server.one]\ncommand = {command}\nshared = true\n")
+    try:
+        since = time.monotonic()
+        with Client(gateway, "one"):
+            pass
+        wait_for(lambda: len(gateway.recorded(0, kind="upstream.strays")) >= 2, "it is not counted")
+        entries, seconds = len(gateway.entries()), time.monotonic() - since + 2
+        check(64 <= entries <= 40 + 70 * seconds, f"{entries} entries in {seconds} s")
+        gateway.stop()
+        gateway.verify()
+    finally:
+        gateway.close()
 
 
 class Listener:

@@ -25,6 +25,8 @@ const STREAMS: usize = 16;
 const SESSION_BYTES: usize = 1024 * 1024;
 /// After this long without an answer the client is given a stream to wait on, which it can come back to.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the next event takes at least while nobody reads and as many as are kept are there: 64 a second.
+const PACE: Duration = Duration::from_micros(15_625);
 /// How long a client should wait before it comes back, in milliseconds.
 const RETRY: u64 = 1_000;
 
@@ -219,20 +221,24 @@ impl Kept {
         self.changed.notify_waiters();
     }
 
-    /// Waits while the client is there and slow. One that is away stops nobody: what it misses is forgotten in time.
+    /// Waits while the client is there and slow. One that is away stops nobody, as what it misses is forgotten in time; but
+    /// what goes on and on for nobody is taken no faster than `PACE`, since each of it is judged and recorded.
     async fn room(&self) {
         loop {
             let changed = self.changed.notified();
-            let full = {
+            let (full, attached) = {
                 let state = self.state();
                 let unread = || state.events.iter().filter(|(number, _)| *number > state.read);
                 let bytes: usize = unread().map(|(_, message)| message.bytes().len()).sum();
-                state.attached && (unread().count() >= EVENTS || bytes >= BYTES)
+                (unread().count() >= EVENTS || bytes >= BYTES, state.attached)
             };
-            if !full {
-                return;
+            match (full, attached) {
+                (false, _) => return,
+                (true, true) => changed.await,
+                (true, false) if tokio::time::timeout(PACE, changed).await.is_err() => return,
+                // Perhaps it is back.
+                (true, false) => {}
             }
-            changed.await;
         }
     }
 
@@ -367,5 +373,44 @@ impl Drop for Reader {
         }
         drop(state);
         self.kept.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::admit;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_for_nobody_is_taken_slowly_until_somebody_is_back() {
+        let taken = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&taken);
+        let coming = stream::repeat_with(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let message = admit::counted("a.b", String::new(), 0).error(None, "");
+            (Delivery::Message(message, None), false)
+        });
+        let streams = Streams::default();
+        let Answer::Stream(mut reader) = streams.answer(Source { coming, prefix: String::new(), primes: false }).await
+        else {
+            panic!("it is one message");
+        };
+        for _ in 0..1000 {
+            assert!(reader.next().await.is_some());
+        }
+        let before = taken.load(Ordering::Relaxed);
+        assert!((1000..=1000 + EVENTS + 1).contains(&before), "a reader who is there gets all of it at once: {before}");
+        drop(reader);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let for_nobody = taken.load(Ordering::Relaxed) - before;
+        assert!((100..=640 + EVENTS).contains(&for_nobody), "{for_nobody}");
+        let mut again = streams.again(Some("1-1")).unwrap();
+        let start = tokio::time::Instant::now();
+        for _ in 0..1000 {
+            assert!(again.next().await.is_some());
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "one who is back waits for nothing");
     }
 }

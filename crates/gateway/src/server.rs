@@ -16,7 +16,7 @@ use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::notices::Notices;
 use crate::upstream::{
-    Endpoint, HttpUpstream, Routing, SharedChild, Starts, StdioUpstream, Trial, Upstream, UpstreamError,
+    Endpoint, HttpUpstream, Routing, SharedChild, Starts, StdioUpstream, Trial, Upstream, UpstreamError, works,
 };
 
 /// A server of the configuration.
@@ -99,8 +99,8 @@ impl Server {
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                let trial = Some(self.starts.begin()?);
-                self.start(gateway, launch, (routing, limits), trial, log).await
+                let trial = self.starts.begin(works(gateway, &self.name, launch, limits)).await?;
+                self.start(gateway, launch, (routing, limits), Some(trial), log).await
             }
             Transport::Wrapped(launch, complain) => {
                 let complain = Arc::clone(&complain.0);

@@ -230,11 +230,9 @@ fn each_place_is_named_once_and_the_next_command_is_about_the_same_file() {
 
     waiting(places.project.path());
     fs::write(places.project.path().join("b.toml"), "").unwrap();
-    for (place, option) in [
-        (&[][..], ""),
-        (&["--lock", "mcp.lock"], " --lock mcp.lock"),
-        (&["--config", "b.toml"], " --config b.toml"),
-    ] {
+    for (place, option) in
+        [(&[][..], ""), (&["--lock", "mcp.lock"], " --lock mcp.lock"), (&["--config", "b.toml"], " --config b.toml")]
+    {
         let said = places.lock(&[&["diff"], place].concat()).status(1).stderr;
         assert!(said.contains(&format!("bartizan lock update{option} --shown ")), "{said}");
     }

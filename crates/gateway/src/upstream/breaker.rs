@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Counts failures in a row; after enough of them it opens, and lets one attempt through after each rest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Breaker {
+    /// How many are enough.
+    patience: u32,
     state: Mutex<State>,
 }
 
@@ -29,7 +31,18 @@ const PATIENCE: u32 = 5;
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker::after(PATIENCE)
+    }
+}
+
 impl Breaker {
+    /// One that opens after this many failures in a row.
+    pub(super) fn after(failures: u32) -> Self {
+        Breaker { patience: failures, state: Mutex::default() }
+    }
+
     /// Whether an attempt may be made now.
     ///
     /// # Errors
@@ -74,8 +87,8 @@ impl Attempt {
             return;
         }
         state.failures = state.failures.saturating_add(1);
-        if state.failures >= PATIENCE {
-            let doubled = FIRST_REST.saturating_mul(1 << (state.failures - PATIENCE).min(8));
+        if let Some(more) = state.failures.checked_sub(self.breaker.patience) {
+            let doubled = FIRST_REST.saturating_mul(1 << more.min(8));
             state.rests_until = Some(now + doubled.min(LONGEST_REST));
         }
     }

@@ -13,7 +13,7 @@ mod stdio;
 mod tls;
 mod trial;
 
-use bartizan_mcp::{Id, Message, Rejection};
+use bartizan_mcp::{Id, Message, Rejection, Revision};
 use thiserror::Error;
 
 pub use breaker::Breaker;
@@ -24,7 +24,7 @@ pub(crate) use lines::Unread;
 pub(crate) use shared::SharedInbox;
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::StdioUpstream;
-pub(crate) use trial::{Starts, Trial};
+pub(crate) use trial::{Starts, Trial, works};
 
 use crate::admit::Admitted;
 
@@ -120,8 +120,8 @@ pub enum UpstreamError {
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
     /// It answered with something that is neither JSON nor an event stream.
-    #[error("the server answered with content type {0}")]
-    ContentType(String),
+    #[error("the server answered with {0} instead of JSON or events")]
+    ContentType(&'static str),
     /// Its answer is compressed, which nobody asked for.
     #[error("the server's answer is encoded, although the request accepts no encoding")]
     Encoded,
@@ -152,6 +152,15 @@ pub enum UpstreamError {
     /// The client reads too slowly what others must not wait for.
     #[error("the client did not read the answer fast enough, and others use the same server")]
     Lagging,
+}
+
+/// With what the gateway itself begins: it can do nothing that a server could ask of it.
+fn greeting() -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
+        Revision::LATEST_LEGACY,
+        env!("CARGO_PKG_VERSION"),
+    )
 }
 
 /// What stands before a server's last words.

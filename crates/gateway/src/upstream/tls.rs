@@ -41,12 +41,21 @@ pub(super) fn objection(error: &(dyn std::error::Error + 'static)) -> Option<Str
         Expired | ExpiredContext { .. } => "it has expired".to_owned(),
         NotValidYet | NotValidYetContext { .. } => "it is not valid yet".to_owned(),
         NotValidForName => "it is for another name".to_owned(),
-        // Names that the server chose.
-        NotValidForNameContext { presented, .. } => {
-            format!("it is for another name: {}", excerpt(&presented.join(", ")))
-        }
+        NotValidForNameContext { presented, .. } => match hosts(presented) {
+            hosts if hosts.is_empty() => "it is for another name".to_owned(),
+            hosts => format!("it is for another name: {}", excerpt(&hosts)),
+        },
         other => excerpt(&other.to_string()),
     })
+}
+
+/// Those of the names that can be hosts. The server chose them all, and others may be any text.
+fn hosts(presented: &[String]) -> String {
+    let host = |name: &String| {
+        let host = name.strip_prefix("DnsName(\"")?.strip_suffix("\")")?.to_owned();
+        host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.*_".contains(&byte)).then_some(host)
+    };
+    presented.iter().filter_map(host).collect::<Vec<_>>().join(", ")
 }
 
 /// The error of TLS behind this one.
@@ -57,4 +66,22 @@ fn of_tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls
         None => error.source(),
     });
     causes.find_map(|cause| cause.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hosts_are_named() {
+        let presented = [
+            r#"DnsName("elsewhere.example")"#,
+            r#"DnsName("*.example")"#,
+            r#"DnsName("ignore all")"#,
+            r#"Uri("x://ignore")"#,
+            "words",
+        ];
+        assert_eq!(hosts(&presented.map(str::to_owned)), "elsewhere.example, *.example");
+        assert_eq!(hosts(&[]), "");
+    }
 }

@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     /// The server missed a header, so it has not done anything yet.
     HeaderMismatch,
     /// It is a kind of result that no legacy client knows.
-    Unknown(String),
+    Unknown(&'static str),
 }
 
 /// The server demands a capability of the client.
@@ -39,7 +39,9 @@ pub(super) fn outcome(message: &Message) -> Outcome {
         Some(kind) => match kind.as_str().as_deref() {
             Some("complete") => Outcome::Answer,
             Some("input_required") => Outcome::Questions,
-            _ => Outcome::Unknown(bartizan_guard::excerpt(kind.raw())),
+            Some("task") => Outcome::Unknown("a task"),
+            // What it calls it is the server's words, and the client would read them as the gateway's.
+            _ => Outcome::Unknown("another kind of result"),
         },
     }
 }
@@ -182,8 +184,9 @@ mod tests {
             (r#""result":{}"#, Outcome::Answer),
             (r#""result":{"resultType":"complete"}"#, Outcome::Answer),
             (r#""result":{"resultType":"input_required"}"#, Outcome::Questions),
-            (r#""result":{"resultType":"task"}"#, Outcome::Unknown(r#""task""#.to_owned())),
-            (r#""result":{"resultType":1}"#, Outcome::Unknown("1".to_owned())),
+            (r#""result":{"resultType":"task"}"#, Outcome::Unknown("a task")),
+            (r#""result":{"resultType":"ignore all"}"#, Outcome::Unknown("another kind of result")),
+            (r#""result":{"resultType":1}"#, Outcome::Unknown("another kind of result")),
             (r#""error":{"code":-32020,"message":"m"}"#, Outcome::HeaderMismatch),
             (r#""error":{"code":-32603,"message":"m"}"#, Outcome::Answer),
         ];

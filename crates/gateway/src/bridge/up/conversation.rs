@@ -81,11 +81,8 @@ impl Conversation {
                 }
                 Outcome::Answer | Outcome::HeaderMismatch => return Some(self.clients(response)),
                 Outcome::Unknown(kind) => {
-                    let why = |kind: &str| {
-                        format!("the server answers with a result of {kind}, which this client does not know")
-                    };
-                    let quoting = why(&format!("the kind {kind}"));
-                    return Some(self.failed_saying("bridge.result_type", (&why("another kind"), &quoting)));
+                    let why = format!("the server answers with {kind}, which this client does not know");
+                    return Some(self.failed("bridge.result_type", &why));
                 }
             };
             match next {
@@ -131,9 +128,8 @@ impl Conversation {
         }
         for (_, request) in &wanted {
             if !self.up.client().is_some_and(|client| client.can_answer(*request)) {
-                let method =
-                    request.get("method").map(|method| bartizan_guard::excerpt(&method.text())).unwrap_or_default();
-                let why = format!("the server asks for {method}, which this client has not said it can answer");
+                let why =
+                    format!("the server asks for {}, which this client has not said it can answer", named(*request));
                 return Err(Some(self.failed("bridge.capability", &why)));
             }
         }
@@ -229,6 +225,13 @@ impl Conversation {
     fn limits(&self) -> Limits {
         self.up.limits()
     }
+}
+
+/// What a question asks for; the client reads it as the gateway's words, so none of the server's own are in it.
+fn named(question: Value<'_>) -> &'static str {
+    let known = [method::ROOTS_LIST, method::SAMPLING_CREATE_MESSAGE, method::ELICITATION_CREATE];
+    let asked = question.get("method").and_then(Value::as_str).unwrap_or_default();
+    known.into_iter().find(|known| *known == asked).unwrap_or("something")
 }
 
 /// What a conversation says, and whether it is the last of it.

@@ -19,15 +19,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use bartizan_audit::AuditError;
 use bartizan_guard::Direction;
-use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
+use bartizan_mcp::{Edits, Id, Kind, Limits, Message, Value, meta::Meta, method};
 use bartizan_sandbox::Launch;
 use serde_json::json;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::demux::Inbox;
-use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
+use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError, greeting};
 use crate::admit::{self, Admitted};
 use crate::gateway::Gateway;
 pub(crate) use inbox::SharedInbox;
@@ -204,12 +205,7 @@ impl SharedChild {
 
     async fn greet(&self, gateway: &Gateway, life: &Life) -> Result<Message, UpstreamError> {
         let asked = life.hello.get_or_try_init(|| async {
-            let json = format!(
-                r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
-                Revision::LATEST_LEGACY,
-                env!("CARGO_PKG_VERSION"),
-            );
-            let mut replies = life.child.send(&self.own(gateway, json)?).await.map_err(of_shared)?;
+            let mut replies = life.child.send(&self.own(gateway, greeting())?).await.map_err(of_shared)?;
             let answer = async {
                 loop {
                     match replies.next().await? {
@@ -409,25 +405,43 @@ async fn dispatch(shared: Weak<SharedChild>, life: Weak<Life>, gateway: Arc<Gate
 
 /// Answers a request that could be meant for any client; only whether somebody is there is nobody's secret.
 async fn refuse(shared: &SharedChild, life: &Life, gateway: &Gateway, message: &Message, id: &Id) {
-    let id_json = id.to_json();
-    let json = if message.method() == Some(method::PING) {
-        format!(r#"{{"jsonrpc":"2.0","id":{id_json},"result":{{}}}}"#)
+    let answer = if message.method() == Some(method::PING) {
+        // Those that are only counted have no answer, as each answer is recorded.
+        let answers = gateway.recorder.records_stray(&shared.name, UNATTRIBUTED);
+        let json = || format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json());
+        answers.then(|| shared.own(gateway, json()).ok()).flatten()
     } else {
-        gateway.metrics.decided(&shared.name, Direction::ToClient.as_str(), "deny", UNATTRIBUTED);
-        let fields = json!({
-            "server": shared.name, "session": SESSION, "decision": "deny", "rule": UNATTRIBUTED, "method": message.method(),
-            "request": id.to_string(), "why": "the server is shared, so it cannot be told which client this is for",
-        });
-        if gateway.recorder.note("refused", &fields).is_err() {
-            return;
-        }
-        format!(
-            r#"{{"jsonrpc":"2.0","id":{id_json},"error":{{"code":-32601,"message":"Blocked by bartizan: this server is shared, so it cannot ask a client anything ({UNATTRIBUTED})"}}}}"#
-        )
+        let why = "this server is shared, so it cannot ask a client anything".to_owned();
+        let noted = note_refused(gateway, &shared.name, message, id);
+        noted.ok().map(|()| admit::counted(UNATTRIBUTED, why, METHOD_NOT_FOUND).error(Some(id), ""))
     };
-    if let Ok(answer) = shared.own(gateway, json) {
+    if let Some(answer) = answer {
         life.child.send(&answer).await.ok();
     }
+}
+
+/// JSON-RPC's code for what is not offered.
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// Records a request that could be meant for any client.
+fn note_refused(gateway: &Gateway, server: &Arc<str>, message: &Message, id: &Id) -> Result<(), AuditError> {
+    if !records(gateway, server, UNATTRIBUTED) {
+        return Ok(());
+    }
+    let fields = json!({
+        "server": server, "session": SESSION, "decision": "deny", "rule": UNATTRIBUTED, "method": message.method(),
+        "request": id.to_string(), "why": "the server is shared, so it cannot be told which client this is for",
+    });
+    gateway.recorder.note("refused", &fields).map(drop)
+}
+
+/// Whether what goes nowhere because of `rule` is to be recorded by itself: a child that does not stop must not fill the
+/// disk. It counts in any case.
+fn records(gateway: &Gateway, server: &Arc<str>, rule: &'static str) -> bool {
+    let records = gateway.recorder.records_stray(server, rule);
+    let rule = if records { rule } else { "upstream.strays" };
+    gateway.metrics.decided(server, Direction::ToClient.as_str(), "deny", rule);
+    records
 }
 
 /// Gives a notification to whom it concerns; whether that is known.
@@ -457,7 +471,7 @@ fn hand_out(shared: &SharedChild, gateway: &Gateway, message: &Message) -> bool 
 }
 
 /// Records what is for nobody.
-fn note_dropped(gateway: &Gateway, server: &str, reply: &Reply) {
+fn note_dropped(gateway: &Gateway, server: &Arc<str>, reply: &Reply) {
     let unattributed = "the server is shared, and it cannot be told which client this is for";
     let (method, bytes, rule, why) = match reply {
         Reply::Message(message, _) => {
@@ -466,7 +480,9 @@ fn note_dropped(gateway: &Gateway, server: &str, reply: &Reply) {
         Reply::Unreadable(bytes, rejection) => (None, bytes.size, rejection.fault.rule(), rejection.to_string()),
         Reply::Mark { .. } => return,
     };
-    gateway.metrics.decided(server, Direction::ToClient.as_str(), "deny", rule);
+    if !records(gateway, server, rule) {
+        return;
+    }
     let fields = json!({
         "server": server, "session": SESSION, "decision": "deny", "rule": rule, "method": method, "bytes": bytes,
         "why": why,

@@ -344,7 +344,8 @@ class Reload(Case):
             server.got.clear()
             self.assertEqual(client.stateless()[0], 200)
             self.assertEqual(keys(), {"new"})
-            self.assertEqual(len(server.got), 1, "the server that was taken out is asked no more")
+            lists = [method for _, method, _ in server.got].count("tools/list")
+            self.assertEqual(lists, 1, "the server that was taken out is asked no more")
         # A session that was begun keeps what it began with.
         server.got.clear()
         self.assertEqual(session.send("POST", {"id": 2, "method": "tools/list"})[0], 200)

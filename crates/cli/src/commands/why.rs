@@ -124,6 +124,8 @@ struct Entry {
     /// Of a server that is another one than before.
     before: String,
     now: String,
+    /// Which eras of the protocol a server was found to speak.
+    speaks: String,
     #[serde(skip)]
     lock_option: String,
 }

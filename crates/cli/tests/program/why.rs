@@ -186,6 +186,18 @@ fn what_passed_has_no_advice() {
 }
 
 #[test]
+fn what_a_server_speaks() {
+    for (speaks, said) in [
+        ("legacy", "the revisions with sessions (until 2025-11-25) and no other"),
+        ("modern", "2026-07-28 and no older revision"),
+        ("both", "both, the revisions with sessions and 2026-07-28"),
+    ] {
+        let (text, _) = explain(("server.eras", json!({"server": "files", "speaks": speaks})));
+        assert!(text.contains(&format!("The server `files` was asked what it speaks: {said}.")), "{text}");
+    }
+}
+
+#[test]
 fn what_could_not_be_read() {
     let entry = json!({
         "direction": "to_client", "principal": "local:alice", "server": "files", "session": "s", "bytes": 99, "digest": "x",

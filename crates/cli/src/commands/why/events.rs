@@ -44,6 +44,15 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
             format!("A change of the configuration{file} was refused, and the one before stayed in force.{why}")
         }
         "config.reloaded" => "A change of the configuration was put in force.".to_owned(),
+        "server.eras" => {
+            let speaks = match entry.speaks.as_str() {
+                "legacy" => "the revisions with sessions (until 2025-11-25) and no other",
+                "modern" => "2026-07-28 and no older revision",
+                "both" => "both, the revisions with sessions and 2026-07-28",
+                _ => "(the entry does not say what)",
+            };
+            format!("The server `{}` was asked what it speaks: {speaks}. Its clients are translated for accordingly.", inline(&entry.server))
+        }
         "lock.gone" => {
             "The lock file was gone while Bartizan was running. It was written again as it was known, and nothing in it \
              was approved anew."

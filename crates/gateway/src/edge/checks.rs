@@ -4,10 +4,15 @@
 //! A request must name this gateway in `Host`, and come from no web page but those that are allowed in `Origin`.
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 /// What a request says once. Those of the stateless era are compared with the body, each time that they occur.
-const SINGLE: [&str; 4] = ["content-type", "last-event-id", "mcp-protocol-version", "mcp-session-id"];
+static SINGLE: [HeaderName; 4] = [
+    header::CONTENT_TYPE,
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("mcp-protocol-version"),
+    HeaderName::from_static("mcp-session-id"),
+];
 
 /// Whom the gateway answers.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +86,7 @@ pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
 
 /// A header that says what a request means and stands there twice: some readers go by the first, others by the last.
 pub(crate) fn repeated(headers: &HeaderMap) -> Option<&'static str> {
-    SINGLE.into_iter().find(|name| headers.get_all(*name).iter().nth(1).is_some())
+    SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()).map(HeaderName::as_str)
 }
 
 fn is_loopback(name: &str) -> bool {

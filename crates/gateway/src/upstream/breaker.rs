@@ -73,6 +73,11 @@ impl Breaker {
 }
 
 impl Attempt {
+    /// Whether it is the one after a rest, for whose outcome all others wait.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe
+    }
+
     /// It succeeded.
     pub fn succeeded(mut self) {
         self.probe = false;

@@ -81,19 +81,28 @@ impl Endpoint {
     pub(super) async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
         let Endpoint { breaker, client, timeout, .. } = self;
         let attempt = breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
-        let mut connection = capture_connection(&mut request);
-        let mut asked = pin!(tokio::time::timeout(*timeout, client.request(request)));
-        // Settled as soon as there is one, so that nobody waits for the answer to the one request after a rest.
-        let answer = tokio::select! {
-            biased;
-            true = has_connected(&mut connection) => {
-                attempt.succeeded();
-                asked.await
+        let answer = if attempt.is_probe() {
+            // Settled as soon as there is a connection, so that nobody waits for the answer to the one request after a rest.
+            let mut connection = capture_connection(&mut request);
+            let mut asked = pin!(tokio::time::timeout(*timeout, client.request(request)));
+            tokio::select! {
+                biased;
+                true = has_connected(&mut connection) => {
+                    attempt.succeeded();
+                    asked.await
+                }
+                answer = &mut asked => {
+                    settle(attempt, &answer);
+                    answer
+                }
             }
-            answer = &mut asked => {
+        } else {
+            // While all is well it makes no difference when that is noticed, and to wait for it costs each request something.
+            let answer = tokio::time::timeout(*timeout, client.request(request)).await;
+            if answer.is_ok() {
                 settle(attempt, &answer);
-                answer
             }
+            answer
         };
         match answer {
             Ok(Ok(response)) => Ok(response),

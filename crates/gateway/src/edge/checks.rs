@@ -123,7 +123,7 @@ mod tests {
         for (given, coded) in cases {
             let mut headers = HeaderMap::new();
             for (name, value) in given {
-                headers.append(http::HeaderName::from_static(name), HeaderValue::from_static(value));
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
             assert_eq!(is_coded(&headers), coded, "{given:?}");
         }

@@ -641,11 +641,13 @@ const OF_SESSIONS: [&str; 4] = [method::INITIALIZED, method::CANCELLED, method::
 async fn check_era(peer: &Peer, message: &Message) -> Result<(), Early> {
     let method = message.method().unwrap_or_default();
     match message.kind() {
-        Kind::Notification if OF_SESSIONS.contains(&method) => Err(Box::new(match peer.take(message).await {
-            Ok(()) => respond::status(StatusCode::ACCEPTED),
-            Err(refusal) if refusal.code == CODE_OURS => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
-            Err(_) => respond::status(StatusCode::BAD_REQUEST),
-        })),
+        Kind::Notification if OF_SESSIONS.contains(&method) => {
+            Err(Box::new(match Box::pin(peer.take(message)).await {
+                Ok(()) => respond::status(StatusCode::ACCEPTED),
+                Err(refusal) if refusal.code == CODE_OURS => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
+                Err(_) => respond::status(StatusCode::BAD_REQUEST),
+            }))
+        }
         Kind::Result | Kind::Error => {
             let problem = ("conformance.unsolicited", "in this revision a server asks a client nothing", -32600);
             Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
@@ -688,7 +690,8 @@ async fn check_meta(peer: &Peer, message: &Message) -> Result<(), Early> {
         return Ok(());
     }
     let problem = ("gateway.unsupported_version", "unsupported protocol version", UNSUPPORTED_VERSION);
-    let refusal = peer.refuse(message, problem.into()).await;
+    // Apart, so that requests that are not refused do not make room for it.
+    let refusal = Box::pin(peer.refuse(message, problem.into())).await;
     let known = format!(r#""supported":[{}],"requested":{},"#, revisions(), quote(&asked));
     Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.error(message.id(), &known))))
 }
@@ -701,7 +704,8 @@ fn check_method(headers: &HeaderMap) -> Result<(), Early> {
 
 /// Records a refusal and says so.
 async fn refuse(peer: &Peer, message: &Message, problem: impl Into<Problem>, status: StatusCode) -> Early {
-    let refusal = peer.refuse(message, problem.into()).await;
+    // Apart, so that requests that are not refused do not make room for it.
+    let refusal = Box::pin(peer.refuse(message, problem.into())).await;
     Box::new(respond::message(status, &refusal.answer_to(message)))
 }
 

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use bartizan_guard::{Decision, Direction, Event, Evidence, Principal, ServerProfile, Verdict};
-use bartizan_mcp::{Kind, Message, method};
+use bartizan_mcp::{Era, Message, Revision, meta::Meta, quote};
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::approvals::{self, Kept};
 use crate::clock;
+use crate::codes::{INVALID_PARAMS, UNSUPPORTED_VERSION};
 use crate::gateway::{Gateway, Policy};
 use crate::judge;
 use crate::server::Server;
@@ -49,6 +50,45 @@ impl From<(&'static str, &str, i64)> for Problem {
     }
 }
 
+/// What a request of the stateless era has to say of itself before anybody can be asked, and does not. The answer comes under
+/// 400 (specification 2026-07-28).
+pub(crate) enum Unfit {
+    /// Its `_meta` lacks these members.
+    Lacks(String),
+    /// Its revision is not one of that era that is known.
+    Version(String),
+}
+
+impl Unfit {
+    pub(crate) fn of(request: &Message) -> Option<Unfit> {
+        let meta = Meta::of(request);
+        let missing = meta.missing();
+        if !missing.is_empty() {
+            return Some(Unfit::Lacks(missing.join(" and ")));
+        }
+        let asked = meta.protocol_version().unwrap_or_default();
+        let known = asked.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Stateless);
+        (!known).then(|| Unfit::Version(asked.into_owned()))
+    }
+
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Unfit::Lacks(what) => Problem::new("gateway.no_meta", format!("`_meta` lacks {what}"), INVALID_PARAMS),
+            Unfit::Version(_) => {
+                Problem::new("gateway.unsupported_version", "unsupported protocol version", UNSUPPORTED_VERSION)
+            }
+        }
+    }
+
+    /// The answer that says why; `supported` are the revisions that are spoken there.
+    pub(crate) fn answer(&self, refusal: &Refusal, request: &Message, supported: &[Revision]) -> Admitted {
+        let Unfit::Version(asked) = self else { return refusal.answer_to(request) };
+        let supported: Vec<_> = supported.iter().map(|revision| format!("\"{revision}\"")).collect();
+        let known = format!(r#""supported":[{}],"requested":{},"#, supported.join(","), quote(asked));
+        refusal.error(request.id(), &known)
+    }
+}
+
 impl Front {
     /// In front of one server.
     pub(crate) fn of(gateway: &Arc<Gateway>, server: &Server, principal: &Principal, session: &str) -> Front {
@@ -76,7 +116,7 @@ impl Front {
     /// If the guards have something against it, or it cannot be recorded.
     pub(crate) async fn take(&self, message: &Message) -> Result<(), Refusal> {
         let policy = self.gateway.policy.load_full();
-        let evidence = self.evidence(&policy, message);
+        let evidence = policy.evidence(&self.principal, &self.profile.name, message);
         let event = self.event(message, &evidence);
         let verdict = self.judge(&policy, &event).await;
         let decision = verdict.decision.as_str();
@@ -92,7 +132,7 @@ impl Front {
     /// Records and refuses a message that leads nowhere. A client that sends too many is told that instead.
     pub(crate) async fn refuse(&self, message: &Message, problem: Problem) -> Refusal {
         let policy = self.gateway.policy.load_full();
-        let evidence = self.evidence(&policy, message);
+        let evidence = policy.evidence(&self.principal, &self.profile.name, message);
         let event = self.event(message, &evidence);
         if !evidence.is_empty() {
             let verdict = self.judge(&policy, &event).await;
@@ -130,14 +170,6 @@ impl Front {
                 Err(self.desk(policy).refuse(event, "gateway.contention", why, admit::CODE_OURS))
             }
         }
-    }
-
-    fn evidence(&self, policy: &Policy, message: &Message) -> Vec<Evidence> {
-        if message.kind() != Kind::Request {
-            return Vec::new();
-        }
-        let tool = if message.method() == Some(method::TOOLS_CALL) { message.param("name") } else { None };
-        policy.limiter.spend(&self.principal.id, &self.profile.name, tool.as_deref(), clock::now())
     }
 
     fn event<'a>(&'a self, message: &'a Message, evidence: &'a [Evidence]) -> Event<'a> {

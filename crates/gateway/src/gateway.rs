@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use bartizan_audit::Level;
-use bartizan_guard::{Fact, Pipeline};
-use bartizan_mcp::Limits;
+use bartizan_guard::{Evidence, Fact, Pipeline, Principal};
+use bartizan_mcp::{Kind, Limits, Message, method};
 use tokio::sync::Semaphore;
 
 use crate::abilities::Abilities;
 use crate::approvals::{Approvals, Kept};
 use crate::budget::Budget;
+use crate::clock;
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
@@ -54,6 +55,17 @@ pub struct Policy {
     pub level: Level,
     /// Whether a call of a destructive tool waits until its record is on disk.
     pub durable_if_sensitive: bool,
+}
+
+impl Policy {
+    /// Spends what a request of the client's costs; what guards are to know of that.
+    pub(crate) fn evidence(&self, principal: &Principal, server: &Arc<str>, message: &Message) -> Vec<Evidence> {
+        if message.kind() != Kind::Request {
+            return Vec::new();
+        }
+        let tool = if message.method() == Some(method::TOOLS_CALL) { message.param("name") } else { None };
+        self.limiter.spend(&principal.id, server, tool.as_deref(), clock::now())
+    }
 }
 
 impl Gateway {

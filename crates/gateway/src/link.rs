@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
-    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, Principal,
-    ServerProfile, Session,
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Fact, Finding, Principal, ServerProfile,
+    Session,
 };
-use bartizan_mcp::{Id, Kind, Message, Rejection};
+use bartizan_mcp::{Id, Message, Rejection};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -146,10 +146,13 @@ impl Link {
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
-        if direction == Direction::ToServer {
-            self.note_abilities(&message);
-        }
-        let evidence = self.evidence(&policy, &message, direction);
+        let evidence = match direction {
+            Direction::ToServer => {
+                self.note_abilities(&message);
+                policy.evidence(&self.principal, &self.server.name, &message)
+            }
+            Direction::ToClient => Vec::new(),
+        };
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
             let profile = self.profile();
@@ -445,14 +448,6 @@ impl Link {
         let cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
         // An id may be used again once its request is over.
         cancelled.iter().any(|(direction, of, when)| *direction == Direction::ToServer && of == id && *when >= sent)
-    }
-
-    fn evidence(&self, policy: &Policy, message: &Message, direction: Direction) -> Vec<Evidence> {
-        if direction == Direction::ToClient || message.kind() != Kind::Request {
-            return Vec::new();
-        }
-        let tool = if message.method() == Some("tools/call") { message.param("name") } else { None };
-        policy.limiter.spend(&self.principal.id, &self.server.name, tool.as_deref(), clock::now())
     }
 
     /// A shared child is told of nobody's abilities, so it lists the same to all.

@@ -6,6 +6,7 @@
 use bartizan_mcp::{Era, Message, header::Mismatch, meta::Meta};
 use http::StatusCode;
 
+use crate::codes::{INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_CAPABILITY, UNSUPPORTED_VERSION};
 use crate::upstream::Relay;
 
 /// What has to be known of a request to find the status of its answer.
@@ -19,15 +20,6 @@ pub(crate) enum Asked {
         complete: bool,
     },
 }
-
-/// The revision does not have this method.
-const METHOD_NOT_FOUND: i64 = -32601;
-/// Also for requests whose `_meta` is incomplete.
-const INVALID_PARAMS: i64 = -32602;
-/// The client has not said that it can do what this needs.
-const MISSING_CAPABILITY: i64 = -32021;
-/// The server does not speak this revision.
-const UNSUPPORTED_VERSION: i64 = -32022;
 
 impl Asked {
     /// In which era a request was made: its header says so, or its body.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use bartizan_mcp::{Era, Id, Message, Revision};
+use bartizan_mcp::{Era, Id, Message};
 use futures_util::future::join_all;
 
 use super::member::{Member, PATIENCE, Ready};
@@ -10,12 +10,16 @@ use super::merge::{self, Key, List};
 use super::places::brief;
 use super::{Hub, with_param};
 use crate::admit::Admitted;
+use crate::own;
 use crate::peer::Answer;
 use crate::upstream::UpstreamError;
 
 /// Pages that one server's list may have. All of them together may be as large as one message, and as long under way as
 /// the others can be asked to wait: a server that lists without end is left out like one that does not answer.
 const PAGES: usize = 100;
+
+/// The id of the gateway's own requests, as JSON.
+const OWN: &str = r#""bartizan""#;
 
 /// A page with the server that it comes from.
 pub(super) type Page = (Arc<str>, Admitted);
@@ -113,15 +117,10 @@ impl Hub {
 
     /// A request on the gateway's account, with what the era demands.
     pub(super) fn own_request(&self, method: &str) -> Option<Message> {
-        let meta = match self.era {
-            Era::Legacy => String::new(),
-            Era::Stateless => format!(
-                r#","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
-                Revision::V2026_07_28,
-                env!("CARGO_PKG_VERSION"),
-            ),
+        let json = match self.era {
+            Era::Legacy => format!(r#"{{"jsonrpc":"2.0","id":{OWN},"method":"{method}"}}"#),
+            Era::Stateless => own::stateless(OWN, method),
         };
-        let json = format!(r#"{{"jsonrpc":"2.0","id":"bartizan","method":"{method}"{meta}}}"#);
         Message::parse(json, &self.limits()).ok()
     }
 

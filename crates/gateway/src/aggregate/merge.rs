@@ -8,6 +8,7 @@ use bartizan_mcp::{Edits, Id, Limits, Message, NodeKind, Revision, Value, method
 use super::names::Names;
 use super::tag;
 use crate::admit::Admitted;
+use crate::own;
 
 /// What a list result holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +187,7 @@ pub(super) fn hello(id: &Id, version: Option<Revision>, answers: &[(Arc<str>, &M
         }
     }
     offers.announce(all_there);
-    let info = format!(r#"{{"name":"bartizan","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
+    let info = own::info();
     let instructions = match instructions.trim_end() {
         "" => String::new(),
         text => format!(r#","instructions":{}"#, quote(text)),

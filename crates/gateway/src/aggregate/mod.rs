@@ -23,13 +23,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_guard::Principal;
-use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, meta::Meta, method};
+use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, method};
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
+use crate::codes::{INVALID_PARAMS, METHOD_NOT_FOUND};
 use crate::exchange;
-use crate::front::{Front, Problem};
+use crate::front::{Front, Problem, Unfit};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{Answer, converse};
@@ -38,7 +39,6 @@ use crate::status::Asked;
 use crate::subscribed::Subscribed;
 
 use member::{Member, Ready, Session};
-pub(crate) use merge::versions as revisions;
 use names::Names;
 use places::{Brief, Places, brief};
 use stream::Outlet;
@@ -88,11 +88,6 @@ const TEMPLATES: usize = 1_000;
 const REQUESTS: usize = 4_096;
 /// Resources that a client may be subscribed to again after a server came back.
 const SUBSCRIBED: usize = 1_000;
-/// The revision has no such method.
-pub(crate) const METHOD_NOT_FOUND: i64 = -32_601;
-pub(crate) const INVALID_PARAMS: i64 = -32_602;
-/// The revision is not one of ours.
-pub(crate) const UNSUPPORTED_VERSION: i64 = -32_022;
 /// What the stateless era has no more.
 pub(crate) const GONE: [&str; 7] = [
     method::INITIALIZE,
@@ -167,8 +162,8 @@ impl Hub {
     }
 
     async fn request(self: &Arc<Self>, message: Message, id: Id, headers: &HeaderMap) -> Answer {
-        if let Some(unfit) = self.unfit(&message) {
-            return self.refuse_unfit(&message, unfit).await;
+        if let Some(refused) = self.unfit(&message).await {
+            return refused;
         }
         if self.era == Era::Stateless {
             // It says who the client is, which a small one does as well as a large one.
@@ -225,43 +220,18 @@ impl Hub {
         }
     }
 
-    /// What a request of the stateless era has to say before anybody can be asked, and does not.
-    fn unfit(&self, message: &Message) -> Option<Unfit> {
+    /// Refuses a request that its era does not know in this form.
+    async fn unfit(&self, message: &Message) -> Option<Answer> {
         if self.era == Era::Legacy {
             return None;
         }
-        let meta = Meta::of(message);
-        let missing = meta.missing();
-        if !missing.is_empty() {
-            return Some(Unfit::Lacks(missing.join(" and ")));
+        if let Some(unfit) = Unfit::of(message) {
+            let refusal = self.front.refuse(message, unfit.problem()).await;
+            return Some(Answer::Message(StatusCode::BAD_REQUEST, unfit.answer(&refusal, message, &Revision::ALL)));
         }
-        let asked = meta.protocol_version().unwrap_or_default();
-        if asked.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Stateless) {
-            let gone = message.method().is_some_and(|method| GONE.contains(&method));
-            return gone.then_some(Unfit::Gone);
-        }
-        Some(Unfit::Version(asked.into_owned()))
-    }
-
-    async fn refuse_unfit(&self, message: &Message, unfit: Unfit) -> Answer {
-        match unfit {
-            Unfit::Lacks(what) => {
-                let problem = Problem::new("gateway.no_meta", format!("`_meta` lacks {what}"), INVALID_PARAMS);
-                with_status(self.refuse(message, problem).await, StatusCode::BAD_REQUEST)
-            }
-            Unfit::Gone => {
-                let problem = ("gateway.session_only", "this revision has no such method", METHOD_NOT_FOUND);
-                self.refuse(message, problem).await
-            }
-            Unfit::Version(asked) => {
-                let why = "unsupported protocol version";
-                let problem = Problem::new("gateway.unsupported_version", why, UNSUPPORTED_VERSION);
-                let refusal = self.front.refuse(message, problem).await;
-                let known =
-                    format!(r#""supported":[{}],"requested":{},"#, merge::versions(), bartizan_mcp::quote(&asked));
-                self.answered(refusal.error(message.id(), &known))
-            }
-        }
+        let gone = message.method().is_some_and(|method| GONE.contains(&method));
+        let problem = ("gateway.session_only", "this revision has no such method", METHOD_NOT_FOUND);
+        if gone { Some(self.refuse(message, problem).await) } else { None }
     }
 
     async fn notification(self: &Arc<Self>, message: Message) -> Answer {
@@ -439,16 +409,6 @@ impl Hub {
     }
 }
 
-/// Why a request of the stateless era cannot be served by anybody.
-enum Unfit {
-    /// Its `_meta` lacks these members.
-    Lacks(String),
-    /// Its revision has no such method.
-    Gone,
-    /// Its revision is not one of ours.
-    Version(String),
-}
-
 /// Whether the answer to `method` is put together of all servers', or needs none.
 fn is_composed(method: &str) -> bool {
     merge::list_of(method).is_some()
@@ -460,13 +420,6 @@ fn is_composed(method: &str) -> bool {
                 | method::LOGGING_SET_LEVEL
                 | method::SUBSCRIPTIONS_LISTEN
         )
-}
-
-fn with_status(answer: Answer, status: StatusCode) -> Answer {
-    match answer {
-        Answer::Message(_, message) => Answer::Message(status, message),
-        answer => answer,
-    }
 }
 
 /// The same request with a member of its parameters put in or replaced; nothing if it would outgrow the limits.

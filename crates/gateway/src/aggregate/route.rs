@@ -9,16 +9,13 @@ use http::{HeaderMap, StatusCode};
 use super::member::Member;
 use super::places::{brief, token_brief};
 use super::way::{self, Way};
-use super::{Hub, INVALID_PARAMS, METHOD_NOT_FOUND, tag};
+use super::{Hub, tag};
 use crate::admit::CODE_UPSTREAM;
+use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND};
 use crate::exchange::{self, Failure};
 use crate::params;
 use crate::peer::{Answer, converse};
 use crate::relay;
-
-/// The resource is not there.
-const RESOURCE_NOT_FOUND: i64 = -32_002;
-const INVALID_REQUEST: i64 = -32_600;
 
 impl Hub {
     /// Sends a request to the server that its name names, under the name that the server knows.

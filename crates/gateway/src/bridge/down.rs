@@ -13,15 +13,16 @@ mod watch;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bartizan_guard::{CallSummary, Direction, Principal};
-use bartizan_mcp::{Era, Id, Kind, Limits, Message, Revision, meta::Meta, method, quote};
+use bartizan_mcp::{Id, Kind, Limits, Message, Revision, method, quote};
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::kept::Kept;
 use crate::admit::{self, Admitted, Refusal};
+use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::exchange::{self, Delivery};
-use crate::front::{Front, Problem};
+use crate::front::{Front, Problem, Unfit};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
@@ -82,7 +83,8 @@ impl Down {
             (Kind::Notification, _) => self.notification(&message).await,
             _ => {
                 let why = "in this revision a server has no requests that a client could answer";
-                let _refusal = self.front.refuse(&message, Problem::new("conformance.unsolicited", why, -32600)).await;
+                let _refusal =
+                    self.front.refuse(&message, Problem::new("conformance.unsolicited", why, INVALID_REQUEST)).await;
                 Answer::Refused
             }
         }
@@ -140,20 +142,22 @@ impl Down {
 
     /// Refuses a request that its era does not know in this form.
     async fn unfit(&self, message: &Message) -> Option<Answer> {
-        let meta = Meta::of(message);
-        let missing = meta.missing();
-        if !missing.is_empty() {
-            let why = format!("_meta lacks {}", missing.join(" and "));
-            let refusal = self.front.refuse(message, Problem::new("gateway.no_meta", why, -32602)).await;
-            return Some(Answer::Message(StatusCode::BAD_REQUEST, refusal.answer_to(message)));
-        }
-        let version = meta.protocol_version().unwrap_or_default();
-        if version.parse::<Revision>().map(Revision::era) != Ok(Era::Stateless) {
-            return Some(self.unsupported(message, &version).await);
+        if let Some(unfit) = Unfit::of(message) {
+            let refusal = self.front.refuse(message, unfit.problem()).await;
+            let answer = unfit.answer(&refusal, message, &[Revision::V2026_07_28]);
+            return Some(Answer::Message(StatusCode::BAD_REQUEST, answer));
         }
         let gone = translate::is_gone(message.method().unwrap_or_default());
         if gone {
-            Some(self.refuse(message, "gateway.session_only", "this revision does not have this method", -32601).await)
+            Some(
+                self.refuse(
+                    message,
+                    "gateway.session_only",
+                    "this revision does not have this method",
+                    METHOD_NOT_FOUND,
+                )
+                .await,
+            )
         } else {
             None
         }
@@ -200,10 +204,10 @@ impl Down {
     /// A request that comes back with answers to the server's questions.
     async fn retry(&self, message: &Message, id: Id, headers: Option<&HeaderMap>) -> Answer {
         if let Err(why) = self.calls.knows(message) {
-            return self.refuse(message, "bridge.unknown_state", why, -32602).await;
+            return self.refuse(message, "bridge.unknown_state", why, INVALID_PARAMS).await;
         }
         let (Some(ready), Ok(outward)) = (self.present(), translate::outward(message, None, &self.limits())) else {
-            return self.refuse(message, "bridge.unknown_state", EXPIRED, -32602).await;
+            return self.refuse(message, "bridge.unknown_state", EXPIRED, INVALID_PARAMS).await;
         };
         if let Some(refused) = differ(&ready, headers, (message, &outward)).await {
             return refused;
@@ -310,7 +314,7 @@ impl Down {
     }
 
     fn gone(&self, id: &Id, why: &str) -> Answer {
-        Answer::Message(StatusCode::OK, self.error(id, -32602, why))
+        Answer::Message(StatusCode::OK, self.error(id, INVALID_PARAMS, why))
     }
 
     /// Refuses a request that does not go on.
@@ -318,13 +322,6 @@ impl Down {
         let refusal = self.front.refuse(message, Problem::new(rule, why, code)).await;
         let answer = refusal.answer_to(message);
         Answer::Message(Asked::Stateless { complete: true }.status(answer.message()), answer)
-    }
-
-    async fn unsupported(&self, message: &Message, version: &str) -> Answer {
-        let problem = Problem::new("gateway.unsupported_version", "unsupported protocol version", -32022);
-        let refusal = self.front.refuse(message, problem).await;
-        let known = format!(r#""supported":["{}"],"requested":{},"#, Revision::V2026_07_28, quote(version));
-        Answer::Message(StatusCode::BAD_REQUEST, refusal.error(message.id(), &known))
     }
 
     fn limits(&self) -> Limits {

@@ -11,11 +11,14 @@ use tokio::sync::OnceCell;
 use crate::admit::{self, Refusal};
 use crate::gateway::Gateway;
 use crate::link::Link;
+use crate::own;
 use crate::server::Server;
 use crate::upstream::{Relay, Reply, UpstreamError};
 
 /// How long a server may take to say which eras it speaks; old ones may not answer at all.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The id of the questions, as JSON.
+const PROBE: &str = r#""bartizan-probe""#;
 /// Errors that only a server of the stateless era answers with.
 const MODERN: [i64; 3] = [-32020, -32021, -32022];
 
@@ -81,9 +84,9 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     async fn run(&self) -> Result<EraSupport, Refusal> {
-        let discovered = self.ask(discover(), &discover_relay()).await?;
+        let discovered = self.ask(own::stateless(PROBE, method::SERVER_DISCOVER), &discover_relay()).await?;
         let speaks = match discovered {
-            Ok(answer) if is_modern(&answer) => match self.ask(initialize(), &Relay::default()).await? {
+            Ok(answer) if is_modern(&answer) => match self.ask(own::initialize(PROBE), &Relay::default()).await? {
                 Ok(answer) if is_legacy(&answer) => EraSupport::Both,
                 _ => EraSupport::Modern,
             },
@@ -95,7 +98,7 @@ impl Probe<'_> {
                 | UpstreamError::SessionGone,
             ) => EraSupport::Legacy,
             // An old server may neither answer what it does not know nor survive it.
-            Err(error) => match self.ask(initialize(), &Relay::default()).await? {
+            Err(error) => match self.ask(own::initialize(PROBE), &Relay::default()).await? {
                 Ok(answer) if is_legacy(&answer) => EraSupport::Legacy,
                 _ => return Err(self.link().await?.failed(None, &error)),
             },
@@ -140,35 +143,12 @@ impl Probe<'_> {
     }
 }
 
-/// The question only a server of the stateless era knows.
-fn discover() -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":"bartizan-probe","method":"server/discover","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{}}}}}}}"#,
-        Revision::V2026_07_28,
-        own_info(),
-    )
-}
-
 fn discover_relay() -> Relay {
     Relay {
         version: Some(HeaderValue::from_static(Revision::V2026_07_28.as_str())),
         last_event_id: None,
         routing: vec![(HeaderName::from_static(header::METHOD), HeaderValue::from_static(method::SERVER_DISCOVER))],
     }
-}
-
-/// The question only a server of the legacy era knows.
-fn initialize() -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":"bartizan-probe","method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{}}}}}"#,
-        Revision::LATEST_LEGACY,
-        own_info(),
-    )
-}
-
-/// What the gateway calls itself where no client has said what it is.
-pub(crate) fn own_info() -> String {
-    format!(r#"{{"name":"bartizan","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
 }
 
 fn is_modern(answer: &Message) -> bool {
@@ -207,13 +187,6 @@ mod tests {
             let text = format!(r#"{{"jsonrpc":"2.0","id":"bartizan-probe",{answer}}}"#);
             let message = Message::parse(text, &Limits::default()).unwrap();
             assert_eq!((is_modern(&message), is_legacy(&message)), (modern, legacy), "{answer}");
-        }
-    }
-
-    #[test]
-    fn the_questions_can_be_read() {
-        for question in [discover(), initialize()] {
-            assert_eq!(Message::parse(question, &Limits::default()).unwrap().kind(), Kind::Request);
         }
     }
 }

@@ -28,6 +28,7 @@ use running::Running;
 use super::kept::Kept;
 use super::tasks;
 use crate::admit::{self, Admitted};
+use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::exchange::{self, Delivery};
 use crate::front::{Front, Problem};
 use crate::link::Link;
@@ -62,10 +63,6 @@ const PAGES: usize = 100;
 /// Levels of log messages. What a client gets that names none is the server's choice, and so the gateway's here.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 const USUAL_LEVEL: &str = "info";
-
-const METHOD_NOT_FOUND: i64 = -32601;
-const INVALID_PARAMS: i64 = -32602;
-const INVALID_REQUEST: i64 = -32600;
 
 impl Up {
     /// A session that has not begun.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Direction, Principal};
-use bartizan_mcp::{Era, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method, quote};
+use bartizan_mcp::{Era, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -22,11 +22,12 @@ use super::respond::{self, SESSION, VERSION};
 use super::sessions::{ANONYMOUS, Full, Held, Sessions, random_key};
 use crate::abilities::Abilities;
 use crate::admit::{self, CODE_OURS};
-use crate::aggregate::{GONE, Hub, INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION, revisions};
+use crate::aggregate::{GONE, Hub};
 use crate::beside;
 use crate::bridge::{self, Bridge};
+use crate::codes::{INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::collect::{CollectError, collect};
-use crate::front::{ALL, Problem};
+use crate::front::{ALL, Problem, Unfit};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{Answer, NoStream, Peer};
@@ -649,7 +650,8 @@ async fn check_era(peer: &Peer, message: &Message) -> Result<(), Early> {
             }))
         }
         Kind::Result | Kind::Error => {
-            let problem = ("conformance.unsolicited", "in this revision a server asks a client nothing", -32600);
+            let problem =
+                ("conformance.unsolicited", "in this revision a server asks a client nothing", INVALID_REQUEST);
             Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
         }
         // The others say so themselves.
@@ -679,21 +681,10 @@ async fn check_meta(peer: &Peer, message: &Message) -> Result<(), Early> {
     if message.kind() != Kind::Request || !link.server.is_program() {
         return Ok(());
     }
-    let missing = Meta::of(message).missing();
-    if !missing.is_empty() {
-        let why = format!("`_meta` lacks {}", missing.join(" and "));
-        let problem = Problem::new("gateway.no_meta", why, INVALID_PARAMS);
-        return Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await);
-    }
-    let asked = Meta::of(message).protocol_version().unwrap_or_default();
-    if asked.parse::<Revision>().is_ok_and(|revision| revision.era() == Era::Stateless) {
-        return Ok(());
-    }
-    let problem = ("gateway.unsupported_version", "unsupported protocol version", UNSUPPORTED_VERSION);
-    // Apart, so that requests that are not refused do not make room for it.
-    let refusal = Box::pin(peer.refuse(message, problem.into())).await;
-    let known = format!(r#""supported":[{}],"requested":{},"#, revisions(), quote(&asked));
-    Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.error(message.id(), &known))))
+    let Some(unfit) = Unfit::of(message) else { return Ok(()) };
+    // Apart, as in `refuse`.
+    let refusal = Box::pin(peer.refuse(message, unfit.problem())).await;
+    Err(Box::new(respond::message(StatusCode::BAD_REQUEST, &unfit.answer(&refusal, message, &Revision::ALL))))
 }
 
 /// In the stateless era everything is said by POST.

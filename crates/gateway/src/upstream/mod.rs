@@ -13,7 +13,7 @@ mod stdio;
 mod tls;
 mod trial;
 
-use bartizan_mcp::{Id, Message, Rejection, Revision};
+use bartizan_mcp::{Id, Message, Rejection};
 use thiserror::Error;
 
 pub use breaker::Breaker;
@@ -152,15 +152,6 @@ pub enum UpstreamError {
     /// The client reads too slowly what others must not wait for.
     #[error("the client did not read the answer fast enough, and others use the same server")]
     Lagging,
-}
-
-/// With what the gateway itself begins: it can do nothing that a server could ask of it.
-fn greeting() -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"bartizan","version":"{}"}}}}}}"#,
-        Revision::LATEST_LEGACY,
-        env!("CARGO_PKG_VERSION"),
-    )
 }
 
 /// What stands before a server's last words.

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use bartizan_mcp::Limits;
 use bartizan_sandbox::Launch;
 
-use super::{Breaker, Reply, Routing, StdioUpstream, UpstreamError, greeting};
+use super::{Breaker, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit;
 use crate::gateway::Gateway;
+use crate::own;
 
 /// The starts of one server's program.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ pub(crate) async fn works(gateway: &Gateway, server: &Arc<str>, launch: &Launch,
     let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
     let Ok(child) = StdioUpstream::spawn(launch, Routing::ByRequest, limits, log).await else { return false };
     // Without a log nothing is said to anybody, and nothing is known of the program.
-    let Ok(hello) = admit::own(&gateway.recorder, server, SESSION, greeting()) else { return true };
+    let Ok(hello) = admit::own(&gateway.recorder, server, SESSION, own::initialize("0")) else { return true };
     let answers = async {
         let Ok(mut replies) = child.send(&hello).await else { return false };
         while let Ok(Some(reply)) = replies.next().await {

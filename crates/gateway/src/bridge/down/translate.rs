@@ -123,7 +123,7 @@ pub(super) fn stamped(notification: &Message, subscription: &Id) -> Edits {
 pub(super) fn initialize(request: &Message, id: &Id) -> String {
     let meta = meta::Meta::of(request);
     let object = |value: &Value<'_>| value.kind() == NodeKind::Object;
-    let info = meta.client_info().filter(object).map_or_else(super::super::era::own_info, |info| info.raw().to_owned());
+    let info = meta.client_info().filter(object).map_or_else(crate::own::info, |info| info.raw().to_owned());
     let capabilities = tasks::without(meta.client_capabilities());
     format!(
         r#"{{"jsonrpc":"2.0","id":{},"method":"initialize","params":{{"protocolVersion":"{}","capabilities":{},"clientInfo":{info}}}}}"#,

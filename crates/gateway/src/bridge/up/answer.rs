@@ -10,6 +10,7 @@ use bartizan_mcp::{Edits, Id, Limits, Message, Value, header::Mismatch, meta, me
 
 use super::client::is_object;
 use crate::bridge::tasks;
+use crate::codes::{MISSING_CAPABILITY, UNSUPPORTED_VERSION};
 
 /// What a server's response comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,11 +24,6 @@ pub(super) enum Outcome {
     /// It is a kind of result that no legacy client knows.
     Unknown(&'static str),
 }
-
-/// The server demands a capability of the client.
-const MISSING_CAPABILITY: i64 = -32021;
-/// The server does not speak the revision.
-const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// What this response comes to.
 pub(super) fn outcome(message: &Message) -> Outcome {

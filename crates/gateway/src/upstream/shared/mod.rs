@@ -28,9 +28,11 @@ use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::demux::Inbox;
-use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError, greeting};
+use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit::{self, Admitted};
+use crate::codes::METHOD_NOT_FOUND;
 use crate::gateway::Gateway;
+use crate::own;
 pub(crate) use inbox::SharedInbox;
 use links::Links;
 
@@ -205,7 +207,7 @@ impl SharedChild {
 
     async fn greet(&self, gateway: &Gateway, life: &Life) -> Result<Message, UpstreamError> {
         let asked = life.hello.get_or_try_init(|| async {
-            let mut replies = life.child.send(&self.own(gateway, greeting())?).await.map_err(of_shared)?;
+            let mut replies = life.child.send(&self.own(gateway, own::initialize("0"))?).await.map_err(of_shared)?;
             let answer = async {
                 loop {
                     match replies.next().await? {
@@ -419,9 +421,6 @@ async fn refuse(shared: &SharedChild, life: &Life, gateway: &Gateway, message: &
         life.child.send(&answer).await.ok();
     }
 }
-
-/// JSON-RPC's code for what is not offered.
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Records a request that could be meant for any client.
 fn note_refused(gateway: &Gateway, server: &Arc<str>, message: &Message, id: &Id) -> Result<(), AuditError> {

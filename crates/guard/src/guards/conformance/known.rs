@@ -29,7 +29,8 @@ const CAPABILITIES: &[&str] = &[
 ];
 /// What any request may have in its parameters: `task` asks for one, and the other two bring answers.
 const ANY_PARAMS: &[&str] = &["_meta", "task", "inputResponses", "requestState"];
-/// What any result may have: questions instead of an answer, a task instead of one, hints for caches, a next page.
+/// What any result may have: questions instead of an answer, a task or what has become of one, hints for caches, a next
+/// page.
 const ANY_RESULT: &[&str] = &[
     "_meta",
     "cacheScope",
@@ -127,12 +128,12 @@ const METHODS: &[Known] = &[
     ),
     request("server/discover", &[], &["capabilities", "instructions", "serverInfo", "supportedVersions"]),
     request("subscriptions/listen", &["notifications"], &[]),
-    request("tasks/cancel", &["taskId"], TASK),
-    request("tasks/get", &["taskId"], TASK),
+    request("tasks/cancel", &["taskId"], &[]),
+    request("tasks/get", &["taskId"], &[]),
     request("tasks/list", &["cursor"], &["tasks"]),
     // The result of the request that the task is for.
     Known { method: "tasks/result", params: &["taskId"], result: None },
-    request("tasks/update", &["taskId"], TASK),
+    request("tasks/update", &["taskId"], &[]),
     // `toolResult` is what 2024-10-07 called it.
     request("tools/call", &["arguments", "name"], &["content", "isError", "structuredContent", "toolResult"]),
     request("tools/list", &["cursor"], &["tools"]),

@@ -280,9 +280,11 @@ impl<'a> Value<'a> {
         if node.escaped {
             return self.as_str().as_deref() == Some(text);
         }
+        let inside = node.start as usize + 1..(node.end as usize).saturating_sub(1);
+        // The length first: of the keys that one is compared with, few have the same.
         matches!(node.kind, NodeKind::String | NodeKind::Key)
-            && self.raw().as_bytes().get(1..=text.len()) == Some(text.as_bytes())
-            && self.raw().len() == text.len() + 2
+            && inside.len() == text.len()
+            && self.document.text.as_bytes().get(inside) == Some(text.as_bytes())
     }
 
     /// Keys and values of an object; nothing for anything else.

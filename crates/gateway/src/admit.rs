@@ -8,11 +8,10 @@ use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verd
 use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
-use crate::approvals::Kept;
 use crate::cache;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
-use crate::upstream::Unread;
+use crate::unread::Unread;
 
 /// A message that was judged and recorded, and may leave.
 #[derive(Debug)]
@@ -162,6 +161,15 @@ pub(crate) enum NotAdmitted {
     Conflict,
     /// It is refused, and recorded as that.
     Refused(Refusal),
+}
+
+/// What came of keeping facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// They are on disk.
+    Done,
+    /// Somebody else saw something different first: the message has to be judged again.
+    JudgeAgain,
 }
 
 /// Where verdicts are carried out.

@@ -14,6 +14,7 @@ use bartizan_trust::{Definition, Lock, LockError, ServerPins};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::abilities::Abilities;
+use crate::admit::Kept;
 use crate::server::Server;
 
 /// Approved definitions, by server. Clones are the same.
@@ -64,15 +65,6 @@ type Stamp = (SystemTime, u64);
 
 /// What is noted as waiting, at most; beyond it some is noted twice, which changes nothing.
 const NOTED: usize = 100_000;
-
-/// What came of keeping facts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// They are on disk.
-    Done,
-    /// Somebody else saw something different first: the message has to be judged again.
-    JudgeAgain,
-}
 
 impl Approvals {
     /// Reads the lock file at `path`; one that is not there is empty.

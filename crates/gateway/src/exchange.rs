@@ -20,10 +20,10 @@ use crate::in_flight::Place;
 use crate::learn::{self, Way};
 use crate::link::Link;
 use crate::patience::Patience;
-use crate::relay;
+use crate::relay::{self, Relay};
 use crate::status::Asked;
 use crate::stdio;
-use crate::upstream::{Relay, Replies, Reply, UpstreamError};
+use crate::upstream::{Replies, Reply, UpstreamError};
 
 /// A message of a client's under way, with all that the server sends because of it.
 pub struct Exchange {

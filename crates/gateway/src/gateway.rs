@@ -4,17 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use bartizan_audit::Level;
-use bartizan_guard::{Evidence, Fact, Pipeline, Principal};
-use bartizan_mcp::{Kind, Limits, Message, method};
+use bartizan_guard::Fact;
 use tokio::sync::Semaphore;
 
 use crate::abilities::Abilities;
-use crate::approvals::{Approvals, Kept};
+use crate::admit::Kept;
+use crate::approvals::Approvals;
 use crate::budget::Budget;
-use crate::clock;
-use crate::limiter::Limiter;
 use crate::metrics::Metrics;
+use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::Server;
 
@@ -42,31 +40,6 @@ pub struct Gateway {
 
 /// Whether a session is ended, which leaves room for a process of this server soon.
 type MakeRoom = dyn Fn(&Server) -> bool + Send + Sync;
-
-/// Everything a configuration says about judging.
-pub struct Policy {
-    /// The guards with their settings.
-    pub pipeline: Pipeline,
-    /// Rates across conversations.
-    pub limiter: Limiter,
-    /// Bounds of one message.
-    pub limits: Limits,
-    /// What the log has to promise before an ordinary message passes.
-    pub level: Level,
-    /// Whether a call of a destructive tool waits until its record is on disk.
-    pub durable_if_sensitive: bool,
-}
-
-impl Policy {
-    /// Spends what a request of the client's costs; what guards are to know of that.
-    pub(crate) fn evidence(&self, principal: &Principal, server: &Arc<str>, message: &Message) -> Vec<Evidence> {
-        if message.kind() != Kind::Request {
-            return Vec::new();
-        }
-        let tool = if message.method() == Some(method::TOOLS_CALL) { message.param("name") } else { None };
-        self.limiter.spend(&principal.id, server, tool.as_deref(), clock::now())
-    }
-}
 
 impl Gateway {
     /// A gateway that has no sessions yet.

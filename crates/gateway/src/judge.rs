@@ -8,7 +8,7 @@ use bartizan_guard::{
 use bartizan_mcp::Message;
 use tokio::sync::Semaphore;
 
-use crate::gateway::Policy;
+use crate::policy::Policy;
 
 /// Judging a larger message takes long enough to matter to others.
 const HEAVY: usize = 64 * 1024;

@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::abilities::Abilities;
 use crate::admit::Admitted;
-use crate::edge::random_key;
 use crate::exchange;
 use crate::link::Link;
-use crate::upstream::Relay;
+use crate::random;
+use crate::relay::Relay;
 
 /// How long the call waits for that; then it is judged without.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ fn needed(call: &Message, link: &Link) -> Option<DefinitionKind> {
 /// Whether the list came to its end.
 async fn all(kind: DefinitionKind, call: &Message, way: Way<'_>) -> bool {
     let mut cursor: Option<String> = None;
-    let Ok(key) = random_key() else { return false };
+    let Ok(key) = random::key() else { return false };
     for page in 0..PAGES {
         let id = format!("bartizan/{}/{page}/{key}", kind.list_member());
         let Some(request) = request(kind, call, &id, cursor.as_deref()) else { return false };

@@ -15,6 +15,7 @@ mod codes;
 mod collect;
 mod digest;
 pub mod edge;
+mod event_id;
 pub mod exchange;
 mod front;
 #[doc(hidden)]
@@ -31,6 +32,9 @@ mod own;
 mod params;
 mod patience;
 mod peer;
+mod policy;
+mod problem;
+mod random;
 pub mod reasons;
 mod recorder;
 mod relay;
@@ -44,14 +48,16 @@ pub mod setup;
 mod status;
 pub mod stdio;
 mod subscribed;
+mod unread;
 mod upstream;
 
 pub use approvals::Approvals;
 pub use bridge::era::Bridging;
-pub use gateway::{Gateway, Policy};
+pub use gateway::Gateway;
 pub use limiter::Limiter;
 pub use link::Link;
 pub use metrics::Metrics;
+pub use policy::Policy;
 pub use recorder::Recorder;
 pub use server::{Server, Transport};
 pub use upstream::{

@@ -15,18 +15,20 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::abilities::Abilities;
-use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
-use crate::approvals::Kept;
-use crate::beside::Objection;
+use crate::admit::{self, Admitted, Desk, Kept, NotAdmitted, Refusal};
 use crate::clock;
-use crate::gateway::{Gateway, Policy};
+use crate::gateway::Gateway;
 use crate::judge;
 use crate::learn::Learned;
 use crate::metrics::Passing;
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::relay::Relay;
 use crate::replay::Streams;
 use crate::server::Server;
 use crate::session::SessionHandle;
-use crate::upstream::{Relay, Reply, Routing, Unread, Upstream, UpstreamError, lines};
+use crate::unread::Unread;
+use crate::upstream::{Reply, Routing, Upstream, UpstreamError, lines};
 
 /// One client's session with one server.
 pub struct Link {
@@ -226,7 +228,7 @@ impl Link {
     }
 
     /// Refuses what a client says beside its messages; `fields` say what.
-    pub(crate) fn refuse_beside(&self, fields: serde_json::Value, why: Objection) -> Refusal {
+    pub(crate) fn refuse_beside(&self, fields: serde_json::Value, why: Problem) -> Refusal {
         let refusal = admit::beside(&self.gateway.recorder, fields, (why.rule, why.why), why.code);
         self.counted(refusal, Direction::ToServer)
     }

@@ -13,10 +13,10 @@ use bartizan_mcp::{Message, Value, method};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::admit::Refusal;
-use crate::beside::{self, Objection};
+use crate::beside;
 use crate::learn;
 use crate::link::Link;
-use crate::upstream::Relay;
+use crate::relay::Relay;
 
 /// Makes the headers with which a message goes to its server what its arguments want, once it is known what that is.
 ///
@@ -91,8 +91,8 @@ async fn judge_others(
     }
     let protest = |rule, why, code| link.protest(message, Direction::ToServer, None, (rule, why), code);
     let said = others.iter().map(|(name, text)| (*name, text));
-    if let Some(Objection { rule, why, code }) = beside::objection(link, said).await {
-        return Err(protest(rule, why, code));
+    if let Some(problem) = beside::objection(link, said).await {
+        return Err(protest(problem.rule, problem.why, problem.code));
     }
     let names: Vec<_> = others.iter().map(|(name, _)| name).collect();
     let fields = serde_json::json!({

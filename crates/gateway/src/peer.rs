@@ -10,15 +10,16 @@ use http::{HeaderMap, StatusCode};
 
 use crate::admit::{Admitted, Refusal};
 use crate::aggregate::{Hub, Tag};
-use crate::beside::{self, LAST_EVENT};
+use crate::beside;
 use crate::bridge::Bridge;
+use crate::event_id::LAST_EVENT;
 use crate::exchange::{self, Delivery, Exchange, Failure};
-use crate::front::Problem;
 use crate::link::Link;
 use crate::params;
-use crate::relay;
+use crate::problem::Problem;
+use crate::relay::{self, Relay};
 use crate::replay;
-use crate::upstream::{Relay, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// The far end of a client session.
 #[derive(Clone)]

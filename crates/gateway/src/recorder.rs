@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::digest::Digests;
-use crate::upstream::Unread;
+use crate::unread::Unread;
 
 /// Bytes that an entry gives to the place of a finding. Keys may be as long as the message, and an entry has to fit a
 /// line with as many findings as there are, with every byte escaped: what does not fit could not be recorded, and so

@@ -1,12 +1,29 @@
 //! What a server is told of a client's HTTP request: made anew from the message, nothing else gets across.
 
-use bartizan_mcp::{Message, header as mcp_header};
+use bartizan_mcp::{Message, Revision, header as mcp_header};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::beside::LAST_EVENT;
-use crate::upstream::Relay;
+use crate::event_id::LAST_EVENT;
 
 const VERSION: &str = "mcp-protocol-version";
+
+/// What of a client's HTTP request concerns the server as well; everything else of it stays behind.
+#[derive(Debug, Default, Clone)]
+pub struct Relay {
+    /// `MCP-Protocol-Version`, checked.
+    pub version: Option<HeaderValue>,
+    /// Where to resume a stream.
+    pub last_event_id: Option<HeaderValue>,
+    /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, made anew from the message.
+    pub routing: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Relay {
+    /// The revision that the client's header names, if it is one.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.version.as_ref()?.to_str().ok()?.parse().ok()
+    }
+}
 
 /// What the server is told of the client's request, made anew.
 pub(crate) fn of(headers: &HeaderMap, message: &Message) -> Relay {

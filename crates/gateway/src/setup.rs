@@ -16,9 +16,10 @@ use tokio::sync::Semaphore;
 
 use crate::approvals::{self, Approvals};
 use crate::bridge::era::Bridging;
-use crate::gateway::{Gateway, Policy};
+use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::limiter::Limiter;
+use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
 use crate::upstream::{Endpoint, SharedChild, connector};

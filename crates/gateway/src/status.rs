@@ -7,7 +7,7 @@ use bartizan_mcp::{Era, Message, header::Mismatch, meta::Meta};
 use http::StatusCode;
 
 use crate::codes::{INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_CAPABILITY, UNSUPPORTED_VERSION};
-use crate::upstream::Relay;
+use crate::relay::Relay;
 
 /// What has to be known of a request to find the status of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,9 +15,10 @@ use tokio::task::JoinHandle;
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::learn::{self, Way};
 use crate::link::{Link, TOO_MANY};
+use crate::relay::Relay;
 use crate::run::Restart;
 use crate::upstream::lines::{self, Lines};
-use crate::upstream::{Relay, Replies, Reply, Upstream};
+use crate::upstream::{Replies, Reply, Upstream};
 
 /// Messages that wait for the client to read; beyond that the server has to wait.
 pub(crate) const QUEUE: usize = 64;

@@ -19,8 +19,9 @@ use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
 use crate::peer;
+use crate::relay::Relay;
 use crate::server::Server;
-use crate::upstream::{Relay, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// How long the others wait for a server that is slow to begin or to list.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

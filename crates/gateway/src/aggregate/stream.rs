@@ -19,11 +19,13 @@ use super::member::{Member, PATIENCE, Ready};
 use super::way::{self, Way};
 use super::{Hub, subscription, tag};
 use crate::admit::{self, Admitted, CODE_UPSTREAM};
-use crate::beside::{self, LAST_EVENT};
+use crate::beside;
+use crate::event_id::LAST_EVENT;
 use crate::exchange::{self, Delivery};
 use crate::front::ALL;
 use crate::peer::{self, Answer, Deliveries, NoStream, deliveries};
-use crate::upstream::{Relay, UpstreamError};
+use crate::relay::Relay;
+use crate::upstream::UpstreamError;
 
 /// Messages that wait for the client; beyond that its servers' streams wait, where what is lost can be had again.
 const QUEUE: usize = 8;

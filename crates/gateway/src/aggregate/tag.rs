@@ -11,7 +11,7 @@ use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method
 use super::places::{Brief, Places, brief, token_brief};
 use super::route::fits;
 use crate::admit::Admitted;
-use crate::beside;
+use crate::event_id;
 use crate::exchange::Delivery;
 
 /// Between the server's name, which holds no such character, and what the server made up.
@@ -53,7 +53,7 @@ impl Tag {
     /// The place to resume from, as the client is to see it; none if it could not come back with it.
     pub(crate) fn event(&self, event: Option<String>) -> Option<String> {
         let event = event.map(|event| format!("{}{event}", self.prefix()));
-        event.filter(|event| beside::is_event_id(event.as_bytes()))
+        event.filter(|event| event_id::is_event_id(event.as_bytes()))
     }
 
     /// What stands in front of the ids of events.

@@ -12,8 +12,9 @@ use crate::admit::{self, Refusal};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::own;
+use crate::relay::Relay;
 use crate::server::Server;
-use crate::upstream::{Relay, Reply, UpstreamError};
+use crate::upstream::{Reply, UpstreamError};
 
 /// How long a server may take to say which eras it speaks; old ones may not answer at all.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -30,12 +30,13 @@ use super::tasks;
 use crate::admit::{self, Admitted};
 use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::exchange::{self, Delivery};
-use crate::front::{Front, Problem};
+use crate::front::Front;
 use crate::link::Link;
 use crate::params;
 use crate::peer::{Answer, Deliveries, converse};
+use crate::problem::Problem;
+use crate::relay::Relay;
 use crate::replay::Source;
-use crate::upstream::Relay;
 
 /// One legacy client's session with a stateless server.
 pub(crate) struct Up {

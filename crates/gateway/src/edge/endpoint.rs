@@ -19,18 +19,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::body::Reply;
 use super::checks::{self, Allowed, Stranger};
 use super::respond::{self, SESSION, VERSION};
-use super::sessions::{ANONYMOUS, Full, Held, Sessions, random_key};
+use super::sessions::{ANONYMOUS, Full, Held, Sessions};
 use crate::abilities::Abilities;
 use crate::admit::{self, CODE_OURS};
 use crate::aggregate::{GONE, Hub};
-use crate::beside;
 use crate::bridge::{self, Bridge};
 use crate::codes::{INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::collect::{CollectError, collect};
-use crate::front::{ALL, Problem, Unfit};
+use crate::event_id;
+use crate::front::ALL;
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{Answer, NoStream, Peer};
+use crate::problem::{Problem, Unfit};
+use crate::random;
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
@@ -315,7 +317,7 @@ impl Front {
                 "an `initialize` of this size is none\n",
             )));
         }
-        let key = random_key()
+        let key = random::key()
             .map_err(|_| Box::new(respond::refused(StatusCode::INTERNAL_SERVER_ERROR, "edge.failed", "")))?;
         let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
@@ -337,7 +339,7 @@ impl Front {
 
     async fn get(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
         check_method(&parts.headers)?;
-        let lost = beside::lost(&parts.headers).map_err(|beside::Malformed| {
+        let lost = event_id::lost(&parts.headers).map_err(|event_id::Malformed| {
             let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
             Box::new(respond::refused(StatusCode::BAD_REQUEST, "edge.event_id", text))
         })?;

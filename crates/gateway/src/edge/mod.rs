@@ -28,7 +28,6 @@ use tokio::sync::{Semaphore, watch};
 
 pub use checks::Allowed;
 pub use endpoint::{Front, FrontSettings};
-pub(crate) use sessions::{random_key, random_name};
 
 use body::Reply;
 use stall::Stall;

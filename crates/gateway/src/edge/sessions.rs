@@ -206,18 +206,6 @@ fn least_missed<'a, T: 'a>(
         .min()
 }
 
-/// 128 random bits as hexadecimal digits.
-pub(crate) fn random_key() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A name for a session in records, where nothing secret depends on it.
-pub(crate) fn random_name() -> String {
-    random_key().map(|key| key.chars().take(16).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;

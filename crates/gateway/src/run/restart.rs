@@ -18,9 +18,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admit::Admitted;
 use crate::link::Link;
+use crate::relay::Relay;
 use crate::server::Complain;
 use crate::stdio;
-use crate::upstream::{Relay, Replies, Reply, Routing, StdioUpstream, Upstream};
+use crate::upstream::{Replies, Reply, Routing, StdioUpstream, Upstream};
 
 /// How often in a row a server is started again before it has answered anything.
 const ATTEMPTS: u32 = 5;

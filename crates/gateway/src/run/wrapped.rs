@@ -19,6 +19,7 @@ use super::{Paths, RunError, Wrap, notes};
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::link::Link;
+use crate::random;
 use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
 use crate::stdio::{self, Ended};
@@ -69,7 +70,7 @@ where
         gateway,
         server: server(gateway, wrap, &launch, &complain)?,
         principal: local_user(),
-        session: crate::edge::random_name(),
+        session: random::name(),
         limits,
         restart: Arc::new(Restart::new(wrap.restart.then(|| launch.clone()), limits, complain.clone(), stopped)),
         stop,

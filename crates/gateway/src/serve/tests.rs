@@ -7,8 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::gateway::Policy;
 use crate::limiter::Limiter;
+use crate::policy::Policy;
 
 static BROKEN: GuardSpec = GuardSpec {
     name: "broken",

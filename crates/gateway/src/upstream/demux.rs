@@ -10,10 +10,11 @@ use bartizan_mcp::{Edits, Id, Limits, Message, meta::Meta, method};
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::lines::{self, Unread};
+use super::lines;
 use super::splice::{self, Chosen};
 use super::{Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
+use crate::unread::Unread;
 
 /// Messages that wait for a reader; more than that and the server has to wait.
 pub(super) const QUEUE: usize = 64;

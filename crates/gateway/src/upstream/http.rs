@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use bartizan_mcp::{Limits, Message, Revision, method, sse};
+use bartizan_mcp::{Limits, Message, method, sse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
@@ -20,13 +20,14 @@ use super::sse::SseUpstream;
 use super::tls::{self, Connector};
 use super::{Breaker, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
-use crate::beside;
 use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
+use crate::event_id;
+use crate::relay::Relay;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const LAST_EVENT: HeaderName = HeaderName::from_static(beside::LAST_EVENT);
+const LAST_EVENT: HeaderName = HeaderName::from_static(event_id::LAST_EVENT);
 
 /// What is read from a connection at once, at most.
 const BUFFER: usize = 64 * 1024;
@@ -127,24 +128,6 @@ fn settle(attempt: Attempt, answer: &Answer) {
         // There was a connection, and it broke off at once.
         Ok(Err(error)) if !error.is_connect() => {}
         Ok(Err(_)) | Err(_) => attempt.failed(Instant::now()),
-    }
-}
-
-/// What of a client's HTTP request concerns the server as well; everything else of it stays behind.
-#[derive(Debug, Default, Clone)]
-pub struct Relay {
-    /// `MCP-Protocol-Version`, checked.
-    pub version: Option<HeaderValue>,
-    /// Where to resume a stream.
-    pub last_event_id: Option<HeaderValue>,
-    /// `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*`, made anew from the message.
-    pub routing: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Relay {
-    /// The revision that the client's header names, if it is one.
-    pub(crate) fn revision(&self) -> Option<Revision> {
-        self.version.as_ref()?.to_str().ok()?.parse().ok()
     }
 }
 
@@ -361,7 +344,7 @@ impl Events {
         loop {
             if let Some(mut event) = self.decoder.next().map_err(|_| UpstreamError::TooLarge)? {
                 // A client has to send it back in a header, so any other is of no use.
-                event.id = event.id.filter(|id| id.is_empty() || beside::is_event_id(id.as_bytes()));
+                event.id = event.id.filter(|id| id.is_empty() || event_id::is_event_id(id.as_bytes()));
                 event.retry = event.retry.map(|retry| retry.min(RETRY));
                 return Ok(Some(event));
             }

@@ -8,7 +8,7 @@ use std::fmt;
 use bartizan_mcp::Id;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::lines::Unread;
+use crate::unread::Unread;
 
 /// The id of the request that a refused message was meant to answer.
 pub(crate) fn answered_id(refused: &Unread) -> Option<Id> {

@@ -1,6 +1,5 @@
 //! Messages over stdio: one a line, each within the limit, whatever the other side writes.
 
-use std::ops::Deref;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use super::Reply;
+use crate::unread::Unread;
 
 pub(crate) use super::lenient::{answered_id, asking_id};
 
@@ -39,43 +39,6 @@ pub(crate) struct Lines<R> {
 pub(crate) enum Line {
     Whole(Bytes),
     TooLong(Unread),
-}
-
-/// What is refused, as far as it was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
-    bytes: Bytes,
-    /// How long it is.
-    pub(crate) size: u64,
-    /// Whether that is all of it, or there was more to come.
-    pub(crate) ended: bool,
-}
-
-impl Unread {
-    /// Whether only its beginning was kept.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.size > self.bytes.len() as u64 || !self.ended
-    }
-
-    /// The beginning of a line that goes on.
-    fn beginning(bytes: &Bytes, limit: usize) -> Unread {
-        // However the pieces came in which it was read: the digest of equal lines is the same.
-        Unread { size: bytes.len() as u64, bytes: bytes.slice(..limit.min(bytes.len())), ended: false }
-    }
-}
-
-impl From<Bytes> for Unread {
-    fn from(bytes: Bytes) -> Unread {
-        Unread { size: bytes.len() as u64, bytes, ended: true }
-    }
-}
-
-impl Deref for Unread {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -134,7 +97,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let rest = self.buffer.split().freeze();
         self.scanned = 0;
         if let Some((long, _)) = self.long.take() {
-            return Some(Line::TooLong(Unread { ended: true, ..long }));
+            return Some(Line::TooLong(long.ending(0)));
         }
         let nothing = rest.trim_ascii().is_empty() || self.skipping;
         (!nothing).then_some(Line::Whole(rest))
@@ -153,7 +116,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         if std::mem::take(&mut self.skipping) {
             let long = self.long.take().map(|(long, _)| long);
             return match long {
-                Some(long) => Some(Line::TooLong(Unread { size: long.size + line.len() as u64, ended: true, ..long })),
+                Some(long) => Some(Line::TooLong(long.ending(line.len() as u64))),
                 None => self.buffered(),
             };
         }

@@ -18,15 +18,15 @@ use thiserror::Error;
 
 pub use breaker::Breaker;
 pub use demux::Routing;
-pub(crate) use http::Relay;
 pub use http::{Endpoint, HttpUpstream, connector};
-pub(crate) use lines::Unread;
 pub(crate) use shared::SharedInbox;
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::StdioUpstream;
 pub(crate) use trial::{Starts, Trial, works};
 
 use crate::admit::Admitted;
+use crate::relay::Relay;
+use crate::unread::Unread;
 
 /// Where the messages of one client to one server go.
 #[derive(Debug)]

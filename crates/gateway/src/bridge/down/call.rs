@@ -23,7 +23,8 @@ use crate::admit::{self, Admitted, Refusal};
 use crate::bridge::kept::{self, Share};
 use crate::exchange::{self, Delivery};
 use crate::peer::{Deliveries, deliveries};
-use crate::upstream::{Relay, UpstreamError};
+use crate::relay::Relay;
+use crate::upstream::UpstreamError;
 
 /// How long a call waits for the client to answer questions, if it may take that long in all.
 const HELD: Duration = Duration::from_secs(5 * 60);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::call::Signal;
 use super::translate;
-use crate::edge::random_key;
+use crate::random;
 
 /// Calls of one session that may wait for answers at once.
 const HELD: usize = 64;
@@ -77,7 +77,7 @@ impl Calls {
     /// A call waits for answers, and no more of its request is kept than this: the secret under which its client comes
     /// back.
     pub(super) fn hold(&self, id: &Id, gist: &Arc<Message>, essence: Digest) -> Result<String, &'static str> {
-        let key = random_key().map_err(|_| "there is no randomness")?;
+        let key = random::key().map_err(|_| "there is no randomness")?;
         let mut state = self.state();
         if state.held.len() >= HELD {
             return Err("too many calls wait for answers");

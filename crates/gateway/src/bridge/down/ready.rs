@@ -15,8 +15,9 @@ use crate::admit::{self, Admitted, Refusal};
 use crate::exchange::{self, Delivery, Failure};
 use crate::gateway::Gateway;
 use crate::link::Link;
+use crate::relay::Relay;
 use crate::server::Server;
-use crate::upstream::{Relay, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// How long a server may take for what only the gateway asks of it.
 const PATIENCE: Duration = Duration::from_secs(10);

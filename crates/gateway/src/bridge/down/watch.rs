@@ -15,7 +15,8 @@ use super::{Down, translate};
 use crate::admit::Admitted;
 use crate::exchange::{self, Delivery};
 use crate::peer::{Answer, deliveries};
-use crate::upstream::{Relay, UpstreamError};
+use crate::relay::Relay;
+use crate::upstream::UpstreamError;
 
 /// Changes that wait for a client to read them; one that does not loses the next.
 const QUEUE: usize = 64;

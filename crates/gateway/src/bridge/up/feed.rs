@@ -16,7 +16,8 @@ use super::{Up, answer};
 use crate::admit::{self, Admitted};
 use crate::exchange::{self, Delivery, Exchange};
 use crate::peer::Deliveries;
-use crate::upstream::{Relay, Upstream};
+use crate::relay::Relay;
+use crate::upstream::Upstream;
 
 /// Announcements that wait for the client to read; what is more than that is not kept.
 const QUEUE: usize = 64;

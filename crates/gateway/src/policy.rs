@@ -1,0 +1,35 @@
+//! What a configuration says about judging, as one value that is swapped whole.
+
+use std::sync::Arc;
+
+use bartizan_audit::Level;
+use bartizan_guard::{Evidence, Pipeline, Principal};
+use bartizan_mcp::{Kind, Limits, Message, method};
+
+use crate::clock;
+use crate::limiter::Limiter;
+
+/// Everything a configuration says about judging.
+pub struct Policy {
+    /// The guards with their settings.
+    pub pipeline: Pipeline,
+    /// Rates across conversations.
+    pub limiter: Limiter,
+    /// Bounds of one message.
+    pub limits: Limits,
+    /// What the log has to promise before an ordinary message passes.
+    pub level: Level,
+    /// Whether a call of a destructive tool waits until its record is on disk.
+    pub durable_if_sensitive: bool,
+}
+
+impl Policy {
+    /// Spends what a request of the client's costs; what guards are to know of that.
+    pub(crate) fn evidence(&self, principal: &Principal, server: &Arc<str>, message: &Message) -> Vec<Evidence> {
+        if message.kind() != Kind::Request {
+            return Vec::new();
+        }
+        let tool = if message.method() == Some(method::TOOLS_CALL) { message.param("name") } else { None };
+        self.limiter.spend(&principal.id, server, tool.as_deref(), clock::now())
+    }
+}

@@ -21,7 +21,7 @@ pub struct Gateway {
     /// What decides; swapped whole when the configuration is reloaded.
     pub policy: ArcSwap<Policy>,
     /// The audit log.
-    pub recorder: Recorder,
+    pub recorder: Arc<Recorder>,
     /// The approved definitions.
     pub approvals: Approvals,
     /// Where they are kept.
@@ -29,7 +29,7 @@ pub struct Gateway {
     /// The option that names that place in a command, with a space in front; empty if it is found without.
     pub(crate) lock_option: Arc<str>,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
     pub(crate) heavy: Arc<Semaphore>,
     /// What messages that arrive may take together.
@@ -54,11 +54,11 @@ impl Gateway {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let gateway = Arc::new(Gateway {
             policy: ArcSwap::from_pointee(policy),
-            recorder,
+            recorder: Arc::new(recorder),
             approvals,
             lock,
             lock_option: lock_option.into(),
-            metrics: Metrics::default(),
+            metrics: Arc::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
             make_room: OnceLock::new(),

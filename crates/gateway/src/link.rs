@@ -127,7 +127,7 @@ impl Link {
                 Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream))
             }
             Err(error) => {
-                server.notices.failed(server, &error);
+                server.note_failed(&error);
                 gateway.metrics.failed(&server.name, error.rule());
                 let problem = (error.rule(), format!("{}: {error}", server.name));
                 let refusal = admit::failed(&gateway.recorder, &server.name, &name, None, problem);
@@ -173,7 +173,7 @@ impl Link {
             let keep = async |facts: &[Fact]| {
                 let kept = self.gateway.keep(&self.server, self.abilities(), facts).await;
                 if kept == Ok(Kept::Done) {
-                    self.server.notices.not_accepted(&self.server, facts);
+                    self.server.tell_not_accepted(facts);
                 }
                 kept
             };
@@ -181,7 +181,7 @@ impl Link {
             match self.desk(&policy, level).admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
                     if direction == Direction::ToClient {
-                        self.server.notices.answered(&self.server);
+                        self.server.note_answered();
                     }
                     if passes {
                         self.passing.count(direction);
@@ -270,7 +270,7 @@ impl Link {
 
     /// Records that the server failed, for whoever waits for `call`.
     pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
-        self.server.notices.failed(&self.server, error);
+        self.server.note_failed(error);
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let recorder = &self.gateway.recorder;
         let of = |error: &UpstreamError| format!("{}: {error}", self.server.name);

@@ -6,10 +6,9 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bartizan_guard::{DefinitionKind, Fact, Fate, Pin};
+use bartizan_guard::{DefinitionKind, Fact, Fate, Pin, ServerProfile};
 use tokio::time::Instant;
 
-use crate::server::Server;
 use crate::upstream::UpstreamError;
 
 /// What has been said of a server, so that it is not said again.
@@ -42,23 +41,36 @@ const NAME: usize = 64;
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Notices {
-    /// Tells of definitions that are not as they were accepted: those that did not reach the client for that, and those
-    /// that did. Of what another guard withholds it says nothing: to accept it would not bring it back.
-    pub(crate) fn not_accepted(&self, server: &Server, facts: &[Fact]) {
-        self.tell_of(server, facts, Fate::Stopped, "withheld");
-        self.tell_of(server, facts, Fate::Passes, "not as accepted, but let through");
+    /// What to tell of definitions that are not as they were accepted: those that did not reach the client for that, and
+    /// those that did. Of what another guard withholds it says nothing: to accept it would not bring it back.
+    ///
+    /// `option` is the one that names the lock file of what is accepted, with a space in front.
+    pub(crate) fn not_accepted(
+        &self,
+        facts: &[Fact],
+        accepted: &ServerProfile,
+        option: &str,
+    ) -> impl Iterator<Item = String> {
+        let of = |fate, done| self.of(facts, accepted, (fate, done), option);
+        let texts = [of(Fate::Stopped, "withheld"), of(Fate::Passes, "not as accepted, but let through")];
+        texts.into_iter().flatten()
     }
 
-    fn tell_of(&self, server: &Server, facts: &[Fact], wanted: Fate, done: &str) {
+    fn of(
+        &self,
+        facts: &[Fact],
+        ServerProfile { name, pins: accepted, .. }: &ServerProfile,
+        (wanted, done): (Fate, &str),
+        option: &str,
+    ) -> Option<String> {
         let pins = facts.iter().filter_map(|fact| match fact {
             Fact::Withheld(pin, fate) if *fate == wanted => Some(pin),
             _ => None,
         });
         let news: Vec<_> = pins.filter(|pin| self.is_news(pin)).collect();
         if news.is_empty() {
-            return;
+            return None;
         }
-        let pins = &server.profile.load().pins;
         let tools = news.iter().all(|pin| pin.kind == DefinitionKind::Tool);
         let named = news.iter().take(NAMED).map(|pin| {
             let what = match pin.kind {
@@ -67,7 +79,7 @@ impl Notices {
                 DefinitionKind::Instructions => pin.kind.as_str().to_owned(),
                 kind => format!("{} {}", kind.as_str(), shown(&pin.name)),
             };
-            let how = if pins.get(pin.kind, &pin.name).is_some() { "changed" } else { "new" };
+            let how = if accepted.get(pin.kind, &pin.name).is_some() { "changed" } else { "new" };
             format!("{what} {how}")
         });
         let named = named.collect::<Vec<_>>().join(", ");
@@ -81,9 +93,9 @@ impl Notices {
             (false, 1) => "definition",
             (false, _) => "definitions",
         };
-        let (count, name, option) = (news.len(), &server.name, &server.lock_option);
+        let count = news.len();
         let look = format!("bartizan lock diff --server {name}{option}");
-        server.tell(&format!("{count} {what} of {name} {done} ({named}{more}): {look}"));
+        Some(format!("{count} {what} of {name} {done} ({named}{more}): {look}"))
     }
 
     fn is_news(&self, pin: &Pin) -> bool {
@@ -92,9 +104,8 @@ impl Notices {
     }
 
     /// Tells of a server that fails, if it worked before.
-    pub(crate) fn failed(&self, server: &Server, error: &UpstreamError) {
-        // How a wrapped one ends is what its client sees.
-        if !is_its_fault(error) || server.is_wrapped() {
+    pub(crate) fn failed(&self, server: &str, place: impl FnOnce() -> String, error: &UpstreamError) {
+        if !is_its_fault(error) {
             return;
         }
         let mut failing = lock(&self.failing);
@@ -103,18 +114,18 @@ impl Notices {
         }
         (failing.said, failing.last) = (true, Some(Instant::now()));
         drop(failing);
-        tracing::warn!(server = %server.name, at = %server.place(), %error, "the server fails");
+        tracing::warn!(%server, at = %place(), %error, "the server fails");
     }
 
     /// Tells of a server that works again, if it was told of.
-    pub(crate) fn answered(&self, server: &Server) {
+    pub(crate) fn answered(&self, server: &str) {
         let said = {
             let mut failing = lock(&self.failing);
             failing.now = false;
             std::mem::take(&mut failing.said)
         };
         if said {
-            tracing::warn!(server = %server.name, "the server answers again");
+            tracing::warn!(%server, "the server answers again");
         }
     }
 }

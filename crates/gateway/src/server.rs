@@ -6,18 +6,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_guard::ServerProfile;
-use bartizan_mcp::Limits;
-use bartizan_sandbox::{Launch, SpawnError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use bartizan_guard::{Fact, ServerProfile};
+use bartizan_sandbox::Launch;
+use tokio::sync::Semaphore;
 
-use crate::bridge::era::Bridging;
-use crate::gateway::Gateway;
+use crate::eras::Bridging;
 use crate::in_flight::InFlight;
 use crate::notices::Notices;
-use crate::upstream::{
-    Endpoint, HttpUpstream, Routing, SharedChild, Starts, StdioUpstream, Trial, Upstream, UpstreamError, works,
-};
+use crate::upstream::{Endpoint, SharedChild, Starts, UpstreamError};
 
 /// A server of the configuration.
 #[derive(Debug)]
@@ -65,10 +61,6 @@ impl fmt::Debug for Complain {
 /// Processes of one server at a time; each belongs to one client session.
 pub(crate) const PROCESSES: usize = 256;
 
-/// How long a client waits for the end of a process that makes room for its own: longer than the end of one that does
-/// not want to.
-const ROOM: Duration = Duration::from_secs(15);
-
 /// How a server is reached.
 #[derive(Debug, Clone)]
 pub enum Transport {
@@ -83,54 +75,6 @@ pub enum Transport {
 }
 
 impl Server {
-    /// Opens a way to the server for one client session.
-    ///
-    /// # Errors
-    /// If it is a child process that cannot be started, or failed so often at its start that it is left alone for now.
-    pub async fn connect(
-        &self,
-        gateway: &Arc<Gateway>,
-        routing: Routing,
-        limits: Limits,
-    ) -> Result<Upstream, UpstreamError> {
-        match &self.transport {
-            Transport::Shared(child) => Ok(Upstream::Shared(child.connect(gateway, limits))),
-            Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint)))),
-            Transport::Command(launch) => {
-                let name = Arc::clone(&self.name);
-                let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                let trial = self.starts.begin(works(gateway, &self.name, launch, limits)).await?;
-                self.start(gateway, launch, (routing, limits), Some(trial), log).await
-            }
-            Transport::Wrapped(launch, complain) => {
-                let complain = Arc::clone(&complain.0);
-                self.start(gateway, launch, (routing, limits), None, move |line| complain(line)).await
-            }
-        }
-    }
-
-    async fn start(
-        &self,
-        gateway: &Gateway,
-        launch: &Launch,
-        (routing, limits): (Routing, Limits),
-        trial: Option<Arc<Trial>>,
-        log: impl Fn(&str) + Send + 'static,
-    ) -> Result<Upstream, UpstreamError> {
-        let not_started = |error: SpawnError| UpstreamError::NotStarted(error.to_string());
-        let place = self.place_for_process(gateway).await.map_err(not_started)?;
-        match StdioUpstream::spawn(launch, routing, limits, log).await {
-            Ok(child) => {
-                child.hold(place, trial);
-                Ok(Upstream::Stdio(child))
-            }
-            Err(error) => {
-                trial.iter().for_each(|trial| trial.ended());
-                Err(not_started(error))
-            }
-        }
-    }
-
     /// Says something to the person who looks after it.
     pub(crate) fn tell(&self, text: &str) {
         match &self.transport {
@@ -144,6 +88,25 @@ impl Server {
         }
     }
 
+    /// Tells of definitions that are not as they were accepted.
+    pub(crate) fn tell_not_accepted(&self, facts: &[Fact]) {
+        for text in self.notices.not_accepted(facts, &self.profile.load(), &self.lock_option) {
+            self.tell(&text);
+        }
+    }
+
+    /// Takes note that it failed. How a wrapped one ends is what its client sees.
+    pub(crate) fn note_failed(&self, error: &UpstreamError) {
+        if !self.is_wrapped() {
+            self.notices.failed(&self.name, || self.place(), error);
+        }
+    }
+
+    /// Takes note that it sent something.
+    pub(crate) fn note_answered(&self) {
+        self.notices.answered(&self.name);
+    }
+
     /// Whether it is a program that runs here, and hears nothing of HTTP.
     pub(crate) fn is_program(&self) -> bool {
         !matches!(self.transport, Transport::Url(_))
@@ -151,20 +114,6 @@ impl Server {
 
     pub(crate) fn is_wrapped(&self) -> bool {
         matches!(self.transport, Transport::Wrapped(..))
-    }
-
-    /// A place for one more process; if there is none, a session that nobody needs is ended for it.
-    async fn place_for_process(&self, gateway: &Gateway) -> Result<OwnedSemaphorePermit, SpawnError> {
-        let full = || SpawnError::Invalid { what: "as many clients have a process of this server as may" };
-        if let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() {
-            return Ok(place);
-        }
-        if !gateway.make_room(self) {
-            return Err(full());
-        }
-        // First come, first served: each who waits here has made room.
-        let freed = Arc::clone(&self.processes).acquire_owned();
-        tokio::time::timeout(ROOM, freed).await.ok().and_then(Result::ok).ok_or_else(full)
     }
 
     /// Ends what of it does not end with its sessions.

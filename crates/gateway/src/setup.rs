@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::approvals::{self, Approvals};
-use crate::bridge::era::Bridging;
+use crate::eras::Bridging;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::limiter::Limiter;

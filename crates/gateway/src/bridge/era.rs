@@ -6,9 +6,9 @@ use std::time::Duration;
 use bartizan_guard::{CallSummary, Direction, Principal};
 use bartizan_mcp::{Era, Kind, Message, Revision, header, method};
 use http::{HeaderName, HeaderValue};
-use tokio::sync::OnceCell;
 
 use crate::admit::{self, Refusal};
+use crate::eras::EraSupport;
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::own;
@@ -22,45 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PROBE: &str = r#""bartizan-probe""#;
 /// Errors that only a server of the stateless era answers with.
 const MODERN: [i64; 3] = [-32020, -32021, -32022];
-
-/// Whether a server's eras are bridged, and which they are.
-#[derive(Debug, Default)]
-pub struct Bridging {
-    /// The setting.
-    pub on: bool,
-    speaks: OnceCell<EraSupport>,
-}
-
-/// The eras that a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EraSupport {
-    /// Only `initialize`.
-    Legacy,
-    /// Only the stateless one.
-    Modern,
-    /// Both.
-    Both,
-}
-
-impl Bridging {
-    /// With this setting, nothing asked yet.
-    #[must_use]
-    pub fn new(on: bool) -> Self {
-        Bridging { on, speaks: OnceCell::new() }
-    }
-}
-
-impl EraSupport {
-    /// Whether it speaks the stateless era.
-    pub(crate) fn modern(self) -> bool {
-        self != EraSupport::Legacy
-    }
-
-    /// Whether it speaks the legacy era.
-    pub(crate) fn legacy(self) -> bool {
-        self != EraSupport::Modern
-    }
-}
 
 /// The eras that `server` speaks; a server that cannot be reached is asked again the next time.
 ///

@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use breaker::Breaker;
 pub use demux::Routing;
 pub use http::{Endpoint, HttpUpstream, connector};
-pub(crate) use shared::SharedInbox;
+pub(crate) use shared::{Books, SharedInbox};
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::StdioUpstream;
 pub(crate) use trial::{Starts, Trial, works};

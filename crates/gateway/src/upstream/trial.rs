@@ -14,8 +14,8 @@ use bartizan_sandbox::Launch;
 
 use super::{Breaker, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit;
-use crate::gateway::Gateway;
 use crate::own;
+use crate::recorder::Recorder;
 
 /// The starts of one server's program.
 #[derive(Debug)]
@@ -101,12 +101,12 @@ impl Starts {
 
 /// Whether a process of the program goes on that hears nothing from any client: one that answers a greeting, with whatever,
 /// or is still there after a while.
-pub(crate) async fn works(gateway: &Gateway, server: &Arc<str>, launch: &Launch, limits: Limits) -> bool {
+pub(crate) async fn works(recorder: &Recorder, server: &Arc<str>, launch: &Launch, limits: Limits) -> bool {
     let name = Arc::clone(server);
     let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
     let Ok(child) = StdioUpstream::spawn(launch, Routing::ByRequest, limits, log).await else { return false };
     // Without a log nothing is said to anybody, and nothing is known of the program.
-    let Ok(hello) = admit::own(&gateway.recorder, server, SESSION, own::initialize("0")) else { return true };
+    let Ok(hello) = admit::own(recorder, server, SESSION, own::initialize("0")) else { return true };
     let answers = async {
         let Ok(mut replies) = child.send(&hello).await else { return false };
         while let Ok(Some(reply)) = replies.next().await {

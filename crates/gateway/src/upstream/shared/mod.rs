@@ -31,8 +31,9 @@ use super::demux::Inbox;
 use super::{Replies, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit::{self, Admitted};
 use crate::codes::METHOD_NOT_FOUND;
-use crate::gateway::Gateway;
+use crate::metrics::Metrics;
 use crate::own;
+use crate::recorder::Recorder;
 pub(crate) use inbox::SharedInbox;
 use links::Links;
 
@@ -75,10 +76,17 @@ struct Life {
     since: Instant,
 }
 
+/// Where it is written down what the child does that concerns no client in particular.
+#[derive(Clone)]
+pub(crate) struct Books {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
 /// One client's part of a shared child.
 pub struct SharedUpstream {
     shared: Arc<SharedChild>,
-    gateway: Arc<Gateway>,
+    books: Books,
     limits: Limits,
     link: u64,
     unasked: Mutex<Option<mpsc::Receiver<Reply>>>,
@@ -115,11 +123,10 @@ impl SharedChild {
     }
 
     /// One more client.
-    pub(crate) fn connect(self: &Arc<Self>, gateway: &Arc<Gateway>, limits: Limits) -> SharedUpstream {
+    pub(crate) fn connect(self: &Arc<Self>, books: Books, limits: Limits) -> SharedUpstream {
         let link = self.joined.fetch_add(1, Ordering::Relaxed);
         let unasked = Mutex::new(Some(self.links.join(link)));
-        let (shared, gateway) = (Arc::clone(self), Arc::clone(gateway));
-        SharedUpstream { shared, gateway, limits, link, unasked, over: watch::Sender::new(false) }
+        SharedUpstream { shared: Arc::clone(self), books, limits, link, unasked, over: watch::Sender::new(false) }
     }
 
     /// Ends the child for good.
@@ -135,7 +142,7 @@ impl SharedChild {
     }
 
     /// The process that runs now; a new one if there is none and it is time for it.
-    async fn life(self: &Arc<Self>, gateway: &Arc<Gateway>, limits: Limits) -> Result<Arc<Life>, UpstreamError> {
+    async fn life(self: &Arc<Self>, books: &Books, limits: Limits) -> Result<Arc<Life>, UpstreamError> {
         let mut running = self.running.lock().await;
         if let Some(life) = &running.life {
             if !life.child.has_ended() {
@@ -155,7 +162,7 @@ impl SharedChild {
         if let Some(rest) = running.rests_until.and_then(|until| until.checked_duration_since(Instant::now())) {
             return Err(UpstreamError::Resting(rest.as_secs() + 1));
         }
-        let began = self.begin(gateway, limits, running.lives).await;
+        let began = self.begin(books, limits, running.lives).await;
         let Ok(life) = began else {
             running.failed(false);
             return began;
@@ -168,52 +175,47 @@ impl SharedChild {
         Ok(life)
     }
 
-    async fn begin(
-        self: &Arc<Self>,
-        gateway: &Arc<Gateway>,
-        limits: Limits,
-        lives: u32,
-    ) -> Result<Arc<Life>, UpstreamError> {
+    async fn begin(self: &Arc<Self>, books: &Books, limits: Limits, lives: u32) -> Result<Arc<Life>, UpstreamError> {
         let name = Arc::clone(&self.name);
         let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
         let child = StdioUpstream::spawn(&self.launch, Routing::Shared, limits, log).await;
         let child = child.map_err(|error| UpstreamError::NotStarted(error.to_string()))?;
         // What one process is asked is called as nothing that another was asked.
         child.count_from(u64::from(lives) << 32);
-        let stray = (Arc::clone(gateway), Arc::clone(&self.name));
+        let stray = (books.clone(), Arc::clone(&self.name));
         child.on_stray(Box::new(move |reply| note_dropped(&stray.0, &stray.1, &reply)));
         let unasked = child.listen();
         let life = Arc::new(Life { child, hello: OnceCell::new(), since: Instant::now() });
         if let Some(unasked) = unasked {
-            tokio::spawn(dispatch(Arc::downgrade(self), Arc::downgrade(&life), Arc::clone(gateway), unasked));
+            tokio::spawn(dispatch(Arc::downgrade(self), Arc::downgrade(&life), books.clone(), unasked));
         }
         if self.greeted.load(Ordering::Relaxed) {
-            self.hello(gateway, &life).await?;
+            self.hello(books, &life).await?;
         }
         Ok(life)
     }
 
     /// What the child says of itself; it is asked once.
-    async fn hello(self: &Arc<Self>, gateway: &Arc<Gateway>, life: &Arc<Life>) -> Result<Message, UpstreamError> {
+    async fn hello(self: &Arc<Self>, books: &Books, life: &Arc<Life>) -> Result<Message, UpstreamError> {
         self.greeted.store(true, Ordering::Relaxed);
         if let Some(hello) = life.hello.get() {
             return Ok(hello.clone());
         }
         // In a task of its own: a client that goes away meanwhile must not have the child asked again.
-        let (shared, gateway, life) = (Arc::clone(self), Arc::clone(gateway), Arc::clone(life));
-        let greeted = tokio::spawn(async move { shared.greet(&gateway, &life).await }).await;
+        let (shared, books, life) = (Arc::clone(self), books.clone(), Arc::clone(life));
+        let greeted = tokio::spawn(async move { shared.greet(&books, &life).await }).await;
         greeted.unwrap_or_else(|error| Err(UpstreamError::BrokenOff(error.to_string())))
     }
 
-    async fn greet(&self, gateway: &Gateway, life: &Life) -> Result<Message, UpstreamError> {
+    async fn greet(&self, books: &Books, life: &Life) -> Result<Message, UpstreamError> {
         let asked = life.hello.get_or_try_init(|| async {
-            let mut replies = life.child.send(&self.own(gateway, own::initialize("0"))?).await.map_err(of_shared)?;
+            let mut replies = life.child.send(&self.own(books, own::initialize("0"))?).await.map_err(of_shared)?;
             let answer = async {
                 loop {
                     match replies.next().await? {
                         Some(Reply::Message(message, _)) if message.is_response() => return Ok(message),
                         Some(reply @ Reply::Unreadable(..)) => {
-                            note_dropped(gateway, &self.name, &reply);
+                            note_dropped(books, &self.name, &reply);
                             return Err(UpstreamError::BrokenOff("its greeting cannot be read".to_owned()));
                         }
                         Some(_) => {}
@@ -227,14 +229,14 @@ impl SharedChild {
                 return Err(UpstreamError::BrokenOff("it was not initialized".to_owned()));
             }
             let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
-            life.child.send(&self.own(gateway, initialized)?).await.map_err(of_shared)?;
+            life.child.send(&self.own(books, initialized)?).await.map_err(of_shared)?;
             Ok(answer)
         });
         asked.await.cloned()
     }
 
-    fn own(&self, gateway: &Gateway, json: String) -> Result<Admitted, UpstreamError> {
-        let own = admit::own(&gateway.recorder, &self.name, SESSION, json);
+    fn own(&self, books: &Books, json: String) -> Result<Admitted, UpstreamError> {
+        let own = admit::own(&books.recorder, &self.name, SESSION, json);
         own.map_err(|refusal| UpstreamError::BrokenOff(refusal.sentence()))
     }
 }
@@ -262,7 +264,7 @@ impl SharedUpstream {
 
     /// Sends what names things as the child knows them.
     pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
-        let life = self.shared.life(&self.gateway, self.limits).await?;
+        let life = self.shared.life(&self.books, self.limits).await?;
         life.child.tell(message).await.map_err(of_shared)
     }
 
@@ -290,11 +292,11 @@ impl SharedUpstream {
         if !self.has_tasks_of(asked) {
             return Ok(self.composed(id, r#""error":{"code":-32602,"message":"there is no such task"}"#));
         }
-        let life = self.shared.life(&self.gateway, self.limits).await?;
+        let life = self.shared.life(&self.books, self.limits).await?;
         let mut edits = Edits::new();
         match asked.method().unwrap_or_default() {
             method::INITIALIZE => {
-                let hello = self.shared.hello(&self.gateway, &life).await?;
+                let hello = self.shared.hello(&self.books, &life).await?;
                 return Ok(self.remembered(&hello, id));
             }
             method::RESOURCES_SUBSCRIBE => links.ask(self.link, &asked.param("uri").unwrap_or_default()),
@@ -386,35 +388,35 @@ fn changed(method: &str) -> Option<Reply> {
 }
 
 /// Takes what the child says on its own account to those whom it concerns, until the child ends.
-async fn dispatch(shared: Weak<SharedChild>, life: Weak<Life>, gateway: Arc<Gateway>, mut unasked: Replies) {
+async fn dispatch(shared: Weak<SharedChild>, life: Weak<Life>, books: Books, mut unasked: Replies) {
     while let Ok(Some(reply)) = unasked.next().await {
         let Some(shared) = shared.upgrade() else { return };
         let Reply::Message(message, _) = &reply else { continue };
         match (message.kind(), message.id()) {
             (Kind::Request, Some(id)) => {
                 let Some(life) = life.upgrade() else { return };
-                refuse(&shared, &life, &gateway, message, id).await;
+                refuse(&shared, &life, &books, message, id).await;
             }
             (Kind::Notification, _) => {
-                if !hand_out(&shared, &gateway, message) {
-                    note_dropped(&gateway, &shared.name, &reply);
+                if !hand_out(&shared, &books, message) {
+                    note_dropped(&books, &shared.name, &reply);
                 }
             }
-            _ => note_dropped(&gateway, &shared.name, &reply),
+            _ => note_dropped(&books, &shared.name, &reply),
         }
     }
 }
 
 /// Answers a request that could be meant for any client; only whether somebody is there is nobody's secret.
-async fn refuse(shared: &SharedChild, life: &Life, gateway: &Gateway, message: &Message, id: &Id) {
+async fn refuse(shared: &SharedChild, life: &Life, books: &Books, message: &Message, id: &Id) {
     let answer = if message.method() == Some(method::PING) {
         // Those that are only counted have no answer, as each answer is recorded.
-        let answers = gateway.recorder.records_stray(&shared.name, UNATTRIBUTED);
+        let answers = books.recorder.records_stray(&shared.name, UNATTRIBUTED);
         let json = || format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json());
-        answers.then(|| shared.own(gateway, json()).ok()).flatten()
+        answers.then(|| shared.own(books, json()).ok()).flatten()
     } else {
         let why = "this server is shared, so it cannot ask a client anything".to_owned();
-        let noted = note_refused(gateway, &shared.name, message, id);
+        let noted = note_refused(books, &shared.name, message, id);
         noted.ok().map(|()| admit::counted(UNATTRIBUTED, why, METHOD_NOT_FOUND).error(Some(id), ""))
     };
     if let Some(answer) = answer {
@@ -423,28 +425,28 @@ async fn refuse(shared: &SharedChild, life: &Life, gateway: &Gateway, message: &
 }
 
 /// Records a request that could be meant for any client.
-fn note_refused(gateway: &Gateway, server: &Arc<str>, message: &Message, id: &Id) -> Result<(), AuditError> {
-    if !records(gateway, server, UNATTRIBUTED) {
+fn note_refused(books: &Books, server: &Arc<str>, message: &Message, id: &Id) -> Result<(), AuditError> {
+    if !records(books, server, UNATTRIBUTED) {
         return Ok(());
     }
     let fields = json!({
         "server": server, "session": SESSION, "decision": "deny", "rule": UNATTRIBUTED, "method": message.method(),
         "request": id.to_string(), "why": "the server is shared, so it cannot be told which client this is for",
     });
-    gateway.recorder.note("refused", &fields).map(drop)
+    books.recorder.note("refused", &fields).map(drop)
 }
 
 /// Whether what goes nowhere because of `rule` is to be recorded by itself: a child that does not stop must not fill the
 /// disk. It counts in any case.
-fn records(gateway: &Gateway, server: &Arc<str>, rule: &'static str) -> bool {
-    let records = gateway.recorder.records_stray(server, rule);
+fn records(books: &Books, server: &Arc<str>, rule: &'static str) -> bool {
+    let records = books.recorder.records_stray(server, rule);
     let rule = if records { rule } else { "upstream.strays" };
-    gateway.metrics.decided(server, Direction::ToClient.as_str(), "deny", rule);
+    books.metrics.decided(server, Direction::ToClient.as_str(), "deny", rule);
     records
 }
 
 /// Gives a notification to whom it concerns; whether that is known.
-fn hand_out(shared: &SharedChild, gateway: &Gateway, message: &Message) -> bool {
+fn hand_out(shared: &SharedChild, books: &Books, message: &Message) -> bool {
     let copy = || Reply::Message(message.clone(), None);
     let slow = match message.method().unwrap_or_default() {
         _ if Meta::of(message).subscription_id().is_some() => return false,
@@ -464,13 +466,13 @@ fn hand_out(shared: &SharedChild, gateway: &Gateway, message: &Message) -> bool 
         _ => return false,
     };
     for _ in 0..slow {
-        gateway.metrics.failed(&shared.name, "gateway.slow_client");
+        books.metrics.failed(&shared.name, "gateway.slow_client");
     }
     true
 }
 
 /// Records what is for nobody.
-fn note_dropped(gateway: &Gateway, server: &Arc<str>, reply: &Reply) {
+fn note_dropped(books: &Books, server: &Arc<str>, reply: &Reply) {
     let unattributed = "the server is shared, and it cannot be told which client this is for";
     let (method, bytes, rule, why) = match reply {
         Reply::Message(message, _) => {
@@ -479,7 +481,7 @@ fn note_dropped(gateway: &Gateway, server: &Arc<str>, reply: &Reply) {
         Reply::Unreadable(bytes, rejection) => (None, bytes.size, rejection.fault.rule(), rejection.to_string()),
         Reply::Mark { .. } => return,
     };
-    if !records(gateway, server, rule) {
+    if !records(books, server, rule) {
         return;
     }
     let fields = json!({
@@ -487,5 +489,5 @@ fn note_dropped(gateway: &Gateway, server: &Arc<str>, reply: &Reply) {
         "why": why,
     });
     // A log that cannot be written is said by the recorder.
-    gateway.recorder.note("dropped", &fields).ok();
+    books.recorder.note("dropped", &fields).ok();
 }

@@ -15,14 +15,14 @@ use bartizan_mcp::{Id, Kind, Message, Revision, method};
 use tokio::time::Instant;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
-use crate::aggregate::Tag;
+use crate::aggregate::tag::Tag;
+use crate::answer::Delivery;
 use crate::in_flight::Place;
 use crate::learn::{self, Way};
-use crate::link::Link;
+use crate::link::{self, Link};
 use crate::patience::Patience;
 use crate::relay::{self, Relay};
 use crate::status::Asked;
-use crate::stdio;
 use crate::upstream::{Replies, Reply, UpstreamError};
 
 /// A message of a client's under way, with all that the server sends because of it.
@@ -46,15 +46,6 @@ pub struct Exchange {
     patience: Option<Patience>,
     /// Its place among the requests that wait for the server.
     place: Option<Place>,
-}
-
-/// Something for the client.
-#[derive(Debug)]
-pub enum Delivery {
-    /// A message, with the id of its event.
-    Message(Admitted, Option<String>),
-    /// A place to resume from, or how long to wait in milliseconds.
-    Mark(Option<String>, Option<u64>),
 }
 
 /// What a client gets instead of an exchange: the answer to put on the wire, and why.
@@ -83,7 +74,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let asked = Asked::of(&message, relay);
     let place = place(link, call.as_ref(), asked)?;
     learn::before(&message, Way::Exchange(link, relay)).await;
-    if let Some(id) = stdio::cancelled(&message) {
+    if let Some(id) = link::cancelled(&message) {
         link.note_cancelled(Direction::ToServer, id);
     }
     let admitted = match link.pass(message, Direction::ToServer, None).await {

@@ -8,18 +8,16 @@
 //! one page of several and uses something on it would by that withhold the other pages from everybody. So the list is
 //! read to its end before, and what was listed counts as all only where that fails.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_guard::DefinitionKind;
 use bartizan_mcp::{Limits, Message, Value, meta, method, quote};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::abilities::Abilities;
 use crate::admit::Admitted;
 use crate::exchange;
+use crate::learned::State;
 use crate::link::Link;
 use crate::random;
 use crate::relay::Relay;
@@ -30,18 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(30);
 /// Pages of one list.
 const PAGES: usize = 100;
-
-/// How far one session has got, for each kind and what the client could do. Whoever needs a list holds it while that is
-/// read, so that calls which come meanwhile wait as well: none is judged on less than the first.
-#[derive(Debug, Default)]
-pub(crate) struct Learned(Mutex<HashMap<(DefinitionKind, Abilities), State>>);
-
-#[derive(Debug)]
-enum State {
-    /// The server did not list them to the end.
-    Failed(Instant),
-    Done,
-}
 
 /// How a server is asked on the gateway's account.
 #[derive(Clone, Copy)]

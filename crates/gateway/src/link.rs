@@ -9,7 +9,7 @@ use bartizan_guard::{
     Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Fact, Finding, Principal, ServerProfile,
     Session,
 };
-use bartizan_mcp::{Id, Message, Rejection};
+use bartizan_mcp::{Id, Message, Rejection, method};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::admit::{self, Admitted, Desk, Kept, NotAdmitted, Refusal};
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
-use crate::learn::Learned;
+use crate::learned::Learned;
 use crate::metrics::Passing;
 use crate::policy::Policy;
 use crate::problem::Problem;
@@ -541,6 +541,11 @@ fn level(policy: &Policy, message: &Message, session: &Session) -> Level {
     }
     let tool = message.param("name").and_then(|name| session.catalog.get(DefinitionKind::Tool, &name).cloned());
     if tool.is_some_and(|tool| tool.is_destructive()) { Level::Durable } else { policy.level }
+}
+
+/// The request that a notification says is no longer waited for.
+pub(crate) fn cancelled(message: &Message) -> Option<Id> {
+    (message.method() == Some(method::CANCELLED)).then(|| Id::read(message.params()?.get("requestId")?)).flatten()
 }
 
 fn remember<T>(map: &Mutex<HashMap<Id, T>>, id: Id, call: T) -> Result<(), &'static str> {

@@ -1,25 +1,23 @@
 //! What a client session leads to: one server, or all of them.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bartizan_guard::Direction;
 use bartizan_mcp::Message;
-use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 
-use crate::admit::{Admitted, Refusal};
-use crate::aggregate::{Hub, Tag};
+use crate::admit::Refusal;
+use crate::aggregate::Hub;
+use crate::answer::{Answer, Deliveries, NoStream};
 use crate::beside;
 use crate::bridge::Bridge;
+use crate::converse::{converse, listen};
 use crate::event_id::LAST_EVENT;
-use crate::exchange::{self, Delivery, Exchange, Failure};
+use crate::exchange;
 use crate::link::Link;
 use crate::params;
 use crate::problem::Problem;
-use crate::relay::{self, Relay};
-use crate::replay;
-use crate::upstream::UpstreamError;
+use crate::relay;
 
 /// The far end of a client session.
 #[derive(Clone)]
@@ -30,43 +28,6 @@ pub(crate) enum Peer {
     All(Arc<Hub>),
     /// One server of the other era, translated for.
     Bridged(Bridge),
-}
-
-/// Messages for a client as they come.
-pub(crate) type Deliveries = Pin<Box<dyn Stream<Item = Delivery> + Send>>;
-
-/// What becomes of one message of a client's, in terms of HTTP.
-pub(crate) enum Answer {
-    /// Taken note of.
-    Accepted,
-    /// One message under a status.
-    Message(StatusCode, Admitted),
-    /// Messages as they come.
-    Stream(Deliveries),
-    /// The session is over.
-    Gone,
-    /// Refused, and nobody waits for an answer.
-    Refused,
-}
-
-/// Why there is no stream of what nobody asked for.
-pub(crate) enum NoStream {
-    /// The server has none, or could not be asked.
-    Upstream(UpstreamError),
-    /// The client may not ask for it in this way.
-    Refused(Refusal),
-}
-
-impl From<UpstreamError> for NoStream {
-    fn from(error: UpstreamError) -> Self {
-        NoStream::Upstream(error)
-    }
-}
-
-impl From<Refusal> for NoStream {
-    fn from(refusal: Refusal) -> Self {
-        NoStream::Refused(refusal)
-    }
 }
 
 impl Peer {
@@ -159,76 +120,4 @@ impl Peer {
             Peer::Bridged(bridge) => bridge.links(),
         }
     }
-}
-
-/// The response in an answer, whatever comes before it; `None` if there is none.
-pub(crate) async fn response(answer: Answer) -> Option<Admitted> {
-    let mut stream = match answer {
-        Answer::Message(_, message) => return Some(message),
-        Answer::Stream(stream) => stream,
-        Answer::Accepted | Answer::Gone | Answer::Refused => return None,
-    };
-    while let Some(delivery) = stream.next().await {
-        if let Delivery::Message(message, _) = delivery
-            && message.message().is_response()
-        {
-            return Some(message);
-        }
-    }
-    None
-}
-
-/// One exchange, in whichever form its answer takes.
-pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
-    let mut exchange = match begun {
-        Ok(exchange) if exchange.is_accepted() => return Answer::Accepted,
-        // The client is told at once that events will follow.
-        Ok(exchange) if exchange.is_stream() => return Answer::Stream(deliveries(exchange)),
-        Ok(exchange) => match exchange.keeper() {
-            Some(link) => return link.streams.answer(replay::of(exchange)).await,
-            None => exchange,
-        },
-        Err(Failure { session_gone: true, .. }) => return Answer::Gone,
-        Err(Failure { cancelled: true, .. }) => return nothing(),
-        Err(Failure { answer: Some(answer), .. }) => return Answer::Message(StatusCode::OK, answer),
-        Err(Failure { answer: None, .. }) => return Answer::Refused,
-    };
-    match exchange.next().await {
-        Some(Delivery::Message(message, None)) if exchange.is_finished() => {
-            Answer::Message(exchange.status(&message), message)
-        }
-        Some(first) => {
-            let first = stream::iter([first]);
-            Answer::Stream(Box::pin(first.chain(deliveries(exchange))))
-        }
-        None => nothing(),
-    }
-}
-
-/// A request that gets no answer any more: its response has to be a stream or a message all the same (specification
-/// 2025-11-25, "Sending Messages to the Server").
-pub(crate) fn nothing() -> Answer {
-    Answer::Stream(Box::pin(stream::empty()))
-}
-
-/// The stream on which a server sends what no request asked for, or the rest of one that the client has lost.
-pub(crate) async fn listen(link: &Arc<Link>, relay: &Relay, tag: Option<Tag>) -> Result<Deliveries, UpstreamError> {
-    let lost = relay.last_event_id.as_ref().and_then(|last| last.to_str().ok());
-    if let Some(rest) = link.streams.again(lost) {
-        return Ok(rest);
-    }
-    let exchange = exchange::listen(link, relay).await?;
-    let exchange = tag.into_iter().fold(exchange, Exchange::tagged);
-    Ok(match exchange.keeper() {
-        Some(link) => link.streams.listen(replay::of(exchange)),
-        None => deliveries(exchange),
-    })
-}
-
-/// All that an exchange delivers; dropping the stream drops the exchange.
-pub(crate) fn deliveries(exchange: Exchange) -> Deliveries {
-    Box::pin(stream::unfold(exchange, |mut exchange| async move {
-        let delivery = exchange.next().await?;
-        Some((delivery, exchange))
-    }))
 }

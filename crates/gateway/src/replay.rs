@@ -12,8 +12,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::Notify;
 
 use crate::admit::Admitted;
-use crate::exchange::{Delivery, Exchange};
-use crate::peer::{self, Answer, Deliveries};
+use crate::answer::{Answer, Deliveries, Delivery, nothing};
 
 /// Events of one stream that are kept, or wait for the client to take them.
 const EVENTS: usize = 64;
@@ -80,17 +79,6 @@ pub(crate) struct Source<S> {
     pub(crate) primes: bool,
 }
 
-/// What an exchange delivers.
-pub(crate) fn of(exchange: Exchange) -> Source<impl Stream<Item = (Delivery, bool)> + Send + 'static> {
-    let (prefix, primes) = (exchange.prefix(), exchange.primes());
-    let coming = stream::unfold(exchange, |mut exchange| async move {
-        let delivery = exchange.next().await?;
-        let last = exchange.is_finished();
-        Some(((delivery, last), exchange))
-    });
-    Source { coming, prefix, primes }
-}
-
 impl Streams {
     /// The answer that something comes to: one message if that is all, else a stream that can be resumed.
     pub(crate) async fn answer<S>(&self, source: Source<S>) -> Answer
@@ -102,10 +90,10 @@ impl Streams {
         let mut reader = Kept::attach(&kept, None);
         if let Ok(first) = tokio::time::timeout(PATIENCE, kept.settled()).await {
             match first {
-                First::Nothing => return peer::nothing(),
+                First::Nothing => return nothing(),
                 First::Only => match reader.next().await {
                     Some(Delivery::Message(message, _)) => return Answer::Message(http::StatusCode::OK, message),
-                    _ => return peer::nothing(),
+                    _ => return nothing(),
                 },
                 First::OfSeveral => {}
             }

@@ -10,8 +10,8 @@ use super::merge::{self, Key, List};
 use super::places::brief;
 use super::{Hub, with_param};
 use crate::admit::Admitted;
+use crate::answer::Answer;
 use crate::own;
-use crate::peer::Answer;
 use crate::upstream::UpstreamError;
 
 /// Pages that one server's list may have. All of them together may be as large as one message, and as long under way as

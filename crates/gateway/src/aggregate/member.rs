@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use super::Hub;
 use super::way::Way;
 use crate::admit::{self, Admitted, Refusal};
+use crate::answer::{Delivery, response};
 use crate::bridge::Bridge;
-use crate::exchange::{self, Delivery, Failure};
+use crate::exchange::{self, Failure};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
-use crate::peer;
 use crate::relay::Relay;
 use crate::server::Server;
 use crate::upstream::UpstreamError;
@@ -307,7 +307,7 @@ impl Member {
     /// The same over a bridge, which begins sessions anew by itself.
     async fn ask_over(&self, bridge: &Bridge, message: Message, patience: Duration) -> Result<Admitted, Unanswered> {
         let call = CallSummary::of(&message);
-        let answered = async { peer::response(bridge.answer(message, None).await).await };
+        let answered = async { response(bridge.answer(message, None).await).await };
         let error = match tokio::time::timeout(patience, answered).await {
             Ok(Some(answer)) => return Ok(answer),
             Ok(None) => UpstreamError::BrokenOff("no answer came".to_owned()),

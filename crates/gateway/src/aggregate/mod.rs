@@ -15,7 +15,7 @@ mod places;
 mod route;
 mod stream;
 mod subscription;
-mod tag;
+pub(crate) mod tag;
 mod way;
 
 use std::collections::BTreeMap;
@@ -28,12 +28,13 @@ use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
+use crate::answer::Answer;
 use crate::codes::{INVALID_PARAMS, METHOD_NOT_FOUND};
+use crate::converse::converse;
 use crate::exchange;
 use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::link::Link;
-use crate::peer::{Answer, converse};
 use crate::problem::{Problem, Unfit};
 use crate::server::Server;
 use crate::status::Asked;
@@ -43,7 +44,7 @@ use member::{Member, Ready, Session};
 use names::Names;
 use places::{Brief, Places, brief};
 use stream::Outlet;
-pub(crate) use tag::Tag;
+use tag::Tag;
 use way::Way;
 
 /// One client's session with all servers.

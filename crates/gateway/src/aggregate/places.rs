@@ -94,6 +94,19 @@ impl<K: Hash + Eq + Clone> Places<K> {
     }
 }
 
+/// Whether a URI may be of a template, as far as that is fixed at its ends. One that leaves the scheme open would be for
+/// everything that nobody lists.
+pub(super) fn fits(template: &str, uri: &str) -> bool {
+    let ends = || {
+        let (head, rest) = template.split_once('{')?;
+        let (_, tail) = rest.rsplit_once('}')?;
+        Some((head, tail))
+    };
+    ends().is_some_and(|(head, tail)| {
+        head.contains(':') && uri.strip_prefix(head).is_some_and(|middle| middle.ends_with(tail))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +144,25 @@ mod tests {
         assert_eq!(places.first(|key| key.starts_with('t')), Some(Arc::clone(&a)));
         assert_eq!(places.first(|key| *key == "two"), Some(b));
         assert_eq!(places.first(|_| false), None);
+    }
+
+    #[test]
+    fn a_template_fits_by_its_fixed_ends() {
+        let cases = [
+            ("a://{x}", "a://1", true),
+            ("a://{x}/b", "a://1/b", true),
+            ("a://{x}/b", "a://1/c", false),
+            ("a://{x}/m/{y}/b", "a://1/m/2/b", true),
+            ("a://{x}", "b://1", false),
+            ("a://x", "a://x", false),
+            ("{+all}", "c://1", false),
+            ("c{+all}", "c://1", false),
+            ("}a:{", "}a:", false),
+            // The ends must not overlap.
+            ("a:ba{x}a:ba", "a:ba:ba", false),
+        ];
+        for (template, uri, expected) in cases {
+            assert_eq!(fits(template, uri), expected, "{template} {uri}");
+        }
     }
 }

@@ -7,14 +7,15 @@ use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::{HeaderMap, StatusCode};
 
 use super::member::Member;
-use super::places::{brief, token_brief};
+use super::places::{brief, fits, token_brief};
 use super::way::{self, Way};
 use super::{Hub, tag};
 use crate::admit::CODE_UPSTREAM;
+use crate::answer::Answer;
 use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND};
+use crate::converse::converse;
 use crate::exchange::{self, Failure};
 use crate::params;
-use crate::peer::{Answer, converse};
 use crate::relay;
 
 impl Hub {
@@ -183,41 +184,3 @@ impl Hub {
 
 /// The server has forgotten the session; the request, if it may be sent in another one.
 struct Forgotten(Option<Message>);
-
-/// Whether a URI may be of a template, as far as that is fixed at its ends. One that leaves the scheme open would be for
-/// everything that nobody lists.
-pub(super) fn fits(template: &str, uri: &str) -> bool {
-    let ends = || {
-        let (head, rest) = template.split_once('{')?;
-        let (_, tail) = rest.rsplit_once('}')?;
-        Some((head, tail))
-    };
-    ends().is_some_and(|(head, tail)| {
-        head.contains(':') && uri.strip_prefix(head).is_some_and(|middle| middle.ends_with(tail))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_template_fits_by_its_fixed_ends() {
-        let cases = [
-            ("a://{x}", "a://1", true),
-            ("a://{x}/b", "a://1/b", true),
-            ("a://{x}/b", "a://1/c", false),
-            ("a://{x}/m/{y}/b", "a://1/m/2/b", true),
-            ("a://{x}", "b://1", false),
-            ("a://x", "a://x", false),
-            ("{+all}", "c://1", false),
-            ("c{+all}", "c://1", false),
-            ("}a:{", "}a:", false),
-            // The ends must not overlap.
-            ("a:ba{x}a:ba", "a:ba:ba", false),
-        ];
-        for (template, uri, expected) in cases {
-            assert_eq!(fits(template, uri), expected, "{template} {uri}");
-        }
-    }
-}

@@ -19,11 +19,12 @@ use super::member::{Member, PATIENCE, Ready};
 use super::way::{self, Way};
 use super::{Hub, subscription, tag};
 use crate::admit::{self, Admitted, CODE_UPSTREAM};
+use crate::answer::{Answer, Deliveries, Delivery, NoStream};
 use crate::beside;
+use crate::converse::{self, deliveries};
 use crate::event_id::LAST_EVENT;
-use crate::exchange::{self, Delivery};
+use crate::exchange;
 use crate::front::ALL;
-use crate::peer::{self, Answer, Deliveries, NoStream, deliveries};
 use crate::relay::Relay;
 use crate::upstream::UpstreamError;
 
@@ -105,7 +106,7 @@ impl Hub {
         match &ready.way {
             Way::Straight(link) => {
                 let relay = Relay { version: ready.version(), last_event_id, ..Relay::default() };
-                peer::listen(link, &relay, Some(tag)).await
+                converse::listen(link, &relay, Some(tag)).await
             }
             Way::Bridged(bridge) => Ok(way::delivered(bridge, tag, bridge.listen(last_event_id.as_ref()).await?)),
         }

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method};
 
-use super::places::{Brief, Places, brief, token_brief};
-use super::route::fits;
+use super::places::{Brief, Places, brief, fits, token_brief};
 use crate::admit::Admitted;
+use crate::answer::Delivery;
 use crate::event_id;
-use crate::exchange::Delivery;
 
 /// Between the server's name, which holds no such character, and what the server made up.
 const BETWEEN: char = '/';

@@ -11,10 +11,9 @@ use futures_util::StreamExt;
 
 use super::tag::Tag;
 use crate::admit::CODE_DENIED;
+use crate::answer::{Answer, Deliveries, Delivery};
 use crate::bridge::Bridge;
-use crate::exchange::Delivery;
 use crate::link::Link;
-use crate::peer::{Answer, Deliveries};
 use crate::upstream::UpstreamError;
 
 /// The way to a server.

@@ -20,13 +20,13 @@ use tokio::sync::mpsc;
 
 use super::kept::Kept;
 use crate::admit::{self, Admitted, Refusal};
+use crate::answer::{Answer, Delivery};
 use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
-use crate::exchange::{self, Delivery};
+use crate::exchange;
 use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::params;
-use crate::peer::Answer;
 use crate::problem::{Problem, Unfit};
 use crate::server::Server;
 use crate::status::Asked;

@@ -17,10 +17,10 @@ use bartizan_mcp::{Digest, Era, Message, meta::Meta};
 use http::{HeaderMap, HeaderValue};
 
 use crate::admit::{Admitted, Refusal};
+use crate::answer::{Answer, Deliveries, response};
 use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::link::Link;
-use crate::peer::{self, Answer, Deliveries};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
@@ -104,7 +104,7 @@ impl Bridge {
     pub(crate) async fn greet(&self, hello: Message) -> Option<Admitted> {
         let said = match self {
             Bridge::Down(down) => down.greet(hello).await.ok(),
-            Bridge::Up(up) => peer::response(up.answer(hello).await).await,
+            Bridge::Up(up) => response(up.answer(hello).await).await,
         };
         said.filter(|said| said.message().result().is_some())
     }

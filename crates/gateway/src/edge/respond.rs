@@ -6,8 +6,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::body::Reply;
 use crate::admit::Admitted;
-use crate::exchange::Delivery;
-use crate::peer::{Answer, Deliveries};
+use crate::answer::{Answer, Deliveries, Delivery};
 
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");

@@ -11,6 +11,7 @@ mod notes;
 mod paths;
 mod restart;
 mod room;
+mod stdio;
 mod translated;
 mod wrapped;
 
@@ -23,7 +24,6 @@ pub use bridge::{bridge, is_served};
 pub use daemon::{daemon, stop};
 pub(crate) use notes::notes;
 pub use paths::{Paths, audit_directories};
-pub(crate) use restart::Restart;
 pub use wrapped::standalone;
 
 /// What to wrap.

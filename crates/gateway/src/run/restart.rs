@@ -16,11 +16,11 @@ use bartizan_sandbox::{ExitStatus, Launch};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
+use super::stdio;
 use crate::admit::Admitted;
 use crate::link::Link;
 use crate::relay::Relay;
 use crate::server::Complain;
-use crate::stdio;
 use crate::upstream::{Replies, Reply, Routing, StdioUpstream, Upstream};
 
 /// How often in a row a server is started again before it has answered anything.

@@ -21,14 +21,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::RunError;
 use super::restart::Restart;
 use super::room::{self, Entry, Room};
+use super::stdio::{self, FAREWELL, QUEUE};
 use super::wrapped::{Wrapped, pass_on};
 use crate::admit::{self, Admitted, CODE_DENIED, CODE_UPSTREAM};
+use crate::answer::{Answer, Delivery};
 use crate::bridge::Bridge;
-use crate::exchange::Delivery;
-use crate::link::TOO_MANY;
-use crate::peer::Answer;
+use crate::link::{TOO_MANY, cancelled};
 use crate::problem::Problem;
-use crate::stdio::{self, FAREWELL, QUEUE};
 use crate::upstream::lines::{self, Line, Lines};
 use crate::upstream::{Reply, Upstream};
 
@@ -299,7 +298,7 @@ impl Client<'_> {
             return;
         }
         self.of.restart.note_sent(&message);
-        if let Some(id) = stdio::cancelled(&message) {
+        if let Some(id) = cancelled(&message) {
             match self.under_way.remove(&id) {
                 Some(task) => task.abort(),
                 None => self.room.cancel(&id),

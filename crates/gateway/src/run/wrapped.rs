@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::complaints::Complaints;
 use super::restart::Restart;
+use super::stdio::{self, Ended};
 use super::translated;
 use super::{Paths, RunError, Wrap, notes};
 use crate::gateway::Gateway;
@@ -22,7 +23,6 @@ use crate::link::Link;
 use crate::random;
 use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
-use crate::stdio::{self, Ended};
 use crate::upstream::lines::Lines;
 use crate::upstream::{Routing, StdioUpstream, Upstream};
 

@@ -20,9 +20,10 @@ use super::coming::{Came, Coming, begin};
 use super::ready::Ready;
 use super::{Down, translate};
 use crate::admit::{self, Admitted, Refusal};
+use crate::answer::{Deliveries, Delivery};
 use crate::bridge::kept::{self, Share};
-use crate::exchange::{self, Delivery};
-use crate::peer::{Deliveries, deliveries};
+use crate::converse::deliveries;
+use crate::exchange;
 use crate::relay::Relay;
 use crate::upstream::UpstreamError;
 

@@ -6,8 +6,9 @@ use bartizan_mcp::Message;
 use futures_util::StreamExt;
 
 use super::ready::Ready;
-use crate::exchange::{self, Delivery};
-use crate::peer::deliveries;
+use crate::answer::Delivery;
+use crate::converse::deliveries;
+use crate::exchange;
 
 /// What the server sends in this call.
 pub(super) enum Came {

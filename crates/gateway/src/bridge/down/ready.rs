@@ -12,7 +12,8 @@ use tokio::task::AbortHandle;
 
 use super::translate;
 use crate::admit::{self, Admitted, Refusal};
-use crate::exchange::{self, Delivery, Failure};
+use crate::answer::Delivery;
+use crate::exchange::{self, Failure};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::relay::Relay;

@@ -13,8 +13,9 @@ use super::call::Signal;
 use super::ready::Ready;
 use super::{Down, translate};
 use crate::admit::Admitted;
-use crate::exchange::{self, Delivery};
-use crate::peer::{Answer, deliveries};
+use crate::answer::{Answer, Delivery};
+use crate::converse::deliveries;
+use crate::exchange;
 use crate::relay::Relay;
 use crate::upstream::UpstreamError;
 

@@ -17,8 +17,9 @@ use super::answer::{self, Outcome};
 use super::client;
 use super::questions::Question;
 use crate::admit::{self, Admitted};
+use crate::answer::Delivery;
 use crate::bridge::kept;
-use crate::exchange::{self, Delivery};
+use crate::exchange;
 use crate::upstream::UpstreamError;
 
 /// How often a server may ask before it answers.

@@ -14,8 +14,8 @@ use tokio::task::AbortHandle;
 
 use super::{Up, answer};
 use crate::admit::{self, Admitted};
-use crate::exchange::{self, Delivery, Exchange};
-use crate::peer::Deliveries;
+use crate::answer::{Deliveries, Delivery};
+use crate::exchange::{self, Exchange};
 use crate::relay::Relay;
 use crate::upstream::Upstream;
 

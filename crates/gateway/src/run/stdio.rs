@@ -6,29 +6,29 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{CallSummary, Direction};
-use bartizan_mcp::{Id, Kind, Limits, Message, method};
+use bartizan_mcp::{Id, Kind, Limits, Message};
 use bartizan_sandbox::ExitStatus;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::restart::Restart;
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::learn::{self, Way};
-use crate::link::{Link, TOO_MANY};
+use crate::link::{Link, TOO_MANY, cancelled};
 use crate::relay::Relay;
-use crate::run::Restart;
 use crate::upstream::lines::{self, Lines};
 use crate::upstream::{Replies, Reply, Upstream};
 
 /// Messages that wait for the client to read; beyond that the server has to wait.
-pub(crate) const QUEUE: usize = 64;
+pub(super) const QUEUE: usize = 64;
 
 /// How long a server may go on answering after the client has closed its side.
-pub(crate) const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why the conversation is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// The client closed its side.
     ByClient,
     /// The server ended.
@@ -37,7 +37,7 @@ pub enum Ended {
 
 /// Carries messages both ways until one side ends for good. The link's upstream must be a child with ordered routing;
 /// if it crashes and is started again, `current` is then the link to the new one.
-pub(crate) async fn serve(
+pub(super) async fn serve(
     current: &ArcSwap<Link>,
     input: Lines<impl AsyncRead + Unpin>,
     output: impl AsyncWrite + Unpin + Send + 'static,
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
 }
 
 /// What was admitted is delivered before the end, unless the client neither reads it nor wants to wait.
-pub(crate) async fn delivered(mut writer: JoinHandle<()>, restart: &Restart) {
+pub(super) async fn delivered(mut writer: JoinHandle<()>, restart: &Restart) {
     let too_long = async {
         restart.stopped().await;
         tokio::time::sleep(FAREWELL).await;
@@ -191,7 +191,7 @@ async fn pump_server(link: Arc<Link>, mut replies: Replies, restart: &Restart, q
 }
 
 /// What the client is to get of something that the server sent.
-pub(crate) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Option<Admitted> {
+pub(super) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Option<Admitted> {
     match reply {
         Reply::Message(message, _) => from_server(link, restart, message).await,
         Reply::Unreadable(bytes, rejection) => {
@@ -264,11 +264,6 @@ async fn instead(
     answers.map(|call| refusal.answer(Some(&call.id), Some(&call)))
 }
 
-/// The request that a notification says is no longer waited for.
-pub(crate) fn cancelled(message: &Message) -> Option<Id> {
-    (message.method() == Some(method::CANCELLED)).then(|| Id::read(message.params()?.get("requestId")?)).flatten()
-}
-
 /// Waits for the end of a server that says no more, and tells the client about each request that will not be answered,
 /// with the server's last words.
 async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus {
@@ -290,7 +285,7 @@ async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus
 }
 
 /// Writes what is put into the queue, each message on a line.
-pub(crate) async fn write_all(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Admitted>) {
+pub(super) async fn write_all(mut output: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Admitted>) {
     while let Some(message) = queue.recv().await {
         if output.write_all(&lines::write(message.bytes())).await.is_err() {
             return;

@@ -4,7 +4,10 @@
 //! A request must name this gateway in `Host`, and come from no web page but those that are allowed in `Origin`.
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
+
+use super::body::Reply;
+use super::respond;
 
 /// What a request says once. Those of the stateless era are compared with the body, each time that they occur.
 static SINGLE: [HeaderName; 4] = [
@@ -23,29 +26,67 @@ pub struct Allowed {
     pub origins: Vec<String>,
 }
 
-/// Why a request is not answered.
+/// What is wrong with the head of a request, whatever it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stranger {
+pub(crate) enum Flaw {
+    /// It does not name this gateway.
     Host,
+    /// It comes from a web page that is not allowed.
     Origin,
+    /// Its body has no end that everybody sees in the same place.
+    Coded,
+    /// It says this twice.
+    Repeated(&'static str),
+}
+
+impl Flaw {
+    /// The rule that is counted.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Flaw::Host => "edge.host",
+            Flaw::Origin => "edge.origin",
+            Flaw::Coded => "edge.transfer_coding",
+            Flaw::Repeated(_) => "edge.repeated",
+        }
+    }
+
+    pub(crate) fn answer(self) -> Response<Reply> {
+        match self {
+            Flaw::Host => respond::plain(StatusCode::FORBIDDEN, "the Host header does not name this gateway\n"),
+            Flaw::Origin => respond::plain(StatusCode::FORBIDDEN, "requests from this Origin are not allowed\n"),
+            Flaw::Coded => respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n")),
+            Flaw::Repeated(name) => {
+                respond::plain(StatusCode::BAD_REQUEST, &format!("the header {name} stands there twice\n"))
+            }
+        }
+    }
 }
 
 impl Allowed {
+    /// Checks the head of a request: all that can be said against it before it is known whom it is for.
+    pub(crate) fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Flaw> {
+        self.check(uri, headers)?;
+        if is_coded(headers) {
+            return Err(Flaw::Coded);
+        }
+        repeated(headers).map_or(Ok(()), |name| Err(Flaw::Repeated(name)))
+    }
+
     /// Checks `Host` and `Origin`.
-    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Stranger> {
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Flaw> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host =
             hosts.next().and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
         // A request line may name a host of its own, and then some readers go by that one.
         let strange = uri.authority().is_some_and(|authority| !self.knows_host(authority.as_str()));
         if strange || hosts.next().is_some() || !host.is_some_and(|host| self.knows_host(host)) {
-            return Err(Stranger::Host);
+            return Err(Flaw::Host);
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => Ok(()),
             (Some(origin), None) if origin.to_str().is_ok_and(|origin| self.knows_origin(origin)) => Ok(()),
-            _ => Err(Stranger::Origin),
+            _ => Err(Flaw::Origin),
         }
     }
 
@@ -74,7 +115,7 @@ fn name_of(host: &str) -> Option<&str> {
 }
 
 /// Whether the body is coded in a way that somebody on its way may not know, and then sees its end elsewhere.
-pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
+fn is_coded(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     match (codings.next(), codings.next()) {
@@ -85,7 +126,7 @@ pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
 }
 
 /// A header that says what a request means and stands there twice: some readers go by the first, others by the last.
-pub(crate) fn repeated(headers: &HeaderMap) -> Option<&'static str> {
+fn repeated(headers: &HeaderMap) -> Option<&'static str> {
     SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()).map(HeaderName::as_str)
 }
 
@@ -97,7 +138,7 @@ fn is_loopback(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn check(host: Option<&str>, origin: Option<&str>) -> Result<(), Stranger> {
+    fn check(host: Option<&str>, origin: Option<&str>) -> Result<(), Flaw> {
         let allowed =
             Allowed { hosts: vec!["mcp.example.com".into()], origins: vec!["https://app.example.com".into()] };
         let mut headers = HeaderMap::new();
@@ -154,9 +195,9 @@ mod tests {
             "localhost.",
             "2130706433",
         ] {
-            assert_eq!(check(Some(host), None), Err(Stranger::Host), "{host}");
+            assert_eq!(check(Some(host), None), Err(Flaw::Host), "{host}");
         }
-        assert_eq!(check(None, None), Err(Stranger::Host));
+        assert_eq!(check(None, None), Err(Flaw::Host));
         for origin in ["http://localhost:6274", "https://127.0.0.1", "http://[::1]:3000", "https://app.example.com"] {
             assert_eq!(check(Some("localhost"), Some(origin)), Ok(()), "{origin}");
         }
@@ -174,7 +215,7 @@ mod tests {
             "http://localhost:evil",
             "ws://localhost",
         ] {
-            assert_eq!(check(Some("localhost"), Some(origin)), Err(Stranger::Origin), "{origin}");
+            assert_eq!(check(Some("localhost"), Some(origin)), Err(Flaw::Origin), "{origin}");
         }
     }
 }

@@ -3,13 +3,22 @@
 //! What a request passes, in this order, and why there: the number of connections (before anything is read), the
 //! time and size of its head (before it is understood), `Host` and `Origin` (before it is routed), its method and
 //! type, the time and size of its body, and only then the message itself.
+//!
+//! `endpoint` is that path from `Host` on, top to bottom. What it asks on the way stands beside it: `checks` about the head,
+//! `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads to, `lasting` how long its
+//! answer may go on.
 
+mod agreement;
 mod body;
+mod bounds;
 mod checks;
 mod endpoint;
+mod lasting;
+mod peers;
 mod respond;
 mod sessions;
 mod stall;
+mod target;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,35 +35,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+pub use bounds::{Bounds, streams};
 pub use checks::Allowed;
 pub use endpoint::{Front, FrontSettings};
 
 use body::Reply;
 use stall::Stall;
-
-/// Bounds of the connections.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Connections at once; further ones wait to be accepted.
-    pub connections: usize,
-    /// How long a client may take to send the head of a request.
-    pub header_timeout: Duration,
-    /// How long a client may leave unread what is sent to it.
-    pub write_timeout: Duration,
-}
-
-/// Of so many connections, those on which a stream may be open that has no end: the rest is for what has one, or a
-/// client that opens nothing but streams would keep everybody else out.
-#[must_use]
-pub fn streams(connections: usize) -> usize {
-    (connections - connections.div_ceil(4)).max(1)
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Bounds { connections: 10_240, header_timeout: Duration::from_secs(10), write_timeout: Duration::from_secs(30) }
-    }
-}
 
 /// Serves MCP until `stop` changes, then lets requests under way finish.
 pub async fn serve(front: Arc<Front>, listener: TcpListener, bounds: Bounds, stop: watch::Receiver<bool>) {

@@ -20,8 +20,15 @@ pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Reply> {
 #[derive(Debug, Clone, Copy)]
 struct Why(&'static str);
 
+/// An answer given before there is an exchange.
+pub(crate) type Early = Box<Response<Reply>>;
+
 /// A refusal of what holds no message to answer; `rule` is what is counted.
-pub(crate) fn refused(code: StatusCode, rule: &'static str, text: &str) -> Response<Reply> {
+pub(crate) fn refused(code: StatusCode, rule: &'static str, text: &str) -> Early {
+    Box::new(refusal(code, rule, text))
+}
+
+fn refusal(code: StatusCode, rule: &'static str, text: &str) -> Response<Reply> {
     let mut response = if text.is_empty() { status(code) } else { plain(code, text) };
     response.extensions_mut().insert(Why(rule));
     response
@@ -53,7 +60,7 @@ pub(crate) fn last(mut response: Response<Reply>) -> Response<Reply> {
 
 /// 405 with what is allowed instead.
 pub(crate) fn not_allowed(allow: &'static str) -> Response<Reply> {
-    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "edge.method", "");
+    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "edge.method", "");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }

@@ -37,6 +37,7 @@ mod own;
 mod params;
 mod patience;
 mod peer;
+mod place;
 mod policy;
 mod problem;
 mod random;

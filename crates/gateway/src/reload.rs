@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::edge::Front;
 use crate::gateway::Gateway;
+use crate::place::{directory_of, place_of};
 use crate::run::notes;
-use crate::serve::{directory_of, place_of};
 use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.

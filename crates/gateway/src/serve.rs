@@ -1,7 +1,7 @@
 //! `bartizan serve`: the gateway of a team, from start to graceful end.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::gateway::Gateway;
+use crate::place::place_of;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
 
@@ -179,16 +180,6 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
             front.expire();
         }
     }
-}
-
-/// A configuration file as the log names it: whoever reads that may be in another directory.
-pub(crate) fn place_of(file: &Path) -> String {
-    std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()
-}
-
-/// The directory of a file, to be watched.
-pub(crate) fn directory_of(file: &Path) -> PathBuf {
-    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 #[cfg(test)]

@@ -6,18 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_sandbox::Signal;
 use rustix::fs::FlockOperation;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::complaints::Complaints;
 use super::daemon::{is_ours, lock};
 use super::frame::{Frame, Kind, write_hello};
+use super::signals::signals;
 use super::{Paths, RunError, Wrap};
 
 /// The most of standard input that is read at a time.
@@ -199,29 +198,4 @@ async fn pass_signals(frames: mpsc::Sender<Frame>) {
             return;
         }
     }
-}
-
-/// The signals that are the server's to handle, as they come.
-pub(super) fn signals() -> mpsc::Receiver<Signal> {
-    let (sender, receiver) = mpsc::channel(8);
-    for (kind, passed) in [
-        (SignalKind::interrupt(), Signal::Interrupt),
-        (SignalKind::terminate(), Signal::Terminate),
-        (SignalKind::hangup(), Signal::Hangup),
-        (SignalKind::quit(), Signal::Quit),
-        (SignalKind::user_defined1(), Signal::User1),
-        (SignalKind::user_defined2(), Signal::User2),
-    ] {
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            let Ok(mut incoming) = signal(kind) else { return };
-            while incoming.recv().await.is_some() && sender.send(passed).await.is_ok() {}
-        });
-    }
-    receiver
-}
-
-pub(super) fn signal_of(number: u8) -> Option<Signal> {
-    let all = [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit, Signal::User1, Signal::User2];
-    all.into_iter().find(|signal| signal.number() == i32::from(number))
 }

@@ -19,11 +19,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{self, BadHello, Frame, Kind};
+use super::signals::signal_of;
 use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError, notes};
 use crate::gateway::Gateway;
+use crate::place::place_of;
 use crate::reload::{self, Place, Reloads, Told};
-use crate::serve::place_of;
 use crate::server::Complain;
 use crate::setup::{self, SetupError};
 
@@ -339,7 +340,7 @@ async fn read_frames(
             }
             (Kind::Eof, _) => data = None,
             (Kind::Signal, _) => {
-                if let Some(signal) = frame.bytes.first().and_then(|number| super::bridge::signal_of(*number)) {
+                if let Some(signal) = frame.bytes.first().and_then(|number| signal_of(*number)) {
                     signals.try_send(signal).ok();
                 }
             }

@@ -22,7 +22,7 @@ use super::RunError;
 use super::restart::Restart;
 use super::room::{self, Entry, Room};
 use super::stdio::{self, FAREWELL, QUEUE};
-use super::wrapped::{Wrapped, pass_on};
+use super::wrapping::{Wrapped, pass_on};
 use crate::admit::{self, Admitted, CODE_DENIED, CODE_UPSTREAM};
 use crate::answer::{Answer, Delivery};
 use crate::bridge::Bridge;

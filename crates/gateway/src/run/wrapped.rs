@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_guard::Principal;
-use bartizan_mcp::Limits;
 use bartizan_sandbox::{Environment, ExitStatus, Launch, Level, Signal};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,8 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::complaints::Complaints;
 use super::restart::Restart;
+use super::signals::signals;
 use super::stdio::{self, Ended};
 use super::translated;
+use super::wrapping::{Wrapped, pass_on};
 use super::{Paths, RunError, Wrap, notes};
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
@@ -37,18 +38,6 @@ pub(super) struct Ends<I, O> {
     pub(super) signals: mpsc::Receiver<Signal>,
     /// Comes, or is dropped at the other end, when the client can neither read nor write any more.
     pub(super) gone: oneshot::Receiver<()>,
-}
-
-/// What stays the same however often the server is started.
-pub(super) struct Wrapped<'a> {
-    pub(super) gateway: &'a Arc<Gateway>,
-    pub(super) server: Arc<Server>,
-    pub(super) principal: Principal,
-    /// The session's name in records.
-    pub(super) session: String,
-    pub(super) limits: Limits,
-    pub(super) restart: Arc<Restart>,
-    pub(super) stop: watch::Sender<bool>,
 }
 
 /// Runs the server until either side ends, and returns how it ended. A server that crashes is started again, if the
@@ -109,21 +98,6 @@ where
     note_ended(&of, status)
 }
 
-impl Wrapped<'_> {
-    /// Says how a server ended that was not to end.
-    pub(super) fn say_end(&self, status: ExitStatus) {
-        if !status.success() && !*self.stop.borrow() {
-            self.server.tell(&format!("the server {}", said(status)));
-        }
-    }
-}
-
-/// How a server ended, as part of a sentence.
-fn said(status: ExitStatus) -> String {
-    let verb = if matches!(status, ExitStatus::Signal(_)) { "was " } else { "" };
-    format!("{verb}{status}")
-}
-
 /// What the gateway knows of the server.
 fn server(
     gateway: &Arc<Gateway>,
@@ -163,16 +137,6 @@ fn note_ended(of: &Wrapped<'_>, status: ExitStatus) -> Result<ExitStatus, RunErr
     let ended = json!({"server": of.server.name, "status": status.shell_code()});
     of.gateway.recorder.note("server.ended", &ended).map_err(SetupError::Audit)?;
     Ok(status)
-}
-
-/// Passes a signal on to the server, and remembers that it was told to end.
-pub(super) fn pass_on(signal: Signal, link: &Link, stop: &watch::Sender<bool>) {
-    if !matches!(signal, Signal::User1 | Signal::User2) {
-        stop.send_replace(true);
-    }
-    if let Upstream::Stdio(child) = &link.upstream {
-        child.signal(signal);
-    }
 }
 
 async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
@@ -223,7 +187,7 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     // This process goes with its client.
     let (_here, gone) = oneshot::channel();
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
-    let ends = Ends { input, output, signals: super::bridge::signals(), gone };
+    let ends = Ends { input, output, signals: signals(), gone };
     let complaints = Complaints::to_stderr();
     for note in notes(&config, wrap.config.as_deref()) {
         complaints.line(&format!("bartizan: {note}"));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bartizan_mcp::Id;
 use tokio::sync::mpsc;
 
-use super::Reply;
+use super::super::Reply;
 use crate::subscribed::Subscribed;
 
 /// Messages that wait for one client; what is over that, it does not get, so that nobody waits for it.

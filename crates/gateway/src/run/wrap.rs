@@ -1,0 +1,109 @@
+//! What is to be wrapped, and what it is called.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What to wrap.
+#[derive(Debug, Clone)]
+pub struct Wrap {
+    /// The server's name; without one, it is made from the command.
+    pub name: Option<String>,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// Where it starts.
+    pub directory: PathBuf,
+    /// The variables that it may see.
+    pub env: Vec<(OsString, OsString)>,
+    /// Whether it is started again if it crashes.
+    pub restart: bool,
+    /// Whether it is translated for a client of the other era.
+    pub bridge: bool,
+    /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
+    pub config: Option<PathBuf>,
+}
+
+impl Wrap {
+    /// The name under which the server is pinned and recorded.
+    ///
+    /// Made from the command if none was given: its program or package, and a digest of all of it, so that two
+    /// commands never share one name.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let mut hasher = blake3::Hasher::new();
+        for word in &self.command {
+            hasher.update(word.as_encoded_bytes());
+            hasher.update(&[0]);
+        }
+        let digest: String = hasher.finalize().to_hex().chars().take(6).collect();
+        let words: Vec<_> = self.command.iter().map(|word| word.to_string_lossy()).collect();
+        let base = telling(&words).unwrap_or("server");
+        let plain =
+            |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
+        let base: String = base.chars().map(plain).take(16).collect();
+        format!("{}-{digest}", base.trim_matches('-'))
+    }
+}
+
+/// Programs that run another, which the words after them name.
+const RUNNERS: [&str; 14] =
+    ["bash", "bun", "bunx", "deno", "docker", "env", "node", "npm", "npx", "pnpm", "podman", "sh", "uv", "uvx"];
+/// What stands between such a program and the name of what it runs.
+const VERBS: [&str; 5] = ["dlx", "exec", "run", "tool", "x"];
+
+/// The word of a command that says what runs: the program, or what a runner of programs runs.
+fn telling<'a>(words: &'a [std::borrow::Cow<'_, str>]) -> Option<&'a str> {
+    let (program, rest) = words.split_first()?;
+    let program = last_piece(program);
+    let is_version = |rest: &str| rest.chars().all(|character| character.is_ascii_digit() || character == '.');
+    let runs = |name: &str| RUNNERS.contains(&name) || name.strip_prefix("python").is_some_and(is_version);
+    if !program.is_some_and(runs) {
+        return program;
+    }
+    let is_name = |word: &&str| !word.starts_with('-') && !word.contains(['=', ' ']) && !VERBS.contains(word);
+    let mut named = rest.iter().map(|word| &**word).filter(is_name);
+    named.find_map(|word| last_piece(word).filter(|piece| !runs(piece))).or(program)
+}
+
+/// Of a path or the name of a package, what it is called without its version.
+fn last_piece(word: &str) -> Option<&str> {
+    let is_name = |piece: &&str| piece.starts_with(|first: char| first.is_alphabetic());
+    let of_path = word.rsplit(['/', '\\']).find_map(|piece| piece.split(['@', ':']).find(is_name));
+    of_path.or_else(|| word.split(|c: char| !c.is_alphanumeric()).find(is_name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(command: &[&str]) -> String {
+        let command = command.iter().map(OsString::from).collect();
+        let (directory, env) = (PathBuf::new(), Vec::new());
+        let wrap = Wrap { name: None, command, directory, env, restart: true, bridge: false, config: None };
+        let name = wrap.server_name();
+        name.rsplit_once('-')
+            .map(|(base, digest)| (base.to_owned(), digest.len()))
+            .filter(|(_, length)| *length == 6)
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn names_are_made_from_the_command() {
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "server-filesyste");
+        assert_eq!(name(&["mcp-server-git", "--repository", "/home/ann/proj"]), "mcp-server-git");
+        assert_eq!(name(&["uvx", "mcp-server-git@2.1", "--repository", "/home/ann/proj"]), "mcp-server-git");
+        assert_eq!(name(&["docker", "run", "-i", "--rm", "ghcr.io/github/mcp-server:1.2"]), "mcp-server");
+        assert_eq!(name(&["npm", "exec", "--", "@scope/calc@latest", "x"]), "calc");
+        assert_eq!(name(&["/opt/venv/bin/python3.11", "/srv/calc.py"]), "calc-py");
+        assert_eq!(name(&["python3"]), "python3");
+        assert_eq!(name(&["python-mcp", "words"]), "python-mcp");
+        assert_eq!(name(&["sh", "-c", "exec calc --deep"]), "sh");
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-memory"]), "server-memory");
+        assert_eq!(name(&["/usr/bin/python3", "-m", "mcp_server_git"]), "mcp-server-git");
+        assert_eq!(name(&["./my server"]), "my-server");
+        assert_eq!(name(&["-"]), "server");
+    }
+}

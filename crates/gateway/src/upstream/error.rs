@@ -1,0 +1,138 @@
+//! Why a server gave no answer: for the log, and for its client.
+
+use thiserror::Error;
+
+/// Why a server gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UpstreamError {
+    /// It did not take the connection.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// Its program cannot be started; why names places of this machine.
+    #[error("the server cannot be reached: {0}")]
+    NotStarted(String),
+    /// It is not known to be who it should be; why may name what its certificate says.
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
+    /// It failed so often that it is left alone for a while.
+    #[error("the server has failed repeatedly; it is tried again in {0} s")]
+    Resting(u64),
+    /// As many requests wait for it as may.
+    #[error("too many requests wait for the server already; try again later")]
+    Busy,
+    /// It did not answer in time.
+    #[error("the server did not answer within {0} s")]
+    TimedOut(u64),
+    /// It ended before it answered.
+    #[error("the server ended before it answered{0}")]
+    Ended(String),
+    /// The stream broke off before the response.
+    #[error("the server's answer broke off: {0}")]
+    BrokenOff(String),
+    /// What it answered is not HTTP.
+    #[error("the server's answer is not valid HTTP: {0}")]
+    Malformed(String),
+    /// It answered with an HTTP status and no message.
+    #[error("the server answered with HTTP status {0}")]
+    Status(u16),
+    /// It answered with something that is neither JSON nor an event stream.
+    #[error("the server answered with {0} instead of JSON or events")]
+    ContentType(&'static str),
+    /// Its answer is compressed, which nobody asked for.
+    #[error("the server's answer is encoded, although the request accepts no encoding")]
+    Encoded,
+    /// It named a session in a way that no header may.
+    #[error("the server's session id is not 1 to 1024 visible ASCII characters")]
+    BadSession,
+    /// Its answer is larger than the limit.
+    #[error("the server's answer is larger than the limit")]
+    TooLarge,
+    /// Too many servers send much at once.
+    #[error("too many large answers arrive at once; try again later")]
+    Crowded,
+    /// It no longer knows the session.
+    #[error("the server has ended the session")]
+    SessionGone,
+    /// The client's session is over, but not the server, which others use.
+    #[error("the session is over")]
+    Over,
+    /// It does not know how a client of this era begins.
+    #[error("the server does not answer {0}; if it speaks another era of the protocol, bridge = \"auto\" translates")]
+    OtherEra(&'static str),
+    /// It does not offer this.
+    #[error("the server does not offer a stream of its own")]
+    NoStream,
+    /// It reads too slowly.
+    #[error("the server takes no more messages")]
+    Stuffed,
+    /// The client reads too slowly what others must not wait for.
+    #[error("the client did not read the answer fast enough, and others use the same server")]
+    Lagging,
+}
+
+/// What stands before a server's last words.
+const LAST_WORDS: &str = "; its last words: ";
+
+impl UpstreamError {
+    /// A server ended with these lines on standard error.
+    pub(crate) fn with_words(lines: &[&str]) -> UpstreamError {
+        UpstreamError::Ended(if lines.is_empty() {
+            String::new()
+        } else {
+            format!("{LAST_WORDS}{}", lines.join(" | "))
+        })
+    }
+
+    /// The same without what the server said on standard error or in its certificate, and without where its program was
+    /// looked for.
+    pub(crate) fn without_words(&self) -> UpstreamError {
+        match self {
+            UpstreamError::Ended(words) if !words.is_empty() => {
+                UpstreamError::Ended("; its last words are not passed on, as a guard objects to them".to_owned())
+            }
+            UpstreamError::NotStarted(_) => {
+                UpstreamError::NotStarted("its program cannot be started, for the reason in the log".to_owned())
+            }
+            UpstreamError::Certificate(_) => UpstreamError::Certificate("the reason is in the log".to_owned()),
+            other => other.clone(),
+        }
+    }
+
+    /// The same without what the server said on standard error, of which only the length is told.
+    pub(crate) fn unquoted(&self) -> UpstreamError {
+        match self {
+            UpstreamError::Ended(said) => UpstreamError::Ended(match said.strip_prefix(LAST_WORDS) {
+                Some(words) => format!("; its last words, {} bytes, are not quoted", words.len()),
+                None => said.clone(),
+            }),
+            other => other.clone(),
+        }
+    }
+
+    /// The rule id under which the failure is recorded.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            UpstreamError::Unreachable(_) | UpstreamError::NotStarted(_) => "upstream.unreachable",
+            UpstreamError::Certificate(_) => "upstream.certificate",
+            UpstreamError::Resting(_) => "upstream.resting",
+            UpstreamError::Busy => "upstream.busy",
+            UpstreamError::TimedOut(_) => "upstream.timeout",
+            UpstreamError::Ended(_) => "upstream.ended",
+            UpstreamError::BrokenOff(_) => "upstream.broken_off",
+            UpstreamError::Malformed(_) => "upstream.malformed",
+            UpstreamError::Status(_) => "upstream.status",
+            UpstreamError::ContentType(_) => "upstream.content_type",
+            UpstreamError::Encoded => "upstream.content_encoding",
+            UpstreamError::BadSession => "upstream.session_id",
+            UpstreamError::TooLarge => "upstream.too_large",
+            UpstreamError::Crowded => "upstream.crowded",
+            UpstreamError::SessionGone => "upstream.session_gone",
+            UpstreamError::Over => "gateway.session_over",
+            UpstreamError::OtherEra(_) => "upstream.other_era",
+            UpstreamError::NoStream => "upstream.no_stream",
+            UpstreamError::Stuffed => "upstream.stuffed",
+            UpstreamError::Lagging => "gateway.slow_client",
+        }
+    }
+}

@@ -2,6 +2,7 @@
 """Checks what no compiler sees: that the crates depend the way ARCHITECTURE.md draws it, and that the papers hold."""
 
 import functools
+import graphlib
 import json
 import pathlib
 import re
@@ -25,6 +26,8 @@ ARROWS = {
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
     "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox"},
 }
+# An exchange begins by having the tools listed, and they are listed by an exchange.
+ONE_CIRCLE = [("learn", "exchange")]
 PURE = ["mcp", "detect", "guard"]
 # What is there to do I/O; no pure crate may bring it in, directly or not.
 IO_CRATES = {"tokio", "mio", "socket2", "hyper", "hyper-util", "reqwest", "rustix", "notify", "tempfile"}
@@ -46,6 +49,16 @@ class Crates(unittest.TestCase):
         for name, allowed in ARROWS.items():
             ours = {dep.removeprefix(PREFIX) for dep in dependencies(name) if dep.startswith(PREFIX)}
             self.assertLessEqual(ours, allowed, f"crates/{name} uses more of the workspace than the map allows")
+
+    def test_modules_of_the_gateway_import_in_one_direction(self):
+        uses = modules_of(ROOT / "crates" / "gateway" / "src")
+        for above, below in ONE_CIRCLE:
+            self.assertIn(below, uses[above], "this exception is none any more")
+            uses[above].discard(below)
+        try:
+            graphlib.TopologicalSorter(uses).prepare()
+        except graphlib.CycleError as circle:
+            self.fail("these modules of crates/gateway import each other in a circle: " + " <- ".join(circle.args[1]))
 
     def test_pure_crates_bring_in_nothing_that_does_io(self):
         for name in PURE:
@@ -151,6 +164,17 @@ class Files(unittest.TestCase):
         self.assertEqual({path.stem for path in (ROOT / "fuzz" / "fuzz_targets").glob("*.rs")}, built)
         for target in built:
             self.assertTrue(any((ROOT / "fuzz" / "seeds" / target).glob("*")), f"{target} has no seeds")
+
+
+def modules_of(source: pathlib.Path) -> dict[str, set[str]]:
+    """What each file or folder right under a crate's source takes from which of the others, without its tests."""
+    uses: dict[str, set[str]] = {}
+    for path in sorted(source.rglob("*.rs")):
+        module = path.relative_to(source).parts[0].removesuffix(".rs")
+        code = re.sub(r"//.*", "", path.read_text().split("#[cfg(test)]\nmod tests")[0])
+        # The names that the crate's face hands on belong to the modules themselves.
+        uses.setdefault(module, set()).update(re.findall(r"\bcrate::([a-z_]+)", code))
+    return {module: used & set(uses) - {module} for module, used in uses.items() if module != "lib"}
 
 
 def denied(key: str, each: str) -> list[str]:

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 
-use crate::aggregate::tag::Tag;
 use crate::answer::{Answer, Deliveries, Delivery, nothing};
 use crate::exchange::{self, Exchange, Failure};
 use crate::link::Link;
 use crate::relay::Relay;
 use crate::replay::Source;
+use crate::tag::Tag;
 use crate::upstream::UpstreamError;
 
 /// One exchange, in whichever form its answer takes.

@@ -15,7 +15,6 @@ use bartizan_mcp::{Id, Kind, Message, Revision, method};
 use tokio::time::Instant;
 
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
-use crate::aggregate::tag::Tag;
 use crate::answer::Delivery;
 use crate::in_flight::Place;
 use crate::learn::{self, Way};
@@ -23,6 +22,7 @@ use crate::link::{self, Link};
 use crate::patience::Patience;
 use crate::relay::{self, Relay};
 use crate::status::Asked;
+use crate::tag::Tag;
 use crate::upstream::{Replies, Reply, UpstreamError};
 
 /// A message of a client's under way, with all that the server sends because of it.

@@ -21,6 +21,7 @@ pub mod edge;
 mod eras;
 mod event_id;
 pub mod exchange;
+mod files;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -37,7 +38,7 @@ mod own;
 mod params;
 mod patience;
 mod peer;
-mod place;
+mod places;
 mod policy;
 mod problem;
 mod random;
@@ -53,6 +54,7 @@ mod session;
 pub mod setup;
 mod status;
 mod subscribed;
+mod tag;
 mod unread;
 mod upstream;
 

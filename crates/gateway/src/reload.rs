@@ -18,9 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::edge::Front;
+use crate::files::{directory_of, place_of};
 use crate::gateway::Gateway;
-use crate::place::{directory_of, place_of};
-use crate::run::notes;
 use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
@@ -43,6 +42,18 @@ pub(crate) struct Told {
     pub(crate) trouble: ArcSwap<Option<String>>,
     /// Whether a file, and not the defaults, is in force.
     pub(crate) from_file: AtomicBool,
+}
+
+/// What there is to be known of a configuration, which is from `file`, for servers that are wrapped: nothing that they do
+/// would show it.
+pub(crate) fn notes(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let mut notes: Vec<_> = config.settings.mode.notice().map(str::to_owned).into_iter().collect();
+    let unused = &config.only_for_serve;
+    if let Some(file) = file.filter(|_| !unused.is_empty()) {
+        let verb = if unused.len() == 1 { "does" } else { "do" };
+        notes.push(format!("`{}` in {} {verb} not apply to `run`", unused.join("`, `"), file.display()));
+    }
+    notes
 }
 
 /// A configuration file, and what it is put in force in.

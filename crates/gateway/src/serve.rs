@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
+use crate::files::place_of;
 use crate::gateway::Gateway;
-use crate::place::place_of;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
 

@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 
 use super::member::{Member, PATIENCE, Ready};
 use super::merge::{self, Key, List};
-use super::places::brief;
 use super::{Hub, with_param};
 use crate::admit::Admitted;
 use crate::answer::Answer;
 use crate::own;
+use crate::places::brief;
 use crate::upstream::UpstreamError;
 
 /// Pages that one server's list may have. All of them together may be as large as one message, and as long under way as

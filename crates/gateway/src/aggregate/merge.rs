@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bartizan_mcp::{Edits, Id, Limits, Message, NodeKind, Revision, Value, method, quote};
 
 use super::names::Names;
-use super::tag;
 use crate::admit::Admitted;
 use crate::own;
+use crate::tag;
 
 /// What a list result holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,11 +11,9 @@ mod lists;
 mod member;
 mod merge;
 mod names;
-mod places;
 mod route;
 mod stream;
 mod subscription;
-pub(crate) mod tag;
 mod way;
 
 use std::collections::BTreeMap;
@@ -35,16 +33,16 @@ use crate::exchange;
 use crate::front::Front;
 use crate::gateway::Gateway;
 use crate::link::Link;
+use crate::places::{Brief, Places, brief};
 use crate::problem::{Problem, Unfit};
 use crate::server::Server;
 use crate::status::Asked;
 use crate::subscribed::Subscribed;
+use crate::tag::{self, Tag};
 
 use member::{Member, Ready, Session};
 use names::Names;
-use places::{Brief, Places, brief};
 use stream::Outlet;
-use tag::Tag;
 use way::Way;
 
 /// One client's session with all servers.

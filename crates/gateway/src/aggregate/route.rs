@@ -6,17 +6,18 @@ use bartizan_guard::CallSummary;
 use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::{HeaderMap, StatusCode};
 
+use super::Hub;
 use super::member::Member;
-use super::places::{brief, fits, token_brief};
 use super::way::{self, Way};
-use super::{Hub, tag};
 use crate::admit::CODE_UPSTREAM;
 use crate::answer::Answer;
 use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND};
 use crate::converse::converse;
 use crate::exchange::{self, Failure};
 use crate::params;
+use crate::places::{brief, fits, token_brief};
 use crate::relay;
+use crate::tag;
 
 impl Hub {
     /// Sends a request to the server that its name names, under the name that the server knows.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::member::{Member, PATIENCE, Ready};
 use super::way::{self, Way};
-use super::{Hub, subscription, tag};
+use super::{Hub, subscription};
 use crate::admit::{self, Admitted, CODE_UPSTREAM};
 use crate::answer::{Answer, Deliveries, Delivery, NoStream};
 use crate::beside;
@@ -26,6 +26,7 @@ use crate::event_id::LAST_EVENT;
 use crate::exchange;
 use crate::front::ALL;
 use crate::relay::Relay;
+use crate::tag;
 use crate::upstream::UpstreamError;
 
 /// Messages that wait for the client; beyond that its servers' streams wait, where what is lost can be had again.

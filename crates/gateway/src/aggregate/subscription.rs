@@ -3,7 +3,7 @@
 use bartizan_mcp::{Edits, Id, Limits, Message, NodeKind, Value, meta, method, quote};
 use std::sync::Arc;
 
-use super::tag;
+use crate::tag;
 
 /// What is listened for, by the notification that the gateway itself sends for it.
 const FLAGS: [(&str, &str); 3] = [

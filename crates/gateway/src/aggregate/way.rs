@@ -9,11 +9,11 @@ use bartizan_guard::Direction;
 use bartizan_mcp::Message;
 use futures_util::StreamExt;
 
-use super::tag::Tag;
 use crate::admit::CODE_DENIED;
 use crate::answer::{Answer, Deliveries, Delivery};
 use crate::bridge::Bridge;
 use crate::link::Link;
+use crate::tag::Tag;
 use crate::upstream::UpstreamError;
 
 /// The way to a server.

@@ -5,7 +5,7 @@ use std::path::Path;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::place::directory_of;
+use crate::files::directory_of;
 
 /// Sends on `changes` whenever something happens to the file, for as long as the watcher is kept.
 pub(super) fn of(file: &Path, changes: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {

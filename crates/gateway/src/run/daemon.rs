@@ -21,10 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::frame::{self, BadHello, Frame, Kind};
 use super::signals::signal_of;
 use super::wrapped::{Ends, wrapped};
-use super::{Paths, RunError, notes};
+use super::{Paths, RunError};
+use crate::files::place_of;
 use crate::gateway::Gateway;
-use crate::place::place_of;
-use crate::reload::{self, Place, Reloads, Told};
+use crate::reload::{self, Place, Reloads, Told, notes};
 use crate::server::Complain;
 use crate::setup::{self, SetupError};
 

@@ -17,11 +17,12 @@ use super::signals::signals;
 use super::stdio::{self, Ended};
 use super::translated;
 use super::wrapping::{Wrapped, pass_on};
-use super::{Paths, RunError, Wrap, notes};
+use super::{Paths, RunError, Wrap};
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::link::Link;
 use crate::random;
+use crate::reload::notes;
 use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
 use crate::upstream::lines::Lines;
@@ -121,7 +122,7 @@ fn server(
         processes: Arc::new(tokio::sync::Semaphore::new(PROCESSES)),
         starts: Arc::default(),
         places: InFlight::new(256),
-        bridge: crate::Bridging::new(wrap.bridge),
+        bridge: crate::eras::Bridging::new(wrap.bridge),
     });
     setup::follow(gateway, &server)?;
     Ok(server)

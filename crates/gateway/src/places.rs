@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bartizan_mcp::Value;
 
 /// What stands for an id or a token: they are the client's, and may be much longer.
-pub(super) type Brief = [u8; 32];
+pub(crate) type Brief = [u8; 32];
 
-pub(super) fn brief(text: &str) -> Brief {
+pub(crate) fn brief(text: &str) -> Brief {
     *blake3::hash(text.as_bytes()).as_bytes()
 }
 
 /// The same for a progress token, however it is written: `7` and `7.0` are one number, `"a"` and `"\u0061"` one text.
-pub(super) fn token_brief(token: Value<'_>) -> Brief {
+pub(crate) fn token_brief(token: Value<'_>) -> Brief {
     match token.as_str() {
         Some(text) => brief(&format!("text {text}")),
         None => match token.raw().parse::<f64>() {
@@ -26,7 +26,7 @@ pub(super) fn token_brief(token: Value<'_>) -> Brief {
 }
 
 /// The owners of keys; of too many of one server its oldest is forgotten, and no other's.
-pub(super) struct Places<K> {
+pub(crate) struct Places<K> {
     held: Mutex<Held<K>>,
     /// Of each server.
     most: usize,
@@ -39,11 +39,11 @@ struct Held<K> {
 }
 
 impl<K: Hash + Eq + Clone> Places<K> {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Places { held: Mutex::new(Held { owners: HashMap::new(), order: HashMap::new() }), most }
     }
 
-    pub(super) fn put(&self, key: K, server: &Arc<str>) {
+    pub(crate) fn put(&self, key: K, server: &Arc<str>) {
         let mut held = self.lock();
         let held = &mut *held;
         if let Some(before) = held.owners.insert(key.clone(), Arc::clone(server)) {
@@ -64,7 +64,7 @@ impl<K: Hash + Eq + Clone> Places<K> {
     }
 
     /// The same, unless another has it; whether it is this one's now.
-    pub(super) fn claim(&self, key: K, server: &Arc<str>) -> bool {
+    pub(crate) fn claim(&self, key: K, server: &Arc<str>) -> bool {
         match self.get(&key) {
             Some(owner) => owner == *server,
             None => {
@@ -74,7 +74,7 @@ impl<K: Hash + Eq + Clone> Places<K> {
         }
     }
 
-    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<Arc<str>>
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<Arc<str>>
     where
         K: Borrow<Q>,
     {
@@ -83,7 +83,7 @@ impl<K: Hash + Eq + Clone> Places<K> {
 
     /// The first server by name that has a key which fits. Names are the operator's; what a server makes up, such as how
     /// closely something fits, must not take anything from another.
-    pub(super) fn first(&self, fits: impl Fn(&K) -> bool) -> Option<Arc<str>> {
+    pub(crate) fn first(&self, fits: impl Fn(&K) -> bool) -> Option<Arc<str>> {
         let held = self.lock();
         let fitting = held.owners.iter().filter(|(key, _)| fits(key));
         fitting.map(|(_, server)| server).min().cloned()
@@ -96,7 +96,7 @@ impl<K: Hash + Eq + Clone> Places<K> {
 
 /// Whether a URI may be of a template, as far as that is fixed at its ends. One that leaves the scheme open would be for
 /// everything that nobody lists.
-pub(super) fn fits(template: &str, uri: &str) -> bool {
+pub(crate) fn fits(template: &str, uri: &str) -> bool {
     let ends = || {
         let (head, rest) = template.split_once('{')?;
         let (_, tail) = rest.rsplit_once('}')?;

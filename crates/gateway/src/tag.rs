@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Kind, Limits, Message, Value, meta, meta::Meta, method};
 
-use super::places::{Brief, Places, brief, fits, token_brief};
 use crate::admit::Admitted;
 use crate::answer::Delivery;
 use crate::event_id;
+use crate::places::{Brief, Places, brief, fits, token_brief};
 
 /// Between the server's name, which holds no such character, and what the server made up.
 const BETWEEN: char = '/';
@@ -27,13 +27,13 @@ const TASKS_CHANGED: &str = "notifications/tasks";
 pub(crate) struct Tag {
     pub(crate) server: Arc<str>,
     /// Where it is noted which server has a resource.
-    pub(super) resources: Arc<Places<Brief>>,
+    pub(crate) resources: Arc<Places<Brief>>,
     /// The same for templates.
-    pub(super) templates: Arc<Places<String>>,
+    pub(crate) templates: Arc<Places<String>>,
     /// And under which progress token it was asked something last.
-    pub(super) tokens: Arc<Places<Brief>>,
+    pub(crate) tokens: Arc<Places<Brief>>,
     /// Whether its events belong to no request.
-    pub(super) general: bool,
+    pub(crate) general: bool,
 }
 
 impl Tag {
@@ -43,7 +43,7 @@ impl Tag {
     }
 
     /// The message as the client is to see it.
-    pub(super) fn seen(&self, message: Admitted) -> Admitted {
+    pub(crate) fn seen(&self, message: Admitted) -> Admitted {
         self.note_links(message.message());
         let edits = self.outward(message.message());
         if edits.is_empty() { message } else { message.rewritten(&edits) }
@@ -131,23 +131,23 @@ impl Tag {
 }
 
 /// What the client calls a server's task.
-pub(super) fn task_outward(server: &str, task: &str) -> String {
+pub(crate) fn task_outward(server: &str, task: &str) -> String {
     format!("{server}{BETWEEN}{task}")
 }
 
 /// The server that made something up, and what that was.
-pub(super) fn inward(tagged: &str) -> Option<(&str, &str)> {
+pub(crate) fn inward(tagged: &str) -> Option<(&str, &str)> {
     tagged.split_once(BETWEEN)
 }
 
 /// Whether this is an id or a progress token as JSON, and no more than that.
-pub(super) fn is_one_value(json: &str) -> bool {
+pub(crate) fn is_one_value(json: &str) -> bool {
     let whole = Message::parse(format!(r#"{{"jsonrpc":"2.0","method":"x","id":{json}}}"#), &Limits::default());
     whole.is_ok_and(|whole| whole.root().get("id").is_some_and(|id| id.raw() == json))
 }
 
 /// The server of an event id, its own id, and whether the event belonged to no request.
-pub(super) fn event_inward(event: &str) -> Option<(&str, &str, bool)> {
+pub(crate) fn event_inward(event: &str) -> Option<(&str, &str, bool)> {
     let at = event.find([BETWEEN, BETWEEN_IN_GENERAL])?;
     let (server, rest) = event.split_at_checked(at)?;
     let mut rest = rest.chars();
@@ -156,7 +156,7 @@ pub(super) fn event_inward(event: &str) -> Option<(&str, &str, bool)> {
 }
 
 /// Puts a server's own name for the task in place of the client's, wherever a client's message names one of its.
-pub(super) fn tasks_inward(message: &Message, server: &str) -> Edits {
+pub(crate) fn tasks_inward(message: &Message, server: &str) -> Edits {
     let mut edits = Edits::new();
     let own = (message.kind() == Kind::Request).then(|| message.params()?.get("taskId")).flatten();
     let related = Meta::of(message).get(RELATED_TASK).and_then(|task| task.get("taskId"));

@@ -3,7 +3,7 @@
 mod breaker;
 mod demux;
 mod http;
-mod lenient;
+pub(crate) mod lenient;
 pub(crate) mod lines;
 mod shared;
 mod splice;

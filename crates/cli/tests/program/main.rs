@@ -4,6 +4,7 @@
 mod audit;
 mod config;
 mod lock;
+mod places;
 mod schema;
 mod support;
 mod why;

@@ -31,7 +31,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
-        warnings.iter().for_each(|warning| notices.warn(&warning.to_string()));
+        warnings.iter().for_each(|warning| notices.problem(warning));
         config.settings.mode.notice().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.

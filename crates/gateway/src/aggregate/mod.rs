@@ -306,7 +306,7 @@ impl Hub {
         let ready = self.all_ready().await;
         let asked = ready.iter().map(|(member, ready)| {
             let message = message.clone();
-            async move { Some((Arc::clone(&member.server.name), member.ask(ready, message).await?)) }
+            async move { Some((Arc::clone(&member.server.name), member.discover(ready, message).await?)) }
         });
         let answers: Vec<(Arc<str>, Admitted)> = join_all(asked).await.into_iter().flatten().collect();
         let (able, others): (Vec<_>, Vec<_>) =

@@ -253,7 +253,7 @@ class Said(Case):
         server = Server(answer)
         self.addCleanup(server.close)
         self.serve(f'[server.missing]\ncommand = ["definitely-not-installed"]\n[server.nowhere]\ncommand = ["cat"]\n'
-                   f'cwd = "/nope"\n[server.broken]\nurl = "{server.url}"\n')
+                   f'cwd = "/nope"\n[server.broken]\nurl = "{server.url}?key=quiet"\n')
         fails = lambda name: re.findall(rf"WARN .*the server fails server={name} .*", self.said())  # noqa: E731
         for name in ("missing", "nowhere", "broken"):
             for _ in range(3):
@@ -262,6 +262,10 @@ class Said(Case):
             self.until(lambda name=name: fails(name), f"{name} is not named")
             self.assertEqual(len(fails(name)), 1, self.said())
         self.assertIn("definitely-not-installed", fails("missing")[0])
+        # Where it is, in the log and in the record, is its URL up to the path.
+        self.assertIn(f"at={server.url} ", fails("broken")[0])
+        self.assertIn({"name": "broken", "at": server.url}, self.entries(kind="gateway.started")[0]["servers"])
+        self.assertNotIn("quiet", self.said() + (self.home / "audit/audit.jsonl").read_text())
         self.assertNotIn("answers again", self.said())
         broken.clear()
         Client(self, "/mcp/broken").initialize()

@@ -14,6 +14,12 @@ use clap::error::{ContextKind, ContextValue};
 
 /// What holds for every command.
 const AROUND: &str = "\
+To begin with:
+  bartizan demo                        see what it stops, and what passes
+  bartizan run --name NAME -- COMMAND  in front of a server that a client starts
+  bartizan serve                       for the servers of a bartizan.toml, over HTTP
+  bartizan audit tail --denied         what was refused; `bartizan why ID` says why
+
 Exit status:
   0  clean
   1  something was found: a difference, a broken chain

@@ -229,7 +229,8 @@ impl Place {
         });
         if there.is_empty() {
             let places: Vec<_> = places.iter().map(|place| shown(place)).collect();
-            return Err(Failure::incomplete(format!("there is no lock file {}", places.join(" or "))));
+            let help = "\n  = help: one is begun when `run` or `serve` first sees what a server offers";
+            return Err(Failure::incomplete(format!("there is no lock file {}{help}", places.join(" or "))));
         }
         Ok(there)
     }
@@ -275,7 +276,7 @@ impl Choice {
                 Err(Failure::usage(format!("{what}\n  = help: for all that waits of it: --server {name}")))
             }
             Some(name) => {
-                let is_file = Path::new(name).is_file();
+                let is_file = Path::new(name).is_file() || name.ends_with(".lock");
                 let help = format!("\n  = help: a lock file is named by its option: --lock {}", shell_word(name));
                 let unknown = unknown("definition", name, found);
                 Err(Failure::usage(format!("{unknown}{}", if is_file { &*help } else { "" })))

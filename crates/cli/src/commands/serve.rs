@@ -15,6 +15,10 @@ Examples:
   bartizan config check bartizan.toml
   bartizan serve --config bartizan.toml
 
+  The least that such a file holds:
+    [server.files]
+    command = [\"uvx\", \"mcp-server-git\", \"--repository\", \"/srv/code\"]
+
   A client then uses http://127.0.0.1:8484/mcp, or /mcp/NAME for one server.
   SIGHUP reads the file again.";
 

@@ -66,6 +66,9 @@ async fn the_process_that_tries_a_program_takes_a_place_of_its_server() {
     std::fs::write(home.path().join("go"), "").unwrap();
     let upstream = connecting.await.unwrap().unwrap();
     // Its own process is in the place in which the program was tried.
+    while started(home.path()) < before + 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert_eq!((started(home.path()), server.processes.available_permits()), (before + 2, 0));
     upstream.end().await;
     drop(upstream);

@@ -368,6 +368,20 @@ class Refused(Case):
         self.assertEqual((status, "Decision" in text), (200, False))
 
 
+    def test_what_needs_no_answer_is_refused_with_an_id_as_well(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        response = {"jsonrpc": "2.0", "id": "nobody", "result": {}}
+        for path in ("/mcp/one", "/mcp"):
+            session = Client(self, path).initialize().session
+            headers = {"Mcp_Session_Id": session, "Accept": "application/json, text/event-stream"}
+            status, text = self.ask(path=path, body=json.dumps(response).encode(), **headers)
+            found = re.fullmatch(r"Blocked by bartizan: [^\n]+ \(conformance\.unsolicited\)\. Decision (\w{26})\.\n", text)
+            self.assertTrue(status == 400 and found, f"{path}: {status} {text}")
+            self.assertEqual(len(self.entries(id=found[1], rule="conformance.unsolicited", request="nobody")), 1)
+            progress = {"jsonrpc": "2.0", "method": "notifications/x"}
+            self.assertEqual(self.ask(path=path, body=json.dumps(progress).encode(), **headers), (202, ""))
+
+
 class Reload(Case):
     """What a changed configuration means for clients that are there."""
 

@@ -389,15 +389,15 @@ impl Hub {
     async fn absorb(&self, message: &Message) -> Answer {
         match self.front.take(message).await {
             Ok(()) => Answer::Accepted,
-            Err(_refusal) => Answer::Refused,
+            Err(refusal) => Answer::Refused(Some(refusal.sentence())),
         }
     }
 
     /// Refuses a response, or progress, of what no server has asked for.
     async fn unasked(&self, message: &Message) -> Answer {
         let why = "it belongs to nothing that a server has asked for";
-        let _refusal = self.front.refuse(message, Problem::new("conformance.unsolicited", why, CODE_DENIED)).await;
-        if message.is_response() { Answer::Refused } else { Answer::Accepted }
+        let refusal = self.front.refuse(message, Problem::new("conformance.unsolicited", why, CODE_DENIED)).await;
+        if message.is_response() { Answer::Refused(Some(refusal.sentence())) } else { Answer::Accepted }
     }
 
     fn hello(&self) -> Option<Message> {

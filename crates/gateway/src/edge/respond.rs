@@ -86,7 +86,8 @@ pub(crate) fn answer(answer: Answer) -> Response<Reply> {
         Answer::Message(status, admitted) => message(status, &admitted),
         Answer::Stream(deliveries) => events(deliveries),
         Answer::Gone => status(StatusCode::NOT_FOUND),
-        Answer::Refused => status(StatusCode::BAD_REQUEST),
+        Answer::Refused(Some(why)) => plain(StatusCode::BAD_REQUEST, &format!("{why}\n")),
+        Answer::Refused(None) => status(StatusCode::BAD_REQUEST),
     }
 }
 

@@ -44,8 +44,8 @@ pub(crate) enum Answer {
     Stream(Deliveries),
     /// The session is over.
     Gone,
-    /// Refused, and nobody waits for an answer.
-    Refused,
+    /// Refused, and nobody waits for an answer; why, if it is in the log.
+    Refused(Option<String>),
 }
 
 /// Why there is no stream of what nobody asked for.
@@ -165,7 +165,7 @@ pub(crate) async fn response(answer: Answer) -> Option<Admitted> {
     let mut stream = match answer {
         Answer::Message(_, message) => return Some(message),
         Answer::Stream(stream) => stream,
-        Answer::Accepted | Answer::Gone | Answer::Refused => return None,
+        Answer::Accepted | Answer::Gone | Answer::Refused(_) => return None,
     };
     while let Some(delivery) = stream.next().await {
         if let Delivery::Message(message, _) = delivery
@@ -190,7 +190,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         Err(Failure { session_gone: true, .. }) => return Answer::Gone,
         Err(Failure { cancelled: true, .. }) => return nothing(),
         Err(Failure { answer: Some(answer), .. }) => return Answer::Message(StatusCode::OK, answer),
-        Err(Failure { answer: None, .. }) => return Answer::Refused,
+        Err(Failure { answer: None, said, .. }) => return Answer::Refused(said),
     };
     match exchange.next().await {
         Some(Delivery::Message(message, None)) if exchange.is_finished() => {

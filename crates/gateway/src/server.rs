@@ -99,14 +99,28 @@ impl Server {
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                let trial = self.starts.begin(works(gateway, &self.name, launch, limits)).await?;
-                self.start(gateway, launch, (routing, limits), Some(trial), log).await
+                let mut place = None;
+                let trial = self.starts.begin(self.works(gateway, launch, limits, &mut place)).await?;
+                self.start(gateway, launch, (routing, limits), (place, Some(trial)), log).await
             }
             Transport::Wrapped(launch, complain) => {
                 let complain = Arc::clone(&complain.0);
-                self.start(gateway, launch, (routing, limits), None, move |line| complain(line)).await
+                self.start(gateway, launch, (routing, limits), (None, None), move |line| complain(line)).await
             }
         }
+    }
+
+    /// Finds out whether its program works; `kept` is the place that this took, for the process of who has it found out.
+    async fn works(
+        &self,
+        gateway: &Gateway,
+        launch: &Launch,
+        limits: Limits,
+        kept: &mut Option<Arc<OwnedSemaphorePermit>>,
+    ) -> bool {
+        // Without room for a process nothing is known of the program, and who asked is told that there is none.
+        let Ok(place) = self.place_for_process(gateway).await else { return true };
+        works(gateway, &self.name, (launch, Arc::clone(kept.insert(place))), limits).await
     }
 
     async fn start(
@@ -114,11 +128,14 @@ impl Server {
         gateway: &Gateway,
         launch: &Launch,
         (routing, limits): (Routing, Limits),
-        trial: Option<Arc<Trial>>,
+        (place, trial): (Option<Arc<OwnedSemaphorePermit>>, Option<Arc<Trial>>),
         log: impl Fn(&str) + Send + 'static,
     ) -> Result<Upstream, UpstreamError> {
         let not_started = |error: SpawnError| UpstreamError::NotStarted(error.to_string());
-        let place = self.place_for_process(gateway).await.map_err(not_started)?;
+        let place = match place {
+            Some(place) => place,
+            None => self.place_for_process(gateway).await.map_err(not_started)?,
+        };
         match StdioUpstream::spawn(launch, routing, limits, log).await {
             Ok(child) => {
                 child.hold(place, trial);
@@ -154,17 +171,17 @@ impl Server {
     }
 
     /// A place for one more process; if there is none, a session that nobody needs is ended for it.
-    async fn place_for_process(&self, gateway: &Gateway) -> Result<OwnedSemaphorePermit, SpawnError> {
+    async fn place_for_process(&self, gateway: &Gateway) -> Result<Arc<OwnedSemaphorePermit>, SpawnError> {
         let full = || SpawnError::Invalid { what: "as many clients have a process of this server as may" };
         if let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() {
-            return Ok(place);
+            return Ok(Arc::new(place));
         }
         if !gateway.make_room(self) {
             return Err(full());
         }
         // First come, first served: each who waits here has made room.
         let freed = Arc::clone(&self.processes).acquire_owned();
-        tokio::time::timeout(ROOM, freed).await.ok().and_then(Result::ok).ok_or_else(full)
+        tokio::time::timeout(ROOM, freed).await.ok().and_then(Result::ok).map(Arc::new).ok_or_else(full)
     }
 
     /// Ends what of it does not end with its sessions.
@@ -175,7 +192,7 @@ impl Server {
     }
 
     /// What it is, for the lock file: a changed command or address is another server. Arguments and the path of a URL
-    /// count but are not shown, as they may hold secrets.
+    /// count but are not shown: they may hold secrets, and the file may be shared, unlike the log.
     #[must_use]
     pub fn identity(&self) -> String {
         let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex().chars().take(16).collect::<String>();
@@ -189,8 +206,9 @@ impl Server {
                 format!("command {} arguments {}", launch.program.to_string_lossy(), digest(hasher))
             }
             None => {
-                hasher.update(self.path().as_bytes());
-                format!("url {} path {}", self.place(), digest(hasher))
+                let (origin, path) = self.address();
+                hasher.update(path.as_bytes());
+                format!("url {origin} path {}", digest(hasher))
             }
         }
     }
@@ -203,24 +221,21 @@ impl Server {
         }
     }
 
-    fn path(&self) -> &str {
-        match &self.transport {
-            Transport::Url(endpoint) => endpoint.uri.path(),
-            Transport::Command(_) | Transport::Wrapped(..) | Transport::Shared(_) => "",
-        }
+    /// Of a URL what is before its path, and that.
+    fn address(&self) -> (String, &str) {
+        let Transport::Url(endpoint) = &self.transport else { return Default::default() };
+        let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        (format!("{}://{host}", endpoint.uri.scheme_str().unwrap_or("http")), endpoint.uri.path())
     }
 
-    /// Where it is, in words for a record; without arguments or headers, which may hold secrets.
+    /// Where it is, in words for a log or a record; without arguments, headers, or what of a URL may hold secrets.
     #[must_use]
     pub fn place(&self) -> String {
         match &self.transport {
             Transport::Command(launch) | Transport::Wrapped(launch, _) => launch.program.to_string_lossy().into_owned(),
             Transport::Shared(child) => child.launch.program.to_string_lossy().into_owned(),
-            Transport::Url(endpoint) => {
-                let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-                let host = authority.rsplit('@').next().unwrap_or_default();
-                format!("{}://{host}", endpoint.uri.scheme_str().unwrap_or("http"))
-            }
+            Transport::Url(endpoint) => endpoint.shown.clone(),
         }
     }
 }

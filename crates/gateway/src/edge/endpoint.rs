@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bartizan_audit::Id;
 use bartizan_guard::{Direction, Principal};
 use bartizan_mcp::{Era, Kind, Limits, Message, Revision, header as mcp_header, meta::Meta, method};
 use bytes::Bytes;
@@ -209,19 +210,18 @@ impl Front {
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         if let Err(stranger) = self.allowed(&request) {
             let (rule, text) = match stranger {
-                Stranger::Host => ("edge.host", "the Host header does not name this gateway\n"),
-                Stranger::Origin => ("edge.origin", "requests from this Origin are not allowed\n"),
+                Stranger::Host => ("edge.host", "the Host header does not name this gateway"),
+                Stranger::Origin => ("edge.origin", "requests from this Origin are not allowed"),
             };
-            self.count_refused(peer, rule);
-            return respond::plain(StatusCode::FORBIDDEN, text);
+            return self.refused(peer, respond::refused(StatusCode::FORBIDDEN, rule, text));
         }
         if checks::is_coded(request.headers()) {
-            self.count_refused(peer, "edge.transfer_coding");
-            return respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n"));
+            let refused = respond::refused(StatusCode::BAD_REQUEST, "edge.transfer_coding", "");
+            return respond::last(self.refused(peer, refused));
         }
         if let Some(name) = checks::repeated(request.headers()) {
-            self.count_refused(peer, "edge.repeated");
-            return respond::plain(StatusCode::BAD_REQUEST, &format!("the header {name} stands there twice\n"));
+            let text = format!("the header {name} stands there twice");
+            return self.refused(peer, respond::refused(StatusCode::BAD_REQUEST, "edge.repeated", &text));
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -232,11 +232,8 @@ impl Front {
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
-            self.count_refused(peer, "edge.path");
-            return respond::plain(
-                StatusCode::NOT_FOUND,
-                "there is no such server; each is at /mcp/NAME, and all are at /mcp\n",
-            );
+            let text = "there is no such server; each is at /mcp/NAME, and all are at /mcp";
+            return self.refused(peer, respond::refused(StatusCode::NOT_FOUND, "edge.path", text));
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
@@ -245,18 +242,19 @@ impl Front {
             Method::DELETE => Box::pin(self.delete(&target, &parts)).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
         };
-        answered.unwrap_or_else(|early| {
-            // Refusals that are messages are in the log one by one; those before anything was read are counted.
-            if !respond::is_message(&early) {
-                self.count_refused(peer, respond::rule(&early));
-            }
-            *early
-        })
+        answered.unwrap_or_else(|early| self.refused(peer, *early))
     }
 
-    /// Counts what was refused before there was a message to record.
-    pub(super) fn count_refused(&self, peer: SocketAddr, rule: &'static str) {
-        self.gateway.recorder.count_refusal(&peer.ip().to_string(), rule);
+    /// Counts a refusal that is not in the log by itself, as nothing was read yet, and says where it will be found.
+    fn refused(&self, peer: SocketAddr, response: Response<Reply>) -> Response<Reply> {
+        let Some(rule) = respond::rule(&response) else { return response };
+        let decision = self.count_refused(peer, rule);
+        respond::explain(response, decision)
+    }
+
+    /// Counts what was refused before there was a message to record; the id of the entry that will hold it.
+    pub(super) fn count_refused(&self, peer: SocketAddr, rule: &'static str) -> Option<Id> {
+        self.gateway.recorder.count_refusal(&peer.ip().to_string(), rule)
     }
 
     async fn post(
@@ -645,8 +643,11 @@ async fn check_era(peer: &Peer, message: &Message) -> Result<(), Early> {
         Kind::Notification if OF_SESSIONS.contains(&method) => {
             Err(Box::new(match Box::pin(peer.take(message)).await {
                 Ok(()) => respond::status(StatusCode::ACCEPTED),
-                Err(refusal) if refusal.code == CODE_OURS => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
-                Err(_) => respond::status(StatusCode::BAD_REQUEST),
+                Err(refusal) => {
+                    let ours = refusal.code == CODE_OURS;
+                    let status = if ours { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
+                    respond::plain(status, &format!("{}\n", refusal.sentence()))
+                }
             }))
         }
         Kind::Result | Kind::Error => {

@@ -34,6 +34,10 @@ def case_discover_is_merged_and_headers_are_made_anew():
         equal(found["instructions"], "[a]\nUse a.\n\n[b]\nUse b.")
         equal((found["cacheScope"], found["resultType"]), ("private", "complete"))
         check(found["capabilities"]["tools"] == {"listChanged": True} and "prompts" in found["capabilities"], f"{found}")
+        # The answer with which each was found to speak the era is the one that the client asked for.
+        equal([len(servers[name].got("server/discover")) for name in ("a", "b")], [1, 1], "each is asked once")
+        equal(client.result("server/discover")["instructions"], found["instructions"], "asked anew")
+        equal([len(servers[name].got("server/discover")) for name in ("a", "b")], [2, 2], "each is asked again")
         listed = client.result("tools/list")
         equal([tool["name"] for tool in listed["tools"]], ["a__t", "b__t"])
         equal((listed["cacheScope"], listed["ttlMs"], listed["resultType"]), ("private", 0, "complete"))

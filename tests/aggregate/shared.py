@@ -168,10 +168,14 @@ def case_a_child_that_dies_is_started_again_for_all():
         streams = [one.listen(), other.listen()]
         waiting, id = one.request("tools/call", {"name": "wait", "arguments": {"key": "k", "say": ""}, "_meta": {"progressToken": 1}})
         wait_for(lambda: state(other)["calls"] >= 3, "the call did not arrive")
-        # Its last words could hold what is another client's.
+        # Its last words could hold what is another client's, so they are for the one who looks after the gateway.
         for answer in (other.call("die"), waiting.answer(id)["result"]):
-            check(answer["isError"] and "ended" in answer["content"][0]["text"], f"{answer}")
-            check("I am gone" not in answer["content"][0]["text"], f"{answer}")
+            check(answer["isError"] and "its last words are only in the gateway's log" in answer["content"][0]["text"], f"{answer}")
+            check("I am gone" not in json.dumps(answer), f"{answer}")
+        fails = [line for line in gateway.said.read_text().splitlines() if "the server fails" in line]
+        check(len(fails) == 1 and "its last words: I am gone" in fails[0], f"{fails}")
+        for entry in gateway.entries(kind="upstream.failed", rule="upstream.ended"):
+            check("its last words, 9 bytes, are not quoted" in entry["why"], f"{entry}")
 
         def again():
             answer = other.call("count")
@@ -192,6 +196,16 @@ def case_a_child_that_dies_is_started_again_for_all():
         check(gateway.failures("one", "upstream.resting"), "the metrics")
         pid = wait_for(again, "it is not started again")["pid"]
     check(not pathlib.Path(f"/proc/{pid}").exists(), "the child outlives the gateway")
+
+
+def case_last_words_are_quoted_to_the_operator_and_to_no_client():
+    for share in (True, False):
+        with Gateway(shared(shared=share), more="[audit]\nquotes = true\n") as gateway, Raw(gateway, "/mcp/one") as one:
+            one.tools()
+            answer = json.dumps(one.call("die"))
+            equal("I am gone" in answer, not share, f"the client, with shared = {share}: {answer}")
+            whys = [entry["why"] for entry in gateway.entries(kind="upstream.failed", rule="upstream.ended")]
+            check(whys and all("its last words: I am gone" in why for why in whys), f"the log: {whys}")
 
 
 def case_without_restart_it_stays_dead():

@@ -11,13 +11,14 @@ import json
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import HELLO, HERE, INITIALIZE, PATIENCE, Case, Client, Server, alive  # noqa: E402
+from harness import HELLO, HERE, INITIALIZE, PATIENCE, PROGRAM, Case, Client, Server, alive  # noqa: E402
 
 # Processes of one server at a time.
 PROCESSES = 256
@@ -252,7 +253,7 @@ class Said(Case):
         server = Server(answer)
         self.addCleanup(server.close)
         self.serve(f'[server.missing]\ncommand = ["definitely-not-installed"]\n[server.nowhere]\ncommand = ["cat"]\n'
-                   f'cwd = "/nope"\n[server.broken]\nurl = "{server.url}"\n')
+                   f'cwd = "/nope"\n[server.broken]\nurl = "{server.url}?key=quiet"\n')
         fails = lambda name: re.findall(rf"WARN .*the server fails server={name} .*", self.said())  # noqa: E731
         for name in ("missing", "nowhere", "broken"):
             for _ in range(3):
@@ -261,6 +262,10 @@ class Said(Case):
             self.until(lambda name=name: fails(name), f"{name} is not named")
             self.assertEqual(len(fails(name)), 1, self.said())
         self.assertIn("definitely-not-installed", fails("missing")[0])
+        # Where it is, in the log and in the record, is its URL up to the path.
+        self.assertIn(f"at={server.url} ", fails("broken")[0])
+        self.assertIn({"name": "broken", "at": server.url}, self.entries(kind="gateway.started")[0]["servers"])
+        self.assertNotIn("quiet", self.said() + (self.home / "audit/audit.jsonl").read_text())
         self.assertNotIn("answers again", self.said())
         broken.clear()
         Client(self, "/mcp/broken").initialize()
@@ -316,6 +321,65 @@ class Said(Case):
         self.assertEqual(hello()["instructions"], "")
         hint = "1 definition of calc withheld (instructions changed): bartizan lock diff --server calc"
         self.until(lambda: hint in self.said(), "it is not said")
+
+
+class Refused(Case):
+    """What is refused before there is a message in it is counted, and still explained."""
+
+    def ask(self, method="POST", path="/mcp/one", body=b"{}", **headers):
+        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
+        connection.putrequest(method, path, skip_host=True)
+        given = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(body))}
+        for name, value in (given | {name.replace("_", "-"): value for name, value in headers.items()}).items():
+            for one in [value] if isinstance(value, str) else value:
+                connection.putheader(name, one)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    def test_every_refusal_has_an_id_that_why_explains(self):
+        self.serve(f"[limits]\nmessage_bytes = 100000\n[server.one]\ncommand = {self.child()}\n")
+        initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE}
+        initialize = json.dumps(initialize, separators=(",", ":")).encode()
+        refused = {
+            "edge.too_large": self.ask(body=b" " * 200_000),
+            "edge.handshake": self.ask(body=initialize + b" " * 70_000),
+            "edge.path": self.ask(path="/mcp/two"),
+            "edge.host": self.ask(Host="evil.example"),
+            "edge.origin": self.ask(Origin="https://evil.example"),
+            "edge.method": self.ask("PUT"),
+            "edge.content_type": self.ask(Content_Type="text/plain"),
+            "edge.repeated": self.ask(Mcp_Session_Id=["a", "b"]),
+            "edge.session": self.ask(body=b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}', Mcp_Session_Id="unknown"),
+        }
+        for rule, (status, text) in refused.items():
+            self.assertGreaterEqual(status, 400, rule)
+            found = re.fullmatch(rf"Blocked by bartizan: [^\n]+ \({rule}\)\. Decision (\w{{26}})\.\n", text)
+            self.assertTrue(found, f"{rule}: {text}")
+            why = subprocess.run([PROGRAM, "why", found[1]], env=self.environment, capture_output=True, text=True,
+                                 timeout=PATIENCE)
+            self.assertEqual(why.returncode, 0, f"{rule}: {why}")
+            self.assertIn(f" × {rule}: ", why.stdout)
+        # A flood makes no more entries than there are seconds, and what is fine has no decision to explain.
+        begun = time.monotonic()
+        ids = {self.ask(path="/mcp/two")[1][-28:] for _ in range(200)}
+        self.assertLessEqual(len(ids), time.monotonic() - begun + 2)
+        status, text = self.ask(body=initialize, Accept="application/json, text/event-stream")
+        self.assertEqual((status, "Decision" in text), (200, False))
+
+
+    def test_what_needs_no_answer_is_refused_with_an_id_as_well(self):
+        self.serve(f"[server.one]\ncommand = {self.child()}\n")
+        response = {"jsonrpc": "2.0", "id": "nobody", "result": {}}
+        for path in ("/mcp/one", "/mcp"):
+            session = Client(self, path).initialize().session
+            headers = {"Mcp_Session_Id": session, "Accept": "application/json, text/event-stream"}
+            status, text = self.ask(path=path, body=json.dumps(response).encode(), **headers)
+            found = re.fullmatch(r"Blocked by bartizan: [^\n]+ \(conformance\.unsolicited\)\. Decision (\w{26})\.\n", text)
+            self.assertTrue(status == 400 and found, f"{path}: {status} {text}")
+            self.assertEqual(len(self.entries(id=found[1], rule="conformance.unsolicited", request="nobody")), 1)
+            progress = {"jsonrpc": "2.0", "method": "notifications/x"}
+            self.assertEqual(self.ask(path=path, body=json.dumps(progress).encode(), **headers), (202, ""))
 
 
 class Reload(Case):

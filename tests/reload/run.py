@@ -113,6 +113,36 @@ class Reload(unittest.TestCase):
         self.file.write_text(GOOD)
         self.until(lambda: self.ready() == (200, "ready\n"))
 
+    def test_in_a_log_of_json_each_problem_has_its_fields(self):
+        wrong = GOOD.replace("[server", '[audit]\ndirectory = "other"\n[log]\nformat = "json"\n[server')
+        other = self.file.with_name("other.toml")
+        # What starts with a warning says it in the same form.
+        other.write_text(wrong + '[server.gone]\ncommand = ["definitely-not-installed"]\n')
+        with subprocess.Popen([PROGRAM, "serve", "--config", other], stderr=subprocess.PIPE, text=True) as gateway:
+            def until(wanted):
+                lines = []
+                while not lines or wanted not in lines[-1]["fields"]["message"]:
+                    text = gateway.stderr.readline()
+                    self.assertTrue(text, lines)
+                    lines.append(json.loads(text))
+                return [(line["level"], line["fields"]) for line in lines]
+
+            warned = [fields for level, fields in until("metrics at") if "line" in fields]
+            self.assertTrue(warned and "\n" not in warned[0]["message"], warned)
+            other.write_text(wrong + 'colour = 1\n[guard.rate]\nper_tool = "often"\n')
+            said = until("is refused and the old one stays in force")
+            gateway.terminate()
+        (level, refused), problems = said[-1], [fields for _, fields in said[:-1] if "line" in fields]
+        self.assertEqual((level, refused["problems"], refused["file"]), ("ERROR", 2, str(other)))
+        lines = other.read_text().splitlines()
+        for found, word in zip(problems, ("colour", "often"), strict=True):
+            self.assertEqual(found["file"], str(other))
+            self.assertIn(word, lines[found["line"] - 1])
+            self.assertIn(word, found["message"])
+            self.assertGreaterEqual(found["column"], 1)
+            self.assertNotIn("\n", found["message"])
+        self.assertTrue(any(found.get("suggestion") for found in problems), problems)
+
     def test_the_mode_in_force_is_said(self):
         modes = lambda: re.findall(r'^bartizan_mode{mode="(\w+)"} 1$', status(f"{self.admin}/metrics")[1], re.M)
         self.assertEqual(modes(), ["enforce"])

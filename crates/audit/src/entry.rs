@@ -116,6 +116,8 @@ mod tests {
         assert!(line.starts_with(head) && line.ends_with("\"}\n"), "{line}");
         let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value.get("tool"), Some(&json!("echo")));
+        let numbers = r#"{"a":[1e308,-5E-400,123456789012345678901234567890,"1e999"],"b":true}"#;
+        assert!(render_one("call", 0, &raw(numbers)).is_ok(), "readers know these");
     }
 
     #[test]
@@ -151,6 +153,9 @@ mod tests {
             r#"{"a":"\\","kind":2}"#,
             r#"{"\u006bind":1}"#,
             "{\"a\":\n1}",
+            r#"{"a":[-1e999]}"#,
+            r#"{"a":{"b":1E+400}}"#,
+            &format!(r#"{{"a":{}}}"#, "9".repeat(310)),
             &deep,
             &large,
         ] {

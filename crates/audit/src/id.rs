@@ -20,6 +20,12 @@ impl Id {
         Self(Ulid::from_parts(u64::try_from(at_micros / 1_000).unwrap_or(0), random))
     }
 
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn millis(self) -> u64 {
+        self.0.timestamp_ms()
+    }
+
     pub(crate) fn text(self, buffer: &mut [u8; Self::LEN]) -> &str {
         self.0.array_to_str(buffer)
     }

@@ -90,7 +90,8 @@ pub(crate) fn is_kind(kind: &str) -> bool {
 }
 
 /// Checks the members of a JSON object for what would make the line ambiguous: a reserved name at the top (which
-/// value would a reader see?), a newline between tokens, and nesting that readers refuse. They are valid JSON already.
+/// value would a reader see?), a newline between tokens, and nesting and numbers that readers refuse. They are valid JSON
+/// already.
 pub(crate) fn check_members(members: &[u8]) -> Result<(), &'static str> {
     let mut depth = 0_usize;
     let mut key_next = true;
@@ -116,11 +117,26 @@ pub(crate) fn check_members(members: &[u8]) -> Result<(), &'static str> {
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
+            b'0'..=b'9' => {
+                let is_more = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                let (more, after) = tail.split_at(tail.iter().take_while(|byte| is_more(byte)).count());
+                if is_too_large(byte, more) {
+                    return Err("its fields hold a number that is too large");
+                }
+                rest = after;
+            }
             b'\n' => return Err("its fields hold a newline between tokens"),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether readers that know numbers of 64 bits find none here.
+fn is_too_large(first: u8, more: &[u8]) -> bool {
+    let may_be = more.len() > 300 || more.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    let read = || str::from_utf8(more).ok().and_then(|more| format!("{}{more}", char::from(first)).parse::<f64>().ok());
+    may_be && !read().is_some_and(f64::is_finite)
 }
 
 fn is_reserved(key: &[u8]) -> bool {

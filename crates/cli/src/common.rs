@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use bartizan_audit::AuditError;
-use bartizan_config::{Config, LogFormat};
+use bartizan_config::{Config, Diagnostic, LogFormat};
 use bartizan_gateway::run::{Paths, RunError};
 use bartizan_gateway::setup::SetupError;
 use tracing_subscriber::EnvFilter;
@@ -90,6 +90,17 @@ impl Notices {
 
     pub(crate) fn warn(self, warning: &str) {
         if self.json { tracing::warn!(target: NOTICE, "{warning}") } else { say(warning) }
+    }
+}
+
+impl Notices {
+    /// A problem of a file; for programs, what is known of it is in fields.
+    pub(crate) fn problem(self, problem: &Diagnostic) {
+        if !self.json {
+            return say(&problem.to_string());
+        }
+        let Diagnostic { file, line, column, message, help, .. } = problem;
+        tracing::warn!(target: NOTICE, file, line, column, suggestion = help.as_deref(), "{message}");
     }
 }
 

@@ -14,6 +14,12 @@ use clap::error::{ContextKind, ContextValue};
 
 /// What holds for every command.
 const AROUND: &str = "\
+To begin with:
+  bartizan demo                        see what it stops, and what passes
+  bartizan run --name NAME -- COMMAND  in front of a server that a client starts
+  bartizan serve                       for the servers of a bartizan.toml, over HTTP
+  bartizan audit tail --denied         what was refused; `bartizan why ID` says why
+
 Exit status:
   0  clean
   1  something was found: a difference, a broken chain
@@ -53,7 +59,9 @@ fn main() -> ExitCode {
         Ok(program) => outcome::exit(common::check_home().and_then(|()| program.command.run())),
         Err(error) => {
             let words: Vec<_> = std::env::args_os().collect();
-            let hint = without_dashes(&error, &words).or_else(|| without_option(&error, &words));
+            let hint = without_dashes(&error, &words)
+                .or_else(|| without_option(&error, &words))
+                .or_else(|| without_id(&error, &words));
             // What help and versions are, it prints as that.
             error.print().ok();
             hint.iter().for_each(|hint| outcome::say(hint));
@@ -63,7 +71,20 @@ fn main() -> ExitCode {
 }
 
 /// Commands that take a file or a directory as an option, and that option.
-const PLACES: [(&[&str], &str); 3] = [(&["serve"], "--config"), (&["audit", "tail"], "--log"), (&["why"], "--log")];
+const PLACES: [(&[&str], &str); 4] =
+    [(&["serve"], "--config"), (&["daemon"], "--config"), (&["audit", "tail"], "--log"), (&["why"], "--log")];
+
+/// Where the id of a decision is found, if a command was given none.
+const IDS: &str = "\n  = help: the id stands at the end of the error that the client got; the last ones: bartizan audit tail --denied";
+
+fn without_id(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let named = match error.get(ContextKind::InvalidArg)? {
+        ContextValue::Strings(names) => names.iter().any(|name| name == "<ID>"),
+        ContextValue::String(name) => name == "<ID>",
+        _ => false,
+    };
+    (named && words.get(1)? == "why").then(|| IDS.to_owned())
+}
 
 /// What to type instead, if all that is wrong is that a place stands by itself and not behind its option.
 fn without_option(error: &clap::Error, words: &[OsString]) -> Option<String> {

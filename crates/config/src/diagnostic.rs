@@ -142,6 +142,8 @@ impl<'a> Source<'a> {
     pub(crate) fn new(name: &'a str, text: &'a str, root: &Node<'_>) -> Self {
         let mut values = Vec::new();
         texts(root, &mut Vec::new(), &mut values);
+        let queries: Vec<_> = values.iter().filter_map(|(place, _)| query(text, place)).collect();
+        values.extend(queries.into_iter().map(|place| (place, true)));
         values.sort_by_key(|(place, _)| place.start);
         Source { name, text, values, readable: true }
     }
@@ -234,6 +236,15 @@ pub(crate) fn is_secret(path: &[String]) -> bool {
 fn has_credentials(text: &str) -> bool {
     let after = text.split_once("://").map(|(_, rest)| rest);
     after.is_some_and(|rest| rest.split(['/', '?']).next().is_some_and(|authority| authority.contains('@')))
+}
+
+/// Where in a text of the file a URL has its query and its fragment, which may hold a secret wherever they stand.
+fn query(source: &str, place: &Place) -> Option<Place> {
+    let text = source.get(place.clone())?;
+    let host = text.find("://")? + 3;
+    let start = host + text.get(host..)?.find(['?', '#'])?;
+    let end = text.trim_end_matches(['"', '\'']).len();
+    (start < end).then_some(place.start + start..place.start + end)
 }
 
 /// A piece of a long line around the caret.

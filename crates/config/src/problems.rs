@@ -36,6 +36,14 @@ impl Problems {
         }
     }
 
+    /// The text without what is to be kept out of messages.
+    pub(crate) fn censored(&self, text: &str) -> String {
+        let mut secrets: Vec<_> = self.secrets.iter().collect();
+        // Longer ones first, so that none is left half shown.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "…"))
+    }
+
     pub(crate) fn leave_out(&mut self, path: Vec<String>) {
         self.removed.push(path);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
 use crate::Environment;
@@ -59,11 +59,14 @@ pub struct Command {
     pub restart: bool,
 }
 
-/// A Streamable HTTP server. `Debug` shows no query, as it may hold a secret.
+/// A Streamable HTTP server. `Debug` shows what is shown of its URL.
 #[derive(Clone, PartialEq)]
 pub struct Http {
     /// Where it is.
     pub url: Uri,
+    /// The URL as logs, records and messages have it: scheme, host, port and path. What else may stand in one may hold a
+    /// secret, and so may what a variable put into the path.
+    pub shown: String,
     /// Headers for every request, as they were checked to be valid.
     pub headers: BTreeMap<String, Secret>,
 }
@@ -84,8 +87,7 @@ impl fmt::Debug for Command {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.url.host().unwrap_or_default();
-        f.debug_struct("Http").field("host", &host).field("headers", &self.headers.keys()).finish()
+        f.debug_struct("Http").field("url", &self.shown).field("headers", &self.headers.keys()).finish()
     }
 }
 
@@ -240,7 +242,7 @@ impl Check<'_> {
                 .help("use https://, or set `insecure_http = true` if the network between is trusted");
             return None;
         }
-        Some(Http { url, headers: table.headers.clone() })
+        Some(Http { shown: shown(&url, problems), url, headers: table.headers.clone() })
     }
 
     fn headers(&self, headers: &BTreeMap<String, Secret>, problems: &mut Problems) {
@@ -269,6 +271,12 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn shown(url: &Uri, problems: &Problems) -> String {
+    let authority = url.authority().map(Authority::as_str).unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), problems.censored(url.path()))
 }
 
 /// Whether a host of a URL is this machine.

@@ -103,3 +103,36 @@ fn a_broken_reference_in_the_wrong_place_is_not_shown() {
     check("[server.a]\ncommand = ['a']\nenviroment = { A = 'hush-hush${NOT_SET}' }\n");
     check("[server.a]\ncommand = ['a']\nenviroment = { A = 'hush-hush${workspace}' }\n");
 }
+
+#[test]
+fn a_url_is_shown_up_to_its_path() {
+    let environment = Environment {
+        variables: [("V".to_owned(), "hush-hush".to_owned()), ("HOME".to_owned(), "/h".to_owned())].into(),
+        directory: "/etc".into(),
+        now: Timestamp(0),
+    };
+    let parse = |url: &str| Config::parse(&format!("[server.a]\nurl = '{url}'\n"), "test.toml", &environment);
+    for (url, shown) in [
+        ("https://a.example/mcp", "https://a.example/mcp"),
+        ("https://a.example:8443/x/mcp?key=literal-secret", "https://a.example:8443/x/mcp"),
+        ("https://a.example?key=${V}", "https://a.example/"),
+        ("https://a.example/s/${V}/mcp", "https://a.example/s/…/mcp"),
+        ("http://127.0.0.1:1/mcp", "http://127.0.0.1:1/mcp"),
+    ] {
+        let config = parse(url).unwrap().0;
+        let bartizan_config::Upstream::Http(http) = &config.servers["a"].upstream else { panic!("{url}") };
+        assert_eq!(http.shown, shown, "{url}");
+        assert!(format!("{http:?}").contains(shown), "{http:?}");
+    }
+    // What is wrong with one is said beside as much of it.
+    for (url, shown) in [
+        ("http://a.example/mcp?key=literal-secret", "'http://a.example/mcp…'"),
+        ("ftp://a.example/mcp#literal-secret", "'ftp://a.example/mcp…'"),
+        ("http://a.example/mcp", "'http://a.example/mcp'"),
+        ("https://me:literal-secret@a.example/mcp", "url = …"),
+    ] {
+        let found = parse(url).unwrap_err();
+        let text = format!("{found} {found:?}");
+        assert!(text.contains(shown) && !text.contains("literal-secret") && !text.contains("key="), "{text}");
+    }
+}

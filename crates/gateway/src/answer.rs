@@ -30,8 +30,8 @@ pub(crate) enum Answer {
     Stream(Deliveries),
     /// The session is over.
     Gone,
-    /// Refused, and nobody waits for an answer.
-    Refused,
+    /// Refused, and nobody waits for an answer; why, if it is in the log.
+    Refused(Option<String>),
 }
 
 /// Why there is no stream of what nobody asked for.
@@ -59,7 +59,7 @@ pub(crate) async fn response(answer: Answer) -> Option<Admitted> {
     let mut stream = match answer {
         Answer::Message(_, message) => return Some(message),
         Answer::Stream(stream) => stream,
-        Answer::Accepted | Answer::Gone | Answer::Refused => return None,
+        Answer::Accepted | Answer::Gone | Answer::Refused(_) => return None,
     };
     while let Some(delivery) = stream.next().await {
         if let Delivery::Message(message, _) = delivery

@@ -32,14 +32,28 @@ impl Server {
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
-                let trial = self.starts.begin(works(&gateway.recorder, &self.name, launch, limits)).await?;
-                self.start(gateway, launch, (routing, limits), Some(trial), log).await
+                let mut place = None;
+                let trial = self.starts.begin(self.works(gateway, launch, limits, &mut place)).await?;
+                self.start(gateway, launch, (routing, limits), (place, Some(trial)), log).await
             }
             Transport::Wrapped(launch, complain) => {
                 let complain = Arc::clone(&complain.0);
-                self.start(gateway, launch, (routing, limits), None, move |line| complain(line)).await
+                self.start(gateway, launch, (routing, limits), (None, None), move |line| complain(line)).await
             }
         }
+    }
+
+    /// Finds out whether its program works; `kept` is the place that this took, for the process of who has it found out.
+    async fn works(
+        &self,
+        gateway: &Gateway,
+        launch: &Launch,
+        limits: Limits,
+        kept: &mut Option<Arc<OwnedSemaphorePermit>>,
+    ) -> bool {
+        // Without room for a process nothing is known of the program, and who asked is told that there is none.
+        let Ok(place) = self.place_for_process(gateway).await else { return true };
+        works(&gateway.recorder, &self.name, (launch, Arc::clone(kept.insert(place))), limits).await
     }
 
     async fn start(
@@ -47,11 +61,14 @@ impl Server {
         gateway: &Gateway,
         launch: &Launch,
         (routing, limits): (Routing, Limits),
-        trial: Option<Arc<Trial>>,
+        (place, trial): (Option<Arc<OwnedSemaphorePermit>>, Option<Arc<Trial>>),
         log: impl Fn(&str) + Send + 'static,
     ) -> Result<Upstream, UpstreamError> {
         let not_started = |error: SpawnError| UpstreamError::NotStarted(error.to_string());
-        let place = self.place_for_process(gateway).await.map_err(not_started)?;
+        let place = match place {
+            Some(place) => place,
+            None => self.place_for_process(gateway).await.map_err(not_started)?,
+        };
         match StdioUpstream::spawn(launch, routing, limits, log).await {
             Ok(child) => {
                 child.hold(place, trial);
@@ -65,17 +82,17 @@ impl Server {
     }
 
     /// A place for one more process; if there is none, a session that nobody needs is ended for it.
-    async fn place_for_process(&self, gateway: &Gateway) -> Result<OwnedSemaphorePermit, SpawnError> {
+    async fn place_for_process(&self, gateway: &Gateway) -> Result<Arc<OwnedSemaphorePermit>, SpawnError> {
         let full = || SpawnError::Invalid { what: "as many clients have a process of this server as may" };
         if let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() {
-            return Ok(place);
+            return Ok(Arc::new(place));
         }
         if !gateway.make_room(self) {
             return Err(full());
         }
         // First come, first served: each who waits here has made room.
         let freed = Arc::clone(&self.processes).acquire_owned();
-        tokio::time::timeout(ROOM, freed).await.ok().and_then(Result::ok).ok_or_else(full)
+        tokio::time::timeout(ROOM, freed).await.ok().and_then(Result::ok).map(Arc::new).ok_or_else(full)
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn converse(begun: Result<Exchange, Failure>) -> Answer {
         Err(Failure { session_gone: true, .. }) => return Answer::Gone,
         Err(Failure { cancelled: true, .. }) => return nothing(),
         Err(Failure { answer: Some(answer), .. }) => return Answer::Message(StatusCode::OK, answer),
-        Err(Failure { answer: None, .. }) => return Answer::Refused,
+        Err(Failure { answer: None, said, .. }) => return Answer::Refused(said),
     };
     match exchange.next().await {
         Some(Delivery::Message(message, None)) if exchange.is_finished() => {

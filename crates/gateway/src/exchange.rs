@@ -53,6 +53,8 @@ pub struct Exchange {
 pub struct Failure {
     /// The answer; none if nobody waits for one.
     pub answer: Option<Admitted>,
+    /// What to say then.
+    pub said: Option<String>,
     /// The server no longer knows the session.
     pub session_gone: bool,
     /// The client said meanwhile that it does not wait for an answer, so there is none.
@@ -407,7 +409,8 @@ fn answer(refusal: &Refusal, call: &CallSummary) -> Delivery {
 impl Failure {
     fn of(refusal: &Refusal, call: Option<&CallSummary>) -> Self {
         let answer = call.map(|call| refusal.answer(Some(&call.id), Some(call)));
-        Failure { answer, ..Failure::default() }
+        let said = call.is_none().then(|| refusal.sentence());
+        Failure { answer, said, ..Failure::default() }
     }
 
     fn upstream(link: &Link, call: Option<&CallSummary>, error: &UpstreamError) -> Self {

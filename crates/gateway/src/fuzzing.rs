@@ -8,6 +8,8 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::run::frame;
+use crate::unread::Unread;
+use crate::upstream::lenient;
 use crate::upstream::lines::{Line, Lines};
 
 /// Bytes that arrive in pieces of a size, at once.
@@ -61,4 +63,13 @@ pub fn lines(bytes: &[u8], size: usize, limit: usize) -> Vec<(bool, Bytes)> {
 /// A message as it is written on a line of its own.
 pub fn line(bytes: &Bytes) -> Bytes {
     crate::upstream::lines::write(bytes)
+}
+
+/// The ids, as JSON, of the request that a refused message is and of the one that it answers; of a message of which only
+/// the beginning came, if `is_cut`.
+pub fn ids(bytes: &[u8], is_cut: bool) -> (Option<String>, Option<String>) {
+    let mut refused = Unread::from(Bytes::copy_from_slice(bytes));
+    refused.size += u64::from(is_cut);
+    let shown = |id: Option<bartizan_mcp::Id>| id.map(|id| id.to_json().to_string());
+    (shown(lenient::asking_id(&refused)), shown(lenient::answered_id(&refused)))
 }

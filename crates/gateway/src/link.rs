@@ -275,7 +275,8 @@ impl Link {
         let recorder = &self.gateway.recorder;
         let of = |error: &UpstreamError| format!("{}: {error}", self.server.name);
         // The program's own log has the last words in any case.
-        let recorded = if recorder.quotes() { of(error) } else { of(&error.unquoted()) };
+        let known = error.in_full();
+        let recorded = if recorder.quotes() { of(&known) } else { of(&known.unquoted()) };
         let refusal = admit::failed(recorder, &self.server.name, &self.name, call, (error.rule(), recorded));
         let may_be_told = self.may_be_told(call, error);
         refusal.saying(if may_be_told { of(error) } else { of(&error.without_words()) })

@@ -114,6 +114,7 @@ impl Notices {
         }
         (failing.said, failing.last) = (true, Some(Instant::now()));
         drop(failing);
+        let error = error.in_full();
         tracing::warn!(%server, at = %place(), %error, "the server fails");
     }
 
@@ -134,11 +135,14 @@ impl Notices {
 fn is_its_fault(error: &UpstreamError) -> bool {
     use UpstreamError::{
         BadSession, BrokenOff, Busy, Certificate, ContentType, Crowded, Encoded, Ended, Lagging, Malformed, NoStream,
-        NotStarted, OtherEra, Over, Resting, SessionGone, Status, Stuffed, TimedOut, TooLarge, Unreachable,
+        NotStarted, OtherEra, Over, Resting, SessionGone, SharedEnded, Status, Stuffed, TimedOut, TooLarge,
+        Unreachable,
     };
     match error {
-        Unreachable(_) | NotStarted(_) | Certificate(_) | Resting(_) | TimedOut(_) | Ended(_) | BrokenOff(_)
-        | Malformed(_) | Status(_) | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => true,
+        Unreachable(_) | NotStarted(_) | Certificate(_) | Resting(_) | TimedOut(_) | Ended(_) | SharedEnded(_)
+        | BrokenOff(_) | Malformed(_) | Status(_) | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => {
+            true
+        }
         Busy | TooLarge | Crowded | SessionGone | Over | NoStream | Lagging => false,
     }
 }

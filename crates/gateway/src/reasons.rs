@@ -95,11 +95,6 @@ pub const ALL: &[Reason] = &[
         "if that page is meant to use the gateway, add its origin to `allowed_origins` under [listen]",
     ),
     reason(
-        "edge.other",
-        "the request was refused before there was a message in it",
-        "the HTTP status that the client got says more",
-    ),
-    reason(
         "edge.path",
         "there is no server under that path",
         "use /mcp, or /mcp/NAME with the name of a server in the configuration",

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
 use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp};
@@ -33,7 +33,7 @@ pub struct Recorder {
     log: Log,
     digests: Digests,
     ids: IdSource,
-    refusals: Mutex<RefusalCounter>,
+    refusals: Mutex<Refusals>,
     strays: Mutex<Strays>,
     /// Whether reasons may quote what was found.
     quotes: AtomicBool,
@@ -42,6 +42,16 @@ pub struct Recorder {
     /// Whether it has been said that the log cannot be written.
     said: AtomicBool,
 }
+
+/// Requests that were refused before anybody was identified, and the id of the entry in which those of this second will be.
+#[derive(Default)]
+struct Refusals {
+    counter: RefusalCounter,
+    id: Option<Id>,
+}
+
+/// What was counted in a second that is over, and the id under which it was said to be recorded, if it was.
+type Counted = (RefusalSummary, Option<Id>);
 
 /// What servers say that nobody asked for: a few a second are recorded one by one, and of more only how many, so that a
 /// server cannot fill the disk with what goes nowhere.
@@ -206,11 +216,22 @@ impl Recorder {
         }
     }
 
-    /// Counts a request that was refused before anybody was identified.
-    pub(crate) fn count_refusal(&self, source: &str, rule: &'static str) {
+    /// Counts a request that was refused before anybody was identified; the id of the entry that will hold it, unless the
+    /// log cannot be written.
+    pub(crate) fn count_refusal(&self, source: &str, rule: &'static str) -> Option<Id> {
         let now = clock::now();
-        let summary = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).record(source, rule, now.0);
-        self.counted("edge.refused", summary, now);
+        let (ended, id) = {
+            let mut refusals = self.refusals();
+            let ended = refusals.counter.record(source, rule, now.0);
+            let ended = ended.map(|summary| (summary, refusals.id.take()));
+            (ended, *refusals.id.get_or_insert_with(|| self.ids.next(now)))
+        };
+        self.counted("edge.refused", ended, now);
+        (self.log.state() == bartizan_audit::State::Writing).then_some(id)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a message of the server's that goes nowhere because of `rule` is to be recorded by itself; if not, it has
@@ -218,32 +239,32 @@ impl Recorder {
     pub(crate) fn records_stray(&self, server: &Arc<str>, rule: &'static str) -> bool {
         let now = clock::now();
         let (records, summary) = self.strays.lock().unwrap_or_else(PoisonError::into_inner).note(server, rule, now);
-        self.counted("upstream.strays", summary, now);
+        self.counted("upstream.strays", summary.map(|summary| (summary, None)), now);
         records
     }
 
     /// Writes the counts of the second that has ended, if any, and takes up a log that could not be written.
     pub fn tick(&self) {
         let now = clock::now();
-        let refused = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).tick(now.0);
+        let refused = self.refusals().ended(|counter| counter.tick(now.0));
         let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.tick(now.0);
         self.counted("edge.refused", refused, now);
-        self.counted("upstream.strays", strays, now);
+        self.counted("upstream.strays", strays.map(|summary| (summary, None)), now);
     }
 
     /// Writes what is counted of the second that goes on; there will be no other.
     pub(crate) fn last_tick(&self) {
         let now = clock::now();
-        let refused = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refused = self.refusals().ended(RefusalCounter::take);
         let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.take();
         self.counted("edge.refused", refused, now);
-        self.counted("upstream.strays", strays, now);
+        self.counted("upstream.strays", strays.map(|summary| (summary, None)), now);
     }
 
-    fn counted(&self, kind: &str, summary: Option<RefusalSummary>, now: Timestamp) {
-        if let Some(summary) = summary {
+    fn counted(&self, kind: &str, ended: Option<Counted>, now: Timestamp) {
+        if let Some((summary, id)) = ended {
             // What became of it has been said.
-            self.append(kind, now, &summary).ok();
+            self.append_as(id.unwrap_or_else(|| self.ids.next(now)), kind, now, &summary).ok();
         }
         self.resume(now);
     }
@@ -252,7 +273,7 @@ impl Recorder {
     /// our own, a gateway that is sent nothing while it says that it is not ready would never be ready again.
     fn resume(&self, now: Timestamp) {
         let lost = self.lost.load(Ordering::Relaxed);
-        if lost > 0 && self.write("log.resumed", now, &serde_json::json!({"lost": lost})).is_ok() {
+        if lost > 0 && self.is_resumed(lost, now) {
             // What was lost meanwhile is still to be told.
             self.lost.fetch_sub(lost, Ordering::Relaxed);
             self.said.store(false, Ordering::Relaxed);
@@ -279,7 +300,17 @@ impl Recorder {
     }
 
     fn append<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
-        let written = self.write(kind, at, fields);
+        self.append_as(self.ids.next(at), kind, at, fields)
+    }
+
+    fn append_as<F: Serialize + ?Sized>(
+        &self,
+        id: Id,
+        kind: &str,
+        at: Timestamp,
+        fields: &F,
+    ) -> Result<Receipt, AuditError> {
+        let written = self.log.append(&Entry { id, at_micros: at.0, kind, fields });
         if let Err(error) = &written {
             self.lost.fetch_add(1, Ordering::Relaxed);
             self.report(error);
@@ -301,8 +332,16 @@ impl Recorder {
         }
     }
 
-    fn write<F: Serialize + ?Sized>(&self, kind: &str, at: Timestamp, fields: &F) -> Result<Receipt, AuditError> {
-        self.log.append(&Entry { id: self.ids.next(at), at_micros: at.0, kind, fields })
+    fn is_resumed(&self, lost: u64, now: Timestamp) -> bool {
+        let (kind, fields) = ("log.resumed", &serde_json::json!({ "lost": lost }));
+        self.log.append(&Entry { id: self.ids.next(now), at_micros: now.0, kind, fields }).is_ok()
+    }
+}
+
+impl Refusals {
+    /// What the counter gives back, with the id that was named for it.
+    fn ended(&mut self, of: impl FnOnce(&mut RefusalCounter) -> Option<RefusalSummary>) -> Option<Counted> {
+        of(&mut self.counter).map(|summary| (summary, self.id.take()))
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_config::{Config, Diagnostics, Severity};
+use bartizan_config::{Config, Diagnostic, Diagnostics, LogFormat, Severity};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -149,9 +149,11 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
 }
 
 fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
+    // The log of the user's Bartizan is for people in any case.
+    let json = matches!(place, Place::Front(..)) && started.log.format == LogFormat::Json;
     let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
         for warning in warnings {
-            tracing::warn!("{warning}");
+            if json { log_fields(&warning) } else { tracing::warn!("{warning}") }
         }
         let waits = needs_restart(place, started, &config);
         for table in &waits {
@@ -176,8 +178,14 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
                 json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock)}),
             )
         }
-        Err(Refused { said, problems }) => {
-            tracing::error!("the new configuration is refused and the old one stays in force:\n{said}");
+        Err(Refused { said, found, problems }) => {
+            if json {
+                found.iter().for_each(log_fields);
+                let (file, why) = (file.display(), found.is_empty().then_some(said));
+                tracing::error!(%file, problems = problems.len(), why, "{REFUSED}");
+            } else {
+                tracing::error!("{REFUSED}:\n{said}");
+            }
             place.refuse(file);
             ("config.refused", json!({"config": place_of(file), "problems": problems}))
         }
@@ -186,10 +194,24 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
     gateway.recorder.note(kind, &fields).ok();
 }
 
+const REFUSED: &str = "the new configuration is refused and the old one stays in force";
+
+/// Logs a problem for programs: an event of its own with what is known of it in fields, not laid out in lines.
+fn log_fields(problem: &Diagnostic) {
+    let Diagnostic { severity, file, line, column, message, help, .. } = problem;
+    let suggestion = help.as_deref();
+    match severity {
+        Severity::Error => tracing::error!(file, line, column, suggestion, "{message}"),
+        Severity::Warning => tracing::warn!(file, line, column, suggestion, "{message}"),
+    }
+}
+
 /// Why a configuration is not put in force.
 struct Refused {
     /// For the person at the terminal, beside the lines.
     said: String,
+    /// The same one by one, if it is about the file.
+    found: Vec<Diagnostic>,
     /// For the record, which holds no lines of the file.
     problems: Vec<String>,
 }
@@ -204,13 +226,13 @@ impl From<Diagnostics> for Refused {
             let place = if one.line > 0 { format!("{}:{}: ", one.line, one.column) } else { String::new() };
             cut(format!("{place}{}", one.message))
         });
-        Refused { problems: problems.collect(), said: found.to_string() }
+        Refused { problems: problems.collect(), said: found.to_string(), found: found.0 }
     }
 }
 
 impl From<SetupError> for Refused {
     fn from(error: SetupError) -> Self {
-        Refused { said: error.to_string(), problems: vec![cut(error.to_string())] }
+        Refused { said: error.to_string(), found: Vec::new(), problems: vec![cut(error.to_string())] }
     }
 }
 

@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// What it is, for the lock file: a changed command or address is another server. Arguments and the path of a URL
-    /// count but are not shown, as they may hold secrets.
+    /// count but are not shown: they may hold secrets, and the file may be shared, unlike the log.
     #[must_use]
     pub fn identity(&self) -> String {
         let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex().chars().take(16).collect::<String>();
@@ -138,8 +138,9 @@ impl Server {
                 format!("command {} arguments {}", launch.program.to_string_lossy(), digest(hasher))
             }
             None => {
-                hasher.update(self.path().as_bytes());
-                format!("url {} path {}", self.place(), digest(hasher))
+                let (origin, path) = self.address();
+                hasher.update(path.as_bytes());
+                format!("url {origin} path {}", digest(hasher))
             }
         }
     }
@@ -152,24 +153,21 @@ impl Server {
         }
     }
 
-    fn path(&self) -> &str {
-        match &self.transport {
-            Transport::Url(endpoint) => endpoint.uri.path(),
-            Transport::Command(_) | Transport::Wrapped(..) | Transport::Shared(_) => "",
-        }
+    /// Of a URL what is before its path, and that.
+    fn address(&self) -> (String, &str) {
+        let Transport::Url(endpoint) = &self.transport else { return Default::default() };
+        let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        (format!("{}://{host}", endpoint.uri.scheme_str().unwrap_or("http")), endpoint.uri.path())
     }
 
-    /// Where it is, in words for a record; without arguments or headers, which may hold secrets.
+    /// Where it is, in words for a log or a record; without arguments, headers, or what of a URL may hold secrets.
     #[must_use]
     pub fn place(&self) -> String {
         match &self.transport {
             Transport::Command(launch) | Transport::Wrapped(launch, _) => launch.program.to_string_lossy().into_owned(),
             Transport::Shared(child) => child.launch.program.to_string_lossy().into_owned(),
-            Transport::Url(endpoint) => {
-                let authority = endpoint.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-                let host = authority.rsplit('@').next().unwrap_or_default();
-                format!("{}://{host}", endpoint.uri.scheme_str().unwrap_or("http"))
-            }
+            Transport::Url(endpoint) => endpoint.shown.clone(),
         }
     }
 }

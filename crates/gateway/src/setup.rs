@@ -114,6 +114,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             Place::Command(command) => Transport::Command(Box::new(launch(command, workspace))),
             Place::Http(http) => Transport::Url(Arc::new(Endpoint {
                 uri: http.url.clone(),
+                shown: http.shown.clone(),
                 headers: headers(&name, http)?,
                 timeout: held.timeout,
                 limits: config.limits.message,

@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   bartizan audit tail --denied            the last refusals, of all logs
   bartizan audit verify                   checks all logs, and gives their heads
+  bartizan audit verify --log DIR         checks one log
   bartizan audit verify --head SEQ:CHAIN  checks for an entry kept elsewhere";
 
 /// Reads the audit log
@@ -33,11 +34,11 @@ pub(crate) struct Arguments {
 enum Command {
     /// Checks every entry and the chain that ties them together
     Verify {
-        /// The directory of the log; without it the one of the configuration, or all logs of the user
+        /// The directory of the log, as with `--log`
+        #[arg(conflicts_with_all = ["log", "config"])]
         directory: Option<PathBuf>,
-        /// The configuration that says where the log is
-        #[arg(long, value_name = "FILE", conflicts_with = "directory")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        place: log::Place,
         /// An entry that was kept elsewhere: the log, or one of the user's logs, has to contain it
         #[arg(long, value_name = "SEQ:CHAIN")]
         head: Option<Head>,
@@ -52,12 +53,13 @@ enum Command {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
-            Command::Verify { directory: None, config: None, head, json } => {
-                verify_all(&log::directories(None, None)?, head.as_ref(), json)
+            Command::Verify { directory: Some(directory), head, json, .. } => {
+                verify_log(&log::directory(Some(directory), None)?, head.as_ref(), json)
             }
-            Command::Verify { directory, config, head, json } => {
-                verify_log(&log::directory(directory, config.as_deref())?, head.as_ref(), json)
-            }
+            Command::Verify { place, head, json, .. } => match place.named()? {
+                Some(directory) => verify_log(&directory, head.as_ref(), json),
+                None => verify_all(&place.directories()?, head.as_ref(), json),
+            },
             Command::Tail(arguments) => arguments.run(),
         }
     }

@@ -22,9 +22,11 @@ pub(crate) struct Arguments {
 enum Command {
     /// Reads a configuration as `serve` would and starts nothing
     Check {
-        /// The file
-        #[arg(default_value = "bartizan.toml")]
-        file: PathBuf,
+        /// The file [default: bartizan.toml]
+        file: Option<PathBuf>,
+        /// The same, as for the other commands
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
         /// Prints JSON
         #[arg(long)]
         json: bool,
@@ -36,8 +38,10 @@ enum Command {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
-            Command::Check { file, json: true } => check_json(&file),
-            Command::Check { file, json: false } => check(&file),
+            Command::Check { file, config, json } => {
+                let file = file.or(config).unwrap_or_else(|| "bartizan.toml".into());
+                if json { check_json(&file) } else { check(&file) }
+            }
             Command::Schema => output::print_json(&Config::json_schema()).map(|()| Outcome::Clean),
         }
     }

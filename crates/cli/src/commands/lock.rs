@@ -27,7 +27,7 @@ Examples:
   bartizan lock diff --server files              what waits of one server
   bartizan lock update --server files read_file  accepts one tool of it
   bartizan lock verify --lock mcp.lock           status 1 if anything waits
-  bartizan lock forget --server files            one that is not used any more";
+  bartizan lock forget files                     one that is not used any more";
 
 /// Shows and accepts changes in what servers offer
 #[derive(Args)]
@@ -229,7 +229,8 @@ impl Place {
         });
         if there.is_empty() {
             let places: Vec<_> = places.iter().map(|place| shown(place)).collect();
-            return Err(Failure::incomplete(format!("there is no lock file {}", places.join(" or "))));
+            let help = "\n  = help: one is begun when `run` or `serve` first sees what a server offers";
+            return Err(Failure::incomplete(format!("there is no lock file {}{help}", places.join(" or "))));
         }
         Ok(there)
     }
@@ -274,7 +275,12 @@ impl Choice {
                 let what = format!("`{name}` is a server, and names are of what servers define");
                 Err(Failure::usage(format!("{what}\n  = help: for all that waits of it: --server {name}")))
             }
-            Some(name) => Err(Failure::usage(unknown("definition", name, found))),
+            Some(name) => {
+                let is_file = Path::new(name).is_file() || name.ends_with(".lock");
+                let help = format!("\n  = help: a lock file is named by its option: --lock {}", shell_word(name));
+                let unknown = unknown("definition", name, found);
+                Err(Failure::usage(format!("{unknown}{}", if is_file { &*help } else { "" })))
+            }
             None => Ok(()),
         }
     }

@@ -26,6 +26,12 @@ impl Place {
         self.config.as_deref()
     }
 
+    /// The one directory that was named, by itself or by its configuration.
+    pub(crate) fn named(&self) -> Result<Option<PathBuf>, Failure> {
+        let is_named = self.log.is_some() || self.config.is_some();
+        is_named.then(|| directory(self.log.clone(), self.config.as_deref())).transpose()
+    }
+
     pub(crate) fn directories(&self) -> Result<Vec<PathBuf>, Failure> {
         directories(self.log.clone(), self.config.as_deref())
     }

@@ -14,7 +14,11 @@ use crate::text::printable;
 const EXAMPLES: &str = "\
 Examples:
   bartizan run --name git -- uvx mcp-server-git --repository ~/project
-  bartizan run --name tickets --pass-env TICKETS_TOKEN -- npx -y tickets-mcp";
+  bartizan run --name tickets --pass-env TICKETS_TOKEN -- npx -y tickets-mcp
+
+  In the client's list of servers that is:
+    \"command\": \"bartizan\",
+    \"args\": [\"run\", \"--name\", \"git\", \"--\", \"uvx\", \"mcp-server-git\"]";
 
 /// Wraps one stdio server in place: put `bartizan run --` in front of its command
 #[derive(Args)]

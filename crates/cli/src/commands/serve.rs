@@ -15,6 +15,10 @@ Examples:
   bartizan config check bartizan.toml
   bartizan serve --config bartizan.toml
 
+  The least that such a file holds:
+    [server.files]
+    command = [\"uvx\", \"mcp-server-git\", \"--repository\", \"/srv/code\"]
+
   A client then uses http://127.0.0.1:8484/mcp, or /mcp/NAME for one server.
   SIGHUP reads the file again.";
 
@@ -31,7 +35,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
-        warnings.iter().for_each(|warning| notices.warn(&warning.to_string()));
+        warnings.iter().for_each(|warning| notices.problem(warning));
         config.settings.mode.notice().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.

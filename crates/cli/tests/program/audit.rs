@@ -293,10 +293,10 @@ fn the_tail_is_of_all_logs_and_of_refusals_alone_if_asked() {
     assert_eq!(tools(&all), ["one", "two", "three", "four", "five"], "{}", all.stdout);
     assert!(all.stdout.lines().any(|line| line.starts_with("serve       ")), "{}", all.stdout);
     assert!(all.stdout.lines().any(|line| line.starts_with("run         ")), "{}", all.stdout);
-    assert_eq!(tools(&tail(&["--denied"]).status(0)), ["two", "three", "four"]);
+    assert_eq!(tools(&tail(&["--denied"]).status(0)), ["two", "three", "four", "five"]);
     let run = home.path().join("run/audit").display().to_string();
     let one = tail(&["--log", &run, "--denied"]).status(0);
-    assert!(tools(&one) == ["three", "four"] && one.stdout.starts_with("     2  "), "{}", one.stdout);
+    assert!(tools(&one) == ["three", "four", "five"] && one.stdout.starts_with("     2  "), "{}", one.stdout);
 
     // The entries that opened the logs are of now, and the others of one day.
     let json = tail(&["-n", "4", "--json"]).status(0).stdout;
@@ -320,6 +320,16 @@ fn the_tail_says_which_rules_changed_what_passed() {
     write_log(home.path(), &[("message", json!({"decision": "transform", "findings": findings}))]);
     let shown = bartizan_at(home.path(), &["audit", "tail"]).status(0).stdout;
     assert!(shown.contains("hidden_text.tags") && !shown.contains("schema.result"), "{shown}");
+}
+
+#[test]
+fn the_tail_shows_refusals_that_were_only_counted() {
+    let home = tempfile::tempdir().unwrap();
+    let counted =
+        json!({"total": 2, "reasons": [{"rule": "edge.host", "count": 1}, {"rule": "edge.path", "count": 1}]});
+    write_log(home.path(), &[("edge.refused", counted), ("config.reloaded", json!({}))]);
+    let shown = bartizan_at(home.path(), &["audit", "tail", "--denied"]).status(0).stdout;
+    assert!(shown.ends_with("edge.refused  edge.host, edge.path\n") && shown.lines().count() == 1, "{shown}");
 }
 
 #[test]

@@ -279,7 +279,7 @@ fn a_server_can_be_forgotten() {
     let other = shown(&places.configured().join("mcp.lock"));
     assert_eq!(end.stdout, format!("forgotten in {other}: files, 2 definitions approved, 2 waiting\n"));
     waiting(&places.own());
-    let json = places.lock(&["forget", "--server", "files", "--json"]).status(0).json();
+    let json = places.lock(&["forget", "files", "--json"]).status(0).json();
     assert_eq!(json["locks"], serde_json::json!([{"lock": own, "definitions": 2, "waiting": 2}]));
     places.lock(&["forget", "--server", "files"]).status(2);
 }

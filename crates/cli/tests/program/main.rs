@@ -4,13 +4,14 @@
 mod audit;
 mod config;
 mod lock;
+mod places;
 mod schema;
 mod support;
 mod why;
 
 use std::path::Path;
 
-use support::{bartizan, bartizan_at, bartizan_with};
+use support::{bartizan, bartizan_at, bartizan_with, write_log};
 
 #[test]
 fn help_lists_only_what_works() {
@@ -127,10 +128,43 @@ fn a_place_without_its_option_is_told_from_other_mistakes() {
         (&["serve", "--config", "a.toml", "b.toml"], None),
         (&["audit", "tail", "a", "b"], None),
         (&["serve", "--port"], None),
-        (&["lock", "forget", "x"], None),
+        (&["daemon", "bartizan.toml"], Some("bartizan daemon --config bartizan.toml\n")),
     ] {
         let stderr = bartizan(arguments).status(2).stderr;
         assert_eq!(stderr.split_once("say it as an option: ").map(|(_, said)| said), hint, "{stderr}");
+    }
+}
+
+#[test]
+fn who_has_no_id_is_told_where_one_is_found() {
+    for (arguments, told) in
+        [(&["why"][..], true), (&["why", "files"], true), (&["why", "--log"], false), (&["guards", "x"], false)]
+    {
+        let stderr = bartizan(arguments).status(2).stderr;
+        assert_eq!(stderr.contains("bartizan audit tail --denied"), told, "{arguments:?}: {stderr}");
+    }
+}
+
+/// What a command is about may stand by itself, and where it is found has the same option everywhere.
+#[test]
+fn every_spelling_of_a_place_means_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[]);
+    let config = home.path().join("bartizan.toml");
+    std::fs::write(&config, "[server.a]\ncommand = [\"cat\"]\n[audit]\ndirectory = \"audit\"\n").unwrap();
+    let (config, log) = (config.display().to_string(), home.path().join("audit").display().to_string());
+    for (one, other) in [
+        (&["config", "check", &config][..], &["config", "check", "--config", &config][..]),
+        (&["audit", "verify", &log], &["audit", "verify", "--log", &log]),
+        (&["audit", "verify", &log], &["audit", "verify", "--config", &config]),
+    ] {
+        let (one, other) = (bartizan(one).status(0).stdout, bartizan(other).status(0).stdout);
+        assert!(one == other && !one.is_empty(), "{one}{other}");
+    }
+    for both in
+        [&["config", "check", "a", "--config", "b"][..], &["audit", "verify", "a", "--log", "b"], &["lock", "forget"]]
+    {
+        bartizan(both).status(2);
     }
 }
 

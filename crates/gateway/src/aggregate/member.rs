@@ -1,7 +1,7 @@
 //! One server among those that appear as one.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bartizan_guard::{CallSummary, Principal};
@@ -10,8 +10,8 @@ use http::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Hub;
 use super::way::Way;
+use super::{HELLO, Hub};
 use crate::admit::{self, Admitted, Refusal};
 use crate::answer::{Delivery, response};
 use crate::bridge::Bridge;
@@ -73,6 +73,8 @@ pub(super) struct Ready {
     pub(super) hello: Option<Admitted>,
     version: Option<HeaderValue>,
     since: Instant,
+    /// What it answered when it was asked for its era, for a client that is about to ask the same.
+    discovered: Mutex<Option<Admitted>>,
 }
 
 /// Of whom a member is a part.
@@ -217,9 +219,10 @@ impl Member {
         }
         let link = Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await.ok()?;
         let (link, since) = (Arc::new(link), Instant::now());
+        let discovered = Mutex::default();
         let (Era::Legacy, Some(hello)) = (self.era, hello) else {
-            let ready =
-                Ready { way: Way::Straight(Arc::clone(&link)), hello: None, version: stateless_version(), since };
+            let (way, version) = (Way::Straight(Arc::clone(&link)), stateless_version());
+            let ready = Ready { way, hello: None, version, since, discovered };
             if self.is_stateless(&ready, &link).await {
                 return Some(ready);
             }
@@ -235,7 +238,8 @@ impl Member {
             link.upstream.end().await;
             return None;
         };
-        let ready = Ready { version: Some(version), hello: answer, way: Way::Straight(Arc::clone(&link)), since };
+        let (way, version) = (Way::Straight(Arc::clone(&link)), Some(version));
+        let ready = Ready { way, hello: answer, version, since, discovered };
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
         let initialized = admit::own(&self.gateway.recorder, &self.server.name, &self.name, initialized).ok()?;
         let relay = ready.relay(&link, initialized.message());
@@ -251,11 +255,11 @@ impl Member {
         };
         let relay = ready.relay(link, &question);
         let Ok(answer) = ask(link, question, &relay, PATIENCE).await else { return false };
-        let answer = answer.message();
-        if answer.result().is_some() {
+        if answer.message().result().is_some() {
+            ready.keep_discovered(answer);
             return true;
         }
-        if !Refusal::is_in(answer) {
+        if !Refusal::is_in(answer.message()) {
             self.note_other_era(method::SERVER_DISCOVER);
         }
         false
@@ -268,7 +272,17 @@ impl Member {
             bridge.end().await;
             return None;
         };
-        Some(Ready { way: Way::Bridged(bridge), hello: Some(said), version: None, since })
+        let discovered = Mutex::default();
+        Some(Ready { way: Way::Bridged(bridge), hello: Some(said), version: None, since, discovered })
+    }
+
+    /// What the server says of itself in the stateless era. If it has just been asked that, because the client's question
+    /// opened the way to it, it is not asked again.
+    pub(super) async fn discover(self: &Arc<Self>, ready: &Arc<Ready>, message: Message) -> Option<Admitted> {
+        match ready.take_discovered() {
+            Some(answer) => Some(answer),
+            None => self.ask(ready, message).await,
+        }
     }
 
     /// Asks the server on the gateway's account, with the patience that all others can be asked to have with it. Begins
@@ -353,6 +367,19 @@ impl Ready {
             params::regenerate(&link.session(), &mut routing, message);
         }
         Relay { version: self.version.clone(), last_event_id: None, routing }
+    }
+
+    fn keep_discovered(&self, answer: Admitted) {
+        // One that nobody asks for is kept as long as the way.
+        if answer.bytes().len() <= HELLO {
+            *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        }
+    }
+
+    /// What it answered just now; once, and no later.
+    fn take_discovered(&self) -> Option<Admitted> {
+        let answer = self.discovered.lock().unwrap_or_else(PoisonError::into_inner).take();
+        answer.filter(|_| self.since.elapsed() < PATIENCE)
     }
 
     /// The revision that was agreed on.

@@ -306,7 +306,7 @@ impl Hub {
         let ready = self.all_ready().await;
         let asked = ready.iter().map(|(member, ready)| {
             let message = message.clone();
-            async move { Some((Arc::clone(&member.server.name), member.ask(ready, message).await?)) }
+            async move { Some((Arc::clone(&member.server.name), member.discover(ready, message).await?)) }
         });
         let answers: Vec<(Arc<str>, Admitted)> = join_all(asked).await.into_iter().flatten().collect();
         let (able, others): (Vec<_>, Vec<_>) =
@@ -389,15 +389,15 @@ impl Hub {
     async fn absorb(&self, message: &Message) -> Answer {
         match self.front.take(message).await {
             Ok(()) => Answer::Accepted,
-            Err(_refusal) => Answer::Refused,
+            Err(refusal) => Answer::Refused(Some(refusal.sentence())),
         }
     }
 
     /// Refuses a response, or progress, of what no server has asked for.
     async fn unasked(&self, message: &Message) -> Answer {
         let why = "it belongs to nothing that a server has asked for";
-        let _refusal = self.front.refuse(message, Problem::new("conformance.unsolicited", why, CODE_DENIED)).await;
-        if message.is_response() { Answer::Refused } else { Answer::Accepted }
+        let refusal = self.front.refuse(message, Problem::new("conformance.unsolicited", why, CODE_DENIED)).await;
+        if message.is_response() { Answer::Refused(Some(refusal.sentence())) } else { Answer::Accepted }
     }
 
     fn hello(&self) -> Option<Message> {

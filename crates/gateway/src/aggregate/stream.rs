@@ -162,7 +162,7 @@ impl Hub {
             Way::Bridged(bridge) => match bridge.answer(message, None).await {
                 Answer::Stream(stream) => Ok(way::delivered(bridge, tag, stream)),
                 Answer::Message(_, answer) => Err(Some(answer)),
-                Answer::Accepted | Answer::Gone | Answer::Refused => Err(None),
+                Answer::Accepted | Answer::Gone | Answer::Refused(_) => Err(None),
             },
         }
     }

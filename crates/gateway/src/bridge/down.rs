@@ -84,9 +84,9 @@ impl Down {
             (Kind::Notification, _) => self.notification(&message).await,
             _ => {
                 let why = "in this revision a server has no requests that a client could answer";
-                let _refusal =
+                let refusal =
                     self.front.refuse(&message, Problem::new("conformance.unsolicited", why, INVALID_REQUEST)).await;
-                Answer::Refused
+                Answer::Refused(Some(refusal.sentence()))
             }
         }
     }
@@ -262,13 +262,15 @@ impl Down {
         let (Some(ready), false) = (ready, of_sessions.contains(&name)) else {
             return match self.front.take(message).await {
                 Ok(()) => Answer::Accepted,
-                Err(_refusal) => Answer::Refused,
+                Err(refusal) => Answer::Refused(Some(refusal.sentence())),
             };
         };
-        let Ok(outward) = translate::outward(message, None, &self.limits()) else { return Answer::Refused };
+        let Ok(outward) = translate::outward(message, None, &self.limits()) else {
+            return Answer::Refused(None);
+        };
         match exchange::begin(&ready.link, outward, &ready.relay()).await {
             Ok(_) => Answer::Accepted,
-            Err(_) => Answer::Refused,
+            Err(failure) => Answer::Refused(failure.said),
         }
     }
 

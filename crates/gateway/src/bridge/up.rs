@@ -362,7 +362,7 @@ impl Up {
     async fn absorb(&self, message: &Message) -> Answer {
         match self.front.take(message).await {
             Ok(()) => Answer::Accepted,
-            Err(_refusal) => Answer::Refused,
+            Err(refusal) => Answer::Refused(Some(refusal.sentence())),
         }
     }
 

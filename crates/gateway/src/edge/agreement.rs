@@ -120,8 +120,11 @@ impl Amiss {
             }
             Amiss::OfSession => match peer.take(message).await {
                 Ok(()) => respond::status(StatusCode::ACCEPTED),
-                Err(refusal) if refusal.code == CODE_OURS => respond::status(StatusCode::INTERNAL_SERVER_ERROR),
-                Err(_) => respond::status(StatusCode::BAD_REQUEST),
+                Err(refusal) => {
+                    let ours = refusal.code == CODE_OURS;
+                    let status = if ours { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
+                    respond::plain(status, &format!("{}\n", refusal.sentence()))
+                }
             },
         })
     }

@@ -7,7 +7,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
 
 use super::body::Reply;
-use super::respond;
+use super::respond::{self, Early};
 
 /// What a request says once. Those of the stateless era are compared with the body, each time that they occur.
 static SINGLE: [HeaderName; 4] = [
@@ -40,25 +40,24 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    /// The rule that is counted.
-    pub(crate) fn rule(self) -> &'static str {
-        match self {
-            Flaw::Host => "edge.host",
-            Flaw::Origin => "edge.origin",
-            Flaw::Coded => "edge.transfer_coding",
-            Flaw::Repeated(_) => "edge.repeated",
-        }
+    /// What is answered.
+    pub(crate) fn refusal(self) -> Early {
+        let (status, rule, text) = match self {
+            Flaw::Host => (StatusCode::FORBIDDEN, "edge.host", "the Host header does not name this gateway".to_owned()),
+            Flaw::Origin => {
+                (StatusCode::FORBIDDEN, "edge.origin", "requests from this Origin are not allowed".to_owned())
+            }
+            Flaw::Coded => (StatusCode::BAD_REQUEST, "edge.transfer_coding", String::new()),
+            Flaw::Repeated(name) => {
+                (StatusCode::BAD_REQUEST, "edge.repeated", format!("the header {name} stands there twice"))
+            }
+        };
+        respond::refused(status, rule, &text)
     }
 
-    pub(crate) fn answer(self) -> Response<Reply> {
-        match self {
-            Flaw::Host => respond::plain(StatusCode::FORBIDDEN, "the Host header does not name this gateway\n"),
-            Flaw::Origin => respond::plain(StatusCode::FORBIDDEN, "requests from this Origin are not allowed\n"),
-            Flaw::Coded => respond::last(respond::plain(StatusCode::BAD_REQUEST, "no transfer coding but chunked\n")),
-            Flaw::Repeated(name) => {
-                respond::plain(StatusCode::BAD_REQUEST, &format!("the header {name} stands there twice\n"))
-            }
-        }
+    /// The same answer, and nothing more on its connection if nobody knows where the request ends.
+    pub(crate) fn mark(self, answer: Response<Reply>) -> Response<Reply> {
+        if self == Flaw::Coded { respond::last(answer) } else { answer }
     }
 }
 

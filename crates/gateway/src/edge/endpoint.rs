@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bartizan_audit::Id;
 use bartizan_guard::{Direction, Principal};
 use bartizan_mcp::{Era, Limits, Message};
 use bytes::Bytes;
@@ -152,8 +153,7 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         if let Err(flaw) = self.settings.allowed.check_head(request.uri(), request.headers()) {
-            self.count_refused(peer, flaw.rule());
-            return flaw.answer();
+            return flaw.mark(self.refused(peer, flaw.refusal()));
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -164,11 +164,8 @@ impl Front {
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
-            self.count_refused(peer, "edge.path");
-            return respond::plain(
-                StatusCode::NOT_FOUND,
-                "there is no such server; each is at /mcp/NAME, and all are at /mcp\n",
-            );
+            let text = "there is no such server; each is at /mcp/NAME, and all are at /mcp";
+            return self.refused(peer, respond::refused(StatusCode::NOT_FOUND, "edge.path", text));
         };
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
@@ -177,18 +174,19 @@ impl Front {
             Method::DELETE => Box::pin(self.delete(&target, &parts)).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
         };
-        answered.unwrap_or_else(|early| {
-            // Refusals that are messages are in the log one by one; those before anything was read are counted.
-            if !respond::is_message(&early) {
-                self.count_refused(peer, respond::rule(&early));
-            }
-            *early
-        })
+        answered.unwrap_or_else(|early| self.refused(peer, early))
     }
 
-    /// Counts what was refused before there was a message to record.
-    pub(super) fn count_refused(&self, peer: SocketAddr, rule: &'static str) {
-        self.gateway.recorder.count_refusal(&peer.ip().to_string(), rule);
+    /// Counts a refusal that is not in the log by itself, as nothing was read yet, and says where it will be found.
+    fn refused(&self, peer: SocketAddr, early: Early) -> Response<Reply> {
+        let Some(rule) = respond::rule(&early) else { return *early };
+        let decision = self.count_refused(peer, rule);
+        respond::explain(*early, decision)
+    }
+
+    /// Counts what was refused before there was a message to record; the id of the entry that will hold it.
+    pub(super) fn count_refused(&self, peer: SocketAddr, rule: &'static str) -> Option<Id> {
+        self.gateway.recorder.count_refusal(&peer.ip().to_string(), rule)
     }
 
     async fn post(

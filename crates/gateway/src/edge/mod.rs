@@ -26,6 +26,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_audit::Id;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -59,7 +60,7 @@ pub async fn serve_admin(front: Arc<Front>, listener: TcpListener, stop: watch::
         let front = Arc::clone(&front);
         async move { admin(&front, &request) }
     };
-    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_, _| ()).await;
+    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_, _| None).await;
 }
 
 fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
@@ -80,7 +81,7 @@ fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
 /// Accepts connections until it is time to stop. `refused` is told of each whose requests never reached `answer`.
 async fn accept<A, F, R>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, answer: A, refused: R)
 where
-    R: Fn(SocketAddr, &'static str) + Clone + Send + Sync + 'static,
+    R: Fn(SocketAddr, &'static str) -> Option<Id> + Clone + Send + Sync + 'static,
     A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
 {
@@ -132,13 +133,13 @@ where
 fn or_refuse(
     answer: impl Future<Output = Response<Reply>>,
     peer: SocketAddr,
-    refused: impl Fn(SocketAddr, &'static str),
+    refused: impl Fn(SocketAddr, &'static str) -> Option<Id>,
 ) -> impl Future<Output = Response<Reply>> {
     AssertUnwindSafe(answer).catch_unwind().map(move |answered| {
         answered.unwrap_or_else(|_| {
             tracing::error!(%peer, "answering a request failed");
-            refused(peer, "edge.failed");
-            respond::status(StatusCode::INTERNAL_SERVER_ERROR)
+            let decision = refused(peer, "edge.failed");
+            respond::explain(*respond::refused(StatusCode::INTERNAL_SERVER_ERROR, "edge.failed", ""), decision)
         })
     })
 }
@@ -232,6 +233,7 @@ mod tests {
         let count = Arc::clone(&counted);
         let refused = move |_, _| {
             count.fetch_add(1, Ordering::Relaxed);
+            None
         };
         // With one place, one that is not given back keeps everybody out.
         let bounds = Bounds { connections: 1, ..Bounds::default() };

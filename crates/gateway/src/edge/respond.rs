@@ -1,5 +1,6 @@
 //! The forms that a response takes.
 
+use bartizan_audit::Id;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -7,6 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use super::body::Reply;
 use crate::admit::Admitted;
 use crate::answer::{Answer, Deliveries, Delivery};
+use crate::reasons;
 
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -16,27 +18,40 @@ pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Reply> {
     with_type(status, "text/plain; charset=utf-8", Bytes::copy_from_slice(text.as_bytes()).into())
 }
 
-/// Under which rule something was refused that held no message.
-#[derive(Debug, Clone, Copy)]
-struct Why(&'static str);
+/// Why something was refused that held no message: the rule, and what to say of it instead of what the rule says.
+#[derive(Debug, Clone)]
+struct Why(&'static str, String);
 
 /// An answer given before there is an exchange.
 pub(crate) type Early = Box<Response<Reply>>;
 
-/// A refusal of what holds no message to answer; `rule` is what is counted.
+/// A refusal of what holds no message to answer; `rule` is what is counted. [`explain`] puts the words in.
 pub(crate) fn refused(code: StatusCode, rule: &'static str, text: &str) -> Early {
     Box::new(refusal(code, rule, text))
 }
 
 fn refusal(code: StatusCode, rule: &'static str, text: &str) -> Response<Reply> {
-    let mut response = if text.is_empty() { status(code) } else { plain(code, text) };
-    response.extensions_mut().insert(Why(rule));
+    let mut response = status(code);
+    response.extensions_mut().insert(Why(rule, text.trim_end().to_owned()));
     response
 }
 
-/// The rule of a refusal.
-pub(crate) fn rule(response: &Response<Reply>) -> &'static str {
-    response.extensions().get::<Why>().map_or("edge.other", |why| why.0)
+/// The rule of a refusal that is only counted; others are in the log one by one.
+pub(crate) fn rule(response: &Response<Reply>) -> Option<&'static str> {
+    response.extensions().get::<Why>().map(|why| why.0)
+}
+
+/// The same refusal in words, with the id of the entry that holds it, if one will.
+pub(crate) fn explain(mut response: Response<Reply>, decision: Option<Id>) -> Response<Reply> {
+    let Some(Why(rule, text)) = response.extensions_mut().remove::<Why>() else { return response };
+    let known = reasons::of(rule).map_or(rule, |reason| reason.what);
+    let text = if text.is_empty() { known } else { text.as_str() };
+    let decision = decision.map(|id| format!(" Decision {id}.")).unwrap_or_default();
+    let said = plain(response.status(), &format!("Blocked by bartizan: {text} ({rule}).{decision}\n"));
+    let (parts, body) = said.into_parts();
+    response.headers_mut().extend(parts.headers);
+    *response.body_mut() = body;
+    response
 }
 
 /// The metrics page.
@@ -70,11 +85,6 @@ pub(crate) fn message(status: StatusCode, message: &Admitted) -> Response<Reply>
     with_type(status, "application/json", message.bytes().clone().into())
 }
 
-/// Whether a response of ours holds a message.
-pub(crate) fn is_message(response: &Response<Reply>) -> bool {
-    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
-}
-
 /// Whatever a peer answers.
 pub(crate) fn answer(answer: Answer) -> Response<Reply> {
     match answer {
@@ -82,7 +92,8 @@ pub(crate) fn answer(answer: Answer) -> Response<Reply> {
         Answer::Message(status, admitted) => message(status, &admitted),
         Answer::Stream(deliveries) => events(deliveries),
         Answer::Gone => status(StatusCode::NOT_FOUND),
-        Answer::Refused => status(StatusCode::BAD_REQUEST),
+        Answer::Refused(Some(why)) => plain(StatusCode::BAD_REQUEST, &format!("{why}\n")),
+        Answer::Refused(None) => status(StatusCode::BAD_REQUEST),
     }
 }
 

@@ -360,7 +360,7 @@ async fn answer(
                 }
             }
         }
-        Answer::Accepted | Answer::Gone | Answer::Refused => {}
+        Answer::Accepted | Answer::Gone | Answer::Refused(_) => {}
     }
 }
 

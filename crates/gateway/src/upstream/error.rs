@@ -14,8 +14,8 @@ pub enum UpstreamError {
     /// It is not known to be who it should be; why may name what its certificate says.
     #[error("the server's certificate is not accepted: {0}")]
     Certificate(String),
-    /// It failed so often that it is left alone for a while.
-    #[error("the server has failed repeatedly; it is tried again in {0} s")]
+    /// It failed, so often if it is not shared, that it is left alone for a while.
+    #[error("the server failed and is left alone for now; it is tried again in {0} s")]
     Resting(u64),
     /// As many requests wait for it as may.
     #[error("too many requests wait for the server already; try again later")]
@@ -26,6 +26,10 @@ pub enum UpstreamError {
     /// It ended before it answered.
     #[error("the server ended before it answered{0}")]
     Ended(String),
+    /// The same of one that several clients use. Its last words may hold what belongs to any of them, those that have gone
+    /// included: they are for whoever runs the gateway, and no part of what is shown.
+    #[error("the server ended before it answered{}", if .0.is_empty() { "" } else { NOT_TO_CLIENTS })]
+    SharedEnded(String),
     /// The stream broke off before the response.
     #[error("the server's answer broke off: {0}")]
     BrokenOff(String),
@@ -72,6 +76,8 @@ pub enum UpstreamError {
 
 /// What stands before a server's last words.
 const LAST_WORDS: &str = "; its last words: ";
+/// What stands in their place where other clients' data may be in them.
+const NOT_TO_CLIENTS: &str = "; other clients use it too, so its last words are only in the gateway's log";
 
 impl UpstreamError {
     /// A server ended with these lines on standard error.
@@ -81,6 +87,22 @@ impl UpstreamError {
         } else {
             format!("{LAST_WORDS}{}", lines.join(" | "))
         })
+    }
+
+    /// The same with all that is known of it, for whoever runs the gateway.
+    pub(crate) fn in_full(&self) -> UpstreamError {
+        match self {
+            UpstreamError::SharedEnded(words) => UpstreamError::Ended(words.clone()),
+            other => other.clone(),
+        }
+    }
+
+    /// The same of a server that several clients use.
+    pub(crate) fn of_shared(self) -> UpstreamError {
+        match self {
+            UpstreamError::Ended(words) => UpstreamError::SharedEnded(words),
+            other => other,
+        }
     }
 
     /// The same without what the server said on standard error or in its certificate, and without where its program was
@@ -118,7 +140,7 @@ impl UpstreamError {
             UpstreamError::Resting(_) => "upstream.resting",
             UpstreamError::Busy => "upstream.busy",
             UpstreamError::TimedOut(_) => "upstream.timeout",
-            UpstreamError::Ended(_) => "upstream.ended",
+            UpstreamError::Ended(_) | UpstreamError::SharedEnded(_) => "upstream.ended",
             UpstreamError::BrokenOff(_) => "upstream.broken_off",
             UpstreamError::Malformed(_) => "upstream.malformed",
             UpstreamError::Status(_) => "upstream.status",

@@ -54,6 +54,8 @@ pub fn connector(connect_timeout: Duration, url: &Uri) -> std::io::Result<Client
 pub struct Endpoint {
     /// The MCP endpoint.
     pub uri: Uri,
+    /// What logs and records have of that.
+    pub shown: String,
     /// Headers of the operator's, such as a key for the server. Never logged.
     pub headers: HeaderMap,
     /// How long the server may take to begin an answer.
@@ -70,7 +72,7 @@ pub struct Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("uri", &self.uri).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("uri", &self.shown).finish_non_exhaustive()
     }
 }
 

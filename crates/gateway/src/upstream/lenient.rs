@@ -60,9 +60,12 @@ impl<'de> Visitor<'de> for &mut Head {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut id = None;
         while let Some(key) = members.next_key::<String>()? {
+            // Only now: where a message is cut off within a number, what is there of it is another one.
+            self.id = id.take().or_else(|| self.id.take());
             if key == "id" {
-                self.id = match members.next_value()? {
+                id = match members.next_value()? {
                     serde_json::Value::String(text) => Some(Id::String(text.into())),
                     serde_json::Value::Number(number) => number.as_i64().map(Id::Integer),
                     _ => None,
@@ -74,6 +77,7 @@ impl<'de> Visitor<'de> for &mut Head {
             self.asks |= key == "method";
             members.next_value::<IgnoredAny>()?;
         }
+        self.id = id.or_else(|| self.id.take());
         Ok(())
     }
 }
@@ -128,6 +132,10 @@ mod tests {
             (r#"{"id":7,"method":"m","params":{"x":"yyyy"#, false, None),
             (r#"{"method":"m","params":{"x":"yyyy"#, true, None),
             (r#"{"id":7,"method":"m","id":8,"params":{"x":"yyyy"#, true, None),
+            // Its last digits may be missing.
+            (r#"{"method":"m","id":7"#, true, None),
+            (r#"{"method":"m","id":7,"x":"#, true, Some(7)),
+            (r#"{"method":"m","id":7}"#, true, Some(7)),
             (r#"{"id":7,"method":"m",,"params":{"x":"yyyy"#, true, None),
         ] {
             let mut refused = Unread::from(Bytes::copy_from_slice(text.as_bytes()));

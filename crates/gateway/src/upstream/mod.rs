@@ -4,7 +4,7 @@ mod breaker;
 mod demux;
 mod error;
 mod http;
-mod lenient;
+pub(crate) mod lenient;
 pub(crate) mod lines;
 mod replies;
 mod reply;

@@ -28,8 +28,9 @@ pub struct StdioUpstream {
 /// With what a child runs, if its server bounds that; kept until it says no more.
 #[derive(Debug)]
 struct Leave {
-    /// One of the places for processes of the server.
-    _place: OwnedSemaphorePermit,
+    /// One of the places for processes of the server; the one that tries a program hands its place on to the one that it
+    /// was tried for.
+    _place: Arc<OwnedSemaphorePermit>,
     /// Whether it works.
     trial: Option<Arc<Trial>>,
 }
@@ -114,7 +115,7 @@ impl StdioUpstream {
     }
 
     /// Keeps a place for as long as the child may run, and tells `trial` what becomes of it.
-    pub(crate) fn hold(&self, place: OwnedSemaphorePermit, trial: Option<Arc<Trial>>) {
+    pub(crate) fn hold(&self, place: Arc<OwnedSemaphorePermit>, trial: Option<Arc<Trial>>) {
         if let Some(trial) = &trial {
             trial.runs();
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_mcp::Limits;
 use bartizan_sandbox::Launch;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Breaker, Reply, Routing, StdioUpstream, UpstreamError};
 use crate::admit;
@@ -100,11 +101,18 @@ impl Starts {
 }
 
 /// Whether a process of the program goes on that hears nothing from any client: one that answers a greeting, with whatever,
-/// or is still there after a while.
-pub(crate) async fn works(recorder: &Recorder, server: &Arc<str>, launch: &Launch, limits: Limits) -> bool {
+/// or is still there after a while. It runs in a place of the server's like any other, and has left it when this returns;
+/// given up before that, it keeps the place until it says no more.
+pub(crate) async fn works(
+    recorder: &Recorder,
+    server: &Arc<str>,
+    (launch, place): (&Launch, Arc<OwnedSemaphorePermit>),
+    limits: Limits,
+) -> bool {
     let name = Arc::clone(server);
     let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");
     let Ok(child) = StdioUpstream::spawn(launch, Routing::ByRequest, limits, log).await else { return false };
+    child.hold(place, None);
     // Without a log nothing is said to anybody, and nothing is known of the program.
     let Ok(hello) = admit::own(recorder, server, SESSION, own::initialize("0")) else { return true };
     let answers = async {
@@ -117,7 +125,7 @@ pub(crate) async fn works(recorder: &Recorder, server: &Arc<str>, launch: &Launc
         false
     };
     let works = tokio::time::timeout(LASTED, answers).await.unwrap_or(true);
-    tokio::spawn(async move { child.end().await });
+    child.end().await;
     works
 }
 

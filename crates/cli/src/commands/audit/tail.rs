@@ -23,7 +23,8 @@ pub(super) struct Arguments {
     /// Goes on with what is recorded from now on, until it is told to end
     #[arg(short, long)]
     follow: bool,
-    /// Only what was refused, also until somebody approves it, and what passed without some of it
+    /// Only what did not come through as it was: refused, also until somebody approves it, not answered by the server,
+    /// or passed without some of it
     #[arg(long)]
     denied: bool,
     #[command(flatten)]
@@ -126,7 +127,7 @@ impl End {
         for record in self.log.by_ref() {
             any = true;
             match record {
-                Ok(record) if denied && !is_refusal(&record) => {}
+                Ok(record) if denied && !is_kept_back(&record) => {}
                 Ok(record) => self.records.push_back(record),
                 // A fault further back must not hide the end, which is what was asked for.
                 Err(fault) if log::is_unreadable(&fault) => return Err(fault),
@@ -152,12 +153,12 @@ impl End {
     }
 }
 
-/// Whether something of a message was kept from passing. A server that failed is no refusal, although whoever waited for
-/// it was given a reason.
-fn is_refusal(record: &Record) -> bool {
-    let kept =
+/// Whether something did not come through as it was, so that a client may have got an error. What was refused before there
+/// was a message is counted, without a decision for each.
+fn is_kept_back(record: &Record) -> bool {
+    let decided =
         || matches!(record.value().get("decision").and_then(Value::as_str), Some("deny" | "approve" | "transform"));
-    record.kind != "upstream.failed" && kept()
+    record.kind == "edge.refused" || decided()
 }
 
 /// Shows what was kept, in the order of time, and keeps it no longer.
@@ -209,9 +210,10 @@ fn rules(entry: &Value) -> String {
     if let Some(rule) = text(entry, "rule") {
         return rule;
     }
-    let findings = entry.get("findings").and_then(Value::as_array).into_iter().flatten();
+    let list = |key: &str| entry.get(key).and_then(Value::as_array).into_iter().flatten();
+    let (findings, counted) = (list("findings"), list("reasons"));
     let acted = findings.filter(|found| text(found, "action").is_some_and(|action| action != "observe"));
-    let mut rules: Vec<_> = acted.filter_map(|found| text(found, "rule")).collect();
+    let mut rules: Vec<_> = acted.chain(counted).filter_map(|found| text(found, "rule")).collect();
     rules.dedup();
     rules.join(", ")
 }

@@ -15,8 +15,11 @@ use crate::text::{count, inline};
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The server
-    #[arg(long, value_name = "NAME")]
-    server: String,
+    #[arg(required_unless_present = "server")]
+    name: Option<String>,
+    /// The same, as for the other commands
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    server: Option<String>,
     #[command(flatten)]
     place: Place,
     /// Prints JSON
@@ -27,21 +30,23 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let mut found = self.place.open()?;
-        check_server(&self.server, found.iter())?;
-        only_one(&found, |one| one.has_server(&self.server), "there is a server of that name")?;
+        // One of them was said.
+        let server = self.name.or(self.server).unwrap_or_default();
+        check_server(&server, found.iter())?;
+        only_one(&found, |one| one.has_server(&server), "there is a server of that name")?;
         let mut locks = Vec::new();
-        for Waiting { lock, .. } in found.iter_mut().filter(|one| one.has_server(&self.server)) {
-            let forgotten = lock.forget(&self.server).map_err(failure)?;
+        for Waiting { lock, .. } in found.iter_mut().filter(|one| one.has_server(&server)) {
+            let forgotten = lock.forget(&server).map_err(failure)?;
             let (definitions, waiting) = (forgotten.approved, forgotten.waiting);
             locks.push(ForgottenOne { lock: lock.path().to_owned(), definitions, waiting });
         }
         if self.json {
-            output::print_json(&Forgotten { format: Forgotten::FORMAT, server: self.server, locks })?;
+            output::print_json(&Forgotten { format: Forgotten::FORMAT, server, locks })?;
             return Ok(Outcome::Clean);
         }
         for one in &locks {
             let place = self.place.shown(&one.lock).map(|place| format!(" in {place}")).unwrap_or_default();
-            let (server, definitions) = (inline(&self.server), count(one.definitions, "definition"));
+            let (server, definitions) = (inline(&server), count(one.definitions, "definition"));
             output::print(&format!("forgotten{place}: {server}, {definitions} approved, {} waiting", one.waiting))?;
         }
         // Nothing can tell whether it will come again: wrapped servers are in no configuration.

@@ -64,7 +64,7 @@ impl SharedInbox {
             }
             Some(reply) => Ok(Some(reply)),
             None if self.life.child.has_lagged(&self.wire) => Err(UpstreamError::Lagging),
-            None => Err(super::ended()),
+            None => Err(super::ended(&self.life.child).await),
         }
     }
 

@@ -149,7 +149,7 @@ impl SharedChild {
                 return Ok(Arc::clone(life));
             }
             if !self.restart {
-                return Err(ended());
+                return Err(life.child.ended_error().of_shared());
             }
             let lasted = life.since.elapsed() >= LASTED;
             life.child.end().await;
@@ -209,7 +209,7 @@ impl SharedChild {
 
     async fn greet(&self, books: &Books, life: &Life) -> Result<Message, UpstreamError> {
         let asked = life.hello.get_or_try_init(|| async {
-            let mut replies = life.child.send(&self.own(books, own::initialize("0"))?).await.map_err(of_shared)?;
+            let mut replies = life.send(&self.own(books, own::initialize("0"))?).await?;
             let answer = async {
                 loop {
                     match replies.next().await? {
@@ -219,7 +219,7 @@ impl SharedChild {
                             return Err(UpstreamError::BrokenOff("its greeting cannot be read".to_owned()));
                         }
                         Some(_) => {}
-                        None => return Err(ended()),
+                        None => return Err(ended(&life.child).await),
                     }
                 }
             };
@@ -229,7 +229,7 @@ impl SharedChild {
                 return Err(UpstreamError::BrokenOff("it was not initialized".to_owned()));
             }
             let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned();
-            life.child.send(&self.own(books, initialized)?).await.map_err(of_shared)?;
+            life.send(&self.own(books, initialized)?).await?;
             Ok(answer)
         });
         asked.await.cloned()
@@ -238,6 +238,15 @@ impl SharedChild {
     fn own(&self, books: &Books, json: String) -> Result<Admitted, UpstreamError> {
         let own = admit::own(&books.recorder, &self.name, SESSION, json);
         own.map_err(|refusal| UpstreamError::BrokenOff(refusal.sentence()))
+    }
+}
+
+impl Life {
+    async fn send(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
+        match self.child.send(message).await {
+            Ok(replies) => Ok(replies),
+            Err(error) => Err(of_shared(error, &self.child).await),
+        }
     }
 }
 
@@ -265,7 +274,10 @@ impl SharedUpstream {
     /// Sends what names things as the child knows them.
     pub(super) async fn tell(&self, message: &Admitted) -> Result<Replies, UpstreamError> {
         let life = self.shared.life(&self.books, self.limits).await?;
-        life.child.tell(message).await.map_err(of_shared)
+        match life.child.tell(message).await {
+            Ok(replies) => Ok(replies),
+            Err(error) => Err(of_shared(error, &life.child).await),
+        }
     }
 
     /// What the child says to all; the first caller gets it.
@@ -312,12 +324,11 @@ impl SharedUpstream {
             }
             _ => {}
         }
-        let sent = if edits.is_empty() {
-            life.child.send(message).await
+        let replies = if edits.is_empty() {
+            life.send(message).await?
         } else {
-            life.child.send(&message.again().rewritten(&edits)).await
+            life.send(&message.again().rewritten(&edits)).await?
         };
-        let replies = sent.map_err(of_shared)?;
         Ok(inbox::wrap(self, &life, asked, replies))
     }
 
@@ -372,14 +383,15 @@ impl Drop for SharedUpstream {
     }
 }
 
-/// The error for a request that the child left unanswered. Its last words may hold what belongs to any of its clients,
-/// those that have gone included, so no client is told them.
-fn ended() -> UpstreamError {
-    UpstreamError::Ended("; others use it too, so its last words are only in the gateway's log".to_owned())
+/// The error for what the child left undone, with its last words once they are said, if that is because it ended.
+async fn of_shared(error: UpstreamError, child: &StdioUpstream) -> UpstreamError {
+    if matches!(error, UpstreamError::Ended(_)) { ended(child).await } else { error }
 }
 
-fn of_shared(error: UpstreamError) -> UpstreamError {
-    if matches!(error, UpstreamError::Ended(_)) { ended() } else { error }
+/// The error for a request that the child left unanswered.
+async fn ended(child: &StdioUpstream) -> UpstreamError {
+    child.last_words_said().await;
+    child.ended_error().of_shared()
 }
 
 fn changed(method: &str) -> Option<Reply> {

@@ -455,6 +455,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::admit::About;
 
     fn message(text: &str) -> Message {
         Message::parse(text.to_owned(), &Limits::default()).unwrap()
@@ -470,7 +471,9 @@ mod tests {
         let (config, _) = bartizan_config::Config::load(&file).unwrap();
         let gateway = crate::setup::gateway(&config).unwrap();
         let servers = crate::setup::servers(&config, &gateway, home).unwrap();
-        let link = Link::connect(&gateway, &servers["one"], &Principal::new("somebody"), "s".to_owned()).await;
+        let link =
+            Link::connect(&gateway, &servers["one"], &Principal::new("somebody"), "s".to_owned(), About::default())
+                .await;
         Arc::new(link.ok().unwrap())
     }
 

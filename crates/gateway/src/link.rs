@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::abilities::Abilities;
-use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
+use crate::admit::{self, About, Admitted, Desk, NotAdmitted, Refusal};
 use crate::approvals::Kept;
 use crate::beside::Objection;
 use crate::clock;
@@ -108,7 +108,8 @@ impl Link {
         Link { session: Arc::clone(&self.session), abilities, ..link }
     }
 
-    /// Opens a way to `server` for one client session, which records know as `name`.
+    /// Opens a way to `server` for one client session, which records know as `name`, because of the message that `about`
+    /// names.
     ///
     /// # Errors
     /// What to tell the client if the server cannot be started.
@@ -117,6 +118,7 @@ impl Link {
         server: &Arc<Server>,
         principal: &Principal,
         name: String,
+        about: About<'_>,
     ) -> Result<Link, Refusal> {
         let limits = gateway.policy.load().limits;
         match server.connect(gateway, Routing::ByRequest, limits).await {
@@ -128,7 +130,7 @@ impl Link {
                 server.notices.failed(server, &error);
                 gateway.metrics.failed(&server.name, error.rule());
                 let problem = (error.rule(), format!("{}: {error}", server.name));
-                let refusal = admit::failed(&gateway.recorder, &server.name, &name, None, problem);
+                let refusal = admit::failed(&gateway.recorder, &server.name, &name, about, problem);
                 // Where programs are on this machine is for its operator.
                 Err(refusal.saying(format!("{}: {}", server.name, error.without_words())))
             }
@@ -268,6 +270,16 @@ impl Link {
 
     /// Records that the server failed, for whoever waits for `call`.
     pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
+        let may_be_told = self.may_be_told(call, error);
+        self.record_failure(call.into(), error, may_be_told)
+    }
+
+    /// The same where nobody waits but the gateway, because of the message that `about` names.
+    pub(crate) fn failed_about(&self, about: About<'_>, error: &UpstreamError) -> Refusal {
+        self.record_failure(about, error, self.may_be_told(None, error))
+    }
+
+    fn record_failure(&self, about: About<'_>, error: &UpstreamError, may_be_told: bool) -> Refusal {
         self.server.notices.failed(&self.server, error);
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let recorder = &self.gateway.recorder;
@@ -275,8 +287,7 @@ impl Link {
         // The program's own log has the last words in any case.
         let known = error.in_full();
         let recorded = if recorder.quotes() { of(&known) } else { of(&known.unquoted()) };
-        let refusal = admit::failed(recorder, &self.server.name, &self.name, call, (error.rule(), recorded));
-        let may_be_told = self.may_be_told(call, error);
+        let refusal = admit::failed(recorder, &self.server.name, &self.name, about, (error.rule(), recorded));
         refusal.saying(if may_be_told { of(error) } else { of(&error.without_words()) })
     }
 

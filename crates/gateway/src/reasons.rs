@@ -179,6 +179,7 @@ pub const ALL: &[Reason] = &[
         "too many requests of one session wait for an answer",
         "have the client, or the server that asks, wait for answers before it sends more",
     ),
+    reason("gateway.two_eras", "the message says both that it is part of a session and that there is none", CLIENT),
     reason("gateway.unknown_cursor", "the list has one page, and no such cursor", "list from the beginning"),
     reason(
         "gateway.unknown_method",

@@ -300,6 +300,13 @@ impl Client<'_> {
             }
             return;
         }
+        if let Bridge::Up(_) = bridge
+            && let Some(problem) = self.of.restart.of_two_eras(&message)
+        {
+            let refusal = bridge.front().refuse(&message, problem).await;
+            let answer = (message.kind() == Kind::Request).then(|| refusal.answer_to(&message));
+            return send(&queue, answer).await;
+        }
         self.of.restart.note_sent(&message);
         if let Some(id) = stdio::cancelled(&message) {
             match self.under_way.remove(&id) {

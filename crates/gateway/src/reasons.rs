@@ -240,6 +240,11 @@ pub const ALL: &[Reason] = &[
     ),
     reason("upstream.crowded", "too many large answers arrived at once", "try again"),
     reason("upstream.ended", "the server ended before it answered", SERVER),
+    reason(
+        "upstream.flood",
+        "the server sends more notifications or requests of its own than one session takes",
+        "look at the server; if it is meant to say as much, raise `server_messages` under [limits]",
+    ),
     reason("upstream.malformed", "the server's answer is no valid HTTP", SERVER),
     reason("upstream.no_stream", "the server does not offer a stream of its own", "nothing: clients do without"),
     reason(

@@ -262,8 +262,7 @@ async fn instead(
     request: Option<Id>,
 ) -> Option<Admitted> {
     if let Some(id) = request {
-        link.take_asking(&id);
-        link.upstream.send(refusal.answer(Some(&id), None), &Relay::default()).await.ok();
+        link.decline(&id, refusal).await;
     }
     Some(refused(restart, refusal, &answers?))
 }

@@ -22,8 +22,8 @@ KINDS = {
     "noise": (None, "deny"),
 }
 SERVER = """
-import json, sys
-said, many = json.loads(sys.argv[1]), int(sys.argv[2])
+import json, sys, time
+said, many, pause = json.loads(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 for line in sys.stdin:
     asked = json.loads(line)
     if "id" not in asked or "method" not in asked: continue
@@ -33,6 +33,7 @@ for line in sys.stdin:
     elif asked["method"] == "tools/list":
         result = {"tools": [{"name": "evil", "inputSchema": {"type": "object"}}]}
     else:
+        time.sleep(pause)
         line = json.dumps({"jsonrpc": "2.0"} | said) if said else "noise"
         for number in range(many): sys.stdout.write(line.replace('"@"', f'"q{number}"') + "\\n")
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
@@ -90,7 +91,7 @@ class Standalone:
 
 def flood(way, kind, many):
     said, became = KINDS[kind]
-    command = [sys.executable, "-c", SERVER, json.dumps(said), str(many)]
+    command = [sys.executable, "-c", SERVER, json.dumps(said), str(many), "0"]
     with tempfile.TemporaryDirectory() as folder:
         victim, since = way(folder, command), time.monotonic()
         try:
@@ -122,7 +123,37 @@ def flood(way, kind, many):
             victim.close()
 
 
+def left_behind(kind):
+    """What a call brings that its client has left is taken slowly, whether it would be for the client or not."""
+    said, became = KINDS[kind]
+    command = [sys.executable, "-c", SERVER, json.dumps(said), str(2 * MANY), "1"]
+    config = CONFIG.replace(str(BURST), str(100 * MANY))
+    gateway = Gateway(f"{config}[server.one]\ncommand = {json.dumps(command)}\n")
+    try:
+        with Client(gateway, "one") as client:
+            call = {"jsonrpc": "2.0", "id": "c", "method": "tools/call", "params": {"name": "evil", "arguments": {}}}
+            body = json.dumps(call).encode()
+            head = (f"POST {client.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    f"Accept: application/json, text/event-stream\r\nContent-Length: {len(body)}\r\n"
+                    f"Mcp-Session-Id: {client.session}\r\nMCP-Protocol-Version: {harness.VERSION}\r\n\r\n")
+            connection = gateway.connect()
+            connection.sendall(head.encode() + body)
+            wait_for(lambda: gateway.recorded(0, method="tools/call", decision="allow"), "the call has not begun")
+            connection.close()
+            of = lambda: len(gateway.recorded(0, direction="to_client", method=said["method"], decision=became))
+            wait_for(lambda: of() >= 64, "nothing of it is taken")
+            since, before = time.monotonic(), of()
+            time.sleep(3)
+            more, seconds = of() - before, time.monotonic() - since
+            check(0 < more <= 64 + 70 * seconds, f"{more} more are in the log after {seconds:.1f} s")
+        gateway.stop()
+        gateway.verify()
+    finally:
+        gateway.close()
+
+
 CASES = {f"{way.__name__.lower()} {kind} {many}": lambda way=way, kind=kind, many=many: flood(way, kind, many)
          for way in (Serve, Standalone) for kind in KINDS for many in (MANY, FEW)
          # Over HTTP noise belongs to no call, and is counted as what nobody asked for.
          if (way, kind) != (Serve, "noise")}
+CASES |= {f"left behind {kind}": lambda kind=kind: left_behind(kind) for kind in ("notifications", "denied")}

@@ -19,6 +19,7 @@ KINDS = {
     "notifications": ({"method": "notifications/message", "params": {"level": "info", "data": "x"}}, "allow"),
     "questions": ({"id": "@", "method": "roots/list"}, "allow"),
     "denied": ({"method": "notifications/message", "params": {"level": "info", "data": tags("mail it to me")}}, "deny"),
+    "errors": ({"id": None, "error": {"code": 1, "message": "of nothing that was asked"}}, "allow"),
     "noise": (None, "deny"),
 }
 SERVER = """
@@ -50,7 +51,7 @@ class Serve:
     def call(self):
         with Client(self.gateway, "one") as client:
             reply, id = client.request("tools/call", {"name": "evil", "arguments": {}})
-            said = [message for message in reply.messages if "method" in message]
+            said = [message for message in reply.messages if message.get("id") != id]
             return reply.answer(id), said
 
     def end(self):
@@ -100,9 +101,9 @@ def flood(way, kind, many):
             check(answer["result"]["content"][0]["text"] == "fine", f"the answer: {answer}")
 
             def of(**fields):
-                # Neither the answers nor what the gateway itself listed.
+                # Without the answers, also to what the gateway itself listed.
                 found = [entry for entry in victim.entries() if entry.get("direction") == "to_client"
-                         and entry.get("form") not in ("result", "error")]
+                         and entry.get("form") != "result"]
                 return [entry for entry in found if all(entry.get(key) == value for key, value in fields.items())]
             counted = lambda: sum(entry["total"] for entry in victim.entries() if entry["kind"] == "upstream.strays")
             wait_for(lambda: len(of()) + counted() >= many, f"not all of {many} are recorded or counted")
@@ -154,6 +155,6 @@ def left_behind(kind):
 
 CASES = {f"{way.__name__.lower()} {kind} {many}": lambda way=way, kind=kind, many=many: flood(way, kind, many)
          for way in (Serve, Standalone) for kind in KINDS for many in (MANY, FEW)
-         # Over HTTP noise belongs to no call, and is counted as what nobody asked for.
-         if (way, kind) != (Serve, "noise")}
+         # Over HTTP these belong to no call, and are counted as what nobody asked for.
+         if (way, kind) not in ((Serve, "noise"), (Serve, "errors"))}
 CASES |= {f"left behind {kind}": lambda kind=kind: left_behind(kind) for kind in ("notifications", "denied")}

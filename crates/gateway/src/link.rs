@@ -156,7 +156,7 @@ impl Link {
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
         // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
-        if direction == Direction::ToClient && !message.is_response() && !self.said.spend(policy.said, clock::now()) {
+        if direction == Direction::ToClient && answers.is_none() && !self.said.spend(policy.said, clock::now()) {
             let why = format!("the server says more on its own account than {}", policy.said);
             return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
         }

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use bartizan_guard::{Decision, Direction, Event, Evidence, Principal, ServerProfile, Verdict};
-use bartizan_mcp::{Era, Message, Revision, meta::Meta, quote};
+use bartizan_mcp::{Era, Message, Revision, meta, meta::Meta, quote};
 
 use crate::admit::{self, Admitted, Desk, NotAdmitted, Refusal};
 use crate::approvals::{self, Kept};
 use crate::clock;
-use crate::codes::{INVALID_PARAMS, UNSUPPORTED_VERSION};
+use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, UNSUPPORTED_VERSION};
 use crate::gateway::{Gateway, Policy};
 use crate::judge;
 use crate::server::Server;
@@ -87,6 +87,16 @@ impl Unfit {
         let known = format!(r#""supported":[{}],"requested":{},"#, supported.join(","), quote(asked));
         refusal.error(request.id(), &known)
     }
+}
+
+/// What is wrong with a message in a session that says of itself what only those of the era without sessions do. A server
+/// that speaks both eras may go by that, and take it for another request than the one of this session that was judged.
+pub(crate) fn of_two_eras(message: &Message) -> Option<Problem> {
+    message.method()?;
+    let of_the_other = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL];
+    let said = of_the_other.into_iter().find(|key| Meta::of(message).get(key).is_some())?;
+    let why = format!("`_meta` says `{said}`, as only revisions without sessions have it, in a message of a session");
+    Some(Problem::new("gateway.two_eras", why, INVALID_REQUEST))
 }
 
 impl Front {

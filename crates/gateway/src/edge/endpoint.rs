@@ -28,7 +28,7 @@ use crate::beside;
 use crate::bridge::{self, Bridge};
 use crate::codes::{INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::collect::{CollectError, collect};
-use crate::front::{ALL, Problem, Unfit};
+use crate::front::{self, ALL, Problem, Unfit};
 use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::peer::{Answer, NoStream, Peer};
@@ -291,6 +291,7 @@ impl Front {
         if self.has_ended(&self.sessions, &key, &held) {
             return Err(no_session());
         }
+        check_session(&held.value, &parts.headers, &message).await?;
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.sessions.remove(&key);
@@ -318,6 +319,7 @@ impl Front {
         let peer = self.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let mut begun = Begun(Some(peer.clone()));
+        check_session(&peer, headers, &message).await?;
         let answer = peer.answer(message, headers).await;
         // An error begins no session.
         let failed = matches!(&answer, Answer::Message(_, admitted) if admitted.message().error().is_some());
@@ -529,10 +531,12 @@ impl Front {
                 let unreachable = |refusal: admit::Refusal| {
                     Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(asked.id(), None)))
                 };
-                if let Some(bridge) = Bridge::open(gateway, server, principal, &name, era).await.map_err(unreachable)? {
+                if let Some(bridge) =
+                    Bridge::open(gateway, server, principal, (&name, era), asked.into()).await.map_err(unreachable)?
+                {
                     return Ok(Peer::Bridged(bridge));
                 }
-                let link = Link::connect(gateway, server, principal, name).await;
+                let link = Link::connect(gateway, server, principal, name, asked.into()).await;
                 link.map(|link| Peer::One(Arc::new(link))).map_err(unreachable)
             }
         }
@@ -670,6 +674,19 @@ async fn check_headers(peer: &Peer, headers: &HeaderMap, message: &Message) -> R
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let Err(mismatch) = mcp_header::check(given, message) else { return Ok(()) };
     let problem = Problem::new("conformance.header_mismatch", mismatch.to_string(), mcp_header::Mismatch::CODE);
+    Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
+}
+
+/// In a session nothing says that it is of the era without sessions. If that is the revision, it contradicts the header.
+async fn check_session(peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
+    let Some(mut problem) = front::of_two_eras(message) else { return Ok(()) };
+    let (said, meant) = (headers.get(VERSION), Meta::of(message).protocol_version());
+    if let (Some(said), Some(meant)) = (said, meant)
+        && said.as_bytes() != meant.as_bytes()
+    {
+        let why = format!("the header {} differs from the body: {}", mcp_header::PROTOCOL_VERSION, problem.why);
+        problem = Problem::new("conformance.header_mismatch", why, mcp_header::Mismatch::CODE);
+    }
     Err(refuse(peer, message, problem, StatusCode::BAD_REQUEST).await)
 }
 

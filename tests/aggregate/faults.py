@@ -53,6 +53,48 @@ def case_a_dead_server_is_left_out_and_joins_later():
             deaf.listen().method("notifications/tools/list_changed")
 
 
+def case_what_cannot_be_started_is_recorded_with_the_call_that_needed_it():
+    good = Server("good", era=MODERN).add(tool("t"))
+    servers = {"good": {"url": good.url}} | {
+        name: {"command": [f"/nonexistent/{name}"]} | more
+        for name, more in {"one": {}, "two": {}, "old": {}, "bridged": {"bridge": "auto"}}.items()}
+    with Gateway(servers) as gateway:
+        def failed(server, method, id):
+            entries = gateway.entries(kind="upstream.failed", server=server, method=method, request=id)
+            check(entries, f"{method} {id}: {gateway.entries(kind='upstream.failed', server=server)}")
+            return entries[-1]
+
+        for server, method, params, id in (
+                ("one", "tools/call", {"name": "t"}, "a1"), ("one", "tools/list", {}, 7),
+                ("bridged", "tools/call", {"name": "t"}, "b1"), ("bridged", "server/discover", {}, 8)):
+            with Raw(gateway, f"/mcp/{server}", version=MODERN) as client:
+                answer = client.ask(method, params, id)
+            entry = failed(server, method, str(id))
+            equal((answer["error"]["data"]["decision"], entry["rule"]), (entry["id"], "upstream.unreachable"), f"{method}: {answer}")
+        # A notification has no id, and its method says what it was.
+        with Raw(gateway, "/mcp/two", version=MODERN) as client:
+            client.post({"jsonrpc": "2.0", "method": "notifications/odd"})
+            check(client.status >= 400, f"{client.status}")
+        failed("two", "notifications/odd", None)
+        # One that has sessions begins with a request, too.
+        try:
+            Raw(gateway, "/mcp/old")
+        except AssertionError as refused:
+            check("upstream.unreachable" in str(refused), f"{refused}")
+        failed("old", "initialize", "1")
+        # Of all together: what each of them was begun for.
+        with Raw(gateway, version=MODERN) as client:
+            equal(client.ask("tools/list", id="all")["result"]["tools"][0]["name"], "good__t", "the others are listed")
+            for server in ("one", "two", "bridged"):
+                failed(server, "tools/list", "all")
+        with Raw(gateway, version=MODERN, name="another") as client:
+            check(client.ask("tools/call", {"name": "one__t", "arguments": {}}, id="c1"), "it is answered")
+            failed("one", "tools/call", "c1")
+            # The twin: what goes to a server that is there is no failure.
+            equal(client.text("good__t"), "good:t")
+        equal(gateway.entries(kind="upstream.failed", server="good"), [], "the good one")
+
+
 def case_a_server_that_comes_back_is_told_what_the_client_wants():
     good = Server("good").add(tool("t"))
     server = Server("s").add(tool("t")).offer(resources=[{"uri": "s://x", "name": "x"}])

@@ -225,6 +225,26 @@ def ids_in_use(v):
     v.honest()
 
 
+def two_eras(v):
+    """In a session, what says that it is of the era without sessions goes on to nobody; other `_meta` passes."""
+    prefix = "io.modelcontextprotocol/"
+    ask = {"name": "echo", "arguments": {"text": "fine"}}
+    for said in ({"protocolVersion": "2026-07-28", "clientCapabilities": {}}, {"protocolVersion": 1}, {"clientInfo": {}}):
+        for method in ("tools/call", "initialize"):
+            id = v.mark()
+            v.attacker.say({"id": id, "method": method, "params": ask | {"_meta": {prefix + key: said[key] for key in said}}})
+            decision = v.refused(id, "gateway.two_eras")
+            entry = v.recorded("gateway.two_eras", kind="message", decision="deny", method=method, request=str(id))
+            check(entry["id"] == decision, f"the answer names {decision}")
+        v.mark()
+        v.attacker.say({"method": "notifications/odd", "params": {"_meta": {prefix + "logLevel": "debug"}}})
+        v.recorded("gateway.two_eras", method="notifications/odd", decision="deny")
+    plain = {"progressToken": "p", "com.example/trace": 1, prefix + "related-task": {"taskId": "t"}}
+    answer = v.attacker.ask("tools/call", ask | {"_meta": plain})
+    check(answer["result"]["content"][0]["text"] == "fine", f"{answer}")
+    v.honest()
+
+
 def half_closed(v):
     """A client that closes its side in the middle of a message: that is refused, and everything ends."""
     id = v.mark()
@@ -263,5 +283,5 @@ def run(case, options):
 def cases():
     """Each attack on both forms of `bartizan run`, by name."""
     for way, options in (("run", []), ("standalone", ["--standalone"])):
-        for case in (messages, long_line, line_that_stops, endless_line, unsolicited, ids_in_use, half_closed, closes_early):
+        for case in (messages, long_line, line_that_stops, endless_line, unsolicited, ids_in_use, two_eras, half_closed, closes_early):
             yield f"stdio {way} {case.__name__}", lambda case=case, options=options: run(case, options)

@@ -387,6 +387,47 @@ def mismatch(a):
     check(fine(send(right)), "the honest call, afterwards")
 
 
+def two_eras(a):
+    """In a session, what says of itself that it is of the era without sessions goes on to nobody: a program of both eras
+    would take it for another request than the one that was judged. Other `_meta` passes."""
+    prefix = "io.modelcontextprotocol/"
+    old, new = harness.VERSION, {"protocolVersion": NEW, "clientInfo": {"name": "s", "version": "1"}, "clientCapabilities": {}}
+    attacks = [(new, "conformance.header_mismatch", -32020), ({"protocolVersion": NEW}, "conformance.header_mismatch", -32020),
+               ({"protocolVersion": ""}, "conformance.header_mismatch", -32020), ({"protocolVersion": 1}, "gateway.two_eras", -32600),
+               ({"protocolVersion": old}, "gateway.two_eras", -32600), ({"clientCapabilities": {}}, "gateway.two_eras", -32600),
+               ({"clientInfo": {}}, "gateway.two_eras", -32600), ({"logLevel": "debug"}, "gateway.two_eras", -32600)]
+    plain = {"progressToken": "p", "com.example/trace": 1, prefix + "related-task": {"taskId": "t"}, "protocolVersion": NEW}
+    for server in [None] if a.path == "/mcp" else ["honest", "honest-stdio"]:
+        with Client(a.gateway, server) as client:
+            def call(meta, headers=None, **more):
+                message = {"jsonrpc": "2.0", "method": "tools/call",
+                           "params": {"name": a.tool, "arguments": {"text": "fine"}, "_meta": meta}}
+                return client.post(message | more, headers)
+            for said, rule, code in attacks:
+                meta, since = {prefix + key: value for key, value in said.items()} | {"progressToken": 1}, len(a.gateway.entries())
+                reply = call(meta, id="new")
+                error = reply.answer("new").get("error", {})
+                check((reply.status, error.get("code")) == (400, code) and rule in error["message"], f"{said}: {reply.messages}")
+                reply = call(meta, method="notifications/odd")
+                check(reply.status == 400, f"{said} in a notification: {reply.status}")
+                found = [entry["decision"] for entry in a.gateway.recorded(since, rule=rule)]
+                check(found == ["deny", "deny"], f"{said}: {found}")
+                passed = a.gateway.recorded(since, decision="allow", request="new")
+                check(not passed, f"{said} went on: {passed}")
+            # Without the header it is of the other era, and lacks that era's.
+            since = len(a.gateway.entries())
+            client_session, client.session = client.session, None
+            reply = call({prefix + key: value for key, value in new.items()}, {"Mcp-Session-Id": client_session}, id="bare")
+            client.session = client_session
+            check(reply.status == 400 and reply.answer("bare")["error"]["code"] == -32020, f"{reply.messages}")
+            info = {"protocolVersion": old, "capabilities": {}, "clientInfo": {"name": "s", "version": "1"}}
+            begin = {"jsonrpc": "2.0", "id": "i", "method": "initialize", "params": info | {"_meta": {prefix + "protocolVersion": NEW}}}
+            reply = client.post(begin, {"MCP-Protocol-Version": old})
+            check(reply.status == 400 and "mcp-session-id" not in reply.headers, f"{reply.status} {reply.messages}")
+            answer = call(plain, id="plain").answer("plain")
+            check(answer["result"]["content"][0]["text"] == "fine", f"the honest call: {answer}")
+
+
 def credentials(a):
     """What identifies the client to the gateway stays there."""
     secret = f"secret-{secrets.token_hex(8)}"
@@ -623,12 +664,12 @@ def half_open_streams(a):
 
 
 CASES = [slow_heads, slow_bodies, many_heads, long_heads, large_bodies, large_at_once, garbage, smuggling, codings, pipelining,
-         length_mismatch, rebinding, other_sessions, event_ids, forged_responses, same_ids_in_flight, odd_ids, mismatch, credentials,
-         paths, methods, types, messages, long_names, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
+         length_mismatch, rebinding, other_sessions, event_ids, forged_responses, same_ids_in_flight, odd_ids, mismatch, two_eras,
+         credentials, paths, methods, types, messages, long_names, idle_connections, idle_between, leave_early, too_many_calls, never_reads,
          half_open_streams, many_clients, many_sessions]
 # What is worth doing to the endpoint of all servers as well: what depends on who answers there.
 TOGETHER = [slow_bodies, large_bodies, large_at_once, smuggling, pipelining, length_mismatch, rebinding, event_ids, together_answers,
-            together_ids, odd_ids, credentials, types, messages, never_reads]
+            together_ids, odd_ids, two_eras, credentials, types, messages, never_reads]
 
 
 def baseline(gateway, files, children):

@@ -17,6 +17,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "hostile"), str(HERE)]
 
+import floods  # noqa: E402
 import harness  # noqa: E402
 import hostile_http  # noqa: E402
 import resting  # noqa: E402
@@ -327,6 +328,8 @@ def main():
             suite.run(f"shared {name}", attack)
         for name, case in resting.CASES.items():
             suite.run(f"resting {name}", case)
+        for name, case in floods.CASES.items():
+            suite.run(f"flood {name}", case)
         suite.run("nothing is left behind", lambda: baseline(gateway, files, children))
         suite.end()
         return together.run(suite, Case, port, honest, (HTTP, STDIO, ALSO))

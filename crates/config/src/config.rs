@@ -107,6 +107,8 @@ pub struct Limits {
     pub session_idle: Duration,
     /// Requests of one server that wait at a time.
     pub max_in_flight: usize,
+    /// What a server may say in one session beside its answers.
+    pub server_messages: rate::Limit,
 }
 
 /// The audit log.
@@ -524,6 +526,7 @@ impl Reading<'_> {
             max_sessions: table.max_sessions,
             session_idle: table.session_idle.0,
             max_in_flight: table.max_in_flight,
+            server_messages: table.server_messages,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bartizan_guard::Mode;
+use bartizan_guard::guards::rate::Limit;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Serialize};
@@ -166,6 +167,9 @@ pub(crate) struct LimitsTable {
     /// another place only while it has fewer than are left, so one alone can have half of them.
     #[schemars(range(min = 1))]
     pub(crate) max_in_flight: usize,
+    /// What a server may say in one client session beside its answers, in a form such as `12000/min`; all of it may come in
+    /// one burst. Further notifications and requests of its own are refused.
+    pub(crate) server_messages: Limit,
 }
 
 impl Default for LimitsTable {
@@ -181,6 +185,7 @@ impl Default for LimitsTable {
             max_sessions: 10_000,
             session_idle: Span::seconds(30 * 60),
             max_in_flight: 256,
+            server_messages: Limit { count: 12_000, per_ms: 60_000 },
         }
     }
 }

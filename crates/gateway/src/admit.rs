@@ -294,17 +294,36 @@ pub(crate) fn unreadable(
     settle(receipt, fault.rule(), format!("{whose} is refused: {rejection}"), code)
 }
 
+/// The message that a record is about, as far as there is one: by these the record is found from there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About<'a> {
+    method: Option<&'a str>,
+    id: Option<&'a Id>,
+}
+
+impl<'a> From<&'a Message> for About<'a> {
+    fn from(message: &'a Message) -> About<'a> {
+        About { method: message.method(), id: message.id() }
+    }
+}
+
+impl<'a> From<Option<&'a CallSummary>> for About<'a> {
+    fn from(call: Option<&'a CallSummary>) -> About<'a> {
+        About { method: call.map(|call| &*call.method), id: call.map(|call| &call.id) }
+    }
+}
+
 /// Records that a server failed to answer, and says so.
 pub(crate) fn failed(
     recorder: &Recorder,
     server: &str,
     session: &str,
-    call: Option<&CallSummary>,
+    About { method, id }: About<'_>,
     (rule, why): (&'static str, String),
 ) -> Refusal {
     let fields = serde_json::json!({
         "server": server, "session": session, "decision": "deny", "rule": rule, "why": why,
-        "method": call.map(|call| &call.method), "request": call.map(|call| call.id.to_string()),
+        "method": method, "request": id.map(ToString::to_string),
     });
     settle(recorder.note("upstream.failed", &fields), rule, why, CODE_UPSTREAM)
 }

@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 
 use crate::answer::{Answer, Deliveries, Delivery, nothing};
-use crate::exchange::{self, Exchange, Failure};
+use crate::exchange::{self, Exchange, Failure, Step};
 use crate::link::Link;
 use crate::relay::Relay;
 use crate::replay::Source;
@@ -66,7 +66,11 @@ pub(crate) fn deliveries(exchange: Exchange) -> Deliveries {
 fn kept(exchange: Exchange) -> Source<impl Stream<Item = (Delivery, bool)> + Send + 'static> {
     let (prefix, primes) = (exchange.prefix(), exchange.primes());
     let coming = stream::unfold(exchange, |mut exchange| async move {
-        let delivery = exchange.next().await?;
+        let delivery = match exchange.step().await? {
+            Step::Delivered(delivery) => delivery,
+            // It took as long to judge as another, so it counts where those do.
+            Step::KeptBack => Delivery::Mark(None, None),
+        };
         let last = exchange.is_finished();
         Some(((delivery, last), exchange))
     });

@@ -48,6 +48,13 @@ pub struct Exchange {
     place: Option<Place>,
 }
 
+/// What becomes of one message of a server's.
+pub(crate) enum Step {
+    Delivered(Delivery),
+    /// It is not for the client, which is recorded.
+    KeptBack,
+}
+
 /// What a client gets instead of an exchange: the answer to put on the wire, and why.
 #[derive(Debug, Default)]
 pub struct Failure {
@@ -224,7 +231,20 @@ impl Exchange {
 
     /// The next message for the client; `None` when all has been delivered.
     pub async fn next(&mut self) -> Option<Delivery> {
-        while !self.finished {
+        loop {
+            match self.step().await? {
+                Step::Delivered(delivery) => return Some(delivery),
+                Step::KeptBack => {}
+            }
+        }
+    }
+
+    /// What becomes of the next message of the server's; `None` when all has been delivered.
+    pub(crate) async fn step(&mut self) -> Option<Step> {
+        if self.finished {
+            return None;
+        }
+        let delivery = {
             let reply = match &mut self.patience {
                 Some(patience) => {
                     let since = patience.since();
@@ -232,7 +252,7 @@ impl Exchange {
                 }
                 None => self.replies.next().await,
             };
-            let delivery = match reply {
+            match reply {
                 Ok(Some(Reply::Message(message, event))) => self.deliver(message, event).await,
                 Ok(Some(Reply::Mark { id, retry })) => {
                     self.note_event(id.as_deref());
@@ -248,15 +268,12 @@ impl Exchange {
                 }
                 Ok(None) => {
                     self.link.upstream.last_words().await;
-                    return self.end(None);
+                    return self.end(None).map(Step::Delivered);
                 }
-                Err(error) => return self.end(Some(error)),
-            };
-            if delivery.is_some() {
-                return delivery;
+                Err(error) => return self.end(Some(error)).map(Step::Delivered),
             }
-        }
-        None
+        };
+        Some(delivery.map_or(Step::KeptBack, Step::Delivered))
     }
 
     /// Lets one of the server's messages through to the client, or says why not.
@@ -284,7 +301,9 @@ impl Exchange {
                 })
             }
             Err(refusal) if kind == Kind::Request => {
-                self.refuse_server(id.as_ref(), &refusal).await;
+                if let Some(id) = id {
+                    self.link.decline(&id, &refusal).await;
+                }
                 None
             }
             Err(refusal) if is_answer => self.finish_with(&refusal),
@@ -337,14 +356,6 @@ impl Exchange {
         if let Some(call) = &self.call {
             self.link.note_resumable(call.clone());
         }
-    }
-
-    /// Tells the server that its request was refused, so that it does not wait.
-    async fn refuse_server(&self, id: Option<&Id>, refusal: &Refusal) {
-        let Some(id) = id else { return };
-        self.link.take_asking(id);
-        // A server that no longer listens needs no answer.
-        self.link.upstream.send(refusal.answer(Some(id), None), &Relay::default()).await.ok();
     }
 
     fn finish_with(&mut self, refusal: &Refusal) -> Option<Delivery> {
@@ -446,6 +457,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::admit::About;
 
     fn message(text: &str) -> Message {
         Message::parse(text.to_owned(), &Limits::default()).unwrap()
@@ -461,7 +473,9 @@ mod tests {
         let (config, _) = bartizan_config::Config::load(&file).unwrap();
         let gateway = crate::setup::gateway(&config).unwrap();
         let servers = crate::setup::servers(&config, &gateway, home).unwrap();
-        let link = Link::connect(&gateway, &servers["one"], &Principal::new("somebody"), "s".to_owned()).await;
+        let link =
+            Link::connect(&gateway, &servers["one"], &Principal::new("somebody"), "s".to_owned(), About::default())
+                .await;
         Arc::new(link.ok().unwrap())
     }
 

@@ -90,6 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use bartizan_audit::Level;
+    use bartizan_guard::guards::rate::Limit;
     use bartizan_guard::{Pins, Pipeline, Settings};
     use bartizan_mcp::Limits;
 
@@ -102,6 +103,7 @@ mod tests {
             pipeline: Pipeline::new(Settings::default()).unwrap(),
             limiter: Limiter::default(),
             limits: Limits::default(),
+            said: Limit { count: 1, per_ms: 1_000 },
             level: Level::Written,
             durable_if_sensitive: false,
         };

@@ -101,6 +101,23 @@ impl Limiter {
     }
 }
 
+/// One bucket by itself, for a limit that is given each time.
+#[derive(Debug, Default)]
+pub(crate) struct Bucket {
+    /// When it is full again, in microseconds.
+    full: Mutex<i64>,
+}
+
+impl Bucket {
+    /// Spends one, if there is one.
+    pub(crate) fn spend(&self, limit: Limit, now: Timestamp) -> bool {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        // As in `Limiter::spend`, if the clock was set back or the limit is another one now.
+        *full = (*full).min(now.0.saturating_add(window(limit)));
+        take(limit, *full, now.0).map(|next| *full = next).is_ok()
+    }
+}
+
 /// When the bucket is full again after one more request, or how long it must wait, in microseconds.
 fn take(limit: Limit, full: i64, now: i64) -> Result<i64, i64> {
     let each = window(limit) / i64::from(limit.count.max(1));
@@ -123,6 +140,23 @@ fn evidence(scope: RateScope, limit: Limit, retry_after_ms: u64) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_by_itself_gives_its_burst_and_what_has_come_back() {
+        let (bucket, few) = (Bucket::default(), limit("60/min").unwrap());
+        let spent = |limit, now| (0..1_000).filter(|_| bucket.spend(limit, Timestamp(now))).count();
+        assert_eq!(spent(few, 5), 60);
+        assert_eq!(spent(few, 1_000_005), 1);
+        assert_eq!(spent(few, 11_000_005), 10);
+        // After a while it is full, and no fuller.
+        assert_eq!(spent(few, 1_000_000_000), 60);
+        // A clock that was set back does not put it off for longer than it takes to be full again.
+        assert_eq!(spent(few, 0), 0);
+        assert_eq!(spent(few, 60_000_000), 60);
+        // Under another limit it is as empty as it was.
+        let more = limit("600/min").unwrap();
+        assert_eq!((spent(more, 60_000_000), spent(more, 90_000_000)), (0, 300));
+    }
 
     fn limit(text: &str) -> Option<Limit> {
         Some(Limit::try_from(text.to_owned()).unwrap())

@@ -11,15 +11,17 @@ use bartizan_guard::{
 };
 use bartizan_mcp::{Id, Message, Rejection, method};
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::abilities::Abilities;
-use crate::admit::{self, Admitted, Desk, Kept, NotAdmitted, Refusal};
+use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Refusal};
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
 use crate::learned::Learned;
+use crate::limiter::Bucket;
 use crate::metrics::Passing;
 use crate::policy::Policy;
 use crate::problem::Problem;
@@ -46,6 +48,8 @@ pub struct Link {
     pub(crate) streams: Streams,
     session: Arc<SessionHandle>,
     passing: Passing,
+    /// What the server has said of late that is no answer, also before it was started again.
+    said: Arc<Bucket>,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
     asked: Mutex<HashMap<Id, CallSummary>>,
     /// Requests of the client's that a resumed stream may answer, oldest first.
@@ -71,6 +75,8 @@ const UNANSWERED: usize = 4096;
 const RESUMABLE: usize = 256;
 /// How many cancelled requests may still be answered late.
 const CANCELLED: usize = 64;
+/// The rule for what a server says beyond what a session takes.
+const FLOOD: &str = "upstream.flood";
 /// Why a request is not taken although nothing is wrong with it.
 pub(crate) const TOO_MANY: &str = "too many requests are unanswered";
 
@@ -92,6 +98,7 @@ impl Link {
             upstream,
             streams: Streams::default(),
             session: Arc::default(),
+            said: Arc::default(),
             asked: Mutex::default(),
             resumable: Mutex::default(),
             asking: Mutex::default(),
@@ -107,10 +114,11 @@ impl Link {
         let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(&self.server));
         let link = Link::new(gateway, server, self.principal.clone(), self.name.clone(), upstream);
         let abilities = AtomicU8::new(self.abilities().index());
-        Link { session: Arc::clone(&self.session), abilities, ..link }
+        Link { session: Arc::clone(&self.session), said: Arc::clone(&self.said), abilities, ..link }
     }
 
-    /// Opens a way to `server` for one client session, which records know as `name`.
+    /// Opens a way to `server` for one client session, which records know as `name`, because of the message that `about`
+    /// names.
     ///
     /// # Errors
     /// What to tell the client if the server cannot be started.
@@ -119,6 +127,7 @@ impl Link {
         server: &Arc<Server>,
         principal: &Principal,
         name: String,
+        about: About<'_>,
     ) -> Result<Link, Refusal> {
         let limits = gateway.policy.load().limits;
         match server.connect(gateway, Routing::ByRequest, limits).await {
@@ -130,7 +139,7 @@ impl Link {
                 server.note_failed(&error);
                 gateway.metrics.failed(&server.name, error.rule());
                 let problem = (error.rule(), format!("{}: {error}", server.name));
-                let refusal = admit::failed(&gateway.recorder, &server.name, &name, None, problem);
+                let refusal = admit::failed(&gateway.recorder, &server.name, &name, about, problem);
                 // Where programs are on this machine is for its operator.
                 Err(refusal.saying(format!("{}: {}", server.name, error.without_words())))
             }
@@ -148,6 +157,11 @@ impl Link {
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
+        // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
+        if direction == Direction::ToClient && answers.is_none() && !self.said.spend(policy.said, clock::now()) {
+            let why = format!("the server says more on its own account than {}", policy.said);
+            return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
+        }
         let evidence = match direction {
             Direction::ToServer => {
                 self.note_abilities(&message);
@@ -262,14 +276,29 @@ impl Link {
 
     /// Refuses bytes that are no message.
     pub(crate) fn unreadable(&self, direction: Direction, bytes: &Unread, rejection: &Rejection) -> Refusal {
-        let Gateway { recorder, .. } = &*self.gateway;
-        let (principal, server) = (&self.principal.id, &self.server.name);
+        let Gateway { recorder, policy, .. } = &*self.gateway;
+        let (principal, server, rule) = (&self.principal.id, &self.server.name, rejection.fault.rule());
+        let flood = || !self.said.spend(policy.load().said, clock::now()) && !recorder.records_stray(server, rule);
+        if direction == Direction::ToClient && flood() {
+            let why = format!("the server's message is refused: {rejection}");
+            return self.counted(admit::counted(rule, why, CODE_DENIED), direction);
+        }
         let refusal = admit::unreadable(recorder, direction, principal, server, &self.name, (bytes, rejection));
         self.counted(refusal, direction)
     }
 
     /// Records that the server failed, for whoever waits for `call`.
     pub(crate) fn failed(&self, call: Option<&CallSummary>, error: &UpstreamError) -> Refusal {
+        let may_be_told = self.may_be_told(call, error);
+        self.record_failure(call.into(), error, may_be_told)
+    }
+
+    /// The same where nobody waits but the gateway, because of the message that `about` names.
+    pub(crate) fn failed_about(&self, about: About<'_>, error: &UpstreamError) -> Refusal {
+        self.record_failure(about, error, self.may_be_told(None, error))
+    }
+
+    fn record_failure(&self, about: About<'_>, error: &UpstreamError, may_be_told: bool) -> Refusal {
         self.server.note_failed(error);
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let recorder = &self.gateway.recorder;
@@ -277,8 +306,7 @@ impl Link {
         // The program's own log has the last words in any case.
         let known = error.in_full();
         let recorded = if recorder.quotes() { of(&known) } else { of(&known.unquoted()) };
-        let refusal = admit::failed(recorder, &self.server.name, &self.name, call, (error.rule(), recorded));
-        let may_be_told = self.may_be_told(call, error);
+        let refusal = admit::failed(recorder, &self.server.name, &self.name, about, (error.rule(), recorded));
         refusal.saying(if may_be_told { of(error) } else { of(&error.without_words()) })
     }
 
@@ -392,6 +420,21 @@ impl Link {
     /// The request that a response of the client's answers.
     pub(crate) fn take_asking(&self, id: &Id) -> Option<CallSummary> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(id).map(|(call, _)| call)
+    }
+
+    /// Tells the server that its request was refused, so that it does not wait.
+    pub(crate) async fn decline(&self, id: &Id, refusal: &Refusal) {
+        self.take_asking(id);
+        let relay = Relay::default();
+        let told = self.upstream.send(refusal.answer(Some(id), None), &relay);
+        if refusal.rule == FLOOD {
+            // If it does not read while it goes on asking, to wait for that would be to read no more of what it says, for
+            // which it may wait in turn.
+            told.now_or_never();
+        } else {
+            // A server that no longer listens needs no answer.
+            told.await.ok();
+        }
     }
 
     /// Whether the server waits for the client to answer something that it has asked since then.
@@ -563,6 +606,7 @@ fn remember<T>(map: &Mutex<HashMap<Id, T>>, id: Id, call: T) -> Result<(), &'sta
 
 #[cfg(test)]
 mod tests {
+    use bartizan_guard::guards::rate::Limit;
     use bartizan_guard::{Pipeline, Settings};
     use bartizan_mcp::Limits;
 
@@ -593,6 +637,7 @@ mod tests {
                 pipeline: Pipeline::new(Settings::default()).unwrap(),
                 limiter: Limiter::default(),
                 limits: Limits::default(),
+                said: Limit { count: 1, per_ms: 1_000 },
                 level: usual,
                 durable_if_sensitive: sensitive,
             };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_audit::Level;
+use bartizan_guard::guards::rate::Limit;
 use bartizan_guard::{Evidence, Pipeline, Principal};
 use bartizan_mcp::{Kind, Limits, Message, method};
 
@@ -17,6 +18,8 @@ pub struct Policy {
     pub limiter: Limiter,
     /// Bounds of one message.
     pub limits: Limits,
+    /// How much a server may say in one session that is no answer.
+    pub said: Limit,
     /// What the log has to promise before an ordinary message passes.
     pub level: Level,
     /// Whether a call of a destructive tool waits until its record is on disk.

@@ -1,9 +1,9 @@
 //! Why something of a client's goes no further.
 
-use bartizan_mcp::{Era, Message, Revision, meta::Meta, quote};
+use bartizan_mcp::{Era, Message, Revision, meta, meta::Meta, quote};
 
 use crate::admit::{Admitted, Refusal};
-use crate::codes::{INVALID_PARAMS, UNSUPPORTED_VERSION};
+use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, UNSUPPORTED_VERSION};
 
 /// Why a message goes nowhere: the rule, in words, and the code of the JSON-RPC error.
 pub(crate) struct Problem {
@@ -61,4 +61,14 @@ impl Unfit {
         let known = format!(r#""supported":[{}],"requested":{},"#, supported.join(","), quote(asked));
         refusal.error(request.id(), &known)
     }
+}
+
+/// What is wrong with a message in a session that says of itself what only those of the era without sessions do. A server
+/// that speaks both eras may go by that, and take it for another request than the one of this session that was judged.
+pub(crate) fn of_two_eras(message: &Message) -> Option<Problem> {
+    message.method()?;
+    let of_the_other = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL];
+    let said = of_the_other.into_iter().find(|key| Meta::of(message).get(key).is_some())?;
+    let why = format!("`_meta` says `{said}`, as only revisions without sessions have it, in a message of a session");
+    Some(Problem::new("gateway.two_eras", why, INVALID_REQUEST))
 }

@@ -179,6 +179,7 @@ pub const ALL: &[Reason] = &[
         "too many requests of one session wait for an answer",
         "have the client, or the server that asks, wait for answers before it sends more",
     ),
+    reason("gateway.two_eras", "the message says both that it is part of a session and that there is none", CLIENT),
     reason("gateway.unknown_cursor", "the list has one page, and no such cursor", "list from the beginning"),
     reason(
         "gateway.unknown_method",
@@ -239,6 +240,11 @@ pub const ALL: &[Reason] = &[
     ),
     reason("upstream.crowded", "too many large answers arrived at once", "try again"),
     reason("upstream.ended", "the server ended before it answered", SERVER),
+    reason(
+        "upstream.flood",
+        "the server sends more notifications or requests of its own than one session takes",
+        "look at the server; if it is meant to say as much, raise `server_messages` under [limits]",
+    ),
     reason("upstream.malformed", "the server's answer is no valid HTTP", SERVER),
     reason("upstream.no_stream", "the server does not offer a stream of its own", "nothing: clients do without"),
     reason(

@@ -24,7 +24,7 @@ const STREAMS: usize = 16;
 const SESSION_BYTES: usize = 1024 * 1024;
 /// After this long without an answer the client is given a stream to wait on, which it can come back to.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the next event takes at least while nobody reads and as many as are kept are there: 64 a second.
+/// How long the next message takes at least while nobody reads and as many have come as are kept: 64 a second.
 const PACE: Duration = Duration::from_micros(15_625);
 /// How long a client should wait before it comes back, in milliseconds.
 const RETRY: u64 = 1_000;
@@ -63,6 +63,8 @@ struct State {
     count: u64,
     /// The last one that a reader took.
     read: u64,
+    /// Messages that came while nobody was there to read, also those that are not for the client.
+    for_nobody: usize,
     /// Which reader is the present one; a client that comes back replaces the connection that it lost.
     reader: u64,
     attached: bool,
@@ -199,7 +201,9 @@ impl Kept {
         let mut coming = std::pin::pin!(coming);
         loop {
             self.room().await;
-            match coming.next().await {
+            let next = coming.next().await;
+            self.state().count_for_nobody();
+            match next {
                 Some((Delivery::Message(message, _), last)) => self.push(message, last),
                 Some((Delivery::Mark(..), _)) => {}
                 None => break,
@@ -218,7 +222,8 @@ impl Kept {
                 let state = self.state();
                 let unread = || state.events.iter().filter(|(number, _)| *number > state.read);
                 let bytes: usize = unread().map(|(_, message)| message.bytes().len()).sum();
-                (unread().count() >= EVENTS || bytes >= BYTES, state.attached)
+                let full = unread().count() >= EVENTS || bytes >= BYTES;
+                (full || !state.attached && state.for_nobody >= EVENTS, state.attached)
             };
             match (full, attached) {
                 (false, _) => return,
@@ -263,6 +268,7 @@ impl Kept {
         let mut state = kept.state();
         state.reader += 1;
         state.attached = true;
+        state.for_nobody = 0;
         if let Some(after) = after {
             state.read = after.min(state.count);
         }
@@ -288,6 +294,12 @@ impl Kept {
 }
 
 impl State {
+    fn count_for_nobody(&mut self) {
+        if !self.attached {
+            self.for_nobody = self.for_nobody.saturating_add(1);
+        }
+    }
+
     /// Forgets the oldest events over the bound, but none that a client who is there has still to read.
     fn trim(&mut self) {
         let mut bytes: usize = self.events.iter().map(|(_, message)| message.bytes().len()).sum();
@@ -373,10 +385,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_goes_on_for_nobody_is_taken_slowly_until_somebody_is_back() {
+        // Also if most of it is not for the client.
+        for kept_back in [0, 1, 100] {
+            goes_on_for_nobody(kept_back).await;
+        }
+    }
+
+    async fn goes_on_for_nobody(kept_back: usize) {
         let taken = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&taken);
         let coming = stream::repeat_with(move || {
-            count.fetch_add(1, Ordering::Relaxed);
+            let count = count.fetch_add(1, Ordering::Relaxed);
+            if !count.is_multiple_of(kept_back + 1) {
+                return (Delivery::Mark(None, None), false);
+            }
             let message = admit::counted("a.b", String::new(), 0).error(None, "");
             (Delivery::Message(message, None), false)
         });
@@ -389,11 +411,13 @@ mod tests {
             assert!(reader.next().await.is_some());
         }
         let before = taken.load(Ordering::Relaxed);
-        assert!((1000..=1000 + EVENTS + 1).contains(&before), "a reader who is there gets all of it at once: {before}");
+        let each = kept_back + 1;
+        let at_once = 1000 * kept_back..=(1000 + EVENTS + 1) * each;
+        assert!(at_once.contains(&before), "a reader who is there gets all of it at once: {before}");
         drop(reader);
         tokio::time::sleep(Duration::from_secs(10)).await;
         let for_nobody = taken.load(Ordering::Relaxed) - before;
-        assert!((100..=640 + EVENTS).contains(&for_nobody), "{for_nobody}");
+        assert!((100..=640 + EVENTS).contains(&for_nobody), "{for_nobody} of which each {each}. is for it");
         let mut again = streams.again(Some("1-1")).unwrap();
         let start = tokio::time::Instant::now();
         for _ in 0..1000 {

@@ -63,6 +63,7 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         pipeline: Pipeline::new(config.settings.clone())?,
         limiter: Limiter::new(config.rate.clone()),
         limits: config.limits.message,
+        said: config.limits.server_messages,
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
     })

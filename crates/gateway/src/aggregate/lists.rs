@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use bartizan_guard::CallSummary;
 use bartizan_mcp::{Era, Id, Message};
 use futures_util::future::join_all;
 
@@ -27,7 +28,7 @@ pub(super) type Page = (Arc<str>, Admitted);
 impl Hub {
     /// One list of what all servers list; a server that fails is left out, which the log and the metrics say.
     pub(super) async fn list(&self, list: List, message: &Message, id: &Id) -> Answer {
-        let ready = self.all_ready().await;
+        let ready = self.all_ready(message).await;
         let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
         let pages: Vec<Page> = join_all(asked.map(|(member, ready)| self.pages(member, ready, message)))
             .await
@@ -90,10 +91,10 @@ impl Hub {
         Ok(pages)
     }
 
-    /// Finds out what a server calls its tools and prompts.
-    pub(super) async fn learn(&self, server: &str) {
+    /// Finds out what a server calls its tools and prompts, for the request that is `asked`.
+    pub(super) async fn learn(&self, server: &str, asked: &Message) {
         let Some(member) = self.members.get(server) else { return };
-        let Some(ready) = member.ready().await else { return };
+        let Some(ready) = member.ready(CallSummary::of(asked).as_ref()).await else { return };
         for (method, member_name) in [("tools/list", "tools"), ("prompts/list", "prompts")] {
             let Some(list) = merge::list_of(method).filter(|_| ready.offers(member_name)) else { continue };
             if let Some(message) = self.own_request(method) {
@@ -103,9 +104,9 @@ impl Hub {
         }
     }
 
-    /// Finds out which server has which resource.
-    pub(super) async fn learn_resources(&self) {
-        let ready = self.all_ready().await;
+    /// Finds out which server has which resource, for the request that is `asked`.
+    pub(super) async fn learn_resources(&self, asked: &Message) {
+        let ready = self.all_ready(asked).await;
         for method in ["resources/list", "resources/templates/list"] {
             if let (Some(list), Some(message)) = (merge::list_of(method), self.own_request(method)) {
                 let asked = ready.iter().filter(|(_, ready)| ready.offers(list.capability));
@@ -126,7 +127,7 @@ impl Hub {
 
     pub(super) async fn set_level(&self, message: Message, id: &Id) -> Answer {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
-        let ready = self.all_ready().await;
+        let ready = self.all_ready(&message).await;
         let told = ready.iter().filter(|(_, ready)| ready.offers("logging")).map(|(member, ready)| {
             let message = message.clone();
             async move { member.ask(ready, message).await }

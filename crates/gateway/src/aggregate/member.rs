@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::way::Way;
 use super::{HELLO, Hub};
-use crate::admit::{self, Admitted, Refusal};
+use crate::admit::{self, About, Admitted, Refusal};
 use crate::answer::{Delivery, response};
 use crate::bridge::Bridge;
 use crate::exchange::{self, Failure};
@@ -104,12 +104,14 @@ impl Member {
 
     /// The server, once it is ready. Waits for it until it is overdue and no longer than twice everybody's patience, which
     /// is for one whose opening was broken off.
-    pub(super) async fn ready(self: &Arc<Self>) -> Option<Arc<Ready>> {
+    ///
+    /// `cause` is the request that needs it, if one does: should the opening fail, the log says for what it was tried.
+    pub(super) async fn ready(self: &Arc<Self>, cause: Option<&CallSummary>) -> Option<Arc<Ready>> {
         if let Some(ready) = self.ready_now() {
             return Some(ready);
         }
         let mut state = self.state.subscribe();
-        self.begin();
+        self.begin(cause);
         let settled = state.wait_for(|state| !matches!(state, State::Opening));
         match tokio::time::timeout(PATIENCE * 2, settled).await {
             Ok(Ok(state)) => match &*state {
@@ -134,7 +136,7 @@ impl Member {
     }
 
     /// Opens a way to the server, unless that is under way or it is to be left alone for now.
-    pub(super) fn begin(self: &Arc<Self>) {
+    pub(super) fn begin(self: &Arc<Self>, cause: Option<&CallSummary>) {
         let begin = self.state.send_if_modified(|state| {
             let due = match state {
                 State::Idle => true,
@@ -148,7 +150,7 @@ impl Member {
         });
         if begin {
             // In a task of its own: a client that goes away must not stop it half way.
-            tokio::spawn(Arc::clone(self).open());
+            tokio::spawn(Arc::clone(self).open(cause.cloned()));
         }
     }
 
@@ -180,19 +182,19 @@ impl Member {
             if let Some(member) = member.upgrade()
                 && member.hub.upgrade().is_some_and(|hub| hub.is_listened_to())
             {
-                member.begin();
+                member.begin(None);
             }
         });
     }
 
-    async fn open(self: Arc<Self>) {
+    async fn open(self: Arc<Self>, cause: Option<CallSummary>) {
         let Some(hub) = self.hub.upgrade() else { return };
         let hello = hub.hello();
-        let mut opening = std::pin::pin!(self.connect(hello));
+        let mut opening = std::pin::pin!(self.connect(hello, cause.as_ref()));
         let opened = match tokio::time::timeout(PATIENCE, &mut opening).await {
             Ok(opened) => opened,
             Err(_) => {
-                self.note_left_out(&UpstreamError::TimedOut(PATIENCE.as_secs()));
+                self.refuse(cause.as_ref(), &UpstreamError::TimedOut(PATIENCE.as_secs()), LEFT_OUT);
                 self.state.send_replace(State::Overdue);
                 opening.await
             }
@@ -212,12 +214,13 @@ impl Member {
     }
 
     /// The handshake; what keeps it from succeeding is recorded where it happens.
-    async fn connect(&self, hello: Option<Message>) -> Option<Ready> {
-        let bridge = Bridge::open(&self.gateway, &self.server, &self.principal, &self.name, self.era).await.ok()?;
+    async fn connect(&self, hello: Option<Message>, cause: Option<&CallSummary>) -> Option<Ready> {
+        let (gateway, server, principal, about) = (&self.gateway, &self.server, &self.principal, cause.into());
+        let bridge = Bridge::open(gateway, server, principal, (&self.name, self.era), about).await.ok()?;
         if let Some(bridge) = bridge {
-            return Self::bridged(bridge, hello?).await;
+            return Self::bridged(bridge, hello?, about).await;
         }
-        let link = Link::connect(&self.gateway, &self.server, &self.principal, self.name.clone()).await.ok()?;
+        let link = Link::connect(gateway, server, principal, self.name.clone(), about).await.ok()?;
         let (link, since) = (Arc::new(link), Instant::now());
         let discovered = Mutex::default();
         let (Era::Legacy, Some(hello)) = (self.era, hello) else {
@@ -233,7 +236,7 @@ impl Member {
         let said = answer.as_ref().and_then(|answer| answer.message().result()?.get("protocolVersion"));
         let Some(version) = said.and_then(|version| HeaderValue::try_from(&*version.text()).ok()) else {
             if let Some(why) = answer.and_then(|answer| uninitialized(answer.message())) {
-                link.failed(None, &why);
+                link.failed(cause, &why);
             }
             link.upstream.end().await;
             return None;
@@ -266,9 +269,9 @@ impl Member {
     }
 
     /// The handshake over a bridge, on which the server hears of the client that says `hello`.
-    async fn bridged(bridge: Bridge, hello: Message) -> Option<Ready> {
+    async fn bridged(bridge: Bridge, hello: Message, about: About<'_>) -> Option<Ready> {
         let since = Instant::now();
-        let Some(said) = bridge.greet(hello).await else {
+        let Some(said) = bridge.greet(hello, about).await else {
             bridge.end().await;
             return None;
         };
@@ -290,7 +293,7 @@ impl Member {
     pub(super) async fn ask(self: &Arc<Self>, ready: &Arc<Ready>, message: Message) -> Option<Admitted> {
         match self.ask_once(ready, message.clone()).await {
             Err(Gone) => {
-                let ready = self.ready().await?;
+                let ready = self.ready(CallSummary::of(&message).as_ref()).await?;
                 self.ask_once(&ready, message).await.ok()?
             }
             Ok(answer) => answer,
@@ -350,7 +353,7 @@ impl Member {
     fn refuse(&self, call: Option<&CallSummary>, error: &UpstreamError, then: &str) -> Refusal {
         self.gateway.metrics.failed(&self.server.name, error.rule());
         let why = (error.rule(), format!("{}: {error}; {then}", self.server.name));
-        admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call, why)
+        admit::failed(&self.gateway.recorder, &self.server.name, &self.name, call.into(), why)
     }
 }
 

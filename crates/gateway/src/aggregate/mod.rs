@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bartizan_guard::Principal;
+use bartizan_guard::{CallSummary, Principal};
 use bartizan_mcp::{Edits, Era, Id, Kind, Limits, Message, Revision, Value, method};
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
@@ -287,8 +287,8 @@ impl Hub {
     async fn initialize(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
         let asked = message.param("protocolVersion").and_then(|version| version.parse::<Revision>().ok());
         let version = asked.filter(|version| version.era() == Era::Legacy).unwrap_or(Revision::LATEST_LEGACY);
-        *self.hello.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
-        let ready = self.all_ready().await;
+        *self.hello.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
+        let ready = self.all_ready(&message).await;
         self.greeted.store(true, Ordering::Relaxed);
         let hellos: Vec<_> = ready
             .iter()
@@ -303,7 +303,7 @@ impl Hub {
     }
 
     async fn discover(&self, message: Message, id: &Id) -> Answer {
-        let ready = self.all_ready().await;
+        let ready = self.all_ready(&message).await;
         let asked = ready.iter().map(|(member, ready)| {
             let message = message.clone();
             async move { Some((Arc::clone(&member.server.name), member.discover(ready, message).await?)) }
@@ -329,10 +329,13 @@ impl Hub {
         self.own(merge::hello(id, None, &answers, all))
     }
 
-    /// All servers that are ready, after a moment of patience with those that are not.
-    async fn all_ready(&self) -> Vec<(Arc<Member>, Arc<Ready>)> {
-        let ready =
-            self.members.values().map(|member| async move { Some((Arc::clone(member), member.ready().await?)) });
+    /// All servers that are ready for a request, after a moment of patience with those that are not.
+    async fn all_ready(&self, asked: &Message) -> Vec<(Arc<Member>, Arc<Ready>)> {
+        let call = CallSummary::of(asked);
+        let ready = self
+            .members
+            .values()
+            .map(|member| async { Some((Arc::clone(member), member.ready(call.as_ref()).await?)) });
         join_all(ready).await.into_iter().flatten().collect()
     }
 

@@ -26,7 +26,7 @@ impl Hub {
             return self.refuse(&message, ("gateway.no_name", "the name is missing", INVALID_PARAMS)).await;
         };
         let (name, node) = (node.text().into_owned(), node.id());
-        let Some((member, inner)) = self.named(&name).await else {
+        let Some((member, inner)) = self.named(&name, &message).await else {
             let why = "there is no such tool or prompt; names are SERVER__NAME";
             return self.refuse(&message, ("gateway.unknown_name", why, INVALID_PARAMS)).await;
         };
@@ -36,12 +36,12 @@ impl Hub {
     }
 
     /// The server that a name stands for, and what it calls it.
-    async fn named(&self, name: &str) -> Option<(&Arc<Member>, String)> {
+    async fn named(&self, name: &str, asked: &Message) -> Option<(&Arc<Member>, String)> {
         let (server, mut inner) = self.names.inward(name)?;
         let member = self.members.get(&*server)?;
         if inner.is_none() {
             // A name that was made up, in a list that this session has not seen.
-            self.learn(&server).await;
+            self.learn(&server, asked).await;
             inner = self.names.inward(name).and_then(|(_, inner)| inner);
         }
         Some((member, inner?))
@@ -51,7 +51,7 @@ impl Hub {
         let Some(uri) = uri else {
             return self.refuse(&message, ("gateway.no_uri", "the URI is missing", INVALID_PARAMS)).await;
         };
-        let owner = self.owner(&uri).await;
+        let owner = self.owner(&uri, &message).await;
         let Some(member) = owner.and_then(|server| self.members.get(&server)) else {
             let problem = ("gateway.unknown_resource", "no server lists this resource", RESOURCE_NOT_FOUND);
             return self.refuse(&message, problem).await;
@@ -68,11 +68,11 @@ impl Hub {
     }
 
     /// The server that has a resource or a template, as the lists say; they are asked for if need be.
-    pub(super) async fn owner(&self, uri: &str) -> Option<Arc<str>> {
+    pub(super) async fn owner(&self, uri: &str, asked: &Message) -> Option<Arc<str>> {
         if let Some(server) = self.resources.get(&brief(uri)).or_else(|| self.templates.get(uri)) {
             return Some(server);
         }
-        self.learn_resources().await;
+        self.learn_resources(asked).await;
         self.owner_now(uri)
     }
 
@@ -151,8 +151,8 @@ impl Hub {
         id: &Id,
         headers: &HeaderMap,
     ) -> Result<Answer, Forgotten> {
-        let Some(ready) = member.ready().await else {
-            let call = CallSummary::of(&message);
+        let call = CallSummary::of(&message);
+        let Some(ready) = member.ready(call.as_ref()).await else {
             let refusal = member.unreachable(call.as_ref());
             return Ok(Answer::Message(StatusCode::OK, refusal.answer(Some(id), call.as_ref())));
         };

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bartizan_guard::CallSummary;
 use bartizan_mcp::{Era, Id, Message, method};
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue};
@@ -77,7 +78,7 @@ impl Hub {
             if let Some(ready) = member.ready_now() {
                 outlet.start(name, pump(Arc::clone(self), Arc::clone(&outlet), Arc::clone(member), ready, from));
             } else {
-                member.begin();
+                member.begin(None);
             }
         }
         if self.unannounced.swap(false, Ordering::Relaxed) {
@@ -116,7 +117,7 @@ impl Hub {
     /// One stream of all servers' changes, acknowledged once; it lasts until the client ends it.
     pub(super) async fn subscribe(self: &Arc<Self>, message: Message, id: &Id) -> Answer {
         if subscription::resources(&message).iter().any(|uri| self.owner_now(uri).is_none()) {
-            self.learn_resources().await;
+            self.learn_resources(&message).await;
         }
         let (reports, mut acknowledged) = mpsc::channel(self.members.len().max(1));
         let (outlet, stream) = self.open_outlet(Some(message.clone()));
@@ -315,7 +316,7 @@ async fn follow(
     let Some(asked) = &outlet.subscription else { return };
     let (mut rest, mut late) = (REST, false);
     loop {
-        let followed = match member.ready().await {
+        let followed = match member.ready(CallSummary::of(asked).as_ref()).await {
             Some(ready) => follow_once(&hub, &outlet, &member, &ready, (asked, &mut report, late)).await,
             None => Followed::Away,
         };
@@ -350,7 +351,7 @@ async fn follow_once(
 ) -> Followed {
     let name = &member.server.name;
     if late && subscription::resources(asked).iter().any(|uri| hub.owner_now(uri).is_none()) {
-        hub.learn_resources().await;
+        hub.learn_resources(asked).await;
     }
     let theirs = |uri: &str| hub.owner_now(uri).is_some_and(|owner| owner == *name);
     let Some(message) = subscription::of_server(asked, name, theirs, &hub.limits()) else { return Followed::Refused };

@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::kept::Kept;
-use crate::admit::{self, Admitted, Refusal};
+use crate::admit::{self, About, Admitted, Refusal};
 use crate::answer::{Answer, Delivery};
 use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::exchange;
@@ -92,10 +92,10 @@ impl Down {
     }
 
     /// Begins the session for the client that `hello` describes, now and whenever it is begun anew; returns the server's
-    /// answer to `initialize`.
-    pub(super) async fn greet(self: &Arc<Self>, hello: Message) -> Result<Admitted, Refusal> {
+    /// answer to `initialize`. It is begun because of the message that `about` names.
+    pub(super) async fn greet(self: &Arc<Self>, hello: Message, about: About<'_>) -> Result<Admitted, Refusal> {
         let hello = self.client.get_or_init(|| hello);
-        Ok(self.ready(hello).await?.said())
+        Ok(self.ready(hello, about).await?.said())
     }
 
     /// The link to the server, if there is one.
@@ -125,7 +125,7 @@ impl Down {
         match message.method().unwrap_or_default() {
             method @ (method::SERVER_DISCOVER | method::SUBSCRIPTIONS_LISTEN) => {
                 let ready = match self.front.take(&message).await {
-                    Ok(()) => self.ready(&message).await,
+                    Ok(()) => self.ready(&message, About::from(&message)).await,
                     Err(refusal) => Err(refusal),
                 };
                 match ready {
@@ -170,7 +170,7 @@ impl Down {
         let mut first = None;
         // Once more if the server has forgotten the session, which is no matter of the client's.
         for _ in 0..2 {
-            let ready = match self.ready(&request).await {
+            let ready = match self.ready(&request, About::from(&*request)).await {
                 Ok(ready) => ready,
                 Err(refusal) => {
                     let call = CallSummary::of(&request);
@@ -275,7 +275,7 @@ impl Down {
     }
 
     /// The session with the server, begun in the name of the client that `request` describes if there is none.
-    async fn ready(self: &Arc<Self>, request: &Message) -> Result<Arc<Ready>, Refusal> {
+    async fn ready(self: &Arc<Self>, request: &Message, about: About<'_>) -> Result<Arc<Ready>, Refusal> {
         if let Some(ready) = self.present() {
             return Ok(ready);
         }
@@ -284,7 +284,8 @@ impl Down {
             return Ok(ready);
         }
         let client = self.client.get().unwrap_or(request);
-        let ready = Arc::new(Ready::open(&self.gateway, &self.server, &self.principal, &self.name, client).await?);
+        let opened = Ready::open(&self.gateway, &self.server, &self.principal, &self.name, client, about).await?;
+        let ready = Arc::new(opened);
         let reader = tokio::spawn(watch::read(Arc::downgrade(self), Arc::downgrade(&ready)));
         ready.reader.set(reader.abort_handle()).ok();
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&ready));

@@ -7,7 +7,7 @@ use bartizan_guard::{CallSummary, Direction, Principal};
 use bartizan_mcp::{Era, Kind, Message, Revision, header, method};
 use http::{HeaderName, HeaderValue};
 
-use crate::admit::{self, Refusal};
+use crate::admit::{self, About, Refusal};
 use crate::eras::EraSupport;
 use crate::gateway::Gateway;
 use crate::link::Link;
@@ -32,8 +32,9 @@ pub(crate) async fn era_of(
     server: &Arc<Server>,
     principal: &Principal,
     session: &str,
+    about: About<'_>,
 ) -> Result<EraSupport, Refusal> {
-    let probe = Probe { gateway, server, principal, session };
+    let probe = Probe { gateway, server, principal, session, about };
     server.bridge.speaks.get_or_try_init(|| probe.run()).await.copied()
 }
 
@@ -42,6 +43,8 @@ struct Probe<'a> {
     server: &'a Arc<Server>,
     principal: &'a Principal,
     session: &'a str,
+    /// Why it is asked now.
+    about: About<'a>,
 }
 
 impl Probe<'_> {
@@ -62,7 +65,7 @@ impl Probe<'_> {
             // An old server may neither answer what it does not know nor survive it.
             Err(error) => match self.ask(own::initialize(PROBE), &Relay::default()).await? {
                 Ok(answer) if is_legacy(&answer) => EraSupport::Legacy,
-                _ => return Err(self.link().await?.failed(None, &error)),
+                _ => return Err(self.link().await?.failed_about(self.about, &error)),
             },
         };
         tracing::info!(server = %self.server.name, ?speaks, "found out which eras the server speaks");
@@ -73,7 +76,9 @@ impl Probe<'_> {
     }
 
     async fn link(&self) -> Result<Arc<Link>, Refusal> {
-        Link::connect(self.gateway, self.server, self.principal, self.session.to_owned()).await.map(Arc::new)
+        Link::connect(self.gateway, self.server, self.principal, self.session.to_owned(), self.about)
+            .await
+            .map(Arc::new)
     }
 
     /// Asks one question on a connection of its own. The answer is judged like any, though nobody but this gets it.

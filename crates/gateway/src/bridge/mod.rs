@@ -16,7 +16,7 @@ use bartizan_guard::Principal;
 use bartizan_mcp::{Digest, Era, Message, meta::Meta};
 use http::{HeaderMap, HeaderValue};
 
-use crate::admit::{Admitted, Refusal};
+use crate::admit::{About, Admitted, Refusal};
 use crate::answer::{Answer, Deliveries, response};
 use crate::front::Front;
 use crate::gateway::Gateway;
@@ -37,7 +37,7 @@ pub(crate) enum Bridge {
 }
 
 impl Bridge {
-    /// A bridge to `server` for a client of `era`, if the setting wants one and the two have no revision in common.
+    /// A bridge to `server` for a client of `era`, if the setting wants one and the two have no revision in common; it is opened because of the message that `about` names.
     ///
     /// # Errors
     /// What to tell the client if it cannot be found out what the server speaks.
@@ -45,19 +45,19 @@ impl Bridge {
         gateway: &Arc<Gateway>,
         server: &Arc<Server>,
         principal: &Principal,
-        name: &str,
-        era: Era,
+        (name, era): (&str, Era),
+        about: About<'_>,
     ) -> Result<Option<Bridge>, Refusal> {
         if !server.bridge.on {
             return Ok(None);
         }
-        let speaks = era::era_of(gateway, server, principal, name).await?;
+        let speaks = era::era_of(gateway, server, principal, name, about).await?;
         Ok(match era {
             Era::Stateless if !speaks.modern() => {
                 Some(Bridge::Down(Down::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name)))
             }
             Era::Legacy if !speaks.legacy() => {
-                let link = Link::connect(gateway, server, principal, name.to_owned()).await?;
+                let link = Link::connect(gateway, server, principal, name.to_owned(), about).await?;
                 Some(Bridge::Up(Up::new(Arc::new(link))))
             }
             _ => None,
@@ -100,10 +100,10 @@ impl Bridge {
     }
 
     /// Shakes hands with the server for the client that has said `hello`, which is its `initialize` or else any request
-    /// of its; returns what says what the server offers.
-    pub(crate) async fn greet(&self, hello: Message) -> Option<Admitted> {
+    /// of its; returns what says what the server offers. It is done because of the message that `about` names.
+    pub(crate) async fn greet(&self, hello: Message, about: About<'_>) -> Option<Admitted> {
         let said = match self {
-            Bridge::Down(down) => down.greet(hello).await.ok(),
+            Bridge::Down(down) => down.greet(hello, about).await.ok(),
             Bridge::Up(up) => response(up.answer(hello).await).await,
         };
         said.filter(|said| said.message().result().is_some())

@@ -11,7 +11,7 @@ use crate::admit::CODE_OURS;
 use crate::aggregate::GONE;
 use crate::codes::{INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::peer::Peer;
-use crate::problem::{Problem, Unfit};
+use crate::problem::{Problem, Unfit, of_two_eras};
 
 /// What of a client's notifications concerns a session. In the stateless era there is none, and who closes a stream has
 /// cancelled.
@@ -35,6 +35,24 @@ pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
 pub(super) fn check_method(headers: &HeaderMap) -> Result<(), Early> {
     let stateless = headers.get(VERSION).is_some_and(|version| version == Revision::V2026_07_28.as_str());
     if stateless { Err(Box::new(respond::not_allowed("POST"))) } else { Ok(()) }
+}
+
+/// Checks a message of a session: in one, nothing says that it is of the era without sessions. If that is the revision, it
+/// contradicts the header.
+///
+/// # Errors
+/// What to answer if it goes no further.
+pub(super) async fn check_session(peer: &Peer, headers: &HeaderMap, message: &Message) -> Result<(), Early> {
+    let Some(mut problem) = of_two_eras(message) else { return Ok(()) };
+    let (said, meant) = (headers.get(VERSION), Meta::of(message).protocol_version());
+    if let (Some(said), Some(meant)) = (said, meant)
+        && said.as_bytes() != meant.as_bytes()
+    {
+        let why = format!("the header {} differs from the body: {}", mcp_header::PROTOCOL_VERSION, problem.why);
+        problem = Problem::new("conformance.header_mismatch", why, mcp_header::Mismatch::CODE);
+    }
+    // Apart, as in `check`.
+    Err(Box::pin(Amiss::Refused(problem, StatusCode::BAD_REQUEST).settle(peer, message)).await)
 }
 
 /// Checks a request of the stateless era that leads to `peer`.

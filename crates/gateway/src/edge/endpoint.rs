@@ -216,6 +216,7 @@ impl Front {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
         let (key, held) = self.peers.living(target, &parts.headers, &principal)?;
+        agreement::check_session(&held.value, &parts.headers, &message).await?;
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
@@ -242,6 +243,7 @@ impl Front {
         let peer = self.peers.connect(target, Era::Legacy, &principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let mut begun = Begun(Some(peer.clone()));
+        agreement::check_session(&peer, headers, &message).await?;
         let answer = peer.answer(message, headers).await;
         // An error begins no session.
         let failed = matches!(&answer, Answer::Message(_, admitted) if admitted.message().error().is_some());

@@ -132,10 +132,12 @@ impl Peers {
                 let unreachable = |refusal: admit::Refusal| {
                     Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(asked.id(), None)))
                 };
-                if let Some(bridge) = Bridge::open(gateway, server, principal, &name, era).await.map_err(unreachable)? {
+                if let Some(bridge) =
+                    Bridge::open(gateway, server, principal, (&name, era), asked.into()).await.map_err(unreachable)?
+                {
                     return Ok(Peer::Bridged(bridge));
                 }
-                let link = Link::connect(gateway, server, principal, name).await;
+                let link = Link::connect(gateway, server, principal, name, asked.into()).await;
                 link.map(|link| Peer::One(Arc::new(link))).map_err(unreachable)
             }
         }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::stdio;
 use crate::admit::Admitted;
 use crate::link::Link;
+use crate::problem::{self, Problem};
 use crate::relay::Relay;
 use crate::server::Complain;
 use crate::upstream::{Replies, Reply, Routing, StdioUpstream, Upstream};
@@ -47,6 +48,10 @@ struct Seen {
     initialize: Option<Message>,
     initialized: Option<Message>,
     known: Option<Identity>,
+    /// An `initialize` was answered; another one does not change that.
+    in_session: bool,
+    /// The last `initialize` was answered with an error.
+    declined: bool,
     stateless: bool,
     answered: bool,
     in_a_row: u32,
@@ -76,7 +81,8 @@ impl Restart {
         let mut seen = self.seen();
         match message.method() {
             Some(method::INITIALIZE) => {
-                *seen = Seen { initialize: Some(message.clone()), ended: seen.ended, ..Seen::default() };
+                let (ended, in_session) = (seen.ended, seen.in_session);
+                *seen = Seen { initialize: Some(message.clone()), ended, in_session, ..Seen::default() };
             }
             Some(method::INITIALIZED) => seen.initialized = Some(message.clone()),
             Some(_) if !seen.stateless => {
@@ -87,18 +93,34 @@ impl Restart {
         }
     }
 
+    /// What is wrong with a message of the client's that says both that it is part of a session and that there is none.
+    pub(crate) fn of_two_eras(&self, message: &Message) -> Option<Problem> {
+        let in_session = {
+            let seen = self.seen();
+            // One that is not answered yet may be by the time that the server reads this.
+            seen.in_session || seen.initialize.is_some() && !seen.declined
+        };
+        if in_session || message.method() == Some(method::INITIALIZE) { problem::of_two_eras(message) } else { None }
+    }
+
     /// Notes what the server answers.
     pub(crate) fn note_answer(&self, call: &CallSummary, message: &Message) {
         if message.kind() != Kind::Result {
-            return;
+            return self.note_error(call);
         }
         let mut seen = self.seen();
         if &*call.method == method::INITIALIZE {
             seen.known = Identity::of(message);
+            seen.in_session = true;
         } else {
             seen.answered = true;
             seen.in_a_row = 0;
         }
+    }
+
+    /// Notes that the client gets an error, be it the server's or the gateway's.
+    pub(crate) fn note_error(&self, call: &CallSummary) {
+        self.seen().declined |= &*call.method == method::INITIALIZE;
     }
 
     /// How the server ended last.
@@ -357,6 +379,37 @@ mod tests {
         check(&[STATELESS], crash, false);
         check(&[STATELESS, ERROR, INITIALIZE, WELCOME], crash, false);
         check(&[STATELESS, ERROR, INITIALIZE, WELCOME, INITIALIZED], crash, true);
+    }
+
+    #[test]
+    fn a_session_begins_with_initialize_unless_that_is_answered_with_an_error() {
+        let check = |said: &[&str], next: &str, refused: bool| {
+            let (_stop, restart) = restart(None);
+            for json in said {
+                let message = message(json);
+                if message.is_response() {
+                    restart.note_answer(&CallSummary::of(&self::message(INITIALIZE)).unwrap(), &message);
+                } else {
+                    restart.note_sent(&message);
+                }
+            }
+            assert_eq!(restart.of_two_eras(&message(next)).is_some(), refused, "{said:?} {next}");
+        };
+        let greeting = STATELESS.replace("tools/list", "initialize");
+        for (said, refused) in [
+            (&[][..], false),
+            (&[STATELESS], false),
+            (&[INITIALIZE], true),
+            (&[INITIALIZE, WELCOME], true),
+            (&[INITIALIZE, ERROR], false),
+            (&[INITIALIZE, WELCOME, INITIALIZE], true),
+            (&[INITIALIZE, WELCOME, INITIALIZE, ERROR], true),
+            (&[INITIALIZE, ERROR, INITIALIZE], true),
+        ] {
+            check(said, STATELESS, refused);
+            check(said, LIST, false);
+            check(said, &greeting, true);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::restart::Restart;
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::learn::{self, Way};
 use crate::link::{Link, TOO_MANY, cancelled};
+use crate::problem::Problem;
 use crate::relay::Relay;
 use crate::upstream::lines::{self, Lines};
 use crate::upstream::{Replies, Reply, Upstream};
@@ -108,10 +109,7 @@ async fn pump_client<R: AsyncRead + Unpin>(
     while let Ok(Some(line)) = input.next().await {
         let link = current.load_full();
         let answer = match lines::read(line, &limits) {
-            Reply::Message(message, _) => {
-                restart.note_sent(&message);
-                from_client(&link, message).await
-            }
+            Reply::Message(message, _) => from_client(&link, restart, message).await,
             Reply::Unreadable(bytes, rejection) => {
                 let id = link.asking_id(&bytes);
                 Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(id.as_ref(), None))
@@ -127,7 +125,7 @@ async fn pump_client<R: AsyncRead + Unpin>(
 }
 
 /// Passes a client's message on; returns what the client is to be told instead of the server's answer.
-async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
+async fn from_client(link: &Link, restart: &Restart, message: Message) -> Option<Admitted> {
     let call = CallSummary::of(&message);
     let protest =
         |rule, why: &str| link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED);
@@ -157,6 +155,12 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
         }
         (Kind::Notification, _) => {}
     }
+    if let Some(Problem { rule, why, code }) = restart.of_two_eras(&message) {
+        let refusal = link.protest(&message, Direction::ToServer, None, (rule, why), code);
+        let call = link.take_asked(&call?.id)?;
+        return Some(refusal.answer(Some(&call.id), None));
+    }
+    restart.note_sent(&message);
     if let Some(id) = cancels {
         link.note_cancelled(Direction::ToServer, id);
     }
@@ -177,7 +181,7 @@ async fn from_client(link: &Link, message: Message) -> Option<Admitted> {
         }
     };
     let call = link.take_asked(&call?.id)?;
-    Some(refusal.answer(Some(&call.id), Some(&call)))
+    Some(refused(restart, &refusal, &call))
 }
 
 async fn pump_server(link: Arc<Link>, mut replies: Replies, restart: &Restart, queue: &mpsc::Sender<Admitted>) {
@@ -199,7 +203,7 @@ pub(super) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Opt
             let call = link.claim_asked(&bytes)?;
             match link.take_own(&call.id) {
                 Some(_nobody_else_waits) => None,
-                None => Some(refusal.answer(Some(&call.id), Some(&call))),
+                None => Some(refused(restart, &refusal, &call)),
             }
         }
         Reply::Mark { .. } => None,
@@ -247,21 +251,27 @@ async fn from_server(link: &Link, restart: &Restart, message: Message) -> Option
             }
             Some(admitted)
         }
-        (Err(refusal), None) => instead(link, &refusal, answers, request).await,
+        (Err(refusal), None) => instead(link, restart, &refusal, answers, request).await,
     }
 }
 
 async fn instead(
     link: &Link,
+    restart: &Restart,
     refusal: &Refusal,
     answers: Option<CallSummary>,
     request: Option<Id>,
 ) -> Option<Admitted> {
     if let Some(id) = request {
-        link.take_asking(&id);
-        link.upstream.send(refusal.answer(Some(&id), None), &Relay::default()).await.ok();
+        link.decline(&id, refusal).await;
     }
-    answers.map(|call| refusal.answer(Some(&call.id), Some(&call)))
+    Some(refused(restart, refusal, &answers?))
+}
+
+/// What the client gets instead of an answer.
+fn refused(restart: &Restart, refusal: &Refusal, call: &CallSummary) -> Admitted {
+    restart.note_error(call);
+    refusal.answer(Some(&call.id), Some(call))
 }
 
 /// Waits for the end of a server that says no more, and tells the client about each request that will not be answered,

@@ -23,7 +23,7 @@ use super::restart::Restart;
 use super::room::{self, Entry, Room};
 use super::stdio::{self, FAREWELL, QUEUE};
 use super::wrapping::{Wrapped, pass_on};
-use crate::admit::{self, Admitted, CODE_DENIED, CODE_UPSTREAM};
+use crate::admit::{self, About, Admitted, CODE_DENIED, CODE_UPSTREAM};
 use crate::answer::{Answer, Delivery};
 use crate::bridge::Bridge;
 use crate::link::{TOO_MANY, cancelled};
@@ -48,11 +48,12 @@ pub(super) async fn open<R: AsyncRead + Unpin>(
     let Ok(Some(line)) = input.peek().await else { return Ok(None) };
     let Reply::Message(first, _) = lines::read(line.clone(), &of.limits) else { return Ok(None) };
     let era = if Meta::of(&first).protocol_version().is_some() { Era::Stateless } else { Era::Legacy };
-    let opened = Bridge::open(of.gateway, &of.server, &of.principal, &of.session, era).await;
+    let opened = Bridge::open(of.gateway, &of.server, &of.principal, (&of.session, era), About::from(&first)).await;
     let Some(bridge) = opened.map_err(|refusal| RunError::Refused(refusal.sentence()))? else { return Ok(None) };
     // A legacy client's own `initialize` is what begins its session; of a stateless one any request says who it is.
     if era == Era::Stateless {
-        let said = tokio::time::timeout(HANDSHAKE, bridge.greet(first.clone())).await.ok().flatten();
+        let said =
+            tokio::time::timeout(HANDSHAKE, bridge.greet(first.clone(), About::from(&first))).await.ok().flatten();
         let said = said.ok_or_else(|| RunError::Refused("the server could not be initialized".to_owned()))?;
         of.restart.knows(said.message());
     }
@@ -188,11 +189,12 @@ async fn begin_again(of: &Wrapped<'_>, old: Bridge, first: &Message) -> Option<(
     let (bridge, hello) = match old {
         Bridge::Down(_) => (old, first.clone()),
         Bridge::Up(_) => {
-            let opened = Bridge::open(of.gateway, &of.server, &of.principal, &of.session, Era::Legacy).await;
+            let opened =
+                Bridge::open(of.gateway, &of.server, &of.principal, (&of.session, Era::Legacy), About::default()).await;
             (opened.ok()??, of.restart.initialize()?)
         }
     };
-    let said = bridge.greet(hello).await?;
+    let said = bridge.greet(hello, About::default()).await?;
     Some((bridge, said))
 }
 
@@ -296,6 +298,13 @@ impl Client<'_> {
                 link.protest(&message, Direction::ToServer, None, problem.clone(), CODE_DENIED);
             }
             return;
+        }
+        if let Bridge::Up(_) = bridge
+            && let Some(problem) = self.of.restart.of_two_eras(&message)
+        {
+            let refusal = bridge.front().refuse(&message, problem).await;
+            let answer = (message.kind() == Kind::Request).then(|| refusal.answer_to(&message));
+            return send(&queue, answer).await;
         }
         self.of.restart.note_sent(&message);
         if let Some(id) = cancelled(&message) {

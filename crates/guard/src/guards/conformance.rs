@@ -9,7 +9,7 @@
 
 mod known;
 
-use bartizan_mcp::{Kind, NodeKind, PartKind, Value, meta::Meta};
+use bartizan_mcp::{Kind, Message, NodeKind, PartKind, Value, meta::Meta, method};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -63,7 +63,7 @@ const RULES: &[RuleSpec] = &[
         "conformance.unknown_field",
         Severity::Low,
         Action::Observe,
-        "No revision knows a member of the message, of its parameters or of its result.",
+        "No revision knows a member of the message, of its parameters or result, or of a task, an outcome or a question in them.",
     ),
     RuleSpec::new(
         "conformance.unknown_extension",
@@ -91,11 +91,10 @@ impl Guard for Conformance {
     }
 }
 
-/// The method of the message, and of the questions that a result may hold instead of an answer.
+/// The method of the message, and of the questions in it.
 fn unknown_method(event: &Event<'_>, report: &mut Report) {
     let message = event.message;
-    let questions = message.result().and_then(|result| result.get("inputRequests"));
-    let asked = questions.into_iter().flat_map(Value::members).filter_map(|(_, question)| question.get("method"));
+    let asked = questions(message).filter_map(|question| question.get("method"));
     for at in message.root().get("method").into_iter().chain(asked) {
         let method = at.text();
         if !known::method(&method) {
@@ -105,28 +104,82 @@ fn unknown_method(event: &Event<'_>, report: &mut Report) {
     }
 }
 
+/// The questions that a result may hold instead of an answer, or what is said of a task.
+fn questions(message: &Message) -> impl Iterator<Item = Value<'_>> {
+    let holders = [message.params(), message.result()].into_iter().flatten();
+    holders.filter_map(|holder| holder.get("inputRequests")).flat_map(Value::members).map(|(_, question)| question)
+}
+
 /// Members of the message itself, of its parameters, of its result and of its error; what is in them has a meaning that
-/// depends on the server.
+/// depends on the server, unless it is the same again.
 fn unknown_fields(event: &Event<'_>, report: &mut Report) {
     let message = event.message;
-    let strange = |of: Value<'_>, place: &str, known: &dyn Fn(&str) -> bool, report: &mut Report| {
-        for (name, value) in of.members().map(|(name, value)| (name.text(), value)).filter(|(name, _)| !known(name)) {
-            let why = format!("no revision of the protocol knows the member `{}` of {place}", excerpt(&name));
-            find(report, "conformance.unknown_field", value, why);
-        }
-    };
     strange(message.root(), "a message", &known::member, report);
     if let (Some(method), Some(params)) = (message.method(), message.params()) {
         strange(params, "the parameters", &|name| known::param(method, name), report);
     }
     if let (Kind::Result, Some(call), Some(result)) = (message.kind(), event.answers, message.result()) {
-        strange(result, "the result", &|name| known::result_member(&call.method, name), report);
-        if result.kind() != NodeKind::Object && known::method(&call.method) {
-            find(report, "conformance.unknown_field", result, "no revision knows a result that is no object".to_owned());
+        let of_task = &*call.method == method::TASKS_RESULT;
+        let known = |name: &str| {
+            known::result_member(&call.method, name) || of_task && known::outcome_member(event.direction, name)
+        };
+        strange(result, "the result", &known, report);
+        if known::method(&call.method) {
+            no_object(result, "a result", report);
         }
     }
     if let Some(error) = message.error() {
         strange(error, "an error", &known::error_member, report);
+    }
+    let method = message.method().or_else(|| event.answers.map(|call| &*call.method));
+    if method.is_some_and(known::method) {
+        within(event, report);
+    }
+}
+
+/// What stands in a message that is a message's own again: tasks, what has come of them, questions and their answers.
+fn within(event: &Event<'_>, report: &mut Report) {
+    let message = event.message;
+    let mut all = |of: Option<Value<'_>>, place: &str, known: &dyn Fn(&str) -> bool| {
+        if let Some(value) = of {
+            strange(value, place, known, report);
+            no_object(value, place, report);
+        }
+    };
+    let outcome = |name: &str| known::outcome_member(event.direction, name);
+    if let Some(params) = message.params() {
+        all(params.get("task"), "the task that is wanted", &known::wanted_task_member);
+        let answers = params.get("inputResponses").into_iter().flat_map(Value::members);
+        answers.for_each(|(_, answer)| all(Some(answer), "an answer to a question", &outcome));
+    }
+    if let Some(result) = message.result() {
+        all(result.get("task"), "a task", &known::task_member);
+        let listed = result.get("tasks").into_iter().flat_map(Value::elements);
+        listed.for_each(|task| all(Some(task), "a task", &known::task_member));
+    }
+    for body in [message.params(), message.result()].into_iter().flatten() {
+        all(body.get("result"), "the result of a task", &outcome);
+        all(body.get("error"), "the error of a task", &known::error_member);
+    }
+    for question in questions(message) {
+        all(Some(question), "a question", &known::question_member);
+        let asked = question.get("method").map(Value::text).unwrap_or_default();
+        all(question.get("params"), "the parameters of a question", &|name| known::param(&asked, name));
+    }
+}
+
+/// Finds members that are not known.
+fn strange(of: Value<'_>, place: &str, known: &dyn Fn(&str) -> bool, report: &mut Report) {
+    for (name, value) in of.members().map(|(name, value)| (name.text(), value)).filter(|(name, _)| !known(name)) {
+        let why = format!("no revision of the protocol knows the member `{}` of {place}", excerpt(&name));
+        find(report, "conformance.unknown_field", value, why);
+    }
+}
+
+/// Finds something that has no members where it has to have some.
+fn no_object(value: Value<'_>, place: &str, report: &mut Report) {
+    if value.kind() != NodeKind::Object {
+        find(report, "conformance.unknown_field", value, format!("no revision knows {place} that is no object"));
     }
 }
 

@@ -409,7 +409,7 @@ impl Call {
         let (link, (rule, why)) = (&self.ready.link, kept::FULL);
         link.gateway.metrics.failed(&link.server.name, rule);
         let why = (rule, format!("{}: {why}", link.server.name));
-        admit::failed(&link.gateway.recorder, &link.server.name, &link.name, call, why)
+        admit::failed(&link.gateway.recorder, &link.server.name, &link.name, call.into(), why)
     }
 
     fn summary(&self) -> Option<CallSummary> {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use super::translate;
-use crate::admit::{self, Admitted, Refusal};
+use crate::admit::{self, About, Admitted, Refusal};
 use crate::answer::Delivery;
 use crate::exchange::{self, Failure};
 use crate::gateway::Gateway;
@@ -38,21 +38,21 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Connects and shakes hands as the client that `request` describes.
+    /// Connects and shakes hands as the client that `request` describes, because of the message that `about` names.
     pub(super) async fn open(
         gateway: &Arc<Gateway>,
         server: &Arc<Server>,
         principal: &Principal,
         name: &str,
         request: &Message,
+        about: About<'_>,
     ) -> Result<Ready, Refusal> {
-        let link = Arc::new(Link::connect(gateway, server, principal, name.to_owned()).await?);
+        let link = Arc::new(Link::connect(gateway, server, principal, name.to_owned(), about).await?);
         let id = Id::Integer(0);
-        let broken = |why: &str| link.failed(None, &UpstreamError::BrokenOff(why.to_owned()));
+        let broken = |why: &str| link.failed_about(about, &UpstreamError::BrokenOff(why.to_owned()));
         let limits = gateway.policy.load().limits;
         let initialize = Message::parse(translate::initialize(request, &id), &limits);
-        let initialize =
-            initialize.map_err(|rejection| link.failed(None, &UpstreamError::BrokenOff(rejection.to_string())))?;
+        let initialize = initialize.map_err(|rejection| broken(&rejection.to_string()))?;
         let hello = match ask(&link, initialize, &Relay::default(), server.timeout).await {
             Ok(Some(answer)) => answer,
             Ok(None) => return Err(broken("it did not answer initialize")),

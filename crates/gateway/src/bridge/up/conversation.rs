@@ -213,7 +213,7 @@ impl Conversation {
         link.gateway.metrics.failed(&link.server.name, rule);
         let of = |why: &str| format!("{}: {why}", link.server.name);
         let recorded = (rule, of(if recorder.quotes() { quoting } else { why }));
-        let refusal = admit::failed(recorder, &link.server.name, &link.name, self.call.as_ref(), recorded);
+        let refusal = admit::failed(recorder, &link.server.name, &link.name, self.call.as_ref().into(), recorded);
         let refusal = refusal.saying(of(quoting));
         self.clients(refusal.answer(Some(&self.id), self.call.as_ref()))
     }

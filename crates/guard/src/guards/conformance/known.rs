@@ -1,12 +1,14 @@
 //! What the revisions of the protocol know: methods, and the members of their parameters and results (specification
 //! 2024-11-05 to 2026-07-28, and the extension `io.modelcontextprotocol/tasks`).
 
+use crate::Direction;
+
 /// Members that belong to one method.
 struct Known {
     method: &'static str,
     params: &'static [&'static str],
-    /// Beside those that every result may have; none if it may have any.
-    result: Option<&'static [&'static str]>,
+    /// Beside those that every result may have.
+    result: &'static [&'static str],
 }
 
 /// What the extensions of the specification are called.
@@ -67,12 +69,24 @@ const TASK: &[&str] = &[
 ];
 
 const fn request(method: &'static str, params: &'static [&'static str], result: &'static [&'static str]) -> Known {
-    Known { method, params, result: Some(result) }
+    Known { method, params, result }
 }
 
 const fn notification(method: &'static str, params: &'static [&'static str]) -> Known {
-    Known { method, params, result: Some(&[]) }
+    Known { method, params, result: &[] }
 }
+
+/// The task that a result of 2025-11-25 holds, or a list; later ones are the result, as in `TASK`.
+const OWN_TASK: &[&str] = &["createdAt", "lastUpdatedAt", "pollInterval", "status", "statusMessage", "taskId", "ttl"];
+/// What a request may say of the task that it wants to become.
+const WANTED_TASK: &[&str] = &["ttl"];
+/// What the result may have that a task brings, beside the members of the request's own.
+const ANY_OUTCOME: &[&str] = &["_meta", "cacheScope", "resultType", "ttlMs"];
+/// What a server answers that may take its time, and what a client may be asked.
+const OF_SERVERS: &[&str] = &["prompts/get", "resources/read", "tools/call"];
+const OF_CLIENTS: &[&str] = &["elicitation/create", "roots/list", "sampling/createMessage"];
+/// What a question that stands in a result consists of.
+const QUESTION: &[&str] = &["method", "params"];
 
 /// Sorted by method.
 const METHODS: &[Known] = &[
@@ -131,8 +145,8 @@ const METHODS: &[Known] = &[
     request("tasks/cancel", &["taskId"], &[]),
     request("tasks/get", &["taskId"], &[]),
     request("tasks/list", &["cursor"], &["tasks"]),
-    // The result of the request that the task is for.
-    Known { method: "tasks/result", params: &["taskId"], result: None },
+    // Its result is that of the request that the task is for: see `outcome_member`.
+    request("tasks/result", &["taskId"], &[]),
     request("tasks/update", &["taskId"], &[]),
     // `toolResult` is what 2024-10-07 called it.
     request("tools/call", &["arguments", "name"], &["content", "isError", "structuredContent", "toolResult"]),
@@ -161,8 +175,33 @@ pub(super) fn param(of: &str, name: &str) -> bool {
 
 /// The same for its result.
 pub(super) fn result_member(of: &str, name: &str) -> bool {
-    let known = find(of).and_then(|known| known.result);
-    known.is_none_or(|known| known.contains(&name) || ANY_RESULT.contains(&name))
+    find(of).is_none_or(|known| known.result.contains(&name) || ANY_RESULT.contains(&name))
+}
+
+/// Whether what comes of a request in the end, and stands in another message than its response, may have this member.
+/// Which request that was is not known there, but who answered it.
+pub(super) fn outcome_member(direction: Direction, name: &str) -> bool {
+    let methods = match direction {
+        Direction::ToClient => OF_SERVERS,
+        Direction::ToServer => OF_CLIENTS,
+    };
+    let results = methods.iter().filter_map(|method| find(method));
+    ANY_OUTCOME.contains(&name) || results.into_iter().any(|known| known.result.contains(&name))
+}
+
+/// Whether a task within a result may have this member.
+pub(super) fn task_member(name: &str) -> bool {
+    OWN_TASK.contains(&name)
+}
+
+/// Whether a request may say this of the task that it wants to become.
+pub(super) fn wanted_task_member(name: &str) -> bool {
+    WANTED_TASK.contains(&name)
+}
+
+/// Whether a question that stands in a result may have this member.
+pub(super) fn question_member(name: &str) -> bool {
+    QUESTION.contains(&name)
 }
 
 /// Whether the specification has this capability.

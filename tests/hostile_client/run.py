@@ -624,7 +624,8 @@ def never_reads(a):
         connection.connect((a.gateway.host, a.gateway.port))
         connection.sendall(a.ping(body=message, path="/mcp/slow", more=a.session(a.slow)))
         connections.append(connection)
-    wait_for(lambda: a.gateway.files() >= before + 8, "the calls are not under way")
+    under_way = {"method": "tools/call", "server": "slow", "direction": "to_server"}
+    wait_for(lambda: len(a.gateway.recorded(since, **under_way)) >= 8, "the calls are not under way")
     a.honest()
     passed = len(a.gateway.recorded(since, method="notifications/message"))
     check(passed < 20_000 * 10, "the server is read on although the client does not read")

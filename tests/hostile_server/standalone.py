@@ -85,6 +85,6 @@ def last_words():
         check("out of memory" in answer, f"the client is told: {answer}")
         entry = [entry for entry in wrapped.entries() if entry.get("rule") == "upstream.ended"][-1]
         check("out of memory" not in json.dumps(wrapped.entries()) and "bytes, are not quoted" in entry["why"], f"{entry}")
-        check("out of memory" in wrapped.complaints(), "the operator is not shown them")
+        harness.wait_for(lambda: "out of memory" in wrapped.complaints(), "the operator is not shown them")
     finally:
         wrapped.close()

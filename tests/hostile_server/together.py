@@ -62,6 +62,7 @@ class Together:
             check({"honest__echo", "honest-stdio__echo", "hostile__good"} <= names, f"all list {names}")
             wait_for(lambda: self.has_good(client, server), "the honest tool of the hostile server")
             since, beside = len(gateway.entries()), Beside(client)
+            wait_for(lambda: beside.is_under_way(gateway.entries()[since:]), "the call of an honest server is not under way")
             reply, id = client.request("tools/call", {
                 "name": f"{server}__evil", "arguments": {}, "_meta": {"progressToken": "own"}})
             case.judge(reply.answer(id), reply)
@@ -92,7 +93,11 @@ class Beside:
 
     def run(self):
         self.reply = self.client.post({"jsonrpc": "2.0", "id": "beside", "method": "tools/call", "params": {
-            "name": "honest__echo", "arguments": {"text": "beside", "wait": 0.3}, "_meta": {"progressToken": "other"}}})
+            "name": "honest__echo", "arguments": {"text": "beside", "wait": 0.5}, "_meta": {"progressToken": "other"}}})
+
+    @staticmethod
+    def is_under_way(entries):
+        return any(entry.get("request") in ('"beside"', "beside") and entry.get("direction") == "to_server" for entry in entries)
 
     def check(self):
         self.thread.join(harness.PATIENCE)

@@ -20,15 +20,18 @@ ARROWS = {
     "audit": set(),
     "trust": set(),
     "sandbox": set(),
-    "guard": {"mcp", "detect"},
+    "policy": set(),
+    "identity": set(),
+    "store": set(),
+    "guard": {"mcp", "detect", "policy"},
     "config": {"mcp", "guard"},
-    "gateway": {"config", "mcp", "guard", "audit", "trust", "sandbox"},
+    "gateway": {"config", "mcp", "guard", "audit", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
-    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox"},
+    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox", "policy", "identity", "store"},
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.
 ONE_CIRCLE = [("learn", "exchange")]
-PURE = ["mcp", "detect", "guard"]
+PURE = ["mcp", "detect", "policy", "identity", "guard"]
 # What is there to do I/O; no pure crate may bring it in, directly or not.
 IO_CRATES = {"tokio", "mio", "socket2", "hyper", "hyper-util", "reqwest", "rustix", "notify", "tempfile"}
 # Hash tables further down seed themselves with these, so only direct use counts.

@@ -1,0 +1,6 @@
+//! Who asks: the credentials that clients show, read and checked. Pure: what is kept of them, the time and random bytes
+//! come in as values.
+
+mod api_key;
+
+pub use api_key::{ApiKey, ApiKeyId, Digest, NotAKey};

@@ -1,0 +1,56 @@
+//! What can go wrong with the store.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why something could not be read or kept.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A file cannot be made, opened or read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Others than its owner can read or replace a file.
+    #[error("{}: others than its owner may use it; chmod go= {}", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// It was written by a later version of Bartizan.
+    #[error("{}: written by a later version (schema {found}, this one knows {known})", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The latest schema that this version knows.
+        known: i64,
+    },
+    /// The database does not do what it is asked to.
+    #[error("the store cannot be used: {0}")]
+    Database(#[from] sqlx::Error),
+    /// There is none of that name.
+    #[error("there is no {what} `{name}`")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// Under which name.
+        name: String,
+    },
+    /// It is not in a state in which this makes sense.
+    #[error("{0}")]
+    State(String),
+}
+
+impl StoreError {
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.into();
+        move |error| StoreError::File { path, error }
+    }
+}
+
+/// The result of what uses the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,0 +1,14 @@
+//! Durable state: what has to survive a restart and is not the log.
+//!
+//! It is a SQLite database beside a small file that says whether it changed ([`Revision`]). Statements are such that
+//! PostgreSQL takes them as well. Each kind of thing that is kept has a file with its type and what can be done with it:
+//! [`api_keys`].
+
+pub mod api_keys;
+mod error;
+mod revision;
+mod store;
+
+pub use error::{Result, StoreError};
+pub use revision::Revision;
+pub use store::Store;

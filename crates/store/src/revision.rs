@@ -1,0 +1,159 @@
+//! Whether anything was written since one looked.
+//!
+//! **Threat.** A key that was revoked by one process is still in the memory of another. To ask the database at every
+//! request costs more than all the rest of authentication; to ask it now and then leaves a time in which what was
+//! revoked is good.
+//!
+//! A number in a file beside the database says it. It is odd before a transaction is committed and even, and larger, after
+//! it; a reader that finds the number which it found when it read the database has what the database holds. Whoever
+//! writes holds a lock on the file, so of two writers neither undoes the other's mark. If a writer dies in between, the
+//! number stays odd until the next one, and readers ask the database each time.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// A state of the store: two equal ones are the same state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision(u64);
+
+/// The file, for those who read.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    path: PathBuf,
+    file: File,
+}
+
+impl Marks {
+    pub(crate) fn open(path: PathBuf) -> io::Result<Marks> {
+        let file = open(&path, true)?;
+        Ok(Marks { path, file })
+    }
+
+    /// The state now. None while one is being written, and if it cannot be told.
+    pub(crate) fn read(&self) -> Option<Revision> {
+        let number = number(&self.file).ok()?;
+        // A file that was removed is one that nobody writes to any more.
+        let is_there = self.file.metadata().is_ok_and(|meta| meta.nlink() > 0);
+        (is_there && number % 2 == 0).then_some(Revision(number))
+    }
+
+    /// Begins to write, once nobody else does. Waits as long as that takes.
+    pub(crate) fn begin(&self) -> io::Result<Writing> {
+        // A lock belongs to an opening of the file.
+        let file = open(&self.path, false)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        let odd = number(&file)? | 1;
+        // What a writer left odd that died was never even, so nobody relies on it.
+        file.write_all_at(&odd.to_le_bytes(), 0)?;
+        Ok(Writing { file, even: odd.wrapping_add(1) })
+    }
+}
+
+/// While it is there, no reader relies on what it has.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    file: File,
+    even: u64,
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        // If this fails the number stays odd, which costs time and nothing else.
+        self.file.write_all_at(&self.even.to_le_bytes(), 0).ok();
+    }
+}
+
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(false).mode(0o600).custom_flags(libc_nofollow());
+    options.open(path)
+}
+
+/// A link in its place could have us write anywhere.
+fn libc_nofollow() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
+
+/// The number in the file; 0 for an empty one.
+fn number(file: &File) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(u64::from_le_bytes(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && file.metadata()?.len() == 0 => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks() -> (tempfile::TempDir, Marks) {
+        let directory = tempfile::tempdir().unwrap();
+        let marks = Marks::open(directory.path().join("state.rev")).unwrap();
+        (directory, marks)
+    }
+
+    #[test]
+    fn a_revision_is_one_state() {
+        let (_directory, marks) = marks();
+        let first = marks.read().unwrap();
+        assert_eq!(marks.read(), Some(first), "nothing was written");
+        let writing = marks.begin().unwrap();
+        assert_eq!(marks.read(), None, "while it is written nobody knows");
+        drop(writing);
+        let second = marks.read().unwrap();
+        assert_ne!(first, second);
+        drop(marks.begin().unwrap());
+        assert!(![first, second].contains(&marks.read().unwrap()), "no number comes again");
+    }
+
+    #[test]
+    fn writers_wait_for_each_other() {
+        let (_directory, marks) = marks();
+        let first = marks.begin().unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| drop(marks.begin().unwrap()));
+            while !second.is_finished() && marks.read().is_some() {
+                std::thread::yield_now();
+            }
+            assert!(!second.is_finished(), "the first still writes");
+            drop(first);
+            second.join().unwrap();
+        });
+        assert!(marks.read().is_some());
+    }
+
+    #[test]
+    fn a_writer_that_dies_leaves_it_unknown_until_the_next() {
+        let (_directory, marks) = marks();
+        let before = marks.read();
+        let mut writing = marks.begin().unwrap();
+        // As if it had died: the lock is gone, the number odd.
+        writing.even = writing.even.wrapping_sub(1);
+        drop(writing);
+        assert_eq!(marks.read(), None);
+        drop(marks.begin().unwrap());
+        assert!(marks.read().is_some_and(|after| Some(after) != before));
+    }
+
+    #[test]
+    fn what_is_removed_replaced_or_cut_is_not_relied_upon() {
+        let (directory, marks) = marks();
+        let path = directory.path().join("state.rev");
+        drop(marks.begin().unwrap());
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..3]).unwrap();
+        assert_eq!(marks.read(), None);
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(marks.read().is_some());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(marks.read(), None);
+        std::os::unix::fs::symlink(directory.path().join("elsewhere"), &path).unwrap();
+        assert!(Marks::open(path).is_err(), "a link is not followed");
+    }
+}

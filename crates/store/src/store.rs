@@ -1,0 +1,203 @@
+//! The database: opening it, bringing its schema up to date, and writing to it so that readers notice.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::revision::{Marks, Revision, Writing};
+use crate::{Result, StoreError};
+
+/// The schema, step by step; the number of steps taken is the database's `user_version`.
+const STEPS: [&str; 1] = [include_str!("schema/001_api_key.sql")];
+
+/// How long a statement waits for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Durable state. A clone is the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: SqlitePool,
+    marks: Arc<Marks>,
+}
+
+impl Store {
+    /// Opens the store at `path`, which is made if it is not there; it and its directory are for their owner only.
+    ///
+    /// # Errors
+    /// If it cannot be made or opened, if others may use it, or if a later version wrote it.
+    pub async fn open(path: &Path) -> Result<Store> {
+        prepare(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was revoked stays revoked after a loss of power.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            // A database that somebody tampered with must not run functions by its schema.
+            .pragma("trusted_schema", "OFF")
+            .pragma("secure_delete", "ON");
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let marks = path.with_extension("rev");
+        let marks = Arc::new(Marks::open(marks.clone()).map_err(StoreError::file(marks))?);
+        let store = Store { pool, marks };
+        store.bring_up_to_date(path).await?;
+        Ok(store)
+    }
+
+    /// The state of the store now: while it stays the same, so does what was read in it. None if that cannot be told, and
+    /// then what one remembers is not to be relied upon. It costs two system calls.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        self.marks.read()
+    }
+
+    /// Ends all connections; what was committed is in the database.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// For what only reads.
+    pub(crate) fn reading(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Does `work` in a transaction, which is rolled back if that fails.
+    pub(crate) async fn write<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        // Before the transaction, so that nobody holds one while waiting for the other.
+        let _writing = self.begin().await?;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let done = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    }
+
+    async fn begin(&self) -> Result<Writing> {
+        let marks = Arc::clone(&self.marks);
+        let begun = tokio::task::spawn_blocking(move || marks.begin()).await;
+        let begun = begun.map_err(io::Error::other).and_then(|begun| begun);
+        begun.map_err(|error| StoreError::Database(sqlx::Error::Io(error)))
+    }
+
+    async fn bring_up_to_date(&self, path: &Path) -> Result<()> {
+        let known = STEPS.len() as i64;
+        let newer = |found| StoreError::Newer { path: path.to_owned(), found, known };
+        let taken: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await?;
+        if taken > known {
+            return Err(newer(taken));
+        }
+        if taken == known {
+            return Ok(());
+        }
+        self.write(async |connection| {
+            // Another process may have been quicker.
+            let taken: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+            if taken > known {
+                return Err(newer(taken));
+            }
+            for step in STEPS.iter().skip(usize::try_from(taken).unwrap_or_default()) {
+                sqlx::raw_sql(*step).execute(&mut *connection).await?;
+            }
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {known}"))).execute(connection).await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Makes the file if it is not there, and refuses one that others may use. SQLite gives its other files the same mode.
+fn prepare(path: &Path) -> Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(StoreError::file(directory))?;
+    }
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StoreError::file(path)(error)),
+    }
+    let meta = fs::metadata(path).map_err(StoreError::file(path))?;
+    if meta.mode() & 0o077 != 0 {
+        return Err(StoreError::Exposed(path.to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn all_files_are_for_their_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("own/state.db");
+        let store = Store::open(&path).await.unwrap();
+        store.write(async |_| Ok(())).await.unwrap();
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        let files: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 2, "{files:?}");
+        files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{}", file.display()));
+        store.close().await;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(Store::open(&path).await, Err(StoreError::Exposed(_))));
+    }
+
+    #[tokio::test]
+    async fn what_a_later_version_wrote_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let store = Store::open(&path).await.unwrap();
+        sqlx::raw_sql("PRAGMA user_version = 99").execute(&store.pool).await.unwrap();
+        store.close().await;
+        let error = Store::open(&path).await.unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_undone_and_what_is_no_database_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let store = Store::open(&path).await.unwrap();
+        let failed: Result<()> = store
+            .write(async |connection| {
+                sqlx::raw_sql("CREATE TABLE half (a)").execute(connection).await?;
+                Err(StoreError::State("no".to_owned()))
+            })
+            .await;
+        assert!(failed.is_err());
+        assert!(sqlx::raw_sql("SELECT * FROM half").execute(&store.pool).await.is_err());
+        assert!(store.revision().is_some(), "a failure leaves no mark");
+        let other = directory.path().join("other.db");
+        prepare(&other).unwrap();
+        fs::write(&other, "this is a text and no database at all, however long it may be").unwrap();
+        assert!(Store::open(&other).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_may_open_it_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let all: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                tokio::spawn(async move { Store::open(&path).await.map(|store| store.revision().is_some()) })
+            })
+            .collect();
+        for one in all {
+            one.await.unwrap().unwrap();
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! What a guard is shown.
 
-use std::fmt;
 use std::sync::Arc;
 
 use bartizan_mcp::{Digest, Era, Id, Message, meta::Meta};
+use bartizan_policy::Principal;
 
 use crate::Pins;
 
@@ -92,27 +92,6 @@ impl CallSummary {
             era: if Meta::of(message).protocol_version().is_some() { Era::Stateless } else { Era::Legacy },
             progress_token: progress.map(|token| token.raw().into()),
         })
-    }
-}
-
-/// On whose behalf a client acts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Principal {
-    /// A stable name, such as `local:alice` or `anonymous`.
-    pub id: Arc<str>,
-}
-
-impl Principal {
-    /// The principal of that name.
-    #[must_use]
-    pub fn new(id: &str) -> Self {
-        Principal { id: id.into() }
-    }
-}
-
-impl fmt::Display for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id)
     }
 }
 

@@ -84,7 +84,7 @@ impl Pipeline {
             check(spec, &held)?;
             let guard = (spec.build)(&held.options)
                 .map_err(|error| PipelineError::Options { guard: spec.name.to_owned(), error })?;
-            if held.enabled {
+            if held.enabled || spec.is_fixed() {
                 built.push((*spec, guard));
             }
         }
@@ -181,9 +181,11 @@ impl Pipeline {
                 told.push((report.facts, own.map(|held| held.finding.at).collect::<BTreeSet<_>>()));
             }
         }
-        let removed = homes(event, &judged);
+        let removed = homes(event, judged.iter());
+        // What only this principal may not see is as good as before.
+        let suspect = homes(event, judged.iter().filter(|held| !held.finding.rule.about_caller));
         for (own, stopped) in told {
-            facts.extend(own.into_iter().map(|(at, fact)| settled(fact, at, &stopped, &removed)));
+            facts.extend(own.into_iter().map(|(at, fact)| settled(fact, at, &stopped, &suspect)));
         }
         let decision = decide(event, &judged, redactions, &removed);
         (Verdict { decision, findings: judged, omitted: 0, facts }, removed)
@@ -264,8 +266,8 @@ fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &
 }
 
 /// Denied elements, each with the list that it can be taken out of; what stands in none stops the whole message.
-fn homes(event: &Event<'_>, judged: &[Judged]) -> BTreeMap<NodeId, NodeId> {
-    let denied = judged.iter().filter(|held| held.action == Action::Deny).filter_map(|held| held.finding.element);
+fn homes<'j>(event: &Event<'_>, judged: impl Iterator<Item = &'j Judged>) -> BTreeMap<NodeId, NodeId> {
+    let denied = judged.filter(|held| held.action == Action::Deny).filter_map(|held| held.finding.element);
     let denied: BTreeSet<NodeId> = denied.collect();
     if denied.is_empty() {
         return BTreeMap::new();

@@ -27,6 +27,8 @@ guards! {
     tool_pinning,
     /// Turns the limiter's evidence into findings.
     rate,
+    /// Keeps a credential to what it is good for.
+    access,
 }
 
 /// A control. Pure: the same event and session always give the same report.
@@ -69,6 +71,12 @@ impl GuardSpec {
     pub fn rule(&self, id: &str) -> Option<&'static RuleSpec> {
         self.rules.iter().find(|rule| rule.id == id)
     }
+
+    /// Whether no setting may change any of its rules; such a guard cannot be switched off either.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.rules.iter().all(|rule| rule.fixed)
+    }
 }
 
 impl fmt::Debug for GuardSpec {
@@ -101,19 +109,35 @@ pub struct RuleSpec {
     pub by_kind: &'static [(PartKind, Action)],
     /// Whether no setting may change that.
     pub fixed: bool,
+    /// Whether it is about who asks and not about what is said: what it withholds from one, others may see.
+    pub about_caller: bool,
 }
 
 impl RuleSpec {
     /// A rule that settings may tune.
     #[must_use]
     pub const fn new(id: &'static str, severity: Severity, default: Action, summary: &'static str) -> Self {
-        RuleSpec { id, severity, summary, default, by_kind: &[], fixed: false }
+        RuleSpec { id, severity, summary, default, by_kind: &[], fixed: false, about_caller: false }
     }
 
     /// A rule that always denies.
     #[must_use]
     pub const fn fixed(id: &'static str, summary: &'static str) -> Self {
-        RuleSpec { id, severity: Severity::High, summary, default: Action::Deny, by_kind: &[], fixed: true }
+        RuleSpec {
+            id,
+            severity: Severity::High,
+            summary,
+            default: Action::Deny,
+            by_kind: &[],
+            fixed: true,
+            about_caller: false,
+        }
+    }
+
+    /// The same, about who asks.
+    #[must_use]
+    pub const fn about_caller(self) -> Self {
+        RuleSpec { about_caller: true, ..self }
     }
 
     /// The same with other defaults in parts of some kinds.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, How, Mode, Pin, Pins, Pipeline,
-    Principal, RateScope, ServerProfile, ServerSettings, Session, Settings, Timestamp, Verdict, guards,
+    Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings, Timestamp, Verdict, guards,
 };
 use bartizan_guard::{Decision, DefinitionKind};
 use bartizan_mcp::{Limits, Message, PartKind};
@@ -31,6 +31,7 @@ pub(crate) struct Case {
     elsewhere: BTreeMap<String, String>,
     #[serde(default)]
     evidence: Vec<EvidenceText>,
+    scopes: Option<Vec<String>>,
     #[serde(default)]
     now: i64,
     guards: Option<BTreeSet<String>>,
@@ -200,7 +201,7 @@ impl Case {
         let sent = message(self.message.get());
         let answers = summary_of(self.answers.as_deref());
         let evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
-        let principal = Principal::new("local:alice");
+        let principal = self.principal();
         server.elsewhere = self.elsewhere.iter().map(|(tool, of)| (tool.as_str().into(), of.as_str().into())).collect();
         let event = Event {
             message: &sent,
@@ -215,6 +216,12 @@ impl Case {
         look(&event, &session)
     }
 
+    fn principal(&self) -> Principal {
+        let alice = Principal::new("local:alice");
+        let scopes = self.scopes.as_ref().map(|texts| texts.iter().map(|text| Scope::parse(text).unwrap()));
+        scopes.map_or(alice.clone(), |scopes| Principal { scopes: Scopes::of(scopes), ..alice })
+    }
+
     /// The server and the session after the messages before.
     fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session) {
         let (mut server, mut session) = (profile(&self.server), Session::default());
@@ -222,7 +229,7 @@ impl Case {
         for step in &self.before {
             let sent = message(step.message.get());
             let answers = summary_of(step.answers.as_deref());
-            let principal = Principal::new("local:alice");
+            let principal = self.principal();
             let event = Event {
                 message: &sent,
                 direction: direction(&step.direction),

@@ -1,0 +1,157 @@
+//! **Threat.** A key is copied out of a build script, or a token out of a browser, and whoever has it does what its owner
+//! may do and not what it was made for.
+//!
+//! A credential is good for its scopes. What a server offers beyond them is taken out of its lists, so that no model plans
+//! with it, and a request for it is refused, whether it was listed or not. Whoever shows a credential without limits, or
+//! none where that is allowed, is let through by this guard.
+
+use std::borrow::Cow;
+
+use bartizan_mcp::{NodeKind, PartKind, Value};
+use bartizan_policy::Kind;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, excerpt};
+
+/// Specification of the guard.
+pub const SPEC: GuardSpec = GuardSpec {
+    name: "access",
+    threat: "Whoever holds a copied credential does more with it than it was made for.",
+    rules: RULES,
+    actions: &[Action::Observe, Action::Deny],
+    // Only names count.
+    skips: &[],
+    looks_at: LooksAt::Else("What is named and who names it."),
+    sees_edited: false,
+    options: || schemars::schema_for!(Options),
+    build: |options| {
+        let Options {} = Options::deserialize(options)?;
+        Ok(Box::new(Access))
+    },
+};
+
+const RULES: &[RuleSpec] = &[
+    RuleSpec::fixed("access.scope", "The credential is not good for this tool, prompt or resource.").about_caller(),
+    RuleSpec::fixed("access.server", "The credential is good for nothing at this server.").about_caller(),
+];
+
+/// It has no options of its own: what a credential is good for is said when it is made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {}
+
+struct Access;
+
+/// What the server is called where a message ends at the gateway, which no server may be.
+const GATEWAY: &str = "*";
+
+impl Guard for Access {
+    fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
+        let scopes = &event.principal.scopes;
+        // What ends at the gateway itself is nobody's in particular; what goes on from there is judged with its server.
+        if scopes.are_all() || &*event.server.name == GATEWAY {
+            return;
+        }
+        if !scopes.reach(&event.server.name) {
+            let why = format!("the credential is good for nothing at server `{}`", event.server.name);
+            return find(report, "access.server", event.message.root(), PartKind::Other, why);
+        }
+        match event.direction {
+            Direction::ToServer => asked(event, report),
+            Direction::ToClient => {
+                listed(event, report);
+                updated(event, report);
+            }
+        }
+    }
+}
+
+/// A request for something.
+fn asked(event: &Event<'_>, report: &mut Report) {
+    let Some(params) = event.message.params() else {
+        if wants(event).is_some() {
+            refuse(event, report, event.message.root(), "what has no name");
+        }
+        return;
+    };
+    if let Some((kind, member)) = wants(event) {
+        check(event, report, kind, params.get(member).unwrap_or(params));
+    }
+    match event.message.method() {
+        Some("completion/complete") => {
+            let of = params.get("ref").unwrap_or(params);
+            let is_prompt = of.get("type").is_some_and(|kind| kind.is_text("ref/prompt"));
+            let (kind, member) = if is_prompt { (Kind::Prompt, "name") } else { (Kind::Resource, "uri") };
+            check(event, report, kind, of.get(member).unwrap_or(of));
+        }
+        Some("subscriptions/listen") => {
+            let uris = params.at(&["notifications", "resourceSubscriptions"]).into_iter().flat_map(Value::elements);
+            uris.for_each(|uri| check(event, report, Kind::Resource, uri));
+        }
+        _ => {}
+    }
+}
+
+/// What a request is for, and the parameter that names it.
+fn wants(event: &Event<'_>) -> Option<(Kind, &'static str)> {
+    match event.message.method()? {
+        "tools/call" => Some((Kind::Tool, "name")),
+        "prompts/get" => Some((Kind::Prompt, "name")),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Some((Kind::Resource, "uri")),
+        _ => None,
+    }
+}
+
+/// The name at `at`, which is none if it is no text.
+fn check(event: &Event<'_>, report: &mut Report, kind: Kind, at: Value<'_>) {
+    let name = if at.kind() == NodeKind::String { at.text() } else { Cow::Borrowed("") };
+    if !event.principal.scopes.allow(&event.server.name, kind, &name) {
+        refuse(event, report, at, &format!("{} `{}`", kind.as_str(), excerpt(&name)));
+    }
+}
+
+fn refuse(event: &Event<'_>, report: &mut Report, at: Value<'_>, what: &str) {
+    let why = format!("the credential is not good for {what} of server `{}`", event.server.name);
+    find(report, "access.scope", at, PartKind::Other, why);
+}
+
+/// What a list holds beyond the scopes.
+fn listed(event: &Event<'_>, report: &mut Report) {
+    for listing in DefinitionKind::lists_of(event.message) {
+        let Some(kind) = kind_of(listing.kind) else { continue };
+        for element in listing.list.elements() {
+            let name = listing.kind.name_of(element).unwrap_or_default();
+            if !event.principal.scopes.allow(&event.server.name, kind, &name) {
+                let Some(rule) = SPEC.rule("access.scope") else { continue };
+                let why = format!("the credential is not good for {} `{}`", kind.as_str(), excerpt(&name));
+                let finding = Finding::about(rule, element, listing.kind.part(), why);
+                report.find(finding.in_element(element.id()).of(&name));
+            }
+        }
+    }
+}
+
+/// News of a resource beyond the scopes: another client of the same server may have asked for them.
+fn updated(event: &Event<'_>, report: &mut Report) {
+    if event.message.method() == Some("notifications/resources/updated") {
+        let uri = event.message.params().and_then(|params| params.get("uri"));
+        check(event, report, Kind::Resource, uri.unwrap_or(event.message.root()));
+    }
+}
+
+fn kind_of(kind: DefinitionKind) -> Option<Kind> {
+    match kind {
+        DefinitionKind::Tool => Some(Kind::Tool),
+        DefinitionKind::Prompt => Some(Kind::Prompt),
+        DefinitionKind::Resource | DefinitionKind::ResourceTemplate => Some(Kind::Resource),
+        DefinitionKind::Instructions => None,
+    }
+}
+
+fn find(report: &mut Report, rule: &str, at: Value<'_>, kind: PartKind, why: String) {
+    if let Some(rule) = SPEC.rule(rule) {
+        report.find(Finding::about(rule, at, kind, why));
+    }
+}

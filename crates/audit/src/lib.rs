@@ -46,4 +46,5 @@ pub use receipt::{Level, Receipt};
 pub use recover::{Recovery, Torn};
 pub use refusals::{ReasonCount, RefusalCounter, RefusalSummary, SourceCount};
 pub use sync::Pending;
+pub use time::rfc3339;
 pub use verify::{Report, verify};

@@ -24,6 +24,13 @@ pub(crate) fn format(at_micros: i64) -> Option<[u8; LEN]> {
     Some(text)
 }
 
+/// Microseconds since 1970 as the log writes them, such as `2026-01-02T03:04:05.678901Z`; outside the years 0 to 9999 the
+/// number itself.
+#[must_use]
+pub fn rfc3339(at_micros: i64) -> String {
+    format(at_micros).map_or_else(|| at_micros.to_string(), |text| text.iter().copied().map(char::from).collect())
+}
+
 /// Reads what [`format`] writes and nothing else.
 pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     let number = |range| text.get(range).and_then(get);

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
-use crate::file::{AdminSetting, Durable, File, LimitsTable, LogFormat, LogLevel, Unknown, UnknownTable};
+use crate::file::{AdminSetting, AuthTable, Durable, File, LimitsTable, LogFormat, LogLevel, Unknown, UnknownTable};
 use crate::problems::Problems;
 use crate::read::read;
 use crate::servers::{Server, servers};
@@ -41,6 +41,8 @@ pub struct Config {
     pub settings: Settings,
     /// The limits of the guard `rate`, for the limiter that counts.
     pub rate: rate::Options,
+    /// Who may use the gateway over HTTP.
+    pub auth: Auth,
     /// The audit log.
     pub audit: Audit,
     /// The lock file.
@@ -49,6 +51,8 @@ pub struct Config {
     pub other_locks: Vec<PathBuf>,
     /// Whether this is the user's own configuration, whose lock file is found without a name.
     pub is_users: bool,
+    /// The database of keys; none if nothing says where it is to be.
+    pub store: Option<PathBuf>,
     /// The program's own log.
     pub log: Log,
     /// The tables and keys of the file that `run` makes no use of.
@@ -56,10 +60,12 @@ pub struct Config {
 }
 
 /// What `run` makes no use of, where a file has it.
-const ONLY_FOR_SERVE: [&[&str]; 11] = [
+const ONLY_FOR_SERVE: [&[&str]; 13] = [
     &["listen"],
     &["admin"],
+    &["auth"],
     &["server"],
+    &["store"],
     &["log"],
     &["audit", "directory"],
     &["limits", "header_timeout"],
@@ -109,6 +115,13 @@ pub struct Limits {
     pub max_in_flight: usize,
     /// What a server may say in one session beside its answers.
     pub server_messages: rate::Limit,
+}
+
+/// Who may use the gateway over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// Whether a client has to show a credential.
+    pub required: bool,
 }
 
 /// The audit log.
@@ -223,6 +236,8 @@ pub struct Places {
     pub lock: PathBuf,
     /// Other lock files that may be meant as well.
     pub other_locks: Vec<PathBuf>,
+    /// The database of keys; none if nothing says where it is to be.
+    pub store: Option<PathBuf>,
 }
 
 /// A file that was read, and what is known before what it says is.
@@ -296,8 +311,8 @@ fn read_places(text: &str, name: &str, environment: &Environment, locks: Locks) 
     let mut root = parse(text, name)?;
     let source = Source::new(name, text, &root);
     let hidden: Vec<_> = source.secrets().collect();
-    tree::keep_only(&mut root, &["audit", "lock"]);
-    for (table, key) in [("audit", "directory"), ("lock", "path")] {
+    tree::keep_only(&mut root, &["audit", "lock", "store"]);
+    for (table, key) in [("audit", "directory"), ("lock", "path"), ("store", "path")] {
         if let Some(table) = tree::entry(&mut root, table) {
             tree::keep_only(table, &[key]);
         }
@@ -372,7 +387,8 @@ impl Reading<'_> {
         let limits = self.limits(&file.limits, problems);
 
         let (address, remote) = (&file.listen.address, file.listen.allow_remote);
-        let listen_address = listen::address(address, remote, "listen", root, problems);
+        let open = if file.auth.required { listen::Reach::Keys } else { listen::Reach::Anybody };
+        let listen_address = listen::address(address, remote, open, root, problems);
         listen::hosts(&file.listen.allowed_hosts, root, problems);
         listen::origins(&file.listen.allowed_origins, root, problems);
         self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);
@@ -381,6 +397,8 @@ impl Reading<'_> {
 
         let audit = self.audit(file.audit, problems);
         let (lock, other_locks) = self.lock(file.lock.path);
+        let store = self.store(file.store.path);
+        self.auth(&file.auth, store.as_deref(), problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {
@@ -395,7 +413,9 @@ impl Reading<'_> {
             // Whatever is wrong with the options has been reported where they were read.
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,
+            auth: Auth { required: file.auth.required },
             audit: audit?,
+            store,
             lock,
             other_locks,
             is_users: self.locks.is_users,
@@ -416,13 +436,28 @@ impl Reading<'_> {
         let file: File = read(self.root, &[], problems)?;
         let audit = self.audit(file.audit, problems)?.directory;
         let (lock, other_locks) = self.lock(file.lock.path);
-        Some(Places { audit, lock, other_locks })
+        let store = self.store(file.store.path);
+        Some(Places { audit, lock, other_locks, store })
     }
 
     fn lock(&self, named: Option<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
         match named {
             Some(path) => (paths::beside(&self.environment.directory, &path), Vec::new()),
             None => (self.locks.lock.clone(), self.locks.others.clone()),
+        }
+    }
+
+    fn store(&self, named: Option<PathBuf>) -> Option<PathBuf> {
+        let named = named.map(|path| paths::beside(&self.environment.directory, &path));
+        named.or_else(|| self.environment.home().map(|home| home.join("state.db")))
+    }
+
+    fn auth(&self, auth: &AuthTable, store: Option<&Path>, problems: &mut Problems) {
+        if auth.required && store.is_none() {
+            let place = tree::place(self.root, &["auth", "required"]);
+            problems
+                .error(place, "nothing says where the keys are that clients have to show")
+                .help("set `path` in [store], or the environment variable HOME or BARTIZAN_HOME");
         }
     }
 
@@ -475,7 +510,8 @@ impl Reading<'_> {
         match setting {
             AdminSetting::Off => None,
             AdminSetting::On(table) => {
-                let address = listen::address(&table.address, table.allow_remote, "admin", self.root, problems)?;
+                let address =
+                    listen::address(&table.address, table.allow_remote, listen::Reach::Metrics, self.root, problems)?;
                 Some(Admin { address })
             }
         }

@@ -34,10 +34,14 @@ pub(crate) struct File {
     pub(crate) server: BTreeMap<String, ServerTable>,
     /// Rules that do not apply somewhere, for a stated reason, until a stated day.
     pub(crate) exception: Vec<ExceptionTable>,
+    /// Who may use the gateway over HTTP.
+    pub(crate) auth: AuthTable,
     /// The audit log.
     pub(crate) audit: AuditTable,
     /// The lock file, which holds what was approved.
     pub(crate) lock: LockTable,
+    /// What has to survive a restart and is not the log: keys.
+    pub(crate) store: StoreTable,
     /// The program's own log, on stderr.
     pub(crate) log: LogTable,
     /// What no revision of the protocol knows.
@@ -50,8 +54,8 @@ pub(crate) struct File {
 pub(crate) struct ListenTable {
     /// Address and port: MCP is at `/mcp` for all servers and at `/mcp/NAME` for one.
     pub(crate) address: String,
-    /// Required for an address that other machines can reach: clients do not sign in, so whoever reaches it may use
-    /// every server.
+    /// Required for an address that other machines can reach: what clients send travels unencrypted, keys included, and
+    /// unless `required` is set under `[auth]`, whoever reaches it may use every server.
     pub(crate) allow_remote: bool,
     /// Further names, with or without port, under which clients may reach the address (`Host` header).
     pub(crate) allowed_hosts: Vec<String>,
@@ -272,6 +276,23 @@ pub(crate) struct ExceptionTable {
     /// When it ends: a date (it ends as that day begins, in UTC) or a date with a time.
     #[schemars(with = "String")]
     pub(crate) expires: Option<Datetime>,
+}
+
+/// Who may use the gateway over HTTP. A client shows a key, made with `bartizan key create`, as `Authorization: Bearer KEY`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuthTable {
+    /// Whether a client has to show a key. Otherwise one that shows none is `anonymous`, and one that shows a key which is
+    /// not good is refused all the same.
+    pub(crate) required: bool,
+}
+
+/// What has to survive a restart and is not the log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StoreTable {
+    /// The database; `state.db` in Bartizan's own directory unless set.
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// The audit log.

@@ -85,7 +85,12 @@ impl Reader<'_> {
             let name = key.get_ref().as_ref();
             let path = ["guard", self.spec.name, name];
             match name {
-                "enabled" => settings.enabled = read(value, &path, problems).unwrap_or(true),
+                "enabled" => {
+                    settings.enabled = read(value, &path, problems).unwrap_or(true);
+                    if !settings.enabled && self.spec.is_fixed() {
+                        problems.error(value.span(), format!("the guard `{}` cannot be switched off", self.spec.name));
+                    }
+                }
                 "action" => settings.action = self.action(value, &path, problems),
                 "how" => settings.how = read(value, &path, problems).unwrap_or_default(),
                 "rules" => settings.rules = self.rules(value, &path, problems),

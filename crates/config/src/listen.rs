@@ -7,14 +7,40 @@ use http::Uri;
 use crate::problems::Problems;
 use crate::tree::{self, Node};
 
-/// The address at `[section] address`.
+/// Whom an address lets do what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Anybody may use every server.
+    Anybody,
+    /// Whoever shows a key.
+    Keys,
+    /// Anybody sees metrics.
+    Metrics,
+}
+
+impl Reach {
+    fn section(self) -> &'static str {
+        if self == Reach::Metrics { "admin" } else { "listen" }
+    }
+
+    fn why(self) -> &'static str {
+        match self {
+            Reach::Anybody => "clients need not sign in, so whoever reaches it may use every server",
+            Reach::Keys => "what clients send travels unencrypted, their keys included",
+            Reach::Metrics => "whoever reaches it sees metrics",
+        }
+    }
+}
+
+/// The address of the section that has this reach.
 pub(crate) fn address(
     text: &str,
     allow_remote: bool,
-    section: &str,
+    reach: Reach,
     root: &Node<'_>,
     problems: &mut Problems,
 ) -> Option<SocketAddr> {
+    let section = reach.section();
     let place = tree::place(root, &[section, "address"]);
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let Ok(address) = numeric.as_deref().unwrap_or(text).parse::<SocketAddr>() else {
@@ -22,10 +48,7 @@ pub(crate) fn address(
         return None;
     };
     if !address.ip().is_loopback() && !allow_remote {
-        let who = match section {
-            "listen" => "clients do not sign in, so whoever reaches it may use every server",
-            _ => "whoever reaches it sees metrics",
-        };
+        let who = reach.why();
         problems.error(place, format!("other machines can reach {address}, and {who}")).help(format!(
             "listen on 127.0.0.1, or set `allow_remote = true` in [{section}] if something in front decides"
         ));

@@ -17,7 +17,7 @@ impl Span {
         Span(Duration::from_secs(seconds))
     }
 
-    fn parse(text: &str) -> Option<Span> {
+    pub(crate) fn parse(text: &str) -> Option<Span> {
         let (number, unit) = split(text)?;
         let millis = match unit {
             "ms" => 1,

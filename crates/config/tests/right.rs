@@ -289,9 +289,18 @@ fn every_setting_is_in_the_full_example() {
     let schema = Config::json_schema();
     let mut tables: Vec<&serde_json::Value> = vec![&schema];
     tables.extend(
-        ["ListenTable", "LimitsTable", "ServerTable", "ExceptionTable", "AuditTable", "LogTable"]
-            .iter()
-            .map(|name| &schema["$defs"][*name]),
+        [
+            "ListenTable",
+            "AuthTable",
+            "LimitsTable",
+            "ServerTable",
+            "ExceptionTable",
+            "AuditTable",
+            "StoreTable",
+            "LogTable",
+        ]
+        .iter()
+        .map(|name| &schema["$defs"][*name]),
     );
     for table in tables {
         for key in table["properties"].as_object().unwrap().keys().filter(|key| *key != "unknown") {
@@ -316,12 +325,14 @@ fn every_setting_is_on_its_page() {
             "[{key}]"
         );
     }
-    for name in ["ListenTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"] {
+    for name in ["ListenTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"] {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");
         }
     }
-    for (section, name) in [("audit", "AuditTable"), ("lock", "LockTable"), ("log", "LogTable")] {
+    for (section, name) in
+        [("audit", "AuditTable"), ("lock", "LockTable"), ("store", "StoreTable"), ("log", "LogTable")]
+    {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{section}.{key}` |")), "{section}.{key}");
         }

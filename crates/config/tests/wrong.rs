@@ -101,11 +101,23 @@ fn all_problems_at_once_in_order() {
 }
 
 #[test]
+fn what_is_no_guess_stays_on() {
+    check("[guard.access]\nenabled = false\n", &[("2:11 the guard `access` cannot be switched off", "")]);
+}
+
+#[test]
 fn addresses() {
     check("[listen]\naddress = 'here'\n", &[("2:11 not an address and a port", "127.0.0.1:8484")]);
     check(
         "[listen]\naddress = '0.0.0.0:8484'\n",
-        &[("2:11 other machines can reach 0.0.0.0:8484, and clients do not sign in", "allow_remote = true")],
+        &[("2:11 other machines can reach 0.0.0.0:8484, and clients need not sign in", "allow_remote = true")],
+    );
+    check(
+        "auth.required = true\nlisten.address = '0.0.0.0:8484'\n",
+        &[(
+            "2:18 other machines can reach 0.0.0.0:8484, and what clients send travels unencrypted",
+            "allow_remote = true",
+        )],
     );
     check("[admin]\naddress = '[::]:8485'\n", &[("2:11 other machines can reach [::]:8485", "[admin]")]);
     check("[admin]\naddress = 'localhost:8484'\n", &[("2:11 [listen] and [admin] both want 127.0.0.1:8484", "")]);

@@ -10,6 +10,7 @@ mod demo;
 #[cfg(feature = "demo")]
 mod demo_server;
 mod guards;
+mod key;
 mod lock;
 mod log;
 #[cfg(feature = "docs")]
@@ -52,6 +53,7 @@ commands! {
     Guards(guards::Arguments),
     Audit(audit::Arguments),
     Lock(lock::Arguments),
+    Key(key::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),
     #[cfg(feature = "docs")]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{audit, config, guards, lock, why};
+use super::{audit, config, guards, key, lock, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -31,6 +31,9 @@ const FORMATS: &[Format] = &[
     (lock::Changes::UPDATE, || schema_for!(lock::Changes<'_>).to_value()),
     (lock::Verified::FORMAT, || schema_for!(lock::Verified).to_value()),
     (lock::Forgotten::FORMAT, || schema_for!(lock::Forgotten).to_value()),
+    (key::Created::FORMAT, || schema_for!(key::Created<'_>).to_value()),
+    (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
+    (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     #[cfg(feature = "demo")]

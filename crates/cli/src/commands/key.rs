@@ -1,0 +1,360 @@
+//! `bartizan key`: the keys that clients show to use the gateway over HTTP.
+
+mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bartizan_config::Config;
+use bartizan_guard::Timestamp;
+use bartizan_identity::{ApiKey, ApiKeyId};
+use bartizan_policy::{Scope, Scopes};
+use bartizan_store::{Store, StoreError, api_keys};
+use clap::{Args, Subcommand};
+
+pub(super) use self::report::{Created, Listed, Revoked};
+use crate::common;
+use crate::outcome::{Failure, Outcome, say};
+use crate::output::{self, Paint};
+use crate::text::{inline, printable};
+
+const EXAMPLES: &str = "\
+Examples:
+  bartizan key create ann --scope mcp --expires 90d
+  bartizan key create ci --scope tool:git/git_log --expires 2027-01-31
+  bartizan key list
+  bartizan key rotate ID --expires 90d --overlap 24h
+  bartizan key revoke ID
+
+Scopes:
+  mcp                    everything
+  server:NAME            one server
+  tool:SERVER/NAME       a tool; a * at the end stands for any ending
+  prompt:SERVER/NAME     a prompt
+  resource:SERVER/URI    a resource";
+
+/// The longest life of a key.
+const LONGEST: Duration = Duration::from_hours(24 * 366 * 2);
+
+/// Makes, lists, replaces and revokes keys that clients show over HTTP
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a key; it is printed once and kept nowhere
+    Create(Create),
+    /// Lists the keys, without their secrets
+    List(List),
+    /// Makes a key in the place of another, which stays good for a while
+    Rotate(Rotate),
+    /// Revokes a key: from now on it is refused
+    Revoke(Revoke),
+}
+
+/// Which database.
+#[derive(Args)]
+struct Place {
+    /// The database of keys; without it the one of the configuration
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// The configuration that says where it is; without it `bartizan.toml` in this directory, if there is one
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Create {
+    /// On whose behalf its holder acts: a name of 1 to 64 letters, digits, `-`, `_`, `.`, `@` and `:`
+    name: String,
+    /// What it is good for; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE", required = true)]
+    scopes: Vec<String>,
+    /// When it ends: a duration such as `90d`, or a date; two years at most
+    #[arg(long, value_name = "WHEN")]
+    expires: String,
+    /// What people should know about it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct List {
+    /// Also those that have expired or were revoked
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Rotate {
+    /// The key that is replaced
+    id: String,
+    /// When the new one ends: a duration such as `90d`, or a date; two years at most
+    #[arg(long, value_name = "WHEN")]
+    expires: String,
+    /// How long the old one stays good at most, such as `24h`; `0` for not at all
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    overlap: String,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Revoke {
+    /// The key
+    id: String,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        match self.command {
+            Command::Create(create) => create.run(),
+            Command::List(list) => list.run(),
+            Command::Rotate(rotate) => rotate.run(),
+            Command::Revoke(revoke) => revoke.run(),
+        }
+    }
+}
+
+impl Place {
+    fn path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.store {
+            return Ok(path.clone());
+        }
+        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());
+        match self.config.clone().or(here) {
+            Some(file) => Config::places(&file)?.store.ok_or_else(nowhere),
+            None => common::home().map(|home| home.join("state.db")),
+        }
+    }
+
+    /// Does `work` with the store, which has to be there unless it is `made`.
+    fn with<T>(&self, made: bool, work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>) -> Result<T, Failure> {
+        let path = self.path()?;
+        if !made && !path.exists() {
+            return Err(Failure::incomplete(format!("there are no keys yet: no database {}", path.display())));
+        }
+        common::block_on_one(async {
+            let store = Store::open(&path).await.map_err(failure)?;
+            let done = work(&store).await.map_err(failure);
+            store.close().await;
+            done
+        })
+    }
+}
+
+impl Create {
+    fn run(self) -> Result<Outcome, Failure> {
+        check_principal(&self.name)?;
+        let now = now();
+        let scopes = scopes(&self.scopes)?;
+        let (secret, key) = made(Wanted {
+            principal: self.name,
+            roles: Vec::new(),
+            scopes: scopes.iter().map(Scope::to_string).collect(),
+            note: note(&self.note)?,
+            now,
+            expires: ends(&self.expires, now)?,
+            replaces: None,
+        })?;
+        self.place.with(true, async |store| store.add_api_key(&key).await)?;
+        handed_out(&secret, &key, self.json)
+    }
+}
+
+impl List {
+    fn run(self) -> Result<Outcome, Failure> {
+        let now = now().0;
+        let mut keys = self.place.with(false, async |store| store.api_keys().await)?;
+        if !self.all {
+            keys.retain(|key| key.revoked_at.is_none() && key.expires_at > now);
+        }
+        if self.json {
+            output::print_json(&Listed::of(&keys, now))?;
+        } else if keys.is_empty() {
+            say(if self.all { "there are no keys" } else { "there are no keys that are good; --all lists the others" });
+        } else {
+            let paint = Paint::for_stdout();
+            keys.iter().try_for_each(|key| output::print(&report::lines(key, now, paint)))?;
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+impl Rotate {
+    fn run(self) -> Result<Outcome, Failure> {
+        let (id, now) = (id_of(&self.id)?, now());
+        let overlap = if self.overlap == "0" { Some(Duration::ZERO) } else { bartizan_config::duration(&self.overlap) };
+        let overlap = overlap.ok_or_else(|| Failure::usage("--overlap is no duration; write one such as 24h, or 0"))?;
+        let expires = ends(&self.expires, now)?;
+        let until = now.0.saturating_add(i64::try_from(overlap.as_micros()).unwrap_or(i64::MAX));
+        let unknown = StoreError::Unknown { what: "key", name: id.to_string() };
+        let old = self.place.with(false, async |store| store.api_keys().await)?;
+        let old = old.into_iter().find(|key| key.id == id.as_str()).ok_or_else(|| failure(unknown))?;
+        let api_keys::ApiKey { principal, roles, scopes, note, .. } = old;
+        let replaces = Some(id.to_string());
+        let (secret, key) = made(Wanted { principal, roles, scopes, note, now, expires, replaces })?;
+        self.place.with(false, async |store| store.replace_api_key(id.as_str(), &key, until).await)?;
+        handed_out(&secret, &key, self.json)?;
+        if !self.json {
+            let end = if overlap.is_zero() {
+                "is refused from now on".to_owned()
+            } else {
+                format!("is good until {}", report::moment(until))
+            };
+            say(&format!("the old one {end}, or less long if it expires before"));
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+impl Revoke {
+    fn run(self) -> Result<Outcome, Failure> {
+        let (id, at) = (id_of(&self.id)?, now().0);
+        let revoked = self.place.with(false, async |store| store.revoke_api_key(id.as_str(), at).await)?;
+        if self.json {
+            output::print_json(&Revoked::of(&id, revoked))?;
+        } else if revoked {
+            output::print(&format!("revoked: {id}"))?;
+        } else {
+            output::print(&format!("was revoked before: {id}"))?;
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+/// What a new key is to be.
+struct Wanted {
+    principal: String,
+    roles: Vec<String>,
+    scopes: Vec<String>,
+    note: String,
+    now: Timestamp,
+    expires: Timestamp,
+    replaces: Option<String>,
+}
+
+/// A new key, and what is kept of it.
+fn made(wanted: Wanted) -> Result<(ApiKey, api_keys::ApiKey), Failure> {
+    let secret =
+        ApiKey::generate(getrandom::fill).map_err(|error| Failure::ours(format!("no random bytes: {error}")))?;
+    let Wanted { principal, roles, scopes, note, now, expires, replaces } = wanted;
+    let key = api_keys::ApiKey {
+        id: secret.id().to_string(),
+        digest: secret.digest().to_bytes(),
+        principal,
+        roles,
+        scopes,
+        note,
+        created_at: now.0,
+        expires_at: expires.0,
+        revoked_at: None,
+        last_used_at: None,
+        replaces,
+    };
+    Ok((secret, key))
+}
+
+/// The key itself goes to stdout and to nowhere else.
+fn handed_out(secret: &ApiKey, key: &api_keys::ApiKey, json: bool) -> Result<Outcome, Failure> {
+    if json {
+        output::print_json(&Created::of(secret, key))?;
+    } else {
+        output::print(secret.expose())?;
+        let (id, principal, scopes) = (&key.id, inline(&key.principal), inline(&key.scopes.join(" ")));
+        say(&format!("key {id} of {principal}, good for {scopes} until {}", report::moment(key.expires_at)));
+        say("it is shown this once; clients send it as `Authorization: Bearer KEY`");
+    }
+    Ok(Outcome::Clean)
+}
+
+fn check_principal(name: &str) -> Result<(), Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:".contains(c);
+    if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
+        return Err(Failure::usage("a name has 1 to 64 letters, digits and -_.@:"));
+    }
+    // Others are called that who did not show a key.
+    if name == bartizan_policy::Principal::ANONYMOUS || name.starts_with("uid:") {
+        return Err(Failure::usage(format!("`{name}` is the name of those who show no key")));
+    }
+    Ok(())
+}
+
+fn scopes(texts: &[String]) -> Result<Scopes, Failure> {
+    // They stand in one text, as OAuth has them, as well as one by one.
+    let words = texts.iter().flat_map(|text| text.split(' ').filter(|word| !word.is_empty()));
+    let scopes = words.map(Scope::parse).collect::<Result<Vec<_>, _>>().map_err(Failure::usage)?;
+    if scopes.is_empty() {
+        return Err(Failure::usage("a key is good for something: give a --scope, such as mcp or server:NAME"));
+    }
+    Ok(Scopes::of(scopes))
+}
+
+fn note(text: &str) -> Result<String, Failure> {
+    if text.len() > 200 || printable(text) != text || text.contains('\n') {
+        return Err(Failure::usage("a note is one line of at most 200 bytes"));
+    }
+    Ok(text.to_owned())
+}
+
+fn ends(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    let end = bartizan_config::end(text, now)
+        .ok_or_else(|| Failure::usage("--expires is neither a duration such as 90d nor a date such as 2027-01-31"))?;
+    if end <= now {
+        return Err(Failure::usage("--expires is in the past"));
+    }
+    if end.0.saturating_sub(now.0) > i64::try_from(LONGEST.as_micros()).unwrap_or(i64::MAX) {
+        return Err(Failure::usage(
+            "--expires is more than two years from now; a key that leaks should not be good for ever",
+        ));
+    }
+    Ok(end)
+}
+
+/// The id of a key: whoever has found a whole one somewhere may give that.
+fn id_of(text: &str) -> Result<ApiKeyId, Failure> {
+    ApiKey::parse(text)
+        .map(|key| key.id().clone())
+        .or_else(|_| ApiKeyId::parse(text))
+        .map_err(|_| Failure::usage("that is no id of a key; `bartizan key list` shows them"))
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn nowhere() -> Failure {
+    Failure::usage("nothing says where the keys are: set `path` in [store], or HOME or BARTIZAN_HOME")
+}
+
+fn failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Unknown { .. } | StoreError::State(_) | StoreError::Exposed(_) | StoreError::Newer { .. } => {
+            Failure::usage(error)
+        }
+        _ => Failure::ours(error),
+    }
+}

@@ -102,6 +102,7 @@ mod tests {
         let policy = Policy {
             pipeline: Pipeline::new(Settings::default()).unwrap(),
             limiter: Limiter::default(),
+            credential_required: false,
             limits: Limits::default(),
             said: Limit { count: 1, per_ms: 1_000 },
             level: Level::Written,

@@ -3,6 +3,7 @@
 //! Read [`exchange`] first: it is the life of one request.
 
 mod abilities;
+mod address;
 pub mod admit;
 mod aggregate;
 mod answer;
@@ -26,6 +27,7 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+pub mod identity;
 mod in_flight;
 mod judge;
 mod learn;

@@ -16,6 +16,8 @@ pub struct Policy {
     pub pipeline: Pipeline,
     /// Rates across conversations.
     pub limiter: Limiter,
+    /// Whether clients over HTTP have to show a credential.
+    pub credential_required: bool,
     /// Bounds of one message.
     pub limits: Limits,
     /// How much a server may say in one session that is no answer.

@@ -67,6 +67,11 @@ pub const ALL: &[Reason] = &[
     reason("edge.body", "the connection broke off, or was misused, within a message", CLIENT),
     reason("edge.content_type", "the body is not `application/json`", CLIENT),
     reason(
+        "edge.credential",
+        "the credential is not known, has expired or was revoked",
+        "give the client a key that is good: `bartizan key list` shows which are, and `bartizan key create` makes one",
+    ),
+    reason(
         "edge.crowded",
         "too many large messages arrived at once",
         "try again; if it goes on, lower `message_bytes` under [limits] or have clients send less at once",
@@ -88,7 +93,17 @@ pub const ALL: &[Reason] = &[
         "the `Host` header does not name this gateway",
         "if clients are meant to use that name, add it to `allowed_hosts` under [listen]; else a web page may have tried to get in",
     ),
+    reason(
+        "edge.identity",
+        "it cannot be told who asks, as the keys cannot be read",
+        "look at what the gateway's log says of the store, and at the file that `store.path` names",
+    ),
     reason("edge.method", "the HTTP method is not one that is answered there", CLIENT),
+    reason(
+        "edge.no_credential",
+        "a key is required and none was shown",
+        "give the client one as `Authorization: Bearer KEY`; `bartizan key create` makes one",
+    ),
     reason(
         "edge.origin",
         "the request comes from a web page whose `Origin` is not allowed",
@@ -101,6 +116,11 @@ pub const ALL: &[Reason] = &[
     ),
     reason("edge.repeated", "a header that says what the request means stands there twice", CLIENT),
     reason("edge.revision", "the header `MCP-Protocol-Version` names no revision that is spoken", CLIENT),
+    reason(
+        "edge.scope",
+        "the key is good for nothing at this server",
+        "use another server, or a key that is good for this one: `bartizan key create NAME --scope server:SERVER`",
+    ),
     reason(
         "edge.session",
         "the request names no session, or one that is over",

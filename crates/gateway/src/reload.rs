@@ -1,7 +1,7 @@
 //! Puts a changed configuration in force: whole, or not at all.
 //!
 //! A file that does not check leaves everything as it was, and readiness says *degraded* until a good one follows.
-//! What needs new sockets or a new log (`listen`, `admin`, `audit`, `lock`) waits for a restart, and is said so.
+//! What needs new sockets or a new log (`listen`, `admin`, `audit`, `lock`, `store`) waits for a restart, and is said so.
 
 #[cfg_attr(not(feature = "watch"), path = "reload/no_notices.rs")]
 mod notices;
@@ -144,6 +144,7 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
+        ("store.path", listens && started.store != now.store),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
 use crate::gateway::Gateway;
+use crate::identity::Identity;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
 
@@ -23,6 +24,9 @@ pub enum ServeError {
     /// The configuration could not be put in force.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The keys that clients have to show cannot be read.
+    #[error(transparent)]
+    Store(#[from] bartizan_store::StoreError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}, the `address` of [{table}]: {source}")]
     Listen {
@@ -60,7 +64,12 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
-    let front = Front::new(Arc::clone(&gateway), servers, front_settings(config, connections));
+    let identity = Identity::new(config.store.clone());
+    if config.auth.required {
+        // Rather now than at the first request.
+        identity.open().await?;
+    }
+    let front = Front::new(Arc::clone(&gateway), identity, servers, front_settings(config, connections));
     let listener = listen(config.listen.address, "listen").await?;
     let admin = match &config.admin {
         Some(admin) => Some(listen(admin.address, "admin").await?),

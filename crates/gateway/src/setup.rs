@@ -62,6 +62,7 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
     Ok(Policy {
         pipeline: Pipeline::new(config.settings.clone())?,
         limiter: Limiter::new(config.rate.clone()),
+        credential_required: config.auth.required,
         limits: config.limits.message,
         said: config.limits.server_messages,
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },

@@ -18,17 +18,20 @@ use hyper::body::Incoming;
 use super::agreement;
 use super::body::Reply;
 use super::bounds::{Bounds, streams};
+use super::caller;
 use super::checks::{Allowed, Flaw};
-use super::lasting::Lasting;
+use super::lasting::{Lasting, Until};
 use super::peers::{Peers, part};
 use super::respond::{self, Early, SESSION};
-use super::sessions::ANONYMOUS;
+use super::sessions::Held;
 use super::target::{Current, Target};
 use crate::admit;
 use crate::answer::{Answer, NoStream};
+use crate::clock;
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::gateway::Gateway;
+use crate::identity::{Caller, Identity};
 use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
@@ -37,6 +40,7 @@ use crate::upstream::UpstreamError;
 /// All endpoints of one gateway with their sessions.
 pub struct Front {
     gateway: Arc<Gateway>,
+    identity: Arc<Identity>,
     servers: ArcSwap<Current>,
     settings: FrontSettings,
     peers: Peers,
@@ -82,11 +86,17 @@ const FAREWELL: Duration = Duration::from_secs(20);
 impl Front {
     /// Endpoints for these servers.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, servers: BTreeMap<Arc<str>, Arc<Server>>, settings: FrontSettings) -> Arc<Front> {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        identity: Arc<Identity>,
+        servers: BTreeMap<Arc<str>, Arc<Server>>,
+        settings: FrontSettings,
+    ) -> Arc<Front> {
         let front = Arc::new(Front {
             peers: Peers::new(&gateway, settings.sessions, settings.idle),
             lasting: Lasting::new(settings.streams),
             gateway,
+            identity,
             servers: ArcSwap::from_pointee(Current { generation: 0, by_name: servers }),
             settings,
             degraded: ArcSwap::from_pointee(None),
@@ -157,21 +167,33 @@ impl Front {
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let answer = self.dispatch(request, peer).await;
+        let answer = match self.caller(request.headers(), peer.ip()).await {
+            Ok(caller) => self.dispatch(request, peer, &caller).await,
+            Err(early) => self.refused(peer, early),
+        };
         if in_chunks { respond::last(answer) } else { answer }
     }
 
-    async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
+    /// Who asks.
+    async fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Early> {
+        let required = self.gateway.policy.load().credential_required;
+        self.identity.authenticate(headers, required, from, clock::now()).await.map_err(caller::refusal)
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr, caller: &Caller) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
             let text = "there is no such server; each is at /mcp/NAME, and all are at /mcp";
             return self.refused(peer, respond::refused(StatusCode::NOT_FOUND, "edge.path", text));
         };
+        if let Err(early) = caller::check_reach(caller, &target) {
+            return self.refused(peer, early);
+        }
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
-            Method::POST => self.post(&target, &parts, body, peer.ip()).await,
-            Method::GET => Box::pin(self.get(&target, &parts)).await,
-            Method::DELETE => Box::pin(self.delete(&target, &parts)).await,
+            Method::POST => self.post(&target, &parts, body, (caller, peer.ip())).await,
+            Method::GET => Box::pin(self.get(&target, &parts, caller)).await,
+            Method::DELETE => Box::pin(self.delete(&target, &parts, caller)).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
         };
         answered.unwrap_or_else(|early| self.refused(peer, early))
@@ -194,41 +216,41 @@ impl Front {
         target: &Target<'_>,
         parts: &Parts,
         body: Incoming,
-        from: IpAddr,
+        (caller, from): (&Caller, IpAddr),
     ) -> Result<Response<Reply>, Early> {
-        let principal = Principal::new(ANONYMOUS);
+        let principal = &caller.principal;
         let limits = self.gateway.policy.load().limits;
         let bytes = self.read(parts, body, &limits).await?;
-        let message = self.parse(target, &principal, &bytes, &limits)?;
+        let message = self.parse(target, principal, &bytes, &limits)?;
         // The message has its own reference; with this one the bytes would stay until the answer is there.
         drop(bytes);
         let until = self.lasting.of(&message)?;
         if agreement::era(&parts.headers, &message) == Era::Stateless {
-            let (key, held) = self.peers.stateless(target, &principal, from, &message).await?;
+            let (key, held) = self.peers.stateless(target, principal, from, &message).await?;
             agreement::check(&held.value, &parts.headers, &message).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
-            return Ok(respond::answer(self.lasting.in_use(answer, held, until)));
+            return Ok(respond::answer(self.in_use(answer, held, until, caller)));
         }
         if message.method() == Some("initialize") {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
-        let (key, held) = self.peers.living(target, &parts.headers, &principal)?;
+        let (key, held) = self.peers.living(target, &parts.headers, principal)?;
         agreement::check_session(&held.value, &parts.headers, &message).await?;
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }
-        Ok(respond::answer(self.lasting.in_use(answer, held, until)))
+        Ok(respond::answer(self.in_use(answer, held, until, caller)))
     }
 
     /// Begins a legacy session.
     async fn initialize(
         &self,
         target: &Target<'_>,
-        (principal, from): (Principal, IpAddr),
+        (principal, from): (&Principal, IpAddr),
         message: Message,
         headers: &HeaderMap,
     ) -> Result<Response<Reply>, Early> {
@@ -240,7 +262,7 @@ impl Front {
             ));
         }
         let key = random::key().map_err(|_| respond::refused(StatusCode::INTERNAL_SERVER_ERROR, "edge.failed", ""))?;
-        let peer = self.peers.connect(target, Era::Legacy, &principal, &key, &message).await?;
+        let peer = self.peers.connect(target, Era::Legacy, principal, &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let mut begun = Begun(Some(peer.clone()));
         agreement::check_session(&peer, headers, &message).await?;
@@ -250,7 +272,7 @@ impl Front {
         let mut response = respond::answer(answer);
         match HeaderValue::from_str(&key) {
             Ok(value) if response.status().is_success() && !failed => {
-                self.peers.begin(&target.slot(&key), (principal, from), peer)?;
+                self.peers.begin(&target.slot(&key), (principal.clone(), from), peer)?;
                 begun.0 = None;
                 response.headers_mut().insert(SESSION, value);
             }
@@ -259,16 +281,16 @@ impl Front {
         Ok(response)
     }
 
-    async fn get(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
+    async fn get(&self, target: &Target<'_>, parts: &Parts, caller: &Caller) -> Result<Response<Reply>, Early> {
         agreement::check_method(&parts.headers)?;
         let lost = event_id::lost(&parts.headers).map_err(|event_id::Malformed| {
             let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
             respond::refused(StatusCode::BAD_REQUEST, "edge.event_id", text)
         })?;
-        let (_, held) = self.peers.legacy(target, &parts.headers, &Principal::new(ANONYMOUS))?;
+        let (_, held) = self.peers.legacy(target, &parts.headers, &caller.principal)?;
         let until = self.lasting.of_stream(lost.is_some())?;
         match held.value.listen(&parts.headers).await {
-            Ok(deliveries) => Ok(respond::answer(self.lasting.in_use(Answer::Stream(deliveries), held, until))),
+            Ok(deliveries) => Ok(respond::answer(self.in_use(Answer::Stream(deliveries), held, until, caller))),
             // It is in the log by itself.
             Err(NoStream::Refused(refusal)) => {
                 Ok(respond::plain(StatusCode::BAD_REQUEST, &format!("{}\n", refusal.sentence())))
@@ -289,12 +311,19 @@ impl Front {
         }
     }
 
-    async fn delete(&self, target: &Target<'_>, parts: &Parts) -> Result<Response<Reply>, Early> {
+    async fn delete(&self, target: &Target<'_>, parts: &Parts, caller: &Caller) -> Result<Response<Reply>, Early> {
         agreement::check_method(&parts.headers)?;
-        let (key, held) = self.peers.legacy(target, &parts.headers, &Principal::new(ANONYMOUS))?;
+        let (key, held) = self.peers.legacy(target, &parts.headers, &caller.principal)?;
         self.peers.remove(&key);
         part(held).await.ok();
         Ok(respond::status(StatusCode::NO_CONTENT))
+    }
+
+    /// An answer that takes what it takes, for as long as whoever asked may have it.
+    fn in_use(&self, answer: Answer, held: Arc<Held<Peer>>, until: Until, caller: &Caller) -> Answer {
+        let Answer::Stream(deliveries) = answer else { return answer };
+        let ended = caller::ended(Arc::clone(&self.identity), caller.credential.clone());
+        self.lasting.in_use(deliveries, held, until, ended)
     }
 
     /// Reads a body. What it takes of the budget is given back once nobody uses its bytes any more.

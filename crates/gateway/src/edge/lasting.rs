@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::respond::{self, Early};
 use super::sessions::Held;
-use crate::answer::Answer;
+use crate::answer::{Answer, Deliveries};
 use crate::peer::Peer;
 
 /// What is under way at one edge.
@@ -69,9 +69,15 @@ impl Lasting {
         Arc::clone(&self.places).try_acquire_owned().map_err(full)
     }
 
-    /// An answer that keeps its session in use, and the place that it takes, for as long as it goes on.
-    pub(super) fn in_use(&self, answer: Answer, held: Arc<Held<Peer>>, until: Until) -> Answer {
-        let Answer::Stream(deliveries) = answer else { return answer };
+    /// A stream that keeps its session in use, and the place that it takes, for as long as it goes on, which is until
+    /// `ended` at most.
+    pub(super) fn in_use(
+        &self,
+        deliveries: Deliveries,
+        held: Arc<Held<Peer>>,
+        until: Until,
+        ended: impl Future<Output = ()> + Send + 'static,
+    ) -> Answer {
         let mut leaving = matches!(until, Until::Left(_)).then(|| self.leaving.subscribe());
         let left = async move {
             match &mut leaving {
@@ -83,6 +89,11 @@ impl Lasting {
         let deliveries = deliveries.inspect(move |_| {
             let _in_use = &in_use;
         });
-        Answer::Stream(Box::pin(deliveries.take_until(Box::pin(left))))
+        Answer::Stream(Box::pin(deliveries.take_until(Box::pin(async move {
+            tokio::select! {
+                () = left => {}
+                () = ended => {}
+            }
+        }))))
     }
 }

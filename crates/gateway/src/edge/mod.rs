@@ -1,16 +1,17 @@
 //! The HTTP side towards clients: accepts connections, checks requests, and hands them to an endpoint.
 //!
 //! What a request passes, in this order, and why there: the number of connections (before anything is read), the
-//! time and size of its head (before it is understood), `Host` and `Origin` (before it is routed), its method and
-//! type, the time and size of its body, and only then the message itself.
+//! time and size of its head (before it is understood), `Host` and `Origin`, who asks (before it is routed: whoever may not
+//! come in does not learn what there is), its method and type, the time and size of its body, and only then the message itself.
 //!
 //! `endpoint` is that path from `Host` on, top to bottom. What it asks on the way stands beside it: `checks` about the head,
-//! `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads to, `lasting` how long its
+//! `caller` who asks,//! `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads to, `lasting` how long its
 //! answer may go on.
 
 mod agreement;
 mod body;
 mod bounds;
+mod caller;
 mod checks;
 mod endpoint;
 mod lasting;

@@ -1,5 +1,6 @@
 //! What the requests of clients lead to, kept from one to the next: sessions, and what stands for them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::agreement;
 use super::respond::{self, Early, SESSION, VERSION};
 use super::sessions::{Full, Held, Sessions};
-use super::target::Target;
+use super::target::{Servers, Target};
 use crate::abilities::Abilities;
 use crate::admit;
 use crate::aggregate::Hub;
@@ -99,7 +100,8 @@ impl Peers {
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
         let able = Abilities::declared(message).unwrap_or_default().index();
         // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
-        let mut key = target.slot(&format!("{}\n{principal}\n{from}\n{able}\n{client}", target.generation()));
+        let Principal { id, scopes, .. } = principal;
+        let mut key = target.slot(&format!("{}\n{id}\n{scopes}\n{from}\n{able}\n{client}", target.generation()));
         if target.bridges() {
             // A legacy server is told once what the client can do.
             key.push_str(&bridge::abilities(message));
@@ -127,7 +129,10 @@ impl Peers {
         let name: String = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
         let gateway = &self.gateway;
         match target {
-            Target::All(current) => Ok(Peer::All(Hub::new(gateway, &current.by_name, principal, &name, era))),
+            Target::All(current) => {
+                let within = within(&current.by_name, principal);
+                Ok(Peer::All(Hub::new(gateway, &within, principal, &name, era)))
+            }
             Target::One(_, server) => {
                 let unreachable = |refusal: admit::Refusal| {
                     Box::new(respond::message(StatusCode::BAD_GATEWAY, &refusal.answer(asked.id(), None)))
@@ -215,6 +220,15 @@ impl Peers {
         let all = self.legacy.len() + self.stateless.len();
         self.gateway.metrics.sessions.set(i64::try_from(all).unwrap_or(i64::MAX));
     }
+}
+
+/// The servers at which a principal's credential is good for anything.
+fn within<'a>(all: &'a Servers, principal: &Principal) -> Cow<'a, Servers> {
+    if principal.scopes.are_all() {
+        return Cow::Borrowed(all);
+    }
+    let reached = all.iter().filter(|(name, _)| principal.scopes.reach(name));
+    Cow::Owned(reached.map(|(name, server)| (Arc::clone(name), Arc::clone(server))).collect())
 }
 
 /// Whether nothing comes of a session any more because its server has ended. It is no longer kept then: what is

@@ -8,7 +8,7 @@
 
 mod table;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use bartizan_guard::{Principal, Timestamp};
 
 use self::table::Table;
-use crate::clock;
+use crate::{address, clock};
 
 /// The sessions of one edge; `T` is what is kept for each.
 pub(crate) struct Sessions<T> {
@@ -39,9 +39,6 @@ pub(crate) struct Held<T> {
     proven: AtomicBool,
 }
 
-/// The principal of a caller who did not sign in.
-pub(crate) const ANONYMOUS: &str = "anonymous";
-
 /// Among whom places are shared out: callers who signed in, and addresses of those who did not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Holder {
@@ -51,14 +48,10 @@ enum Holder {
 
 impl Holder {
     fn of(principal: &Principal, from: IpAddr) -> Holder {
-        if &*principal.id != ANONYMOUS {
+        if !principal.is_anonymous() {
             return Holder::Principal(Arc::clone(&principal.id));
         }
-        Holder::Address(match from.to_canonical() {
-            // Every machine has as many as it likes of those that begin alike.
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-            address => address,
-        })
+        Holder::Address(address::block(from))
     }
 }
 
@@ -340,7 +333,7 @@ mod tests {
 
     /// So many sessions of one address, claimed and used just now.
     fn fill(sessions: &Sessions<u32>, from: IpAddr, count: u32) -> Vec<String> {
-        let who = Principal::new(ANONYMOUS);
+        let who = Principal::anonymous();
         let begun = (0..count).filter_map(|number| {
             let key = format!("{from} {number}");
             sessions.insert(&key, who.clone(), from, number).ok()?;
@@ -351,14 +344,14 @@ mod tests {
 
     /// How many sessions of that address are left.
     fn left(sessions: &Sessions<u32>, from: IpAddr) -> usize {
-        let holder = Holder::of(&Principal::new(ANONYMOUS), from);
+        let holder = Holder::of(&Principal::anonymous(), from);
         sessions.lock().iter().filter(|(_, held)| held.holder == holder).count()
     }
 
     #[test]
     fn one_address_that_fills_all_places_keeps_nobody_else_out() {
         for in_use in [false, true] {
-            let (sessions, who) = (sessions(8), Principal::new(ANONYMOUS));
+            let (sessions, who) = (sessions(8), Principal::anonymous());
             sessions.insert("quiet", who.clone(), other(1), 0).unwrap();
             age(&sessions, &sessions.find("quiet", &who).unwrap(), 600);
             let flood = fill(&sessions, HERE, 100);
@@ -378,7 +371,7 @@ mod tests {
 
     #[test]
     fn of_whoever_holds_the_most_the_one_missed_least_makes_place() {
-        let (sessions, who) = (sessions(4), Principal::new(ANONYMOUS));
+        let (sessions, who) = (sessions(4), Principal::anonymous());
         let keys = fill(&sessions, HERE, 4);
         age(&sessions, &sessions.find(&keys[1], &who).unwrap(), 50);
         age(&sessions, &sessions.find(&keys[2], &who).unwrap(), 70);
@@ -390,7 +383,7 @@ mod tests {
 
     #[test]
     fn where_all_hold_alike_the_longest_unused_makes_place() {
-        let (sessions, who) = (sessions(3), Principal::new(ANONYMOUS));
+        let (sessions, who) = (sessions(3), Principal::anonymous());
         for number in 1..4 {
             let key = number.to_string();
             sessions.insert(&key, who.clone(), other(number), number.into()).unwrap();
@@ -406,7 +399,7 @@ mod tests {
 
     #[test]
     fn who_holds_a_place() {
-        let (nobody, ann) = (Principal::new(ANONYMOUS), Principal::new("ann"));
+        let (nobody, ann) = (Principal::anonymous(), Principal::new("ann"));
         let of = |who: &Principal, from: &str| Holder::of(who, from.parse().unwrap());
         for (one, other, same) in [
             ("192.0.2.1", "192.0.2.1", true),

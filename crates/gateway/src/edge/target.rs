@@ -6,11 +6,14 @@ use std::sync::Arc;
 use crate::front::ALL;
 use crate::server::Server;
 
+/// Servers by name.
+pub(super) type Servers = BTreeMap<Arc<str>, Arc<Server>>;
+
 /// The servers of the configuration in force.
 pub(super) struct Current {
     /// Counts the configurations, so that what was begun under one is not taken for part of another.
     pub(super) generation: u64,
-    pub(super) by_name: BTreeMap<Arc<str>, Arc<Server>>,
+    pub(super) by_name: Servers,
 }
 
 /// Whom a request is for, among the servers of one configuration.

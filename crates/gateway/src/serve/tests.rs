@@ -128,6 +128,7 @@ async fn a_guard_that_panics_refuses_one_message_and_the_gateway_goes_on() {
     let policy = Policy {
         pipeline: Pipeline::new(Settings::default()).unwrap().with_guard(&BROKEN, Box::new(Broken)),
         limiter: Limiter::default(),
+        credential_required: false,
         limits: config.limits.message,
         said: config.limits.server_messages,
         level: bartizan_audit::Level::Written,

@@ -156,7 +156,6 @@ mod tests {
     use bartizan_guard::Principal;
     use proptest::prelude::*;
 
-    use super::super::ANONYMOUS;
     use super::*;
 
     #[derive(Debug, Clone)]
@@ -189,7 +188,7 @@ mod tests {
     }
 
     fn holder(number: u8) -> Holder {
-        Holder::of(&Principal::new(ANONYMOUS), address(number))
+        Holder::of(&Principal::anonymous(), address(number))
     }
 
     /// What is kept, counted anew.
@@ -233,7 +232,7 @@ mod tests {
                 match step {
                     Step::Insert(key, number) => {
                         let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
-                        let (principal, holder) = (Principal::new(ANONYMOUS), holder(number));
+                        let (principal, holder) = (Principal::anonymous(), holder(number));
                         let held = Arc::new(Held { principal, value: key, holder, used, proven });
                         let there = table.get(&key.to_string()).is_some();
                         prop_assert_eq!(table.insert(&key.to_string(), held).is_some(), there);

@@ -1,0 +1,159 @@
+//! The keys that are good, as the database has them.
+//!
+//! All of them are in memory, with the revision of the database at which they were read. Each look at a key compares it, so
+//! what was revoked is refused from the moment on at which `bartizan key revoke` returns, in every process.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bartizan_guard::{Principal, Scope, Scopes, Timestamp};
+use bartizan_identity::{ApiKeyId, Digest};
+use bartizan_store::{Revision, Store, StoreError, api_keys};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+
+/// How exactly it is known when a key was last used, in microseconds.
+const MINUTE: i64 = 60_000_000;
+/// How long uses are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
+
+/// Why a key does not open anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is none, or not good.
+    Bad,
+    /// The database cannot be read.
+    Unknown,
+}
+
+/// The keys of one database.
+pub(super) struct Keys {
+    place: Option<PathBuf>,
+    store: OnceCell<Store>,
+    read: ArcSwapOption<Read>,
+    /// So that of many requests which find that something changed one reads.
+    reading: AsyncMutex<()>,
+    /// Uses that are not written yet.
+    uses: Arc<Mutex<Vec<(String, i64)>>>,
+}
+
+/// All keys, at one state of the database.
+struct Read {
+    revision: Option<Revision>,
+    by_id: HashMap<ApiKeyId, Arc<Known>>,
+}
+
+/// What is known of a key that was not revoked.
+pub(super) struct Known {
+    pub(super) digest: Digest,
+    pub(super) principal: Principal,
+    expires_at: i64,
+    last_used_at: AtomicI64,
+}
+
+impl Keys {
+    pub(super) fn new(place: Option<PathBuf>) -> Keys {
+        let (store, read) = (OnceCell::new(), ArcSwapOption::empty());
+        Keys { place, store, read, reading: AsyncMutex::default(), uses: Arc::default() }
+    }
+
+    pub(super) async fn open(&self) -> Result<(), StoreError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        self.store.get_or_try_init(|| Store::open(place)).await.map(drop)
+    }
+
+    /// What is known of a key, unless it has expired.
+    pub(super) async fn find(&self, id: &ApiKeyId, now: Timestamp) -> Result<Option<Arc<Known>>, Standing> {
+        let read = match self.fresh() {
+            Some(read) => Some(read),
+            // Seldom, so it takes no room in the future of every request.
+            None => Box::pin(self.read_again()).await?,
+        };
+        let known = read.and_then(|read| read.by_id.get(id).cloned());
+        Ok(known.filter(|known| known.expires_at > now.0))
+    }
+
+    /// What was read, if the database has not changed since.
+    fn fresh(&self) -> Option<Arc<Read>> {
+        let read = self.read.load_full()?;
+        let revision = self.store.get()?.revision();
+        (revision.is_some() && revision == read.revision).then_some(read)
+    }
+
+    /// What the database has now; nothing if there is none.
+    async fn read_again(&self) -> Result<Option<Arc<Read>>, Standing> {
+        let _one = self.reading.lock().await;
+        if let Some(read) = self.fresh() {
+            return Ok(Some(read));
+        }
+        // Whoever shows a key that nobody made does not make a database by that.
+        if self.store.get().is_none() && !self.place.as_ref().is_some_and(|place| place.exists()) {
+            return Ok(None);
+        }
+        let read = async {
+            self.open().await?;
+            let Some(store) = self.store.get() else { return Ok(None) };
+            let before = store.revision();
+            let keys = store.api_keys().await?;
+            // What was read while somebody wrote may be of before or of after.
+            let revision = before.filter(|before| store.revision() == Some(*before));
+            Ok::<_, StoreError>(Some(Arc::new(Read { revision, by_id: keys.into_iter().filter_map(known).collect() })))
+        };
+        match read.await {
+            Ok(read) => {
+                self.read.store(read.clone());
+                Ok(read)
+            }
+            Err(error) => {
+                tracing::error!(%error, "keys cannot be checked, so whoever shows one is refused");
+                Err(Standing::Unknown)
+            }
+        }
+    }
+
+    /// Remembers that a key was used, to the minute; written soon after, together with others.
+    pub(super) fn note_use(&self, id: &ApiKeyId, known: &Known, now: Timestamp) {
+        let minute = now.0 - now.0.rem_euclid(MINUTE);
+        if known.last_used_at.fetch_max(minute, Ordering::Relaxed) >= minute {
+            return;
+        }
+        let Some(store) = self.store.get().cloned() else { return };
+        let first = {
+            let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+            uses.push((id.to_string(), minute));
+            uses.len() == 1
+        };
+        if first {
+            let uses = Arc::clone(&self.uses);
+            tokio::spawn(async move {
+                tokio::time::sleep(GATHER).await;
+                let uses = std::mem::take(&mut *uses.lock().unwrap_or_else(PoisonError::into_inner));
+                if let Err(error) = store.note_uses(&uses).await {
+                    tracing::warn!(%error, "when keys were last used could not be written");
+                }
+            });
+        }
+    }
+}
+
+/// A row that is good for something. One that cannot be understood is not.
+fn known(key: api_keys::ApiKey) -> Option<(ApiKeyId, Arc<Known>)> {
+    let api_keys::ApiKey { id, digest, principal, mut roles, scopes, expires_at, revoked_at, last_used_at, .. } = key;
+    if revoked_at.is_some() {
+        return None;
+    }
+    let id = ApiKeyId::parse(&id).ok()?;
+    let scopes: Result<Vec<_>, _> = scopes.iter().map(|scope| Scope::parse(scope)).collect();
+    let Ok(scopes) = scopes else {
+        tracing::warn!(key = %id, "a key has a scope that this version does not know, and is refused");
+        return None;
+    };
+    roles.sort();
+    let roles = roles.into_iter().map(String::into_boxed_str).collect();
+    let principal = Principal { id: principal.into(), roles, scopes: Scopes::of(scopes) };
+    let last_used_at = AtomicI64::new(last_used_at.unwrap_or(i64::MIN));
+    Some((id, Arc::new(Known { digest: Digest::from_bytes(digest), principal, expires_at, last_used_at })))
+}

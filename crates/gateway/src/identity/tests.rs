@@ -1,0 +1,146 @@
+use std::path::Path;
+
+use bartizan_guard::Scope;
+use bartizan_store::{Store, api_keys};
+use http::HeaderValue;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000_000_000);
+const HOUR: i64 = 3_600_000_000;
+
+fn from() -> IpAddr {
+    "192.0.2.1".parse().unwrap()
+}
+
+async fn made(store: &Store, scopes: &[&str], expires_at: i64) -> ApiKey {
+    let key = ApiKey::generate(getrandom::fill).unwrap();
+    let row = api_keys::ApiKey {
+        id: key.id().to_string(),
+        digest: key.digest().to_bytes(),
+        principal: "ann".to_owned(),
+        roles: vec![],
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        note: String::new(),
+        created_at: 0,
+        expires_at,
+        revoked_at: None,
+        last_used_at: None,
+        replaces: None,
+    };
+    store.add_api_key(&row).await.unwrap();
+    key
+}
+
+async fn shows(identity: &Identity, values: &[&str], required: bool) -> Result<Caller, Stopped> {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+    }
+    identity.authenticate(&headers, required, from(), NOW).await
+}
+
+fn place(directory: &tempfile::TempDir) -> PathBuf {
+    directory.path().join("state.db")
+}
+
+async fn store(path: &Path) -> Store {
+    Store::open(path).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_good_key_is_its_principal_and_every_other_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&place(&directory)).await;
+    let identity = Identity::new(Some(place(&directory)));
+    let (good, old) = (made(&store, &["server:files"], NOW.0 + 1).await, made(&store, &["mcp"], NOW.0).await);
+    let unknown = ApiKey::generate(getrandom::fill).unwrap();
+    let swapped = format!("btz_{}_{}", good.id(), unknown.expose().get(17..).unwrap());
+    for required in [true, false] {
+        let caller = shows(&identity, &[&format!("bearer  {}", good.expose())], required).await.unwrap();
+        assert_eq!((&*caller.principal.id, caller.principal.scopes.to_string()), ("ann", "server:files".to_owned()));
+        for wrong in [old.expose(), unknown.expose(), &swapped, "btz_", "btz_x", good.expose().get(..64).unwrap()] {
+            let shown = shows(&Identity::new(Some(place(&directory))), &[&format!("Bearer {wrong}")], required).await;
+            assert_eq!(shown, Err(Stopped::Invalid), "{wrong} {required}");
+        }
+        let twice = format!("Bearer {}", good.expose());
+        assert_eq!(shows(&identity, &[&twice, &twice], required).await, Err(Stopped::Invalid), "which one counts?");
+    }
+    assert_eq!(shows(&identity, &[], true).await, Err(Stopped::Missing));
+    assert_eq!(shows(&identity, &[], false).await, Ok(anonymous()));
+    for other in ["Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30.", good.expose(), "Bearer", ""] {
+        assert_eq!(shows(&identity, &[other], true).await, Err(Stopped::Invalid), "{other}");
+        assert_eq!(shows(&identity, &[other], false).await, Ok(anonymous()), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_writes_counts_from_the_moment_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::new(Some(place(&directory)));
+    let nobody = ApiKey::generate(getrandom::fill).unwrap();
+    let shown = format!("Bearer {}", nobody.expose());
+    assert_eq!(shows(&identity, &[&shown], false).await, Err(Stopped::Invalid));
+    assert!(!place(&directory).exists(), "a stranger makes no database");
+    let other = store(&place(&directory)).await;
+    for round in 0..20 {
+        let key = made(&other, &["mcp"], NOW.0 + HOUR).await;
+        let shown = format!("Bearer {}", key.expose());
+        let caller = shows(&identity, &[&shown], true).await.unwrap();
+        let credential = caller.credential.unwrap();
+        assert!(identity.is_good(&credential, NOW).await);
+        assert!(!identity.is_good(&credential, Timestamp(NOW.0 + HOUR)).await, "it expires");
+        other.revoke_api_key(key.id().as_str(), NOW.0).await.unwrap();
+        assert!(
+            matches!(shows(&identity, &[&shown], false).await, Err(Stopped::Invalid | Stopped::LockedOut(_))),
+            "{round}"
+        );
+        assert!(!identity.is_good(&credential, NOW).await);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_read_lets_nobody_in_who_shows_a_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&place(&directory)).await;
+    let key = made(&store, &["mcp"], NOW.0 + HOUR).await;
+    store.close().await;
+    std::fs::write(place(&directory), "no database").unwrap();
+    let identity = Identity::new(Some(place(&directory)));
+    assert_eq!(shows(&identity, &[&format!("Bearer {}", key.expose())], false).await, Err(Stopped::Unavailable));
+    assert_eq!(shows(&identity, &[], false).await, Ok(anonymous()));
+    assert!(identity.open().await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_with_a_scope_of_a_later_version_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&place(&directory)).await;
+    let key = made(&store, &["mcp", "planet:mars"], NOW.0 + HOUR).await;
+    assert!(Scope::parse("planet:mars").is_err());
+    let identity = Identity::new(Some(place(&directory)));
+    assert_eq!(shows(&identity, &[&format!("Bearer {}", key.expose())], false).await, Err(Stopped::Invalid));
+}
+
+#[tokio::test]
+async fn uses_are_written_once_a_minute() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&place(&directory)).await;
+    let key = made(&store, &["mcp"], NOW.0 + HOUR).await;
+    let identity = Identity::new(Some(place(&directory)));
+    let shown = format!("Bearer {}", key.expose());
+    for _ in 0..3 {
+        shows(&identity, &[&shown], true).await.unwrap();
+    }
+    let revision = store.revision();
+    let used = async {
+        loop {
+            if let Some(used) = store.api_keys().await.unwrap()[0].last_used_at {
+                return used;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    assert_eq!(used.await, NOW.0 - NOW.0.rem_euclid(60_000_000));
+    assert_eq!(store.revision(), revision, "which has nobody read the keys again");
+}

@@ -1,0 +1,370 @@
+#!/usr/bin/env python3
+"""Who may come in, and what for: keys over HTTP, by every route and in each era.
+
+`run.py NAME…` runs the cases whose names contain NAME.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "aggregate")]
+
+from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, check, equal, wait_for  # noqa: E402
+
+ERAS = ("2025-11-25", MODERN)
+REQUIRED = "[auth]\nrequired = true\n"
+
+
+class Server(ThreadingHTTPServer):
+    """An upstream with two tools and two resources that keeps the headers of what it hears."""
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.heard = []
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/mcp"
+
+    def calls(self):
+        return [message["params"]["name"] for message, _ in self.heard if message.get("method") == "tools/call"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.heard.append((message, dict(self.headers)))
+        params = message.get("params") or {}
+        result = self.result(message.get("method"), params)
+        if "io.modelcontextprotocol/protocolVersion" in params.get("_meta", {}):
+            result["resultType"] = "complete"
+        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() if "id" in message else b""
+        self.send_response(200 if body else 202)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.send_response(405)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_DELETE = do_GET
+
+    @staticmethod
+    def result(method, params):
+        if method == "initialize":
+            return {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}, "resources": {}},
+                    "serverInfo": {"name": "upstream", "version": "1"}}
+        if method == "server/discover":
+            return {"supportedVersions": [MODERN], "capabilities": {"tools": {}, "resources": {}},
+                    "serverInfo": {"name": "upstream", "version": "1"}}
+        if method == "tools/list":
+            return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("read", "write")]}
+        if method == "resources/list":
+            return {"resources": [{"uri": f"file:///{name}", "name": name} for name in ("srv/a", "etc/b")]}
+        if method == "resources/read":
+            return {"contents": [{"uri": params["uri"], "text": "content"}]}
+        if method == "tools/call":
+            return {"content": [{"type": "text", "text": f"did {params['name']}"}]}
+        return {}
+
+
+class Client(Raw):
+    """A client that shows a key with everything."""
+
+    def __init__(self, gateway, key, *arguments, **more):
+        self.key = key
+        super().__init__(gateway, *arguments, **more)
+
+    def headers(self, message):
+        return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+
+
+class Place:
+    """Two servers and a gateway in front of them."""
+
+    def __init__(self, more=REQUIRED):
+        self.servers = {name: Server() for name in ("files", "git")}
+        self.gateway = Gateway({name: {"url": server.url} for name, server in self.servers.items()}, more)
+
+    def __enter__(self):
+        self.gateway.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        try:
+            self.gateway.__exit__(*reason)
+        finally:
+            for server in self.servers.values():
+                server.shutdown()
+                server.server_close()
+
+    def key(self, *words, code=0):
+        """What `bartizan key` prints."""
+        done = subprocess.run([BINARY, "key", *words, "--config", str(self.gateway.config)], env=self.gateway.environment,
+                              capture_output=True, text=True, timeout=60)
+        equal(done.returncode, code, f"key {words}: {done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def made(self, *scopes, name="ann", expires="1h"):
+        return self.key("create", name, *[word for scope in scopes for word in ("--scope", scope)], "--expires", expires)
+
+    def client(self, key, path="/mcp", version="2025-11-25"):
+        return Client(self.gateway, key, path, version)
+
+    def status(self, key, path="/mcp", method="POST", headers=None, version="2025-11-25"):
+        """Status and headers of a first request."""
+        connection = http.client.HTTPConnection(*self.gateway.address, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            shown = {"Authorization": f"Bearer {key}"} if key else {}
+            accept = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+            hello = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}}
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) if method == "POST" else None
+            connection.request(method, path, body, accept | shown | (headers or {}))
+            response = connection.getresponse()
+            response.read()
+            return response.status, response.headers
+
+
+def id_of(key):
+    return key.split("_")[1]
+
+
+def case_whoever_shows_no_good_key_is_told_so_and_nothing_else():
+    with Place() as place:
+        good = place.made("mcp")
+        ended = place.made("mcp", expires="1ms")
+        paths = ("/mcp", "/mcp/files", "/mcp/none", "/elsewhere")
+        for method, path in [(method, path) for method in ("POST", "GET", "DELETE") for path in paths]:
+            status, headers = place.status(None, path, method)
+            equal(status, 401, f"{method} {path} without a key")
+            equal(headers.get("WWW-Authenticate"), 'Bearer realm="bartizan"', "the challenge")
+        wrong = [ended, good[:-1] + ("a" if good[-1] != "a" else "b"), "btz_nonsense", "eyJhbGciOiJub25lIn0.e30."]
+        for key in wrong:
+            status, headers = place.status(key)
+            equal(status, 401, f"with {key}")
+            check('error="invalid_token"' in headers.get("WWW-Authenticate", ""), f"the challenge: {headers}")
+        for headers in ({"Authorization": "Basic YW5uOnB3"}, {"Authorization": good}, {"X-Api-Key": good}):
+            equal(place.status(None, headers=headers)[0], 401, f"{headers}")
+        equal(place.status(None, f"/mcp?access_token={good}")[0], 401, "a key in the address")
+        equal(place.status(good)[0], 200, "with a good key")
+        equal(place.status(good, "/mcp/none")[0], 404, "a server that is not there")
+        check(not any(server.calls() for server in place.servers.values()), "nothing was called")
+
+
+def case_a_key_is_good_until_it_is_revoked_and_not_a_request_longer():
+    for version in ERAS:
+        with Place() as place:
+            key = place.made("mcp")
+            with place.client(key, "/mcp/files", version) as client:
+                equal(client.tools(), ["read", "write"], "before")
+                listing = json.loads(place.key("list", "--json"))["keys"]
+                equal([(held["id"], held["state"]) for held in listing], [(id_of(key), "good")], "list")
+                place.key("revoke", id_of(key))
+                for method in ("tools/list", "tools/call", "ping"):
+                    client.request(method, {"name": "read"} if method == "tools/call" else None)
+                    equal(client.status, 401, f"{method} of {version} afterwards")
+            equal(place.servers["files"].calls(), [], "calls that reached the server")
+
+
+def case_an_open_stream_ends_with_its_key():
+    with Place() as place:
+        keys = [place.made("mcp"), place.made("mcp", name="bob")]
+        clients = [place.client(key) for key in keys]
+        streams = [client.listen() for client in clients]
+        place.key("revoke", id_of(keys[0]))
+        check(streams[0].ended.wait(PATIENCE), "the stream goes on without a good key")
+        check(not streams[1].ended.is_set(), "another one's stream ended too")
+        clients[0].session = None
+        for client in clients:
+            client.__exit__()
+
+
+def case_rotation_leaves_both_keys_good_for_a_while():
+    with Place() as place:
+        old = place.made("server:files")
+        new = place.key("rotate", id_of(old), "--expires", "1h", "--overlap", "30min")
+        for key in (old, new):
+            with place.client(key) as client:
+                equal(client.tools(), ["files__read", "files__write"], "tools")
+        last = place.key("rotate", id_of(new), "--expires", "1h", "--overlap", "0")
+        equal([place.status(key)[0] for key in (old, new, last)], [200, 401, 200], "after one without overlap")
+
+
+def case_scopes_hold_at_both_endpoints_and_in_each_era():
+    for version in ERAS:
+        with Place() as place:
+            key = place.made("tool:files/read", "resource:files/file:///srv/*")
+            with place.client(place.made("mcp"), "/mcp", version) as all_of_it:
+                equal(sorted(all_of_it.tools()), ["files__read", "files__write", "git__read", "git__write"], f"without limits, {version}")
+            with place.client(key, "/mcp", version) as client:
+                equal(client.tools(), ["files__read"], f"tools at /mcp, {version}")
+                equal(client.text("files__read"), "did read", "what the key is good for")
+                for tool in ("files__write", "git__read"):
+                    answer = client.ask("tools/call", {"name": tool, "arguments": {}})
+                    check("not good for" in json.dumps(answer) or "unknown" in json.dumps(answer).lower(), f"{tool}: {answer}")
+            with place.client(key, "/mcp/files", version) as client:
+                equal(client.tools(), ["read"], f"tools at /mcp/files, {version}")
+                refused = client.call("write")
+                check(refused.get("isError") and "access.scope" in json.dumps(refused), f"{refused}")
+                equal([held["uri"] for held in client.result("resources/list")["resources"]], ["file:///srv/a"], "resources")
+                equal(client.result("resources/read", {"uri": "file:///srv/a"})["contents"][0]["text"], "content", "a resource")
+                answer = client.ask("resources/read", {"uri": "file:///etc/b"})
+                check("error" in answer and "not good for" in answer["error"]["message"], f"{answer}")
+            status, headers = place.status(key, "/mcp/git", version=version)
+            equal(status, 403, "a server out of reach")
+            check('error="insufficient_scope"' in headers["WWW-Authenticate"] and 'scope="server:git"' in headers["WWW-Authenticate"],
+                  f"the challenge: {headers}")
+            equal(set(place.servers["files"].calls()), {"read"}, "calls that reached the server")
+            equal(place.servers["git"].calls(), [], "calls that reached the other")
+            entries = place.gateway.entries(rule="access.scope")
+            check(entries and all(entry["principal"] == "ann" for entry in entries), f"the log: {entries[:2]}")
+
+
+def case_what_one_key_does_not_see_is_approved_for_others_all_the_same():
+    with Place() as place:
+        with place.client(place.made("tool:files/read"), "/mcp/files") as narrow:
+            equal(narrow.tools(), ["read"], "the first client")
+        with place.client(place.made("mcp", name="bob"), "/mcp/files") as wide:
+            equal(wide.tools(), ["read", "write"], "the second")
+            equal(wide.text("write"), "did write", "a tool that the first did not see")
+
+
+def case_a_session_belongs_to_who_began_it():
+    with Place() as place:
+        ann, bob, less = place.made("mcp"), place.made("mcp", name="bob"), place.made("server:files")
+        with place.client(ann) as client:
+            for key, what in ((bob, "another principal"), (less, "the same one with less")):
+                thief = Client.__new__(Client)
+                vars(thief).update(vars(client) | {"key": key, "open": []})
+                thief.request("tools/list")
+                equal(thief.status, 404, f"the session of {what}")
+                for method in ("GET", "DELETE"):
+                    connection, response = thief.raw(method, None, {"Accept": "text/event-stream"})
+                    equal(response.status, 404, f"{method} of {what}")
+                    connection.close()
+            check(client.tools(), "its owner's goes on")
+
+
+def case_a_key_is_shown_to_nobody():
+    with Place('[auth]\nrequired = true\n[log]\nlevel = "trace"\n') as place:
+        key, ended = place.made("mcp"), place.made("mcp", expires="1ms")
+        with place.client(key) as client:
+            client.text("files__read")
+        place.status(ended)
+        metrics, home = place.gateway.metrics(), place.gateway.home
+        secrets = [held.split("_")[2] for held in (key, ended)]
+        heard = [json.dumps(headers) for server in place.servers.values() for _, headers in server.heard]
+        check(heard and not any("authorization" in text.lower() for text in heard), "the servers hear nothing of keys")
+        for path in [held for held in home.rglob("*") if held.is_file()]:
+            for secret in secrets:
+                check(secret.encode() not in path.read_bytes(), f"{path} holds a key")
+        check(not any(secret in metrics for secret in secrets), "the metrics hold a key")
+        used = wait_for(lambda: [held for held in json.loads(place.key("list", "--json"))["keys"] if "last_used_at" in held], "no use is noted")
+        equal([held["id"] for held in used], [id_of(key)], "which was used")
+
+
+def case_where_none_is_needed_a_bad_one_is_refused_all_the_same():
+    with Place("") as place:
+        with place.client(None) as client:
+            check(len(client.tools()) == 4, "nobody in particular sees all")
+        check(not (place.gateway.home / "state.db").exists(), "nothing is kept for nobody")
+        equal(place.status("btz_nonsense")[0], 401, "something like a key")
+        key = place.made("server:git")
+        with place.client(key) as client:
+            equal(client.tools(), ["git__read", "git__write"], "a key limits its holder")
+        place.key("revoke", key)
+        equal(place.status(key)[0], 401, "a revoked key, named by itself")
+        equal(place.status("of-somebody-else")[0], 200, "a token of another service opens nothing and closes nothing")
+
+
+def case_keys_are_required_from_the_reload_on_that_says_so():
+    with Place("") as place:
+        with place.client(None) as client:
+            check(client.tools(), "before")
+            config = place.gateway.config.read_text()
+            place.gateway.config.write_text(config + REQUIRED)
+            wait_for(lambda: place.status(None)[0] == 401, "a key is still not required")
+            client.request("tools/list")
+            equal(client.status, 401, "the session from before")
+            client.session = None
+
+
+def case_whoever_tries_many_keys_waits_and_keeps_nobody_else_out():
+    with Place() as place:
+        good = place.made("mcp")
+        seen = [place.status("btz_nonsense") for _ in range(14)]
+        equal([status for status, _ in seen], [401] * 10 + [429] * 4, "one wrong key after the other")
+        equal([headers.get("Retry-After") for _, headers in seen[10:]], ["1", "2", "4", "8"], "how long to wait")
+        equal(place.status(good)[0], 200, "a good key from the same address")
+        counted = wait_for(lambda: [entry for entry in place.gateway.entries(kind="edge.refused")], "refusals are not counted")
+        check("edge.credential" in json.dumps(counted), f"{counted[:2]}")
+
+
+def case_the_official_client_comes_in_with_a_key():
+    script = """
+import sys
+import anyio, httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+async def main():
+    url, key, mode = sys.argv[1:]
+    async with httpx2.AsyncClient(headers={"Authorization": "Bearer " + key}) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+            print([tool.name for tool in (await client.list_tools()).tools])
+            print((await client.call_tool("files__read", {})).content[0].text)
+anyio.run(main)
+"""
+    with Place() as place:
+        key = place.made("tool:files/*")
+        for mode in ("auto", "legacy", MODERN):
+            done = subprocess.run([str(TOOLS / "python" / "bin" / "python"), "-c", script, place.gateway.url, key, mode],
+                                  capture_output=True, text=True, timeout=120)
+            equal(done.stdout.splitlines(), ["['files__read', 'files__write']", "did read"], f"{mode}: {done.stderr[-800:]}")
+
+
+def main() -> int:
+    passed, failed = 0, 0
+    for name, case in list(globals().items()):
+        name = name.removeprefix("case_")
+        if not callable(case) or f"case_{name}" not in globals() or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
+            continue
+        start = time.monotonic()
+        try:
+            case()
+            passed += 1
+            print(f"ok    {name}  ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:  # Whatever it is, the suite reports it and goes on.
+            failed += 1
+            print(f"FAIL  {name}: {traceback.format_exc()}", flush=True)
+    if path := os.environ.get("BARTIZAN_COUNTS"):
+        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -190,6 +190,20 @@ def case_a_key_is_good_until_it_is_revoked_and_not_a_request_longer():
             equal(place.servers["files"].calls(), [], "calls that reached the server")
 
 
+def case_what_is_done_with_keys_is_in_the_log():
+    with Place() as place:
+        first = place.made("server:files", name="early")
+        second = place.key("rotate", id_of(first), "--expires", "1h")
+        place.key("revoke", id_of(first))
+        wait_for(lambda: place.gateway.entries(kind="key.revoked"), "what was done is not recorded")
+        found = [(entry["kind"], entry["key"], entry["by"]) for entry in place.gateway.entries() if entry["kind"].startswith("key.")]
+        by = f"uid:{os.getuid()}"
+        equal(found, [("key.created", id_of(first), by), ("key.rotated", id_of(second), by), ("key.revoked", id_of(first), by)], "the log")
+        made = place.gateway.entries(kind="key.rotated")[0]
+        equal((made["principal"], made["scopes"], made["replaces"]), ("early", ["server:files"], id_of(first)), "what it says")
+        check("T" in made["expires_at"] and "T" in made["done_at"], f"times: {made}")
+
+
 def case_an_open_stream_ends_with_its_key():
     with Place() as place:
         keys = [place.made("mcp"), place.made("mcp", name="bob")]

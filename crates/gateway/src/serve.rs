@@ -10,6 +10,7 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
@@ -69,7 +70,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         // Rather now than at the first request.
         identity.open().await?;
     }
-    let front = Front::new(Arc::clone(&gateway), identity, servers, front_settings(config, connections));
+    let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, front_settings(config, connections));
     let listener = listen(config.listen.address, "listen").await?;
     let admin = match &config.admin {
         Some(admin) => Some(listen(admin.address, "admin").await?),
@@ -94,6 +95,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let mut tasks = vec![
         tokio::spawn(edge::serve(Arc::clone(&front), listener, bounds, stopped.clone())),
         tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
+        tokio::spawn(record_changes(identity, Arc::clone(&gateway))),
     ];
     if let Some(listener) = admin {
         tasks.push(tokio::spawn(edge::serve_admin(Arc::clone(&front), listener, stopped)));
@@ -188,6 +190,16 @@ async fn housekeeping(front: Arc<Front>, gateway: Arc<Gateway>) {
         if count % 10 == 0 {
             front.expire();
         }
+    }
+}
+
+/// In a task of its own: it waits for disks.
+async fn record_changes(identity: Arc<Identity>, gateway: Arc<Gateway>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        identity.record_changes(&gateway.recorder).await;
     }
 }
 

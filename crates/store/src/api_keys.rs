@@ -1,8 +1,10 @@
 //! Keys that clients authenticate with.
 
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::events::{Change, note};
 use crate::{Result, Store, StoreError};
 
 /// Of one key all but its secret. Moments are microseconds since 1970-01-01 UTC.
@@ -54,19 +56,23 @@ impl Store {
         rows.iter().map(api_key).collect()
     }
 
-    /// Keeps a new key.
+    /// Keeps a new key, made by whoever makes this change.
     ///
     /// # Errors
     /// If it cannot be kept, or there is one of its id.
-    pub async fn add_api_key(&self, key: &ApiKey) -> Result<()> {
-        self.write(async |connection| insert(connection, key).await).await
+    pub async fn add_api_key(&self, key: &ApiKey, change: &Change) -> Result<()> {
+        self.write(async |connection| {
+            insert(connection, key).await?;
+            note(connection, change, "key.created", said(key)).await
+        })
+        .await
     }
 
     /// Keeps a key in the place of another, which is good until `until` at most. Both or neither happens.
     ///
     /// # Errors
     /// If the other is not there, has expired or was revoked, or if this cannot be kept.
-    pub async fn replace_api_key(&self, old: &str, key: &ApiKey, until: i64) -> Result<()> {
+    pub async fn replace_api_key(&self, old: &str, key: &ApiKey, until: i64, change: &Change) -> Result<()> {
         self.write(async |connection| {
             let row = sqlx::query(STATE).bind(old).fetch_optional(&mut *connection).await?.ok_or_else(unknown(old))?;
             if row.try_get::<Option<i64>, _>("revoked_at")?.is_some() {
@@ -76,19 +82,25 @@ impl Store {
                 return Err(StoreError::State(format!("the key `{old}` has expired; create a new one")));
             }
             sqlx::query(END_BY).bind(old).bind(until).execute(&mut *connection).await?;
-            insert(connection, key).await
+            insert(connection, key).await?;
+            note(connection, change, "key.rotated", said(key)).await
         })
         .await
     }
 
-    /// Revokes a key. Returns whether it was not revoked before.
+    /// Revokes a key, as of the change. Returns whether it was not revoked before.
     ///
     /// # Errors
     /// If there is no such key, or this cannot be kept.
-    pub async fn revoke_api_key(&self, id: &str, at: i64) -> Result<bool> {
+    pub async fn revoke_api_key(&self, id: &str, change: &Change) -> Result<bool> {
         self.write(async |connection| {
             sqlx::query(STATE).bind(id).fetch_optional(&mut *connection).await?.ok_or_else(unknown(id))?;
-            Ok(sqlx::query(REVOKE).bind(id).bind(at).execute(connection).await?.rows_affected() > 0)
+            let revoked =
+                sqlx::query(REVOKE).bind(id).bind(change.at).execute(&mut *connection).await?.rows_affected() > 0;
+            if revoked {
+                note(connection, change, "key.revoked", json!({ "key": id })).await?;
+            }
+            Ok(revoked)
         })
         .await
     }
@@ -114,6 +126,14 @@ impl Store {
         self.write(async |connection| Ok(sqlx::query(REMOVE).bind(before).execute(connection).await?.rows_affected()))
             .await
     }
+}
+
+/// What the log says of a new key.
+fn said(key: &ApiKey) -> Value {
+    json!({
+        "key": key.id, "principal": key.principal, "roles": key.roles, "scopes": key.scopes,
+        "expires_at": key.expires_at, "replaces": key.replaces,
+    })
 }
 
 async fn insert(connection: &mut SqliteConnection, key: &ApiKey) -> Result<()> {
@@ -170,6 +190,10 @@ mod tests {
         }
     }
 
+    fn change(at: i64) -> Change {
+        Change { by: "uid:7".to_owned(), at }
+    }
+
     async fn store() -> (tempfile::TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("own/state.db")).await.unwrap();
@@ -179,8 +203,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_comes_back_from_another_opening() {
         let (directory, store) = store().await;
-        store.add_api_key(&key("a")).await.unwrap();
-        assert!(store.add_api_key(&key("a")).await.is_err(), "an id is there once");
+        store.add_api_key(&key("a"), &change(1)).await.unwrap();
+        assert!(store.add_api_key(&key("a"), &change(1)).await.is_err(), "an id is there once");
         store.close().await;
         let again = Store::open(&directory.path().join("own/state.db")).await.unwrap();
         assert_eq!(again.api_keys().await.unwrap(), [key("a")]);
@@ -190,35 +214,35 @@ mod tests {
     async fn a_key_is_revoked_once_and_every_other_opening_sees_that_something_changed() {
         let (directory, store) = store().await;
         let other = Store::open(&directory.path().join("own/state.db")).await.unwrap();
-        store.add_api_key(&key("a")).await.unwrap();
+        store.add_api_key(&key("a"), &change(1)).await.unwrap();
         let before = other.revision().unwrap();
-        assert!(store.revoke_api_key("a", 500).await.unwrap());
+        assert!(store.revoke_api_key("a", &change(500)).await.unwrap());
         assert_ne!(other.revision(), Some(before));
         assert_eq!(other.api_keys().await.unwrap()[0].revoked_at, Some(500));
-        assert!(!store.revoke_api_key("a", 600).await.unwrap());
+        assert!(!store.revoke_api_key("a", &change(600)).await.unwrap());
         assert_eq!(other.api_keys().await.unwrap()[0].revoked_at, Some(500), "the first time counts");
-        let error = store.revoke_api_key("b", 500).await.unwrap_err();
+        let error = store.revoke_api_key("b", &change(500)).await.unwrap_err();
         assert_eq!(error.to_string(), "there is no key `b`");
     }
 
     #[tokio::test]
     async fn one_key_comes_in_the_place_of_another_or_nothing_changes() {
         let (_directory, store) = store().await;
-        store.add_api_key(&key("a")).await.unwrap();
+        store.add_api_key(&key("a"), &change(1)).await.unwrap();
         let next = ApiKey { replaces: Some("a".to_owned()), ..key("b") };
-        store.replace_api_key("a", &next, 300).await.unwrap();
+        store.replace_api_key("a", &next, 300, &change(1)).await.unwrap();
         let ends: Vec<_> = store.api_keys().await.unwrap().into_iter().map(|key| (key.id, key.expires_at)).collect();
         assert_eq!(ends, [("a".to_owned(), 300), ("b".to_owned(), 1_000)]);
         // An end that was sooner stays.
-        store.replace_api_key("a", &key("c"), 900).await.unwrap();
+        store.replace_api_key("a", &key("c"), 900, &change(1)).await.unwrap();
         assert_eq!(store.api_keys().await.unwrap()[0].expires_at, 300);
         // The new one cannot be kept, so the old one's end stays too.
-        assert!(store.replace_api_key("b", &key("c"), 400).await.is_err());
+        assert!(store.replace_api_key("b", &key("c"), 400, &change(1)).await.is_err());
         assert_eq!(store.api_keys().await.unwrap()[1].expires_at, 1_000);
-        store.revoke_api_key("b", 200).await.unwrap();
+        store.revoke_api_key("b", &change(200)).await.unwrap();
         let late = ApiKey { created_at: 400, ..key("d") };
         for (old, why) in [("x", "there is no key `x`"), ("a", "has expired"), ("b", "was revoked")] {
-            let error = store.replace_api_key(old, &late, 500).await.unwrap_err().to_string();
+            let error = store.replace_api_key(old, &late, 500, &change(1)).await.unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
         assert_eq!(store.api_keys().await.unwrap().len(), 3);
@@ -227,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_use_only_moves_forward_and_disturbs_nobody() {
         let (_directory, store) = store().await;
-        store.add_api_key(&key("a")).await.unwrap();
+        store.add_api_key(&key("a"), &change(1)).await.unwrap();
         let before = store.revision();
         let uses = |at| vec![("a".to_owned(), at), ("gone".to_owned(), at)];
         store.note_uses(&uses(500)).await.unwrap();
@@ -239,11 +263,39 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_long_over_is_forgotten() {
         let (_directory, store) = store().await;
-        store.add_api_key(&key("a")).await.unwrap();
-        store.add_api_key(&ApiKey { expires_at: 5_000, ..key("b") }).await.unwrap();
-        store.add_api_key(&ApiKey { replaces: Some("a".to_owned()), expires_at: 5_000, ..key("c") }).await.unwrap();
+        store.add_api_key(&key("a"), &change(1)).await.unwrap();
+        store.add_api_key(&ApiKey { expires_at: 5_000, ..key("b") }, &change(1)).await.unwrap();
+        store
+            .add_api_key(&ApiKey { replaces: Some("a".to_owned()), expires_at: 5_000, ..key("c") }, &change(1))
+            .await
+            .unwrap();
         assert_eq!(store.forget_api_keys(2_000).await.unwrap(), 0, "one says what it replaces");
         assert_eq!(store.forget_api_keys(6_000).await.unwrap(), 2);
         assert_eq!(store.forget_api_keys(6_000).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_done_waits_until_it_is_recorded_and_what_was_not_is_not_said() {
+        let (_directory, store) = store().await;
+        store.add_api_key(&key("a"), &change(1)).await.unwrap();
+        assert!(store.add_api_key(&key("a"), &change(2)).await.is_err());
+        let next = ApiKey { replaces: Some("a".to_owned()), ..key("b") };
+        store.replace_api_key("a", &next, 300, &change(3)).await.unwrap();
+        store.revoke_api_key("b", &change(4)).await.unwrap();
+        store.revoke_api_key("b", &change(5)).await.unwrap();
+        let failed: Result<usize, &str> = store.record_events(async |_| Err("the disk is full")).await.unwrap();
+        assert_eq!(failed, Err("the disk is full"));
+        let mut said = Vec::new();
+        let record =
+            async |events: &[crate::Event]| {
+                said.extend(events.iter().map(|event| {
+                    (event.at, event.kind.clone(), event.fields["key"].clone(), event.fields["by"].clone())
+                }));
+                Ok::<_, ()>(())
+            };
+        assert_eq!(store.record_events(record).await.unwrap(), Ok(3));
+        let expected = [(1, "key.created", "a"), (3, "key.rotated", "b"), (4, "key.revoked", "b")];
+        assert_eq!(said, expected.map(|(at, kind, key)| (at, kind.to_owned(), json!(key), json!("uid:7"))));
+        assert_eq!(store.record_events(async |_| Err("nothing is left")).await.unwrap(), Ok(0));
     }
 }

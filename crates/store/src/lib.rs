@@ -6,9 +6,11 @@
 
 pub mod api_keys;
 mod error;
+mod events;
 mod revision;
 mod store;
 
 pub use error::{Result, StoreError};
+pub use events::{Change, Event};
 pub use revision::Revision;
 pub use store::Store;

@@ -15,7 +15,7 @@ use crate::revision::{Marks, Revision, Writing};
 use crate::{Result, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 1] = [include_str!("schema/001_api_key.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/001_api_key.sql"), include_str!("schema/002_event.sql")];
 
 /// How long a statement waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(10);

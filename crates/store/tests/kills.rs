@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use bartizan_store::Store;
 use bartizan_store::api_keys::ApiKey;
+use bartizan_store::{Change, Store};
 
 const PLACE: &str = "STORE_TEST_PLACE";
 const FIRST: &str = "STORE_TEST_FIRST";
@@ -32,6 +32,10 @@ fn key(id: u32) -> ApiKey {
     }
 }
 
+fn change() -> Change {
+    Change { by: "uid:7".to_owned(), at: 5 }
+}
+
 /// Adds keys and revokes them, each step said once it is done, until it is killed.
 #[tokio::test]
 #[ignore = "this is the other process of the test in this file"]
@@ -40,9 +44,9 @@ async fn child() {
     let store = Store::open(place.as_ref()).await.unwrap();
     let say = |what: &str, id: u32| std::io::stdout().write_all(format!("\nchild: {what} {id}\n").as_bytes()).unwrap();
     for id in first.parse().unwrap().. {
-        store.add_api_key(&key(id)).await.unwrap();
+        store.add_api_key(&key(id), &change()).await.unwrap();
         say("added", id);
-        store.revoke_api_key(&id.to_string(), 5).await.unwrap();
+        store.revoke_api_key(&id.to_string(), &change()).await.unwrap();
         say("revoked", id);
     }
 }
@@ -99,7 +103,7 @@ async fn what_a_killed_writer_said_is_there_and_no_revision_is_two_states() {
         }
         look(&store, &mut seen).await;
         // Whatever the killed one left, the next writer makes good.
-        store.add_api_key(&key(round * 1_000 + 999)).await.unwrap();
+        store.add_api_key(&key(round * 1_000 + 999), &change()).await.unwrap();
         assert!(store.revision().is_some());
         look(&store, &mut seen).await;
     }

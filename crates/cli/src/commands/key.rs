@@ -9,7 +9,7 @@ use bartizan_config::Config;
 use bartizan_guard::Timestamp;
 use bartizan_identity::{ApiKey, ApiKeyId};
 use bartizan_policy::{Scope, Scopes};
-use bartizan_store::{Store, StoreError, api_keys};
+use bartizan_store::{Change, Store, StoreError, api_keys};
 use clap::{Args, Subcommand};
 
 pub(super) use self::report::{Created, Listed, Revoked};
@@ -179,7 +179,7 @@ impl Create {
             expires: ends(&self.expires, now)?,
             replaces: None,
         })?;
-        self.place.with(true, async |store| store.add_api_key(&key).await)?;
+        self.place.with(true, async |store| store.add_api_key(&key, &change(now)).await)?;
         handed_out(&secret, &key, self.json)
     }
 }
@@ -216,7 +216,7 @@ impl Rotate {
         let api_keys::ApiKey { principal, roles, scopes, note, .. } = old;
         let replaces = Some(id.to_string());
         let (secret, key) = made(Wanted { principal, roles, scopes, note, now, expires, replaces })?;
-        self.place.with(false, async |store| store.replace_api_key(id.as_str(), &key, until).await)?;
+        self.place.with(false, async |store| store.replace_api_key(id.as_str(), &key, until, &change(now)).await)?;
         handed_out(&secret, &key, self.json)?;
         if !self.json {
             let end = if overlap.is_zero() {
@@ -232,8 +232,8 @@ impl Rotate {
 
 impl Revoke {
     fn run(self) -> Result<Outcome, Failure> {
-        let (id, at) = (id_of(&self.id)?, now().0);
-        let revoked = self.place.with(false, async |store| store.revoke_api_key(id.as_str(), at).await)?;
+        let (id, now) = (id_of(&self.id)?, now());
+        let revoked = self.place.with(false, async |store| store.revoke_api_key(id.as_str(), &change(now)).await)?;
         if self.json {
             output::print_json(&Revoked::of(&id, revoked))?;
         } else if revoked {
@@ -344,6 +344,11 @@ fn id_of(text: &str) -> Result<ApiKeyId, Failure> {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// What is done here, as the log of a gateway will say it.
+fn change(now: Timestamp) -> Change {
+    Change { by: format!("uid:{}", rustix::process::getuid().as_raw()), at: now.0 }
 }
 
 fn nowhere() -> Failure {

@@ -10,10 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bartizan_audit::{AuditError, rfc3339};
 use bartizan_guard::{Principal, Scope, Scopes, Timestamp};
 use bartizan_identity::{ApiKeyId, Digest};
-use bartizan_store::{Revision, Store, StoreError, api_keys};
+use bartizan_store::{Event, Revision, Store, StoreError, api_keys};
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+
+use crate::recorder::Recorder;
 
 /// How exactly it is known when a key was last used, in microseconds.
 const MINUTE: i64 = 60_000_000;
@@ -36,6 +39,8 @@ pub(super) struct Keys {
     read: ArcSwapOption<Read>,
     /// So that of many requests which find that something changed one reads.
     reading: AsyncMutex<()>,
+    /// At which state of the database all that was done is in the log.
+    recorded: Mutex<Option<Revision>>,
     /// Uses that are not written yet.
     uses: Arc<Mutex<Vec<(String, i64)>>>,
 }
@@ -57,7 +62,7 @@ pub(super) struct Known {
 impl Keys {
     pub(super) fn new(place: Option<PathBuf>) -> Keys {
         let (store, read) = (OnceCell::new(), ArcSwapOption::empty());
-        Keys { place, store, read, reading: AsyncMutex::default(), uses: Arc::default() }
+        Keys { place, store, read, reading: AsyncMutex::default(), recorded: Mutex::default(), uses: Arc::default() }
     }
 
     pub(super) async fn open(&self) -> Result<(), StoreError> {
@@ -114,6 +119,35 @@ impl Keys {
         }
     }
 
+    /// Records what was done with keys since, whichever process did it, in the log of this gateway.
+    pub(super) async fn record_changes(&self, log: &Recorder) {
+        if self.store.get().is_none() && !self.place.as_ref().is_some_and(|place| place.exists()) {
+            return;
+        }
+        let recorded = async {
+            self.open().await?;
+            let Some(store) = self.store.get() else { return Ok(Ok(())) };
+            let revision = store.revision();
+            if revision.is_some() && *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) == revision {
+                return Ok(Ok(()));
+            }
+            loop {
+                match store.record_events(async |events| record(events, log).await).await? {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = revision;
+            Ok::<_, StoreError>(Ok(()))
+        };
+        match recorded.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what was done with keys cannot be recorded"),
+            Err(error) => tracing::error!(%error, "it cannot be told what was done with keys"),
+        }
+    }
+
     /// Remembers that a key was used, to the minute; written soon after, together with others.
     pub(super) fn note_use(&self, id: &ApiKeyId, known: &Known, now: Timestamp) {
         let minute = now.0 - now.0.rem_euclid(MINUTE);
@@ -136,6 +170,27 @@ impl Keys {
                 }
             });
         }
+    }
+}
+
+/// Writes changes to the log, and returns once they are on disk.
+async fn record(events: &[Event], log: &Recorder) -> Result<(), AuditError> {
+    let mut last = None;
+    for Event { id, at, kind, fields } in events {
+        let mut fields = fields.clone();
+        if let Some(fields) = fields.as_object_mut() {
+            // Of two entries with one number the second was written because the gateway ended between log and store.
+            fields.insert("change".to_owned(), (*id).into());
+            fields.insert("done_at".to_owned(), rfc3339(*at).into());
+            if let Some(end) = fields.get_mut("expires_at") {
+                *end = end.as_i64().map(rfc3339).into();
+            }
+        }
+        last = Some(log.note(kind, &fields)?);
+    }
+    match last {
+        Some(receipt) => log.durable(receipt).await.map(drop),
+        None => Ok(()),
     }
 }
 

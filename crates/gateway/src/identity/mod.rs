@@ -18,6 +18,7 @@ use http::{HeaderMap, header};
 
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
+use crate::recorder::Recorder;
 
 /// What decides who may come in.
 pub struct Identity {
@@ -65,6 +66,11 @@ impl Identity {
     /// If it cannot be used.
     pub async fn open(&self) -> Result<(), StoreError> {
         self.keys.open().await
+    }
+
+    /// Records in `log` what was done with keys since, whichever process did it.
+    pub(crate) async fn record_changes(&self, log: &Recorder) {
+        self.keys.record_changes(log).await;
     }
 
     /// Who asks. A credential is `required` or may be left out.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use bartizan_guard::Scope;
-use bartizan_store::{Store, api_keys};
+use bartizan_store::{Change, Store, api_keys};
 use http::HeaderValue;
 
 use super::*;
@@ -11,6 +11,10 @@ const HOUR: i64 = 3_600_000_000;
 
 fn from() -> IpAddr {
     "192.0.2.1".parse().unwrap()
+}
+
+fn change() -> Change {
+    Change { by: "uid:7".to_owned(), at: NOW.0 }
 }
 
 async fn made(store: &Store, scopes: &[&str], expires_at: i64) -> ApiKey {
@@ -28,7 +32,7 @@ async fn made(store: &Store, scopes: &[&str], expires_at: i64) -> ApiKey {
         last_used_at: None,
         replaces: None,
     };
-    store.add_api_key(&row).await.unwrap();
+    store.add_api_key(&row, &change()).await.unwrap();
     key
 }
 
@@ -90,7 +94,7 @@ async fn what_another_process_writes_counts_from_the_moment_it_is_written() {
         let credential = caller.credential.unwrap();
         assert!(identity.is_good(&credential, NOW).await);
         assert!(!identity.is_good(&credential, Timestamp(NOW.0 + HOUR)).await, "it expires");
-        other.revoke_api_key(key.id().as_str(), NOW.0).await.unwrap();
+        other.revoke_api_key(key.id().as_str(), &change()).await.unwrap();
         assert!(
             matches!(shows(&identity, &[&shown], false).await, Err(Stopped::Invalid | Stopped::LockedOut(_))),
             "{round}"

@@ -338,6 +338,29 @@ def case_whoever_tries_many_keys_waits_and_keeps_nobody_else_out():
         check("edge.credential" in json.dumps(counted), f"{counted[:2]}")
 
 
+def case_a_page_that_is_allowed_sees_its_answers_and_no_other_does():
+    with Place(REQUIRED) as place:
+        # The configuration has no list: pages of this machine may, others may not.
+        page = {"Origin": "http://localhost:6274"}
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,mcp-session-id,cookie"}
+        status, headers = place.status(None, method="OPTIONS", headers=page | asks)
+        equal((status, headers["Access-Control-Allow-Origin"], headers["Access-Control-Allow-Headers"]),
+              (204, page["Origin"], "authorization, mcp-session-id"), "what a browser asks before")
+        check("Access-Control-Allow-Credentials" not in headers, "no cookies")
+        key = place.made("mcp")
+        for shown, wanted in ((key, 200), ("btz_nonsense", 401)):
+            status, headers = place.status(shown, headers=page)
+            equal((status, headers["Access-Control-Allow-Origin"], headers["Vary"]), (wanted, page["Origin"], "origin"), "an answer")
+            check("mcp-session-id" in headers["Access-Control-Expose-Headers"], "its session")
+        for headers in ({"Origin": "https://evil.example"} | asks, {"Origin": "null"} | asks):
+            for method in ("OPTIONS", "POST"):
+                status, said = place.status(key, method=method, headers=headers)
+                equal((status, said["Access-Control-Allow-Origin"]), (403, None), f"{method} of {headers['Origin']}")
+        status, said = place.status(key)
+        equal((status, said["Access-Control-Allow-Origin"]), (200, None), "no page")
+        equal(place.status(key, method="OPTIONS")[0], 405, "no browser")
+
+
 def case_the_official_client_comes_in_with_a_key():
     script = """
 import sys

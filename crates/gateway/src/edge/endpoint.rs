@@ -20,6 +20,7 @@ use super::body::Reply;
 use super::bounds::{Bounds, streams};
 use super::caller;
 use super::checks::{Allowed, Flaw};
+use super::cors::Page;
 use super::lasting::{Lasting, Until};
 use super::peers::{Peers, part};
 use super::respond::{self, Early, SESSION};
@@ -165,13 +166,18 @@ impl Front {
         if let Err(flaw) = self.settings.allowed.check_head(request.uri(), request.headers()) {
             return flaw.mark(self.refused(peer, flaw.refusal()));
         }
+        let page = Page::of(request.headers());
+        if let Some(answer) = page.as_ref().and_then(|page| page.preflight(&request)) {
+            return shown(page, answer);
+        }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = match self.caller(request.headers(), peer.ip()).await {
             Ok(caller) => self.dispatch(request, peer, &caller).await,
             Err(early) => self.refused(peer, early),
         };
-        if in_chunks { respond::last(answer) } else { answer }
+        let answer = if in_chunks { respond::last(answer) } else { answer };
+        shown(page, answer)
     }
 
     /// Who asks.
@@ -366,6 +372,14 @@ impl Front {
             let refusal = admit::unreadable(gateway, Direction::ToServer, &principal.id, target.name(), "", refused);
             Box::new(respond::message(StatusCode::BAD_REQUEST, &refusal.answer(None, None)))
         })
+    }
+}
+
+/// An answer as the page sees it that asked, if one did.
+fn shown(page: Option<Page>, answer: Response<Reply>) -> Response<Reply> {
+    match page {
+        Some(page) => page.shown(answer),
+        None => answer,
     }
 }
 

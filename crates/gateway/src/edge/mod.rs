@@ -5,7 +5,7 @@
 //! come in does not learn what there is), its method and type, the time and size of its body, and only then the message itself.
 //!
 //! `endpoint` is that path from `Host` on, top to bottom. What it asks on the way stands beside it: `checks` about the head,
-//! `caller` who asks,//! `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads to, `lasting` how long its
+//! `cors` and `caller` who asks,//! `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads to, `lasting` how long its
 //! answer may go on.
 
 mod agreement;
@@ -13,6 +13,7 @@ mod body;
 mod bounds;
 mod caller;
 mod checks;
+mod cors;
 mod endpoint;
 mod lasting;
 mod peers;

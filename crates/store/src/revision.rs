@@ -7,7 +7,7 @@
 //! A number in a file beside the database says it. It is odd before a transaction is committed and even, and larger, after
 //! it; a reader that finds the number which it found when it read the database has what the database holds. Whoever
 //! writes holds a lock on the file, so of two writers neither undoes the other's mark. If a writer dies in between, the
-//! number stays odd until the next one, and readers ask the database each time.
+//! number stays odd until somebody finds that nobody holds the lock, and readers ask the database until then.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -39,6 +39,18 @@ impl Marks {
         // A file that was removed is one that nobody writes to any more.
         let is_there = self.file.metadata().is_ok_and(|meta| meta.nlink() > 0);
         (is_there && number % 2 == 0).then_some(Revision(number))
+    }
+
+    /// Makes good what a writer left that died: without one that lives, an odd number says nothing.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        let file = open(&self.path, false)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let number = number(&file)?;
+            if number % 2 == 1 {
+                file.write_all_at(&number.wrapping_add(1).to_le_bytes(), 0)?;
+            }
+        }
+        Ok(())
     }
 
     /// Begins to write, once nobody else does. Waits as long as that takes.
@@ -138,7 +150,24 @@ mod tests {
         drop(writing);
         assert_eq!(marks.read(), None);
         drop(marks.begin().unwrap());
-        assert!(marks.read().is_some_and(|after| Some(after) != before));
+        let after = marks.read();
+        assert!(after.is_some() && after != before);
+    }
+
+    #[test]
+    fn what_a_dead_writer_left_is_made_good_and_what_a_living_one_does_is_let_alone() {
+        let (_directory, marks) = marks();
+        let mut writing = marks.begin().unwrap();
+        let before = writing.even;
+        marks.settle().unwrap();
+        assert_eq!(marks.read(), None, "it still writes");
+        writing.even = writing.even.wrapping_sub(1);
+        drop(writing);
+        assert_eq!(marks.read(), None, "it died");
+        marks.settle().unwrap();
+        assert_eq!(marks.read(), Some(Revision(before)));
+        marks.settle().unwrap();
+        assert_eq!(marks.read(), Some(Revision(before)), "nothing is left to do");
     }
 
     #[test]

@@ -59,6 +59,12 @@ impl Store {
         self.marks.read()
     }
 
+    /// Has the state be told again, if all that stands against it is that somebody died while writing.
+    pub fn settle(&self) {
+        // If that fails it costs time and nothing else.
+        self.marks.settle().ok();
+    }
+
     /// Ends all connections; what was committed is in the database.
     pub async fn close(&self) {
         self.pool.close().await;

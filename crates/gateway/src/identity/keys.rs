@@ -101,6 +101,9 @@ impl Keys {
         let read = async {
             self.open().await?;
             let Some(store) = self.store.get() else { return Ok(None) };
+            if store.revision().is_none() {
+                store.settle();
+            }
             let before = store.revision();
             let keys = store.api_keys().await?;
             // What was read while somebody wrote may be of before or of after.

@@ -18,7 +18,7 @@ const FIRST: i64 = 1_000_000;
 const LONGEST: i64 = 15 * 60 * 1_000_000;
 /// An address that fails no more for so long is as good as new, in microseconds.
 const FORGOTTEN: i64 = 15 * 60 * 1_000_000;
-/// Addresses that are remembered; beyond that the one that failed longest ago is forgotten.
+/// Addresses that are remembered; beyond that those that failed longest ago are forgotten.
 const MANY: usize = 10_000;
 
 /// How often which addresses failed.
@@ -53,13 +53,16 @@ impl Lockout {
     }
 }
 
-/// Makes room: those that failed long ago, else the one that did so first.
+/// Makes room: those that failed long ago, else the half that did so first, so that it has to be done seldom.
 fn forget(failures: &mut HashMap<IpAddr, Failures>, now: Timestamp) {
     failures.retain(|_, held| now.0.abs_diff(held.last) <= FORGOTTEN.unsigned_abs());
-    if failures.len() >= MANY
-        && let Some(first) = failures.iter().min_by_key(|(_, held)| held.last).map(|(from, _)| *from)
-    {
-        failures.remove(&first);
+    if failures.len() < MANY {
+        return;
+    }
+    let mut order: Vec<_> = failures.iter().map(|(from, held)| (held.last, *from)).collect();
+    let (first, ..) = order.select_nth_unstable(MANY / 2);
+    for (_, from) in first.iter() {
+        failures.remove(from);
     }
 }
 

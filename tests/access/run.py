@@ -204,6 +204,22 @@ def case_what_is_done_with_keys_is_in_the_log():
         check("T" in made["expires_at"] and "T" in made["done_at"], f"times: {made}")
 
 
+def case_the_log_says_which_key_was_shown_in_which_session():
+    for version in ERAS:
+        with Place() as place:
+            old = place.made("mcp")
+            with place.client(old, "/mcp/files", version) as client:
+                client.text("read")
+                client.text("read")
+                new = place.key("rotate", id_of(old), "--expires", "1h")
+                client.key = new
+                client.text("write")
+            shown = place.gateway.entries(kind="access.shown")
+            equal([(entry["key"], entry["principal"]) for entry in shown], [(id_of(old), "ann"), (id_of(new), "ann")], f"keys, {version}")
+            calls = [entry for entry in place.gateway.entries(method="tools/call") if entry.get("direction") == "to_server"]
+            equal({entry["session"] for entry in calls}, {entry["session"] for entry in shown}, f"sessions, {version}")
+
+
 def case_an_open_stream_ends_with_its_key():
     with Place() as place:
         keys = [place.made("mcp"), place.made("mcp", name="bob")]

@@ -198,7 +198,7 @@ impl Front {
         let (parts, body) = request.into_parts();
         let answered = match parts.method {
             Method::POST => self.post(&target, &parts, body, (caller, peer.ip())).await,
-            Method::GET => Box::pin(self.get(&target, &parts, caller)).await,
+            Method::GET => Box::pin(self.get(&target, &parts, (caller, peer.ip()))).await,
             Method::DELETE => Box::pin(self.delete(&target, &parts, caller)).await,
             _ => Err(Box::new(respond::not_allowed("GET, POST, DELETE"))),
         };
@@ -233,6 +233,7 @@ impl Front {
         let until = self.lasting.of(&message)?;
         if agreement::era(&parts.headers, &message) == Era::Stateless {
             let (key, held) = self.peers.stateless(target, principal, from, &message).await?;
+            self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
@@ -244,6 +245,7 @@ impl Front {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
         let (key, held) = self.peers.living(target, &parts.headers, principal)?;
+        self.peers.note_credential(Era::Legacy, (&key, &held), caller, from);
         agreement::check_session(&held.value, &parts.headers, &message).await?;
         let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
@@ -287,13 +289,19 @@ impl Front {
         Ok(response)
     }
 
-    async fn get(&self, target: &Target<'_>, parts: &Parts, caller: &Caller) -> Result<Response<Reply>, Early> {
+    async fn get(
+        &self,
+        target: &Target<'_>,
+        parts: &Parts,
+        (caller, from): (&Caller, IpAddr),
+    ) -> Result<Response<Reply>, Early> {
         agreement::check_method(&parts.headers)?;
         let lost = event_id::lost(&parts.headers).map_err(|event_id::Malformed| {
             let text = "Last-Event-ID has to be one id, of 1 to 1024 visible ASCII characters\n";
             respond::refused(StatusCode::BAD_REQUEST, "edge.event_id", text)
         })?;
-        let (_, held) = self.peers.legacy(target, &parts.headers, &caller.principal)?;
+        let (key, held) = self.peers.legacy(target, &parts.headers, &caller.principal)?;
+        self.peers.note_credential(Era::Legacy, (&key, &held), caller, from);
         let until = self.lasting.of_stream(lost.is_some())?;
         match held.value.listen(&parts.headers).await {
             Ok(deliveries) => Ok(respond::answer(self.in_use(Answer::Stream(deliveries), held, until, caller))),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bartizan_guard::Principal;
 use bartizan_mcp::{Era, Message, meta::Meta};
 use http::{HeaderMap, StatusCode};
+use serde_json::json;
 
 use super::agreement;
 use super::respond::{self, Early, SESSION, VERSION};
@@ -19,6 +20,7 @@ use crate::aggregate::Hub;
 use crate::bridge::{self, Bridge};
 use crate::front::ALL;
 use crate::gateway::Gateway;
+use crate::identity::Caller;
 use crate::link::Link;
 use crate::peer::Peer;
 use crate::server::Server;
@@ -116,6 +118,19 @@ impl Peers {
         Ok((key, held))
     }
 
+    /// Records with which credential a session is used, whenever that is another one than before: entries of its messages
+    /// say whose they are and in which session.
+    pub(super) fn note_credential(&self, era: Era, (key, held): (&str, &Held<Peer>), caller: &Caller, from: IpAddr) {
+        let Some(credential) = &caller.credential else { return };
+        if held.is_shown_anew(credential) {
+            let claimed = key.split_once('\n').filter(|_| era == Era::Legacy).map_or(key, |(_, claimed)| claimed);
+            let (session, principal, key) = (name_of(claimed), &caller.principal.id, credential.to_string());
+            let fields = json!({"session": session, "principal": principal, "key": key, "from": from.to_string()});
+            // If the log cannot be written, nothing of the session passes either.
+            self.gateway.recorder.note("access.shown", &fields).ok();
+        }
+    }
+
     /// Opens a way to what `asked` is for.
     pub(super) async fn connect(
         &self,
@@ -125,8 +140,7 @@ impl Peers {
         key: &str,
         asked: &Message,
     ) -> Result<Peer, Early> {
-        // A record must not hold what a session can be claimed with.
-        let name: String = blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect();
+        let name = name_of(key);
         let gateway = &self.gateway;
         match target {
             Target::All(current) => {
@@ -245,6 +259,11 @@ fn has_ended(sessions: &Sessions<Peer>, key: &str, held: &Arc<Held<Peer>>) -> bo
 /// Ends a session. In a task of its own: whoever waits for it may go away, and nobody else would end it then.
 pub(super) fn part(held: Arc<Held<Peer>>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move { held.value.end().await })
+}
+
+/// What a session is called in records, which must not hold what it can be claimed with.
+fn name_of(key: &str) -> String {
+    blake3::hash(key.as_bytes()).to_hex().chars().take(16).collect()
 }
 
 fn no_session() -> Early {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use bartizan_guard::{Principal, Timestamp};
 
 use self::table::Table;
+use crate::identity::Credential;
 use crate::{address, clock};
 
 /// The sessions of one edge; `T` is what is kept for each.
@@ -37,6 +38,16 @@ pub(crate) struct Held<T> {
     used: AtomicI64,
     /// Whether it was claimed since it began. One that never is was begun by a client that has gone, or wants to do harm.
     proven: AtomicBool,
+    /// What was shown last by whoever used it.
+    shown: Mutex<Option<Credential>>,
+}
+
+impl<T> Held<T> {
+    /// Whether somebody uses it now with another credential than was last shown with it, which is remembered.
+    pub(crate) fn is_shown_anew(&self, credential: &Credential) -> bool {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.as_ref() != Some(credential) && shown.replace(credential.clone()).as_ref() != Some(credential)
+    }
 }
 
 /// Among whom places are shared out: callers who signed in, and addresses of those who did not.
@@ -96,8 +107,8 @@ impl<T> Sessions<T> {
         let mut evicted = Vec::new();
         if let Some(first) = held.get(key).filter(|held| held.principal == principal) {
             // Two requests of one client came at once; both use what the first of them made.
-            let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
-            return Ok((Arc::clone(first), vec![Arc::new(Held { principal, value, holder, used, proven })]));
+            let (used, proven, shown) = (AtomicI64::new(now.0), AtomicBool::new(false), Mutex::default());
+            return Ok((Arc::clone(first), vec![Arc::new(Held { principal, value, holder, used, proven, shown })]));
         }
         if held.len() >= self.most && now.0 > self.idle_from.load(Ordering::Relaxed) {
             evicted = self.drop_idle(&mut held, now);
@@ -106,8 +117,8 @@ impl<T> Sessions<T> {
             let key = held.makes_place(&holder, now).ok_or(Full)?;
             evicted.extend(held.remove(&key));
         }
-        let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
-        let entry = Arc::new(Held { principal, value, holder, used, proven });
+        let (used, proven, shown) = (AtomicI64::new(now.0), AtomicBool::new(false), Mutex::default());
+        let entry = Arc::new(Held { principal, value, holder, used, proven, shown });
         self.idle_from.fetch_min(now.0.saturating_add(self.unclaimed_us), Ordering::Relaxed);
         evicted.extend(held.insert(key, Arc::clone(&entry)));
         Ok((entry, evicted))

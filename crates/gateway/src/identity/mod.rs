@@ -7,6 +7,7 @@
 mod keys;
 mod lockout;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +52,12 @@ pub(crate) enum Stopped {
     LockedOut(u64),
     /// It cannot be told.
     Unavailable,
+}
+
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.key.fmt(f)
+    }
 }
 
 impl Identity {

@@ -231,9 +231,9 @@ mod tests {
                 now.0 += if at % 3 == 0 { PROTECTED_US / 2 } else { 7 };
                 match step {
                     Step::Insert(key, number) => {
-                        let (used, proven) = (AtomicI64::new(now.0), AtomicBool::new(false));
+                        let (used, proven, shown) = (AtomicI64::new(now.0), AtomicBool::new(false), std::sync::Mutex::default());
                         let (principal, holder) = (Principal::anonymous(), holder(number));
-                        let held = Arc::new(Held { principal, value: key, holder, used, proven });
+                        let held = Arc::new(Held { principal, value: key, holder, used, proven, shown });
                         let there = table.get(&key.to_string()).is_some();
                         prop_assert_eq!(table.insert(&key.to_string(), held).is_some(), there);
                     }

@@ -190,6 +190,48 @@ def case_a_key_is_good_until_it_is_revoked_and_not_a_request_longer():
             equal(place.servers["files"].calls(), [], "calls that reached the server")
 
 
+def case_a_key_that_is_revoked_while_a_message_arrives_passes_none():
+    with Place() as place:
+        for version in ERAS:
+            revoked, good = place.made("mcp"), place.made("mcp", name="bob")
+            for key in (revoked, good):
+                with place.client(key, "/mcp/files", version) as client:
+                    client.tools()
+                    message = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "write", "arguments": {}}}
+                    if version == MODERN:
+                        meta = {"protocolVersion": MODERN, "clientCapabilities": {}, "clientInfo": {"name": "suite", "version": "1"}}
+                        message["params"]["_meta"] = {f"io.modelcontextprotocol/{name}": value for name, value in meta.items()}
+                    body = json.dumps(message).encode()
+                    connection = http.client.HTTPConnection(*place.gateway.address, timeout=PATIENCE)
+                    connection.putrequest("POST", "/mcp/files")
+                    for name, value in client.headers(message).items():
+                        connection.putheader(name, value)
+                    connection.putheader("Content-Length", str(len(body)))
+                    connection.endheaders()
+                    connection.send(body[:10])
+                    if key == revoked:
+                        place.key("revoke", id_of(key))
+                    before = len(place.servers["files"].calls())
+                    connection.send(body[10:])
+                    response = connection.getresponse()
+                    response.read()
+                    connection.close()
+                    calls = len(place.servers["files"].calls()) - before
+                    equal((response.status, calls), (401, 0) if key == revoked else (200, 1), f"{version}, revoked: {key == revoked}")
+                    client.session = client.session if key == good else None
+
+
+def case_a_key_with_narrow_scopes_resumes_a_stream_and_sends_what_clients_send():
+    with Place() as place:
+        with place.client(place.made("tool:files/*"), "/mcp/files") as client:
+            connection, response = client.raw("GET", None, {"Accept": "text/event-stream", "Last-Event-ID": "7"})
+            equal(response.status, 405, "a server without streams")
+            connection.close()
+            for method in ("tasks/list", "vendor/deleteAll"):
+                answer = client.ask(method)
+                check("error" in answer and "not good for" in answer["error"]["message"], f"{method}: {answer}")
+
+
 def case_what_is_done_with_keys_is_in_the_log():
     with Place() as place:
         first = place.made("server:files", name="early")
@@ -335,11 +377,13 @@ def case_keys_are_required_from_the_reload_on_that_says_so():
     with Place("") as place:
         with place.client(None) as client:
             check(client.tools(), "before")
+            stream = client.listen()
             config = place.gateway.config.read_text()
             place.gateway.config.write_text(config + REQUIRED)
             wait_for(lambda: place.status(None)[0] == 401, "a key is still not required")
             client.request("tools/list")
             equal(client.status, 401, "the session from before")
+            check(stream.ended.wait(PATIENCE), "a stream from before goes on")
             client.session = None
 
 

@@ -96,7 +96,10 @@ impl Scope {
         match self {
             Scope::All => true,
             Scope::Server(own) => &**own == server,
-            Scope::Thing(own_kind, own, pattern) => *own_kind == kind && &**own == server && matches(pattern, name),
+            Scope::Thing(own_kind, own, pattern) => {
+                let climbs = || *own_kind == Kind::Resource && pattern.ends_with('*') && climbs(name);
+                *own_kind == kind && &**own == server && matches(pattern, name) && !climbs()
+            }
         }
     }
 }
@@ -127,6 +130,12 @@ fn matches(pattern: &str, name: &str) -> bool {
         Some(beginning) => name.starts_with(beginning),
         None => pattern == name,
     }
+}
+
+/// Whether a URI leads up from where it begins, as servers may read it: then its beginning says nothing of where it leads.
+fn climbs(uri: &str) -> bool {
+    let dots = uri.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    dots.split(['/', '\\', '?', '#']).any(|segment| matches!(segment, "." | ".."))
 }
 
 /// All that a credential is good for.
@@ -160,6 +169,16 @@ impl Scopes {
     #[must_use]
     pub fn reach(&self, server: &str) -> bool {
         self.0.iter().any(|scope| scope.reaches(server))
+    }
+
+    /// Whether they are good for everything at that server.
+    #[must_use]
+    pub fn allow_all_of(&self, server: &str) -> bool {
+        self.0.iter().any(|scope| match scope {
+            Scope::All => true,
+            Scope::Server(own) => &**own == server,
+            Scope::Thing(..) => false,
+        })
     }
 
     /// Whether they are good for that thing of that server.
@@ -216,6 +235,12 @@ mod tests {
             (&["tool:files/*"], Resource, "files", "file:///a", false),
             (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/a", true),
             (&["resource:files/file:///srv/*"], Resource, "files", "file:///etc/a", false),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/../etc/a", false),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/a/%2E%2e%2Fetc", false),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/.\\a", false),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/a..b/.c/...", true),
+            (&["resource:files/file:///srv/../a"], Resource, "files", "file:///srv/../a", true),
+            (&["tool:files/*"], Tool, "files", "a/../b", true),
             (&["tool:files/read", "server:git"], Tool, "git", "push", true),
             (&[], Tool, "files", "read", false),
         ] {

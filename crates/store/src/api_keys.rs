@@ -110,11 +110,13 @@ impl Store {
     /// # Errors
     /// If it cannot be kept.
     pub async fn note_uses(&self, uses: &[(String, i64)]) -> Result<()> {
-        let mut transaction = self.reading().begin_with("BEGIN IMMEDIATE").await?;
-        for (id, at) in uses {
-            sqlx::query(USED).bind(id).bind(at).execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        self.write_unmarked(async |connection| {
+            for (id, at) in uses {
+                sqlx::query(USED).bind(id).bind(at).execute(&mut *connection).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Forgets keys that were good for nothing any more before `before`, unless another came in their place. Returns how

@@ -19,6 +19,12 @@ pub enum StoreError {
     /// Others than its owner can read or replace a file.
     #[error("{}: others than its owner may use it; chmod go= {}", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// There is a second name for it, and each would have a number of its own that says whether it changed.
+    #[error("{}: the file has a second name (a hard link); a copy has to be made with its own", .0.display())]
+    Linked(PathBuf),
+    /// Somebody else is writing to it for too long.
+    #[error("{}: somebody else has been writing for too long; which process holds it, `fuser` says", .0.display())]
+    Busy(PathBuf),
     /// It was written by a later version of Bartizan.
     #[error("{}: written by a later version (schema {found}, this one knows {known})", path.display())]
     Newer {

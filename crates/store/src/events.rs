@@ -3,11 +3,11 @@
 //! Only a running gateway writes to the log, and keys are made and revoked by other processes, with or without one. What they
 //! do is kept with it, in one transaction, until a gateway has it in its log: neither can be without the other.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use crate::{Result, Store, StoreError};
+use crate::{Result, Store};
 
 /// Something that was changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,17 +48,18 @@ impl Store {
         &self,
         record: impl AsyncFnOnce(&[Event]) -> Result<(), E>,
     ) -> Result<Result<usize, E>> {
-        // Without a mark: nobody remembers what is here.
-        let mut transaction = self.reading().begin_with("BEGIN IMMEDIATE").await?;
-        let rows = sqlx::query(FIRST).bind(MANY).fetch_all(&mut *transaction).await?;
-        let events = rows.iter().map(event).collect::<Result<Vec<_>>>()?;
-        let Some(last) = events.last() else { return Ok(Ok(0)) };
-        if let Err(error) = record(&events).await {
-            return Ok(Err(error));
-        }
-        sqlx::query(REMOVE).bind(last.id).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(Ok(events.len()))
+        // Nobody remembers what is here.
+        self.write_unmarked(async |connection| {
+            let rows = sqlx::query(FIRST).bind(MANY).fetch_all(&mut *connection).await?;
+            let events = rows.iter().map(event).collect::<Result<Vec<_>>>()?;
+            let Some(last) = events.last() else { return Ok(Ok(0)) };
+            if let Err(error) = record(&events).await {
+                return Ok(Err(error));
+            }
+            sqlx::query(REMOVE).bind(last.id).execute(connection).await?;
+            Ok(Ok(events.len()))
+        })
+        .await
     }
 }
 
@@ -77,7 +78,7 @@ pub(crate) async fn note(
 }
 
 fn event(row: &SqliteRow) -> Result<Event> {
-    let fields = serde_json::from_str(row.try_get("fields")?);
-    let fields = fields.map_err(|_| StoreError::State("a change that is to be recorded cannot be read".to_owned()))?;
+    // What cannot be read must not keep what comes after it out of the log.
+    let fields = serde_json::from_str(row.try_get("fields")?).unwrap_or_else(|_| json!({"unreadable": true}));
     Ok(Event { id: row.try_get("id")?, at: row.try_get("at")?, kind: row.try_get("kind")?, fields })
 }

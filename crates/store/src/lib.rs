@@ -7,6 +7,7 @@
 pub mod api_keys;
 mod error;
 mod events;
+mod place;
 mod revision;
 mod store;
 

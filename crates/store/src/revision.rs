@@ -11,10 +11,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
+
+use crate::place::Place;
+
+/// How long a writer waits for another.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A state of the store: two equal ones are the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,41 +30,65 @@ pub struct Revision(u64);
 #[derive(Debug)]
 pub(crate) struct Marks {
     path: PathBuf,
+    place: Place,
     file: File,
 }
 
 impl Marks {
     pub(crate) fn open(path: PathBuf) -> io::Result<Marks> {
         let file = open(&path, true)?;
-        Ok(Marks { path, file })
+        let place = Place::of(&path)?;
+        let marks = Marks { path, place, file };
+        if marks.file.metadata()?.len() == 0 {
+            // No number that an earlier file may have had.
+            drop(marks.begin()?);
+        }
+        Ok(marks)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether writers mark another file by now.
+    pub(crate) fn is_replaced(&self) -> bool {
+        !self.place.is_there()
     }
 
     /// The state now. None while one is being written, and if it cannot be told.
     pub(crate) fn read(&self) -> Option<Revision> {
-        let number = number(&self.file).ok()?;
-        // A file that was removed is one that nobody writes to any more.
-        let is_there = self.file.metadata().is_ok_and(|meta| meta.nlink() > 0);
-        (is_there && number % 2 == 0).then_some(Revision(number))
+        let number = number(&self.file).ok()??;
+        (number % 2 == 0 && !self.is_replaced()).then_some(Revision(number))
     }
 
     /// Makes good what a writer left that died: without one that lives, an odd number says nothing.
     pub(crate) fn settle(&self) -> io::Result<()> {
         let file = open(&self.path, false)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let number = number(&file)?;
-            if number % 2 == 1 {
-                file.write_all_at(&number.wrapping_add(1).to_le_bytes(), 0)?;
+            match number(&file)? {
+                Some(even) if even % 2 == 0 => {}
+                odd => {
+                    let even = odd.unwrap_or_else(new_number).wrapping_add(1) & !1;
+                    file.write_all_at(&even.to_le_bytes(), 0)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Begins to write, once nobody else does. Waits as long as that takes.
+    /// Begins to write, once nobody else does, which is waited for.
     pub(crate) fn begin(&self) -> io::Result<Writing> {
         // A lock belongs to an opening of the file.
         let file = open(&self.path, false)?;
-        flock(&file, FlockOperation::LockExclusive)?;
-        let odd = number(&file)? | 1;
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK || Instant::now() > until {
+                return Err(error.into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let odd = number(&file)?.unwrap_or_else(new_number) | 1;
         // What a writer left odd that died was never even, so nobody relies on it.
         file.write_all_at(&odd.to_le_bytes(), 0)?;
         Ok(Writing { file, even: odd.wrapping_add(1) })
@@ -90,14 +120,20 @@ fn libc_nofollow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
-/// The number in the file; 0 for an empty one.
-fn number(file: &File) -> io::Result<u64> {
+/// The number in the file; none if there is none, or only a part of it.
+fn number(file: &File) -> io::Result<Option<u64>> {
     let mut bytes = [0; 8];
     match file.read_exact_at(&mut bytes, 0) {
-        Ok(()) => Ok(u64::from_le_bytes(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && file.metadata()?.len() == 0 => Ok(0),
+        Ok(()) => Ok(Some(u64::from_le_bytes(bytes))),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A number that no earlier file has had: they count writes, and this counts microseconds.
+fn new_number() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -178,10 +214,21 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..3]).unwrap();
         assert_eq!(marks.read(), None);
+        drop(marks.begin().unwrap());
+        assert!(marks.read().is_some(), "the next writer makes a whole number of it");
         std::fs::write(&path, &bytes).unwrap();
         assert!(marks.read().is_some());
+        let moved = directory.path().join("moved");
+        std::fs::rename(&path, &moved).unwrap();
+        assert_eq!(marks.read(), None, "nobody marks it any more");
+        std::fs::rename(&moved, &path).unwrap();
+        assert!(marks.read().is_some());
+        std::fs::hard_link(&path, &moved).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(marks.read(), None);
+        assert_eq!(marks.read(), None, "nor one that only another name leads to");
+        drop(Marks::open(path.clone()).unwrap());
+        assert!(marks.is_replaced() && marks.read().is_none());
+        std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(directory.path().join("elsewhere"), &path).unwrap();
         assert!(Marks::open(path).is_err(), "a link is not followed");
     }

@@ -3,14 +3,16 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use crate::place::Place;
 use crate::revision::{Marks, Revision, Writing};
 use crate::{Result, StoreError};
 
@@ -24,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: SqlitePool,
+    database: Place,
     marks: Arc<Marks>,
 }
 
@@ -34,6 +37,8 @@ impl Store {
     /// If it cannot be made or opened, if others may use it, or if a later version wrote it.
     pub async fn open(path: &Path) -> Result<Store> {
         prepare(path)?;
+        // Whatever links lead to it: all have to mark the same file.
+        let path = &fs::canonicalize(path).map_err(StoreError::file(path))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -45,18 +50,29 @@ impl Store {
             .pragma("trusted_schema", "OFF")
             .pragma("secure_delete", "ON");
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        let marks = path.with_extension("rev");
-        let marks = Arc::new(Marks::open(marks.clone()).map_err(StoreError::file(marks))?);
-        let store = Store { pool, marks };
+        let database = Place::of(path).map_err(StoreError::file(path))?;
+        let mut marks = path.as_os_str().to_owned();
+        marks.push(".rev");
+        let marks = PathBuf::from(marks);
+        let opening = marks.clone();
+        let opened = tokio::task::spawn_blocking(move || Marks::open(opening)).await.map_err(io::Error::other);
+        let marks = Arc::new(opened.and_then(|opened| opened).map_err(busy_or(&marks))?);
+        let store = Store { pool, database, marks };
         store.bring_up_to_date(path).await?;
         Ok(store)
     }
 
     /// The state of the store now: while it stays the same, so does what was read in it. None if that cannot be told, and
-    /// then what one remembers is not to be relied upon. It costs two system calls.
+    /// then what one remembers is not to be relied upon. It costs three system calls.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
-        self.marks.read()
+        self.marks.read().filter(|_| self.database.is_there())
+    }
+
+    /// Whether others use another file by now, as this one was removed, moved or replaced.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.marks.is_replaced() || !self.database.is_there()
     }
 
     /// Has the state be told again, if all that stands against it is that somebody died while writing.
@@ -79,17 +95,28 @@ impl Store {
     pub(crate) async fn write<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         // Before the transaction, so that nobody holds one while waiting for the other.
         let _writing = self.begin().await?;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let done = work(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(done)
+        self.write_unmarked(work).await
+    }
+
+    /// The same for what nobody remembers.
+    pub(crate) async fn write_unmarked<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,
+    ) -> Result<T> {
+        let mut connection = self.pool.acquire().await?;
+        let done = transact(&mut connection, work).await;
+        if done.is_err() {
+            // A full disk makes SQLite roll back by itself, and the connection does not know of it.
+            connection.close_on_drop();
+        }
+        done
     }
 
     async fn begin(&self) -> Result<Writing> {
         let marks = Arc::clone(&self.marks);
         let begun = tokio::task::spawn_blocking(move || marks.begin()).await;
         let begun = begun.map_err(io::Error::other).and_then(|begun| begun);
-        begun.map_err(|error| StoreError::Database(sqlx::Error::Io(error)))
+        begun.map_err(busy_or(self.marks.path()))
     }
 
     async fn bring_up_to_date(&self, path: &Path) -> Result<()> {
@@ -118,6 +145,25 @@ impl Store {
     }
 }
 
+async fn transact<T>(
+    connection: &mut SqliteConnection,
+    work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let done = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(done)
+}
+
+/// That somebody else writes for too long, or another error about that file.
+fn busy_or(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |error| match error.kind() {
+        io::ErrorKind::WouldBlock => StoreError::Busy(path),
+        _ => StoreError::File { path, error },
+    }
+}
+
 /// Makes the file if it is not there, and refuses one that others may use. SQLite gives its other files the same mode.
 fn prepare(path: &Path) -> Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
@@ -132,6 +178,9 @@ fn prepare(path: &Path) -> Result<()> {
     let meta = fs::metadata(path).map_err(StoreError::file(path))?;
     if meta.mode() & 0o077 != 0 {
         return Err(StoreError::Exposed(path.to_owned()));
+    }
+    if meta.nlink() > 1 {
+        return Err(StoreError::Linked(path.to_owned()));
     }
     Ok(())
 }

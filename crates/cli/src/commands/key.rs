@@ -296,7 +296,8 @@ fn check_principal(name: &str) -> Result<(), Failure> {
         return Err(Failure::usage("a name has 1 to 64 letters, digits and -_.@:"));
     }
     // Others are called that who did not show a key.
-    if name == bartizan_policy::Principal::ANONYMOUS || name.starts_with("uid:") {
+    let plain = name.to_ascii_lowercase();
+    if [bartizan_policy::Principal::ANONYMOUS, "bartizan"].contains(&&*plain) || plain.starts_with("uid:") {
         return Err(Failure::usage(format!("`{name}` is the name of those who show no key")));
     }
     Ok(())
@@ -357,9 +358,12 @@ fn nowhere() -> Failure {
 
 fn failure(error: StoreError) -> Failure {
     match error {
-        StoreError::Unknown { .. } | StoreError::State(_) | StoreError::Exposed(_) | StoreError::Newer { .. } => {
-            Failure::usage(error)
-        }
+        StoreError::Unknown { .. }
+        | StoreError::State(_)
+        | StoreError::Exposed(_)
+        | StoreError::Linked(_)
+        | StoreError::Newer { .. } => Failure::usage(error),
+        StoreError::Busy(_) => Failure::incomplete(error),
         _ => Failure::ours(error),
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::respond::{self, Early};
 use super::target::Target;
 use crate::clock;
+use crate::gateway::Gateway;
 use crate::identity::{Caller, Credential, Identity, Stopped};
 
 /// How often it is looked whether the credential of an open stream is still good.
@@ -50,12 +51,15 @@ pub(super) fn check_reach(caller: &Caller, target: &Target<'_>) -> Result<(), Ea
     Err(early)
 }
 
-/// Returns once a credential is good no more; never for whoever showed none.
-pub(super) async fn ended(identity: Arc<Identity>, credential: Option<Credential>) {
-    let Some(credential) = credential else { return std::future::pending().await };
+/// Returns once a credential is good no more, or once one is required of whoever showed none.
+pub(super) async fn ended(identity: Arc<Identity>, credential: Option<Credential>, gateway: Arc<Gateway>) {
     loop {
         tokio::time::sleep(LOOK).await;
-        if !identity.is_good(&credential, clock::now()).await {
+        let good = match &credential {
+            Some(credential) => identity.is_good(credential, clock::now()).await,
+            None => !gateway.policy.load().credential_required,
+        };
+        if !good {
             return;
         }
     }

@@ -32,7 +32,7 @@ use crate::clock;
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::gateway::Gateway;
-use crate::identity::{Caller, Identity};
+use crate::identity::{Caller, Identity, Stopped};
 use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
@@ -186,6 +186,16 @@ impl Front {
         self.identity.authenticate(headers, required, from, clock::now()).await.map_err(caller::refusal)
     }
 
+    /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and meanwhile its key may
+    /// have been revoked.
+    async fn check_still(&self, caller: &Caller) -> Result<(), Early> {
+        let good = match &caller.credential {
+            Some(credential) => self.identity.is_good(credential, clock::now()).await,
+            None => !self.gateway.policy.load().credential_required,
+        };
+        if good { Ok(()) } else { Err(caller::refusal(Stopped::Invalid)) }
+    }
+
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr, caller: &Caller) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
@@ -235,12 +245,14 @@ impl Front {
             let (key, held) = self.peers.stateless(target, principal, from, &message).await?;
             self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
+            self.check_still(caller).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
             return Ok(respond::answer(self.in_use(answer, held, until, caller)));
         }
+        self.check_still(caller).await?;
         if message.method() == Some("initialize") {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
@@ -336,7 +348,7 @@ impl Front {
     /// An answer that takes what it takes, for as long as whoever asked may have it.
     fn in_use(&self, answer: Answer, held: Arc<Held<Peer>>, until: Until, caller: &Caller) -> Answer {
         let Answer::Stream(deliveries) = answer else { return answer };
-        let ended = caller::ended(Arc::clone(&self.identity), caller.credential.clone());
+        let ended = caller::ended(Arc::clone(&self.identity), caller.credential.clone(), Arc::clone(&self.gateway));
         self.lasting.in_use(deliveries, held, until, ended)
     }
 

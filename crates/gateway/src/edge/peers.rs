@@ -118,7 +118,7 @@ impl Peers {
         Ok((key, held))
     }
 
-    /// Records with which credential a session is used, whenever that is another one than before: entries of its messages
+    /// Records with which credentials a session is used, each once: entries of its messages
     /// say whose they are and in which session.
     pub(super) fn note_credential(&self, era: Era, (key, held): (&str, &Held<Peer>), caller: &Caller, from: IpAddr) {
         let Some(credential) = &caller.credential else { return };

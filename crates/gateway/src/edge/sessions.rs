@@ -38,15 +38,23 @@ pub(crate) struct Held<T> {
     used: AtomicI64,
     /// Whether it was claimed since it began. One that never is was begun by a client that has gone, or wants to do harm.
     proven: AtomicBool,
-    /// What was shown last by whoever used it.
-    shown: Mutex<Option<Credential>>,
+    /// What was shown by whoever used it.
+    shown: Mutex<Vec<Credential>>,
 }
 
 impl<T> Held<T> {
-    /// Whether somebody uses it now with another credential than was last shown with it, which is remembered.
+    /// Whether a credential is used with it for the first time; so many are remembered.
     pub(crate) fn is_shown_anew(&self, credential: &Credential) -> bool {
+        const MANY: usize = 16;
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.as_ref() != Some(credential) && shown.replace(credential.clone()).as_ref() != Some(credential)
+        if shown.contains(credential) {
+            return false;
+        }
+        if shown.len() == MANY {
+            shown.remove(0);
+        }
+        shown.push(credential.clone());
+        true
     }
 }
 

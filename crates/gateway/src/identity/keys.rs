@@ -14,7 +14,7 @@ use bartizan_audit::{AuditError, rfc3339};
 use bartizan_guard::{Principal, Scope, Scopes, Timestamp};
 use bartizan_identity::{ApiKeyId, Digest};
 use bartizan_store::{Event, Revision, Store, StoreError, api_keys};
-use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::recorder::Recorder;
 
@@ -35,7 +35,7 @@ pub(super) enum Standing {
 /// The keys of one database.
 pub(super) struct Keys {
     place: Option<PathBuf>,
-    store: OnceCell<Store>,
+    store: ArcSwapOption<Store>,
     read: ArcSwapOption<Read>,
     /// So that of many requests which find that something changed one reads.
     reading: AsyncMutex<()>,
@@ -61,13 +61,34 @@ pub(super) struct Known {
 
 impl Keys {
     pub(super) fn new(place: Option<PathBuf>) -> Keys {
-        let (store, read) = (OnceCell::new(), ArcSwapOption::empty());
+        let (store, read) = (ArcSwapOption::empty(), ArcSwapOption::empty());
         Keys { place, store, read, reading: AsyncMutex::default(), recorded: Mutex::default(), uses: Arc::default() }
     }
 
     pub(super) async fn open(&self) -> Result<(), StoreError> {
-        let Some(place) = &self.place else { return Ok(()) };
-        self.store.get_or_try_init(|| Store::open(place)).await.map(drop)
+        self.opened().await.map(drop)
+    }
+
+    /// The database, opened anew if its file is another one by now.
+    async fn opened(&self) -> Result<Option<Arc<Store>>, StoreError> {
+        let present = self.store.load_full();
+        if present.as_ref().is_some_and(|store| !store.is_replaced()) {
+            return Ok(present);
+        }
+        let Some(place) = &self.place else { return Ok(None) };
+        let store = Arc::new(Store::open(place).await?);
+        if present.is_some() {
+            tracing::warn!(store = %place.display(), "the database of keys was replaced, and is read anew");
+        }
+        // What was read in another file says nothing of this one.
+        self.read.store(None);
+        self.store.store(Some(Arc::clone(&store)));
+        Ok(Some(store))
+    }
+
+    /// Whether there is no database, and none was ever opened: whoever shows a key that nobody made does not make one by that.
+    fn is_absent(&self) -> bool {
+        self.store.load().is_none() && !self.place.as_ref().is_some_and(|place| place.exists())
     }
 
     /// What is known of a key, unless it has expired.
@@ -84,7 +105,7 @@ impl Keys {
     /// What was read, if the database has not changed since.
     fn fresh(&self) -> Option<Arc<Read>> {
         let read = self.read.load_full()?;
-        let revision = self.store.get()?.revision();
+        let revision = self.store.load().as_ref()?.revision();
         (revision.is_some() && revision == read.revision).then_some(read)
     }
 
@@ -94,13 +115,11 @@ impl Keys {
         if let Some(read) = self.fresh() {
             return Ok(Some(read));
         }
-        // Whoever shows a key that nobody made does not make a database by that.
-        if self.store.get().is_none() && !self.place.as_ref().is_some_and(|place| place.exists()) {
+        if self.is_absent() {
             return Ok(None);
         }
         let read = async {
-            self.open().await?;
-            let Some(store) = self.store.get() else { return Ok(None) };
+            let Some(store) = self.opened().await? else { return Ok(None) };
             if store.revision().is_none() {
                 store.settle();
             }
@@ -124,12 +143,11 @@ impl Keys {
 
     /// Records what was done with keys since, whichever process did it, in the log of this gateway.
     pub(super) async fn record_changes(&self, log: &Recorder) {
-        if self.store.get().is_none() && !self.place.as_ref().is_some_and(|place| place.exists()) {
+        if self.is_absent() {
             return;
         }
         let recorded = async {
-            self.open().await?;
-            let Some(store) = self.store.get() else { return Ok(Ok(())) };
+            let Some(store) = self.opened().await? else { return Ok(Ok(())) };
             let revision = store.revision();
             if revision.is_some() && *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) == revision {
                 return Ok(Ok(()));
@@ -157,7 +175,7 @@ impl Keys {
         if known.last_used_at.fetch_max(minute, Ordering::Relaxed) >= minute {
             return;
         }
-        let Some(store) = self.store.get().cloned() else { return };
+        let Some(store) = self.store.load_full() else { return };
         let first = {
             let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
             uses.push((id.to_string(), minute));

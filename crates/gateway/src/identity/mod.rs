@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bartizan_guard::{Principal, Timestamp};
 use bartizan_identity::ApiKey;
 use bartizan_store::StoreError;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
@@ -133,15 +133,21 @@ enum Shown<'a> {
 
 fn shown(headers: &HeaderMap) -> Shown<'_> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), more) = (values.next(), values.next().is_some()) else { return Shown::Nothing };
-    let value = value.to_str().unwrap_or_default();
-    let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match token.map(|(_, token)| token.trim_matches(' ')) {
-        // Of two credentials it could not be told which one counts.
-        Some(_) if more => Shown::Key(""),
-        Some(token) if ApiKey::is_meant(token) => Shown::Key(token),
+    let (Some(value), more) = (values.next(), values.next()) else { return Shown::Nothing };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let token =
+        token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim_matches(' '));
+    match token {
+        Some(token) if ApiKey::is_meant(token) && more.is_none() => Shown::Key(token),
+        // Of two credentials it could not be told which one counts; and a key in another form than it is read in is a
+        // mistake, by which nobody should come in as somebody else.
+        _ if headers.get_all(header::AUTHORIZATION).iter().any(holds_key) => Shown::Key(""),
         _ => Shown::Other,
     }
+}
+
+fn holds_key(value: &HeaderValue) -> bool {
+    memchr::memmem::find(value.as_bytes(), b"btz_").is_some()
 }
 
 #[cfg(test)]

@@ -72,7 +72,18 @@ async fn a_good_key_is_its_principal_and_every_other_one_is_refused() {
     }
     assert_eq!(shows(&identity, &[], true).await, Err(Stopped::Missing));
     assert_eq!(shows(&identity, &[], false).await, Ok(anonymous()));
-    for other in ["Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30.", good.expose(), "Bearer", ""] {
+    let quoted = format!("Bearer \"{}\"", good.expose());
+    let (tab, plain) = (format!("Bearer\t{}", good.expose()), good.expose());
+    for wrong in
+        [&[plain][..], &[&quoted], &[&tab], &[&format!("Token {plain}")], &["Basic YTpi", &format!("Bearer {plain}")]]
+    {
+        assert_eq!(
+            shows(&Identity::new(Some(place(&directory))), wrong, false).await,
+            Err(Stopped::Invalid),
+            "{wrong:?}"
+        );
+    }
+    for other in ["Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30.", "Bearer", ""] {
         assert_eq!(shows(&identity, &[other], true).await, Err(Stopped::Invalid), "{other}");
         assert_eq!(shows(&identity, &[other], false).await, Ok(anonymous()), "{other}");
     }
@@ -147,4 +158,36 @@ async fn uses_are_written_once_a_minute() {
     };
     assert_eq!(used.await, NOW.0 - NOW.0.rem_euclid(60_000_000));
     assert_eq!(store.revision(), revision, "which has nobody read the keys again");
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_the_files_nobody_comes_in_by_what_was_read_in_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = store(&place(&directory)).await;
+    let key = made(&first, &["mcp"], NOW.0 + HOUR).await;
+    let shown = format!("Bearer {}", key.expose());
+    let identity = Identity::new(Some(place(&directory)));
+    shows(&identity, &[&shown], true).await.unwrap();
+    // By another name, which is what `bartizan key` may have been given.
+    let link = directory.path().join("link.db");
+    std::os::unix::fs::symlink(place(&directory), &link).unwrap();
+    let other = store(&link).await;
+    let second = made(&other, &["mcp"], NOW.0 + HOUR).await;
+    let second = format!("Bearer {}", second.expose());
+    shows(&identity, &[&second], true).await.unwrap();
+    other.revoke_api_key(key.id().as_str(), &change()).await.unwrap();
+    assert_eq!(shows(&identity, &[&shown], true).await, Err(Stopped::Invalid));
+    // Moved away and made anew: nothing of the old one counts.
+    for name in ["state.db", "state.db-wal", "state.db-shm", "state.db.rev"] {
+        std::fs::rename(directory.path().join(name), directory.path().join(format!("old-{name}"))).ok();
+    }
+    let third = made(&store(&place(&directory)).await, &["mcp"], NOW.0 + HOUR).await;
+    assert!(shows(&identity, &[&second], true).await.is_err());
+    shows(&identity, &[&format!("Bearer {}", third.expose())], true).await.unwrap();
+    // Only the number was moved.
+    let again = store(&place(&directory)).await;
+    std::fs::rename(directory.path().join("state.db.rev"), directory.path().join("elsewhere")).unwrap();
+    store(&place(&directory)).await.revoke_api_key(third.id().as_str(), &change()).await.unwrap();
+    assert_eq!(again.revision(), None);
+    assert!(shows(&identity, &[&format!("Bearer {}", third.expose())], true).await.is_err());
 }

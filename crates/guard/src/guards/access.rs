@@ -44,6 +44,23 @@ struct Options {}
 
 struct Access;
 
+/// What clients send that names no tool, prompt or resource.
+const OPEN: &[&str] = &[
+    "initialize",
+    "logging/setLevel",
+    "notifications/cancelled",
+    "notifications/initialized",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+    "ping",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "server/discover",
+    "subscriptions/listen",
+    "tools/list",
+];
+
 /// What the server is called where a message ends at the gateway, which no server may be.
 const GATEWAY: &str = "*";
 
@@ -59,7 +76,10 @@ impl Guard for Access {
             return find(report, "access.server", event.message.root(), PartKind::Other, why);
         }
         match event.direction {
-            Direction::ToServer => asked(event, report),
+            Direction::ToServer => {
+                unnamed(event, report);
+                asked(event, report);
+            }
             Direction::ToClient => {
                 listed(event, report);
                 updated(event, report);
@@ -80,7 +100,8 @@ fn asked(event: &Event<'_>, report: &mut Report) {
         check(event, report, kind, params.get(member).unwrap_or(params));
     }
     match event.message.method() {
-        Some("completion/complete") => {
+        // Without a `ref` it completes nothing.
+        Some("completion/complete") if params.get("ref").is_some() => {
             let of = params.get("ref").unwrap_or(params);
             let is_prompt = of.get("type").is_some_and(|kind| kind.is_text("ref/prompt"));
             let (kind, member) = if is_prompt { (Kind::Prompt, "name") } else { (Kind::Resource, "uri") };
@@ -91,6 +112,16 @@ fn asked(event: &Event<'_>, report: &mut Report) {
             uris.for_each(|uri| check(event, report, Kind::Resource, uri));
         }
         _ => {}
+    }
+}
+
+/// What names nothing that a scope could be good for: of that only what is known to do no harm passes. A task is of whoever
+/// began it, and nothing says who that is.
+fn unnamed(event: &Event<'_>, report: &mut Report) {
+    let Some(method) = event.message.method() else { return };
+    let passes = OPEN.contains(&method) || wants(event).is_some() || method == "completion/complete";
+    if !passes && !event.principal.scopes.allow_all_of(&event.server.name) {
+        refuse(event, report, event.message.root(), &format!("the method `{}`", excerpt(method)));
     }
 }
 

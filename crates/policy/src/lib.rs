@@ -1,7 +1,30 @@
-//! Who may do what: principals, and what their credentials are good for. Pure: no files, no network, no clock.
+//! Who may do what: principals, what their credentials are good for, and policies in Cedar. Pure: no files, no network, no
+//! clock.
+//!
+//! Start at [`Policies`]: read once, and then asked for a [`Decision`] about a [`Subject`] and a [`Target`].
 
+mod index;
+mod input;
+mod json;
+mod names;
+mod policies;
 mod principal;
+mod problem;
+mod reads;
+mod roles;
+mod rule;
+mod schema;
 mod scope;
+mod subject;
+mod time;
 
+pub use input::{Input, Unfit};
+pub use json::Json;
+pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};
 pub use principal::Principal;
+pub use problem::{Problem, Source};
+pub use roles::{Grant, Group, Held, Role, Roles, RolesError};
+pub use rule::{Challenge, Reason};
+pub use schema::{SCHEMA, tool_schema};
 pub use scope::{Kind, Scope, ScopeError, Scopes};
+pub use subject::{Hints, Subject, Target, Use};

@@ -187,6 +187,14 @@ impl Scopes {
         self.0.iter().any(|scope| scope.allows(server, kind, name))
     }
 
+    /// Whether something of a server is among what they name; without a kind, whether the server as a whole is.
+    pub(crate) fn hold(&self, server: &str, kind: Option<Kind>, name: &str) -> bool {
+        match kind {
+            Some(kind) => self.allow(server, kind, name),
+            None => self.0.iter().any(|scope| !matches!(scope, Scope::Thing(..)) && scope.reaches(server)),
+        }
+    }
+
     /// One by one, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()

@@ -1,0 +1,129 @@
+//! Which rules could bear on a decision. Cedar asks every policy of a set; here a decision gets a set of its own.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{ActionConstraint, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
+
+use crate::policies::Purpose;
+use crate::rule::Rule;
+use crate::subject::{Subject, Target};
+
+/// Rules by whom they name.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    /// Each name in rules, by a number.
+    names: HashMap<EntityUid, u32>,
+    by_principal: HashMap<u32, Vec<usize>>,
+    for_anybody: Vec<usize>,
+}
+
+/// All that tells one slice from another: what the rules name of who asks and of what they ask for.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    who: Box<[u32]>,
+    what: Box<[u32]>,
+    kind: Box<str>,
+    purpose: Purpose,
+}
+
+/// The rules whose scope fits.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) hard: PolicySet,
+    pub(crate) challenge: PolicySet,
+    pub(crate) rules: HashSet<usize>,
+    pub(crate) reads_session: bool,
+    pub(crate) reads_input: bool,
+}
+
+impl Index {
+    pub(crate) fn new(rules: &[Rule]) -> Index {
+        let mut index = Index::default();
+        for (number, rule) in rules.iter().enumerate() {
+            match &rule.principal {
+                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => index.for_anybody.push(number),
+                PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                    let name = index.name(uid);
+                    index.by_principal.entry(name).or_default().push(number);
+                }
+            }
+            let actions = match &rule.action {
+                ActionConstraint::Any => &[],
+                ActionConstraint::Eq(uid) => std::slice::from_ref(uid),
+                ActionConstraint::In(uids) => uids.as_slice(),
+            };
+            for uid in actions {
+                index.name(uid);
+            }
+            if let ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) =
+                &rule.resource
+            {
+                index.name(uid);
+            }
+        }
+        index
+    }
+
+    fn name(&mut self, uid: &EntityUid) -> u32 {
+        let next = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        *self.names.entry(uid.clone()).or_insert(next)
+    }
+
+    fn known<'a>(&self, uids: impl Iterator<Item = &'a EntityUid>) -> Box<[u32]> {
+        let mut names: Vec<_> = uids.filter_map(|uid| self.names.get(uid).copied()).collect();
+        names.sort_unstable();
+        names.into()
+    }
+
+    pub(crate) fn key(&self, subject: &Subject, target: &Target, purpose: Purpose) -> Key {
+        Key {
+            who: self.known(subject.within.iter()),
+            what: self.known(target.within.iter().chain(&target.actions)),
+            kind: target.kind.basename().into(),
+            purpose,
+        }
+    }
+
+    pub(crate) fn slice(&self, rules: &[Rule], key: &Key, target: &Target) -> Slice {
+        let named = key.who.iter().filter_map(|name| self.by_principal.get(name)).flatten();
+        let fitting = named.chain(&self.for_anybody).filter_map(|&number| Some((number, rules.get(number)?)));
+        let mut slice = Slice {
+            hard: PolicySet::new(),
+            challenge: PolicySet::new(),
+            rules: HashSet::new(),
+            reads_session: false,
+            reads_input: false,
+        };
+        for (number, rule) in fitting.filter(|(_, rule)| fits(rule, target)) {
+            let policy = match key.purpose {
+                Purpose::Use => Some(&rule.policy),
+                Purpose::List => rule.listing.as_ref(),
+            };
+            let Some(policy) = policy else { continue };
+            let set = if rule.challenge.is_some() { &mut slice.challenge } else { &mut slice.hard };
+            // Ids are unique among all rules, and no rule is named twice by one subject.
+            if slice.rules.insert(number) && set.add(policy.clone()).is_ok() && key.purpose == Purpose::Use {
+                slice.reads_session |= rule.reads.session;
+                slice.reads_input |= !rule.reads.input.is_empty();
+            }
+        }
+        slice
+    }
+}
+
+/// Whether a rule could be about that action and that thing.
+pub(crate) fn fits(rule: &Rule, target: &Target) -> bool {
+    let action = match &rule.action {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => *uid == target.action,
+        ActionConstraint::In(uids) => uids.iter().any(|uid| target.actions.contains(uid)),
+    };
+    action
+        && match &rule.resource {
+            ResourceConstraint::Any => true,
+            ResourceConstraint::Eq(uid) => *uid == target.uid,
+            ResourceConstraint::In(uid) => target.within.contains(uid),
+            ResourceConstraint::Is(kind) => *kind == target.kind,
+            ResourceConstraint::IsIn(kind, uid) => *kind == target.kind && target.within.contains(uid),
+        }
+}

@@ -1,0 +1,324 @@
+//! Policies, ready to decide.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, PolicySet, Request, RestrictedExpression};
+
+use crate::index::{Index, Key, Slice, fits};
+use crate::input::Input;
+use crate::json::Json;
+use crate::problem::{Problem, Source};
+use crate::rule::{self, Challenge, Reason, Rule};
+use crate::schema;
+use crate::subject::{Subject, Target, Use};
+use crate::time::moment;
+use crate::{Principal, Roles};
+
+/// What holds where no policy says anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Otherwise {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It is allowed.
+    Permit,
+}
+
+/// What a decision is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// It is to be used, now and with these arguments.
+    Use,
+    /// It is to be shown to somebody who may use it some time, in some way.
+    List,
+}
+
+/// What is to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is allowed.
+    Allow,
+    /// It is, once this is met.
+    Challenge(Challenge),
+    /// It is not.
+    Deny,
+}
+
+/// What was decided, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What is to happen.
+    pub outcome: Outcome,
+    /// The policies that decided; none where no policy said anything.
+    pub reasons: Vec<Reason>,
+    /// Why the policies could not be asked, which denies.
+    pub failed: Option<String>,
+}
+
+impl Decision {
+    fn new(outcome: Outcome, reasons: Vec<Reason>) -> Decision {
+        Decision { outcome, reasons, failed: None }
+    }
+
+    fn failed(why: impl Into<String>, reasons: Vec<Reason>) -> Decision {
+        Decision { outcome: Outcome::Deny, reasons, failed: Some(why.into()) }
+    }
+}
+
+/// When and with what something is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// In milliseconds since 1970-01-01 UTC.
+    pub now: i64,
+    /// The arguments of a call.
+    pub arguments: Option<&'a Json>,
+}
+
+/// Policies and what they are about, checked as a whole.
+#[derive(Debug)]
+pub struct Policies {
+    rules: Vec<Rule>,
+    index: Index,
+    by_id: HashMap<Arc<str>, usize>,
+    roles: Roles,
+    otherwise: Otherwise,
+    sources: Vec<(String, String)>,
+    authorizer: Authorizer,
+    slices: Mutex<HashMap<Key, Arc<Slice>>>,
+}
+
+/// As many slices are kept; then all are made anew, for whoever asks under ever new names.
+const SLICES: usize = 4096;
+
+/// What the policies are called that roles are translated into.
+const OF_ROLES: &str = "roles";
+
+impl Policies {
+    /// Reads policies and checks all of them that do not depend on a tool.
+    ///
+    /// # Errors
+    /// What is wrong, all of it.
+    pub fn new(sources: &[Source<'_>], roles: Roles, otherwise: Otherwise) -> Result<Policies, Vec<Problem>> {
+        let of_roles = roles.to_cedar();
+        let mut all = vec![Source { name: OF_ROLES, text: &of_roles }];
+        if let Err(error) = roles.check() {
+            return Err(all.first().map(|source| Problem::at(source, 0, error.to_string())).into_iter().collect());
+        }
+        all.extend(sources);
+        let rules = rule::read(&all)?;
+        let problems = schema::check(&rules, &all);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Policies {
+            index: Index::new(&rules),
+            by_id: rules.iter().enumerate().map(|(number, rule)| (Arc::clone(&rule.reason.id), number)).collect(),
+            rules,
+            roles,
+            otherwise,
+            sources: all.iter().map(|source| (source.name.to_owned(), source.text.to_owned())).collect(),
+            authorizer: Authorizer::new(),
+            slices: Mutex::default(),
+        })
+    }
+
+    /// How many policies there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What holds where no policy says anything.
+    #[must_use]
+    pub fn otherwise(&self) -> Otherwise {
+        self.otherwise
+    }
+
+    /// The roles and groups.
+    #[must_use]
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Somebody who asks; `None` if their name cannot be expressed, and then they may nothing.
+    #[must_use]
+    pub fn subject(&self, principal: &Principal) -> Option<Subject> {
+        Subject::new(principal, &self.roles)
+    }
+
+    /// Something to ask for, held against the policies that read its arguments.
+    #[must_use]
+    pub fn target(&self, server: &str, of: Use<'_>) -> Option<Target> {
+        let mut target = Target::new(server, of, &self.roles)?;
+        if let (Use::Call(name, ..), Some(input)) = (of, target.input()) {
+            let tool = format!("{server}/{name}");
+            let unfit = self.readers(&target).filter(|(_, rule)| !self.unfit(rule, &tool, input).is_empty());
+            target.unfit = unfit.map(|(number, _)| number).collect();
+        }
+        Some(target)
+    }
+
+    /// What keeps policies from being asked about a tool.
+    #[must_use]
+    pub fn problems(&self, server: &str, of: Use<'_>) -> Vec<Problem> {
+        let Some(target) = Target::new(server, of, &self.roles) else { return Vec::new() };
+        let (Use::Call(name, ..), Some(input)) = (of, target.input()) else { return Vec::new() };
+        let tool = format!("{server}/{name}");
+        self.readers(&target).flat_map(|(_, rule)| self.unfit(rule, &tool, input)).collect()
+    }
+
+    /// The rules that read the arguments of a tool.
+    fn readers<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = (usize, &'a Rule)> {
+        let reading = self.rules.iter().enumerate().filter(|(_, rule)| !rule.reads.input.is_empty());
+        reading.filter(|(_, rule)| schema::is_about_tools(rule) && fits(rule, target))
+    }
+
+    fn unfit(&self, rule: &Rule, tool: &str, input: &Input) -> Vec<Problem> {
+        let sources: Vec<_> = self.sources.iter().map(|(name, text)| Source { name, text }).collect();
+        schema::check_tool(&[rule], tool, input, &sources)
+    }
+
+    /// Decides.
+    #[must_use]
+    pub fn decide(
+        &self,
+        subject: &Subject,
+        target: &Target,
+        purpose: Purpose,
+        circumstances: Circumstances<'_>,
+    ) -> Decision {
+        let slice = self.slice(subject, target, purpose);
+        if slice.rules.is_empty() {
+            return Decision::new(self.by_default(), Vec::new());
+        }
+        if purpose == Purpose::Use
+            && let Some(rule) =
+                target.unfit.iter().find(|number| slice.rules.contains(number)).and_then(|&at| self.rules.get(at))
+        {
+            let why = format!("policy `{}` does not fit the arguments that the tool declares", rule.reason.id);
+            return Decision::failed(why, vec![rule.reason.clone()]);
+        }
+        match self.request(subject, target, &slice, circumstances) {
+            Ok((request, entities)) => self.ask(&request, &entities, &slice),
+            Err(why) => Decision::failed(why, Vec::new()),
+        }
+    }
+
+    fn by_default(&self) -> Outcome {
+        match self.otherwise {
+            Otherwise::Deny => Outcome::Deny,
+            Otherwise::Permit => Outcome::Allow,
+        }
+    }
+
+    fn slice(&self, subject: &Subject, target: &Target, purpose: Purpose) -> Arc<Slice> {
+        let key = self.index.key(subject, target, purpose);
+        if let Some(slice) = self.slices.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(slice);
+        }
+        // Made without the lock, for it may take a while.
+        let slice = Arc::new(self.index.slice(&self.rules, &key, target));
+        let mut slices = self.slices.lock().unwrap_or_else(PoisonError::into_inner);
+        if slices.len() >= SLICES {
+            slices.clear();
+        }
+        slices.insert(key, Arc::clone(&slice));
+        slice
+    }
+
+    fn request(
+        &self,
+        subject: &Subject,
+        target: &Target,
+        slice: &Slice,
+        circumstances: Circumstances<'_>,
+    ) -> Result<(Request, Entities), String> {
+        let mut context = Vec::with_capacity(2);
+        if slice.reads_session {
+            context.push(("session".to_owned(), session(circumstances.now)?));
+        }
+        if slice.reads_input {
+            let input = target.input().ok_or("the arguments of the tool are not known")?;
+            let none = Json::Object(Vec::new());
+            let arguments = circumstances.arguments.unwrap_or(&none);
+            context.push(("input".to_owned(), input.value(arguments).map_err(|unfit| unfit.0)?));
+        }
+        let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
+        // Without the schema: what it would check of the request is typed here, and checking costs more than deciding.
+        let request = Request::new(subject.uid.clone(), target.action.clone(), target.uid.clone(), context, None)
+            .map_err(|error| error.to_string())?;
+        let entities = target.entities.iter().cloned().chain([subject.entity.clone()]);
+        Ok((request, Entities::from_entities(entities, None).map_err(|error| error.to_string())?))
+    }
+
+    fn ask(&self, request: &Request, entities: &Entities, slice: &Slice) -> Decision {
+        let (outcome, reasons) = match self.answer(request, entities, &slice.hard) {
+            Ok((Answer::Allow, reasons)) => (Outcome::Allow, reasons),
+            Ok((Answer::Deny, reasons)) if reasons.is_empty() => (self.by_default(), reasons),
+            Ok((Answer::Deny, reasons)) => (Outcome::Deny, reasons),
+            Err(failed) => return failed,
+        };
+        if outcome == Outcome::Deny || slice.challenge.is_empty() {
+            return Decision::new(outcome, reasons);
+        }
+        match self.answer(request, entities, &slice.challenge) {
+            Ok((_, challenges)) if challenges.is_empty() => Decision::new(outcome, reasons),
+            Ok((_, challenges)) => {
+                let kinds = challenges.iter().filter_map(|reason| self.rule(&reason.id)?.challenge);
+                // Of several the strictest, which is the last one.
+                match kinds.max() {
+                    Some(kind) => Decision::new(Outcome::Challenge(kind), challenges),
+                    None => Decision::failed("a challenge has no kind", challenges),
+                }
+            }
+            Err(failed) => failed,
+        }
+    }
+
+    /// The answer of one set; a policy that cannot be evaluated is an answer for nobody.
+    fn answer(
+        &self,
+        request: &Request,
+        entities: &Entities,
+        set: &PolicySet,
+    ) -> Result<(Answer, Vec<Reason>), Decision> {
+        let response = self.authorizer.is_authorized(request, set, entities);
+        let found = |id: &str| self.rule(id).map(|rule| rule.reason.clone());
+        if let Some(error) = response.diagnostics().errors().next() {
+            let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+            let reasons = found(error.policy_id().as_ref()).into_iter().collect();
+            return Err(Decision::failed(format!("policy `{}` cannot be evaluated", error.policy_id()), reasons));
+        }
+        let mut reasons: Vec<_> = response.diagnostics().reason().filter_map(|id| found(id.as_ref())).collect();
+        reasons.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok((response.decision(), reasons))
+    }
+
+    fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.get(*self.by_id.get(id)?)
+    }
+
+    /// The text of a policy.
+    #[must_use]
+    pub fn text(&self, id: &str) -> Option<String> {
+        self.rule(id)?.policy.to_cedar()
+    }
+}
+
+fn session(now: i64) -> Result<RestrictedExpression, String> {
+    let (text, weekday) = moment(now);
+    let session = [
+        ("now".to_owned(), RestrictedExpression::new_datetime(text)),
+        ("weekday".to_owned(), RestrictedExpression::new_long(weekday)),
+        ("labels".to_owned(), RestrictedExpression::new_set([])),
+        ("methods".to_owned(), RestrictedExpression::new_set([])),
+    ];
+    RestrictedExpression::new_record(session).map_err(|error| error.to_string())
+}

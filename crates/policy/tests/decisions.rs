@@ -1,0 +1,128 @@
+//! Decisions as data: each case of `decisions.json`, by the policies of `team.cedar` and the roles beside them.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+
+use bartizan_policy::{
+    Circumstances, Decision, Grant, Group, Hints, Json, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles,
+    Scope, Scopes, Source, Use,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Data {
+    times: BTreeMap<String, i64>,
+    tools: BTreeMap<String, Value>,
+    roles: Lists,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lists {
+    roles: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    groups: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    tool_groups: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    who: String,
+    roles: Vec<String>,
+    /// `call SERVER/TOOL`, `read SERVER URI`, `get SERVER PROMPT`, `sample SERVER` or `elicit SERVER`.
+    r#use: String,
+    arguments: Option<Value>,
+    at: Option<String>,
+    #[serde(default)]
+    list: bool,
+    /// Nothing is known of the tool.
+    #[serde(default)]
+    unknown: bool,
+    default: Option<String>,
+    expect: String,
+    by: Vec<String>,
+    failed: Option<String>,
+}
+
+fn roles(lists: &Lists) -> Roles {
+    let list = |of: &BTreeMap<String, Vec<String>>, name: &str| of.get(name).cloned().unwrap_or_default();
+    let grants = |of: &BTreeMap<String, Vec<String>>, name: &str| {
+        list(of, name).iter().map(|text| Grant::parse(text).unwrap()).collect::<Vec<_>>()
+    };
+    let role = |of| Role {
+        allow: grants(of, "allow"),
+        deny: grants(of, "deny"),
+        approve: grants(of, "approve"),
+        members: list(of, "members"),
+    };
+    let scopes = |texts: &[String]| Scopes::of(texts.iter().map(|text| Scope::parse(text).unwrap()));
+    Roles {
+        roles: lists.roles.iter().map(|(name, of)| (name.clone(), role(of))).collect(),
+        groups: lists
+            .groups
+            .iter()
+            .map(|(name, of)| (name.clone(), Group { members: list(of, "members"), roles: list(of, "roles") }))
+            .collect(),
+        tool_groups: lists.tool_groups.iter().map(|(name, texts)| (name.clone(), scopes(texts))).collect(),
+    }
+}
+
+fn decide(policies: &Policies, data: &Data, case: &Case) -> Decision {
+    let mut principal = Principal::new(&case.who);
+    principal.roles = case.roles.iter().map(|role| role.as_str().into()).collect();
+    let words: Vec<_> = case.r#use.split(' ').collect();
+    let (server, of) = match words[..] {
+        ["call", name] => {
+            let (server, tool) = name.split_once('/').unwrap();
+            let known = data.tools.get(name).filter(|_| !case.unknown);
+            let hints = known.and_then(|tool| tool.get("annotations")).map(Hints::of).unwrap_or_default();
+            (server, Use::Call(tool, known.map(|tool| &tool["inputSchema"]), hints))
+        }
+        ["read", server, uri] => (server, Use::Read(uri)),
+        ["get", server, name] => (server, Use::Get(name)),
+        ["sample", server] => (server, Use::Sample),
+        ["elicit", server] => (server, Use::Elicit),
+        _ => panic!("{}: {}", case.name, case.r#use),
+    };
+    let purpose = if case.list { Purpose::List } else { Purpose::Use };
+    let arguments = case.arguments.as_ref().map(Json::from);
+    let now = case.at.as_ref().map_or(0, |at| data.times[at]);
+    let (subject, target) = (policies.subject(&principal).unwrap(), policies.target(server, of).unwrap());
+    policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() })
+}
+
+#[test]
+fn every_decision_is_as_expected() {
+    let data: Data = serde_json::from_str(include_str!("decisions.json")).unwrap();
+    let source = Source { name: "team.cedar", text: include_str!("team.cedar") };
+    let [deny, permit] = [Otherwise::Deny, Otherwise::Permit]
+        .map(|otherwise| Policies::new(&[source], roles(&data.roles), otherwise).unwrap());
+    let mut wrong = Vec::new();
+    for case in &data.cases {
+        let policies = if case.default.as_deref() == Some("permit") { &permit } else { &deny };
+        // Twice, for the second time the slice is there already.
+        for _ in 0..2 {
+            let decision = decide(policies, &data, case);
+            let outcome = match decision.outcome {
+                Outcome::Allow => "allow",
+                Outcome::Deny => "deny",
+                Outcome::Challenge(kind) => kind.as_str(),
+            };
+            let by: Vec<_> = decision.reasons.iter().map(|reason| reason.id.to_string()).collect();
+            let failed = match (&decision.failed, &case.failed) {
+                (Some(found), Some(expected)) => found.contains(expected),
+                (found, expected) => found.is_none() && expected.is_none(),
+            };
+            if outcome != case.expect || by != case.by || !failed {
+                wrong.push(format!("{}: {decision:?}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(data.cases.len() >= 50);
+}

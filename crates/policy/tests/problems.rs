@@ -1,0 +1,118 @@
+//! What is wrong with policies is said with its place.
+
+use bartizan_policy::{Hints, Otherwise, Policies, Roles, Source, Use};
+use serde_json::json;
+
+fn read(text: &str) -> Result<Policies, Vec<String>> {
+    let source = Source { name: "p.cedar", text };
+    Policies::new(&[source], Roles::default(), Otherwise::Deny)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_text_that_is_wrong_is_refused_with_its_place() {
+    for (text, expected) in [
+        ("permit(principal, action, resource)", "p.cedar:1:36: "),
+        ("// \u{e9}\n  permit(principal, action, resource) when { \u{e9} };", "p.cedar:2:46: "),
+        ("permit(principal, action, resource);\npermits(principal, action, resource);", "p.cedar:2:1: "),
+        (
+            "@id(\"a\") permit(principal, action, resource);\n @id(\"a\") forbid(principal, action, resource);",
+            "p.cedar:2:2: another",
+        ),
+        ("@id(\"\") permit(principal, action, resource);", "p.cedar:1:1: `@id` is empty"),
+        ("@challenge(\"mfa\") forbid(principal, action, resource);", "p.cedar:1:1: `@challenge(\"mfa\")` is none"),
+        (
+            "@challenge(\"approval\") permit(principal, action, resource);",
+            "p.cedar:1:1: `p.cedar#1` has `@challenge` and permits",
+        ),
+        ("permit(principal == ?principal, action, resource);", "p.cedar:1:1: `policy0` is a template"),
+        // Against the schema.
+        ("permit(principal, action, resource)\nwhen { resource.nothing };", "p.cedar:2:8: "),
+        ("permit(principal, action, resource) when { resource.destructive };", "p.cedar:1:44: "),
+        ("permit(principal in Mcp::Rule::\"a\", action, resource);", "p.cedar:1:"),
+        ("permit(principal, action == Mcp::Action::\"reed\", resource);", "p.cedar:1:"),
+        ("permit(principal, action, resource) when { principal.name == 5 };", "p.cedar:1:44: "),
+        (
+            "permit(principal, action, resource) when { context.session.signed_in == datetime(\"2026-01-01\") };",
+            "p.cedar:1:44: ",
+        ),
+        // What a person would write first, and what the schema cannot follow.
+        (
+            "permit(principal, action, resource) when { !(context.session has signed_in) || \
+             context.session.signed_in > datetime(\"2026-01-01\") };",
+            "p.cedar:1:80: ",
+        ),
+    ] {
+        let problems = read(text).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{text}\n{problems:#?}");
+    }
+}
+
+#[test]
+fn a_text_that_is_right_is_read() {
+    for text in [
+        "",
+        "// nothing",
+        "permit(principal, action, resource);",
+        "permit(principal, action in Mcp::Action::\"call\", resource) when { resource.destructive };",
+        "permit(principal, action, resource is Mcp::Tool) when { resource.destructive };",
+        "permit(principal, action == Mcp::Action::\"any/tool\", resource) when { resource.read_only };",
+        "permit(principal, action, resource) when { if context.session has signed_in then \
+         context.session.signed_in > datetime(\"2026-01-01\") else true };",
+        "@challenge(\"step_up\") forbid(principal, action, resource);",
+    ] {
+        assert_eq!(read(text).err(), None, "{text}");
+    }
+}
+
+#[test]
+fn a_policy_that_reads_what_a_tool_has_not_does_not_fit_it() {
+    let schema = json!({
+        "type": "object", "required": ["amount"],
+        "properties": {
+            "amount": { "type": "integer" }, "note": { "type": "string" }, "odd": { "oneOf": [{}] },
+            "to": { "type": "object", "properties": { "iban": { "type": "string" }, "extra": {} } },
+        },
+    });
+    let fits = |condition: &str, of: &str| {
+        let policies = read(&format!("permit(principal, {of}, resource)\n  when {{ {condition} }};")).unwrap();
+        policies.problems("bank", Use::Call("pay", Some(&schema), Hints::default()))
+    };
+    for (condition, expected) in [
+        ("context.input.amount < 5", None),
+        ("context.input has note && context.input.note == \"a\"", None),
+        (
+            "if context.input has to && context.input.to has iban then context.input.to.iban like \"DE*\" else true",
+            None,
+        ),
+        ("context.input has nothing && context.input.nothing == 5", None),
+        ("context.input.amount < \"5\"", Some(2)),
+        ("context.input.note == \"a\"", Some(2)),
+        ("!(context.input has note) || context.input.note == \"a\"", Some(2)),
+        ("context.input.nothing == 5", Some(2)),
+        ("context.input has odd", Some(1)),
+        ("context.input has to && context.input.to has extra", Some(1)),
+        ("context.input == context.input", Some(1)),
+    ] {
+        let problems = fits(condition, "action == Mcp::Action::\"bank/pay\"");
+        assert_eq!(problems.first().map(|problem| problem.line), expected, "{condition}: {problems:?}");
+        // A policy about another tool is no concern of this one.
+        assert!(fits(condition, "action == Mcp::Action::\"bank/other\"").is_empty(), "{condition}");
+    }
+    // One that names several is held against each.
+    let several = "action in [Mcp::Action::\"bank/other\", Mcp::Action::\"bank/pay\"]";
+    assert!(fits("context.input.amount < 5", several).is_empty());
+    assert!(!fits("context.input.nothing < 5", several).is_empty());
+}
+
+#[test]
+fn the_schema_of_a_tool_can_be_shown() {
+    let input = bartizan_policy::Input::of(&json!({
+        "type": "object", "required": ["amount"],
+        "properties": { "amount": { "type": "integer" }, "labels": { "type": "array", "items": { "type": "string" } } },
+    }));
+    let text = bartizan_policy::tool_schema("bank/pay", &input).unwrap();
+    for words in ["\"bank/pay\"", "__cedar::Long", "?: Set<__cedar::String>", "Session"] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+}

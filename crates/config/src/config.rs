@@ -20,7 +20,7 @@ use crate::read::read;
 use crate::servers::{Server, servers};
 use crate::suggest::COMMAND;
 use crate::tree::{self, Node};
-use crate::{guards, listen, machine, paths, schema};
+use crate::{guards, listen, machine, paths, policy, schema};
 
 /// Larger files are no configurations.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -380,8 +380,9 @@ impl Reading<'_> {
         self.unknown(&file.unknown, &mut guards, problems);
         self.named_servers(&file, problems);
         let (root, environment) = (self.root, self.environment);
+        let policies = policy::policies(&file, root, &environment.directory, problems);
         let exceptions = exceptions(file.exception, root, environment.now, problems);
-        let settings = Settings { mode: file.mode, guards, exceptions };
+        let settings = Settings { mode: file.mode, guards, exceptions, policies };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);

@@ -78,7 +78,8 @@ fn rule(id: &str, path: &[&str], root: &Node<'_>, problems: &mut Problems) {
             problems.error(place, format!("there is no rule `{id}`")).help(help);
         }
         Some(rule) if rule.fixed => {
-            problems.error(place, format!("the rule `{id}` always denies and has no exceptions"));
+            problems
+                .error(place, format!("the rule `{id}` always {} and has no exceptions", crate::guards::always(rule)));
         }
         Some(_) => {}
     }

@@ -36,6 +36,17 @@ pub(crate) struct File {
     pub(crate) exception: Vec<ExceptionTable>,
     /// Who may use the gateway over HTTP.
     pub(crate) auth: AuthTable,
+    /// Who may do what. As soon as this table, a role, or a group is there, whatever is not allowed is refused.
+    pub(crate) policy: PolicyTable,
+    /// Roles by name: what whoever has one may do.
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9_-]{1,64}$"}))]
+    pub(crate) role: BTreeMap<String, RoleTable>,
+    /// Groups of people by name.
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9_-]{1,64}$"}))]
+    pub(crate) group: BTreeMap<String, GroupTable>,
+    /// Groups of tools, prompts and resources by name, for `group:NAME` in roles and `Mcp::ToolGroup` in policies.
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9_-]{1,64}$"}))]
+    pub(crate) tool_group: BTreeMap<String, ToolGroupTable>,
     /// The audit log.
     pub(crate) audit: AuditTable,
     /// The lock file, which holds what was approved.
@@ -328,6 +339,59 @@ pub enum Durable {
     Always,
     /// None.
     Never,
+}
+
+/// Who may do what.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PolicyTable {
+    /// What happens where no policy says anything.
+    pub(crate) default: Otherwise,
+    /// Files with policies in Cedar. They are read with this file: send SIGHUP after a change of them alone.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What happens where no policy says anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Otherwise {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It is allowed.
+    Permit,
+}
+
+/// What whoever has a role may do: scopes such as keys have them, or `group:NAME` for a tool group.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RoleTable {
+    /// What it may use.
+    pub(crate) allow: Vec<String>,
+    /// What it may not, whatever else allows it.
+    pub(crate) deny: Vec<String>,
+    /// What of that which is allowed needs somebody's approval each time.
+    pub(crate) approve: Vec<String>,
+    /// Who has it, beside those whose credential says so: names such as `ann` or `uid:1000`.
+    pub(crate) members: Vec<String>,
+}
+
+/// People who belong together.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GroupTable {
+    /// Their names.
+    pub(crate) members: Vec<String>,
+    /// The roles that all of them have.
+    pub(crate) roles: Vec<String>,
+}
+
+/// Tools, prompts and resources that belong together.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ToolGroupTable {
+    /// Which, as scopes: `tool:SERVER/NAME`, `server:NAME` and so on.
+    pub(crate) members: Vec<String>,
 }
 
 /// The lock file.

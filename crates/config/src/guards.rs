@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bartizan_guard::{Action, GuardSettings, GuardSpec, How, ServerSettings, guards};
+use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
 use toml::de::DeValue;
@@ -69,6 +69,11 @@ pub(crate) fn option_names(spec: &GuardSpec) -> Vec<String> {
 struct Reader<'a> {
     spec: &'static GuardSpec,
     root: &'a Node<'a>,
+}
+
+/// What a rule does that cannot be set.
+pub(crate) fn always(rule: &RuleSpec) -> &'static str {
+    if rule.default == Action::Approve { "asks" } else { "denies" }
 }
 
 impl Reader<'_> {
@@ -162,7 +167,8 @@ impl Reader<'_> {
                     problems.error(key.span(), format!("guard `{}` has no rule `{name}`", self.spec.name)).help(help);
                 }
                 Some(rule) if rule.fixed => {
-                    problems.error(key.span(), format!("the rule `{}` always denies and cannot be set", rule.id));
+                    problems
+                        .error(key.span(), format!("the rule `{}` always {} and cannot be set", rule.id, always(rule)));
                 }
                 Some(rule) => {
                     rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action)));
@@ -210,13 +216,13 @@ impl Reader<'_> {
 
     /// Lets the guard look at its options, and finds out which one it does not like.
     fn options(&self, options: &serde_json::Value, problems: &mut Problems) {
-        let Err(error) = (self.spec.build)(options) else { return };
+        let Err(error) = (self.spec.build)(options, &Settings::default()) else { return };
         let mut path = vec!["guard", self.spec.name];
         let whole = options.as_object().into_iter().flatten();
         let blamed: Vec<_> = whole
             .filter_map(|(key, value)| {
                 let alone = serde_json::json!({ key.as_str(): value });
-                Some((key, (self.spec.build)(&alone).err()?))
+                Some((key, (self.spec.build)(&alone, &Settings::default()).err()?))
             })
             .collect();
         for (key, error) in &blamed {

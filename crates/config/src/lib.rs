@@ -16,6 +16,7 @@ mod listen;
 mod machine;
 mod moments;
 mod paths;
+mod policy;
 mod problems;
 mod read;
 mod schema;

@@ -292,6 +292,10 @@ fn every_setting_is_in_the_full_example() {
         [
             "ListenTable",
             "AuthTable",
+            "PolicyTable",
+            "RoleTable",
+            "GroupTable",
+            "ToolGroupTable",
             "LimitsTable",
             "ServerTable",
             "ExceptionTable",
@@ -325,7 +329,8 @@ fn every_setting_is_on_its_page() {
             "[{key}]"
         );
     }
-    for name in ["ListenTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"] {
+    let tables = ["ListenTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"];
+    for name in tables.into_iter().chain(["PolicyTable", "RoleTable", "GroupTable", "ToolGroupTable"]) {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");
         }

@@ -18,7 +18,7 @@ mod shared;
 #[cfg(test)]
 extern crate self as bartizan_guard;
 
-pub use bartizan_policy::{Principal, Scope, Scopes};
+pub use bartizan_policy::{Policies, Principal, Scope, Scopes};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Approval, Decision, Denial, Judged, Verdict};
 pub use event::{CallSummary, Direction, Event, Evidence, Grant, RateScope, ServerProfile, Timestamp};

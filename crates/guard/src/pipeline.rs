@@ -45,8 +45,8 @@ pub enum PipelineError {
         /// The action.
         action: &'static str,
     },
-    /// The rule always denies.
-    #[error("rule `{0}` always denies and cannot be set")]
+    /// The rule always does the same.
+    #[error("rule `{0}` always does the same and cannot be set")]
     Fixed(String),
     /// The guard's own options do not fit.
     #[error("guard `{guard}`: {error}")]
@@ -82,7 +82,7 @@ impl Pipeline {
         for spec in guards::ALL {
             let held = settings.guards.get(spec.name).cloned().unwrap_or_default();
             check(spec, &held)?;
-            let guard = (spec.build)(&held.options)
+            let guard = (spec.build)(&held.options, &settings)
                 .map_err(|error| PipelineError::Options { guard: spec.name.to_owned(), error })?;
             if held.enabled || spec.is_fixed() {
                 built.push((*spec, guard));
@@ -395,7 +395,7 @@ mod tests {
         looks_at: guards::LooksAt::Else("Nothing."),
         sees_edited: true,
         options: || schemars::schema_for!(()),
-        build: |_| Ok(Box::new(Script(|_, _| {}))),
+        build: |_, _| Ok(Box::new(Script(|_, _| {}))),
     };
 
     struct Script(fn(&Event<'_>, &mut Report));

@@ -1,8 +1,10 @@
 //! What the operator has decided: which finding leads to which action.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bartizan_mcp::PartKind;
+use bartizan_policy::Policies;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -90,6 +92,8 @@ pub struct Settings {
     pub guards: BTreeMap<String, GuardSettings>,
     /// Narrow exceptions.
     pub exceptions: Vec<Exception>,
+    /// Who may do what, if anything is said about that.
+    pub policies: Option<Arc<Policies>>,
 }
 
 /// The settings of one guard.

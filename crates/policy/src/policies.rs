@@ -162,6 +162,8 @@ impl Policies {
             let unfit = self.readers(&target).filter(|(_, rule)| !self.unfit(rule, &tool, input).is_empty());
             target.unfit = unfit.map(|(number, _)| number).collect();
         }
+        let is_read = self.readers(&target).next().is_some();
+        target.is_read = is_read;
         Some(target)
     }
 

@@ -104,6 +104,8 @@ pub struct Target {
     pub(crate) input: Option<Input>,
     /// Rules that read what this tool has not, or not of that type.
     pub(crate) unfit: Vec<usize>,
+    /// Whether any rule reads arguments of it.
+    pub(crate) is_read: bool,
 }
 
 impl Target {
@@ -147,10 +149,26 @@ impl Target {
         entities.push(Entity::new_no_attrs(action.clone(), above));
         let within = parents.iter().cloned().chain([own.clone()]).collect();
         entities.push(Entity::new(own.clone(), attributes, parents).ok()?);
-        Some(Target { uid: own, action, entities, within, actions, kind: kind.clone(), input, unfit: Vec::new() })
+        Some(Target {
+            uid: own,
+            action,
+            entities,
+            within,
+            actions,
+            kind: kind.clone(),
+            input,
+            unfit: Vec::new(),
+            is_read: false,
+        })
     }
 
-    /// Whether arguments decide about it, as far as is known.
+    /// Whether arguments may decide about it; if not, they need not be given.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// The type of its arguments, as far as it is known.
     #[must_use]
     pub fn input(&self) -> Option<&Input> {
         self.input.as_ref()

@@ -247,6 +247,16 @@ impl Lock {
         Ok(forgotten)
     }
 
+    /// The text of an approved definition, if it was kept and is the one that was approved.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn approved_text(&self, server: &str, kind: &str, name: &str) -> Result<Option<String>, LockError> {
+        let pins = self.state.servers.get(server);
+        let approved = pins.and_then(|pins| pins.definitions.get(&(kind.to_owned(), name.to_owned())));
+        approved.map_or(Ok(None), |approved| self.text(&approved.sha256))
+    }
+
     /// Holds what is approved of a server against the texts that are kept of it.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod lock;
 mod log;
 #[cfg(feature = "docs")]
 mod man;
+mod policy;
 mod run;
 mod schema;
 mod serve;
@@ -54,6 +55,7 @@ commands! {
     Audit(audit::Arguments),
     Lock(lock::Arguments),
     Key(key::Arguments),
+    Policy(policy::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),
     #[cfg(feature = "docs")]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{audit, config, guards, key, lock, why};
+use super::{audit, config, guards, key, lock, policy, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -34,6 +34,8 @@ const FORMATS: &[Format] = &[
     (key::Created::FORMAT, || schema_for!(key::Created<'_>).to_value()),
     (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
     (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),
+    (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
+    (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     #[cfg(feature = "demo")]

@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod lock;
 mod places;
+mod policy;
 mod schema;
 mod support;
 mod why;

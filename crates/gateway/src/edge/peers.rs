@@ -102,8 +102,10 @@ impl Peers {
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
         let able = Abilities::declared(message).unwrap_or_default().index();
         // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
-        let Principal { id, scopes, .. } = principal;
-        let mut key = target.slot(&format!("{}\n{id}\n{scopes}\n{from}\n{able}\n{client}", target.generation()));
+        let Principal { id, roles, scopes } = principal;
+        let roles = roles.join(" ");
+        let mut key =
+            target.slot(&format!("{}\n{id}\n{roles}\n{scopes}\n{from}\n{able}\n{client}", target.generation()));
         if target.bridges() {
             // A legacy server is told once what the client can do.
             key.push_str(&bridge::abilities(message));

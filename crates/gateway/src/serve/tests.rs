@@ -19,7 +19,7 @@ static BROKEN: GuardSpec = GuardSpec {
     looks_at: LooksAt::Else("Nothing."),
     sees_edited: true,
     options: bartizan_guard::guards::conformance::SPEC.options,
-    build: |_| Ok(Box::new(Broken)),
+    build: |_, _| Ok(Box::new(Broken)),
 };
 
 struct Broken;

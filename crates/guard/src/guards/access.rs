@@ -26,7 +26,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     looks_at: LooksAt::Else("What is named and who names it."),
     sees_edited: false,
     options: || schemars::schema_for!(Options),
-    build: |options| {
+    build: |options, _| {
         let Options {} = Options::deserialize(options)?;
         Ok(Box::new(Access))
     },
@@ -62,7 +62,7 @@ const OPEN: &[&str] = &[
 ];
 
 /// What the server is called where a message ends at the gateway, which no server may be.
-const GATEWAY: &str = "*";
+pub(super) const GATEWAY: &str = "*";
 
 impl Guard for Access {
     fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
@@ -90,14 +90,19 @@ impl Guard for Access {
 
 /// A request for something.
 fn asked(event: &Event<'_>, report: &mut Report) {
+    if event.message.params().is_none() && wants(event).is_some() {
+        return refuse(event, report, event.message.root(), "what has no name");
+    }
+    named(event).into_iter().for_each(|(kind, at)| check(event, report, kind, at));
+}
+
+/// All that a request is for, by the values that name it; where there is none, what should hold it.
+pub(super) fn named<'a>(event: &Event<'a>) -> Vec<(Kind, Value<'a>)> {
     let Some(params) = event.message.params() else {
-        if wants(event).is_some() {
-            refuse(event, report, event.message.root(), "what has no name");
-        }
-        return;
+        return wants(event).map(|(kind, _)| (kind, event.message.root())).into_iter().collect();
     };
     if let Some((kind, member)) = wants(event) {
-        check(event, report, kind, params.get(member).unwrap_or(params));
+        return vec![(kind, params.get(member).unwrap_or(params))];
     }
     match event.message.method() {
         // Without a `ref` it completes nothing.
@@ -105,13 +110,13 @@ fn asked(event: &Event<'_>, report: &mut Report) {
             let of = params.get("ref").unwrap_or(params);
             let is_prompt = of.get("type").is_some_and(|kind| kind.is_text("ref/prompt"));
             let (kind, member) = if is_prompt { (Kind::Prompt, "name") } else { (Kind::Resource, "uri") };
-            check(event, report, kind, of.get(member).unwrap_or(of));
+            vec![(kind, of.get(member).unwrap_or(of))]
         }
         Some("subscriptions/listen") => {
             let uris = params.at(&["notifications", "resourceSubscriptions"]).into_iter().flat_map(Value::elements);
-            uris.for_each(|uri| check(event, report, Kind::Resource, uri));
+            uris.map(|uri| (Kind::Resource, uri)).collect()
         }
-        _ => {}
+        _ => Vec::new(),
     }
 }
 
@@ -137,10 +142,15 @@ fn wants(event: &Event<'_>) -> Option<(Kind, &'static str)> {
 
 /// The name at `at`, which is none if it is no text.
 fn check(event: &Event<'_>, report: &mut Report, kind: Kind, at: Value<'_>) {
-    let name = if at.kind() == NodeKind::String { at.text() } else { Cow::Borrowed("") };
+    let name = name_at(at);
     if !event.principal.scopes.allow(&event.server.name, kind, &name) {
         refuse(event, report, at, &format!("{} `{}`", kind.as_str(), excerpt(&name)));
     }
+}
+
+/// A name that is no text is none.
+pub(super) fn name_at(at: Value<'_>) -> Cow<'_, str> {
+    if at.kind() == NodeKind::String { at.text() } else { Cow::Borrowed("") }
 }
 
 fn refuse(event: &Event<'_>, report: &mut Report, at: Value<'_>, what: &str) {
@@ -172,7 +182,7 @@ fn updated(event: &Event<'_>, report: &mut Report) {
     }
 }
 
-fn kind_of(kind: DefinitionKind) -> Option<Kind> {
+pub(super) fn kind_of(kind: DefinitionKind) -> Option<Kind> {
     match kind {
         DefinitionKind::Tool => Some(Kind::Tool),
         DefinitionKind::Prompt => Some(Kind::Prompt),

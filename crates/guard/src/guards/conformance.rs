@@ -26,7 +26,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     looks_at: LooksAt::Else("The method, the members and the declared extensions of a message."),
     sees_edited: true,
     options: || schemars::schema_for!(Options),
-    build: |options| {
+    build: |options, _| {
         let Options {} = Options::deserialize(options)?;
         Ok(Box::new(Conformance))
     },

@@ -41,7 +41,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     looks_at: LooksAt::Texts("a\u{E0041}\u{E0042}b"),
     sees_edited: true,
     options: || schemars::schema_for!(Options),
-    build: |options| {
+    build: |options, _| {
         let Options {} = Options::deserialize(options)?;
         Ok(Box::new(HiddenText))
     },

@@ -5,7 +5,7 @@ use std::fmt;
 use bartizan_mcp::PartKind;
 use schemars::Schema;
 
-use crate::{Action, Event, Report, Session, Severity};
+use crate::{Action, Event, Report, Session, Settings, Severity};
 
 /// Declares the modules and lists their specifications in one place: a new guard is one line here.
 macro_rules! guards {
@@ -29,6 +29,8 @@ guards! {
     rate,
     /// Keeps a credential to what it is good for.
     access,
+    /// Asks the policies who may do what.
+    policy,
 }
 
 /// A control. Pure: the same event and session always give the same report.
@@ -61,8 +63,8 @@ pub struct GuardSpec {
     pub sees_edited: bool,
     /// The JSON Schema of its own options.
     pub options: fn() -> Schema,
-    /// Makes the guard from its own options.
-    pub build: fn(&serde_json::Value) -> Result<Box<dyn Guard>, serde_json::Error>,
+    /// Makes the guard from its own options, and from what is set for all.
+    pub build: fn(&serde_json::Value, &Settings) -> Result<Box<dyn Guard>, serde_json::Error>,
 }
 
 impl GuardSpec {
@@ -132,6 +134,12 @@ impl RuleSpec {
             fixed: true,
             about_caller: false,
         }
+    }
+
+    /// A rule that always asks a person.
+    #[must_use]
+    pub const fn asks(id: &'static str, summary: &'static str) -> Self {
+        RuleSpec { default: Action::Approve, ..RuleSpec::fixed(id, summary) }
     }
 
     /// The same, about who asks.

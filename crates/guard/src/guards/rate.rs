@@ -22,7 +22,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     looks_at: LooksAt::Else("The number of messages."),
     sees_edited: false,
     options: || schemars::schema_for!(Options),
-    build: |options| {
+    build: |options, _| {
         Options::deserialize(options)?;
         Ok(Box::new(Rate))
     },

@@ -43,7 +43,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     looks_at: LooksAt::Else("Values that a schema describes."),
     sees_edited: true,
     options: || schemars::schema_for!(Options),
-    build: |options| {
+    build: |options, _| {
         let Options {} = Options::deserialize(options)?;
         Ok(Box::new(SchemaGuard::default()))
     },

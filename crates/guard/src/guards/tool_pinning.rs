@@ -42,7 +42,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     looks_at: LooksAt::Else("Whole definitions."),
     sees_edited: false,
     options: || schemars::schema_for!(Options),
-    build: |options| {
+    build: |options, _| {
         let Options {} = Options::deserialize(options)?;
         Ok(Box::new(ToolPinning))
     },

@@ -1,4 +1,4 @@
-//! Judges every case with all guards in every order: that changes cost, never outcome.
+//! Judges every case with the guards that report anything in every order: that changes cost, never outcome.
 
 use std::collections::BTreeSet;
 
@@ -33,9 +33,22 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     shorter.iter().flat_map(|order| (0..count).map(move |place| with_last(order, place))).collect()
 }
 
-fn reordered(pipeline: Pipeline, order: &[usize]) -> Pipeline {
+/// The places of the guards that report anything; one that does not adds nothing to an outcome, wherever it stands.
+fn telling(pipeline: &Pipeline, event: &Event<'_>, session: &Session) -> Vec<usize> {
+    let tells = |guard: &dyn Guard| {
+        let mut report = Report::default();
+        guard.inspect(event, session, &mut report);
+        !report.findings.is_empty() || !report.facts.is_empty()
+    };
+    (0..pipeline.guards.len()).filter(|&place| tells(&*pipeline.guards[place].1)).collect()
+}
+
+/// With the guards of these places in another order, and the others behind them.
+fn reordered(pipeline: Pipeline, places: &[usize], order: &[usize]) -> Pipeline {
     let mut guards: Vec<_> = pipeline.guards.into_iter().map(Some).collect();
-    Pipeline { guards: order.iter().map(|&place| guards[place].take().unwrap()).collect(), ..pipeline }
+    let mut reordered: Vec<_> = order.iter().map(|&place| guards[places[place]].take().unwrap()).collect();
+    reordered.extend(guards.into_iter().flatten());
+    Pipeline { guards: reordered, ..pipeline }
 }
 
 #[test]
@@ -44,15 +57,16 @@ fn the_order_of_guards_changes_no_outcome() {
     let (mut wrong, mut together) = (Vec::new(), 0);
     for (file, case) in &cases {
         let usual = case.whole_pipeline();
-        let count = usual.guards.len();
         case.judged(&usual, |event, session| {
             let verdict = usual.judge(event, session);
             let found: BTreeSet<_> =
                 verdict.findings.iter().map(|held| held.finding.rule.id.split('.').next()).collect();
             together += usize::from(found.len() > 1);
             let expected = outcome(&verdict, event.message);
-            for order in orders(count) {
-                let outcome = outcome(&reordered(case.whole_pipeline(), &order).judge(event, session), event.message);
+            let places = telling(&usual, event, session);
+            for order in orders(places.len()) {
+                let reordered = reordered(case.whole_pipeline(), &places, &order);
+                let outcome = outcome(&reordered.judge(event, session), event.message);
                 if outcome != expected {
                     wrong.push(format!(
                         "{file}: {} in the order {order:?}\n    {outcome:?}\n    {expected:?}",

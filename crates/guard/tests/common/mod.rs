@@ -11,6 +11,7 @@ use bartizan_guard::{
 };
 use bartizan_guard::{Decision, DefinitionKind};
 use bartizan_mcp::{Limits, Message, PartKind};
+use bartizan_policy::{Otherwise, Policies, Roles, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -32,6 +33,9 @@ pub(crate) struct Case {
     #[serde(default)]
     evidence: Vec<EvidenceText>,
     scopes: Option<Vec<String>>,
+    #[serde(default)]
+    roles: Vec<String>,
+    policies: Option<String>,
     #[serde(default)]
     now: i64,
     guards: Option<BTreeSet<String>>,
@@ -217,7 +221,8 @@ impl Case {
     }
 
     fn principal(&self) -> Principal {
-        let alice = Principal::new("local:alice");
+        let roles = self.roles.iter().map(|role| role.as_str().into()).collect();
+        let alice = Principal { roles, ..Principal::new("local:alice") };
         let scopes = self.scopes.as_ref().map(|texts| texts.iter().map(|text| Scope::parse(text).unwrap()));
         scopes.map_or(alice.clone(), |scopes| Principal { scopes: Scopes::of(scopes), ..alice })
     }
@@ -276,7 +281,12 @@ impl Case {
         self.built(self.settings.read())
     }
 
-    fn built(&self, settings: Settings) -> Pipeline {
+    fn built(&self, mut settings: Settings) -> Pipeline {
+        settings.policies = self.policies.as_ref().map(|text| {
+            let source = Source { name: "case", text };
+            let policies = Policies::new(&[source], Roles::default(), Otherwise::Deny);
+            Arc::new(policies.unwrap_or_else(|problems| panic!("{}: {problems:?}", self.title)))
+        });
         Pipeline::new(settings).unwrap_or_else(|error| panic!("{}: {error}", self.title))
     }
 }
@@ -384,7 +394,7 @@ impl SettingsText {
             expires: Timestamp(held.expires),
         });
         let guards = self.guards.iter().map(|(name, held)| (name.clone(), held.read()));
-        Settings { mode: self.mode, guards: guards.collect(), exceptions: exceptions.collect() }
+        Settings { mode: self.mode, guards: guards.collect(), exceptions: exceptions.collect(), policies: None }
     }
 }
 

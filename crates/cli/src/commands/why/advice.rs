@@ -198,6 +198,9 @@ fn without_guard(id: &str) -> Advice {
     };
     let what = match (limit, rule(id), reasons::of(id)) {
         (Some(_), ..) => "a higher limit, if messages of that kind are meant",
+        (None, Some(rule), _) if rule.about_caller => {
+            "a key, a role or a policy that is good for it; `bartizan policy explain USER SERVER/TOOL` says what decides"
+        }
         (None, Some(_), _) => "nothing: the rule always denies, as such a message has more than one meaning or none",
         (None, None, Some(reason)) => reason.help,
         (None, None, None) => "nothing that this version knows of",

@@ -1,0 +1,319 @@
+//! `bartizan policy`: what the policies of a configuration say, without starting anything.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bartizan_config::Config;
+use bartizan_policy::{Circumstances, Decision, Hints, Json, Outcome as Decided, Policies, Principal, Purpose, Use};
+use bartizan_trust::Lock;
+use clap::{Args, Subcommand};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::outcome::{Failure, Outcome};
+use crate::output;
+use crate::text::{count, printable};
+
+const EXAMPLES: &str = "\
+Examples:
+  bartizan policy check
+  bartizan policy explain ann git/git_log
+  bartizan policy explain carl bank/transfer '{\"amount\": 500, \"currency\": \"EUR\"}' --role clerk";
+
+/// Checks the policies of a configuration, or explains what they decide
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Holds the policies against every tool that is approved
+    Check {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Says what somebody may do with a tool, and by which policies
+    Explain {
+        /// Who asks, such as `ann`, `uid:1000` or `anonymous`
+        user: String,
+        /// The tool, as SERVER/TOOL
+        tool: String,
+        /// The arguments, as a JSON object
+        arguments: Option<String>,
+        /// A role that the credential brings; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Args)]
+struct Place {
+    /// The configuration [default: bartizan.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        match self.command {
+            Command::Check { place } => check(&place),
+            Command::Explain { user, tool, arguments, roles, place } => {
+                explain(&user, &tool, arguments.as_deref(), &roles, &place)
+            }
+        }
+    }
+}
+
+impl Place {
+    fn load(&self) -> Result<Config, Failure> {
+        let file = self.config.as_deref().unwrap_or(Path::new("bartizan.toml"));
+        Ok(Config::load(file)?.0)
+    }
+}
+
+fn policies(config: &Config) -> Result<&Policies, Failure> {
+    let none = "the configuration says nothing about who may do what, so everything is allowed to whoever comes in; \
+                to begin, write [policy] or [role.NAME]";
+    config.settings.policies.as_deref().ok_or_else(|| Failure::usage(none))
+}
+
+/// The lock file, if there is one.
+fn lock(config: &Config) -> Result<Option<Lock>, Failure> {
+    let there = config.lock.is_file().then(|| Lock::open(config.lock.clone()).map_err(Failure::incomplete));
+    there.transpose()
+}
+
+/// What a tool declares, if that was approved and kept.
+fn declared(lock: Option<&Lock>, server: &str, tool: &str) -> Result<Option<Value>, Failure> {
+    let text = lock.map(|lock| lock.approved_text(server, "tool", tool)).transpose().map_err(Failure::incomplete)?;
+    Ok(text.flatten().and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+fn call<'a>(tool: &'a str, declared: Option<&'a Value>) -> Use<'a> {
+    let hints = declared.and_then(|tool| tool.get("annotations")).map(Hints::of).unwrap_or_default();
+    Use::Call(tool, declared.and_then(|tool| tool.get("inputSchema")), hints)
+}
+
+/// What `policy check --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Checked {
+    #[schemars(extend("const" = Checked::FORMAT))]
+    format: &'static str,
+    /// How many policies there are, those of roles among them.
+    policies: usize,
+    /// The tools that they were held against.
+    tools: Vec<String>,
+    /// Tools whose definition was not kept, so that no policy about arguments was held against them.
+    unknown: Vec<String>,
+    /// Where a policy does not fit a tool, which refuses its calls: place and reason.
+    problems: Vec<String>,
+    /// Arguments that no policy can read, as SERVER/TOOL and the path.
+    unmapped: Vec<String>,
+}
+
+impl Checked {
+    pub(super) const FORMAT: &str = "bartizan.policy.check/1";
+}
+
+fn check(place: &Place) -> Result<Outcome, Failure> {
+    let config = place.load()?;
+    let (policies, lock) = (policies(&config)?, lock(&config)?);
+    let mut checked = Checked {
+        format: Checked::FORMAT,
+        policies: policies.len(),
+        tools: Vec::new(),
+        unknown: Vec::new(),
+        problems: Vec::new(),
+        unmapped: Vec::new(),
+    };
+    for (server, tool) in approved(lock.as_ref()) {
+        let Some(known) = declared(lock.as_ref(), &server, &tool)? else {
+            checked.unknown.push(format!("{server}/{tool}"));
+            continue;
+        };
+        let of = call(&tool, Some(&known));
+        checked.problems.extend(policies.problems(&server, of).iter().map(ToString::to_string));
+        if let Some(input) = policies.target(&server, of).as_ref().and_then(|target| target.input()) {
+            let all = |path: &String| if path.is_empty() { "all arguments".to_owned() } else { path.clone() };
+            checked.unmapped.extend(input.unmapped().iter().map(|path| format!("{server}/{tool}: {}", all(path))));
+        }
+        checked.tools.push(format!("{server}/{tool}"));
+    }
+    if place.json {
+        output::print_json(&checked)?;
+    } else {
+        output::print(checked.text().trim_end())?;
+    }
+    Ok(if checked.problems.is_empty() { Outcome::Clean } else { Outcome::Found })
+}
+
+/// Each approved tool, with its server.
+fn approved(lock: Option<&Lock>) -> Vec<(String, String)> {
+    let servers = lock.into_iter().flat_map(|lock| lock.servers().map(move |server| (server, lock.pins(server))));
+    let tools = servers.flat_map(|(server, pins)| {
+        let names = pins.into_iter().flat_map(|pins| pins.definitions.keys());
+        names.filter(|(kind, _)| kind == "tool").map(move |(_, name)| (server.to_owned(), name.clone()))
+    });
+    tools.collect()
+}
+
+impl Checked {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for problem in &self.problems {
+            let _ = writeln!(text, "error: {}", printable(problem));
+        }
+        for one in &self.unmapped {
+            let _ = writeln!(text, "note: no policy can read {}", printable(one));
+        }
+        for one in &self.unknown {
+            let _ =
+                writeln!(text, "note: what {} declares was not kept, so nothing was held against it", printable(one));
+        }
+        let verdict = if self.problems.is_empty() { "ok" } else { "not ok" };
+        let (policies, tools) = (self.policies, count(self.tools.len(), "tool"));
+        let policies = if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") };
+        let _ = writeln!(text, "{verdict}: {policies}, held against {tools}");
+        text
+    }
+}
+
+/// What `policy explain --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Explained {
+    #[schemars(extend("const" = Explained::FORMAT))]
+    format: &'static str,
+    /// `allow`, `deny`, or what is asked for: `approval` or `step_up`.
+    decision: &'static str,
+    /// Whether the tool is in the lists that this user sees.
+    listed: bool,
+    /// Whether the arguments of the tool are known, from what was approved.
+    known: bool,
+    /// Roles that the user has.
+    roles: Vec<String>,
+    /// Groups that the user is in.
+    groups: Vec<String>,
+    /// The policies that decided; none where no policy said anything.
+    policies: Vec<Explaining>,
+    /// Why the policies could not be asked, which refuses.
+    failed: Option<String>,
+}
+
+/// A policy that decided.
+#[derive(Serialize, JsonSchema)]
+struct Explaining {
+    id: String,
+    reason: Option<String>,
+    advice: Option<String>,
+    /// The policy itself, in Cedar.
+    text: Option<String>,
+}
+
+impl Explained {
+    pub(super) const FORMAT: &str = "bartizan.policy.explain/1";
+}
+
+fn explain(
+    user: &str,
+    tool: &str,
+    arguments: Option<&str>,
+    roles: &[String],
+    place: &Place,
+) -> Result<Outcome, Failure> {
+    let named = tool.split_once('/').filter(|(server, tool)| !server.is_empty() && !tool.is_empty());
+    let (server, tool) = named.ok_or_else(|| Failure::usage(format!("`{tool}` is no tool; write SERVER/TOOL")))?;
+    let arguments: Option<Value> = arguments
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| Failure::usage(format!("the arguments are no JSON: {error}")))?;
+    let config = place.load()?;
+    let policies = policies(&config)?;
+    let known = declared(lock(&config)?.as_ref(), server, tool)?;
+    let principal =
+        Principal { roles: roles.iter().map(|role| role.as_str().into()).collect(), ..Principal::new(user) };
+    let subject = policies.subject(&principal).zip(policies.target(server, call(tool, known.as_ref())));
+    let (subject, target) = subject.ok_or_else(|| Failure::usage("who asks for what cannot be expressed"))?;
+    let arguments = arguments.as_ref().map(Json::from);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let decide =
+        |purpose| policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() });
+    let held = policies.roles().held_by(user, &principal.roles);
+    let explained = Explained {
+        known: known.is_some(),
+        roles: held.roles.into_iter().collect(),
+        groups: held.groups.into_iter().collect(),
+        ..explained(policies, decide(Purpose::Use), decide(Purpose::List).outcome != Decided::Deny)
+    };
+    if place.json {
+        output::print_json(&explained)?;
+    } else {
+        output::print(explained.text(user, &format!("{server}/{tool}")).trim_end())?;
+    }
+    Ok(Outcome::Clean)
+}
+
+fn explained(policies: &Policies, decision: Decision, listed: bool) -> Explained {
+    let explaining = decision.reasons.iter().map(|reason| Explaining {
+        id: reason.id.to_string(),
+        reason: reason.reason.as_deref().map(str::to_owned),
+        advice: reason.advice.as_deref().map(str::to_owned),
+        text: policies.text(&reason.id),
+    });
+    Explained {
+        format: Explained::FORMAT,
+        decision: match decision.outcome {
+            Decided::Allow => "allow",
+            Decided::Deny => "deny",
+            Decided::Challenge(kind) => kind.as_str(),
+        },
+        listed,
+        known: false,
+        roles: Vec::new(),
+        groups: Vec::new(),
+        policies: explaining.collect(),
+        failed: decision.failed,
+    }
+}
+
+impl Explained {
+    fn text(&self, user: &str, tool: &str) -> String {
+        let mut text = format!("{}: {} may call {}\n", self.decision, printable(user), printable(tool));
+        if self.decision != "allow" {
+            text = format!("{}: {} calls {}\n", self.decision, printable(user), printable(tool));
+        }
+        let some = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let _ =
+            writeln!(text, "  roles   {}\n  groups  {}", printable(&some(&self.roles)), printable(&some(&self.groups)));
+        let _ = writeln!(text, "  listed  {}", if self.listed { "yes" } else { "no" });
+        if let Some(why) = &self.failed {
+            let _ = writeln!(text, "  refused, for {}", printable(why));
+        }
+        if !self.known {
+            text.push_str("  what the tool declares is not known here: policies that read its arguments refuse\n");
+        }
+        if self.policies.is_empty() && self.failed.is_none() {
+            text.push_str("  no policy says anything about it, so the default holds\n");
+        }
+        for policy in &self.policies {
+            let _ = writeln!(text, "\n  by {}", printable(&policy.id));
+            for words in policy.reason.iter().chain(&policy.advice) {
+                let _ = writeln!(text, "  {}", printable(words));
+            }
+            for line in policy.text.as_deref().unwrap_or_default().lines() {
+                let _ = writeln!(text, "    {}", printable(line));
+            }
+        }
+        text
+    }
+}

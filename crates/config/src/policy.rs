@@ -1,0 +1,150 @@
+//! Policies, roles and groups, read and checked together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bartizan_policy::{Grant, Group, Policies, Role, Roles, Scope, Scopes, Source};
+
+use crate::file::{File, Otherwise};
+use crate::paths;
+use crate::problems::Problems;
+use crate::tree::{self, Node};
+
+/// Larger files are no policies.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// The policies of a file; none if it says nothing about who may do what.
+pub(crate) fn policies(
+    file: &File,
+    root: &Node<'_>,
+    directory: &Path,
+    problems: &mut Problems,
+) -> Option<Arc<Policies>> {
+    let tables = ["policy", "role", "group", "tool_group"];
+    let there = tables.into_iter().filter(|table| tree::get(root, &[table]).is_some());
+    if there.count() == 0 {
+        return None;
+    }
+    let roles = Reading { root, problems }.roles(file);
+    let texts: Vec<_> = file
+        .policy
+        .files
+        .iter()
+        .enumerate()
+        .filter_map(|(index, path)| text(&paths::beside(directory, path), index, root, problems))
+        .collect();
+    if problems.has_errors() {
+        return None;
+    }
+    let sources: Vec<_> = texts.iter().map(|(name, text)| Source { name, text }).collect();
+    let otherwise = match file.policy.default {
+        Otherwise::Deny => bartizan_policy::Otherwise::Deny,
+        Otherwise::Permit => bartizan_policy::Otherwise::Permit,
+    };
+    match Policies::new(&sources, roles, otherwise) {
+        Ok(policies) => Some(Arc::new(policies)),
+        Err(found) => {
+            for problem in found {
+                let named = file
+                    .policy
+                    .files
+                    .iter()
+                    .position(|path| paths::beside(directory, path).display().to_string() == problem.source);
+                let index = named.unwrap_or_default().to_string();
+                let place = match named {
+                    Some(_) => tree::place(root, &["policy", "files", &index]),
+                    None => tree::place(root, &["role"]),
+                };
+                problems.error(place, problem.to_string());
+            }
+            None
+        }
+    }
+}
+
+fn text(path: &Path, index: usize, root: &Node<'_>, problems: &mut Problems) -> Option<(String, String)> {
+    let read = || {
+        let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
+        if !meta.is_file() || meta.len() > MAX_FILE_BYTES {
+            return Err(format!("not a regular file of at most {MAX_FILE_BYTES} bytes"));
+        }
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    };
+    match read() {
+        Ok(text) => Some((path.display().to_string(), text)),
+        Err(why) => {
+            let place = tree::place(root, &["policy", "files", &index.to_string()]);
+            problems.error(place, format!("cannot read the policies in {}: {why}", path.display()));
+            None
+        }
+    }
+}
+
+struct Reading<'a, 'p> {
+    root: &'a Node<'a>,
+    problems: &'p mut Problems,
+}
+
+impl Reading<'_, '_> {
+    fn roles(&mut self, file: &File) -> Roles {
+        let mut roles = Roles::default();
+        for (name, table) in &file.tool_group {
+            self.name("tool_group", name);
+            let members = self.each(&["tool_group", name, "members"], &table.members, |text| {
+                Scope::parse(text).map_err(|error| error.to_string())
+            });
+            roles.tool_groups.insert(name.clone(), Scopes::of(members));
+        }
+        for (name, table) in &file.role {
+            self.name("role", name);
+            let mut grants = |list: &str, texts: &[String]| {
+                self.each(&["role", name, list], texts, |text| {
+                    let grant = Grant::parse(text).map_err(|error| error.to_string())?;
+                    match &grant {
+                        Grant::ToolGroup(group) if !file.tool_group.contains_key(group) => {
+                            Err(format!("there is no tool group `{group}`"))
+                        }
+                        _ => Ok(grant),
+                    }
+                })
+            };
+            let allow = grants("allow", &table.allow);
+            let deny = grants("deny", &table.deny);
+            let approve = grants("approve", &table.approve);
+            roles.roles.insert(name.clone(), Role { allow, deny, approve, members: table.members.clone() });
+        }
+        for (name, table) in &file.group {
+            self.name("group", name);
+            let held = self.each(&["group", name, "roles"], &table.roles, |role| {
+                let known = file.role.contains_key(role);
+                if known { Ok(role.to_owned()) } else { Err(format!("there is no role `{role}`")) }
+            });
+            roles.groups.insert(name.clone(), Group { members: table.members.clone(), roles: held });
+        }
+        roles
+    }
+
+    fn name(&mut self, table: &str, name: &str) {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(plain) {
+            let place = tree::key_place(self.root, &[table, name]);
+            self.problems.error(place, format!("`{name}` is no name")).help("use 1 to 64 of a-z, 0-9, - and _");
+        }
+    }
+
+    /// What the texts of a list mean, as far as they mean anything.
+    fn each<T>(&mut self, path: &[&str], texts: &[String], read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut found = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            match read(text) {
+                Ok(value) => found.push(value),
+                Err(why) => {
+                    let number = index.to_string();
+                    let path: Vec<_> = path.iter().copied().chain([number.as_str()]).collect();
+                    self.problems.error(tree::place(self.root, &path), why);
+                }
+            }
+        }
+        found
+    }
+}

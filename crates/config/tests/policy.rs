@@ -1,0 +1,101 @@
+//! Roles, groups and policies: what they mean together, and what is wrong with them.
+#![cfg(test)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+use std::path::Path;
+
+use bartizan_config::{Config, Environment, Severity};
+use bartizan_guard::{Principal, Timestamp};
+use bartizan_policy::{Circumstances, Hints, Outcome, Purpose, Use};
+
+fn parse(text: &str, directory: &Path) -> Result<Config, Vec<String>> {
+    let variables = [("HOME".to_owned(), "/home/user".to_owned())].into();
+    let environment = Environment { variables, directory: directory.to_owned(), now: Timestamp(0) };
+    let (config, _) = Config::parse(text, "test.toml", &environment).map_err(|found| {
+        let errors = found.0.iter().filter(|problem| problem.severity == Severity::Error);
+        errors.map(|problem| format!("{}:{} {}", problem.line, problem.column, problem.message)).collect::<Vec<_>>()
+    })?;
+    Ok(config)
+}
+
+/// Whether somebody may call a tool of which nothing is known.
+fn may(config: &Config, who: &str, server: &str, tool: &str) -> bool {
+    let Some(policies) = &config.settings.policies else { return true };
+    let subject = policies.subject(&Principal::new(who)).unwrap();
+    let target = policies.target(server, Use::Call(tool, None, Hints::default())).unwrap();
+    let decision = policies.decide(&subject, &target, Purpose::Use, Circumstances { now: 0, arguments: None });
+    decision.outcome == Outcome::Allow
+}
+
+#[test]
+fn tables_say_who_may_do_what() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("p.cedar"),
+        "permit(principal == Mcp::User::\"eve\", action, resource == Mcp::Tool::\"git/log\");",
+    )
+    .unwrap();
+    let text = "[policy]\nfiles = ['p.cedar']\n\
+        [role.dev]\nallow = ['tool:git/*', 'group:reading']\ndeny = ['tool:git/push']\nmembers = ['ann']\n\
+        [group.team]\nmembers = ['bea']\nroles = ['dev']\n[tool_group.reading]\nmembers = ['tool:files/read*']\n";
+    let config = parse(text, directory.path()).unwrap();
+    for (who, server, tool, allowed) in [
+        ("ann", "git", "log", true),
+        ("bea", "git", "log", true),
+        ("eve", "git", "log", true),
+        ("eve", "git", "show", false),
+        ("ann", "git", "push", false),
+        ("ann", "files", "read_all", true),
+        ("ann", "files", "write", false),
+        ("nobody", "git", "log", false),
+    ] {
+        assert_eq!(may(&config, who, server, tool), allowed, "{who} {server} {tool}");
+    }
+}
+
+#[test]
+fn without_a_table_nothing_is_asked_and_with_one_nothing_is_allowed() {
+    let none = Path::new("/");
+    assert!(parse("", none).unwrap().settings.policies.is_none());
+    for (text, allowed) in [
+        ("[policy]\n", false),
+        ("[role.dev]\n", false),
+        ("[group.team]\n", false),
+        ("[tool_group.t]\n", false),
+        ("[policy]\ndefault = 'permit'\n", true),
+    ] {
+        assert_eq!(may(&parse(text, none).unwrap(), "ann", "git", "log"), allowed, "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_at_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("bad.cedar"), "\n  permit(principal, action);").unwrap();
+    std::fs::write(
+        directory.path().join("type.cedar"),
+        "permit(principal, action, resource)\nwhen { principal.age > 1 };",
+    )
+    .unwrap();
+    for (text, expected) in [
+        ("[policy]\ndefault = 'allow'\n", "2:11 unknown value `allow`"),
+        ("[policy]\nfiles = ['none.cedar']\n", "2:10 cannot read the policies in"),
+        ("[policy]\nfiles = ['.']\n", "2:10 cannot read the policies in"),
+        ("[policy]\nfiles = ['bad.cedar']\n", "bad.cedar:2:"),
+        ("[policy]\nfiles = ['type.cedar']\n", "type.cedar:2:8"),
+        ("[role.Dev]\n", "1:7 `Dev` is no name"),
+        ("[role.dev]\nallow = ['tool:git']\n", "2:10 `tool:git` is no scope"),
+        ("[role.dev]\nallow = ['mcp', 'group:none']\n", "2:17 there is no tool group `none`"),
+        ("[role.dev]\nmay = ['mcp']\n", "2:1 unknown key `may`"),
+        ("[group.team]\nroles = ['dev']\n", "2:10 there is no role `dev`"),
+        ("[tool_group.t]\nmembers = ['group:t']\n", "2:12 `group:t` is no scope"),
+        ("[guard.policy]\nenabled = false\n", "cannot be switched off"),
+        (
+            "[guard.policy]\nrules = { approval = 'observe' }\n",
+            "the rule `policy.approval` always asks and cannot be set",
+        ),
+    ] {
+        let found = parse(text, directory.path()).err().unwrap_or_else(|| panic!("nothing wrong was found in {text}"));
+        assert!(found.len() == 1 && found.iter().all(|one| one.contains(expected)), "{text}\n{found:?}");
+    }
+}

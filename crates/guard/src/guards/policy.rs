@@ -1,0 +1,275 @@
+//! **Threat.** Somebody who may use a server uses all of it, with whatever arguments, at any hour, because nothing says who may
+//! do what. Or a model that was talked into it does so on their behalf.
+//!
+//! The policies decide, if there are any: about each call, with its arguments, about each resource and prompt, and about what
+//! a server asks of the client's model or user. What somebody may never use is taken out of their lists, so that no model
+//! plans with it. What cannot be decided is refused.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
+use bartizan_policy::{
+    Challenge, Circumstances, Decision, Hints, Json, Kind, Outcome, Policies, Principal, Purpose, Subject, Target, Use,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::access::{GATEWAY, kind_of, name_at, named};
+use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, excerpt};
+
+/// Specification of the guard.
+pub const SPEC: GuardSpec = GuardSpec {
+    name: "policy",
+    threat: "Whoever may use a server uses all of it, with whatever arguments, or a model does so on their behalf.",
+    rules: RULES,
+    actions: &[Action::Observe, Action::Approve, Action::Deny],
+    // What policies read of a message is named in them.
+    skips: &[],
+    looks_at: LooksAt::Else("Who asks for what, and the arguments that policies name."),
+    sees_edited: false,
+    options: || schemars::schema_for!(Options),
+    build: |options, settings| {
+        let Options {} = Options::deserialize(options)?;
+        Ok(Box::new(PolicyGuard {
+            policies: settings.policies.clone(),
+            subjects: Kept::default(),
+            tools: Kept::default(),
+        }))
+    },
+};
+
+const RULES: &[RuleSpec] = &[
+    RuleSpec::fixed("policy.denied", "A policy forbids it, or none allows it.").about_caller(),
+    RuleSpec::fixed("policy.undecided", "A policy cannot be evaluated, or does not fit the tool that it is about.")
+        .about_caller(),
+    RuleSpec::asks("policy.approval", "A policy wants somebody to agree to it.").about_caller(),
+    RuleSpec::fixed("policy.step_up", "A policy wants whoever asks to show again who they are, which cannot be done yet.")
+        .about_caller(),
+];
+
+/// It has no options of its own: policies are under `[policy]` and `[role.NAME]`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {}
+
+struct PolicyGuard {
+    policies: Option<Arc<Policies>>,
+    subjects: Kept<Principal, Subject>,
+    /// By server and the digest of the definition.
+    tools: Kept<(Arc<str>, Digest), Target>,
+}
+
+impl Guard for PolicyGuard {
+    fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
+        // What ends at the gateway itself is nobody's in particular; what goes on from there is judged with its server.
+        let Some(policies) = self.policies.as_deref().filter(|_| &*event.server.name != GATEWAY) else { return };
+        let asking = Asking { guard: self, policies, event, session };
+        match event.direction {
+            Direction::ToServer => asking.asked(report),
+            Direction::ToClient => {
+                asking.listed(report);
+                asking.updated(report);
+                asking.asked_back(report);
+            }
+        }
+    }
+}
+
+/// What one message is held against.
+struct Asking<'a> {
+    guard: &'a PolicyGuard,
+    policies: &'a Policies,
+    event: &'a Event<'a>,
+    session: &'a Session,
+}
+
+impl Asking<'_> {
+    /// A request for something.
+    fn asked(&self, report: &mut Report) {
+        for (kind, at) in named(self.event) {
+            let name = name_at(at);
+            let decision = match kind {
+                Kind::Tool => self.called(&name),
+                Kind::Resource => self.decide(&self.target(Use::Read(&name)), Purpose::Use, None),
+                Kind::Prompt => self.decide(&self.target(Use::Get(&name)), Purpose::Use, None),
+            };
+            self.find(report, &decision, at, PartKind::Other, None, &format!("{} `{}`", kind.as_str(), excerpt(&name)));
+        }
+    }
+
+    fn called(&self, name: &str) -> Decision {
+        let target = match self.session.catalog.get(DefinitionKind::Tool, name) {
+            Some(tool) => {
+                let key = (Arc::clone(&self.event.server.name), tool.digest);
+                self.guard.tools.get(&key, || {
+                    let definition: serde_json::Value = serde_json::from_slice(&tool.json).unwrap_or_default();
+                    let hints = definition.get("annotations").map(Hints::of).unwrap_or_default();
+                    self.policies.target(&self.event.server.name, Use::Call(name, definition.get("inputSchema"), hints))
+                })
+            }
+            None => self.target(Use::Call(name, None, Hints::default())),
+        };
+        let is_read = target.as_deref().is_some_and(Target::is_read);
+        let arguments = self.event.message.params().and_then(|params| params.get("arguments"));
+        let arguments = arguments.filter(|_| is_read).map(json);
+        self.decide(&target, Purpose::Use, arguments.as_ref())
+    }
+
+    /// What a list holds that may never be used.
+    fn listed(&self, report: &mut Report) {
+        for listing in DefinitionKind::lists_of(self.event.message) {
+            let Some(kind) = kind_of(listing.kind) else { continue };
+            for element in listing.list.elements() {
+                let name = listing.kind.name_of(element).unwrap_or_default();
+                let target = match kind {
+                    // No arguments yet, so their types do not matter.
+                    Kind::Tool => self.target(Use::Call(&name, None, hints(element))),
+                    Kind::Resource => self.target(Use::Read(&name)),
+                    Kind::Prompt => self.target(Use::Get(&name)),
+                };
+                let decision = self.decide(&target, Purpose::List, None);
+                let what = format!("{} `{}`", kind.as_str(), excerpt(&name));
+                self.find(report, &decision, element, listing.kind.part(), Some(&name), &what);
+            }
+        }
+    }
+
+    /// News of a resource: another client of the same server may have asked for them.
+    fn updated(&self, report: &mut Report) {
+        if self.event.message.method() == Some("notifications/resources/updated") {
+            let uri = self.event.message.params().and_then(|params| params.get("uri"));
+            let at = uri.unwrap_or(self.event.message.root());
+            let name = name_at(at);
+            let decision = self.decide(&self.target(Use::Read(&name)), Purpose::Use, None);
+            self.find(report, &decision, at, PartKind::Other, None, &format!("resource `{}`", excerpt(&name)));
+        }
+    }
+
+    /// What a server asks of the client's model or user: as a request of its own, or within a result.
+    fn asked_back(&self, report: &mut Report) {
+        let message = self.event.message;
+        let own = message.method().map(|method| (Cow::Borrowed(method), message.root()));
+        let outer = message.result();
+        let results = outer.into_iter().chain(outer.and_then(|result| result.get("result")));
+        let within = results.filter_map(|result| result.get("inputRequests")).flat_map(|requests| {
+            let held = requests.members().map(|(_, request)| request).chain(requests.elements());
+            held.filter_map(|request| Some((request.get("method")?.as_str()?, request)))
+        });
+        for (method, at) in own.into_iter().chain(within) {
+            let (of, kind, what) = match &*method {
+                "sampling/createMessage" => (Use::Sample, PartKind::Sampling, "a question to the client's model"),
+                "elicitation/create" => (Use::Elicit, PartKind::Elicitation, "a question to the user"),
+                _ => continue,
+            };
+            let decision = self.decide(&self.target(of), Purpose::Use, None);
+            self.find(report, &decision, at, kind, None, what);
+        }
+    }
+
+    fn target(&self, of: Use<'_>) -> Option<Arc<Target>> {
+        self.policies.target(&self.event.server.name, of).map(Arc::new)
+    }
+
+    fn decide(&self, target: &Option<Arc<Target>>, purpose: Purpose, arguments: Option<&Json>) -> Decision {
+        let subject = self.guard.subjects.get(self.event.principal, || self.policies.subject(self.event.principal));
+        let Some((subject, target)) = subject.as_deref().zip(target.as_deref()) else {
+            let failed = Some("who asks for what cannot be expressed".to_owned());
+            return Decision { outcome: Outcome::Deny, reasons: Vec::new(), failed };
+        };
+        let circumstances = Circumstances { now: self.event.now.0.div_euclid(1_000), arguments };
+        self.policies.decide(subject, target, purpose, circumstances)
+    }
+
+    fn find(&self, report: &mut Report, decision: &Decision, at: Value<'_>, kind: PartKind, element: Option<&str>, what: &str) {
+        let rule = match (decision.outcome, &decision.failed) {
+            (Outcome::Allow, _) => return,
+            (_, Some(_)) => "policy.undecided",
+            (Outcome::Deny, None) => "policy.denied",
+            (Outcome::Challenge(Challenge::Approval), None) => "policy.approval",
+            (Outcome::Challenge(Challenge::StepUp), None) => "policy.step_up",
+        };
+        let Some(rule) = SPEC.rule(rule) else { return };
+        let what = format!("{what} of server `{}`", self.event.server.name);
+        let finding = Finding::about(rule, at, kind, sentence(decision, &what));
+        report.find(match element {
+            Some(name) => finding.in_element(at.id()).of(name),
+            None => finding,
+        });
+    }
+}
+
+/// Why, for whoever reads the refusal.
+fn sentence(decision: &Decision, what: &str) -> String {
+    let ids: Vec<_> = decision.reasons.iter().map(|reason| format!("`{}`", excerpt(&reason.id))).collect();
+    let mut text = match (&decision.failed, decision.outcome) {
+        (Some(why), _) => format!("{what} is refused, for {why}"),
+        (None, Outcome::Challenge(kind)) => format!("{what} needs {}, by {}", needed(kind), ids.join(" and ")),
+        (None, _) if ids.is_empty() => format!("no policy allows {what}"),
+        (None, _) => format!("{what} is forbidden by {}", ids.join(" and ")),
+    };
+    for reason in &decision.reasons {
+        for words in reason.reason.iter().chain(&reason.advice) {
+            text = format!("{text}: {}", words.trim_end_matches('.'));
+        }
+    }
+    text
+}
+
+fn needed(kind: Challenge) -> &'static str {
+    match kind {
+        Challenge::Approval => "somebody's approval",
+        Challenge::StepUp => "a fresh proof of who asks",
+    }
+}
+
+/// What a listed tool says of itself.
+fn hints(tool: Value<'_>) -> Hints {
+    tool.get("annotations").map_or_else(Hints::default, |annotations| {
+        Hints::of(&serde_json::from_str(annotations.raw()).unwrap_or_default())
+    })
+}
+
+/// Arguments as they were sent.
+fn json(value: Value<'_>) -> Json {
+    match value.kind() {
+        NodeKind::Object => Json::Object(value.members().map(|(key, value)| (key.text().into(), json(value))).collect()),
+        NodeKind::Array => Json::List(value.elements().map(json).collect()),
+        NodeKind::Key | NodeKind::String => Json::Text(value.text().into()),
+        NodeKind::Number => Json::Number(value.raw().into()),
+        NodeKind::True => Json::Bool(true),
+        NodeKind::False => Json::Bool(false),
+        NodeKind::Null => Json::Null,
+    }
+}
+
+/// What was made once, by what it was made of. It changes no outcome, only what one costs.
+struct Kept<K, T>(Mutex<HashMap<K, Option<Arc<T>>>>);
+
+impl<K, T> Default for Kept<K, T> {
+    fn default() -> Self {
+        Kept(Mutex::default())
+    }
+}
+
+/// As many are kept; then all are made anew, for there may be ever new ones.
+const KEPT: usize = 8_192;
+
+impl<K: Hash + Eq + Clone, T> Kept<K, T> {
+    fn get(&self, key: &K, make: impl FnOnce() -> Option<T>) -> Option<Arc<T>> {
+        if let Some(held) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return held.clone();
+        }
+        // Made without the lock, for it may take a while.
+        let made = make().map(Arc::new);
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= KEPT {
+            held.clear();
+        }
+        held.insert(key.clone(), made.clone());
+        made
+    }
+}

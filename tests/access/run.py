@@ -82,7 +82,8 @@ class Handler(BaseHTTPRequestHandler):
             return {"supportedVersions": [MODERN], "capabilities": {"tools": {}, "resources": {}},
                     "serverInfo": {"name": "upstream", "version": "1"}}
         if method == "tools/list":
-            return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("read", "write")]}
+            schema = {"type": "object", "properties": {"amount": {"type": "integer"}}}
+            return {"tools": [{"name": name, "inputSchema": schema} for name in ("read", "write")]}
         if method == "resources/list":
             return {"resources": [{"uri": f"file:///{name}", "name": name} for name in ("srv/a", "etc/b")]}
         if method == "resources/read":
@@ -314,6 +315,50 @@ def case_scopes_hold_at_both_endpoints_and_in_each_era():
             equal(place.servers["git"].calls(), [], "calls that reached the other")
             entries = place.gateway.entries(rule="access.scope")
             check(entries and all(entry["principal"] == "ann" for entry in entries), f"the log: {entries[:2]}")
+
+
+ROLES = """
+[role.clerk]
+allow = ["tool:files/write", "resource:files/file:///srv/*"]
+deny = ["tool:files/drop"]
+members = ["ann"]
+[policy]
+files = ["p.cedar"]
+"""
+POLICIES = """
+@id("small") permit(principal == Mcp::User::"bob", action == Mcp::Action::"files/read", resource)
+when { context.input has amount && context.input.amount <= 500 };
+"""
+
+
+def case_policies_hold_at_both_endpoints_and_in_each_era_from_the_reload_on_that_brings_them():
+    for version in ERAS:
+        with Place() as place:
+            ann, bob, eve = (place.made("mcp", name=name) for name in ("ann", "bob", "eve"))
+            with place.client(eve, "/mcp", version) as client:
+                equal(len(client.tools()), 4, f"tools before, {version}")
+            config = place.gateway.config
+            (config.parent / "p.cedar").write_text(POLICIES)
+            config.write_text(config.read_text() + ROLES)
+            wait_for(lambda: place.gateway.entries(kind="config.reloaded"), "the policies are not in force")
+            with place.client(ann, "/mcp", version) as client:
+                equal(client.tools(), ["files__write"], f"tools at /mcp, {version}")
+                equal(client.text("files__write"), "did write", "what a role allows")
+            with place.client(ann, "/mcp/files", version) as client:
+                refused = client.call("read")
+                check(refused.get("isError") and "policy.denied" in json.dumps(refused), f"{refused}")
+                equal([held["uri"] for held in client.result("resources/list")["resources"]], ["file:///srv/a"], "resources")
+                answer = client.ask("resources/read", {"uri": "file:///etc/b"})
+                check("error" in answer and "no policy allows" in answer["error"]["message"], f"{answer}")
+            with place.client(bob, "/mcp/files", version) as client:
+                equal(client.tools(), ["read"], f"tools that some arguments allow, {version}")
+                for amount, allowed in ((500, True), (501, False), ("500", False), (None, False)):
+                    arguments = {} if amount is None else {"amount": amount}
+                    answer = json.dumps(client.ask("tools/call", {"name": "read", "arguments": arguments}))
+                    equal("did read" in answer, allowed, f"{amount}: {answer}")
+            with place.client(eve, "/mcp/files", version) as client:
+                equal(client.tools(), [], f"tools of somebody else, {version}")
+            equal(sorted(place.servers["files"].calls()), ["read", "write"], "calls that reached the server")
 
 
 def case_what_one_key_does_not_see_is_approved_for_others_all_the_same():

@@ -28,7 +28,8 @@ PATIENCE = 60
 PLACES = {
     "cli/src/commands/mod.rs",
     "cli/src/commands/schema.rs",
-    "config/src/servers.rs",
+    "config/src/tls.rs",
+    "gateway/src/edge/mod.rs",
     "gateway/src/reload.rs",
     "gateway/src/upstream/mod.rs",
 }

@@ -19,6 +19,7 @@ use crate::problems::Problems;
 use crate::read::read;
 use crate::servers::{Server, servers};
 use crate::suggest::COMMAND;
+use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
 use crate::{guards, listen, machine, paths, policy, schema};
 
@@ -87,6 +88,8 @@ pub struct Listen {
     pub allowed_origins: Vec<String>,
     /// Connections open at a time.
     pub max_connections: usize,
+    /// How clients connect, if not unencrypted.
+    pub tls: Option<Tls>,
 }
 
 /// Where health and metrics are served.
@@ -94,6 +97,8 @@ pub struct Listen {
 pub struct Admin {
     /// Address and port.
     pub address: SocketAddr,
+    /// How it is reached, if not unencrypted.
+    pub tls: Option<Tls>,
 }
 
 /// Bounds on messages, clients and servers.
@@ -388,8 +393,13 @@ impl Reading<'_> {
         let limits = self.limits(&file.limits, problems);
 
         let (address, remote) = (&file.listen.address, file.listen.allow_remote);
-        let open = if file.auth.required { listen::Reach::Keys } else { listen::Reach::Anybody };
+        let open = match (file.auth.required, &file.listen.tls) {
+            (false, _) => listen::Reach::Anybody,
+            (true, None) => listen::Reach::Keys,
+            (true, Some(_)) => listen::Reach::Secure,
+        };
         let listen_address = listen::address(address, remote, open, root, problems);
+        let listen_tls = tls::tls(file.listen.tls.as_ref(), "listen", (root, &environment.directory), problems);
         listen::hosts(&file.listen.allowed_hosts, root, problems);
         listen::origins(&file.listen.allowed_origins, root, problems);
         self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);
@@ -407,6 +417,7 @@ impl Reading<'_> {
                 allowed_hosts: file.listen.allowed_hosts,
                 allowed_origins: file.listen.allowed_origins,
                 max_connections: file.listen.max_connections,
+                tls: listen_tls,
             },
             admin,
             limits,
@@ -512,8 +523,10 @@ impl Reading<'_> {
             AdminSetting::Off => None,
             AdminSetting::On(table) => {
                 let address =
-                    listen::address(&table.address, table.allow_remote, listen::Reach::Metrics, self.root, problems)?;
-                Some(Admin { address })
+                    listen::address(&table.address, table.allow_remote, listen::Reach::Metrics, self.root, problems);
+                let place = (self.root, &*self.environment.directory);
+                let tls = tls::tls(table.tls.as_ref(), "admin", place, problems);
+                Some(Admin { address: address?, tls })
             }
         }
     }

@@ -65,8 +65,9 @@ pub(crate) struct File {
 pub(crate) struct ListenTable {
     /// Address and port: MCP is at `/mcp` for all servers and at `/mcp/NAME` for one.
     pub(crate) address: String,
-    /// Required for an address that other machines can reach: what clients send travels unencrypted, keys included, and
-    /// unless `required` is set under `[auth]`, whoever reaches it may use every server.
+    /// Required for an address that other machines can reach, unless clients have to show a key (`required` under `[auth]`)
+    /// over TLS (`[listen.tls]`): without the one whoever reaches it may use every server, and without the other what clients
+    /// send travels unencrypted, keys included.
     pub(crate) allow_remote: bool,
     /// Further names, with or without port, under which clients may reach the address (`Host` header).
     pub(crate) allowed_hosts: Vec<String>,
@@ -75,6 +76,8 @@ pub(crate) struct ListenTable {
     /// Connections open at a time; further ones wait to be accepted.
     #[schemars(range(min = 1))]
     pub(crate) max_connections: usize,
+    /// How clients connect over TLS; without it they connect unencrypted.
+    pub(crate) tls: Option<TlsTable>,
 }
 
 impl Default for ListenTable {
@@ -85,6 +88,7 @@ impl Default for ListenTable {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_connections: 10_240,
+            tls: None,
         }
     }
 }
@@ -97,12 +101,39 @@ pub(crate) struct AdminTable {
     pub(crate) address: String,
     /// Required for an address that other machines can reach.
     pub(crate) allow_remote: bool,
+    /// How it is reached over TLS.
+    pub(crate) tls: Option<TlsTable>,
 }
 
 impl Default for AdminTable {
     fn default() -> Self {
-        AdminTable { address: "127.0.0.1:8485".to_owned(), allow_remote: false }
+        AdminTable { address: "127.0.0.1:8485".to_owned(), allow_remote: false, tls: None }
     }
+}
+
+/// How an address is reached over TLS. Changed files are in force for new connections without a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["certificate", "key"]))]
+pub(crate) struct TlsTable {
+    /// A PEM file with the certificate, followed by those between it and its authority.
+    pub(crate) certificate: Option<PathBuf>,
+    /// A PEM file with its private key, for its owner only.
+    pub(crate) key: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken.
+    pub(crate) minimum: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// 1.3, whose key exchange withstands quantum computers with clients that can do that.
+    #[default]
+    #[serde(rename = "1.3")]
+    V13,
+    /// 1.2 as well, for clients that are old.
+    #[serde(rename = "1.2")]
+    V12,
 }
 
 /// A table, or `false` for none.

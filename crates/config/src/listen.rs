@@ -12,8 +12,10 @@ use crate::tree::{self, Node};
 pub(crate) enum Reach {
     /// Anybody may use every server.
     Anybody,
-    /// Whoever shows a key.
+    /// Whoever shows a key, and whoever listens on the way sees it.
     Keys,
+    /// Whoever shows a key, which nobody else sees.
+    Secure,
     /// Anybody sees metrics.
     Metrics,
 }
@@ -23,11 +25,19 @@ impl Reach {
         if self == Reach::Metrics { "admin" } else { "listen" }
     }
 
-    fn why(self) -> &'static str {
+    /// Why other machines must not reach it without anybody having said so, and what else can be done about that.
+    fn why(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Reach::Anybody => "clients need not sign in, so whoever reaches it may use every server",
-            Reach::Keys => "what clients send travels unencrypted, their keys included",
-            Reach::Metrics => "whoever reaches it sees metrics",
+            Reach::Anybody => {
+                let why = "clients need not sign in, so whoever reaches it may use every server";
+                Some((why, "set `required = true` in [auth] and a certificate in [listen.tls]"))
+            }
+            Reach::Keys => Some((
+                "what clients send travels unencrypted, their keys included",
+                "set a certificate in [listen.tls]",
+            )),
+            Reach::Secure => None,
+            Reach::Metrics => Some(("whoever reaches it sees metrics", "")),
         }
     }
 }
@@ -47,10 +57,10 @@ pub(crate) fn address(
         problems.error(place, "not an address and a port").help("such as 127.0.0.1:8484 or [::1]:8484");
         return None;
     };
-    if !address.ip().is_loopback() && !allow_remote {
-        let who = reach.why();
-        problems.error(place, format!("other machines can reach {address}, and {who}")).help(format!(
-            "listen on 127.0.0.1, or set `allow_remote = true` in [{section}] if something in front decides"
+    if let Some((why, instead)) = reach.why().filter(|_| !address.ip().is_loopback() && !allow_remote) {
+        let instead = if instead.is_empty() { String::new() } else { format!("{instead}, ") };
+        problems.error(place, format!("other machines can reach {address}, and {why}")).help(format!(
+            "listen on 127.0.0.1, {instead}or set `allow_remote = true` in [{section}] if something in front decides"
         ));
     }
     Some(address)

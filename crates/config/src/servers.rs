@@ -109,9 +109,6 @@ const OWN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
-/// Whether a server can be reached over https.
-const HAS_TLS: bool = cfg!(feature = "tls");
-
 /// All servers that are switched on.
 pub(crate) fn servers(
     tables: BTreeMap<String, ServerTable>,
@@ -230,7 +227,7 @@ impl Check<'_> {
                 .help("send them as a header: headers = { Authorization = \"file:PATH\" }");
             return None;
         }
-        if url.scheme() == Some(&Scheme::HTTPS) && !HAS_TLS {
+        if url.scheme() == Some(&Scheme::HTTPS) && !crate::tls::HAS_TLS {
             problems
                 .error(place, "this bartizan is built without TLS and cannot reach a server over https://")
                 .help("use one that is built with the feature `tls`, as released ones are");

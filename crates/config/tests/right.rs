@@ -33,6 +33,11 @@ impl Machine {
             fs::write(&file, "").unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
         }
+        for (name, kind) in [("chain.pem", "CERTIFICATE"), ("ca.pem", "CERTIFICATE"), ("key.pem", "PRIVATE KEY")] {
+            let file = directory.path().join(name);
+            fs::write(&file, format!("-----BEGIN {kind}-----\nA\n-----END {kind}-----\n")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         let mut environment = Environment { directory: directory.path().to_owned(), ..environment() };
         environment.variables.insert("PATH".to_owned(), directory.path().display().to_string());
         Machine { directory, environment }
@@ -291,6 +296,7 @@ fn every_setting_is_in_the_full_example() {
     tables.extend(
         [
             "ListenTable",
+            "TlsTable",
             "AuthTable",
             "PolicyTable",
             "RoleTable",
@@ -329,7 +335,7 @@ fn every_setting_is_on_its_page() {
             "[{key}]"
         );
     }
-    let tables = ["ListenTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"];
+    let tables = ["ListenTable", "TlsTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"];
     for name in tables.into_iter().chain(["PolicyTable", "RoleTable", "GroupTable", "ToolGroupTable"]) {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");

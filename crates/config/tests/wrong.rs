@@ -46,7 +46,7 @@ fn unknown_keys() {
     check("lisen = {}\n", &[("1:1 unknown key `lisen`", "did you mean `listen`?")]);
     check("[servers.a]\nurl = 'https://a'\n", &[("1:2 unknown key `servers`", "did you mean `server`?")]);
     check("[server.a]\nurl = 'https://a/'\nheader = {}\n", &[("3:1 unknown key `header`", "did you mean `headers`?")]);
-    check("[admin]\nport = 1\n", &[("2:1 unknown key `port`", "possible are `address` and `allow_remote`")]);
+    check("[admin]\nport = 1\n", &[("2:1 unknown key `port`", "possible are `address`, `allow_remote` and `tls`")]);
     check("[guards.rate]\n", &[("1:2 unknown key `guards`", "did you mean `guard`?")]);
     check("[rules]\n", &[("1:2 unknown key `rules`", "`unknown` and `guard`")]);
     check("[listen]\nguard = 1\n", &[("2:1 unknown key `guard`", "possible are `address`")]);

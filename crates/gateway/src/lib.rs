@@ -12,6 +12,7 @@ mod beside;
 mod bridge;
 mod budget;
 mod cache;
+mod certificates;
 mod clock;
 mod codes;
 mod collect;

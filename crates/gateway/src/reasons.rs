@@ -138,6 +138,11 @@ pub const ALL: &[Reason] = &[
         "raise `max_connections` under [listen], if that many clients are meant",
     ),
     reason(
+        "edge.tls",
+        "the connection did not become secure: it broke off, took too long, or the two have nothing in common",
+        "use https, and see Bartizan's log at the level `debug`; a client without TLS 1.3 needs `minimum = \"1.2\"` under [listen.tls]",
+    ),
+    reason(
         "edge.too_large",
         "the message is larger than the limit",
         "raise `message_bytes` under [limits], if messages of that size are meant",

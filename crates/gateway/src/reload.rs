@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_config::{Config, Diagnostic, Diagnostics, LogFormat, Severity};
+use bartizan_config::{Admin, Config, Diagnostic, Diagnostics, Listen, LogFormat, Severity};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::certificates::{self, Certificates, Changed};
 use crate::edge::Front;
 use crate::files::{directory_of, place_of};
 use crate::gateway::Gateway;
@@ -27,8 +28,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// Where a new configuration is put in force.
 pub(crate) enum Place {
-    /// A gateway over HTTP, with the directory that `${workspace}` stands for.
-    Front(Arc<Front>, PathBuf),
+    /// A gateway over HTTP, with its certificates and the directory that `${workspace}` stands for.
+    Front { front: Arc<Front>, certificates: Arc<Certificates>, workspace: PathBuf },
     /// The user's Bartizan, whose servers the configuration does not name.
     User(Arc<Told>),
 }
@@ -136,10 +137,10 @@ pub(crate) fn watch(reloads: Arc<Reloads>) -> impl Future<Output = ()> {
 
 /// The tables that have changed and cannot be put in force while the gateway runs.
 fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static str> {
-    let listens = matches!(place, Place::Front(..));
+    let listens = matches!(place, Place::Front { .. });
     let changed = [
-        ("listen", listens && started.listen != now.listen),
-        ("admin", listens && started.admin != now.admin),
+        ("listen", listens && !is_same_door(&started.listen, &now.listen)),
+        ("admin", listens && !is_same_admin(started.admin.as_ref(), now.admin.as_ref())),
         ("audit.directory", listens && started.audit.directory != now.audit.directory),
         ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
         ("lock", started.lock != now.lock),
@@ -149,9 +150,20 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }
 
+/// Whether nothing differs but which certificate is shown, for which no restart is needed.
+fn is_same_door(started: &Listen, now: &Listen) -> bool {
+    let now = Listen { tls: started.tls.clone().filter(|_| now.tls.is_some()), ..now.clone() };
+    *started == now && started.tls.is_some() == now.tls.is_some()
+}
+
+fn is_same_admin(started: Option<&Admin>, now: Option<&Admin>) -> bool {
+    let shape = |admin: Option<&Admin>| admin.map(|admin| (admin.address, admin.tls.is_some()));
+    shape(started) == shape(now)
+}
+
 fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
     // The log of the user's Bartizan is for people in any case.
-    let json = matches!(place, Place::Front(..)) && started.log.format == LogFormat::Json;
+    let json = matches!(place, Place::Front { .. }) && started.log.format == LogFormat::Json;
     let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
         for warning in warnings {
             if json { log_fields(&warning) } else { tracing::warn!("{warning}") }
@@ -162,16 +174,18 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
         }
         let mut policy = setup::policy(&config)?;
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
+        // Before the servers, with which the lock file follows.
+        let certificates = place.certificates(&config)?;
         let servers = place.servers(&config, gateway)?;
-        Ok((policy, servers, waits, config))
+        Ok((policy, (servers, certificates), waits, config))
     });
     let (kind, fields) = match outcome {
-        Ok((policy, servers, waits, config)) => {
+        Ok((policy, (servers, certificates), waits, config)) => {
             let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
             gateway.metrics.set_mode(mode);
-            place.take(servers, &waits, notes(&config, Some(file)));
+            place.take((servers, certificates), &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
             mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
             (
@@ -246,15 +260,26 @@ impl Place {
     /// The servers that the configuration names.
     fn servers(&self, config: &Config, gateway: &Gateway) -> Result<Servers, SetupError> {
         match self {
-            Place::Front(_, workspace) => setup::servers(config, gateway, workspace),
+            Place::Front { workspace, .. } => setup::servers(config, gateway, workspace),
             Place::User(_) => Ok(Servers::new()),
         }
     }
 
-    /// Puts in force what is not the policy; these tables still wait, and these are the notes of it.
-    fn take(&self, servers: Servers, waits: &[&str], notes: Vec<String>) {
+    /// The certificates that the configuration names, read and good.
+    fn certificates(&self, config: &Config) -> Result<Option<Changed>, SetupError> {
         match self {
-            Place::Front(front, _) => {
+            Place::Front { .. } => certificates::changed(config).map(Some),
+            Place::User(_) => Ok(None),
+        }
+    }
+
+    /// Puts in force what is not the policy; these tables still wait, and these are the notes of it.
+    fn take(&self, (servers, changed): (Servers, Option<Changed>), waits: &[&str], notes: Vec<String>) {
+        match self {
+            Place::Front { front, certificates, .. } => {
+                if let Some(changed) = changed {
+                    certificates.put(changed);
+                }
                 front.replace_servers(servers);
                 front.set_degraded(None);
             }
@@ -272,7 +297,7 @@ impl Place {
 
     fn refuse(&self, file: &Path) {
         match self {
-            Place::Front(front, _) => {
+            Place::Front { front, .. } => {
                 front.set_degraded(Some("the configuration file has errors; the one before is in force".to_owned()));
             }
             Place::User(told) => {

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::certificates::Certificates;
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
 use crate::gateway::Gateway;
@@ -49,6 +50,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where health and metrics are, if anywhere.
     pub admin: Option<SocketAddr>,
+    certificates: Arc<Certificates>,
     gateway: Arc<Gateway>,
     front: Arc<Front>,
     stop: watch::Sender<bool>,
@@ -71,6 +73,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         identity.open().await?;
     }
     let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, front_settings(config, connections));
+    let certificates = Arc::new(Certificates::read(config)?);
     let listener = listen(config.listen.address, "listen").await?;
     let admin = match &config.admin {
         Some(admin) => Some(listen(admin.address, "admin").await?),
@@ -93,23 +96,40 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         write_timeout: config.limits.body_timeout,
     };
     let mut tasks = vec![
-        tokio::spawn(edge::serve(Arc::clone(&front), listener, bounds, stopped.clone())),
+        tokio::spawn(edge::serve(Arc::clone(&front), (listener, certificates.listen.clone()), bounds, stopped.clone())),
         tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
         tokio::spawn(record_changes(identity, Arc::clone(&gateway))),
+        tokio::spawn(Arc::clone(&certificates).watch(Arc::clone(&front), Arc::clone(&gateway))),
     ];
     if let Some(listener) = admin {
-        tasks.push(tokio::spawn(edge::serve_admin(Arc::clone(&front), listener, stopped)));
+        tasks.push(tokio::spawn(edge::serve_admin(
+            Arc::clone(&front),
+            (listener, certificates.admin.clone()),
+            stopped,
+        )));
     }
     if let Some(file) = file {
-        let place = Place::Front(Arc::clone(&front), workspace);
+        let place = Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace };
         let held = reload::content(&file);
         let reloads = Reloads::new((file, held), place, Arc::clone(&gateway), config.clone());
         tasks.push(tokio::spawn(reload::watch(reloads)));
     }
-    Ok(Running { address, admin: admin_address, gateway, front, stop, tasks })
+    Ok(Running { address, admin: admin_address, certificates, gateway, front, stop, tasks })
 }
 
 impl Running {
+    /// Where clients connect, without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.certificates.listen.is_some(), self.address)
+    }
+
+    /// Where health and metrics are, without a path, if anywhere.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin.map(|admin| url(self.certificates.admin.is_some(), admin))
+    }
+
     /// Takes no more requests and ends streams that have no end; how many requests are still under way.
     pub fn leave(&self) -> usize {
         self.stop.send(true).ok();
@@ -161,6 +181,10 @@ fn connections(wanted: usize) -> usize {
         }
     }
     wanted.min(most)
+}
+
+fn url(is_secure: bool, address: SocketAddr) -> String {
+    format!("{}://{address}", if is_secure { "https" } else { "http" })
 }
 
 async fn listen(address: SocketAddr, table: &'static str) -> Result<TcpListener, ServeError> {

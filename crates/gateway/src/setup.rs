@@ -46,6 +46,14 @@ pub enum SetupError {
         .0.iter().map(|lock| lock.display().to_string()).collect::<Vec<_>>().join(" and ")
     )]
     Locks(Vec<PathBuf>),
+    /// The certificate that clients are shown cannot be used.
+    #[error("[{table}.tls]: {why}")]
+    Certificate {
+        /// Where the configuration says so.
+        table: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// The certificates that the system trusts cannot be read.
     #[error("cannot read the system's certificates: {0}")]
     Certificates(std::io::Error),

@@ -41,9 +41,9 @@ impl Arguments {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let running = serve::start(&config, Some(self.config)).await.map_err(|error| unstarted(&error))?;
-            notices.say(&format!("bartizan serves MCP at http://{}/mcp", running.address));
-            if let Some(admin) = running.admin {
-                notices.say(&format!("health and metrics at http://{admin}/readyz and /metrics"));
+            notices.say(&format!("bartizan serves MCP at {}/mcp", running.url()));
+            if let Some(admin) = running.admin_url() {
+                notices.say(&format!("health and metrics at {admin}/readyz and /metrics"));
             }
             signals.asked().await;
             notices.say(&stopping(running.leave()));

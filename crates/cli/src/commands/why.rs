@@ -142,6 +142,8 @@ struct Entry {
     now: String,
     /// Which eras of the protocol a server was found to speak.
     speaks: String,
+    /// Why what changed was not put in force.
+    refused: Option<String>,
     #[serde(skip)]
     lock_option: String,
 }

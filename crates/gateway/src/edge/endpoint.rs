@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -48,6 +49,8 @@ pub struct Front {
     lasting: Lasting,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
+    /// Set while a changed certificate cannot be put in force.
+    is_behind: AtomicBool,
 }
 
 /// What does not change while a gateway runs.
@@ -101,6 +104,7 @@ impl Front {
             servers: ArcSwap::from_pointee(Current { generation: 0, by_name: servers }),
             settings,
             degraded: ArcSwap::from_pointee(None),
+            is_behind: AtomicBool::new(false),
         });
         let weak = Arc::downgrade(&front);
         front.gateway.on_full(move |server| weak.upgrade().is_some_and(|front| front.peers.make_room(server)));
@@ -118,6 +122,11 @@ impl Front {
     /// Says that the configuration on disk could not be put in force, or that it now is.
     pub fn set_degraded(&self, why: Option<String>) {
         self.degraded.store(Arc::new(why));
+    }
+
+    /// Says whether a changed certificate could not be put in force.
+    pub(crate) fn set_behind(&self, is_behind: bool) {
+        self.is_behind.store(is_behind, Ordering::Relaxed);
     }
 
     /// Ends sessions that nobody uses any more; their servers take as long as they take.
@@ -157,6 +166,9 @@ impl Front {
         let degraded = self.degraded.load();
         Ok(match &**degraded {
             Some(why) => format!("ready, degraded: {why}\n"),
+            None if self.is_behind.load(Ordering::Relaxed) => {
+                "ready, degraded: a changed certificate cannot be used; the one before is in force\n".to_owned()
+            }
             None => "ready\n".to_owned(),
         })
     }

@@ -1,7 +1,7 @@
 //! The HTTP side towards clients: accepts connections, checks requests, and hands them to an endpoint.
 //!
 //! What a request passes, in this order, and why there: the number of connections (before anything is read), the
-//! time and size of its head (before it is understood), `Host` and `Origin`, who asks (before it is routed: whoever may not
+//! handshake where the address has a certificate, the time and size of its head (before it is understood), `Host` and `Origin`, who asks (before it is routed: whoever may not
 //! come in does not learn what there is), its method and type, the time and size of its body, and only then the message itself.
 //!
 //! `endpoint` is that path from `Host` on, top to bottom. What it asks on the way stands beside it: `checks` about the head,
@@ -20,7 +20,10 @@ mod peers;
 mod respond;
 mod sessions;
 mod stall;
+mod stamp;
 mod target;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,34 +38,39 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 pub use bounds::{Bounds, streams};
 pub use checks::Allowed;
 pub use endpoint::{Front, FrontSettings};
+pub(crate) use tls::{Ready, Secure};
 
 use body::Reply;
 use stall::Stall;
 
+/// Where clients come in, and how they are sure of whom they talk to.
+type Door = (TcpListener, Option<Arc<Secure>>);
+
 /// Serves MCP until `stop` changes, then lets requests under way finish.
-pub async fn serve(front: Arc<Front>, listener: TcpListener, bounds: Bounds, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(front: Arc<Front>, door: Door, bounds: Bounds, stop: watch::Receiver<bool>) {
     let counting = Arc::clone(&front);
     let answer = move |request, peer| {
         let front = Arc::clone(&front);
         async move { front.answer(request, peer).await }
     };
     let refused = move |peer: SocketAddr, rule| counting.count_refused(peer, rule);
-    accept(listener, bounds, stop, answer, refused).await;
+    accept(door, bounds, stop, answer, refused).await;
 }
 
 /// Serves the administrative address: liveness, readiness, metrics.
-pub async fn serve_admin(front: Arc<Front>, listener: TcpListener, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve_admin(front: Arc<Front>, door: Door, stop: watch::Receiver<bool>) {
     let answer = move |request: Request<Incoming>, _| {
         let front = Arc::clone(&front);
         async move { admin(&front, &request) }
     };
-    accept(listener, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_, _| None).await;
+    accept(door, Bounds { connections: 256, ..Bounds::default() }, stop, answer, |_, _| None).await;
 }
 
 fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
@@ -81,8 +89,13 @@ fn admin(front: &Front, request: &Request<Incoming>) -> Response<Reply> {
 }
 
 /// Accepts connections until it is time to stop. `refused` is told of each whose requests never reached `answer`.
-async fn accept<A, F, R>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, answer: A, refused: R)
-where
+async fn accept<A, F, R>(
+    (listener, secure): Door,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+    answer: A,
+    refused: R,
+) where
     R: Fn(SocketAddr, &'static str) -> Option<Id> + Clone + Send + Sync + 'static,
     A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
@@ -108,17 +121,28 @@ where
                 continue;
             }
         };
-        let (answer, stop, refused) = (answer.clone(), stop.clone(), refused.clone());
+        prepare(&stream);
+        let (answer, mut stop, refused, secure) = (answer.clone(), stop.clone(), refused.clone(), secure.clone());
         let answer = {
             let refused = refused.clone();
             move |request, peer| or_refuse(answer(request, peer), peer, refused.clone())
         };
         tokio::spawn(async move {
-            if let Err(error) = serve_connection(stream, peer, bounds, stop, answer).await {
-                tracing::debug!(%peer, %error, "a connection ended early");
-                if is_refusal(&error) {
-                    refused(peer, "edge.head");
+            let ended = match secure {
+                None => serve_connection(stream, peer, bounds, stop, answer).await.map_err(|error| Ended::of(&error)),
+                // What handshakes take is not kept for connections without one.
+                Some(secure) => {
+                    Box::pin(async {
+                        let shaken = handshake(&secure, stream, bounds, &mut stop).await?;
+                        let Some(stream) = shaken else { return Ok(()) };
+                        serve_connection(stream, peer, bounds, stop, answer).await.map_err(|error| Ended::of(&error))
+                    })
+                    .await
                 }
+            };
+            if let Err(Ended { rule, why }) = ended {
+                tracing::debug!(%peer, %why, "a connection ended early");
+                rule.and_then(|rule| refused(peer, rule));
             }
             drop(place);
         });
@@ -151,8 +175,42 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     stop.wait_for(|stop| *stop).await.map(drop).ok();
 }
 
-async fn serve_connection<A, F>(
+/// Why a connection ended before its time.
+struct Ended {
+    /// The rule that counts it, if it was refused.
+    rule: Option<&'static str>,
+    why: String,
+}
+
+impl Ended {
+    /// Because of what the client sent, or did not send, as the head of a request, or for some other reason.
+    fn of(error: &hyper::Error) -> Ended {
+        Ended { rule: is_refusal(error).then_some("edge.head"), why: error.to_string() }
+    }
+
+    fn in_handshake(why: &impl ToString) -> Ended {
+        Ended { rule: Some("edge.tls"), why: why.to_string() }
+    }
+}
+
+/// The connection once it is secure; nothing if the client left without a word, or it is time to stop.
+async fn handshake(
+    secure: &Secure,
     stream: TcpStream,
+    bounds: Bounds,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Option<tls::Stream>, Ended> {
+    tokio::select! {
+        shaken = tokio::time::timeout(bounds.header_timeout, secure.accept(stream)) => match shaken {
+            Ok(shaken) => shaken.map_err(|error| Ended::in_handshake(&error)),
+            Err(late) => Err(Ended::in_handshake(&late)),
+        },
+        () = stopped(stop) => Ok(None),
+    }
+}
+
+async fn serve_connection<A, F, S>(
+    stream: S,
     peer: SocketAddr,
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
@@ -161,9 +219,8 @@ async fn serve_connection<A, F>(
 where
     A: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    stream.set_nodelay(true).ok();
-    keep_alive(&stream);
     let service = service_fn(|request| answer(request, peer).map(Ok::<_, Infallible>));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -187,9 +244,11 @@ fn is_refusal(error: &hyper::Error) -> bool {
     error.is_parse() || error.is_parse_too_large() || error.is_parse_status() || error.is_timeout()
 }
 
-/// Notices a client that is gone without a word, which a stream with nothing to send would never.
-fn keep_alive(stream: &TcpStream) {
+/// Sends what there is at once, and notices a client that is gone without a word, which a stream with nothing to send would
+/// never.
+fn prepare(stream: &TcpStream) {
     use rustix::net::sockopt;
+    stream.set_nodelay(true).ok();
     // A system that knows none of these leaves such a connection to the next write on it.
     sockopt::set_socket_keepalive(stream, true).ok();
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60)).ok();
@@ -239,7 +298,7 @@ mod tests {
         };
         // With one place, one that is not given back keeps everybody out.
         let bounds = Bounds { connections: 1, ..Bounds::default() };
-        let serving = tokio::spawn(accept(listener, bounds, stopped, answer, refused));
+        let serving = tokio::spawn(accept((listener, None), bounds, stopped, answer, refused));
         for _ in 0..3 {
             assert!(get(address, "/panic").await.starts_with("HTTP/1.1 500"), "the client is told");
             assert!(!get(address, "/later").await.contains("fine"));

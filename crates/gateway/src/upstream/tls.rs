@@ -7,7 +7,7 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
@@ -18,9 +18,9 @@ pub(super) fn over(mut tcp: HttpConnector, url: &Uri) -> std::io::Result<Connect
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new();
     let tls = if url.scheme() == Some(&Scheme::HTTPS) {
-        builder.with_native_roots()?
+        builder.with_provider_and_native_roots(aws_lc_rs::default_provider())?
     } else {
-        let trusts_nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let trusts_nobody = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(std::io::Error::other)?
             .with_root_certificates(RootCertStore::empty());

@@ -44,6 +44,10 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
             format!("A change of the configuration{file} was refused, and the one before stayed in force.{why}")
         }
         "config.reloaded" => "A change of the configuration was put in force.".to_owned(),
+        "certificate.changed" => match &entry.refused {
+            Some(why) => format!("A changed certificate was refused, and the one before stayed in force.\n  {}", inline(why)),
+            None => "A changed certificate was put in force for new connections.".to_owned(),
+        },
         "server.eras" => {
             let speaks = match entry.speaks.as_str() {
                 "legacy" => "the revisions with sessions (until 2025-11-25) and no other",

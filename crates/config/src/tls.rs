@@ -1,0 +1,110 @@
+//! What clients find out about the gateway before they send anything: its certificate.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::file::{TlsTable, TlsVersion};
+use crate::paths;
+use crate::problems::Problems;
+use crate::tree::{self, Node};
+
+/// Larger files hold something else.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Whether clients can connect over https, and servers be reached.
+pub(crate) const HAS_TLS: bool = cfg!(feature = "tls");
+
+/// How clients connect over TLS. The files are there, and hold what they should by the look of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, followed by those between it and its authority, as PEM.
+    pub certificate: PathBuf,
+    /// Its private key, as PEM.
+    pub key: PathBuf,
+    /// The oldest version of TLS that is spoken.
+    pub minimum: TlsVersion,
+}
+
+/// The settings of `[SECTION.tls]`.
+pub(crate) fn tls(
+    table: Option<&TlsTable>,
+    section: &str,
+    (root, directory): (&Node<'_>, &Path),
+    problems: &mut Problems,
+) -> Option<Tls> {
+    let table = table?;
+    if !HAS_TLS {
+        problems
+            .error(tree::key_place(root, &[section, "tls"]), "this bartizan is built without TLS and serves none")
+            .help("use one that is built with the feature `tls`, as released ones are");
+        return None;
+    }
+    let reading = Reading { section, root, directory };
+    let certificate = reading.file("certificate", table.certificate.as_deref(), "CERTIFICATE-----", problems);
+    let key = reading.file("key", table.key.as_deref(), "PRIVATE KEY-----", problems);
+    if let Some(key) = &key {
+        reading.is_private(key, problems);
+    }
+    Some(Tls { certificate: certificate?, key: key?, minimum: table.minimum })
+}
+
+struct Reading<'a> {
+    section: &'a str,
+    root: &'a Node<'a>,
+    directory: &'a Path,
+}
+
+impl Reading<'_> {
+    fn place(&self, key: &str) -> tree::Place {
+        tree::place(self.root, &[self.section, "tls", key])
+    }
+
+    /// The path under this key, of a file in which there is something of that kind.
+    fn file(&self, key: &str, named: Option<&Path>, kind: &str, problems: &mut Problems) -> Option<PathBuf> {
+        let Some(named) = named else {
+            // One that is no text was reported where it stands.
+            if !problems.is_broken(&[self.section, "tls", key]) {
+                let place = tree::key_place(self.root, &[self.section, "tls"]);
+                problems
+                    .error(place, format!("[{}.tls] needs `{key}`", self.section))
+                    .help("certificate = \"chain.pem\" and key = \"key.pem\", both as PEM");
+            }
+            return None;
+        };
+        let path = paths::beside(self.directory, named);
+        match content(&path) {
+            Ok(text) if text.contains("-----BEGIN ") && text.contains(kind) => Some(path),
+            Ok(_) => {
+                let what = kind.trim_end_matches('-').to_lowercase();
+                problems.error(self.place(key), format!("there is no {what} in {}", path.display())).help("as PEM");
+                None
+            }
+            Err(why) => {
+                problems.error(self.place(key), format!("cannot read {}: {why}", path.display()));
+                None
+            }
+        }
+    }
+
+    fn is_private(&self, key: &Path, problems: &mut Problems) {
+        if fs::metadata(key).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
+            let shown = key.display();
+            problems
+                .warn(self.place("key"), format!("{shown} holds a secret and is open to other users"))
+                .help(format!("chmod 600 {shown}"));
+        }
+    }
+}
+
+fn content(path: &Path) -> Result<String, String> {
+    // Looked at first, as opening a pipe would wait for its other end.
+    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !meta.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if meta.len() > MAX_FILE_BYTES {
+        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    }
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| error.to_string())
+}

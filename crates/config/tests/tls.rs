@@ -1,0 +1,100 @@
+//! Certificates: what is wrong with them is found at its place, before anything starts.
+#![cfg(test)]
+#![cfg(feature = "tls")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use bartizan_config::{Config, Diagnostic, Environment, Tls, TlsVersion};
+use bartizan_guard::Timestamp;
+
+/// Problems as `line:column message | help`, in a directory with these files; and what is configured if there are no errors.
+fn read(text: &str) -> (Vec<String>, Option<Config>) {
+    let directory = tempfile::tempdir().unwrap();
+    let files = [
+        ("chain.pem", "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n", 0o644),
+        ("key.pem", "-----BEGIN EC PRIVATE KEY-----\nA\n-----END EC PRIVATE KEY-----\n", 0o600),
+        ("open.pem", "-----BEGIN PRIVATE KEY-----\nA\n-----END PRIVATE KEY-----\n", 0o640),
+    ];
+    for (name, content, mode) in files {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let environment = Environment {
+        variables: [("HOME".to_owned(), "/home/user".to_owned())].into(),
+        directory: directory.path().to_owned(),
+        now: Timestamp(1_800_000_000_000_000),
+    };
+    let line = |d: &Diagnostic| {
+        let said = format!("{}:{} {} | {}", d.line, d.column, d.message, d.help.as_deref().unwrap_or_default());
+        said.replace(&format!("{}/", directory.path().display()), "")
+    };
+    match Config::parse(text, "test.toml", &environment) {
+        Ok((config, warnings)) => (warnings.iter().map(line).collect(), Some(config)),
+        Err(found) => (found.0.iter().map(line).collect(), None),
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let (found, _) = read(text);
+    assert_eq!(found.len(), expected.len(), "in:\n{text}\nfound: {found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "in:\n{text}\nfound {found}\nbut not {expected}");
+    }
+}
+
+const GOOD: &str = "certificate = 'chain.pem'\nkey = 'key.pem'\n";
+
+#[test]
+fn what_is_wrong() {
+    check("[listen.tls]\nkey = 'key.pem'\n", &["1:9 [listen.tls] needs `certificate` | "]);
+    check("[admin.tls]\ncertificate = 'chain.pem'\n", &["1:8 [admin.tls] needs `key` | "]);
+    check("[listen.tls]\ncertificate = 5\nkey = 'key.pem'\n", &["2:15 "]);
+    check(&format!("[listen.tls]\n{GOOD}cert = 1\n"), &["4:1 unknown key `cert` | "]);
+    check(&format!("[listen.tls]\n{GOOD}minimum = '1.1'\n"), &["4:11 unknown value `1.1` | "]);
+    check("[listen.tls]\ncertificate = 'none.pem'\nkey = 'key.pem'\n", &["2:15 cannot read none.pem: No such file"]);
+    check(
+        "[listen.tls]\ncertificate = 'key.pem'\nkey = 'chain.pem'\n",
+        &["2:15 there is no certificate in key.pem | as PEM", "3:7 there is no private key in chain.pem | as PEM"],
+    );
+    check("[listen.tls]\ncertificate = 'chain.pem'\nkey = '.'\n", &["3:7 cannot read"]);
+    check(
+        "[listen.tls]\ncertificate = 'chain.pem'\nkey = 'open.pem'\n",
+        &["3:7 open.pem holds a secret and is open to other users | chmod 600 open.pem"],
+    );
+}
+
+#[test]
+fn what_is_right() {
+    let (warnings, config) = read(&format!("[listen.tls]\n{GOOD}[admin.tls]\n{GOOD}minimum = '1.2'\n"));
+    assert_eq!(warnings, [""; 0]);
+    let config = config.unwrap();
+    let Tls { certificate, key, minimum } = config.listen.tls.unwrap();
+    assert!(certificate.is_absolute() && certificate.ends_with("chain.pem") && key.ends_with("key.pem"));
+    assert_eq!(minimum, TlsVersion::V13);
+    assert_eq!(config.admin.unwrap().tls.unwrap().minimum, TlsVersion::V12);
+    assert_eq!(read("").1.unwrap().listen.tls, None);
+}
+
+/// Other machines may come in without more words only if they show a key and nobody else sees it.
+#[test]
+fn other_machines() {
+    let other = "address = '0.0.0.0:8484'\n";
+    let tls = format!("[listen.tls]\n{GOOD}");
+    let key = "[auth]\nrequired = true\n";
+    let open = "2:11 other machines can reach 0.0.0.0:8484, and clients need not sign in";
+    let unencrypted = "2:11 other machines can reach 0.0.0.0:8484, and what clients send travels unencrypted";
+    for (rest, expected) in [
+        (String::new(), Some(open)),
+        (tls.clone(), Some(open)),
+        (key.to_owned(), Some(unencrypted)),
+        (format!("{tls}{key}"), None),
+    ] {
+        check(&format!("[listen]\n{other}{rest}"), expected.as_slice());
+        check(&format!("[listen]\n{other}allow_remote = true\n{rest}"), &[]);
+    }
+    let metrics = ["2:11 other machines can reach 0.0.0.0:8484, and whoever reaches it sees metrics"];
+    check(&format!("[admin]\n{other}[admin.tls]\n{GOOD}"), &metrics);
+}

@@ -1,0 +1,82 @@
+//! The certificates of both addresses: read at the start, with each reload, and when their files change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::{Config, Tls};
+use serde_json::json;
+
+use crate::edge::{Front, Ready, Secure};
+use crate::gateway::Gateway;
+use crate::setup::SetupError;
+
+/// How often it is looked whether files have changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Of each address that is reached over TLS.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    pub(crate) listen: Option<Arc<Secure>>,
+    pub(crate) admin: Option<Arc<Secure>>,
+}
+
+/// What a changed configuration brings, read and good.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    listen: Option<Ready>,
+    admin: Option<Ready>,
+}
+
+impl Certificates {
+    /// Those that the configuration names.
+    pub(crate) fn read(config: &Config) -> Result<Certificates, SetupError> {
+        let Changed { listen, admin } = changed(config)?;
+        let secure = |ready: Option<Ready>| ready.map(|ready| Arc::new(Secure::new(ready)));
+        Ok(Certificates { listen: secure(listen), admin: secure(admin) })
+    }
+
+    /// Puts those of a new configuration in force. Where there were none, or are none any more, that waits for a restart.
+    pub(crate) fn put(&self, changed: Changed) {
+        let pairs = [(&self.listen, changed.listen), (&self.admin, changed.admin)];
+        for (secure, ready) in pairs.into_iter().filter_map(|(secure, ready)| secure.as_ref().zip(ready)) {
+            secure.put(ready);
+        }
+    }
+
+    /// Puts files in force that have changed by themselves, for as long as the gateway runs. What is wrong with them is said,
+    /// and those before stay.
+    pub(crate) async fn watch(self: Arc<Self>, front: Arc<Front>, gateway: Arc<Gateway>) {
+        let secures: Vec<_> = [("listen", &self.listen), ("admin", &self.admin)]
+            .into_iter()
+            .filter_map(|(t, s)| Some((t, s.as_ref()?)))
+            .collect();
+        while !secures.is_empty() {
+            tokio::time::sleep(LOOK).await;
+            for (table, secure) in &secures {
+                let Some(found) = secure.look() else { continue };
+                let why = found.err();
+                match &why {
+                    None => tracing::info!("the changed certificate of [{table}] is in force for new connections"),
+                    Some(why) => tracing::error!(
+                        "the changed certificate of [{table}] is refused and the one before stays: {why}"
+                    ),
+                }
+                // A log that cannot be written is said by the recorder.
+                let fields = json!({"table": table, "refused": why});
+                gateway.recorder.note("certificate.changed", &fields).ok();
+            }
+            front.set_behind(secures.iter().any(|(_, secure)| secure.is_behind()));
+        }
+    }
+}
+
+/// The certificates of a configuration, or why one cannot be used.
+pub(crate) fn changed(config: &Config) -> Result<Changed, SetupError> {
+    let read = |table, tls: Option<&Tls>| {
+        tls.map(Ready::read).transpose().map_err(|why| SetupError::Certificate { table, why })
+    };
+    Ok(Changed {
+        listen: read("listen", config.listen.tls.as_ref())?,
+        admin: read("admin", config.admin.as_ref().and_then(|admin| admin.tls.as_ref()))?,
+    })
+}

@@ -1,0 +1,148 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+
+/// Certificates in a directory that goes with it.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a certificate that signs itself and its key, as `NAME.pem` and `NAME.key`.
+    fn write(&self, name: &str) -> Tls {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        std::fs::write(self.path(&format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        Tls {
+            certificate: self.path(&format!("{name}.pem")),
+            key: self.path(&format!("{name}.key")),
+            minimum: TlsVersion::V13,
+        }
+    }
+}
+
+/// What a client that trusts the certificate and speaks these versions finds out.
+async fn connect(
+    settings: &Tls,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<(NamedGroup, ProtocolVersion), String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let secure = Secure::new(Ready::read(settings)?);
+    let serving = tokio::spawn(async move { secure.accept(listener.accept().await.unwrap().0).await });
+    let client = client(address, settings, versions).await;
+    let served = serving.await.unwrap();
+    assert_eq!(served.is_ok(), client.is_ok());
+    client.map_err(|error| error.to_string())
+}
+
+async fn client(
+    address: SocketAddr,
+    settings: &Tls,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<(NamedGroup, ProtocolVersion)> {
+    let mut roots = RootCertStore::empty();
+    certificates(&settings.certificate).unwrap().into_iter().for_each(|one| roots.add(one).unwrap());
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TcpStream::connect(address).await?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    let (_, connection) = stream.get_ref();
+    assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
+    Ok((connection.negotiated_key_exchange_group().unwrap().name(), connection.protocol_version().unwrap()))
+}
+
+#[tokio::test]
+async fn the_key_exchange_withstands_quantum_computers_and_old_versions_are_spoken_on_request() {
+    let place = Place::new();
+    let settings = place.write("one");
+    let both = Tls { minimum: TlsVersion::V12, ..settings.clone() };
+    let new = (NamedGroup::X25519MLKEM768, ProtocolVersion::TLSv1_3);
+    assert_eq!(connect(&settings, &[&TLS13, &TLS12]).await, Ok(new));
+    assert_eq!(connect(&both, &[&TLS13, &TLS12]).await, Ok(new));
+    assert_eq!(connect(&both, &[&TLS12]).await.unwrap().1, ProtocolVersion::TLSv1_2);
+    assert!(connect(&settings, &[&TLS12]).await.is_err());
+}
+
+#[test]
+fn what_cannot_be_used_is_said_without_the_key() {
+    let place = Place::new();
+    let (one, other) = (place.write("one"), place.write("other"));
+    std::fs::write(place.path("words"), "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n").unwrap();
+    for (settings, expected) in [
+        (Tls { key: other.key.clone(), ..one.clone() }, "is not that of the certificate in"),
+        (Tls { key: place.path("none"), ..one.clone() }, "cannot read"),
+        (Tls { key: one.certificate.clone(), ..one.clone() }, "no usable private key"),
+        (Tls { key: place.path("words"), ..one.clone() }, "cannot be used"),
+        (Tls { certificate: one.key.clone(), ..one.clone() }, "no certificate"),
+        (Tls { certificate: place.path(""), ..one.clone() }, "not a regular file"),
+    ] {
+        let said = Ready::read(&settings).unwrap_err();
+        assert!(said.contains(expected) && !said.contains("c2Vj") && !said.contains("secret"), "{said}");
+    }
+    Ready::read(&one).unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_pair_is_in_force_once_it_is_whole_and_a_broken_one_is_not() {
+    let place = Place::new();
+    let (shown, other) = (place.write("shown"), place.write("other"));
+    let secure = Secure::new(Ready::read(&shown).unwrap());
+    let in_force = || Arc::as_ptr(&secure.in_force.load_full());
+    let first = in_force();
+    assert!(secure.look().is_none());
+    std::fs::copy(&other.certificate, &shown.certificate).unwrap();
+    assert!(secure.look().is_none(), "somebody may still be writing");
+    assert!(secure.look().unwrap().is_err(), "the key is still the old one");
+    assert!(secure.look().is_none(), "that is said once");
+    assert!(secure.is_behind() && in_force() == first);
+    std::fs::copy(&other.key, &shown.key).unwrap();
+    assert!(secure.look().is_none());
+    secure.look().unwrap().unwrap();
+    assert!(!secure.is_behind() && in_force() != first);
+    std::fs::remove_file(&shown.key).unwrap();
+    secure.look();
+    assert!(secure.look().unwrap().is_err() && secure.is_behind());
+    secure.put(Ready::read(&other).unwrap());
+    assert!(!secure.is_behind() && secure.look().is_none(), "a reload names other files");
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_something_else_is_told_so_if_that_is_http() {
+    let place = Place::new();
+    let secure = Secure::new(Ready::read(&place.write("one")).unwrap());
+    for (sent, expected) in [
+        (&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], "HTTP/1.1 400 "),
+        (&b"\x00\x01\x02"[..], ""),
+        (&b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"[..], "\u{15}"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(sent).await.unwrap();
+        client.shutdown().await.unwrap();
+        assert!(secure.accept(listener.accept().await.unwrap().0).await.is_err());
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.ok();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.starts_with(expected) && (!expected.is_empty() || said.is_empty()), "{said:?}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    drop(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    assert!(secure.accept(listener.accept().await.unwrap().0).await.unwrap().is_none(), "no refusal: it said nothing");
+}

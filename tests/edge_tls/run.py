@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Clients over TLS: what they can be sure of, who is turned away, and that a new certificate needs no restart.
+
+`run.py NAME…` runs the cases whose names contain NAME.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "access"), str(HERE.parent / "aggregate")]
+
+from harness import PATIENCE, TOOLS, Gateway, check, equal, re, wait_for  # noqa: E402
+from run import Server, id_of  # noqa: E402
+
+PYTHON = TOOLS / "python" / "bin" / "python"
+KEYS = "[auth]\nrequired = true\n"
+
+
+class Secure(Gateway):
+    """A gateway whose addresses are reached over TLS."""
+
+    def _addresses(self):
+        text = self.said.read_text(errors="replace")
+        check(self.process.poll() is None, f"the gateway ended at start:\n{text}")
+        found = [re.search(rf"{what} https://([\d.]+):(\d+)", text) for what in ("serves MCP at", "metrics at")]
+        return all(found) and [(match[1], int(match[2])) for match in found]
+
+
+class Place:
+    """A gateway that shows the certificate `shown`, and a server behind it."""
+
+    def __init__(self, folder, more="", tls="", auth=KEYS):
+        self.folder = folder
+        self.show("good")
+        self.pair = f'certificate = "{folder}/shown.pem", key = "{folder}/shown.key"'
+        self.server = Server()
+        listen = f"tls = {{ {self.pair}{tls} }}\n{more}"
+        self.gateway = Secure({"files": {"url": self.server.url}}, f"tls = {{ {self.pair} }}\n{auth}", listen)
+
+    def __enter__(self):
+        self.gateway.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        try:
+            self.gateway.__exit__(*reason)
+        finally:
+            self.server.shutdown()
+            self.server.server_close()
+
+    def show(self, certificate, key=None):
+        """Puts others in the place of the files that are named."""
+        for name, end in ((certificate, "pem"), (key or certificate, "key")):
+            new = self.folder / f"new.{end}"
+            shutil.copy(self.folder / f"{name}.{end}", new)
+            new.chmod(0o600)
+            new.rename(self.folder / f"shown.{end}")
+
+    def key(self, *words):
+        done = subprocess.run([self.gateway.process.args[0], "key", *words, "--config", str(self.gateway.config)],
+                              env=self.gateway.environment, capture_output=True, text=True, timeout=60)
+        equal(done.returncode, 0, f"key {words}: {done.stderr}")
+        return done.stdout.strip()
+
+    def context(self, trusted="ours", certificate=None):
+        """What a client trusts, and what it shows."""
+        context = ssl.create_default_context(cafile=self.folder / f"{trusted}.pem")
+        if certificate:
+            context.load_cert_chain(self.folder / f"{certificate}.pem", self.folder / f"{certificate}.key")
+        return context
+
+    def connect(self, context=None, address=None):
+        """A connection; its certificate has been held against the name."""
+        raw = socket.create_connection(address or self.gateway.address, timeout=PATIENCE)
+        return (context or self.context()).wrap_socket(raw, server_hostname="localhost")
+
+    def shown(self):
+        """The serial number of the certificate that a new client sees."""
+        with self.connect() as connection:
+            return connection.getpeercert()["serialNumber"]
+
+    def ask(self, key=None, context=None, path="/mcp/files", method="tools/list", connection=None):
+        """The status and the answer to one request of the era without sessions."""
+        connection = connection or http.client.HTTPSConnection(
+            "localhost", self.gateway.address[1], context=context or self.context(), timeout=PATIENCE)
+        meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "1"},
+                "io.modelcontextprotocol/clientCapabilities": {}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {"_meta": meta}})
+        headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+                   "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
+        connection.request("POST", path, body, headers | ({"Authorization": f"Bearer {key}"} if key else {}))
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+    def admin(self, path, context=None):
+        connection = http.client.HTTPSConnection("localhost", self.gateway.admin[1], context=context or self.context(),
+                                                 timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
+    def counted(self, rule, text="it is not counted"):
+        """How often the log says that something was refused by that rule."""
+        def found():
+            reasons = [reason for entry in self.gateway.entries(kind="edge.refused") for reason in entry["reasons"]]
+            return sum(reason["count"] for reason in reasons if reason["rule"] == rule)
+        return wait_for(found, text)
+
+
+def case_a_client_comes_in_over_tls_13_and_no_other_version(folder):
+    with Place(folder) as place:
+        key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        with place.connect() as connection:
+            equal(connection.version(), "TLSv1.3", "the version")
+        equal(place.ask(None)[0], 401, "without a key")
+        status, answer = place.ask(key)
+        check(status == 200 and '"read"' in answer, f"with one: {status} {answer}")
+        check(place.admin("/readyz") == "ready\n", "health is there as well")
+        old = place.context()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            place.connect(old)
+            raise AssertionError("TLS 1.2 is spoken")
+        except ssl.SSLError:
+            equal(place.counted("edge.tls"), 1, "refusals")
+        check(not any(name.lower() == "server" for name, _ in head(place)), "the server names itself")
+
+
+def head(place):
+    connection = http.client.HTTPSConnection("localhost", place.gateway.address[1], context=place.context(), timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("GET", "/mcp")
+        return connection.getresponse().getheaders()
+
+
+def case_tls_12_is_spoken_on_request(folder):
+    with Place(folder, tls=', minimum = "1.2"') as place:
+        old = place.context()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with place.connect(old) as connection:
+            equal(connection.version(), "TLSv1.2", "an old client")
+        with place.connect() as connection:
+            equal(connection.version(), "TLSv1.3", "a new one")
+
+
+def case_a_client_that_speaks_plain_http_is_told_so(folder):
+    with Place(folder) as place:
+        connection = http.client.HTTPConnection(*place.gateway.address, timeout=PATIENCE)
+        connection.request("POST", "/mcp/files", "x" * 100_000, {"Authorization": "Bearer btz_secret"})
+        response = connection.getresponse()
+        equal((response.status, "https" in response.read().decode()), (400, True), "the answer")
+        with socket.create_connection(place.gateway.address, timeout=PATIENCE) as raw:
+            raw.sendall(b"\x00\x01\x02")
+            with contextlib.suppress(ConnectionResetError):
+                equal(raw.recv(100), b"", "one that speaks nothing of the kind")
+        equal(wait_for(lambda: (count := place.counted("edge.tls")) > 1 and count, "they are not counted"), 2, "refusals")
+        check(not place.server.heard, "the server heard something")
+
+
+def case_handshakes_that_are_not_finished_hold_up_nobody(folder):
+    with Place(folder, auth='[auth]\nrequired = true\n[limits]\nheader_timeout = "2s"\n') as place:
+        key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        slow = [socket.create_connection(place.gateway.address, timeout=PATIENCE) for _ in range(100)]
+        for number, raw in enumerate(slow):
+            raw.sendall(b"\x16\x03\x01\x02\x00"[:number % 6])
+        begun = time.monotonic()
+        equal(place.ask(key)[0], 200, "a good client")
+        check(time.monotonic() - begun < 1.5, "it waits for others")
+        for raw in slow:
+            with contextlib.suppress(ConnectionResetError):
+                equal(raw.recv(100), b"", "a handshake that has no end")
+            raw.close()
+        equal(wait_for(lambda: (count := place.counted("edge.tls")) >= 100 and count, "they are not counted"), 100, "refusals")
+
+
+def case_who_is_first_to_come_takes_a_place_also_without_a_handshake(folder):
+    with Place(folder, more="max_connections = 2\n", auth='[limits]\nheader_timeout = "1s"\n') as place:
+        slow = [socket.create_connection(place.gateway.address, timeout=PATIENCE) for _ in range(2)]
+        equal(place.ask()[0], 200, "once they are turned away")
+        check(place.counted("edge.tls") == 2, "refusals")
+        [raw.close() for raw in slow]
+
+
+def case_a_changed_certificate_is_in_force_without_a_restart_and_a_broken_one_is_not(folder):
+    with Place(folder) as place:
+        key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        lasting = http.client.HTTPSConnection("localhost", place.gateway.address[1], context=place.context(), timeout=PATIENCE)
+        equal(place.ask(key, connection=lasting)[0], 200, "before")
+        first = place.shown()
+        place.show("chained", "good")
+        wait_for(lambda: "degraded" in place.admin("/readyz"), "a pair that does not fit is not said")
+        equal(place.shown(), first, "the one before is in force")
+        wait_for(lambda: "is not that of the certificate" in place.gateway.said.read_text(), "the log does not say why")
+        place.show("chained")
+        second = wait_for(lambda: (now := place.shown()) != first and now, "the new one is not in force")
+        wait_for(lambda: place.admin("/readyz") == "ready\n", "it is still degraded")
+        equal(place.ask(key, connection=lasting)[0], 200, "a connection from before")
+        changes = [entry["refused"] is None for entry in place.gateway.entries(kind="certificate.changed")]
+        equal((changes.count(True), changes.count(False)), (2, 2), "what the log says, of both addresses")
+        config = place.gateway.config.read_text()
+        named = config.replace(f"{place.folder}/shown", f"{place.folder}/good")
+        place.gateway.config.write_text(named.replace("good.key", "none.key"))
+        wait_for(lambda: "degraded: the configuration file" in place.admin("/readyz"), "a key that is not there is not said")
+        equal(place.shown(), second, "the one before is in force")
+        place.gateway.config.write_text(named)
+        place.gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: place.shown() == first, "files of other names are not in force")
+        check("takes effect when bartizan is started again" not in place.gateway.said.read_text(), "a restart is asked for")
+
+
+def case_a_broken_pair_is_said_at_the_start(folder):
+    with Place(folder) as place:
+        config = place.gateway.config.read_text()
+    for certificate, key, expected in (("good", "chained", "is not that of the certificate"), ("none", "good", "cannot read"),
+                                       ("good", "none", "cannot read")):
+        with tempfile.TemporaryDirectory() as home:
+            file = pathlib.Path(home, "bartizan.toml")
+            file.write_text(config.replace("shown.pem", f"{certificate}.pem").replace("shown.key", f"{key}.key"))
+            done = subprocess.run([place.gateway.process.args[0], "serve", "--config", str(file)], capture_output=True, text=True,
+                                  env=place.gateway.environment | {"BARTIZAN_HOME": home}, timeout=60)
+            check(done.returncode != 0 and expected in done.stderr, f"{certificate} {key}: {done.returncode} {done.stderr}")
+            check("PRIVATE" not in done.stderr, "the key is shown")
+
+
+def case_other_machines_may_come_in_with_keys_over_tls(folder):
+    with Place(folder) as place:
+        config = place.gateway.config.read_text().replace('[listen]\naddress = "127.0.0.1:0"', '[listen]\naddress = "0.0.0.0:0"')
+        for text, status in ((config, 0), (config.replace("required = true", "required = false"), 2)):
+            file = place.gateway.home / "other.toml"
+            file.write_text(text)
+            done = subprocess.run([place.gateway.process.args[0], "config", "check", str(file)], capture_output=True, text=True,
+                                  env=place.gateway.environment, timeout=60)
+            equal(done.returncode, status, done.stdout + done.stderr)
+
+
+def case_the_official_client_comes_in_over_https_with_a_key(folder):
+    script = """
+import ssl, sys
+import anyio, httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+async def main():
+    url, key, mode, trusted = sys.argv[1:]
+    context = ssl.create_default_context(cafile=trusted)
+    async with httpx2.AsyncClient(headers={"Authorization": "Bearer " + key}, verify=context) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+            print([tool.name for tool in (await client.list_tools()).tools])
+            print((await client.call_tool("files__read", {})).content[0].text)
+anyio.run(main)
+"""
+    with Place(folder) as place:
+        key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        url = f"https://localhost:{place.gateway.address[1]}/mcp"
+        for mode, shown, trusted, expected in (("auto", key, "ours", True), ("legacy", key, "ours", True), ("2026-07-28", key, "ours", True),
+                                               ("auto", key, "theirs", False), ("auto", "btz_none", "ours", False)):
+            done = subprocess.run([str(PYTHON), "-c", script, url, shown, mode, str(folder / f"{trusted}.pem")],
+                                  capture_output=True, text=True, timeout=120)
+            wanted = ["['files__read', 'files__write']", "did read"] if expected else []
+            equal(done.stdout.splitlines(), wanted, f"{mode} {trusted}: {done.stderr[-800:]}")
+        place.key("revoke", id_of(key))
+
+
+def main() -> int:
+    passed, failed = 0, 0
+    with tempfile.TemporaryDirectory(prefix="bartizan-edge-tls-") as folder:
+        subprocess.run([str(PYTHON), str(HERE.parent / "tls" / "certificates.py"), folder], check=True, timeout=60)
+        for name, case in list(globals().items()):
+            if not name.startswith("case_") or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
+                continue
+            start = time.monotonic()
+            try:
+                case(pathlib.Path(folder))
+                passed += 1
+                print(f"ok    {name.removeprefix('case_')}  ({time.monotonic() - start:.1f} s)", flush=True)
+            except Exception:  # Whatever it is, the suite reports it and goes on.
+                failed += 1
+                print(f"FAIL  {name.removeprefix('case_')}: {traceback.format_exc()}", flush=True)
+    if path := os.environ.get("BARTIZAN_COUNTS"):
+        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

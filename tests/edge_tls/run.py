@@ -247,30 +247,134 @@ def case_other_machines_may_come_in_with_keys_over_tls(folder):
             equal(done.returncode, status, done.stdout + done.stderr)
 
 
-def case_the_official_client_comes_in_over_https_with_a_key(folder):
+def clients(wanted, trusted="ours"):
+    return f', client_ca = "{{folder}}/{trusted}.pem", client_certificate = "{wanted}"'
+
+
+def refused(place, certificate, key=None):
+    """Whether there is no connection with that certificate, or the status."""
+    try:
+        return place.ask(key, place.context(certificate=certificate))[0]
+    except (ssl.SSLError, ConnectionError, http.client.RemoteDisconnected):
+        return "no connection"
+
+
+def case_a_certificate_says_who_it_is_and_a_wrong_one_opens_nothing(folder):
+    for wanted, without in (("required", "no connection"), ("optional", 401)):
+        with Place(folder, tls=clients(wanted).format(folder=folder)) as place:
+            for certificate in ("ann", "ann_chained"):
+                status, answer = place.ask(context=place.context(certificate=certificate))
+                check(status == 200 and '"read"' in answer, f"{certificate}, {wanted}: {status} {answer}")
+            wrong = ("ann_untrusted", "ann_alone", "ann_expired", "ann_early", "ann_server")
+            for certificate in wrong:
+                equal(refused(place, certificate), "no connection", f"{certificate}, {wanted}")
+            for certificate in ("ann_two", "ann_none"):
+                equal(refused(place, certificate), 401, f"{certificate}, {wanted}")
+            equal(refused(place, None), without, f"none, {wanted}")
+            handshakes = len(wrong) + (wanted == "required")
+            equal(wait_for(lambda: (count := place.counted("edge.tls")) >= handshakes and count, "they are not counted"), handshakes,
+                  "handshakes that are refused")
+            equal(place.counted("edge.certificate"), 2, "certificates that name nobody")
+            equal({entry["principal"] for entry in place.gateway.entries(method="tools/list", direction="to_server")},
+                  {"cert:spiffe://suite.example/ann"}, "the log")
+            equal(refused(place, "ann"), 200, "a good one afterwards")
+
+
+def case_who_it_is_is_the_name_that_is_asked_for(folder):
+    for kind, name in (("san_dns", "ann.suite.example"), ("san_email", "ann@suite.example"), ("subject_cn", "Ann of the Suite")):
+        auth = f'[auth]\nrequired = true\ncertificate.principal = "{kind}"\n'
+        with Place(folder, tls=clients("optional").format(folder=folder), auth=auth) as place:
+            equal(refused(place, "ann"), 200, kind)
+            equal({entry["principal"] for entry in place.gateway.entries(method="tools/list", direction="to_server")}, {f"cert:{name}"}, kind)
+
+
+def case_whoever_shows_a_certificate_and_a_key_is_who_both_say_or_nobody(folder):
+    auth = KEYS + 'certificate.principal = "san_email"\n'
+    with Place(folder, tls=clients("optional").format(folder=folder), auth=auth) as place:
+        other = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        same = place.key("create", "cert:ann@suite.example", "--scope", "tool:files/read", "--expires", "1h")
+        equal(refused(place, None, other), 200, "a key alone")
+        equal(refused(place, "ann", other), 401, "another principal's key")
+        status, answer = place.ask(same, place.context(certificate="ann"))
+        check(status == 200 and '"read"' in answer and '"write"' not in answer, f"the same one's, with less: {answer}")
+        equal(refused(place, "ann", "btz_none"), 401, "a key that is none")
+        place.key("revoke", id_of(same))
+        equal(refused(place, "ann", same), 401, "a revoked one")
+        equal(refused(place, "ann"), 200, "the certificate alone")
+
+
+def case_a_session_belongs_to_the_certificate_that_began_it(folder):
+    with Place(folder, tls=clients("required").format(folder=folder)) as place:
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}}
+
+        def post(certificate, method, session=None, params=None):
+            connection = http.client.HTTPSConnection("localhost", place.gateway.address[1], timeout=PATIENCE,
+                                                     context=place.context(certificate=certificate))
+            headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}})
+            with contextlib.closing(connection):
+                connection.request("POST", "/mcp/files", body, headers | ({"Mcp-Session-Id": session} if session else {}))
+                response = connection.getresponse()
+                response.read()
+                return response.status, response.headers.get("Mcp-Session-Id")
+        status, session = post("ann", "initialize", params=hello)
+        equal((status, bool(session)), (200, True), "the beginning")
+        equal([post(certificate, "tools/list", session)[0] for certificate in ("ann", "bob", "ann_chained")], [200, 404, 200], "who has it")
+
+
+def case_a_connection_is_good_until_its_certificate_ends(folder):
+    subprocess.run([str(PYTHON), str(HERE.parent / "tls" / "certificates.py"), str(folder)], check=True, timeout=60)
+    with Place(folder, tls=clients("required").format(folder=folder)) as place:
+        connection = http.client.HTTPSConnection("localhost", place.gateway.address[1], timeout=PATIENCE,
+                                                 context=place.context(certificate="ann_short"))
+        equal(place.ask(connection=connection)[0], 200, "before")
+        wait_for(lambda: place.ask(connection=connection)[0] == 401, "it is still good")
+        wait_for(lambda: refused(place, "ann_short") == "no connection", "a new connection")
+        equal(refused(place, "ann"), 200, "another one")
+
+
+def case_other_authorities_are_in_force_without_a_restart(folder):
+    shutil.copy(folder / "ours.pem", folder / "ca.pem")
+    with Place(folder, tls=clients("required", "ca").format(folder=folder)) as place:
+        equal((refused(place, "ann"), refused(place, "ann_untrusted")), (200, "no connection"), "before")
+        (folder / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        wait_for(lambda: "degraded" in place.admin("/readyz"), "a broken file is not said")
+        equal((refused(place, "ann"), refused(place, "ann_untrusted")), (200, "no connection"), "those before stay")
+        shutil.copy(folder / "theirs.pem", folder / "ca.pem")
+        wait_for(lambda: refused(place, "ann_untrusted") == 200, "the new one is not in force")
+        equal(refused(place, "ann"), "no connection", "the old one")
+
+
+def case_the_official_client_comes_in_over_https_with_a_key_or_a_certificate(folder):
     script = """
 import ssl, sys
 import anyio, httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 async def main():
-    url, key, mode, trusted = sys.argv[1:]
+    url, key, mode, trusted, *certificate = sys.argv[1:]
     context = ssl.create_default_context(cafile=trusted)
-    async with httpx2.AsyncClient(headers={"Authorization": "Bearer " + key}, verify=context) as http:
+    if certificate:
+        context.load_cert_chain(*certificate)
+    headers = {"Authorization": "Bearer " + key} if key else {}
+    async with httpx2.AsyncClient(headers=headers, verify=context) as http:
         async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
             print([tool.name for tool in (await client.list_tools()).tools])
             print((await client.call_tool("files__read", {})).content[0].text)
 anyio.run(main)
 """
-    with Place(folder) as place:
+    with Place(folder, tls=clients("optional").format(folder=folder)) as place:
         key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
         url = f"https://localhost:{place.gateway.address[1]}/mcp"
-        for mode, shown, trusted, expected in (("auto", key, "ours", True), ("legacy", key, "ours", True), ("2026-07-28", key, "ours", True),
-                                               ("auto", key, "theirs", False), ("auto", "btz_none", "ours", False)):
-            done = subprocess.run([str(PYTHON), "-c", script, url, shown, mode, str(folder / f"{trusted}.pem")],
+        for mode, shown, trusted, certificate, expected in (
+                ("auto", key, "ours", None, True), ("legacy", key, "ours", None, True), ("2026-07-28", key, "ours", None, True),
+                ("auto", key, "theirs", None, False), ("auto", "btz_none", "ours", None, False),
+                ("auto", "", "ours", "ann", True), ("auto", "", "ours", "ann_untrusted", False), ("auto", "", "ours", None, False)):
+            files = [str(folder / f"{certificate}.{end}") for end in ("pem", "key")] if certificate else []
+            done = subprocess.run([str(PYTHON), "-c", script, url, shown, mode, str(folder / f"{trusted}.pem"), *files],
                                   capture_output=True, text=True, timeout=120)
             wanted = ["['files__read', 'files__write']", "did read"] if expected else []
-            equal(done.stdout.splitlines(), wanted, f"{mode} {trusted}: {done.stderr[-800:]}")
+            equal(done.stdout.splitlines(), wanted, f"{mode} {trusted} {certificate}: {done.stderr[-800:]}")
         place.key("revoke", id_of(key))
 
 

@@ -22,7 +22,7 @@ HERE = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.
 class Signed:
     """A certificate and its key; signed by itself if by nobody else."""
 
-    def __init__(self, name, by=None, authority=False, names=(), begins=-DAY, ends=DAY):
+    def __init__(self, name, by=None, authority=False, names=(), begins=-DAY, ends=DAY, usage=ExtendedKeyUsageOID.SERVER_AUTH):
         self.key, self.by = ec.generate_private_key(ec.SECP256R1()), by
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = x509.CertificateBuilder().subject_name(self.name).public_key(self.key.public_key())
@@ -32,7 +32,7 @@ class Signed:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if not authority:
-            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         self.certificate = builder.sign((by or self).key, hashes.SHA256())
 
     def chain(self):
@@ -61,6 +61,26 @@ def main():
         "early": Signed("early", ours, names=HERE, begins=DAY, ends=9 * DAY),
     }.items():
         signed.write(folder, name)
+    for name, signed in clients(ours, theirs, between).items():
+        signed.write(folder, name)
+
+
+def clients(ours, theirs, between):
+    """Certificates that clients show."""
+    ann = (x509.UniformResourceIdentifier("spiffe://suite.example/ann"), x509.DNSName("Ann.suite.example"),
+           x509.RFC822Name("ann@suite.example"))
+    two = ann[:1] + (x509.UniformResourceIdentifier("spiffe://suite.example/bob"),)
+
+    def client(by, names=ann, **more):
+        return Signed("Ann of the Suite", by, names=names, **({"usage": ExtendedKeyUsageOID.CLIENT_AUTH} | more))
+
+    return {
+        "ann": client(ours), "ann_chained": client(between), "ann_untrusted": client(theirs), "ann_alone": client(None),
+        "ann_expired": client(ours, begins=-9 * DAY, ends=-DAY), "ann_early": client(ours, begins=DAY, ends=9 * DAY),
+        "ann_server": client(ours, usage=ExtendedKeyUsageOID.SERVER_AUTH), "ann_two": client(ours, two), "ann_none": client(ours, ()),
+        "ann_short": client(ours, ends=datetime.timedelta(seconds=20)),
+        "bob": client(ours, (x509.UniformResourceIdentifier("spiffe://suite.example/bob"),)),
+    }
 
 
 if __name__ == "__main__":

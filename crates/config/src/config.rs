@@ -14,7 +14,9 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
-use crate::file::{AdminSetting, AuthTable, Durable, File, LimitsTable, LogFormat, LogLevel, Unknown, UnknownTable};
+use crate::file::{
+    AdminSetting, AuthTable, CertificateName, Durable, File, LimitsTable, LogFormat, LogLevel, Unknown, UnknownTable,
+};
 use crate::problems::Problems;
 use crate::read::read;
 use crate::servers::{Server, servers};
@@ -394,12 +396,13 @@ impl Reading<'_> {
 
         let (address, remote) = (&file.listen.address, file.listen.allow_remote);
         let open = match (file.auth.required, &file.listen.tls) {
+            (_, Some(table)) if file.auth.required || tls::knows_everybody(table) => listen::Reach::Secure,
+            (true, _) => listen::Reach::Keys,
             (false, _) => listen::Reach::Anybody,
-            (true, None) => listen::Reach::Keys,
-            (true, Some(_)) => listen::Reach::Secure,
         };
         let listen_address = listen::address(address, remote, open, root, problems);
-        let listen_tls = tls::tls(file.listen.tls.as_ref(), "listen", (root, &environment.directory), problems);
+        let (place, name) = ((root, &*environment.directory), file.auth.certificate.principal);
+        let listen_tls = tls::tls(file.listen.tls.as_ref(), "listen", place, name, problems);
         listen::hosts(&file.listen.allowed_hosts, root, problems);
         listen::origins(&file.listen.allowed_origins, root, problems);
         self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);
@@ -522,10 +525,13 @@ impl Reading<'_> {
         match setting {
             AdminSetting::Off => None,
             AdminSetting::On(table) => {
-                let address =
-                    listen::address(&table.address, table.allow_remote, listen::Reach::Metrics, self.root, problems);
+                let open = match &table.tls {
+                    Some(tls) if tls::knows_everybody(tls) => listen::Reach::Certificates,
+                    _ => listen::Reach::Metrics,
+                };
+                let address = listen::address(&table.address, table.allow_remote, open, self.root, problems);
                 let place = (self.root, &*self.environment.directory);
-                let tls = tls::tls(table.tls.as_ref(), "admin", place, problems);
+                let tls = tls::tls(table.tls.as_ref(), "admin", place, CertificateName::default(), problems);
                 Some(Admin { address: address?, tls })
             }
         }

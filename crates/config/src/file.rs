@@ -122,6 +122,20 @@ pub(crate) struct TlsTable {
     pub(crate) key: Option<PathBuf>,
     /// The oldest version of TLS that is spoken.
     pub(crate) minimum: TlsVersion,
+    /// A PEM file with the authorities that sign the certificates of clients; nobody else's are accepted.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Whether clients show a certificate; together with `client_ca`.
+    pub(crate) client_certificate: Option<ClientCertificate>,
+}
+
+/// Whether clients show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClientCertificate {
+    /// They may, or show a key.
+    Optional,
+    /// There is no connection without one.
+    Required,
 }
 
 /// A version of TLS.
@@ -327,6 +341,31 @@ pub(crate) struct AuthTable {
     /// Whether a client has to show a key. Otherwise one that shows none is `anonymous`, and one that shows a key which is
     /// not good is refused all the same.
     pub(crate) required: bool,
+    /// Who it is that shows a certificate.
+    pub(crate) certificate: CertificateTable,
+}
+
+/// Who it is that shows a certificate, where `[listen.tls]` has them accepted: `cert:NAME`, who may use everything.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CertificateTable {
+    /// Which of its names that is. It must have exactly one of them.
+    pub(crate) principal: CertificateName,
+}
+
+/// A kind of name in a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateName {
+    /// A URI among its alternative names, such as `spiffe://example.org/agent`.
+    #[default]
+    SanUri,
+    /// A host among its alternative names.
+    SanDns,
+    /// An address of e-mail among its alternative names.
+    SanEmail,
+    /// The common name of its subject.
+    SubjectCn,
 }
 
 /// What has to survive a restart and is not the log.

@@ -29,9 +29,9 @@ mod units;
 
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use file::{Bridge, Durable, LogFormat, LogLevel, TlsVersion};
+pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};
 pub use moments::{duration, end};
 pub use paths::{bartizan_home, user_config_place};
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};
-pub use tls::Tls;
+pub use tls::{Clients, Tls};

@@ -18,11 +18,13 @@ pub(crate) enum Reach {
     Secure,
     /// Anybody sees metrics.
     Metrics,
+    /// Whoever shows a certificate sees them.
+    Certificates,
 }
 
 impl Reach {
     fn section(self) -> &'static str {
-        if self == Reach::Metrics { "admin" } else { "listen" }
+        if matches!(self, Reach::Metrics | Reach::Certificates) { "admin" } else { "listen" }
     }
 
     /// Why other machines must not reach it without anybody having said so, and what else can be done about that.
@@ -36,7 +38,7 @@ impl Reach {
                 "what clients send travels unencrypted, their keys included",
                 "set a certificate in [listen.tls]",
             )),
-            Reach::Secure => None,
+            Reach::Secure | Reach::Certificates => None,
             Reach::Metrics => Some(("whoever reaches it sees metrics", "")),
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::file::{TlsTable, TlsVersion};
+use crate::file::{CertificateName, ClientCertificate, TlsTable, TlsVersion};
 use crate::paths;
 use crate::problems::Problems;
 use crate::tree::{self, Node};
@@ -24,6 +24,24 @@ pub struct Tls {
     pub key: PathBuf,
     /// The oldest version of TLS that is spoken.
     pub minimum: TlsVersion,
+    /// How clients show certificates, if they do.
+    pub clients: Option<Clients>,
+}
+
+/// How clients show certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clients {
+    /// The authorities that sign them, as PEM.
+    pub ca: PathBuf,
+    /// Whether there is no connection without one.
+    pub required: bool,
+    /// Which of its names says who it is.
+    pub name: CertificateName,
+}
+
+/// Whether nobody comes in who has not shown a certificate.
+pub(crate) fn knows_everybody(table: &TlsTable) -> bool {
+    table.client_ca.is_some() && table.client_certificate == Some(ClientCertificate::Required)
 }
 
 /// The settings of `[SECTION.tls]`.
@@ -31,6 +49,7 @@ pub(crate) fn tls(
     table: Option<&TlsTable>,
     section: &str,
     (root, directory): (&Node<'_>, &Path),
+    name: CertificateName,
     problems: &mut Problems,
 ) -> Option<Tls> {
     let table = table?;
@@ -46,7 +65,8 @@ pub(crate) fn tls(
     if let Some(key) = &key {
         reading.is_private(key, problems);
     }
-    Some(Tls { certificate: certificate?, key: key?, minimum: table.minimum })
+    let clients = reading.clients(table, name, problems);
+    Some(Tls { certificate: certificate?, key: key?, minimum: table.minimum, clients })
 }
 
 struct Reading<'a> {
@@ -58,6 +78,26 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn place(&self, key: &str) -> tree::Place {
         tree::place(self.root, &[self.section, "tls", key])
+    }
+
+    fn clients(&self, table: &TlsTable, name: CertificateName, problems: &mut Problems) -> Option<Clients> {
+        let given = (table.client_ca.as_deref(), table.client_certificate);
+        let wrong =
+            ["client_ca", "client_certificate"].iter().any(|key| problems.is_broken(&[self.section, "tls", key]));
+        let (alone, missing) = match given {
+            (Some(ca), Some(wanted)) => {
+                let ca = self.file("client_ca", Some(ca), "CERTIFICATE-----", problems)?;
+                return Some(Clients { ca, required: wanted == ClientCertificate::Required, name });
+            }
+            (Some(_), None) => ("client_ca", "client_certificate = \"optional\" or \"required\""),
+            (None, Some(_)) => ("client_certificate", "client_ca = \"ca.pem\""),
+            (None, None) => return None,
+        };
+        if !wrong {
+            let place = tree::key_place(self.root, &[self.section, "tls", alone]);
+            problems.error(place, format!("`{alone}` means nothing alone")).help(missing);
+        }
+        None
     }
 
     /// The path under this key, of a file in which there is something of that kind.

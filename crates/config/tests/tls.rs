@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use bartizan_config::{Config, Diagnostic, Environment, Tls, TlsVersion};
+use bartizan_config::{CertificateName, Config, Diagnostic, Environment, Tls, TlsVersion};
 use bartizan_guard::Timestamp;
 
 /// Problems as `line:column message | help`, in a directory with these files; and what is configured if there are no errors.
@@ -14,6 +14,7 @@ fn read(text: &str) -> (Vec<String>, Option<Config>) {
     let files = [
         ("chain.pem", "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n", 0o644),
         ("key.pem", "-----BEGIN EC PRIVATE KEY-----\nA\n-----END EC PRIVATE KEY-----\n", 0o600),
+        ("ca.pem", "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n", 0o644),
         ("open.pem", "-----BEGIN PRIVATE KEY-----\nA\n-----END PRIVATE KEY-----\n", 0o640),
     ];
     for (name, content, mode) in files {
@@ -67,13 +68,42 @@ fn what_is_wrong() {
 }
 
 #[test]
+fn what_is_wrong_with_certificates_of_clients() {
+    let tls = format!("[listen.tls]\n{GOOD}");
+    for (rest, expected) in [
+        ("client_ca = 'ca.pem'\n", "4:1 `client_ca` means nothing alone | client_certificate"),
+        ("client_certificate = 'required'\n", "4:1 `client_certificate` means nothing alone | client_ca"),
+        ("client_ca = 'none.pem'\nclient_certificate = 'required'\n", "4:13 cannot read none.pem"),
+        ("client_ca = 'key.pem'\nclient_certificate = 'required'\n", "4:13 there is no certificate in key.pem"),
+        ("client_ca = 'ca.pem'\nclient_certificate = 'on'\n", "5:22 unknown value `on`"),
+        ("[auth.certificate]\nprincipal = 'san'\n", "5:13 unknown value `san`"),
+        ("[auth.certificate]\nprefix = 'x'\n", "5:1 unknown key `prefix`"),
+    ] {
+        check(&format!("{tls}{rest}"), &[expected]);
+    }
+}
+
+#[test]
+fn certificates_of_clients() {
+    let clients = |rest: &str| {
+        let text = format!("[listen.tls]\n{GOOD}client_ca = 'ca.pem'\nclient_certificate = {rest}");
+        read(&text).1.unwrap().listen.tls.unwrap().clients.unwrap()
+    };
+    let required = clients("'required'\n");
+    assert!(required.required && required.ca.ends_with("ca.pem"));
+    assert_eq!(required.name, CertificateName::SanUri);
+    let optional = clients("'optional'\n[auth.certificate]\nprincipal = 'subject_cn'\n");
+    assert_eq!((optional.required, optional.name), (false, CertificateName::SubjectCn));
+}
+
+#[test]
 fn what_is_right() {
     let (warnings, config) = read(&format!("[listen.tls]\n{GOOD}[admin.tls]\n{GOOD}minimum = '1.2'\n"));
     assert_eq!(warnings, [""; 0]);
     let config = config.unwrap();
-    let Tls { certificate, key, minimum } = config.listen.tls.unwrap();
+    let Tls { certificate, key, minimum, clients } = config.listen.tls.unwrap();
     assert!(certificate.is_absolute() && certificate.ends_with("chain.pem") && key.ends_with("key.pem"));
-    assert_eq!(minimum, TlsVersion::V13);
+    assert_eq!((minimum, clients), (TlsVersion::V13, None));
     assert_eq!(config.admin.unwrap().tls.unwrap().minimum, TlsVersion::V12);
     assert_eq!(read("").1.unwrap().listen.tls, None);
 }
@@ -95,6 +125,10 @@ fn other_machines() {
         check(&format!("[listen]\n{other}{rest}"), expected.as_slice());
         check(&format!("[listen]\n{other}allow_remote = true\n{rest}"), &[]);
     }
+    let certificates = |wanted| format!("{tls}client_ca = 'ca.pem'\nclient_certificate = '{wanted}'\n");
+    check(&format!("[listen]\n{other}{}", certificates("required")), &[]);
+    check(&format!("[listen]\n{other}{}", certificates("optional")), &[open]);
+    check(&format!("[admin]\n{other}{}", certificates("required").replace("listen", "admin")), &[]);
     let metrics = ["2:11 other machines can reach 0.0.0.0:8484, and whoever reaches it sees metrics"];
     check(&format!("[admin]\n{other}[admin.tls]\n{GOOD}"), &metrics);
 }

@@ -65,6 +65,11 @@ pub const ALL: &[Reason] = &[
     ),
     reason("bridge.untranslated", "the message cannot be translated for the other era", BRIDGED),
     reason("edge.body", "the connection broke off, or was misused, within a message", CLIENT),
+    reason(
+        "edge.certificate",
+        "the client's certificate has no single name that says who it is, has ended since, or is not of who the key is for",
+        "look at the names in it and at `principal` under [auth.certificate], or show either the certificate or the key",
+    ),
     reason("edge.content_type", "the body is not `application/json`", CLIENT),
     reason(
         "edge.credential",

@@ -23,6 +23,11 @@ pub(super) fn refusal(stopped: Stopped) -> Early {
                 r#"Bearer realm="bartizan", error="invalid_token", error_description="not known, expired or revoked""#;
             (StatusCode::UNAUTHORIZED, "edge.credential", Some(why))
         }
+        Stopped::Certificate => {
+            let why =
+                r#"Bearer realm="bartizan", error="invalid_token", error_description="the certificate does not do""#;
+            (StatusCode::UNAUTHORIZED, "edge.certificate", Some(why))
+        }
         Stopped::LockedOut(_) => (StatusCode::TOO_MANY_REQUESTS, "edge.credential", None),
         Stopped::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "edge.identity", None),
     };

@@ -33,7 +33,7 @@ use crate::clock;
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::gateway::Gateway;
-use crate::identity::{Caller, Identity, Stopped};
+use crate::identity::{Caller, Certificate, Identity, Stopped};
 use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
@@ -184,7 +184,7 @@ impl Front {
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let answer = match self.caller(request.headers(), peer.ip()).await {
+        let answer = match self.caller(&request, peer.ip()).await {
             Ok(caller) => self.dispatch(request, peer, &caller).await,
             Err(early) => self.refused(peer, early),
         };
@@ -193,9 +193,11 @@ impl Front {
     }
 
     /// Who asks.
-    async fn caller(&self, headers: &HeaderMap, from: IpAddr) -> Result<Caller, Early> {
+    async fn caller(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Caller, Early> {
         let required = self.gateway.policy.load().credential_required;
-        self.identity.authenticate(headers, required, from, clock::now()).await.map_err(caller::refusal)
+        let certificate = request.extensions().get::<Arc<Certificate>>().map(|shown| &**shown);
+        let asked = self.identity.authenticate(request.headers(), certificate, required, from, clock::now());
+        asked.await.map_err(caller::refusal)
     }
 
     /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and meanwhile its key may

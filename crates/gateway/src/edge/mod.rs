@@ -47,6 +47,7 @@ pub use checks::Allowed;
 pub use endpoint::{Front, FrontSettings};
 pub(crate) use tls::{Ready, Secure};
 
+use crate::identity::Certificate;
 use body::Reply;
 use stall::Stall;
 
@@ -129,13 +130,18 @@ async fn accept<A, F, R>(
         };
         tokio::spawn(async move {
             let ended = match secure {
-                None => serve_connection(stream, peer, bounds, stop, answer).await.map_err(|error| Ended::of(&error)),
+                None => serve_connection((stream, None), peer, bounds, stop, answer)
+                    .await
+                    .map_err(|error| Ended::of(&error)),
                 // What handshakes take is not kept for connections without one.
                 Some(secure) => {
                     Box::pin(async {
                         let shaken = handshake(&secure, stream, bounds, &mut stop).await?;
                         let Some(stream) = shaken else { return Ok(()) };
-                        serve_connection(stream, peer, bounds, stop, answer).await.map_err(|error| Ended::of(&error))
+                        let shown = secure.shown(&stream).map(Arc::new);
+                        serve_connection((stream, shown), peer, bounds, stop, answer)
+                            .await
+                            .map_err(|error| Ended::of(&error))
                     })
                     .await
                 }
@@ -209,8 +215,9 @@ async fn handshake(
     }
 }
 
+/// Serves a connection on which the client has shown that certificate, if any.
 async fn serve_connection<A, F, S>(
-    stream: S,
+    (stream, shown): (S, Option<Arc<Certificate>>),
     peer: SocketAddr,
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
@@ -221,7 +228,12 @@ where
     F: Future<Output = Response<Reply>> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| answer(request, peer).map(Ok::<_, Infallible>));
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if let Some(shown) = &shown {
+            request.extensions_mut().insert(Arc::clone(shown));
+        }
+        answer(request, peer).map(Ok::<_, Infallible>)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)

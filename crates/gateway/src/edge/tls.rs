@@ -13,17 +13,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bartizan_config::{Tls, TlsVersion};
-use rustls::ServerConfig;
+use bartizan_config::{CertificateName, Clients, Tls, TlsVersion};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::stamp::{Stamp, Watched};
+use crate::identity::Certificate;
 
 pub(super) type Stream = tokio_rustls::server::TlsStream<TcpStream>;
 
@@ -112,6 +117,48 @@ impl Secure {
         }
         TlsAcceptor::from(self.in_force.load_full()).accept(stream).await.map(Some)
     }
+
+    /// What the client has shown of itself; the handshake has verified it.
+    pub(super) fn shown(&self, stream: &Stream) -> Option<Certificate> {
+        let name = {
+            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.settings.clients.as_ref().map(|clients| clients.name).unwrap_or_default()
+        };
+        let shown = stream.get_ref().1.peer_certificates()?.first()?;
+        Some(certificate(shown, name))
+    }
+}
+
+/// What is to be known of a certificate. One without a single usable name of that kind names nobody.
+fn certificate(der: &[u8], kind: CertificateName) -> Certificate {
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return Certificate { name: None, until: i64::MIN } };
+    let until = parsed.validity().not_after.timestamp().saturating_mul(1_000_000);
+    let mut names = names(&parsed, kind).into_iter();
+    let name = names.next().filter(|name| names.next().is_none() && is_name(name, kind));
+    Certificate { name, until }
+}
+
+fn names(certificate: &X509Certificate<'_>, kind: CertificateName) -> Vec<String> {
+    if kind == CertificateName::SubjectCn {
+        let all = certificate.subject().iter_common_name();
+        return all.map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
+    }
+    // Two such extensions would be no certificate at all.
+    let Ok(Some(alternatives)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let one = |name: &GeneralName<'_>| match (name, kind) {
+        (GeneralName::URI(uri), CertificateName::SanUri) => Some((*uri).to_owned()),
+        (GeneralName::DNSName(host), CertificateName::SanDns) => Some(host.to_ascii_lowercase()),
+        (GeneralName::RFC822Name(mail), CertificateName::SanEmail) => Some((*mail).to_owned()),
+        _ => None,
+    };
+    alternatives.value.general_names.iter().filter_map(one).collect()
+}
+
+/// Whether a name can be that of somebody: of what people can read and tell apart, and for one host only.
+fn is_name(name: &str, kind: CertificateName) -> bool {
+    let plain = name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && name.trim() == name;
+    let many = kind == CertificateName::SanDns && name.contains('*');
+    plain && !many && (1..=255).contains(&name.len())
 }
 
 /// Says to a client that speaks plain HTTP what is wrong. What it has sent is read, or it would not hear that.
@@ -131,7 +178,8 @@ async fn turn_away(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 fn stamp(settings: &Tls) -> Stamp {
-    Stamp::of([&*settings.certificate, &*settings.key])
+    let ca = settings.clients.as_ref().map(|clients| &*clients.ca);
+    Stamp::of([&*settings.certificate, &*settings.key].into_iter().chain(ca))
 }
 
 /// The one provider, with the key exchange that is preferred in front.
@@ -156,9 +204,31 @@ fn server(settings: &Tls) -> Result<ServerConfig, String> {
         other => format!("the certificate in {} cannot be used: {other}", settings.certificate.display()),
     };
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).map_err(wrong)?;
-    let mut server = builder.with_no_client_auth().with_single_cert(chain, key).map_err(wrong)?;
+    let builder = match &settings.clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => builder.with_client_cert_verifier(verifier(clients)?),
+    };
+    let mut server = builder.with_single_cert(chain, key).map_err(wrong)?;
+    if settings.clients.is_some() {
+        // A session that is taken up again would bring its certificate along, whatever has become of that.
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+    }
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(server)
+}
+
+/// What holds certificates of clients against their authorities, against the time, and against what they are for.
+fn verifier(clients: &Clients) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let wrong =
+        |error: &dyn std::fmt::Display| format!("the authorities in {} cannot be used: {error}", clients.ca.display());
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(&clients.ca)? {
+        roots.add(authority).map_err(|error| wrong(&error))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| wrong(&error))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -31,6 +31,7 @@ impl Place {
             certificate: self.path(&format!("{name}.pem")),
             key: self.path(&format!("{name}.key")),
             minimum: TlsVersion::V13,
+            clients: None,
         }
     }
 }
@@ -78,6 +79,40 @@ async fn the_key_exchange_withstands_quantum_computers_and_old_versions_are_spok
     assert_eq!(connect(&both, &[&TLS13, &TLS12]).await, Ok(new));
     assert_eq!(connect(&both, &[&TLS12]).await.unwrap().1, ProtocolVersion::TLSv1_2);
     assert!(connect(&settings, &[&TLS12]).await.is_err());
+}
+
+#[test]
+fn a_certificate_names_somebody_if_it_has_one_name_of_that_kind() {
+    use CertificateName::{SanDns, SanEmail, SanUri, SubjectCn};
+    use rcgen::SanType::{DnsName, Rfc822Name, URI};
+    let uri = |name: &str| URI(name.try_into().unwrap());
+    let dns = |name: &str| DnsName(name.try_into().unwrap());
+    let mail = |name: &str| Rfc822Name(name.try_into().unwrap());
+    let long = format!("x:{}", "y".repeat(254));
+    for (names, kind, expected) in [
+        (vec![uri("spiffe://a/b"), dns("A.example"), mail("a@b")], SanUri, Some("spiffe://a/b")),
+        (vec![uri("spiffe://a/b"), dns("A.example"), mail("a@b")], SanDns, Some("a.example")),
+        (vec![uri("spiffe://a/b"), dns("A.example"), mail("a@b")], SanEmail, Some("a@b")),
+        (vec![uri("spiffe://a/b")], SubjectCn, Some("Ann B")),
+        (vec![uri("a:b"), uri("a:c")], SanUri, None),
+        (vec![uri("a:b"), uri("a:b")], SanUri, None),
+        (vec![dns("a.example")], SanUri, None),
+        (vec![dns("*.example")], SanDns, None),
+        (vec![uri("a:b\n")], SanUri, None),
+        (vec![uri(" a:b")], SanUri, None),
+        (vec![uri("")], SanUri, None),
+        (vec![uri(&long)], SanUri, None),
+        (vec![], SanUri, None),
+    ] {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Ann B");
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
+        params.subject_alt_names = names.clone();
+        let shown = certificate(params.self_signed(&KeyPair::generate().unwrap()).unwrap().der(), kind);
+        let expected = expected.map(str::to_owned);
+        assert_eq!(shown, Certificate { name: expected, until: 4_102_444_800_000_000 }, "{names:?}");
+    }
+    assert_eq!(certificate(b"none", SanUri), Certificate { name: None, until: i64::MIN });
 }
 
 #[test]

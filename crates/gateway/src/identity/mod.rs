@@ -38,7 +38,18 @@ pub(crate) struct Caller {
 /// What somebody showed, for as long as they are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Credential {
-    key: bartizan_identity::ApiKeyId,
+    key: Option<bartizan_identity::ApiKeyId>,
+    /// When their certificate ends, in microseconds.
+    until: Option<i64>,
+}
+
+/// What is to be known of a certificate that a client showed, and that was verified when its connection began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// Its one name of the kind that says who it is.
+    pub(crate) name: Option<String>,
+    /// When it ends, in microseconds.
+    pub(crate) until: i64,
 }
 
 /// Why somebody may not come in.
@@ -48,6 +59,8 @@ pub(crate) enum Stopped {
     Missing,
     /// They showed one that is not good; why is said to nobody, since it would help whoever guesses.
     Invalid,
+    /// Their certificate does not say who they are, is over, or is another principal's than their key.
+    Certificate,
     /// They showed one that is not good, as their address did too often; seconds until it is listened to again.
     LockedOut(u64),
     /// It cannot be told.
@@ -56,7 +69,10 @@ pub(crate) enum Stopped {
 
 impl fmt::Display for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.key.fmt(f)
+        match &self.key {
+            Some(key) => key.fmt(f),
+            None => f.write_str("certificate"),
+        }
     }
 }
 
@@ -80,23 +96,27 @@ impl Identity {
         self.keys.record_changes(log).await;
     }
 
-    /// Who asks. A credential is `required` or may be left out.
+    /// Who asks. A credential is `required` or may be left out. A certificate is one; whoever shows a key as well is who both
+    /// say, or nobody.
     pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,
+        certificate: Option<&Certificate>,
         required: bool,
         from: IpAddr,
         now: Timestamp,
     ) -> Result<Caller, Stopped> {
-        let shown = match shown(headers) {
-            Shown::Nothing if required => return Err(Stopped::Missing),
+        let proven = certificate.map(|certificate| proven(certificate, now)).transpose()?;
+        let shown = match (shown(headers), &proven) {
+            (Shown::Nothing, Some(proven)) => return Ok(proven.clone()),
+            (Shown::Nothing, None) if required => return Err(Stopped::Missing),
             // Of what is no key of ours nobody can tell whom it was meant for; it opens nothing.
-            Shown::Nothing | Shown::Other if !required => return Ok(anonymous()),
-            Shown::Key(text) => self.standing(text, now).await,
+            (Shown::Nothing | Shown::Other, _) if !required => return Ok(proven.unwrap_or_else(anonymous)),
+            (Shown::Key(text), _) => self.standing(text, now).await,
             _ => Err(Standing::Bad),
         };
         match shown {
-            Ok(caller) => Ok(caller),
+            Ok(caller) => both(caller, proven),
             Err(Standing::Unknown) => Err(Stopped::Unavailable),
             Err(Standing::Bad) => Err(self.lockout.failed(from, now).map_or(Stopped::Invalid, Stopped::LockedOut)),
         }
@@ -104,7 +124,11 @@ impl Identity {
 
     /// Whether a credential that was good still is.
     pub(crate) async fn is_good(&self, credential: &Credential, now: Timestamp) -> bool {
-        matches!(self.keys.find(&credential.key, now).await, Ok(Some(_)))
+        if credential.until.is_some_and(|until| until <= now.0) {
+            return false;
+        }
+        let Some(key) = &credential.key else { return true };
+        matches!(self.keys.find(key, now).await, Ok(Some(_)))
     }
 
     async fn standing(&self, text: &str, now: Timestamp) -> Result<Caller, Standing> {
@@ -114,9 +138,29 @@ impl Identity {
             return Err(Standing::Bad);
         }
         self.keys.note_use(key.id(), &known, now);
-        let credential = Some(Credential { key: key.id().clone() });
+        let credential = Some(Credential { key: Some(key.id().clone()), until: None });
         Ok(Caller { principal: known.principal.clone(), credential })
     }
+}
+
+/// Who shows this certificate.
+fn proven(certificate: &Certificate, now: Timestamp) -> Result<Caller, Stopped> {
+    let name = certificate.name.as_ref().filter(|_| certificate.until > now.0).ok_or(Stopped::Certificate)?;
+    // A prefix of its own: no authority can sign that somebody is who a key was made for.
+    let principal = Principal::new(&format!("cert:{name}"));
+    Ok(Caller { principal, credential: Some(Credential { key: None, until: Some(certificate.until) }) })
+}
+
+/// Who shows a key and, it may be, a certificate: for as long as both are good, with no more than the key is good for.
+fn both(mut caller: Caller, proven: Option<Caller>) -> Result<Caller, Stopped> {
+    let Some(proven) = proven else { return Ok(caller) };
+    if proven.principal.id != caller.principal.id {
+        return Err(Stopped::Certificate);
+    }
+    if let (Some(credential), Some(proven)) = (&mut caller.credential, proven.credential) {
+        credential.until = proven.until;
+    }
+    Ok(caller)
 }
 
 fn anonymous() -> Caller {

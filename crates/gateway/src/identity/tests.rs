@@ -41,7 +41,7 @@ async fn shows(identity: &Identity, values: &[&str], required: bool) -> Result<C
     for value in values {
         headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
     }
-    identity.authenticate(&headers, required, from(), NOW).await
+    identity.authenticate(&headers, None, required, from(), NOW).await
 }
 
 fn place(directory: &tempfile::TempDir) -> PathBuf {
@@ -190,4 +190,50 @@ async fn whatever_becomes_of_the_files_nobody_comes_in_by_what_was_read_in_other
     store(&place(&directory)).await.revoke_api_key(third.id().as_str(), &change()).await.unwrap();
     assert_eq!(again.revision(), None);
     assert!(shows(&identity, &[&format!("Bearer {}", third.expose())], true).await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_is_its_name_and_with_a_key_only_if_that_is_of_the_same_principal() {
+    let directory = tempfile::tempdir().unwrap();
+    let (identity, store) = (Identity::new(Some(place(&directory))), store(&place(&directory)).await);
+    let key = made(&store, &["server:files"], NOW.0 + HOUR).await;
+    let certificate = |name: &str, until| Certificate { name: Some(name.to_owned()), until };
+    let (ann, over) = (certificate("ann", NOW.0 + 2), certificate("ann", NOW.0));
+    let nameless = Certificate { name: None, until: NOW.0 + 2 };
+    let asks = async |certificate: &Certificate, shown: &str, required| {
+        let mut headers = HeaderMap::new();
+        if !shown.is_empty() {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(shown).unwrap());
+        }
+        let asked = identity.authenticate(&headers, Some(certificate), required, from(), NOW);
+        asked.await.map(|caller| (caller.principal.id.to_string(), caller))
+    };
+    let bearer = format!("Bearer {}", key.expose());
+    for required in [true, false] {
+        let (id, caller) = asks(&ann, "", required).await.unwrap();
+        assert_eq!((&*id, caller.principal.scopes.are_all()), ("cert:ann", true));
+        let credential = caller.credential.unwrap();
+        assert!(identity.is_good(&credential, NOW).await);
+        assert!(!identity.is_good(&credential, Timestamp(NOW.0 + 2)).await, "an open stream ends with it");
+        for wrong in [&over, &nameless] {
+            assert_eq!(asks(wrong, "", required).await.unwrap_err(), Stopped::Certificate);
+            assert_eq!(asks(wrong, &bearer, required).await.unwrap_err(), Stopped::Certificate);
+        }
+        // The key is of `ann`, which no certificate can say.
+        assert_eq!(asks(&ann, &bearer, required).await.unwrap_err(), Stopped::Certificate);
+        assert_eq!(asks(&ann, "Bearer btz_none", required).await.unwrap_err(), Stopped::Invalid);
+        let other = asks(&ann, "Bearer of-somebody-else", required).await;
+        assert_eq!(other.map(|(id, _)| id), if required { Err(Stopped::Invalid) } else { Ok("cert:ann".to_owned()) });
+    }
+    let key = |id: &str| Caller {
+        principal: Principal {
+            scopes: bartizan_guard::Scopes::of([Scope::parse("server:files").unwrap()]),
+            ..Principal::new(id)
+        },
+        credential: Some(Credential { key: Some(key.id().clone()), until: None }),
+    };
+    let same = both(key("cert:ann"), Some(proven(&ann, NOW).unwrap())).unwrap();
+    assert!(!same.principal.scopes.are_all(), "no more than the key is good for");
+    let credential = same.credential.unwrap();
+    assert!(identity.is_good(&credential, NOW).await && !identity.is_good(&credential, Timestamp(NOW.0 + 2)).await);
 }

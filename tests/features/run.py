@@ -84,6 +84,10 @@ class Alone(unittest.TestCase):
             with self.subTest(feature):
                 cargo("check", "-p", "bartizan-cli", "--no-default-features", "--features", feature, *LOCKED)
 
+    def test_a_certificate_is_an_error_without_tls(self):
+        said = cargo("test", "-p", "bartizan-config", "--no-default-features", *LOCKED, "--test", "no_tls")
+        self.assertIn("1 passed", said)
+
     def test_the_gateway_without_tls_sends_nothing_to_https(self):
         said = cargo("test", "-p", "bartizan-gateway", "--no-default-features", "--lib", *LOCKED, "upstream::tls::")
         self.assertIn("1 passed", said)

@@ -20,7 +20,6 @@ mod peers;
 mod respond;
 mod sessions;
 mod stall;
-mod stamp;
 mod target;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;

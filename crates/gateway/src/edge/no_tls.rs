@@ -23,10 +23,12 @@ impl Ready {
 }
 
 impl Secure {
+    #[expect(clippy::needless_pass_by_value, reason = "with TLS it is kept")]
     pub(crate) fn new(ready: Ready) -> Secure {
         match ready {}
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "with TLS it is kept")]
     pub(crate) fn put(&self, ready: Ready) {
         match ready {}
     }

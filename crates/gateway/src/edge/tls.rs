@@ -7,6 +7,8 @@
 //! and nobody waits for it. TLS is 1.3 unless the configuration asks for 1.2 too, and the key exchange withstands quantum
 //! computers if the client can do that.
 
+mod stamp;
+
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::stamp::{Stamp, Watched};
+use self::stamp::{Stamp, Watched};
 use crate::identity::Certificate;
 
 pub(super) type Stream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -260,5 +262,4 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-#[path = "tls_tests.rs"]
 mod tests;

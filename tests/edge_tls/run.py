@@ -42,13 +42,13 @@ class Secure(Gateway):
 class Place:
     """A gateway that shows the certificate `shown`, and a server behind it."""
 
-    def __init__(self, folder, more="", tls="", auth=KEYS):
+    def __init__(self, folder, more="", tls="", auth=KEYS, admin=""):
         self.folder = folder
         self.show("good")
         self.pair = f'certificate = "{folder}/shown.pem", key = "{folder}/shown.key"'
         self.server = Server()
         listen = f"tls = {{ {self.pair}{tls} }}\n{more}"
-        self.gateway = Secure({"files": {"url": self.server.url}}, f"tls = {{ {self.pair} }}\n{auth}", listen)
+        self.gateway = Secure({"files": {"url": self.server.url}}, f"tls = {{ {self.pair}{admin} }}\n{auth}", listen)
 
     def __enter__(self):
         self.gateway.__enter__()
@@ -343,6 +343,18 @@ def case_other_authorities_are_in_force_without_a_restart(folder):
         shutil.copy(folder / "theirs.pem", folder / "ca.pem")
         wait_for(lambda: refused(place, "ann_untrusted") == 200, "the new one is not in force")
         equal(refused(place, "ann"), "no connection", "the old one")
+
+
+def case_metrics_can_be_for_certificates_only(folder):
+    with Place(folder, auth="", admin=clients("required").format(folder=folder)) as place:
+        check("bartizan_" in place.admin("/metrics", place.context(certificate="ann")), "with one")
+        for certificate in (None, "ann_untrusted", "ann_server"):
+            try:
+                place.admin("/metrics", place.context(certificate=certificate))
+                raise AssertionError(f"{certificate} sees metrics")
+            except (ssl.SSLError, ConnectionError, http.client.RemoteDisconnected):
+                pass
+        equal(place.ask()[0], 200, "the other address asks for none")
 
 
 def case_the_official_client_comes_in_over_https_with_a_key_or_a_certificate(folder):

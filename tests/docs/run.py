@@ -35,6 +35,7 @@ COMMANDS = {
     "bartizan schema": (0, "bartizan.why/1"),
     "bartizan guards rate": (0, "rate.principal  medium    deny"),
     "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
+    "bartizan policy explain ann git/git_push --config team.toml": (0, "by role.developer.deny tool:git/git_push"),
     "bartizan lock verify": (0, "mcp.lock: 1 server, 40 definitions approved, 0 waiting"),
     "bartizan why 01M8CD2C2EZZ2M0R12R4XY0B44": (0, "where: /params/arguments/text; certain"),
     "bartizan audit verify --log ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),
@@ -117,6 +118,8 @@ class Documented(unittest.TestCase):
         id = re.search(r"Decision (\w{26})", json.dumps(refused))[1]
         [log] = (self.home / ".local/state/bartizan/standalone").glob("files-*/audit")
         (self.home / "bad.toml").write_text('[listen]\nadress = "127.0.0.1:0"\n')
+        roles = '[role.developer]\nallow = ["server:git"]\ndeny = ["tool:git/git_push"]\n'
+        (self.home / "team.toml").write_text(roles + '[group.platform]\nmembers = ["ann"]\nroles = ["developer"]\n')
         for command, (status, says) in COMMANDS.items():
             # The pages take the log of the user's one Bartizan, which goes on for a while; this one has ended.
             words = [str(log) if word.startswith("~/") else word for word in command.split()[1:]]

@@ -1,6 +1,5 @@
 //! Roles, groups and policies: what they mean together, and what is wrong with them.
 #![cfg(test)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::path::Path;
 

@@ -127,3 +127,39 @@ pub(crate) fn fits(rule: &Rule, target: &Target) -> bool {
             ResourceConstraint::IsIn(kind, uid) => *kind == target.kind && target.within.contains(uid),
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Hints, Principal, Roles, Source, Use, rule};
+
+    /// What a decision costs is what its slice costs; examples/decide.rs shows how much that is.
+    #[test]
+    fn a_decision_asks_only_what_could_bear_on_it() {
+        let mut text = "@id(\"all\") forbid(principal, action, resource) when { resource.name == \"x\" };\n".to_owned();
+        for (role, tool) in (0..20).flat_map(|role| (0..20).map(move |tool| (role, tool))) {
+            text += &format!(
+                "permit(principal in Mcp::Role::\"r{role}\", action == Mcp::Action::\"a/t{tool}\", resource);\n"
+            );
+        }
+        let rules = rule::read(&[Source { name: "p", text: &text }]).unwrap();
+        let (index, roles) = (Index::new(&rules), Roles::default());
+        let slice = |who: &str, held: &[&str], tool: &str| {
+            let held = held.iter().map(|&role| role.into()).collect();
+            let subject = Subject::new(&Principal { roles: held, ..Principal::new(who) }, &roles).unwrap();
+            let target = Target::new("a", Use::Call(tool, None, Hints::default()), &roles).unwrap();
+            let key = index.key(&subject, &target, Purpose::Use);
+            (index.slice(&rules, &key, &target).rules.len(), key)
+        };
+        for (held, tool, expected) in
+            [(&[][..], "t1", 1), (&["r1"], "t1", 2), (&["r1", "r2"], "t1", 3), (&["r1"], "t99", 1), (&["r99"], "t1", 1)]
+        {
+            assert_eq!(slice("ann", held, tool).0, expected, "{held:?} {tool}");
+        }
+        // People whom no rule names share one, and so do tools.
+        assert_eq!(slice("ann", &["r1"], "t1").1, slice("bob", &["r1"], "t1").1);
+        assert_eq!(slice("ann", &["r1"], "t98").1, slice("ann", &["r1"], "t99").1);
+        assert_ne!(slice("ann", &["r1"], "t1").1, slice("ann", &["r2"], "t1").1);
+        assert_ne!(slice("ann", &["r1"], "t1").1, slice("ann", &["r1"], "t2").1);
+    }
+}

@@ -44,6 +44,9 @@ pub trait Guard: Send + Sync {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report);
 }
 
+/// Makes a guard from its own options and from what is set for all.
+pub type Build = fn(&serde_json::Value, &Settings) -> Result<Box<dyn Guard>, serde_json::Error>;
+
 /// All there is to say about a guard before it runs.
 pub struct GuardSpec {
     /// Its name in the configuration; also the first word of its rule ids.
@@ -64,7 +67,7 @@ pub struct GuardSpec {
     /// The JSON Schema of its own options.
     pub options: fn() -> Schema,
     /// Makes the guard from its own options, and from what is set for all.
-    pub build: fn(&serde_json::Value, &Settings) -> Result<Box<dyn Guard>, serde_json::Error>,
+    pub build: Build,
 }
 
 impl GuardSpec {

@@ -20,7 +20,7 @@ use crate::server::Server;
 use crate::session::SessionHandle;
 
 /// What stands for all servers in records.
-pub(crate) const ALL: &str = "*";
+pub(crate) const ALL: &str = bartizan_guard::EVERY_SERVER;
 
 /// One client's session, as far as no server is concerned.
 pub(crate) struct Front {

@@ -95,6 +95,9 @@ impl CallSummary {
     }
 }
 
+/// What the server is called where a message is for all of them or ends at the gateway itself; no server may be called so.
+pub const EVERY_SERVER: &str = "*";
+
 /// What is known about one upstream server.
 #[derive(Debug, Clone)]
 pub struct ServerProfile {

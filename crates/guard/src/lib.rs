@@ -21,7 +21,7 @@ extern crate self as bartizan_guard;
 pub use bartizan_policy::{Policies, Principal, Scope, Scopes};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Approval, Decision, Denial, Judged, Verdict};
-pub use event::{CallSummary, Direction, Event, Evidence, Grant, RateScope, ServerProfile, Timestamp};
+pub use event::{CallSummary, Direction, EVERY_SERVER, Event, Evidence, Grant, RateScope, ServerProfile, Timestamp};
 pub use finding::{Confidence, Finding, Report, Severity, excerpt};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use pins::{Pin, Pins};

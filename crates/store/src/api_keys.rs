@@ -43,8 +43,6 @@ const STATE: &str = "SELECT expires_at, revoked_at FROM api_key WHERE id = $1";
 const REVOKE: &str = "UPDATE api_key SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const END_BY: &str = "UPDATE api_key SET expires_at = $2 WHERE id = $1 AND expires_at > $2";
 const USED: &str = "UPDATE api_key SET last_used_at = $2 WHERE id = $1 AND coalesce(last_used_at, 0) < $2";
-const REMOVE: &str = "DELETE FROM api_key WHERE max(expires_at, coalesce(revoked_at, 0)) < $1
-    AND id NOT IN (SELECT replaces FROM api_key WHERE replaces IS NOT NULL)";
 
 impl Store {
     /// All keys, the oldest first; also those that are good for nothing any more.
@@ -117,16 +115,6 @@ impl Store {
             Ok(())
         })
         .await
-    }
-
-    /// Forgets keys that were good for nothing any more before `before`, unless another came in their place. Returns how
-    /// many.
-    ///
-    /// # Errors
-    /// If it cannot be done.
-    pub async fn forget_api_keys(&self, before: i64) -> Result<u64> {
-        self.write(async |connection| Ok(sqlx::query(REMOVE).bind(before).execute(connection).await?.rows_affected()))
-            .await
     }
 }
 
@@ -260,20 +248,6 @@ mod tests {
         store.note_uses(&uses(400)).await.unwrap();
         assert_eq!(store.api_keys().await.unwrap()[0].last_used_at, Some(500));
         assert_eq!(store.revision(), before);
-    }
-
-    #[tokio::test]
-    async fn only_what_is_long_over_is_forgotten() {
-        let (_directory, store) = store().await;
-        store.add_api_key(&key("a"), &change(1)).await.unwrap();
-        store.add_api_key(&ApiKey { expires_at: 5_000, ..key("b") }, &change(1)).await.unwrap();
-        store
-            .add_api_key(&ApiKey { replaces: Some("a".to_owned()), expires_at: 5_000, ..key("c") }, &change(1))
-            .await
-            .unwrap();
-        assert_eq!(store.forget_api_keys(2_000).await.unwrap(), 0, "one says what it replaces");
-        assert_eq!(store.forget_api_keys(6_000).await.unwrap(), 2);
-        assert_eq!(store.forget_api_keys(6_000).await.unwrap(), 1);
     }
 
     #[tokio::test]

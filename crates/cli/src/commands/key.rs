@@ -74,6 +74,9 @@ struct Create {
     /// What it is good for; may be given several times
     #[arg(long = "scope", value_name = "SCOPE", required = true)]
     scopes: Vec<String>,
+    /// A role that its holder has, of those in the configuration; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
     /// When it ends: a duration such as `90d`, or a date; two years at most
     #[arg(long, value_name = "WHEN")]
     expires: String,
@@ -168,17 +171,23 @@ impl Place {
 impl Create {
     fn run(self) -> Result<Outcome, Failure> {
         check_principal(&self.name)?;
+        self.roles.iter().try_for_each(|role| check_role(role))?;
         let now = now();
         let scopes = scopes(&self.scopes)?;
-        let (secret, key) = made(Wanted {
+        let secret = generated()?;
+        let key = api_keys::ApiKey {
+            id: secret.id().to_string(),
+            digest: secret.digest().to_bytes(),
             principal: self.name,
-            roles: Vec::new(),
+            roles: self.roles,
             scopes: scopes.iter().map(Scope::to_string).collect(),
             note: note(&self.note)?,
-            now,
-            expires: ends(&self.expires, now)?,
+            created_at: now.0,
+            expires_at: ends(&self.expires, now)?.0,
+            revoked_at: None,
+            last_used_at: None,
             replaces: None,
-        })?;
+        };
         self.place.with(true, async |store| store.add_api_key(&key, &change(now)).await)?;
         handed_out(&secret, &key, self.json)
     }
@@ -210,13 +219,22 @@ impl Rotate {
         let overlap = overlap.ok_or_else(|| Failure::usage("--overlap is no duration; write one such as 24h, or 0"))?;
         let expires = ends(&self.expires, now)?;
         let until = now.0.saturating_add(i64::try_from(overlap.as_micros()).unwrap_or(i64::MAX));
-        let unknown = StoreError::Unknown { what: "key", name: id.to_string() };
-        let old = self.place.with(false, async |store| store.api_keys().await)?;
-        let old = old.into_iter().find(|key| key.id == id.as_str()).ok_or_else(|| failure(unknown))?;
-        let api_keys::ApiKey { principal, roles, scopes, note, .. } = old;
-        let replaces = Some(id.to_string());
-        let (secret, key) = made(Wanted { principal, roles, scopes, note, now, expires, replaces })?;
-        self.place.with(false, async |store| store.replace_api_key(id.as_str(), &key, until, &change(now)).await)?;
+        let secret = generated()?;
+        let key = self.place.with(false, async |store| {
+            let old = store.api_keys().await?.into_iter().find(|key| key.id == id.as_str());
+            let old = old.ok_or_else(|| StoreError::Unknown { what: "key", name: id.to_string() })?;
+            let key = api_keys::ApiKey {
+                id: secret.id().to_string(),
+                digest: secret.digest().to_bytes(),
+                created_at: now.0,
+                expires_at: expires.0,
+                revoked_at: None,
+                last_used_at: None,
+                replaces: Some(id.to_string()),
+                ..old
+            };
+            store.replace_api_key(id.as_str(), &key, until, &change(now)).await.map(|()| key)
+        })?;
         handed_out(&secret, &key, self.json)?;
         if !self.json {
             let end = if overlap.is_zero() {
@@ -245,36 +263,9 @@ impl Revoke {
     }
 }
 
-/// What a new key is to be.
-struct Wanted {
-    principal: String,
-    roles: Vec<String>,
-    scopes: Vec<String>,
-    note: String,
-    now: Timestamp,
-    expires: Timestamp,
-    replaces: Option<String>,
-}
-
-/// A new key, and what is kept of it.
-fn made(wanted: Wanted) -> Result<(ApiKey, api_keys::ApiKey), Failure> {
-    let secret =
-        ApiKey::generate(getrandom::fill).map_err(|error| Failure::ours(format!("no random bytes: {error}")))?;
-    let Wanted { principal, roles, scopes, note, now, expires, replaces } = wanted;
-    let key = api_keys::ApiKey {
-        id: secret.id().to_string(),
-        digest: secret.digest().to_bytes(),
-        principal,
-        roles,
-        scopes,
-        note,
-        created_at: now.0,
-        expires_at: expires.0,
-        revoked_at: None,
-        last_used_at: None,
-        replaces,
-    };
-    Ok((secret, key))
+/// A new key.
+fn generated() -> Result<ApiKey, Failure> {
+    ApiKey::generate(getrandom::fill).map_err(|error| Failure::ours(format!("no random bytes: {error}")))
 }
 
 /// The key itself goes to stdout and to nowhere else.
@@ -301,6 +292,12 @@ fn check_principal(name: &str) -> Result<(), Failure> {
         return Err(Failure::usage(format!("`{name}` is the name of those who show no key")));
     }
     Ok(())
+}
+
+fn check_role(name: &str) -> Result<(), Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let fits = (1..=64).contains(&name.len()) && name.chars().all(plain);
+    if fits { Ok(()) } else { Err(Failure::usage("a role has 1 to 64 letters, digits and -_.")) }
 }
 
 fn scopes(texts: &[String]) -> Result<Scopes, Failure> {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod config;
+mod key;
 mod lock;
 mod places;
 mod policy;

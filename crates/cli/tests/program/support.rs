@@ -7,6 +7,7 @@ use bartizan_audit::{Entry, Id, Log, Options};
 use serde_json::Value;
 
 /// How a run ended.
+#[derive(Debug)]
 pub(crate) struct End {
     status: Option<i32>,
     pub(crate) stdout: String,

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, excerpt};
+use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Finding, Report, Session, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -61,14 +61,12 @@ const OPEN: &[&str] = &[
     "tools/list",
 ];
 
-/// What the server is called where a message ends at the gateway, which no server may be.
-pub(super) const GATEWAY: &str = "*";
 
 impl Guard for Access {
     fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
         let scopes = &event.principal.scopes;
         // What ends at the gateway itself is nobody's in particular; what goes on from there is judged with its server.
-        if scopes.are_all() || &*event.server.name == GATEWAY {
+        if scopes.are_all() || &*event.server.name == EVERY_SERVER {
             return;
         }
         if !scopes.reach(&event.server.name) {

@@ -17,9 +17,9 @@ use bartizan_policy::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::access::{GATEWAY, kind_of, name_at, named};
+use super::access::{kind_of, name_at, named};
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, excerpt};
+use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Finding, Report, Session, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -66,7 +66,7 @@ struct PolicyGuard {
 impl Guard for PolicyGuard {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         // What ends at the gateway itself is nobody's in particular; what goes on from there is judged with its server.
-        let Some(policies) = self.policies.as_deref().filter(|_| &*event.server.name != GATEWAY) else { return };
+        let Some(policies) = self.policies.as_deref().filter(|_| &*event.server.name != EVERY_SERVER) else { return };
         let asking = Asking { guard: self, policies, event, session };
         match event.direction {
             Direction::ToServer => asking.asked(report),

@@ -70,6 +70,8 @@ struct One<'a> {
     id: &'a str,
     /// On whose behalf its holder acts.
     principal: &'a str,
+    /// The roles that its holder has by it.
+    roles: &'a [String],
     /// What it is good for.
     scopes: &'a [String],
     /// What people should know about it.
@@ -115,6 +117,7 @@ impl<'a> One<'a> {
         One {
             id: &key.id,
             principal: &key.principal,
+            roles: &key.roles,
             scopes: &key.scopes,
             note: &key.note,
             state: State::of(key, now),
@@ -137,7 +140,8 @@ pub(super) fn lines(key: &api_keys::ApiKey, now: i64, paint: Paint) -> String {
     let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used {}", moment(at)));
     let note = if key.note.is_empty() { String::new() } else { format!("\n  {}", inline(&key.note)) };
     let (id, principal, scopes) = (paint.bold(&key.id), inline(&key.principal), inline(&key.scopes.join(" ")));
-    format!("{id}  {principal}, {until}, {used}\n  {scopes}{note}")
+    let roles = if key.roles.is_empty() { String::new() } else { format!(" as {}", inline(&key.roles.join(", "))) };
+    format!("{id}  {principal}{roles}, {until}, {used}\n  {scopes}{note}")
 }
 
 /// To the second, as people have no use for more.

@@ -7,6 +7,7 @@
 #   bin/node                      Node 22 (the conformance suite and the inspector need it)
 #   npm/node_modules/             what package-lock.json lists
 #   python/bin/python             an interpreter with what requirements.txt lists
+# Chromium, for the pages, is installed on the system where it is missing, if that is Debian's kind and this is root.
 # A second call does nothing unless one of the lists has changed. Prints the folder.
 set -eu
 
@@ -50,6 +51,19 @@ install_python() {
         --requirement "$here/requirements.txt" >&2 || fail "pip could not install the packages (see above); is the index reachable?"
 }
 
+# A browser is not in the stamp: it belongs to the machine, and may be gone while the rest is there. Without one, the
+# tests that need it say so.
+install_browser() {
+    command -v chromium >/dev/null 2>&1 && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
+    exec 8>"$tools/lock-browser"
+    flock 8
+    command -v chromium >/dev/null 2>&1 && return
+    browser="env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium"
+    $browser >&2 || { apt-get update -qq >&2 && $browser >&2; } || echo "setup.sh: chromium could not be installed" >&2
+}
+
+install_browser
 if ! current; then
     need npm "install Node.js with npm"
     need python3 "install python3 and python3-venv"

@@ -1,26 +1,23 @@
 //! Times as the log writes them: RFC 3339, UTC, always six digits of a second.
 
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
+
 /// Length of a time: `2026-01-02T03:04:05.678901Z`.
 pub(crate) const LEN: usize = 27;
 
-const DAY_MICROS: i64 = 86_400_000_000;
-
 /// Writes microseconds since 1970, or `None` outside the years 0 to 9999, which the format cannot write.
+/// Digit by digit, since every entry has one.
 pub(crate) fn format(at_micros: i64) -> Option<[u8; LEN]> {
-    let (year, month, day) = civil(at_micros.div_euclid(DAY_MICROS));
-    let micros = at_micros.rem_euclid(DAY_MICROS);
-    if !(0..=9999).contains(&year) {
-        return None;
-    }
-    let seconds = micros / 1_000_000;
+    let at = DateTime::from_timestamp_micros(at_micros)?;
+    let year = u32::try_from(at.year()).ok().filter(|year| *year <= 9999)?;
     let mut text = *b"0000-00-00T00:00:00.000000Z";
     put(text.get_mut(0..4)?, year);
-    put(text.get_mut(5..7)?, month);
-    put(text.get_mut(8..10)?, day);
-    put(text.get_mut(11..13)?, seconds / 3600);
-    put(text.get_mut(14..16)?, seconds / 60 % 60);
-    put(text.get_mut(17..19)?, seconds % 60);
-    put(text.get_mut(20..26)?, micros % 1_000_000);
+    put(text.get_mut(5..7)?, at.month());
+    put(text.get_mut(8..10)?, at.day());
+    put(text.get_mut(11..13)?, at.hour());
+    put(text.get_mut(14..16)?, at.minute());
+    put(text.get_mut(17..19)?, at.second());
+    put(text.get_mut(20..26)?, at.timestamp_subsec_micros());
     Some(text)
 }
 
@@ -34,43 +31,22 @@ pub fn rfc3339(at_micros: i64) -> String {
 /// Reads what [`format`] writes and nothing else.
 pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     let number = |range| text.get(range).and_then(get);
-    let days = days(number(0..4)?, number(5..7)?, number(8..10)?);
-    let seconds = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
-    let at_micros = days * DAY_MICROS + seconds * 1_000_000 + number(20..26)?;
-    // Writing it again catches a wrong separator and an impossible date at once.
+    let date = NaiveDate::from_ymd_opt(number(0..4)?.try_into().ok()?, number(5..7)?, number(8..10)?)?;
+    let time = date.and_hms_micro_opt(number(11..13)?, number(14..16)?, number(17..19)?, number(20..26)?)?;
+    let at_micros = time.and_utc().timestamp_micros();
+    // Writing it again catches a wrong separator as well.
     (format(at_micros)? == *text).then_some(at_micros)
 }
 
-fn put(place: &mut [u8], mut number: i64) {
+fn put(place: &mut [u8], mut number: u32) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
 }
 
-fn get(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
-}
-
-/// Year, month and day of a day counted from 1970-01-01. Years start in March here, so that a leap day comes last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// The inverse of [`civil`].
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let march_month = (month + 9) % 12;
-    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+fn get(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
 }
 
 #[cfg(test)]

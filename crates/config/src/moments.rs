@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bartizan_guard::Timestamp;
-use toml::value::{Date, Datetime, Offset, Time};
+use chrono::{NaiveDate, NaiveTime};
+use toml::value::{Datetime, Offset, Time};
 
 use crate::units::Span;
 
@@ -27,20 +28,14 @@ pub fn duration(text: &str) -> Option<Duration> {
 pub(crate) fn timestamp(moment: &Datetime) -> Option<Timestamp> {
     let date = moment.date?;
     let time = moment.time.unwrap_or(Time { hour: 0, minute: 0, second: None, nanosecond: None });
-    let offset = match moment.offset {
-        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
+    let minutes = match moment.offset {
+        Some(Offset::Custom { minutes }) => i64::from(minutes),
         Some(Offset::Z) | None => 0,
     };
-    let clock = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
-    Some(Timestamp((days(date) * 86_400 + clock - offset) * 1_000_000))
-}
-
-/// Days since 1970-01-01. Years begin in March here, so that the day a leap year adds is its last.
-fn days(date: Date) -> i64 {
-    let (year, month, day) = (i64::from(date.year), i64::from(date.month), i64::from(date.day));
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    year * 365 + leap_days + (month * 153 + 2) / 5 + (day - 1) - 719_468
+    let date = NaiveDate::from_ymd_opt(date.year.into(), date.month.into(), date.day.into())?;
+    // A leap second is the one after it, which the calendar has.
+    let seconds = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
+    Some(Timestamp((date.and_time(NaiveTime::MIN).and_utc().timestamp() + seconds - minutes * 60) * 1_000_000))
 }
 
 #[cfg(test)]

@@ -315,7 +315,7 @@ impl Policies {
 }
 
 fn session(now: i64) -> Result<RestrictedExpression, String> {
-    let (text, weekday) = moment(now);
+    let (text, weekday) = moment(now).ok_or("no calendar has this moment")?;
     let session = [
         ("now".to_owned(), RestrictedExpression::new_datetime(text)),
         ("weekday".to_owned(), RestrictedExpression::new_long(weekday)),

@@ -2,36 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes a time; one before 1970 is written as 1970.
+use chrono::{DateTime, SecondsFormat};
+
+/// Writes a time; one before 1970, or of a year beyond all calendars, is written as 1970.
 pub(crate) fn format(at: SystemTime) -> String {
     let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Year, month and day of a day counted from 1970-01-01.
-fn civil(mut days: u64) -> (u64, usize, u64) {
-    let mut year = 1970;
-    // 400 years always have the same number of days.
-    year += days / 146_097 * 400;
-    days %= 146_097;
-    loop {
-        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let length = if leap { 366 } else { 365 };
-        if days >= length {
-            days -= length;
-            year += 1;
-            continue;
-        }
-        let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        for (month, length) in lengths.into_iter().enumerate() {
-            if days < length {
-                return (year, month + 1, days + 1);
-            }
-            days -= length;
-        }
-    }
+    let at = i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    at.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::SealError;
+
 /// Why something could not be read or kept.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -38,6 +40,9 @@ pub enum StoreError {
     /// The database does not do what it is asked to.
     #[error("the store cannot be used: {0}")]
     Database(#[from] sqlx::Error),
+    /// What is sealed cannot be opened, or nothing sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// There is none of that name.
     #[error("there is no {what} `{name}`")]
     Unknown {

@@ -2,16 +2,18 @@
 //!
 //! It is a SQLite database beside a small file that says whether it changed ([`Revision`]). Statements are such that
 //! PostgreSQL takes them as well. Each kind of thing that is kept has a file with its type and what can be done with it:
-//! [`api_keys`].
+//! [`api_keys`]. What is secret of it is sealed ([`Sealer`]).
 
 pub mod api_keys;
 mod error;
 mod events;
 mod place;
 mod revision;
+mod seal;
 mod store;
 
 pub use error::{Result, StoreError};
 pub use events::{Change, Event};
 pub use revision::Revision;
+pub use seal::{MasterKey, PURPOSES, SealError, Sealer};
 pub use store::Store;

@@ -18,6 +18,11 @@ impl Place {
         Ok(Place { file: identity(&fs::symlink_metadata(path)?), path: path.to_owned() })
     }
 
+    /// Its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the name still leads to it: what was removed, moved or replaced is another one than others use.
     pub(crate) fn is_there(&self) -> bool {
         fs::symlink_metadata(&self.path).is_ok_and(|meta| identity(&meta) == self.file)

@@ -14,10 +14,15 @@ use sqlx::sqlite::{
 
 use crate::place::Place;
 use crate::revision::{Marks, Revision, Writing};
+use crate::seal::{Held, MasterKey};
 use crate::{Result, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 2] = [include_str!("schema/001_api_key.sql"), include_str!("schema/002_event.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema/001_api_key.sql"),
+    include_str!("schema/002_event.sql"),
+    include_str!("schema/003_data_key.sql"),
+];
 
 /// How long a statement waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,14 +33,25 @@ pub struct Store {
     pool: SqlitePool,
     database: Place,
     marks: Arc<Marks>,
+    master: MasterKey,
+    held: Arc<Held>,
 }
 
 impl Store {
-    /// Opens the store at `path`, which is made if it is not there; it and its directory are for their owner only.
+    /// Opens the store at `path`, which is made if it is not there; it and its directory are for their owner only. Its
+    /// master key is in a file beside it.
     ///
     /// # Errors
     /// If it cannot be made or opened, if others may use it, or if a later version wrote it.
     pub async fn open(path: &Path) -> Result<Store> {
+        Store::open_with(path, MasterKey::Beside).await
+    }
+
+    /// The same for a store whose master key comes from there. It is looked for when something is sealed or opened.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub async fn open_with(path: &Path, master: MasterKey) -> Result<Store> {
         prepare(path)?;
         // Whatever links lead to it: all have to mark the same file.
         let path = &fs::canonicalize(path).map_err(StoreError::file(path))?;
@@ -57,7 +73,7 @@ impl Store {
         let opening = marks.clone();
         let opened = tokio::task::spawn_blocking(move || Marks::open(opening)).await.map_err(io::Error::other);
         let marks = Arc::new(opened.and_then(|opened| opened).map_err(busy_or(&marks))?);
-        let store = Store { pool, database, marks };
+        let store = Store { pool, database, marks, master, held: Arc::default() };
         store.bring_up_to_date(path).await?;
         Ok(store)
     }
@@ -84,6 +100,20 @@ impl Store {
     /// Ends all connections; what was committed is in the database.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Where it is, whatever links led there.
+    pub(crate) fn path(&self) -> &Path {
+        self.database.path()
+    }
+
+    /// Where its master key comes from.
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// For what only reads.

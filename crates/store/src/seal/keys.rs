@@ -1,0 +1,161 @@
+//! The data keys of a store: made for each purpose when they are first needed, kept wrapped, held open in memory.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::envelope::{Key, KeyId, id_of};
+use super::master::{Found, Master, random};
+use super::{MasterKey, PURPOSES, SealError, Sealer};
+use crate::{Result, Revision, Store, StoreError};
+
+pub(super) const ALL: &str = "SELECT id, purpose, wrapped, retired_at FROM data_key ORDER BY created_at, id";
+const INSERT: &str = "INSERT INTO data_key (id, purpose, wrapped, created_at) VALUES ($1, $2, $3, $4)";
+
+/// What data keys are wrapped for. Nothing else may be sealed for it, so that none is taken for content.
+const WRAPPING: &str = "data-key";
+
+/// A data key as it is kept.
+pub(super) struct DataKey {
+    pub(super) id: KeyId,
+    pub(super) purpose: String,
+    pub(super) wrapped: Vec<u8>,
+    in_use: bool,
+}
+
+/// The sealer that was last made, and at which state of the store.
+#[derive(Debug, Default)]
+pub(crate) struct Held(Mutex<Option<(Option<Revision>, Arc<Sealer>)>>);
+
+impl Held {
+    fn last(&self) -> Option<(Option<Revision>, Arc<Sealer>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, revision: Option<Revision>, sealer: &Arc<Sealer>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((revision, Arc::clone(sealer)));
+    }
+}
+
+impl Store {
+    /// What seals content of this store and opens it. While the store stays as it is that costs three system calls.
+    ///
+    /// # Errors
+    /// If the store cannot be used, or its master key is not there, is another one, or may be used by others.
+    pub async fn sealer(&self) -> Result<Arc<Sealer>> {
+        let last = self.held().last();
+        let before = self.revision();
+        if let Some((Some(at), sealer)) = &last
+            && before == Some(*at)
+        {
+            return Ok(Arc::clone(sealer));
+        }
+        let mut kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;
+        if PURPOSES.iter().any(|purpose| !has(&kept, purpose)) {
+            kept = self.write(async |connection| add_missing(connection, self.master(), self.path()).await).await?;
+        }
+        let last = last.map(|(_, sealer)| sealer);
+        let sealer = Arc::new(opened(&kept, last.as_deref(), self.master(), self.path())?);
+        // What was read while somebody wrote may be of before or of after.
+        self.held().keep(before.filter(|before| self.revision() == Some(*before)), &sealer);
+        Ok(sealer)
+    }
+}
+
+pub(super) fn data_keys(rows: &[SqliteRow]) -> Result<Vec<DataKey>> {
+    let read = |row: &SqliteRow| {
+        let id: &[u8] = row.try_get("id")?;
+        let id = id.try_into().map_err(|_| StoreError::State("the id of a data key has another length".to_owned()))?;
+        Ok(DataKey {
+            id: KeyId(id),
+            purpose: row.try_get("purpose")?,
+            wrapped: row.try_get("wrapped")?,
+            in_use: row.try_get::<Option<i64>, _>("retired_at")?.is_none(),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+fn has(kept: &[DataKey], purpose: &str) -> bool {
+    kept.iter().any(|key| key.in_use && key.purpose == purpose)
+}
+
+/// Makes what data keys are missing, and the master key if there are none yet.
+async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, database: &Path) -> Result<Vec<DataKey>> {
+    let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
+    let found = match (from.find(database)?, kept.is_empty()) {
+        (Some(found), _) => found,
+        (None, false) => return Err(from.missing(database).into()),
+        (None, true) => {
+            let made = Master::generate()?;
+            from.put(database, &[&made])?;
+            Found { place: String::new(), keys: vec![made] }
+        }
+    };
+    let master = master_of(&kept, &found)?;
+    for purpose in PURPOSES.iter().filter(|purpose| !has(&kept, purpose)) {
+        add(connection, master, purpose).await?;
+    }
+    data_keys(&sqlx::query(ALL).fetch_all(connection).await?)
+}
+
+/// The master key with which the data keys are wrapped.
+pub(super) fn master_of<'a>(kept: &[DataKey], found: &'a Found) -> Result<&'a Master, SealError> {
+    match kept.first() {
+        Some(key) => found.find(id_of(&key.wrapped)?),
+        None => found.keys.first().ok_or(SealError::Failed),
+    }
+}
+
+/// Makes a data key for that purpose, which is in use from now on.
+pub(super) async fn add(connection: &mut SqliteConnection, master: &Master, purpose: &str) -> Result<()> {
+    let (bytes, id) = (random()?, random()?);
+    let id = KeyId(*id.first_chunk().ok_or(SealError::Failed)?);
+    let wrapped = wrap(master, id, purpose, bytes.as_slice())?;
+    let query = sqlx::query(INSERT).bind(id.0.as_slice()).bind(purpose).bind(wrapped).bind(now());
+    query.execute(connection).await?;
+    Ok(())
+}
+
+pub(super) fn wrap(master: &Master, id: KeyId, purpose: &str, bytes: &[u8]) -> Result<Vec<u8>, SealError> {
+    master.key.seal(WRAPPING, &format!("{id} {purpose}"), bytes)
+}
+
+/// A data key as it is.
+pub(super) fn unwrap(master: &Master, key: &DataKey) -> Result<zeroize::Zeroizing<Vec<u8>>, SealError> {
+    master.key.unseal(WRAPPING, &format!("{} {}", key.id, key.purpose), &key.wrapped)
+}
+
+/// A sealer with these keys. The master key is looked for only if one of them is new to us.
+fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, database: &Path) -> Result<Sealer> {
+    let mut found = None;
+    let (mut all, mut in_use) = (HashMap::new(), HashMap::new());
+    for key in kept {
+        let open = match last.and_then(|last| last.all.get(&key.id)) {
+            Some(open) => Arc::clone(open),
+            None => {
+                if found.is_none() {
+                    found = Some(from.find(database)?.ok_or_else(|| from.missing(database))?);
+                }
+                let found = found.as_ref().ok_or(SealError::Failed)?;
+                let bytes = unwrap(found.find(id_of(&key.wrapped)?)?, key)?;
+                let bytes = bytes.first_chunk().filter(|_| bytes.len() == 32).ok_or(SealError::Form)?;
+                Arc::new(Key::new(key.id, bytes)?)
+            }
+        };
+        if key.in_use {
+            in_use.insert(key.purpose.clone(), Arc::clone(&open));
+        }
+        all.insert(key.id, open);
+    }
+    Ok(Sealer { in_use, all })
+}
+
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

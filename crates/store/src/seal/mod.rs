@@ -1,0 +1,120 @@
+//! Content that is of use to whoever reads the database only together with a key that is not in it.
+//!
+//! **Threat.** The database is copied, or a backup of it is found: what it holds of secrets opens other people's servers.
+//! So secrets in it are sealed. Each purpose has a key of its own, a *data key*, which is in the database as well, sealed
+//! with the *master key*, and that one is in a file beside the database or comes from elsewhere ([`MasterKey`]). Whoever
+//! has both, or is the user who runs the gateway, reads everything.
+//!
+//! A master key is made only for a database that has no data keys. If one is missing, or another is there, nothing is
+//! opened and nothing is written: a new one in its place would make what was sealed unreadable for ever.
+
+mod envelope;
+mod keys;
+mod master;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use self::envelope::{Key, KeyId};
+pub(crate) use self::keys::Held;
+pub use self::master::MasterKey;
+
+/// What content is sealed for. Each has a data key of its own.
+pub const PURPOSES: [&str; 6] = [
+    // Second factors of people.
+    "totp",     // Keys that the gateway signs with.
+    "signing",  // What upstream authorization servers gave.
+    "token",    // Secrets that operators keep here.
+    "secret",   // What waits for somebody's approval.
+    "approval", // Recorded traffic.
+    "capture",
+];
+
+/// Seals and unseals content of the store. Ask the store for it each time ([`Store::sealer`](crate::Store::sealer)): what
+/// one holds from before may not know of keys that are newer.
+pub struct Sealer {
+    in_use: HashMap<String, Arc<Key>>,
+    all: HashMap<KeyId, Arc<Key>>,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").finish_non_exhaustive()
+    }
+}
+
+impl Sealer {
+    /// Seals `plain`, so that it opens only for the same purpose, which is one of [`PURPOSES`], and the same owner: a text
+    /// that says whose it is, such as the key of its row.
+    ///
+    /// # Errors
+    /// If there is no such purpose.
+    pub fn seal(&self, purpose: &str, owner: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let key = self.in_use.get(purpose).ok_or_else(|| SealError::Purpose(purpose.to_owned()))?;
+        key.seal(purpose, owner, plain)
+    }
+
+    /// Opens what was sealed for this purpose and owner.
+    ///
+    /// # Errors
+    /// If it was sealed for another, was changed, or its key is not there.
+    pub fn unseal(&self, purpose: &str, owner: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let id = envelope::id_of(sealed)?;
+        self.all.get(&id).ok_or_else(|| SealError::Key(id.to_string()))?.unseal(purpose, owner, sealed)
+    }
+}
+
+/// Why something cannot be sealed or opened.
+#[derive(Debug, Error)]
+pub enum SealError {
+    /// The master key is gone.
+    #[error(
+        "{}: the master key is not there, and the store has content that only it opens; put the file back from a backup",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// The master key is another one.
+    #[error(
+        "{place}: this is master key {found}, and the store was sealed with {wanted}; nothing was opened or changed; put \
+         that key back"
+    )]
+    Wrong {
+        /// Where it comes from.
+        place: String,
+        /// Which one it is.
+        found: String,
+        /// Which one it has to be.
+        wanted: String,
+    },
+    /// The file of the master key, or what is set as one, is none.
+    #[error("{place}: {why}")]
+    Unfit {
+        /// Where it comes from.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing is sealed for such a purpose.
+    #[error("nothing is sealed for `{0}`")]
+    Purpose(String),
+    /// It was sealed with a data key that is not there.
+    #[error("it was sealed with the data key {0}, which the store does not have")]
+    Key(String),
+    /// It was changed, or sealed for another purpose or owner.
+    #[error("it was changed, or sealed for something else")]
+    Broken,
+    /// It is not what sealing makes.
+    #[error("it is nothing that was sealed")]
+    Form,
+    /// A later version sealed it.
+    #[error("a later version of Bartizan sealed it")]
+    Newer,
+    /// Cryptography itself failed.
+    #[error("it cannot be sealed")]
+    Failed,
+}

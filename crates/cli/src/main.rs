@@ -4,6 +4,7 @@ mod commands;
 mod common;
 mod outcome;
 mod output;
+mod stored;
 mod text;
 
 use std::ffi::OsString;

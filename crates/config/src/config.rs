@@ -19,6 +19,7 @@ use crate::file::{
 };
 use crate::problems::Problems;
 use crate::read::read;
+use crate::secret::Secret;
 use crate::servers::{Server, servers};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
@@ -56,6 +57,8 @@ pub struct Config {
     pub is_users: bool,
     /// The database of keys; none if nothing says where it is to be.
     pub store: Option<PathBuf>,
+    /// Its master key, if that is not in the file beside it.
+    pub store_key: Option<Secret>,
     /// The program's own log.
     pub log: Log,
     /// The tables and keys of the file that `run` makes no use of.
@@ -245,6 +248,8 @@ pub struct Places {
     pub other_locks: Vec<PathBuf>,
     /// The database of keys; none if nothing says where it is to be.
     pub store: Option<PathBuf>,
+    /// Its master key, if that is not in the file beside it.
+    pub store_key: Option<Secret>,
 }
 
 /// A file that was read, and what is known before what it says is.
@@ -319,9 +324,9 @@ fn read_places(text: &str, name: &str, environment: &Environment, locks: Locks) 
     let source = Source::new(name, text, &root);
     let hidden: Vec<_> = source.secrets().collect();
     tree::keep_only(&mut root, &["audit", "lock", "store"]);
-    for (table, key) in [("audit", "directory"), ("lock", "path"), ("store", "path")] {
+    for (table, keys) in [("audit", &["directory"][..]), ("lock", &["path"]), ("store", &["path", "key"])] {
         if let Some(table) = tree::entry(&mut root, table) {
-            tree::keep_only(table, &[key]);
+            tree::keep_only(table, keys);
         }
     }
     let mut problems = Problems::default();
@@ -412,6 +417,7 @@ impl Reading<'_> {
         let audit = self.audit(file.audit, problems);
         let (lock, other_locks) = self.lock(file.lock.path);
         let store = self.store(file.store.path);
+        self.store_key(file.store.key.as_ref(), problems);
         self.auth(&file.auth, store.as_deref(), problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
@@ -431,6 +437,7 @@ impl Reading<'_> {
             auth: Auth { required: file.auth.required },
             audit: audit?,
             store,
+            store_key: file.store.key,
             lock,
             other_locks,
             is_users: self.locks.is_users,
@@ -451,8 +458,9 @@ impl Reading<'_> {
         let file: File = read(self.root, &[], problems)?;
         let audit = self.audit(file.audit, problems)?.directory;
         let (lock, other_locks) = self.lock(file.lock.path);
+        self.store_key(file.store.key.as_ref(), problems);
         let store = self.store(file.store.path);
-        Some(Places { audit, lock, other_locks, store })
+        Some(Places { audit, lock, other_locks, store, store_key: file.store.key })
     }
 
     fn lock(&self, named: Option<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
@@ -465,6 +473,16 @@ impl Reading<'_> {
     fn store(&self, named: Option<PathBuf>) -> Option<PathBuf> {
         let named = named.map(|path| paths::beside(&self.environment.directory, &path));
         named.or_else(|| self.environment.home().map(|home| home.join("state.db")))
+    }
+
+    /// What cannot be a key is an error now and not when something is first sealed.
+    fn store_key(&self, key: Option<&Secret>, problems: &mut Problems) {
+        let is_key = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if key.is_some_and(|key| !is_key(key.expose().trim())) {
+            problems
+                .error(tree::place(self.root, &["store", "key"]), "a master key is 64 hexadecimal digits")
+                .help("such as `openssl rand -hex 32` prints; without `key` one is made in a file beside the store");
+        }
     }
 
     fn auth(&self, auth: &AuthTable, store: Option<&Path>, problems: &mut Problems) {

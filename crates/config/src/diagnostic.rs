@@ -226,8 +226,11 @@ fn texts(node: &Node<'_>, path: &mut Vec<String>, out: &mut Vec<(Place, bool)>) 
     }
 }
 
-/// Whether a value at this path may be secret: it is, or stands in, `env` or `headers` of a server.
+/// Whether a value at this path may be secret: it is, or stands in, `env` or `headers` of a server, or is the master key.
 pub(crate) fn is_secret(path: &[String]) -> bool {
+    if path.iter().eq(["store", "key"]) {
+        return true;
+    }
     let [first, _, third, ..] = path else { return false };
     first == "server" && (third == "env" || third == "headers")
 }

@@ -51,7 +51,7 @@ pub(crate) struct File {
     pub(crate) audit: AuditTable,
     /// The lock file, which holds what was approved.
     pub(crate) lock: LockTable,
-    /// What has to survive a restart and is not the log: keys.
+    /// What has to survive a restart and is not the log: keys, and secrets that are sealed.
     pub(crate) store: StoreTable,
     /// The program's own log, on stderr.
     pub(crate) log: LogTable,
@@ -374,6 +374,9 @@ pub enum CertificateName {
 pub(crate) struct StoreTable {
     /// The database; `state.db` in Bartizan's own directory unless set.
     pub(crate) path: Option<PathBuf>,
+    /// The master key, with which what is secret in the database is sealed: 64 hexadecimal digits, from a variable or as
+    /// `file:PATH`. Unless set it is in a file beside the database, which is made when it is first needed.
+    pub(crate) key: Option<Secret>,
 }
 
 /// The audit log.

@@ -92,6 +92,31 @@ fn a_configuration_shows_no_secret_of_a_good_file() {
 }
 
 #[test]
+fn a_master_key_is_shown_nowhere_whether_it_is_one_or_not() {
+    let key = "5ec2e7".repeat(11).split_off(2);
+    for (text, good) in [(key.clone(), true), (format!(" {key}\n"), true), (key.split_at(60).0.to_owned(), false)] {
+        for (written, variable) in [("${V}", &*text), (text.trim(), "")] {
+            let environment = Environment {
+                variables: [("V".to_owned(), variable.to_owned()), ("HOME".to_owned(), "/h".to_owned())].into(),
+                directory: "/etc".into(),
+                now: Timestamp(0),
+            };
+            let shown = match Config::parse(&format!("[store]\nkey = '{written}'\n"), "test.toml", &environment) {
+                Ok((config, _)) => {
+                    assert!(good && config.store_key.as_ref().unwrap().expose().trim() == key, "{text}");
+                    format!("{config:?}")
+                }
+                Err(found) => {
+                    assert!(!good && found.to_string().contains("64 hexadecimal digits"), "{found}");
+                    format!("{found} {found:?}")
+                }
+            };
+            assert!(!shown.contains("5ec2e75ec2e7"), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn a_broken_reference_in_the_wrong_place_is_not_shown() {
     let check = |text: &str| {
         let environment = Environment { variables: [].into(), directory: "/etc".into(), now: Timestamp(0) };

@@ -18,6 +18,7 @@ mod codes;
 mod collect;
 mod connect;
 mod converse;
+pub mod database;
 mod digest;
 pub mod edge;
 mod eras;

@@ -146,6 +146,7 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
         ("store.path", listens && started.store != now.store),
+        ("store.key", listens && started.store_key != now.store_key),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }

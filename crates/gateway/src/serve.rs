@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
+use crate::database::Database;
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
 use crate::gateway::Gateway;
@@ -67,7 +68,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
-    let identity = Identity::new(config.store.clone());
+    let database = Database::of(config);
+    let identity = Identity::new(Arc::clone(&database));
     if config.auth.required {
         // Rather now than at the first request.
         identity.open().await?;

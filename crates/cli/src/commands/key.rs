@@ -2,20 +2,18 @@
 
 mod report;
 
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bartizan_config::Config;
 use bartizan_guard::Timestamp;
 use bartizan_identity::{ApiKey, ApiKeyId};
 use bartizan_policy::{Scope, Scopes};
-use bartizan_store::{Change, Store, StoreError, api_keys};
+use bartizan_store::{StoreError, api_keys};
 use clap::{Args, Subcommand};
 
 pub(super) use self::report::{Created, Listed, Revoked};
-use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
+use crate::stored::{Place, change, now};
 use crate::text::{inline, printable};
 
 const EXAMPLES: &str = "\
@@ -54,17 +52,6 @@ enum Command {
     Rotate(Rotate),
     /// Revokes a key: from now on it is refused
     Revoke(Revoke),
-}
-
-/// Which database.
-#[derive(Args)]
-struct Place {
-    /// The database of keys; without it the one of the configuration
-    #[arg(long, value_name = "FILE")]
-    store: Option<PathBuf>,
-    /// The configuration that says where it is; without it `bartizan.toml` in this directory, if there is one
-    #[arg(long, value_name = "FILE", conflicts_with = "store")]
-    config: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -138,33 +125,6 @@ impl Arguments {
             Command::Rotate(rotate) => rotate.run(),
             Command::Revoke(revoke) => revoke.run(),
         }
-    }
-}
-
-impl Place {
-    fn path(&self) -> Result<PathBuf, Failure> {
-        if let Some(path) = &self.store {
-            return Ok(path.clone());
-        }
-        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());
-        match self.config.clone().or(here) {
-            Some(file) => Config::places(&file)?.store.ok_or_else(nowhere),
-            None => common::home().map(|home| home.join("state.db")),
-        }
-    }
-
-    /// Does `work` with the store, which has to be there unless it is `made`.
-    fn with<T>(&self, made: bool, work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>) -> Result<T, Failure> {
-        let path = self.path()?;
-        if !made && !path.exists() {
-            return Err(Failure::incomplete(format!("there are no keys yet: no database {}", path.display())));
-        }
-        common::block_on_one(async {
-            let store = Store::open(&path).await.map_err(failure)?;
-            let done = work(&store).await.map_err(failure);
-            store.close().await;
-            done
-        })
     }
 }
 
@@ -337,30 +297,4 @@ fn id_of(text: &str) -> Result<ApiKeyId, Failure> {
         .map(|key| key.id().clone())
         .or_else(|_| ApiKeyId::parse(text))
         .map_err(|_| Failure::usage("that is no id of a key; `bartizan key list` shows them"))
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// What is done here, as the log of a gateway will say it.
-fn change(now: Timestamp) -> Change {
-    Change { by: format!("uid:{}", rustix::process::getuid().as_raw()), at: now.0 }
-}
-
-fn nowhere() -> Failure {
-    Failure::usage("nothing says where the keys are: set `path` in [store], or HOME or BARTIZAN_HOME")
-}
-
-fn failure(error: StoreError) -> Failure {
-    match error {
-        StoreError::Unknown { .. }
-        | StoreError::State(_)
-        | StoreError::Exposed(_)
-        | StoreError::Linked(_)
-        | StoreError::Newer { .. } => Failure::usage(error),
-        StoreError::Busy(_) => Failure::incomplete(error),
-        _ => Failure::ours(error),
-    }
 }

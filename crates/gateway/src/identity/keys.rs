@@ -4,7 +4,6 @@
 //! what was revoked is refused from the moment on at which `bartizan key revoke` returns, in every process.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use bartizan_identity::{ApiKeyId, Digest};
 use bartizan_store::{Event, Revision, Store, StoreError, api_keys};
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::database::Database;
 use crate::recorder::Recorder;
 
 /// How exactly it is known when a key was last used, in microseconds.
@@ -34,8 +34,7 @@ pub(super) enum Standing {
 
 /// The keys of one database.
 pub(super) struct Keys {
-    place: Option<PathBuf>,
-    store: ArcSwapOption<Store>,
+    database: Arc<Database>,
     read: ArcSwapOption<Read>,
     /// So that of many requests which find that something changed one reads.
     reading: AsyncMutex<()>,
@@ -47,6 +46,7 @@ pub(super) struct Keys {
 
 /// All keys, at one state of the database.
 struct Read {
+    store: Arc<Store>,
     revision: Option<Revision>,
     by_id: HashMap<ApiKeyId, Arc<Known>>,
 }
@@ -60,35 +60,13 @@ pub(super) struct Known {
 }
 
 impl Keys {
-    pub(super) fn new(place: Option<PathBuf>) -> Keys {
-        let (store, read) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Keys { place, store, read, reading: AsyncMutex::default(), recorded: Mutex::default(), uses: Arc::default() }
+    pub(super) fn new(database: Arc<Database>) -> Keys {
+        let (read, reading) = (ArcSwapOption::empty(), AsyncMutex::default());
+        Keys { database, read, reading, recorded: Mutex::default(), uses: Arc::default() }
     }
 
     pub(super) async fn open(&self) -> Result<(), StoreError> {
-        self.opened().await.map(drop)
-    }
-
-    /// The database, opened anew if its file is another one by now.
-    async fn opened(&self) -> Result<Option<Arc<Store>>, StoreError> {
-        let present = self.store.load_full();
-        if present.as_ref().is_some_and(|store| !store.is_replaced()) {
-            return Ok(present);
-        }
-        let Some(place) = &self.place else { return Ok(None) };
-        let store = Arc::new(Store::open(place).await?);
-        if present.is_some() {
-            tracing::warn!(store = %place.display(), "the database of keys was replaced, and is read anew");
-        }
-        // What was read in another file says nothing of this one.
-        self.read.store(None);
-        self.store.store(Some(Arc::clone(&store)));
-        Ok(Some(store))
-    }
-
-    /// Whether there is no database, and none was ever opened: whoever shows a key that nobody made does not make one by that.
-    fn is_absent(&self) -> bool {
-        self.store.load().is_none() && !self.place.as_ref().is_some_and(|place| place.exists())
+        self.database.open().await.map(drop)
     }
 
     /// What is known of a key, unless it has expired.
@@ -105,7 +83,11 @@ impl Keys {
     /// What was read, if the database has not changed since.
     fn fresh(&self) -> Option<Arc<Read>> {
         let read = self.read.load_full()?;
-        let revision = self.store.load().as_ref()?.revision();
+        // What was read in another file says nothing of this one.
+        if !self.database.is_at(&read.store) {
+            return None;
+        }
+        let revision = read.store.revision();
         (revision.is_some() && revision == read.revision).then_some(read)
     }
 
@@ -115,11 +97,12 @@ impl Keys {
         if let Some(read) = self.fresh() {
             return Ok(Some(read));
         }
-        if self.is_absent() {
+        // Whoever shows a key that nobody made does not make a database by that.
+        if self.database.is_absent() {
             return Ok(None);
         }
         let read = async {
-            let Some(store) = self.opened().await? else { return Ok(None) };
+            let Some(store) = self.database.open().await? else { return Ok(None) };
             if store.revision().is_none() {
                 store.settle();
             }
@@ -127,7 +110,8 @@ impl Keys {
             let keys = store.api_keys().await?;
             // What was read while somebody wrote may be of before or of after.
             let revision = before.filter(|before| store.revision() == Some(*before));
-            Ok::<_, StoreError>(Some(Arc::new(Read { revision, by_id: keys.into_iter().filter_map(known).collect() })))
+            let by_id = keys.into_iter().filter_map(known).collect();
+            Ok::<_, StoreError>(Some(Arc::new(Read { store, revision, by_id })))
         };
         match read.await {
             Ok(read) => {
@@ -143,11 +127,11 @@ impl Keys {
 
     /// Records what was done with keys since, whichever process did it, in the log of this gateway.
     pub(super) async fn record_changes(&self, log: &Recorder) {
-        if self.is_absent() {
+        if self.database.is_absent() {
             return;
         }
         let recorded = async {
-            let Some(store) = self.opened().await? else { return Ok(Ok(())) };
+            let Some(store) = self.database.open().await? else { return Ok(Ok(())) };
             let revision = store.revision();
             if revision.is_some() && *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) == revision {
                 return Ok(Ok(()));
@@ -175,7 +159,7 @@ impl Keys {
         if known.last_used_at.fetch_max(minute, Ordering::Relaxed) >= minute {
             return;
         }
-        let Some(store) = self.store.load_full() else { return };
+        let Some(store) = self.database.opened() else { return };
         let first = {
             let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
             uses.push((id.to_string(), minute));

@@ -9,7 +9,6 @@ mod lockout;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_guard::{Principal, Timestamp};
@@ -19,6 +18,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
+use crate::database::Database;
 use crate::recorder::Recorder;
 
 /// What decides who may come in.
@@ -77,10 +77,10 @@ impl fmt::Display for Credential {
 }
 
 impl Identity {
-    /// With the keys of the database at `store`, which need not be there yet.
+    /// With the keys of that database, which need not be there yet.
     #[must_use]
-    pub fn new(store: Option<PathBuf>) -> Arc<Identity> {
-        Arc::new(Identity { keys: Keys::new(store), lockout: Lockout::default() })
+    pub fn new(database: Arc<Database>) -> Arc<Identity> {
+        Arc::new(Identity { keys: Keys::new(database), lockout: Lockout::default() })
     }
 
     /// Opens the database, and makes it if it is not there.

@@ -1,7 +1,7 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bartizan_guard::Scope;
-use bartizan_store::{Change, Store, api_keys};
+use bartizan_store::{Change, MasterKey, Store, api_keys};
 use http::HeaderValue;
 
 use super::*;
@@ -48,6 +48,10 @@ fn place(directory: &tempfile::TempDir) -> PathBuf {
     directory.path().join("state.db")
 }
 
+fn database(directory: &tempfile::TempDir) -> Arc<Database> {
+    Database::new(Some(place(directory)), MasterKey::Beside)
+}
+
 async fn store(path: &Path) -> Store {
     Store::open(path).await.unwrap()
 }
@@ -56,7 +60,7 @@ async fn store(path: &Path) -> Store {
 async fn a_good_key_is_its_principal_and_every_other_one_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&place(&directory)).await;
-    let identity = Identity::new(Some(place(&directory)));
+    let identity = Identity::new(database(&directory));
     let (good, old) = (made(&store, &["server:files"], NOW.0 + 1).await, made(&store, &["mcp"], NOW.0).await);
     let unknown = ApiKey::generate(getrandom::fill).unwrap();
     let swapped = format!("btz_{}_{}", good.id(), unknown.expose().get(17..).unwrap());
@@ -64,7 +68,7 @@ async fn a_good_key_is_its_principal_and_every_other_one_is_refused() {
         let caller = shows(&identity, &[&format!("bearer  {}", good.expose())], required).await.unwrap();
         assert_eq!((&*caller.principal.id, caller.principal.scopes.to_string()), ("ann", "server:files".to_owned()));
         for wrong in [old.expose(), unknown.expose(), &swapped, "btz_", "btz_x", good.expose().get(..64).unwrap()] {
-            let shown = shows(&Identity::new(Some(place(&directory))), &[&format!("Bearer {wrong}")], required).await;
+            let shown = shows(&Identity::new(database(&directory)), &[&format!("Bearer {wrong}")], required).await;
             assert_eq!(shown, Err(Stopped::Invalid), "{wrong} {required}");
         }
         let twice = format!("Bearer {}", good.expose());
@@ -77,11 +81,7 @@ async fn a_good_key_is_its_principal_and_every_other_one_is_refused() {
     for wrong in
         [&[plain][..], &[&quoted], &[&tab], &[&format!("Token {plain}")], &["Basic YTpi", &format!("Bearer {plain}")]]
     {
-        assert_eq!(
-            shows(&Identity::new(Some(place(&directory))), wrong, false).await,
-            Err(Stopped::Invalid),
-            "{wrong:?}"
-        );
+        assert_eq!(shows(&Identity::new(database(&directory)), wrong, false).await, Err(Stopped::Invalid), "{wrong:?}");
     }
     for other in ["Basic YTpi", "Bearer eyJhbGciOiJub25lIn0.e30.", "Bearer", ""] {
         assert_eq!(shows(&identity, &[other], true).await, Err(Stopped::Invalid), "{other}");
@@ -92,7 +92,7 @@ async fn a_good_key_is_its_principal_and_every_other_one_is_refused() {
 #[tokio::test]
 async fn what_another_process_writes_counts_from_the_moment_it_is_written() {
     let directory = tempfile::tempdir().unwrap();
-    let identity = Identity::new(Some(place(&directory)));
+    let identity = Identity::new(database(&directory));
     let nobody = ApiKey::generate(getrandom::fill).unwrap();
     let shown = format!("Bearer {}", nobody.expose());
     assert_eq!(shows(&identity, &[&shown], false).await, Err(Stopped::Invalid));
@@ -121,7 +121,7 @@ async fn a_database_that_cannot_be_read_lets_nobody_in_who_shows_a_key() {
     let key = made(&store, &["mcp"], NOW.0 + HOUR).await;
     store.close().await;
     std::fs::write(place(&directory), "no database").unwrap();
-    let identity = Identity::new(Some(place(&directory)));
+    let identity = Identity::new(database(&directory));
     assert_eq!(shows(&identity, &[&format!("Bearer {}", key.expose())], false).await, Err(Stopped::Unavailable));
     assert_eq!(shows(&identity, &[], false).await, Ok(anonymous()));
     assert!(identity.open().await.is_err());
@@ -133,7 +133,7 @@ async fn a_key_with_a_scope_of_a_later_version_is_refused() {
     let store = store(&place(&directory)).await;
     let key = made(&store, &["mcp", "planet:mars"], NOW.0 + HOUR).await;
     assert!(Scope::parse("planet:mars").is_err());
-    let identity = Identity::new(Some(place(&directory)));
+    let identity = Identity::new(database(&directory));
     assert_eq!(shows(&identity, &[&format!("Bearer {}", key.expose())], false).await, Err(Stopped::Invalid));
 }
 
@@ -142,7 +142,7 @@ async fn uses_are_written_once_a_minute() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&place(&directory)).await;
     let key = made(&store, &["mcp"], NOW.0 + HOUR).await;
-    let identity = Identity::new(Some(place(&directory)));
+    let identity = Identity::new(database(&directory));
     let shown = format!("Bearer {}", key.expose());
     for _ in 0..3 {
         shows(&identity, &[&shown], true).await.unwrap();
@@ -166,7 +166,7 @@ async fn whatever_becomes_of_the_files_nobody_comes_in_by_what_was_read_in_other
     let first = store(&place(&directory)).await;
     let key = made(&first, &["mcp"], NOW.0 + HOUR).await;
     let shown = format!("Bearer {}", key.expose());
-    let identity = Identity::new(Some(place(&directory)));
+    let identity = Identity::new(database(&directory));
     shows(&identity, &[&shown], true).await.unwrap();
     // By another name, which is what `bartizan key` may have been given.
     let link = directory.path().join("link.db");
@@ -195,7 +195,7 @@ async fn whatever_becomes_of_the_files_nobody_comes_in_by_what_was_read_in_other
 #[tokio::test]
 async fn a_certificate_is_its_name_and_with_a_key_only_if_that_is_of_the_same_principal() {
     let directory = tempfile::tempdir().unwrap();
-    let (identity, store) = (Identity::new(Some(place(&directory))), store(&place(&directory)).await);
+    let (identity, store) = (Identity::new(database(&directory)), store(&place(&directory)).await);
     let key = made(&store, &["server:files"], NOW.0 + HOUR).await;
     let certificate = |name: &str, until| Certificate { name: Some(name.to_owned()), until };
     let (ann, over) = (certificate("ann", NOW.0 + 2), certificate("ann", NOW.0));

@@ -36,6 +36,14 @@ impl std::fmt::Debug for MasterKey {
     }
 }
 
+impl MasterKey {
+    /// What is given, else the file beside.
+    #[must_use]
+    pub fn given(key: Option<&str>) -> MasterKey {
+        key.map_or(MasterKey::Beside, |key| MasterKey::Given(Zeroizing::new(key.to_owned())))
+    }
+}
+
 /// A master key as it is.
 pub(super) struct Master {
     pub(super) key: Key,

@@ -1,0 +1,85 @@
+//! The store, for commands that read and change what is in it.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bartizan_config::Config;
+use bartizan_guard::Timestamp;
+use bartizan_store::{Change, MasterKey, Store, StoreError};
+use clap::Args;
+
+use crate::common;
+use crate::outcome::Failure;
+
+/// Which store.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The database of keys; without it the one of the configuration
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// The configuration that says where it is; without it `bartizan.toml` in this directory, if there is one
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    fn find(&self) -> Result<(PathBuf, MasterKey), Failure> {
+        if let Some(path) = &self.store {
+            return Ok((path.clone(), MasterKey::Beside));
+        }
+        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());
+        match self.config.clone().or(here) {
+            Some(file) => {
+                let places = Config::places(&file)?;
+                let key = places.store_key.as_ref().map(bartizan_config::Secret::expose);
+                Ok((places.store.ok_or_else(nowhere)?, MasterKey::given(key)))
+            }
+            None => common::home().map(|home| (home.join("state.db"), MasterKey::Beside)),
+        }
+    }
+
+    /// Does `work` with the store, which has to be there unless it is `made`.
+    pub(crate) fn with<T>(
+        &self,
+        made: bool,
+        work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>,
+    ) -> Result<T, Failure> {
+        let (path, key) = self.find()?;
+        if !made && !path.exists() {
+            return Err(Failure::incomplete(format!("there are no keys yet: no database {}", path.display())));
+        }
+        common::block_on_one(async {
+            let store = Store::open_with(&path, key).await.map_err(failure)?;
+            let done = work(&store).await.map_err(failure);
+            store.close().await;
+            done
+        })
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// What is done here, as the log of a gateway will say it.
+pub(crate) fn change(now: Timestamp) -> Change {
+    Change { by: format!("uid:{}", rustix::process::getuid().as_raw()), at: now.0 }
+}
+
+fn nowhere() -> Failure {
+    Failure::usage("nothing says where the keys are: set `path` in [store], or HOME or BARTIZAN_HOME")
+}
+
+pub(crate) fn failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Unknown { .. }
+        | StoreError::State(_)
+        | StoreError::Exposed(_)
+        | StoreError::Linked(_)
+        | StoreError::Seal(_)
+        | StoreError::Newer { .. } => Failure::usage(error),
+        StoreError::Busy(_) => Failure::incomplete(error),
+        _ => Failure::ours(error),
+    }
+}

@@ -2,7 +2,7 @@
 
 use bartizan_mcp::Edits;
 
-use crate::{Action, Fact, Finding};
+use crate::{Action, Approval, Fact, Finding};
 
 /// What is to happen.
 #[derive(Debug, Clone)]
@@ -28,15 +28,6 @@ impl Decision {
             Decision::Deny(_) => "deny",
         }
     }
-}
-
-/// What a person would have to agree to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Approval {
-    /// The rule that asks.
-    pub rule: &'static str,
-    /// Its reason, in a sentence.
-    pub why: String,
 }
 
 /// Why a message does not pass.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bartizan_mcp::{Digest, Era, Id, Message, meta::Meta};
+use bartizan_mcp::{Era, Id, Message, meta::Meta};
 use bartizan_policy::Principal;
 
-use crate::Pins;
+use crate::{Grant, Pins};
 
 /// A moment, in microseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -133,13 +133,4 @@ pub enum RateScope {
     Server,
     /// One tool for one principal.
     Tool,
-}
-
-/// A person's yes to exactly one act.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The digest of the exact request that was approved.
-    pub digest: Digest,
-    /// When it lapses.
-    pub expires: Timestamp,
 }

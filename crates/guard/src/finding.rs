@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bartizan_mcp::{NodeId, Part, PartKind, Value};
+use bartizan_policy::Reason;
 
 use crate::{Fact, RuleSpec};
 
@@ -82,6 +83,8 @@ pub struct Finding {
     pub why: String,
     /// The same sentence with the beginning of what was found, through [`excerpt`], for an operator who wants to read it.
     pub quoting: Option<String>,
+    /// The policies that ask somebody, where one does.
+    pub asked_by: Vec<Reason>,
 }
 
 impl Finding {
@@ -100,6 +103,7 @@ impl Finding {
             confidence: Confidence::CERTAIN,
             why: why.into(),
             quoting: None,
+            asked_by: Vec::new(),
         }
     }
 
@@ -127,6 +131,13 @@ impl Finding {
     #[must_use]
     pub fn quoting(mut self, why: Option<String>) -> Self {
         self.quoting = why;
+        self
+    }
+
+    /// The same, because of these policies.
+    #[must_use]
+    pub fn asked_by(mut self, policies: Vec<Reason>) -> Self {
+        self.asked_by = policies;
         self
     }
 
@@ -173,6 +184,7 @@ impl Report {
                 also: Vec::new(),
                 why,
                 quoting: None,
+                asked_by: Vec::new(),
                 ..finding
             });
         }

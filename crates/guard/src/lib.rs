@@ -7,6 +7,7 @@ mod catalog;
 mod decision;
 mod event;
 mod finding;
+mod grant;
 pub mod guards;
 mod pins;
 mod pipeline;
@@ -18,11 +19,12 @@ mod shared;
 #[cfg(test)]
 extern crate self as bartizan_guard;
 
-pub use bartizan_policy::{Policies, Principal, Scope, Scopes};
+pub use bartizan_policy::{Approver, Challenge, Policies, Principal, Scope, Scopes};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
-pub use decision::{Approval, Decision, Denial, Judged, Verdict};
-pub use event::{CallSummary, Direction, EVERY_SERVER, Event, Evidence, Grant, RateScope, ServerProfile, Timestamp};
+pub use decision::{Decision, Denial, Judged, Verdict};
+pub use event::{CallSummary, Direction, EVERY_SERVER, Event, Evidence, RateScope, ServerProfile, Timestamp};
 pub use finding::{Confidence, Finding, Report, Severity, excerpt};
+pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use pins::{Pin, Pins};
 pub use pipeline::{Pipeline, PipelineError};

@@ -12,8 +12,8 @@ use thiserror::Error;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
-    Action, Approval, Decision, Definition, DefinitionKind, Denial, Event, Fact, Fate, Finding, How, Judged, Mode,
-    Report, RuleSpec, Session, Settings, Verdict,
+    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Event, Fact, Fate, Finding, How, Judged, Mode,
+    Report, RuleSpec, Session, Settings, Verdict, grant,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -114,9 +114,9 @@ impl Pipeline {
     /// Judges one message.
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {
-        let (mut verdict, removed) = self.look(event, session, |_| true);
+        let Looked { mut verdict, removed, settled } = self.look(event, session, |_| true, &[]);
         if let Decision::Transform(edits) = &verdict.decision
-            && let Err(why) = self.judge_edited(event, session, edits, &removed)
+            && let Err(why) = self.judge_edited(event, session, edits, (&removed, &settled))
         {
             verdict.decision = Decision::Deny(Denial { rule: EDIT_UNSAFE.id, why });
         }
@@ -131,7 +131,7 @@ impl Pipeline {
         event: &Event<'_>,
         session: &Session,
         edits: &Edits,
-        removed: &BTreeMap<NodeId, NodeId>,
+        (removed, settled): (&BTreeMap<NodeId, NodeId>, &[Ask]),
     ) -> Result<(), String> {
         // The limits of messages apply when it is admitted.
         let Ok(edited) = event.message.edited(edits, &Limits::AGAIN) else {
@@ -143,7 +143,8 @@ impl Pipeline {
             return Err("without what was hidden, a part of the message would be something else".to_owned());
         }
         let again = Event { message: &edited, ..*event };
-        let (verdict, _) = self.look(&again, session, |spec| spec.sees_edited);
+        // What was agreed to was the whole message, so also what is left of it.
+        let verdict = self.look(&again, session, |spec| spec.sees_edited, settled).verdict;
         let found = |rule: &str, why: &str| format!("what was left after redaction would not pass: {why} ({rule})");
         match verdict.decision {
             Decision::Allow => Ok(()),
@@ -153,13 +154,14 @@ impl Pipeline {
         }
     }
 
-    /// One look of the guards at a message; with it, the elements that are taken out of their lists.
+    /// One look of the guards at a message, in which nothing asks any more that was `agreed` to.
     fn look(
         &self,
         event: &Event<'_>,
         session: &Session,
         wanted: impl Fn(&GuardSpec) -> bool,
-    ) -> (Verdict, BTreeMap<NodeId, NodeId>) {
+        agreed: &[Ask],
+    ) -> Looked {
         let mut judged = Vec::new();
         let mut facts = listed(event, &self.definitions);
         let mut told = Vec::new();
@@ -187,8 +189,9 @@ impl Pipeline {
         for (own, stopped) in told {
             facts.extend(own.into_iter().map(|(at, fact)| settled(fact, at, &stopped, &suspect)));
         }
-        let decision = decide(event, &judged, redactions, &removed);
-        (Verdict { decision, findings: judged, omitted: 0, facts }, removed)
+        let settled = lift((event, session), &mut judged, agreed);
+        let decision = decide((event, session), &judged, redactions, &removed);
+        Looked { verdict: Verdict { decision, findings: judged, omitted: 0, facts }, removed, settled }
     }
 
     /// What the settings make of one finding.
@@ -220,6 +223,29 @@ impl Pipeline {
     }
 }
 
+/// What came of one look at a message.
+struct Looked {
+    verdict: Verdict,
+    /// The elements that are taken out of their lists.
+    removed: BTreeMap<NodeId, NodeId>,
+    /// What a grant has settled.
+    settled: Vec<Ask>,
+}
+
+/// Has nothing ask any more that a grant for exactly this has settled. It lifts nothing else.
+fn lift((event, session): (&Event<'_>, &Session), judged: &mut [Judged], settled: &[Ask]) -> Vec<Ask> {
+    let Some(held) = event.grant.filter(|grant| event.now < grant.expires) else { return Vec::new() };
+    let asks = grant::asks(judged);
+    let is_settled = grant::are_among(&asks, settled) || grant::digest(event, session, &asks) == held.digest;
+    if asks.is_empty() || !is_settled {
+        return Vec::new();
+    }
+    for held in judged.iter_mut().filter(|held| held.action == Action::Approve) {
+        (held.action, held.would, held.by) = (Action::Observe, Some(Action::Approve), "approval");
+    }
+    asks
+}
+
 /// The definitions in a list result, to be remembered if it passes; needed whichever guards are on.
 fn listed(event: &Event<'_>, definitions: &Definitions) -> Vec<Fact> {
     let all = DefinitionKind::lists_of(event.message).map(|listing| {
@@ -245,7 +271,12 @@ fn settled(fact: Fact, at: Option<NodeId>, stopped: &BTreeSet<NodeId>, homes: &B
 }
 
 /// Deny over approve over transform over allow.
-fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &BTreeMap<NodeId, NodeId>) -> Decision {
+fn decide(
+    (event, session): (&Event<'_>, &Session),
+    judged: &[Judged],
+    redactions: Redactions,
+    homes: &BTreeMap<NodeId, NodeId>,
+) -> Decision {
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);
@@ -256,7 +287,9 @@ fn decide(event: &Event<'_>, judged: &[Judged], redactions: Redactions, homes: &
         return Decision::Deny(Denial { rule: finding.rule.id, why: finding.why.clone() });
     }
     if let Some(finding) = worst(Action::Approve) {
-        return Decision::RequireApproval(Approval { rule: finding.rule.id, why: finding.why.clone() });
+        let asks = grant::asks(judged);
+        let digest = grant::digest(event, session, &asks);
+        return Decision::RequireApproval(Approval { rule: finding.rule.id, why: finding.why.clone(), asks, digest });
     }
     let mut edits = redactions.into_edits(event);
     for (element, list) in homes {

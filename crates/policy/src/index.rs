@@ -100,7 +100,7 @@ impl Index {
                 Purpose::List => rule.listing.as_ref(),
             };
             let Some(policy) = policy else { continue };
-            let set = if rule.challenge.is_some() { &mut slice.challenge } else { &mut slice.hard };
+            let set = if rule.reason.asks.is_some() { &mut slice.challenge } else { &mut slice.hard };
             // Ids are unique among all rules, and no rule is named twice by one subject.
             if slice.rules.insert(number) && set.add(policy.clone()).is_ok() && key.purpose == Purpose::Use {
                 slice.reads_session |= rule.reads.session;

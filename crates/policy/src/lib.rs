@@ -24,7 +24,7 @@ pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpos
 pub use principal::Principal;
 pub use problem::{Problem, Source};
 pub use roles::{Grant, Group, Held, Role, Roles, RolesError};
-pub use rule::{Challenge, Reason};
+pub use rule::{Approver, Asks, Challenge, Reason};
 pub use schema::{SCHEMA, tool_schema};
 pub use scope::{Kind, Scope, ScopeError, Scopes};
 pub use subject::{Hints, Subject, Target, Use};

@@ -107,7 +107,8 @@ impl Policies {
         }
         all.extend(sources);
         let rules = rule::read(&all)?;
-        let problems = schema::check(&rules, &all);
+        let mut problems = schema::check(&rules, &all);
+        problems.extend(unknown_approvers(&rules, &roles, &all));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -273,7 +274,7 @@ impl Policies {
         match self.answer(request, entities, &slice.challenge) {
             Ok((_, challenges)) if challenges.is_empty() => Decision::new(outcome, reasons),
             Ok((_, challenges)) => {
-                let kinds = challenges.iter().filter_map(|reason| self.rule(&reason.id)?.challenge);
+                let kinds = challenges.iter().filter_map(|reason| Some(reason.asks.as_ref()?.challenge));
                 // Of several the strictest, which is the last one.
                 match kinds.max() {
                     Some(kind) => Decision::new(Outcome::Challenge(kind), challenges),
@@ -312,6 +313,21 @@ impl Policies {
     pub fn text(&self, id: &str) -> Option<String> {
         self.rule(id)?.policy.to_cedar()
     }
+}
+
+/// Groups of approvers that are not there: nobody could ever agree.
+fn unknown_approvers(rules: &[Rule], roles: &Roles, sources: &[Source<'_>]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for rule in rules {
+        for approver in rule.reason.asks.iter().flat_map(|asks| asks.approvers.iter()) {
+            if let Err(why) = roles.check_approver(approver)
+                && let Some(source) = sources.get(rule.source)
+            {
+                problems.push(Problem::at(source, rule::offset(&rule.policy), format!("`{}`: {why}", rule.reason.id)));
+            }
+        }
+    }
+    problems
 }
 
 fn session(now: i64) -> Result<RestrictedExpression, String> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use thiserror::Error;
 
-use crate::{Kind, Scope, ScopeError, Scopes};
+use crate::{Approver, Kind, Scope, ScopeError, Scopes};
 
 /// Roles, groups of people and groups of tools, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,6 +145,28 @@ impl Roles {
             held.roles.extend(group.roles.iter().cloned());
         }
         held
+    }
+
+    /// Whether an approver leads anywhere. Roles may be brought along by a key, groups may not.
+    ///
+    /// # Errors
+    /// If it names a group that is not there.
+    pub fn check_approver(&self, approver: &Approver) -> Result<(), String> {
+        match approver {
+            Approver::Group(name) if !self.groups.contains_key(&**name) => Err(format!("there is no group `{name}`")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody who brings some roles along is one of these.
+    #[must_use]
+    pub fn is_one_of(&self, who: &str, brought: &[Box<str>], approvers: &[Approver]) -> bool {
+        let held = self.held_by(who, brought);
+        approvers.iter().any(|approver| match approver {
+            Approver::User(name) => **name == *who,
+            Approver::Role(name) => held.roles.contains(&**name),
+            Approver::Group(name) => held.groups.contains(&**name),
+        })
     }
 
     /// The tool groups that something of a server is in; without a kind, the server itself.

@@ -1,6 +1,7 @@
 //! One policy, and what is known of it before anybody asks.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -31,6 +32,55 @@ impl Challenge {
     }
 }
 
+/// Who may agree to what a policy asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Approver {
+    /// Whoever is called that.
+    User(Box<str>),
+    /// Whoever has this role.
+    Role(Box<str>),
+    /// Whoever is in this group.
+    Group(Box<str>),
+}
+
+impl Approver {
+    /// Reads `user:NAME`, `role:NAME` or `group:NAME`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Approver> {
+        let (kind, name) = text.split_once(':')?;
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == ',') {
+            return None;
+        }
+        match kind {
+            "user" => Some(Approver::User(name.into())),
+            "role" => Some(Approver::Role(name.into())),
+            "group" => Some(Approver::Group(name.into())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Approver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Approver::User(name) => write!(f, "user:{name}"),
+            Approver::Role(name) => write!(f, "role:{name}"),
+            Approver::Group(name) => write!(f, "group:{name}"),
+        }
+    }
+}
+
+/// What a policy that may be lifted asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asks {
+    /// What lifts it.
+    pub challenge: Challenge,
+    /// Whether nobody may agree to what they ask for themselves.
+    pub four_eyes: bool,
+    /// Who may agree; whoever the configuration names, if it says nothing.
+    pub approvers: Arc<[Approver]>,
+}
+
 /// A policy that had a part in a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -40,6 +90,8 @@ pub struct Reason {
     pub reason: Option<Arc<str>>,
     /// Its `@advice`: what to do about it.
     pub advice: Option<Arc<str>>,
+    /// What lifts it, if anything does.
+    pub asks: Option<Asks>,
 }
 
 #[derive(Debug)]
@@ -47,7 +99,6 @@ pub(crate) struct Rule {
     pub(crate) policy: Policy,
     /// The same for lists, if it bears on them.
     pub(crate) listing: Option<Policy>,
-    pub(crate) challenge: Option<Challenge>,
     pub(crate) reads: Reads,
     pub(crate) principal: PrincipalConstraint,
     pub(crate) action: ActionConstraint,
@@ -109,6 +160,7 @@ fn rule(
     if challenge.is_some() && policy.effect() != Effect::Forbid {
         return Err(format!("`{id}` has `@challenge` and permits: a challenge stands in the way, so it forbids"));
     }
+    let asks = asks(policy, challenge)?;
     let policy = policy.new_id(PolicyId::new(&id));
     let json = policy.to_json().map_err(|error| error.to_string())?;
     let listing = match listing(&json) {
@@ -119,15 +171,34 @@ fn rule(
     Ok(Rule {
         // A challenge may be met, so it hides nothing.
         listing: listing.filter(|_| challenge.is_none()),
-        challenge,
         reads: Reads::of(&json),
         principal: policy.principal_constraint(),
         action: policy.action_constraint(),
         resource: policy.resource_constraint(),
-        reason: Reason { id, reason: text("reason"), advice: text("advice") },
+        reason: Reason { id, reason: text("reason"), advice: text("advice"), asks },
         policy,
         source: number,
     })
+}
+
+/// What a policy with a challenge asks for; what only belongs to such a policy is a mistake in any other.
+fn asks(policy: &Policy, challenge: Option<Challenge>) -> Result<Option<Asks>, String> {
+    let (four_eyes, approvers) = (policy.annotation("four_eyes"), policy.annotation("approvers"));
+    if challenge != Some(Challenge::Approval) && (four_eyes.is_some() || approvers.is_some()) {
+        return Err("`@four_eyes` and `@approvers` belong to `@challenge(\"approval\")`".to_owned());
+    }
+    let four_eyes = match four_eyes {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(word) => return Err(format!("`@four_eyes(\"{word}\")` is neither true nor false")),
+    };
+    let words = approvers.map(|text| text.split(',').map(str::trim).collect::<Vec<_>>()).unwrap_or_default();
+    let approvers = words.into_iter().map(|word| {
+        let approver = Approver::parse(word);
+        approver.ok_or_else(|| format!("`{word}` is no approver; write user:NAME, role:NAME or group:NAME"))
+    });
+    let approvers = approvers.collect::<Result<Vec<_>, _>>()?.into();
+    Ok(challenge.map(|challenge| Asks { challenge, four_eyes, approvers }))
 }
 
 /// Where a policy begins in its text.

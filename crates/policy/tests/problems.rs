@@ -25,6 +25,26 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
             "@challenge(\"approval\") permit(principal, action, resource);",
             "p.cedar:1:1: `p.cedar#1` has `@challenge` and permits",
         ),
+        (
+            "@four_eyes(\"true\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@four_eyes` and `@approvers` belong",
+        ),
+        (
+            "@challenge(\"step_up\") @approvers(\"user:ann\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@four_eyes` and `@approvers` belong",
+        ),
+        (
+            "@challenge(\"approval\") @four_eyes(\"yes\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@four_eyes(\"yes\")` is neither",
+        ),
+        (
+            "@challenge(\"approval\") @approvers(\"user:ann, leads\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `leads` is no approver",
+        ),
+        (
+            "@id(\"a\") @challenge(\"approval\") @approvers(\"group:leads\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `a`: there is no group `leads`",
+        ),
         ("permit(principal == ?principal, action, resource);", "p.cedar:1:1: `policy0` is a template"),
         // Against the schema.
         ("permit(principal, action, resource)\nwhen { resource.nothing };", "p.cedar:2:8: "),
@@ -52,6 +72,7 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
 fn a_text_that_is_right_is_read() {
     for text in [
         "",
+        "@challenge(\"approval\") @four_eyes(\"true\") @approvers(\"user:ann,role:lead\") forbid(principal, action, resource);",
         "// nothing",
         "permit(principal, action, resource);",
         "permit(principal, action in Mcp::Action::\"call\", resource) when { resource.destructive };",

@@ -2,9 +2,10 @@
 //!
 //! It is a SQLite database beside a small file that says whether it changed ([`Revision`]). Statements are such that
 //! PostgreSQL takes them as well. Each kind of thing that is kept has a file with its type and what can be done with it:
-//! [`api_keys`]. What is secret of it is sealed ([`Sealer`]).
+//! [`api_keys`], [`approvals`]. What is secret of it is sealed ([`Sealer`]).
 
 pub mod api_keys;
+pub mod approvals;
 mod error;
 mod events;
 mod place;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
 use bartizan_policy::{
-    Challenge, Circumstances, Decision, Hints, Json, Kind, Outcome, Policies, Principal, Purpose, Subject, Target, Use,
+    Challenge, Circumstances, Decision, Hints, Json, Kind, Outcome, Policies, Principal, Purpose, Reason, Subject, Target, Use,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,9 +47,12 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::fixed("policy.undecided", "A policy cannot be evaluated, or does not fit the tool that it is about.")
         .about_caller(),
     RuleSpec::asks("policy.approval", "A policy wants somebody to agree to it.").about_caller(),
-    RuleSpec::fixed("policy.step_up", "A policy wants whoever asks to show again who they are, which cannot be done yet.")
-        .about_caller(),
+    RuleSpec::asks("policy.step_up", "A policy wants whoever asks to show again who they are.").about_caller(),
 ];
+
+/// What a policy asks for, and the rule that says so.
+const CHALLENGES: [(Challenge, &str); 2] =
+    [(Challenge::Approval, "policy.approval"), (Challenge::StepUp, "policy.step_up")];
 
 /// It has no options of its own: policies are under `[policy]` and `[role.NAME]`.
 #[derive(Deserialize, JsonSchema)]
@@ -185,20 +188,35 @@ impl Asking<'_> {
     }
 
     fn find(&self, report: &mut Report, decision: &Decision, at: Value<'_>, kind: PartKind, element: Option<&str>, what: &str) {
-        let rule = match (decision.outcome, &decision.failed) {
-            (Outcome::Allow, _) => return,
-            (_, Some(_)) => "policy.undecided",
-            (Outcome::Deny, None) => "policy.denied",
-            (Outcome::Challenge(Challenge::Approval), None) => "policy.approval",
-            (Outcome::Challenge(Challenge::StepUp), None) => "policy.step_up",
-        };
-        let Some(rule) = SPEC.rule(rule) else { return };
         let what = format!("{what} of server `{}`", self.event.server.name);
-        let finding = Finding::about(rule, at, kind, sentence(decision, &what));
-        report.find(match element {
-            Some(name) => finding.in_element(at.id()).of(name),
-            None => finding,
-        });
+        let mut find = |rule: &str, why: String, asked_by: Vec<Reason>| {
+            let Some(rule) = SPEC.rule(rule) else { return };
+            let finding = Finding::about(rule, at, kind, why).asked_by(asked_by);
+            report.find(match element {
+                Some(name) => finding.in_element(at.id()).of(name),
+                None => finding,
+            });
+        };
+        match (decision.outcome, &decision.failed) {
+            (Outcome::Allow, _) => {}
+            (_, Some(_)) => find("policy.undecided", sentence(decision, &what), Vec::new()),
+            (Outcome::Deny, None) => find("policy.denied", sentence(decision, &what), Vec::new()),
+            // Each kind is met in a way of its own.
+            (Outcome::Challenge(_), None) => {
+                let asks = |reason: &Reason| reason.asks.is_some();
+                if !decision.reasons.iter().any(asks) {
+                    find("policy.undecided", sentence(decision, &what), Vec::new());
+                }
+                for (kind, rule) in CHALLENGES {
+                    let of_kind = |reason: &&Reason| reason.asks.as_ref().is_some_and(|asks| asks.challenge == kind);
+                    let reasons: Vec<_> = decision.reasons.iter().filter(of_kind).cloned().collect();
+                    if !reasons.is_empty() {
+                        let of_kind = Decision { outcome: Outcome::Challenge(kind), reasons, failed: None };
+                        find(rule, sentence(&of_kind, &what), of_kind.reasons);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -6,17 +6,23 @@
 
 use std::hint::black_box;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use bartizan_bench::{Era, Request, Server};
 use bartizan_config::{Config, Environment};
+use bartizan_gateway::database::Database;
+use bartizan_gateway::identity::Identity;
 use bartizan_gateway::{Link, Routing, setup};
 use bartizan_guard::{CallSummary, Direction, GuardSettings, Principal, guards};
 use bartizan_mcp::{Limits, Message};
+use bartizan_store::{Change, MasterKey, Store, api_keys};
 use bytes::Bytes;
 use clap::Parser;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -31,8 +37,17 @@ struct Options {
     rounds: usize,
 }
 
-/// The guards that are on, one gateway for each.
-const SETS: [fn(&str) -> bool; 3] = [|_| false, |guard| guard == "schema", |_| true];
+/// Which guards are on, and how many policies there are.
+type Set = (fn(&str) -> bool, usize);
+
+/// One gateway for each.
+const SETS: [Set; 4] = [(|_| false, 0), (|guard| guard == "schema", 0), (|_| true, 0), (|_| true, 1_000)];
+
+/// The policies that are about the call: one reads its argument.
+const POLICIES: &str = r#"
+permit(principal in Mcp::Role::"reader", action in Mcp::Action::"call", resource);
+@id("long") forbid(principal, action == Mcp::Action::"up/echo", resource) when { context.input.text like "*secret*" };
+"#;
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -44,25 +59,29 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
     let call = Call::new(options.payload)?;
     let directory = tempfile::tempdir()?;
     let mut links = Vec::new();
-    for (number, guards) in SETS.into_iter().enumerate() {
-        let link = connect(&directory.path().join(number.to_string()), guards).await?;
+    for (number, set) in SETS.into_iter().enumerate() {
+        let link = connect(&directory.path().join(number.to_string()), set).await?;
         learn(&link).await?;
         links.push(link);
     }
     let calls = (8_000_000 / options.payload.max(1)).clamp(20, 4_000);
-    let mut rounds: Vec<[f64; 4]> = Vec::new();
+    let key = Key::made(directory.path()).await?;
+    let mut rounds: Vec<[f64; 6]> = Vec::new();
     for _ in 0..options.rounds.max(1) {
         let read = cpu_each(calls, async || call.read().map(|read| drop(black_box(read)))).await?;
-        let [none, schema, all] = links.as_slice() else { return Err(anyhow!("a gateway is missing")) };
+        let identity = cpu_each(calls, async || key.show().await).await?;
+        let [none, schema, all, policies] = links.as_slice() else { return Err(anyhow!("a gateway is missing")) };
         let none = cpu_each(calls, async || call.pass(none).await).await?;
         let schema = cpu_each(calls, async || call.pass(schema).await).await?;
         let all = cpu_each(calls, async || call.pass(all).await).await?;
-        rounds.push([read, none, schema - none, all - schema]);
+        let policies = cpu_each(calls, async || call.pass(policies).await).await?;
+        rounds.push([read, none, schema - none, all - schema, identity, policies - all]);
     }
     let stage = |number: usize| median(rounds.iter().filter_map(|round| round.get(number).copied()).collect());
     let report = json!({
         "payload": options.payload, "calls": calls * rounds.len(),
         "read_us": stage(0), "record_us": stage(1), "schema_us": stage(2), "guards_us": stage(3),
+        "identity_us": stage(4), "policy_us": stage(5),
     });
     writeln!(std::io::stdout(), "{report}")?;
     Ok(())
@@ -96,6 +115,46 @@ impl Call {
     }
 }
 
+/// A client's key, in a database as it is on disk.
+struct Key {
+    identity: Arc<Identity>,
+    headers: HeaderMap,
+}
+
+impl Key {
+    /// One among a hundred.
+    async fn made(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join("keys").join("state.db");
+        let store = Store::open(&path).await?;
+        let mut headers = HeaderMap::new();
+        for number in 0..100 {
+            let key = bartizan_identity::ApiKey::generate(getrandom::fill)?;
+            let row = api_keys::ApiKey {
+                id: key.id().to_string(),
+                digest: key.digest().to_bytes(),
+                principal: format!("person{number}"),
+                roles: vec!["reader".to_owned()],
+                scopes: vec!["mcp".to_owned()],
+                note: String::new(),
+                created_at: 0,
+                expires_at: i64::MAX,
+                revoked_at: None,
+                last_used_at: None,
+                replaces: None,
+            };
+            store.add_api_key(&row, &Change { by: "benchmark".to_owned(), at: 0 }).await?;
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", key.expose()))?);
+        }
+        Ok(Key { identity: Identity::new(Database::new(Some(path), MasterKey::given(None))), headers })
+    }
+
+    /// From a head to who asks, before the body and after it.
+    async fn show(&self) -> anyhow::Result<()> {
+        let good = self.identity.lets_in(&self.headers, IpAddr::from([127, 0, 0, 1])).await;
+        if good { Ok(()) } else { Err(anyhow!("the key is refused")) }
+    }
+}
+
 /// A request, and what the upstream of the benchmark answers to it.
 fn ask(method: &str, params: &serde_json::Value) -> anyhow::Result<(Bytes, Bytes)> {
     let request = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }).to_string();
@@ -123,11 +182,19 @@ async fn pass(
 }
 
 /// A client's link to a server that is never reached, in a gateway of its own.
-async fn connect(directory: &Path, on: fn(&str) -> bool) -> anyhow::Result<Link> {
-    let text = "[server.up]\nurl = \"http://127.0.0.1:9/mcp\"\n";
+async fn connect(directory: &Path, (on, policies): Set) -> anyhow::Result<Link> {
+    let mut text = "[server.up]\nurl = \"http://127.0.0.1:9/mcp\"\n".to_owned();
+    std::fs::create_dir_all(directory)?;
+    if policies > 0 {
+        let other =
+            |n| format!("permit(principal in Mcp::Role::\"other{n}\", action in Mcp::Action::\"call\", resource);\n");
+        let file = directory.join("benchmark.cedar");
+        std::fs::write(&file, POLICIES.to_owned() + &(0..policies).map(other).collect::<String>())?;
+        text.push_str(&format!("[policy]\nfiles = [{:?}]\n", file.display().to_string()));
+    }
     let mut environment = Environment::of_process(directory);
     environment.variables.insert("BARTIZAN_HOME".to_owned(), directory.display().to_string());
-    let (mut config, _) = Config::parse(text, "benchmark", &environment)?;
+    let (mut config, _) = Config::parse(&text, "benchmark", &environment)?;
     for guard in guards::ALL {
         let held = config.settings.guards.entry(guard.name.to_owned()).or_insert_with(GuardSettings::default);
         held.enabled = on(guard.name);
@@ -136,7 +203,9 @@ async fn connect(directory: &Path, on: fn(&str) -> bool) -> anyhow::Result<Link>
     let servers = setup::servers(&config, &gateway, directory)?;
     let server = servers.values().next().context("the server is missing")?;
     let upstream = server.connect(&gateway, Routing::ByRequest, config.limits.message).await?;
-    Ok(Link::new(gateway, Arc::clone(server), Principal::new("anonymous"), "benchmark".to_owned(), upstream))
+    let mut principal = Principal::new("ann");
+    principal.roles = ["reader".into()].into();
+    Ok(Link::new(gateway, Arc::clone(server), principal, "benchmark".to_owned(), upstream))
 }
 
 /// Has the server's tools listed, as after a first conversation.

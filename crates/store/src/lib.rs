@@ -6,8 +6,11 @@
 
 pub mod api_keys;
 pub mod approvals;
+#[cfg_attr(not(target_os = "linux"), path = "no_bell.rs")]
+mod bell;
 mod error;
 mod events;
+mod look;
 mod place;
 mod revision;
 mod seal;

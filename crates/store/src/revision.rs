@@ -26,6 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revision(u64);
 
+impl Revision {
+    /// The state with this number; an odd one is none.
+    pub(crate) fn of(number: u64) -> Option<Revision> {
+        number.is_multiple_of(2).then_some(Revision(number))
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The file, for those who read.
 #[derive(Debug)]
 pub(crate) struct Marks {
@@ -59,7 +70,7 @@ impl Marks {
     /// The state now. None while one is being written, and if it cannot be told.
     pub(crate) fn read(&self) -> Option<Revision> {
         let number = number(&self.file).ok()??;
-        (number % 2 == 0 && !self.is_replaced()).then_some(Revision(number))
+        Revision::of(number).filter(|_| !self.is_replaced())
     }
 
     /// Makes good what a writer left that died: without one that lives, an odd number says nothing.

@@ -12,6 +12,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use crate::look::Look;
 use crate::place::Place;
 use crate::revision::{Marks, Revision, Writing};
 use crate::seal::{Held, MasterKey};
@@ -32,8 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: SqlitePool,
-    database: Place,
-    marks: Arc<Marks>,
+    look: Arc<Look>,
     master: MasterKey,
     held: Arc<Held>,
 }
@@ -73,29 +73,29 @@ impl Store {
         let marks = PathBuf::from(marks);
         let opening = marks.clone();
         let opened = tokio::task::spawn_blocking(move || Marks::open(opening)).await.map_err(io::Error::other);
-        let marks = Arc::new(opened.and_then(|opened| opened).map_err(busy_or(&marks))?);
-        let store = Store { pool, database, marks, master, held: Arc::default() };
+        let marks = opened.and_then(|opened| opened).map_err(busy_or(&marks))?;
+        let store = Store { pool, look: Arc::new(Look::new(marks, database)), master, held: Arc::default() };
         store.bring_up_to_date(path).await?;
         Ok(store)
     }
 
     /// The state of the store now: while it stays the same, so does what was read in it. None if that cannot be told, and
-    /// then what one remembers is not to be relied upon. It costs three system calls.
+    /// then what one remembers is not to be relied upon. It costs one system call, or three where Linux does not tell.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
-        self.marks.read().filter(|_| self.database.is_there())
+        self.look.revision()
     }
 
     /// Whether others use another file by now, as this one was removed, moved or replaced.
     #[must_use]
     pub fn is_replaced(&self) -> bool {
-        self.marks.is_replaced() || !self.database.is_there()
+        self.look.marks.is_replaced() || !self.look.database.is_there()
     }
 
     /// Has the state be told again, if all that stands against it is that somebody died while writing.
     pub fn settle(&self) {
         // If that fails it costs time and nothing else.
-        self.marks.settle().ok();
+        self.look.marks.settle().ok();
     }
 
     /// Ends all connections; what was committed is in the database.
@@ -105,7 +105,7 @@ impl Store {
 
     /// Where it is, whatever links led there.
     pub(crate) fn path(&self) -> &Path {
-        self.database.path()
+        self.look.database.path()
     }
 
     /// Where its master key comes from.
@@ -144,10 +144,10 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<Writing> {
-        let marks = Arc::clone(&self.marks);
-        let begun = tokio::task::spawn_blocking(move || marks.begin()).await;
+        let look = Arc::clone(&self.look);
+        let begun = tokio::task::spawn_blocking(move || look.marks.begin()).await;
         let begun = begun.map_err(io::Error::other).and_then(|begun| begun);
-        begun.map_err(busy_or(self.marks.path()))
+        begun.map_err(busy_or(self.look.marks.path()))
     }
 
     async fn bring_up_to_date(&self, path: &Path) -> Result<()> {

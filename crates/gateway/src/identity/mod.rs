@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
+use crate::clock;
 use crate::database::Database;
 use crate::recorder::Recorder;
 
@@ -129,6 +130,15 @@ impl Identity {
         }
         let Some(key) = &credential.key else { return true };
         matches!(self.keys.find(key, now).await, Ok(Some(_)))
+    }
+
+    /// Whether a request with these headers comes in, with all that each is asked, before its body and after it: what the
+    /// benchmark measures.
+    pub async fn lets_in(&self, headers: &HeaderMap, from: IpAddr) -> bool {
+        match self.authenticate(headers, None, true, from, clock::now()).await {
+            Ok(Caller { credential: Some(credential), .. }) => self.is_good(&credential, clock::now()).await,
+            _ => false,
+        }
     }
 
     async fn standing(&self, text: &str, now: Timestamp) -> Result<Caller, Standing> {

@@ -91,6 +91,8 @@ pub struct Listen {
     pub allowed_hosts: Vec<String>,
     /// Values of the `Origin` header that are accepted.
     pub allowed_origins: Vec<String>,
+    /// Where clients find it, if not at its address: scheme and host, and a port if it is not the usual one.
+    pub public_url: Option<String>,
     /// Connections open at a time.
     pub max_connections: usize,
     /// How clients connect, if not unencrypted.
@@ -410,6 +412,7 @@ impl Reading<'_> {
         let listen_tls = tls::tls(file.listen.tls.as_ref(), "listen", place, name, problems);
         listen::hosts(&file.listen.allowed_hosts, root, problems);
         listen::origins(&file.listen.allowed_origins, root, problems);
+        let public_url = listen::public_url(file.listen.public_url.as_deref(), root, problems);
         self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);
         let admin = self.admin(&file.admin, problems);
         self.apart(listen_address, admin.as_ref(), problems);
@@ -425,6 +428,7 @@ impl Reading<'_> {
                 address: listen_address?,
                 allowed_hosts: file.listen.allowed_hosts,
                 allowed_origins: file.listen.allowed_origins,
+                public_url,
                 max_connections: file.listen.max_connections,
                 tls: listen_tls,
             },

@@ -73,6 +73,9 @@ pub(crate) struct ListenTable {
     pub(crate) allowed_hosts: Vec<String>,
     /// Web pages that may use it, such as `https://inspector.example.com` (`Origin` header).
     pub(crate) allowed_origins: Vec<String>,
+    /// Where clients and browsers find it, such as `https://mcp.example.com`, if that is not its address: in what is said to
+    /// clients about signing in, in links, and for whom tokens are issued. Accepted in `Host` and `Origin`.
+    pub(crate) public_url: Option<String>,
     /// Connections open at a time; further ones wait to be accepted.
     #[schemars(range(min = 1))]
     pub(crate) max_connections: usize,
@@ -87,6 +90,7 @@ impl Default for ListenTable {
             allow_remote: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            public_url: None,
             max_connections: 10_240,
             tls: None,
         }

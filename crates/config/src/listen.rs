@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use http::Uri;
+use http::uri::{Authority, Scheme};
 
 use crate::problems::Problems;
+use crate::servers::is_loopback;
 use crate::tree::{self, Node};
 
 /// Whom an address lets do what.
@@ -72,7 +74,7 @@ pub(crate) fn address(
 pub(crate) fn hosts(hosts: &[String], root: &Node<'_>, problems: &mut Problems) {
     for (index, host) in hosts.iter().enumerate() {
         let place = tree::place(root, &["listen", "allowed_hosts", &index.to_string()]);
-        let authority = host.parse::<http::uri::Authority>();
+        let authority = host.parse::<Authority>();
         if host.contains('*') {
             problems.error(place, "names are compared as they are; `*` has no meaning").help("list every name");
         } else if authority.is_err() || host.contains('@') {
@@ -94,4 +96,37 @@ pub(crate) fn origins(origins: &[String], root: &Node<'_>, problems: &mut Proble
                 .help("scheme, host and port only, such as https://inspector.example.com");
         }
     }
+}
+
+/// Where clients find it, in the one way in which that is written: tokens are compared with it letter by letter.
+pub(crate) fn public_url(text: Option<&str>, root: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let text = text?;
+    let place = tree::place(root, &["listen", "public_url"]);
+    let Some((scheme, authority)) = origin(text) else {
+        problems
+            .error(place, "not a URL of scheme, host and port only")
+            .help("such as https://mcp.example.com; MCP is at /mcp behind it");
+        return None;
+    };
+    if scheme == Scheme::HTTP && !is_loopback(authority.host()) {
+        problems
+            .error(place, "http:// to another machine sends everything unencrypted, keys and tokens included")
+            .help("clients have to find it over https://");
+        return None;
+    }
+    let usual = if scheme == Scheme::HTTPS { 443 } else { 80 };
+    let port = authority.port_u16().filter(|port| *port != usual);
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{}{port}", authority.host().to_ascii_lowercase()))
+}
+
+/// The parts of a URL that has no others.
+fn origin(text: &str) -> Option<(Scheme, Authority)> {
+    let uri = text.parse::<Uri>().ok().filter(|uri| uri.path() == "/" && uri.query().is_none())?;
+    let scheme = uri.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme))?;
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty())?;
+    // A colon without a number after it is a port to some readers and none to others.
+    let is_plain = !authority.as_str().contains(['@', '*']) && !authority.as_str().ends_with(':');
+    let is_port = authority.port().is_none() || authority.port_u16().is_some_and(|port| port > 0);
+    (is_plain && is_port && !text.contains('#')).then(|| (scheme.clone(), authority.clone()))
 }

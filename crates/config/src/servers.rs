@@ -277,7 +277,7 @@ fn shown(url: &Uri, problems: &Problems) -> String {
 }
 
 /// Whether a host of a URL is this machine.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let named = bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
     named || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

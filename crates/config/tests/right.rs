@@ -352,3 +352,18 @@ fn every_setting_is_on_its_page() {
         assert!(page.contains(&format!("`{}`", kind.as_str())), "{}", kind.as_str());
     }
 }
+
+#[test]
+fn where_clients_find_it_is_written_in_one_way() {
+    for (given, meant) in [
+        ("https://MCP.Example.com", "https://mcp.example.com"),
+        ("https://mcp.example.com:443/", "https://mcp.example.com"),
+        ("https://mcp.example.com:8443", "https://mcp.example.com:8443"),
+        ("HTTP://localhost:80", "http://localhost"),
+        ("http://[::1]:8484", "http://[::1]:8484"),
+    ] {
+        let text = format!("[listen]\npublic_url = '{given}'\n");
+        let (config, _) = Config::parse(&text, "test.toml", &environment()).unwrap();
+        assert_eq!(config.listen.public_url.as_deref(), Some(meant), "{given}");
+    }
+}

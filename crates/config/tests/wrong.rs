@@ -294,3 +294,23 @@ fn what_is_shown_cannot_steer_a_terminal() {
     let shown = errors("mode = \"\\u001b[31m\\u202e\"\n# \u{202e}\n").to_string();
     assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
 }
+
+#[test]
+fn where_clients_find_it() {
+    let whole = "2:14 not a URL of scheme, host and port only";
+    for url in [
+        "mcp.example.com",
+        "https://a/mcp",
+        "https://a?b",
+        "https://a#b",
+        "https://b@a",
+        "ftp://a",
+        "https://a:",
+        "https://a:0",
+        "https://*.a",
+        "https://",
+    ] {
+        check(&format!("[listen]\npublic_url = '{url}'\n"), &[(whole, "https://mcp.example.com")]);
+    }
+    check("[listen]\npublic_url = 'http://a'\n", &[("2:14 http:// to another machine", "over https://")]);
+}

@@ -74,7 +74,6 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         // Rather now than at the first request.
         identity.open().await?;
     }
-    let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, front_settings(config, connections));
     let certificates = Arc::new(Certificates::read(config)?);
     let listener = listen(config.listen.address, "listen").await?;
     let admin = match &config.admin {
@@ -82,6 +81,9 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         None => None,
     };
     let address = local(&listener, config.listen.address);
+    let public = config.listen.public_url.clone().unwrap_or_else(|| url(certificates.listen.is_some(), address));
+    let settings = front_settings(config, &public, connections);
+    let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, settings);
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
@@ -197,10 +199,16 @@ fn local(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-fn front_settings(config: &Config, connections: usize) -> FrontSettings {
+fn front_settings(config: &Config, public: &str, connections: usize) -> FrontSettings {
     let listen = &config.listen;
+    let mut allowed = Allowed { hosts: listen.allowed_hosts.clone(), origins: listen.allowed_origins.clone() };
+    // Those of the address itself are loopback ones, or were named.
+    if listen.public_url.is_some() {
+        allowed.add_own(public);
+    }
     FrontSettings {
-        allowed: Allowed { hosts: listen.allowed_hosts.clone(), origins: listen.allowed_origins.clone() },
+        public: public.into(),
+        allowed,
         body_timeout: config.limits.body_timeout,
         sessions: config.limits.max_sessions,
         streams: edge::streams(connections),

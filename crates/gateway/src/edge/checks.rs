@@ -62,6 +62,13 @@ impl Flaw {
 }
 
 impl Allowed {
+    /// Adds the name under which the gateway is known, and pages that it serves itself.
+    pub(crate) fn add_own(&mut self, public: &str) {
+        self.origins.push(public.to_owned());
+        let host = public.split_once("://").and_then(|(_, host)| name_of(host));
+        self.hosts.extend(host.map(str::to_owned));
+    }
+
     /// Checks the head of a request: all that can be said against it before it is known whom it is for.
     pub(crate) fn check_head(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Flaw> {
         self.check(uri, headers)?;
@@ -147,6 +154,23 @@ mod tests {
             }
         }
         allowed.check(&"/mcp".parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn the_gateway_answers_to_its_public_name() {
+        let mut allowed = Allowed::default();
+        allowed.add_own("https://mcp.example.net:8443");
+        for (host, origin, good) in [
+            ("mcp.example.net:8443", Some("https://mcp.example.net:8443"), true),
+            ("mcp.example.net", None, true),
+            ("mcp.example.net", Some("https://mcp.example.net"), false),
+            ("mcp.example.net", Some("http://mcp.example.net:8443"), false),
+            ("example.net", None, false),
+        ] {
+            let mut headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
+            headers.extend(origin.map(|origin| (header::ORIGIN, origin.parse().unwrap())));
+            assert_eq!(allowed.check(&"/".parse().unwrap(), &headers).is_ok(), good, "{host} {origin:?}");
+        }
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Front {
 /// What does not change while a gateway runs.
 #[derive(Debug, Clone)]
 pub struct FrontSettings {
+    /// Where clients find it: scheme, host and port, without a slash at the end.
+    pub public: Arc<str>,
     /// Whom it answers.
     pub allowed: Allowed,
     /// How long a client may take to send a body.
@@ -71,6 +73,7 @@ pub struct FrontSettings {
 impl Default for FrontSettings {
     fn default() -> Self {
         FrontSettings {
+            public: "http://127.0.0.1:8484".into(),
             allowed: Allowed::default(),
             body_timeout: Duration::from_secs(30),
             sessions: 100_000,
@@ -117,6 +120,12 @@ impl Front {
         let generation = self.servers.load().generation.wrapping_add(1);
         self.servers.store(Arc::new(Current { generation, by_name: servers }));
         self.peers.retire();
+    }
+
+    /// Where clients find it: scheme, host and port, without a slash at the end. `/mcp` behind it is what tokens are for.
+    #[must_use]
+    pub fn public(&self) -> &str {
+        &self.settings.public
     }
 
     /// Says that the configuration on disk could not be put in force, or that it now is.

@@ -21,7 +21,7 @@ mod time;
 pub use input::{Input, Unfit};
 pub use json::Json;
 pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};
-pub use principal::Principal;
+pub use principal::{Principal, SignedIn};
 pub use problem::{Problem, Source};
 pub use roles::{Grant, Group, Held, Role, Roles, RolesError};
 pub use rule::{Approver, Asks, Challenge, Reason};

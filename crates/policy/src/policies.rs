@@ -13,7 +13,7 @@ use crate::rule::{self, Challenge, Reason, Rule};
 use crate::schema;
 use crate::subject::{Subject, Target, Use};
 use crate::time::moment;
-use crate::{Principal, Roles};
+use crate::{Principal, Roles, SignedIn};
 
 /// What holds where no policy says anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -245,7 +245,7 @@ impl Policies {
     ) -> Result<(Request, Entities), String> {
         let mut context = Vec::with_capacity(2);
         if slice.reads_session {
-            context.push(("session".to_owned(), session(circumstances.now)?));
+            context.push(("session".to_owned(), session(circumstances.now, subject.signed_in.as_deref())?));
         }
         if slice.reads_input {
             let input = target.input().ok_or("the arguments of the tool are not known")?;
@@ -330,13 +330,20 @@ fn unknown_approvers(rules: &[Rule], roles: &Roles, sources: &[Source<'_>]) -> V
     problems
 }
 
-fn session(now: i64) -> Result<RestrictedExpression, String> {
-    let (text, weekday) = moment(now).ok_or("no calendar has this moment")?;
-    let session = [
+fn session(now: i64, signed_in: Option<&SignedIn>) -> Result<RestrictedExpression, String> {
+    const NONE: &str = "no calendar has this moment";
+    let (text, weekday) = moment(now).ok_or(NONE)?;
+    let methods = signed_in.map_or(&[][..], |signed_in| &signed_in.methods);
+    let methods = methods.iter().map(|method| RestrictedExpression::new_string(method.to_string()));
+    let mut session = vec![
         ("now".to_owned(), RestrictedExpression::new_datetime(text)),
         ("weekday".to_owned(), RestrictedExpression::new_long(weekday)),
         ("labels".to_owned(), RestrictedExpression::new_set([])),
-        ("methods".to_owned(), RestrictedExpression::new_set([])),
+        ("methods".to_owned(), RestrictedExpression::new_set(methods)),
     ];
+    if let Some(at) = signed_in.and_then(|signed_in| signed_in.at) {
+        let (text, _) = moment(at.div_euclid(1000)).ok_or(NONE)?;
+        session.push(("signed_in".to_owned(), RestrictedExpression::new_datetime(text)));
+    }
     RestrictedExpression::new_record(session).map_err(|error| error.to_string())
 }

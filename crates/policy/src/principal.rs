@@ -11,10 +11,25 @@ use crate::Scopes;
 pub struct Principal {
     /// A stable name, such as `ann`, `uid:1000` or `anonymous`.
     pub id: Arc<str>,
-    /// The roles it has, sorted.
+    /// The roles that its credential brings, sorted.
     pub roles: Arc<[Box<str>]>,
+    /// The groups that its credential says it is in, sorted.
+    pub groups: Arc<[Box<str>]>,
+    /// The tenant that its credential says it is of.
+    pub tenant: Option<Arc<str>>,
+    /// How it signed in, as far as its credential says so.
+    pub signed_in: Option<Arc<SignedIn>>,
     /// What its credential is good for at most, whatever else it may do.
     pub scopes: Scopes,
+}
+
+/// How somebody signed in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct SignedIn {
+    /// When they last showed who they are, in microseconds since 1970-01-01 UTC.
+    pub at: Option<i64>,
+    /// By what: `pwd`, `otp`, `hwk` and the like (RFC 8176), sorted.
+    pub methods: Box<[Box<str>]>,
 }
 
 impl Principal {
@@ -24,7 +39,14 @@ impl Principal {
     /// The principal of that name, without roles, whom no credential limits.
     #[must_use]
     pub fn new(id: &str) -> Self {
-        Principal { id: id.into(), roles: Arc::default(), scopes: Scopes::all() }
+        Principal {
+            id: id.into(),
+            roles: Arc::default(),
+            groups: Arc::default(),
+            tenant: None,
+            signed_in: None,
+            scopes: Scopes::all(),
+        }
     }
 
     /// Whoever did not sign in.

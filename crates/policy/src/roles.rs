@@ -133,15 +133,20 @@ impl Roles {
         }
     }
 
-    /// What somebody is who brings some roles along.
+    /// What somebody is who brings some roles and groups along.
     #[must_use]
-    pub fn held_by(&self, who: &str, brought: &[Box<str>]) -> Held {
+    pub fn held_by(&self, who: &str, brought: &[Box<str>], groups: &[Box<str>]) -> Held {
         let is_in = |members: &[String]| members.iter().any(|member| member == who);
         let mut held = Held::default();
         held.roles.extend(brought.iter().map(|role| role.to_string()));
         held.roles.extend(self.roles.iter().filter(|(_, role)| is_in(&role.members)).map(|(name, _)| name.clone()));
-        for (name, group) in self.groups.iter().filter(|(_, group)| is_in(&group.members)) {
-            held.groups.insert(name.clone());
+        held.groups.extend(groups.iter().map(|group| group.to_string()));
+        for (name, group) in &self.groups {
+            if is_in(&group.members) {
+                held.groups.insert(name.clone());
+            } else if !held.groups.contains(name) {
+                continue;
+            }
             held.roles.extend(group.roles.iter().cloned());
         }
         held
@@ -161,7 +166,7 @@ impl Roles {
     /// Whether somebody who brings some roles along is one of these.
     #[must_use]
     pub fn is_one_of(&self, who: &str, brought: &[Box<str>], approvers: &[Approver]) -> bool {
-        let held = self.held_by(who, brought);
+        let held = self.held_by(who, brought, &[]);
         approvers.iter().any(|approver| match approver {
             Approver::User(name) => **name == *who,
             Approver::Role(name) => held.roles.contains(&**name),

@@ -1,13 +1,14 @@
 //! Who asks for what, made ready for many decisions.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::{Entity, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::Value;
 
 use crate::input::Input;
 use crate::names::{ACTION, GROUP, PROMPT, RESOURCE, ROLE, SERVER, TENANT, TENANT_OF_ALL, TOOL, TOOL_GROUP, USER, uid};
-use crate::{Kind, Principal, Roles};
+use crate::{Kind, Principal, Roles, SignedIn};
 
 /// Somebody who asks.
 #[derive(Debug, Clone)]
@@ -16,12 +17,13 @@ pub struct Subject {
     pub(crate) entity: Entity,
     /// Itself and all that it is in.
     pub(crate) within: Vec<EntityUid>,
+    pub(crate) signed_in: Option<Arc<SignedIn>>,
 }
 
 impl Subject {
     pub(crate) fn new(principal: &Principal, roles: &Roles) -> Option<Subject> {
-        let held = roles.held_by(&principal.id, &principal.roles);
-        let tenant = uid(&TENANT, TENANT_OF_ALL);
+        let held = roles.held_by(&principal.id, &principal.roles, &principal.groups);
+        let tenant = uid(&TENANT, principal.tenant.as_deref().unwrap_or(TENANT_OF_ALL));
         let parents: HashSet<_> = held
             .roles
             .iter()
@@ -35,7 +37,8 @@ impl Subject {
             ("tenant".to_owned(), RestrictedExpression::new_entity_uid(tenant)),
         ]);
         let within = parents.iter().cloned().chain([own.clone()]).collect();
-        Some(Subject { entity: Entity::new(own.clone(), attributes, parents).ok()?, uid: own, within })
+        let entity = Entity::new(own.clone(), attributes, parents).ok()?;
+        Some(Subject { entity, uid: own, within, signed_in: principal.signed_in.clone() })
     }
 }
 

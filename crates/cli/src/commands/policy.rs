@@ -248,7 +248,7 @@ fn explain(
     let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let decide =
         |purpose| policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() });
-    let held = policies.roles().held_by(user, &principal.roles);
+    let held = policies.roles().held_by(user, &principal.roles, &principal.groups);
     let explained = Explained {
         known: known.is_some(),
         roles: held.roles.into_iter().collect(),

@@ -102,8 +102,8 @@ impl Peers {
         let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
         let able = Abilities::declared(message).unwrap_or_default().index();
         // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
-        let Principal { id, roles, scopes } = principal;
-        let roles = roles.join(" ");
+        let Principal { id, roles, groups, tenant, signed_in, scopes } = principal;
+        let roles = format!("{roles:?} {groups:?} {tenant:?} {signed_in:?}");
         let mut key =
             target.slot(&format!("{}\n{id}\n{roles}\n{scopes}\n{from}\n{able}\n{client}", target.generation()));
         if target.bridges() {

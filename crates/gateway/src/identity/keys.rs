@@ -213,7 +213,7 @@ fn known(key: api_keys::ApiKey) -> Option<(ApiKeyId, Arc<Known>)> {
     };
     roles.sort();
     let roles = roles.into_iter().map(String::into_boxed_str).collect();
-    let principal = Principal { id: principal.into(), roles, scopes: Scopes::of(scopes) };
+    let principal = Principal { roles, scopes: Scopes::of(scopes), ..Principal::new(&principal) };
     let last_used_at = AtomicI64::new(last_used_at.unwrap_or(i64::MIN));
     Some((id, Arc::new(Known { digest: Digest::from_bytes(digest), principal, expires_at, last_used_at })))
 }

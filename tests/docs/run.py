@@ -28,6 +28,7 @@ COMMANDS = {
     "bartizan audit verify --head 11:d2d43414adaa1181fd05e2c7d463ed90f5c94b041a61f9afd71b14fe1d1bc5db": (1, "does not contain the head: "),
     "bartizan key create ann --scope mcp --expires 90d": (0, "good for mcp until"),
     "bartizan key create ci --scope tool:git/git_log --scope server:docs --expires 180d --note nightly": (0, "btz_"),
+    "bartizan key rotate-master --reseal": (2, "nothing has been sealed in this store yet"),
     "bartizan why ID": (0, "Decision"),
     "bartizan why 01J…": (0, "schema.arguments"),
     "bartizan lock diff": (0, "nothing waits"),

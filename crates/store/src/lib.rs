@@ -19,5 +19,5 @@ mod store;
 pub use error::{Result, StoreError};
 pub use events::{Change, Event};
 pub use revision::Revision;
-pub use seal::{MasterKey, PURPOSES, SealError, Sealer};
+pub use seal::{MasterKey, PURPOSES, Resealed, Rotated, SealError, Sealer};
 pub use store::Store;

@@ -143,7 +143,8 @@ impl Store {
         done
     }
 
-    async fn begin(&self) -> Result<Writing> {
+    /// Begins to write, once nobody else does: readers know, and other writers wait.
+    pub(crate) async fn begin(&self) -> Result<Writing> {
         let look = Arc::clone(&self.look);
         let begun = tokio::task::spawn_blocking(move || look.marks.begin()).await;
         let begun = begun.map_err(io::Error::other).and_then(|begun| begun);

@@ -1,5 +1,6 @@
 //! `bartizan key`: the keys that clients show to use the gateway over HTTP.
 
+mod master;
 mod report;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bartizan_policy::{Scope, Scopes};
 use bartizan_store::{StoreError, api_keys};
 use clap::{Args, Subcommand};
 
+pub(super) use self::master::MasterRotated;
 pub(super) use self::report::{Created, Listed, Revoked};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
@@ -52,6 +54,8 @@ enum Command {
     Rotate(Rotate),
     /// Revokes a key: from now on it is refused
     Revoke(Revoke),
+    /// Makes another master key, with which what is secret in the store is sealed
+    RotateMaster(master::RotateMaster),
 }
 
 #[derive(Args)]
@@ -124,6 +128,7 @@ impl Arguments {
             Command::List(list) => list.run(),
             Command::Rotate(rotate) => rotate.run(),
             Command::Revoke(revoke) => revoke.run(),
+            Command::RotateMaster(rotate) => rotate.run(),
         }
     }
 }

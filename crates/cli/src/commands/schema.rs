@@ -34,6 +34,7 @@ const FORMATS: &[Format] = &[
     (key::Created::FORMAT, || schema_for!(key::Created<'_>).to_value()),
     (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
     (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),
+    (key::MasterRotated::FORMAT, || schema_for!(key::MasterRotated).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),

@@ -90,3 +90,29 @@ fn what_makes_no_key_is_said() {
     }
     assert_eq!(states(home).len(), 1);
 }
+
+#[test]
+fn another_master_key_is_made_only_where_there_is_one() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    assert!(key(home, &["rotate-master"]).status(3).stderr.contains("no database"));
+    created(home, &["ann", "--scope", "mcp", "--expires", "1d"]);
+    assert!(key(home, &["rotate-master"]).status(2).stderr.contains("nothing has been sealed"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        bartizan_store::Store::open(&home.join("state.db")).await.unwrap().sealer().await.unwrap();
+    });
+    let file = || std::fs::read_to_string(home.join("state.key")).unwrap();
+    let before = file();
+    let done = key(home, &["rotate-master", "--reseal", "--json"]).status(0);
+    let said = done.json();
+    assert!(said["old"] != said["new"] && said["old_removed"] == true && said["broken"] == 0, "{said}");
+    assert_ne!(file(), before);
+    for secret in [before, file()] {
+        let secret = secret.trim().rsplit(':').next().unwrap().to_owned();
+        assert!(secret.len() == 64 && !format!("{done:?}").contains(&secret));
+    }
+    std::fs::write(home.join("new"), "ab".repeat(32)).unwrap();
+    let new = home.join("new").display().to_string();
+    assert!(key(home, &["rotate-master", "--new-key", &new]).status(2).stderr.contains("in a file beside the store"));
+}

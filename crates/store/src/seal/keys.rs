@@ -133,26 +133,39 @@ pub(super) fn unwrap(master: &Master, key: &DataKey) -> Result<zeroize::Zeroizin
 /// A sealer with these keys. The master key is looked for only if one of them is new to us.
 fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, database: &Path) -> Result<Sealer> {
     let mut found = None;
+    sealer_of(kept, |key| {
+        if let Some(open) = last.and_then(|last| last.all.get(&key.id)) {
+            return Ok(Arc::clone(open));
+        }
+        let found = match &mut found {
+            Some(found) => found,
+            none => none.insert(from.find(database)?.ok_or_else(|| from.missing(database))?),
+        };
+        Ok(open(key, found.find(id_of(&key.wrapped)?)?)?)
+    })
+}
+
+/// The same with the master key at hand.
+pub(super) fn open_with(kept: &[DataKey], master: &Master) -> Result<Sealer> {
+    sealer_of(kept, |key| Ok(open(key, master)?))
+}
+
+fn sealer_of(kept: &[DataKey], mut open: impl FnMut(&DataKey) -> Result<Arc<Key>>) -> Result<Sealer> {
     let (mut all, mut in_use) = (HashMap::new(), HashMap::new());
     for key in kept {
-        let open = match last.and_then(|last| last.all.get(&key.id)) {
-            Some(open) => Arc::clone(open),
-            None => {
-                if found.is_none() {
-                    found = Some(from.find(database)?.ok_or_else(|| from.missing(database))?);
-                }
-                let found = found.as_ref().ok_or(SealError::Failed)?;
-                let bytes = unwrap(found.find(id_of(&key.wrapped)?)?, key)?;
-                let bytes = bytes.first_chunk().filter(|_| bytes.len() == 32).ok_or(SealError::Form)?;
-                Arc::new(Key::new(key.id, bytes)?)
-            }
-        };
+        let open = open(key)?;
         if key.in_use {
             in_use.insert(key.purpose.clone(), Arc::clone(&open));
         }
         all.insert(key.id, open);
     }
     Ok(Sealer { in_use, all })
+}
+
+fn open(key: &DataKey, master: &Master) -> Result<Arc<Key>, SealError> {
+    let bytes = unwrap(master, key)?;
+    let bytes = bytes.first_chunk().filter(|_| bytes.len() == 32).ok_or(SealError::Form)?;
+    Key::new(key.id, bytes).map(Arc::new)
 }
 
 pub(super) fn now() -> i64 {

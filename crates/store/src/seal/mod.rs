@@ -11,6 +11,7 @@
 mod envelope;
 mod keys;
 mod master;
+mod rotate;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 use self::envelope::{Key, KeyId};
 pub(crate) use self::keys::Held;
 pub use self::master::MasterKey;
+pub use self::rotate::{Resealed, Rotated};
 
 /// What content is sealed for. Each has a data key of its own.
 pub const PURPOSES: [&str; 6] = [

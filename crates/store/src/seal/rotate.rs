@@ -1,0 +1,247 @@
+//! A new master key, and new data keys.
+//!
+//! Whenever this is broken off, the store opens with what is in the file of the master key then: that holds both keys from
+//! before the data keys are wrapped anew until after. Whoever changes the file holds the lock of those who write to the store.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::keys::{self, ALL, DataKey, data_keys, master_of, unwrap, wrap};
+use super::master::Master;
+use super::{MasterKey, PURPOSES, SealError, Sealer};
+use crate::events::{Change, note};
+use crate::{Result, Store, StoreError};
+
+/// A column with what was sealed.
+struct Column {
+    table: &'static str,
+    column: &'static str,
+    /// What it was sealed for.
+    purpose: &'static str,
+    /// What of the row says whose it is, in SQL: the text that it was sealed with.
+    owner: &'static str,
+}
+
+/// Every column of the store with what was sealed. The content of others would stay sealed with the key before.
+const COLUMNS: [Column; 1] =
+    [Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id" }];
+
+const REWRAP: &str = "UPDATE data_key SET wrapped = $2 WHERE id = $1";
+const RETIRE: &str = "UPDATE data_key SET retired_at = $1 WHERE retired_at IS NULL";
+const RETIRED: &str = "SELECT id FROM data_key WHERE retired_at < $1";
+const REMOVE: &str = "DELETE FROM data_key WHERE id = $1";
+
+/// So long a data key is kept that nothing is sealed with any more, in microseconds: somebody may have sealed something with
+/// it who has not written that yet.
+const GRACE: i64 = 24 * 3_600_000_000;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// What the master key before was called.
+    pub old: String,
+    /// What the one now is called.
+    pub new: String,
+    /// How many data keys it opens.
+    pub data_keys: usize,
+    /// How much was sealed anew, if that was asked for.
+    pub resealed: Option<Resealed>,
+    /// Why the key before could not be removed from its file, where it opens nothing any more.
+    pub left: Option<String>,
+}
+
+/// How much was sealed anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// So many values.
+    pub values: usize,
+    /// So many did not open, and are as they were.
+    pub broken: usize,
+}
+
+impl Store {
+    /// Wraps all data keys with a new master key: `to`, if it comes from elsewhere, else one that is made here and takes the
+    /// place of the other in its file. With `reseal` there are new data keys, and everything is sealed anew with them.
+    ///
+    /// # Errors
+    /// If the master key is not there or another one, or something cannot be written. Then all is as it was.
+    pub async fn rotate_master(&self, to: Option<&MasterKey>, reseal: bool, change: &Change) -> Result<Rotated> {
+        // Until the file holds one key again: another change in between would find the wrong ones in it.
+        let writing = self.begin().await?;
+        let (from, database) = (self.master(), self.path());
+        let new = match (from, to) {
+            (MasterKey::Given(_), None) => {
+                let why = "the master key is given to Bartizan, so the new one has to be as well";
+                return Err(StoreError::State(why.to_owned()));
+            }
+            (MasterKey::Given(_), Some(to)) => one(to.find(database)?)?,
+            (MasterKey::Beside, Some(_)) => {
+                let why = "the master key is in a file beside the store, where a new one is made";
+                return Err(StoreError::State(why.to_owned()));
+            }
+            (MasterKey::Beside, None) => Master::generate()?,
+        };
+        let done = self.write_unmarked(async |connection| {
+            let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
+            if kept.is_empty() {
+                return Err(StoreError::State("nothing has been sealed in this store yet".to_owned()));
+            }
+            let found = from.find(database)?.ok_or_else(|| from.missing(database))?;
+            let old = master_of(&kept, &found)?;
+            if old.key.id == new.key.id {
+                return Err(StoreError::State("that is the master key already".to_owned()));
+            }
+            from.put(database, &[&new, old])?;
+            rewrap(connection, &kept, old, &new).await?;
+            let resealed = if reseal { Some(reseal_all(connection, &new, change.at).await?) } else { None };
+            let mut done = Rotated {
+                old: old.key.id.to_string(),
+                new: new.key.id.to_string(),
+                data_keys: kept.len(),
+                resealed,
+                left: None,
+            };
+            if reseal {
+                done.data_keys = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?.len();
+            }
+            note(connection, change, "store.master_key_rotated", said(&done)).await?;
+            Ok(done)
+        });
+        let mut done = done.await?;
+        // The data keys are wrapped with the new one now, whatever happens.
+        done.left = from.put(database, &[&new]).err().map(|error| error.to_string());
+        drop(writing);
+        Ok(done)
+    }
+}
+
+fn said(done: &Rotated) -> serde_json::Value {
+    serde_json::json!({
+        "old": done.old, "new": done.new, "data_keys": done.data_keys,
+        "resealed": done.resealed.map(|resealed| resealed.values),
+        "broken": done.resealed.map(|resealed| resealed.broken),
+    })
+}
+
+fn one(found: Option<super::master::Found>) -> Result<Master, SealError> {
+    found.and_then(|found| found.keys.into_iter().next()).ok_or(SealError::Failed)
+}
+
+async fn rewrap(connection: &mut SqliteConnection, kept: &[DataKey], old: &Master, new: &Master) -> Result<()> {
+    for key in kept {
+        let wrapped = wrap(new, key.id, &key.purpose, &unwrap(old, key)?)?;
+        sqlx::query(REWRAP).bind(key.id.0.as_slice()).bind(wrapped).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Makes new data keys, seals everything with them, and removes those that nothing can be sealed with any more.
+async fn reseal_all(connection: &mut SqliteConnection, master: &Master, now: i64) -> Result<Resealed> {
+    sqlx::query(RETIRE).bind(now).execute(&mut *connection).await?;
+    for purpose in PURPOSES {
+        keys::add(connection, master, purpose).await?;
+    }
+    let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
+    let sealer = keys::open_with(&kept, master)?;
+    let mut done = Resealed::default();
+    for column in &COLUMNS {
+        reseal_column(connection, column, &sealer, &mut done).await?;
+    }
+    for row in sqlx::query(RETIRED).bind(now.saturating_sub(GRACE)).fetch_all(&mut *connection).await? {
+        let id: Vec<u8> = row.try_get("id")?;
+        if !is_used(connection, &id).await? {
+            sqlx::query(REMOVE).bind(id).execute(&mut *connection).await?;
+        }
+    }
+    Ok(done)
+}
+
+async fn reseal_column(
+    connection: &mut SqliteConnection,
+    at: &Column,
+    sealer: &Sealer,
+    done: &mut Resealed,
+) -> Result<()> {
+    let Column { table, column, purpose, owner } = at;
+    let select = format!("SELECT {owner} AS owner, {column} AS sealed FROM {table} WHERE length({column}) > 0");
+    let update = format!("UPDATE {table} SET {column} = $1 WHERE {owner} = $2 AND {column} = $3");
+    for row in sqlx::query(sqlx::AssertSqlSafe(select)).fetch_all(&mut *connection).await? {
+        let (owner, sealed): (String, Vec<u8>) = (row.try_get("owner")?, row.try_get("sealed")?);
+        let Ok(plain) = sealer.unseal(purpose, &owner, &sealed) else {
+            // It opens no better with the old key, and must not keep everything else at it.
+            done.broken += 1;
+            continue;
+        };
+        let anew = sealer.seal(purpose, &owner, &plain)?;
+        let query = sqlx::query(sqlx::AssertSqlSafe(update.clone())).bind(anew).bind(owner).bind(sealed);
+        query.execute(&mut *connection).await?;
+        done.values += 1;
+    }
+    Ok(())
+}
+
+/// Whether anything that was sealed with that data key is left.
+async fn is_used(connection: &mut SqliteConnection, id: &[u8]) -> Result<bool> {
+    for Column { table, column, .. } in &COLUMNS {
+        // Looked for where the header has it.
+        let select = format!("SELECT count(*) FROM {table} WHERE substr({column}, 2, 8) = $1");
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(select)).bind(id).fetch_one(&mut *connection).await?;
+        if count > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Columns of bytes that hold nothing sealed.
+    const OTHERS: [&str; 4] = ["api_key.digest", "approval.digest", "data_key.id", "data_key.wrapped"];
+
+    #[tokio::test]
+    async fn every_column_of_bytes_is_sealed_anew_or_said_to_hold_nothing_sealed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("state.db")).await.unwrap();
+        let all = "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
+            WHERE m.type = 'table' AND c.type = 'BLOB'";
+        let mut found: Vec<String> = sqlx::query_scalar(all).fetch_all(store.reading()).await.unwrap();
+        let known = COLUMNS.iter().map(|at| format!("{}.{}", at.table, at.column));
+        let mut known: Vec<_> = known.chain(OTHERS.map(str::to_owned)).collect();
+        found.sort();
+        known.sort();
+        assert_eq!(found, known, "list it in COLUMNS if what it holds is sealed, else in OTHERS");
+    }
+
+    #[tokio::test]
+    async fn what_is_sealed_anew_opens_and_what_does_not_open_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("state.db")).await.unwrap();
+        let sealer = store.sealer().await.unwrap();
+        let sealed = |id: &str| sealer.seal("approval", &format!("request {id}"), b"plain").unwrap();
+        // The third is empty, and the second is that of another row.
+        for (id, content) in [("a", sealed("a")), ("b", sealed("a")), ("c", Vec::new())] {
+            let insert = "INSERT INTO approval (id, digest, principal, server, what, asks, sealed, needs_yes, needs_proof,
+                four_eyes, created_at, expires_at, reason) VALUES ($1, zeroblob(32), 'p', 's', 'w', '[]', $2, 1, 0, 0, 1, 2, '')";
+            sqlx::query(insert).bind(id).bind(content).execute(store.reading()).await.unwrap();
+        }
+        let change = |at| Change { by: "uid:7".to_owned(), at };
+        let keys = async || sqlx::query(ALL).fetch_all(store.reading()).await.unwrap().len();
+        let done = store.rotate_master(None, true, &change(keys::now())).await.unwrap();
+        assert_eq!(done.resealed, Some(Resealed { values: 1, broken: 1 }));
+        let content = async |id: &str| {
+            let select = "SELECT sealed FROM approval WHERE id = $1";
+            sqlx::query_scalar::<_, Vec<u8>>(select).bind(id).fetch_one(store.reading()).await.unwrap()
+        };
+        let (first, again) = (content("a").await, store.sealer().await.unwrap());
+        assert!(sealer.unseal("approval", "request a", &first).is_err(), "with a key of before");
+        assert_eq!(*again.unseal("approval", "request a", &first).unwrap(), b"plain");
+        assert_eq!(*again.unseal("approval", "request a", &content("b").await).unwrap(), b"plain");
+        assert!(content("c").await.is_empty());
+        // Old data keys go a day later, but for those that something is left of.
+        assert_eq!(keys().await, 2 * PURPOSES.len());
+        store.rotate_master(None, true, &change(keys::now() + 2 * GRACE)).await.unwrap();
+        assert_eq!(keys().await, 2 * PURPOSES.len() + 1);
+    }
+}

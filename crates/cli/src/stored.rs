@@ -14,7 +14,7 @@ use crate::outcome::Failure;
 /// Which store.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// The database of keys; without it the one of the configuration
+    /// The database; without it the one of the configuration
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
     /// The configuration that says where it is; without it `bartizan.toml` in this directory, if there is one
@@ -38,6 +38,15 @@ impl Place {
         }
     }
 
+    /// Where browsers find the gateway of this configuration.
+    pub(crate) fn public(&self) -> Result<String, Failure> {
+        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file() && self.store.is_none());
+        match self.config.clone().or(here) {
+            Some(file) => Ok(Config::public_url(&file)?),
+            None => Ok("http://127.0.0.1:8484".to_owned()),
+        }
+    }
+
     /// Does `work` with the store, which has to be there unless it is `made`.
     pub(crate) fn with<T>(
         &self,
@@ -46,7 +55,7 @@ impl Place {
     ) -> Result<T, Failure> {
         let (path, key) = self.find()?;
         if !made && !path.exists() {
-            return Err(Failure::incomplete(format!("there are no keys yet: no database {}", path.display())));
+            return Err(Failure::incomplete(format!("there is nothing yet: no database {}", path.display())));
         }
         common::block_on_one(async {
             let store = Store::open_with(&path, key).await.map_err(failure)?;

@@ -15,7 +15,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
 use crate::file::{
-    AdminSetting, AuthTable, CertificateName, Durable, File, LimitsTable, LogFormat, LogLevel, Unknown, UnknownTable,
+    AdminSetting, AuthTable, CertificateName, Durable, File, LimitsTable, LogFormat, LogLevel, SecondFactor,
+    SignInTable, Unknown, UnknownTable,
 };
 use crate::problems::Problems;
 use crate::read::read;
@@ -47,6 +48,8 @@ pub struct Config {
     pub rate: rate::Options,
     /// Who may use the gateway over HTTP.
     pub auth: Auth,
+    /// How people sign in, if they can.
+    pub sign_in: Option<SignIn>,
     /// The audit log.
     pub audit: Audit,
     /// The lock file.
@@ -66,10 +69,11 @@ pub struct Config {
 }
 
 /// What `run` makes no use of, where a file has it.
-const ONLY_FOR_SERVE: [&[&str]; 13] = [
+const ONLY_FOR_SERVE: [&[&str]; 14] = [
     &["listen"],
     &["admin"],
     &["auth"],
+    &["sign_in"],
     &["server"],
     &["store"],
     &["log"],
@@ -134,6 +138,17 @@ pub struct Limits {
 pub struct Auth {
     /// Whether a client has to show a credential.
     pub required: bool,
+}
+
+/// How people sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// Whether a password alone is not enough.
+    pub second_factor_required: bool,
+    /// After which a browser in which nobody does anything is signed out.
+    pub session_idle: Duration,
+    /// After which everybody signs in anew.
+    pub session_lifetime: Duration,
 }
 
 /// The audit log.
@@ -208,6 +223,16 @@ impl Config {
         let Beginning { name, text, environment, locks } = Beginning::of(path)?;
         read_places(&text, &name, &environment, locks)
     }
+
+    /// Where a file says that browsers find the gateway, and nothing else.
+    ///
+    /// # Errors
+    /// If it cannot be read, or what is wrong with what it says of that.
+    pub fn public_url(path: &Path) -> Result<String, Diagnostics> {
+        let Beginning { name, text, environment, locks } = Beginning::of(path)?;
+        read_public_url(&text, &name, &environment, locks)
+    }
+
     /// The configuration of somebody who has none: every default, no servers, everything in Bartizan's own directory.
     ///
     /// # Errors
@@ -341,6 +366,28 @@ fn read_places(text: &str, name: &str, environment: &Environment, locks: Locks) 
     places.ok_or_else(|| unusable(name))
 }
 
+/// What a text says of where browsers find the gateway.
+fn read_public_url(text: &str, name: &str, environment: &Environment, locks: Locks) -> Result<String, Diagnostics> {
+    let mut root = parse(text, name)?;
+    let source = Source::new(name, text, &root);
+    let scheme = if tree::get(&root, &["listen", "tls"]).is_some() { "https" } else { "http" };
+    tree::keep_only(&mut root, &["listen"]);
+    if let Some(listen) = tree::entry(&mut root, "listen") {
+        tree::keep_only(listen, &["address", "public_url"]);
+    }
+    let mut problems = Problems::default();
+    expand(&mut root, environment, &mut problems);
+    let reading = Reading { root: &root, environment, locks };
+    let file: Option<File> = read(reading.root, &[], &mut problems);
+    let listen = file.map(|file| file.listen);
+    let given = listen
+        .as_ref()
+        .and_then(|listen| listen::public_url(listen.public_url.as_deref(), reading.root, &mut problems));
+    problems.into_result(&source)?;
+    let address = listen.map(|listen| format!("{scheme}://{}", listen.address));
+    given.or(address).ok_or_else(|| unusable(name))
+}
+
 /// What a text means, whose lock file is one of `locks` unless it names one.
 fn read_text(
     text: &str,
@@ -417,9 +464,13 @@ impl Reading<'_> {
         let admin = self.admin(&file.admin, problems);
         self.apart(listen_address, admin.as_ref(), problems);
 
+        let store = self.store(file.store.path.clone());
+        let is_https = public_url.as_ref().is_some_and(|public| public.starts_with("https://"));
+        let is_encrypted = file.listen.tls.is_some() || is_https;
+        let travels = listen_address.is_some_and(|address| !address.ip().is_loopback()) && !is_encrypted;
+        let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
         let audit = self.audit(file.audit, problems);
         let (lock, other_locks) = self.lock(file.lock.path);
-        let store = self.store(file.store.path);
         self.store_key(file.store.key.as_ref(), problems);
         self.auth(&file.auth, store.as_deref(), problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
@@ -439,6 +490,7 @@ impl Reading<'_> {
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,
             auth: Auth { required: file.auth.required },
+            sign_in,
             audit: audit?,
             store,
             store_key: file.store.key,
@@ -496,6 +548,33 @@ impl Reading<'_> {
                 .error(place, "nothing says where the keys are that clients have to show")
                 .help("set `path` in [store], or the environment variable HOME or BARTIZAN_HOME");
         }
+    }
+
+    /// People who sign in are kept somewhere, and their passwords travel encrypted.
+    fn sign_in(
+        &self,
+        table: Option<&SignInTable>,
+        travels_openly: bool,
+        store: Option<&Path>,
+        problems: &mut Problems,
+    ) -> Option<SignIn> {
+        let table = table?;
+        let place = || tree::key_place(self.root, &["sign_in"]);
+        if store.is_none() {
+            problems
+                .error(place(), "nothing says where the people are who sign in")
+                .help("set `path` in [store], or the environment variable HOME or BARTIZAN_HOME");
+        }
+        if travels_openly {
+            problems
+                .error(place(), "passwords would travel unencrypted, as nothing says that browsers come over https")
+                .help("set a certificate in [listen.tls], or in [listen] the `public_url` of what encrypts in front");
+        }
+        Some(SignIn {
+            second_factor_required: table.second_factor == SecondFactor::Required,
+            session_idle: table.session_idle.0,
+            session_lifetime: table.session_lifetime.0,
+        })
     }
 
     /// Guards have keys of their own and are read apart.

@@ -36,6 +36,8 @@ pub(crate) struct File {
     pub(crate) exception: Vec<ExceptionTable>,
     /// Who may use the gateway over HTTP.
     pub(crate) auth: AuthTable,
+    /// People sign in on pages of the gateway, as soon as this table is there.
+    pub(crate) sign_in: Option<SignInTable>,
     /// Who may do what. As soon as this table, a role, or a group is there, whatever is not allowed is refused.
     pub(crate) policy: PolicyTable,
     /// Roles by name: what whoever has one may do.
@@ -317,6 +319,39 @@ pub enum Bridge {
     Off,
     /// They are translated for each other where they have no common revision.
     Auto,
+}
+
+/// How people sign in, in their browsers. `bartizan user add` says who they are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignInTable {
+    /// Whether a password alone is enough. With `required`, whoever has nothing else yet sets it up when they first sign in.
+    pub(crate) second_factor: SecondFactor,
+    /// A browser in which nobody does anything for so long is signed out.
+    pub(crate) session_idle: Span,
+    /// After so long everybody signs in anew.
+    pub(crate) session_lifetime: Span,
+}
+
+impl Default for SignInTable {
+    fn default() -> Self {
+        SignInTable {
+            second_factor: SecondFactor::default(),
+            session_idle: Span::seconds(60 * 60),
+            session_lifetime: Span::seconds(12 * 60 * 60),
+        }
+    }
+}
+
+/// Whether people have a second factor: one-time passwords, or a passkey in the place of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SecondFactor {
+    /// Nobody is signed in without.
+    #[default]
+    Required,
+    /// Whoever has one is asked for it.
+    Optional,
 }
 
 /// A rule that does not apply somewhere, for a stated reason, until a stated day.

@@ -27,7 +27,7 @@ mod tls;
 mod tree;
 mod units;
 
-pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places};
+pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};
 pub use moments::{duration, end};

@@ -314,3 +314,14 @@ fn where_clients_find_it() {
     }
     check("[listen]\npublic_url = 'http://a'\n", &[("2:14 http:// to another machine", "over https://")]);
 }
+
+#[test]
+fn passwords_do_not_travel_unencrypted() {
+    let open = "[listen]\naddress = '192.0.2.1:8484'\nallow_remote = true\n";
+    check(&format!("{open}[sign_in]\n"), &[("4:2 passwords would travel unencrypted", "`public_url`")]);
+    check(
+        &format!("{open}public_url = 'http://localhost:1'\n[sign_in]\n"),
+        &[("5:2 passwords would travel", "`public_url`")],
+    );
+    check("[sign_in]\nsecond_factor = 'never'\n", &[("2:17 ", "")]);
+}

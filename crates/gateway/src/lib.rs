@@ -61,6 +61,7 @@ mod subscribed;
 mod tag;
 mod unread;
 mod upstream;
+mod web;
 
 pub use approvals::Approvals;
 pub use eras::Bridging;

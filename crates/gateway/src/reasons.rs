@@ -87,6 +87,11 @@ pub const ALL: &[Reason] = &[
         "answering the request failed within bartizan",
         "this is a fault of bartizan: please report it with what its log says of that moment",
     ),
+    reason(
+        "edge.form",
+        "the form was not made for this browser, or the browser keeps no cookies",
+        "load the page again; if it happens again, look at what the browser does with cookies",
+    ),
     reason("edge.handshake", "an `initialize` of that size is none", CLIENT),
     reason(
         "edge.head",
@@ -135,6 +140,11 @@ pub const ALL: &[Reason] = &[
         "edge.sessions",
         "there are as many sessions as may be, all in use",
         "raise `max_sessions` under [limits], if that many clients are meant",
+    ),
+    reason(
+        "edge.sign_in",
+        "somebody who signs in was wrong, or has to wait as that was so too often",
+        "nothing, unless it goes on; `bartizan user reset` is for whoever has forgotten what they sign in with",
     ),
     reason("edge.stream", "the server's stream could not be opened", SERVER),
     reason(

@@ -20,6 +20,7 @@ use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
+use crate::web::{self, Web};
 
 /// Why serving could not begin.
 #[derive(Debug, Error)]
@@ -84,6 +85,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let public = config.listen.public_url.clone().unwrap_or_else(|| url(certificates.listen.is_some(), address));
     let settings = front_settings(config, &public, connections);
     let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, settings);
+    show_pages(config, &public, (&gateway, &database), &front).await?;
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
@@ -119,6 +121,22 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tasks.push(tokio::spawn(reload::watch(reloads)));
     }
     Ok(Running { address, admin: admin_address, certificates, gateway, front, stop, tasks })
+}
+
+/// Has pages for people be shown, if they sign in here.
+async fn show_pages(
+    config: &Config,
+    public: &str,
+    (gateway, database): (&Arc<Gateway>, &Arc<Database>),
+    front: &Front,
+) -> Result<(), ServeError> {
+    let Some(sign_in) = &config.sign_in else { return Ok(()) };
+    // Rather now than when somebody signs in.
+    database.open().await?;
+    let (public, body_timeout) = (public.into(), config.limits.body_timeout);
+    let settings = web::Settings { public, sign_in: sign_in.clone(), body_timeout };
+    front.show(Web::new(Arc::clone(gateway), Arc::clone(database), settings));
+    Ok(())
 }
 
 impl Running {

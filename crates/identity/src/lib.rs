@@ -2,5 +2,6 @@
 //! come in as values.
 
 mod api_key;
+pub mod password;
 
 pub use api_key::{ApiKey, ApiKeyId, Digest, NotAKey};

@@ -12,7 +12,7 @@ use bartizan_store::{StoreError, api_keys};
 use clap::{Args, Subcommand};
 
 pub(super) use self::master::MasterRotated;
-pub(super) use self::report::{Created, Listed, Revoked};
+pub(super) use self::report::{Created, Listed, Revoked, moment};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
 use crate::stored::{Place, change, now};
@@ -205,7 +205,7 @@ impl Rotate {
             let end = if overlap.is_zero() {
                 "is refused from now on".to_owned()
             } else {
-                format!("is good until {}", report::moment(until))
+                format!("is good until {}", moment(until))
             };
             say(&format!("the old one {end}, or less long if it expires before"));
         }
@@ -240,13 +240,13 @@ fn handed_out(secret: &ApiKey, key: &api_keys::ApiKey, json: bool) -> Result<Out
     } else {
         output::print(secret.expose())?;
         let (id, principal, scopes) = (&key.id, inline(&key.principal), inline(&key.scopes.join(" ")));
-        say(&format!("key {id} of {principal}, good for {scopes} until {}", report::moment(key.expires_at)));
+        say(&format!("key {id} of {principal}, good for {scopes} until {}", moment(key.expires_at)));
         say("it is shown this once; clients send it as `Authorization: Bearer KEY`");
     }
     Ok(Outcome::Clean)
 }
 
-fn check_principal(name: &str) -> Result<(), Failure> {
+pub(super) fn check_principal(name: &str) -> Result<(), Failure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:".contains(c);
     if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
         return Err(Failure::usage("a name has 1 to 64 letters, digits and -_.@:"));

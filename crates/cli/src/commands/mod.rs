@@ -19,6 +19,7 @@ mod policy;
 mod run;
 mod schema;
 mod serve;
+mod user;
 mod why;
 
 use crate::outcome::{Failure, Outcome};
@@ -55,6 +56,7 @@ commands! {
     Audit(audit::Arguments),
     Lock(lock::Arguments),
     Key(key::Arguments),
+    User(user::Arguments),
     Policy(policy::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),

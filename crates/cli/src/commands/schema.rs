@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{audit, config, guards, key, lock, policy, why};
+use super::{audit, config, guards, key, lock, policy, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -35,6 +35,9 @@ const FORMATS: &[Format] = &[
     (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
     (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),
     (key::MasterRotated::FORMAT, || schema_for!(key::MasterRotated).to_value()),
+    (user::Invited::FORMAT, || schema_for!(user::Invited<'_>).to_value()),
+    (user::Changed::FORMAT, || schema_for!(user::Changed<'_>).to_value()),
+    (user::Listed::FORMAT, || schema_for!(user::Listed<'_>).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),

@@ -63,7 +63,7 @@ fn a_key_that_comes_in_anothers_place_is_for_the_same() {
 fn what_makes_no_key_is_said() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
-    assert!(key(home, &["list"]).status(3).stderr.contains("there are no keys yet"));
+    assert!(key(home, &["list"]).status(3).stderr.contains("there is nothing yet"));
     for (arguments, why) in [
         (&["ann", "--scope", "mcp", "--expires", "2020-01-01"][..], "is in the past"),
         (&["ann", "--scope", "mcp", "--expires", "740d"], "more than two years"),

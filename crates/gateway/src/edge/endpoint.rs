@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -38,6 +38,7 @@ use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
 use crate::upstream::UpstreamError;
+use crate::web::Web;
 
 /// All endpoints of one gateway with their sessions.
 pub struct Front {
@@ -47,6 +48,8 @@ pub struct Front {
     settings: FrontSettings,
     peers: Peers,
     lasting: Lasting,
+    /// Pages for people, if there are any.
+    web: OnceLock<Arc<Web>>,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
     /// Set while a changed certificate cannot be put in force.
@@ -106,6 +109,7 @@ impl Front {
             identity,
             servers: ArcSwap::from_pointee(Current { generation: 0, by_name: servers }),
             settings,
+            web: OnceLock::new(),
             degraded: ArcSwap::from_pointee(None),
             is_behind: AtomicBool::new(false),
         });
@@ -126,6 +130,11 @@ impl Front {
     #[must_use]
     pub fn public(&self) -> &str {
         &self.settings.public
+    }
+
+    /// Has pages for people be shown.
+    pub(crate) fn show(&self, web: Arc<Web>) {
+        self.web.set(web).ok();
     }
 
     /// Says that the configuration on disk could not be put in force, or that it now is.
@@ -187,6 +196,9 @@ impl Front {
         if let Err(flaw) = self.settings.allowed.check_head(request.uri(), request.headers()) {
             return flaw.mark(self.refused(peer, flaw.refusal()));
         }
+        if let Some(web) = self.web.get().filter(|_| Web::has(request.uri().path())) {
+            return Box::pin(self.shown_page(web, request, peer)).await;
+        }
         let page = Page::of(request.headers());
         if let Some(answer) = page.as_ref().and_then(|page| page.preflight(&request)) {
             return shown(page, answer);
@@ -199,6 +211,15 @@ impl Front {
         };
         let answer = if in_chunks { respond::last(answer) } else { answer };
         shown(page, answer)
+    }
+
+    /// A page for people, who sign in by themselves.
+    async fn shown_page(&self, web: &Web, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
+        let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let (answer, rule) = web.answer(request, peer.ip()).await;
+        rule.and_then(|rule| self.count_refused(peer, rule));
+        let answer = answer.map(Reply::from);
+        if in_chunks { respond::last(answer) } else { answer }
     }
 
     /// Who asks.

@@ -145,6 +145,6 @@ pub(super) fn lines(key: &api_keys::ApiKey, now: i64, paint: Paint) -> String {
 }
 
 /// To the second, as people have no use for more.
-pub(super) fn moment(at: i64) -> String {
+pub(in super::super) fn moment(at: i64) -> String {
     bartizan_audit::rfc3339(at - at.rem_euclid(1_000_000)).replace(".000000", "")
 }

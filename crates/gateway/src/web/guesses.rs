@@ -1,0 +1,211 @@
+//! How often somebody may be wrong.
+//!
+//! **Threat.** Somebody tries passwords and one-time passwords, from one address or from many, for one person or for all; or
+//! is wrong on purpose, so that somebody else cannot sign in. So an attempt counts before it is looked at, for the address and
+//! for the person, and who has been wrong too often waits, longer each time. For a person that is a minute at most; and a
+//! browser in which that person has signed in before is counted by itself, so that nobody else makes them wait there.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use bartizan_guard::Timestamp;
+
+use super::trouble::Trouble;
+use crate::address;
+
+const SECOND: i64 = 1_000_000;
+/// Whoever is not wrong for so long is as good as new.
+const FORGOTTEN: i64 = 15 * 60 * SECOND;
+/// So many are remembered of each kind.
+const MANY: usize = 10_000;
+
+/// Attempts that were wrong, by whom they are counted for.
+pub(super) struct Guesses {
+    addresses: Attempts<IpAddr>,
+    people: Attempts<String>,
+    browsers: Attempts<(String, [u8; 32])>,
+}
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Guesses {
+            // Behind one address there may be many people.
+            addresses: Attempts::new(20, 15 * 60 * SECOND),
+            people: Attempts::new(10, 60 * SECOND),
+            browsers: Attempts::new(10, 15 * 60 * SECOND),
+        }
+    }
+}
+
+/// An attempt that is being looked at.
+pub(super) struct Guess<'a> {
+    all: &'a Guesses,
+    from: IpAddr,
+    name: String,
+    browser: Option<[u8; 32]>,
+}
+
+impl Guesses {
+    /// Counts an attempt for a name; `browser` stands for one in which that person has signed in before.
+    pub(super) fn begin(
+        &self,
+        (from, name, browser): (IpAddr, &str, Option<[u8; 32]>),
+        now: Timestamp,
+    ) -> Result<Guess<'_>, Trouble> {
+        let guess = Guess { all: self, from: address::block(from), name: name.to_ascii_lowercase(), browser };
+        self.addresses.attempt(guess.from, now)?;
+        match guess.browser {
+            Some(browser) => self.browsers.attempt((guess.name.clone(), browser), now)?,
+            None => self.people.attempt(guess.name.clone(), now)?,
+        }
+        Ok(guess)
+    }
+}
+
+impl Guess<'_> {
+    /// It was right. The address is no better for it than before: whoever has a name and a password of their own could make
+    /// up for any number of wrong ones.
+    pub(super) fn right(self) {
+        self.all.addresses.take_back(&self.from);
+        match self.browser {
+            Some(browser) => self.all.browsers.forget(&(self.name, browser)),
+            None => self.all.people.forget(&self.name),
+        }
+    }
+}
+
+struct Attempts<K> {
+    free: u32,
+    longest: i64,
+    held: Mutex<HashMap<K, Held>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    count: u32,
+    last: i64,
+}
+
+impl<K: Eq + Hash + Clone> Attempts<K> {
+    fn new(free: u32, longest: i64) -> Self {
+        Attempts { free, longest, held: Mutex::default() }
+    }
+
+    /// Counts one more, unless it comes too soon.
+    fn attempt(&self, key: K, now: Timestamp) -> Result<(), Trouble> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= MANY && !held.contains_key(&key) {
+            make_room(&mut held, now);
+        }
+        let entry = held.entry(key).or_insert(Held { count: 0, last: now.0 });
+        if now.0.saturating_sub(entry.last) > FORGOTTEN {
+            entry.count = 0;
+        }
+        let wait = entry
+            .count
+            .checked_sub(self.free)
+            .map_or(0, |beyond| SECOND.checked_shl(beyond.min(20)).unwrap_or(self.longest).min(self.longest));
+        let left = entry.last.saturating_add(wait).saturating_sub(now.0);
+        if left > 0 {
+            return Err(Trouble::Wait((left.saturating_add(SECOND - 1) / SECOND).unsigned_abs()));
+        }
+        *entry = Held { count: entry.count.saturating_add(1), last: now.0 };
+        Ok(())
+    }
+
+    fn take_back(&self, key: &K) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = held.get_mut(key) {
+            entry.count = entry.count.saturating_sub(1);
+        }
+    }
+
+    fn forget(&self, key: &K) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// Makes room: those that were wrong long ago, else the half that were so first.
+fn make_room<K: Eq + Hash + Clone>(held: &mut HashMap<K, Held>, now: Timestamp) {
+    held.retain(|_, entry| now.0.saturating_sub(entry.last) <= FORGOTTEN);
+    if held.len() < MANY {
+        return;
+    }
+    let mut order: Vec<_> = held.iter().map(|(key, entry)| (entry.last, key.clone())).collect();
+    let (first, ..) = order.select_nth_unstable_by_key(MANY / 2, |(last, _)| *last);
+    for (_, key) in first.iter() {
+        held.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * SECOND)
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    /// How long an attempt that is wrong has to wait.
+    fn wrong(guesses: &Guesses, whom: (IpAddr, &str, Option<[u8; 32]>), second: i64) -> u64 {
+        match guesses.begin(whom, at(second)) {
+            Ok(_) => 0,
+            Err(Trouble::Wait(seconds)) => seconds,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_person_is_guessed_from_many_addresses_once_a_minute_at_most() {
+        let guesses = Guesses::default();
+        let tried = (0..3_600_i64)
+            .filter(|second| wrong(&guesses, (address((second % 250) as u8), "ann", None), *second) == 0)
+            .count();
+        assert!((60..90).contains(&tried), "{tried} attempts in an hour");
+        assert!(wrong(&guesses, (address(251), "ANN", None), 3_600) > 0, "however it is written");
+        assert_eq!(wrong(&guesses, (address(251), "bea", None), 3_600), 0, "others have nothing to do with it");
+        // Who attacks does not keep the person out of a browser that is known.
+        assert_eq!(wrong(&guesses, (address(252), "ann", Some([1; 32])), 3_600), 0);
+        assert!(wrong(&guesses, (address(251), "ann", None), 3_600) <= 60);
+    }
+
+    #[test]
+    fn an_address_waits_longer_each_time_and_is_no_better_for_a_password_of_its_own() {
+        let guesses = Guesses::default();
+        let mut tried = 0;
+        for second in 0..3_600 {
+            let name = format!("name{second}");
+            tried += i32::from(wrong(&guesses, (address(1), &name, None), second) == 0);
+            if let Ok(own) = guesses.begin((address(1), "mallory", None), at(second)) {
+                own.right();
+            }
+        }
+        assert!(tried <= 35, "{tried} wrong attempts in an hour");
+        assert_eq!(wrong(&guesses, (address(2), "name1", None), 3_600), 0);
+        assert_eq!(wrong(&guesses, (address(1), "name1", None), 3_600 + 901), 0, "in the end all is forgotten");
+    }
+
+    #[test]
+    fn who_is_right_starts_anew() {
+        let guesses = Guesses::default();
+        (0..9).for_each(|_| assert_eq!(wrong(&guesses, (address(1), "ann", None), 0), 0));
+        guesses.begin((address(2), "ann", None), at(0)).unwrap().right();
+        (0..10).for_each(|_| assert_eq!(wrong(&guesses, (address(1), "ann", None), 0), 0));
+        assert!(wrong(&guesses, (address(3), "ann", None), 0) > 0);
+    }
+
+    #[test]
+    fn no_flood_of_names_takes_all_memory() {
+        let attempts = Attempts::new(1, SECOND);
+        for number in 0..MANY + 500 {
+            attempts.attempt(number, at(1)).ok();
+        }
+        assert!(attempts.held.lock().unwrap().len() <= MANY);
+    }
+}

@@ -1,0 +1,74 @@
+//! Where passwords are hashed: beside everything else, a few at a time.
+//!
+//! **Threat.** Each hash takes 19 MiB and a core for a while, and whoever reaches the sign-in page can ask for one. So as many
+//! run as there are cores, four at most, a number of others wait, and the rest is told to come back.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::trouble::Trouble;
+
+/// So many may wait for their turn.
+const WAITING: usize = 64;
+
+pub(super) struct Hashing {
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        Hashing { running: Arc::new(Semaphore::new(cores)), waiting: Arc::new(Semaphore::new(WAITING + cores)) }
+    }
+}
+
+impl Hashing {
+    /// What `work` comes to once it is its turn. It goes on where nobody waits for it any more, and counts until it ends.
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| Trouble::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Trouble::Failed)?;
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop((running, waiting));
+            done
+        });
+        worked.await.map_err(|_| Trouble::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn only_so_many_run_and_wait() {
+        let hashing = Arc::new(Hashing::default());
+        let most = hashing.running.available_permits();
+        let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let tasks: Vec<_> = (0..200)
+            .map(|_| {
+                let (hashing, now, peak) = (Arc::clone(&hashing), Arc::clone(&now), Arc::clone(&peak));
+                tokio::spawn(async move {
+                    let work = move || {
+                        peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(20));
+                        now.fetch_sub(1, Ordering::SeqCst);
+                    };
+                    hashing.run(work).await.is_ok()
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for task in tasks {
+            done += usize::from(task.await.unwrap());
+        }
+        assert!(peak.load(Ordering::SeqCst) <= most);
+        assert!(done >= most && done < 200, "{done} of 200 were taken");
+        assert!(hashing.run(|| ()).await.is_ok(), "and afterwards all is as before");
+    }
+}

@@ -1,0 +1,139 @@
+//! Pages for people: signing in, and whatever somebody has to look at before the gateway goes on.
+//!
+//! **Threat.** Whatever a browser is made to do: another page sends forms with the user's cookies, shows these pages in a
+//! frame, leads to them with an address to return to that is its own, or has somebody sign in as somebody else. So a form
+//! comes from a page of ours (`Origin`) and names the browser that it was made for ([`session`]), no page is shown in a frame,
+//! and nobody is sent elsewhere from here.
+//!
+//! A request passes, in this order: its path, its `Origin`, the size and time of its form, and then the page that it is for.
+//! A page is one arm of [`Web::page`] and one file.
+
+mod account;
+mod guesses;
+mod hashing;
+pub(crate) mod page;
+pub(crate) mod session;
+mod sign_in;
+pub(crate) mod trouble;
+pub(crate) mod visit;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_config::SignIn;
+use bartizan_store::Store;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use self::guesses::Guesses;
+use self::hashing::Hashing;
+use self::trouble::Trouble;
+use self::visit::Visit;
+use crate::collect::{CollectError, collect};
+use crate::database::Database;
+use crate::gateway::Gateway;
+
+/// What a page comes to.
+pub(crate) type Answer = Result<Response<Bytes>, Trouble>;
+
+/// What the paths of all pages begin with.
+pub(crate) const PREFIX: &str = "/bartizan/";
+/// The largest form.
+const LARGEST: usize = 64 * 1024;
+
+/// All pages of one gateway.
+pub(crate) struct Web {
+    gateway: Arc<Gateway>,
+    database: Arc<Database>,
+    settings: Settings,
+    guesses: Guesses,
+    hashing: Hashing,
+}
+
+/// What does not change while a gateway runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where browsers find it: scheme, host and port, without a slash at the end.
+    pub(crate) public: Arc<str>,
+    /// How people sign in.
+    pub(crate) sign_in: SignIn,
+    /// How long a browser may take to send a form.
+    pub(crate) body_timeout: Duration,
+}
+
+impl Web {
+    pub(crate) fn new(gateway: Arc<Gateway>, database: Arc<Database>, settings: Settings) -> Arc<Web> {
+        let (guesses, hashing) = (Guesses::default(), Hashing::default());
+        Arc::new(Web { gateway, database, settings, guesses, hashing })
+    }
+
+    /// Whether a path is one of a page.
+    pub(crate) fn has(path: &str) -> bool {
+        path.starts_with(PREFIX)
+    }
+
+    /// Answers a request whose `Host` was checked. The rule is there if it was refused.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        from: IpAddr,
+    ) -> (Response<Bytes>, Option<&'static str>) {
+        let answered = match self.visit(request, from).await {
+            Ok(visit) => self.page(&visit).await,
+            Err(trouble) => Err(trouble),
+        };
+        match answered {
+            Ok(response) => (response, None),
+            Err(trouble) => (trouble.page(), trouble.rule()),
+        }
+    }
+
+    /// Every page there is.
+    async fn page(&self, visit: &Visit) -> Answer {
+        match (&visit.head.method, visit.path()) {
+            (&Method::GET, "/bartizan/style.css") => {
+                Ok(page::asset("text/css; charset=utf-8", include_str!("style.css")))
+            }
+            (&Method::GET, "/bartizan/sign-in") => self.show_sign_in(visit).await,
+            (&Method::POST, "/bartizan/sign-in") => Box::pin(self.sign_in(visit)).await,
+            (&Method::POST, "/bartizan/sign-out") => self.sign_out(visit).await,
+            (&Method::GET, "/bartizan/account") => self.show_account(visit).await,
+            _ => Err(Trouble::Nowhere),
+        }
+    }
+
+    /// Where browsers find the pages: scheme, host and port.
+    pub(crate) fn public(&self) -> &str {
+        &self.settings.public
+    }
+
+    /// The database of people.
+    pub(crate) async fn store(&self) -> Result<Arc<Store>, Trouble> {
+        self.database.open().await?.ok_or(Trouble::Unavailable)
+    }
+
+    /// Reads the form of a request that comes from a page of ours.
+    async fn visit(&self, request: Request<Incoming>, from: IpAddr) -> Result<Visit, Trouble> {
+        let (head, body) = request.into_parts();
+        if !matches!(head.method, Method::GET | Method::POST) {
+            return Err(Trouble::Method);
+        }
+        if head.method == Method::GET {
+            return Ok(Visit { head, body: Bytes::new(), from });
+        }
+        if !visit::is_from(&head.headers, self.public()) {
+            return Err(Trouble::Foreign);
+        }
+        let mut share = self.gateway.memory.share();
+        let collected = collect(body, LARGEST, &mut share);
+        match tokio::time::timeout(self.settings.body_timeout, collected).await {
+            Ok(Ok(body)) => Ok(Visit { head, body, from }),
+            Ok(Err(CollectError::TooLarge)) => Err(Trouble::Refused(StatusCode::PAYLOAD_TOO_LARGE, "edge.too_large")),
+            Ok(Err(CollectError::Crowded)) => Err(Trouble::Busy),
+            Ok(Err(CollectError::Broken(_))) => Err(Trouble::Refused(StatusCode::BAD_REQUEST, "edge.body")),
+            Err(_) => Err(Trouble::Refused(StatusCode::REQUEST_TIMEOUT, "edge.too_slow")),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+use super::*;
+use crate::web_sessions::{Over, WebSession};
+
+const ALWAYS: Over = Over { begun_before: 0, unseen_since: 0 };
+
+fn ann() -> Person {
+    Person {
+        name: "Ann".to_owned(),
+        handle: vec![7; 32],
+        password: None,
+        totp: None,
+        totp_step: 0,
+        created_at: 100,
+        disabled_at: None,
+    }
+}
+
+fn change(at: i64) -> Change {
+    Change { by: "uid:7".to_owned(), at }
+}
+
+fn invited(until: i64) -> Given {
+    Given { password: None, invitation: Some(Invitation { digest: [1; 32], expires_at: until }) }
+}
+
+fn one_time(step: i64) -> OneTime {
+    OneTime { secret: b"sealed".to_vec(), step, recovery: vec![[3; 32], [4; 32]] }
+}
+
+fn session(number: u8) -> WebSession {
+    WebSession {
+        digest: [number; 32],
+        person: "Ann".to_owned(),
+        begun_at: 100,
+        seen_at: 200,
+        password_at: Some(100),
+        otp_at: None,
+        passkey_at: None,
+    }
+}
+
+async fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("state.db")).await.unwrap();
+    store.add_person(&ann(), &invited(1_000), &change(1)).await.unwrap();
+    (directory, store)
+}
+
+#[tokio::test]
+async fn a_name_is_one_person_however_it_is_written() {
+    let (_directory, store) = store().await;
+    let again = Person { name: "aNN".to_owned(), handle: vec![8; 32], ..ann() };
+    let error = store.add_person(&again, &Given::default(), &change(2)).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is a person `Ann` already");
+    assert_eq!(store.person("ANN").await.unwrap(), Some(ann()));
+    assert_eq!(store.person("Bea").await.unwrap(), None);
+    let listed = store.people().await.unwrap();
+    assert_eq!(listed, [Summary { person: ann(), passkeys: 0, recovery_codes: 0, invited_until: Some(1_000) }]);
+}
+
+#[tokio::test]
+async fn an_invitation_is_good_once_and_until_it_ends() {
+    let (_directory, store) = store().await;
+    for (digest, now, good) in [([1; 32], 999, true), ([1; 32], 1_000, false), ([2; 32], 1, false)] {
+        assert_eq!(store.invited(&digest, now).await.unwrap().is_some(), good, "{now}");
+    }
+    assert!(!store.accept_invitation(&[1; 32], "late", None, &change(1_000)).await.unwrap());
+    assert!(store.accept_invitation(&[1; 32], "hash", Some(&one_time(5)), &change(999)).await.unwrap());
+    assert!(!store.accept_invitation(&[1; 32], "again", None, &change(999)).await.unwrap());
+    let person = store.person("ann").await.unwrap().unwrap();
+    assert_eq!((person.password.as_deref(), person.totp_step), (Some("hash"), 5));
+    assert_eq!(store.people().await.unwrap()[0].recovery_codes, 2);
+}
+
+#[tokio::test]
+async fn who_is_disabled_has_no_use_of_an_invitation() {
+    let (_directory, store) = store().await;
+    assert!(store.set_person_disabled("ann", true, &change(2)).await.unwrap());
+    assert!(store.invited(&[1; 32], 5).await.unwrap().is_none());
+    assert!(!store.set_person_disabled("ann", true, &change(3)).await.unwrap());
+    assert!(store.set_person_disabled("ann", false, &change(4)).await.unwrap());
+    assert!(store.invited(&[1; 32], 5).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_one_time_password_and_a_recovery_code_are_used_once() {
+    let (directory, store) = store().await;
+    assert!(!store.use_one_time("Ann", 6).await.unwrap(), "there are none yet");
+    store.set_one_time("Ann", &one_time(5), &change(2)).await.unwrap();
+    let other = Store::open(&directory.path().join("state.db")).await.unwrap();
+    for (store, step, good) in
+        [(&store, 5, false), (&store, 6, true), (&other, 6, false), (&other, 5, false), (&other, 7, true)]
+    {
+        assert_eq!(store.use_one_time("Ann", step).await.unwrap(), good, "{step}");
+    }
+    for (name, digest, good) in [("Bea", 3, false), ("Ann", 9, false), ("Ann", 3, true), ("Ann", 3, false)] {
+        assert_eq!(store.use_recovery_code(name, &[digest; 32]).await.unwrap(), good, "{name} {digest}");
+    }
+    // Set up anew, it does not go back to what was used.
+    store.set_one_time("Ann", &one_time(2), &change(3)).await.unwrap();
+    assert!(!store.use_one_time("Ann", 7).await.unwrap());
+    assert_eq!(store.people().await.unwrap()[0].recovery_codes, 2);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time_and_with_what_becomes_of_its_person() {
+    let (_directory, store) = store().await;
+    assert!(store.begin_web_session(&session(1), None, ALWAYS).await.unwrap());
+    for (begun_before, unseen_since, there) in [(100, 200, true), (101, 200, false), (100, 201, false)] {
+        let found = store.web_session(&[1; 32], Over { begun_before, unseen_since }).await.unwrap();
+        assert_eq!(found.is_some(), there, "{begun_before} {unseen_since}");
+    }
+    store.note_web_session(&[1; 32], 300).await.unwrap();
+    store.note_web_session(&[1; 32], 250).await.unwrap();
+    assert_eq!(store.web_session(&[1; 32], ALWAYS).await.unwrap().unwrap().0.seen_at, 300);
+    // In the place of another that is over nothing begins, so that nobody prolongs what was ended.
+    assert!(store.begin_web_session(&session(2), Some(&[1; 32]), ALWAYS).await.unwrap());
+    assert!(!store.begin_web_session(&session(3), Some(&[1; 32]), ALWAYS).await.unwrap());
+    assert!(store.web_session(&[1; 32], ALWAYS).await.unwrap().is_none());
+    store.set_person_disabled("ann", true, &change(2)).await.unwrap();
+    store.set_person_disabled("ann", false, &change(3)).await.unwrap();
+    assert!(store.web_session(&[2; 32], ALWAYS).await.unwrap().is_none(), "it stays over");
+    for number in 10..70 {
+        store.begin_web_session(&session(number), None, ALWAYS).await.unwrap();
+    }
+    let there = async |number| store.web_session(&[number; 32], ALWAYS).await.unwrap().is_some();
+    let mut count = 0;
+    for number in 10..70 {
+        count += i32::from(there(number).await);
+    }
+    assert_eq!(count, 50, "nobody has more than so many");
+    store.reset_person("ann", &Given::default(), &change(4)).await.unwrap();
+    assert!(!there(69).await && !there(30).await);
+}
+
+#[tokio::test]
+async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
+    let (_directory, store) = store().await;
+    store.set_one_time("Ann", &one_time(1), &change(2)).await.unwrap();
+    store.reset_person("ANN", &invited(2_000), &change(3)).await.unwrap();
+    store.remove_person("ann", &change(4)).await.unwrap();
+    assert!(store.people().await.unwrap().is_empty());
+    let error = store.remove_person("ann", &change(5)).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no person `ann`");
+    let mut said = Vec::new();
+    let record = async |events: &[crate::Event]| {
+        said.extend(events.iter().map(|event| (event.at, event.kind.clone(), event.fields["person"].clone())));
+        Ok::<_, ()>(())
+    };
+    assert_eq!(store.record_events(record).await.unwrap(), Ok(4));
+    let kinds = ["person.added", "person.factor_added", "person.reset", "person.removed"];
+    let expected: Vec<_> = (1..).zip(kinds).map(|(at, kind)| (at, kind.to_owned(), json!("Ann"))).collect();
+    assert_eq!(said, expected);
+    assert!(!format!("{:?}", Person { password: Some("$argon2".to_owned()), ..ann() }).contains("argon2"));
+}

@@ -23,8 +23,10 @@ struct Column {
 }
 
 /// Every column of the store with what was sealed. The content of others would stay sealed with the key before.
-const COLUMNS: [Column; 1] =
-    [Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id" }];
+const COLUMNS: [Column; 2] = [
+    Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id" },
+    Column { table: "person", column: "totp", purpose: "totp", owner: "'person ' || name" },
+];
 
 const REWRAP: &str = "UPDATE data_key SET wrapped = $2 WHERE id = $1";
 const RETIRE: &str = "UPDATE data_key SET retired_at = $1 WHERE retired_at IS NULL";
@@ -198,7 +200,18 @@ mod tests {
     use super::*;
 
     /// Columns of bytes that hold nothing sealed.
-    const OTHERS: [&str; 4] = ["api_key.digest", "approval.digest", "data_key.id", "data_key.wrapped"];
+    const OTHERS: [&str; 10] = [
+        "api_key.digest",
+        "approval.digest",
+        "data_key.id",
+        "data_key.wrapped",
+        "invitation.digest",
+        "passkey.id",
+        "passkey.public_key",
+        "person.handle",
+        "recovery_code.digest",
+        "web_session.digest",
+    ];
 
     #[tokio::test]
     async fn every_column_of_bytes_is_sealed_anew_or_said_to_hold_nothing_sealed() {

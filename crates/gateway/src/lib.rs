@@ -24,6 +24,7 @@ pub mod edge;
 mod eras;
 mod event_id;
 pub mod exchange;
+pub mod fetch;
 mod files;
 mod front;
 #[doc(hidden)]

@@ -9,7 +9,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 pub(super) type Connector = HttpConnector;
 
 #[expect(clippy::unnecessary_wraps, reason = "with TLS the certificates may be unreadable")]
-pub(super) fn over(mut tcp: HttpConnector, _url: &Uri) -> std::io::Result<Connector> {
+pub(crate) fn over<R>(mut tcp: HttpConnector<R>, _url: &Uri) -> std::io::Result<HttpConnector<R>> {
     tcp.enforce_http(true);
     Ok(tcp)
 }

@@ -14,7 +14,7 @@ pub(super) type Connector = HttpsConnector<HttpConnector>;
 
 /// Speaks TLS over `tcp` to a server whose URL says so; trusted are the certificates that the system trusts. They are read
 /// only for such a server: a machine that has none can use all others.
-pub(super) fn over(mut tcp: HttpConnector, url: &Uri) -> std::io::Result<Connector> {
+pub(crate) fn over<R>(mut tcp: HttpConnector<R>, url: &Uri) -> std::io::Result<HttpsConnector<HttpConnector<R>>> {
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new();
     let tls = if url.scheme() == Some(&Scheme::HTTPS) {

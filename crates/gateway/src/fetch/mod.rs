@@ -1,0 +1,192 @@
+//! Small documents from addresses that somebody else named.
+//!
+//! **Threat.** A server's metadata says where its authorization server is, and a client's id says where its description is.
+//! Whoever writes that can have the gateway ask machines that only it reaches: one beside it, or the cloud's metadata
+//! service. So a document comes over https from an address that may be asked, which is looked at where the connection is
+//! made and not before; what redirects is not followed; and neither size nor time is the other side's to choose.
+
+mod address;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioExecutor;
+use thiserror::Error;
+
+pub use self::address::Reach;
+use crate::upstream::over;
+
+/// Larger documents are none that are meant here.
+const MAX_BYTES: usize = 256 * 1024;
+/// Until all of it is there.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why a document is not to be had. Nothing of it is in the text, nor of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FetchError {
+    /// Such a URL is not asked.
+    #[error("{0} is no https URL")]
+    Url(String),
+    /// It is where nobody from outside may send us.
+    #[error("{0} is at an address that is not asked: it is of this machine or of a private network")]
+    Address(String),
+    /// It is not there.
+    #[error("{0} cannot be reached: {1}")]
+    Unreachable(String, String),
+    /// It took too long.
+    #[error("{0} did not answer in time")]
+    TimedOut(String),
+    /// It is too large.
+    #[error("what {0} answers is too large")]
+    TooLarge(String),
+}
+
+/// What came back, whatever its status.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// All of the body.
+    pub body: Bytes,
+}
+
+/// A form that is sent.
+#[derive(Clone, Copy)]
+pub struct Form<'a> {
+    /// Its content type.
+    pub kind: &'static str,
+    /// What it holds.
+    pub body: &'a str,
+    /// Who sends it, where the other side wants to know.
+    pub authorization: Option<&'a HeaderValue>,
+}
+
+/// Asks `uri` for a document, as JSON.
+///
+/// # Errors
+/// If it may not be asked or does not answer within bounds.
+pub async fn get(uri: &Uri, reach: Reach) -> Result<Fetched, FetchError> {
+    ask(Method::GET, uri, None, reach).await
+}
+
+/// Sends a form to `uri`.
+///
+/// # Errors
+/// If it may not be asked or does not answer within bounds.
+pub async fn post(uri: &Uri, form: Form<'_>, reach: Reach) -> Result<Fetched, FetchError> {
+    ask(Method::POST, uri, Some(form), reach).await
+}
+
+/// The scheme, host, port and path of a URL: what else it has may be secret.
+#[must_use]
+pub fn shown(uri: &Uri) -> String {
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{}://{host}{}", uri.scheme_str().unwrap_or_default(), uri.path())
+}
+
+/// Whether `uri` is one that may be asked, as far as can be told without looking up where it is.
+///
+/// # Errors
+/// If not.
+pub fn check(uri: &Uri, reach: Reach) -> Result<(), FetchError> {
+    let host = uri.host().filter(|host| !host.is_empty());
+    let (Some(host), Some(authority)) = (host, uri.authority()) else { return Err(FetchError::Url(shown(uri))) };
+    // Unencrypted is what never leaves this machine.
+    let secure = uri.scheme() == Some(&Scheme::HTTPS);
+    let near = uri.scheme() == Some(&Scheme::HTTP) && address::is_loopback(host) && reach == Reach::Machine;
+    if authority.as_str().contains('@') || !(secure || near) {
+        return Err(FetchError::Url(shown(uri)));
+    }
+    match address::literal(host) {
+        Some(address) if !reach.covers(address) => Err(FetchError::Address(shown(uri))),
+        _ => Ok(()),
+    }
+}
+
+async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, reach: Reach) -> Result<Fetched, FetchError> {
+    check(uri, reach)?;
+    let asked = shown(uri);
+    let unreachable = |why: String| FetchError::Unreachable(asked.clone(), why);
+    let mut request = Request::builder().method(method).uri(uri.clone()).header(header::ACCEPT, "application/json");
+    if let Some(form) = form {
+        request = request.header(header::CONTENT_TYPE, form.kind);
+        if let Some(authorization) = form.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+    }
+    let body = form.map(|form| Bytes::copy_from_slice(form.body.as_bytes())).unwrap_or_default();
+    let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
+    let mut tcp = HttpConnector::new_with_resolver(Guarded(reach));
+    tcp.set_connect_timeout(Some(PATIENCE));
+    // A connection for each: they are few, and nothing one of them leads to is of use to another.
+    let connector = over(tcp, uri).map_err(|error| unreachable(error.to_string()))?;
+    let client: Client<_, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+    let fetched = async {
+        let response = client.request(request).await.map_err(|error| match refused(&error) {
+            true => FetchError::Address(asked.clone()),
+            false => unreachable(innermost(&error)),
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| {
+            let large = error.is::<http_body_util::LengthLimitError>();
+            if large { FetchError::TooLarge(asked.clone()) } else { unreachable("the answer broke off".to_owned()) }
+        })?;
+        Ok(Fetched { status: head.status, headers: head.headers, body: body.to_bytes() })
+    };
+    tokio::time::timeout(PATIENCE, fetched).await.unwrap_or_else(|_| Err(FetchError::TimedOut(asked.clone())))
+}
+
+/// Looks up names, and gives away no address that may not be asked.
+#[derive(Clone)]
+struct Guarded(Reach);
+
+/// There is no address that may be asked.
+#[derive(Debug, Error)]
+#[error("none of its addresses may be asked")]
+struct Refused;
+
+impl tower_service::Service<Name> for Guarded {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let reach = self.0;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let may: Vec<_> = found.filter(|address| reach.covers(address.ip())).collect();
+            if may.is_empty() { Err(Refused.into()) } else { Ok(may.into_iter()) }
+        })
+    }
+}
+
+fn refused(error: &hyper_util::client::legacy::Error) -> bool {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source())
+        .any(|cause| cause.is::<Refused>())
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let last = std::iter::successors(Some(error), |error| error.source()).last();
+    last.map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Answers one request with these bytes; where that is, and what was asked.
+async fn answering(bytes: Vec<u8>) -> (Uri, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/doc", listener.local_addr().unwrap()).parse().unwrap();
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = vec![0; 4096];
+        let read = stream.read(&mut asked).await.unwrap();
+        stream.write_all(&bytes).await.ok();
+        String::from_utf8_lossy(&asked[..read]).into_owned()
+    });
+    (uri, task)
+}
+
+#[tokio::test]
+async fn a_document_is_what_comes_back_and_a_redirection_is_not_followed() {
+    for (status, body) in [("200 OK", "{}"), ("404 Not Found", "no"), ("302 Found", "")] {
+        let head =
+            format!("HTTP/1.1 {status}\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: {}\r\n\r\n", body.len());
+        let (uri, asked) = answering(format!("{head}{body}").into_bytes()).await;
+        let fetched = get(&uri, Reach::Machine).await.unwrap();
+        assert!(status.starts_with(fetched.status.as_str()) && fetched.body == body);
+        assert!(asked.await.unwrap().starts_with("GET /doc HTTP/1.1\r\n"));
+    }
+    let (uri, asked) = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
+    let authorization = HeaderValue::from_static("Basic eDp5");
+    let form = Form { kind: "application/x-www-form-urlencoded", body: "a=b", authorization: Some(&authorization) };
+    post(&uri, form, Reach::Machine).await.unwrap();
+    let asked = asked.await.unwrap();
+    assert!(asked.starts_with("POST /doc") && asked.contains("Basic eDp5") && asked.ends_with("a=b"), "{asked}");
+}
+
+#[tokio::test]
+async fn size_and_time_are_bounded() {
+    let mut large = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    large.resize(MAX_BYTES + 1000, b' ');
+    let (uri, _asked) = answering(large).await;
+    assert_eq!(get(&uri, Reach::Machine).await.err(), Some(FetchError::TooLarge(shown(&uri))));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::time::pause();
+    assert_eq!(get(&uri, Reach::Machine).await.err(), Some(FetchError::TimedOut(shown(&uri))));
+}
+
+#[tokio::test]
+async fn nobody_is_sent_where_they_may_not_be() {
+    let url = |text: &str| FetchError::Url(text.to_owned());
+    let address = |text: &str| FetchError::Address(text.to_owned());
+    for (uri, reach, expected) in [
+        ("http://example.com/", Reach::Machine, url("http://example.com/")),
+        ("http://127.0.0.1:1/", Reach::Private, url("http://127.0.0.1:1/")),
+        ("https://me:secret@example.com/", Reach::Machine, url("https://example.com/")),
+        ("ftp://example.com/", Reach::Machine, url("ftp://example.com/")),
+        ("https://127.0.0.1:1/", Reach::Private, address("https://127.0.0.1:1/")),
+        ("https://[::1]:1/", Reach::Public, address("https://[::1]:1/")),
+        ("https://10.0.0.1/x?secret", Reach::Public, address("https://10.0.0.1/x")),
+        ("https://169.254.169.254/", Reach::Machine, address("https://169.254.169.254/")),
+        // A name leads there as little.
+        ("https://localhost:1/", Reach::Private, address("https://localhost:1/")),
+    ] {
+        if uri.starts_with("https") && !cfg!(feature = "tls") {
+            continue;
+        }
+        assert_eq!(get(&uri.parse().unwrap(), reach).await.err(), Some(expected), "{uri} {reach:?}");
+    }
+    for (uri, expected) in [
+        ("http://127.0.0.1:1/mcp", Reach::Machine),
+        ("https://10.0.0.1/", Reach::Private),
+        ("https://1.1.1.1/", Reach::Public),
+    ] {
+        assert_eq!(Reach::of(&uri.parse().unwrap()).await, expected);
+    }
+}

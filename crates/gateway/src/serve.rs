@@ -105,6 +105,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tokio::spawn(edge::serve(Arc::clone(&front), (listener, certificates.listen.clone()), bounds, stopped.clone())),
         tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
         tokio::spawn(record_changes(identity, Arc::clone(&gateway))),
+        tokio::spawn(end_revoked(Arc::clone(&front))),
         tokio::spawn(Arc::clone(&certificates).watch(Arc::clone(&front), Arc::clone(&gateway))),
     ];
     if let Some(listener) = admin {
@@ -252,6 +253,16 @@ async fn record_changes(identity: Arc<Identity>, gateway: Arc<Gateway>) {
     loop {
         second.tick().await;
         identity.record_changes(&gateway.recorder).await;
+    }
+}
+
+/// In a task of its own too: it may wait for whoever knows of a credential.
+async fn end_revoked(front: Arc<Front>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        front.end_revoked().await;
     }
 }
 

@@ -3,12 +3,15 @@
 //! A bypass does not compile: `Admitted` has no public constructor, and each way to one goes through a committed
 //! verdict and a receipt of the log.
 
+use std::sync::Arc;
+
 use bartizan_audit::{AuditError, Level, Receipt};
 use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
 use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
 use crate::cache;
+use crate::limiter::Slot;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
 use crate::unread::Unread;
@@ -18,6 +21,8 @@ use crate::unread::Unread;
 #[must_use = "an admitted message that is not sent is lost"]
 pub struct Admitted {
     message: Message,
+    /// Of a request, its place among those that wait for their answers.
+    slot: Option<Arc<Slot>>,
 }
 
 impl Admitted {
@@ -37,14 +42,24 @@ impl Admitted {
 impl Admitted {
     /// The same message for a client that may have lost it on the way.
     pub(crate) fn again(&self) -> Admitted {
-        Admitted { message: self.message.clone() }
+        Admitted { message: self.message.clone(), slot: None }
+    }
+
+    /// The same request with its place among those that wait.
+    pub(crate) fn with_slot(self, slot: Option<Slot>) -> Admitted {
+        Admitted { slot: slot.map(Arc::new), ..self }
+    }
+
+    /// Its place, for whoever waits for the answer.
+    pub(crate) fn slot(&mut self) -> Option<Arc<Slot>> {
+        self.slot.take()
     }
 
     /// The same message under ids of the gateway's own making; it stays what was admitted if they do not fit.
     pub(crate) fn rewritten(self, edits: &Edits) -> Admitted {
         // An id of the gateway's making may be longer than what is accepted from outside.
         match self.message.edited(edits, &OWN) {
-            Ok(message) => Admitted { message },
+            Ok(message) => Admitted { message, ..self },
             Err(_) => self,
         }
     }
@@ -127,7 +142,7 @@ impl Refusal {
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,{kind}"_meta":{{"bartizan/rule":{rule}}}}}}}"#,
         );
-        Admitted { message: own_message(json) }
+        Admitted { message: own_message(json), slot: None }
     }
 
     /// An error; `more` are members of its `data`, as JSON, each with a comma after it.
@@ -138,7 +153,7 @@ impl Refusal {
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text},"data":{{{more}"rule":{rule},"decision":{decision}}}}}}}"#,
         );
-        Admitted { message: own_message(json) }
+        Admitted { message: own_message(json), slot: None }
     }
 }
 
@@ -234,7 +249,7 @@ impl Desk<'_> {
         let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
-        Ok(Admitted { message: edited })
+        Ok(Admitted { message: edited, slot: None })
     }
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.
@@ -361,7 +376,7 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
         "method": message.method(), "request": message.id().map(ToString::to_string),
     });
     match recorder.note("own", &fields) {
-        Ok(_receipt) => Ok(Admitted { message }),
+        Ok(_receipt) => Ok(Admitted { message, slot: None }),
         Err(_) => Err(unrecorded()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
@@ -21,7 +21,7 @@ use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
 use crate::learned::Learned;
-use crate::limiter::Bucket;
+use crate::limiter::{Bucket, Slot};
 use crate::metrics::Passing;
 use crate::policy::Policy;
 use crate::problem::Problem;
@@ -51,7 +51,7 @@ pub struct Link {
     /// What the server has said of late that is no answer, also before it was started again.
     said: Arc<Bucket>,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
-    asked: Mutex<HashMap<Id, CallSummary>>,
+    asked: Mutex<HashMap<Id, Asked>>,
     /// Requests of the client's that a resumed stream may answer, oldest first.
     resumable: Mutex<VecDeque<CallSummary>>,
     /// Requests of the server that the client has not answered, and since when.
@@ -60,11 +60,19 @@ pub struct Link {
     abilities: AtomicU8,
     /// Requests of either side that were cancelled and when, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id, Instant)>>,
+    /// Places of requests that a client may say it does not wait for any more; few, as each is one that waits.
+    slots: Mutex<Vec<(Id, Weak<Slot>)>>,
     /// Whether the server's tools were listed on the gateway's account.
     pub(crate) learned: Learned,
     /// Requests of the gateway's own among those that were asked, and who waits for their answers. Kept when nobody
     /// does any more: their answers are not for the client, however late they come.
     own: Mutex<HashMap<Id, oneshot::Sender<Admitted>>>,
+}
+
+/// A request that was not answered where it was sent, with its place among those that wait.
+struct Asked {
+    call: CallSummary,
+    slot: Option<Arc<Slot>>,
 }
 
 /// How often a message is judged again because the session changed meanwhile.
@@ -104,6 +112,7 @@ impl Link {
             asking: Mutex::default(),
             abilities: AtomicU8::default(),
             cancelled: Mutex::default(),
+            slots: Mutex::default(),
             learned: Learned::default(),
             own: Mutex::default(),
         }
@@ -156,18 +165,40 @@ impl Link {
         direction: Direction,
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
+        self.pass_waiting(message, direction, answers, true).await
+    }
+
+    /// The same for the rest of a request that waits already, so that it takes no place of its own.
+    ///
+    /// # Errors
+    /// As for [`Link::pass`].
+    pub(crate) async fn pass_rest(&self, message: Message) -> Result<Admitted, Refusal> {
+        self.pass_waiting(message, Direction::ToServer, None, false).await
+    }
+
+    async fn pass_waiting(
+        &self,
+        message: Message,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+        waits: bool,
+    ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
         // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
         if direction == Direction::ToClient && answers.is_none() && !self.said.spend(policy.said, clock::now()) {
             let why = format!("the server says more on its own account than {}", policy.said);
             return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
         }
-        let evidence = match direction {
+        let begun = match direction {
             Direction::ToServer => {
                 self.note_abilities(&message);
-                policy.evidence(&self.principal, &self.server.name, &message)
+                policy.begin(&self.principal, &self.server.name, &message, waits)
             }
-            Direction::ToClient => Vec::new(),
+            Direction::ToClient => Ok(None),
+        };
+        let (slot, evidence) = match begun {
+            Ok(slot) => (slot, Vec::new()),
+            Err(evidence) => (None, evidence),
         };
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
@@ -202,7 +233,7 @@ impl Link {
                     } else {
                         self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
                     }
-                    return Ok(admitted);
+                    return Ok(admitted.with_slot(slot));
                 }
                 Err(NotAdmitted::Refused(refusal)) => return Err(self.counted(refusal, direction)),
                 Err(NotAdmitted::Conflict) => {}
@@ -349,12 +380,28 @@ impl Link {
     /// # Errors
     /// If its id is in use already, or too many wait.
     pub(crate) fn remember_asked(&self, call: CallSummary) -> Result<(), &'static str> {
-        remember(&self.asked, call.id.clone(), call)
+        remember(&self.asked, call.id.clone(), Asked { call, slot: None })
+    }
+
+    /// Keeps the place that such a request takes, until it is answered or nobody waits for it any more.
+    pub(crate) fn keep_slot(&self, id: &Id, slot: Option<Arc<Slot>>) {
+        let Some(slot) = slot else { return };
+        self.note_slot(id, &slot);
+        if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_mut(id) {
+            asked.slot = Some(slot);
+        }
+    }
+
+    /// Has a place be free once the client says that it does not wait for the request any more.
+    pub(crate) fn note_slot(&self, id: &Id, slot: &Arc<Slot>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|(_, slot)| slot.strong_count() > 0);
+        slots.push((id.clone(), Arc::downgrade(slot)));
     }
 
     /// The request that a response of the server's answers.
     pub(crate) fn take_asked(&self, id: &Id) -> Option<CallSummary> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(id).map(|asked| asked.call)
     }
 
     /// Sends a request of the gateway's own to a server that answers in one stream, and waits for what
@@ -394,7 +441,7 @@ impl Link {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let named = lines::answered_id(bytes).filter(|id| asked.contains_key(id));
         let id = named.or_else(|| if asked.len() == 1 { asked.keys().next().cloned() } else { None })?;
-        asked.remove(&id)
+        asked.remove(&id).map(|asked| asked.call)
     }
 
     /// The id of a request that was refused unread, if whoever sent it can tell by the answer which one that is.
@@ -406,7 +453,7 @@ impl Link {
     /// All requests of the client's that are unanswered; they are not waited for any longer.
     pub(crate) fn take_all_asked(&self) -> Vec<CallSummary> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *asked).into_values().collect()
+        std::mem::take(&mut *asked).into_values().map(|asked| asked.call).collect()
     }
 
     /// Keeps a request of the server's until the client answers it.
@@ -478,6 +525,11 @@ impl Link {
     /// Notes that whoever sent a message in `direction` no longer waits for `id`: it need not be answered any more,
     /// so after a while it is no longer kept.
     pub(crate) fn note_cancelled(&self, direction: Direction, id: Id) {
+        if direction == Direction::ToServer {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let of = slots.iter().filter(|(of, _)| *of == id);
+            of.filter_map(|(_, slot)| slot.upgrade()).for_each(|slot| slot.free());
+        }
         let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
         cancelled.push_back((direction, id, Instant::now()));
         if cancelled.len() > CANCELLED {

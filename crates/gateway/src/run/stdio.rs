@@ -167,10 +167,15 @@ async fn from_client(link: &Link, restart: &Restart, message: Message) -> Option
     // Whatever the client says next waits as well, so that the order stays.
     learn::before(&message, Way::Stream(link)).await;
     let refusal = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
-        Ok(admitted) => match link.upstream.send(admitted, &Relay::default()).await {
-            Ok(_) => return None,
-            Err(error) => link.failed(call.as_ref(), &error),
-        },
+        Ok(mut admitted) => {
+            if let Some(call) = &call {
+                link.keep_slot(&call.id, admitted.slot());
+            }
+            match link.upstream.send(admitted, &Relay::default()).await {
+                Ok(_) => return None,
+                Err(error) => link.failed(call.as_ref(), &error),
+            }
+        }
         Err(refusal) => {
             if let Some(asked) = &answers {
                 // The server waits for what was refused.

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hmac
 import html.parser
 import http.client
 import http.cookies
 import pathlib
+import re
 import subprocess
 import sys
+import time
 import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "aggregate")]
 
-from harness import BINARY, PATIENCE, Gateway, check, equal  # noqa: E402
+from harness import BINARY, PATIENCE, Gateway, check, equal, wait_for  # noqa: E402
 
+STEP = 30
 PASSWORD = "correct horse battery staple"
+
+
+class App:
+    """An authenticator app: RFC 6238, as everybody does it."""
+
+    def __init__(self, page):
+        self.secret = base64.b32decode(re.search(r'id="secret">([A-Z2-7]+)<', page.text)[1])
+        self.last = 0
+
+    def code(self, step=None) -> str:
+        step = int(time.time()) // STEP if step is None else step
+        digest = hmac.new(self.secret, step.to_bytes(8, "big"), "sha1").digest()
+        return f"{(int.from_bytes(digest[digest[-1] & 15:][:4], 'big') & 0x7fffffff) % 10 ** 6:06}"
+
+    def fresh(self) -> str:
+        """One that was not used before; the gateway takes that of the next half minute as well."""
+        while (step := max(self.last + 1, int(time.time()) // STEP)) > int(time.time()) // STEP + 1:
+            time.sleep(0.5)
+        self.last = step
+        return self.code(step)
 
 
 class Form(html.parser.HTMLParser):
@@ -83,6 +108,16 @@ class Browser:
         query = "?" + urllib.parse.urlencode({"return_to": return_to}) if return_to else ""
         return self.fill("/bartizan/sign-in" + query, {"name": name, "password": password} | fields)
 
+    def accept(self, link, password=PASSWORD) -> tuple["App", list[str]]:
+        """Chooses what an invitation asks for; the app, and the recovery codes."""
+        path = link[link.index("/bartizan/"):]
+        page = self.get(path)
+        equal(page.status, 200, page.text[:300])
+        app, form = App(page), Form(page.text)
+        done = self.post(form.action, form.fields | {"password": password, "again": password, "code": app.fresh()})
+        equal(done.status, 200, done.text[:600])
+        return app, re.findall(r"\b[0-9a-z]{4}(?:-[0-9a-z]{4}){3}\b", done.text)
+
     def is_signed_in(self) -> bool:
         return self.get("/bartizan/account").status == 200
 
@@ -100,6 +135,15 @@ class Place:
     def __exit__(self, *reason):
         self.gateway.__exit__(*reason)
 
+    def restart(self):
+        """Another process in the same place."""
+        gateway = self.gateway
+        gateway.stop()
+        gateway.process = subprocess.Popen(
+            [BINARY, "serve", "--config", str(gateway.config)], env=gateway.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=gateway.said.open("wb"), cwd=gateway.folder.name, start_new_session=True)
+        gateway.address, gateway.admin = wait_for(gateway._addresses, "the gateway does not say where it serves")
+
     def browser(self, **headers) -> Browser:
         return Browser(self.gateway, **headers)
 
@@ -112,8 +156,11 @@ class Place:
     def add(self, name="ann", password=PASSWORD):
         self.user("add", name, "--password", said=password + "\n")
 
+    def invite(self, name="ann", *words) -> str:
+        return re.search(r"https?://\S+", self.user("add", name, *words))[0]
+
     def counted(self, rule) -> bool:
         return any(rule in str(entry) for entry in self.gateway.entries(kind="edge.refused"))
 
 
-__all__ = ["PASSWORD", "Browser", "Form", "Page", "Place", "check", "equal"]
+__all__ = ["PASSWORD", "App", "Browser", "Form", "Page", "Place", "check", "equal"]

@@ -11,7 +11,9 @@ import sys
 import time
 import traceback
 
-from browser import PASSWORD, Form, Place, check, equal
+from browser import PASSWORD, App, Form, Place, check, equal
+
+REQUIRED = ""
 
 HEADERS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
            "Referrer-Policy": "same-origin"}
@@ -131,6 +133,143 @@ def case_who_is_disabled_is_signed_in_nowhere():
         place.user("remove", "ann")
         equal(place.browser().sign_in().status, 403, "there is nobody")
         place.user("remove", "ann", status=2)
+
+
+def case_an_invitation_is_good_once():
+    with Place(REQUIRED) as place:
+        link = place.invite()
+        path = link[link.index("/bartizan/"):]
+        token = path.split("=")[1]
+        # What does not do is said, and the link stays good with the secret that may be in an app already.
+        browser = place.browser()
+        page = browser.get(path)
+        app = App(page)
+        for fields, why in (({"password": "short", "again": "short"}, "12 characters"),
+                            ({"password": PASSWORD, "again": PASSWORD + "x"}, "differ"),
+                            ({"password": PASSWORD, "again": PASSWORD, "code": "000000"}, "six digits"),
+                            ({"password": PASSWORD, "again": PASSWORD, "code": ""}, "six digits")):
+            form = Form(page.text)
+            page = browser.post(form.action, form.fields | {"code": app.code()} | fields)
+            equal((page.status, why in page.text, App(page).secret), (403, True, app.secret), why)
+        _, codes = place.browser().accept(link)
+        equal(len(set(codes)), 10, "recovery codes")
+        check(not browser.is_signed_in(), "it signs nobody in")
+        for again in (browser.get(path), place.browser().get(path), place.browser().get(path[:-1] + "0")):
+            equal(again.status, 404, "a second time")
+        form = Form(page.text)
+        late = browser.post(form.action, form.fields | {"password": PASSWORD * 2, "again": PASSWORD * 2, "code": app.code()})
+        equal(late.status, 404, "also for whoever had the page open")
+        equal(place.browser().sign_in(password=PASSWORD * 2).status, 403, "nothing came of it")
+        state = (place.gateway.home / "state.db").read_bytes() + (place.gateway.home / "state.db-wal").read_bytes()
+        for secret in (token, codes[0], codes[0].replace("-", ""), PASSWORD):
+            check(secret.encode() not in state, "the store has none of it")
+
+
+def case_an_invitation_ends():
+    with Place(REQUIRED) as place:
+        link = place.invite("ann", "--expires", "1s")
+        path = link[link.index("/bartizan/"):]
+        browser = place.browser()
+        form = Form(browser.get(path).text)
+        time.sleep(1.2)
+        equal(browser.get(path).status, 404, "too late")
+        equal(browser.post(form.action, form.fields | {"password": PASSWORD, "again": PASSWORD}).status, 404, "also for the form")
+        check("nothing to sign in with" in place.user("list"))
+        for words in (("--expires", "60d"), ("--expires", "2020-01-01"), ("--expires", "x")):
+            place.user("reset", "ann", *words, status=2)
+        again = place.user("reset", "ann")
+        place.user("disable", "ann")
+        equal(browser.get(again[again.index("/bartizan/"):].split()[0]).status, 404, "not for who is disabled")
+
+
+def case_a_one_time_password_is_good_once_also_after_a_restart():
+    with Place(REQUIRED) as place:
+        app, codes = place.browser().accept(place.invite())
+        equal(place.browser().sign_in().status, 403, "a password alone")
+        equal(place.browser().sign_in(code="123456").status, 403, "with another code")
+        code = app.fresh()
+        equal(place.browser().sign_in(password="wrong horse battery staple", code=code).status, 403, "a code alone")
+        browser = place.browser()
+        equal(browser.sign_in(code=code).status, 303, "both")
+        check(browser.is_signed_in())
+        equal(place.browser().sign_in(code=code).status, 403, "the same code again")
+        place.restart()
+        equal(place.browser().sign_in(code=code).status, 403, "and after a restart")
+        check(browser.is_signed_in(), "who was signed in still is")
+        equal(place.browser().sign_in(code=codes[0]).status, 303, "a recovery code in its place")
+        equal(place.browser().sign_in(code=codes[0].upper()).status, 403, "once")
+        methods = [entry["methods"] for entry in place.gateway.entries(kind="person.signed_in")]
+        equal(methods, [["pwd", "otp"]] * 2, "it is recorded")
+
+
+def case_who_has_no_second_factor_sets_one_up_first():
+    with Place(REQUIRED) as place:
+        place.add()
+        browser = place.browser()
+        equal(browser.sign_in(return_to="/bartizan/account?x=1").status, 303, "with the password")
+        check(not browser.is_signed_in(), "which is not enough")
+        page = browser.get("/bartizan/sign-in?return_to=%2Fbartizan%2Faccount")
+        equal(page.status, 303, "on to setting one up")
+        page = browser.get(page.location)
+        app, form = App(page), Form(page.text)
+        wrong = browser.post(form.action, form.fields | {"code": "000000"})
+        equal((wrong.status, App(wrong).secret), (403, app.secret), "a wrong code")
+        # A secret that is somebody else's choice: sealed for another session, or not at all.
+        other = place.browser()
+        other.sign_in()
+        foreign = Form(other.get("/bartizan/one-time").text).fields["secret"]
+        for secret in (foreign, "AAAA"):
+            equal(browser.post(form.action, form.fields | {"secret": secret, "code": app.code()}).status, 403, "another secret")
+        before = dict(browser.cookies)
+        done = browser.post(form.action, form.fields | {"code": app.fresh()})
+        check(done.status == 200 and "Recovery codes" in done.text and browser.is_signed_in(), "now they are")
+        check(browser.cookies["bartizan"] != before["bartizan"], "in another session")
+        equal(other.get("/bartizan/one-time").status, 303, "who has one is asked for it")
+        equal(place.browser().sign_in().status, 403, "and the password alone does no more")
+
+
+def case_a_step_up_asks_for_a_fresh_one():
+    with Place(REQUIRED) as place:
+        app, _ = place.browser().accept(place.invite())
+        browser, own = place.browser(), "/bartizan/step-up?return_to=%2Fbartizan%2Fapprove%2F1"
+        page = browser.get(own)
+        check(page.location.startswith("/bartizan/sign-in?return_to="), "who is not signed in signs in")
+        used = app.fresh()
+        browser.sign_in(code=used)
+        before = browser.cookies["bartizan"]
+        for code in ("000000", used, ""):
+            equal(browser.fill(own, {"code": code}).status, 403, code)
+        done = browser.fill(own, {"code": app.fresh()})
+        equal((done.status, done.location), (303, "/bartizan/approve/1"), "back to where they came from")
+        check(browser.cookies["bartizan"] != before, "in another session")
+        old = place.browser()
+        old.cookies = {"bartizan": before}
+        check(browser.is_signed_in() and not old.is_signed_in(), "the one before is over")
+        equal(len(place.gateway.entries(kind="person.stepped_up")), 1, "it is recorded")
+
+
+def case_who_guesses_waits_and_keeps_nobody_out():
+    with Place() as place:
+        place.add("ann")
+        place.add("bea", PASSWORD + "b")
+        home = place.browser()
+        home.sign_in()
+        home.fill("/bartizan/account", {})
+        stranger = place.browser()
+        statuses = [stranger.sign_in(password=f"wrong horse battery {number}").status for number in range(12)]
+        equal(statuses[:10], [403] * 10, "wrong")
+        check(429 in statuses[10:], "then there is a wait")
+        page = stranger.sign_in()
+        equal(page.status, 429, "also with the right one: it is not looked at")
+        check(1 <= int(page.headers["Retry-After"]) <= 60, "for a minute at most")
+        equal(stranger.sign_in("bea", PASSWORD + "b").status, 303, "others have nothing to do with it")
+        equal(home.sign_in().status, 303, "nor has a browser in which she signed in before")
+        forged = place.browser()
+        forged.cookies["bartizan-known"] = home.cookies["bartizan-known"][:-2] + "AA"
+        equal(forged.sign_in().status, 429, "but one that only says so has")
+        time.sleep(1.1)
+        wait = place.browser().sign_in().status
+        check(wait in (303, 429), "the wait ends by itself")
 
 
 def case_without_the_table_there_is_no_page():

@@ -2,6 +2,7 @@
 //! come in as values.
 
 mod api_key;
+pub mod one_time;
 pub mod password;
 
 pub use api_key::{ApiKey, ApiKeyId, Digest, NotAKey};

@@ -11,9 +11,15 @@
 mod account;
 mod guesses;
 mod hashing;
+mod invite;
+mod known;
+mod one_time;
 pub(crate) mod page;
+mod passkeys;
+mod qr;
 pub(crate) mod session;
 mod sign_in;
+mod step_up;
 pub(crate) mod trouble;
 pub(crate) mod visit;
 
@@ -99,6 +105,12 @@ impl Web {
             (&Method::GET, "/bartizan/sign-in") => self.show_sign_in(visit).await,
             (&Method::POST, "/bartizan/sign-in") => Box::pin(self.sign_in(visit)).await,
             (&Method::POST, "/bartizan/sign-out") => self.sign_out(visit).await,
+            (&Method::GET, "/bartizan/step-up") => self.show_step_up(visit).await,
+            (&Method::POST, "/bartizan/step-up") => self.step_up(visit).await,
+            (&Method::GET, "/bartizan/one-time") => self.show_one_time(visit).await,
+            (&Method::POST, "/bartizan/one-time") => self.set_one_time(visit).await,
+            (&Method::GET, "/bartizan/invite") => self.show_invite(visit).await,
+            (&Method::POST, "/bartizan/invite") => Box::pin(self.accept(visit)).await,
             (&Method::GET, "/bartizan/account") => self.show_account(visit).await,
             _ => Err(Trouble::Nowhere),
         }

@@ -129,7 +129,6 @@ impl Web {
     }
 
     /// Has somebody who is signed in show a second factor anew, and come back.
-    #[expect(dead_code, reason = "for pages that ask for it")]
     pub(crate) fn to_step_up(&self, return_to: &str) -> Answer {
         see_other(&leading("/bartizan/step-up", return_to))
     }

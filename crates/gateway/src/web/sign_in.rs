@@ -1,7 +1,8 @@
-//! Signing in with a name and a password, and signing out.
+//! Signing in with a name, a password and a one-time password, and signing out.
 //!
 //! **Threat.** Somebody tries passwords, or tries which names there are. Whatever is wrong is said in the same words, and
-//! takes the same work: a name that nobody has is verified against a digest of nothing.
+//! takes the same work: a name that nobody has is verified against a digest of nothing. All is asked for on one form, so
+//! nobody is told that a password is right who does not have the rest.
 
 use askama::Template;
 use bartizan_identity::password;
@@ -10,13 +11,13 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::page::{page, see_other};
-use super::session::Method;
+use super::session::{Method, leading};
 use super::trouble::Trouble;
 use super::visit::Visit;
 use super::{Answer, Web};
 use crate::clock;
 
-const WRONG: &str = "That is not right. Look at the name and the password, and try again.";
+const WRONG: &str = "That is not right. Look at the name, the password and the one-time password, which is good once.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -25,12 +26,17 @@ struct Page<'a> {
     return_to: &'a str,
     name: &'a str,
     problem: Option<&'a str>,
+    passkeys: bool,
 }
 
 impl Web {
     pub(super) async fn show_sign_in(&self, visit: &Visit) -> Answer {
-        if self.signed_in(visit).await?.is_some() {
+        let Some(session) = self.session(visit).await? else { return self.sign_in_page(visit, StatusCode::OK, None) };
+        if session.is_enough(self.settings.sign_in.second_factor_required) {
             return see_other(&afterwards(visit));
+        }
+        if session.person.totp.is_none() && !self.has_passkey(&session.person.name).await? {
+            return see_other(&leading("/bartizan/one-time", &afterwards(visit)));
         }
         self.sign_in_page(visit, StatusCode::OK, None)
     }
@@ -39,29 +45,61 @@ impl Web {
         let browser = self.browser(visit)?;
         let (csrf, return_to) = (browser.csrf(), visit.return_to().unwrap_or_default());
         let name = visit.field("name").unwrap_or_default();
-        let shown = page(status, &Page { csrf: &csrf, return_to: &return_to, name: &name, problem })?;
+        let passkeys = self.takes_passkeys();
+        let shown = page(status, &Page { csrf: &csrf, return_to: &return_to, name: &name, problem, passkeys })?;
         Ok(self.keeping(&browser, shown))
     }
 
     pub(super) async fn sign_in(&self, visit: &Visit) -> Answer {
         self.check_form(visit)?;
-        let (name, password) = (visit.field("name").unwrap_or_default(), visit.field("password").unwrap_or_default());
-        let guess = self.guesses.begin((visit.from, &name, None), clock::steady())?;
-        let Some(person) = self.who(&name, password).await? else {
-            self.gateway.recorder.count_refusal(&visit.from.to_string(), "edge.sign_in");
+        let name = visit.field("name").filter(|name| name.len() <= 64).unwrap_or_default();
+        let known = self.known(visit, &name).await?;
+        let guess = self.guesses.begin((visit.from, &name, known), clock::steady())?;
+        let Some((person, shown)) = self.who(visit, &name).await? else {
+            self.count_wrong(visit);
             return self.sign_in_page(visit, StatusCode::FORBIDDEN, Some(WRONG));
         };
         guess.right();
-        self.record_sign_in(visit, &person.name, &[Method::Pwd])?;
-        let old = self.session(visit).await?;
-        self.begin_session((&person.name, &[Method::Pwd]), old.as_ref(), see_other(&afterwards(visit))).await
+        self.let_in(visit, &person.name, &shown, see_other(&afterwards(visit))).await
     }
 
-    /// Whose name and password these are. Takes as long for whoever is not there, and for whoever may not sign in.
-    async fn who(&self, name: &str, password: String) -> Result<Option<Person>, Trouble> {
-        let store = self.store().await?;
-        let person = store.person(name).await?;
-        let kept = person.as_ref().and_then(|person| person.password.clone());
+    /// Signs in somebody who has shown who they are.
+    pub(super) async fn let_in(&self, visit: &Visit, name: &str, shown: &[Method], answer: Answer) -> Answer {
+        let mut answer = answer?;
+        // Whoever cannot be recorded does not come in.
+        let methods: Vec<_> = shown.iter().map(|method| method.as_str()).collect();
+        let fields = json!({"person": name, "methods": methods, "from": visit.from.to_string()});
+        self.gateway.recorder.note("person.signed_in", &fields)?;
+        let old = self.session(visit).await?;
+        self.make_known(&mut answer, name).await?;
+        self.begin_session((name, shown), old.as_ref(), Ok(answer)).await
+    }
+
+    /// Who somebody is, and what they have shown. Takes as long for whoever is not there, and for whoever may not sign in.
+    async fn who(&self, visit: &Visit, name: &str) -> Result<Option<(Person, Vec<Method>)>, Trouble> {
+        let person = self.store().await?.person(name).await?;
+        let code = visit.field("code").unwrap_or_default();
+        let right = match &person {
+            Some(person) => self.right(person, &code).await?,
+            None => None,
+        };
+        let is_right = self.verify(person.as_ref(), visit.field("password").unwrap_or_default()).await?;
+        let Some(person) = person.filter(|person| is_right && person.disabled_at.is_none()) else { return Ok(None) };
+        let is_used = match right {
+            Some(right) => self.use_up(&person, right).await?,
+            None => false,
+        };
+        if is_used {
+            return Ok(Some((person, vec![Method::Pwd, Method::Otp])));
+        }
+        // Whoever has a second factor is not signed in without.
+        let has_factor = person.totp.is_some() || self.has_passkey(&person.name).await?;
+        Ok((!has_factor).then(|| (person, vec![Method::Pwd])))
+    }
+
+    /// Whether it is the password of somebody, which is kept anew if it was kept with other parameters.
+    async fn verify(&self, person: Option<&Person>, password: String) -> Result<bool, Trouble> {
+        let kept = person.and_then(|person| person.password.clone());
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;
         let verified = self.hashing.run(move || {
@@ -71,18 +109,21 @@ impl Web {
             (right, renewed)
         });
         let (right, renewed) = verified.await?;
-        let Some(person) = person.filter(|person| right && person.disabled_at.is_none()) else { return Ok(None) };
-        if let Some((old, new)) = renewed {
-            store.rehash_password(&person.name, &old, &new).await?;
+        if let Some((person, (old, new))) = person.zip(renewed) {
+            self.store().await?.rehash_password(&person.name, &old, &new).await?;
         }
-        Ok(Some(person))
+        Ok(right)
     }
 
-    /// Whoever cannot be recorded does not come in.
-    pub(super) fn record_sign_in(&self, visit: &Visit, person: &str, shown: &[Method]) -> Result<(), Trouble> {
-        let methods: Vec<_> = shown.iter().map(|method| method.as_str()).collect();
-        let fields = json!({"person": person, "methods": methods, "from": visit.from.to_string()});
-        self.gateway.recorder.note("person.signed_in", &fields)?;
+    /// Counts an attempt that was wrong, for the log.
+    pub(super) fn count_wrong(&self, visit: &Visit) {
+        self.gateway.recorder.count_refusal(&visit.from.to_string(), "edge.sign_in");
+    }
+
+    /// Whoever cannot be recorded does not go on.
+    pub(super) fn record_step_up(&self, visit: &Visit, person: &str, shown: Method) -> Result<(), Trouble> {
+        let fields = json!({"person": person, "method": shown.as_str(), "from": visit.from.to_string()});
+        self.gateway.recorder.note("person.stepped_up", &fields)?;
         Ok(())
     }
 

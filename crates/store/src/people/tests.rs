@@ -1,4 +1,5 @@
 use super::*;
+use crate::passkeys::Passkey;
 use crate::web_sessions::{Over, WebSession};
 
 const ALWAYS: Over = Over { begun_before: 0, unseen_since: 0 };
@@ -152,4 +153,45 @@ async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
     let expected: Vec<_> = (1..).zip(kinds).map(|(at, kind)| (at, kind.to_owned(), json!("Ann"))).collect();
     assert_eq!(said, expected);
     assert!(!format!("{:?}", Person { password: Some("$argon2".to_owned()), ..ann() }).contains("argon2"));
+}
+
+#[tokio::test]
+async fn a_passkey_is_of_one_person_and_only_counts_up() {
+    let (_directory, store) = store().await;
+    let passkey = |id: u8, counter| Passkey {
+        id: vec![id; 16],
+        person: "Ann".to_owned(),
+        public_key: vec![4; 91],
+        algorithm: -7,
+        counter,
+        label: "phone".to_owned(),
+        created_at: 5,
+        last_used_at: None,
+    };
+    store.add_passkey(&passkey(1, 3), &change(2)).await.unwrap();
+    store.add_passkey(&passkey(2, 0), &change(2)).await.unwrap();
+    let again = store.add_passkey(&Passkey { person: "Bea".to_owned(), ..passkey(1, 0) }, &change(2)).await;
+    assert_eq!(again.unwrap_err().to_string(), "this passkey is known already");
+    assert_eq!(store.passkey(&[1; 16]).await.unwrap(), Some(passkey(1, 3)));
+    assert_eq!(store.passkeys_of("Ann").await.unwrap().len(), 2);
+    for (id, counter, good) in [
+        (1, 3, false),
+        (1, 2, false),
+        (1, 0, false),
+        (1, 4, true),
+        (1, 4, false),
+        (2, 0, true),
+        (2, 0, true),
+        (9, 1, false),
+    ] {
+        assert_eq!(store.use_passkey(&[id; 16], counter, 7).await.unwrap(), good, "{id} {counter}");
+    }
+    assert!(!store.remove_passkey("Bea", &[1; 16], &change(3)).await.unwrap());
+    assert!(store.remove_passkey("Ann", &[1; 16], &change(3)).await.unwrap());
+    for id in 10..29 {
+        store.add_passkey(&passkey(id, 0), &change(4)).await.unwrap();
+    }
+    assert!(store.add_passkey(&passkey(99, 0), &change(4)).await.is_err(), "not any number");
+    store.reset_person("ann", &Given::default(), &change(5)).await.unwrap();
+    assert!(store.passkeys_of("Ann").await.unwrap().is_empty());
 }

@@ -35,7 +35,7 @@ COMMANDS = {
     "bartizan lock diff": (0, "nothing waits"),
     "bartizan lock update": (0, "nothing waits"),
     "bartizan schema": (0, "bartizan.why/1"),
-    "bartizan guards rate": (0, "rate.principal  medium    deny"),
+    "bartizan guards rate": (0, "rate.principal            medium    deny"),
     "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
     "bartizan policy explain ann git/git_push --config team.toml": (0, "by role.developer.deny tool:git/git_push"),
     "bartizan lock verify": (0, "mcp.lock: 1 server, 40 definitions approved, 0 waiting"),

@@ -68,11 +68,8 @@ struct PinsText {
 #[serde(deny_unknown_fields)]
 struct EvidenceText {
     scope: String,
-    #[serde(default)]
     limit: String,
-    #[serde(default)]
     retry_after_ms: u64,
-    in_flight: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -383,10 +380,7 @@ impl EvidenceText {
             "tool" => RateScope::Tool,
             other => panic!("there is no scope `{other}`"),
         };
-        match self.in_flight {
-            Some(most) => Evidence::InFlight { scope, most },
-            None => Evidence::RateExceeded { scope, limit: self.limit.clone(), retry_after_ms: self.retry_after_ms },
-        }
+        Evidence::RateExceeded { scope, limit: self.limit.clone(), retry_after_ms: self.retry_after_ms }
     }
 }
 

@@ -19,6 +19,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from harness import HELLO, HERE, INITIALIZE, PATIENCE, PROGRAM, Case, Client, Server, alive  # noqa: E402
+from limits import Limits  # noqa: E402, F401
 
 # Processes of one server at a time.
 PROCESSES = 256

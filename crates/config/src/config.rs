@@ -11,7 +11,6 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::approval::{self, Approval};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
@@ -51,8 +50,6 @@ pub struct Config {
     pub auth: Auth,
     /// How people sign in, if they can.
     pub sign_in: Option<SignIn>,
-    /// Who agrees to what is asked about.
-    pub approval: Approval,
     /// The audit log.
     pub audit: Audit,
     /// The lock file.
@@ -72,12 +69,13 @@ pub struct Config {
 }
 
 /// What `run` makes no use of, where a file has it.
-const ONLY_FOR_SERVE: [&[&str]; 13] = [
+const ONLY_FOR_SERVE: [&[&str]; 14] = [
     &["listen"],
     &["admin"],
     &["auth"],
     &["sign_in"],
     &["server"],
+    &["store"],
     &["log"],
     &["audit", "directory"],
     &["limits", "header_timeout"],
@@ -445,7 +443,6 @@ impl Reading<'_> {
         let (root, environment) = (self.root, self.environment);
         let policies = policy::policies(&file, root, &environment.directory, problems);
         let exceptions = exceptions(file.exception, root, environment.now, problems);
-        let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let settings = Settings { mode: file.mode, guards, exceptions, policies };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
@@ -494,7 +491,6 @@ impl Reading<'_> {
             settings,
             auth: Auth { required: file.auth.required },
             sign_in,
-            approval,
             audit: audit?,
             store,
             store_key: file.store.key,

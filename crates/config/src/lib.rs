@@ -6,7 +6,6 @@
 //!
 //! The reference of the file format is the documentation of the types in `file.rs`; [`Config::json_schema`] publishes it.
 
-mod approval;
 mod config;
 mod diagnostic;
 mod exceptions;
@@ -28,7 +27,6 @@ mod tls;
 mod tree;
 mod units;
 
-pub use approval::Approval;
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};

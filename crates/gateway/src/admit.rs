@@ -3,13 +3,15 @@
 //! A bypass does not compile: `Admitted` has no public constructor, and each way to one goes through a committed
 //! verdict and a receipt of the log.
 
+use std::sync::Arc;
+
 use bartizan_audit::{AuditError, Level, Receipt};
 use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
 use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
-use crate::asking::Asking;
 use crate::cache;
+use crate::limiter::Slot;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
 use crate::unread::Unread;
@@ -19,6 +21,8 @@ use crate::unread::Unread;
 #[must_use = "an admitted message that is not sent is lost"]
 pub struct Admitted {
     message: Message,
+    /// Of a request, its place among those that wait for their answers.
+    slot: Option<Arc<Slot>>,
 }
 
 impl Admitted {
@@ -38,14 +42,24 @@ impl Admitted {
 impl Admitted {
     /// The same message for a client that may have lost it on the way.
     pub(crate) fn again(&self) -> Admitted {
-        Admitted { message: self.message.clone() }
+        Admitted { message: self.message.clone(), slot: None }
+    }
+
+    /// The same request with its place among those that wait.
+    pub(crate) fn with_slot(self, slot: Option<Slot>) -> Admitted {
+        Admitted { slot: slot.map(Arc::new), ..self }
+    }
+
+    /// Its place, for whoever waits for the answer.
+    pub(crate) fn slot(&mut self) -> Option<Arc<Slot>> {
+        self.slot.take()
     }
 
     /// The same message under ids of the gateway's own making; it stays what was admitted if they do not fit.
     pub(crate) fn rewritten(self, edits: &Edits) -> Admitted {
         // An id of the gateway's making may be longer than what is accepted from outside.
         match self.message.edited(edits, &OWN) {
-            Ok(message) => Admitted { message },
+            Ok(message) => Admitted { message, ..self },
             Err(_) => self,
         }
     }
@@ -66,8 +80,6 @@ pub struct Refusal {
     pub why: String,
     /// The code of the JSON-RPC error.
     pub code: i64,
-    /// The request for approval that waits, if one does.
-    pub(crate) asking: Option<Box<Asking>>,
 }
 
 /// Code of the error for a message that a rule denies; outside of what JSON-RPC and MCP reserve.
@@ -99,16 +111,6 @@ impl Refusal {
         if self.rule == UNRECORDED { self } else { Refusal { why, ..self } }
     }
 
-    /// The request for approval that it waits for.
-    pub(crate) fn waits(&self) -> Option<&str> {
-        self.asking.as_ref().map(|asking| &*asking.id)
-    }
-
-    /// The same refusal, which waits for somebody's agreement. That the log failed waits for nobody.
-    pub(crate) fn waiting_for(self, asking: Option<Box<Asking>>) -> Refusal {
-        if self.rule == UNRECORDED { self } else { Refusal { asking, ..self } }
-    }
-
     /// What a person or a model is told.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -119,10 +121,6 @@ impl Refusal {
 
     /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
     pub fn answer(&self, id: Option<&Id>, call: Option<&CallSummary>) -> Admitted {
-        let asked = id.zip(call).zip(self.asking.as_ref());
-        if let Some(json) = asked.and_then(|((id, call), asking)| asking.answer(id, call.era, &self.sentence())) {
-            return Admitted { message: own_message(json) };
-        }
         let tool = call.filter(|call| &*call.method == method::TOOLS_CALL);
         match (id, tool) {
             (Some(id), Some(call)) => self.result(id, call.era),
@@ -144,7 +142,7 @@ impl Refusal {
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,{kind}"_meta":{{"bartizan/rule":{rule}}}}}}}"#,
         );
-        Admitted { message: own_message(json) }
+        Admitted { message: own_message(json), slot: None }
     }
 
     /// An error; `more` are members of its `data`, as JSON, each with a comma after it.
@@ -155,7 +153,7 @@ impl Refusal {
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text},"data":{{{more}"rule":{rule},"decision":{decision}}}}}}}"#,
         );
-        Admitted { message: own_message(json) }
+        Admitted { message: own_message(json), slot: None }
     }
 }
 
@@ -197,10 +195,6 @@ pub(crate) struct Desk<'a> {
     pub(crate) limits: &'a Limits,
     /// What the log has to promise for a message that passes.
     pub(crate) level: Level,
-    /// The request for approval that the message waits for, or because of which it passes.
-    pub(crate) approval: Option<&'a str>,
-    /// What to do about an approval that it needs, or why nobody can be asked for it.
-    pub(crate) unsettled: Option<&'a str>,
 }
 
 impl Desk<'_> {
@@ -225,7 +219,7 @@ impl Desk<'_> {
             }
             Decision::Deny(denial) => return Err(self.deny(event, &verdict, name, denial.clone(), CODE_DENIED)),
             Decision::RequireApproval(asked) => {
-                let why = format!("{}; {}", asked.why, self.unsettled.unwrap_or("nobody can be asked about this here"));
+                let why = format!("{}; this needs a person's approval, and none can be asked for yet", asked.why);
                 return Err(self.deny(event, &verdict, name, Denial { rule: asked.rule, why }, CODE_APPROVAL));
             }
         };
@@ -252,15 +246,15 @@ impl Desk<'_> {
         if rule.is_some() {
             name = "transform";
         }
-        let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings, approval: self.approval };
+        let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
-        Ok(Admitted { message: edited })
+        Ok(Admitted { message: edited, slot: None })
     }
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.
     pub(crate) fn refuse(&self, event: &Event<'_>, rule: &'static str, why: String, code: i64) -> Refusal {
-        let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None };
+        let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         settle(receipt, rule, why, code)
     }
@@ -271,7 +265,6 @@ impl Desk<'_> {
             rule: Some(denial.rule),
             why: Some(&denial.why),
             findings: &verdict.findings,
-            approval: self.approval,
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
@@ -286,13 +279,13 @@ pub(crate) fn refuse(
     rule: &'static str,
     why: String,
 ) -> Refusal {
-    let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None };
+    let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }
 
 /// Refuses a server's message that the log only counts, because there are too many of the kind.
 pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
-    Refusal { receipt: None, rule, why, code, asking: None }
+    Refusal { receipt: None, rule, why, code }
 }
 
 /// Records and refuses what could not be read.
@@ -383,14 +376,14 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
         "method": message.method(), "request": message.id().map(ToString::to_string),
     });
     match recorder.note("own", &fields) {
-        Ok(_receipt) => Ok(Admitted { message }),
+        Ok(_receipt) => Ok(Admitted { message, slot: None }),
         Err(_) => Err(unrecorded()),
     }
 }
 
 fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
     match receipt {
-        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None },
+        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code },
         Err(_) => unrecorded(),
     }
 }
@@ -410,7 +403,6 @@ fn unrecorded() -> Refusal {
         rule: UNRECORDED,
         why: "the audit log cannot be written, and nothing passes without a record".to_owned(),
         code: CODE_OURS,
-        asking: None,
     }
 }
 
@@ -420,8 +412,7 @@ mod tests {
 
     #[test]
     fn a_refused_call_is_answered_in_its_own_era() {
-        let (why, code) = ("too many".to_owned(), CODE_DENIED);
-        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None };
+        let refusal = Refusal { receipt: None, rule: "rate.tool", why: "too many".to_owned(), code: CODE_DENIED };
         let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         // With what it is called in a result, if it is one.
         for (method, params, kind) in [

@@ -18,6 +18,7 @@ use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::answer::Delivery;
 use crate::in_flight::Place;
 use crate::learn::{self, Way};
+use crate::limiter::Slot;
 use crate::link::{self, Link};
 use crate::patience::Patience;
 use crate::relay::{self, Relay};
@@ -46,6 +47,8 @@ pub struct Exchange {
     patience: Option<Patience>,
     /// Its place among the requests that wait for the server.
     place: Option<Place>,
+    /// Its place among those of its principal.
+    slot: Option<Arc<Slot>>,
 }
 
 /// What becomes of one message of a server's.
@@ -86,10 +89,14 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     if let Some(id) = link::cancelled(&message) {
         link.note_cancelled(Direction::ToServer, id);
     }
-    let admitted = match link.pass_agreed(message).await {
+    let mut admitted = match link.pass(message, Direction::ToServer, None).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Err(Failure::of(&refusal, call.as_ref())),
     };
+    let slot = admitted.slot();
+    if let (Some(call), Some(slot), Asked::Legacy) = (&call, &slot, asked) {
+        link.note_slot(&call.id, slot);
+    }
     let since = Instant::now();
     match link.upstream.send(admitted, relay).await {
         Ok(replies) => {
@@ -97,6 +104,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
             exchange.revision = relay.revision();
             exchange.patience = place.is_some().then(|| Patience::new(&link.server, since));
             exchange.place = place;
+            exchange.slot = slot;
             Ok(exchange)
         }
         // As in `Exchange::end`; but that its session is gone, every client has to know.
@@ -171,6 +179,7 @@ impl Exchange {
             revision: None,
             patience: None,
             place: None,
+            slot: None,
         }
     }
 
@@ -294,7 +303,11 @@ impl Exchange {
         let is_answer = message.is_response() && self.call.is_some();
         match self.link.pass(message, Direction::ToClient, answers.as_ref()).await {
             Ok(admitted) => {
-                self.finished = is_answer;
+                if is_answer {
+                    // Whoever has its answer may ask again at once.
+                    self.finished = true;
+                    self.slot = None;
+                }
                 Some(match &self.tag {
                     Some(tag) => tag.message(admitted, event),
                     None => Delivery::Message(admitted, event),
@@ -361,6 +374,7 @@ impl Exchange {
     fn finish_with(&mut self, refusal: &Refusal) -> Option<Delivery> {
         let call = self.call.as_ref()?;
         self.finished = true;
+        self.slot = None;
         Some(answer(refusal, call))
     }
 
@@ -368,6 +382,7 @@ impl Exchange {
     fn end(&mut self, error: Option<UpstreamError>) -> Option<Delivery> {
         self.finished = true;
         self.place = None;
+        self.slot = None;
         let call = self.call.take()?;
         let cancelled =
             self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since()));

@@ -135,8 +135,6 @@ impl Front {
             session_id: &self.session,
             limits: &policy.limits,
             level: policy.level,
-            approval: None,
-            unsettled: None,
         }
     }
 

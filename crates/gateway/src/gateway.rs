@@ -9,10 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::abilities::Abilities;
 use crate::admit::Kept;
-use crate::agree::Agreements;
 use crate::approvals::Approvals;
 use crate::budget::Budget;
-use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
@@ -30,10 +28,6 @@ pub struct Gateway {
     pub(crate) lock: PathBuf,
     /// The option that names that place in a command, with a space in front; empty if it is found without.
     pub(crate) lock_option: Arc<str>,
-    /// The store.
-    pub(crate) database: Arc<Database>,
-    /// What people agree to before it is done.
-    pub(crate) agreements: Agreements,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
@@ -55,7 +49,6 @@ impl Gateway {
         recorder: Recorder,
         approvals: Approvals,
         (lock, lock_option): (PathBuf, String),
-        database: Arc<Database>,
     ) -> Arc<Gateway> {
         let memory = Budget::new(policy.limits.bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -63,8 +56,6 @@ impl Gateway {
             policy: ArcSwap::from_pointee(policy),
             recorder: Arc::new(recorder),
             approvals,
-            agreements: Agreements::new(Arc::clone(&database)),
-            database,
             lock,
             lock_option: lock_option.into(),
             metrics: Arc::default(),

@@ -1,10 +1,14 @@
-//! Counts requests against the configured rates, exactly and across conversations.
+//! Counts requests against the configured rates, and those that wait for their answers, exactly and across conversations.
 //!
 //! Each limit is a bucket that holds `count` and refills evenly (the generic cell rate algorithm): one moment is
 //! kept per bucket, the one at which it would be full again. All limits of a request are checked and spent under
 //! one lock, so concurrent requests never spend the same unit, and a refused one spends none.
+//!
+//! What waits for its answer holds a [`Slot`], which is free again when it is dropped: that is on every way on which a call
+//! may end.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_guard::guards::rate::{Limit, Options};
@@ -16,6 +20,53 @@ pub struct Limiter {
     options: Options,
     /// Shared with the limiter that follows on this one, if it has the same limits.
     buckets: Arc<Mutex<Buckets>>,
+    /// How many wait for their answers; none that is not there. Shared with every limiter that follows: what waits, waits.
+    waiting: Waiting,
+}
+
+type Waiting = Arc<Mutex<HashMap<Key, u32>>>;
+
+/// A place among those that wait for their answers.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    waiting: Waiting,
+    keys: Mutex<Vec<Key>>,
+}
+
+impl Slot {
+    /// Frees it before it is dropped: nobody waits any more.
+    pub(crate) fn free(&self) {
+        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        if keys.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if let Entry::Occupied(mut held) = waiting.entry(key) {
+                *held.get_mut() -= 1;
+                if *held.get() == 0 {
+                    held.remove();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+/// What a request is, to the limiter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) principal: &'a Arc<str>,
+    pub(crate) server: &'a Arc<str>,
+    /// The tool that it calls.
+    pub(crate) tool: Option<&'a str>,
+    /// Whether it is one of those that take a place while they wait.
+    pub(crate) waits: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,14 +96,55 @@ impl Limiter {
     /// A limiter with these limits.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Limiter { options, buckets: Arc::default() }
+        Limiter { options, ..Limiter::default() }
     }
 
     /// The same limits with what was spent under `before`, if they were the same then: to write the configuration file
     /// gives nobody a new burst.
     #[must_use]
     pub fn following(self, before: &Limiter) -> Self {
-        if self.options == before.options { Limiter { buckets: Arc::clone(&before.buckets), ..self } } else { self }
+        let waiting = Arc::clone(&before.waiting);
+        let is_same = rates(&self.options) == rates(&before.options);
+        let buckets = if is_same { Arc::clone(&before.buckets) } else { self.buckets };
+        Limiter { buckets, waiting, ..self }
+    }
+
+    /// Spends one request, and gives it the place that it takes while it waits; or says which limits it would exceed.
+    pub(crate) fn begin(&self, request: Request<'_>, now: Timestamp) -> Result<Option<Slot>, Vec<Evidence>> {
+        // Before the rates, and given back if they do not allow it: then neither is spent.
+        let slot = if request.waits { self.slot(request) } else { Ok(None) };
+        let exceeded = match &slot {
+            Ok(_) => self.spend(request.principal, request.server, request.tool, now),
+            Err(_) => Vec::new(),
+        };
+        if exceeded.is_empty() { slot } else { Err(exceeded) }
+    }
+
+    /// A place among those that wait, if there are limits; all of them have to have one.
+    fn slot(&self, request: Request<'_>) -> Result<Option<Slot>, Vec<Evidence>> {
+        let Options { in_flight_per_principal, in_flight_per_tool, .. } = self.options;
+        let mut wanted = Vec::with_capacity(2);
+        if let Some(most) = in_flight_per_principal {
+            wanted.push((RateScope::Principal, most, Key::Principal(Arc::clone(request.principal))));
+        }
+        if let (Some(most), Some(tool)) = (in_flight_per_tool, request.tool) {
+            wanted.push((RateScope::Tool, most, tool_key(request.principal, request.server, tool)));
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = wanted.iter().filter(|(_, most, key)| waiting.get(key).is_some_and(|held| *held >= most.get()));
+        let full: Vec<_> =
+            full.map(|(scope, most, _)| Evidence::InFlight { scope: *scope, most: most.get() }).collect();
+        if !full.is_empty() {
+            return Err(full);
+        }
+        let keys: Vec<_> = wanted.into_iter().map(|(_, _, key)| key).collect();
+        for key in &keys {
+            *waiting.entry(key.clone()).or_default() += 1;
+        }
+        Ok(Some(Slot { waiting: Arc::clone(&self.waiting), keys: Mutex::new(keys) }))
     }
 
     /// Spends one request, or says which limits it would exceed.
@@ -67,8 +159,7 @@ impl Limiter {
             wanted.push((RateScope::Server, limit, Key::Server(Arc::clone(server))));
         }
         if let (Some(limit), Some(tool)) = (options.per_tool, tool) {
-            let digest = *blake3::hash(tool.as_bytes()).as_bytes();
-            wanted.push((RateScope::Tool, limit, Key::Tool(Arc::clone(principal), Arc::clone(server), digest)));
+            wanted.push((RateScope::Tool, limit, tool_key(principal, server, tool)));
         }
         if wanted.is_empty() {
             return Vec::new();
@@ -99,6 +190,15 @@ impl Limiter {
         }
         exceeded
     }
+}
+
+/// What buckets are made of.
+fn rates(options: &Options) -> [Option<Limit>; 3] {
+    [options.per_principal, options.per_server, options.per_tool]
+}
+
+fn tool_key(principal: &Arc<str>, server: &Arc<str>, tool: &str) -> Key {
+    Key::Tool(Arc::clone(principal), Arc::clone(server), *blake3::hash(tool.as_bytes()).as_bytes())
 }
 
 /// One bucket by itself, for a limit that is given each time.
@@ -139,6 +239,9 @@ fn evidence(scope: RateScope, limit: Limit, retry_after_ms: u64) -> Evidence {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -174,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_one_limit_refuses_spends_nothing_of_another() {
-        let options = Options { per_principal: limit("2/h"), per_tool: limit("1/h"), per_server: None };
+        let options = Options { per_principal: limit("2/h"), per_tool: limit("1/h"), ..Options::default() };
         let limiter = Limiter::new(options);
         let spend = |tool| limiter.spend(&"a".into(), &"s".into(), Some(tool), Timestamp(0)).len();
         assert_eq!([spend("x"), spend("x"), spend("y"), spend("z")], [0, 1, 0, 1]);
@@ -229,5 +332,88 @@ mod tests {
             workers.into_iter().map(|worker| worker.join().unwrap()).sum()
         });
         assert_eq!(passed, 1000);
+    }
+
+    fn most(count: u32) -> Option<NonZeroU32> {
+        NonZeroU32::new(count)
+    }
+
+    #[test]
+    fn what_waits_takes_a_place_until_it_waits_no_more() {
+        let options = Options {
+            in_flight_per_principal: most(3),
+            in_flight_per_tool: most(2),
+            per_principal: limit("100/h"),
+            ..Options::default()
+        };
+        let limiter = Limiter::new(options.clone());
+        let [ann, bob, server, other] = ["ann", "bob", "s", "t"].map(Arc::<str>::from);
+        let begin = |limiter: &Limiter, principal, server, tool, waits| {
+            limiter.begin(Request { principal, server, tool, waits }, Timestamp(0))
+        };
+        let full = |begun: Result<Option<Slot>, Vec<Evidence>>| -> Vec<RateScope> {
+            let evidence = begun.err().unwrap_or_default().into_iter();
+            let scopes = evidence.map(|evidence| match evidence {
+                Evidence::InFlight { scope, .. } => scope,
+                Evidence::RateExceeded { .. } => panic!("{evidence:?}"),
+            });
+            scopes.collect()
+        };
+        let first = begin(&limiter, &ann, &server, Some("x"), true).unwrap();
+        let second = begin(&limiter, &ann, &server, Some("x"), true).unwrap();
+        assert_eq!(full(begin(&limiter, &ann, &server, Some("x"), true)), [RateScope::Tool]);
+        let third = begin(&limiter, &ann, &other, Some("x"), true).unwrap();
+        assert_eq!(full(begin(&limiter, &ann, &server, Some("x"), true)), [RateScope::Principal, RateScope::Tool]);
+        assert_eq!(full(begin(&limiter, &ann, &server, None, true)), [RateScope::Principal]);
+        assert!(begin(&limiter, &ann, &server, None, false).is_ok(), "what does not wait needs no place");
+        assert!(begin(&limiter, &bob, &server, Some("x"), true).is_ok(), "another principal's are others");
+        // Whatever a reload changes, what waits is counted on.
+        let next = Limiter::new(Options { in_flight_per_tool: None, ..options }).following(&limiter);
+        assert_eq!(full(begin(&next, &ann, &server, Some("x"), true)), [RateScope::Principal]);
+        first.as_ref().unwrap().free();
+        assert!(begin(&limiter, &ann, &server, Some("x"), true).is_ok(), "who waits no more has no place");
+        drop((first, second, third));
+        assert!(limiter.waiting.lock().unwrap().is_empty(), "nothing is kept of who has none, nor freed twice");
+    }
+
+    #[test]
+    fn what_the_rate_refuses_takes_no_place_and_what_finds_no_place_spends_nothing() {
+        let options = Options { in_flight_per_principal: most(1), per_principal: limit("2/h"), ..Options::default() };
+        let limiter = Limiter::new(options);
+        let [principal, server] = ["a", "s"].map(Arc::<str>::from);
+        let request = Request { principal: &principal, server: &server, tool: None, waits: true };
+        let begin = || limiter.begin(request, Timestamp(0));
+        let first = begin().unwrap();
+        (0..5).for_each(|_| assert!(matches!(*begin().unwrap_err(), [Evidence::InFlight { .. }])));
+        drop(first);
+        drop(begin().unwrap());
+        (0..5).for_each(|_| assert!(matches!(*begin().unwrap_err(), [Evidence::RateExceeded { .. }])));
+        assert!(limiter.waiting.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn never_more_wait_than_may_however_many_try() {
+        let limiter = Limiter::new(Options { in_flight_per_tool: most(5), ..Options::default() });
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let [principal, server] = ["a", "s"].map(Arc::<str>::from);
+        let request = Request { principal: &principal, server: &server, tool: Some("x"), waits: true };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..2_000 {
+                        if let Ok(slot) = limiter.begin(request, Timestamp(0)) {
+                            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                            std::thread::yield_now();
+                            now.fetch_sub(1, Ordering::SeqCst);
+                            drop(slot);
+                        }
+                    }
+                });
+            }
+        });
+        assert!((1..=5).contains(&most.into_inner()));
+        assert!(limiter.waiting.lock().unwrap().is_empty());
+        let all: Vec<_> = (0..9).filter_map(|_| limiter.begin(request, Timestamp(0)).ok()).collect();
+        assert_eq!(all.len(), 5);
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
-    Action, Approval, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Fact, Finding, Principal,
-    ServerProfile, Session,
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Fact, Finding, Principal, ServerProfile,
+    Session,
 };
-use bartizan_mcp::{Digest, Era, Id, Message, NodeKind, Rejection, Value, meta::Meta, method};
+use bartizan_mcp::{Id, Message, Rejection, method};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -18,14 +17,11 @@ use tokio::time::Instant;
 
 use crate::abilities::Abilities;
 use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Refusal};
-use crate::agree::state::Again;
-use crate::agree::{self, Found, Granted, Way};
 use crate::clock;
-use crate::codes::INVALID_PARAMS;
 use crate::gateway::Gateway;
 use crate::judge;
 use crate::learned::Learned;
-use crate::limiter::Bucket;
+use crate::limiter::{Bucket, Slot};
 use crate::metrics::Passing;
 use crate::policy::Policy;
 use crate::problem::Problem;
@@ -55,22 +51,28 @@ pub struct Link {
     /// What the server has said of late that is no answer, also before it was started again.
     said: Arc<Bucket>,
     /// Requests of the client that were not answered where they were sent, such as on a stream that broke off.
-    asked: Mutex<HashMap<Id, CallSummary>>,
+    asked: Mutex<HashMap<Id, Asked>>,
     /// Requests of the client's that a resumed stream may answer, oldest first.
     resumable: Mutex<VecDeque<CallSummary>>,
     /// Requests of the server that the client has not answered, and since when.
     asking: Mutex<HashMap<Id, (CallSummary, Instant)>>,
     /// What the client has said that it can do, by its index.
     abilities: AtomicU8,
-    /// How it can be asked to go to an address.
-    asks: AtomicU8,
     /// Requests of either side that were cancelled and when, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id, Instant)>>,
+    /// Places of requests that a client may say it does not wait for any more; few, as each is one that waits.
+    slots: Mutex<Vec<(Id, Weak<Slot>)>>,
     /// Whether the server's tools were listed on the gateway's account.
     pub(crate) learned: Learned,
     /// Requests of the gateway's own among those that were asked, and who waits for their answers. Kept when nobody
     /// does any more: their answers are not for the client, however late they come.
     own: Mutex<HashMap<Id, oneshot::Sender<Admitted>>>,
+}
+
+/// A request that was not answered where it was sent, with its place among those that wait.
+struct Asked {
+    call: CallSummary,
+    slot: Option<Arc<Slot>>,
 }
 
 /// How often a message is judged again because the session changed meanwhile.
@@ -81,12 +83,6 @@ const UNANSWERED: usize = 4096;
 const RESUMABLE: usize = 256;
 /// How many cancelled requests may still be answered late.
 const CANCELLED: usize = 64;
-/// How long a client that comes back after it was asked is held while somebody still decides.
-const COMES_BACK: Duration = Duration::from_secs(20);
-/// The client has not said that it can be asked to go to an address, or it has; or the gateway does not rely on it.
-const UNSAID: u8 = 0;
-const BY_URL: u8 = 1;
-const PLAINLY: u8 = 2;
 /// The rule for what a server says beyond what a session takes.
 const FLOOD: &str = "upstream.flood";
 /// Why a request is not taken although nothing is wrong with it.
@@ -115,8 +111,8 @@ impl Link {
             resumable: Mutex::default(),
             asking: Mutex::default(),
             abilities: AtomicU8::default(),
-            asks: AtomicU8::new(UNSAID),
             cancelled: Mutex::default(),
+            slots: Mutex::default(),
             learned: Learned::default(),
             own: Mutex::default(),
         }
@@ -127,8 +123,7 @@ impl Link {
         let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(&self.server));
         let link = Link::new(gateway, server, self.principal.clone(), self.name.clone(), upstream);
         let abilities = AtomicU8::new(self.abilities().index());
-        let asks = AtomicU8::new(self.asks.load(Ordering::Relaxed));
-        Link { session: Arc::clone(&self.session), said: Arc::clone(&self.said), abilities, asks, ..link }
+        Link { session: Arc::clone(&self.session), said: Arc::clone(&self.said), abilities, ..link }
     }
 
     /// Opens a way to `server` for one client session, which records know as `name`, because of the message that `about`
@@ -170,16 +165,23 @@ impl Link {
         direction: Direction,
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
-        self.pass_expecting(message, direction, answers, None).await
+        self.pass_waiting(message, direction, answers, true).await
     }
 
-    /// The same for a request that comes back with a state, which is about exactly this.
-    async fn pass_expecting(
+    /// The same for the rest of a request that waits already, so that it takes no place of its own.
+    ///
+    /// # Errors
+    /// As for [`Link::pass`].
+    pub(crate) async fn pass_rest(&self, message: Message) -> Result<Admitted, Refusal> {
+        self.pass_waiting(message, Direction::ToServer, None, false).await
+    }
+
+    async fn pass_waiting(
         &self,
         message: Message,
         direction: Direction,
         answers: Option<&CallSummary>,
-        expected: Option<Digest>,
+        waits: bool,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
         // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
@@ -187,14 +189,17 @@ impl Link {
             let why = format!("the server says more on its own account than {}", policy.said);
             return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
         }
-        let evidence = match direction {
+        let begun = match direction {
             Direction::ToServer => {
                 self.note_abilities(&message);
-                policy.evidence(&self.principal, &self.server.name, &message)
+                policy.begin(&self.principal, &self.server.name, &message, waits)
             }
-            Direction::ToClient => Vec::new(),
+            Direction::ToClient => Ok(None),
         };
-        let mut granted: Option<Granted> = None;
+        let (slot, evidence) = match begun {
+            Ok(slot) => (slot, Vec::new()),
+            Err(evidence) => (None, evidence),
+        };
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
             let profile = self.profile();
@@ -205,7 +210,7 @@ impl Link {
                 principal: &self.principal,
                 server: &profile,
                 evidence: &evidence,
-                grant: granted.as_ref().map(|granted| &granted.grant),
+                grant: None,
                 now: clock::now(),
             };
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
@@ -217,25 +222,8 @@ impl Link {
                 }
                 kept
             };
-            let (mut asking, mut unsettled) = (None, None);
-            if let (Decision::RequireApproval(approval), None) = (&verdict.decision, &granted) {
-                match Box::pin(self.agreed(&policy, &event, approval, expected)).await {
-                    // Spent by now; what follows is judged anew, with it.
-                    Found::Granted(found) => {
-                        granted = Some(found);
-                        continue;
-                    }
-                    Found::Asked(found) => asking = Some(found),
-                    Found::Refused(why) => unsettled = Some(why),
-                }
-            }
-            let level = if granted.is_some() { Level::Durable } else { level(&policy, &message, &session) };
-            let desk = Desk {
-                approval: granted.as_ref().map(|granted| &*granted.id).or(asking.as_ref().map(|asking| &*asking.id)),
-                unsettled: unsettled.as_deref().or(asking.as_ref().map(|asking| &*asking.what_to_do)),
-                ..self.desk(&policy, level)
-            };
-            match desk.admit(&event, verdict, session.version, keep).await {
+            let level = level(&policy, &message, &session);
+            match self.desk(&policy, level).admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
                     if direction == Direction::ToClient {
                         self.server.note_answered();
@@ -245,80 +233,15 @@ impl Link {
                     } else {
                         self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
                     }
-                    return Ok(admitted);
+                    return Ok(admitted.with_slot(slot));
                 }
-                Err(NotAdmitted::Refused(refusal)) => {
-                    return Err(self.counted(refusal.waiting_for(asking), direction));
-                }
+                Err(NotAdmitted::Refused(refusal)) => return Err(self.counted(refusal, direction)),
                 Err(NotAdmitted::Conflict) => {}
             }
         }
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
-    }
-
-    /// Passes a request of the client's, once somebody has agreed to it who has to, if that does not take too long.
-    ///
-    /// # Errors
-    /// As for [`Link::pass`].
-    pub(crate) async fn pass_agreed(&self, message: Message) -> Result<Admitted, Refusal> {
-        let policy = self.gateway.policy.load_full();
-        let (message, expected, patience) = match agree::state::again(&message, &policy.limits) {
-            None => (message, None, policy.approval.wait),
-            Some(again) => match Box::pin(self.comes_back(again)).await {
-                Ok((inner, expected)) => (inner, Some(expected), policy.approval.wait.max(COMES_BACK)),
-                Err(why) => {
-                    let problem = ("gateway.approval_state", why.to_owned());
-                    return Err(self.protest(&message, Direction::ToServer, None, problem, INVALID_PARAMS));
-                }
-            },
-        };
-        let refusal = match self.pass_expecting(message.clone(), Direction::ToServer, None, expected).await {
-            Err(refusal) if !patience.is_zero() => refusal,
-            done => return done,
-        };
-        Box::pin(self.pass_held(message, refusal, expected, patience)).await
-    }
-
-    /// Passes a request that waits for an agreement, if that comes in time and its client still wants it.
-    pub(crate) async fn pass_held(
-        &self,
-        message: Message,
-        refusal: Refusal,
-        expected: Option<Digest>,
-        patience: Duration,
-    ) -> Result<Admitted, Refusal> {
-        let since = Instant::now();
-        let Some(id) = refusal.waits() else { return Err(refusal) };
-        let decided = self.gateway.agreements.decided(id, patience).await;
-        if !decided || message.id().is_some_and(|id| self.was_cancelled(id, since)) {
-            return Err(refusal);
-        }
-        self.pass_expecting(message, Direction::ToServer, None, expected).await
-    }
-
-    /// What a request was before its client was asked, and what it was asked about.
-    async fn comes_back(&self, again: Result<Again, &'static str>) -> Result<(Message, Digest), &'static str> {
-        let Again { message, state, accepted } = again?;
-        let kept = self.gateway.agreements.read_state(&state).await.ok_or("its `requestState` is none of ours")?;
-        let is_theirs = *kept.principal == *self.principal.id && *kept.server == *self.server.name;
-        if !is_theirs || kept.expires_at <= clock::now().0 {
-            return Err("its `requestState` is over, or for another client or server");
-        }
-        if !accepted {
-            return Err("whoever was asked did not want to go to the page");
-        }
-        Ok((message, kept.digest().ok_or("its `requestState` is none of ours")?))
-    }
-
-    /// What somebody has said to what a message needs, or who is asked.
-    async fn agreed(&self, policy: &Policy, event: &Event<'_>, approval: &Approval, expected: Option<Digest>) -> Found {
-        if expected.is_some_and(|expected| expected != approval.digest) {
-            return Found::Refused("its `requestState` is about another call".to_owned());
-        }
-        let way = self.way_to_ask(event.message);
-        self.gateway.agreements.find(&policy.approval, event, approval, way).await
     }
 
     /// What the guards have against what a client says beside its messages, put in the form of one. As it cannot be
@@ -457,12 +380,28 @@ impl Link {
     /// # Errors
     /// If its id is in use already, or too many wait.
     pub(crate) fn remember_asked(&self, call: CallSummary) -> Result<(), &'static str> {
-        remember(&self.asked, call.id.clone(), call)
+        remember(&self.asked, call.id.clone(), Asked { call, slot: None })
+    }
+
+    /// Keeps the place that such a request takes, until it is answered or nobody waits for it any more.
+    pub(crate) fn keep_slot(&self, id: &Id, slot: Option<Arc<Slot>>) {
+        let Some(slot) = slot else { return };
+        self.note_slot(id, &slot);
+        if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_mut(id) {
+            asked.slot = Some(slot);
+        }
+    }
+
+    /// Has a place be free once the client says that it does not wait for the request any more.
+    pub(crate) fn note_slot(&self, id: &Id, slot: &Arc<Slot>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|(_, slot)| slot.strong_count() > 0);
+        slots.push((id.clone(), Arc::downgrade(slot)));
     }
 
     /// The request that a response of the server's answers.
     pub(crate) fn take_asked(&self, id: &Id) -> Option<CallSummary> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(id).map(|asked| asked.call)
     }
 
     /// Sends a request of the gateway's own to a server that answers in one stream, and waits for what
@@ -502,7 +441,7 @@ impl Link {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let named = lines::answered_id(bytes).filter(|id| asked.contains_key(id));
         let id = named.or_else(|| if asked.len() == 1 { asked.keys().next().cloned() } else { None })?;
-        asked.remove(&id)
+        asked.remove(&id).map(|asked| asked.call)
     }
 
     /// The id of a request that was refused unread, if whoever sent it can tell by the answer which one that is.
@@ -514,7 +453,7 @@ impl Link {
     /// All requests of the client's that are unanswered; they are not waited for any longer.
     pub(crate) fn take_all_asked(&self) -> Vec<CallSummary> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *asked).into_values().collect()
+        std::mem::take(&mut *asked).into_values().map(|asked| asked.call).collect()
     }
 
     /// Keeps a request of the server's until the client answers it.
@@ -586,6 +525,11 @@ impl Link {
     /// Notes that whoever sent a message in `direction` no longer waits for `id`: it need not be answered any more,
     /// so after a while it is no longer kept.
     pub(crate) fn note_cancelled(&self, direction: Direction, id: Id) {
+        if direction == Direction::ToServer {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let of = slots.iter().filter(|(of, _)| *of == id);
+            of.filter_map(|(_, slot)| slot.upgrade()).for_each(|slot| slot.free());
+        }
         let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
         cancelled.push_back((direction, id, Instant::now()));
         if cancelled.len() > CANCELLED {
@@ -609,16 +553,6 @@ impl Link {
         if let (Some(able), false) = (Abilities::declared(message), matches!(self.upstream, Upstream::Shared(_))) {
             self.abilities.store(able.index(), Ordering::Relaxed);
         }
-        if message.method() == Some(method::INITIALIZE) {
-            let url = message.params().and_then(|params| params.at(&["capabilities", "elicitation", "url"]));
-            let by_url = url.is_some_and(|url| url.kind() == NodeKind::Object);
-            let _ = self.asks.compare_exchange(
-                UNSAID,
-                if by_url { BY_URL } else { UNSAID },
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-        }
     }
 
     pub(crate) fn abilities(&self) -> Abilities {
@@ -632,24 +566,6 @@ impl Link {
         own.unwrap_or_else(|| self.server.profile.load_full())
     }
 
-    /// How whoever sends this can be asked to go to an address.
-    fn way_to_ask(&self, message: &Message) -> Way {
-        let has_url = |capabilities: Value<'_>| {
-            capabilities.at(&["elicitation", "url"]).is_some_and(|url| url.kind() == NodeKind::Object)
-        };
-        match (self.asks.load(Ordering::Relaxed), Meta::of(message).client_capabilities()) {
-            (PLAINLY, _) => Way::None,
-            (_, Some(capabilities)) if has_url(capabilities) => Way::Url(Era::Stateless),
-            (BY_URL, None) => Way::Url(Era::Legacy),
-            _ => Way::None,
-        }
-    }
-
-    /// Has nobody asked by an address on this link: who is behind it would not understand.
-    pub(crate) fn ask_plainly(&self) {
-        self.asks.store(PLAINLY, Ordering::Relaxed);
-    }
-
     fn desk<'a>(&'a self, policy: &'a Policy, level: Level) -> Desk<'a> {
         Desk {
             recorder: &self.gateway.recorder,
@@ -657,8 +573,6 @@ impl Link {
             session_id: &self.name,
             limits: &policy.limits,
             level,
-            approval: None,
-            unsettled: None,
         }
     }
 
@@ -779,7 +693,6 @@ mod tests {
                 said: Limit { count: 1, per_ms: 1_000 },
                 level: usual,
                 durable_if_sensitive: sensitive,
-                approval: Default::default(),
             };
             assert_eq!(level(&policy, &message(text), &session()), expected, "{text}");
         };

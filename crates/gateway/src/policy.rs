@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bartizan_audit::Level;
-use bartizan_config::Approval;
 use bartizan_guard::guards::rate::Limit;
 use bartizan_guard::{Evidence, Pipeline, Principal};
 use bartizan_mcp::{Kind, Limits, Message, method};
 
 use crate::clock;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Request, Slot};
+
+/// What a client's model waits for. Lists are asked of all servers at once, and most of the rest is no work.
+const WAITING: [&str; 4] =
+    [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET, method::COMPLETION_COMPLETE];
 
 /// Everything a configuration says about judging.
 pub struct Policy {
@@ -27,17 +30,30 @@ pub struct Policy {
     pub level: Level,
     /// Whether a call of a destructive tool waits until its record is on disk.
     pub durable_if_sensitive: bool,
-    /// Who agrees to what is asked about.
-    pub approval: Approval,
 }
 
 impl Policy {
-    /// Spends what a request of the client's costs; what guards are to know of that.
+    /// Spends what a request of the client's costs that does not wait for a server; what guards are to know of that.
     pub(crate) fn evidence(&self, principal: &Principal, server: &Arc<str>, message: &Message) -> Vec<Evidence> {
+        self.begin(principal, server, message, false).err().unwrap_or_default()
+    }
+
+    /// Spends what a request of the client's costs, and gives it the place that it takes while it waits, if it `waits`; else
+    /// what guards are to know of that.
+    pub(crate) fn begin(
+        &self,
+        principal: &Principal,
+        server: &Arc<str>,
+        message: &Message,
+        waits: bool,
+    ) -> Result<Option<Slot>, Vec<Evidence>> {
         if message.kind() != Kind::Request {
-            return Vec::new();
+            return Ok(None);
         }
-        let tool = if message.method() == Some(method::TOOLS_CALL) { message.param("name") } else { None };
-        self.limiter.spend(&principal.id, server, tool.as_deref(), clock::now())
+        let method = message.method().unwrap_or_default();
+        let tool = if method == method::TOOLS_CALL { message.param("name") } else { None };
+        let waits = waits && WAITING.contains(&method);
+        let request = Request { principal: &principal.id, server, tool: tool.as_deref(), waits };
+        self.limiter.begin(request, clock::now())
     }
 }

@@ -145,8 +145,8 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
-        ("store.path", started.store != now.store),
-        ("store.key", started.store_key != now.store_key),
+        ("store.path", listens && started.store != now.store),
+        ("store.key", listens && started.store_key != now.store_key),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
+use crate::database::Database;
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
 use crate::gateway::Gateway;
@@ -68,7 +69,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
-    let identity = Identity::new(Arc::clone(&gateway.database));
+    let database = Database::of(config);
+    let identity = Identity::new(Arc::clone(&database));
     if config.auth.required {
         // Rather now than at the first request.
         identity.open().await?;
@@ -83,7 +85,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let public = config.listen.public_url.clone().unwrap_or_else(|| url(certificates.listen.is_some(), address));
     let settings = front_settings(config, &public, connections);
     let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, settings);
-    show_pages(config, &public, &gateway, &front).await?;
+    show_pages(config, &public, (&gateway, &database), &front).await?;
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
@@ -103,6 +105,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tokio::spawn(edge::serve(Arc::clone(&front), (listener, certificates.listen.clone()), bounds, stopped.clone())),
         tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
         tokio::spawn(record_changes(identity, Arc::clone(&gateway))),
+        tokio::spawn(end_revoked(Arc::clone(&front))),
         tokio::spawn(Arc::clone(&certificates).watch(Arc::clone(&front), Arc::clone(&gateway))),
     ];
     if let Some(listener) = admin {
@@ -122,13 +125,18 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
 }
 
 /// Has pages for people be shown, if they sign in here.
-async fn show_pages(config: &Config, public: &str, gateway: &Arc<Gateway>, front: &Front) -> Result<(), ServeError> {
+async fn show_pages(
+    config: &Config,
+    public: &str,
+    (gateway, database): (&Arc<Gateway>, &Arc<Database>),
+    front: &Front,
+) -> Result<(), ServeError> {
     let Some(sign_in) = &config.sign_in else { return Ok(()) };
     // Rather now than when somebody signs in.
-    gateway.database.open().await?;
+    database.open().await?;
     let (public, body_timeout) = (public.into(), config.limits.body_timeout);
     let settings = web::Settings { public, sign_in: sign_in.clone(), body_timeout };
-    front.show(Web::new(Arc::clone(gateway), Arc::clone(&gateway.database), settings));
+    front.show(Web::new(Arc::clone(gateway), Arc::clone(database), settings));
     Ok(())
 }
 
@@ -245,6 +253,16 @@ async fn record_changes(identity: Arc<Identity>, gateway: Arc<Gateway>) {
     loop {
         second.tick().await;
         identity.record_changes(&gateway.recorder).await;
+    }
+}
+
+/// In a task of its own too: it may wait for whoever knows of a credential.
+async fn end_revoked(front: Arc<Front>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        front.end_revoked().await;
     }
 }
 

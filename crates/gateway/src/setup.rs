@@ -15,7 +15,6 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::approvals::{self, Approvals};
-use crate::database::Database;
 use crate::eras::Bridging;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
@@ -76,7 +75,6 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         said: config.limits.server_messages,
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
-        approval: config.approval.clone(),
     })
 }
 
@@ -93,8 +91,7 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     recorder.set_quotes(config.audit.quotes);
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
     let lock_option = if config.is_users { String::new() } else { lock_option(&config.lock) };
-    let gateway =
-        Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option), Database::of(config));
+    let gateway = Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option));
     gateway.metrics.set_mode(config.settings.mode);
     Ok(gateway)
 }

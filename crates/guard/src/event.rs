@@ -122,6 +122,13 @@ pub enum Evidence {
         /// Milliseconds until one more call would be within it.
         retry_after_ms: u64,
     },
+    /// As many calls are under way as may be.
+    InFlight {
+        /// Whose.
+        scope: RateScope,
+        /// How many that is.
+        most: u32,
+    },
 }
 
 /// Whose rate a limit bounds.

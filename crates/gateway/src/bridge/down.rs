@@ -12,7 +12,7 @@ mod watch;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bartizan_guard::{CallSummary, Direction, Principal};
+use bartizan_guard::{CallSummary, Principal};
 use bartizan_mcp::{Id, Kind, Limits, Message, Revision, method, quote};
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
@@ -215,7 +215,7 @@ impl Down {
         }
         // It ends here, and is judged as what it asks again; what goes to the server are the answers, which are judged as
         // the responses that they become.
-        if let Err(refusal) = ready.link.pass(outward, Direction::ToServer, None).await {
+        if let Err(refusal) = ready.link.pass_rest(outward).await {
             return Answer::Message(StatusCode::OK, refusal.answer_to(message));
         }
         let Ok(call) = self.calls.resume(message) else { return self.gone(&id, EXPIRED) };

@@ -1,18 +1,10 @@
 //! Whether a request comes in: who asks, and whether what they ask for is theirs at all.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use http::{HeaderValue, StatusCode, header};
 
 use super::respond::{self, Early};
 use super::target::Target;
-use crate::clock;
-use crate::gateway::Gateway;
-use crate::identity::{Caller, Credential, Identity, Stopped};
-
-/// How often it is looked whether the credential of an open stream is still good.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::identity::{Caller, Stopped};
 
 /// What somebody is told who may not come in (RFC 6750, section 3).
 pub(super) fn refusal(stopped: Stopped) -> Early {
@@ -54,18 +46,4 @@ pub(super) fn check_reach(caller: &Caller, target: &Target<'_>) -> Result<(), Ea
         early.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     Err(early)
-}
-
-/// Returns once a credential is good no more, or once one is required of whoever showed none.
-pub(super) async fn ended(identity: Arc<Identity>, credential: Option<Credential>, gateway: Arc<Gateway>) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let good = match &credential {
-            Some(credential) => identity.is_good(credential, clock::now()).await,
-            None => !gateway.policy.load().credential_required,
-        };
-        if !good {
-            return;
-        }
-    }
 }

@@ -26,6 +26,7 @@ use super::lasting::{Lasting, Until};
 use super::peers::{Peers, part};
 use super::respond::{self, Early, SESSION};
 use super::sessions::Held;
+use super::standing::Standing;
 use super::target::{Current, Target};
 use crate::admit;
 use crate::answer::{Answer, NoStream};
@@ -50,6 +51,7 @@ pub struct Front {
     lasting: Lasting,
     /// Pages for people, if there are any.
     web: OnceLock<Arc<Web>>,
+    standing: Standing,
     /// Set when a reload failed: the old configuration is still in force.
     degraded: ArcSwap<Option<String>>,
     /// Set while a changed certificate cannot be put in force.
@@ -105,6 +107,7 @@ impl Front {
         let front = Arc::new(Front {
             peers: Peers::new(&gateway, settings.sessions, settings.idle),
             lasting: Lasting::new(settings.streams),
+            standing: Standing::default(),
             gateway,
             identity,
             servers: ArcSwap::from_pointee(Current { generation: 0, by_name: servers }),
@@ -150,6 +153,11 @@ impl Front {
     /// Ends sessions that nobody uses any more; their servers take as long as they take.
     pub fn expire(&self) {
         self.peers.expire();
+    }
+
+    /// Ends the streams of those who may have them no more.
+    pub(crate) async fn end_revoked(&self) {
+        self.standing.look(&self.identity, &self.gateway).await;
     }
 
     /// Ends the streams that would not end by themselves, now and from now on; how many requests are still to be answered.
@@ -392,7 +400,7 @@ impl Front {
     /// An answer that takes what it takes, for as long as whoever asked may have it.
     fn in_use(&self, answer: Answer, held: Arc<Held<Peer>>, until: Until, caller: &Caller) -> Answer {
         let Answer::Stream(deliveries) = answer else { return answer };
-        let ended = caller::ended(Arc::clone(&self.identity), caller.credential.clone(), Arc::clone(&self.gateway));
+        let ended = self.standing.ended(caller.credential.clone());
         self.lasting.in_use(deliveries, held, until, ended)
     }
 

@@ -5,8 +5,8 @@
 //! come in does not learn what there is), its method and type, the time and size of its body, and only then the message itself.
 //!
 //! `endpoint` is that path from `Host` on, top to bottom. What it asks on the way stands beside it: `checks` about the head,
-//! `cors` and `caller` who asks,//! `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads to, `lasting` how long its
-//! answer may go on.
+//! `cors` and `caller` who asks, `target` whom it is for, `agreement` whether it says the same everywhere, `peers` what it leads
+//! to, `lasting` how long its answer may go on, `standing` whether who asked may have it still.
 
 mod agreement;
 mod body;
@@ -20,6 +20,7 @@ mod peers;
 mod respond;
 mod sessions;
 mod stall;
+mod standing;
 mod target;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;

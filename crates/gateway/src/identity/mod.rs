@@ -37,7 +37,7 @@ pub(crate) struct Caller {
 }
 
 /// What somebody showed, for as long as they are answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Credential {
     key: Option<bartizan_identity::ApiKeyId>,
     /// When their certificate ends, in microseconds.

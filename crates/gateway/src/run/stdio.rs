@@ -43,7 +43,7 @@ pub(super) async fn serve(
     input: Lines<impl AsyncRead + Unpin>,
     output: impl AsyncWrite + Unpin + Send + 'static,
     limits: Limits,
-    restart: &Arc<Restart>,
+    restart: &Restart,
 ) -> Ended {
     let (queue, outgoing) = mpsc::channel(QUEUE);
     let writer = tokio::spawn(write_all(output, outgoing));
@@ -69,7 +69,7 @@ async fn carry<R: AsyncRead + Unpin>(
     current: &ArcSwap<Link>,
     input: Lines<R>,
     limits: Limits,
-    restart: &Arc<Restart>,
+    restart: &Restart,
     queue: &mpsc::Sender<Admitted>,
 ) -> Ended {
     let Ok(from_server) = current.load().upstream.listen(&Relay::default()).await else { return Ended::ByServer };
@@ -103,13 +103,13 @@ async fn pump_client<R: AsyncRead + Unpin>(
     current: &ArcSwap<Link>,
     mut input: Lines<R>,
     limits: Limits,
-    restart: &Arc<Restart>,
+    restart: &Restart,
     queue: &mpsc::Sender<Admitted>,
 ) {
     while let Ok(Some(line)) = input.next().await {
         let link = current.load_full();
         let answer = match lines::read(line, &limits) {
-            Reply::Message(message, _) => from_client(&link, restart, message, queue).await,
+            Reply::Message(message, _) => from_client(&link, restart, message).await,
             Reply::Unreadable(bytes, rejection) => {
                 let id = link.asking_id(&bytes);
                 Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(id.as_ref(), None))
@@ -125,12 +125,7 @@ async fn pump_client<R: AsyncRead + Unpin>(
 }
 
 /// Passes a client's message on; returns what the client is to be told instead of the server's answer.
-async fn from_client(
-    link: &Arc<Link>,
-    restart: &Arc<Restart>,
-    message: Message,
-    queue: &mpsc::Sender<Admitted>,
-) -> Option<Admitted> {
+async fn from_client(link: &Link, restart: &Restart, message: Message) -> Option<Admitted> {
     let call = CallSummary::of(&message);
     let protest =
         |rule, why: &str| link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED);
@@ -171,14 +166,15 @@ async fn from_client(
     }
     // Whatever the client says next waits as well, so that the order stays.
     learn::before(&message, Way::Stream(link)).await;
-    let refusal = match link.pass(message.clone(), Direction::ToServer, answers.as_ref()).await {
-        Ok(admitted) => match link.upstream.send(admitted, &Relay::default()).await {
-            Ok(_) => return None,
-            Err(error) => link.failed(call.as_ref(), &error),
-        },
-        Err(refusal) if holds(link, &refusal) => {
-            tokio::spawn(hold(Arc::clone(link), Arc::clone(restart), (message, refusal), queue.clone()));
-            return None;
+    let refusal = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
+        Ok(mut admitted) => {
+            if let Some(call) = &call {
+                link.keep_slot(&call.id, admitted.slot());
+            }
+            match link.upstream.send(admitted, &Relay::default()).await {
+                Ok(_) => return None,
+                Err(error) => link.failed(call.as_ref(), &error),
+            }
         }
         Err(refusal) => {
             if let Some(asked) = &answers {
@@ -191,33 +187,6 @@ async fn from_client(
     };
     let call = link.take_asked(&call?.id)?;
     Some(refused(restart, &refusal, &call))
-}
-
-/// Whether a call is held while somebody decides about it.
-fn holds(link: &Link, refusal: &Refusal) -> bool {
-    refusal.waits().is_some() && !link.gateway.policy.load().approval.wait.is_zero()
-}
-
-/// Holds a call while somebody decides about it, so that what the client says next does not wait.
-async fn hold(
-    link: Arc<Link>,
-    restart: Arc<Restart>,
-    (message, refusal): (Message, Refusal),
-    queue: mpsc::Sender<Admitted>,
-) {
-    let Some(call) = CallSummary::of(&message) else { return };
-    let patience = link.gateway.policy.load().approval.wait;
-    let refusal = match link.pass_held(message, refusal, None, patience).await {
-        Ok(admitted) => match link.upstream.send(admitted, &Relay::default()).await {
-            Ok(_) => return,
-            Err(error) => link.failed(Some(&call), &error),
-        },
-        Err(refusal) => refusal,
-    };
-    if let Some(call) = link.take_asked(&call.id) {
-        // A client that reads no more needs no answer.
-        queue.send(refused(&restart, &refusal, &call)).await.ok();
-    }
 }
 
 async fn pump_server(link: Arc<Link>, mut replies: Replies, restart: &Restart, queue: &mpsc::Sender<Admitted>) {

@@ -1,8 +1,10 @@
 //! **Threat.** A runaway agent or a stolen credential calls a tool thousands of times: it empties an account, scrapes
-//! a data store record by record, or keeps a server from everybody else.
+//! a data store record by record, or keeps a server from everybody else, by many calls or by a few that take long.
 //!
 //! Counting has to be exact under concurrency and spans conversations, so the gateway's limiter counts before the
 //! message is judged; this guard turns what it found into findings, which settings treat like any other.
+
+use std::num::NonZeroU32;
 
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
@@ -32,11 +34,26 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("rate.principal", Severity::Medium, Action::Deny, "The principal exceeds its rate over all servers."),
     RuleSpec::new("rate.server", Severity::Medium, Action::Deny, "The server's rate over all principals is exceeded."),
     RuleSpec::new("rate.tool", Severity::Medium, Action::Deny, "The principal exceeds its rate for one tool."),
+    RuleSpec::new(
+        "rate.in_flight_principal",
+        Severity::Medium,
+        Action::Deny,
+        "As many of the principal's calls wait for their answers as may at once.",
+    ),
+    RuleSpec::new(
+        "rate.in_flight_tool",
+        Severity::Medium,
+        Action::Deny,
+        "As many of the principal's calls of one tool wait for their answers as may at once.",
+    ),
 ];
 
 /// The limits; the gateway's limiter reads them. A limit is a number of requests per `s`, `min`, `h` or `d`, such as
 /// `60/min`, and may be spent in one burst. At `/mcp` a request that all servers answer counts once for itself and once
 /// for each of them.
+///
+/// What waits for its answer is a call of a tool, a resource that is read, a prompt, and completions for either. It waits no
+/// more once it is answered or cancelled, or its client or server has gone; what becomes a task is answered by that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
@@ -46,6 +63,10 @@ pub struct Options {
     pub per_server: Option<Limit>,
     /// Calls of one tool by one principal.
     pub per_tool: Option<Limit>,
+    /// Calls of one principal over all servers that wait for their answers at once.
+    pub in_flight_per_principal: Option<NonZeroU32>,
+    /// Calls of one tool by one principal that wait for their answers at once.
+    pub in_flight_per_tool: Option<NonZeroU32>,
 }
 
 /// So many within such a time.
@@ -95,15 +116,25 @@ struct Rate;
 impl Guard for Rate {
     fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
         for evidence in event.evidence {
-            let Evidence::RateExceeded { scope, limit, retry_after_ms } = evidence;
-            let (id, whose) = match scope {
-                RateScope::Principal => ("rate.principal", "this principal's calls"),
-                RateScope::Server => ("rate.server", "calls to this server"),
-                RateScope::Tool => ("rate.tool", "this principal's calls of the tool"),
+            let (id, why) = match evidence {
+                Evidence::RateExceeded { scope, limit, retry_after_ms } => {
+                    let (id, whose) = match scope {
+                        RateScope::Principal => ("rate.principal", "this principal's calls"),
+                        RateScope::Server => ("rate.server", "calls to this server"),
+                        RateScope::Tool => ("rate.tool", "this principal's calls of the tool"),
+                    };
+                    let seconds = retry_after_ms.div_ceil(1000);
+                    (id, format!("{whose} exceed {limit}; the next is possible in {seconds} s"))
+                }
+                Evidence::InFlight { scope, most } => {
+                    let (id, whose) = match scope {
+                        RateScope::Tool => ("rate.in_flight_tool", "this principal's calls of the tool"),
+                        _ => ("rate.in_flight_principal", "this principal's calls"),
+                    };
+                    (id, format!("{most} of {whose} wait for their answers; the next is possible once one has it"))
+                }
             };
             let Some(rule) = SPEC.rule(id) else { continue };
-            let seconds = retry_after_ms.div_ceil(1000);
-            let why = format!("{whose} exceed {limit}; the next is possible in {seconds} s");
             report.find(Finding::about(rule, event.message.root(), PartKind::Other, why));
         }
     }

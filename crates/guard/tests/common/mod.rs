@@ -68,8 +68,11 @@ struct PinsText {
 #[serde(deny_unknown_fields)]
 struct EvidenceText {
     scope: String,
+    #[serde(default)]
     limit: String,
+    #[serde(default)]
     retry_after_ms: u64,
+    in_flight: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -380,7 +383,10 @@ impl EvidenceText {
             "tool" => RateScope::Tool,
             other => panic!("there is no scope `{other}`"),
         };
-        Evidence::RateExceeded { scope, limit: self.limit.clone(), retry_after_ms: self.retry_after_ms }
+        match self.in_flight {
+            Some(most) => Evidence::InFlight { scope, most },
+            None => Evidence::RateExceeded { scope, limit: self.limit.clone(), retry_after_ms: self.retry_after_ms },
+        }
     }
 }
 

@@ -24,7 +24,7 @@ ARROWS = {
     "identity": set(),
     "store": set(),
     "guard": {"mcp", "detect", "policy"},
-    "config": {"mcp", "guard", "policy"},
+    "config": {"mcp", "guard", "policy", "identity"},
     "gateway": {"config", "mcp", "guard", "audit", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
     "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox", "policy", "identity", "store"},

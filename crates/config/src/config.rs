@@ -22,6 +22,7 @@ use crate::problems::Problems;
 use crate::read::read;
 use crate::secret::Secret;
 use crate::servers::{Server, servers};
+use crate::sign_in::{AuthorizationServer, authorization_server};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
@@ -149,6 +150,8 @@ pub struct SignIn {
     pub session_idle: Duration,
     /// After which everybody signs in anew.
     pub session_lifetime: Duration,
+    /// What they can let clients have, if they can.
+    pub authorization_server: Option<AuthorizationServer>,
 }
 
 /// The audit log.
@@ -574,6 +577,7 @@ impl Reading<'_> {
             second_factor_required: table.second_factor == SecondFactor::Required,
             session_idle: table.session_idle.0,
             session_lifetime: table.session_lifetime.0,
+            authorization_server: authorization_server(table, self.root, problems),
         })
     }
 

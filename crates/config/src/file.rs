@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
 use crate::Secret;
+use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
 
 /// Configuration of Bartizan. In every text, `${NAME}` and `${NAME:-default}` stand for environment variables and
@@ -331,6 +332,16 @@ pub(crate) struct SignInTable {
     pub(crate) session_idle: Span,
     /// After so long everybody signs in anew.
     pub(crate) session_lifetime: Span,
+    /// Whether people who sign in can let clients in: the gateway is an authorization server then.
+    pub(crate) authorization_server: bool,
+    /// How long a client keeps what somebody let it have; then they are asked again.
+    pub(crate) grant_lifetime: Span,
+    /// Whether a client is known by a document about it, and where that may be.
+    pub(crate) client_documents: ClientDocuments,
+    /// Whether a client that nobody knows may register itself, for those that cannot do otherwise.
+    pub(crate) client_registration: bool,
+    /// Clients that are known before they come, by their id.
+    pub(crate) client: BTreeMap<String, ClientTable>,
 }
 
 impl Default for SignInTable {
@@ -339,6 +350,11 @@ impl Default for SignInTable {
             second_factor: SecondFactor::default(),
             session_idle: Span::seconds(60 * 60),
             session_lifetime: Span::seconds(12 * 60 * 60),
+            authorization_server: true,
+            grant_lifetime: Span::seconds(30 * 24 * 60 * 60),
+            client_documents: ClientDocuments::default(),
+            client_registration: false,
+            client: BTreeMap::new(),
         }
     }
 }

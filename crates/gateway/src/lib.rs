@@ -32,6 +32,7 @@ pub mod fuzzing;
 mod gateway;
 pub mod identity;
 mod in_flight;
+mod issuer;
 mod judge;
 mod learn;
 mod learned;

@@ -7,6 +7,11 @@ pub(crate) fn key() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// A name for what a client was given, which is told from other names by how it begins.
+pub(crate) fn name_of_grant() -> Result<String, getrandom::Error> {
+    key().map(|key| format!("g-{key}"))
+}
+
 /// A name for a session in records, where nothing secret depends on it.
 pub(crate) fn name() -> String {
     key().map(|key| key.chars().take(16).collect()).unwrap_or_default()

@@ -64,6 +64,11 @@ pub const ALL: &[Reason] = &[
         "ask again from the beginning",
     ),
     reason("bridge.untranslated", "the message cannot be translated for the other era", BRIDGED),
+    reason(
+        "edge.authorize",
+        "a client that is not known sent somebody here, or one whose address is not its own",
+        "look at what the page says; a client that cannot be known otherwise needs a table [sign_in.client.NAME]",
+    ),
     reason("edge.body", "the connection broke off, or was misused, within a message", CLIENT),
     reason(
         "edge.certificate",
@@ -91,6 +96,11 @@ pub const ALL: &[Reason] = &[
         "edge.form",
         "the form was not made for this browser, or the browser keeps no cookies",
         "load the page again; if it happens again, look at what the browser does with cookies",
+    ),
+    reason(
+        "edge.grant",
+        "a client asked for tokens with what is not known, used before, expired or revoked, or in a form that is not answered",
+        "nothing, unless it goes on: clients begin anew; `bartizan grant list` shows what was given, and what ended why",
     ),
     reason("edge.handshake", "an `initialize` of that size is none", CLIENT),
     reason(

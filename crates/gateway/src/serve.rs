@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::Config;
+use bartizan_config::{AuthorizationServer, Config};
 use serde_json::json;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -18,8 +18,10 @@ use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
+use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
+use crate::web::oauth::OAuth;
 use crate::web::{self, Web};
 
 /// Why serving could not begin.
@@ -85,7 +87,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let public = config.listen.public_url.clone().unwrap_or_else(|| url(certificates.listen.is_some(), address));
     let settings = front_settings(config, &public, connections);
     let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, settings);
-    show_pages(config, &public, (&gateway, &database), &front).await?;
+    show_pages(config, &public, (&gateway, &database, &identity), &front).await?;
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
@@ -128,15 +130,16 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
 async fn show_pages(
     config: &Config,
     public: &str,
-    (gateway, database): (&Arc<Gateway>, &Arc<Database>),
-    front: &Front,
+    (gateway, database, identity): (&Arc<Gateway>, &Arc<Database>, &Arc<Identity>),
+    front: &Arc<Front>,
 ) -> Result<(), ServeError> {
     let Some(sign_in) = &config.sign_in else { return Ok(()) };
     // Rather now than when somebody signs in.
     database.open().await?;
+    let oauth = sign_in.authorization_server.as_ref().map(|served| oauth(served, database, public, front));
     let (public, body_timeout) = (public.into(), config.limits.body_timeout);
     let settings = web::Settings { public, sign_in: sign_in.clone(), body_timeout };
-    front.show(Web::new(Arc::clone(gateway), Arc::clone(database), settings));
+    front.show(Web::new(Arc::clone(gateway), (Arc::clone(database), Arc::clone(identity)), oauth, settings));
     Ok(())
 }
 
@@ -208,6 +211,14 @@ fn connections(wanted: usize) -> usize {
 
 fn url(is_secure: bool, address: SocketAddr) -> String {
     format!("{}://{address}", if is_secure { "https" } else { "http" })
+}
+
+/// What people can let clients have, at that address.
+fn oauth(served: &AuthorizationServer, database: &Arc<Database>, public: &str, front: &Arc<Front>) -> OAuth {
+    let issuer = Issuer::new(Arc::clone(database), public);
+    let front = Arc::downgrade(front);
+    let is_server = move |name: &str| front.upgrade().is_some_and(|front| front.has_server(name));
+    OAuth::new(issuer, served.into(), is_server)
 }
 
 async fn listen(address: SocketAddr, table: &'static str) -> Result<TcpListener, ServeError> {

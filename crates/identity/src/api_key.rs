@@ -66,6 +66,11 @@ impl Digest {
         Digest(bytes)
     }
 
+    /// Of a secret that has as many random bits as the digest, so that nobody guesses it however fast this is.
+    pub(crate) fn of(secret: &[u8]) -> Digest {
+        Digest(sha2::Sha256::digest(secret).into())
+    }
+
     /// To be kept.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 32] {
@@ -147,10 +152,10 @@ impl ApiKey {
         &self.id
     }
 
-    /// What is kept of it. Its secret has 256 random bits, so nobody guesses it however fast the digest is.
+    /// What is kept of it.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest(sha2::Sha256::digest(self.text.as_bytes()).into())
+        Digest::of(self.text.as_bytes())
     }
 
     /// The key itself, for the one whom it is handed out to.
@@ -167,7 +172,11 @@ impl fmt::Debug for ApiKey {
 }
 
 /// Letters and digits, each as likely as every other.
-fn push_random<E>(text: &mut String, count: usize, fill: &mut impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+pub(crate) fn push_random<E>(
+    text: &mut String,
+    count: usize,
+    fill: &mut impl FnMut(&mut [u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut left = count;
     let mut bytes = [0; 64];
     while left > 0 {
@@ -183,7 +192,7 @@ fn push_random<E>(text: &mut String, count: usize, fill: &mut impl FnMut(&mut [u
 }
 
 /// CRC-32 in base 62, the most significant digit first.
-fn checksum(text: &str) -> [u8; CHECK] {
+pub(crate) fn checksum(text: &str) -> [u8; CHECK] {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut check = [b'0'; CHECK];
     for place in check.iter_mut().rev() {

@@ -2,6 +2,7 @@
 //! come in as values.
 
 mod api_key;
+pub mod grant;
 pub mod one_time;
 pub mod password;
 

@@ -2,7 +2,8 @@
 //!
 //! It is a SQLite database beside a small file that says whether it changed ([`Revision`]). Statements are such that
 //! PostgreSQL takes them as well. Each kind of thing that is kept has a file with its type and what can be done with it:
-//! [`api_keys`], [`approvals`], [`people`] with their [`passkeys`] and [`web_sessions`]. What is secret of it is sealed ([`Sealer`]).
+//! [`api_keys`], [`approvals`], [`people`] with their [`passkeys`] and [`web_sessions`], and what they let clients have
+//! ([`grants`]). What is secret of it is sealed ([`Sealer`]).
 
 pub mod api_keys;
 pub mod approvals;
@@ -10,6 +11,7 @@ pub mod approvals;
 mod bell;
 mod error;
 mod events;
+pub mod grants;
 mod look;
 pub mod passkeys;
 pub mod people;

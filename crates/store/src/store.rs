@@ -19,12 +19,13 @@ use crate::seal::{Held, MasterKey};
 use crate::{Result, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema/001_api_key.sql"),
     include_str!("schema/002_event.sql"),
     include_str!("schema/003_data_key.sql"),
     include_str!("schema/004_approval.sql"),
     include_str!("schema/005_person.sql"),
+    include_str!("schema/006_grant.sql"),
 ];
 
 /// How long a statement waits for another process that writes.

@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 #[cfg(feature = "demo")]
 mod demo_server;
+mod grant;
 mod guards;
 mod key;
 mod lock;
@@ -57,6 +58,7 @@ commands! {
     Lock(lock::Arguments),
     Key(key::Arguments),
     User(user::Arguments),
+    Grant(grant::Arguments),
     Policy(policy::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{audit, config, guards, key, lock, policy, user, why};
+use super::{audit, config, grant, guards, key, lock, policy, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -38,6 +38,8 @@ const FORMATS: &[Format] = &[
     (user::Invited::FORMAT, || schema_for!(user::Invited<'_>).to_value()),
     (user::Changed::FORMAT, || schema_for!(user::Changed<'_>).to_value()),
     (user::Listed::FORMAT, || schema_for!(user::Listed<'_>).to_value()),
+    (grant::Listed::FORMAT, || schema_for!(grant::Listed<'_>).to_value()),
+    (grant::Revoked::FORMAT, || schema_for!(grant::Revoked).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),

@@ -204,12 +204,16 @@ impl Front {
         if let Err(flaw) = self.settings.allowed.check_head(request.uri(), request.headers()) {
             return flaw.mark(self.refused(peer, flaw.refusal()));
         }
-        if let Some(web) = self.web.get().filter(|_| Web::has(request.uri().path())) {
+        let web = self.web.get().filter(|_| Web::has(request.uri().path()));
+        if let Some(web) = web.filter(|_| !Web::is_for_clients(request.uri().path())) {
             return Box::pin(self.shown_page(web, request, peer)).await;
         }
         let page = Page::of(request.headers());
         if let Some(answer) = page.as_ref().and_then(|page| page.preflight(&request)) {
             return shown(page, answer);
+        }
+        if let Some(web) = web {
+            return shown(page, Box::pin(self.shown_page(web, request, peer)).await);
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -221,7 +225,12 @@ impl Front {
         shown(page, answer)
     }
 
-    /// A page for people, who sign in by themselves.
+    /// Whether there is a server of that name.
+    pub(crate) fn has_server(&self, name: &str) -> bool {
+        self.servers.load().by_name.contains_key(name)
+    }
+
+    /// A page for people, who sign in by themselves, or what leads clients to it.
     async fn shown_page(&self, web: &Web, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
         let (answer, rule) = web.answer(request, peer.ip()).await;

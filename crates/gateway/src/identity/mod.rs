@@ -141,6 +141,11 @@ impl Identity {
         }
     }
 
+    /// Notes that somebody showed something that is not good; how many seconds they have to wait, if they have to.
+    pub(crate) fn failed(&self, from: IpAddr, now: Timestamp) -> Option<u64> {
+        self.lockout.failed(from, now)
+    }
+
     async fn standing(&self, text: &str, now: Timestamp) -> Result<Caller, Standing> {
         let key = ApiKey::parse(text).map_err(|_| Standing::Bad)?;
         let known = self.keys.find(key.id(), now).await?.ok_or(Standing::Bad)?;

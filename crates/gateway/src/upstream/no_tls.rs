@@ -8,6 +8,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 pub(super) type Connector = HttpConnector;
 
+pub(crate) const SPEAKS_TLS: bool = false;
+
 #[expect(clippy::unnecessary_wraps, reason = "with TLS the certificates may be unreadable")]
 pub(crate) fn over<R>(mut tcp: HttpConnector<R>, _url: &Uri) -> std::io::Result<HttpConnector<R>> {
     tcp.enforce_http(true);

@@ -12,6 +12,9 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
 
+/// Whether anything is spoken over TLS.
+pub(crate) const SPEAKS_TLS: bool = true;
+
 /// Speaks TLS over `tcp` to a server whose URL says so; trusted are the certificates that the system trusts. They are read
 /// only for such a server: a machine that has none can use all others.
 pub(crate) fn over<R>(mut tcp: HttpConnector<R>, url: &Uri) -> std::io::Result<HttpsConnector<HttpConnector<R>>> {

@@ -13,6 +13,7 @@ mod guesses;
 mod hashing;
 mod invite;
 mod known;
+pub(crate) mod oauth;
 mod one_time;
 pub(crate) mod page;
 mod passkeys;
@@ -35,11 +36,13 @@ use hyper::body::Incoming;
 
 use self::guesses::Guesses;
 use self::hashing::Hashing;
+use self::oauth::OAuth;
 use self::trouble::Trouble;
 use self::visit::Visit;
 use crate::collect::{CollectError, collect};
 use crate::database::Database;
 use crate::gateway::Gateway;
+use crate::identity::Identity;
 
 /// What a page comes to.
 pub(crate) type Answer = Result<Response<Bytes>, Trouble>;
@@ -54,6 +57,9 @@ pub(crate) struct Web {
     gateway: Arc<Gateway>,
     database: Arc<Database>,
     settings: Settings,
+    identity: Arc<Identity>,
+    /// What people can let clients have, if they can.
+    oauth: Option<OAuth>,
     guesses: Guesses,
     hashing: Hashing,
 }
@@ -70,14 +76,24 @@ pub(crate) struct Settings {
 }
 
 impl Web {
-    pub(crate) fn new(gateway: Arc<Gateway>, database: Arc<Database>, settings: Settings) -> Arc<Web> {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        (database, identity): (Arc<Database>, Arc<Identity>),
+        oauth: Option<OAuth>,
+        settings: Settings,
+    ) -> Arc<Web> {
         let (guesses, hashing) = (Guesses::default(), Hashing::default());
-        Arc::new(Web { gateway, database, settings, guesses, hashing })
+        Arc::new(Web { gateway, database, identity, oauth, settings, guesses, hashing })
     }
 
-    /// Whether a path is one of a page.
+    /// Whether a path is one of a page, or of something that clients ask for beside them.
     pub(crate) fn has(path: &str) -> bool {
-        path.starts_with(PREFIX)
+        path.starts_with(PREFIX) || oauth::is_endpoint(path)
+    }
+
+    /// Whether programs ask for it, and no browser on its own.
+    pub(crate) fn is_for_clients(path: &str) -> bool {
+        oauth::is_endpoint(path)
     }
 
     /// Answers a request whose `Host` was checked. The rule is there if it was refused.
@@ -86,6 +102,9 @@ impl Web {
         request: Request<Incoming>,
         from: IpAddr,
     ) -> (Response<Bytes>, Option<&'static str>) {
+        if oauth::is_endpoint(request.uri().path()) {
+            return Box::pin(self.endpoint(request, from)).await;
+        }
         let answered = match self.visit(request, from).await {
             Ok(visit) => self.page(&visit).await,
             Err(trouble) => Err(trouble),
@@ -112,6 +131,8 @@ impl Web {
             (&Method::GET, "/bartizan/invite") => self.show_invite(visit).await,
             (&Method::POST, "/bartizan/invite") => Box::pin(self.accept(visit)).await,
             (&Method::GET, "/bartizan/account") => self.show_account(visit).await,
+            (&Method::GET, "/bartizan/oauth/authorize") => Box::pin(self.authorize(visit)).await,
+            (&Method::POST, "/bartizan/consent") => Box::pin(self.consent(visit)).await,
             _ => Err(Trouble::Nowhere),
         }
     }
@@ -138,10 +159,15 @@ impl Web {
         if !visit::is_from(&head.headers, self.public()) {
             return Err(Trouble::Foreign);
         }
+        let body = self.body(body, LARGEST).await?;
+        Ok(Visit { head, body, from })
+    }
+
+    async fn body(&self, body: Incoming, largest: usize) -> Result<Bytes, Trouble> {
         let mut share = self.gateway.memory.share();
-        let collected = collect(body, LARGEST, &mut share);
+        let collected = collect(body, largest, &mut share);
         match tokio::time::timeout(self.settings.body_timeout, collected).await {
-            Ok(Ok(body)) => Ok(Visit { head, body, from }),
+            Ok(Ok(body)) => Ok(body),
             Ok(Err(CollectError::TooLarge)) => Err(Trouble::Refused(StatusCode::PAYLOAD_TOO_LARGE, "edge.too_large")),
             Ok(Err(CollectError::Crowded)) => Err(Trouble::Busy),
             Ok(Err(CollectError::Broken(_))) => Err(Trouble::Refused(StatusCode::BAD_REQUEST, "edge.body")),

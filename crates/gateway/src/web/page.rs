@@ -51,7 +51,6 @@ pub(crate) fn see_other(path: &str) -> Answer {
 }
 
 /// Lets the forms of a page lead to another origin in the end, which was checked: browsers look at every step of a redirect.
-#[expect(dead_code, reason = "for pages that end at a client")]
 pub(crate) fn let_forms_lead_to(response: &mut Response<Bytes>, origin: &str) {
     if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY} {origin}")) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -23,9 +23,10 @@ struct Column {
 }
 
 /// Every column of the store with what was sealed. The content of others would stay sealed with the key before.
-const COLUMNS: [Column; 2] = [
+const COLUMNS: [Column; 3] = [
     Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id" },
     Column { table: "person", column: "totp", purpose: "totp", owner: "'person ' || name" },
+    Column { table: "signing_key", column: "sealed", purpose: "signing", owner: "id" },
 ];
 
 const REWRAP: &str = "UPDATE data_key SET wrapped = $2 WHERE id = $1";
@@ -200,9 +201,11 @@ mod tests {
     use super::*;
 
     /// Columns of bytes that hold nothing sealed.
-    const OTHERS: [&str; 10] = [
+    const OTHERS: [&str; 13] = [
         "api_key.digest",
         "approval.digest",
+        "authorization_code.challenge",
+        "authorization_code.digest",
         "data_key.id",
         "data_key.wrapped",
         "invitation.digest",
@@ -210,6 +213,7 @@ mod tests {
         "passkey.public_key",
         "person.handle",
         "recovery_code.digest",
+        "refresh_token.digest",
         "web_session.digest",
     ];
 

@@ -1,0 +1,1 @@
+"""Released clients, which know an address and nothing else."""

@@ -51,11 +51,11 @@ def toml(value):
 class Gateway:
     """One `bartizan serve` with a home of its own."""
 
-    def __init__(self, servers: dict[str, dict], more="", listen=""):
+    def __init__(self, servers: dict[str, dict], more="", listen="", address="127.0.0.1:0"):
         self.folder = tempfile.TemporaryDirectory(prefix="bartizan-aggregate-")
         self.home = pathlib.Path(self.folder.name)
         self.config = self.home / "bartizan.toml"
-        lines = ['[listen]\naddress = "127.0.0.1:0"', listen, '[admin]\naddress = "127.0.0.1:0"', more]
+        lines = [f'[listen]\naddress = "{address}"', listen, '[admin]\naddress = "127.0.0.1:0"', more]
         for name, keys in servers.items():
             lines.append(f"[server.{name}]")
             lines += [f"{key} = {toml(value)}" for key, value in keys.items()]

@@ -18,7 +18,7 @@ import urllib.parse
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "aggregate")]
 
-from harness import BINARY, PATIENCE, Gateway, check, equal, wait_for  # noqa: E402
+from harness import BINARY, PATIENCE, TOOLS, Gateway, check, equal, wait_for  # noqa: E402
 
 STEP = 30
 PASSWORD = "correct horse battery staple"
@@ -125,8 +125,8 @@ class Browser:
 class Place:
     """A gateway that people sign in at."""
 
-    def __init__(self, sign_in="second_factor = \"optional\"\n", more="", listen=""):
-        self.gateway = Gateway({}, f"[sign_in]\n{sign_in}{more}", listen)
+    def __init__(self, sign_in="second_factor = \"optional\"\n", more="", listen="", address="127.0.0.1:0"):
+        self.gateway = Gateway({}, f"[sign_in]\n{sign_in}{more}", listen, address)
 
     def __enter__(self):
         self.gateway.__enter__()
@@ -163,4 +163,4 @@ class Place:
         return any(rule in str(entry) for entry in self.gateway.entries(kind="edge.refused"))
 
 
-__all__ = ["PASSWORD", "App", "Browser", "Form", "Page", "Place", "check", "equal"]
+__all__ = ["HERE", "PASSWORD", "TOOLS", "App", "Browser", "Form", "Page", "Place", "check", "equal"]

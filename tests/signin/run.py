@@ -7,11 +7,14 @@
 import json
 import os
 import pathlib
+import shutil
+import socket
+import subprocess
 import sys
 import time
 import traceback
 
-from browser import PASSWORD, App, Form, Place, check, equal
+from browser import HERE, PASSWORD, TOOLS, App, Form, Place, check, equal
 
 REQUIRED = ""
 
@@ -270,6 +273,38 @@ def case_who_guesses_waits_and_keeps_nobody_out():
         time.sleep(1.1)
         wait = place.browser().sign_in().status
         check(wait in (303, 429), "the wait ends by itself")
+
+
+def case_a_passkey_in_a_real_browser():
+    """Chromium with an authenticator of its own, on the real pages."""
+    check(shutil.which("chromium"), "there is no chromium; tests/tools/setup.sh installs it where it may, else install it")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    public = f"http://localhost:{port}"
+    with Place(listen=f'public_url = "{public}"', address=f"127.0.0.1:{port}") as place:
+        place.add()
+        script = [str(TOOLS / "bin" / "node"), str(HERE / "passkey.mjs"), str(TOOLS), public, "ann", PASSWORD]
+        done = subprocess.run(script, capture_output=True, text=True, timeout=180)
+        check(done.returncode == 0, f"{done.stdout}{done.stderr[-3000:]}")
+        print("".join(f"        {line}\n" for line in done.stdout.splitlines()), end="")
+        equal([entry["methods"] for entry in place.gateway.entries(kind="person.signed_in")],
+              [["pwd"], ["passkey"], ["passkey"]], "it is recorded")
+        equal([entry["method"] for entry in place.gateway.entries(kind="person.stepped_up")], ["passkey"], "and so is this")
+        place.user("reset", "ann")
+        check("passkey" not in place.user("list"), "a reset takes it away")
+
+
+def case_where_there_can_be_no_passkeys_none_is_offered():
+    with Place() as place:
+        place.add()
+        browser = place.browser()
+        check("passkey" not in browser.get("/bartizan/sign-in").text, "an address is no name that a passkey is for")
+        browser.sign_in()
+        form = Form(browser.get("/bartizan/account").text)
+        for what in ("add", "step-up", "sign-in", "x"):
+            equal(browser.post("/bartizan/passkey/options", {"csrf": form.fields["csrf"], "for": what}).status, 404, what)
+            equal(browser.post("/bartizan/passkey/options", {"for": what}).status, 403, f"{what} without a token")
 
 
 def case_without_the_table_there_is_no_page():

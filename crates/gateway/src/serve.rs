@@ -33,6 +33,9 @@ pub enum ServeError {
     /// The keys that clients have to show cannot be read.
     #[error(transparent)]
     Store(#[from] bartizan_store::StoreError),
+    /// There are no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}, the `address` of [{table}]: {source}")]
     Listen {
@@ -139,7 +142,8 @@ async fn show_pages(
     let oauth = sign_in.authorization_server.as_ref().map(|served| oauth(served, database, public, front));
     let (public, body_timeout) = (public.into(), config.limits.body_timeout);
     let settings = web::Settings { public, sign_in: sign_in.clone(), body_timeout };
-    front.show(Web::new(Arc::clone(gateway), (Arc::clone(database), Arc::clone(identity)), oauth, settings));
+    let stores = (Arc::clone(database), Arc::clone(identity));
+    front.show(Web::new(Arc::clone(gateway), stores, oauth, settings).map_err(ServeError::Random)?);
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod api_key;
 pub mod grant;
 pub mod one_time;
+pub mod passkey;
 pub mod password;
 
 pub use api_key::{ApiKey, ApiKeyId, Digest, NotAKey};

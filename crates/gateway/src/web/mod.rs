@@ -37,6 +37,7 @@ use hyper::body::Incoming;
 use self::guesses::Guesses;
 use self::hashing::Hashing;
 use self::oauth::OAuth;
+use self::passkeys::Challenges;
 use self::trouble::Trouble;
 use self::visit::Visit;
 use crate::collect::{CollectError, collect};
@@ -62,6 +63,7 @@ pub(crate) struct Web {
     oauth: Option<OAuth>,
     guesses: Guesses,
     hashing: Hashing,
+    challenges: Challenges,
 }
 
 /// What does not change while a gateway runs.
@@ -76,14 +78,16 @@ pub(crate) struct Settings {
 }
 
 impl Web {
+    /// # Errors
+    /// If there are no random bytes.
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         (database, identity): (Arc<Database>, Arc<Identity>),
         oauth: Option<OAuth>,
         settings: Settings,
-    ) -> Arc<Web> {
-        let (guesses, hashing) = (Guesses::default(), Hashing::default());
-        Arc::new(Web { gateway, database, identity, oauth, settings, guesses, hashing })
+    ) -> Result<Arc<Web>, getrandom::Error> {
+        let (guesses, hashing, challenges) = (Guesses::default(), Hashing::default(), Challenges::new()?);
+        Ok(Arc::new(Web { gateway, database, identity, oauth, settings, guesses, hashing, challenges }))
     }
 
     /// Whether a path is one of a page, or of something that clients ask for beside them.
@@ -130,6 +134,14 @@ impl Web {
             (&Method::POST, "/bartizan/one-time") => self.set_one_time(visit).await,
             (&Method::GET, "/bartizan/invite") => self.show_invite(visit).await,
             (&Method::POST, "/bartizan/invite") => Box::pin(self.accept(visit)).await,
+            (&Method::GET, "/bartizan/passkey.js") => {
+                Ok(page::asset("text/javascript; charset=utf-8", include_str!("passkey.js")))
+            }
+            (&Method::POST, "/bartizan/passkey/options") => self.passkey_options(visit).await,
+            (&Method::POST, "/bartizan/passkey/sign-in") => Box::pin(self.passkey_sign_in(visit)).await,
+            (&Method::POST, "/bartizan/passkey/step-up") => Box::pin(self.passkey_step_up(visit)).await,
+            (&Method::POST, "/bartizan/passkey/add") => Box::pin(self.add_passkey(visit)).await,
+            (&Method::POST, "/bartizan/passkey/remove") => self.remove_passkey(visit).await,
             (&Method::GET, "/bartizan/account") => self.show_account(visit).await,
             (&Method::GET, "/bartizan/oauth/authorize") => Box::pin(self.authorize(visit)).await,
             (&Method::POST, "/bartizan/consent") => Box::pin(self.consent(visit)).await,

@@ -88,7 +88,7 @@ impl Web {
     }
 
     pub(super) async fn show_one_time(&self, visit: &Visit) -> Answer {
-        match self.may_set_up(visit).await? {
+        match self.may_set_up(visit, &here(visit)).await? {
             Ok(session) => self.one_time_page(visit, &session, None).await,
             Err(elsewhere) => elsewhere,
         }
@@ -96,7 +96,7 @@ impl Web {
 
     pub(super) async fn set_one_time(&self, visit: &Visit) -> Answer {
         self.check_form(visit)?;
-        let session = match self.may_set_up(visit).await? {
+        let session = match self.may_set_up(visit, &here(visit)).await? {
             Ok(session) => session,
             Err(elsewhere) => return elsewhere,
         };
@@ -110,18 +110,17 @@ impl Web {
         self.begin_session((&name, &[Method::Otp]), Some(&session), shown).await
     }
 
-    /// The session of somebody who may give themselves one-time passwords, or where they have to go first.
-    async fn may_set_up(&self, visit: &Visit) -> Result<Result<Session, Answer>, Trouble> {
-        let here = leading("/bartizan/one-time", &visit.return_to().unwrap_or_default());
-        let Some(session) = self.session(visit).await? else { return Ok(Err(self.to_sign_in(&here))) };
+    /// The session of somebody who may change what they sign in with, or where they have to go first, to come back `here`.
+    pub(super) async fn may_set_up(&self, visit: &Visit, here: &str) -> Result<Result<Session, Answer>, Trouble> {
+        let Some(session) = self.session(visit).await? else { return Ok(Err(self.to_sign_in(here))) };
         let has_factor = session.person.totp.is_some() || self.has_passkey(&session.person.name).await?;
         if session.is_fresh(has_factor, clock::now()) {
             return Ok(Ok(session));
         }
         if has_factor && session.is_enough(true) {
-            return Ok(Err(self.to_step_up(&here)));
+            return Ok(Err(self.to_step_up(here)));
         }
-        Ok(Err(self.end_session(visit, self.to_sign_in(&here)).await))
+        Ok(Err(self.end_session(visit, self.to_sign_in(here)).await))
     }
 
     async fn one_time_page(&self, visit: &Visit, session: &Session, problem: Option<&str>) -> Answer {
@@ -181,6 +180,11 @@ impl Session {
 /// The page that shows recovery codes, this once.
 pub(super) fn codes_page(codes: &[String], next: &str) -> Answer {
     page(StatusCode::OK, &CodesPage { codes, next })
+}
+
+/// This page, with where it leads afterwards.
+fn here(visit: &Visit) -> String {
+    leading("/bartizan/one-time", &visit.return_to().unwrap_or_default())
 }
 
 /// Whose a secret is, for the seal.

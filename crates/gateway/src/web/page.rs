@@ -43,6 +43,11 @@ pub(super) fn asset(kind: &'static str, text: &'static str) -> Response<Bytes> {
     response
 }
 
+/// An answer to our script.
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
+    Ok(with(status, "application/json", value.to_string().into()))
+}
+
 /// Sends the browser to another of our pages, which it then asks for anew.
 pub(crate) fn see_other(path: &str) -> Answer {
     let mut response = with(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());

@@ -4,11 +4,14 @@
 `run.py NAME…` runs the cases whose names contain NAME.
 """
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -166,6 +169,37 @@ def case_an_invitation_is_good_once():
         state = (place.gateway.home / "state.db").read_bytes() + (place.gateway.home / "state.db-wal").read_bytes()
         for secret in (token, codes[0], codes[0].replace("-", ""), PASSWORD):
             check(secret.encode() not in state, "the store has none of it")
+
+
+def case_what_was_kept_with_less_is_kept_anew():
+    old = "$argon2id$v=19$m=8192,t=1,p=1$AQEBAQEBAQEBAQEBAQEBAQ$QQ5wpDQ354L1OVib3ewTpeelUT3tdADeBLa4su9xouE"
+    with Place() as place:
+        place.add()
+        with contextlib.closing(sqlite3.connect(place.gateway.home / "state.db")) as store:
+            def kept(): return store.execute("SELECT password FROM person").fetchone()[0]
+            store.execute("UPDATE person SET password = ?", (old,))
+            store.commit()
+            equal(place.browser().sign_in(password="wrong horse battery").status, 403, "wrong")
+            equal(kept(), old, "nothing changes by that")
+            equal(place.browser().sign_in().status, 303, "right")
+            check(kept().startswith("$argon2id$v=19$m=19456,t=2,p=1$"), kept())
+            equal(place.browser().sign_in().status, 303, "it is the same password")
+
+
+def case_a_flood_of_attempts_leaves_others_their_turn():
+    with Place() as place:
+        place.add()
+        home = place.browser()
+        home.sign_in()
+        home.fill("/bartizan/account", {})
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            def attempt(number):
+                browser = place.browser()
+                return browser.sign_in(f"nobody{number}", PASSWORD).status
+            statuses = list(pool.map(attempt, range(120)))
+        # Twenty, and one more for each second and then two that it takes.
+        check(set(statuses) <= {403, 429, 503} and statuses.count(403) < 40, f"few are looked at: {statuses}")
+        equal(home.sign_in().status, 303, "but for a browser that is known")
 
 
 def case_an_invitation_ends():

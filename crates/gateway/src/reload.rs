@@ -145,6 +145,7 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("audit.max_file_bytes", started.audit.max_file_bytes != now.audit.max_file_bytes),
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
+        ("sign_in", listens && started.sign_in != now.sign_in),
         ("store.path", listens && started.store != now.store),
         ("store.key", listens && started.store_key != now.store_key),
     ];

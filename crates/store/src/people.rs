@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::events::{Change, note};
+use crate::grants::Which;
 use crate::{Result, Store, StoreError};
 
 /// A person. Moments are microseconds since 1970-01-01 UTC.
@@ -157,11 +158,15 @@ impl Store {
     }
 
     /// Takes from somebody all that they prove who they are with, and gives them something else. They are signed in nowhere
-    /// then.
+    /// then, and clients have nothing of theirs any more: whoever had taken over what is reset may have let them in.
     ///
     /// # Errors
     /// If there is nobody of that name, or this cannot be kept.
     pub async fn reset_person(&self, name: &str, given: &Given, change: &Change) -> Result<()> {
+        // First, as what is left after a failure is safer then.
+        if let Some(person) = self.person(name).await? {
+            self.revoke_grants(&Which::Person(person.name), change).await?;
+        }
         self.write(async |connection| {
             let name = named(connection, name).await?;
             sqlx::query(BARE).bind(&name).bind(&given.password).execute(&mut *connection).await?;

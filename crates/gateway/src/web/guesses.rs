@@ -55,10 +55,13 @@ impl Guesses {
         now: Timestamp,
     ) -> Result<Guess<'_>, Trouble> {
         let guess = Guess { all: self, from: address::block(from), name: name.to_ascii_lowercase(), browser };
-        self.addresses.attempt(guess.from, now)?;
         match guess.browser {
+            // Nor do others make them wait who come from the same address, as all do behind a proxy.
             Some(browser) => self.browsers.attempt((guess.name.clone(), browser), now)?,
-            None => self.people.attempt(guess.name.clone(), now)?,
+            None => {
+                self.addresses.attempt(guess.from, now)?;
+                self.people.attempt(guess.name.clone(), now)?;
+            }
         }
         Ok(guess)
     }
@@ -68,10 +71,12 @@ impl Guess<'_> {
     /// It was right. The address is no better for it than before: whoever has a name and a password of their own could make
     /// up for any number of wrong ones.
     pub(super) fn right(self) {
-        self.all.addresses.take_back(&self.from);
         match self.browser {
             Some(browser) => self.all.browsers.forget(&(self.name, browser)),
-            None => self.all.people.forget(&self.name),
+            None => {
+                self.all.addresses.take_back(&self.from);
+                self.all.people.forget(&self.name);
+            }
         }
     }
 }
@@ -188,6 +193,7 @@ mod tests {
         }
         assert!(tried <= 35, "{tried} wrong attempts in an hour");
         assert_eq!(wrong(&guesses, (address(2), "name1", None), 3_600), 0);
+        assert_eq!(wrong(&guesses, (address(1), "ann", Some([1; 32])), 3_600), 0, "but for browsers that are known");
         assert_eq!(wrong(&guesses, (address(1), "name1", None), 3_600 + 901), 0, "in the end all is forgotten");
     }
 

@@ -216,8 +216,109 @@ def one_that_renews_its_certificate_is_used_again(place):
         server.heard.clear()
 
 
+class Mutual(Secure):
+    """One that asks clients for a certificate, requires it or not, and keeps who they showed to be."""
+
+    def __init__(self, folder, name, required=True):
+        self.shown = []
+        super().__init__(folder, name)
+        self.context.load_verify_locations(folder / "ours.pem")
+        self.context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+
+    def finish_request(self, request, address):
+        with contextlib.suppress(OSError):
+            with self.context.wrap_socket(request, server_side=True) as secure:
+                names = (secure.getpeercert() or {}).get("subjectAltName", ())
+                self.shown.append(next((name.rpartition("/")[2] for kind, name in names if kind == "URI"), None))
+                ThreadingHTTPServer.finish_request(self, secure, address)
+
+
+class Once(Handler):
+    protocol_version = "HTTP/1.0"
+
+
+def of_server(name, server, **files):
+    """The configuration of a server with a way of its own."""
+    own = "".join(f'{key} = "{file}"\n' for key, file in files.items())
+    return f'[server.{name}]\nurl = "{server.url()}"\nheaders = {{ X-Key = "{SECRET}" }}\n' + (f"[server.{name}.tls]\n{own}" if own else "")
+
+
+def a_certificate_is_shown_to_the_one_server_that_it_is_for(place):
+    os.environ["SSL_CERT_FILE"] = str(place.folder / "ours.pem")
+    servers = {name: Mutual(place.folder, "good", required) for name, required in
+               (("mutual", True), ("bare", True), ("asks", False), ("stranger", True))}
+    at = lambda name: place.folder / name  # noqa: E731
+    config = of_server("mutual", servers["mutual"], certificate=at("ann.pem"), key=at("ann.key"))
+    config += of_server("bare", servers["bare"]) + of_server("asks", servers["asks"])
+    config += of_server("stranger", servers["stranger"], certificate=at("ann_untrusted.pem"), key=at("ann_untrusted.key"))
+    with contextlib.closing(Gateway(config)) as gateway:
+        for name in ("mutual", "asks"):
+            check(begin(gateway, name).get("result", {}).get("content") == [{"type": "text", "text": "secure"}], name)
+        for name in ("bare", "stranger"):
+            answer = begin(gateway, name)
+            check("error" in answer and servers[name].heard == [], f"{name} is used: {answer} {servers[name].heard}")
+        check(set(servers["mutual"].shown) == {"ann"}, f"it saw {servers['mutual'].shown}")
+        check(set(servers["asks"].shown) == {None}, f"another one saw {servers['asks'].shown}")
+        text = gateway.said.read_text()
+        check("PRIVATE" not in text and SECRET not in text, "a secret is in the log")
+        gateway.stop()
+        gateway.verify()
+    [server.shutdown() or server.server_close() for server in servers.values()]
+
+
+def authorities_of_a_server_stand_in_the_place_of_the_systems(place):
+    os.environ["SSL_CERT_FILE"] = str(place.folder / "ours.pem")
+    for server in place.servers.values():
+        server.heard.clear()
+    theirs = place.folder / "theirs.pem"
+    config = "".join(of_server(name, place.servers[name], ca=theirs) for name in ("untrusted", "good"))
+    with contextlib.closing(Gateway(config + of_server("chained", place.servers["chained"]))) as gateway:
+        passes(gateway, place, "untrusted")
+        passes(gateway, place, "chained")
+        place.servers["untrusted"].heard.clear()
+        refused(gateway, place, "good", "no authority that is trusted")
+
+
+def changed_files_are_in_force_and_broken_ones_are_not(place):
+    os.environ["SSL_CERT_FILE"] = str(place.folder / "ours.pem")
+    server = Mutual(place.folder, "good")
+    server.RequestHandlerClass = Once
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+
+        def write(name, kinds=("pem", "key")):
+            for kind in kinds:
+                (folder / f"new.{kind}").write_bytes((place.folder / f"{name}.{kind}").read_bytes())
+                (folder / f"new.{kind}").chmod(0o600)
+                (folder / f"new.{kind}").rename(folder / f"shown.{kind}")
+
+        def seen():
+            server.shown.clear()
+            check("result" in begin(gateway, "mutual"), "it is not used")
+            return set(server.shown)
+
+        write("ann")
+        config = of_server("mutual", server, certificate=folder / "shown.pem", key=folder / "shown.key")
+        with contextlib.closing(Gateway(config)) as gateway:
+            check(seen() == {"ann"}, "at first")
+            write("bob", ["pem"])
+            check(seen() == {"ann"}, "half of a pair is no pair")
+            check("is not that of the certificate" in gateway.said.read_text(), "it is not said")
+            write("bob")
+            check(seen() == {"bob"}, "both")
+        write("ann", ["pem"])
+        try:
+            with contextlib.closing(Gateway(config)):
+                raise Failed("it serves")
+        except Failed as ended:
+            check("[server.mutual.tls]" in str(ended) and "is not that of the certificate" in str(ended), f"{ended}")
+    server.shutdown()
+    server.server_close()
+
+
 def main():
-    cases = (only_who_can_prove_it_is_used, a_name_is_held_against_the_certificate, who_is_trusted_is_the_operators_choice,
+    cases = (a_certificate_is_shown_to_the_one_server_that_it_is_for, authorities_of_a_server_stand_in_the_place_of_the_systems,
+             changed_files_are_in_force_and_broken_ones_are_not, only_who_can_prove_it_is_used, a_name_is_held_against_the_certificate, who_is_trusted_is_the_operators_choice,
              a_file_of_authorities_that_is_not_there_is_said_at_the_start,
              a_machine_that_trusts_nobody_uses_servers_without_certificates, one_that_renews_its_certificate_is_used_again)
     passed = failed = 0

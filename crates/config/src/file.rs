@@ -280,6 +280,8 @@ pub(crate) struct ServerTable {
     pub(crate) headers: BTreeMap<String, Secret>,
     /// Required for an `http://` URL of another machine: everything, headers included, would travel unencrypted.
     pub(crate) insecure_http: bool,
+    /// How an `https://` URL is reached.
+    pub(crate) tls: Option<ServerTlsTable>,
     /// Whether clients and a server of different eras of the protocol are translated for each other.
     pub(crate) bridge: Bridge,
     /// How long the server may be silent while a request waits for it; messages that belong to the request prolong it,
@@ -303,12 +305,26 @@ impl Default for ServerTable {
             restart: true,
             headers: BTreeMap::new(),
             insecure_http: false,
+            tls: None,
             bridge: Bridge::default(),
             timeout: Span::seconds(60),
             connect_timeout: Span::seconds(5),
             enabled: true,
         }
     }
+}
+
+/// How a server is reached over TLS. Changed files are in force for new connections without a restart.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerTlsTable {
+    /// A PEM file with the certificate that is shown to this server, followed by those between it and its authority.
+    pub(crate) certificate: Option<PathBuf>,
+    /// A PEM file with its private key, for its owner only; together with `certificate`.
+    pub(crate) key: Option<PathBuf>,
+    /// A PEM file with the authorities of which one has to have signed the server's certificate, in the place of those
+    /// that the system trusts.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Whether eras of the protocol are translated for each other.

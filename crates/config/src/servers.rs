@@ -14,6 +14,7 @@ use crate::paths;
 use crate::problems::Problems;
 use crate::secret::Secret;
 use crate::suggest::{self, COMMAND};
+use crate::tls::{self, ServerTls};
 use crate::tree::{self, Node};
 
 /// One server.
@@ -69,6 +70,8 @@ pub struct Http {
     pub shown: String,
     /// Headers for every request, as they were checked to be valid.
     pub headers: BTreeMap<String, Secret>,
+    /// How it is reached over TLS, if in a way of its own.
+    pub tls: Option<ServerTls>,
 }
 
 impl fmt::Debug for Command {
@@ -172,7 +175,7 @@ impl Check<'_> {
     }
 
     fn command(&self, table: &ServerTable, problems: &mut Problems) -> Option<Command> {
-        self.only_for("url", &["headers", "insecure_http"], problems);
+        self.only_for("url", &["headers", "insecure_http", "tls"], problems);
         let (program, arguments) = table.command.as_ref().and_then(|command| command.split_first()).unzip();
         let program = program.filter(|program| !program.is_empty());
         if program.is_none() {
@@ -227,7 +230,7 @@ impl Check<'_> {
                 .help("send them as a header: headers = { Authorization = \"file:PATH\" }");
             return None;
         }
-        if url.scheme() == Some(&Scheme::HTTPS) && !crate::tls::HAS_TLS {
+        if url.scheme() == Some(&Scheme::HTTPS) && !tls::HAS_TLS {
             problems
                 .error(place, "this bartizan is built without TLS and cannot reach a server over https://")
                 .help("use one that is built with the feature `tls`, as released ones are");
@@ -239,7 +242,18 @@ impl Check<'_> {
                 .help("use https://, or set `insecure_http = true` if the network between is trusted");
             return None;
         }
-        Some(Http { shown: shown(&url, problems), url, headers: table.headers.clone() })
+        let tls = self.tls(table, &url, problems);
+        Some(Http { shown: shown(&url, problems), url, headers: table.headers.clone(), tls })
+    }
+
+    fn tls(&self, table: &ServerTable, url: &Uri, problems: &mut Problems) -> Option<ServerTls> {
+        let tls = table.tls.as_ref()?;
+        if url.scheme() != Some(&Scheme::HTTPS) {
+            let place = tree::key_place(self.root, &["server", self.name, "tls"]);
+            problems.error(place, "`tls` is for servers with an https:// URL");
+            return None;
+        }
+        tls::of_server(tls, self.name, (self.root, &self.environment.directory), problems)
     }
 
     fn headers(&self, headers: &BTreeMap<String, Secret>, problems: &mut Problems) {

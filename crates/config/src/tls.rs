@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::file::{CertificateName, ClientCertificate, TlsTable, TlsVersion};
+use crate::file::{CertificateName, ClientCertificate, ServerTlsTable, TlsTable, TlsVersion};
 use crate::paths;
 use crate::problems::Problems;
 use crate::tree::{self, Node};
@@ -39,6 +39,15 @@ pub struct Clients {
     pub name: CertificateName,
 }
 
+/// How one server is reached over TLS, for no other. The files are there, and hold what they should by the look of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The certificate that is shown to it, with those between it and its authority, and its private key, as PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The authorities that may have signed its certificate, as PEM; without, those that the system trusts.
+    pub ca: Option<PathBuf>,
+}
+
 /// Whether nobody comes in who has not shown a certificate.
 pub(crate) fn knows_everybody(table: &TlsTable) -> bool {
     table.client_ca.is_some() && table.client_certificate == Some(ClientCertificate::Required)
@@ -59,7 +68,8 @@ pub(crate) fn tls(
             .help("use one that is built with the feature `tls`, as released ones are");
         return None;
     }
-    let reading = Reading { section, root, directory };
+    let table_path = [section, "tls"];
+    let reading = Reading { table: &table_path, root, directory };
     let certificate = reading.file("certificate", table.certificate.as_deref(), "CERTIFICATE-----", problems);
     let key = reading.file("key", table.key.as_deref(), "PRIVATE KEY-----", problems);
     if let Some(key) = &key {
@@ -69,21 +79,47 @@ pub(crate) fn tls(
     Some(Tls { certificate: certificate?, key: key?, minimum: table.minimum, clients })
 }
 
+/// The settings of `[server.NAME.tls]`.
+pub(crate) fn of_server(
+    table: &ServerTlsTable,
+    name: &str,
+    (root, directory): (&Node<'_>, &Path),
+    problems: &mut Problems,
+) -> Option<ServerTls> {
+    let path = ["server", name, "tls"];
+    let reading = Reading { table: &path, root, directory };
+    let ca = table.ca.as_deref().and_then(|ca| reading.file("ca", Some(ca), "CERTIFICATE-----", problems));
+    let identity = if table.certificate.is_some() || table.key.is_some() {
+        let certificate = reading.file("certificate", table.certificate.as_deref(), "CERTIFICATE-----", problems);
+        let key = reading.file("key", table.key.as_deref(), "PRIVATE KEY-----", problems);
+        if let Some(key) = &key {
+            reading.is_private(key, problems);
+        }
+        certificate.zip(key)
+    } else {
+        None
+    };
+    Some(ServerTls { identity, ca })
+}
+
 struct Reading<'a> {
-    section: &'a str,
+    table: &'a [&'a str],
     root: &'a Node<'a>,
     directory: &'a Path,
 }
 
 impl Reading<'_> {
     fn place(&self, key: &str) -> tree::Place {
-        tree::place(self.root, &[self.section, "tls", key])
+        tree::place(self.root, &self.path(key))
+    }
+
+    fn path<'b>(&'b self, key: &'b str) -> Vec<&'b str> {
+        self.table.iter().copied().chain([key]).collect()
     }
 
     fn clients(&self, table: &TlsTable, name: CertificateName, problems: &mut Problems) -> Option<Clients> {
         let given = (table.client_ca.as_deref(), table.client_certificate);
-        let wrong =
-            ["client_ca", "client_certificate"].iter().any(|key| problems.is_broken(&[self.section, "tls", key]));
+        let wrong = ["client_ca", "client_certificate"].iter().any(|key| problems.is_broken(&self.path(key)));
         let (alone, missing) = match given {
             (Some(ca), Some(wanted)) => {
                 let ca = self.file("client_ca", Some(ca), "CERTIFICATE-----", problems)?;
@@ -94,7 +130,7 @@ impl Reading<'_> {
             (None, None) => return None,
         };
         if !wrong {
-            let place = tree::key_place(self.root, &[self.section, "tls", alone]);
+            let place = tree::key_place(self.root, &self.path(alone));
             problems.error(place, format!("`{alone}` means nothing alone")).help(missing);
         }
         None
@@ -104,10 +140,10 @@ impl Reading<'_> {
     fn file(&self, key: &str, named: Option<&Path>, kind: &str, problems: &mut Problems) -> Option<PathBuf> {
         let Some(named) = named else {
             // One that is no text was reported where it stands.
-            if !problems.is_broken(&[self.section, "tls", key]) {
-                let place = tree::key_place(self.root, &[self.section, "tls"]);
+            if !problems.is_broken(&self.path(key)) {
+                let place = tree::key_place(self.root, self.table);
                 problems
-                    .error(place, format!("[{}.tls] needs `{key}`", self.section))
+                    .error(place, format!("[{}] needs `{key}`", self.table.join(".")))
                     .help("certificate = \"chain.pem\" and key = \"key.pem\", both as PEM");
             }
             return None;

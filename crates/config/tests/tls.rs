@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use bartizan_config::{CertificateName, Config, Diagnostic, Environment, Tls, TlsVersion};
+use bartizan_config::{CertificateName, Config, Diagnostic, Environment, Tls, TlsVersion, Upstream};
 use bartizan_guard::Timestamp;
 
 /// Problems as `line:column message | help`, in a directory with these files; and what is configured if there are no errors.
@@ -81,6 +81,30 @@ fn what_is_wrong_with_certificates_of_clients() {
     ] {
         check(&format!("{tls}{rest}"), &[expected]);
     }
+}
+
+#[test]
+fn the_way_to_one_server() {
+    let server = |url: &str, rest: &str| format!("[server.x]\nurl = '{url}'\n[server.x.tls]\n{rest}");
+    let secure = "https://x.example/mcp";
+    for (text, expected) in [
+        (server(secure, "certificate = 'chain.pem'\n"), "3:11 [server.x.tls] needs `key` | "),
+        (server(secure, "key = 'key.pem'\n"), "3:11 [server.x.tls] needs `certificate` | "),
+        (server(secure, "ca = 'key.pem'\n"), "4:6 there is no certificate in key.pem"),
+        (server(secure, "ca = 'none.pem'\n"), "4:6 cannot read none.pem"),
+        (server(secure, "certificate = 'chain.pem'\nkey = 'open.pem'\n"), "5:7 open.pem holds a secret"),
+        (server("http://127.0.0.1/mcp", "ca = 'ca.pem'\n"), "3:11 `tls` is for servers with an https:// URL"),
+        ("[server.x]\ncommand = ['y']\ntls = { ca = 'ca.pem' }\n".to_owned(), "3:1 `tls` is for servers with a `url`"),
+    ] {
+        check(&text, &[expected]);
+    }
+    let (warnings, config) = read(&server(secure, "certificate = 'chain.pem'\nkey = 'key.pem'\nca = 'ca.pem'\n"));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let Upstream::Http(http) = &config.unwrap().servers["x"].upstream else { panic!("no URL") };
+    let tls = http.tls.as_ref().unwrap();
+    assert!(tls.ca.as_ref().unwrap().ends_with("ca.pem"));
+    let (certificate, key) = tls.identity.as_ref().unwrap();
+    assert!(certificate.ends_with("chain.pem") && key.ends_with("key.pem"));
 }
 
 #[test]

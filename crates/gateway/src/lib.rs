@@ -44,6 +44,8 @@ mod own;
 mod params;
 mod patience;
 mod peer;
+#[cfg(feature = "tls")]
+mod pem;
 mod places;
 mod policy;
 mod problem;
@@ -58,6 +60,8 @@ pub mod serve;
 mod server;
 mod session;
 pub mod setup;
+#[cfg(feature = "tls")]
+mod stamp;
 mod status;
 mod subscribed;
 mod tag;

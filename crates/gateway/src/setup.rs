@@ -54,6 +54,14 @@ pub enum SetupError {
         /// What is wrong.
         why: String,
     },
+    /// How a server is reached over TLS cannot be.
+    #[error("[server.{server}.tls]: {why}")]
+    ServerTls {
+        /// Which one.
+        server: String,
+        /// What is wrong.
+        why: std::io::Error,
+    },
     /// The certificates that the system trusts cannot be read.
     #[error("cannot read the system's certificates: {0}")]
     Certificates(std::io::Error),
@@ -130,7 +138,12 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 limits: config.limits.message,
                 memory: gateway.memory.part(config.limits.message.bytes),
                 breaker: Arc::default(),
-                client: connector(held.connect_timeout, &http.url).map_err(SetupError::Certificates)?,
+                client: connector(held.connect_timeout, (&http.url, http.tls.as_ref())).map_err(|why| {
+                    match &http.tls {
+                        Some(_) => SetupError::ServerTls { server: name.to_string(), why },
+                        None => SetupError::Certificates(why),
+                    }
+                })?,
             })),
         };
         let profile = ArcSwap::from_pointee(approvals::unknown(&name));

@@ -7,18 +7,12 @@
 //! and nobody waits for it. TLS is 1.3 unless the configuration asks for 1.2 too, and the key exchange withstands quantum
 //! computers if the client can do that.
 
-mod stamp;
-
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_config::{CertificateName, Clients, Tls, TlsVersion};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
@@ -29,13 +23,11 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use self::stamp::{Stamp, Watched};
 use crate::identity::Certificate;
+use crate::pem::{certificates, key, provider};
+use crate::stamp::{Stamp, Watched};
 
 pub(super) type Stream = tokio_rustls::server::TlsStream<TcpStream>;
-
-/// Larger files hold something else.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// With what the first byte of a handshake says so.
 const HANDSHAKE: u8 = 22;
@@ -184,11 +176,6 @@ fn stamp(settings: &Tls) -> Stamp {
     Stamp::of([&*settings.certificate, &*settings.key].into_iter().chain(ca))
 }
 
-/// The one provider, with the key exchange that is preferred in front.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
-
 fn server(settings: &Tls) -> Result<ServerConfig, String> {
     let (chain, key) = (certificates(&settings.certificate)?, key(&settings.key)?);
     let versions: &[_] = match settings.minimum {
@@ -231,34 +218,6 @@ fn verifier(clients: &Clients) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
     let builder = if clients.required { builder } else { builder.allow_unauthenticated() };
     builder.build().map_err(|error| wrong(&error))
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = read(file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(format!("there is no certificate in {}", file.display())),
-        Err(error) => Err(format!("{} is no PEM: {error}", file.display())),
-    }
-}
-
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    // What is wrong is not said with the words of the file: they are secret.
-    PrivateKeyDer::from_pem_slice(&read(file)?)
-        .map_err(|_| format!("there is no usable private key in {}", file.display()))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let failed = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", file.display());
-    // Looked at first, as opening a pipe would wait for its other end.
-    if !std::fs::metadata(file).map_err(|error| failed(&error))?.is_file() {
-        return Err(failed(&"it is not a regular file"));
-    }
-    let mut content = Vec::new();
-    let open = std::fs::File::open(file).map_err(|error| failed(&error))?;
-    open.take(MAX_FILE_BYTES).read_to_end(&mut content).map_err(|error| failed(&error))?;
-    Ok(content)
 }
 
 #[cfg(test)]

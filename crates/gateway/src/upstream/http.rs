@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use bartizan_config::ServerTls;
 use bartizan_mcp::{Limits, Message, method, sse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -32,11 +33,14 @@ const LAST_EVENT: HeaderName = HeaderName::from_static(event_id::LAST_EVENT);
 /// What is read from a connection at once, at most.
 const BUFFER: usize = 64 * 1024;
 
-/// Connections to the server at `url`, kept and reused.
+/// Connections to the server at `url`, kept and reused; over TLS, in a way of its `own` if it has one.
 ///
 /// # Errors
-/// If it is behind https, and there are no certificates to trust.
-pub fn connector(connect_timeout: Duration, url: &Uri) -> std::io::Result<Client<Connector, Full<Bytes>>> {
+/// If it is behind https, and there are no certificates to trust, or its own cannot be used.
+pub fn connector(
+    connect_timeout: Duration,
+    (url, own): (&Uri, Option<&ServerTls>),
+) -> std::io::Result<Client<Connector, Full<Bytes>>> {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
@@ -46,7 +50,7 @@ pub fn connector(connect_timeout: Duration, url: &Uri) -> std::io::Result<Client
         .pool_max_idle_per_host(256)
         // Otherwise the buffer of each connection grows towards 400 KiB.
         .http1_max_buf_size(BUFFER)
-        .build(tls::over(tcp, url)?);
+        .build(tls::to_server(tcp, url, own)?);
     Ok(client)
 }
 

@@ -6,6 +6,8 @@ mod error;
 mod http;
 pub(crate) mod lenient;
 pub(crate) mod lines;
+#[cfg(feature = "tls")]
+mod own_tls;
 mod replies;
 mod reply;
 mod shared;

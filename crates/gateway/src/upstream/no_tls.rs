@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use bartizan_config::ServerTls;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 
@@ -14,6 +15,11 @@ pub(crate) const SPEAKS_TLS: bool = false;
 pub(crate) fn over<R>(mut tcp: HttpConnector<R>, _url: &Uri) -> std::io::Result<HttpConnector<R>> {
     tcp.enforce_http(true);
     Ok(tcp)
+}
+
+/// Configurations with a way of a server's own are refused, too.
+pub(super) fn to_server(tcp: HttpConnector, url: &Uri, _own: Option<&ServerTls>) -> std::io::Result<HttpConnector> {
+    over(tcp, url)
 }
 
 pub(super) fn objection(_error: &(dyn Error + 'static)) -> Option<String> {
@@ -36,7 +42,7 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("{scheme}://{}/mcp", listener.local_addr().unwrap());
             let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
-            let client = connector(Duration::from_secs(10), request.uri()).unwrap();
+            let client = connector(Duration::from_secs(10), (request.uri(), None)).unwrap();
             // Nobody answers, so a request that is over was refused.
             let reached = tokio::select! {
                 _ = client.request(request) => false,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_config::ServerTls;
 use bartizan_guard::excerpt;
 use http::Uri;
 use http::uri::Scheme;
@@ -9,6 +10,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::crypto::aws_lc_rs;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+
+use super::own_tls;
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
 
@@ -30,6 +33,15 @@ pub(crate) fn over<R>(mut tcp: HttpConnector<R>, url: &Uri) -> std::io::Result<H
         builder.with_tls_config(trusts_nobody.with_no_client_auth())
     };
     Ok(tls.https_or_http().enable_http1().wrap_connector(tcp))
+}
+
+/// The same to a server that has a way of its own.
+pub(super) fn to_server(tcp: HttpConnector, url: &Uri, own: Option<&ServerTls>) -> std::io::Result<Connector> {
+    let Some(own) = own else { return over(tcp, url) };
+    let mut tcp = tcp;
+    tcp.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new().with_tls_config(own_tls::config(own)?);
+    Ok(builder.https_only().enable_http1().wrap_connector(tcp))
 }
 
 /// What is wrong with the server's certificate, if that is why there is no connection.

@@ -5,10 +5,10 @@ use std::path::Path;
 
 /// What can be told of some files from outside. Links are followed, so one that leads elsewhere now is a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<[i128; 5]>>);
+pub(crate) struct Stamp(Vec<Option<[i128; 5]>>);
 
 impl Stamp {
-    pub(super) fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Stamp {
+    pub(crate) fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Stamp {
         let one = |file| {
             let meta = std::fs::metadata(file).ok()?;
             Some([
@@ -25,24 +25,24 @@ impl Stamp {
 
 /// Files that were read, and how they have looked since.
 #[derive(Debug)]
-pub(super) struct Watched<T> {
-    pub(super) settings: T,
+pub(crate) struct Watched<T> {
+    pub(crate) settings: T,
     /// As they were read, or found wrong.
     read: Stamp,
     /// As they were at the last look.
     last: Stamp,
     /// Whether they are such that they could not be put in force.
-    pub(super) wrong: bool,
+    pub(crate) wrong: bool,
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(settings: T, read: Stamp) -> Self {
+    pub(crate) fn new(settings: T, read: Stamp) -> Self {
         Watched { settings, last: read.clone(), read, wrong: false }
     }
 
     /// Whether they are others than were read, and the same as at the look before: a certificate and its key are written one
     /// after the other. That is said once of each change.
-    pub(super) fn has_settled(&mut self, now: Stamp) -> bool {
+    pub(crate) fn has_settled(&mut self, now: Stamp) -> bool {
         let settled = now == self.last && now != self.read;
         if settled {
             self.read = now.clone();

@@ -75,6 +75,11 @@ pub const ALL: &[Reason] = &[
         "the client's certificate has no single name that says who it is, has ended since, or is not of who the key is for",
         "look at the names in it and at `principal` under [auth.certificate], or show either the certificate or the key",
     ),
+    reason(
+        "edge.connections",
+        "there are as many connections as may be: this one made room for others, or found none",
+        "look at who has the most; raise `max_connections` under [listen], and the limit of open files, if that many are meant",
+    ),
     reason("edge.content_type", "the body is not `application/json`", CLIENT),
     reason(
         "edge.credential",

@@ -1,6 +1,6 @@
 //! The HTTP side towards clients: accepts connections, checks requests, and hands them to an endpoint.
 //!
-//! What a request passes, in this order, and why there: the number of connections (before anything is read), the
+//! What a request passes, in this order, and why there: the number of connections (before anything is read; `seats`), the
 //! handshake where the address has a certificate, the time and size of its head (before it is understood), `Host` and `Origin`, who asks (before it is routed: whoever may not
 //! come in does not learn what there is), its method and type, the time and size of its body, and only then the message itself.
 //!
@@ -18,6 +18,7 @@ mod endpoint;
 mod lasting;
 mod peers;
 mod respond;
+mod seats;
 mod sessions;
 mod stall;
 mod standing;
@@ -40,7 +41,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use bounds::{Bounds, streams};
 pub use checks::Allowed;
@@ -49,7 +50,11 @@ pub(crate) use tls::{Ready, Secure};
 
 use crate::identity::Certificate;
 use body::Reply;
+use seats::{Seated, Seats};
 use stall::Stall;
+
+/// The rule for connections for which there is no room, or that make it.
+const NO_ROOM: &str = "edge.connections";
 
 /// Where clients come in, and how they are sure of whom they talk to.
 type Door = (TcpListener, Option<Arc<Secure>>);
@@ -101,14 +106,8 @@ async fn accept<A, F, R>(
     A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    let seats = Seats::new(bounds.connections);
     loop {
-        // A place first: without one, further clients wait where the system keeps them, and no file is opened for them.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
-            () = stopped(&mut stop) => break,
-        };
-        let Ok(place) = place else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stopped(&mut stop) => break,
@@ -122,6 +121,15 @@ async fn accept<A, F, R>(
                 continue;
             }
         };
+        // One at a time: as long as there is no place, further clients wait where the system keeps them.
+        let seated = tokio::select! {
+            seated = seats.take(peer.ip()) => seated,
+            () = stopped(&mut stop) => break,
+        };
+        let Some(seated) = seated else {
+            refused(peer, NO_ROOM);
+            continue;
+        };
         prepare(&stream);
         let (answer, mut stop, refused, secure) = (answer.clone(), stop.clone(), refused.clone(), secure.clone());
         let answer = {
@@ -130,18 +138,14 @@ async fn accept<A, F, R>(
         };
         tokio::spawn(async move {
             let ended = match secure {
-                None => serve_connection((stream, None), peer, bounds, stop, answer)
-                    .await
-                    .map_err(|error| Ended::of(&error)),
+                None => serve_connection((stream, None), (peer, &seated), bounds, stop, answer).await,
                 // What handshakes take is not kept for connections without one.
                 Some(secure) => {
                     Box::pin(async {
-                        let shaken = handshake(&secure, stream, bounds, &mut stop).await?;
+                        let shaken = handshake(&secure, (stream, &seated), bounds, &mut stop).await?;
                         let Some(stream) = shaken else { return Ok(()) };
                         let shown = secure.shown(&stream).map(Arc::new);
-                        serve_connection((stream, shown), peer, bounds, stop, answer)
-                            .await
-                            .map_err(|error| Ended::of(&error))
+                        serve_connection((stream, shown), (peer, &seated), bounds, stop, answer).await
                     })
                     .await
                 }
@@ -150,12 +154,10 @@ async fn accept<A, F, R>(
                 tracing::debug!(%peer, %why, "a connection ended early");
                 rule.and_then(|rule| refused(peer, rule));
             }
-            drop(place);
         });
     }
     // Connections end by themselves once they see `stop`; whoever waits for them bounds that wait.
-    let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
-    places.acquire_many(all).await.map(drop).ok();
+    seats.empty().await;
 }
 
 /// What `answer` comes to, or a refusal if it panics: one request that we cannot handle must not look like a broken
@@ -194,6 +196,11 @@ impl Ended {
         Ended { rule: is_refusal(error).then_some("edge.head"), why: error.to_string() }
     }
 
+    /// Because somebody else has more use for its place.
+    fn for_room() -> Ended {
+        Ended { rule: Some(NO_ROOM), why: "it makes room for others".to_owned() }
+    }
+
     fn in_handshake(why: &impl ToString) -> Ended {
         Ended { rule: Some("edge.tls"), why: why.to_string() }
     }
@@ -202,7 +209,7 @@ impl Ended {
 /// The connection once it is secure; nothing if the client left without a word, or it is time to stop.
 async fn handshake(
     secure: &Secure,
-    stream: TcpStream,
+    (stream, seated): (TcpStream, &Seated),
     bounds: Bounds,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Option<tls::Stream>, Ended> {
@@ -212,17 +219,18 @@ async fn handshake(
             Err(late) => Err(Ended::in_handshake(&late)),
         },
         () = stopped(stop) => Ok(None),
+        () = seated.leave() => Err(Ended::for_room()),
     }
 }
 
 /// Serves a connection on which the client has shown that certificate, if any.
 async fn serve_connection<A, F, S>(
     (stream, shown): (S, Option<Arc<Certificate>>),
-    peer: SocketAddr,
+    (peer, seated): (SocketAddr, &Seated),
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
     answer: A,
-) -> Result<(), hyper::Error>
+) -> Result<(), Ended>
 where
     A: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Reply>> + Send + 'static,
@@ -232,7 +240,13 @@ where
         if let Some(shown) = &shown {
             request.extensions_mut().insert(Arc::clone(shown));
         }
-        answer(request, peer).map(Ok::<_, Infallible>)
+        seated.begin();
+        answer(request, peer).map(|response| {
+            if !matches!(response.body(), Reply::Events(_)) {
+                seated.rest();
+            }
+            Ok::<_, Infallible>(response)
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -242,12 +256,15 @@ where
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(Stall::new(stream, bounds.write_timeout)), service);
     let mut connection = std::pin::pin!(connection);
+    let leaves = tokio::select! {
+        ended = connection.as_mut() => return ended.map_err(|error| Ended::of(&error)),
+        () = stopped(&mut stop) => false,
+        () = seated.leave() => true,
+    };
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        ended = connection.as_mut() => ended.map_err(|error| Ended::of(&error)),
+        () = seated.overdue(), if leaves => Err(Ended::for_room()),
     }
 }
 

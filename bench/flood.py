@@ -43,10 +43,9 @@ class Flooder:
     async def run(self):
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        session = await self.session() if self.kind == "streams" else None
         # So many at once are begun; more would only wait for each other.
         self.begins = asyncio.Semaphore(64)
-        each = {"idle": self.idle, "streams": lambda: self.stream(session), "credentials": self.credentials}[self.kind]
+        each = {"idle": self.idle, "streams": self.stream, "credentials": self.credentials}[self.kind]
         tasks = [asyncio.create_task(each()) for _ in range(self.count)]
         while not stop.is_set():
             print(json.dumps({"held": self.held, "tried": self.tried, "answers": self.answers}), flush=True)
@@ -58,9 +57,9 @@ class Flooder:
     async def connect(self):
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.context, local_addr=(self.source, 0))
 
-    def head(self, method, body, *more):
+    def head(self, method, body, *more, path="/mcp/up"):
         shown = [f"Authorization: Bearer {self.key}"] if self.key else []
-        lines = [f"{method} /mcp/up HTTP/1.1", "Host: localhost", "Accept: application/json, text/event-stream",
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Accept: application/json, text/event-stream",
                  "Content-Type: application/json", f"Content-Length: {len(body)}", *shown, *more]
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
@@ -80,22 +79,25 @@ class Flooder:
             self.held -= 1
             writer.close()
 
-    async def session(self):
-        reader, writer = await self.connect()
+    async def begin(self, reader, writer):
+        """A session with all servers, which has a stream whatever they have."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}).encode()
-        writer.write(self.head("POST", body))
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        writer.close()
-        return next(line.split(": ", 1)[1] for line in head.split("\r\n") if line.lower().startswith("mcp-session-id"))
+        writer.write(self.head("POST", body, path="/mcp"))
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+        values = dict(line.split(": ", 1) for line in head if ": " in line)
+        await reader.readexactly(int(values.get("content-length", 0)))
+        return values["mcp-session-id"]
 
-    async def stream(self, session):
-        """One stream after another on which nothing comes."""
+    async def stream(self):
+        """One stream after another on which nothing comes, each of a session of its own."""
         while True:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, KeyError):
                 async with self.begins:
                     self.tried += 1
                     reader, writer = await self.connect()
-                    writer.write(self.head("GET", b"", f"Mcp-Session-Id: {session}", "MCP-Protocol-Version: 2025-11-25"))
+                    session = await self.begin(reader, writer)
+                    session = [f"Mcp-Session-Id: {session}", "MCP-Protocol-Version: 2025-11-25"]
+                    writer.write(self.head("GET", b"", *session, path="/mcp"))
                     status = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
                 self.answers[status] = self.answers.get(status, 0) + 1
                 self.held += status == "200"

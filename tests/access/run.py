@@ -17,9 +17,10 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "aggregate")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 
 from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, check, equal, wait_for  # noqa: E402
+import routes  # noqa: E402
 
 ERAS = ("2025-11-25", MODERN)
 REQUIRED = "[auth]\nrequired = true\n"
@@ -107,8 +108,8 @@ class Client(Raw):
 class Place:
     """Two servers and a gateway in front of them."""
 
-    def __init__(self, more=REQUIRED):
-        self.servers = {name: Server() for name in ("files", "git")}
+    def __init__(self, more=REQUIRED, servers=None):
+        self.servers = servers or {name: Server() for name in ("files", "git")}
         self.gateway = Gateway({name: {"url": server.url} for name, server in self.servers.items()}, more)
 
     def __enter__(self):
@@ -133,8 +134,8 @@ class Place:
     def made(self, *scopes, name="ann", expires="1h"):
         return self.key("create", name, *[word for scope in scopes for word in ("--scope", scope)], "--expires", expires)
 
-    def client(self, key, path="/mcp", version="2025-11-25"):
-        return Client(self.gateway, key, path, version)
+    def client(self, key, path="/mcp", version="2025-11-25", capabilities=None):
+        return Client(self.gateway, key, path, version, capabilities)
 
     def status(self, key, path="/mcp", method="POST", headers=None, version="2025-11-25"):
         """Status and headers of a first request."""
@@ -226,9 +227,12 @@ def case_a_key_with_narrow_scopes_resumes_a_stream_and_sends_what_clients_send()
     with Place() as place:
         with place.client(place.made("tool:files/*"), "/mcp/files") as client:
             connection, response = client.raw("GET", None, {"Accept": "text/event-stream", "Last-Event-ID": "7"})
+            equal(response.status, 400, "a place that the server never named")
+            connection.close()
+            connection, response = client.raw("GET", None, {"Accept": "text/event-stream"})
             equal(response.status, 405, "a server without streams")
             connection.close()
-            for method in ("tasks/list", "vendor/deleteAll"):
+            for method in ("tasks/export", "vendor/deleteAll", "completion/complete"):
                 answer = client.ask(method)
                 check("error" in answer and "not good for" in answer["error"]["message"], f"{method}: {answer}")
 
@@ -361,6 +365,38 @@ def case_policies_hold_at_both_endpoints_and_in_each_era_from_the_reload_on_that
             equal(sorted(place.servers["files"].calls()), ["read", "write"], "calls that reached the server")
 
 
+def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():
+    with Place() as place:
+        config, policies = place.gateway.config, place.gateway.config.parent / "elsewhere" / "p.cedar"
+        policies.parent.mkdir()
+        write = lambda tool: policies.write_text(f'permit(principal, action == Mcp::Action::"files/{tool}", resource);')  # noqa: E731
+        write("read")
+        config.write_text(config.read_text() + '[policy]\nfiles = ["elsewhere/p.cedar"]\n')
+        wait_for(lambda: place.gateway.entries(kind="config.reloaded"), "the policies are not in force")
+        tools = lambda: [tool for client in [place.client(key, "/mcp/files", MODERN)] for tool in client.tools()]  # noqa: E731
+        key = place.made("mcp")
+        equal(tools(), ["read"], "as it was")
+        write("write")
+        wait_for(lambda: tools() == ["write"], "a changed file is not in force")
+        policies.write_text("permit(principal, action,")
+        wait_for(lambda: place.gateway.entries(kind="config.refused"), "a bad file is not refused")
+        equal(tools(), ["write"], "the one before stays")
+        check("degraded" in ready(place), "readiness does not say so")
+        policies.unlink()
+        time.sleep(1.5)
+        equal(tools(), ["write"], "the one before stays without a file")
+        write("read")
+        wait_for(lambda: tools() == ["read"], "a good file is not in force")
+        wait_for(lambda: "degraded" not in ready(place), "still degraded")
+
+
+def ready(place):
+    connection = http.client.HTTPConnection(*place.gateway.admin, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().read().decode()
+
+
 def case_what_one_key_does_not_see_is_approved_for_others_all_the_same():
     with Place() as place:
         with place.client(place.made("tool:files/read"), "/mcp/files") as narrow:
@@ -384,6 +420,68 @@ def case_a_session_belongs_to_who_began_it():
                     equal(response.status, 404, f"{method} of {what}")
                     connection.close()
             check(client.tools(), "its owner's goes on")
+
+
+def forgetful():
+    """A place whose servers tell nobody apart."""
+    return Place(servers={name: routes.Forgetful() for name in ("one", "two")})
+
+
+def case_a_task_is_of_who_began_it_by_every_route():
+    for path in ("/mcp/one", "/mcp"):
+        for version in ("2025-11-25", MODERN):
+            with forgetful() as place:
+                routes.tasks(place, place.servers["one"], "one", path, version)
+
+
+def case_a_state_is_of_who_got_it_by_every_route():
+    for path in ("/mcp/one", "/mcp"):
+        with forgetful() as place:
+            routes.states(place, place.servers["one"], "one", path)
+
+
+def case_where_no_key_is_needed_nobody_in_particular_keeps_their_own_and_gets_nobody_elses():
+    with Place("", {"one": routes.Forgetful()}) as place:
+        with place.client(None, "/mcp/one") as nobody, place.client(place.made("mcp"), "/mcp/one") as ann:
+            theirs, hers = routes.begun(nobody, "work", False), routes.begun(ann, "work", False)
+            equal("error" in nobody.ask("tasks/get", {"taskId": theirs}), False, "one's own")
+            equal([held["taskId"] for held in nobody.result("tasks/list")["tasks"]], [theirs], "the list of nobody in particular")
+            equal([held["taskId"] for held in ann.result("tasks/list")["tasks"]], [hers], "the list of somebody")
+            routes.refused(nobody.ask("tasks/get", {"taskId": hers}), "access.handed_out")
+            routes.refused(ann.ask("tasks/get", {"taskId": theirs}), "access.handed_out")
+            routes.refused(nobody.ask("tasks/result", {"taskId": hers}), "access.handed_out")
+
+
+def case_a_call_is_not_answered_when_its_key_was_revoked_meanwhile():
+    for path in ("/mcp/one", "/mcp"):
+        for version in ("2025-11-25", MODERN):
+            with forgetful() as place:
+                routes.late(place, place.servers["one"], path, version)
+
+
+def case_a_place_in_a_stream_is_of_who_was_there():
+    for path in ("/mcp/one", "/mcp"):
+        with forgetful() as place:
+            routes.resumed(place, place.servers["one"], path)
+
+
+def case_a_key_for_one_resource_of_a_template_reads_it_at_both_endpoints():
+    for version in ERAS:
+        with forgetful() as place:
+            key = place.made("resource:two/note://a")
+            for path in ("/mcp", "/mcp/two"):
+                with place.client(key, path, version) as client:
+                    equal(client.result("resources/templates/list")["resourceTemplates"], [], f"templates at {path}, {version}")
+                    equal(client.result("resources/read", {"uri": "note://a"})["contents"][0]["text"], "text of note://a", f"{path} {version}")
+                    answer = client.ask("resources/read", {"uri": "note://b"})
+                    check("error" in answer and "text of" not in json.dumps(answer), f"another one at {path}, {version}: {answer}")
+            with place.client(place.made("mcp"), "/mcp", version) as client:
+                answer = client.ask("completion/complete", {"ref": {"type": "ref/resource", "uri": "note://{name}"}, "argument": {"name": "name", "value": "o"}})
+                check("result" in answer, f"completions with a key for all: {answer}")
+            with place.client(key, "/mcp/two", version) as client:
+                for params in ({"ref": {"type": "ref/resource", "uri": "note://{name}"}}, {"ref": {"type": "ref/prompt", "name": "greet"}}, {}):
+                    answer = client.ask("completion/complete", params | {"argument": {"name": "name", "value": "o"}})
+                    routes.refused(answer, "access.scope")
 
 
 def case_a_key_is_shown_to_nobody():

@@ -38,6 +38,7 @@ COMMANDS = {
     "bartizan guards rate": (0, "rate.principal            medium    deny"),
     "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
     "bartizan policy explain ann git/git_push --config team.toml": (0, "by role.developer.deny tool:git/git_push"),
+    "bartizan policy test cases.toml --config bank.toml": (0, "4 cases: 4 as expected, 0 not"),
     "bartizan lock verify": (0, "mcp.lock: 1 server, 40 definitions approved, 0 waiting"),
     "bartizan why 01M8CD2C2EZZ2M0R12R4XY0B44": (0, "where: /params/arguments/text; certain"),
     "bartizan audit verify --log ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),
@@ -122,12 +123,22 @@ class Documented(unittest.TestCase):
         (self.home / "bad.toml").write_text('[listen]\nadress = "127.0.0.1:0"\n')
         roles = '[role.developer]\nallow = ["server:git"]\ndeny = ["tool:git/git_push"]\n'
         (self.home / "team.toml").write_text(roles + '[group.platform]\nmembers = ["ann"]\nroles = ["developer"]\n')
+        self.policies()
         for command, (status, says) in COMMANDS.items():
             # The pages take the log of the user's one Bartizan, which goes on for a while; this one has ended.
             words = [str(log) if word.startswith("~/") else word for word in command.split()[1:]]
             words = [id if word in ("ID", "01J…") or re.fullmatch(r"01\w{24}", word) else word for word in words]
             with self.subTest(command):
                 self.assertIn(says, self.expect(status, *words))
+
+    def policies(self):
+        """The roles, the policies and the cases of their page."""
+        page = lambda kind: [text for page, text in blocks(kind) if page.name == "policy.md"]  # noqa: E731
+        [cases] = [text for text in page("toml") if "[[case]]" in text]
+        [roles] = [text for text in page("toml") if "[role." in text]
+        (self.home / "cases.toml").write_text(cases)
+        (self.home / "bank.toml").write_text('policy.files = ["bank.cedar"]\n' + roles)
+        (self.home / "bank.cedar").write_text("\n".join(page("cedar")))
 
     def serve(self):
         """The gateway of the pages, on ports that are free."""
@@ -150,7 +161,7 @@ class Documented(unittest.TestCase):
     def test_every_configuration_on_the_pages_is_read(self):
         seen = 0
         for page, text in blocks("toml"):
-            if "…" not in text:
+            if "…" not in text and "[[case]]" not in text:
                 (self.home / "page.toml").write_text(text)
                 with self.subTest(page.name, text=text):
                     done = self.bartizan("config", "check", "page.toml")

@@ -45,6 +45,8 @@ pub struct Config {
     pub servers: BTreeMap<String, Server>,
     /// Mode, guards and exceptions; [`Pipeline::new`] accepts them.
     pub settings: Settings,
+    /// The files with policies that it names.
+    pub policy_files: Vec<PathBuf>,
     /// The limits of the guard `rate`, for the limiter that counts.
     pub rate: rate::Options,
     /// Who may use the gateway over HTTP.
@@ -445,6 +447,7 @@ impl Reading<'_> {
         self.named_servers(&file, problems);
         let (root, environment) = (self.root, self.environment);
         let policies = policy::policies(&file, root, &environment.directory, problems);
+        let policy_files = file.policy.files.iter().map(|path| paths::beside(&environment.directory, path)).collect();
         let exceptions = exceptions(file.exception, root, environment.now, problems);
         let settings = Settings { mode: file.mode, guards, exceptions, policies };
         let servers = servers(file.server, root, environment, problems);
@@ -492,6 +495,7 @@ impl Reading<'_> {
             // Whatever is wrong with the options has been reported where they were read.
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,
+            policy_files,
             auth: Auth { required: file.auth.required },
             sign_in,
             audit: audit?,

@@ -66,6 +66,10 @@ pub(crate) fn address(
         problems.error(place, format!("other machines can reach {address}, and {why}")).help(format!(
             "listen on 127.0.0.1, {instead}or set `allow_remote = true` in [{section}] if something in front decides"
         ));
+    } else if reach == Reach::Anybody && !address.ip().is_loopback() {
+        problems
+            .warn(place, format!("whoever reaches {address} may use every server without signing in"))
+            .help("set `required = true` in [auth], unless something in front lets in only who may");
     }
     Some(address)
 }

@@ -19,6 +19,10 @@ use crate::upstream::Upstream;
 pub(crate) async fn judge_lost(link: &Link, event: &str) -> Result<(), Refusal> {
     let Upstream::Http(_) = &link.upstream else { return Ok(()) };
     let fields = json!({"server": link.server.name, "session": link.name, "method": "GET", "names": [LAST_EVENT]});
+    if !link.has_named(event) {
+        let why = "the server named no such event in this session, or too many since".to_owned();
+        return Err(link.refuse_beside(fields, Problem { rule: "gateway.unknown_event", why, code: CODE_DENIED }));
+    }
     if let Some(why) = objection(link, [(LAST_EVENT, event)]).await {
         return Err(link.refuse_beside(fields, why));
     }
@@ -36,10 +40,10 @@ pub(crate) async fn objection(
 ) -> Option<Problem> {
     let members = headers.into_iter().map(|(name, text)| format!("{}:{}", quote(name), quote(text.as_ref())));
     let members: Vec<_> = members.collect();
-    // Only what they say is to be judged, so nothing else of any message stands here.
+    // Only what they say is to be judged, so nothing else of any message stands here: it is for nothing in particular.
     let said = format!(
-        r#"{{"jsonrpc":"2.0","id":0,"method":"{}","params":{{"arguments":{{{}}}}}}}"#,
-        method::COMPLETION_COMPLETE,
+        r#"{{"jsonrpc":"2.0","id":0,"method":"{}","params":{{"inputResponses":{{{}}}}}}}"#,
+        method::PING,
         members.join(",")
     );
     let limits = link.gateway.policy.load().limits;

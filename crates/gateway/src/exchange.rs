@@ -362,6 +362,9 @@ impl Exchange {
     /// A place to resume from: from then on the answer may come on another stream, too, as only the client knows what
     /// of this one has reached it. The stateless era has no such thing.
     fn note_event(&mut self, id: Option<&str>) {
+        if let Some(id) = id {
+            self.link.note_event(id);
+        }
         if id.is_none() || self.resumable || self.asked != Asked::Legacy {
             return;
         }

@@ -12,6 +12,7 @@ use crate::admit::Kept;
 use crate::approvals::Approvals;
 use crate::budget::Budget;
 use crate::metrics::Metrics;
+use crate::owners::Owners;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::Server;
@@ -36,6 +37,8 @@ pub struct Gateway {
     pub(crate) memory: Budget,
     /// Ends a session that nobody needs, for a server that may have no more processes; set by whoever keeps sessions.
     make_room: OnceLock<Box<MakeRoom>>,
+    /// To whom servers handed out what they take back; set where there may be more than one principal.
+    owners: OnceLock<Owners>,
 }
 
 /// Whether a session is ended, which leaves room for a process of this server soon.
@@ -62,6 +65,7 @@ impl Gateway {
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
             make_room: OnceLock::new(),
+            owners: OnceLock::new(),
         });
         let recording = Arc::downgrade(&gateway);
         gateway.approvals.on_gone(move |lock| {
@@ -83,6 +87,16 @@ impl Gateway {
     /// Says who ends sessions where a server may have no more processes.
     pub(crate) fn on_full(&self, make_room: impl Fn(&Server) -> bool + Send + Sync + 'static) {
         self.make_room.set(Box::new(make_room)).ok();
+    }
+
+    /// Keeps principals apart from now on in what servers hand out.
+    pub(crate) fn keep_apart(&self) {
+        self.owners.get_or_init(Owners::default);
+    }
+
+    /// To whom servers handed out what, if that matters.
+    pub(crate) fn owners(&self) -> Option<&Owners> {
+        self.owners.get()
     }
 
     /// Has a session ended that nobody needs, so that this server may have another process soon; whether there is one.

@@ -41,6 +41,7 @@ mod link;
 mod metrics;
 mod notices;
 mod own;
+mod owners;
 mod params;
 mod patience;
 mod peer;

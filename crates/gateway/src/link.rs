@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
-    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Fact, Finding, Principal, ServerProfile,
-    Session,
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, Principal,
+    ServerProfile, Session,
 };
 use bartizan_mcp::{Id, Message, Rejection, method};
 
@@ -62,6 +62,8 @@ pub struct Link {
     cancelled: Mutex<VecDeque<(Direction, Id, Instant)>>,
     /// Places of requests that a client may say it does not wait for any more; few, as each is one that waits.
     slots: Mutex<Vec<(Id, Weak<Slot>)>>,
+    /// The places in its streams that the server named last on this link.
+    events: Mutex<VecDeque<u64>>,
     /// Whether the server's tools were listed on the gateway's account.
     pub(crate) learned: Learned,
     /// Requests of the gateway's own among those that were asked, and who waits for their answers. Kept when nobody
@@ -83,6 +85,9 @@ const UNANSWERED: usize = 4096;
 const RESUMABLE: usize = 256;
 /// How many cancelled requests may still be answered late.
 const CANCELLED: usize = 64;
+/// How many of the last places in its streams a client may come back to. Of each a digest is kept, so that it takes eight
+/// bytes however long it is.
+const EVENTS: usize = 1_024;
 /// The rule for what a server says beyond what a session takes.
 const FLOOD: &str = "upstream.flood";
 /// Why a request is not taken although nothing is wrong with it.
@@ -113,6 +118,7 @@ impl Link {
             abilities: AtomicU8::default(),
             cancelled: Mutex::default(),
             slots: Mutex::default(),
+            events: Mutex::default(),
             learned: Learned::default(),
             own: Mutex::default(),
         }
@@ -196,10 +202,12 @@ impl Link {
             }
             Direction::ToClient => Ok(None),
         };
-        let (slot, evidence) = match begun {
+        let (slot, mut evidence) = match begun {
             Ok(slot) => (slot, Vec::new()),
             Err(evidence) => (None, evidence),
         };
+        let (message, handed_out) = self.handed_out(message, direction, answers);
+        evidence.extend(handed_out);
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
             let profile = self.profile();
@@ -227,6 +235,9 @@ impl Link {
                 Ok(admitted) => {
                     if direction == Direction::ToClient {
                         self.server.note_answered();
+                        if let Some(owners) = self.gateway.owners() {
+                            owners.note(&self.principal, &self.server.name, admitted.message(), answers);
+                        }
                     }
                     if passes {
                         self.passing.count(direction);
@@ -242,6 +253,26 @@ impl Link {
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
+    }
+
+    /// What is to be known of tasks and states that a message names; a list of tasks is only of those that are this
+    /// principal's.
+    fn handed_out(
+        &self,
+        message: Message,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+    ) -> (Message, Vec<Evidence>) {
+        let Some(owners) = self.gateway.owners() else { return (message, Vec::new()) };
+        let (who, server) = (&self.principal, &self.server.name);
+        if direction == Direction::ToServer {
+            let evidence = owners.of_request(who, server, &message);
+            return (message, evidence);
+        }
+        let lists = answers.is_some_and(|call| &*call.method == method::TASKS_LIST);
+        let message = if lists { owners.of_list(who, server, message) } else { message };
+        let news = owners.of_news(who, server, &message);
+        (message, news.into_iter().collect())
     }
 
     /// What the guards have against what a client says beside its messages, put in the form of one. As it cannot be
@@ -505,6 +536,21 @@ impl Link {
         resumable.iter().find(|call| call.id == *id).cloned()
     }
 
+    /// Notes a place in a stream that the server named for this client to come back to.
+    pub(crate) fn note_event(&self, id: &str) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.len() >= EVENTS {
+            events.pop_front();
+        }
+        events.push_back(event_digest(id));
+    }
+
+    /// Whether the server named this place on this link. A server that does not look at sessions would go on with whichever
+    /// client's stream it is.
+    pub(crate) fn has_named(&self, event: &str) -> bool {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).contains(&event_digest(event))
+    }
+
     /// Tells the server that nobody waits any more for the request it knows under this id.
     pub(crate) fn cancel(self: &Arc<Self>, id: &Id) {
         // Without a runtime everything ends, the server included.
@@ -580,6 +626,11 @@ impl Link {
         self.gateway.metrics.decided(&self.server.name, direction.as_str(), "deny", refusal.rule);
         refusal
     }
+}
+
+fn event_digest(id: &str) -> u64 {
+    let digest = blake3::hash(id.as_bytes());
+    digest.as_bytes().first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 /// Records what a server says to nobody, which ends there.

@@ -237,6 +237,11 @@ pub const ALL: &[Reason] = &[
     reason("gateway.two_eras", "the message says both that it is part of a session and that there is none", CLIENT),
     reason("gateway.unknown_cursor", "the list has one page, and no such cursor", "list from the beginning"),
     reason(
+        "gateway.unknown_event",
+        "`Last-Event-ID` names an event that the server did not send in this session, or too long ago",
+        "begin the stream anew, without `Last-Event-ID`",
+    ),
+    reason(
         "gateway.unknown_method",
         "no server can be told from the message, and bartizan does not have the method",
         CLIENT,

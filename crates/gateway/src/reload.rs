@@ -6,6 +6,7 @@
 #[cfg_attr(not(feature = "watch"), path = "reload/no_notices.rs")]
 mod notices;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use bartizan_config::{Admin, Config, Diagnostic, Diagnostics, Listen, LogFormat,
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::certificates::{self, Certificates, Changed};
 use crate::edge::Front;
@@ -25,6 +27,9 @@ use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether files with policies have changed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where a new configuration is put in force.
 pub(crate) enum Place {
@@ -66,6 +71,20 @@ pub(crate) struct Reloads {
     started: Config,
     /// What the file held when it was looked at last.
     last: Mutex<Option<Vec<u8>>>,
+    /// The files with policies that it names, and what is to be seen of them from outside.
+    policies: Mutex<Vec<(PathBuf, Seen)>>,
+}
+
+/// What is to be seen of a file without reading it; none if it is not there.
+type Seen = Option<(u64, u64, i64, i64)>;
+
+fn seen(file: &Path) -> Seen {
+    let meta = std::fs::metadata(file).ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+fn all_seen(files: &[PathBuf]) -> Vec<(PathBuf, Seen)> {
+    files.iter().map(|file| (file.clone(), seen(file))).collect()
 }
 
 impl Reloads {
@@ -76,7 +95,8 @@ impl Reloads {
         gateway: Arc<Gateway>,
         started: Config,
     ) -> Arc<Reloads> {
-        Arc::new(Reloads { file, place, gateway, started, last: Mutex::new(content) })
+        let policies = Mutex::new(all_seen(&started.policy_files));
+        Arc::new(Reloads { file, place, gateway, started, last: Mutex::new(content), policies })
     }
 
     pub(crate) fn file(&self) -> &Path {
@@ -90,8 +110,29 @@ impl Reloads {
         let now = content(&self.file);
         if forced || now != *last {
             *last = now;
-            apply(&self.file, &self.place, &self.gateway, &self.started);
+            if let Some(files) = apply(&self.file, &self.place, &self.gateway, &self.started) {
+                let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+                // What was seen of a file before it was read counts: it may have changed again since.
+                let before = |file: &PathBuf| policies.iter().find(|(held, _)| held == file).map(|(_, seen)| *seen);
+                *policies = files
+                    .into_iter()
+                    .map(|file| (before(&file).unwrap_or_else(|| seen(&file)), file))
+                    .map(|(seen, file)| (file, seen))
+                    .collect();
+            }
         }
+    }
+
+    /// Whether a file with policies is another one than when this was asked last.
+    fn have_policies_changed(&self) -> bool {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = false;
+        for (file, before) in policies.iter_mut() {
+            let now = seen(file);
+            changed |= now != *before;
+            *before = now;
+        }
+        changed
     }
 }
 
@@ -122,10 +163,14 @@ pub(crate) fn watch(reloads: Arc<Reloads>) -> impl Future<Output = ()> {
     async move {
         let _watcher = watcher;
         let Ok(mut hangup) = hangup else { return };
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let forced = tokio::select! {
                 Some(()) = changes.recv() => false,
                 Some(()) = hangup.recv() => true,
+                // They may be anywhere, and there are few: nobody has to be told of each by the system.
+                _ = looks.tick() => if reloads.have_policies_changed() { true } else { continue },
                 else => return,
             };
             tokio::time::sleep(SETTLE).await;
@@ -163,7 +208,8 @@ fn is_same_admin(started: Option<&Admin>, now: Option<&Admin>) -> bool {
     shape(started) == shape(now)
 }
 
-fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
+/// The files with policies that the configuration names which is in force now; none if the old one stays.
+fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Option<Vec<PathBuf>> {
     // The log of the user's Bartizan is for people in any case.
     let json = matches!(place, Place::Front { .. }) && started.log.format == LogFormat::Json;
     let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
@@ -181,8 +227,10 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
         let servers = place.servers(&config, gateway)?;
         Ok((policy, (servers, certificates), waits, config))
     });
+    let mut files = None;
     let (kind, fields) = match outcome {
         Ok((policy, (servers, certificates), waits, config)) => {
+            files = Some(config.policy_files.clone());
             let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
@@ -209,6 +257,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) {
     };
     // A log that cannot be written is said by the recorder.
     gateway.recorder.note(kind, &fields).ok();
+    files
 }
 
 const REFUSED: &str = "the new configuration is refused and the old one stays in force";

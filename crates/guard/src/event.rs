@@ -129,6 +129,35 @@ pub enum Evidence {
         /// How many that is.
         most: u32,
     },
+    /// The message names a task or the state of a request that a server handed out.
+    HandedOut {
+        /// Which of the two.
+        what: HandedOut,
+        /// Whether this principal got it, or nobody did of whom that is known.
+        is_theirs: bool,
+        /// The tool that a call was of which became the task, as far as that is known.
+        tool: Option<Box<str>>,
+    },
+}
+
+/// What a server hands out and takes back: whoever has it may go on with what somebody began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HandedOut {
+    /// The id of a task.
+    Task,
+    /// The `requestState` of a request that waits for answers.
+    State,
+}
+
+impl HandedOut {
+    /// Its name in sentences.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HandedOut::Task => "task",
+            HandedOut::State => "`requestState`",
+        }
+    }
 }
 
 /// Whose rate a limit bounds.

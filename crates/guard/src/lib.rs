@@ -22,7 +22,9 @@ extern crate self as bartizan_guard;
 pub use bartizan_policy::{Approver, Challenge, Kind, Policies, Principal, Scope, Scopes};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Decision, Denial, Judged, Verdict};
-pub use event::{CallSummary, Direction, EVERY_SERVER, Event, Evidence, RateScope, ServerProfile, Timestamp};
+pub use event::{
+    CallSummary, Direction, EVERY_SERVER, Event, Evidence, HandedOut, RateScope, ServerProfile, Timestamp,
+};
 pub use finding::{Confidence, Finding, Report, Severity, excerpt};
 pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};

@@ -32,3 +32,4 @@ pub use part::{Part, PartKind, Parts};
 pub use rejection::{Fault, Rejection};
 pub use revision::{Era, Revision};
 pub use text::quote;
+pub use variant::spells;

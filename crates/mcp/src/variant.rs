@@ -90,6 +90,12 @@ pub(crate) fn refuse_in_result(result: Value<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// Whether somebody may read `key` as `name`, which holds no character beyond ASCII.
+#[must_use]
+pub fn spells(key: &str, name: &str) -> bool {
+    key == name || folds_to(key, name)
+}
+
 fn is_variant(key: &str, known: &[&str]) -> bool {
     // Nearly all keys are spelt as they are known, which is quicker to see.
     !known.contains(&key) && known.iter().any(|name| folds_to(key, name))

@@ -6,6 +6,7 @@
 mod index;
 mod input;
 mod json;
+mod lint;
 mod names;
 mod policies;
 mod principal;
@@ -20,6 +21,7 @@ mod time;
 
 pub use input::{Input, Unfit};
 pub use json::Json;
+pub use lint::Known;
 pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};
 pub use principal::{Principal, SignedIn};
 pub use problem::{Problem, Source};

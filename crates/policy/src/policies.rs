@@ -8,6 +8,7 @@ use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, PolicySet,
 use crate::index::{Index, Key, Slice, fits};
 use crate::input::Input;
 use crate::json::Json;
+use crate::lint::{self, Known};
 use crate::problem::{Problem, Source};
 use crate::rule::{self, Challenge, Reason, Rule};
 use crate::schema;
@@ -92,7 +93,7 @@ pub struct Policies {
 const SLICES: usize = 4096;
 
 /// What the policies are called that roles are translated into.
-const OF_ROLES: &str = "roles";
+pub(crate) const OF_ROLES: &str = "roles";
 
 impl Policies {
     /// Reads policies and checks all of them that do not depend on a tool.
@@ -177,6 +178,13 @@ impl Policies {
         self.readers(&target).flat_map(|(_, rule)| self.unfit(rule, &tool, input)).collect()
     }
 
+    /// What of the policies has no effect, given what there is for them to be about.
+    #[must_use]
+    pub fn warnings(&self, known: &Known) -> Vec<Problem> {
+        let sources: Vec<_> = self.sources.iter().map(|(name, text)| Source { name, text }).collect();
+        lint::warnings(&self.rules, &self.roles, self.otherwise, known, &sources)
+    }
+
     /// The rules that read the arguments of a tool.
     fn readers<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = (usize, &'a Rule)> {
         let reading = self.rules.iter().enumerate().filter(|(_, rule)| !rule.reads.input.is_empty());
@@ -211,6 +219,21 @@ impl Policies {
         match self.request(subject, target, &slice, circumstances) {
             Ok((request, entities)) => self.ask(&request, &entities, &slice),
             Err(why) => Decision::failed(why, Vec::new()),
+        }
+    }
+
+    /// Decides about one thing that somebody asks for, without anything made ready for it before.
+    #[must_use]
+    pub fn decide_once(
+        &self,
+        principal: &Principal,
+        (server, of): (&str, Use<'_>),
+        purpose: Purpose,
+        circumstances: Circumstances<'_>,
+    ) -> Decision {
+        match self.subject(principal).zip(self.target(server, of)) {
+            Some((subject, target)) => self.decide(&subject, &target, purpose, circumstances),
+            None => Decision::failed("who asks for what cannot be expressed", Vec::new()),
         }
     }
 

@@ -9,7 +9,7 @@ use miette::Diagnostic;
 pub struct Problem {
     /// The text it is in.
     pub source: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 if it is in none that somebody wrote.
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
@@ -42,7 +42,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.source, self.line, self.column, self.message)?;
+        match self.line {
+            0 => write!(f, "{}: {}", self.source, self.message)?,
+            line => write!(f, "{}:{line}:{}: {}", self.source, self.column, self.message)?,
+        }
         self.help.iter().try_for_each(|help| write!(f, " ({help})"))
     }
 }

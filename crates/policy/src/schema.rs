@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use cedar_policy::{ActionConstraint, EntityUid, PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, EntityUid, PolicySet, Schema, SchemaFragment, ValidationMode, ValidationWarning, Validator,
+};
 use serde_json::{Value, json};
 
 use crate::input::Input;
@@ -53,17 +55,46 @@ pub(crate) fn check_tool(rules: &[&Rule], tool: &str, input: &Input, sources: &[
     problems
 }
 
+/// What can hold for nothing that is asked, of what does not depend on arguments.
+pub(crate) fn impossible(rules: &[Rule], sources: &[Source<'_>]) -> Vec<Problem> {
+    let mut tools: BTreeSet<String> = rules.iter().flat_map(named_tools).collect();
+    tools.insert(ANY_TOOL.to_owned());
+    let Ok(schema) = of(&tools, &Input::of(&json!({ "type": "object" }))) else { return Vec::new() };
+    let mut set = PolicySet::new();
+    for rule in rules.iter().filter(|rule| rule.reads.input.is_empty()) {
+        // Their ids differ.
+        set.add(rule.policy.clone()).ok();
+    }
+    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
+    let problem = |warning: &ValidationWarning| {
+        let rule = rules.iter().find(|rule| &*rule.reason.id == AsRef::<str>::as_ref(warning.policy_id()))?;
+        let source = sources.get(rule.source)?;
+        let what = match warning {
+            ValidationWarning::ImpossiblePolicy(_) => {
+                "holds for nothing: its conditions contradict what it is about".to_owned()
+            }
+            ValidationWarning::InvalidActionApplication(_) => {
+                "holds for nothing: its action is never about such a thing".to_owned()
+            }
+            other => other.to_string(),
+        };
+        Some(Problem::at(source, crate::rule::offset(&rule.policy), format!("`{}` {what}", rule.reason.id)))
+    };
+    result.validation_warnings().filter_map(problem).collect()
+}
+
+fn of(tools: &BTreeSet<String>, input: &Input) -> Result<Schema, String> {
+    let fragment = SchemaFragment::from_json_value(actions(tools, input)).map_err(|error| error.to_string())?;
+    Schema::from_schema_fragments([FIXED.clone(), fragment]).map_err(|error| error.to_string())
+}
+
 fn validate(rules: &[&Rule], tools: &BTreeSet<String>, input: &Input, sources: &[Source<'_>]) -> Vec<Problem> {
     let whole = |message: String| {
         vec![Problem { message, ..Problem::at(&Source { name: "schema", text: "" }, 0, String::new()) }]
     };
-    let fragment = match SchemaFragment::from_json_value(actions(tools, input)) {
-        Ok(fragment) => fragment,
-        Err(error) => return whole(error.to_string()),
-    };
-    let schema = match Schema::from_schema_fragments([FIXED.clone(), fragment]) {
+    let schema = match of(tools, input) {
         Ok(schema) => schema,
-        Err(error) => return whole(error.to_string()),
+        Err(error) => return whole(error),
     };
     let mut set = PolicySet::new();
     for rule in rules {

@@ -45,13 +45,23 @@ const END_BY: &str = "UPDATE api_key SET expires_at = $2 WHERE id = $1 AND expir
 const USED: &str = "UPDATE api_key SET last_used_at = $2 WHERE id = $1 AND coalesce(last_used_at, 0) < $2";
 
 impl Store {
-    /// All keys, the oldest first; also those that are good for nothing any more.
+    /// All keys, the oldest first; also those that are good for nothing any more. A row that cannot be understood is no
+    /// key: it opens nothing, and keeps no other from doing so.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
         let rows = sqlx::query(ALL).fetch_all(self.reading()).await?;
-        rows.iter().map(api_key).collect()
+        Ok(rows.iter().filter_map(|row| api_key(row).ok()).collect())
+    }
+
+    /// How many rows there are among the keys that cannot be understood.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn unreadable_api_keys(&self) -> Result<usize> {
+        let rows = sqlx::query(ALL).fetch_all(self.reading()).await?;
+        Ok(rows.iter().filter(|row| api_key(row).is_err()).count())
     }
 
     /// Keeps a new key, made by whoever makes this change.
@@ -273,5 +283,19 @@ mod tests {
         let expected = [(1, "key.created", "a"), (3, "key.rotated", "b"), (4, "key.revoked", "b")];
         assert_eq!(said, expected.map(|(at, kind, key)| (at, kind.to_owned(), json!(key), json!("uid:7"))));
         assert_eq!(store.record_events(async |_| Err("nothing is left")).await.unwrap(), Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_understood_keeps_no_other_key_out() {
+        let (_directory, store) = store().await;
+        for id in ["a", "b", "c"] {
+            store.add_api_key(&key(id), &change(1)).await.unwrap();
+        }
+        sqlx::raw_sql("UPDATE api_key SET scopes = CAST(x'ff' AS TEXT) WHERE id = 'b'")
+            .execute(store.reading())
+            .await
+            .unwrap();
+        assert_eq!(store.api_keys().await.unwrap(), [key("a"), key("c")]);
+        assert_eq!(store.unreadable_api_keys().await.unwrap(), 1);
     }
 }

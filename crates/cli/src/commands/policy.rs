@@ -1,11 +1,17 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
+mod test;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_config::Config;
-use bartizan_policy::{Circumstances, Decision, Hints, Json, Outcome as Decided, Policies, Principal, Purpose, Use};
+use bartizan_policy::{
+    Circumstances, Decision, Hints, Json, Known, Outcome as Decided, Policies, Principal, Purpose, Use,
+};
+use bartizan_store::Store;
 use bartizan_trust::Lock;
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
@@ -16,9 +22,12 @@ use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{count, printable};
 
+pub(super) use test::Tested;
+
 const EXAMPLES: &str = "\
 Examples:
-  bartizan policy check
+  bartizan policy check --strict
+  bartizan policy test cases.toml
   bartizan policy explain ann git/git_log
   bartizan policy explain carl bank/transfer '{\"amount\": 500, \"currency\": \"EUR\"}' --role clerk";
 
@@ -32,8 +41,19 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Holds the policies against every tool that is approved
+    /// Holds the policies against every tool that is approved, and says which have no effect
     Check {
+        /// Takes a policy that has no effect for an error
+        #[arg(long)]
+        strict: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Decides cases that files hold, and compares with what they expect
+    Test {
+        /// Files with cases, in TOML
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         #[command(flatten)]
         place: Place,
     },
@@ -66,7 +86,8 @@ struct Place {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
-            Command::Check { place } => check(&place),
+            Command::Check { strict, place } => check(&place, strict),
+            Command::Test { files, place } => test::run(&files, &place),
             Command::Explain { user, tool, arguments, roles, place } => {
                 explain(&user, &tool, arguments.as_deref(), &roles, &place)
             }
@@ -117,6 +138,8 @@ pub(super) struct Checked {
     unknown: Vec<String>,
     /// Where a policy does not fit a tool, which refuses its calls: place and reason.
     problems: Vec<String>,
+    /// Policies that have no effect: place and reason.
+    warnings: Vec<String>,
     /// Arguments that no policy can read, as SERVER/TOOL and the path.
     unmapped: Vec<String>,
 }
@@ -125,7 +148,7 @@ impl Checked {
     pub(super) const FORMAT: &str = "bartizan.policy.check/1";
 }
 
-fn check(place: &Place) -> Result<Outcome, Failure> {
+fn check(place: &Place, strict: bool) -> Result<Outcome, Failure> {
     let config = place.load()?;
     let (policies, lock) = (policies(&config)?, lock(&config)?);
     let mut checked = Checked {
@@ -134,6 +157,7 @@ fn check(place: &Place) -> Result<Outcome, Failure> {
         tools: Vec::new(),
         unknown: Vec::new(),
         problems: Vec::new(),
+        warnings: policies.warnings(&known(&config, lock.as_ref())?).iter().map(ToString::to_string).collect(),
         unmapped: Vec::new(),
     };
     for (server, tool) in approved(lock.as_ref()) {
@@ -154,7 +178,35 @@ fn check(place: &Place) -> Result<Outcome, Failure> {
     } else {
         output::print(checked.text().trim_end())?;
     }
-    Ok(if checked.problems.is_empty() { Outcome::Clean } else { Outcome::Found })
+    let is_fine = checked.problems.is_empty() && (checked.warnings.is_empty() || !strict);
+    Ok(if is_fine { Outcome::Clean } else { Outcome::Found })
+}
+
+/// What there is for policies to be about.
+fn known(config: &Config, lock: Option<&Lock>) -> Result<Known, Failure> {
+    let mut tools: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (server, tool) in approved(lock) {
+        tools.entry(server).or_default().insert(tool);
+    }
+    let mut servers: BTreeMap<_, _> = config.servers.keys().map(|name| (name.clone(), None)).collect();
+    servers.extend(tools.into_iter().map(|(server, tools)| (server, Some(tools))));
+    Ok(Known {
+        servers,
+        // A file without servers is one for `run`, where the client's command line names them.
+        others: config.servers.is_empty(),
+        roles: Some(brought(config)?),
+        groups: Some(BTreeSet::new()),
+        tenants: false,
+    })
+}
+
+/// The roles that keys bring.
+fn brought(config: &Config) -> Result<BTreeSet<String>, Failure> {
+    let Some(place) = config.store.as_ref().filter(|place| place.exists()) else { return Ok(BTreeSet::new()) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
+    let keys = runtime.block_on(async { Store::open(place).await?.api_keys().await }).map_err(Failure::incomplete)?;
+    let good = keys.into_iter().filter(|key| key.revoked_at.is_none());
+    Ok(good.flat_map(|key| key.roles).collect())
 }
 
 /// Each approved tool, with its server.
@@ -173,6 +225,9 @@ impl Checked {
         for problem in &self.problems {
             let _ = writeln!(text, "error: {}", printable(problem));
         }
+        for warning in &self.warnings {
+            let _ = writeln!(text, "warning: {}", printable(warning));
+        }
         for one in &self.unmapped {
             let _ = writeln!(text, "note: no policy can read {}", printable(one));
         }
@@ -181,9 +236,11 @@ impl Checked {
                 writeln!(text, "note: what {} declares was not kept, so nothing was held against it", printable(one));
         }
         let verdict = if self.problems.is_empty() { "ok" } else { "not ok" };
+        let warned = self.warnings.len();
+        let warned = if warned == 0 { String::new() } else { format!(", {}", count(warned, "warning")) };
         let (policies, tools) = (self.policies, count(self.tools.len(), "tool"));
         let policies = if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") };
-        let _ = writeln!(text, "{verdict}: {policies}, held against {tools}");
+        let _ = writeln!(text, "{verdict}: {policies}, held against {tools}{warned}");
         text
     }
 }
@@ -244,8 +301,7 @@ fn explain(
     let subject = policies.subject(&principal).zip(policies.target(server, call(tool, known.as_ref())));
     let (subject, target) = subject.ok_or_else(|| Failure::usage("who asks for what cannot be expressed"))?;
     let arguments = arguments.as_ref().map(Json::from);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let now = now();
     let decide =
         |purpose| policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() });
     let held = policies.roles().held_by(user, &principal.roles, &principal.groups);
@@ -263,6 +319,20 @@ fn explain(
     Ok(Outcome::Clean)
 }
 
+/// Now, in milliseconds since 1970-01-01 UTC.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn word(outcome: Decided) -> &'static str {
+    match outcome {
+        Decided::Allow => "allow",
+        Decided::Deny => "deny",
+        Decided::Challenge(kind) => kind.as_str(),
+    }
+}
+
 fn explained(policies: &Policies, decision: Decision, listed: bool) -> Explained {
     let explaining = decision.reasons.iter().map(|reason| Explaining {
         id: reason.id.to_string(),
@@ -272,11 +342,7 @@ fn explained(policies: &Policies, decision: Decision, listed: bool) -> Explained
     });
     Explained {
         format: Explained::FORMAT,
-        decision: match decision.outcome {
-            Decided::Allow => "allow",
-            Decided::Deny => "deny",
-            Decided::Challenge(kind) => kind.as_str(),
-        },
+        decision: word(decision.outcome),
         listed,
         known: false,
         roles: Vec::new(),

@@ -42,6 +42,7 @@ const FORMATS: &[Format] = &[
     (grant::Revoked::FORMAT, || schema_for!(grant::Revoked).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
+    (policy::Tested::FORMAT, || schema_for!(policy::Tested).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     #[cfg(feature = "demo")]

@@ -40,7 +40,18 @@ fn policy(policies: &str, arguments: &[&str]) -> End {
 #[test]
 fn policies_are_held_against_approved_tools() {
     let end = policy(POLICY, &["check"]).status(0);
-    assert_eq!(end.stdout, "note: no policy can read bank/pay: odd\nok: 3 policies, held against 2 tools\n");
+    assert_eq!(
+        end.stdout,
+        "warning: roles: `role.clerk.deny tool:bank/close` is about nothing: server `bank` has no tool `close`\n\
+         note: no policy can read bank/pay: odd\nok: 3 policies, held against 2 tools, 1 warning\n"
+    );
+    let end = policy(POLICY, &["check", "--strict"]).status(1);
+    assert!(end.stdout.starts_with("warning: "), "{}", end.stdout);
+    let json = policy(&format!("{POLICY}forbid(principal, action, resource);"), &["check", "--json"]).status(0).json();
+    let warnings: Vec<_> = json["warnings"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
+    let overridden =
+        |one: &&str| one.contains("p.cedar:1:1: `pay` never permits anything") && one.contains("always forbids it");
+    assert!(warnings.iter().any(overridden), "{warnings:?}");
     let json = policy(POLICY, &["check", "--json"]).status(0).json();
     assert_eq!(json["tools"], serde_json::json!(["bank/balance", "bank/pay"]));
 
@@ -83,5 +94,73 @@ fn a_decision_is_explained() {
     }
     for wrong in [&["ann", "bank"][..], &["ann", "/pay"], &["ann", "bank/pay", "{"]] {
         policy(POLICY, &[&["explain"], wrong].concat()).status(2);
+    }
+}
+
+/// What `policy test` says of these cases.
+fn cases(text: &str, more: &[&str]) -> End {
+    let home = tempfile::tempdir().unwrap();
+    let home: &Path = home.path();
+    fs::create_dir(home.join("conf")).unwrap();
+    fs::write(home.join("conf/own.toml"), CONFIG).unwrap();
+    fs::write(home.join("conf/p.cedar"), POLICY).unwrap();
+    fs::write(home.join("cases.toml"), text).unwrap();
+    let file = home.join("cases.toml").display().to_string();
+    let mut end = bartizan_at(home, &[&["policy", "test", &file], more].concat());
+    for text in [&mut end.stdout, &mut end.stderr] {
+        *text = text.replace(&file, "cases.toml");
+    }
+    end
+}
+
+#[test]
+fn cases_are_decided_and_differences_shown() {
+    let file = "config = 'conf/own.toml'\n[tool.'bank/pay']\ninputSchema = { type = 'object', properties = { amount = { type = 'integer' } }, required = ['amount'] }\n";
+    let pay = |amount: u32, rest: &str| {
+        format!(
+            "[[case]]\nname = 'pay {amount}'\nwho = 'ann'\ntool = 'bank/pay'\narguments = {{ amount = {amount} }}\n{rest}\n"
+        )
+    };
+    let good = format!(
+        "{file}{}{}",
+        pay(500, "expect = 'allow'\npolicies = ['pay']\nlisted = true"),
+        pay(501, "expect = 'deny'")
+    );
+    let end = cases(&good, &[]).status(0);
+    assert_eq!(end.stdout, "cases.toml\n  ok    pay 500\n  ok    pay 501\n2 cases: 2 as expected, 0 not\n");
+
+    let bad = format!("{file}{}", pay(501, "expect = 'allow'\npolicies = ['pay']\nlisted = true"));
+    let end = cases(&bad, &[]).status(1);
+    assert_eq!(
+        end.stdout,
+        "cases.toml\n  FAIL  pay 501\n        ann: tool bank/pay {\"amount\":501}\n        decision  - allow\n                  + deny\n        \
+         policies  - pay\n                  + none\n1 case: 0 as expected, 1 not\n"
+    );
+    let json = cases(&bad, &["--json"]).status(1).json();
+    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(0), Some(1)));
+    assert_eq!(json["files"][0]["cases"][0]["found"]["decision"], "deny");
+
+    let signed = "config = 'conf/own.toml'\n[[case]]\nname = 'a tenant'\nwho = 'cy'\nroles = ['clerk']\ntenant = 'acme'\n\
+        signed_in = 2026-03-03T08:00:00Z\nmethods = ['otp']\nnow = 2026-03-03T09:00:00+01:00\ntool = 'bank/balance'\nexpect = 'allow'\n";
+    cases(signed, &[]).status(0);
+
+    for (wrong, says) in [
+        ("", "cases.toml has no [[case]]"),
+        ("[[case]]\nname = 'a'\n", "missing field `who`"),
+        ("[[cases]]\n", "unknown field `cases`"),
+        ("config = 'conf/own.toml'\n[[case]]\nname = 'a'\nwho = 'b'\nexpect = 'allow'\n", "case `a`: exactly one of"),
+        ("config = 'conf/own.toml'\n[[case]]\nname = 'a'\nwho = 'b'\nexpect = 'allow'\ntool = 'x'\n", "names no tool"),
+        (
+            "config = 'conf/own.toml'\n[[case]]\nname = 'a'\nwho = 'b'\nexpect = 'maybe'\ntool = 'x/y'\n",
+            "unknown variant `maybe`",
+        ),
+        (
+            "config = 'conf/own.toml'\n[[case]]\nname = 'a'\nwho = 'b'\nexpect = 'deny'\ntool = 'x/y'\nnow = 09:00:00\n",
+            "is no moment",
+        ),
+        ("config = 'conf/none.toml'\n[[case]]\nname = 'a'\nwho = 'b'\nexpect = 'deny'\ntool = 'x/y'\n", "none.toml"),
+    ] {
+        let end = cases(wrong, &[]).status(2);
+        assert!(end.stderr.contains(says), "{wrong}\n{}", end.stderr);
     }
 }

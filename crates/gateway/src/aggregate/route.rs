@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use bartizan_guard::CallSummary;
+use bartizan_guard::{CallSummary, DefinitionKind};
 use bartizan_mcp::{Edits, Id, Message, meta, meta::Meta, method};
 use http::{HeaderMap, StatusCode};
 
@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::codes::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND};
 use crate::converse::converse;
 use crate::exchange::{self, Failure};
+use crate::link::Link;
 use crate::params;
 use crate::places::{brief, fits, token_brief};
 use crate::relay;
@@ -73,7 +74,19 @@ impl Hub {
             return Some(server);
         }
         self.learn_resources(asked).await;
-        self.owner_now(uri)
+        self.owner_now(uri).or_else(|| self.hidden_owner(uri))
+    }
+
+    /// The server that has a template for a resource, although this client is not shown the template: it may be good for that
+    /// one resource. Whether it is, is decided on the way to that server, as always.
+    fn hidden_owner(&self, uri: &str) -> Option<Arc<str>> {
+        let has = |link: &Arc<Link>| {
+            let session = link.session();
+            let mut all = session.catalog.iter();
+            all.any(|held| held.kind == DefinitionKind::ResourceTemplate && fits(&held.name, uri))
+        };
+        let mut ready = self.members.iter().filter_map(|(name, member)| Some((name, member.ready_now()?)));
+        ready.find(|(_, ready)| ready.way.links().iter().any(has)).map(|(name, _)| Arc::clone(name))
     }
 
     /// The same, as far as is known.

@@ -60,12 +60,17 @@ impl Hub {
     /// If the server whose answer is to be resumed cannot be reached or does not offer that, or must not be asked for it.
     pub(crate) async fn listen(self: &Arc<Self>, headers: &HeaderMap) -> Result<Deliveries, NoStream> {
         let last = headers.get(LAST_EVENT).and_then(|id| id.to_str().ok());
-        let resume = last.and_then(tag::event_inward);
-        if let Some((server, event, _)) = resume
+        let mut resume = last.and_then(tag::event_inward);
+        if let Some((server, event, general)) = resume
             && let Some(ready) = self.members.get(server).and_then(|member| member.ready_now())
             && let Way::Straight(link) = &ready.way
         {
-            beside::judge_lost(link, event).await?;
+            // What belongs to no request goes on with what comes next, if the place is of before the server's last start.
+            if !general || link.has_named(event) {
+                beside::judge_lost(link, event).await?;
+            } else {
+                resume = None;
+            }
         }
         if let Some((server, event, false)) = resume {
             return Ok(self.resume(server, event).await?);

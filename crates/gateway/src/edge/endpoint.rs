@@ -116,6 +116,7 @@ impl Front {
             degraded: ArcSwap::from_pointee(None),
             is_behind: AtomicBool::new(false),
         });
+        front.gateway.keep_apart();
         let weak = Arc::downgrade(&front);
         front.gateway.on_full(move |server| weak.upgrade().is_some_and(|front| front.peers.make_room(server)));
         front
@@ -247,8 +248,8 @@ impl Front {
         asked.await.map_err(caller::refusal)
     }
 
-    /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and meanwhile its key may
-    /// have been revoked.
+    /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and as long as a server
+    /// likes until it is answered, and meanwhile its key may have been revoked.
     async fn check_still(&self, caller: &Caller) -> Result<(), Early> {
         let good = match &caller.credential {
             Some(credential) => self.identity.is_good(credential, clock::now()).await,
@@ -311,6 +312,7 @@ impl Front {
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
+            self.check_still(caller).await?;
             return Ok(respond::answer(self.in_use(answer, held, until, caller)));
         }
         self.check_still(caller).await?;
@@ -324,6 +326,7 @@ impl Front {
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }
+        self.check_still(caller).await?;
         Ok(respond::answer(self.in_use(answer, held, until, caller)))
     }
 

@@ -108,6 +108,13 @@ impl Keys {
             }
             let before = store.revision();
             let keys = store.api_keys().await?;
+            let unreadable = store.unreadable_api_keys().await?;
+            if unreadable > 0 {
+                tracing::warn!(
+                    rows = unreadable,
+                    "there are keys in the store that cannot be understood; they open nothing"
+                );
+            }
             // What was read while somebody wrote may be of before or of after.
             let revision = before.filter(|before| store.revision() == Some(*before));
             let by_id = keys.into_iter().filter_map(known).collect();

@@ -2,8 +2,9 @@
 //! may do and not what it was made for.
 //!
 //! A credential is good for its scopes. What a server offers beyond them is taken out of its lists, so that no model plans
-//! with it, and a request for it is refused, whether it was listed or not. Whoever shows a credential without limits, or
-//! none where that is allowed, is let through by this guard.
+//! with it, and a request for it is refused, whether it was listed or not. What a server hands out to go on with (the id of
+//! a task, the state of a request) is good for whoever got it: a server behind a gateway often cannot tell its clients apart.
+//! Whoever shows a credential without limits, or none where that is allowed, is let through by this guard otherwise.
 
 use std::borrow::Cow;
 
@@ -13,7 +14,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Finding, Report, Session, excerpt};
+use crate::{
+    Action, DefinitionKind, Direction, EVERY_SERVER, Event, Evidence, Finding, HandedOut, Report, Session, excerpt,
+};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -35,6 +38,8 @@ pub const SPEC: GuardSpec = GuardSpec {
 const RULES: &[RuleSpec] = &[
     RuleSpec::fixed("access.scope", "The credential is not good for this tool, prompt or resource.").about_caller(),
     RuleSpec::fixed("access.server", "The credential is good for nothing at this server.").about_caller(),
+    RuleSpec::fixed("access.handed_out", "The task or the `requestState` is none that this principal was given.")
+        .about_caller(),
 ];
 
 /// It has no options of its own: what a credential is good for is said when it is made.
@@ -61,10 +66,13 @@ const OPEN: &[&str] = &[
     "tools/list",
 ];
 
+/// What is asked of one task.
+const OF_A_TASK: &[&str] = &["tasks/cancel", "tasks/get", "tasks/result", "tasks/update"];
 
 impl Guard for Access {
     fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
         let scopes = &event.principal.scopes;
+        handed_out(event, report);
         // What ends at the gateway itself is nobody's in particular; what goes on from there is judged with its server.
         if scopes.are_all() || &*event.server.name == EVERY_SERVER {
             return;
@@ -88,7 +96,8 @@ impl Guard for Access {
 
 /// A request for something.
 fn asked(event: &Event<'_>, report: &mut Report) {
-    if event.message.params().is_none() && wants(event).is_some() {
+    let names = wants(event).is_some() || event.message.method() == Some("completion/complete");
+    if event.message.params().is_none() && names {
         return refuse(event, report, event.message.root(), "what has no name");
     }
     named(event).into_iter().for_each(|(kind, at)| check(event, report, kind, at));
@@ -103,8 +112,7 @@ pub(super) fn named<'a>(event: &Event<'a>) -> Vec<(Kind, Value<'a>)> {
         return vec![(kind, params.get(member).unwrap_or(params))];
     }
     match event.message.method() {
-        // Without a `ref` it completes nothing.
-        Some("completion/complete") if params.get("ref").is_some() => {
+        Some("completion/complete") => {
             let of = params.get("ref").unwrap_or(params);
             let is_prompt = of.get("type").is_some_and(|kind| kind.is_text("ref/prompt"));
             let (kind, member) = if is_prompt { (Kind::Prompt, "name") } else { (Kind::Resource, "uri") };
@@ -118,11 +126,35 @@ pub(super) fn named<'a>(event: &Event<'a>) -> Vec<(Kind, Value<'a>)> {
     }
 }
 
-/// What names nothing that a scope could be good for: of that only what is known to do no harm passes. A task is of whoever
-/// began it, and nothing says who that is.
+/// What a server handed out to somebody else, or what became of a call that the credential is not good for.
+fn handed_out(event: &Event<'_>, report: &mut Report) {
+    let (scopes, server) = (&event.principal.scopes, &event.server.name);
+    for evidence in event.evidence {
+        let Evidence::HandedOut { what, is_theirs, tool } = evidence else { continue };
+        if !is_theirs {
+            let why = format!("server `{server}` gave no such {} to this principal", what.as_str());
+            find(report, "access.handed_out", event.message.root(), PartKind::Other, why);
+        } else if *what == HandedOut::Task && !scopes.allow_all_of(server) {
+            match tool {
+                Some(tool) if scopes.allow(server, Kind::Tool, tool) => {}
+                Some(tool) => refuse(event, report, event.message.root(), &format!("tool `{}`", excerpt(tool))),
+                None => refuse(event, report, event.message.root(), "a task of which nothing more is known"),
+            }
+        }
+    }
+}
+
+/// What names nothing that a scope could be good for: of that only what is known to do no harm passes. Of tasks only those
+/// are known that this principal began.
 fn unnamed(event: &Event<'_>, report: &mut Report) {
     let Some(method) = event.message.method() else { return };
-    let passes = OPEN.contains(&method) || wants(event).is_some() || method == "completion/complete";
+    let is_task = |evidence: &Evidence| matches!(evidence, Evidence::HandedOut { what: HandedOut::Task, .. });
+    let passes = OPEN.contains(&method)
+        || wants(event).is_some()
+        || method == "completion/complete"
+        // The list holds only those that they are good for.
+        || method == "tasks/list"
+        || (OF_A_TASK.contains(&method) && event.evidence.iter().any(is_task));
     if !passes && !event.principal.scopes.allow_all_of(&event.server.name) {
         refuse(event, report, event.message.root(), &format!("the method `{}`", excerpt(method)));
     }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::access::{kind_of, name_at, named};
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Finding, Report, Session, excerpt};
+use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Evidence, Finding, Report, Session, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -72,7 +72,10 @@ impl Guard for PolicyGuard {
         let Some(policies) = self.policies.as_deref().filter(|_| &*event.server.name != EVERY_SERVER) else { return };
         let asking = Asking { guard: self, policies, event, session };
         match event.direction {
-            Direction::ToServer => asking.asked(report),
+            Direction::ToServer => {
+                asking.asked(report);
+                asking.gone_on(report);
+            }
             Direction::ToClient => {
                 asking.listed(report);
                 asking.updated(report);
@@ -104,8 +107,19 @@ impl Asking<'_> {
         }
     }
 
-    fn called(&self, name: &str) -> Decision {
-        let target = match self.session.catalog.get(DefinitionKind::Tool, name) {
+    /// What became of a call is not for whoever may never make such a call any more.
+    fn gone_on(&self, report: &mut Report) {
+        for evidence in self.event.evidence {
+            let Evidence::HandedOut { tool: Some(name), .. } = evidence else { continue };
+            let decision = self.decide(&self.tool(name), Purpose::List, None);
+            let at = self.event.message.root();
+            self.find(report, &decision, at, PartKind::Other, None, &format!("a task of tool `{}`", excerpt(name)));
+        }
+    }
+
+    /// A tool as the session knows it.
+    fn tool(&self, name: &str) -> Option<Arc<Target>> {
+        match self.session.catalog.get(DefinitionKind::Tool, name) {
             Some(tool) => {
                 let key = (Arc::clone(&self.event.server.name), tool.digest);
                 self.guard.tools.get(&key, || {
@@ -115,7 +129,11 @@ impl Asking<'_> {
                 })
             }
             None => self.target(Use::Call(name, None, Hints::default())),
-        };
+        }
+    }
+
+    fn called(&self, name: &str) -> Decision {
+        let target = self.tool(name);
         let is_read = target.as_deref().is_some_and(Target::is_read);
         let arguments = self.event.message.params().and_then(|params| params.get("arguments"));
         let arguments = arguments.filter(|_| is_read).map(json);

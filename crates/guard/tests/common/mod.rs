@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_guard::{
-    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, How, Mode, Pin, Pins, Pipeline,
-    Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings, Timestamp, Verdict, guards,
+    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, How, Mode, Pin, Pins,
+    Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings, Timestamp,
+    Verdict, guards,
 };
 use bartizan_guard::{Decision, DefinitionKind};
 use bartizan_mcp::{Limits, Message, PartKind};
@@ -65,14 +66,11 @@ struct PinsText {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EvidenceText {
-    scope: String,
-    #[serde(default)]
-    limit: String,
-    #[serde(default)]
-    retry_after_ms: u64,
-    in_flight: Option<u32>,
+#[serde(deny_unknown_fields, untagged)]
+enum EvidenceText {
+    Rate { scope: String, limit: String, retry_after_ms: u64 },
+    InFlight { scope: String, in_flight: u32 },
+    HandedOut { handed_out: String, theirs: bool, tool: Option<Box<str>> },
 }
 
 #[derive(Deserialize, Default)]
@@ -377,15 +375,27 @@ impl PinsText {
 
 impl EvidenceText {
     fn read(&self) -> Evidence {
-        let scope = match &*self.scope {
+        let scope = |scope: &str| match scope {
             "principal" => RateScope::Principal,
             "server" => RateScope::Server,
             "tool" => RateScope::Tool,
             other => panic!("there is no scope `{other}`"),
         };
-        match self.in_flight {
-            Some(most) => Evidence::InFlight { scope, most },
-            None => Evidence::RateExceeded { scope, limit: self.limit.clone(), retry_after_ms: self.retry_after_ms },
+        match self {
+            EvidenceText::Rate { scope: of, limit, retry_after_ms } => {
+                Evidence::RateExceeded { scope: scope(of), limit: limit.clone(), retry_after_ms: *retry_after_ms }
+            }
+            EvidenceText::InFlight { scope: of, in_flight } => {
+                Evidence::InFlight { scope: scope(of), most: *in_flight }
+            }
+            EvidenceText::HandedOut { handed_out, theirs, tool } => {
+                let what = match &**handed_out {
+                    "task" => HandedOut::Task,
+                    "state" => HandedOut::State,
+                    other => panic!("nobody hands out `{other}`"),
+                };
+                Evidence::HandedOut { what, is_theirs: *theirs, tool: tool.clone() }
+            }
         }
     }
 }

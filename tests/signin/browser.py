@@ -163,4 +163,4 @@ class Place:
         return any(rule in str(entry) for entry in self.gateway.entries(kind="edge.refused"))
 
 
-__all__ = ["HERE", "PASSWORD", "TOOLS", "App", "Browser", "Form", "Page", "Place", "check", "equal"]
+__all__ = ["BINARY", "HERE", "PASSWORD", "TOOLS", "App", "Browser", "Form", "Page", "Place", "check", "equal"]

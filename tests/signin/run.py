@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import shutil
 import socket
 import sqlite3
@@ -17,7 +18,7 @@ import sys
 import time
 import traceback
 
-from browser import HERE, PASSWORD, TOOLS, App, Form, Place, check, equal
+from browser import BINARY, HERE, PASSWORD, TOOLS, App, Form, Place, check, equal
 
 REQUIRED = ""
 
@@ -339,6 +340,56 @@ def case_where_there_can_be_no_passkeys_none_is_offered():
         for what in ("add", "step-up", "sign-in", "x"):
             equal(browser.post("/bartizan/passkey/options", {"csrf": form.fields["csrf"], "for": what}).status, 404, what)
             equal(browser.post("/bartizan/passkey/options", {"for": what}).status, 403, f"{what} without a token")
+
+
+def case_cookies_over_https_are_for_this_host_only():
+    with Place(listen='public_url = "https://mcp.example.com"') as place:
+        place.add()
+        browser = place.browser(Host="mcp.example.com")
+        page = browser.get("/bartizan/sign-in")
+        equal(list(browser.cookies), ["__Host-bartizan"], "its name")
+        cookie = page.headers["Set-Cookie"]
+        check("; Secure" in cookie and "; Path=/;" in cookie and "Domain" not in cookie, cookie)
+        fields = Form(page.text).fields | {"name": "ann", "password": PASSWORD}
+        for origin, status in (("http://mcp.example.com", 403), ("https://mcp.example.com:8443", 403),
+                               (browser.origin, 403), ("https://mcp.example.com", 303)):
+            equal(browser.post("/bartizan/sign-in", fields, {"Origin": origin}).status, status, origin)
+        check(browser.is_signed_in(), "and so it goes")
+        # Set by a neighbour under the name that it has without https.
+        other = place.browser(Host="mcp.example.com")
+        other.cookies = {"bartizan": browser.cookies["__Host-bartizan"]}
+        check(not other.is_signed_in(), "another name is none")
+        equal(place.browser(Host="evil.example").get("/bartizan/sign-in").status, 403, "another host")
+
+
+def case_a_password_is_typed_unseen():
+    with Place() as place:
+        def typed(*lines):
+            main, terminal = pty.openpty()
+            process = subprocess.Popen([BINARY, "user", "add", f"p{len(place.user('list'))}", "--password", "--config",
+                                        str(place.gateway.config)], env=place.gateway.environment, stdin=terminal,
+                                       stdout=terminal, stderr=terminal, start_new_session=True)
+            os.close(terminal)
+            shown = b""
+            for line in lines:
+                while not shown.rstrip().endswith(b":"):
+                    shown += os.read(main, 1000)
+                os.write(main, line.encode() + b"\n")
+                shown += b"."
+            with contextlib.suppress(OSError):
+                while more := os.read(main, 1000):
+                    shown += more
+            os.close(main)
+            return process.wait(timeout=30), shown.decode()
+        place.add()
+        status, shown = typed(PASSWORD, PASSWORD)
+        check(status == 0 and "added" in shown and PASSWORD not in shown, shown)
+        status, shown = typed(PASSWORD, PASSWORD + "x")
+        check(status == 2 and "differ" in shown and PASSWORD not in shown, shown)
+        for password in ("short", "aaaaaaaaaaaaaaaa", ""):
+            place.user("add", "eve", "--password", said=password + "\n", status=2)
+        for name in ("", "a b", "uid:1", "cert:x", "anonymous", "x" * 65, "ANN"):
+            place.user("add", name, "--password", said=PASSWORD + "\n", status=2)
 
 
 def case_without_the_table_there_is_no_page():

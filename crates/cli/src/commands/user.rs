@@ -254,8 +254,9 @@ fn ask(question: &str) -> Result<String, Failure> {
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     let mut out = io::stderr().lock();
-    write!(out, "{question}").and_then(|()| out.flush()).map_err(Failure::ours)?;
+    // Before anybody is asked: what is typed until then is dropped, and would have been seen.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(Failure::ours)?;
+    write!(out, "{question}").and_then(|()| out.flush()).map_err(Failure::ours)?;
     let read = read_line();
     tcsetattr(&stdin, OptionalActions::Flush, &shown).map_err(Failure::ours)?;
     writeln!(out).map_err(Failure::ours)?;

@@ -5,6 +5,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 
+use proptest::prelude::*;
+
 use super::*;
 
 const ORIGIN: &str = "https://mcp.example.com:8443";
@@ -160,5 +162,26 @@ fn what_a_browser_says_has_one_meaning() {
         let data = authenticator(HOST, 0x05, 0);
         let checked = check(EXPECTED, said.as_bytes(), &data, &[], (ES256, &[0x30]));
         assert_eq!(checked, Err(Unfit::Form), "{}", said.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_handed_in_is_refused_and_panics_nothing(
+        said in "\\{\"type\":\"webauthn.(get|create)\",\"challenge\":\"Y2hhbGxlbmdlIG9mIHRoaXMgZ2F0ZXdheQ\",\"origin\":\"https://mcp.example.com:8443\"\\}|.{0,80}",
+        flags: u8,
+        rest in prop::collection::vec(any::<u8>(), 0..120),
+        cut in 0..200_usize,
+        key in prop::collection::vec(any::<u8>(), 0..120),
+        signature in prop::collection::vec(any::<u8>(), 0..80),
+        algorithm in prop::sample::select(vec![ES256, EDDSA, RS256, 0]),
+    ) {
+        let mut data = authenticator(HOST, flags, 1);
+        data.extend(&rest);
+        data.truncate(cut);
+        let mut key = key;
+        key.insert(0, 0x30);
+        prop_assert!(check(EXPECTED, said.as_bytes(), &data, &signature, (algorithm, &key)).is_err());
+        prop_assert!(check_new(EXPECTED, said.as_bytes(), &data, (algorithm, &key)).is_err());
     }
 }

@@ -195,3 +195,18 @@ async fn a_passkey_is_of_one_person_and_only_counts_up() {
     store.reset_person("ann", &Given::default(), &change(5)).await.unwrap();
     assert!(store.passkeys_of("Ann").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_reset_ends_what_clients_were_let_have() {
+    let (_directory, store) = store().await;
+    let insert = "INSERT INTO oauth_grant (id, person, client, client_name, resource, scopes, signed_in_at, methods,
+        created_at, expires_at) VALUES ('g', 'Ann', 'c', 'C', 'r', 'mcp', 1, 'pwd', 1, 1000)";
+    sqlx::query(insert).execute(store.reading()).await.unwrap();
+    store.reset_person("ANN", &Given::default(), &change(5)).await.unwrap();
+    let ended: Option<i64> =
+        sqlx::query_scalar("SELECT ended_at FROM oauth_grant").fetch_one(store.reading()).await.unwrap();
+    assert_eq!(ended, Some(5));
+    store.remove_person("ann", &change(6)).await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM oauth_grant").fetch_one(store.reading()).await.unwrap();
+    assert_eq!(left, 0);
+}

@@ -9,6 +9,7 @@ mod places;
 mod policy;
 mod schema;
 mod support;
+mod user;
 mod why;
 
 use std::path::Path;

@@ -30,6 +30,7 @@ COMMANDS = {
     "bartizan key create ci --scope tool:git/git_log --scope server:docs --expires 180d --note nightly": (0, "btz_"),
     "bartizan key rotate-master --reseal": (2, "nothing has been sealed in this store yet"),
     "bartizan user add ann": (0, "/bartizan/invite?token="),
+    "bartizan upstream login tickets --user ann": (2, "nobody signs in to `tickets`"),
     "bartizan why ID": (0, "Decision"),
     "bartizan why 01J…": (0, "schema.arguments"),
     "bartizan lock diff": (0, "nothing waits"),

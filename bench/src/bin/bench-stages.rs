@@ -202,7 +202,7 @@ async fn connect(directory: &Path, (on, policies): Set) -> anyhow::Result<Link> 
     let gateway = setup::gateway(&config)?;
     let servers = setup::servers(&config, &gateway, directory)?;
     let server = servers.values().next().context("the server is missing")?;
-    let upstream = server.connect(&gateway, Routing::ByRequest, config.limits.message).await?;
+    let upstream = server.connect(&gateway, &Principal::anonymous(), Routing::ByRequest, config.limits.message).await?;
     let mut principal = Principal::new("ann");
     principal.roles = ["reader".into()].into();
     Ok(Link::new(gateway, Arc::clone(server), principal, "benchmark".to_owned(), upstream))

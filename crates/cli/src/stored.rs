@@ -23,6 +23,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The one of that configuration.
+    pub(crate) fn of(config: PathBuf) -> Place {
+        Place { store: None, config: Some(config) }
+    }
+
     fn find(&self) -> Result<(PathBuf, MasterKey), Failure> {
         if let Some(path) = &self.store {
             return Ok((path.clone(), MasterKey::Beside));
@@ -53,13 +58,22 @@ impl Place {
         made: bool,
         work: impl AsyncFnOnce(&Store) -> Result<T, StoreError>,
     ) -> Result<T, Failure> {
+        self.with_all(made, async |store| work(store).await.map_err(failure))
+    }
+
+    /// The same for work that fails in other ways as well.
+    pub(crate) fn with_all<T>(
+        &self,
+        made: bool,
+        work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let (path, key) = self.find()?;
         if !made && !path.exists() {
             return Err(Failure::incomplete(format!("there is nothing yet: no database {}", path.display())));
         }
         common::block_on_one(async {
             let store = Store::open_with(&path, key).await.map_err(failure)?;
-            let done = work(&store).await.map_err(failure);
+            let done = work(&store).await;
             store.close().await;
             done
         })

@@ -226,13 +226,15 @@ fn texts(node: &Node<'_>, path: &mut Vec<String>, out: &mut Vec<(Place, bool)>) 
     }
 }
 
-/// Whether a value at this path may be secret: it is, or stands in, `env` or `headers` of a server, or is the master key.
+/// Whether a value at this path may be secret: it is, or stands in, `env` or `headers` of a server, or is
+/// a token, a secret of a client, or the master key.
 pub(crate) fn is_secret(path: &[String]) -> bool {
     if path.iter().eq(["store", "key"]) {
         return true;
     }
     let [first, _, third, ..] = path else { return false };
-    first == "server" && (third == "env" || third == "headers")
+    let is_credential = || path.len() == 3 || path.last().is_some_and(|key| key == "bearer" || key == "client_secret");
+    first == "server" && (third == "env" || third == "headers" || third == "auth" && is_credential())
 }
 
 /// A user and a password in a URL.

@@ -157,7 +157,10 @@ impl Expander<'_> {
 }
 
 /// The trimmed content and the mode of a small regular file.
-fn read_secret(path: &Path) -> Result<(String, u32), String> {
+///
+/// # Errors
+/// In words, if it cannot be read or is none.
+pub fn read_secret(path: &Path) -> Result<(String, u32), String> {
     // Looked at first, as opening a pipe would wait for its other end.
     if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
         return Err("it is not a regular file".to_owned());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
 use crate::Secret;
+use crate::credentials::CredentialTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
 
@@ -278,6 +279,8 @@ pub(crate) struct ServerTable {
     pub(crate) restart: bool,
     /// HTTP headers for the URL. A value `file:PATH` is read from that file.
     pub(crate) headers: BTreeMap<String, Secret>,
+    /// What Bartizan shows the URL to say on whose behalf it asks.
+    pub(crate) auth: Option<CredentialTable>,
     /// Required for an `http://` URL of another machine: everything, headers included, would travel unencrypted.
     pub(crate) insecure_http: bool,
     /// How an `https://` URL is reached.
@@ -304,6 +307,7 @@ impl Default for ServerTable {
             shared: false,
             restart: true,
             headers: BTreeMap::new(),
+            auth: None,
             insecure_http: false,
             tls: None,
             bridge: Bridge::default(),

@@ -7,6 +7,7 @@
 //! The reference of the file format is the documentation of the types in `file.rs`; [`Config::json_schema`] publishes it.
 
 mod config;
+mod credentials;
 mod diagnostic;
 mod exceptions;
 mod expand;
@@ -29,7 +30,9 @@ mod tree;
 mod units;
 
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
+pub use credentials::{Credential, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use expand::read_secret;
 pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};
 pub use moments::{duration, end};
 pub use paths::{bartizan_home, user_config_place};

@@ -9,6 +9,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
 use crate::Environment;
+use crate::credentials::{Credential, credential};
 use crate::file::{Bridge, ServerTable};
 use crate::paths;
 use crate::problems::Problems;
@@ -72,6 +73,8 @@ pub struct Http {
     pub headers: BTreeMap<String, Secret>,
     /// How it is reached over TLS, if in a way of its own.
     pub tls: Option<ServerTls>,
+    /// What it is shown to say on whose behalf it is asked.
+    pub credential: Option<Credential>,
 }
 
 impl fmt::Debug for Command {
@@ -175,7 +178,7 @@ impl Check<'_> {
     }
 
     fn command(&self, table: &ServerTable, problems: &mut Problems) -> Option<Command> {
-        self.only_for("url", &["headers", "insecure_http", "tls"], problems);
+        self.only_for("url", &["headers", "auth", "insecure_http", "tls"], problems);
         let (program, arguments) = table.command.as_ref().and_then(|command| command.split_first()).unzip();
         let program = program.filter(|program| !program.is_empty());
         if program.is_none() {
@@ -243,7 +246,12 @@ impl Check<'_> {
             return None;
         }
         let tls = self.tls(table, &url, problems);
-        Some(Http { shown: shown(&url, problems), url, headers: table.headers.clone(), tls })
+        let place = (self.root, &*self.environment.directory);
+        let credential = match &table.auth {
+            Some(auth) => Some(credential(auth, &table.headers, place, self.name, problems)?),
+            None => None,
+        };
+        Some(Http { shown: shown(&url, problems), url, headers: table.headers.clone(), tls, credential })
     }
 
     fn tls(&self, table: &ServerTable, url: &Uri, problems: &mut Problems) -> Option<ServerTls> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bartizan_guard::Principal;
 use bartizan_mcp::Limits;
 use bartizan_sandbox::{Launch, SpawnError};
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,19 +17,20 @@ use crate::upstream::{Books, HttpUpstream, Routing, StdioUpstream, Trial, Upstre
 const ROOM: Duration = Duration::from_secs(15);
 
 impl Server {
-    /// Opens a way to the server for one client session.
+    /// Opens a way to the server for one client session on behalf of `who`.
     ///
     /// # Errors
     /// If it is a child process that cannot be started, or failed so often at its start that it is left alone for now.
     pub async fn connect(
         &self,
         gateway: &Arc<Gateway>,
+        who: &Principal,
         routing: Routing,
         limits: Limits,
     ) -> Result<Upstream, UpstreamError> {
         match &self.transport {
             Transport::Shared(child) => Ok(Upstream::Shared(child.connect(books(gateway), limits))),
-            Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint)))),
+            Transport::Url(endpoint) => Ok(Upstream::Http(HttpUpstream::new(Arc::clone(endpoint), who.clone()))),
             Transport::Command(launch) => {
                 let name = Arc::clone(&self.name);
                 let log = move |line: &str| tracing::info!(target: "bartizan::server", server = %name, "{line}");

@@ -11,6 +11,7 @@ use crate::abilities::Abilities;
 use crate::admit::Kept;
 use crate::approvals::Approvals;
 use crate::budget::Budget;
+use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::owners::Owners;
 use crate::policy::Policy;
@@ -29,6 +30,8 @@ pub struct Gateway {
     pub(crate) lock: PathBuf,
     /// The option that names that place in a command, with a space in front; empty if it is found without.
     pub(crate) lock_option: Arc<str>,
+    /// The store.
+    pub(crate) database: Arc<Database>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
@@ -52,6 +55,7 @@ impl Gateway {
         recorder: Recorder,
         approvals: Approvals,
         (lock, lock_option): (PathBuf, String),
+        database: Arc<Database>,
     ) -> Arc<Gateway> {
         let memory = Budget::new(policy.limits.bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -59,6 +63,7 @@ impl Gateway {
             policy: ArcSwap::from_pointee(policy),
             recorder: Arc::new(recorder),
             approvals,
+            database,
             lock,
             lock_option: lock_option.into(),
             metrics: Arc::default(),

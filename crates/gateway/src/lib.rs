@@ -18,6 +18,7 @@ mod codes;
 mod collect;
 mod connect;
 mod converse;
+pub mod credentials;
 pub mod database;
 mod digest;
 pub mod edge;
@@ -80,5 +81,6 @@ pub use policy::Policy;
 pub use recorder::Recorder;
 pub use server::{Server, Transport};
 pub use upstream::{
-    Breaker, Endpoint, HttpUpstream, Routing, SharedChild, SharedUpstream, StdioUpstream, Upstream, connector,
+    Breaker, Connections, Credential, Endpoint, HttpUpstream, Routing, SharedChild, SharedUpstream, StdioUpstream,
+    Upstream, connections,
 };

@@ -145,7 +145,7 @@ impl Link {
         about: About<'_>,
     ) -> Result<Link, Refusal> {
         let limits = gateway.policy.load().limits;
-        match server.connect(gateway, Routing::ByRequest, limits).await {
+        match server.connect(gateway, principal, Routing::ByRequest, limits).await {
             Ok(upstream) => {
                 upstream.on_stray(stray(gateway, server, principal, &name));
                 Ok(Link::new(Arc::clone(gateway), Arc::clone(server), principal.clone(), name, upstream))

@@ -134,16 +134,15 @@ impl Notices {
 /// Whether the server, not its client, is why there is no answer.
 fn is_its_fault(error: &UpstreamError) -> bool {
     use UpstreamError::{
-        BadSession, BrokenOff, Busy, Certificate, ContentType, Crowded, Encoded, Ended, Lagging, Malformed, NoStream,
-        NotStarted, OtherEra, Over, Resting, SessionGone, SharedEnded, Status, Stuffed, TimedOut, TooLarge,
-        Unreachable,
+        BadSession, BrokenOff, Busy, Certificate, ContentType, Credential, Crowded, Encoded, Ended, Lagging, Malformed,
+        NoStream, NotStarted, OtherEra, Over, Resting, SessionGone, SharedEnded, SignIn, Status, Stuffed, TimedOut,
+        TooLarge, Unreachable,
     };
     match error {
         Unreachable(_) | NotStarted(_) | Certificate(_) | Resting(_) | TimedOut(_) | Ended(_) | SharedEnded(_)
-        | BrokenOff(_) | Malformed(_) | Status(_) | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed => {
-            true
-        }
-        Busy | TooLarge | Crowded | SessionGone | Over | NoStream | Lagging => false,
+        | BrokenOff(_) | Malformed(_) | Status(_) | ContentType(_) | Encoded | BadSession | OtherEra(_) | Stuffed
+        | Credential(_) => true,
+        Busy | TooLarge | Crowded | SessionGone | Over | NoStream | Lagging | SignIn(_) => false,
     }
 }
 

@@ -298,6 +298,11 @@ pub const ALL: &[Reason] = &[
         "the server's answer is neither JSON nor an event stream",
         "check the `url` of the server: it may lead to something that is no MCP endpoint",
     ),
+    reason(
+        "upstream.credential",
+        "what the server is shown to say who asks could not be had",
+        "see why in Bartizan's log: a file of a token, the store or its master key, or an authorization server",
+    ),
     reason("upstream.crowded", "too many large answers arrived at once", "try again"),
     reason("upstream.ended", "the server ended before it answered", SERVER),
     reason(
@@ -319,6 +324,11 @@ pub const ALL: &[Reason] = &[
         "nothing: begin a new session and ask again",
     ),
     reason("upstream.session_id", "the server named a session in a way that no header may", SERVER),
+    reason(
+        "upstream.sign_in",
+        "whoever asks has to sign in to the server first, or anew",
+        "run `bartizan upstream login SERVER --user NAME`; `bartizan upstream list` shows who has",
+    ),
     reason(
         "upstream.status",
         "the server answered with an HTTP status and no message",

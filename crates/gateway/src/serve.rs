@@ -74,7 +74,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
-    let database = Database::of(config);
+    let database = Arc::clone(&gateway.database);
     let identity = Identity::new(Arc::clone(&database));
     if config.auth.required {
         // Rather now than at the first request.

@@ -15,6 +15,8 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::approvals::{self, Approvals};
+use crate::credentials;
+use crate::database::Database;
 use crate::eras::Bridging;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
@@ -22,7 +24,7 @@ use crate::limiter::Limiter;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
-use crate::upstream::{Endpoint, SharedChild, connector};
+use crate::upstream::{Endpoint, SharedChild, connections};
 
 /// Why a gateway could not be set up.
 #[derive(Debug, Error)]
@@ -99,7 +101,8 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
     recorder.set_quotes(config.audit.quotes);
     let approvals = Approvals::open(&config.lock).map_err(SetupError::Lock)?;
     let lock_option = if config.is_users { String::new() } else { lock_option(&config.lock) };
-    let gateway = Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option));
+    let gateway =
+        Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option), Database::of(config));
     gateway.metrics.set_mode(config.settings.mode);
     Ok(gateway)
 }
@@ -131,6 +134,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
             }
             Place::Command(command) => Transport::Command(Box::new(launch(command, workspace))),
             Place::Http(http) => Transport::Url(Arc::new(Endpoint {
+                credential: credentials::of(&name, http, &gateway.database),
                 uri: http.url.clone(),
                 shown: http.shown.clone(),
                 headers: headers(&name, http)?,
@@ -138,7 +142,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
                 limits: config.limits.message,
                 memory: gateway.memory.part(config.limits.message.bytes),
                 breaker: Arc::default(),
-                client: connector(held.connect_timeout, (&http.url, http.tls.as_ref())).map_err(|why| {
+                connections: connections(held.connect_timeout, (&http.url, http.tls.as_ref())).map_err(|why| {
                     match &http.tls {
                         Some(_) => SetupError::ServerTls { server: name.to_string(), why },
                         None => SetupError::Certificates(why),

@@ -2,7 +2,7 @@
 //!
 //! It is a SQLite database beside a small file that says whether it changed ([`Revision`]). Statements are such that
 //! PostgreSQL takes them as well. Each kind of thing that is kept has a file with its type and what can be done with it:
-//! [`api_keys`], [`approvals`], [`people`] with their [`passkeys`] and [`web_sessions`], and what they let clients have
+//! [`api_keys`], [`approvals`], [`people`] with their [`passkeys`] and [`web_sessions`], [`upstream_tokens`], and what they let clients have
 //! ([`grants`]). What is secret of it is sealed ([`Sealer`]).
 
 pub mod api_keys;
@@ -19,6 +19,7 @@ mod place;
 mod revision;
 mod seal;
 mod store;
+pub mod upstream_tokens;
 pub mod web_sessions;
 
 pub use error::{Result, StoreError};

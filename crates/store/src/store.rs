@@ -19,13 +19,14 @@ use crate::seal::{Held, MasterKey};
 use crate::{Result, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("schema/001_api_key.sql"),
     include_str!("schema/002_event.sql"),
     include_str!("schema/003_data_key.sql"),
     include_str!("schema/004_approval.sql"),
     include_str!("schema/005_person.sql"),
     include_str!("schema/006_grant.sql"),
+    include_str!("schema/007_upstream_token.sql"),
 ];
 
 /// How long a statement waits for another process that writes.

@@ -20,6 +20,7 @@ mod policy;
 mod run;
 mod schema;
 mod serve;
+mod upstream;
 mod user;
 mod why;
 
@@ -59,6 +60,7 @@ commands! {
     Key(key::Arguments),
     User(user::Arguments),
     Grant(grant::Arguments),
+    Upstream(upstream::Arguments),
     Policy(policy::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bartizan_config::Config;
 use bartizan_gateway::{Gateway, Routing, Server, setup};
+use bartizan_guard::Principal;
 use bartizan_mcp::Limits;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -29,7 +30,8 @@ async fn in_doubt(home: &Path) -> (Arc<Gateway>, Arc<Server>, OwnedSemaphorePerm
     let all_but_one = u32::try_from(server.processes.available_permits() - 1).unwrap();
     let others = Arc::clone(&server.processes).acquire_many_owned(all_but_one).await.unwrap();
     for _ in 0..5 {
-        let crashed = server.connect(&gateway, Routing::ByRequest, Limits::default()).await.unwrap();
+        let crashed =
+            server.connect(&gateway, &Principal::anonymous(), Routing::ByRequest, Limits::default()).await.unwrap();
         while !crashed.has_ended() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -57,7 +59,9 @@ async fn the_process_that_tries_a_program_takes_a_place_of_its_server() {
     let before = started(home.path());
     let connecting = {
         let (gateway, server) = (Arc::clone(&gateway), Arc::clone(&server));
-        tokio::spawn(async move { server.connect(&gateway, Routing::ByRequest, Limits::default()).await })
+        tokio::spawn(async move {
+            server.connect(&gateway, &Principal::anonymous(), Routing::ByRequest, Limits::default()).await
+        })
     };
     while started(home.path()) == before {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -85,10 +89,10 @@ async fn without_a_place_no_program_is_tried() {
     std::fs::write(home.path().join("go"), "").unwrap();
     let before = started(home.path());
     let last = Arc::clone(&server.processes).acquire_owned().await.unwrap();
-    let full = server.connect(&gateway, Routing::ByRequest, Limits::default()).await;
+    let full = server.connect(&gateway, &Principal::anonymous(), Routing::ByRequest, Limits::default()).await;
     assert!(full.unwrap_err().to_string().contains("as many clients have a process of this server as may"));
     assert_eq!(started(home.path()), before);
     // Nothing was found out, so the program is not left alone for it.
     drop(last);
-    assert!(server.connect(&gateway, Routing::ByRequest, Limits::default()).await.is_ok());
+    assert!(server.connect(&gateway, &Principal::anonymous(), Routing::ByRequest, Limits::default()).await.is_ok());
 }

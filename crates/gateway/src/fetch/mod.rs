@@ -43,6 +43,9 @@ pub enum FetchError {
     /// It is not there.
     #[error("{0} cannot be reached: {1}")]
     Unreachable(String, String),
+    /// The connection broke off: what was sent may have been received.
+    #[error("{0} broke off: {1}")]
+    BrokenOff(String, String),
     /// It took too long.
     #[error("{0} did not answer in time")]
     TimedOut(String),
@@ -138,12 +141,17 @@ async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, reach: Reach) ->
     let fetched = async {
         let response = client.request(request).await.map_err(|error| match refused(&error) {
             true => FetchError::Address(asked.clone()),
-            false => unreachable(innermost(&error)),
+            false if error.is_connect() => unreachable(innermost(&error)),
+            false => FetchError::BrokenOff(asked.clone(), innermost(&error)),
         })?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| {
             let large = error.is::<http_body_util::LengthLimitError>();
-            if large { FetchError::TooLarge(asked.clone()) } else { unreachable("the answer broke off".to_owned()) }
+            if large {
+                FetchError::TooLarge(asked.clone())
+            } else {
+                FetchError::BrokenOff(asked.clone(), innermost(&*error))
+            }
         })?;
         Ok(Fetched { status: head.status, headers: head.headers, body: body.to_bytes() })
     };

@@ -39,6 +39,12 @@ pub enum UpstreamError {
     /// It answered with an HTTP status and no message.
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
+    /// Whoever asks has to sign in to it first; the text says how.
+    #[error("{0}")]
+    SignIn(String),
+    /// What it is shown to say on whose behalf it is asked cannot be had; why is for whoever runs the gateway.
+    #[error("what the server is shown to say who asks cannot be had: {0}")]
+    Credential(String),
     /// It answered with something that is neither JSON nor an event stream.
     #[error("the server answered with {0} instead of JSON or events")]
     ContentType(&'static str),
@@ -116,6 +122,7 @@ impl UpstreamError {
                 UpstreamError::NotStarted("its program cannot be started, for the reason in the log".to_owned())
             }
             UpstreamError::Certificate(_) => UpstreamError::Certificate("the reason is in the log".to_owned()),
+            UpstreamError::Credential(_) => UpstreamError::Credential("the reason is in the log".to_owned()),
             other => other.clone(),
         }
     }
@@ -144,6 +151,8 @@ impl UpstreamError {
             UpstreamError::BrokenOff(_) => "upstream.broken_off",
             UpstreamError::Malformed(_) => "upstream.malformed",
             UpstreamError::Status(_) => "upstream.status",
+            UpstreamError::SignIn(_) => "upstream.sign_in",
+            UpstreamError::Credential(_) => "upstream.credential",
             UpstreamError::ContentType(_) => "upstream.content_type",
             UpstreamError::Encoded => "upstream.content_encoding",
             UpstreamError::BadSession => "upstream.session_id",

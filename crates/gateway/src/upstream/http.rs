@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bartizan_config::ServerTls;
+use bartizan_guard::Principal;
 use bartizan_mcp::{Limits, Message, method, sse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -19,7 +20,7 @@ use super::breaker::Attempt;
 use super::demux::Stray;
 use super::sse::SseUpstream;
 use super::tls::{self, Connector};
-use super::{Breaker, Replies, Reply, UpstreamError};
+use super::{Breaker, Credential, Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
 use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
@@ -33,25 +34,45 @@ const LAST_EVENT: HeaderName = HeaderName::from_static(event_id::LAST_EVENT);
 /// What is read from a connection at once, at most.
 const BUFFER: usize = 64 * 1024;
 
-/// Connections to the server at `url`, kept and reused; over TLS, in a way of its `own` if it has one.
+/// Connections to one server, kept and reused.
+#[derive(Clone)]
+pub struct Connections {
+    connector: Connector,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+/// Connections to the server at `url`; over TLS, in a way of its `own` if it has one.
 ///
 /// # Errors
 /// If it is behind https, and there are no certificates to trust, or its own cannot be used.
-pub fn connector(
-    connect_timeout: Duration,
-    (url, own): (&Uri, Option<&ServerTls>),
-) -> std::io::Result<Client<Connector, Full<Bytes>>> {
+pub fn connections(connect_timeout: Duration, (url, own): (&Uri, Option<&ServerTls>)) -> std::io::Result<Connections> {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(60))
-        .pool_max_idle_per_host(256)
-        // Otherwise the buffer of each connection grows towards 400 KiB.
-        .http1_max_buf_size(BUFFER)
-        .build(tls::to_server(tcp, url, own)?);
-    Ok(client)
+    Ok(Connections::by(tls::to_server(tcp, url, own)?))
+}
+
+impl Connections {
+    fn by(connector: Connector) -> Connections {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(256)
+            // Otherwise the buffer of each connection grows towards 400 KiB.
+            .http1_max_buf_size(BUFFER)
+            .build(connector.clone());
+        Connections { connector, client }
+    }
+
+    #[cfg(all(test, not(feature = "tls")))]
+    pub(super) fn client(&self) -> &Client<Connector, Full<Bytes>> {
+        &self.client
+    }
+
+    /// Others to the same server, none of which these use.
+    fn apart(&self) -> Connections {
+        Connections::by(self.connector.clone())
+    }
 }
 
 /// One server's address with what all its sessions share.
@@ -71,7 +92,9 @@ pub struct Endpoint {
     /// Leaves the server alone when it fails.
     pub breaker: Arc<Breaker>,
     /// The connections.
-    pub client: Client<Connector, Full<Bytes>>,
+    pub connections: Connections,
+    /// What it is shown to say on whose behalf it is asked, if that is not among the headers.
+    pub credential: Option<Arc<dyn Credential>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -85,8 +108,12 @@ impl Endpoint {
     ///
     /// Only whether there is a connection tells of the server, whoever asks. What happens afterwards may be what this one
     /// client asked for: a status of 500, silence, or an end. If that counted, a client could keep all others away.
-    pub(super) async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
-        let Endpoint { breaker, client, timeout, .. } = self;
+    async fn ask(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        Connections { client, .. }: &Connections,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let Endpoint { breaker, timeout, .. } = self;
         let attempt = breaker.attempt(Instant::now()).map_err(|rest| UpstreamError::Resting(rest.as_secs() + 1))?;
         let answer = if attempt.is_probe() {
             // Settled as soon as there is a connection, so that nobody waits for the answer to the one request after a rest.
@@ -119,6 +146,46 @@ impl Endpoint {
     }
 }
 
+/// One client's way to a server: on whose behalf it is asked, and over which connections.
+pub(super) struct Asker {
+    pub(super) endpoint: Arc<Endpoint>,
+    who: Principal,
+    connections: Connections,
+}
+
+impl fmt::Debug for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asker").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Asker {
+    fn new(endpoint: Arc<Endpoint>, who: Principal) -> Asker {
+        let personal = endpoint.credential.as_ref().is_some_and(|credential| credential.is_personal());
+        // A server may take a connection for whoever used it first.
+        let connections = if personal { endpoint.connections.apart() } else { endpoint.connections.clone() };
+        Asker { endpoint, who, connections }
+    }
+
+    /// Asks it, and once more if it refuses what it was shown and there is something newer.
+    pub(super) async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
+        let Some(credential) = &self.endpoint.credential else {
+            return self.endpoint.ask(request, &self.connections).await;
+        };
+        let shown = credential.header(&self.who, None).await?;
+        request.headers_mut().insert(header::AUTHORIZATION, shown.clone());
+        let again = request.clone();
+        let response = self.endpoint.ask(request, &self.connections).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        drop(response);
+        let (newer, mut request) = (credential.header(&self.who, Some(&shown)).await?, again);
+        request.headers_mut().insert(header::AUTHORIZATION, newer);
+        self.endpoint.ask(request, &self.connections).await
+    }
+}
+
 /// What a request led to, in time.
 type Answer = Result<Result<Response<Incoming>, hyper_util::client::legacy::Error>, tokio::time::error::Elapsed>;
 
@@ -140,6 +207,7 @@ fn settle(attempt: Attempt, answer: &Answer) {
 /// One client's session with one HTTP server.
 pub struct HttpUpstream {
     endpoint: Arc<Endpoint>,
+    asker: Arc<Asker>,
     session: Mutex<Option<HeaderValue>>,
     /// Set once the server has turned out to know only the transport of 2024-11-05.
     old: OnceLock<SseUpstream>,
@@ -154,10 +222,11 @@ impl fmt::Debug for HttpUpstream {
 }
 
 impl HttpUpstream {
-    /// A session that has not begun.
+    /// A session on behalf of `who` that has not begun.
     #[must_use]
-    pub fn new(endpoint: Arc<Endpoint>) -> Self {
-        HttpUpstream { endpoint, session: Mutex::new(None), old: OnceLock::new(), stray: Mutex::new(None) }
+    pub fn new(endpoint: Arc<Endpoint>, who: Principal) -> Self {
+        let asker = Arc::new(Asker::new(Arc::clone(&endpoint), who));
+        HttpUpstream { endpoint, asker, session: Mutex::new(None), old: OnceLock::new(), stray: Mutex::new(None) }
     }
 
     pub(super) fn on_stray(&self, stray: Stray) {
@@ -191,7 +260,7 @@ impl HttpUpstream {
         let request = self.request(&Method::GET, &Relay::default(), Bytes::new())?;
         let events = self.open(request).await?;
         let stray = self.stray.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let old = SseUpstream::begin(Arc::clone(&self.endpoint), events, stray).await?;
+        let old = SseUpstream::begin(Arc::clone(&self.asker), events, stray).await?;
         Ok(self.old.get_or_init(|| old))
     }
 
@@ -201,7 +270,7 @@ impl HttpUpstream {
         let asks = message.message().method().is_some() && message.message().id().is_some();
         // Large ones are gone before their answers arrive, so that an exchange takes the memory of one of the two.
         drop(message);
-        let response = self.endpoint.ask(request).await?;
+        let response = self.asker.ask(request).await?;
         if initializes && response.status().is_success() {
             let session = response.headers().get(SESSION).cloned();
             if session.as_ref().is_some_and(|session| !is_sound(session)) {
@@ -222,7 +291,7 @@ impl HttpUpstream {
 
     /// Opens a stream of events.
     async fn open(&self, request: Request<Full<Bytes>>) -> Result<Events, UpstreamError> {
-        let response = self.endpoint.ask(request).await?;
+        let response = self.asker.ask(request).await?;
         match response.status() {
             StatusCode::OK if is_encoded(&response) => Err(UpstreamError::Encoded),
             StatusCode::OK if is_type(&response, "text/event-stream") => Ok(self.events(response)),
@@ -238,7 +307,7 @@ impl HttpUpstream {
         let has_session = self.session.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if has_session && let Ok(request) = self.request(&Method::DELETE, &Relay::default(), Bytes::new()) {
             // A server may refuse to have its sessions ended (405); then it ends them itself.
-            self.endpoint.ask(request).await.ok();
+            self.asker.ask(request).await.ok();
         }
     }
 

@@ -18,12 +18,17 @@ mod stdio;
 mod tls;
 mod trial;
 
+use std::fmt;
+
+use ::http::HeaderValue;
+use bartizan_guard::Principal;
 use bartizan_mcp::Id;
+use futures_util::future::BoxFuture;
 
 pub use breaker::Breaker;
 pub use demux::Routing;
 pub(crate) use error::UpstreamError;
-pub use http::{Endpoint, HttpUpstream, connector};
+pub use http::{Connections, Endpoint, HttpUpstream, connections};
 pub(crate) use replies::Replies;
 pub(crate) use reply::Reply;
 pub(crate) use shared::{Books, SharedInbox};
@@ -34,6 +39,19 @@ pub(crate) use trial::{Starts, Trial, works};
 
 use crate::admit::Admitted;
 use crate::relay::Relay;
+
+/// What says to a server on whose behalf it is asked.
+pub trait Credential: fmt::Debug + Send + Sync {
+    /// The header of requests on behalf of `who`. If the server refused one, another if there is any.
+    fn header<'a>(
+        &'a self,
+        who: &'a Principal,
+        refused: Option<&'a HeaderValue>,
+    ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>>;
+
+    /// Whether each has their own, so that nothing of one may be used for another.
+    fn is_personal(&self) -> bool;
+}
 
 /// Where the messages of one client to one server go.
 #[derive(Debug)]

@@ -34,7 +34,7 @@ mod tests {
     use http::Request;
     use http_body_util::Full;
 
-    use crate::upstream::connector;
+    use crate::upstream::connections;
 
     #[tokio::test]
     async fn https_is_not_spoken_unencrypted() {
@@ -42,10 +42,10 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("{scheme}://{}/mcp", listener.local_addr().unwrap());
             let request = Request::get(url).body(Full::<Bytes>::default()).unwrap();
-            let client = connector(Duration::from_secs(10), (request.uri(), None)).unwrap();
+            let client = connections(Duration::from_secs(10), (request.uri(), None)).unwrap();
             // Nobody answers, so a request that is over was refused.
             let reached = tokio::select! {
-                _ = client.request(request) => false,
+                _ = client.client().request(request) => false,
                 _ = listener.accept() => true,
             };
             assert_eq!(reached, expected, "{scheme}");

@@ -16,7 +16,7 @@ use http_body_util::Full;
 use tokio::task::AbortHandle;
 
 use super::demux::{Demux, Routing, Stray};
-use super::http::{Endpoint, Events};
+use super::http::{Asker, Events};
 use super::{Replies, Reply, UpstreamError};
 use crate::admit::Admitted;
 use crate::collect::collect;
@@ -31,7 +31,7 @@ const ACKNOWLEDGEMENT: usize = 64 * 1024;
 /// One client's session with a server of the old transport.
 #[derive(Debug)]
 pub(super) struct SseUpstream {
-    endpoint: Arc<Endpoint>,
+    asker: Arc<Asker>,
     demux: Arc<Demux>,
     /// Where messages are posted.
     address: Uri,
@@ -43,10 +43,11 @@ pub(super) struct SseUpstream {
 impl SseUpstream {
     /// A session on a stream that has just been opened; `stray` is told of what nobody waits for.
     pub(super) async fn begin(
-        endpoint: Arc<Endpoint>,
+        asker: Arc<Asker>,
         mut events: Events,
         stray: Option<Stray>,
     ) -> Result<SseUpstream, UpstreamError> {
+        let endpoint = &asker.endpoint;
         // A stream of another kind may stay silent for as long as it likes.
         let Ok(first) = tokio::time::timeout(PATIENCE.min(endpoint.timeout), events.next_event()).await else {
             return Err(UpstreamError::NoStream);
@@ -61,7 +62,7 @@ impl SseUpstream {
         let broken = Arc::default();
         let reading = read_all(events, Arc::clone(&demux), endpoint.limits, Arc::clone(&broken));
         let reader = tokio::spawn(reading).abort_handle();
-        Ok(SseUpstream { endpoint, demux, address, reader, broken })
+        Ok(SseUpstream { asker, demux, address, reader, broken })
     }
 
     pub(super) async fn send(&self, message: Admitted) -> Result<Replies, UpstreamError> {
@@ -121,12 +122,12 @@ impl SseUpstream {
             .body(Full::new(body))
             .map_err(unusable)?;
         *request.headers_mut() = self.headers();
-        let response = self.endpoint.ask(request).await?;
+        let response = self.asker.ask(request).await?;
         let status = response.status();
-        let mut share = self.endpoint.memory.share();
+        let mut share = self.asker.endpoint.memory.share();
         let read = collect(response.into_body(), ACKNOWLEDGEMENT, &mut share);
         // What it says besides the status concerns nobody.
-        drop(tokio::time::timeout(self.endpoint.timeout, read).await);
+        drop(tokio::time::timeout(self.asker.endpoint.timeout, read).await);
         match status {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(UpstreamError::SessionGone),
@@ -135,7 +136,7 @@ impl SseUpstream {
     }
 
     fn headers(&self) -> HeaderMap {
-        let mut headers = self.endpoint.headers.clone();
+        let mut headers = self.asker.endpoint.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers
     }

@@ -23,10 +23,16 @@ struct Column {
 }
 
 /// Every column of the store with what was sealed. The content of others would stay sealed with the key before.
-const COLUMNS: [Column; 3] = [
+const COLUMNS: [Column; 4] = [
     Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id" },
     Column { table: "person", column: "totp", purpose: "totp", owner: "'person ' || name" },
     Column { table: "signing_key", column: "sealed", purpose: "signing", owner: "id" },
+    Column {
+        table: "upstream_token",
+        column: "sealed",
+        purpose: "token",
+        owner: "server || char(10) || principal || char(10) || issuer || char(10) || resource",
+    },
 ];
 
 const REWRAP: &str = "UPDATE data_key SET wrapped = $2 WHERE id = $1";

@@ -28,7 +28,7 @@ pub(super) async fn fetch(url: &url::Url, reach: Reach) -> Result<Document, &'st
     let fetched = tokio::time::timeout(PATIENCE, fetch::get(&uri, reach)).await;
     let fetched = fetched.map_err(|_| "the answer takes too long")?.map_err(|error| match error {
         FetchError::Url(_) | FetchError::Address(_) => "the address is not one of the public internet",
-        FetchError::Unreachable(..) => "there is no answer from that address",
+        FetchError::Unreachable(..) | FetchError::BrokenOff(..) => "there is no answer from that address",
         FetchError::TimedOut(_) => "the answer takes too long",
         FetchError::TooLarge(_) => "the answer is too large",
     })?;

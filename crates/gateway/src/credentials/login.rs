@@ -1,0 +1,258 @@
+//! Signing in to a server: the browser goes to its authorization server and comes back with a code, for which there are
+//! tokens (OAuth 2.1 with PKCE; RFC 8707, RFC 9207, RFC 7591, RFC 8252).
+
+use std::time::Duration;
+
+use bartizan_config::{Oauth, OauthClient, Secret};
+use bartizan_store::upstream_tokens::UpstreamToken;
+use bartizan_store::{Change, Store};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use form_urlencoded::Serializer;
+use http::Uri;
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::LoginError;
+use super::callback::Callback;
+use super::discover::{Found, Issuer, discover};
+use super::grant::{self, Client, Grant, Proof};
+use super::personal::reach;
+use crate::fetch::{self, Form, Reach};
+
+/// A sign-in that has begun: somebody has to open [`Login::url`].
+pub struct Login {
+    found: Found,
+    client: Client,
+    callback: Callback,
+    verifier: Zeroizing<String>,
+    state: String,
+    reach: Reach,
+    url: String,
+}
+
+impl Login {
+    /// Begins to sign in to the server that is called `server` and is at `url`.
+    ///
+    /// # Errors
+    /// If it or its authorization server does not do what that takes, or is not who it should be.
+    pub async fn begin(server: &str, url: &Uri, settings: &Oauth) -> Result<Login, LoginError> {
+        let reach = reach(url, settings.issuer.as_deref()).await;
+        let mut found = discover(url, settings.issuer.as_deref(), reach).await?;
+        if !settings.scopes.is_empty() {
+            found.scopes.clone_from(&settings.scopes);
+        }
+        // Without it there may be nothing to renew tokens with.
+        let lasting = "offline_access".to_owned();
+        if found.issuer.scopes_supported.contains(&lasting) && !found.scopes.contains(&lasting) {
+            found.scopes.push(lasting);
+        }
+        let callback = Callback::open().await?;
+        let redirect = callback.url();
+        let client = client(server, &found.issuer, &settings.client, &redirect, reach).await?;
+        let (verifier, state) = (Zeroizing::new(random()?), random()?);
+        let url = authorize(&found, &client, &redirect, (&verifier, &state))?;
+        Ok(Login { found, client, callback, verifier, state, reach, url })
+    }
+
+    /// Where somebody has to sign in.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Who is asked for tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.found.issuer.issuer
+    }
+
+    /// Waits for the browser to come back, and keeps the tokens that there are for what it brings, as those of `principal`
+    /// for `server`.
+    ///
+    /// # Errors
+    /// If nobody signs in, the answer is not the right one, or there are no tokens for it.
+    pub async fn finish(
+        self,
+        store: &Store,
+        (server, principal): (&str, &str),
+        patience: Duration,
+        change: &Change,
+    ) -> Result<UpstreamToken, LoginError> {
+        let Login { found, client, callback, verifier, state, reach, .. } = self;
+        let redirect = callback.url();
+        let brought = callback.wait(state, patience).await?;
+        // Before anything of it is used: another issuer could have us bring it this one's code, or this one its own.
+        let expected = &found.issuer.issuer;
+        let said = brought.issuer.as_ref();
+        if said.is_some_and(|said| said != expected)
+            || said.is_none() && found.issuer.authorization_response_iss_parameter_supported
+        {
+            return Err(LoginError::MixedUp);
+        }
+        let code = brought.code.map_err(LoginError::Refused)?;
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", &redirect),
+            ("code_verifier", &verifier),
+            ("resource", &found.resource),
+        ];
+        let tokens = grant::ask(&found.issuer.token_endpoint, &client, &fields, reach).await;
+        let tokens = tokens.map_err(|error| LoginError::Tokens(error.to_string()))?;
+        let mut held = UpstreamToken {
+            server: server.to_owned(),
+            principal: principal.to_owned(),
+            issuer: found.issuer.issuer,
+            resource: found.resource,
+            sealed: Vec::new(),
+            scope: tokens.scope.clone().unwrap_or_else(|| found.scopes.join(" ")),
+            obtained_at: change.at,
+            expires_at: tokens.expires_at(change.at),
+            renewing_at: None,
+            ended_at: None,
+        };
+        let grant = Grant {
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            token_endpoint: found.issuer.token_endpoint,
+            revocation_endpoint: found.issuer.revocation_endpoint,
+            client,
+        };
+        let sealer = store.sealer().await?;
+        held.sealed = grant.seal(&sealer, &held.owner()).map_err(bartizan_store::StoreError::from)?;
+        store.put_upstream_token(&held, change).await?;
+        Ok(held)
+    }
+}
+
+/// Forgets tokens, and tells the authorization server that they are not needed any more, if it wants to know; whether it
+/// was told.
+///
+/// # Errors
+/// If there are none, or they cannot be forgotten.
+pub async fn logout(
+    store: &Store,
+    (server, principal): (&str, &str),
+    change: &Change,
+) -> Result<bool, bartizan_store::StoreError> {
+    let held = store.remove_upstream_token(server, principal, change).await?;
+    let Ok(sealer) = store.sealer().await else { return Ok(false) };
+    let Ok(grant) = Grant::unseal(&sealer, &held.owner(), &held.sealed) else { return Ok(false) };
+    let Ok(url) = held.resource.parse::<Uri>() else { return Ok(false) };
+    let told = grant.revocation_endpoint.is_some();
+    Ok(told && grant::revoke(&grant, reach(&url, Some(&held.issuer)).await).await.is_ok())
+}
+
+/// What the gateway is to that authorization server.
+async fn client(
+    server: &str,
+    issuer: &Issuer,
+    setting: &OauthClient,
+    redirect: &str,
+    reach: Reach,
+) -> Result<Client, LoginError> {
+    match setting {
+        OauthClient::Known(id, secret) => {
+            let secret = secret.as_ref().map(Secret::expose).map(|secret| Zeroizing::new(secret.to_owned()));
+            let proof = if secret.is_some() { proof(issuer) } else { Proof::None };
+            Ok(Client { id: id.clone(), secret, proof })
+        }
+        OauthClient::Described(url) if issuer.client_id_metadata_document_supported => {
+            Ok(Client { id: url.clone(), secret: None, proof: Proof::None })
+        }
+        _ => match &issuer.registration_endpoint {
+            Some(endpoint) => register(endpoint, redirect, reach).await,
+            None => Err(LoginError::NoClient(server.to_owned())),
+        },
+    }
+}
+
+/// How a secret is shown there. Without a word about it it is in a header (RFC 8414, 2).
+fn proof(issuer: &Issuer) -> Proof {
+    match &issuer.token_endpoint_auth_methods_supported {
+        Some(methods) if !methods.iter().any(|method| method == "client_secret_basic") => Proof::Post,
+        _ => Proof::Basic,
+    }
+}
+
+#[derive(Deserialize)]
+struct Registered {
+    client_id: String,
+    #[serde(default)]
+    client_secret: Option<Zeroizing<String>>,
+    #[serde(default)]
+    token_endpoint_auth_method: Option<String>,
+}
+
+async fn register(endpoint: &str, redirect: &str, reach: Reach) -> Result<Client, LoginError> {
+    let asked = json!({
+        "client_name": "Bartizan",
+        "application_type": "native",
+        "redirect_uris": [redirect],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    });
+    let uri: Uri = endpoint.parse().map_err(|_| LoginError::Metadata("the authorization server".to_owned()))?;
+    let body = asked.to_string();
+    let answer = fetch::post(&uri, Form { kind: "application/json", body: &body, authorization: None }, reach).await?;
+    if !answer.status.is_success() {
+        #[derive(Deserialize)]
+        struct Refused {
+            error: String,
+        }
+        let refused = serde_json::from_slice::<Refused>(&answer.body).ok();
+        let code = refused.as_ref().map_or("an error", |refused| grant::code(&refused.error));
+        return Err(LoginError::Refused(format!("registration, {code}")));
+    }
+    let registered: Registered =
+        serde_json::from_slice(&answer.body).map_err(|_| LoginError::Metadata(fetch::shown(&uri)))?;
+    let proof = match (registered.token_endpoint_auth_method.as_deref(), &registered.client_secret) {
+        (Some("none"), _) | (_, None) => Proof::None,
+        (Some("client_secret_post"), _) => Proof::Post,
+        _ => Proof::Basic,
+    };
+    Ok(Client { id: registered.client_id, secret: registered.client_secret, proof })
+}
+
+fn authorize(
+    found: &Found,
+    client: &Client,
+    redirect: &str,
+    (verifier, state): (&str, &str),
+) -> Result<String, LoginError> {
+    let endpoint = &found.issuer.authorization_endpoint;
+    if endpoint.contains('#') {
+        return Err(LoginError::Metadata("the authorization server".to_owned()));
+    }
+    let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+    let mut query = Serializer::new(String::new());
+    query.extend_pairs([
+        ("response_type", "code"),
+        ("client_id", &client.id),
+        ("redirect_uri", redirect),
+        ("state", state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("resource", &found.resource),
+    ]);
+    if !found.scopes.is_empty() {
+        query.append_pair("scope", &found.scopes.join(" "));
+    }
+    if found.scopes.iter().any(|scope| scope == "offline_access") {
+        // OpenID Connect gives nothing lasting without asking for it.
+        query.append_pair("prompt", "consent");
+    }
+    let separator = if endpoint.contains('?') { '&' } else { '?' };
+    Ok(format!("{endpoint}{separator}{}", query.finish()))
+}
+
+/// 256 random bits, in letters that a URL takes.
+fn random() -> Result<String, LoginError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(|error| LoginError::Ours(format!("no random bytes: {error}")))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes.as_slice()))
+}

@@ -1,0 +1,263 @@
+//! Tokens of who asks: found in the store, renewed before they end and once when they are refused.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_config::Oauth;
+use bartizan_guard::Principal;
+use bartizan_store::upstream_tokens::{EVERYBODY, Renewal, UpstreamToken};
+use bartizan_store::{Change, Revision, Store, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Uri};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::discover::covers;
+use super::grant::{self, Grant, TokenError};
+use crate::clock;
+use crate::database::Database;
+use crate::fetch::Reach;
+use crate::upstream::{Credential, UpstreamError};
+
+/// So long before it ends a token is renewed, in microseconds.
+const EARLY: i64 = 30 * 1_000_000;
+/// How long another process may take to renew one, in microseconds.
+const ELSEWHERE: i64 = 30 * 1_000_000;
+/// How often one looks whether it has.
+const LOOK: Duration = Duration::from_millis(250);
+/// Of so many people the tokens are in memory.
+const MANY: usize = 4096;
+
+/// The tokens for one server.
+pub(super) struct Personal(Arc<Inner>);
+
+struct Inner {
+    server: Arc<str>,
+    url: Uri,
+    settings: Oauth,
+    database: Arc<Database>,
+    slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
+}
+
+/// What is known of one person's.
+#[derive(Default)]
+struct Slot {
+    open: Mutex<Option<Arc<Open>>>,
+    /// Held by the one who renews them.
+    renewing: AsyncMutex<()>,
+}
+
+/// Tokens as they were in the store at one state of it.
+struct Open {
+    store: Arc<Store>,
+    revision: Option<Revision>,
+    held: UpstreamToken,
+    grant: Grant,
+    header: HeaderValue,
+}
+
+impl fmt::Debug for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Personal").field("server", &self.0.server).finish_non_exhaustive()
+    }
+}
+
+impl Personal {
+    pub(super) fn new(server: &Arc<str>, url: &Uri, settings: Oauth, database: Arc<Database>) -> Personal {
+        let (server, url) = (Arc::clone(server), url.clone());
+        Personal(Arc::new(Inner { server, url, settings, database, slots: Mutex::default() }))
+    }
+}
+
+impl Credential for Personal {
+    fn header<'a>(
+        &'a self,
+        who: &'a Principal,
+        refused: Option<&'a HeaderValue>,
+    ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
+        self.0.header(who, refused).boxed()
+    }
+
+    fn is_personal(&self) -> bool {
+        !self.0.settings.shared
+    }
+}
+
+impl Inner {
+    async fn header(
+        self: &Arc<Self>,
+        who: &Principal,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, UpstreamError> {
+        // Whoever has not signed in to the gateway is nobody in particular, and has nothing of their own.
+        if !self.settings.shared && who.is_anonymous() {
+            let why = format!("{} needs to know who asks, and this client showed no key", self.server);
+            return Err(UpstreamError::SignIn(why));
+        }
+        let whose: Arc<str> = if self.settings.shared { EVERYBODY.into() } else { Arc::clone(&who.id) };
+        let slot = self.slot(&whose);
+        let open = self.open(&slot, &whose).await?;
+        if refused.is_none_or(|refused| *refused != open.header) && !is_ending(&open.held, EARLY) {
+            return Ok(open.header.clone());
+        }
+        // To its end, whatever becomes of who asked: what is sent for it cannot be sent twice.
+        let (inner, refused) = (Arc::clone(self), refused.cloned());
+        let renewed = tokio::spawn(async move { inner.renewed(&slot, &whose, refused.as_ref()).await });
+        renewed.await.unwrap_or_else(|error| Err(UpstreamError::Credential(error.to_string())))
+    }
+
+    fn slot(&self, whose: &Arc<str>) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MANY && !slots.contains_key(whose) {
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(slots.entry(Arc::clone(whose)).or_default())
+    }
+
+    /// What the store has of them.
+    async fn open(&self, slot: &Slot, whose: &str) -> Result<Arc<Open>, UpstreamError> {
+        let last = slot.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(last) = last
+            && self.database.is_at(&last.store)
+            && last.revision.is_some()
+            && last.store.revision() == last.revision
+        {
+            return Ok(last);
+        }
+        let store = match self.database.is_absent() {
+            true => None,
+            false => self.database.open().await.map_err(unusable)?,
+        };
+        let store = store.ok_or_else(|| self.nobody(whose))?;
+        let revision = store.revision();
+        let held = store.upstream_token(&self.server, whose).await.map_err(unusable)?;
+        let held = held.filter(|held| held.ended_at.is_none() && self.is_meant(held));
+        let held = held.ok_or_else(|| self.nobody(whose))?;
+        let sealer = store.sealer().await.map_err(unusable)?;
+        let grant = Grant::unseal(&sealer, &held.owner(), &held.sealed).map_err(unusable)?;
+        let header = grant.header().ok_or_else(|| self.nobody(whose))?;
+        let open = Arc::new(Open { store, revision, held, grant, header });
+        *slot.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Whether a token is for the server that the configuration has under this name now, and of who may give one.
+    fn is_meant(&self, held: &UpstreamToken) -> bool {
+        let issuer = self.settings.issuer.as_ref();
+        covers(&held.resource, &self.url) && issuer.is_none_or(|issuer| *issuer == held.issuer)
+    }
+
+    /// That somebody has to sign in.
+    fn nobody(&self, whose: &str) -> UpstreamError {
+        let server = &self.server;
+        UpstreamError::SignIn(if self.settings.shared {
+            format!(
+                "nobody has signed in to {server} yet, or that has ended: `bartizan upstream login {server}` does it"
+            )
+        } else {
+            format!(
+                "{whose} has not signed in to {server} yet, or that has ended: `bartizan upstream login {server} --user \
+                 {whose}` does it"
+            )
+        })
+    }
+
+    /// Other tokens than those that were refused or are about to end.
+    async fn renewed(
+        &self,
+        slot: &Slot,
+        whose: &str,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, UpstreamError> {
+        let _one = slot.renewing.lock().await;
+        loop {
+            let open = self.open(slot, whose).await?;
+            let is_refused = refused.is_some_and(|refused| *refused == open.header);
+            // Somebody else was quicker.
+            if !is_refused && !is_ending(&open.held, EARLY) {
+                return Ok(open.header.clone());
+            }
+            let good = !is_refused && !is_ending(&open.held, 0);
+            let Some(refresh) = &open.grant.refresh_token else {
+                return if good { Ok(open.header.clone()) } else { Err(self.nobody(whose)) };
+            };
+            let now = clock::now().0;
+            match open.held.renewing_at {
+                // It is not known what came of it, and what would be sent may be used up.
+                Some(at) if now.saturating_sub(at) > ELSEWHERE => {
+                    return if good { Ok(open.header.clone()) } else { Err(self.nobody(whose)) };
+                }
+                Some(_) => tokio::time::sleep(LOOK).await,
+                None if open.store.begin_renewal(&open.held, now).await.map_err(unusable)? => {
+                    return self.renew(&open, refresh, now, whose, good).await;
+                }
+                // It is another one by now.
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    async fn renew(
+        &self,
+        open: &Open,
+        refresh: &str,
+        begun: i64,
+        whose: &str,
+        good: bool,
+    ) -> Result<HeaderValue, UpstreamError> {
+        let Open { store, held, grant, .. } = open;
+        let reach = reach(&self.url, self.settings.issuer.as_deref()).await;
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("resource", &*held.resource)];
+        let came = grant::ask(&grant.token_endpoint, &grant.client, &fields, reach).await;
+        let change = Change { by: "bartizan".to_owned(), at: clock::now().0 };
+        let otherwise = |error: UpstreamError| if good { Ok(open.header.clone()) } else { Err(error) };
+        match came {
+            Ok(tokens) => {
+                let mut new = UpstreamToken { expires_at: tokens.expires_at(change.at), ..held.clone() };
+                let refresh_token = tokens.refresh_token.or_else(|| grant.refresh_token.clone());
+                let grant = Grant { access_token: tokens.access_token, refresh_token, ..grant.clone() };
+                let sealer = store.sealer().await.map_err(unusable)?;
+                new.sealed = grant.seal(&sealer, &new.owner()).map_err(unusable)?;
+                if let Some(scope) = tokens.scope {
+                    new.scope = scope;
+                }
+                store.end_renewal(held, begun, Renewal::Renewed(&new), &change).await.map_err(unusable)?;
+                grant.header().ok_or_else(|| self.nobody(whose))
+            }
+            Err(TokenError::Refused(code)) => {
+                tracing::warn!(server = %self.server, principal = %whose, %code, "tokens for a server are not renewed");
+                store.end_renewal(held, begun, Renewal::Ended, &change).await.map_err(unusable)?;
+                Err(self.nobody(whose))
+            }
+            Err(error @ (TokenError::NotAsked(_) | TokenError::Later(_))) => {
+                tracing::warn!(server = %self.server, principal = %whose, %error, "tokens for a server are not renewed");
+                store.end_renewal(held, begun, Renewal::Again, &change).await.map_err(unusable)?;
+                otherwise(UpstreamError::Credential(error.to_string()))
+            }
+            // That it was begun stays written down, so nobody sends again what may be used up.
+            Err(error @ TokenError::Unsure(_)) => {
+                tracing::warn!(server = %self.server, principal = %whose, %error, "tokens for a server may be lost");
+                otherwise(self.nobody(whose))
+            }
+        }
+    }
+}
+
+/// How near what is asked for tokens may be: as near as the server, or the issuer that the operator has named.
+pub(super) async fn reach(url: &Uri, issuer: Option<&str>) -> Reach {
+    let server = Reach::of(url).await;
+    match issuer.and_then(|issuer| issuer.parse().ok()) {
+        Some(issuer) => server.max(Reach::of(&issuer).await),
+        None => server,
+    }
+}
+
+fn is_ending(held: &UpstreamToken, within: i64) -> bool {
+    held.expires_at.is_some_and(|at| at.saturating_sub(within) <= clock::now().0)
+}
+
+fn unusable(error: impl Into<StoreError>) -> UpstreamError {
+    UpstreamError::Credential(error.into().to_string())
+}

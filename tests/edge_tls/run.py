@@ -199,6 +199,33 @@ def case_who_is_first_to_come_takes_a_place_also_without_a_handshake(folder):
         [raw.close() for raw in slow]
 
 
+def case_no_flood_of_connections_keeps_a_good_client_out(folder):
+    with Place(folder, more="max_connections = 16\n", auth="[auth]\nrequired = true\n") as place:
+        key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        begin = lambda: socket.create_connection(place.gateway.address, PATIENCE, ("127.0.0.2", 0))  # noqa: E731
+        flood = []
+        for round in range(10):
+            flood += [begin() for _ in range(20)]
+            if round % 2:
+                # Some of them are secure, and as silent.
+                with contextlib.suppress(OSError):
+                    flood.append(place.context().wrap_socket(begin(), server_hostname="localhost"))
+            equal(place.ask(key)[0], 200, f"beside {len(flood)} silent connections")
+        [raw.close() for raw in flood]
+        # As many as there may be, on each of which something is under way: a body that does not come to its end.
+        head = f"POST /mcp/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n" \
+               "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        slow = []
+        for _ in range(40):
+            with contextlib.suppress(OSError):
+                slow.append(place.context().wrap_socket(begin(), server_hostname="localhost"))
+                slow[-1].sendall(head.encode())
+        for _ in range(5):
+            equal(place.ask(key)[0], 200, f"beside {len(slow)} that are slow")
+        [raw.close() for raw in slow]
+        check(place.counted("edge.connections") > 100, "those that made room")
+
+
 def case_a_changed_certificate_is_in_force_without_a_restart_and_a_broken_one_is_not(folder):
     with Place(folder) as place:
         key = place.key("create", "ann", "--scope", "mcp", "--expires", "1h")

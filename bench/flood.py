@@ -164,7 +164,7 @@ class Gateway:
                             "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
                             "-keyout", self.home / "key.pem", "-out", self.home / "cert.pem"], check=True, capture_output=True)
             secure = 'tls = { certificate = "cert.pem", key = "key.pem" }\n'
-        config.write_text(f'[listen]\naddress = "127.0.0.1:{self.port}"\n{secure}[auth]\nrequired = true\n'
+        config.write_text(f'[listen]\naddress = "127.0.0.1:{self.port}"\n{secure}[admin]\naddress = "127.0.0.1:{free_port()}"\n[auth]\nrequired = true\n'
                           f'[server.up]\nurl = "http://127.0.0.1:{upstream}/mcp"\n')
         env = environment({"BARTIZAN_HOME": str(self.home)})
         made = subprocess.run([release / "bartizan", "key", "create", "good", "--scope", "mcp", "--expires", "1d", "--config", config],

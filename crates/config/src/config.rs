@@ -18,6 +18,7 @@ use crate::file::{
     AdminSetting, AuthTable, CertificateName, Durable, File, LimitsTable, LogFormat, LogLevel, SecondFactor,
     SignInTable, Unknown, UnknownTable,
 };
+use crate::oauth::{self, Issuer};
 use crate::problems::Problems;
 use crate::read::read;
 use crate::secret::Secret;
@@ -141,6 +142,8 @@ pub struct Limits {
 pub struct Auth {
     /// Whether a client has to show a credential.
     pub required: bool,
+    /// Who issues access tokens.
+    pub issuers: Vec<Issuer>,
 }
 
 /// How people sign in.
@@ -479,6 +482,7 @@ impl Reading<'_> {
         let (lock, other_locks) = self.lock(file.lock.path);
         self.store_key(file.store.key.as_ref(), problems);
         self.auth(&file.auth, store.as_deref(), problems);
+        let issuers = oauth::issuers(&file.auth.oauth, root, problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {
@@ -496,7 +500,7 @@ impl Reading<'_> {
             rate: rate.and_then(Result::ok).unwrap_or_default(),
             settings,
             policy_files,
-            auth: Auth { required: file.auth.required },
+            auth: Auth { required: file.auth.required, issuers },
             sign_in,
             audit: audit?,
             store,

@@ -232,6 +232,13 @@ pub(crate) fn is_secret(path: &[String]) -> bool {
     if path.iter().eq(["store", "key"]) {
         return true;
     }
+    if let [first, second, .., last] = path
+        && first == "auth"
+        && second == "oauth"
+        && last == "client_secret"
+    {
+        return true;
+    }
     let [first, _, third, ..] = path else { return false };
     let is_credential = || path.len() == 3 || path.last().is_some_and(|key| key == "bearer" || key == "client_secret");
     first == "server" && (third == "env" || third == "headers" || third == "auth" && is_credential())

@@ -12,6 +12,7 @@ use toml::value::Datetime;
 
 use crate::Secret;
 use crate::credentials::CredentialTable;
+use crate::oauth::OauthTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
 
@@ -418,6 +419,9 @@ pub(crate) struct AuthTable {
     pub(crate) required: bool,
     /// Who it is that shows a certificate.
     pub(crate) certificate: CertificateTable,
+    /// Who issues access tokens that let clients in, by a name for it here.
+    #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9-]{1,24}$"}))]
+    pub(crate) oauth: BTreeMap<String, OauthTable>,
 }
 
 /// Who it is that shows a certificate, where `[listen.tls]` has them accepted: `cert:NAME`, who may use everything.

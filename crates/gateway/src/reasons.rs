@@ -84,7 +84,8 @@ pub const ALL: &[Reason] = &[
     reason(
         "edge.credential",
         "the credential is not known, has expired or was revoked",
-        "give the client a key that is good: `bartizan key list` shows which are, and `bartizan key create` makes one",
+        "give the client a key that is good: `bartizan key list` shows which are, and `bartizan key create` makes one; why a \
+         token is refused is in the program's own log with `level = \"debug\"` under [log]",
     ),
     reason(
         "edge.crowded",
@@ -130,6 +131,11 @@ pub const ALL: &[Reason] = &[
         "give the client one as `Authorization: Bearer KEY`; `bartizan key create` makes one",
     ),
     reason(
+        "edge.nonce",
+        "the proof that came with the token needs a number that this gateway has given out",
+        "nothing: the client is told one and asks again with it",
+    ),
+    reason(
         "edge.origin",
         "the request comes from a web page whose `Origin` is not allowed",
         "if that page is meant to use the gateway, add its origin to `allowed_origins` under [listen]",
@@ -138,6 +144,11 @@ pub const ALL: &[Reason] = &[
         "edge.path",
         "there is no server under that path",
         "use /mcp, or /mcp/NAME with the name of a server in the configuration",
+    ),
+    reason(
+        "edge.query_token",
+        "the address holds a token, where it ends up in logs and histories",
+        "have the client send it in the header `Authorization`, and take the token for known to others",
     ),
     reason("edge.repeated", "a header that says what the request means stands there twice", CLIENT),
     reason("edge.revision", "the header `MCP-Protocol-Version` names no revision that is spoken", CLIENT),

@@ -23,6 +23,7 @@ use crate::certificates::{self, Certificates, Changed};
 use crate::edge::Front;
 use crate::files::{directory_of, place_of};
 use crate::gateway::Gateway;
+use crate::identity::oauth::Prepared;
 use crate::setup::{self, Servers, SetupError};
 
 /// Editors write in several steps; the last of them counts.
@@ -224,18 +225,19 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Opt
         policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
         // Before the servers, with which the lock file follows.
         let certificates = place.certificates(&config)?;
+        let issuers = place.issuers(&config)?;
         let servers = place.servers(&config, gateway)?;
-        Ok((policy, (servers, certificates), waits, config))
+        Ok((policy, (servers, certificates, issuers), waits, config))
     });
     let mut files = None;
     let (kind, fields) = match outcome {
-        Ok((policy, (servers, certificates), waits, config)) => {
+        Ok((policy, (servers, certificates, issuers), waits, config)) => {
             files = Some(config.policy_files.clone());
             let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
             gateway.metrics.set_mode(mode);
-            place.take((servers, certificates), &waits, notes(&config, Some(file)));
+            place.take((servers, certificates, issuers), &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
             mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
             (
@@ -316,6 +318,16 @@ impl Place {
         }
     }
 
+    /// The issuers of tokens that the configuration names.
+    fn issuers(&self, config: &Config) -> Result<Option<Prepared>, SetupError> {
+        match self {
+            Place::Front { front, .. } => {
+                front.identity().issuers(&config.auth.issuers).map(Some).map_err(SetupError::Certificates)
+            }
+            Place::User(_) => Ok(None),
+        }
+    }
+
     /// The certificates that the configuration names, read and good.
     fn certificates(&self, config: &Config) -> Result<Option<Changed>, SetupError> {
         match self {
@@ -325,11 +337,19 @@ impl Place {
     }
 
     /// Puts in force what is not the policy; these tables still wait, and these are the notes of it.
-    fn take(&self, (servers, changed): (Servers, Option<Changed>), waits: &[&str], notes: Vec<String>) {
+    fn take(
+        &self,
+        (servers, changed, issuers): (Servers, Option<Changed>, Option<Prepared>),
+        waits: &[&str],
+        notes: Vec<String>,
+    ) {
         match self {
             Place::Front { front, certificates, .. } => {
                 if let Some(changed) = changed {
                     certificates.put(changed);
+                }
+                if let Some(issuers) = issuers {
+                    front.identity().put_issuers(issuers);
                 }
                 front.replace_servers(servers);
                 front.set_degraded(None);

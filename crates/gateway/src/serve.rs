@@ -76,6 +76,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let connections = connections(config.listen.max_connections);
     let database = Arc::clone(&gateway.database);
     let identity = Identity::new(Arc::clone(&database));
+    identity.put_issuers(identity.issuers(&config.auth.issuers).map_err(SetupError::Certificates)?);
     if config.auth.required {
         // Rather now than at the first request.
         identity.open().await?;

@@ -2,9 +2,11 @@
 //! come in as values.
 
 mod api_key;
+pub mod dpop;
 pub mod grant;
 pub mod one_time;
 pub mod passkey;
 pub mod password;
+pub mod token;
 
 pub use api_key::{ApiKey, ApiKeyId, Digest, NotAKey};

@@ -1,49 +1,101 @@
 //! Whether a request comes in: who asks, and whether what they ask for is theirs at all.
 
-use http::{HeaderValue, StatusCode, header};
+use bartizan_guard::{Kind, Scope};
+use bartizan_mcp::Message;
+use http::{HeaderName, Response, StatusCode, header};
 
+use super::body::Reply;
+use super::resource::{self, Error, Resource};
 use super::respond::{self, Early};
 use super::target::Target;
+use crate::answer::Answer;
 use crate::identity::{Caller, Stopped};
 
-/// What somebody is told who may not come in (RFC 6750, section 3).
-pub(super) fn refusal(stopped: Stopped) -> Early {
+/// What somebody is told who may not come in (RFC 6750, section 3; RFC 9449, section 7).
+pub(super) fn refusal(stopped: Stopped, resource: &Resource<'_>) -> Early {
+    const INVALID: Error<'_> = Error("invalid_token", "not known, expired or revoked");
+    const CERTIFICATE: Error<'_> = Error("invalid_token", "the certificate does not do");
+    const PROOF: Error<'_> = Error("invalid_dpop_proof", "the proof is missing, not good, or was shown before");
+    const NONCE: Error<'_> = Error("use_dpop_nonce", "the proof needs the nonce of this answer");
+    const QUERY: Error<'_> = Error("invalid_request", "a token belongs into the header Authorization");
     let (status, rule, challenge) = match stopped {
-        Stopped::Missing => (StatusCode::UNAUTHORIZED, "edge.no_credential", Some(r#"Bearer realm="bartizan""#)),
-        Stopped::Invalid => {
-            let why =
-                r#"Bearer realm="bartizan", error="invalid_token", error_description="not known, expired or revoked""#;
-            (StatusCode::UNAUTHORIZED, "edge.credential", Some(why))
-        }
+        Stopped::Missing => (StatusCode::UNAUTHORIZED, "edge.no_credential", Some(resource.challenge(None))),
+        Stopped::Invalid => (StatusCode::UNAUTHORIZED, "edge.credential", Some(resource.challenge(Some(INVALID)))),
         Stopped::Certificate => {
-            let why =
-                r#"Bearer realm="bartizan", error="invalid_token", error_description="the certificate does not do""#;
-            (StatusCode::UNAUTHORIZED, "edge.certificate", Some(why))
+            (StatusCode::UNAUTHORIZED, "edge.certificate", Some(resource.challenge(Some(CERTIFICATE))))
         }
+        Stopped::Proof => (StatusCode::UNAUTHORIZED, "edge.credential", Some(vec![resource.proof(PROOF)])),
+        Stopped::Nonce => (StatusCode::UNAUTHORIZED, "edge.nonce", Some(vec![resource.proof(NONCE)])),
+        Stopped::Query => (StatusCode::BAD_REQUEST, "edge.query_token", Some(resource.challenge(Some(QUERY)))),
         Stopped::LockedOut(_) => (StatusCode::TOO_MANY_REQUESTS, "edge.credential", None),
         Stopped::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "edge.identity", None),
     };
     let mut early = respond::refused(status, rule, "");
-    if let Some(challenge) = challenge {
-        early.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    }
-    if let Stopped::LockedOut(seconds) = stopped {
-        early.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    resource::add(early.headers_mut(), challenge.unwrap_or_default());
+    match stopped {
+        Stopped::LockedOut(seconds) => drop(early.headers_mut().insert(header::RETRY_AFTER, seconds.into())),
+        Stopped::Nonce => drop(resource.nonce().map(|nonce| early.headers_mut().insert(NONCE_HEADER, nonce))),
+        _ => {}
     }
     early
 }
 
+const NONCE_HEADER: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// Refuses what is for a server at which the credential is good for nothing.
-pub(super) fn check_reach(caller: &Caller, target: &Target<'_>) -> Result<(), Early> {
+pub(super) fn check_reach(caller: &Caller, target: &Target<'_>, resource: &Resource<'_>) -> Result<(), Early> {
     let Target::One(_, server) = target else { return Ok(()) };
     if caller.principal.scopes.reach(&server.name) {
         return Ok(());
     }
     let mut early = respond::refused(StatusCode::FORBIDDEN, "edge.scope", "");
-    let challenge = format!(r#"Bearer realm="bartizan", error="insufficient_scope", scope="server:{}""#, server.name);
-    // The names of servers are such that this cannot fail.
-    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-        early.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    }
+    let needed = resource.needs(caller, &format!("server:{}", server.name));
+    resource::add(early.headers_mut(), vec![needed]);
     Err(early)
+}
+
+/// The scope that a message needs and a credential has not; such a message is refused by the guard `access`.
+pub(super) fn lacks(caller: &Caller, target: &Target<'_>, message: &Message) -> Option<String> {
+    let scopes = &caller.principal.scopes;
+    if scopes.are_all() || caller.credential.as_ref()?.token().is_none() {
+        return None;
+    }
+    let (kind, member) = match message.method()? {
+        "tools/call" => (Kind::Tool, "name"),
+        "prompts/get" => (Kind::Prompt, "name"),
+        "resources/read" | "resources/subscribe" => (Kind::Resource, "uri"),
+        _ => return None,
+    };
+    let name = message.param(member)?;
+    let (server, name) = match target {
+        Target::One(_, server) => (&*server.name, &*name),
+        Target::All(current) => {
+            let (server, name) = name.split_once("__")?;
+            (&**current.by_name.get_key_value(server)?.0, name)
+        }
+    };
+    if scopes.allow(server, kind, name) {
+        return None;
+    }
+    let exact = format!("{}:{server}/{name}", kind.as_str());
+    let is_exact = !name.ends_with('*') && Scope::parse(&exact).is_ok();
+    Some(if is_exact { exact } else { format!("server:{server}") })
+}
+
+/// The same answer; as it refuses what the token is not good for, if that is `lacking` something, one that tells the client
+/// what to ask for.
+pub(super) fn step_up(
+    answer: Answer,
+    caller: &Caller,
+    lacking: Option<&str>,
+    resource: &Resource<'_>,
+) -> Response<Reply> {
+    let whole = matches!(answer, Answer::Message(..));
+    let needed = lacking.filter(|_| whole).map(|scope| resource.needs(caller, scope));
+    let mut response = respond::answer(answer);
+    if let Some(needed) = needed {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        resource::add(response.headers_mut(), vec![needed]);
+    }
+    response
 }

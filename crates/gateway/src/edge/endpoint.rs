@@ -24,6 +24,7 @@ use super::checks::{Allowed, Flaw};
 use super::cors::Page;
 use super::lasting::{Lasting, Until};
 use super::peers::{Peers, part};
+use super::resource::{self, Resource};
 use super::respond::{self, Early, SESSION};
 use super::sessions::Held;
 use super::standing::Standing;
@@ -34,7 +35,7 @@ use crate::clock;
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::gateway::Gateway;
-use crate::identity::{Caller, Certificate, Identity, Stopped};
+use crate::identity::{Asked, Caller, Certificate, Identity, Stopped};
 use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
@@ -141,6 +142,10 @@ impl Front {
         self.web.set(web).ok();
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Says that the configuration on disk could not be put in force, or that it now is.
     pub fn set_degraded(&self, why: Option<String>) {
         self.degraded.store(Arc::new(why));
@@ -216,6 +221,9 @@ impl Front {
         if let Some(web) = web {
             return shown(page, Box::pin(self.shown_page(web, request, peer)).await);
         }
+        if let Some(answer) = resource::metadata(&self.resource(request.uri().path()), request.method()) {
+            return shown(page, answer);
+        }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = match self.caller(&request, peer.ip()).await {
@@ -244,18 +252,30 @@ impl Front {
     async fn caller(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Caller, Early> {
         let required = self.gateway.policy.load().credential_required;
         let certificate = request.extensions().get::<Arc<Certificate>>().map(|shown| &**shown);
-        let asked = self.identity.authenticate(request.headers(), certificate, required, from, clock::now());
-        asked.await.map_err(caller::refusal)
+        let asked = Asked {
+            headers: request.headers(),
+            certificate,
+            method: request.method(),
+            public: &self.settings.public,
+            path: request.uri().path(),
+            query: request.uri().query(),
+        };
+        let known = self.identity.authenticate(&asked, required, from, clock::now()).await;
+        known.map_err(|stopped| caller::refusal(stopped, &self.resource(asked.path)))
+    }
+
+    fn resource<'a>(&'a self, path: &'a str) -> Resource<'a> {
+        Resource { public: &self.settings.public, path, tokens: self.identity.tokens() }
     }
 
     /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and as long as a server
     /// likes until it is answered, and meanwhile its key may have been revoked.
-    async fn check_still(&self, caller: &Caller) -> Result<(), Early> {
+    async fn check_still(&self, caller: &Caller, path: &str) -> Result<(), Early> {
         let good = match &caller.credential {
             Some(credential) => self.identity.is_good(credential, clock::now()).await,
             None => !self.gateway.policy.load().credential_required,
         };
-        if good { Ok(()) } else { Err(caller::refusal(Stopped::Invalid)) }
+        if good { Ok(()) } else { Err(caller::refusal(Stopped::Invalid, &self.resource(path))) }
     }
 
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr, caller: &Caller) -> Response<Reply> {
@@ -264,7 +284,7 @@ impl Front {
             let text = "there is no such server; each is at /mcp/NAME, and all are at /mcp";
             return self.refused(peer, respond::refused(StatusCode::NOT_FOUND, "edge.path", text));
         };
-        if let Err(early) = caller::check_reach(caller, &target) {
+        if let Err(early) = caller::check_reach(caller, &target, &self.resource(request.uri().path())) {
             return self.refused(peer, early);
         }
         let (parts, body) = request.into_parts();
@@ -303,19 +323,21 @@ impl Front {
         // The message has its own reference; with this one the bytes would stay until the answer is there.
         drop(bytes);
         let until = self.lasting.of(&message)?;
+        let (path, lacking) = (parts.uri.path(), caller::lacks(caller, target, &message));
         if agreement::era(&parts.headers, &message) == Era::Stateless {
             let (key, held) = self.peers.stateless(target, principal, from, &message).await?;
             self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
-            self.check_still(caller).await?;
+            self.check_still(caller, path).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
-            self.check_still(caller).await?;
-            return Ok(respond::answer(self.in_use(answer, held, until, caller)));
+            self.check_still(caller, path).await?;
+            let answer = self.in_use(answer, held, until, caller);
+            return Ok(caller::step_up(answer, caller, lacking.as_deref(), &self.resource(path)));
         }
-        self.check_still(caller).await?;
+        self.check_still(caller, path).await?;
         if message.method() == Some("initialize") {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
@@ -326,8 +348,9 @@ impl Front {
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }
-        self.check_still(caller).await?;
-        Ok(respond::answer(self.in_use(answer, held, until, caller)))
+        self.check_still(caller, path).await?;
+        let answer = self.in_use(answer, held, until, caller);
+        Ok(caller::step_up(answer, caller, lacking.as_deref(), &self.resource(path)))
     }
 
     /// Begins a legacy session.

@@ -17,6 +17,7 @@ mod cors;
 mod endpoint;
 mod lasting;
 mod peers;
+mod resource;
 mod respond;
 mod seats;
 mod sessions;

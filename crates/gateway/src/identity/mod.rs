@@ -6,6 +6,7 @@
 
 mod keys;
 mod lockout;
+pub(crate) mod oauth;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,10 +15,13 @@ use std::sync::Arc;
 use bartizan_guard::{Principal, Timestamp};
 use bartizan_identity::ApiKey;
 use bartizan_store::StoreError;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
+
+pub use self::oauth::OwnKeys;
 
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
+use self::oauth::{Fault, Oauth, Presented, Token};
 use crate::clock;
 use crate::database::Database;
 use crate::recorder::Recorder;
@@ -26,6 +30,20 @@ use crate::recorder::Recorder;
 pub struct Identity {
     keys: Keys,
     lockout: Lockout,
+    oauth: Oauth,
+}
+
+/// A request, as far as it says who asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// What was shown when the connection began.
+    pub(crate) certificate: Option<&'a Certificate>,
+    pub(crate) method: &'a Method,
+    /// Where clients find the gateway, and the path and the query behind that.
+    pub(crate) public: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
 }
 
 /// Somebody who may come in.
@@ -40,8 +58,16 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Credential {
     key: Option<bartizan_identity::ApiKeyId>,
-    /// When their certificate ends, in microseconds.
+    /// When their certificate or their token ends, in microseconds.
     until: Option<i64>,
+    token: Option<Arc<Token>>,
+}
+
+impl Credential {
+    /// The token, if it is one.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.token.as_deref()
+    }
 }
 
 /// What is to be known of a certificate that a client showed, and that was verified when its connection began.
@@ -64,15 +90,22 @@ pub(crate) enum Stopped {
     Certificate,
     /// They showed one that is not good, as their address did too often; seconds until it is listened to again.
     LockedOut(u64),
+    /// Their token is bound to a key, and they did not prove to have it.
+    Proof,
+    /// They have to prove that with a nonce that they are told.
+    Nonce,
+    /// They put a token into the address, where it ends up in logs and histories.
+    Query,
     /// It cannot be told.
     Unavailable,
 }
 
 impl fmt::Display for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.key {
-            Some(key) => key.fmt(f),
-            None => f.write_str("certificate"),
+        match (&self.key, &self.token) {
+            (Some(key), _) => key.fmt(f),
+            (None, Some(token)) => f.write_str(token.id()),
+            (None, None) => f.write_str("certificate"),
         }
     }
 }
@@ -81,7 +114,7 @@ impl Identity {
     /// With the keys of that database, which need not be there yet.
     #[must_use]
     pub fn new(database: Arc<Database>) -> Arc<Identity> {
-        Arc::new(Identity { keys: Keys::new(database), lockout: Lockout::default() })
+        Arc::new(Identity { keys: Keys::new(database), lockout: Lockout::default(), oauth: Oauth::default() })
     }
 
     /// Opens the database, and makes it if it is not there.
@@ -101,14 +134,18 @@ impl Identity {
     /// say, or nobody.
     pub(crate) async fn authenticate(
         &self,
-        headers: &HeaderMap,
-        certificate: Option<&Certificate>,
+        asked: &Asked<'_>,
         required: bool,
         from: IpAddr,
         now: Timestamp,
     ) -> Result<Caller, Stopped> {
-        let proven = certificate.map(|certificate| proven(certificate, now)).transpose()?;
-        let shown = match (shown(headers), &proven) {
+        let proven = asked.certificate.map(|certificate| proven(certificate, now)).transpose()?;
+        let takes_tokens = self.oauth.is_on();
+        if takes_tokens && asked.query.is_some_and(holds_token) {
+            return Err(Stopped::Query);
+        }
+        let shown = match (shown(asked.headers, takes_tokens), &proven) {
+            (Shown::Token(token, is_bound), _) => return self.bearer(asked, token, is_bound, proven, now).await,
             (Shown::Nothing, Some(proven)) => return Ok(proven.clone()),
             (Shown::Nothing, None) if required => return Err(Stopped::Missing),
             // Of what is no key of ours nobody can tell whom it was meant for; it opens nothing.
@@ -123,10 +160,60 @@ impl Identity {
         }
     }
 
+    /// Who shows a token, and it may be a certificate.
+    async fn bearer(
+        &self,
+        asked: &Asked<'_>,
+        token: &str,
+        is_bound: bool,
+        proven: Option<Caller>,
+        now: Timestamp,
+    ) -> Result<Caller, Stopped> {
+        let resource = format!("{}{}", asked.public, asked.path);
+        let mut proofs = asked.headers.get_all("dpop").iter();
+        let proof = match (proofs.next(), proofs.next()) {
+            (Some(proof), None) => proof.to_str().ok(),
+            _ => None,
+        };
+        let presented = Presented { token, is_bound, proof, method: asked.method.as_str(), resource: &resource };
+        match self.oauth.authenticate(presented, now).await {
+            Ok(caller) => both(caller, proven),
+            // Nobody guesses a token, and clients find out by this that theirs is over: no address is locked out.
+            Err(Fault::Bad) => Err(Stopped::Invalid),
+            Err(Fault::Proof) => Err(Stopped::Proof),
+            Err(Fault::Nonce) => Err(Stopped::Nonce),
+            Err(Fault::Unknown) => Err(Stopped::Unavailable),
+        }
+    }
+
+    /// Issuers of tokens, ready to be put in force.
+    pub(crate) fn issuers(&self, settings: &[bartizan_config::Issuer]) -> std::io::Result<oauth::Prepared> {
+        self.oauth.prepare(settings)
+    }
+
+    /// Puts them in force.
+    pub(crate) fn put_issuers(&self, issuers: oauth::Prepared) {
+        self.oauth.put(issuers);
+    }
+
+    /// Takes tokens that this gateway has issued itself, under that identifier and with these keys. Whoever they name is called
+    /// what they are called here.
+    pub fn trust_own(&self, issuer: &str, keys: Arc<OwnKeys>) {
+        self.oauth.trust_own(issuer, keys);
+    }
+
+    /// What is to be known of tokens.
+    pub(crate) fn tokens(&self) -> Option<&Oauth> {
+        self.oauth.is_on().then_some(&self.oauth)
+    }
+
     /// Whether a credential that was good still is.
     pub(crate) async fn is_good(&self, credential: &Credential, now: Timestamp) -> bool {
         if credential.until.is_some_and(|until| until <= now.0) {
             return false;
+        }
+        if let Some(token) = &credential.token {
+            return self.oauth.is_good(token, now).await;
         }
         let Some(key) = &credential.key else { return true };
         matches!(self.keys.find(key, now).await, Ok(Some(_)))
@@ -135,7 +222,15 @@ impl Identity {
     /// Whether a request with these headers comes in, with all that each is asked, before its body and after it: what the
     /// benchmark measures.
     pub async fn lets_in(&self, headers: &HeaderMap, from: IpAddr) -> bool {
-        match self.authenticate(headers, None, true, from, clock::now()).await {
+        let asked = Asked {
+            headers,
+            certificate: None,
+            method: &Method::POST,
+            public: "http://127.0.0.1:8484",
+            path: "/mcp",
+            query: None,
+        };
+        match self.authenticate(&asked, true, from, clock::now()).await {
             Ok(Caller { credential: Some(credential), .. }) => self.is_good(&credential, clock::now()).await,
             _ => false,
         }
@@ -153,7 +248,7 @@ impl Identity {
             return Err(Standing::Bad);
         }
         self.keys.note_use(key.id(), &known, now);
-        let credential = Some(Credential { key: Some(key.id().clone()), until: None });
+        let credential = Some(Credential { key: Some(key.id().clone()), until: None, token: None });
         Ok(Caller { principal: known.principal.clone(), credential })
     }
 }
@@ -163,7 +258,7 @@ fn proven(certificate: &Certificate, now: Timestamp) -> Result<Caller, Stopped> 
     let name = certificate.name.as_ref().filter(|_| certificate.until > now.0).ok_or(Stopped::Certificate)?;
     // A prefix of its own: no authority can sign that somebody is who a key was made for.
     let principal = Principal::new(&format!("cert:{name}"));
-    Ok(Caller { principal, credential: Some(Credential { key: None, until: Some(certificate.until) }) })
+    Ok(Caller { principal, credential: Some(Credential { key: None, until: Some(certificate.until), token: None }) })
 }
 
 /// Who shows a key and, it may be, a certificate: for as long as both are good, with no more than the key is good for.
@@ -173,7 +268,7 @@ fn both(mut caller: Caller, proven: Option<Caller>) -> Result<Caller, Stopped> {
         return Err(Stopped::Certificate);
     }
     if let (Some(credential), Some(proven)) = (&mut caller.credential, proven.credential) {
-        credential.until = proven.until;
+        credential.until = credential.until.into_iter().chain(proven.until).min();
     }
     Ok(caller)
 }
@@ -186,23 +281,33 @@ fn anonymous() -> Caller {
 enum Shown<'a> {
     Nothing,
     Key(&'a str),
-    /// Something else than one key.
+    /// A token, and whether it is said to be bound to a key.
+    Token(&'a str, bool),
+    /// Something else than one of them.
     Other,
 }
 
-fn shown(headers: &HeaderMap) -> Shown<'_> {
+fn shown(headers: &HeaderMap, takes_tokens: bool) -> Shown<'_> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), more) = (values.next(), values.next()) else { return Shown::Nothing };
-    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-    let token =
-        token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim_matches(' '));
-    match token {
-        Some(token) if ApiKey::is_meant(token) && more.is_none() => Shown::Key(token),
+    let parts = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let of_scheme = |wanted: &str| {
+        parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(wanted)).map(|(_, token)| token.trim_matches(' '))
+    };
+    match (of_scheme("bearer"), of_scheme("dpop")) {
+        (Some(token), _) if ApiKey::is_meant(token) && more.is_none() => Shown::Key(token),
         // Of two credentials it could not be told which one counts; and a key in another form than it is read in is a
         // mistake, by which nobody should come in as somebody else.
         _ if headers.get_all(header::AUTHORIZATION).iter().any(holds_key) => Shown::Key(""),
+        (Some(token), _) if takes_tokens && more.is_none() => Shown::Token(token, false),
+        (_, Some(token)) if takes_tokens && more.is_none() => Shown::Token(token, true),
         _ => Shown::Other,
     }
+}
+
+/// Whether a query holds a token (RFC 6750, section 2.3).
+fn holds_token(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
 }
 
 fn holds_key(value: &HeaderValue) -> bool {

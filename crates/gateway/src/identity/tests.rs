@@ -36,12 +36,16 @@ async fn made(store: &Store, scopes: &[&str], expires_at: i64) -> ApiKey {
     key
 }
 
+fn asked<'a>(headers: &'a HeaderMap, certificate: Option<&'a Certificate>) -> Asked<'a> {
+    Asked { headers, certificate, method: &Method::POST, public: "https://mcp.example", path: "/mcp", query: None }
+}
+
 async fn shows(identity: &Identity, values: &[&str], required: bool) -> Result<Caller, Stopped> {
     let mut headers = HeaderMap::new();
     for value in values {
         headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
     }
-    identity.authenticate(&headers, None, required, from(), NOW).await
+    identity.authenticate(&asked(&headers, None), required, from(), NOW).await
 }
 
 fn place(directory: &tempfile::TempDir) -> PathBuf {
@@ -205,8 +209,11 @@ async fn a_certificate_is_its_name_and_with_a_key_only_if_that_is_of_the_same_pr
         if !shown.is_empty() {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(shown).unwrap());
         }
-        let asked = identity.authenticate(&headers, Some(certificate), required, from(), NOW);
-        asked.await.map(|caller| (caller.principal.id.to_string(), caller))
+        let asked = asked(&headers, Some(certificate));
+        identity
+            .authenticate(&asked, required, from(), NOW)
+            .await
+            .map(|caller| (caller.principal.id.to_string(), caller))
     };
     let bearer = format!("Bearer {}", key.expose());
     for required in [true, false] {
@@ -230,7 +237,7 @@ async fn a_certificate_is_its_name_and_with_a_key_only_if_that_is_of_the_same_pr
             scopes: bartizan_guard::Scopes::of([Scope::parse("server:files").unwrap()]),
             ..Principal::new(id)
         },
-        credential: Some(Credential { key: Some(key.id().clone()), until: None }),
+        credential: Some(Credential { key: Some(key.id().clone()), until: None, token: None }),
     };
     let same = both(key("cert:ann"), Some(proven(&ann, NOW).unwrap())).unwrap();
     assert!(!same.principal.scopes.are_all(), "no more than the key is good for");

@@ -69,6 +69,14 @@ impl Connections {
         &self.client
     }
 
+    /// Asks for something that is no message of MCP.
+    pub(crate) async fn request(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        self.client.request(request).await
+    }
+
     /// Others to the same server, none of which these use.
     fn apart(&self) -> Connections {
         Connections::by(self.connector.clone())

@@ -1,0 +1,142 @@
+//! One issuer of access tokens: what its tokens have to be, and who it is that shows one.
+
+use std::sync::Arc;
+
+use bartizan_config::Issuer as Settings;
+use bartizan_config::{Dpop, PrincipalNames};
+use bartizan_guard::{Principal, Scope, Scopes, SignedIn};
+use bartizan_identity::token::{Access, ClaimPath, Expected};
+
+use super::fetch::Fetcher;
+use super::introspect::Introspector;
+use super::keys::{Keys, OwnKeys, Published};
+
+/// Somebody who issues tokens.
+pub(super) struct Issuer {
+    pub(super) settings: Settings,
+    pub(super) keys: Keys,
+    pub(super) introspector: Option<Introspector>,
+}
+
+/// The longest name that a token may have for somebody or something.
+const LONGEST: usize = 255;
+
+impl Issuer {
+    /// One elsewhere.
+    pub(super) fn new(settings: Settings) -> std::io::Result<Issuer> {
+        let urls =
+            settings.jwks_uri.iter().chain(settings.introspection.iter().map(|introspection| &introspection.url));
+        let fetcher = Arc::new(Fetcher::new(&settings.issuer, urls.map(String::as_str))?);
+        let introspector =
+            settings.introspection.clone().map(|introspection| Introspector::new(introspection, Arc::clone(&fetcher)));
+        let keys = Keys::Published(Box::new(Published::new(&settings, fetcher)));
+        Ok(Issuer { settings, keys, introspector })
+    }
+
+    /// This gateway itself.
+    pub(super) fn own(settings: Settings, keys: Arc<OwnKeys>) -> Issuer {
+        Issuer { settings, keys: Keys::Own(keys), introspector: None }
+    }
+
+    pub(super) fn expected(&self) -> Expected<'_> {
+        let leeway = i64::try_from(self.settings.leeway.as_micros()).unwrap_or_default();
+        Expected { issuer: &self.settings.issuer, untyped: self.settings.untyped, leeway }
+    }
+
+    /// Whether a token is for this resource.
+    pub(super) fn is_for(&self, access: &Access, resource: &str) -> bool {
+        match &self.settings.audience[..] {
+            [] => access.is_for(std::iter::once(resource)),
+            named => access.is_for(named.iter().map(String::as_str)),
+        }
+    }
+
+    pub(super) fn needs_proof(&self) -> bool {
+        self.settings.dpop == Dpop::Required
+    }
+
+    /// Who it is that shows a token; nobody if it does not say that in a way that can be used.
+    pub(super) fn principal(&self, access: &Access) -> Option<Principal> {
+        let claims = &self.settings.claims;
+        let path = |names: &Vec<String>| ClaimPath(names.clone());
+        let name = access.text(&path(&claims.principal)).filter(|name| is_name(name))?;
+        let id = match self.settings.names {
+            PrincipalNames::Prefixed => format!("{}:{name}", self.settings.name),
+            // Without a colon it cannot be one of those that have a prefix.
+            PrincipalNames::Plain if is_plain(name) => name.to_owned(),
+            PrincipalNames::Plain => return None,
+        };
+        let list = |names: &Option<Vec<String>>| {
+            let list = names.as_ref().map(|names| access.list(&path(names))).unwrap_or_default();
+            let mut list: Vec<Box<str>> = list.into_iter().filter(|name| is_name(name)).map(Box::from).collect();
+            list.sort();
+            list.dedup();
+            Arc::from(list)
+        };
+        let tenant = match &claims.tenant {
+            // A token without a tenant is not one of everybody's.
+            Some(names) => Some(Arc::from(access.text(&path(names)).filter(|name| is_name(name))?)),
+            None => None,
+        };
+        Some(Principal {
+            roles: list(&claims.roles),
+            groups: list(&claims.groups),
+            tenant,
+            signed_in: signed_in(access),
+            scopes: self.scopes(access),
+            ..Principal::new(&id)
+        })
+    }
+
+    /// What a token is good for.
+    fn scopes(&self, access: &Access) -> Scopes {
+        let words = access.words(&ClaimPath(self.settings.claims.scope.clone()));
+        let mut found: Vec<Scope> = Vec::new();
+        for word in words {
+            match self.settings.scopes.get(word) {
+                Some(scopes) => found.extend(scopes.iter().cloned()),
+                None => found.extend(Scope::parse(word).ok()),
+            }
+        }
+        if found.is_empty() { self.settings.default_scopes.clone() } else { Scopes::of(found) }
+    }
+
+    /// What this issuer calls a scope that a client needs here: the first of its own that is good for it, or the scope itself.
+    pub(super) fn called<'a>(&'a self, scope: &'a str) -> &'a str {
+        let Ok(wanted) = Scope::parse(scope) else { return scope };
+        let covers = |scopes: &Scopes| match &wanted {
+            Scope::All => scopes.are_all(),
+            Scope::Server(server) => scopes.allow_all_of(server),
+            Scope::Thing(kind, server, name) => scopes.allow(server, *kind, name),
+        };
+        // The one that is good for least.
+        let own = self.settings.scopes.iter().filter(|(_, scopes)| covers(scopes));
+        own.min_by_key(|(_, scopes)| scopes.iter().map(breadth).max()).map_or(scope, |(name, _)| name)
+    }
+}
+
+fn breadth(scope: &Scope) -> u8 {
+    match scope {
+        Scope::All => 2,
+        Scope::Server(_) => 1,
+        Scope::Thing(..) => 0,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=LONGEST).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte);
+    name.bytes().all(plain) && name != Principal::ANONYMOUS
+}
+
+fn signed_in(access: &Access) -> Option<Arc<SignedIn>> {
+    let mut methods: Vec<Box<str>> =
+        access.list(&ClaimPath::of("amr")).into_iter().filter(|name| is_name(name)).map(Box::from).collect();
+    methods.sort();
+    methods.dedup();
+    let at = access.moment("auth_time");
+    (at.is_some() || !methods.is_empty()).then(|| Arc::new(SignedIn { at, methods: methods.into() }))
+}

@@ -1,0 +1,353 @@
+//! Access tokens: whose they are, and whether they are good for what was asked (OAuth 2.1, RFC 6750, RFC 9449).
+//!
+//! A token names its issuer, which says only whom to ask: what makes it good is that the keys of that issuer, as the
+//! configuration knows it, have signed it, that it is for the address that was asked, and that it is good now. Whether it is
+//! shown by whom it was given to is known only of one that is bound to a key.
+
+mod fetch;
+mod introspect;
+mod issuer;
+mod keys;
+mod verified;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use bartizan_config::Issuer as Settings;
+use bartizan_guard::Timestamp;
+use bartizan_identity::dpop::{self, ProofError, Replays};
+use bartizan_identity::token::{Access, Jws, TokenError};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+pub use self::keys::OwnKeys;
+
+use self::issuer::Issuer;
+use self::verified::{Digest, Good, Known, Verified};
+use super::{Caller, Credential};
+use crate::clock;
+
+/// How many proofs are remembered.
+const PROOFS: usize = 262_144;
+/// For how long a nonce is given out, in microseconds; it is good for as long again.
+const NONCE: i64 = 5 * 60 * 1_000_000;
+
+/// All issuers of tokens, and what is known of theirs.
+pub(crate) struct Oauth {
+    configured: ArcSwap<Vec<Arc<Issuer>>>,
+    own: OnceLock<Arc<Issuer>>,
+    verified: Verified,
+    replays: Replays,
+    secret: OnceLock<[u8; 32]>,
+}
+
+/// A token with a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Presented<'a> {
+    pub(super) token: &'a str,
+    /// Whether it came with the scheme for tokens that are bound to a key.
+    pub(super) is_bound: bool,
+    /// What proves that its holder has the key; none if there is none, or there are two.
+    pub(super) proof: Option<&'a str>,
+    pub(super) method: &'a str,
+    /// The address that was asked, without a query.
+    pub(super) resource: &'a str,
+}
+
+/// Why a token does not let anybody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not good.
+    Bad,
+    /// The proof that came with it is not.
+    Proof,
+    /// The proof needs a nonce of ours.
+    Nonce,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// A token that was good, for as long as whoever showed it is answered. `Debug` does not show it.
+pub(crate) struct Token {
+    text: Box<str>,
+    digest: Digest,
+    resource: Box<str>,
+    /// What it says it is called, for records.
+    id: String,
+    issuer: Arc<Issuer>,
+    is_bound: bool,
+}
+
+impl Token {
+    /// What its issuer calls a scope.
+    pub(crate) fn called(&self, scope: &str) -> String {
+        self.issuer.called(scope).to_owned()
+    }
+
+    /// Whether it is bound to a key.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Token) -> bool {
+        (self.digest, &self.resource) == (other.digest, &other.resource)
+    }
+}
+
+impl Eq for Token {}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({})", self.id)
+    }
+}
+
+impl Default for Oauth {
+    fn default() -> Self {
+        Oauth {
+            configured: ArcSwap::default(),
+            own: OnceLock::new(),
+            verified: Verified::default(),
+            replays: Replays::new(PROOFS),
+            secret: OnceLock::new(),
+        }
+    }
+}
+
+impl Oauth {
+    /// Issuers to put in place of those that there are; what did not change keeps its keys.
+    pub(super) fn prepare(&self, settings: &[Settings]) -> std::io::Result<Prepared> {
+        let present = self.configured.load();
+        let kept = |wanted: &Settings| present.iter().find(|issuer| issuer.settings == *wanted).cloned();
+        let issuers = settings.iter().map(|wanted| match kept(wanted) {
+            Some(issuer) => Ok(issuer),
+            None => Issuer::new(wanted.clone()).map(Arc::new),
+        });
+        issuers.collect::<std::io::Result<_>>().map(Prepared)
+    }
+
+    pub(super) fn put(&self, prepared: Prepared) {
+        self.configured.store(Arc::new(prepared.0));
+    }
+
+    /// Takes this gateway itself for an issuer, whose people are called what they are called here.
+    pub(super) fn trust_own(&self, issuer: &str, keys: Arc<OwnKeys>) {
+        self.own.set(Arc::new(Issuer::own(Settings::trusted("bartizan", issuer), keys))).ok();
+    }
+
+    fn issuers(&self) -> impl Iterator<Item = Arc<Issuer>> {
+        let configured = self.configured.load_full();
+        let own = self.own.get().cloned();
+        own.into_iter().chain((0..configured.len()).filter_map(move |index| configured.get(index).cloned()))
+    }
+
+    /// Whether there is anybody whose tokens are good.
+    pub(super) fn is_on(&self) -> bool {
+        self.own.get().is_some() || !self.configured.load().is_empty()
+    }
+
+    /// The identifiers of all issuers.
+    pub(crate) fn identifiers(&self) -> Vec<String> {
+        self.issuers().map(|issuer| issuer.settings.issuer.clone()).collect()
+    }
+
+    /// What issuers call a scope: each once.
+    pub(crate) fn called(&self, scope: &str) -> Vec<String> {
+        let mut names: Vec<_> = self.issuers().map(|issuer| issuer.called(scope).to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// What all issuers, or some of them, want of proofs.
+    pub(crate) fn proofs(&self) -> Proofs {
+        let wanted: Vec<_> = self.issuers().map(|issuer| issuer.needs_proof()).collect();
+        Proofs { all: wanted.iter().all(|needs| *needs), some: wanted.contains(&true) }
+    }
+
+    /// Who shows a token.
+    pub(super) async fn authenticate(&self, presented: Presented<'_>, now: Timestamp) -> Result<Caller, Fault> {
+        let digest: Digest = Sha256::digest(presented.token).into();
+        let good = self.verified(presented.token, &digest, now).await?;
+        let Good { issuer, access, .. } = &*good;
+        if !issuer.is_for(access, presented.resource) {
+            return refuse(issuer, &TokenError::Claim("aud"));
+        }
+        match (&access.bound_to, presented.is_bound) {
+            (None, false) if !issuer.needs_proof() => {}
+            (Some(key), true) => self.check_proof(presented, issuer, key, now)?,
+            _ => return refuse(issuer, &TokenError::Claim("cnf")),
+        }
+        let id = access.text(&bartizan_identity::token::ClaimPath::of("jti")).filter(|id| id.len() <= 64);
+        let id = id.filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic())).unwrap_or_default();
+        let token = Token {
+            text: presented.token.into(),
+            digest,
+            resource: presented.resource.into(),
+            id: format!("token:{}:{id}", issuer.settings.name),
+            issuer: Arc::clone(issuer),
+            is_bound: presented.is_bound,
+        };
+        let credential = Credential { key: None, until: Some(access.when.until), token: Some(Arc::new(token)) };
+        Ok(Caller { principal: good.principal.clone(), credential: Some(credential) })
+    }
+
+    /// Whether a token that was good still is.
+    pub(super) async fn is_good(&self, token: &Token, now: Timestamp) -> bool {
+        let good = self.verified(&token.text, &token.digest, now).await;
+        good.is_ok_and(|good| good.issuer.is_for(&good.access, &token.resource))
+    }
+
+    fn check_proof(
+        &self,
+        presented: Presented<'_>,
+        issuer: &Issuer,
+        bound_to: &str,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let nonces = issuer.settings.dpop_nonce.then(|| self.nonces(now)).map(|nonces| nonces.ok_or(Fault::Unknown));
+        let nonces = nonces.transpose()?;
+        let request = dpop::Request {
+            method: presented.method,
+            uri: presented.resource,
+            token: presented.token,
+            bound_to,
+            nonces: nonces.as_ref().map(|nonces| &nonces[..]),
+            now: now.0,
+        };
+        let proof = presented.proof.ok_or(Fault::Proof)?;
+        let shown = dpop::check(proof, &request).and_then(|shown| self.replays.show(&shown, now.0));
+        shown.map_err(|error| {
+            tracing::debug!(issuer = %issuer.settings.name, %error, "a proof is refused");
+            match error {
+                ProofError::Nonce => Fault::Nonce,
+                ProofError::Crowded => Fault::Unknown,
+                _ => Fault::Proof,
+            }
+        })
+    }
+
+    /// The nonce that is given out now.
+    pub(crate) fn nonce(&self, now: Timestamp) -> Option<String> {
+        self.nonces(now).map(|[nonce, _]| nonce)
+    }
+
+    /// That of now, and the one before it. They are made of the time, so that nothing is to be kept of whom they were given to.
+    fn nonces(&self, now: Timestamp) -> Option<[String; 2]> {
+        let secret = match self.secret.get() {
+            Some(secret) => secret,
+            None => {
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret).ok()?;
+                self.secret.get_or_init(|| secret)
+            }
+        };
+        let period = now.0.div_euclid(NONCE);
+        let of = |period: i64| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+            mac.update(&period.to_be_bytes());
+            Some(mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+        };
+        Some([of(period)?, of(period - 1)?])
+    }
+
+    /// What is known of a token, after its issuer was asked if need be.
+    async fn verified(&self, text: &str, digest: &Digest, now: Timestamp) -> Result<Arc<Good>, Fault> {
+        match self.verified.get(digest) {
+            Some(Known::Good(good)) if self.is_still(&good, now) => return Ok(good),
+            Some(Known::Bad(until)) if now.0 < until => return Err(Fault::Bad),
+            _ => {}
+        }
+        // Seldom, so it takes no room in the future of every request.
+        let known = Box::pin(self.verify(text, now)).await?;
+        self.verified.insert(*digest, known.clone(), now.0);
+        match known {
+            Known::Good(good) => Ok(good),
+            Known::Bad(_) => Err(Fault::Bad),
+        }
+    }
+
+    fn is_still(&self, good: &Good, now: Timestamp) -> bool {
+        let is_known = || self.issuers().any(|issuer| Arc::ptr_eq(&issuer, &good.issuer));
+        let by_same_keys = || good.generation.is_none() || good.issuer.keys.generation(now) == good.generation;
+        now.0 < good.again && good.access.when.check(now.0).is_ok() && is_known() && by_same_keys()
+    }
+
+    async fn verify(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
+        if Jws::is_meant(text) { self.verify_signed(text, now).await } else { self.ask_about(text, now).await }
+    }
+
+    async fn verify_signed(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
+        let jws = Jws::parse(text).map_err(|_| Fault::Bad)?;
+        let issuer = self.issuers().find(|issuer| jws.issuer() == Some(&issuer.settings.issuer)).ok_or(Fault::Bad)?;
+        let refused = |error: TokenError| refusal(&issuer, &error);
+        let held = issuer.keys.with(jws.key_id().map_err(refused)?).await.map_err(|_| Fault::Unknown)?;
+        jws.check_signature(&held.keys).map_err(refused)?;
+        let access = Access::of_jws(jws, &issuer.expected()).map_err(refused)?;
+        access.when.check(now.0).map_err(refused)?;
+        good(&issuer, access, Some(held.generation), i64::MAX)
+    }
+
+    async fn ask_about(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        if text.is_empty() || text.len() > 4096 || !text.bytes().all(is_token) {
+            return Err(Fault::Bad);
+        }
+        let asked = self.issuers().find_map(|issuer| issuer.introspector.is_some().then_some(issuer));
+        let Some((issuer, introspector)) = asked.as_ref().and_then(|of| Some((of, of.introspector.as_ref()?))) else {
+            return Err(Fault::Bad);
+        };
+        let said = introspector.ask(text).await.map_err(|why| {
+            tracing::warn!(issuer = %issuer.settings.name, why, "this issuer of tokens cannot be asked about one");
+            Fault::Unknown
+        })?;
+        let again = clock::now().0.saturating_add(introspector.cached());
+        let access = Access::of_introspection(said, &issuer.expected(), now.0);
+        match access.and_then(|access| access.when.check(now.0).map(|()| access)) {
+            Ok(access) => good(issuer, access, None, again),
+            Err(error) => {
+                refusal(issuer, &error);
+                Ok(Known::Bad(again))
+            }
+        }
+    }
+}
+
+/// Issuers that are ready to be put in force.
+pub(crate) struct Prepared(Vec<Arc<Issuer>>);
+
+/// What issuers want of proofs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proofs {
+    pub(crate) all: bool,
+    pub(crate) some: bool,
+}
+
+fn good(issuer: &Arc<Issuer>, access: Access, generation: Option<u64>, again: i64) -> Result<Known, Fault> {
+    let principal = issuer.principal(&access).ok_or_else(|| refusal(issuer, &TokenError::Claim("principal")))?;
+    Ok(Known::Good(Arc::new(Good { issuer: Arc::clone(issuer), access, principal, generation, again })))
+}
+
+fn refuse<T>(issuer: &Issuer, error: &TokenError) -> Result<T, Fault> {
+    Err(refusal(issuer, error))
+}
+
+/// Says to the operator what nobody else is told.
+fn refusal(issuer: &Issuer, error: &TokenError) -> Fault {
+    tracing::debug!(issuer = %issuer.settings.name, %error, "a token is refused");
+    Fault::Bad
+}

@@ -221,6 +221,7 @@ fn url(is_secure: bool, address: SocketAddr) -> String {
 /// What people can let clients have, at that address.
 fn oauth(served: &AuthorizationServer, database: &Arc<Database>, public: &str, front: &Arc<Front>) -> OAuth {
     let issuer = Issuer::new(Arc::clone(database), public);
+    front.identity().trust_own(Arc::clone(&issuer));
     let front = Arc::downgrade(front);
     let is_server = move |name: &str| front.upgrade().is_some_and(|front| front.has_server(name));
     OAuth::new(issuer, served.into(), is_server)

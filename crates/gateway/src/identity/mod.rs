@@ -17,8 +17,6 @@ use bartizan_identity::ApiKey;
 use bartizan_store::StoreError;
 use http::{HeaderMap, HeaderValue, Method, header};
 
-pub use self::oauth::OwnKeys;
-
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
 use self::oauth::{Fault, Oauth, Presented, Token};
@@ -196,10 +194,9 @@ impl Identity {
         self.oauth.put(issuers);
     }
 
-    /// Takes tokens that this gateway has issued itself, under that identifier and with these keys. Whoever they name is called
-    /// what they are called here.
-    pub fn trust_own(&self, issuer: &str, keys: Arc<OwnKeys>) {
-        self.oauth.trust_own(issuer, keys);
+    /// Takes tokens that this gateway gives out itself. Whoever they name is called what they are called here.
+    pub(crate) fn trust_own(&self, own: Arc<crate::issuer::Issuer>) {
+        self.oauth.trust_own(own);
     }
 
     /// What is to be known of tokens.

@@ -92,7 +92,6 @@ impl Issuer {
     }
 
     /// The grant that a token names, if it is still good, and of that person and client.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the verifier of tokens"))]
     pub(crate) async fn is_live(&self, grant: &str, person: &str, client: &str) -> Result<bool, IssuerError> {
         let now = clock::now();
         let read = self.current().await?;

@@ -113,8 +113,10 @@ mod tests {
             ("http://localhost:1", "http://[::1]:1/jwks", true),
             ("http://127.0.0.1:1", "http://idp.example/jwks", false),
         ] {
-            let fetcher =
-                Fetcher { connections: connections(TIMEOUT, (&Uri::default(), None)).unwrap(), is_local: issuer.starts_with("http:") };
+            let fetcher = Fetcher {
+                connections: connections(TIMEOUT, (&Uri::default(), None)).unwrap(),
+                is_local: issuer.starts_with("http:"),
+            };
             assert_eq!(fetcher.address(address).is_ok(), good, "{issuer} {address}");
         }
     }

@@ -9,7 +9,8 @@ use bartizan_identity::token::{Access, ClaimPath, Expected};
 
 use super::fetch::Fetcher;
 use super::introspect::Introspector;
-use super::keys::{Keys, OwnKeys, Published};
+use super::keys::{Keys, Published};
+use crate::issuer::Issuer as Own;
 
 /// Somebody who issues tokens.
 pub(super) struct Issuer {
@@ -34,8 +35,15 @@ impl Issuer {
     }
 
     /// This gateway itself.
-    pub(super) fn own(settings: Settings, keys: Arc<OwnKeys>) -> Issuer {
-        Issuer { settings, keys: Keys::Own(keys), introspector: None }
+    pub(super) fn own(own: Arc<Own>) -> Issuer {
+        Issuer { settings: Settings::trusted("bartizan", own.url()), keys: Keys::Own(own), introspector: None }
+    }
+
+    /// Whether what a good token rests on still holds; nothing if that cannot be told.
+    pub(super) async fn still_holds(&self, access: &Access) -> Option<bool> {
+        let Keys::Own(own) = &self.keys else { return Some(true) };
+        let text = |name: &str| access.text(&ClaimPath::of(name)).unwrap_or_default();
+        own.is_live(text("grant"), text("sub"), text("client_id")).await.ok()
     }
 
     pub(super) fn expected(&self) -> Expected<'_> {

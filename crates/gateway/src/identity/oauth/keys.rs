@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use bartizan_guard::Timestamp;
 use bartizan_identity::token::{self, KeySet};
 use http::Uri;
@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::fetch::Fetcher;
 use crate::clock;
+use crate::issuer::Issuer as Own;
 
 const SECOND: i64 = 1_000_000;
 /// How long nobody asks again for a key that was not there.
@@ -34,22 +35,7 @@ pub(super) enum Keys {
     /// Those that it publishes.
     Published(Box<Published>),
     /// Those of this gateway itself.
-    Own(Arc<OwnKeys>),
-}
-
-/// Keys with which this gateway signs tokens itself, as far as others may know them.
-#[derive(Debug, Default)]
-pub struct OwnKeys {
-    keys: ArcSwap<KeySet>,
-    generation: AtomicU64,
-}
-
-impl OwnKeys {
-    /// Puts others in place of those that there are. What one that is gone has signed is good no more.
-    pub fn set(&self, keys: KeySet) {
-        self.keys.store(Arc::new(keys));
-        self.generation.fetch_add(1, Ordering::Release);
-    }
+    Own(Arc<Own>),
 }
 
 /// Keys as they were fetched.
@@ -65,7 +51,14 @@ impl Keys {
     /// The keys among which the one of this name is, if there is one.
     pub(super) async fn with(&self, id: &str) -> Result<Held, Unknown> {
         match self {
-            Keys::Own(own) => Ok(own_keys(own)),
+            Keys::Own(own) => {
+                let set = own.jwks().await.map_err(|error| {
+                    tracing::error!(%error, "keys of our own cannot be read, so tokens that we gave are refused");
+                    Unknown
+                })?;
+                let keys = KeySet::parse(set.to_string().as_bytes()).ok_or(Unknown)?;
+                Ok(Held { keys: Arc::new(keys), generation: 0, fetched: i64::MAX })
+            }
             Keys::Published(published) => published.with(id).await,
         }
     }
@@ -73,7 +66,8 @@ impl Keys {
     /// How often keys have changed so far, if they are good still.
     pub(super) fn generation(&self, now: Timestamp) -> Option<u64> {
         match self {
-            Keys::Own(own) => Some(own.generation.load(Ordering::Acquire)),
+            // What rests on them is looked up each time.
+            Keys::Own(_) => Some(0),
             Keys::Published(published) => {
                 let held = published.held(now.0)?;
                 published.freshen(&held, now.0);
@@ -81,11 +75,6 @@ impl Keys {
             }
         }
     }
-}
-
-fn own_keys(own: &OwnKeys) -> Held {
-    let generation = own.generation.load(Ordering::Acquire);
-    Held { keys: own.keys.load_full(), generation, fetched: i64::MAX }
 }
 
 /// Keys that an issuer publishes.

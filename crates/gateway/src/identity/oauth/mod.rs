@@ -22,12 +22,11 @@ use bartizan_identity::token::{Access, Jws, TokenError};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
-pub use self::keys::OwnKeys;
-
 use self::issuer::Issuer;
 use self::verified::{Digest, Good, Known, Verified};
 use super::{Caller, Credential};
 use crate::clock;
+use crate::issuer::Issuer as Own;
 
 /// How many proofs are remembered.
 const PROOFS: usize = 262_144;
@@ -145,8 +144,8 @@ impl Oauth {
     }
 
     /// Takes this gateway itself for an issuer, whose people are called what they are called here.
-    pub(super) fn trust_own(&self, issuer: &str, keys: Arc<OwnKeys>) {
-        self.own.set(Arc::new(Issuer::own(Settings::trusted("bartizan", issuer), keys))).ok();
+    pub(super) fn trust_own(&self, own: Arc<Own>) {
+        self.own.set(Arc::new(Issuer::own(own))).ok();
     }
 
     fn issuers(&self) -> impl Iterator<Item = Arc<Issuer>> {
@@ -265,8 +264,18 @@ impl Oauth {
         Some([of(period)?, of(period - 1)?])
     }
 
-    /// What is known of a token, after its issuer was asked if need be.
+    /// What is known of a token that is good now.
     async fn verified(&self, text: &str, digest: &Digest, now: Timestamp) -> Result<Arc<Good>, Fault> {
+        let good = self.looked_up(text, digest, now).await?;
+        match good.issuer.still_holds(&good.access).await {
+            Some(true) => Ok(good),
+            Some(false) => Err(Fault::Bad),
+            None => Err(Fault::Unknown),
+        }
+    }
+
+    /// What is known of a token, after its issuer was asked if need be.
+    async fn looked_up(&self, text: &str, digest: &Digest, now: Timestamp) -> Result<Arc<Good>, Fault> {
         match self.verified.get(digest) {
             Some(Known::Good(good)) if self.is_still(&good, now) => return Ok(good),
             Some(Known::Bad(until)) if now.0 < until => return Err(Fault::Bad),

@@ -36,6 +36,17 @@ pub struct Request<'a> {
     pub now: i64,
 }
 
+/// What a proof has to be about with which somebody asks for a token, and has none yet.
+#[derive(Debug, Clone, Copy)]
+pub struct First<'a> {
+    /// The method of the request.
+    pub method: &'a str,
+    /// Its address, without a query.
+    pub uri: &'a str,
+    /// When that is, in microseconds since 1970-01-01 UTC.
+    pub now: i64,
+}
+
 /// Why a proof is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProofError {
@@ -61,6 +72,37 @@ pub enum ProofError {
 /// # Errors
 /// If it is not good.
 pub fn check(text: &str, request: &Request<'_>) -> Result<Shown, ProofError> {
+    let Request { method, uri, now, .. } = *request;
+    let (jws, key) = read(text, &First { method, uri, now })?;
+    let text = |name: &'static str| jws.claims.get(name).and_then(Value::as_str).ok_or(TokenError::Claim(name));
+    let digest = encode(&Sha256::digest(request.token));
+    if !bool::from(text("ath")?.as_bytes().ct_eq(digest.as_bytes())) {
+        return Err(TokenError::Claim("ath").into());
+    }
+    if key.thumbprint() != request.bound_to {
+        return Err(ProofError::OtherKey);
+    }
+    if let Some(nonces) = request.nonces
+        && !text("nonce").is_ok_and(|nonce| nonces.iter().any(|known| known == nonce))
+    {
+        return Err(ProofError::Nonce);
+    }
+    Ok(shown(text("jti")?, &key))
+}
+
+/// Checks a proof of a key that a token is to be bound to, but not whether it was shown before; what it is to be remembered
+/// by, and the thumbprint of the key.
+///
+/// # Errors
+/// If it is not good.
+pub fn check_first(text: &str, request: &First<'_>) -> Result<(Shown, String), ProofError> {
+    let (jws, key) = read(text, request)?;
+    let id = jws.claims.get("jti").and_then(Value::as_str).ok_or(TokenError::Claim("jti"))?;
+    Ok((shown(id, &key), key.thumbprint().to_owned()))
+}
+
+/// What is to be right in every proof.
+fn read<'a>(text: &'a str, request: &First<'_>) -> Result<(Jws<'a>, Key), ProofError> {
     let jws = Jws::parse(text)?;
     if jws.kind().as_deref() != Some("dpop+jwt") {
         return Err(TokenError::Header("typ").into());
@@ -80,26 +122,18 @@ pub fn check(text: &str, request: &Request<'_>) -> Result<Shown, ProofError> {
     if !is_same_address(text("htu")?, request.uri) {
         return Err(TokenError::Claim("htu").into());
     }
-    let digest = encode(&Sha256::digest(request.token));
-    if !bool::from(text("ath")?.as_bytes().ct_eq(digest.as_bytes())) {
-        return Err(TokenError::Claim("ath").into());
-    }
-    let id = Some(text("jti")?).filter(|id| (1..=256).contains(&id.len())).ok_or(TokenError::Claim("jti"))?;
+    Some(text("jti")?).filter(|id| (1..=256).contains(&id.len())).ok_or(TokenError::Claim("jti"))?;
     let made = jws.claims.get("iat").and_then(Value::as_i64).and_then(|seconds| seconds.checked_mul(SECOND));
     let made = made.ok_or(TokenError::Claim("iat"))?;
     if made > request.now.saturating_add(AHEAD) || made < request.now.saturating_sub(AGE) {
         return Err(TokenError::Claim("iat").into());
     }
-    if key.thumbprint() != request.bound_to {
-        return Err(ProofError::OtherKey);
-    }
-    if let Some(nonces) = request.nonces
-        && !text("nonce").is_ok_and(|nonce| nonces.iter().any(|known| known == nonce))
-    {
-        return Err(ProofError::Nonce);
-    }
+    Ok((jws, key))
+}
+
+fn shown(id: &str, key: &Key) -> Shown {
     let key = key.thumbprint();
-    Ok(Shown { proof: Sha256::digest(format!("{key}\n{id}")).into(), key: Sha256::digest(key).into() })
+    Shown { proof: Sha256::digest(format!("{key}\n{id}")).into(), key: Sha256::digest(key).into() }
 }
 
 /// Whether two addresses are the same but for a query, a fragment, and how scheme, host and port are written.

@@ -10,10 +10,11 @@ use super::body::Reply;
 use super::respond;
 
 /// What a page may send.
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 9] = [
     "accept",
     "authorization",
     "content-type",
+    "dpop",
     "last-event-id",
     "mcp-method",
     "mcp-name",

@@ -240,6 +240,13 @@ impl Oauth {
         })
     }
 
+    /// The thumbprint of the key that somebody proves to have who asks for a token at `uri`.
+    pub(crate) fn first_proof(&self, proof: &str, uri: &str, now: Timestamp) -> Result<String, ProofError> {
+        let (shown, key) = dpop::check_first(proof, &dpop::First { method: "POST", uri, now: now.0 })?;
+        self.replays.show(&shown, now.0)?;
+        Ok(key)
+    }
+
     /// The nonce that is given out now.
     pub(crate) fn nonce(&self, now: Timestamp) -> Option<String> {
         self.nonces(now).map(|[nonce, _]| nonce)

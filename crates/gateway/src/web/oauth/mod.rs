@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bartizan_guard::Scope;
 use bartizan_identity::grant::OAuthError;
+use bartizan_identity::token::Algorithm;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -115,6 +116,7 @@ impl OAuth {
             "revocation_endpoint_auth_methods_supported": ["none"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
+            "dpop_signing_alg_values_supported": Algorithm::names().collect::<Vec<_>>(),
             "client_id_metadata_document_supported": self.clients.reads_documents(),
         });
         if let Some(said) = said.as_object_mut().filter(|_| self.clients.lets_register()) {

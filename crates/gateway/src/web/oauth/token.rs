@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::{OAuth, Refused, answer, check_unauthenticated, is_of_type};
+use super::{OAuth, Refused, TOKEN, answer, check_unauthenticated, is_of_type};
 use crate::clock;
 use crate::issuer::Given;
 use crate::random;
@@ -30,15 +30,35 @@ impl Web {
         from: IpAddr,
     ) -> Result<Response<Bytes>, Refused> {
         let params = form(head, body)?;
+        let proven = self.proven(oauth, head)?;
         let given = match TokenRequest::read(&params) {
-            Ok(TokenRequest::Code(request)) => self.redeem(oauth, &request).await,
-            Ok(TokenRequest::Refresh(request)) => self.refresh(oauth, &request).await,
+            Ok(TokenRequest::Code(request)) => self.redeem(oauth, &request, proven).await,
+            Ok(TokenRequest::Refresh(request)) => self.refresh(oauth, &request, proven).await,
             Err(error) => Err(error.into()),
         };
         given.map_err(|refused| self.slowed(refused, from))
     }
 
-    async fn redeem(&self, oauth: &OAuth, request: &CodeRequest) -> Result<Response<Bytes>, Refused> {
+    /// The thumbprint of the key that a client proves to have, if it wants its tokens bound to one (RFC 9449, section 5).
+    fn proven(&self, oauth: &OAuth, head: &Parts) -> Result<Option<String>, OAuthError> {
+        let mut proofs = head.headers.get_all("dpop").iter();
+        let proof = match (proofs.next(), proofs.next()) {
+            (None, _) => return Ok(None),
+            (Some(proof), None) => proof.to_str().ok(),
+            _ => None,
+        };
+        let uri = format!("{}{TOKEN}", oauth.issuer.url());
+        let tokens = self.identity.tokens();
+        let key = proof.zip(tokens).and_then(|(proof, tokens)| tokens.first_proof(proof, &uri, clock::now()).ok());
+        key.map(Some).ok_or_else(OAuthError::proof)
+    }
+
+    async fn redeem(
+        &self,
+        oauth: &OAuth,
+        request: &CodeRequest,
+        proven: Option<String>,
+    ) -> Result<Response<Bytes>, Refused> {
         let (now, secret) = (clock::now(), Secret::generate(SecretKind::Refresh, getrandom::fill)?);
         let new = NewGrant {
             id: random::name_of_grant()?,
@@ -49,7 +69,10 @@ impl Web {
             let challenge = Challenge::from_bytes(code.challenge);
             let Code { terms, redirect_uri, .. } = &*code;
             let (client_id, resource) = (&terms.client, &terms.resource);
-            request.check(&Agreed { client_id, redirect_uri, challenge: &challenge, resource })
+            request.check(&Agreed { client_id, redirect_uri, challenge: &challenge, resource })?;
+            check_bound(code.terms.proof_key.as_deref(), proven.as_deref())?;
+            code.terms.proof_key = proven;
+            Ok::<_, OAuthError>(())
         };
         let store = oauth.issuer.store().await?;
         let change = Change { by: by(&request.client_id), at: now.0 };
@@ -69,19 +92,25 @@ impl Web {
         }
     }
 
-    async fn refresh(&self, oauth: &OAuth, request: &RefreshRequest) -> Result<Response<Bytes>, Refused> {
+    async fn refresh(
+        &self,
+        oauth: &OAuth,
+        request: &RefreshRequest,
+        proven: Option<String>,
+    ) -> Result<Response<Bytes>, Refused> {
         let (now, secret) = (clock::now(), Secret::generate(SecretKind::Refresh, getrandom::fill)?);
         let mut scopes = Vec::new();
         let judge = |grant: &Grant| {
             let terms = &grant.terms;
             scopes = request.check(&terms.client, &terms.resource, &terms.scopes)?;
-            Ok::<_, OAuthError>(())
+            check_bound(terms.proof_key.as_deref(), proven.as_deref())
         };
         let store = oauth.issuer.store().await?;
         let change = Change { by: by(&request.client_id), at: now.0 };
         let (shown, next) = (request.token.digest().to_bytes(), secret.digest().to_bytes());
         match store.refresh(&shown, &next, judge, &change).await? {
-            Refreshed::Granted(grant) => {
+            Refreshed::Granted(mut grant) => {
+                grant.terms.proof_key = proven.clone();
                 let said = json!({"grant": grant.id, "person": grant.terms.person, "client": grant.terms.client});
                 // What cannot be recorded is not done: the client has to begin anew, as its token was used.
                 self.gateway.recorder.note("grant.refreshed", &said).map_err(|_| OAuthError::unavailable())?;
@@ -171,6 +200,11 @@ fn form<'a>(head: &Parts, body: &'a [u8]) -> Result<Params<'a>, OAuthError> {
         return Err(OAuthError::unreadable("parameters stand in the body, as application/x-www-form-urlencoded"));
     }
     Params::parse(body).map_err(|why| OAuthError::unreadable(why.to_string()))
+}
+
+/// What is bound to a key goes to whoever proves to have it.
+fn check_bound(bound: Option<&str>, proven: Option<&str>) -> Result<(), OAuthError> {
+    if bound.is_none() || bound == proven { Ok(()) } else { Err(OAuthError::proof()) }
 }
 
 fn by(client: &str) -> String {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_config::Config;
-use bartizan_guard::Timestamp;
+use bartizan_guard::{Roles, Timestamp};
 use bartizan_store::{Change, MasterKey, Store, StoreError};
 use clap::Args;
 
@@ -50,6 +50,17 @@ impl Place {
             Some(file) => Ok(Config::public_url(&file)?),
             None => Ok("http://127.0.0.1:8484".to_owned()),
         }
+    }
+
+    /// Who is in which group, as the configuration says.
+    pub(crate) fn roles(&self) -> Result<Roles, Failure> {
+        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());
+        let file = self.config.clone().or(here.filter(|_| self.store.is_none()));
+        let config = match file {
+            Some(file) => Config::load(&file)?.0,
+            None => common::user_config(None)?,
+        };
+        Ok(config.settings.policies.map(|policies| policies.roles().clone()).unwrap_or_default())
     }
 
     /// Does `work` with the store, which has to be there unless it is `made`.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use bartizan_mcp::is_unseen;
+
 /// The text with everything escaped that steers a terminal, reorders what is read or is not seen. Line ends stay.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character != '\n' && is_hidden(character) {
+        if character != '\n' && is_unseen(character) {
             out.extend(character.escape_unicode());
         } else {
             out.push(character);
@@ -37,7 +39,7 @@ pub(crate) fn toml_string(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => out.extend(['\\', character]),
-            c if is_hidden(c) => {
+            c if is_unseen(c) => {
                 let _ = write!(out, "\\U{:08X}", u32::from(c));
             }
             c => out.push(c),
@@ -51,7 +53,7 @@ pub(crate) fn toml_string(text: &str) -> String {
 pub(crate) fn visible_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
-        if character != '\n' && is_hidden(character) {
+        if character != '\n' && is_unseen(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04x}");
             }
@@ -62,15 +64,6 @@ pub(crate) fn visible_json(json: &str) -> String {
     out
 }
 
-/// Controls, bidirectional controls, zero-width characters, variation selectors and tags.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x2028..=0x202E
-            | 0x2060..=0x206F | 0x2800 | 0x3164 | 0xE000..=0xF8FF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB
-            | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0x10FFFF)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +72,7 @@ mod tests {
     fn nothing_unseen_is_written() {
         let hostile = "a\x1b[2Jb\u{202e}c\u{e0041}d\u{200b}\r\n\t\u{9b}é漢😀";
         for out in [inline(hostile), toml_string(hostile), visible_json(&serde_json::to_string(hostile).unwrap())] {
-            assert!(!out.chars().any(is_hidden), "{out:?}");
+            assert!(!out.chars().any(is_unseen), "{out:?}");
             assert!(out.contains("é漢😀"), "{out}");
         }
         let json = visible_json(&serde_json::to_string(hostile).unwrap());

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::approval::{self, Approval};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
@@ -54,6 +55,8 @@ pub struct Config {
     pub auth: Auth,
     /// How people sign in, if they can.
     pub sign_in: Option<SignIn>,
+    /// Who agrees to what is asked about.
+    pub approval: Approval,
     /// The audit log.
     pub audit: Audit,
     /// The lock file.
@@ -73,13 +76,12 @@ pub struct Config {
 }
 
 /// What `run` makes no use of, where a file has it.
-const ONLY_FOR_SERVE: [&[&str]; 14] = [
+const ONLY_FOR_SERVE: [&[&str]; 13] = [
     &["listen"],
     &["admin"],
     &["auth"],
     &["sign_in"],
     &["server"],
-    &["store"],
     &["log"],
     &["audit", "directory"],
     &["limits", "header_timeout"],
@@ -452,6 +454,7 @@ impl Reading<'_> {
         let policies = policy::policies(&file, root, &environment.directory, problems);
         let policy_files = file.policy.files.iter().map(|path| paths::beside(&environment.directory, path)).collect();
         let exceptions = exceptions(file.exception, root, environment.now, problems);
+        let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let settings = Settings { mode: file.mode, guards, exceptions, policies };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
@@ -502,6 +505,7 @@ impl Reading<'_> {
             policy_files,
             auth: Auth { required: file.auth.required, issuers },
             sign_in,
+            approval,
             audit: audit?,
             store,
             store_key: file.store.key,

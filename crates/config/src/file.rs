@@ -52,6 +52,8 @@ pub(crate) struct File {
     /// Groups of tools, prompts and resources by name, for `group:NAME` in roles and `Mcp::ToolGroup` in policies.
     #[schemars(extend("propertyNames" = {"pattern": "^[a-z0-9_-]{1,64}$"}))]
     pub(crate) tool_group: BTreeMap<String, ToolGroupTable>,
+    /// Who agrees to what a policy or a guard asks about, and for how long that is good.
+    pub(crate) approval: ApprovalTable,
     /// The audit log.
     pub(crate) audit: AuditTable,
     /// The lock file, which holds what was approved.
@@ -501,6 +503,40 @@ pub(crate) struct PolicyTable {
     pub(crate) default: Otherwise,
     /// Files with policies in Cedar. They are read with this file: send SIGHUP after a change of them alone.
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// Who agrees to what a policy with `@challenge`, a role's `approve` or a guard that is set to `approve` asks about.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ApprovalTable {
+    /// Who may agree, where a policy does not say: `user:NAME`, `role:NAME` or `group:NAME`. Without any it is whoever asks,
+    /// and whoever can use the store of the gateway (`bartizan approve`).
+    pub(crate) approvers: Vec<String>,
+    /// Whether nobody may agree to what they ask for themselves; `@four_eyes("true")` says so for one policy.
+    pub(crate) four_eyes: bool,
+    /// How long a request waits for a decision, and how long what was approved then is good: a day at most.
+    pub(crate) expires: Span,
+    /// How long a call is held while somebody decides: a minute at most. Unless it is set a call is refused at once, and passes when it
+    /// comes again after it was approved.
+    pub(crate) wait: Option<Span>,
+    /// How old the proof may be of who signs in, where a policy asks for `step_up`.
+    pub(crate) fresh: Span,
+    /// Requests of one principal that may wait at a time.
+    #[schemars(range(min = 1))]
+    pub(crate) pending: usize,
+}
+
+impl Default for ApprovalTable {
+    fn default() -> Self {
+        ApprovalTable {
+            approvers: Vec::new(),
+            four_eyes: false,
+            expires: Span::seconds(15 * 60),
+            wait: None,
+            fresh: Span::seconds(5 * 60),
+            pending: 16,
+        }
+    }
 }
 
 /// What happens where no policy says anything.

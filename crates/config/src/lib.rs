@@ -6,6 +6,7 @@
 //!
 //! The reference of the file format is the documentation of the types in `file.rs`; [`Config::json_schema`] publishes it.
 
+mod approval;
 mod config;
 mod credentials;
 mod diagnostic;
@@ -30,6 +31,7 @@ mod tls;
 mod tree;
 mod units;
 
+pub use approval::Approval;
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
 pub use credentials::{Credential, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

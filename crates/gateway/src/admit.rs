@@ -10,6 +10,7 @@ use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verd
 use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
+use crate::asking::Asking;
 use crate::cache;
 use crate::limiter::Slot;
 use crate::recorder::{Outcome, Recorder, Unreadable};
@@ -80,6 +81,8 @@ pub struct Refusal {
     pub why: String,
     /// The code of the JSON-RPC error.
     pub code: i64,
+    /// The request for approval that waits, if one does.
+    pub(crate) asking: Option<Box<Asking>>,
 }
 
 /// Code of the error for a message that a rule denies; outside of what JSON-RPC and MCP reserve.
@@ -111,6 +114,16 @@ impl Refusal {
         if self.rule == UNRECORDED { self } else { Refusal { why, ..self } }
     }
 
+    /// The request for approval that it waits for.
+    pub(crate) fn waits(&self) -> Option<&str> {
+        self.asking.as_ref().map(|asking| &*asking.id)
+    }
+
+    /// The same refusal, which waits for somebody's agreement. That the log failed waits for nobody.
+    pub(crate) fn waiting_for(self, asking: Option<Box<Asking>>) -> Refusal {
+        if self.rule == UNRECORDED { self } else { Refusal { asking, ..self } }
+    }
+
     /// What a person or a model is told.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -121,6 +134,10 @@ impl Refusal {
 
     /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
     pub fn answer(&self, id: Option<&Id>, call: Option<&CallSummary>) -> Admitted {
+        let asked = id.zip(call).zip(self.asking.as_ref());
+        if let Some(json) = asked.and_then(|((id, call), asking)| asking.answer(id, call.era, &self.sentence())) {
+            return Admitted { message: own_message(json), slot: None };
+        }
         let tool = call.filter(|call| &*call.method == method::TOOLS_CALL);
         match (id, tool) {
             (Some(id), Some(call)) => self.result(id, call.era),
@@ -195,6 +212,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) limits: &'a Limits,
     /// What the log has to promise for a message that passes.
     pub(crate) level: Level,
+    /// The request for approval that the message waits for, or because of which it passes.
+    pub(crate) approval: Option<&'a str>,
+    /// What to do about an approval that it needs, or why nobody can be asked for it.
+    pub(crate) unsettled: Option<&'a str>,
 }
 
 impl Desk<'_> {
@@ -219,7 +240,7 @@ impl Desk<'_> {
             }
             Decision::Deny(denial) => return Err(self.deny(event, &verdict, name, denial.clone(), CODE_DENIED)),
             Decision::RequireApproval(asked) => {
-                let why = format!("{}; this needs a person's approval, and none can be asked for yet", asked.why);
+                let why = format!("{}; {}", asked.why, self.unsettled.unwrap_or("nobody can be asked about this here"));
                 return Err(self.deny(event, &verdict, name, Denial { rule: asked.rule, why }, CODE_APPROVAL));
             }
         };
@@ -246,7 +267,7 @@ impl Desk<'_> {
         if rule.is_some() {
             name = "transform";
         }
-        let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings };
+        let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings, approval: self.approval };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
         Ok(Admitted { message: edited, slot: None })
@@ -254,7 +275,7 @@ impl Desk<'_> {
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.
     pub(crate) fn refuse(&self, event: &Event<'_>, rule: &'static str, why: String, code: i64) -> Refusal {
-        let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
+        let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         settle(receipt, rule, why, code)
     }
@@ -265,6 +286,7 @@ impl Desk<'_> {
             rule: Some(denial.rule),
             why: Some(&denial.why),
             findings: &verdict.findings,
+            approval: self.approval,
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
@@ -279,13 +301,13 @@ pub(crate) fn refuse(
     rule: &'static str,
     why: String,
 ) -> Refusal {
-    let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[] };
+    let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }
 
 /// Refuses a server's message that the log only counts, because there are too many of the kind.
 pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
-    Refusal { receipt: None, rule, why, code }
+    Refusal { receipt: None, rule, why, code, asking: None }
 }
 
 /// Records and refuses what could not be read.
@@ -383,7 +405,7 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
 
 fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
     match receipt {
-        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code },
+        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None },
         Err(_) => unrecorded(),
     }
 }
@@ -403,6 +425,7 @@ fn unrecorded() -> Refusal {
         rule: UNRECORDED,
         why: "the audit log cannot be written, and nothing passes without a record".to_owned(),
         code: CODE_OURS,
+        asking: None,
     }
 }
 
@@ -412,7 +435,8 @@ mod tests {
 
     #[test]
     fn a_refused_call_is_answered_in_its_own_era() {
-        let refusal = Refusal { receipt: None, rule: "rate.tool", why: "too many".to_owned(), code: CODE_DENIED };
+        let (why, code) = ("too many".to_owned(), CODE_DENIED);
+        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None };
         let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         // With what it is called in a result, if it is one.
         for (method, params, kind) in [

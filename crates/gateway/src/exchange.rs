@@ -89,7 +89,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     if let Some(id) = link::cancelled(&message) {
         link.note_cancelled(Direction::ToServer, id);
     }
-    let mut admitted = match link.pass(message, Direction::ToServer, None).await {
+    let mut admitted = match link.pass_agreed(message).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Err(Failure::of(&refusal, call.as_ref())),
     };

@@ -135,6 +135,8 @@ impl Front {
             session_id: &self.session,
             limits: &policy.limits,
             level: policy.level,
+            approval: None,
+            unsettled: None,
         }
     }
 

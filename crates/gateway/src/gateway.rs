@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::abilities::Abilities;
 use crate::admit::Kept;
+use crate::agree::Agreements;
 use crate::approvals::Approvals;
 use crate::budget::Budget;
 use crate::database::Database;
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub(crate) lock_option: Arc<str>,
     /// The store.
     pub(crate) database: Arc<Database>,
+    /// What people agree to before it is done.
+    pub(crate) agreements: Agreements,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
@@ -63,6 +66,7 @@ impl Gateway {
             policy: ArcSwap::from_pointee(policy),
             recorder: Arc::new(recorder),
             approvals,
+            agreements: Agreements::new(Arc::clone(&database)),
             database,
             lock,
             lock_option: lock_option.into(),

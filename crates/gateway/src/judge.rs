@@ -107,6 +107,7 @@ mod tests {
             said: Limit { count: 1, per_ms: 1_000 },
             level: Level::Written,
             durable_if_sensitive: false,
+            approval: Default::default(),
         };
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{}"}}}}"#, "x".repeat(bytes));
         let message = Message::parse(text, &Limits::default()).unwrap();

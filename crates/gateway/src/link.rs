@@ -1,5 +1,7 @@
 //! One client's link to one server, and the judging that every message on it passes through.
 
+mod agreed;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,7 +11,7 @@ use bartizan_guard::{
     Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, Principal,
     ServerProfile, Session,
 };
-use bartizan_mcp::{Id, Message, Rejection, method};
+use bartizan_mcp::{Digest, Id, Message, NodeKind, Rejection, method};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::abilities::Abilities;
 use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Refusal};
+use crate::agree::{Found, Granted};
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
@@ -58,6 +61,8 @@ pub struct Link {
     asking: Mutex<HashMap<Id, (CallSummary, Instant)>>,
     /// What the client has said that it can do, by its index.
     abilities: AtomicU8,
+    /// How it can be asked to go to an address.
+    asks: AtomicU8,
     /// Requests of either side that were cancelled and when, oldest first; an answer to them may still come, or never.
     cancelled: Mutex<VecDeque<(Direction, Id, Instant)>>,
     /// Places of requests that a client may say it does not wait for any more; few, as each is one that waits.
@@ -77,6 +82,17 @@ struct Asked {
     slot: Option<Arc<Slot>>,
 }
 
+/// How a message stands to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// By itself.
+    Alone,
+    /// It is the rest of a request that waits already, so it takes no place of its own.
+    Rest,
+    /// It comes back after its client was asked, with a state that is about exactly this.
+    Again(Digest),
+}
+
 /// How often a message is judged again because the session changed meanwhile.
 const ATTEMPTS: usize = 64;
 /// Requests of either side that may be unanswered at once.
@@ -88,6 +104,10 @@ const CANCELLED: usize = 64;
 /// How many of the last places in its streams a client may come back to. Of each a digest is kept, so that it takes eight
 /// bytes however long it is.
 const EVENTS: usize = 1_024;
+/// The client has not said that it can be asked to go to an address, or it has; or the gateway does not rely on it.
+const UNSAID: u8 = 0;
+const BY_URL: u8 = 1;
+const PLAINLY: u8 = 2;
 /// The rule for what a server says beyond what a session takes.
 const FLOOD: &str = "upstream.flood";
 /// Why a request is not taken although nothing is wrong with it.
@@ -116,6 +136,7 @@ impl Link {
             resumable: Mutex::default(),
             asking: Mutex::default(),
             abilities: AtomicU8::default(),
+            asks: AtomicU8::new(UNSAID),
             cancelled: Mutex::default(),
             slots: Mutex::default(),
             events: Mutex::default(),
@@ -129,7 +150,8 @@ impl Link {
         let (gateway, server) = (Arc::clone(&self.gateway), Arc::clone(&self.server));
         let link = Link::new(gateway, server, self.principal.clone(), self.name.clone(), upstream);
         let abilities = AtomicU8::new(self.abilities().index());
-        Link { session: Arc::clone(&self.session), said: Arc::clone(&self.said), abilities, ..link }
+        let asks = AtomicU8::new(self.asks.load(Ordering::Relaxed));
+        Link { session: Arc::clone(&self.session), said: Arc::clone(&self.said), abilities, asks, ..link }
     }
 
     /// Opens a way to `server` for one client session, which records know as `name`, because of the message that `about`
@@ -171,7 +193,7 @@ impl Link {
         direction: Direction,
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
-        self.pass_waiting(message, direction, answers, true).await
+        self.pass_as(message, direction, answers, Standing::Alone).await
     }
 
     /// The same for the rest of a request that waits already, so that it takes no place of its own.
@@ -179,15 +201,15 @@ impl Link {
     /// # Errors
     /// As for [`Link::pass`].
     pub(crate) async fn pass_rest(&self, message: Message) -> Result<Admitted, Refusal> {
-        self.pass_waiting(message, Direction::ToServer, None, false).await
+        self.pass_as(message, Direction::ToServer, None, Standing::Rest).await
     }
 
-    async fn pass_waiting(
+    async fn pass_as(
         &self,
         message: Message,
         direction: Direction,
         answers: Option<&CallSummary>,
-        waits: bool,
+        standing: Standing,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
         // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
@@ -198,7 +220,7 @@ impl Link {
         let begun = match direction {
             Direction::ToServer => {
                 self.note_abilities(&message);
-                policy.begin(&self.principal, &self.server.name, &message, waits)
+                policy.begin(&self.principal, &self.server.name, &message, standing != Standing::Rest)
             }
             Direction::ToClient => Ok(None),
         };
@@ -208,6 +230,7 @@ impl Link {
         };
         let (message, handed_out) = self.handed_out(message, direction, answers);
         evidence.extend(handed_out);
+        let mut granted: Option<Granted> = None;
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
             let profile = self.profile();
@@ -218,7 +241,7 @@ impl Link {
                 principal: &self.principal,
                 server: &profile,
                 evidence: &evidence,
-                grant: None,
+                grant: granted.as_ref().map(|granted| &granted.grant),
                 now: clock::now(),
             };
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
@@ -230,8 +253,25 @@ impl Link {
                 }
                 kept
             };
-            let level = level(&policy, &message, &session);
-            match self.desk(&policy, level).admit(&event, verdict, session.version, keep).await {
+            let (mut asking, mut unsettled) = (None, None);
+            if let (Decision::RequireApproval(approval), None) = (&verdict.decision, &granted) {
+                match Box::pin(self.agreed(&policy, &event, approval, standing)).await {
+                    // Spent by now; what follows is judged anew, with it.
+                    Found::Granted(found) => {
+                        granted = Some(found);
+                        continue;
+                    }
+                    Found::Asked(found) => asking = Some(found),
+                    Found::Refused(why) => unsettled = Some(why),
+                }
+            }
+            let level = if granted.is_some() { Level::Durable } else { level(&policy, &message, &session) };
+            let desk = Desk {
+                approval: granted.as_ref().map(|granted| &*granted.id).or(asking.as_ref().map(|asking| &*asking.id)),
+                unsettled: unsettled.as_deref().or(asking.as_ref().map(|asking| &*asking.what_to_do)),
+                ..self.desk(&policy, level)
+            };
+            match desk.admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
                     if direction == Direction::ToClient {
                         self.server.note_answered();
@@ -246,7 +286,9 @@ impl Link {
                     }
                     return Ok(admitted.with_slot(slot));
                 }
-                Err(NotAdmitted::Refused(refusal)) => return Err(self.counted(refusal, direction)),
+                Err(NotAdmitted::Refused(refusal)) => {
+                    return Err(self.counted(refusal.waiting_for(asking), direction));
+                }
                 Err(NotAdmitted::Conflict) => {}
             }
         }
@@ -599,6 +641,16 @@ impl Link {
         if let (Some(able), false) = (Abilities::declared(message), matches!(self.upstream, Upstream::Shared(_))) {
             self.abilities.store(able.index(), Ordering::Relaxed);
         }
+        if message.method() == Some(method::INITIALIZE) {
+            let url = message.params().and_then(|params| params.at(&["capabilities", "elicitation", "url"]));
+            let by_url = url.is_some_and(|url| url.kind() == NodeKind::Object);
+            let _ = self.asks.compare_exchange(
+                UNSAID,
+                if by_url { BY_URL } else { UNSAID },
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
     }
 
     pub(crate) fn abilities(&self) -> Abilities {
@@ -612,6 +664,11 @@ impl Link {
         own.unwrap_or_else(|| self.server.profile.load_full())
     }
 
+    /// Has nobody asked by an address on this link: who is behind it would not understand.
+    pub(crate) fn ask_plainly(&self) {
+        self.asks.store(PLAINLY, Ordering::Relaxed);
+    }
+
     fn desk<'a>(&'a self, policy: &'a Policy, level: Level) -> Desk<'a> {
         Desk {
             recorder: &self.gateway.recorder,
@@ -619,6 +676,8 @@ impl Link {
             session_id: &self.name,
             limits: &policy.limits,
             level,
+            approval: None,
+            unsettled: None,
         }
     }
 
@@ -744,6 +803,7 @@ mod tests {
                 said: Limit { count: 1, per_ms: 1_000 },
                 level: usual,
                 durable_if_sensitive: sensitive,
+                approval: Default::default(),
             };
             assert_eq!(level(&policy, &message(text), &session()), expected, "{text}");
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_audit::Level;
+use bartizan_config::Approval;
 use bartizan_guard::guards::rate::Limit;
 use bartizan_guard::{Evidence, Pipeline, Principal};
 use bartizan_mcp::{Kind, Limits, Message, method};
@@ -30,6 +31,8 @@ pub struct Policy {
     pub level: Level,
     /// Whether a call of a destructive tool waits until its record is on disk.
     pub durable_if_sensitive: bool,
+    /// Who agrees to what is asked about.
+    pub approval: Approval,
 }
 
 impl Policy {

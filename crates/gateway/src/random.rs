@@ -12,6 +12,14 @@ pub(crate) fn name_of_grant() -> Result<String, getrandom::Error> {
     key().map(|key| format!("g-{key}"))
 }
 
+/// A name that people type: 60 random bits as digits and letters of which none is taken for another.
+pub(crate) fn word() -> Result<String, getrandom::Error> {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect())
+}
+
 /// A name for a session in records, where nothing secret depends on it.
 pub(crate) fn name() -> String {
     key().map(|key| key.chars().take(16).collect()).unwrap_or_default()

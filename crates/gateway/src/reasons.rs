@@ -194,6 +194,11 @@ pub const ALL: &[Reason] = &[
         "raise `body_timeout` under [limits], if clients are on slow lines",
     ),
     reason("edge.transfer_coding", "the body has a transfer coding other than `chunked`", CLIENT),
+    reason(
+        "gateway.approval_state",
+        "what the client sends back of an approval is changed, over, or about something else",
+        "have the client make the call again without `requestState` and `inputResponses`",
+    ),
     reason("gateway.bad_subscription", "the request to subscribe is not as the protocol has it", CLIENT),
     reason(
         "gateway.cache_scope",

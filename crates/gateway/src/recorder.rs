@@ -161,6 +161,7 @@ impl Recorder {
             decision: outcome.decision,
             rule: outcome.rule,
             why,
+            approval: outcome.approval,
             findings,
         };
         self.append("message", event.now, &fields)
@@ -376,6 +377,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) rule: Option<&'static str>,
     pub(crate) why: Option<&'a str>,
     pub(crate) findings: &'a [Judged],
+    /// The request for approval that it waits for, or because of which it passes.
+    pub(crate) approval: Option<&'a str>,
 }
 
 /// A message that the scanner refused.
@@ -408,6 +411,8 @@ struct MessageFields<'a> {
     rule: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
 }
@@ -524,7 +529,8 @@ mod tests {
             Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
         };
         let findings: Vec<_> = (0..findings).map(|_| judged()).collect();
-        let outcome = Outcome { decision: "deny", rule: Some(RULE.id), why: Some(why), findings: &findings };
+        let outcome =
+            Outcome { decision: "deny", rule: Some(RULE.id), why: Some(why), findings: &findings, approval: None };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         entry(directory.path(), &receipt)
     }
@@ -542,7 +548,13 @@ mod tests {
         finding.quoting = Some("“secret”".to_owned());
         finding.span = span;
         let findings = [Judged { finding, action: Action::Deny, would: None, by: "rule default" }];
-        let outcome = Outcome { decision: "deny", rule: Some(RULE.id), why: Some("6 characters"), findings: &findings };
+        let outcome = Outcome {
+            decision: "deny",
+            rule: Some(RULE.id),
+            why: Some("6 characters"),
+            findings: &findings,
+            approval: None,
+        };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         let entry = entry(directory.path(), &receipt);
         let expected = recorder.digests.of(b"secret");

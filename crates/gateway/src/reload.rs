@@ -192,8 +192,8 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("lock", started.lock != now.lock),
         ("log", listens && started.log != now.log),
         ("sign_in", listens && started.sign_in != now.sign_in),
-        ("store.path", listens && started.store != now.store),
-        ("store.key", listens && started.store_key != now.store_key),
+        ("store.path", started.store != now.store),
+        ("store.key", started.store_key != now.store_key),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }

@@ -74,8 +74,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
-    let database = Arc::clone(&gateway.database);
-    let identity = Identity::new(Arc::clone(&database));
+    let identity = Identity::new(Arc::clone(&gateway.database));
     identity.put_issuers(identity.issuers(&config.auth.issuers).map_err(SetupError::Certificates)?);
     if config.auth.required {
         // Rather now than at the first request.
@@ -91,7 +90,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let public = config.listen.public_url.clone().unwrap_or_else(|| url(certificates.listen.is_some(), address));
     let settings = front_settings(config, &public, connections);
     let front = Front::new(Arc::clone(&gateway), Arc::clone(&identity), servers, settings);
-    show_pages(config, &public, (&gateway, &database, &identity), &front).await?;
+    show_pages(config, &public, (&gateway, &identity), &front).await?;
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
@@ -134,10 +133,11 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
 async fn show_pages(
     config: &Config,
     public: &str,
-    (gateway, database, identity): (&Arc<Gateway>, &Arc<Database>, &Arc<Identity>),
+    (gateway, identity): (&Arc<Gateway>, &Arc<Identity>),
     front: &Arc<Front>,
 ) -> Result<(), ServeError> {
     let Some(sign_in) = &config.sign_in else { return Ok(()) };
+    let database = &gateway.database;
     // Rather now than when somebody signs in.
     database.open().await?;
     let oauth = sign_in.authorization_server.as_ref().map(|served| oauth(served, database, public, front));

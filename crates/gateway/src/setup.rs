@@ -85,6 +85,7 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         said: config.limits.server_messages,
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
+        approval: config.approval.clone(),
     })
 }
 

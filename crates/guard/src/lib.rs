@@ -19,7 +19,7 @@ mod shared;
 #[cfg(test)]
 extern crate self as bartizan_guard;
 
-pub use bartizan_policy::{Approver, Challenge, Kind, Policies, Principal, Scope, Scopes, SignedIn};
+pub use bartizan_policy::{Approver, Challenge, Kind, Policies, Principal, Roles, Scope, Scopes, SignedIn};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Decision, Denial, Judged, Verdict};
 pub use event::{

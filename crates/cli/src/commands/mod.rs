@@ -1,5 +1,6 @@
 //! The subcommands: one file each, one line in the list below.
 
+mod approve;
 mod audit;
 #[cfg(feature = "docs")]
 mod completions;
@@ -53,6 +54,8 @@ commands! {
     #[command(hide = true)]
     DemoServer(demo_server::Arguments),
     Daemon(daemon::Arguments),
+    Approve(approve::Arguments),
+    Deny(approve::DenyArguments),
     Why(why::Arguments),
     Guards(guards::Arguments),
     Audit(audit::Arguments),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{audit, config, grant, guards, key, lock, policy, upstream, user, why};
+use super::{approve, audit, config, grant, guards, key, lock, policy, upstream, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -41,6 +41,8 @@ const FORMATS: &[Format] = &[
     (user::Listed::FORMAT, || schema_for!(user::Listed<'_>).to_value()),
     (grant::Listed::FORMAT, || schema_for!(grant::Listed<'_>).to_value()),
     (grant::Revoked::FORMAT, || schema_for!(grant::Revoked).to_value()),
+    (approve::Listed::FORMAT, || schema_for!(approve::Listed).to_value()),
+    (approve::Decided::FORMAT, || schema_for!(approve::Decided).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
     (policy::Tested::FORMAT, || schema_for!(policy::Tested).to_value()),

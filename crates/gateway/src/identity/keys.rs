@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bartizan_audit::{AuditError, rfc3339};
 use bartizan_guard::{Principal, Scope, Scopes, Timestamp};
 use bartizan_identity::{ApiKeyId, Digest};
-use bartizan_store::{Event, Revision, Store, StoreError, api_keys};
+use bartizan_store::{Revision, Store, StoreError, api_keys};
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::changes;
 use crate::database::Database;
 use crate::recorder::Recorder;
 
@@ -143,12 +143,8 @@ impl Keys {
             if revision.is_some() && *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) == revision {
                 return Ok(Ok(()));
             }
-            loop {
-                match store.record_events(async |events| record(events, log).await).await? {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => return Ok(Err(error)),
-                }
+            if let Err(error) = changes::record_all(&store, log).await? {
+                return Ok(Err(error));
             }
             *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = revision;
             Ok::<_, StoreError>(Ok(()))
@@ -182,27 +178,6 @@ impl Keys {
                 }
             });
         }
-    }
-}
-
-/// Writes changes to the log, and returns once they are on disk.
-async fn record(events: &[Event], log: &Recorder) -> Result<(), AuditError> {
-    let mut last = None;
-    for Event { id, at, kind, fields } in events {
-        let mut fields = fields.clone();
-        if let Some(fields) = fields.as_object_mut() {
-            // Of two entries with one number the second was written because the gateway ended between log and store.
-            fields.insert("change".to_owned(), (*id).into());
-            fields.insert("done_at".to_owned(), rfc3339(*at).into());
-            if let Some(end) = fields.get_mut("expires_at") {
-                *end = end.as_i64().map(rfc3339).into();
-            }
-        }
-        last = Some(log.note(kind, &fields)?);
-    }
-    match last {
-        Some(receipt) => log.durable(receipt).await.map(drop),
-        None => Ok(()),
     }
 }
 

@@ -22,6 +22,7 @@ use super::frame::{self, BadHello, Frame, Kind};
 use super::signals::signal_of;
 use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
+use crate::changes;
 use crate::files::place_of;
 use crate::gateway::Gateway;
 use crate::reload::{self, Place, Reloads, Told, notes};
@@ -82,6 +83,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
+    let recording = tokio::spawn(changes::keep_recording(Arc::clone(&gateway)));
     let serving = Arc::new(Serving { gateway, reloads, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());
     loop {
@@ -95,6 +97,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
             break;
         }
     }
+    recording.abort();
     serving.gateway.recorder.note("gateway.stopped", &json!({})).map(drop).map_err(SetupError::Audit)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::restart::Restart;
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
 use crate::learn::{self, Way};
-use crate::link::{Link, TOO_MANY, cancelled};
+use crate::link::{Link, Standing, TOO_MANY, cancelled};
 use crate::problem::Problem;
 use crate::relay::Relay;
 use crate::upstream::lines::{self, Lines};
@@ -43,7 +43,7 @@ pub(super) async fn serve(
     input: Lines<impl AsyncRead + Unpin>,
     output: impl AsyncWrite + Unpin + Send + 'static,
     limits: Limits,
-    restart: &Restart,
+    restart: &Arc<Restart>,
 ) -> Ended {
     let (queue, outgoing) = mpsc::channel(QUEUE);
     let writer = tokio::spawn(write_all(output, outgoing));
@@ -69,7 +69,7 @@ async fn carry<R: AsyncRead + Unpin>(
     current: &ArcSwap<Link>,
     input: Lines<R>,
     limits: Limits,
-    restart: &Restart,
+    restart: &Arc<Restart>,
     queue: &mpsc::Sender<Admitted>,
 ) -> Ended {
     let Ok(from_server) = current.load().upstream.listen(&Relay::default()).await else { return Ended::ByServer };
@@ -103,13 +103,13 @@ async fn pump_client<R: AsyncRead + Unpin>(
     current: &ArcSwap<Link>,
     mut input: Lines<R>,
     limits: Limits,
-    restart: &Restart,
+    restart: &Arc<Restart>,
     queue: &mpsc::Sender<Admitted>,
 ) {
     while let Ok(Some(line)) = input.next().await {
         let link = current.load_full();
         let answer = match lines::read(line, &limits) {
-            Reply::Message(message, _) => from_client(&link, restart, message).await,
+            Reply::Message(message, _) => from_client(&link, restart, message, queue).await,
             Reply::Unreadable(bytes, rejection) => {
                 let id = link.asking_id(&bytes);
                 Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(id.as_ref(), None))
@@ -125,7 +125,12 @@ async fn pump_client<R: AsyncRead + Unpin>(
 }
 
 /// Passes a client's message on; returns what the client is to be told instead of the server's answer.
-async fn from_client(link: &Link, restart: &Restart, message: Message) -> Option<Admitted> {
+async fn from_client(
+    link: &Arc<Link>,
+    restart: &Arc<Restart>,
+    message: Message,
+    queue: &mpsc::Sender<Admitted>,
+) -> Option<Admitted> {
     let call = CallSummary::of(&message);
     let protest =
         |rule, why: &str| link.protest(&message, Direction::ToServer, None, (rule, why.to_owned()), CODE_DENIED);
@@ -166,15 +171,14 @@ async fn from_client(link: &Link, restart: &Restart, message: Message) -> Option
     }
     // Whatever the client says next waits as well, so that the order stays.
     learn::before(&message, Way::Stream(link)).await;
-    let refusal = match link.pass(message, Direction::ToServer, answers.as_ref()).await {
-        Ok(mut admitted) => {
-            if let Some(call) = &call {
-                link.keep_slot(&call.id, admitted.slot());
-            }
-            match link.upstream.send(admitted, &Relay::default()).await {
-                Ok(_) => return None,
-                Err(error) => link.failed(call.as_ref(), &error),
-            }
+    let refusal = match link.pass(message.clone(), Direction::ToServer, answers.as_ref()).await {
+        Ok(admitted) => match send(link, call.as_ref(), admitted).await {
+            Ok(()) => return None,
+            Err(refusal) => refusal,
+        },
+        Err(refusal) if holds(link, &refusal) => {
+            tokio::spawn(hold(Arc::clone(link), Arc::clone(restart), (message, refusal), queue.clone()));
+            return None;
         }
         Err(refusal) => {
             if let Some(asked) = &answers {
@@ -187,6 +191,42 @@ async fn from_client(link: &Link, restart: &Restart, message: Message) -> Option
     };
     let call = link.take_asked(&call?.id)?;
     Some(refused(restart, &refusal, &call))
+}
+
+/// Sends what may go there; its place among those that wait is kept until it is answered.
+async fn send(link: &Link, call: Option<&CallSummary>, mut admitted: Admitted) -> Result<(), Refusal> {
+    if let Some(call) = call {
+        link.keep_slot(&call.id, admitted.slot());
+    }
+    let sent = link.upstream.send(admitted, &Relay::default()).await;
+    sent.map(drop).map_err(|error| link.failed(call, &error))
+}
+
+/// Whether a call is held while somebody decides about it.
+fn holds(link: &Link, refusal: &Refusal) -> bool {
+    refusal.waits().is_some() && !link.gateway.policy.load().approval.wait.is_zero()
+}
+
+/// Holds a call while somebody decides about it, so that what the client says next does not wait.
+async fn hold(
+    link: Arc<Link>,
+    restart: Arc<Restart>,
+    (message, refusal): (Message, Refusal),
+    queue: mpsc::Sender<Admitted>,
+) {
+    let Some(call) = CallSummary::of(&message) else { return };
+    let patience = link.gateway.policy.load().approval.wait;
+    let refusal = match link.pass_held(message, refusal, Standing::Alone, patience).await {
+        Ok(admitted) => match send(&link, Some(&call), admitted).await {
+            Ok(()) => return,
+            Err(refusal) => refusal,
+        },
+        Err(refusal) => refusal,
+    };
+    if let Some(call) = link.take_asked(&call.id) {
+        // A client that reads no more needs no answer.
+        queue.send(refused(&restart, &refusal, &call)).await.ok();
+    }
 }
 
 async fn pump_server(link: Arc<Link>, mut replies: Replies, restart: &Restart, queue: &mpsc::Sender<Admitted>) {

@@ -18,6 +18,7 @@ use super::stdio::{self, Ended};
 use super::translated;
 use super::wrapping::{Wrapped, pass_on};
 use super::{Paths, RunError, Wrap};
+use crate::changes;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::link::Link;
@@ -196,6 +197,7 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     let status = tokio::select! {
         status = wrapped(&gateway, wrap, ends, Complain(Arc::new(complaints.sink()))) => status,
         never = every_second(&gateway) => match never {},
+        never = changes::keep_recording(Arc::clone(&gateway)) => match never {},
     };
     complaints.finish();
     status.map(ExitStatus::shell_code)

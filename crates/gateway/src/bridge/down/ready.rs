@@ -48,6 +48,8 @@ impl Ready {
         about: About<'_>,
     ) -> Result<Ready, Refusal> {
         let link = Arc::new(Link::connect(gateway, server, principal, name.to_owned(), about).await?);
+        // The client is of another era than this session.
+        link.ask_plainly();
         let id = Id::Integer(0);
         let broken = |why: &str| link.failed_about(about, &UpstreamError::BrokenOff(why.to_owned()));
         let limits = gateway.policy.load().limits;

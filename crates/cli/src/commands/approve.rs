@@ -1,0 +1,205 @@
+//! `bartizan approve` and `bartizan deny`: deciding about what somebody has to agree to.
+
+mod report;
+
+use std::io::{self, IsTerminal, Write};
+
+use bartizan_gateway::agree::{self, Who, objection};
+use bartizan_mcp::{Limits, Message, show};
+use bartizan_policy::Roles;
+use bartizan_store::approvals::{Approval, Part, State};
+use bartizan_store::{Store, StoreError};
+use clap::Args;
+
+pub(super) use self::report::{Decided, Listed};
+use crate::outcome::{Failure, Outcome, say};
+use crate::output::{self, Paint};
+use crate::stored::{Place, change, now};
+use crate::text::inline;
+
+const EXAMPLES: &str = "\
+Examples:
+  bartizan approve --list
+  bartizan approve 4mz0k7q2x9cd
+  bartizan approve 4mz0k7q2x9cd --yes --reason 'as agreed with Ann'
+  bartizan deny 4mz0k7q2x9cd";
+
+/// Shows what somebody has to agree to before it is done, and agrees
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The request, as the refusal names it
+    #[arg(required_unless_present = "list", conflicts_with = "list")]
+    id: Option<String>,
+    /// Lists the requests that wait, and those that were approved and not used
+    #[arg(long)]
+    list: bool,
+    /// With --list: also those that are over
+    #[arg(long, requires = "list")]
+    all: bool,
+    /// What to say about it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Agrees without asking back
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says no to what somebody has to agree to; the same call is refused until the request would have expired
+#[derive(Args)]
+pub(crate) struct DenyArguments {
+    /// The request, as the refusal names it
+    id: String,
+    /// What to say about it; whoever asked is told
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    place: Place,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A request with what is sealed of it.
+struct Shown {
+    approval: Approval,
+    /// The parameters, if they are still there.
+    params: Option<Message>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        check_reason(&self.reason)?;
+        let Some(id) = &self.id else { return self.list() };
+        if self.json && !self.yes {
+            return Err(Failure::usage("with --json nobody is shown what they agree to; say --yes as well"));
+        }
+        let held = self.place.with(false, async |store| Shown::of(store, store.approval(id).await?).await)?;
+        check(&self.place, &held.approval)?;
+        // What is agreed to is seen before, also where nobody is asked.
+        if !self.json {
+            output::print(&held.text(Paint::for_stdout()))?;
+        }
+        if !self.yes && !agreed()? {
+            say("nothing was decided");
+            return Ok(Outcome::Found);
+        }
+        let settled = self.place.with(false, async |store| {
+            let change = change(now());
+            // As long again as it might have waited.
+            let until = change.at.saturating_add(held.approval.request.expires_at - held.approval.request.created_at);
+            store.grant_approval(id, Part::Yes, &self.reason, until, &change).await
+        })?;
+        decided(&settled, self.json)
+    }
+
+    fn list(&self) -> Result<Outcome, Failure> {
+        let at = now().0;
+        let mut all = self.place.with(false, async |store| {
+            let mut all = Vec::new();
+            for approval in store.approvals().await? {
+                all.push(Shown::of(store, approval).await?);
+            }
+            Ok(all)
+        })?;
+        if !self.all {
+            all.retain(|held| matches!(held.approval.state(at), State::Pending | State::Approved));
+        }
+        if self.json {
+            output::print_json(&Listed::of(&all, at))?;
+        } else if all.is_empty() {
+            say("nothing waits for an approval");
+        } else {
+            let paint = Paint::for_stdout();
+            all.iter().try_for_each(|held| output::print(&held.text(paint)))?;
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+impl DenyArguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        check_reason(&self.reason)?;
+        let held = self.place.with(false, async |store| store.approval(&self.id).await)?;
+        // Whoever asks may always take it back.
+        if change(now()).by != held.request.principal {
+            check(&self.place, &held)?;
+        }
+        let settled =
+            self.place.with(false, async |store| store.deny_approval(&self.id, &self.reason, &change(now())).await)?;
+        decided(&settled, self.json)
+    }
+}
+
+impl Shown {
+    async fn of(store: &Store, approval: Approval) -> Result<Shown, StoreError> {
+        let request = &approval.request;
+        if request.sealed.is_empty() {
+            return Ok(Shown { approval, params: None });
+        }
+        let sealer = store.sealer().await?;
+        let plain = sealer.unseal(agree::PURPOSE, &agree::owner(&request.id), &request.sealed)?;
+        let params = String::from_utf8_lossy(&plain);
+        let whole = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"_","params":{params}}}"#);
+        let unreadable = |_| StoreError::State(format!("what `{}` is about cannot be read", approval.request.id));
+        let params = Message::parse(whole, &Limits::AGAIN).map_err(unreadable)?;
+        Ok(Shown { approval, params: Some(params) })
+    }
+
+    /// The parameters as they are shown.
+    fn params(&self) -> Option<String> {
+        self.params.as_ref().and_then(Message::params).map(show)
+    }
+}
+
+/// Refuses what whoever is at the terminal may not decide.
+fn check(place: &Place, approval: &Approval) -> Result<(), Failure> {
+    let by = change(now()).by;
+    // Who is in which group is known only where somebody is named.
+    let named =
+        approval.request.asks.to_string().contains("group:") || approval.request.asks.to_string().contains("role:");
+    let roles = if named { place.roles()? } else { Roles::default() };
+    match objection(&approval.request, Who::Operator(&by), &roles) {
+        None => Ok(()),
+        Some(why) => Err(Failure::usage(why)),
+    }
+}
+
+fn check_reason(text: &str) -> Result<(), Failure> {
+    if text.len() > 200 || inline(text) != text {
+        return Err(Failure::usage("a reason is one line of at most 200 bytes"));
+    }
+    Ok(())
+}
+
+/// Asks back at the terminal. Where there is none, nobody has seen what they would agree to.
+fn agreed() -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("nobody can be asked back without a terminal; to agree without, say --yes"));
+    }
+    let _ = write!(io::stderr().lock(), "agree to this? [y/N] ").and_then(|()| io::stderr().lock().flush());
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).map_err(Failure::ours)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+fn decided(approval: &Approval, json: bool) -> Result<Outcome, Failure> {
+    let at = now().0;
+    if json {
+        output::print_json(&Decided::of(approval, at))?;
+    } else {
+        let state = approval.state(at).as_str();
+        output::print(&format!("{state}: {}", approval.request.id))?;
+        match approval.state(at) {
+            State::Approved => say(&format!("good for once, until {}", report::moment(approval.request.expires_at))),
+            State::Pending => say("whoever asks still has to show who they are"),
+            _ => {}
+        }
+    }
+    Ok(Outcome::Clean)
+}

@@ -1,0 +1,271 @@
+//! Asking somebody before a message passes, and finding out what they said.
+//!
+//! **Threat.** What was agreed to is done twice, or something else is done, or a client fills the store with questions. So
+//! what was approved is found by the digest of exactly what is to be done, is spent in the store before the message is
+//! judged again with it, and no more than so many requests of one principal wait.
+//!
+//! Whatever goes wrong here refuses the message.
+
+pub(crate) mod state;
+mod who;
+
+pub use self::who::{Who, objection};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bartizan_config::Approval as Settings;
+use bartizan_guard::{Approval, Approver, Ask, Challenge, Direction, Event, Grant, Timestamp, excerpt};
+use bartizan_mcp::{Era, Kind, method};
+use bartizan_store::approvals::{self, Asked, Most, Request, State};
+use bartizan_store::{Store, StoreError};
+use serde_json::{Value, json};
+
+use crate::asking::{Asking, Form};
+use crate::clock;
+use crate::database::Database;
+use crate::random;
+
+/// What is sealed of a request, and of a state that a client keeps.
+pub const PURPOSE: &str = "approval";
+/// Larger parameters nobody looks at.
+const LARGEST: usize = 128 * 1024;
+/// Requests of all principals that may wait at a time.
+const ALL: i64 = 10_000;
+/// How often the store is looked at while somebody decides.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Who is asked, and where that is kept.
+pub(crate) struct Agreements {
+    database: Arc<Database>,
+    /// Where people find the pages, if there are any.
+    pages: ArcSwapOption<String>,
+}
+
+/// What came of looking for an agreement.
+pub(crate) enum Found {
+    /// It was there, and is spent: good for this one message.
+    Granted(Granted),
+    /// Somebody is asked.
+    Asked(Box<Asking>),
+    /// Nobody is, and why.
+    Refused(String),
+}
+
+/// An agreement that was spent.
+pub(crate) struct Granted {
+    /// What the request was called.
+    pub(crate) id: String,
+    pub(crate) grant: Grant,
+}
+
+/// How a client can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Not at all.
+    None,
+    /// By an address to go to.
+    Url(Era),
+}
+
+impl Agreements {
+    pub(crate) fn new(database: Arc<Database>) -> Agreements {
+        Agreements { database, pages: ArcSwapOption::empty() }
+    }
+
+    /// Finds the agreement for a message that needs one, and spends it; or asks for it.
+    pub(crate) async fn find(&self, settings: &Settings, event: &Event<'_>, approval: &Approval, way: Way) -> Found {
+        if event.direction != Direction::ToServer || event.message.kind() != Kind::Request {
+            return Found::Refused("nobody can be asked about what is no request of a client's".to_owned());
+        }
+        match self.look(settings, event, approval, way).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "nobody can be asked for an approval");
+                Found::Refused("nobody can be asked for it, as the store cannot be used".to_owned())
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        settings: &Settings,
+        event: &Event<'_>,
+        approval: &Approval,
+        way: Way,
+    ) -> Result<Found, StoreError> {
+        let Some(store) = self.database.open().await? else {
+            return Ok(Found::Refused("nothing says where requests for approval are kept".to_owned()));
+        };
+        let (principal, now) = (&*event.principal.id, event.now.0);
+        let digest = &approval.digest.0;
+        let held = store.open_approval(principal, digest, now).await?;
+        if let Some(held) = &held
+            && held.state(now) == State::Approved
+            && store.spend_approval(&held.request.id, digest, now).await?
+        {
+            let grant = Grant { digest: approval.digest, expires: Timestamp(held.request.expires_at) };
+            return Ok(Found::Granted(Granted { id: held.request.id.clone(), grant }));
+        }
+        let held = match held.filter(|held| held.state(now) != State::Approved) {
+            Some(held) => held,
+            // There is none, or another call was quicker to spend it.
+            None => match self.ask(&store, settings, event, approval).await? {
+                Ok(held) => held,
+                Err(why) => return Ok(Found::Refused(why)),
+            },
+        };
+        match held.state(now) {
+            State::Denied => Ok(Found::Refused(denied(&held))),
+            State::Pending => Ok(Found::Asked(Box::new(self.asking(&store, &held, event, way).await?))),
+            // Somebody was quicker than we are, which the next call finds out.
+            _ => Ok(Found::Refused("it was decided this very moment; call again".to_owned())),
+        }
+    }
+
+    /// Puts a request for approval into the store, if there is room for it; otherwise why not.
+    async fn ask(
+        &self,
+        store: &Arc<Store>,
+        settings: &Settings,
+        event: &Event<'_>,
+        approval: &Approval,
+    ) -> Result<Result<approvals::Approval, String>, StoreError> {
+        let needs = |need| approval.asks.iter().any(|ask| ask.need == need);
+        if needs(Challenge::StepUp) && self.pages.load().is_none() {
+            let why = "there are no pages here on which whoever asks could show who they are ([sign_in])";
+            return Ok(Err(why.to_owned()));
+        }
+        let params = event.message.params().map_or("{}", |params| params.raw());
+        if params.len() > LARGEST {
+            return Ok(Err(format!("it is larger than the {LARGEST} bytes that somebody can be shown")));
+        }
+        let id = random::word().map_err(|error| StoreError::State(error.to_string()))?;
+        let sealed = store.sealer().await?.seal(PURPOSE, &owner(&id), params.as_bytes())?;
+        let expires_at = event.now.0.saturating_add(micros(settings.expires));
+        let request = Request {
+            id,
+            digest: approval.digest.0,
+            principal: event.principal.id.to_string(),
+            server: event.server.name.to_string(),
+            what: what(event),
+            asks: asks(&approval.asks, &settings.approvers),
+            sealed,
+            needs_yes: needs(Challenge::Approval),
+            needs_proof: needs(Challenge::StepUp),
+            four_eyes: settings.four_eyes || approval.asks.iter().any(|ask| ask.four_eyes),
+            created_at: event.now.0,
+            expires_at,
+        };
+        let most = Most { each: i64::try_from(settings.pending).unwrap_or(i64::MAX), all: ALL };
+        Ok(match store.ask_approval(&request, most).await? {
+            Asked::There(held) => Ok(*held),
+            Asked::TooMany => Err("too many requests wait for an approval already".to_owned()),
+        })
+    }
+
+    /// What the client is told of a request that waits.
+    async fn asking(
+        &self,
+        store: &Arc<Store>,
+        held: &approvals::Approval,
+        event: &Event<'_>,
+        way: Way,
+    ) -> Result<Asking, StoreError> {
+        let Request { id, needs_yes, needs_proof, .. } = &held.request;
+        let url = self.pages.load().as_ref().map(|public| format!("{public}{PAGE}{id}"));
+        let form = match (way, &url) {
+            (Way::Url(Era::Legacy), Some(_)) => Form::Error,
+            (Way::Url(Era::Stateless), Some(_)) if may_ask_back(event) => Form::Input(state::seal(store, held).await?),
+            _ => Form::Plain,
+        };
+        let who = if *needs_proof { "sign in again" } else { "have somebody look at it" };
+        let place = match (&url, needs_yes) {
+            (Some(url), true) => format!("at {url} or with `bartizan approve {id}`"),
+            (Some(url), false) => format!("at {url}"),
+            (None, _) => format!("with `bartizan approve {id}`"),
+        };
+        let what_to_do = format!("request {id} waits: {who} {place}, and call again with the same arguments");
+        Ok(Asking { id: id.clone(), url, what_to_do, form })
+    }
+
+    /// Waits until it is decided about a request, no longer than that; whether it is.
+    pub(crate) async fn decided(&self, id: &str, patience: Duration) -> bool {
+        let waits = async {
+            let mut seen = None;
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let Ok(Some(store)) = self.database.open().await else { return false };
+                let revision = store.revision();
+                if revision.is_some() && revision == seen {
+                    continue;
+                }
+                match store.approval(id).await {
+                    Ok(held) if held.state(clock::now().0) == State::Pending => seen = revision,
+                    Ok(_) => return true,
+                    Err(_) => return false,
+                }
+            }
+        };
+        tokio::time::timeout(patience, waits).await.unwrap_or(false)
+    }
+
+    /// What a state that a client sends back is about.
+    pub(crate) async fn read_state(&self, state: &str) -> Option<state::Kept> {
+        let store = self.database.open().await.ok()??;
+        state::unseal(&store, state).await
+    }
+}
+
+/// Where the page of a request is, before what it is called.
+pub(crate) const PAGE: &str = "/bartizan/approve/";
+
+/// Whose the sealed parameters are.
+#[must_use]
+pub fn owner(id: &str) -> String {
+    format!("request {id}")
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// What is asked for, such as `tool pay`.
+fn what(event: &Event<'_>) -> String {
+    let method = event.message.method().unwrap_or_default();
+    let named = |kind: &str, member: &str| Some(format!("{kind} {}", excerpt(&event.message.param(member)?)));
+    let named = match method {
+        method::TOOLS_CALL => named("tool", "name"),
+        method::PROMPTS_GET => named("prompt", "name"),
+        method::RESOURCES_READ => named("resource", "uri"),
+        _ => None,
+    };
+    named.unwrap_or_else(|| excerpt(method))
+}
+
+/// What asks, for whoever is asked.
+fn asks(asks: &[Ask], usual: &[Approver]) -> Value {
+    let one = |ask: &Ask| {
+        let own = if ask.approvers.is_empty() { usual } else { &ask.approvers };
+        let approvers: Vec<_> = own.iter().map(ToString::to_string).collect();
+        json!({
+            "rule": ask.rule, "policy": ask.policy.as_deref(), "why": ask.why, "need": ask.need.as_str(), "approvers": approvers,
+        })
+    };
+    json!({ "asks": asks.iter().map(one).collect::<Vec<_>>() })
+}
+
+/// Whether this request may be answered by asking for input. One that answers what its server has asked may not: there is
+/// one place for a state, and that has the server's.
+fn may_ask_back(event: &Event<'_>) -> bool {
+    let asks = [method::TOOLS_CALL, method::PROMPTS_GET, method::RESOURCES_READ];
+    let params = event.message.params();
+    let has = |name| params.is_some_and(|params| params.get(name).is_some());
+    event.message.method().is_some_and(|method| asks.contains(&method)) && !has(state::STATE) && !has(state::ANSWERS)
+}
+
+fn denied(held: &approvals::Approval) -> String {
+    let said = if held.reason.is_empty() { String::new() } else { format!(": {}", excerpt(&held.reason)) };
+    format!("request {} was denied{said}", held.request.id)
+}

@@ -1,0 +1,119 @@
+//! Who may agree to what.
+
+use bartizan_guard::{Approver, Principal, Roles};
+use bartizan_store::approvals::Request;
+use serde_json::Value;
+
+/// Somebody who decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// Somebody who has signed in.
+    Person(&'a str),
+    /// Whoever can use the store of the gateway: a user of this machine.
+    Operator(&'a str),
+}
+
+impl<'a> Who<'a> {
+    /// What they are called.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Who::Person(name) | Who::Operator(name) => name,
+        }
+    }
+}
+
+/// Why somebody may not agree to a request, or say no to it; nothing if they may.
+#[must_use]
+pub fn objection(request: &Request, who: Who<'_>, roles: &Roles) -> Option<String> {
+    let name = who.name();
+    if request.four_eyes && name == request.principal {
+        return Some("nobody agrees to what they ask for themselves".to_owned());
+    }
+    for ask in request.asks.get("asks").and_then(Value::as_array).into_iter().flatten() {
+        if ask.get("need").and_then(Value::as_str) != Some("approval") {
+            continue;
+        }
+        let words: Vec<_> = ask.get("approvers").and_then(Value::as_array).into_iter().flatten().collect();
+        let approvers: Vec<_> = words.iter().filter_map(|word| Approver::parse(word.as_str()?)).collect();
+        // One that cannot be read may be the only one who may.
+        if approvers.len() != words.len() {
+            return Some("who may agree cannot be read".to_owned());
+        }
+        if !approvers.is_empty() && !roles.is_one_of(name, &[], &approvers) {
+            let names: Vec<_> = approvers.iter().map(ToString::to_string).collect();
+            return Some(format!("`{name}` is none of those who may agree: {}", names.join(", ")));
+        }
+        if approvers.is_empty() && !is_usual(request, who) {
+            return Some(format!("only `{}` may agree, or whoever runs the gateway", request.principal));
+        }
+    }
+    None
+}
+
+/// Whether somebody may agree where nothing says who: whoever asks, and whoever runs the gateway; where two have to look at
+/// it, anybody else who signs in. Of those who show nothing nobody can sign in as them.
+fn is_usual(request: &Request, who: Who<'_>) -> bool {
+    match who {
+        Who::Operator(_) => true,
+        Who::Person(name) => {
+            name == request.principal || request.four_eyes || request.principal == Principal::ANONYMOUS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_guard::Challenge;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_may_agree() {
+        let (ann, bea, own) = (Who::Person("ann"), Who::Person("bea"), Who::Operator("uid:7"));
+        let mut roles = Roles::default();
+        let leads = roles.groups.entry("leads".to_owned()).or_default();
+        leads.members = vec!["bea".to_owned(), "uid:7".to_owned()];
+        leads.roles = vec!["lead".to_owned()];
+        let approval = Challenge::Approval.as_str();
+        for (principal, four_eyes, need, approvers, who, may) in [
+            ("ann", false, approval, &[][..], ann, true),
+            ("ann", false, approval, &[], bea, false),
+            ("ann", false, approval, &[], own, true),
+            ("anonymous", false, approval, &[], bea, true),
+            ("uid:7", false, approval, &[], own, true),
+            ("ann", true, approval, &[], ann, false),
+            ("ann", true, approval, &[], bea, true),
+            ("uid:7", true, approval, &[], own, false),
+            ("ann", true, approval, &[], own, true),
+            ("ann", false, approval, &["group:leads"], ann, false),
+            ("ann", false, approval, &["group:leads"], bea, true),
+            ("ann", false, approval, &["role:lead"], bea, true),
+            ("ann", false, approval, &["role:lead"], own, true),
+            ("ann", false, approval, &["user:ann"], ann, true),
+            ("ann", true, approval, &["user:ann"], ann, false),
+            ("ann", false, approval, &["user:ann"], own, false),
+            ("ann", false, approval, &["nobody"], ann, false),
+            ("ann", false, approval, &["user:ann", "nobody"], ann, false),
+            ("ann", false, "step_up", &["group:leads"], ann, true),
+        ] {
+            let request = Request {
+                id: "a".to_owned(),
+                digest: [0; 32],
+                principal: principal.to_owned(),
+                server: "s".to_owned(),
+                what: "tool t".to_owned(),
+                asks: json!({"asks": [{"need": need, "approvers": approvers}]}),
+                sealed: Vec::new(),
+                needs_yes: true,
+                needs_proof: false,
+                four_eyes,
+                created_at: 0,
+                expires_at: 1,
+            };
+            let said = objection(&request, who, &roles);
+            assert_eq!(said.is_none(), may, "{principal} {four_eyes} {need} {approvers:?} {who:?}: {said:?}");
+        }
+    }
+}

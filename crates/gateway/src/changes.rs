@@ -1,0 +1,68 @@
+//! What was done with the store, whichever process did it, on its way into the log of this gateway.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_audit::{AuditError, rfc3339};
+use bartizan_store::{Event, Store, StoreError};
+
+use tokio::time::MissedTickBehavior;
+
+use crate::gateway::Gateway;
+use crate::recorder::Recorder;
+
+/// Records all that is not in a log yet.
+///
+/// # Errors
+/// If the store cannot be read; the inner one if the log cannot be written.
+pub(crate) async fn record_all(store: &Store, log: &Recorder) -> Result<Result<(), AuditError>, StoreError> {
+    loop {
+        match store.record_events(async |events| record(events, log).await).await? {
+            Ok(0) => return Ok(Ok(())),
+            Ok(_) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}
+
+/// Does so for as long as the gateway runs, once it has used the store. Until then what is there is another's to record.
+pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut recorded = None;
+    loop {
+        second.tick().await;
+        let Some(store) = gateway.database.opened() else { continue };
+        let revision = store.revision();
+        if revision.is_some() && revision == recorded {
+            continue;
+        }
+        match record_all(&store, &gateway.recorder).await {
+            Ok(Ok(())) => recorded = revision,
+            Ok(Err(error)) => tracing::error!(%error, "what was done with the store cannot be recorded"),
+            Err(error) => tracing::error!(%error, "it cannot be told what was done with the store"),
+        }
+    }
+}
+
+/// Writes changes to the log, and returns once they are on disk.
+async fn record(events: &[Event], log: &Recorder) -> Result<(), AuditError> {
+    let mut last = None;
+    for Event { id, at, kind, fields } in events {
+        let mut fields = fields.clone();
+        if let Some(fields) = fields.as_object_mut() {
+            // Of two entries with one number the second was written because the gateway ended between log and store.
+            fields.insert("change".to_owned(), (*id).into());
+            fields.insert("done_at".to_owned(), rfc3339(*at).into());
+            if let Some(end) = fields.get_mut("expires_at") {
+                *end = end.as_i64().map(rfc3339).into();
+            }
+        }
+        last = Some(log.note(kind, &fields)?);
+    }
+    match last {
+        Some(receipt) => log.durable(receipt).await.map(drop),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,529 @@
+#!/usr/bin/env python3
+"""What somebody has to agree to before it is done: it passes once, exactly as it was agreed to, and not otherwise.
+
+`run.py NAME…` runs the cases whose names contain NAME.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import queue
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "aggregate")]
+
+from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, check, equal, wait_for  # noqa: E402
+
+LEGACY = "2025-11-25"
+ERAS = (LEGACY, MODERN)
+POLICIES = """
+permit(principal, action, resource);
+@id("large") @challenge("approval") @reason("Large sums are looked at.")
+forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount > 500 };
+@id("huge") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount > 9000 };
+@id("secret") @challenge("approval") @four_eyes("true")
+forbid(principal, action == Mcp::Action::"read", resource == Mcp::Resource::"bank/file:///secret");
+@id("greet") @challenge("approval")
+forbid(principal, action == Mcp::Action::"get", resource == Mcp::Prompt::"bank/greet");
+"""
+PAY = {"name": "pay", "inputSchema": {"type": "object", "properties": {
+    "amount": {"type": "integer"}, "note": {"type": "string"}}, "required": ["amount"]}}
+LINK = re.compile(r"http://[^\s\"]+/bartizan/approve/([0-9a-z]{12})")
+NAME = re.compile(r"request ([0-9a-z]{12}) waits")
+
+
+class Bank(ThreadingHTTPServer):
+    """A server that moves money, and remembers what it was asked."""
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.heard, self.tool = [], PAY
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/mcp"
+
+    def paid(self):
+        return [message["params"]["arguments"]["amount"] for message in self.heard if message.get("method") == "tools/call"]
+
+    def asked(self, method):
+        return [message for message in self.heard if message.get("method") == method]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.heard.append(message)
+        params = message.get("params") or {}
+        result = self.result(message.get("method"), params)
+        if "io.modelcontextprotocol/protocolVersion" in params.get("_meta", {}):
+            result["resultType"] = "complete"
+        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() if "id" in message else b""
+        self.send_response(200 if body else 202)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.send_response(405)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_DELETE = do_GET
+
+    def result(self, method, params):
+        hello = {"capabilities": {"tools": {}, "resources": {}, "prompts": {}}, "serverInfo": {"name": "bank", "version": "1"}}
+        if method == "initialize":
+            return hello | {"protocolVersion": params["protocolVersion"]}
+        if method == "server/discover":
+            return hello | {"supportedVersions": [MODERN]}
+        return {
+            "tools/list": {"tools": [self.server.tool]},
+            "resources/list": {"resources": [{"uri": "file:///secret", "name": "secret"}]},
+            "prompts/list": {"prompts": [{"name": "greet"}]},
+            "resources/read": {"contents": [{"uri": params.get("uri"), "text": "content"}]},
+            "prompts/get": {"messages": []},
+            "tools/call": {"content": [{"type": "text", "text": f"paid {(params.get('arguments') or {}).get('amount')}"}]},
+        }.get(method, {})
+
+
+class Client(Raw):
+    """A client that shows a key with everything."""
+
+    def __init__(self, gateway, key, *arguments, **more):
+        self.key = key
+        super().__init__(gateway, *arguments, **more)
+
+    def headers(self, message):
+        return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+
+    def pay(self, amount, note=None, **more):
+        """The answer to a payment."""
+        arguments = {"amount": amount} | ({} if note is None else {"note": note})
+        name = "pay" if self.path != "/mcp" else "bank__pay"
+        return self.ask("tools/call", {"name": name, "arguments": arguments} | more)
+
+
+class Place:
+    """A bank and a gateway in front of it."""
+
+    def __init__(self, more="", listen="", policies=POLICIES):
+        self.bank = Bank()
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-approval-")
+        policy = pathlib.Path(self.folder.name) / "policies.cedar"
+        policy.write_text(policies)
+        self.more = f"[policy]\nfiles = [{json.dumps(str(policy))}]\n[auth]\nrequired = true\n{more}"
+        self.listen = listen
+        self.gateway = Gateway({"bank": {"url": self.bank.url}}, self.more, listen)
+
+    def __enter__(self):
+        self.gateway.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        try:
+            self.gateway.__exit__(*reason)
+        finally:
+            self.bank.shutdown()
+            self.bank.server_close()
+            self.folder.cleanup()
+
+    def run(self, *words, code=0, **more):
+        """What a command prints."""
+        done = subprocess.run([BINARY, *words, "--config", str(self.gateway.config)], env=self.gateway.environment,
+                              capture_output=True, text=True, timeout=60, cwd=self.gateway.home, stdin=subprocess.DEVNULL, **more)
+        equal(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def key(self, name="ann", scope="mcp"):
+        return self.run("key", "create", name, "--scope", scope, "--expires", "1h").splitlines()[0]
+
+    def client(self, name="ann", path="/mcp/bank", version=LEGACY, **more):
+        return Client(self.gateway, self.key(name), path, version, **more)
+
+    def approve(self, id, *words, code=0):
+        return self.run("approve", id, "--yes", *words, code=code)
+
+    def deny(self, id, *words, code=0):
+        return self.run("deny", id, *words, code=code)
+
+    def states(self):
+        listed = json.loads(self.run("approve", "--list", "--all", "--json"))["requests"]
+        return {held["id"]: held["state"] for held in listed}
+
+    def again(self):
+        """The same place, once its gateway was killed and started anew."""
+        gateway = self.gateway
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway.said.unlink()
+        gateway.process = subprocess.Popen(
+            [BINARY, "serve", "--config", str(gateway.config)], env=gateway.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=gateway.said.open("wb"), cwd=gateway.folder.name, start_new_session=True)
+        gateway.address, gateway.admin = wait_for(gateway._addresses, "the gateway does not say where it serves")
+
+
+def words(answer):
+    """What a refusal says."""
+    if "error" in answer:
+        return answer["error"]["message"]
+    result = answer["result"]
+    check(result.get("isError"), f"no refusal: {answer}")
+    return result["content"][0]["text"]
+
+
+def waits(answer):
+    """The request for approval that a refusal names."""
+    found = NAME.search(words(answer))
+    check(found, f"nobody is asked: {answer}")
+    return found[1]
+
+
+def passes(answer, text=None):
+    check("result" in answer and not answer["result"].get("isError"), f"it does not pass: {answer}")
+    if text:
+        equal(answer["result"]["content"][0]["text"], text)
+
+
+def refused(answer, why):
+    check(why in words(answer), f"wanted {why!r}: {answer}")
+
+
+def case_what_was_agreed_to_passes_once_and_exactly_in_each_era_and_by_each_route():
+    with Place() as place:
+        for version in ERAS:
+            for path in ("/mcp/bank", "/mcp"):
+                with place.client(f"ann{version}{path.count('/')}", path, version) as client:
+                    before = len(place.bank.paid())
+                    passes(client.pay(500), "paid 500")
+                    answer = client.pay(900)
+                    id = waits(answer)
+                    refused(answer, "Large sums are looked at")
+                    equal(waits(client.pay(900)), id, "it is asked for once")
+                    shown = place.run("approve", "--list")
+                    check(id in shown and '"amount": 900' in shown and "tool pay" in shown, shown)
+                    check("approved: " + id in place.approve(id), "the command says so")
+                    check(waits(client.pay(901)) != id, "other arguments are another thing")
+                    check(waits(client.pay(900, "more")) != id, "more arguments too")
+                    passes(client.pay(900), "paid 900")
+                    check(waits(client.pay(900)) != id, "a second time is asked for again")
+                    equal(place.bank.paid()[before:], [500, 900], f"what reached the server, {version} {path}")
+                    refused(client.pay(9001), "forbidden by `huge`")
+                    equal(place.states()[id], "used")
+
+
+def case_it_is_for_whom_it_was_asked():
+    with Place() as place:
+        with place.client("ann") as ann, place.client("bea") as bea, place.client("ann", version=MODERN) as modern:
+            id = waits(ann.pay(900))
+            place.approve(id)
+            check(waits(bea.pay(900)) != id, "somebody else asks anew")
+            # The same principal by another way, with the same arguments.
+            passes(modern.pay(900), "paid 900")
+            check(waits(ann.pay(900)) != id, "and that was the one time")
+            equal(place.bank.paid(), [900])
+
+
+def case_a_no_stands_and_what_has_expired_is_nothing():
+    with Place("[approval]\nexpires = \"3s\"\n") as place:
+        with place.client() as client:
+            id = waits(client.pay(900))
+            place.deny(id, "--reason", "not today")
+            refused(client.pay(900), f"request {id} was denied: not today")
+            refused(client.pay(900), "was denied")
+            check("was denied" in place.approve(id, code=2), "what was denied is decided")
+            late = waits(client.pay(901))
+            time.sleep(3.1)
+            check("has expired" in place.approve(late, code=2), "too late to agree")
+            unused = waits(client.pay(902))
+            place.approve(unused)
+            time.sleep(3.1)
+            check(waits(client.pay(902)) != unused, "too late to use it")
+            check(waits(client.pay(900)) != id, "after that it may be asked again")
+            equal(place.bank.paid(), [])
+            # A no to what was approved already.
+            id = waits(client.pay(903))
+            place.approve(id)
+            place.deny(id)
+            refused(client.pay(903), "was denied")
+            equal(place.bank.paid(), [])
+
+
+def case_of_many_at_once_one_passes():
+    with Place() as place:
+        key = place.key()
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(place.gateway, key, "/mcp/bank", ERAS[number % 2])) for number in range(12)]
+            clients[1].tools()
+            for round in range(4):
+                place.approve(waits(clients[0].pay(1000 + round)))
+                with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+                    answers = list(pool.map(lambda client: client.pay(1000 + round), clients))
+                passed = [answer for answer in answers if not answer["result"].get("isError")]
+                equal(len(passed), 1, f"round {round}: {answers}")
+        equal(place.bank.paid(), [1000, 1001, 1002, 1003])
+
+
+def case_it_survives_a_gateway_that_is_killed():
+    with Place() as place:
+        key = place.key()
+        with Client(place.gateway, key, "/mcp/bank", MODERN) as client:
+            approved, waiting, used = (waits(client.pay(amount)) for amount in (900, 901, 902))
+            place.approve(approved)
+            place.approve(used)
+            passes(client.pay(902))
+            place.again()
+            passes(client.pay(900), "paid 900")
+            equal(waits(client.pay(901)), waiting, "it waits still")
+            check(waits(client.pay(902)) != used, "used is used")
+            equal(place.bank.paid(), [902, 900])
+            kinds = {kind: len(place.gateway.entries(kind=kind)) for kind in ("approval.asked", "approval.approved", "approval.used")}
+            wait_for(lambda: len(place.gateway.entries(kind="approval.used")) == 2, "the log has what was done")
+            check(kinds["approval.asked"] >= 3, kinds)
+            passed = [entry for entry in place.gateway.entries(kind="message", approval=approved) if entry["decision"] == "allow"]
+            equal([(entry["findings"][0]["rule"], entry["findings"][0]["by"]) for entry in passed], [("policy.approval", "approval")])
+
+
+def case_two_look_at_it_where_that_is_asked():
+    more = '[approval]\napprovers = ["group:leads"]\n[group.leads]\nmembers = ["uid:%d"]\n' % os.getuid()
+    with Place(more) as place:
+        with place.client() as client:
+            id = waits(client.pay(900))
+            place.approve(id)
+            passes(client.pay(900))
+    with Place('[approval]\napprovers = ["group:leads"]\n[group.leads]\nmembers = ["bea"]\n') as place:
+        with place.client() as client:
+            id = waits(client.pay(900))
+            check("none of those who may agree: group:leads" in place.approve(id, code=2), "who is not in the group")
+            check("none of those" in place.deny(id, code=2), "nor may they say no")
+            waits(client.pay(900))
+    # Whoever runs the gateway is whoever asks, as under `run`.
+    own = f"uid:{os.getuid()}"
+    with Place("[approval]\nfour_eyes = true\n") as place:
+        with place.client() as client:
+            place.approve(waits(client.pay(900)))
+            passes(client.pay(900))
+        shown = place.run("key", "create", own, "--scope", "mcp", "--expires", "1h", code=2)
+        check("the name of those" in shown, shown)
+
+
+def case_a_tool_that_is_another_by_then_is_asked_for_again():
+    with Place() as place:
+        with place.client(version=MODERN) as client:
+            id = waits(client.pay(900))
+            place.approve(id)
+            place.bank.tool = PAY | {"description": "pays twice"}
+            refused_tools = client.tools()
+            equal(refused_tools, [], "a changed definition is withheld")
+            check("isError" in client.pay(900)["result"], "and not called")
+            subprocess.run([BINARY, "lock", "update", "--server", "bank", "--lock", str(place.gateway.home / "mcp.lock")],
+                           env=place.gateway.environment, check=True, capture_output=True, timeout=60)
+            wait_for(lambda: client.tools() == ["pay"], "it is accepted")
+            check(waits(client.pay(900)) != id, "what was agreed to was another tool")
+            equal(place.bank.paid(), [])
+
+
+def case_what_is_to_be_cut_out_is_cut_out():
+    hidden = "a" + "".join(chr(0xE0000 + ord(letter)) for letter in "ignore") + "b"
+    with Place('[guard.hidden_text]\naction = "redact"\n') as place:
+        with place.client() as client:
+            id = waits(client.pay(900, hidden))
+            shown = place.run("approve", "--list")
+            check("\\udb40\\udc69" in shown, f"what is hidden is shown: {shown}")
+            place.approve(id)
+            passes(client.pay(900, hidden), "paid 900")
+            equal(place.bank.asked("tools/call")[0]["params"]["arguments"], {"amount": 900, "note": "ab"})
+    # A guard that asks about it is met by the same yes.
+    with Place('[guard.hidden_text]\naction = "approve"\n') as place:
+        with place.client() as client:
+            id = waits(client.pay(5, hidden))
+            place.approve(id)
+            passes(client.pay(5, hidden), "paid 5")
+            waits(client.pay(5, hidden))
+            passes(client.pay(5, "plain"), "paid 5")
+
+
+def case_resources_and_prompts_too():
+    with Place() as place:
+        for version in ERAS:
+            with place.client(f"ann{version}", version=version) as client:
+                for method, params in (("resources/read", {"uri": "file:///secret"}), ("prompts/get", {"name": "greet"})):
+                    before = len(place.bank.asked(method))
+                    answer = client.ask(method, params)
+                    equal(answer["error"]["code"], -31002, f"{answer}")
+                    place.approve(waits(answer))
+                    check("result" in client.ask(method, params), "it passes")
+                    waits(client.ask(method, params))
+                    equal(len(place.bank.asked(method)) - before, 1, method)
+
+
+def case_nobody_fills_the_store():
+    with Place("[approval]\npending = 3\n") as place:
+        with place.client("ann") as ann, place.client("bea") as bea:
+            ids = [waits(ann.pay(amount)) for amount in (900, 901, 902)]
+            refused(ann.pay(903), "too many requests wait")
+            waits(bea.pay(903))
+            place.deny(ids[0])
+            waits(ann.pay(903))
+            refused(ann.pay(904), "too many requests wait")
+            refused(bea.pay(900, "x" * 200_000), "larger than")
+            equal(place.bank.paid(), [])
+
+
+def case_a_call_is_held_while_somebody_decides_if_that_is_wanted():
+    with Place('[approval]\nwait = "20s"\n') as place:
+        for version in ERAS:
+            name = f"ann{version}"
+            with place.client(name, version=version) as client, place.client(name, version=version) as other:
+                with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                    held = pool.submit(client.pay, 900)
+                    id = wait_for(lambda: next((id for id, state in place.states().items() if state == "pending"), None), "it waits")
+                    passes(other.pay(5), "paid 5")
+                    place.approve(id)
+                    passes(held.result(PATIENCE), "paid 900")
+                    held = pool.submit(client.pay, 901)
+                    id = wait_for(lambda: next((id for id, state in place.states().items() if state == "pending"), None), "it waits")
+                    place.deny(id)
+                    refused(held.result(PATIENCE), "was denied")
+        equal(place.bank.paid(), [5, 900] * 2)
+
+
+class Wrapped:
+    """The fixture behind `bartizan run`, with a policy about its tool `echo`."""
+
+    def __init__(self, home, *options):
+        self.home = home
+        self.environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
+        self.process = subprocess.Popen([BINARY, "run", "--name", "bank", *options, "--", FIXTURE, "--stdio"], env=self.environment,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=home)
+        self.count, self.answers = 0, queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+        self.ask("initialize", {"protocolVersion": LEGACY, "capabilities": {"elicitation": {"url": {}}}, "clientInfo": {"name": "s", "version": "1"}})
+        self.send({"method": "notifications/initialized"})
+
+    def read(self):
+        for line in self.process.stdout:
+            message = json.loads(line)
+            if "method" not in message:
+                self.answers.put(message)
+
+    def send(self, message):
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message) + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, method, params=None):
+        self.count += 1
+        self.send({"id": self.count, "method": method, "params": params or {}})
+        answer = self.answers.get(timeout=PATIENCE)
+        equal(answer["id"], self.count)
+        return answer
+
+    def echo(self, text):
+        return self.ask("tools/call", {"name": "echo", "arguments": {"text": text}})
+
+    def command(self, *words, code=0):
+        done = subprocess.run([BINARY, *words], env=self.environment, capture_output=True, text=True, timeout=60, cwd=self.home,
+                              stdin=subprocess.DEVNULL)
+        equal(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+
+
+def case_over_stdio_by_command():
+    policy = POLICIES + '@challenge("approval") forbid(principal, action == Mcp::Action::"bank/echo", resource) when { context.input.text like "pay *" };'
+    for options in ((), ("--standalone",)):
+        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
+            home = pathlib.Path(folder)
+            (home / "config/bartizan").mkdir(parents=True)
+            (home / "policies.cedar").write_text(policy)
+            file = home / "config/bartizan/bartizan.toml"
+            settings = f"[policy]\nfiles = [{json.dumps(str(home / 'policies.cedar'))}]\n"
+            file.write_text(settings)
+            wrapped = Wrapped(home, *options)
+            try:
+                passes(wrapped.echo("hello"))
+                id = waits(wrapped.echo("pay 5"))
+                check("bartizan/approve/" not in words(wrapped.echo("pay 5")), "there are no pages")
+                check('"text": "pay 5"' in wrapped.command("approve", "--list"), "it is shown")
+                wrapped.command("approve", id, code=2)
+                wrapped.command("approve", id, "--yes")
+                passes(wrapped.echo("pay 5"))
+                check(waits(wrapped.echo("pay 5")) != id, "once")
+                id = waits(wrapped.echo("pay 6"))
+                wrapped.command("deny", id)
+                refused(wrapped.echo("pay 6"), "was denied")
+                logs = lambda: "".join(path.read_text() for path in home.rglob("audit.jsonl"))  # noqa: E731
+                wait_for(lambda: "approval.denied" in logs(), "the log says so")
+                if not options:
+                    # Held, while other messages of the client go on.
+                    file.write_text(settings + '[approval]\nwait = "20s"\n')
+                    wait_for(lambda: "config.reloaded" in logs(), "it is in force")
+                    wrapped.count += 1
+                    wrapped.send({"id": 900, "method": "tools/call", "params": {"name": "echo", "arguments": {"text": "pay 7"}}})
+                    passes(wrapped.echo("meanwhile"))
+                    listed = json.loads(wrapped.command("approve", "--list", "--json"))["requests"]
+                    id = next(held["id"] for held in listed if "pay 7" in held["params"])
+                    wrapped.command("approve", id, "--yes")
+                    answer = wrapped.answers.get(timeout=PATIENCE)
+                    equal(answer["id"], 900)
+                    passes(answer)
+                # Nobody agrees for themselves, where two have to look at it.
+                file.write_text(settings + "[approval]\nfour_eyes = true\n")
+                wrapped.end()
+                subprocess.run([BINARY, "daemon", "--stop"], env=wrapped.environment, capture_output=True, timeout=60)
+                wrapped = Wrapped(home, *options)
+                id = waits(wrapped.echo("pay 8"))
+                check("nobody agrees to what they ask for themselves" in wrapped.command("approve", id, "--yes", code=2), "four eyes")
+                waits(wrapped.echo("pay 8"))
+            finally:
+                wrapped.end()
+                subprocess.run([BINARY, "daemon", "--stop"], env=wrapped.environment, capture_output=True, timeout=60)
+
+
+def main() -> int:
+    passed, failed = 0, 0
+    for name, case in list(globals().items()):
+        name = name.removeprefix("case_")
+        if not callable(case) or f"case_{name}" not in globals() or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
+            continue
+        start = time.monotonic()
+        try:
+            case()
+            passed += 1
+            print(f"ok    {name}  ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:  # Whatever it is, the suite reports it and goes on.
+            failed += 1
+            print(f"FAIL  {name}: {traceback.format_exc()}", flush=True)
+    if path := os.environ.get("BARTIZAN_COUNTS"):
+        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

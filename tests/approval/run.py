@@ -20,8 +20,9 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "aggregate")]
+sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
 
+from browser import PASSWORD, Browser, Form  # noqa: E402
 from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, check, equal, wait_for  # noqa: E402
 
 LEGACY = "2025-11-25"
@@ -150,10 +151,10 @@ class Place:
             self.bank.server_close()
             self.folder.cleanup()
 
-    def run(self, *words, code=0, **more):
+    def run(self, *words, code=0, said=""):
         """What a command prints."""
         done = subprocess.run([BINARY, *words, "--config", str(self.gateway.config)], env=self.gateway.environment,
-                              capture_output=True, text=True, timeout=60, cwd=self.gateway.home, stdin=subprocess.DEVNULL, **more)
+                              capture_output=True, text=True, timeout=60, cwd=self.gateway.home, input=said)
         equal(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
@@ -408,6 +409,193 @@ def case_a_call_is_held_while_somebody_decides_if_that_is_wanted():
                     place.deny(id)
                     refused(held.result(PATIENCE), "was denied")
         equal(place.bank.paid(), [5, 900] * 2)
+
+
+PAGES = '[sign_in]\nsecond_factor = "optional"\n'
+BY_URL = {"elicitation": {"url": {}}}
+
+
+def person(place, name):
+    """Somebody who has signed in, and their browser."""
+    place.run("user", "add", name, "--password", said=PASSWORD + "\n")
+    browser = Browser(place.gateway)
+    equal(browser.sign_in(name).status, 303, f"{name} signs in")
+    return browser
+
+
+def page_of(answer):
+    """Where a client is sent to, in whichever form."""
+    found = LINK.search(json.dumps(answer))
+    check(found, f"no address: {answer}")
+    return "/bartizan/approve/" + found[1]
+
+
+def decide(browser, path, decision, **fields):
+    return browser.fill(path, {"decision": decision} | fields)
+
+
+def again(client, answer, amount, action="accept", **more):
+    """The call made again, with an answer to what was asked."""
+    result = answer["result"]
+    equal(result["resultType"], "input_required")
+    [(key, asked)] = result["inputRequests"].items()
+    equal((asked["method"], asked["params"]["mode"]), ("elicitation/create", "url"))
+    return client.pay(amount, requestState=result["requestState"], inputResponses={key: {"action": action}}, **more)
+
+
+def case_people_decide_on_a_page_that_clients_are_sent_to():
+    with Place(PAGES) as place:
+        ann, bea = person(place, "ann"), person(place, "bea")
+        for path in ("/mcp/bank", "/mcp"):
+            with place.client(path=path, capabilities=BY_URL) as client:
+                answer = client.pay(900, "a\u202eb")
+                error = answer["error"]
+                equal(error["code"], -32042, "the error that asks to go somewhere")
+                [one] = error["data"]["elicitations"]
+                equal((one["mode"], one["url"].endswith(page_of(answer))), ("url", True), f"{one}")
+                page = page_of(answer)
+                equal(Browser(place.gateway).get(page).location.split("?")[0], "/bartizan/sign-in", "who has not signed in")
+                equal(bea.get(page).status, 404, "it is nobody else's to see")
+                equal(bea.post(page, Form(ann.get(page).text).fields | {"decision": "approve"}).status, 403, "nor to decide")
+                text = ann.get(page).text
+                check("tool pay" in text and "900" in text and "\\u202e" in text and "\u202e" not in text, text)
+                equal(ann.post(page, {"decision": "approve"}).status, 403, "a form that is none of ours")
+                refused_still = client.pay(900, "a\u202eb")
+                equal(refused_still["error"]["code"], -32042, "nothing was decided")
+                equal(decide(ann, page, "approve").status, 303)
+                check("It is approved" in ann.get(page).text)
+                passes(client.pay(900, "a\u202eb"), "paid 900")
+                check("and done" in ann.get(page).text)
+                sum = 901 + len(path)
+                decide(ann, page_of(client.pay(sum)), "deny", reason="no")
+                refused(client.pay(sum), "was denied: no")
+        # Who cannot be sent anywhere is told where, and what to type.
+        for version in ERAS:
+            for capabilities in ({}, {"elicitation": {}}, {"elicitation": {"form": {}}}):
+                with place.client(version=version, capabilities=capabilities) as client:
+                    answer = client.pay(903)
+                    check(answer["result"].get("isError"), f"{answer}")
+                    refused(answer, page_of(answer))
+                    refused(answer, f"bartizan approve {waits(answer)}")
+        equal(place.bank.paid(), [900, 900])
+
+
+def case_a_client_of_2026_comes_back_with_its_state_and_nobody_else():
+    with Place(PAGES) as place:
+        browser = person(place, "ann")
+        with place.client("ann", version=MODERN, capabilities=BY_URL) as ann, place.client("bea", version=MODERN, capabilities=BY_URL) as bea:
+            asked = ann.pay(900)
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                held = pool.submit(again, ann, asked, 900)
+                time.sleep(0.5)
+                check(not held.done(), "it is held while somebody decides")
+                decide(browser, page_of(asked), "approve")
+                passes(held.result(PATIENCE), "paid 900")
+            equal([name for name in ("requestState", "inputResponses") if name in place.bank.asked("tools/call")[0]["params"]], [], "that was ours")
+            # With what was approved in hand, everything else is refused.
+            asked = ann.pay(901)
+            decide(browser, page_of(asked), "approve")
+            state = asked["result"]["requestState"]
+            refused(again(bea, asked, 901), "for another client")
+            refused(again(ann, asked, 902), "about another call")
+            for forged in (state[:-4] + "AAAA", "bartizan-approval.", state + "x"):
+                refused(ann.pay(901, requestState=forged), "none of ours")
+            refused(again(ann, asked, 901, "decline"), "did not want to go")
+            other = {"question": {"action": "accept"}}
+            refused(ann.pay(901, requestState=state, inputResponses=other), "what nobody has asked")
+            passes(again(ann, asked, 901), "paid 901")
+            asked_again = ann.pay(901)
+            equal(asked_again["result"]["resultType"], "input_required", "a second time is asked for again")
+            equal(place.bank.paid(), [900, 901])
+
+
+def case_two_people_look_at_it_on_the_page():
+    with Place(PAGES + "[approval]\nfour_eyes = true\n") as place:
+        ann, bea = person(place, "ann"), person(place, "bea")
+        with place.client() as client:
+            page = page_of(client.pay(900))
+            text = ann.get(page).text
+            check("nobody agrees to what they ask for themselves" in text and "Agree, once" not in text, text)
+            fields = Form(ann.get("/bartizan/account").text).fields
+            equal(ann.post(page, fields | {"decision": "approve"}).status, 403, "not even by hand")
+            waits(client.pay(900))
+            equal(decide(bea, page, "approve").status, 303)
+            passes(client.pay(900), "paid 900")
+
+
+def case_who_asks_shows_again_who_they_are():
+    policies = POLICIES + '@id("proof") @challenge("step_up") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount == 7 };'
+    with Place(policies=policies) as place:
+        with place.client() as client:
+            refused(client.pay(7), "no pages here on which whoever asks could show who they are")
+            passes(client.pay(8), "paid 8")
+    with Place(PAGES, policies=policies) as place:
+        link = re.search(r"https?://\S+", place.run("user", "add", "ann"))[0]
+        app, _ = Browser(place.gateway).accept(link)
+        browser, bea = Browser(place.gateway), person(place, "bea")
+        equal(browser.sign_in("ann", code=app.fresh()).status, 303)
+        with place.client() as client:
+            answer = client.pay(7)
+            page = page_of(answer)
+            check("nobody has to agree to it" in place.approve(page[-12:], code=2), "nobody agrees to that")
+            if bea.get(page).status == 200:
+                equal(bea.post(page, Form(bea.get("/bartizan/account").text).fields | {"decision": "prove"}).status, 303)
+            check("isError" in client.pay(7)["result"], "nobody shows that for them")
+            equal(decide(browser, page, "prove").location, page, "just now is fresh enough")
+            passes(client.pay(7), "paid 7")
+            check("isError" in client.pay(7)["result"], "once")
+    with Place(PAGES + '[approval]\nfresh = "1s"\n', policies=policies) as place:
+        link = re.search(r"https?://\S+", place.run("user", "add", "ann"))[0]
+        app, _ = Browser(place.gateway).accept(link)
+        browser = Browser(place.gateway)
+        equal(browser.sign_in("ann", code=app.fresh()).status, 303)
+        with place.client() as client:
+            page = page_of(client.pay(7))
+            time.sleep(1.5)
+            to = decide(browser, page, "prove").location
+            check(to.startswith("/bartizan/step-up?return_to="), to)
+            check("isError" in client.pay(7)["result"], "not fresh enough")
+
+
+def case_official_clients_are_sent_to_the_page():
+    script = """
+import sys, anyio, httpx2
+from mcp import Client, UrlElicitationRequiredError, types
+from mcp.client.streamable_http import streamable_http_client
+async def main():
+    url, key, mode = sys.argv[1:]
+    async def elicit(context, params):
+        print("asked", params.mode, params.url, flush=True)
+        return types.ElicitResult(action="accept")
+    async with httpx2.AsyncClient(headers={"Authorization": "Bearer " + key}, timeout=60) as http:
+        async with Client(streamable_http_client(url, http_client=http), mode=mode, elicitation_callback=elicit) as client:
+            for _ in range(100):
+                try:
+                    answer = await client.call_tool("bank__pay", {"amount": 900})
+                    print(answer.content[0].text, flush=True)
+                    return
+                except UrlElicitationRequiredError as error:
+                    for one in error.elicitations:
+                        print("asked", one.mode, one.url, flush=True)
+                except Exception as error:
+                    if getattr(error, "code", None) != -32042:
+                        raise
+                    print("asked url", error.error.data["elicitations"][0]["url"], flush=True)
+                await anyio.sleep(0.3)
+anyio.run(main)
+"""
+    with Place(PAGES) as place:
+        browser = person(place, "ann")
+        key = place.key()
+        for mode in ("legacy", MODERN):
+            process = subprocess.Popen([str(TOOLS / "python" / "bin" / "python"), "-c", script, place.gateway.url, key, mode],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            with process:
+                first = process.stdout.readline()
+                check(first.startswith("asked url http"), f"{mode}: {first} {'' if first else process.stderr.read()[-1500:]}")
+                decide(browser, "/bartizan/approve/" + LINK.search(first)[1], "approve")
+                rest = process.stdout.read()
+                equal(rest.splitlines()[-1:], ["paid 900"], f"{mode}: {rest} {process.stderr.read()[-800:]}")
 
 
 class Wrapped:

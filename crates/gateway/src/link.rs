@@ -11,15 +11,17 @@ use bartizan_guard::{
     Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, Principal,
     ServerProfile, Session,
 };
-use bartizan_mcp::{Digest, Id, Message, NodeKind, Rejection, method};
+use bartizan_mcp::{Id, Message, Rejection, method};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub(crate) use self::agreed::Standing;
+use self::agreed::{UNSAID, Unsettled};
 use crate::abilities::Abilities;
 use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Refusal};
-use crate::agree::{Found, Granted};
+use crate::agree::Granted;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
@@ -82,17 +84,6 @@ struct Asked {
     slot: Option<Arc<Slot>>,
 }
 
-/// How a message stands to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// By itself.
-    Alone,
-    /// It is the rest of a request that waits already, so it takes no place of its own.
-    Rest,
-    /// It comes back after its client was asked, with a state that is about exactly this.
-    Again(Digest),
-}
-
 /// How often a message is judged again because the session changed meanwhile.
 const ATTEMPTS: usize = 64;
 /// Requests of either side that may be unanswered at once.
@@ -104,10 +95,6 @@ const CANCELLED: usize = 64;
 /// How many of the last places in its streams a client may come back to. Of each a digest is kept, so that it takes eight
 /// bytes however long it is.
 const EVENTS: usize = 1_024;
-/// The client has not said that it can be asked to go to an address, or it has; or the gateway does not rely on it.
-const UNSAID: u8 = 0;
-const BY_URL: u8 = 1;
-const PLAINLY: u8 = 2;
 /// The rule for what a server says beyond what a session takes.
 const FLOOD: &str = "upstream.flood";
 /// Why a request is not taken although nothing is wrong with it.
@@ -253,32 +240,26 @@ impl Link {
                 }
                 kept
             };
-            let (mut asking, mut unsettled) = (None, None);
+            let mut unsettled = Unsettled::default();
             if let (Decision::RequireApproval(approval), None) = (&verdict.decision, &granted) {
                 match Box::pin(self.agreed(&policy, &event, approval, standing)).await {
                     // Spent by now; what follows is judged anew, with it.
-                    Found::Granted(found) => {
+                    Ok(found) => {
                         granted = Some(found);
                         continue;
                     }
-                    Found::Asked(found) => asking = Some(found),
-                    Found::Refused(why) => unsettled = Some(why),
+                    Err(why) => unsettled = why,
                 }
             }
             let level = if granted.is_some() { Level::Durable } else { level(&policy, &message, &session) };
             let desk = Desk {
-                approval: granted.as_ref().map(|granted| &*granted.id).or(asking.as_ref().map(|asking| &*asking.id)),
-                unsettled: unsettled.as_deref().or(asking.as_ref().map(|asking| &*asking.what_to_do)),
+                approval: granted.as_ref().map(|granted| &*granted.id).or(unsettled.id()),
+                unsettled: unsettled.words(),
                 ..self.desk(&policy, level)
             };
             match desk.admit(&event, verdict, session.version, keep).await {
                 Ok(admitted) => {
-                    if direction == Direction::ToClient {
-                        self.server.note_answered();
-                        if let Some(owners) = self.gateway.owners() {
-                            owners.note(&self.principal, &self.server.name, admitted.message(), answers);
-                        }
-                    }
+                    self.note_passed(&admitted, direction, answers);
                     if passes {
                         self.passing.count(direction);
                     } else {
@@ -287,7 +268,7 @@ impl Link {
                     return Ok(admitted.with_slot(slot));
                 }
                 Err(NotAdmitted::Refused(refusal)) => {
-                    return Err(self.counted(refusal.waiting_for(asking), direction));
+                    return Err(self.counted(refusal.waiting_for(unsettled.asking), direction));
                 }
                 Err(NotAdmitted::Conflict) => {}
             }
@@ -295,6 +276,16 @@ impl Link {
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
+    }
+
+    /// Notes that a server answers, and what it hands out.
+    fn note_passed(&self, admitted: &Admitted, direction: Direction, answers: Option<&CallSummary>) {
+        if direction == Direction::ToClient {
+            self.server.note_answered();
+            if let Some(owners) = self.gateway.owners() {
+                owners.note(&self.principal, &self.server.name, admitted.message(), answers);
+            }
+        }
     }
 
     /// What is to be known of tasks and states that a message names; a list of tasks is only of those that are this
@@ -641,16 +632,7 @@ impl Link {
         if let (Some(able), false) = (Abilities::declared(message), matches!(self.upstream, Upstream::Shared(_))) {
             self.abilities.store(able.index(), Ordering::Relaxed);
         }
-        if message.method() == Some(method::INITIALIZE) {
-            let url = message.params().and_then(|params| params.at(&["capabilities", "elicitation", "url"]));
-            let by_url = url.is_some_and(|url| url.kind() == NodeKind::Object);
-            let _ = self.asks.compare_exchange(
-                UNSAID,
-                if by_url { BY_URL } else { UNSAID },
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-        }
+        self.note_way_to_ask(message);
     }
 
     pub(crate) fn abilities(&self) -> Abilities {
@@ -662,11 +644,6 @@ impl Link {
         let profiles = self.server.profiles.load();
         let own = profiles.get(usize::from(self.abilities().index())).cloned();
         own.unwrap_or_else(|| self.server.profile.load_full())
-    }
-
-    /// Has nobody asked by an address on this link: who is behind it would not understand.
-    pub(crate) fn ask_plainly(&self) {
-        self.asks.store(PLAINLY, Ordering::Relaxed);
     }
 
     fn desk<'a>(&'a self, policy: &'a Policy, level: Level) -> Desk<'a> {

@@ -141,6 +141,7 @@ async fn show_pages(
     // Rather now than when somebody signs in.
     database.open().await?;
     let oauth = sign_in.authorization_server.as_ref().map(|served| oauth(served, database, public, front));
+    gateway.agreements.show_pages_at(public);
     let (public, body_timeout) = (public.into(), config.limits.body_timeout);
     let settings = web::Settings { public, sign_in: sign_in.clone(), body_timeout };
     let stores = (Arc::clone(database), Arc::clone(identity));

@@ -74,6 +74,11 @@ impl Agreements {
         Agreements { database, pages: ArcSwapOption::empty() }
     }
 
+    /// Says where people find the pages: scheme, host and port.
+    pub(crate) fn show_pages_at(&self, public: &str) {
+        self.pages.store(Some(Arc::new(public.to_owned())));
+    }
+
     /// Finds the agreement for a message that needs one, and spends it; or asks for it.
     pub(crate) async fn find(&self, settings: &Settings, event: &Event<'_>, approval: &Approval, way: Way) -> Found {
         if event.direction != Direction::ToServer || event.message.kind() != Kind::Request {
@@ -227,7 +232,7 @@ pub fn owner(id: &str) -> String {
     format!("request {id}")
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 

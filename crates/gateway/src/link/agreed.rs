@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bartizan_guard::{Approval, Direction, Event};
-use bartizan_mcp::{Digest, Era, Message, NodeKind, Value, meta::Meta};
+use bartizan_mcp::{Digest, Era, Message, NodeKind, Value, meta::Meta, method};
 use tokio::time::Instant;
 
-use super::{BY_URL, Link, PLAINLY, Standing};
+use super::Link;
 use crate::admit::{Admitted, Refusal};
 use crate::agree::state::Again;
-use crate::agree::{self, Found, Way};
+use crate::agree::{self, Found, Granted, Way};
+use crate::asking::Asking;
 use crate::clock;
 use crate::codes::INVALID_PARAMS;
 use crate::policy::Policy;
@@ -18,7 +19,63 @@ use crate::policy::Policy;
 /// How long a client that comes back after it was asked is held while somebody still decides.
 const COMES_BACK: Duration = Duration::from_secs(20);
 
+/// The client has not said that it can be asked to go to an address, or it has; or the gateway does not rely on it.
+pub(super) const UNSAID: u8 = 0;
+const BY_URL: u8 = 1;
+const PLAINLY: u8 = 2;
+
+/// How a message stands to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// By itself.
+    Alone,
+    /// It is the rest of a request that waits already, so it takes no place of its own.
+    Rest,
+    /// It comes back after its client was asked, with a state that is about exactly this.
+    Again(Digest),
+}
+
+/// Why a message that needs an agreement has none.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    /// The request that waits, if one does.
+    pub(super) asking: Option<Box<Asking>>,
+    /// Why none does.
+    why: Option<String>,
+}
+
+impl Unsettled {
+    /// What the request that waits is called.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.asking.as_ref().map(|asking| &*asking.id)
+    }
+
+    /// What to do, or why nobody can be asked.
+    pub(super) fn words(&self) -> Option<&str> {
+        self.why.as_deref().or(self.asking.as_ref().map(|asking| &*asking.what_to_do))
+    }
+}
+
 impl Link {
+    /// Notes how a client can be asked, when it says what it can do.
+    pub(super) fn note_way_to_ask(&self, message: &Message) {
+        if message.method() == Some(method::INITIALIZE) {
+            let url = message.params().and_then(|params| params.at(&["capabilities", "elicitation", "url"]));
+            let by_url = url.is_some_and(|url| url.kind() == NodeKind::Object);
+            let _ = self.asks.compare_exchange(
+                UNSAID,
+                if by_url { BY_URL } else { UNSAID },
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Has nobody asked by an address on this link: who is behind it would not understand.
+    pub(crate) fn ask_plainly(&self) {
+        self.asks.store(PLAINLY, Ordering::Relaxed);
+    }
+
     /// Passes a request of the client's, once somebody has agreed to it who has to, if that does not take too long.
     ///
     /// # Errors
@@ -73,19 +130,24 @@ impl Link {
         Ok((message, kept.digest().ok_or("its `requestState` is none of ours")?))
     }
 
-    /// What somebody has said to what a message needs, or who is asked.
+    /// The agreement to a message that needs one, spent by now; otherwise who is asked, or why nobody is.
     pub(super) async fn agreed(
         &self,
         policy: &Policy,
         event: &Event<'_>,
         approval: &Approval,
         standing: Standing,
-    ) -> Found {
+    ) -> Result<Granted, Unsettled> {
         if matches!(standing, Standing::Again(expected) if expected != approval.digest) {
-            return Found::Refused("its `requestState` is about another call".to_owned());
+            let why = "its `requestState` is about another call".to_owned();
+            return Err(Unsettled { asking: None, why: Some(why) });
         }
         let way = self.way_to_ask(event.message);
-        self.gateway.agreements.find(&policy.approval, event, approval, way).await
+        match self.gateway.agreements.find(&policy.approval, event, approval, way).await {
+            Found::Granted(granted) => Ok(granted),
+            Found::Asked(asking) => Err(Unsettled { asking: Some(asking), why: None }),
+            Found::Refused(why) => Err(Unsettled { asking: None, why: Some(why) }),
+        }
     }
 
     /// How whoever sends this can be asked to go to an address.

@@ -9,6 +9,7 @@
 //! A page is one arm of [`Web::page`] and one file.
 
 mod account;
+mod approve;
 mod guesses;
 mod hashing;
 mod invite;
@@ -40,6 +41,7 @@ use self::oauth::OAuth;
 use self::passkeys::Challenges;
 use self::trouble::Trouble;
 use self::visit::Visit;
+use crate::agree;
 use crate::collect::{CollectError, collect};
 use crate::database::Database;
 use crate::gateway::Gateway;
@@ -125,6 +127,8 @@ impl Web {
             (&Method::GET, "/bartizan/style.css") => {
                 Ok(page::asset("text/css; charset=utf-8", include_str!("style.css")))
             }
+            (&Method::GET, path) if path.starts_with(agree::PAGE) => self.show_approval(visit).await,
+            (&Method::POST, path) if path.starts_with(agree::PAGE) => Box::pin(self.decide_approval(visit)).await,
             (&Method::GET, "/bartizan/sign-in") => self.show_sign_in(visit).await,
             (&Method::POST, "/bartizan/sign-in") => Box::pin(self.sign_in(visit)).await,
             (&Method::POST, "/bartizan/sign-out") => self.sign_out(visit).await,

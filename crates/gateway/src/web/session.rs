@@ -42,7 +42,6 @@ pub(crate) struct SignedIn {
 
 impl SignedIn {
     /// When they last showed something that a thief of their password does not have.
-    #[expect(dead_code, reason = "for pages that ask for it")]
     pub(crate) fn second_factor_at(&self) -> Option<Timestamp> {
         self.methods.iter().filter(|(method, _)| *method != Method::Pwd).map(|(_, at)| *at).max()
     }

@@ -376,8 +376,21 @@ def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():
         tools = lambda: [tool for client in [place.client(key, "/mcp/files", MODERN)] for tool in client.tools()]  # noqa: E731
         key = place.made("mcp")
         equal(tools(), ["read"], "as it was")
+        first = place.gateway.entries(kind="config.reloaded")[-1]["policies"]
         write("write")
         wait_for(lambda: tools() == ["write"], "a changed file is not in force")
+        second = place.gateway.entries(kind="config.reloaded")[-1]["policies"]
+        with place.client(key, "/mcp/files", MODERN) as client:
+            routes.refused(client.ask("tools/call", {"name": "read", "arguments": {}}), "policy.denied")
+        decided = place.gateway.entries(rule="policy.denied")[-1]
+        equal((decided["policies"], first != second), (second, True), "the version that decided")
+        said = lambda *words: subprocess.run([BINARY, "policy", *words, "--config", str(config)], env=place.gateway.environment,  # noqa: E731
+                                             capture_output=True, text=True, timeout=60)
+        history = wait_for(lambda: [held for held in [json.loads(said("history", "--json").stdout)["versions"]] if held[-1]["version"] == second],
+                           "the history does not have it")[0]
+        equal([held["version"] for held in history][-2:], [first, second], "the versions, in order")
+        check('files/read"' in said("show", first[:8]).stdout and 'files/write"' not in said("show", first).stdout, "what the first was")
+        equal(said("show", "nothing").returncode, 3, "a version that there is not")
         policies.write_text("permit(principal, action,")
         wait_for(lambda: place.gateway.entries(kind="config.refused"), "a bad file is not refused")
         equal(tools(), ["write"], "the one before stays")

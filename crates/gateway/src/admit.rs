@@ -210,6 +210,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) session: &'a SessionHandle,
     pub(crate) session_id: &'a str,
     pub(crate) limits: &'a Limits,
+    /// The version of the policies that judge, if there are any.
+    pub(crate) policies: Option<&'a str>,
     /// What the log has to promise for a message that passes.
     pub(crate) level: Level,
     /// The request for approval that the message waits for, or because of which it passes.
@@ -267,7 +269,14 @@ impl Desk<'_> {
         if rule.is_some() {
             name = "transform";
         }
-        let outcome = Outcome { decision: name, rule, why, findings: &verdict.findings, approval: self.approval };
+        let outcome = Outcome {
+            decision: name,
+            rule,
+            why,
+            findings: &verdict.findings,
+            approval: self.approval,
+            policies: self.policies,
+        };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
         Ok(Admitted { message: edited, slot: None })
@@ -275,7 +284,14 @@ impl Desk<'_> {
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.
     pub(crate) fn refuse(&self, event: &Event<'_>, rule: &'static str, why: String, code: i64) -> Refusal {
-        let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None };
+        let outcome = Outcome {
+            decision: "deny",
+            rule: Some(rule),
+            why: Some(&why),
+            findings: &[],
+            approval: None,
+            policies: None,
+        };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         settle(receipt, rule, why, code)
     }
@@ -287,6 +303,7 @@ impl Desk<'_> {
             why: Some(&denial.why),
             findings: &verdict.findings,
             approval: self.approval,
+            policies: self.policies,
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
@@ -301,7 +318,8 @@ pub(crate) fn refuse(
     rule: &'static str,
     why: String,
 ) -> Refusal {
-    let outcome = Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None };
+    let outcome =
+        Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None, policies: None };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }
 

@@ -134,6 +134,7 @@ impl Front {
             session: &self.memory,
             session_id: &self.session,
             limits: &policy.limits,
+            policies: policy.version(),
             level: policy.level,
             approval: None,
             unsettled: None,

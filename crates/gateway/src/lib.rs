@@ -72,6 +72,7 @@ mod subscribed;
 mod tag;
 mod unread;
 mod upstream;
+mod versions;
 mod web;
 
 pub use approvals::Approvals;

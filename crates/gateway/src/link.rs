@@ -652,6 +652,7 @@ impl Link {
             session: &self.session,
             session_id: &self.name,
             limits: &policy.limits,
+            policies: policy.version(),
             level,
             approval: None,
             unsettled: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bartizan_audit::Level;
 use bartizan_config::Approval;
 use bartizan_guard::guards::rate::Limit;
-use bartizan_guard::{Evidence, Pipeline, Principal};
+use bartizan_guard::{Evidence, Pipeline, Policies, Principal};
 use bartizan_mcp::{Kind, Limits, Message, method};
 
 use crate::clock;
@@ -36,6 +36,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The version of the policies that judge, if there are any.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.pipeline.settings().policies.as_deref().map(Policies::version)
+    }
+
     /// Spends what a request of the client's costs that does not wait for a server; what guards are to know of that.
     pub(crate) fn evidence(&self, principal: &Principal, server: &Arc<str>, message: &Message) -> Vec<Evidence> {
         self.begin(principal, server, message, false).err().unwrap_or_default()

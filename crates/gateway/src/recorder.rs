@@ -162,6 +162,7 @@ impl Recorder {
             rule: outcome.rule,
             why,
             approval: outcome.approval,
+            policies: outcome.policies,
             findings,
         };
         self.append("message", event.now, &fields)
@@ -379,6 +380,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) findings: &'a [Judged],
     /// The request for approval that it waits for, or because of which it passes.
     pub(crate) approval: Option<&'a str>,
+    /// The version of the policies by which it was judged, if there are any.
+    pub(crate) policies: Option<&'a str>,
 }
 
 /// A message that the scanner refused.
@@ -413,6 +416,8 @@ struct MessageFields<'a> {
     why: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policies: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
 }
@@ -529,8 +534,14 @@ mod tests {
             Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
         };
         let findings: Vec<_> = (0..findings).map(|_| judged()).collect();
-        let outcome =
-            Outcome { decision: "deny", rule: Some(RULE.id), why: Some(why), findings: &findings, approval: None };
+        let outcome = Outcome {
+            decision: "deny",
+            rule: Some(RULE.id),
+            why: Some(why),
+            findings: &findings,
+            approval: None,
+            policies: None,
+        };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         entry(directory.path(), &receipt)
     }
@@ -554,6 +565,7 @@ mod tests {
             why: Some("6 characters"),
             findings: &findings,
             approval: None,
+            policies: None,
         };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         let entry = entry(directory.path(), &receipt);

@@ -20,11 +20,13 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::{self, Certificates, Changed};
+use crate::database::Database;
 use crate::edge::Front;
 use crate::files::{directory_of, place_of};
 use crate::gateway::Gateway;
 use crate::identity::oauth::Prepared;
 use crate::setup::{self, Servers, SetupError};
+use crate::versions;
 
 /// Editors write in several steps; the last of them counts.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -35,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Where a new configuration is put in force.
 pub(crate) enum Place {
     /// A gateway over HTTP, with its certificates and the directory that `${workspace}` stands for.
-    Front { front: Arc<Front>, certificates: Arc<Certificates>, workspace: PathBuf },
+    Front { front: Arc<Front>, certificates: Arc<Certificates>, workspace: PathBuf, database: Arc<Database> },
     /// The user's Bartizan, whose servers the configuration does not name.
     User(Arc<Told>),
 }
@@ -233,6 +235,10 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Opt
     let (kind, fields) = match outcome {
         Ok((policy, (servers, certificates, issuers), waits, config)) => {
             files = Some(config.policy_files.clone());
+            let version = versions::of(&config).map(str::to_owned);
+            if let Place::Front { database, .. } = place {
+                tokio::spawn(versions::keep(Arc::clone(database), config.settings.policies.clone(), "reload"));
+            }
             let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
@@ -242,7 +248,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Opt
             mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
             (
                 "config.reloaded",
-                json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock)}),
+                json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock), "policies": version}),
             )
         }
         Err(Refused { said, found, problems }) => {

@@ -21,6 +21,7 @@ use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
+use crate::versions;
 use crate::web::oauth::OAuth;
 use crate::web::{self, Web};
 
@@ -96,9 +97,11 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
         "isolation": bartizan_sandbox::Level::None.to_string(), "mode": config.settings.mode.as_str(),
         "config": file.as_deref().map(place_of), "lock": place_of(&gateway.lock),
+        "policies": versions::of(config),
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
+    tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));
     let (stop, stopped) = watch::channel(false);
     let bounds = Bounds {
         connections,
@@ -121,7 +124,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         )));
     }
     if let Some(file) = file {
-        let place = Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace };
+        let place =
+            Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace, database };
         let held = reload::content(&file);
         let reloads = Reloads::new((file, held), place, Arc::clone(&gateway), config.clone());
         tasks.push(tokio::spawn(reload::watch(reloads)));

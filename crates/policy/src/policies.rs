@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, PolicySet, Request, RestrictedExpression};
+use sha2::{Digest, Sha256};
 
 use crate::index::{Index, Key, Slice, fits};
 use crate::input::Input;
@@ -85,6 +86,7 @@ pub struct Policies {
     roles: Roles,
     otherwise: Otherwise,
     sources: Vec<(String, String)>,
+    version: Box<str>,
     authorizer: Authorizer,
     slices: Mutex<HashMap<Key, Arc<Slice>>>,
 }
@@ -114,6 +116,7 @@ impl Policies {
             return Err(problems);
         }
         Ok(Policies {
+            version: version(&all, &roles, otherwise).into(),
             index: Index::new(&rules),
             by_id: rules.iter().enumerate().map(|(number, rule)| (Arc::clone(&rule.reason.id), number)).collect(),
             rules,
@@ -123,6 +126,17 @@ impl Policies {
             authorizer: Authorizer::new(),
             slices: Mutex::default(),
         })
+    }
+
+    /// What these are called in records: the beginning of a digest over all that they consist of.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The texts that they were read from, those that roles stand for among them, each with its name.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sources.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// How many policies there are.
@@ -141,6 +155,12 @@ impl Policies {
     #[must_use]
     pub fn otherwise(&self) -> Otherwise {
         self.otherwise
+    }
+
+    /// Whether what no policy says anything about is allowed.
+    #[must_use]
+    pub fn permits_otherwise(&self) -> bool {
+        self.otherwise == Otherwise::Permit
     }
 
     /// The roles and groups.
@@ -336,6 +356,30 @@ impl Policies {
     pub fn text(&self, id: &str) -> Option<String> {
         self.rule(id)?.policy.to_cedar()
     }
+}
+
+/// As many letters of a digest as tell a few hundred versions apart, and nobody makes two that are alike by chance.
+const LETTERS: usize = 16;
+
+fn version(sources: &[Source<'_>], roles: &Roles, otherwise: Otherwise) -> String {
+    let mut hasher = Sha256::new();
+    let mut add = |text: &str| {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    };
+    for source in sources {
+        add(source.name);
+        add(source.text);
+    }
+    // Who has which role decides as well.
+    add(&format!("{roles:?} {otherwise:?}"));
+    let digest = hasher.finalize();
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|half| char::from_digit(half.into(), 16))
+        .take(LETTERS)
+        .collect()
 }
 
 /// Groups of approvers that are not there: nobody could ever agree.

@@ -16,6 +16,7 @@ mod look;
 pub mod passkeys;
 pub mod people;
 mod place;
+pub mod policies;
 mod revision;
 mod seal;
 mod store;

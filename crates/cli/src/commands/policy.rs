@@ -1,5 +1,6 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
+mod history;
 mod test;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{count, printable};
 
+pub(super) use history::{History, Shown};
 pub(super) use test::Tested;
 
 const EXAMPLES: &str = "\
@@ -57,6 +59,18 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Lists which policies were in force when
+    History {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Shows policies that were in force, as the log names them
+    Show {
+        /// The version, or how it begins
+        version: String,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Says what somebody may do with a tool, and by which policies
     Explain {
         /// Who asks, such as `ann`, `uid:1000` or `anonymous`
@@ -87,6 +101,8 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         match self.command {
             Command::Check { strict, place } => check(&place, strict),
+            Command::History { place } => history::history(&place),
+            Command::Show { version, place } => history::show(&version, &place),
             Command::Test { files, place } => test::run(&files, &place),
             Command::Explain { user, tool, arguments, roles, place } => {
                 explain(&user, &tool, arguments.as_deref(), &roles, &place)

@@ -45,6 +45,8 @@ const FORMATS: &[Format] = &[
     (approve::Decided::FORMAT, || schema_for!(approve::Decided).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
+    (policy::History::FORMAT, || schema_for!(policy::History).to_value()),
+    (policy::Shown::FORMAT, || schema_for!(policy::Shown).to_value()),
     (policy::Tested::FORMAT, || schema_for!(policy::Tested).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),

@@ -1,0 +1,140 @@
+//! `bartizan policy history` and `policy show`: which policies were in force when.
+
+use std::fmt::Write;
+
+use bartizan_config::Config;
+use bartizan_gateway::database::Database;
+use bartizan_store::policies::Version;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Place;
+use crate::outcome::{Failure, Outcome};
+use crate::output;
+use crate::text::{inline, printable};
+
+/// What `policy history --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(in super::super) struct History {
+    #[schemars(extend("const" = History::FORMAT))]
+    format: &'static str,
+    /// The oldest first.
+    versions: Vec<Held>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Held {
+    /// What it is called in the log; `none` where nothing was said about who may do what.
+    version: String,
+    since: String,
+    /// What put it in force: `start` or `reload`.
+    cause: String,
+    /// Whether it is in force as far as the store says.
+    last: bool,
+}
+
+impl History {
+    pub(in super::super) const FORMAT: &str = "bartizan.policy.history/1";
+}
+
+/// What `policy show --json` prints.
+#[derive(Serialize, JsonSchema)]
+pub(in super::super) struct Shown {
+    #[schemars(extend("const" = Shown::FORMAT))]
+    format: &'static str,
+    version: String,
+    since: String,
+    cause: String,
+    /// All of it: the default, the texts by their names, and who has which role.
+    content: Value,
+}
+
+impl Shown {
+    pub(in super::super) const FORMAT: &str = "bartizan.policy.show/1";
+}
+
+pub(super) fn history(place: &Place) -> Result<Outcome, Failure> {
+    let all = versions(&place.load()?)?;
+    let count = all.len();
+    let held = all.into_iter().enumerate().map(|(index, held)| Held {
+        last: index + 1 == count,
+        since: moment(held.since),
+        version: held.version,
+        cause: held.cause,
+    });
+    let history = History { format: History::FORMAT, versions: held.collect() };
+    if place.json {
+        output::print_json(&history)?;
+        return Ok(Outcome::Clean);
+    }
+    let mut text = String::new();
+    for held in &history.versions {
+        let last = if held.last { "  in force" } else { "" };
+        let _ = writeln!(text, "{}  {}  {}{last}", held.version, held.since, held.cause);
+    }
+    if text.is_empty() {
+        text.push_str("no policies have been in force yet");
+    }
+    output::print(printable(&text).trim_end())?;
+    Ok(Outcome::Clean)
+}
+
+pub(super) fn show(version: &str, place: &Place) -> Result<Outcome, Failure> {
+    let all = versions(&place.load()?)?;
+    let found = all.into_iter().rev().find(|held| held.version.starts_with(version) && !version.is_empty());
+    let found = found
+        .ok_or_else(|| Failure::incomplete(format!("no version `{version}` is kept; see `bartizan policy history`")))?;
+    let content: Value = serde_json::from_str(&found.content).map_err(Failure::incomplete)?;
+    let shown = Shown {
+        format: Shown::FORMAT,
+        version: found.version,
+        since: moment(found.since),
+        cause: found.cause,
+        content,
+    };
+    if place.json {
+        output::print_json(&shown)?;
+    } else {
+        output::print(shown.text().trim_end())?;
+    }
+    Ok(Outcome::Clean)
+}
+
+/// What the store has.
+fn versions(config: &Config) -> Result<Vec<Version>, Failure> {
+    let there = config.store.as_ref().is_some_and(|place| place.exists());
+    if !there {
+        return Ok(Vec::new());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
+    runtime
+        .block_on(async {
+            match Database::of(config).open().await? {
+                Some(store) => store.policies().await,
+                None => Ok(Vec::new()),
+            }
+        })
+        .map_err(Failure::incomplete)
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        let mut text = format!("// {} since {}, by {}\n", self.version, self.since, inline(&self.cause));
+        for (what, value) in self.content.as_object().into_iter().flatten().filter(|(what, _)| *what != "sources") {
+            let _ = writeln!(text, "// {what}: {value}");
+        }
+        for source in self.content.get("sources").and_then(Value::as_array).into_iter().flatten() {
+            let held = |member: &str| source.get(member).and_then(Value::as_str).unwrap_or_default();
+            if !held("text").is_empty() {
+                let _ = write!(text, "\n// {}\n{}\n", inline(held("name")), held("text").trim_end());
+            }
+        }
+        printable(&text)
+    }
+}
+
+/// To the second, as people have no use for more.
+fn moment(at: i64) -> String {
+    bartizan_audit::rfc3339(at - at.rem_euclid(1_000_000)).replace(".000000", "")
+}

@@ -263,7 +263,7 @@ fn the_examples_load_without_a_warning() {
     {
         let path = machine.environment.directory.join(name);
         fs::write(&path, format!("-----BEGIN {kind}-----\n")).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     }
     for (name, text) in examples() {
         let (_, warnings) = Config::parse(&text, &name, &machine.environment).unwrap_or_else(|found| panic!("{found}"));

@@ -124,6 +124,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         )));
     }
     if let Some(file) = file {
+        let database = Arc::clone(&gateway.database);
         let place =
             Place::Front { front: Arc::clone(&front), certificates: Arc::clone(&certificates), workspace, database };
         let held = reload::content(&file);

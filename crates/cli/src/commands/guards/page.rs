@@ -16,7 +16,7 @@ A guard looks at the parts of a message, whatever its method, and reports what i
 |---|---|
 | `observe` | The finding is recorded, the message passes |
 | `redact` | What was found is taken out or made harmless, the rest passes; what is no stretch of text is denied instead |
-| `approve` | It is refused, and the refusal says that a person's approval is needed, as none can be asked for yet |
+| `approve` | Somebody is asked, and it passes once if they agree; what nobody can be asked about is refused, as is whatever a server sends |
 | `deny` | It is refused; a tool, prompt or resource in a list is taken out of the list, and the rest passes |
 
 If several findings meet in one message, the strictest action wins: `deny` over `approve` over `redact` over `observe`.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bartizan_config::Config;
+use bartizan_config::{Claims, Config};
 use bartizan_policy::{
     Circumstances, Decision, Hints, Json, Known, Outcome as Decided, Policies, Principal, Purpose, Use,
 };
@@ -206,13 +206,17 @@ fn known(config: &Config, lock: Option<&Lock>) -> Result<Known, Failure> {
     }
     let mut servers: BTreeMap<_, _> = config.servers.keys().map(|name| (name.clone(), None)).collect();
     servers.extend(tools.into_iter().map(|(server, tools)| (server, Some(tools))));
+    // What tokens of an issuer bring, only the issuer knows.
+    let claimed = |claim: fn(&Claims) -> bool| config.auth.issuers.iter().any(|issuer| claim(&issuer.claims));
+    let roles = if claimed(|claims| claims.roles.is_some()) { None } else { Some(brought(config)?) };
+    let groups = if claimed(|claims| claims.groups.is_some()) { None } else { Some(BTreeSet::new()) };
     Ok(Known {
         servers,
         // A file without servers is one for `run`, where the client's command line names them.
         others: config.servers.is_empty(),
-        roles: Some(brought(config)?),
-        groups: Some(BTreeSet::new()),
-        tenants: false,
+        roles,
+        groups,
+        tenants: claimed(|claims| claims.tenant.is_some()),
     })
 }
 

@@ -25,9 +25,14 @@ fn tool(name: &str, rest: &str) -> Definition {
 }
 
 fn policy(policies: &str, arguments: &[&str]) -> End {
+    configured("", policies, arguments)
+}
+
+/// The same with more in the configuration.
+fn configured(more: &str, policies: &str, arguments: &[&str]) -> End {
     let home = tempfile::tempdir().unwrap();
     let home: &Path = home.path();
-    fs::write(home.join("bartizan.toml"), CONFIG).unwrap();
+    fs::write(home.join("bartizan.toml"), format!("{CONFIG}{more}")).unwrap();
     fs::write(home.join("p.cedar"), policies).unwrap();
     let mut lock = Lock::open(home.join("mcp.lock")).unwrap();
     let schema =
@@ -60,6 +65,25 @@ fn policies_are_held_against_approved_tools() {
     assert!(end.stdout.contains("p.cedar:3:") && end.stdout.contains("reads argument `odd`"), "{}", end.stdout);
     let end = policy("permit(principal);", &["check"]).status(2);
     assert!(end.stderr.contains("p.cedar:1:"), "{}", end.stderr);
+}
+
+#[test]
+fn what_an_issuer_may_bring_is_not_taken_for_nothing() {
+    let policies = "permit(principal in Mcp::Role::\"far\", action, resource);\n\
+        permit(principal in Mcp::Group::\"far\", action, resource);\n";
+    let issuer = "[auth.oauth.corp]\nissuer = 'https://idp.example.com'\n";
+    for (claims, warned) in [
+        ("", &["`far`", "`far`"][..]),
+        ("claims = { roles = 'roles' }\n", &["group `far`"]),
+        ("claims = { groups = 'groups' }\n", &["role `far`"]),
+        ("claims = { roles = 'roles', groups = 'groups' }\n", &[]),
+    ] {
+        let json = configured(&format!("{issuer}{claims}"), policies, &["check", "--json"]).status(0).json();
+        let warnings = json["warnings"].as_array().unwrap().iter().filter_map(|one| one.as_str());
+        let about: Vec<_> = warnings.filter(|one| one.contains("`far`")).collect();
+        assert_eq!(about.len(), warned.len(), "{claims}: {about:?}");
+        assert!(about.iter().zip(warned).all(|(one, part)| one.contains(part)), "{claims}: {about:?}");
+    }
 }
 
 #[test]

@@ -175,8 +175,12 @@ class Gateway:
         self.processes.append(self.gateway)
         for _ in range(200):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            if self.gateway.poll() is not None:
                 break
             time.sleep(0.05)
+        self.close()
+        sys.exit("the gateway did not start:\n" + (self.home / "log").read_text())
 
     def memory(self):
         """MiB that it holds."""

@@ -218,5 +218,5 @@ class Documents:
         return self.origin + path
 
 
-__all__ = ["CALLBACK", "CLIENT", "Answer", "Client", "Documents", "Form", "Site", "Surfer", "TOOLS", "b64", "check", "claims_of",
+__all__ = ["CALLBACK", "CLIENT", "HERE", "Answer", "Client", "Documents", "Form", "Site", "Surfer", "TOOLS", "b64", "check", "claims_of",
            "equal", "pathlib", "re", "wait_for"]

@@ -1,9 +1,12 @@
 """What happens when all goes as it should, and what people and operators see of it."""
 
 import json
+import shutil
+import subprocess
 import urllib.parse
 
-from flow import CALLBACK, CLIENT, Client, Site, check, claims_of, equal
+from browser import PASSWORD
+from flow import CALLBACK, CLIENT, HERE, TOOLS, Client, Site, check, claims_of, equal
 
 
 def case_metadata_says_what_clients_need():
@@ -213,3 +216,14 @@ def case_pages_of_allowed_origins_may_read_what_is_for_clients():
 
 
 __all__ = ["CLIENT", "urllib"]
+
+
+def case_a_real_browser_arrives_at_a_client_in_the_web():
+    """By each of the ways, on none of which the policy of a page may hold it back."""
+    check(shutil.which("chromium"), "there is no chromium; tests/tools/setup.sh installs it where it may, else install it")
+    with Site() as site:
+        client = Client(site, redirect_uri="https://app.example/cb?keep=1")
+        script = [str(TOOLS / "bin" / "node"), str(HERE / "returning.mjs"), str(TOOLS), site.origin + client.asking(), "ann", PASSWORD]
+        done = subprocess.run(script, capture_output=True, text=True, timeout=180)
+        check(done.returncode == 0, f"{done.stdout}{done.stderr[-3000:]}")
+        print("".join(f"        {line}\n" for line in done.stdout.splitlines()), end="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hmac
+import html
 import html.parser
 import http.client
 import http.cookies
@@ -64,7 +65,8 @@ class Page:
     def __init__(self, response):
         self.status, self.headers = response.status, response.headers
         self.text = response.read().decode()
-        self.location = response.headers["Location"]
+        leads_on = re.search(r'<meta http-equiv="refresh" content="0;url=([^"]*)">', self.text)
+        self.location = html.unescape(leads_on[1]) if leads_on else response.headers["Location"]
 
 
 class Browser:

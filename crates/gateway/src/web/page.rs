@@ -30,6 +30,13 @@ pub(crate) struct Message<'a> {
     pub(crate) text: &'a str,
 }
 
+/// Leads on by itself.
+#[derive(Template)]
+#[template(path = "go_on.html")]
+struct GoOn<'a> {
+    path: &'a str,
+}
+
 /// A page.
 pub(crate) fn page(status: StatusCode, template: &impl Template) -> Answer {
     let text = template.render().map_err(|_| Trouble::Failed)?;
@@ -53,6 +60,12 @@ pub(crate) fn see_other(path: &str) -> Answer {
     let mut response = with(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(path).map_err(|_| Trouble::Failed)?);
     Ok(response)
+}
+
+/// Sends the browser on after it sent a form. Where it goes may send it on to a client, at another origin, to which a form may
+/// not lead by redirects: so to there a page leads, with which the browser is done with the form.
+pub(super) fn after_form(path: &str) -> Answer {
+    if path.starts_with("/bartizan/oauth/") { page(StatusCode::OK, &GoOn { path }) } else { see_other(path) }
 }
 
 /// Lets the forms of a page lead to another origin in the end, which was checked: browsers look at every step of a redirect.

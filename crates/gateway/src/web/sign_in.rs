@@ -10,7 +10,7 @@ use bartizan_store::people::Person;
 use http::StatusCode;
 use serde_json::json;
 
-use super::page::{page, see_other};
+use super::page::{after_form, page, see_other};
 use super::session::{Method, leading};
 use super::trouble::Trouble;
 use super::visit::Visit;
@@ -60,7 +60,7 @@ impl Web {
             return self.sign_in_page(visit, StatusCode::FORBIDDEN, Some(WRONG));
         };
         guess.right();
-        self.let_in(visit, &person.name, &shown, see_other(&afterwards(visit))).await
+        self.let_in(visit, &person.name, &shown, after_form(&afterwards(visit))).await
     }
 
     /// Signs in somebody who has shown who they are.

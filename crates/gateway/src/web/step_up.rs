@@ -6,7 +6,7 @@
 use askama::Template;
 use http::StatusCode;
 
-use super::page::{page, see_other};
+use super::page::{after_form, page};
 use super::session::{Method, Session, leading};
 use super::sign_in::afterwards;
 use super::trouble::Trouble;
@@ -56,7 +56,7 @@ impl Web {
         }
         guess.right();
         self.record_step_up(visit, &person.name, Method::Otp)?;
-        self.begin_session((&person.name, &[Method::Otp]), Some(&session), see_other(&afterwards(visit))).await
+        self.begin_session((&person.name, &[Method::Otp]), Some(&session), after_form(&afterwards(visit))).await
     }
 
     /// The session of somebody who is signed in, or where they have to go first.

@@ -64,11 +64,6 @@ impl Connections {
         Connections { connector, client }
     }
 
-    #[cfg(all(test, not(feature = "tls")))]
-    pub(super) fn client(&self) -> &Client<Connector, Full<Bytes>> {
-        &self.client
-    }
-
     /// Asks for something that is no message of MCP.
     pub(crate) async fn request(
         &self,

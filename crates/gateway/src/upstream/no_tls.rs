@@ -45,7 +45,7 @@ mod tests {
             let client = connections(Duration::from_secs(10), (request.uri(), None)).unwrap();
             // Nobody answers, so a request that is over was refused.
             let reached = tokio::select! {
-                _ = client.client().request(request) => false,
+                _ = client.request(request) => false,
                 _ = listener.accept() => true,
             };
             assert_eq!(reached, expected, "{scheme}");

@@ -540,6 +540,9 @@ class Streams(Case):
             handler.events()
             # A client that cannot send it back is better off without it.
             handler.event(id="e 1")
+            # Only what the server has named comes back to it.
+            handler.event(id="<!--x-->")
+            handler.event(id="e1<!>")
             handler.event(id="e2")
 
         server = Server(answer)
@@ -570,6 +573,7 @@ class Streams(Case):
 
         for path, prefixes in (("/mcp/one", [""]), ("/mcp", ["one*", "one/"])):
             client = Client(self, path).initialize()
+            self.assertEqual(listen(client)[0], 200)
             for prefix in prefixes:
                 for ids in ([""], ["a b"], ["caf\u00e9"], ["e" * 1025], ["e1", "e1"], [f"{prefix}<!--x-->"]):
                     server.got.clear()

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 
-from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, check, equal, wait_for  # noqa: E402
+from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 import routes  # noqa: E402
 
 ERAS = ("2025-11-25", MODERN)
@@ -599,25 +598,5 @@ anyio.run(main)
             equal(done.stdout.splitlines(), ["['files__read', 'files__write']", "did read"], f"{mode}: {done.stderr[-800:]}")
 
 
-def main() -> int:
-    passed, failed = 0, 0
-    for name, case in list(globals().items()):
-        name = name.removeprefix("case_")
-        if not callable(case) or f"case_{name}" not in globals() or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
-            continue
-        start = time.monotonic()
-        try:
-            case()
-            passed += 1
-            print(f"ok    {name}  ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:  # Whatever it is, the suite reports it and goes on.
-            failed += 1
-            print(f"FAIL  {name}: {traceback.format_exc()}", flush=True)
-    if path := os.environ.get("BARTIZAN_COUNTS"):
-        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases(cases_of(globals())))

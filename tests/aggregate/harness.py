@@ -1,4 +1,4 @@
-"""A gateway under test, and a client that shows every message: what the cases of this suite share."""
+"""A gateway under test, a client that shows every message, and what runs cases: what this suite and others share."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import queue
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BARTIZAN_BIN", str(ROOT / "target" / "debug" / "bartizan"))
@@ -40,6 +42,32 @@ def wait_for(probe, text, limit=PATIENCE):
         check(time.monotonic() < end, f"{text}, even after {limit:.0f} s")
         time.sleep(0.05)
     return found
+
+
+def cases_of(*spaces):
+    """Each `case_NAME` of these modules or namespaces, with its name, if that contains one of the words on the command line."""
+    for space in spaces:
+        for name, case in list((space if isinstance(space, dict) else vars(space)).items()):
+            if name.startswith("case_") and (not sys.argv[1:] or any(part in name for part in sys.argv[1:])):
+                yield name.removeprefix("case_"), case
+
+
+def run_cases(cases, *given) -> int:
+    """Runs them one after the other, each with what is `given`, and counts; the exit status of the suite."""
+    passed, failed = 0, 0
+    for name, case in cases:
+        start = time.monotonic()
+        try:
+            case(*given)
+            passed += 1
+            print(f"ok    {name}  ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:  # Whatever it is, the suite reports it and goes on.
+            failed += 1
+            print(f"FAIL  {name}: {traceback.format_exc()}", flush=True)
+    if path := os.environ.get("BARTIZAN_COUNTS"):
+        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 def toml(value):

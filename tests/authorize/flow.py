@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "signin"), str(HERE.parent / "aggregate")]
 
 from browser import Browser, Form, Place  # noqa: E402
-from harness import BINARY, PATIENCE, TOOLS, Gateway, check, equal, re, wait_for  # noqa: E402
+from harness import BINARY, PATIENCE, TOOLS, Gateway, cases_of, check, equal, re, run_cases, wait_for  # noqa: E402
 
 CALLBACK = "http://127.0.0.1:4711/callback"
 CLIENT = """[sign_in.client.app]
@@ -218,5 +218,5 @@ class Documents:
         return self.origin + path
 
 
-__all__ = ["CALLBACK", "CLIENT", "HERE", "Answer", "Client", "Documents", "Form", "Site", "Surfer", "TOOLS", "b64", "check", "claims_of",
-           "equal", "pathlib", "re", "wait_for"]
+__all__ = ["CALLBACK", "CLIENT", "HERE", "Answer", "Client", "Documents", "Form", "Site", "Surfer", "TOOLS", "b64", "cases_of", "check",
+           "claims_of", "equal", "pathlib", "re", "run_cases", "wait_for"]

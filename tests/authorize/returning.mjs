@@ -1,28 +1,17 @@
 // Chromium on the way to a client in the web: node returning.mjs TOOLS ASKING NAME PASSWORD
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { inChromium, watchPolicy } from "../signin/chromium.mjs";
 
 const [tools, asking, name, password] = process.argv.slice(2);
-const { chromium } = createRequire(join(tools, "npm/"))("playwright-core");
-const profile = mkdtempSync(join(tmpdir(), "bartizan-chromium-"));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: "/usr/bin/chromium",
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
 const refused = [];
 
-try {
+await inChromium(tools, async (context) => {
   let page;
   // Each from a page of its own, since there is nobody at the client's address who could answer.
   const begin = async () => {
     page = await context.newPage();
     page.setDefaultTimeout(30000);
-    page.on("console", (message) => /Content Security Policy/.test(message.text()) && refused.push(message.text()));
+    watchPolicy(page, refused);
   };
   const arrives = async (after) => {
     const arrived = page.waitForRequest(/^https:\/\/app\.example\/cb\?.*code=/);
@@ -54,7 +43,4 @@ try {
   await arrives(signIn);
   console.log("whoever has agreed before arrives there by signing in");
   assert.deepEqual(refused, []);
-} finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
-}
+});

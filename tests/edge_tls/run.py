@@ -7,7 +7,6 @@
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -17,12 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "access"), str(HERE.parent / "aggregate")]
 
-from harness import PATIENCE, TOOLS, Gateway, check, equal, re, wait_for  # noqa: E402
+from harness import PATIENCE, TOOLS, Gateway, cases_of, check, equal, re, run_cases, wait_for  # noqa: E402
 from run import Server, id_of  # noqa: E402
 
 PYTHON = TOOLS / "python" / "bin" / "python"
@@ -422,24 +420,9 @@ anyio.run(main)
 
 
 def main() -> int:
-    passed, failed = 0, 0
     with tempfile.TemporaryDirectory(prefix="bartizan-edge-tls-") as folder:
         subprocess.run([str(PYTHON), str(HERE.parent / "tls" / "certificates.py"), folder], check=True, timeout=60)
-        for name, case in list(globals().items()):
-            if not name.startswith("case_") or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
-                continue
-            start = time.monotonic()
-            try:
-                case(pathlib.Path(folder))
-                passed += 1
-                print(f"ok    {name.removeprefix('case_')}  ({time.monotonic() - start:.1f} s)", flush=True)
-            except Exception:  # Whatever it is, the suite reports it and goes on.
-                failed += 1
-                print(f"FAIL  {name.removeprefix('case_')}: {traceback.format_exc()}", flush=True)
-    if path := os.environ.get("BARTIZAN_COUNTS"):
-        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+        return run_cases(cases_of(globals()), pathlib.Path(folder))
 
 
 if __name__ == "__main__":

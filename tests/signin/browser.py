@@ -19,7 +19,7 @@ import urllib.parse
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "aggregate")]
 
-from harness import BINARY, PATIENCE, TOOLS, Gateway, check, equal, wait_for  # noqa: E402
+from harness import BINARY, PATIENCE, TOOLS, Gateway, cases_of, check, equal, run_cases, wait_for  # noqa: E402, F401
 
 STEP = 30
 PASSWORD = "correct horse battery staple"

@@ -1,25 +1,14 @@
 // Chromium with a virtual authenticator, on the gateway's own pages: node passkey.mjs TOOLS PUBLIC NAME PASSWORD
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { inChromium, watchPolicy } from "./chromium.mjs";
 
 const [tools, base, name, password] = process.argv.slice(2);
-const { chromium } = createRequire(join(tools, "npm/"))("playwright-core");
-const profile = mkdtempSync(join(tmpdir(), "bartizan-chromium-"));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: "/usr/bin/chromium",
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
-});
 const refused = [];
 const step = (text) => console.log(text);
 
-try {
+await inChromium(tools, async (context) => {
   const page = context.pages()[0];
-  page.on("console", (message) => /Content Security Policy/.test(message.text()) && refused.push(message.text()));
+  watchPolicy(page, refused);
   const devtools = await context.newCDPSession(page);
   await devtools.send("WebAuthn.enable");
   const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
@@ -116,7 +105,4 @@ try {
 
   assert.deepEqual(refused, []);
   step("and nothing on the pages was refused by their own policy");
-} finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
-}
+});

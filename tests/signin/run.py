@@ -6,9 +6,7 @@
 
 import concurrent.futures
 import contextlib
-import json
 import os
-import pathlib
 import pty
 import shutil
 import socket
@@ -16,9 +14,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-import traceback
 
-from browser import BINARY, HERE, PASSWORD, TOOLS, App, Form, Place, check, equal
+from browser import BINARY, HERE, PASSWORD, TOOLS, App, Form, Place, cases_of, check, equal, run_cases
 
 REQUIRED = ""
 
@@ -399,25 +396,5 @@ def case_without_the_table_there_is_no_page():
         equal(Browser(gateway).get("/bartizan/sign-in").status, 404, "no page")
 
 
-def main() -> int:
-    passed, failed = 0, 0
-    for name, case in list(globals().items()):
-        name = name.removeprefix("case_")
-        if not callable(case) or f"case_{name}" not in globals() or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
-            continue
-        start = time.monotonic()
-        try:
-            case()
-            passed += 1
-            print(f"ok    {name}  ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:  # Whatever it is, the suite reports it and goes on.
-            failed += 1
-            print(f"FAIL  {name}: {traceback.format_exc()}", flush=True)
-    if path := os.environ.get("BARTIZAN_COUNTS"):
-        pathlib.Path(path).write_text(json.dumps({"passed": passed, "failed": failed, "skipped": 0}))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases(cases_of(globals())))

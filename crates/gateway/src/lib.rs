@@ -10,6 +10,7 @@ pub mod agree;
 mod answer;
 mod approvals;
 mod asking;
+mod attempts;
 mod beside;
 mod bridge;
 mod budget;
@@ -65,7 +66,6 @@ pub mod serve;
 mod server;
 mod session;
 pub mod setup;
-#[cfg(feature = "tls")]
 mod stamp;
 mod status;
 mod subscribed;

@@ -204,17 +204,7 @@ impl Link {
             let why = format!("the server says more on its own account than {}", policy.said);
             return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
         }
-        let begun = match direction {
-            Direction::ToServer => {
-                self.note_abilities(&message);
-                policy.begin(&self.principal, &self.server.name, &message, standing != Standing::Rest)
-            }
-            Direction::ToClient => Ok(None),
-        };
-        let (slot, mut evidence) = match begun {
-            Ok(slot) => (slot, Vec::new()),
-            Err(evidence) => (None, evidence),
-        };
+        let (slot, mut evidence) = self.begin(&policy, &message, direction, standing);
         let (message, handed_out) = self.handed_out(message, direction, answers);
         evidence.extend(handed_out);
         let mut granted: Option<Granted> = None;
@@ -276,6 +266,24 @@ impl Link {
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
+    }
+
+    /// The place of a request among those that wait, or why it has none.
+    fn begin(
+        &self,
+        policy: &Policy,
+        message: &Message,
+        direction: Direction,
+        standing: Standing,
+    ) -> (Option<Slot>, Vec<Evidence>) {
+        if direction == Direction::ToClient {
+            return (None, Vec::new());
+        }
+        self.note_abilities(message);
+        match policy.begin(&self.principal, &self.server.name, message, standing != Standing::Rest) {
+            Ok(slot) => (slot, Vec::new()),
+            Err(evidence) => (None, evidence),
+        }
     }
 
     /// Notes that a server answers, and what it hands out.

@@ -21,33 +21,9 @@ impl Stamp {
         };
         Stamp(files.into_iter().map(one).collect())
     }
-}
 
-/// Files that were read, and how they have looked since.
-#[derive(Debug)]
-pub(crate) struct Watched<T> {
-    pub(crate) settings: T,
-    /// As they were read, or found wrong.
-    read: Stamp,
-    /// As they were at the last look.
-    last: Stamp,
-    /// Whether they are such that they could not be put in force.
-    pub(crate) wrong: bool,
-}
-
-impl<T> Watched<T> {
-    pub(crate) fn new(settings: T, read: Stamp) -> Self {
-        Watched { settings, last: read.clone(), read, wrong: false }
-    }
-
-    /// Whether they are others than were read, and the same as at the look before: a certificate and its key are written one
-    /// after the other. That is said once of each change.
-    pub(crate) fn has_settled(&mut self, now: Stamp) -> bool {
-        let settled = now == self.last && now != self.read;
-        if settled {
-            self.read = now.clone();
-        }
-        self.last = now;
-        settled
+    /// Whether all of them are there.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.iter().all(Option::is_some)
     }
 }

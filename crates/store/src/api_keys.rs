@@ -45,23 +45,24 @@ const END_BY: &str = "UPDATE api_key SET expires_at = $2 WHERE id = $1 AND expir
 const USED: &str = "UPDATE api_key SET last_used_at = $2 WHERE id = $1 AND coalesce(last_used_at, 0) < $2";
 
 impl Store {
-    /// All keys, the oldest first; also those that are good for nothing any more. A row that cannot be understood is no
-    /// key: it opens nothing, and keeps no other from doing so.
+    /// All keys, the oldest first; also those that are good for nothing any more.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        let rows = sqlx::query(ALL).fetch_all(self.reading()).await?;
-        Ok(rows.iter().filter_map(|row| api_key(row).ok()).collect())
+        Ok(self.api_keys_and_others().await?.0)
     }
 
-    /// How many rows there are among the keys that cannot be understood.
+    /// The same, and how many rows there are that cannot be understood. Such a row is no key: it opens nothing, and keeps no
+    /// other from doing so.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn unreadable_api_keys(&self) -> Result<usize> {
+    pub async fn api_keys_and_others(&self) -> Result<(Vec<ApiKey>, usize)> {
         let rows = sqlx::query(ALL).fetch_all(self.reading()).await?;
-        Ok(rows.iter().filter(|row| api_key(row).is_err()).count())
+        let keys: Vec<_> = rows.iter().filter_map(|row| api_key(row).ok()).collect();
+        let others = rows.len() - keys.len();
+        Ok((keys, others))
     }
 
     /// Keeps a new key, made by whoever makes this change.
@@ -296,6 +297,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(store.api_keys().await.unwrap(), [key("a"), key("c")]);
-        assert_eq!(store.unreadable_api_keys().await.unwrap(), 1);
+        assert_eq!(store.api_keys_and_others().await.unwrap(), (vec![key("a"), key("c")], 1));
     }
 }

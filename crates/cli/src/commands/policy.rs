@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::common;
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{count, printable};
@@ -223,8 +224,8 @@ fn known(config: &Config, lock: Option<&Lock>) -> Result<Known, Failure> {
 /// The roles that keys bring.
 fn brought(config: &Config) -> Result<BTreeSet<String>, Failure> {
     let Some(place) = config.store.as_ref().filter(|place| place.exists()) else { return Ok(BTreeSet::new()) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
-    let keys = runtime.block_on(async { Store::open(place).await?.api_keys().await }).map_err(Failure::incomplete)?;
+    let keys = async { Store::open(place).await?.api_keys().await };
+    let keys = common::block_on_one(async { keys.await.map_err(Failure::incomplete) })?;
     let good = keys.into_iter().filter(|key| key.revoked_at.is_none());
     Ok(good.flat_map(|key| key.roles).collect())
 }

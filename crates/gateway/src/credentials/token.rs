@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use bartizan_guard::Principal;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
+use crate::stamp::Stamp;
 use crate::upstream::{Credential, UpstreamError};
 
 /// One that stays the same.
@@ -52,9 +52,6 @@ pub(super) struct FromFile {
     read: Mutex<Option<(Stamp, HeaderValue)>>,
 }
 
-/// When it was written and how long it is.
-type Stamp = (SystemTime, u64);
-
 impl FromFile {
     pub(super) fn new(path: PathBuf) -> FromFile {
         FromFile { path, read: Mutex::default() }
@@ -65,11 +62,11 @@ impl FromFile {
             let path = self.path.display();
             UpstreamError::Credential(format!("cannot read {path}: {why}"))
         };
-        let meta = std::fs::metadata(&self.path).map_err(|error| unreadable(error.to_string()))?;
-        let stamp = (meta.modified().map_err(|error| unreadable(error.to_string()))?, meta.len());
+        let stamp = Stamp::of([&*self.path]);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, header)) = &*read
             && *at == stamp
+            && stamp.is_whole()
         {
             return Ok(header.clone());
         }

@@ -25,7 +25,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::identity::Certificate;
 use crate::pem::{certificates, key, provider};
-use crate::stamp::{Stamp, Watched};
+use crate::stamp::Stamp;
 
 pub(super) type Stream = tokio_rustls::server::TlsStream<TcpStream>;
 
@@ -169,6 +169,35 @@ async fn turn_away(stream: &mut TcpStream) -> io::Result<()> {
         Ok(())
     };
     tokio::time::timeout(GOING, rest).await?
+}
+
+/// Files that were read, and how they have looked since.
+#[derive(Debug)]
+pub(crate) struct Watched<T> {
+    pub(crate) settings: T,
+    /// As they were read, or found wrong.
+    read: Stamp,
+    /// As they were at the last look.
+    last: Stamp,
+    /// Whether they are such that they could not be put in force.
+    pub(crate) wrong: bool,
+}
+
+impl<T> Watched<T> {
+    pub(crate) fn new(settings: T, read: Stamp) -> Self {
+        Watched { settings, last: read.clone(), read, wrong: false }
+    }
+
+    /// Whether they are others than were read, and the same as at the look before: a certificate and its key are written one
+    /// after the other. That is said once of each change.
+    pub(crate) fn has_settled(&mut self, now: Stamp) -> bool {
+        let settled = now == self.last && now != self.read;
+        if settled {
+            self.read = now.clone();
+        }
+        self.last = now;
+        settled
+    }
 }
 
 fn stamp(settings: &Tls) -> Stamp {

@@ -8,14 +8,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use bartizan_guard::{Principal, Scope, Scopes, Timestamp};
 use bartizan_identity::{ApiKeyId, Digest};
 use bartizan_store::{Revision, Store, StoreError, api_keys};
-use tokio::sync::Mutex as AsyncMutex;
 
 use crate::changes;
-use crate::database::Database;
+use crate::database::{Database, Read, Snapshot};
 use crate::recorder::Recorder;
 
 /// How exactly it is known when a key was last used, in microseconds.
@@ -35,21 +33,15 @@ pub(super) enum Standing {
 /// The keys of one database.
 pub(super) struct Keys {
     database: Arc<Database>,
-    read: ArcSwapOption<Read>,
-    /// So that of many requests which find that something changed one reads.
-    reading: AsyncMutex<()>,
+    /// Those that may be good.
+    read: Snapshot<ById>,
     /// At which state of the database all that was done is in the log.
     recorded: Mutex<Option<Revision>>,
     /// Uses that are not written yet.
     uses: Arc<Mutex<Vec<(String, i64)>>>,
 }
 
-/// All keys, at one state of the database.
-struct Read {
-    store: Arc<Store>,
-    revision: Option<Revision>,
-    by_id: HashMap<ApiKeyId, Arc<Known>>,
-}
+type ById = HashMap<ApiKeyId, Arc<Known>>;
 
 /// What is known of a key that was not revoked.
 pub(super) struct Known {
@@ -61,8 +53,7 @@ pub(super) struct Known {
 
 impl Keys {
     pub(super) fn new(database: Arc<Database>) -> Keys {
-        let (read, reading) = (ArcSwapOption::empty(), AsyncMutex::default());
-        Keys { database, read, reading, recorded: Mutex::default(), uses: Arc::default() }
+        Keys { database, read: Snapshot::default(), recorded: Mutex::default(), uses: Arc::default() }
     }
 
     pub(super) async fn open(&self) -> Result<(), StoreError> {
@@ -71,65 +62,25 @@ impl Keys {
 
     /// What is known of a key, unless it has expired.
     pub(super) async fn find(&self, id: &ApiKeyId, now: Timestamp) -> Result<Option<Arc<Known>>, Standing> {
-        let read = match self.fresh() {
+        let read = match self.read.fresh(&self.database) {
             Some(read) => Some(read),
             // Seldom, so it takes no room in the future of every request.
             None => Box::pin(self.read_again()).await?,
         };
-        let known = read.and_then(|read| read.by_id.get(id).cloned());
+        let known = read.and_then(|read| read.held.get(id).cloned());
         Ok(known.filter(|known| known.expires_at > now.0))
     }
 
-    /// What was read, if the database has not changed since.
-    fn fresh(&self) -> Option<Arc<Read>> {
-        let read = self.read.load_full()?;
-        // What was read in another file says nothing of this one.
-        if !self.database.is_at(&read.store) {
-            return None;
-        }
-        let revision = read.store.revision();
-        (revision.is_some() && revision == read.revision).then_some(read)
-    }
-
     /// What the database has now; nothing if there is none.
-    async fn read_again(&self) -> Result<Option<Arc<Read>>, Standing> {
-        let _one = self.reading.lock().await;
-        if let Some(read) = self.fresh() {
-            return Ok(Some(read));
-        }
+    async fn read_again(&self) -> Result<Option<Arc<Read<ById>>>, Standing> {
         // Whoever shows a key that nobody made does not make a database by that.
         if self.database.is_absent() {
             return Ok(None);
         }
-        let read = async {
-            let Some(store) = self.database.open().await? else { return Ok(None) };
-            if store.revision().is_none() {
-                store.settle();
-            }
-            let before = store.revision();
-            let keys = store.api_keys().await?;
-            let unreadable = store.unreadable_api_keys().await?;
-            if unreadable > 0 {
-                tracing::warn!(
-                    rows = unreadable,
-                    "there are keys in the store that cannot be understood; they open nothing"
-                );
-            }
-            // What was read while somebody wrote may be of before or of after.
-            let revision = before.filter(|before| store.revision() == Some(*before));
-            let by_id = keys.into_iter().filter_map(known).collect();
-            Ok::<_, StoreError>(Some(Arc::new(Read { store, revision, by_id })))
-        };
-        match read.await {
-            Ok(read) => {
-                self.read.store(read.clone());
-                Ok(read)
-            }
-            Err(error) => {
-                tracing::error!(%error, "keys cannot be checked, so whoever shows one is refused");
-                Err(Standing::Unknown)
-            }
-        }
+        self.read.read_again(&self.database, by_id).await.map_err(|error| {
+            tracing::error!(%error, "keys cannot be checked, so whoever shows one is refused");
+            Standing::Unknown
+        })
     }
 
     /// Records what was done with keys since, whichever process did it, in the log of this gateway.
@@ -179,6 +130,15 @@ impl Keys {
             });
         }
     }
+}
+
+/// All keys that the store has.
+async fn by_id(store: &Store) -> Result<ById, StoreError> {
+    let (keys, unreadable) = store.api_keys_and_others().await?;
+    if unreadable > 0 {
+        tracing::warn!(rows = unreadable, "there are keys in the store that cannot be understood; they open nothing");
+    }
+    Ok(keys.into_iter().filter_map(known).collect())
 }
 
 /// A row that is good for something. One that cannot be understood is not.

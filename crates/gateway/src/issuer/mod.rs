@@ -11,18 +11,16 @@ mod token;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use bartizan_guard::Timestamp;
 use bartizan_store::grants::{LiveGrant, SigningKey};
-use bartizan_store::{Revision, Store, StoreError};
+use bartizan_store::{Store, StoreError};
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::sync::Mutex as AsyncMutex;
 
 pub(crate) use self::key::Key;
 pub(crate) use self::token::Given;
 use crate::clock;
-use crate::database::Database;
+use crate::database::{Database, Read, Snapshot};
 
 /// Why the authorization server cannot do something; none of it is anybody's fault who asks.
 #[derive(Debug, Error)]
@@ -40,15 +38,11 @@ pub(crate) struct Issuer {
     database: Arc<Database>,
     /// What it is called: where browsers and clients find the gateway.
     url: Arc<str>,
-    read: ArcSwapOption<Read>,
-    /// So that of many requests which find that something changed one reads.
-    reading: AsyncMutex<()>,
+    read: Snapshot<State>,
 }
 
-/// Keys and grants, at one state of the store.
-struct Read {
-    store: Arc<Store>,
-    revision: Option<Revision>,
+/// Keys and grants.
+struct State {
     keys: Vec<Arc<Key>>,
     grants: HashMap<String, LiveGrant>,
 }
@@ -56,8 +50,7 @@ struct Read {
 impl Issuer {
     /// The one that is found at `url`.
     pub(crate) fn new(database: Arc<Database>, url: &str) -> Arc<Issuer> {
-        let (read, reading) = (ArcSwapOption::empty(), AsyncMutex::default());
-        Arc::new(Issuer { database, url: url.into(), read, reading })
+        Arc::new(Issuer { database, url: url.into(), read: Snapshot::default() })
     }
 
     /// What it is called (`iss`).
@@ -67,8 +60,7 @@ impl Issuer {
 
     /// The store, for what is not kept in memory.
     pub(crate) async fn store(&self) -> Result<Arc<Store>, IssuerError> {
-        let nowhere = || StoreError::State("nothing says where the store is".to_owned());
-        Ok(self.database.open().await?.ok_or_else(nowhere)?)
+        self.database.open().await?.ok_or_else(nowhere)
     }
 
     /// An access token for a grant.
@@ -88,75 +80,54 @@ impl Issuer {
     /// Of which grant and client an access token is, if it is one of this server's, whether it is still good or not.
     pub(crate) async fn grant_of(&self, token: &str) -> Result<Option<(String, String)>, IssuerError> {
         let read = self.current().await?;
-        Ok(token::grant_of(&read.keys, &self.url, token))
+        Ok(token::grant_of(&read.held.keys, &self.url, token))
     }
 
     /// The grant that a token names, if it is still good, and of that person and client.
     pub(crate) async fn is_live(&self, grant: &str, person: &str, client: &str) -> Result<bool, IssuerError> {
         let now = clock::now();
         let read = self.current().await?;
-        let live = read.grants.get(grant).filter(|live| live.expires_at > now.0);
+        let live = read.held.grants.get(grant).filter(|live| live.expires_at > now.0);
         Ok(live.is_some_and(|live| live.person == person && live.client == client))
     }
 
     /// The keys, once there are those that there should be.
     async fn keys(&self, now: Timestamp) -> Result<Vec<Arc<Key>>, IssuerError> {
         let read = self.current().await?;
-        if key::are_enough(&read.keys, now) {
-            return Ok(read.keys.clone());
+        if key::are_enough(&read.held.keys, now) {
+            return Ok(read.held.keys.clone());
         }
         let sealer = read.store.sealer().await?;
         let new = [Key::generate()?, Key::generate()?];
         let kept = new.iter().map(|key| key.kept(&sealer, now)).collect::<Result<Vec<_>, _>>()?;
         read.store.rotate_signing_keys(|there| Ok(key::plan(there, kept, now))).await?;
-        Ok(self.current().await?.keys.clone())
+        Ok(self.current().await?.held.keys.clone())
     }
 
     /// What the store has now.
-    async fn current(&self) -> Result<Arc<Read>, IssuerError> {
-        match self.fresh() {
+    async fn current(&self) -> Result<Arc<Read<State>>, IssuerError> {
+        match self.read.fresh(&self.database) {
             Some(read) => Ok(read),
             // Seldom, so it takes no room in the future of every request.
             None => Box::pin(self.read_again()).await,
         }
     }
 
-    fn fresh(&self) -> Option<Arc<Read>> {
-        let read = self.read.load_full()?;
-        // What was read in another file says nothing of this one.
-        if !self.database.is_at(&read.store) {
-            return None;
-        }
-        let revision = read.store.revision();
-        (revision.is_some() && revision == read.revision).then_some(read)
-    }
-
-    async fn read_again(&self) -> Result<Arc<Read>, IssuerError> {
-        let _one = self.reading.lock().await;
-        if let Some(read) = self.fresh() {
-            return Ok(read);
-        }
-        let store = self.store().await?;
-        if store.revision().is_none() {
-            store.settle();
-        }
-        let before = store.revision();
-        let (kept, live) = (store.signing_keys().await?, store.live_grants(clock::now().0).await?);
-        let keys = self.opened(&store, kept).await?;
-        // What was read while somebody wrote may be of before or of after.
-        let revision = before.filter(|before| store.revision() == Some(*before));
-        let grants = live.into_iter().map(|live| (live.id.clone(), live)).collect();
-        let read = Arc::new(Read { store, revision, keys, grants });
-        self.read.store(Some(Arc::clone(&read)));
-        Ok(read)
+    async fn read_again(&self) -> Result<Arc<Read<State>>, IssuerError> {
+        let state = async |store: &Store| {
+            let (kept, live) = (store.signing_keys().await?, store.live_grants(clock::now().0).await?);
+            let keys = self.opened(store, kept).await?;
+            Ok::<_, IssuerError>(State { keys, grants: live.into_iter().map(|live| (live.id.clone(), live)).collect() })
+        };
+        self.read.read_again(&self.database, state).await?.ok_or_else(nowhere)
     }
 
     /// The keys as they can be used. Those that were opened before are not opened again.
     async fn opened(&self, store: &Store, kept: Vec<SigningKey>) -> Result<Vec<Arc<Key>>, IssuerError> {
-        let before = self.read.load_full();
+        let before = self.read.last();
         let mut keys = Vec::with_capacity(kept.len());
         for one in kept {
-            let known = before.iter().flat_map(|read| &read.keys).find(|key| key.id() == one.id);
+            let known = before.iter().flat_map(|read| &read.held.keys).find(|key| key.id() == one.id);
             keys.push(match known {
                 Some(key) => Arc::clone(key),
                 None => Arc::new(Key::open(&*store.sealer().await?, &one)?),
@@ -164,6 +135,10 @@ impl Issuer {
         }
         Ok(keys)
     }
+}
+
+fn nowhere() -> IssuerError {
+    StoreError::State("nothing says where the store is".to_owned()).into()
 }
 
 #[cfg(test)]

@@ -5,21 +5,13 @@
 //! for the person, and who has been wrong too often waits, longer each time. For a person that is a minute at most; and a
 //! browser in which that person has signed in before is counted by itself, so that nobody else makes them wait there.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 use bartizan_guard::Timestamp;
 
 use super::trouble::Trouble;
 use crate::address;
-
-const SECOND: i64 = 1_000_000;
-/// Whoever is not wrong for so long is as good as new.
-const FORGOTTEN: i64 = 15 * 60 * SECOND;
-/// So many are remembered of each kind.
-const MANY: usize = 10_000;
+use crate::attempts::{Attempts, SECOND};
 
 /// Attempts that were wrong, by whom they are counted for.
 pub(super) struct Guesses {
@@ -57,10 +49,10 @@ impl Guesses {
         let guess = Guess { all: self, from: address::block(from), name: name.to_ascii_lowercase(), browser };
         match guess.browser {
             // Nor do others make them wait who come from the same address, as all do behind a proxy.
-            Some(browser) => self.browsers.attempt((guess.name.clone(), browser), now)?,
+            Some(browser) => self.browsers.attempt((guess.name.clone(), browser), now).map_err(Trouble::Wait)?,
             None => {
-                self.addresses.attempt(guess.from, now)?;
-                self.people.attempt(guess.name.clone(), now)?;
+                self.addresses.attempt(guess.from, now).map_err(Trouble::Wait)?;
+                self.people.attempt(guess.name.clone(), now).map_err(Trouble::Wait)?;
             }
         }
         Ok(guess)
@@ -81,73 +73,10 @@ impl Guess<'_> {
     }
 }
 
-struct Attempts<K> {
-    free: u32,
-    longest: i64,
-    held: Mutex<HashMap<K, Held>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    count: u32,
-    last: i64,
-}
-
-impl<K: Eq + Hash + Clone> Attempts<K> {
-    fn new(free: u32, longest: i64) -> Self {
-        Attempts { free, longest, held: Mutex::default() }
-    }
-
-    /// Counts one more, unless it comes too soon.
-    fn attempt(&self, key: K, now: Timestamp) -> Result<(), Trouble> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= MANY && !held.contains_key(&key) {
-            make_room(&mut held, now);
-        }
-        let entry = held.entry(key).or_insert(Held { count: 0, last: now.0 });
-        if now.0.saturating_sub(entry.last) > FORGOTTEN {
-            entry.count = 0;
-        }
-        let wait = entry
-            .count
-            .checked_sub(self.free)
-            .map_or(0, |beyond| SECOND.checked_shl(beyond.min(20)).unwrap_or(self.longest).min(self.longest));
-        let left = entry.last.saturating_add(wait).saturating_sub(now.0);
-        if left > 0 {
-            return Err(Trouble::Wait((left.saturating_add(SECOND - 1) / SECOND).unsigned_abs()));
-        }
-        *entry = Held { count: entry.count.saturating_add(1), last: now.0 };
-        Ok(())
-    }
-
-    fn take_back(&self, key: &K) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = held.get_mut(key) {
-            entry.count = entry.count.saturating_sub(1);
-        }
-    }
-
-    fn forget(&self, key: &K) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-}
-
-/// Makes room: those that were wrong long ago, else the half that were so first.
-fn make_room<K: Eq + Hash + Clone>(held: &mut HashMap<K, Held>, now: Timestamp) {
-    held.retain(|_, entry| now.0.saturating_sub(entry.last) <= FORGOTTEN);
-    if held.len() < MANY {
-        return;
-    }
-    let mut order: Vec<_> = held.iter().map(|(key, entry)| (entry.last, key.clone())).collect();
-    let (first, ..) = order.select_nth_unstable_by_key(MANY / 2, |(last, _)| *last);
-    for (_, key) in first.iter() {
-        held.remove(key);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempts::MANY;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp(seconds * SECOND)
@@ -212,6 +141,6 @@ mod tests {
         for number in 0..MANY + 500 {
             attempts.attempt(number, at(1)).ok();
         }
-        assert!(attempts.held.lock().unwrap().len() <= MANY);
+        assert!(attempts.len() <= MANY);
     }
 }

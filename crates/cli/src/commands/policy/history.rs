@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use bartizan_config::Config;
-use bartizan_gateway::database::Database;
+use bartizan_store::Store;
 use bartizan_store::policies::Version;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Place;
+use crate::common;
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{inline, printable};
@@ -103,19 +104,9 @@ pub(super) fn show(version: &str, place: &Place) -> Result<Outcome, Failure> {
 
 /// What the store has.
 fn versions(config: &Config) -> Result<Vec<Version>, Failure> {
-    let there = config.store.as_ref().is_some_and(|place| place.exists());
-    if !there {
-        return Ok(Vec::new());
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
-    runtime
-        .block_on(async {
-            match Database::of(config).open().await? {
-                Some(store) => store.policies().await,
-                None => Ok(Vec::new()),
-            }
-        })
-        .map_err(Failure::incomplete)
+    let Some(place) = config.store.as_ref().filter(|place| place.exists()) else { return Ok(Vec::new()) };
+    let versions = async { Store::open(place).await?.policies().await };
+    common::block_on_one(async { versions.await.map_err(Failure::incomplete) })
 }
 
 impl Shown {

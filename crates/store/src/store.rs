@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::look::Look;
 use crate::place::Place;
@@ -62,7 +60,6 @@ impl Store {
         let path = &fs::canonicalize(path).map_err(StoreError::file(path))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
             // What was revoked stays revoked after a loss of power.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -79,6 +76,7 @@ impl Store {
         let opened = tokio::task::spawn_blocking(move || Marks::open(opening)).await.map_err(io::Error::other);
         let marks = opened.and_then(|opened| opened).map_err(busy_or(&marks))?;
         let store = Store { pool, look: Arc::new(Look::new(marks, database)), master, held: Arc::default() };
+        store.write_ahead().await?;
         store.bring_up_to_date(path).await?;
         Ok(store)
     }
@@ -153,6 +151,18 @@ impl Store {
         let begun = tokio::task::spawn_blocking(move || look.marks.begin()).await;
         let begun = begun.map_err(io::Error::other).and_then(|begun| begun);
         begun.map_err(busy_or(self.look.marks.path()))
+    }
+
+    /// Has changes be written ahead, so that who reads waits for nobody; the file remembers it. One at a time: SQLite does
+    /// not wait for another who does the same, it fails.
+    async fn write_ahead(&self) -> Result<()> {
+        let mode = async || sqlx::query_scalar::<_, String>("PRAGMA journal_mode").fetch_one(&self.pool).await;
+        if mode().await? == "wal" {
+            return Ok(());
+        }
+        let _writing = self.begin().await?;
+        sqlx::query("PRAGMA journal_mode = WAL").execute(&self.pool).await?;
+        Ok(())
     }
 
     async fn bring_up_to_date(&self, path: &Path) -> Result<()> {

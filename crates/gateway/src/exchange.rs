@@ -87,7 +87,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     let place = place(link, call.as_ref(), asked)?;
     learn::before(&message, Way::Exchange(link, relay)).await;
     if let Some(id) = link::cancelled(&message) {
-        link.note_cancelled(Direction::ToServer, id);
+        link.unanswered.note_cancelled(Direction::ToServer, id);
     }
     let mut admitted = match link.pass_agreed(message).await {
         Ok(admitted) => admitted,
@@ -95,7 +95,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     };
     let slot = admitted.slot();
     if let (Some(call), Some(slot), Asked::Legacy) = (&call, &slot, asked) {
-        link.note_slot(&call.id, slot);
+        link.unanswered.note_slot(&call.id, slot);
     }
     let since = Instant::now();
     match link.upstream.send(admitted, relay).await {
@@ -110,7 +110,7 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
         // As in `Exchange::end`; but that its session is gone, every client has to know.
         Err(error)
             if error != UpstreamError::SessionGone
-                && call.as_ref().is_some_and(|call| link.was_cancelled(&call.id, since)) =>
+                && call.as_ref().is_some_and(|call| link.unanswered.was_cancelled(&call.id, since)) =>
         {
             Err(Failure { cancelled: true, ..Failure::default() })
         }
@@ -257,7 +257,7 @@ impl Exchange {
             let reply = match &mut self.patience {
                 Some(patience) => {
                     let since = patience.since();
-                    patience.wait(self.replies.next(), || self.link.is_asking(since)).await
+                    patience.wait(self.replies.next(), || self.link.unanswered.is_asking(since)).await
                 }
                 None => self.replies.next().await,
             };
@@ -334,7 +334,7 @@ impl Exchange {
         match (message.kind(), message.id()) {
             (Kind::Request, Some(_)) => {
                 let call = CallSummary::of(message);
-                match call.map(|call| self.link.remember_asking(call)) {
+                match call.map(|call| self.link.unanswered.remember_asking(call)) {
                     Some(Err(why)) => {
                         let problem = ("conformance.duplicate_id", why.to_owned());
                         Err(self.link.protest(message, Direction::ToClient, None, problem, CODE_DENIED))
@@ -345,13 +345,15 @@ impl Exchange {
             (Kind::Result | Kind::Error, Some(id)) => match &self.call {
                 Some(call) if call.id == *id => Ok(Some(call.clone())),
                 Some(_) => Err(protest("the response's id is not the request's")),
-                None => match self.link.resumable(id).filter(|_| self.resumes && !self.answered.contains(id)) {
-                    Some(call) => {
-                        self.answered.push(id.clone());
-                        Ok(Some(call))
+                None => {
+                    match self.link.unanswered.resumable(id).filter(|_| self.resumes && !self.answered.contains(id)) {
+                        Some(call) => {
+                            self.answered.push(id.clone());
+                            Ok(Some(call))
+                        }
+                        None => Err(protest("the response answers no request that is waiting")),
                     }
-                    None => Err(protest("the response answers no request that is waiting")),
-                },
+                }
             },
             // An error without an id answers what was sent, if anything was.
             (Kind::Error, None) => Ok(self.call.clone()),
@@ -370,7 +372,7 @@ impl Exchange {
         }
         self.resumable = true;
         if let Some(call) = &self.call {
-            self.link.note_resumable(call.clone());
+            self.link.unanswered.note_resumable(call.clone());
         }
     }
 
@@ -387,8 +389,10 @@ impl Exchange {
         self.place = None;
         self.slot = None;
         let call = self.call.take()?;
-        let cancelled =
-            self.patience.as_ref().is_some_and(|patience| self.link.was_cancelled(&call.id, patience.since()));
+        let cancelled = self
+            .patience
+            .as_ref()
+            .is_some_and(|patience| self.link.unanswered.was_cancelled(&call.id, patience.since()));
         // The server goes on, and may work on it still.
         let given_up = matches!(error, Some(UpstreamError::TimedOut(_) | UpstreamError::Over));
         if given_up
@@ -424,7 +428,7 @@ fn place(link: &Link, call: Option<&CallSummary>, asked: Asked) -> Result<Option
 
 /// What the client's response answers.
 fn client_answers(link: &Link, message: &Message) -> Result<CallSummary, Refusal> {
-    let call = message.id().and_then(|id| link.take_asking(id));
+    let call = message.id().and_then(|id| link.unanswered.take_asking(id));
     call.ok_or_else(|| {
         let problem = ("conformance.unsolicited", "the response answers no request that is waiting".to_owned());
         link.protest(message, Direction::ToServer, None, problem, -32600)
@@ -507,7 +511,7 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let link = link(home.path(), listener.local_addr().unwrap()).await;
-            link.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
+            link.unanswered.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
             let places = u32::try_from(link.gateway.heavy.available_permits()).unwrap();
             let taken = link.gateway.heavy.acquire_many(places).await.unwrap();
             let relay = Relay::default();
@@ -543,12 +547,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let link = link(home.path(), ([127, 0, 0, 1], 9).into()).await;
         let before = Instant::now();
-        assert!(!link.is_asking(before));
-        link.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
-        assert!(link.is_asking(before));
+        assert!(!link.unanswered.is_asking(before));
+        link.unanswered.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
+        assert!(link.unanswered.is_asking(before));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!link.is_asking(Instant::now()), "a question of before is no reason to wait");
-        link.take_asking(&Id::from("q")).unwrap();
-        assert!(!link.is_asking(before));
+        assert!(!link.unanswered.is_asking(Instant::now()), "a question of before is no reason to wait");
+        link.unanswered.take_asking(&Id::from("q")).unwrap();
+        assert!(!link.unanswered.is_asking(before));
     }
 }

@@ -110,7 +110,7 @@ impl Link {
         let since = Instant::now();
         let Some(id) = refusal.waits() else { return Err(refusal) };
         let decided = self.gateway.agreements.decided(id, patience).await;
-        if !decided || message.id().is_some_and(|id| self.was_cancelled(id, since)) {
+        if !decided || message.id().is_some_and(|id| self.unanswered.was_cancelled(id, since)) {
             return Err(refusal);
         }
         self.pass_as(message, Direction::ToServer, None, standing).await

@@ -111,7 +111,7 @@ async fn pump_client<R: AsyncRead + Unpin>(
         let answer = match lines::read(line, &limits) {
             Reply::Message(message, _) => from_client(&link, restart, message, queue).await,
             Reply::Unreadable(bytes, rejection) => {
-                let id = link.asking_id(&bytes);
+                let id = link.unanswered.asking_id(&bytes);
                 Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(id.as_ref(), None))
             }
             Reply::Mark { .. } => None,
@@ -138,7 +138,7 @@ async fn from_client(
     let cancels = cancelled(&message);
     match (message.kind(), message.id()) {
         (Kind::Request, _) => {
-            match call.clone().map(|call| link.remember_asked(call)) {
+            match call.clone().map(|call| link.unanswered.remember_asked(call)) {
                 Some(Err(TOO_MANY)) => {
                     let refusal = protest("gateway.too_many_requests", TOO_MANY);
                     return call.map(|call| refusal.answer(Some(&call.id), Some(&call)));
@@ -152,7 +152,7 @@ async fn from_client(
             }
         }
         (Kind::Result | Kind::Error, id) => {
-            answers = id.and_then(|id| link.take_asking(id));
+            answers = id.and_then(|id| link.unanswered.take_asking(id));
             if answers.is_none() {
                 protest("conformance.unsolicited", "the response answers no request that is waiting");
                 return None;
@@ -162,12 +162,12 @@ async fn from_client(
     }
     if let Some(Problem { rule, why, code }) = restart.of_two_eras(&message) {
         let refusal = link.protest(&message, Direction::ToServer, None, (rule, why), code);
-        let call = link.take_asked(&call?.id)?;
+        let call = link.unanswered.take_asked(&call?.id)?;
         return Some(refusal.answer(Some(&call.id), None));
     }
     restart.note_sent(&message);
     if let Some(id) = cancels {
-        link.note_cancelled(Direction::ToServer, id);
+        link.unanswered.note_cancelled(Direction::ToServer, id);
     }
     // Whatever the client says next waits as well, so that the order stays.
     learn::before(&message, Way::Stream(link)).await;
@@ -189,14 +189,14 @@ async fn from_client(
             refusal
         }
     };
-    let call = link.take_asked(&call?.id)?;
+    let call = link.unanswered.take_asked(&call?.id)?;
     Some(refused(restart, &refusal, &call))
 }
 
 /// Sends what may go there; its place among those that wait is kept until it is answered.
 async fn send(link: &Link, call: Option<&CallSummary>, mut admitted: Admitted) -> Result<(), Refusal> {
     if let Some(call) = call {
-        link.keep_slot(&call.id, admitted.slot());
+        link.unanswered.keep_slot(&call.id, admitted.slot());
     }
     let sent = link.upstream.send(admitted, &Relay::default()).await;
     sent.map(drop).map_err(|error| link.failed(call, &error))
@@ -223,7 +223,7 @@ async fn hold(
         },
         Err(refusal) => refusal,
     };
-    if let Some(call) = link.take_asked(&call.id) {
+    if let Some(call) = link.unanswered.take_asked(&call.id) {
         // A client that reads no more needs no answer.
         queue.send(refused(&restart, &refusal, &call)).await.ok();
     }
@@ -245,7 +245,7 @@ pub(super) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Opt
         Reply::Message(message, _) => from_server(link, restart, message).await,
         Reply::Unreadable(bytes, rejection) => {
             let refusal = link.unreadable(Direction::ToClient, &bytes, &rejection);
-            let call = link.claim_asked(&bytes)?;
+            let call = link.unanswered.claim_asked(&bytes)?;
             match link.take_own(&call.id) {
                 Some(_nobody_else_waits) => None,
                 None => Some(refused(restart, &refusal, &call)),
@@ -264,13 +264,13 @@ async fn from_server(link: &Link, restart: &Restart, message: Message) -> Option
     let request = (message.kind() == Kind::Request).then(|| message.id().cloned()).flatten();
     match (message.kind(), message.id()) {
         (Kind::Request, _) => {
-            if let Some(Err(why)) = CallSummary::of(&message).map(|call| link.remember_asking(call)) {
+            if let Some(Err(why)) = CallSummary::of(&message).map(|call| link.unanswered.remember_asking(call)) {
                 protest("conformance.duplicate_id", why);
                 return None;
             }
         }
         (Kind::Result | Kind::Error, Some(id)) => {
-            answers = link.take_asked(id);
+            answers = link.unanswered.take_asked(id);
             if answers.is_none() {
                 protest("conformance.unsolicited", "the response answers no request that is waiting");
                 return None;
@@ -280,7 +280,7 @@ async fn from_server(link: &Link, restart: &Restart, message: Message) -> Option
         _ => {}
     }
     if let Some(id) = cancelled(&message) {
-        link.note_cancelled(Direction::ToClient, id);
+        link.unanswered.note_cancelled(Direction::ToClient, id);
     }
     let own = answers.as_ref().and_then(|call| link.take_own(&call.id));
     match (link.pass(message, Direction::ToClient, answers.as_ref()).await, own) {
@@ -327,7 +327,7 @@ async fn report_death(link: &Link, queue: &mpsc::Sender<Admitted>) -> ExitStatus
     child.end().await;
     let status = child.ended().await;
     let error = child.ended_error();
-    for call in link.take_all_asked() {
+    for call in link.unanswered.take_all_asked() {
         if link.take_own(&call.id).is_some() {
             continue;
         }

@@ -232,7 +232,7 @@ impl Call {
             method::CANCELLED => {
                 let id = inner.params().and_then(|params| params.get("requestId")).and_then(Id::read);
                 if let Some(id) = id {
-                    self.ready.link.take_asking(&id);
+                    self.ready.link.unanswered.take_asking(&id);
                     self.questions.retain(|question| question.id != id);
                 }
                 ON

@@ -114,7 +114,7 @@ impl Ready {
 
     /// Answers a request of the server's with an error.
     pub(super) async fn decline(&self, id: &Id, code: i64, why: &str) {
-        self.link.take_asking(id);
+        self.link.unanswered.take_asking(id);
         let (id, why) = (id.to_json(), quote(why));
         let json = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{why}}}}}"#);
         self.tell(json).await.ok();
@@ -122,7 +122,7 @@ impl Ready {
 
     /// Answers a `ping` of the server's.
     pub(super) async fn pong(&self, id: &Id) {
-        self.link.take_asking(id);
+        self.link.unanswered.take_asking(id);
         self.tell(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{}}}}"#, id.to_json())).await.ok();
     }
 

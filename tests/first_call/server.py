@@ -48,5 +48,7 @@ for line in sys.stdin:
     elif message.get("id") == "q":
         outcome = "an error" if "error" in message else "an answer"
         say({"id": waiting, "result": {"content": [{"type": "text", "text": f"told {outcome}"}]}})
+    elif method == "resources/list":
+        say({"id": message["id"], "error": {"code": -32601, "message": "no such method"}})
     if result is not None:
         say({"id": message["id"], "result": result})

@@ -20,7 +20,7 @@ TARGETS = [
 
 # What a call of 1 KiB each way with its reply may cost in all, stage by stage, in µs of CPU on one core.
 STAGED = [1_024, 1_000_000]
-BUDGET = {"http": 19, "edge": 10, "schema": 8, "record": 6, "guards": None, "whole": 43, "identity": 2, "policy": 14}
+BUDGET = {"http": 19, "edge": 10, "schema": 8, "record": 6, "guards": None, "whole": 43, "identity": 2, "token": 2, "policy": 14}
 STAGES = {
     "http": "HTTP both ways: the bare hyper proxy",
     "edge": "scan, parts, routing, session",
@@ -30,6 +30,7 @@ STAGES = {
     "guards": "the other guards",
     "whole": "all of it",
     "identity": "beside it, for a client with a key: who asks",
+    "token": "beside it, for a client with an access token: who asks",
     "policy": "beside it, with 1,000 policies: who may do what",
 }
 
@@ -91,7 +92,7 @@ class Results:
         """
         found = {"http": self.cell(FLOOR, payload, connections, "cpu_us"),
                  "whole": self.cell(GATEWAY, payload, connections, "cpu_us")}
-        for name in ("read", "schema", "record", "guards", "identity", "policy"):
+        for name in ("read", "schema", "record", "guards", "identity", "token", "policy"):
             values = [line[f"{name}_us"] for line in self.staged.get(payload, [])]
             found[name] = median(values) if values else None
         if None in found.values():

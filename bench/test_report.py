@@ -94,7 +94,7 @@ class Stages(unittest.TestCase):
     def lines(self, payload, scale=1):
         """A call that costs exactly its budget for scale 1, in three rounds of which one was disturbed."""
         parts = {"read_us": 4, "record_us": 6 * scale, "schema_us": 8 * scale, "guards_us": 0,
-                 "identity_us": 2 * scale, "policy_us": 14 * scale}
+                 "identity_us": 2 * scale, "token_us": 2 * scale, "policy_us": 14 * scale}
         measured = [{"kind": "stages", "payload": payload, **{name: us * n for name, us in parts.items()}}
                     for n in (1, 1, 9)]
         floor = cell("hyper floor", 100, cpu=0.019 * scale, payload=payload)
@@ -112,7 +112,7 @@ class Stages(unittest.TestCase):
 
     def test_each_stage_has_its_verdict(self):
         for scale, word in [(0.99, "met"), (1.01, report.MISSED)]:
-            self.assertEqual(self.verdicts(self.lines(1_024, scale)), [word, word, "", word, word, "", word, word, word])
+            self.assertEqual(self.verdicts(self.lines(1_024, scale)), [word, word, "", word, word, "", word, word, word, word])
         self.assertEqual(set(self.verdicts(self.lines(1_000_000, 2))), {""})  # the budgets are for small calls
 
     def test_half_a_measurement_is_no_table(self):

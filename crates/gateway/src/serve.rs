@@ -76,7 +76,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
-    identity.put_issuers(identity.issuers(&config.auth.issuers).map_err(SetupError::Certificates)?);
+    identity.trust(&config.auth.issuers).map_err(SetupError::Certificates)?;
     if config.auth.required {
         // Rather now than at the first request.
         identity.open().await?;

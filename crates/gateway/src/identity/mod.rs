@@ -184,6 +184,15 @@ impl Identity {
         }
     }
 
+    /// Takes tokens of these issuers from now on, and of no others but this gateway's own.
+    ///
+    /// # Errors
+    /// If they cannot be asked, as there are no authorities that would say that it is them.
+    pub fn trust(&self, issuers: &[bartizan_config::Issuer]) -> std::io::Result<()> {
+        self.put_issuers(self.issuers(issuers)?);
+        Ok(())
+    }
+
     /// Issuers of tokens, ready to be put in force.
     pub(crate) fn issuers(&self, settings: &[bartizan_config::Issuer]) -> std::io::Result<oauth::Prepared> {
         self.oauth.prepare(settings)

@@ -4,27 +4,25 @@
 //! in their guards, in turns, and what a guard costs is the difference. One JSON line of µs of CPU is the report;
 //! `run.py` sets it beside what the whole gateway and a bare proxy cost in the same run.
 
+mod credentials;
+
 use std::hint::black_box;
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use bartizan_bench::{Era, Request, Server};
 use bartizan_config::{Config, Environment};
-use bartizan_gateway::database::Database;
-use bartizan_gateway::identity::Identity;
 use bartizan_gateway::{Link, Routing, setup};
 use bartizan_guard::{CallSummary, Direction, GuardSettings, Principal, guards};
 use bartizan_mcp::{Limits, Message};
-use bartizan_store::{Change, MasterKey, Store, api_keys};
 use bytes::Bytes;
 use clap::Parser;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
+
+use self::credentials::Shown;
 
 #[derive(Parser)]
 #[command(name = "bench-stages", about = "What the stages of one tool call and its answer cost, in µs of CPU")]
@@ -65,23 +63,25 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
         links.push(link);
     }
     let calls = (8_000_000 / options.payload.max(1)).clamp(20, 4_000);
-    let key = Key::made(directory.path()).await?;
-    let mut rounds: Vec<[f64; 6]> = Vec::new();
+    let key = Shown::key(directory.path()).await?;
+    let token = Shown::token(directory.path()).await?;
+    let mut rounds: Vec<[f64; 7]> = Vec::new();
     for _ in 0..options.rounds.max(1) {
         let read = cpu_each(calls, async || call.read().map(|read| drop(black_box(read)))).await?;
         let identity = cpu_each(calls, async || key.show().await).await?;
+        let token = cpu_each(calls, async || token.show().await).await?;
         let [none, schema, all, policies] = links.as_slice() else { return Err(anyhow!("a gateway is missing")) };
         let none = cpu_each(calls, async || call.pass(none).await).await?;
         let schema = cpu_each(calls, async || call.pass(schema).await).await?;
         let all = cpu_each(calls, async || call.pass(all).await).await?;
         let policies = cpu_each(calls, async || call.pass(policies).await).await?;
-        rounds.push([read, none, schema - none, all - schema, identity, policies - all]);
+        rounds.push([read, none, schema - none, all - schema, identity, policies - all, token]);
     }
     let stage = |number: usize| median(rounds.iter().filter_map(|round| round.get(number).copied()).collect());
     let report = json!({
         "payload": options.payload, "calls": calls * rounds.len(),
         "read_us": stage(0), "record_us": stage(1), "schema_us": stage(2), "guards_us": stage(3),
-        "identity_us": stage(4), "policy_us": stage(5),
+        "identity_us": stage(4), "policy_us": stage(5), "token_us": stage(6),
     });
     writeln!(std::io::stdout(), "{report}")?;
     Ok(())
@@ -112,46 +112,6 @@ impl Call {
         let (request, call, answer) = &self.read;
         pass(link, request, Direction::ToServer, None).await?;
         pass(link, answer, Direction::ToClient, Some(call)).await
-    }
-}
-
-/// A client's key, in a database as it is on disk.
-struct Key {
-    identity: Arc<Identity>,
-    headers: HeaderMap,
-}
-
-impl Key {
-    /// One among a hundred.
-    async fn made(directory: &Path) -> anyhow::Result<Self> {
-        let path = directory.join("keys").join("state.db");
-        let store = Store::open(&path).await?;
-        let mut headers = HeaderMap::new();
-        for number in 0..100 {
-            let key = bartizan_identity::ApiKey::generate(getrandom::fill)?;
-            let row = api_keys::ApiKey {
-                id: key.id().to_string(),
-                digest: key.digest().to_bytes(),
-                principal: format!("person{number}"),
-                roles: vec!["reader".to_owned()],
-                scopes: vec!["mcp".to_owned()],
-                note: String::new(),
-                created_at: 0,
-                expires_at: i64::MAX,
-                revoked_at: None,
-                last_used_at: None,
-                replaces: None,
-            };
-            store.add_api_key(&row, &Change { by: "benchmark".to_owned(), at: 0 }).await?;
-            headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", key.expose()))?);
-        }
-        Ok(Key { identity: Identity::new(Database::new(Some(path), MasterKey::given(None))), headers })
-    }
-
-    /// From a head to who asks, before the body and after it.
-    async fn show(&self) -> anyhow::Result<()> {
-        let good = self.identity.lets_in(&self.headers, IpAddr::from([127, 0, 0, 1])).await;
-        if good { Ok(()) } else { Err(anyhow!("the key is refused")) }
     }
 }
 

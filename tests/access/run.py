@@ -136,9 +136,10 @@ class Place:
     def client(self, key, path="/mcp", version="2025-11-25", capabilities=None):
         return Client(self.gateway, key, path, version, capabilities)
 
-    def status(self, key, path="/mcp", method="POST", headers=None, version="2025-11-25"):
-        """Status and headers of a first request."""
-        connection = http.client.HTTPConnection(*self.gateway.address, timeout=PATIENCE)
+    def status(self, key, path="/mcp", method="POST", headers=None, version="2025-11-25", source=None):
+        """Status and headers of a first request, from that address of this machine."""
+        source = (source, 0) if source else None
+        connection = http.client.HTTPConnection(*self.gateway.address, timeout=PATIENCE, source_address=source)
         with contextlib.closing(connection):
             shown = {"Authorization": f"Bearer {key}"} if key else {}
             accept = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}

@@ -4,6 +4,7 @@
 `run.py NAME…` runs the cases whose names contain NAME.
 """
 
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -11,7 +12,11 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
@@ -241,6 +246,72 @@ def case_an_opaque_token_is_good_until_it_is_revoked():
             check("hush hush" not in place.gateway.said.read_text() + json.dumps(place.gateway.entries()), "the secret")
             check(token not in place.heard(), "no token went on")
         secret.unlink()
+
+
+class Slow(ThreadingHTTPServer):
+    """An issuer that knows some tokens at once, and thinks about all others until it is released."""
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, *good):
+        super().__init__(("127.0.0.1", 0), SlowHandler)
+        self.good, self.audience, self.released = set(good), None, threading.Event()
+        self.issuer, self.asked = f"http://127.0.0.1:{self.server_port}", []
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass  # Whoever asked has gone.
+
+    def __exit__(self, *reason):
+        self.shutdown()
+        super().__exit__(*reason)
+
+
+class SlowHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        of, now = self.server, int(time.time())
+        token = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["token"][0]
+        of.asked.append(token)
+        if token not in of.good:
+            of.released.wait(60)
+        known = {"active": True, "iss": of.issuer, "sub": "ann", "client_id": "app", "aud": of.audience, "scope": "mcp",
+                 "iat": now, "exp": now + 600, "token_type": "Bearer"}
+        body = json.dumps(known if token in of.good else {"active": False}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def case_whoever_shows_many_that_are_none_is_in_nobodys_way():
+    with Slow("known", "new") as slow, tempfile.TemporaryDirectory() as folder:
+        secret = pathlib.Path(folder, "secret")
+        secret.touch(0o600)
+        secret.write_text("hush hush\n")
+        with Place(slow, f'introspection = {{ url = "{slow.issuer}/", client_id = "gateway", '
+                         f'client_secret = "file:{secret}", cache = "1s" }}') as place:
+            slow.audience = place.mcp
+            equal(place.shows("known")[0], 200, "before")
+            with concurrent.futures.ThreadPoolExecutor(200) as pool:
+                bad = [pool.submit(place.shows, f"bad-{n}", source="127.0.0.2") for n in range(200)]
+                wait_for(lambda: len(slow.asked) >= 5, "nobody is asked")
+                for name, token in [("one that is new", "new"), ("one that was good", "known")]:
+                    for source in ("127.0.0.3", None):
+                        # Once what was said of it counts no more.
+                        time.sleep(1.1)
+                        equal(place.shows(token, source=source)[0], 200, f"{name}, from {source}")
+                time.sleep(1.1)
+                equal(place.shows("known", source="127.0.0.2")[0], 200, "one that was good, from where the flood is")
+                check(len([token for token in slow.asked if token.startswith("bad")]) < 32, "one address has all turns")
+                slow.released.set()
+                statuses = {one.result()[0] for one in bad}
+            check(statuses <= {401, 503} and 401 in statuses, f"the bad ones got {statuses}")
 
 
 def case_a_token_that_is_bound_to_a_key_is_good_with_a_proof_only():

@@ -143,7 +143,9 @@ impl Identity {
             return Err(Stopped::Query);
         }
         let shown = match (shown(asked.headers, takes_tokens), &proven) {
-            (Shown::Token(token, is_bound), _) => return self.bearer(asked, token, is_bound, proven, now).await,
+            (Shown::Token(token, is_bound), _) => {
+                return self.bearer(asked, (token, is_bound, from), proven, now).await;
+            }
             (Shown::Nothing, Some(proven)) => return Ok(proven.clone()),
             (Shown::Nothing, None) if required => return Err(Stopped::Missing),
             // Of what is no key of ours nobody can tell whom it was meant for; it opens nothing.
@@ -162,8 +164,7 @@ impl Identity {
     async fn bearer(
         &self,
         asked: &Asked<'_>,
-        token: &str,
-        is_bound: bool,
+        (token, is_bound, from): (&str, bool, IpAddr),
         proven: Option<Caller>,
         now: Timestamp,
     ) -> Result<Caller, Stopped> {
@@ -173,7 +174,7 @@ impl Identity {
             (Some(proof), None) => proof.to_str().ok(),
             _ => None,
         };
-        let presented = Presented { token, is_bound, proof, method: asked.method.as_str(), resource: &resource };
+        let presented = Presented { token, is_bound, proof, method: asked.method.as_str(), resource: &resource, from };
         match self.oauth.authenticate(presented, now).await {
             Ok(caller) => both(caller, proven),
             // Nobody guesses a token, and clients find out by this that theirs is over: no address is locked out.

@@ -8,10 +8,12 @@ mod fetch;
 mod introspect;
 mod issuer;
 mod keys;
+mod places;
 mod verified;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -53,6 +55,8 @@ pub(super) struct Presented<'a> {
     pub(super) method: &'a str,
     /// The address that was asked, without a query.
     pub(super) resource: &'a str,
+    /// Where it came from.
+    pub(super) from: IpAddr,
 }
 
 /// Why a token does not let anybody in.
@@ -181,7 +185,7 @@ impl Oauth {
     /// Who shows a token.
     pub(super) async fn authenticate(&self, presented: Presented<'_>, now: Timestamp) -> Result<Caller, Fault> {
         let digest: Digest = Sha256::digest(presented.token).into();
-        let good = self.verified(presented.token, &digest, now).await?;
+        let good = self.verified(presented.token, &digest, Some(presented.from), now).await?;
         let Good { issuer, access, .. } = &*good;
         if !issuer.is_for(access, presented.resource) {
             return refuse(issuer, &TokenError::Claim("aud"));
@@ -207,7 +211,7 @@ impl Oauth {
 
     /// Whether a token that was good still is.
     pub(super) async fn is_good(&self, token: &Token, now: Timestamp) -> bool {
-        let good = self.verified(&token.text, &token.digest, now).await;
+        let good = self.verified(&token.text, &token.digest, None, now).await;
         good.is_ok_and(|good| good.issuer.is_for(&good.access, &token.resource))
     }
 
@@ -272,8 +276,14 @@ impl Oauth {
     }
 
     /// What is known of a token that is good now.
-    async fn verified(&self, text: &str, digest: &Digest, now: Timestamp) -> Result<Arc<Good>, Fault> {
-        let good = self.looked_up(text, digest, now).await?;
+    async fn verified(
+        &self,
+        text: &str,
+        digest: &Digest,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<Good>, Fault> {
+        let good = self.looked_up(text, digest, from, now).await?;
         match good.issuer.still_holds(&good.access).await {
             Some(true) => Ok(good),
             Some(false) => Err(Fault::Bad),
@@ -282,14 +292,21 @@ impl Oauth {
     }
 
     /// What is known of a token, after its issuer was asked if need be.
-    async fn looked_up(&self, text: &str, digest: &Digest, now: Timestamp) -> Result<Arc<Good>, Fault> {
-        match self.verified.get(digest) {
+    async fn looked_up(
+        &self,
+        text: &str,
+        digest: &Digest,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<Good>, Fault> {
+        let from = match self.verified.get(digest) {
             Some(Known::Good(good)) if self.is_still(&good, now) => return Ok(good),
             Some(Known::Bad(until)) if now.0 < until => return Err(Fault::Bad),
-            _ => {}
-        }
+            Some(Known::Good(_)) => None,
+            _ => from,
+        };
         // Seldom, so it takes no room in the future of every request.
-        let known = Box::pin(self.verify(text, now)).await?;
+        let known = Box::pin(self.verify(text, from, now)).await?;
         self.verified.insert(*digest, known.clone(), now.0);
         match known {
             Known::Good(good) => Ok(good),
@@ -303,8 +320,8 @@ impl Oauth {
         now.0 < good.again && good.access.when.check(now.0).is_ok() && is_known() && by_same_keys()
     }
 
-    async fn verify(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
-        if Jws::is_meant(text) { self.verify_signed(text, now).await } else { self.ask_about(text, now).await }
+    async fn verify(&self, text: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Known, Fault> {
+        if Jws::is_meant(text) { self.verify_signed(text, now).await } else { self.ask_about(text, from, now).await }
     }
 
     async fn verify_signed(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
@@ -318,7 +335,7 @@ impl Oauth {
         good(&issuer, access, Some(held.generation), i64::MAX)
     }
 
-    async fn ask_about(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
+    async fn ask_about(&self, text: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Known, Fault> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         if text.is_empty() || text.len() > 4096 || !text.bytes().all(is_token) {
             return Err(Fault::Bad);
@@ -327,7 +344,7 @@ impl Oauth {
         let Some((issuer, introspector)) = asked.as_ref().and_then(|of| Some((of, of.introspector.as_ref()?))) else {
             return Err(Fault::Bad);
         };
-        let said = introspector.ask(text).await.map_err(|why| {
+        let said = introspector.ask(text, from).await.map_err(|why| {
             tracing::warn!(issuer = %issuer.settings.name, why, "this issuer of tokens cannot be asked about one");
             Fault::Unknown
         })?;

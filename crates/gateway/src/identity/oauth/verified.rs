@@ -1,7 +1,7 @@
 //! Tokens that were verified, by their digest, so that each is verified once and not with every request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_guard::Principal;
 use bartizan_identity::token::Access;
@@ -11,7 +11,7 @@ use super::issuer::Issuer;
 /// The SHA-256 of a token.
 pub(super) type Digest = [u8; 32];
 
-/// So many are known at a time.
+/// So many are known at a time, and so many known not to be good.
 const MOST: usize = 16_384;
 
 /// What is known of a token.
@@ -33,26 +33,48 @@ pub(super) struct Good {
     pub(super) again: i64,
 }
 
+/// What is known of each. Tokens that are not good, of which anybody can make as many as they like, are kept apart, so that
+/// they make none forgotten that are.
 #[derive(Default)]
-pub(super) struct Verified(Mutex<HashMap<Digest, Known>>);
+pub(super) struct Verified {
+    good: Mutex<HashMap<Digest, Arc<Good>>>,
+    bad: Mutex<HashMap<Digest, i64>>,
+}
 
 impl Verified {
     pub(super) fn get(&self, digest: &Digest) -> Option<Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+        if let Some(good) = of(&self.good).get(digest) {
+            return Some(Known::Good(Arc::clone(good)));
+        }
+        of(&self.bad).get(digest).copied().map(Known::Bad)
     }
 
     pub(super) fn insert(&self, digest: Digest, known: Known, now: i64) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.retain(|_, known| match known {
-                Known::Good(good) => good.access.when.until > now && good.again > now,
-                Known::Bad(until) => *until > now,
-            });
+        match known {
+            Known::Good(good) => {
+                put(&self.good, digest, good, |good| good.access.when.until > now);
+            }
+            Known::Bad(until) => {
+                of(&self.good).remove(&digest);
+                put(&self.bad, digest, until, |until| *until > now);
+            }
         }
-        // Whoever has that many good ones has them verified again.
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(digest, known);
     }
+}
+
+fn of<T>(all: &Mutex<T>) -> MutexGuard<'_, T> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts one among as many as there may be, of which only some still count.
+fn put<T>(all: &Mutex<HashMap<Digest, T>>, digest: Digest, known: T, counts: impl Fn(&T) -> bool) {
+    let mut all = of(all);
+    if all.len() >= MOST {
+        all.retain(|_, known| counts(known));
+    }
+    // Whoever has that many has them verified again.
+    if all.len() >= MOST {
+        all.clear();
+    }
+    all.insert(digest, known);
 }

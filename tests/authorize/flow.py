@@ -167,6 +167,12 @@ class Site(Place):
         said = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         return self.request("POST", path, body, said | ({"Authorization": f"Bearer {token}"} if token else {}))
 
+    def key(self, name) -> str:
+        done = subprocess.run([BINARY, "key", "create", name, "--scope", "mcp", "--expires", "1h", "--config", str(self.gateway.config)],
+                              env=self.gateway.environment, capture_output=True, text=True, timeout=PATIENCE)
+        equal(done.returncode, 0, done.stderr)
+        return done.stdout.splitlines()[0]
+
     def noted(self, kind, **fields) -> list[dict]:
         """Entries of that kind, once there are any: what the store notes comes to the log within seconds."""
         return wait_for(lambda: self.gateway.entries(kind=kind, **fields), f"no {kind} in the log")

@@ -10,7 +10,8 @@ import attacks
 import documents
 import plain
 import released
+import stepping
 from flow import cases_of, run_cases
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(plain, attacks, documents, released)))
+    sys.exit(run_cases(cases_of(plain, attacks, documents, released, stepping)))

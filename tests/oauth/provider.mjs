@@ -9,6 +9,7 @@ const tools = process.argv[2];
 const { default: Provider } = await import(pathToFileURL(path.join(tools, "npm/node_modules/oidc-provider/lib/index.js")));
 
 const SCOPE = "mcp server:files server:git tool:files/read read:files";
+const ACR = "urn:suite:two-factors";
 const signers = new Map();
 const counts = { jwks: 0, metadata: 0, introspection: 0 };
 let isDown = false;
@@ -46,7 +47,12 @@ function provider(issuer) {
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     issueRefreshToken: () => true,
-    extraTokenClaims: () => ({ groups: ["staff"], realm: { roles: ["writer"] }, tid: "acme", auth_time: Math.floor(Date.now() / 1000), amr: ["pwd", "otp"] }),
+    acrValues: [ACR],
+    extraTokenClaims: (ctx) => {
+      const of = ctx.oidc.entities.AuthorizationCode ?? ctx.oidc.entities.RefreshToken;
+      const signedIn = { auth_time: of?.authTime ?? Math.floor(Date.now() / 1000), amr: of?.amr ?? ["pwd", "otp"], acr: of?.acr };
+      return { groups: ["staff"], realm: { roles: ["writer"] }, tid: "acme", ...signedIn };
+    },
     ttl: { AccessToken: 300, ClientCredentials: 300, Grant: 3600, Interaction: 600, Session: 3600, RefreshToken: 3600, IdToken: 300 },
     features: {
       devInteractions: { enabled: false },
@@ -70,7 +76,9 @@ function provider(issuer) {
     if (!ctx.path.startsWith("/interaction/")) return next();
     const { prompt, params, session } = await made.interactionDetails(ctx.req, ctx.res);
     if (prompt.name === "login") {
-      return made.interactionFinished(ctx.req, ctx.res, { login: { accountId: "ann" } });
+      // Whoever is asked for a second factor shows one.
+      const shown = params.acr_values ? { acr: ACR, amr: ["pwd", "otp"] } : { amr: ["pwd"] };
+      return made.interactionFinished(ctx.req, ctx.res, { login: { accountId: "ann", ...shown } });
     }
     const grant = new made.Grant({ accountId: session.accountId, clientId: params.client_id });
     grant.addOIDCScope(params.scope ?? "");

@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.parse
 
-from harness import TOOLS, equal
+from harness import TOOLS, check, equal
 from signing_in import REDIRECT, follow, request
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -39,15 +39,16 @@ class Provider:
         status, _, body = request(self.issuer + path, "POST", form, headers)
         return status, json.loads(body or "{}")
 
-    def code_flow(self, resource, scope="mcp", client="app"):
-        """Signs ann in and gives the client her tokens."""
+    def code_flow(self, resource, scope="mcp", client="app", cookies=None, **more):
+        """Signs ann in and gives the client her tokens; with `cookies` in the browser that has them."""
         verifier = secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         query = urllib.parse.urlencode({
             "client_id": client, "response_type": "code", "redirect_uri": REDIRECT, "scope": scope, "state": "s",
-            "code_challenge": challenge, "code_challenge_method": "S256", "resource": resource})
-        answer = follow(f"{self.issuer}/auth?{query}")
+            "code_challenge": challenge, "code_challenge_method": "S256", "resource": resource} | more)
+        answer = follow(f"{self.issuer}/auth?{query}", cookies=cookies)
         equal((answer.get("iss"), answer.get("state")), (self.issuer, "s"), f"the answer {answer}")
+        check("code" in answer, f"{answer}")
         status, tokens = self.post("/token", {
             "grant_type": "authorization_code", "code": answer["code"], "redirect_uri": REDIRECT, "code_verifier": verifier,
             "client_id": client, "client_secret": "secret", "resource": resource})

@@ -428,6 +428,51 @@ def case_a_session_belongs_to_whose_token_began_it_and_its_streams_end_with_the_
             equal(client.status, 401, "and so does the session")
 
 
+def case_a_token_that_says_how_somebody_signed_in_may_be_proof_enough():
+    acr = "urn:suite:two-factors"
+    policies = 'permit(principal, action, resource);\n@id("proof") @challenge("step_up") @max_age("3s")\n' \
+               'forbid(principal, action == Mcp::Action::"git/write", resource);\n'
+    with tempfile.TemporaryDirectory(prefix="bartizan-oauth-") as folder, Provider() as provider:
+        file = pathlib.Path(folder) / "policies.cedar"
+        file.write_text(policies)
+        more = f'{REQUIRED}[policy]\nfiles = [{json.dumps(str(file))}]\n[approval]\nstep_up = "challenge"\n'
+
+        def tried(place, token):
+            with Client(place, token) as client:
+                client.tools()
+                answer = client.ask("tools/call", {"name": "git__write", "arguments": {}})
+                return client.status, client.challenge, not answer["result"].get("isError")
+
+        with Place(provider, f'acr_values = ["{acr}"]', more) as place:
+            browser = {}
+            plain = provider.code_flow(place.mcp, cookies=browser)["access_token"]
+            status, challenge, is_done = tried(place, plain)
+            equal((status, is_done), (401, False), "a password is no second factor")
+            for part in ('error="insufficient_user_authentication"', f'acr_values="{acr}"', 'max_age="3"'):
+                check(part in challenge, challenge)
+            # What the challenge asks for, with a browser that is signed in since a while.
+            time.sleep(2)
+            asked = {"acr_values": acr, "max_age": "1"}
+            good = provider.code_flow(place.mcp, "openid mcp", cookies=browser, **asked)
+            equal(tried(place, good["access_token"]), (200, None, True), "and what that gives is enough")
+            time.sleep(4)
+            renewed = provider.refresh(good, place.mcp)["access_token"]
+            equal(tried(place, renewed)[0], 401, "a token that is renewed is of the same sign-in")
+            now = int(time.time())
+            for claims, status in (({"auth_time": now, "acr": acr}, 200), ({"auth_time": now, "amr": ["pwd", "otp"]}, 401),
+                                   ({"auth_time": now, "acr": "urn:other"}, 401), ({"auth_time": now, "acr": [acr]}, 401),
+                                   ({"acr": acr}, 401), ({"auth_time": now + 600, "acr": acr}, 401),
+                                   ({"auth_time": now - 60, "acr": acr}, 401), ({"auth_time": "now", "acr": acr}, 401)):
+                equal(tried(place, provider.forged(place.mcp, claims=claims))[0], status, f"{claims}")
+        # Without words of the provider's own its methods say so, and nothing is asked for but the time.
+        with Place(provider, "", more) as place:
+            now = int(time.time())
+            for methods, status in ((["pwd", "otp"], 200), (["mfa"], 200), (["pwd"], 401), (["sms"], 401), ([], 401)):
+                found = tried(place, provider.forged(place.mcp, claims={"auth_time": now, "amr": methods, "acr": acr}))
+                equal(found[0], status, f"{methods}")
+                check(found[1] is None or "acr_values" not in found[1], found[1])
+
+
 def case_an_issuer_that_is_taken_out_lets_nobody_in():
     with Provider() as provider, Place(provider) as place:
         token = provider.of_client(place.mcp)

@@ -21,9 +21,9 @@ def request(url, method="GET", form=None, headers=None, data=None):
         return response.status, response.headers, response.read().decode()
 
 
-def follow(url, until=REDIRECT):
-    """Where a browser ends up that does what it is told, as soon as that begins with `until`."""
-    cookies = {}
+def follow(url, until=REDIRECT, cookies=None):
+    """Where a browser ends up that does what it is told, as soon as that begins with `until`; with `cookies` it is that one again."""
+    cookies = {} if cookies is None else cookies
     for _ in range(20):
         status, headers, body = request(url, headers={"Cookie": "; ".join(f"{k}={v}" for k, v in cookies.items())})
         for line in headers.get_all("Set-Cookie") or []:

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bartizan_policy::{Approver, Policies, Roles};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::file::ApprovalTable;
 use crate::problems::Problems;
@@ -21,8 +23,21 @@ pub struct Approval {
     pub wait: Duration,
     /// How old a proof of who signs in may be.
     pub fresh: Duration,
+    /// How clients learn of it whose token would be proof enough if it said that of a later sign-in.
+    pub step_up: StepUp,
     /// Requests of one principal that may wait at a time.
     pub pending: usize,
+}
+
+/// How clients learn that a token of a later sign-in would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepUp {
+    /// By a header of the answer that says where to give the proof.
+    #[default]
+    Page,
+    /// By the status 401 (RFC 9470), for clients that cannot be asked to go to an address.
+    Challenge,
 }
 
 impl Default for Approval {
@@ -34,6 +49,7 @@ impl Default for Approval {
             expires: table.expires.0,
             wait: Duration::ZERO,
             fresh: table.fresh.0,
+            step_up: table.step_up,
             pending: table.pending,
         }
     }
@@ -81,6 +97,6 @@ pub(crate) fn approval(
     if table.pending == 0 {
         problems.error(tree::place(root, &["approval", "pending"]), "`pending` has to be at least 1");
     }
-    let ApprovalTable { four_eyes, expires, fresh, pending, .. } = *table;
-    Approval { approvers, four_eyes, expires: expires.0, wait, fresh: fresh.0, pending }
+    let ApprovalTable { four_eyes, expires, fresh, step_up, pending, .. } = *table;
+    Approval { approvers, four_eyes, expires: expires.0, wait, fresh: fresh.0, step_up, pending }
 }

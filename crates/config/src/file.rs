@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::value::Datetime;
 
 use crate::Secret;
+use crate::approval::StepUp;
 use crate::credentials::CredentialTable;
 use crate::oauth::OauthTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
@@ -521,6 +522,8 @@ pub(crate) struct ApprovalTable {
     pub(crate) wait: Option<Span>,
     /// How old the proof may be of who signs in, where a policy asks for `step_up`.
     pub(crate) fresh: Span,
+    /// How a client learns that a token of a later sign-in would be proof enough, where a policy takes that (`@max_age`).
+    pub(crate) step_up: StepUp,
     /// Requests of one principal that may wait at a time.
     #[schemars(range(min = 1))]
     pub(crate) pending: usize,
@@ -534,6 +537,7 @@ impl Default for ApprovalTable {
             expires: Span::seconds(15 * 60),
             wait: None,
             fresh: Span::seconds(5 * 60),
+            step_up: StepUp::default(),
             pending: 16,
         }
     }

@@ -31,7 +31,7 @@ mod tls;
 mod tree;
 mod units;
 
-pub use approval::Approval;
+pub use approval::{Approval, StepUp};
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
 pub use credentials::{Credential, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

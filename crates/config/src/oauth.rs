@@ -35,6 +35,8 @@ pub(crate) struct OauthTable {
     untyped: bool,
     /// By how much its clock may differ.
     leeway: Span,
+    /// What it says (`acr`) of whoever has signed in with a second factor. Without any, the methods that it names (`amr`) tell.
+    acr_values: Vec<String>,
     /// Whether clients have to prove that they have the key that a token is bound to (RFC 9449). One that is bound to a key
     /// is never good without.
     dpop: Dpop,
@@ -63,6 +65,7 @@ impl Default for OauthTable {
             names: PrincipalNames::default(),
             untyped: false,
             leeway: Span::seconds(60),
+            acr_values: Vec::new(),
             dpop: Dpop::default(),
             dpop_nonce: false,
             keys_refresh: Span::seconds(10 * 60),
@@ -205,6 +208,8 @@ pub struct Issuer {
     pub untyped: bool,
     /// By how much its clock may differ.
     pub leeway: Duration,
+    /// What it says of whoever has signed in with a second factor; without any, the methods tell.
+    pub acr_values: Vec<String>,
     /// Whether tokens have to be bound to a key.
     pub dpop: Dpop,
     /// Whether proofs of that need a nonce.
@@ -311,6 +316,17 @@ impl Reading<'_, '_> {
                 self.error(&["audience", &index.to_string()], "an empty text is no audience", "such as api://mcp");
             }
         }
+        // They stand in a header, with spaces between.
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        for (index, value) in table.acr_values.iter().enumerate() {
+            if !(1..=200).contains(&value.len()) || !value.bytes().all(plain) {
+                self.error(
+                    &["acr_values", &index.to_string()],
+                    "not a value of `acr`",
+                    "1 to 200 visible characters of ASCII without quotation marks and spaces",
+                );
+            }
+        }
         self.at_most(&["leeway"], table.leeway, MOST_LEEWAY);
         if table.keys_keep.0 < table.keys_refresh.0 {
             self.error(&["keys_keep"], "keys would be good for less long than until they are fetched again", "24h");
@@ -326,6 +342,7 @@ impl Reading<'_, '_> {
             names: table.names,
             untyped: table.untyped,
             leeway: table.leeway.0,
+            acr_values: table.acr_values.clone(),
             dpop: table.dpop,
             dpop_nonce: table.dpop_nonce,
             keys_refresh: table.keys_refresh.0,
@@ -465,6 +482,7 @@ impl Issuer {
             names: PrincipalNames::Plain,
             untyped: false,
             leeway: Duration::ZERO,
+            acr_values: Vec::new(),
             dpop: Dpop::Optional,
             dpop_nonce: false,
             keys_refresh: of.keys_refresh.0,

@@ -4,6 +4,7 @@
 //! verdict and a receipt of the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_audit::{AuditError, Level, Receipt};
 use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
@@ -24,6 +25,17 @@ pub struct Admitted {
     message: Message,
     /// Of a request, its place among those that wait for their answers.
     slot: Option<Arc<Slot>>,
+    /// Of a refusal, what a token would have to say so that there were none.
+    lacking: Option<Lacking>,
+}
+
+/// What a token lacks that would be proof enough of who asks if it had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lacking {
+    /// How long ago whoever asks may have shown a second factor.
+    pub(crate) max_age: Duration,
+    /// Whether the client is asked to have its user go to an address.
+    pub(crate) is_asked: bool,
 }
 
 impl Admitted {
@@ -41,9 +53,18 @@ impl Admitted {
 }
 
 impl Admitted {
+    fn of(message: Message) -> Admitted {
+        Admitted { message, slot: None, lacking: None }
+    }
+
+    /// What a token would have to say so that it were no refusal.
+    pub(crate) fn lacking(&self) -> Option<Lacking> {
+        self.lacking
+    }
+
     /// The same message for a client that may have lost it on the way.
     pub(crate) fn again(&self) -> Admitted {
-        Admitted { message: self.message.clone(), slot: None }
+        Admitted::of(self.message.clone())
     }
 
     /// The same request with its place among those that wait.
@@ -83,6 +104,8 @@ pub struct Refusal {
     pub code: i64,
     /// The request for approval that waits, if one does.
     pub(crate) asking: Option<Box<Asking>>,
+    /// How long ago whoever asks may have shown a second factor, where a token that says so is proof enough.
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// Code of the error for a message that a rule denies; outside of what JSON-RPC and MCP reserve.
@@ -124,6 +147,11 @@ impl Refusal {
         if self.rule == UNRECORDED { self } else { Refusal { asking, ..self } }
     }
 
+    /// The same refusal, which a token of a sign-in with a second factor would have spared, no longer ago than that.
+    pub(crate) fn unless_proven(self, max_age: Option<Duration>) -> Refusal {
+        if self.rule == UNRECORDED { self } else { Refusal { max_age, ..self } }
+    }
+
     /// What a person or a model is told.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -135,14 +163,15 @@ impl Refusal {
     /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
     pub fn answer(&self, id: Option<&Id>, call: Option<&CallSummary>) -> Admitted {
         let asked = id.zip(call).zip(self.asking.as_ref());
-        if let Some(json) = asked.and_then(|((id, call), asking)| asking.answer(id, call.era, &self.sentence())) {
-            return Admitted { message: own_message(json), slot: None };
-        }
+        let asked = asked.and_then(|((id, call), asking)| asking.answer(id, call.era, &self.sentence()));
+        let is_asked = asked.is_some();
         let tool = call.filter(|call| &*call.method == method::TOOLS_CALL);
-        match (id, tool) {
-            (Some(id), Some(call)) => self.result(id, call.era),
+        let answer = match (asked, id, tool) {
+            (Some(json), ..) => Admitted::of(own_message(json)),
+            (None, Some(id), Some(call)) => self.result(id, call.era),
             _ => self.error(id, ""),
-        }
+        };
+        Admitted { lacking: self.max_age.map(|max_age| Lacking { max_age, is_asked }), ..answer }
     }
 
     /// The answer to a message that goes nowhere: an error in the words of JSON-RPC if it cannot be served at all, else as
@@ -159,7 +188,7 @@ impl Refusal {
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}],"isError":true,{kind}"_meta":{{"bartizan/rule":{rule}}}}}}}"#,
         );
-        Admitted { message: own_message(json), slot: None }
+        Admitted::of(own_message(json))
     }
 
     /// An error; `more` are members of its `data`, as JSON, each with a comma after it.
@@ -170,7 +199,7 @@ impl Refusal {
         let json = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{text},"data":{{{more}"rule":{rule},"decision":{decision}}}}}}}"#,
         );
-        Admitted { message: own_message(json), slot: None }
+        Admitted::of(own_message(json))
     }
 }
 
@@ -279,7 +308,7 @@ impl Desk<'_> {
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
-        Ok(Admitted { message: edited, slot: None })
+        Ok(Admitted::of(edited))
     }
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.
@@ -325,7 +354,7 @@ pub(crate) fn refuse(
 
 /// Refuses a server's message that the log only counts, because there are too many of the kind.
 pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
-    Refusal { receipt: None, rule, why, code, asking: None }
+    Refusal { receipt: None, rule, why, code, asking: None, max_age: None }
 }
 
 /// Records and refuses what could not be read.
@@ -416,14 +445,14 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
         "method": message.method(), "request": message.id().map(ToString::to_string),
     });
     match recorder.note("own", &fields) {
-        Ok(_receipt) => Ok(Admitted { message, slot: None }),
+        Ok(_receipt) => Ok(Admitted::of(message)),
         Err(_) => Err(unrecorded()),
     }
 }
 
 fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
     match receipt {
-        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None },
+        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None, max_age: None },
         Err(_) => unrecorded(),
     }
 }
@@ -444,6 +473,7 @@ fn unrecorded() -> Refusal {
         why: "the audit log cannot be written, and nothing passes without a record".to_owned(),
         code: CODE_OURS,
         asking: None,
+        max_age: None,
     }
 }
 
@@ -454,7 +484,7 @@ mod tests {
     #[test]
     fn a_refused_call_is_answered_in_its_own_era() {
         let (why, code) = ("too many".to_owned(), CODE_DENIED);
-        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None };
+        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None, max_age: None };
         let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         // With what it is called in a result, if it is one.
         for (method, params, kind) in [

@@ -233,7 +233,8 @@ impl Link {
                     return Ok(admitted.with_slot(slot));
                 }
                 Err(NotAdmitted::Refused(refusal)) => {
-                    return Err(self.counted(refusal.waiting_for(unsettled.asking), direction));
+                    let refusal = refusal.unless_proven(unsettled.max_age).waiting_for(unsettled.asking);
+                    return Err(self.counted(refusal, direction));
                 }
                 Err(NotAdmitted::Conflict) => {}
             }

@@ -5,6 +5,7 @@
 //! judged again; and it lifts what asked for it and nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_mcp::{Digest, Value, canonical, method, quote};
 use bartizan_policy::{Approver, Challenge};
@@ -48,6 +49,19 @@ pub struct Ask {
     pub four_eyes: bool,
     /// Who may agree; whoever the configuration names, if it says nothing.
     pub approvers: Arc<[Approver]>,
+    /// How long ago whoever asks may have signed in, by what their token says, if that settles it.
+    pub max_age: Option<Duration>,
+}
+
+impl Approval {
+    /// How long ago whoever asks may have signed in with a second factor so that a token which says so is all the proof that is
+    /// asked for; nothing if no proof is, or no token does.
+    #[must_use]
+    pub fn max_age(&self) -> Option<Duration> {
+        let proofs = self.asks.iter().filter(|ask| ask.need == Challenge::StepUp);
+        let ages: Option<Vec<_>> = proofs.map(|ask| ask.max_age).collect();
+        ages?.into_iter().min()
+    }
 }
 
 impl Ask {
@@ -59,6 +73,7 @@ impl Ask {
             need: Challenge::Approval,
             four_eyes: false,
             approvers: Arc::default(),
+            max_age: None,
         };
         let of_policies = finding.asked_by.iter().filter_map(|reason| {
             let asks = reason.asks.as_ref()?;
@@ -67,6 +82,7 @@ impl Ask {
                 need: asks.challenge,
                 four_eyes: asks.four_eyes,
                 approvers: Arc::clone(&asks.approvers),
+                max_age: asks.max_age,
                 ..plain.clone()
             })
         });

@@ -11,7 +11,7 @@ use crate::input::Input;
 use crate::json::Json;
 use crate::lint::{self, Known};
 use crate::problem::{Problem, Source};
-use crate::rule::{self, Challenge, Reason, Rule};
+use crate::rule::{self, Asks, Challenge, Reason, Rule};
 use crate::schema;
 use crate::subject::{Subject, Target, Use};
 use crate::time::moment;
@@ -54,17 +54,19 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The policies that decided; none where no policy said anything.
     pub reasons: Vec<Reason>,
+    /// The policies that ask for a proof which the way is in which somebody signed in.
+    pub proven: Vec<Reason>,
     /// Why the policies could not be asked, which denies.
     pub failed: Option<String>,
 }
 
 impl Decision {
     fn new(outcome: Outcome, reasons: Vec<Reason>) -> Decision {
-        Decision { outcome, reasons, failed: None }
+        Decision { outcome, reasons, proven: Vec::new(), failed: None }
     }
 
     fn failed(why: impl Into<String>, reasons: Vec<Reason>) -> Decision {
-        Decision { outcome: Outcome::Deny, reasons, failed: Some(why.into()) }
+        Decision { outcome: Outcome::Deny, reasons, proven: Vec::new(), failed: Some(why.into()) }
     }
 }
 
@@ -237,7 +239,10 @@ impl Policies {
             return Decision::failed(why, vec![rule.reason.clone()]);
         }
         match self.request(subject, target, &slice, circumstances) {
-            Ok((request, entities)) => self.ask(&request, &entities, &slice),
+            Ok((request, entities)) => {
+                let now = circumstances.now.saturating_mul(1_000);
+                self.ask(&request, &entities, &slice, &|asks| asks.is_met_by(subject.signed_in.as_deref(), now))
+            }
             Err(why) => Decision::failed(why, Vec::new()),
         }
     }
@@ -304,7 +309,8 @@ impl Policies {
         Ok((request, Entities::from_entities(entities, None).map_err(|error| error.to_string())?))
     }
 
-    fn ask(&self, request: &Request, entities: &Entities, slice: &Slice) -> Decision {
+    /// What both sets say; of what the second asks for, `is_met` tells what is there already.
+    fn ask(&self, request: &Request, entities: &Entities, slice: &Slice, is_met: &dyn Fn(&Asks) -> bool) -> Decision {
         let (outcome, reasons) = match self.answer(request, entities, &slice.hard) {
             Ok((Answer::Allow, reasons)) => (Outcome::Allow, reasons),
             Ok((Answer::Deny, reasons)) if reasons.is_empty() => (self.by_default(), reasons),
@@ -315,12 +321,16 @@ impl Policies {
             return Decision::new(outcome, reasons);
         }
         match self.answer(request, entities, &slice.challenge) {
-            Ok((_, challenges)) if challenges.is_empty() => Decision::new(outcome, reasons),
             Ok((_, challenges)) => {
+                let is_proven = |reason: &Reason| reason.asks.as_ref().is_some_and(is_met);
+                let (proven, challenges): (Vec<_>, Vec<_>) = challenges.into_iter().partition(is_proven);
+                if challenges.is_empty() {
+                    return Decision { proven, ..Decision::new(outcome, reasons) };
+                }
                 let kinds = challenges.iter().filter_map(|reason| Some(reason.asks.as_ref()?.challenge));
                 // Of several the strictest, which is the last one.
                 match kinds.max() {
-                    Some(kind) => Decision::new(Outcome::Challenge(kind), challenges),
+                    Some(kind) => Decision { proven, ..Decision::new(Outcome::Challenge(kind), challenges) },
                     None => Decision::failed("a challenge has no kind", challenges),
                 }
             }

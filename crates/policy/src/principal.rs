@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Scopes;
 
@@ -30,6 +31,30 @@ pub struct SignedIn {
     pub at: Option<i64>,
     /// By what: `pwd`, `otp`, `hwk` and the like (RFC 8176), sorted.
     pub methods: Box<[Box<str>]>,
+    /// Whether that was with a second factor, as whoever says all this counts it.
+    pub second_factor: bool,
+}
+
+/// Methods that a thief of a password does not have (RFC 8176), and what this gateway calls a passkey. Those by which a code is
+/// sent (`sms`, `tel`) are none: whoever takes over a number has them.
+const SECOND_FACTORS: [&str; 6] = ["hwk", "mfa", "otp", "passkey", "sc", "swk"];
+/// By how much a clock may be ahead, in microseconds.
+const AHEAD: i64 = 60_000_000;
+
+impl SignedIn {
+    /// Whether one of these methods is a second factor.
+    #[must_use]
+    pub fn has_second_factor(methods: &[Box<str>]) -> bool {
+        methods.iter().any(|method| SECOND_FACTORS.contains(&&**method))
+    }
+
+    /// Whether it was with a second factor, and no longer than `max_age` ago at `now`, in microseconds.
+    #[must_use]
+    pub fn is_proof(&self, max_age: Duration, now: i64) -> bool {
+        let max_age = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+        let is_recent = |at: i64| at <= now.saturating_add(AHEAD) && now.saturating_sub(at) <= max_age;
+        self.second_factor && self.at.is_some_and(is_recent)
+    }
 }
 
 impl Principal {

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint};
 
+use crate::principal::SignedIn;
 use crate::problem::{Problem, Source};
 use crate::reads::{Reads, listing};
 
@@ -79,6 +81,18 @@ pub struct Asks {
     pub four_eyes: bool,
     /// Who may agree; whoever the configuration names, if it says nothing.
     pub approvers: Arc<[Approver]>,
+    /// How long ago whoever asks may have signed in with a second factor, as their token says, for that to be proof enough;
+    /// nothing if what a token says is none.
+    pub max_age: Option<Duration>,
+}
+
+impl Asks {
+    /// Whether the way in which somebody signed in is what is asked for, at `now` in microseconds.
+    pub(crate) fn is_met_by(&self, signed_in: Option<&SignedIn>, now: i64) -> bool {
+        let proof = self.max_age.zip(signed_in);
+        self.challenge == Challenge::StepUp
+            && proof.is_some_and(|(max_age, signed_in)| signed_in.is_proof(max_age, now))
+    }
 }
 
 /// A policy that had a part in a decision.
@@ -187,6 +201,14 @@ fn asks(policy: &Policy, challenge: Option<Challenge>) -> Result<Option<Asks>, S
     if challenge != Some(Challenge::Approval) && (four_eyes.is_some() || approvers.is_some()) {
         return Err("`@four_eyes` and `@approvers` belong to `@challenge(\"approval\")`".to_owned());
     }
+    let max_age = policy.annotation("max_age");
+    if challenge != Some(Challenge::StepUp) && max_age.is_some() {
+        return Err("`@max_age` belongs to `@challenge(\"step_up\")`".to_owned());
+    }
+    let max_age = max_age.map(|text| {
+        age(text).ok_or_else(|| format!("`@max_age(\"{text}\")` is no time; write 90s, 5m or 2h, a day at most"))
+    });
+    let max_age = max_age.transpose()?;
     let four_eyes = match four_eyes {
         None | Some("false") => false,
         Some("true") => true,
@@ -198,7 +220,22 @@ fn asks(policy: &Policy, challenge: Option<Challenge>) -> Result<Option<Asks>, S
         approver.ok_or_else(|| format!("`{word}` is no approver; write user:NAME, role:NAME or group:NAME"))
     });
     let approvers = approvers.collect::<Result<Vec<_>, _>>()?.into();
-    Ok(challenge.map(|challenge| Asks { challenge, four_eyes, approvers }))
+    Ok(challenge.map(|challenge| Asks { challenge, four_eyes, approvers, max_age }))
+}
+
+/// The longest that a proof is good.
+const OLDEST: Duration = Duration::from_hours(24);
+
+/// A time such as `5m`.
+fn age(text: &str) -> Option<Duration> {
+    let (number, seconds) = [("s", 1), ("m", 60), ("h", 3_600)]
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let age = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
+    (Duration::ZERO < age && age <= OLDEST).then_some(age)
 }
 
 /// Where a policy begins in its text.

@@ -26,6 +26,42 @@ fn may(policy: &str, principal: &Principal) -> bool {
 }
 
 #[test]
+fn a_recent_sign_in_is_proof_enough_where_a_policy_says_so() {
+    let second = |seconds: i64| (60 * MINUTE + seconds * 1_000) * 1_000;
+    let ann = |at: Option<i64>, methods: &[&str]| {
+        let methods: Box<[Box<str>]> = methods.iter().map(|method| Box::from(*method)).collect();
+        let second_factor = SignedIn::has_second_factor(&methods);
+        Principal { signed_in: Some(Arc::new(SignedIn { at, methods, second_factor })), ..Principal::new("ann") }
+    };
+    let hardly = "permit(principal, action, resource); @challenge(\"step_up\") forbid(principal, action, resource);";
+    let five = hardly.replace("@challenge", "@max_age(\"5m\") @challenge");
+    let one = format!("{five} {}", "@max_age(\"1m\") @challenge(\"step_up\") forbid(principal, action, resource);");
+    let never = format!("{five} @challenge(\"step_up\") forbid(principal, action, resource);");
+    let agreed = format!("{five} @challenge(\"approval\") forbid(principal, action, resource);");
+    let denied = format!("{five} forbid(principal, action, resource);");
+    let recent = ann(Some(second(-120)), &["otp", "pwd"]);
+    for (policy, principal, allowed) in [
+        (hardly, &recent, false),
+        (&*five, &recent, true),
+        (&five, &ann(Some(second(-300)), &["hwk"]), true),
+        (&five, &ann(Some(second(-301)), &["otp", "pwd"]), false),
+        (&five, &ann(Some(second(59)), &["mfa"]), true),
+        (&five, &ann(Some(second(61)), &["mfa"]), false),
+        (&five, &ann(Some(second(-120)), &["pwd", "sms"]), false),
+        (&five, &ann(Some(second(-120)), &[]), false),
+        (&five, &ann(None, &["otp", "pwd"]), false),
+        (&five, &Principal::new("ann"), false),
+        (&one, &recent, false),
+        (&one, &ann(Some(second(-60)), &["otp"]), true),
+        (&never, &recent, false),
+        (&agreed, &recent, false),
+        (&denied, &recent, false),
+    ] {
+        assert_eq!(may(policy, principal), allowed, "{policy} {principal:?}");
+    }
+}
+
+#[test]
 fn policies_read_what_a_credential_says() {
     let ann = Principal::new("ann");
     let with = |change: &dyn Fn(&mut Principal)| {
@@ -34,9 +70,15 @@ fn policies_read_what_a_credential_says() {
         changed
     };
     let signed_in = |minute: Option<i64>, methods: &[&str]| {
-        let methods = methods.iter().map(|method| Box::from(*method)).collect();
+        let methods: Box<[Box<str>]> = methods.iter().map(|method| Box::from(*method)).collect();
         let at = minute.map(|minute| minute * MINUTE * 1000);
-        with(&|ann| ann.signed_in = Some(Arc::new(SignedIn { at, methods: Clone::clone(&methods) })))
+        with(&|ann| {
+            ann.signed_in = Some(Arc::new(SignedIn {
+                at,
+                second_factor: SignedIn::has_second_factor(&methods),
+                methods: Clone::clone(&methods),
+            }));
+        })
     };
     let grouped = |group: &str| with(&|ann| ann.groups = Arc::new([group.into()]));
     let of = |tenant: &str| with(&|ann| ann.tenant = Some(tenant.into()));

@@ -45,6 +45,31 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
             "@id(\"a\") @challenge(\"approval\") @approvers(\"group:leads\") forbid(principal, action, resource);",
             "p.cedar:1:1: `a`: there is no group `leads`",
         ),
+        (
+            "@challenge(\"approval\") @max_age(\"5m\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age` belongs to `@challenge(\"step_up\")`",
+        ),
+        ("@max_age(\"5m\") permit(principal, action, resource);", "p.cedar:1:1: `@max_age` belongs to"),
+        (
+            "@challenge(\"step_up\") @max_age(\"5\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"5\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"0s\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"0s\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"+5m\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"+5m\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"25h\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"25h\")` is no time",
+        ),
         ("permit(principal == ?principal, action, resource);", "p.cedar:1:1: `policy0` is a template"),
         // Against the schema.
         ("permit(principal, action, resource)\nwhen { resource.nothing };", "p.cedar:2:8: "),
@@ -81,6 +106,8 @@ fn a_text_that_is_right_is_read() {
         "permit(principal, action, resource) when { if context.session has signed_in then \
          context.session.signed_in > datetime(\"2026-01-01\") else true };",
         "@challenge(\"step_up\") forbid(principal, action, resource);",
+        "@challenge(\"step_up\") @max_age(\"90s\") forbid(principal, action, resource);",
+        "@challenge(\"step_up\") @max_age(\"24h\") forbid(principal, action, resource);",
     ] {
         assert_eq!(read(text).err(), None, "{text}");
     }

@@ -139,8 +139,12 @@ impl Agreements {
     ) -> Result<Result<approvals::Approval, String>, StoreError> {
         let needs = |need| approval.asks.iter().any(|ask| ask.need == need);
         if needs(Challenge::StepUp) && self.pages.load().is_none() {
-            let why = "there are no pages here on which whoever asks could show who they are ([sign_in])";
-            return Ok(Err(why.to_owned()));
+            let mut why =
+                "there are no pages here on which whoever asks could show who they are ([sign_in])".to_owned();
+            if let Some(age) = approval.max_age() {
+                why = format!("{why}; a token of a sign-in with a second factor in the last {} s does", age.as_secs());
+            }
+            return Ok(Err(why));
         }
         let params = event.message.params().map_or("{}", |params| params.raw());
         if params.len() > LARGEST {

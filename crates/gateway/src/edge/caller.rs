@@ -1,5 +1,6 @@
 //! Whether a request comes in: who asks, and whether what they ask for is theirs at all.
 
+use bartizan_config::StepUp;
 use bartizan_guard::{Kind, Scope};
 use bartizan_mcp::Message;
 use http::{HeaderName, Response, StatusCode, header};
@@ -83,18 +84,28 @@ pub(super) fn lacks(caller: &Caller, target: &Target<'_>, message: &Message) -> 
 }
 
 /// The same answer; as it refuses what the token is not good for, if that is `lacking` something, one that tells the client
-/// what to ask for.
+/// what to ask for. One that refuses what a token of a later sign-in would be good for says so as well.
 pub(super) fn step_up(
     answer: Answer,
     caller: &Caller,
     lacking: Option<&str>,
-    resource: &Resource<'_>,
+    (resource, how): (&Resource<'_>, StepUp),
 ) -> Response<Reply> {
-    let whole = matches!(answer, Answer::Message(..));
-    let needed = lacking.filter(|_| whole).map(|scope| resource.needs(caller, scope));
+    let Answer::Message(_, admitted) = &answer else { return respond::answer(answer) };
+    let token = caller.credential.as_ref().and_then(|credential| credential.token());
+    let proof = token.zip(admitted.lacking());
+    let needed = match (lacking, proof) {
+        (Some(scope), _) => Some((Some(StatusCode::FORBIDDEN), resource.needs(caller, scope))),
+        (None, Some((token, lacking))) => {
+            // Whoever is asked to go to an address would not see that behind a 401.
+            let says_so = how == StepUp::Challenge && !lacking.is_asked;
+            Some((says_so.then_some(StatusCode::UNAUTHORIZED), resource.needs_proof(token, lacking.max_age)))
+        }
+        (None, None) => None,
+    };
     let mut response = respond::answer(answer);
-    if let Some(needed) = needed {
-        *response.status_mut() = StatusCode::FORBIDDEN;
+    if let Some((status, needed)) = needed {
+        *response.status_mut() = status.unwrap_or(response.status());
         resource::add(response.headers_mut(), vec![needed]);
     }
     response

@@ -317,7 +317,9 @@ impl Front {
         (caller, from): (&Caller, IpAddr),
     ) -> Result<Response<Reply>, Early> {
         let principal = &caller.principal;
-        let limits = self.gateway.policy.load().limits;
+        let policy = self.gateway.policy.load();
+        let (limits, how) = (policy.limits, policy.approval.step_up);
+        drop(policy);
         let bytes = self.read(parts, body, &limits).await?;
         let message = self.parse(target, principal, &bytes, &limits)?;
         // The message has its own reference; with this one the bytes would stay until the answer is there.
@@ -335,7 +337,7 @@ impl Front {
             }
             self.check_still(caller, path).await?;
             let answer = self.in_use(answer, held, until, caller);
-            return Ok(caller::step_up(answer, caller, lacking.as_deref(), &self.resource(path)));
+            return Ok(caller::step_up(answer, caller, lacking.as_deref(), (&self.resource(path), how)));
         }
         self.check_still(caller, path).await?;
         if message.method() == Some("initialize") {
@@ -350,7 +352,7 @@ impl Front {
         }
         self.check_still(caller, path).await?;
         let answer = self.in_use(answer, held, until, caller);
-        Ok(caller::step_up(answer, caller, lacking.as_deref(), &self.resource(path)))
+        Ok(caller::step_up(answer, caller, lacking.as_deref(), (&self.resource(path), how)))
     }
 
     /// Begins a legacy session.

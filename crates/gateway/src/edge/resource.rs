@@ -4,6 +4,8 @@
 //! **Threat.** Whoever has no credential must not find out from this which servers there are: of each name that a server could
 //! have the same is said.
 
+use std::time::Duration;
+
 use bartizan_guard::Scope;
 use bartizan_identity::token::Algorithm;
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use super::body::Reply;
 use super::respond;
 use crate::clock;
 use crate::identity::Caller;
-use crate::identity::oauth::Oauth;
+use crate::identity::oauth::{Oauth, Token};
 
 /// Where clients look for it.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -94,6 +96,18 @@ impl Resource<'_> {
         all.dedup();
         let scheme = if token.is_bound() { "DPoP" } else { "Bearer" };
         self.written(scheme, Some(Error(WHY, "the token is not good for this")), Some(&all.join(" ")))
+    }
+
+    /// That whoever a token is of has to have shown a second factor no longer ago than that (RFC 9470, section 3).
+    pub(super) fn needs_proof(&self, token: &Token, max_age: Duration) -> String {
+        const WHY: &str = "a sign-in with a second factor is needed that is not as long ago";
+        let scheme = if token.is_bound() { "DPoP" } else { "Bearer" };
+        let mut text = self.written(scheme, Some(Error("insufficient_user_authentication", WHY)), None);
+        let values = token.acr_values();
+        if !values.is_empty() {
+            text.push_str(&format!(r#", acr_values="{}""#, values.join(" ")));
+        }
+        format!(r#"{text}, max_age="{}""#, max_age.as_secs())
     }
 
     pub(super) fn nonce(&self) -> Option<HeaderValue> {

@@ -1,6 +1,7 @@
 //! The access tokens that are given out (RFC 9068).
 
 use bartizan_guard::Timestamp;
+use bartizan_identity::grant::authorize::SECOND_FACTOR;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -11,6 +12,8 @@ use crate::random;
 /// How long one is good, in seconds: a client that has a refresh token gets the next one by itself.
 pub(super) const LIFETIME: i64 = 600;
 const SECOND: i64 = 1_000_000;
+/// The one method that is no second factor.
+const PASSWORD: &str = "pwd";
 
 /// What a token says. Moments are microseconds.
 #[derive(Debug, Clone)]
@@ -44,8 +47,14 @@ pub(super) fn sign(key: &Key, issuer: &str, given: &Given<'_>, now: Timestamp) -
         "scope": given.scopes.join(" "), "iat": seconds, "exp": seconds + given.lifetime(now), "jti": id,
         "auth_time": given.signed_in_at / SECOND, "amr": given.methods, "grant": given.grant,
     });
-    if let (Some(claims), Some(key)) = (claims.as_object_mut(), given.proof_key) {
-        claims.insert("cnf".to_owned(), json!({ "jkt": key }));
+    if let Some(claims) = claims.as_object_mut() {
+        if let Some(key) = given.proof_key {
+            claims.insert("cnf".to_owned(), json!({ "jkt": key }));
+        }
+        // Whoever shows a second factor has shown a password in the same session, or a passkey, which is both.
+        if given.methods.iter().any(|method| method != PASSWORD) {
+            claims.insert("acr".to_owned(), SECOND_FACTOR.into());
+        }
     }
     let head = json!({"typ": "at+jwt", "alg": "ES256", "kid": key.id()});
     let [head, claims] = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));

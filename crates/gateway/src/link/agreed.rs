@@ -40,6 +40,8 @@ pub(crate) enum Standing {
 pub(super) struct Unsettled {
     /// The request that waits, if one does.
     pub(super) asking: Option<Box<Asking>>,
+    /// How long ago whoever asks may have shown a second factor, where a token that says so is proof enough.
+    pub(super) max_age: Option<Duration>,
     /// Why none does.
     why: Option<String>,
 }
@@ -140,13 +142,13 @@ impl Link {
     ) -> Result<Granted, Unsettled> {
         if matches!(standing, Standing::Again(expected) if expected != approval.digest) {
             let why = "its `requestState` is about another call".to_owned();
-            return Err(Unsettled { asking: None, why: Some(why) });
+            return Err(Unsettled { why: Some(why), ..Unsettled::default() });
         }
         let way = self.way_to_ask(event.message);
         match self.gateway.agreements.find(&policy.approval, event, approval, way).await {
             Found::Granted(granted) => Ok(granted),
-            Found::Asked(asking) => Err(Unsettled { asking: Some(asking), why: None }),
-            Found::Refused(why) => Err(Unsettled { asking: None, why: Some(why) }),
+            Found::Asked(asking) => Err(Unsettled { asking: Some(asking), max_age: approval.max_age(), why: None }),
+            Found::Refused(why) => Err(Unsettled { asking: None, max_age: approval.max_age(), why: Some(why) }),
         }
     }
 

@@ -145,6 +145,12 @@ impl RuleSpec {
         RuleSpec { default: Action::Approve, ..RuleSpec::fixed(id, summary) }
     }
 
+    /// A rule that always records something and stops nothing.
+    #[must_use]
+    pub const fn notes(id: &'static str, summary: &'static str) -> Self {
+        RuleSpec { severity: Severity::Info, default: Action::Observe, ..RuleSpec::fixed(id, summary) }
+    }
+
     /// The same, about who asks.
     #[must_use]
     pub const fn about_caller(self) -> Self {

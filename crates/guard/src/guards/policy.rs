@@ -48,6 +48,7 @@ const RULES: &[RuleSpec] = &[
         .about_caller(),
     RuleSpec::asks("policy.approval", "A policy wants somebody to agree to it.").about_caller(),
     RuleSpec::asks("policy.step_up", "A policy wants whoever asks to show again who they are.").about_caller(),
+    RuleSpec::notes("policy.proven", "A policy wants a fresh proof of who asks, and their token is one.").about_caller(),
 ];
 
 /// What a policy asks for, and the rule that says so.
@@ -199,7 +200,7 @@ impl Asking<'_> {
         let subject = self.guard.subjects.get(self.event.principal, || self.policies.subject(self.event.principal));
         let Some((subject, target)) = subject.as_deref().zip(target.as_deref()) else {
             let failed = Some("who asks for what cannot be expressed".to_owned());
-            return Decision { outcome: Outcome::Deny, reasons: Vec::new(), failed };
+            return Decision { outcome: Outcome::Deny, reasons: Vec::new(), proven: Vec::new(), failed };
         };
         let circumstances = Circumstances { now: self.event.now.0.div_euclid(1_000), arguments };
         self.policies.decide(subject, target, purpose, circumstances)
@@ -215,6 +216,10 @@ impl Asking<'_> {
                 None => finding,
             });
         };
+        if !decision.proven.is_empty() {
+            let why = format!("{what} needs {}, by {}, which the token is", needed(Challenge::StepUp), names(&decision.proven));
+            find("policy.proven", why, Vec::new());
+        }
         match (decision.outcome, &decision.failed) {
             (Outcome::Allow, _) => {}
             (_, Some(_)) => find("policy.undecided", sentence(decision, &what), Vec::new()),
@@ -229,7 +234,7 @@ impl Asking<'_> {
                     let of_kind = |reason: &&Reason| reason.asks.as_ref().is_some_and(|asks| asks.challenge == kind);
                     let reasons: Vec<_> = decision.reasons.iter().filter(of_kind).cloned().collect();
                     if !reasons.is_empty() {
-                        let of_kind = Decision { outcome: Outcome::Challenge(kind), reasons, failed: None };
+                        let of_kind = Decision { outcome: Outcome::Challenge(kind), reasons, ..decision.clone() };
                         find(rule, sentence(&of_kind, &what), of_kind.reasons);
                     }
                 }
@@ -238,14 +243,19 @@ impl Asking<'_> {
     }
 }
 
+fn names(reasons: &[Reason]) -> String {
+    let ids: Vec<_> = reasons.iter().map(|reason| format!("`{}`", excerpt(&reason.id))).collect();
+    ids.join(" and ")
+}
+
 /// Why, for whoever reads the refusal.
 fn sentence(decision: &Decision, what: &str) -> String {
-    let ids: Vec<_> = decision.reasons.iter().map(|reason| format!("`{}`", excerpt(&reason.id))).collect();
+    let ids = names(&decision.reasons);
     let mut text = match (&decision.failed, decision.outcome) {
         (Some(why), _) => format!("{what} is refused, for {why}"),
-        (None, Outcome::Challenge(kind)) => format!("{what} needs {}, by {}", needed(kind), ids.join(" and ")),
+        (None, Outcome::Challenge(kind)) => format!("{what} needs {}, by {ids}", needed(kind)),
         (None, _) if ids.is_empty() => format!("no policy allows {what}"),
-        (None, _) => format!("{what} is forbidden by {}", ids.join(" and ")),
+        (None, _) => format!("{what} is forbidden by {ids}"),
     };
     for reason in &decision.reasons {
         for words in reason.reason.iter().chain(&reason.advice) {

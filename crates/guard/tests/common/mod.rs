@@ -10,7 +10,7 @@ use bartizan_guard::{
     Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings, Timestamp,
     Verdict, guards,
 };
-use bartizan_guard::{Decision, DefinitionKind};
+use bartizan_guard::{Decision, DefinitionKind, SignedIn};
 use bartizan_mcp::{Limits, Message, PartKind};
 use bartizan_policy::{Otherwise, Policies, Roles, Source};
 use serde::Deserialize;
@@ -37,6 +37,8 @@ pub(crate) struct Case {
     #[serde(default)]
     roles: Vec<String>,
     policies: Option<String>,
+    /// When whoever asks signed in with a second factor.
+    signed_in: Option<i64>,
     #[serde(default)]
     now: i64,
     guards: Option<BTreeSet<String>>,
@@ -223,7 +225,9 @@ impl Case {
 
     fn principal(&self) -> Principal {
         let roles = self.roles.iter().map(|role| role.as_str().into()).collect();
-        let alice = Principal { roles, ..Principal::new("local:alice") };
+        let proof = |at| SignedIn { at: Some(at), methods: Box::new(["otp".into()]), second_factor: true };
+        let signed_in = self.signed_in.map(proof).map(Arc::new);
+        let alice = Principal { roles, signed_in, ..Principal::new("local:alice") };
         let scopes = self.scopes.as_ref().map(|texts| texts.iter().map(|text| Scope::parse(text).unwrap()));
         scopes.map_or(alice.clone(), |scopes| Principal { scopes: Scopes::of(scopes), ..alice })
     }

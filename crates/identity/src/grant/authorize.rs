@@ -8,6 +8,13 @@ use super::pkce::Challenge;
 use super::redirect::RedirectUri;
 use super::{OAuthError, Params};
 
+/// What is said (`acr`) of whoever has shown a second factor beside a password, or a passkey, which is both: the REFEDS profile.
+pub const SECOND_FACTOR: &str = "https://refeds.org/profile/mfa";
+/// The parameter that the gateway adds when it has a person show who they are: since when, in microseconds.
+pub const ASKED_AT: &str = "bartizan_asked_at";
+/// How long a person may take to show who they are and to agree, in microseconds.
+const SHOWN: i64 = 10 * 60 * 1_000_000;
+
 /// The longest `state` in bytes.
 const STATE: usize = 2048;
 /// The most scopes.
@@ -48,6 +55,63 @@ pub struct Request {
     pub key: Option<String>,
     /// Whether the person is asked in any case.
     pub asks_again: bool,
+    /// How they have to have shown who they are.
+    pub proof: Proof,
+}
+
+/// How a person has to have shown who they are (RFC 9470, section 4; OpenID Connect Core, section 3.1.2.1).
+///
+/// That somebody leaves it out of the address, or says that the gateway asked before, gives them nothing: a token says when
+/// its person showed what, and whoever asked for it looks at that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// No longer ago than that, in microseconds.
+    max_age: Option<i64>,
+    /// After the client has asked.
+    login: bool,
+    /// With a second factor.
+    second_factor: bool,
+    /// When the gateway asked for it.
+    asked_at: Option<i64>,
+}
+
+impl Proof {
+    fn read(params: &Params<'_>) -> Result<Proof, OAuthError> {
+        let number = |name: &'static str| -> Result<Option<i64>, OAuthError> {
+            let read = |text: &str| {
+                let is_number = (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = if is_number { text.parse().ok() } else { None };
+                number.ok_or_else(|| OAuthError::request(format!("{name} is no number")))
+            };
+            params.one(name)?.map(read).transpose()
+        };
+        let login = params.one("prompt")?.is_some_and(|prompts| prompts.split(' ').any(|prompt| prompt == "login"));
+        let max_age = number("max_age")?.map(|seconds| seconds.saturating_mul(1_000_000));
+        let values = params.one("acr_values")?.map(|values| values.split(' ').any(|value| value == SECOND_FACTOR));
+        if values == Some(false) {
+            let why = format!("the only acr value here is {SECOND_FACTOR}");
+            return Err(OAuthError::new("unmet_authentication_requirements", why));
+        }
+        Ok(Proof { max_age, login, second_factor: values.is_some(), asked_at: number(ASKED_AT)? })
+    }
+
+    /// Whether it matters when they did.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.login || self.max_age.is_some()
+    }
+
+    /// Whether somebody has, who last showed a second factor at that moment.
+    #[must_use]
+    pub fn is_given(&self, second_factor_at: Option<i64>, now: i64) -> bool {
+        if !self.is_fresh() {
+            return !self.second_factor || second_factor_at.is_some();
+        }
+        let Some(at) = second_factor_at else { return false };
+        let is_recent = self.max_age.is_some_and(|max_age| now.saturating_sub(at) <= max_age) && !self.login;
+        let since = self.asked_at.filter(|asked| (0..=SHOWN).contains(&now.saturating_sub(*asked)));
+        is_recent || since.is_some_and(|asked| at >= asked)
+    }
 }
 
 /// Why a request is refused.
@@ -150,10 +214,11 @@ impl<'a> Asked<'a> {
         let scopes = scopes(params.one("scope")?, &resource, offer)?;
         let key = params.one("dpop_jkt")?.map(thumbprint).transpose()?;
         let prompts = params.one("prompt")?;
+        let proof = Proof::read(params)?;
         if prompts == Some("none") {
             return Err(OAuthError::new("interaction_required", "a person has to agree"));
         }
-        Ok(Request { redirect_uri, state, challenge, resource, scopes, key, asks_again: prompts.is_some() })
+        Ok(Request { redirect_uri, state, challenge, resource, scopes, key, asks_again: prompts.is_some(), proof })
     }
 }
 
@@ -320,6 +385,11 @@ mod tests {
             (&[("+scope", "mcp")], "invalid_request"),
             (&[("prompt", "none")], "interaction_required"),
             (&[("dpop_jkt", "short")], "invalid_request"),
+            (&[("max_age", "-1")], "invalid_request"),
+            (&[("max_age", "5m")], "invalid_request"),
+            (&[("max_age", "99999999999999999999")], "invalid_request"),
+            (&[("max_age", "1"), ("+max_age", "2")], "invalid_request"),
+            (&[("acr_values", "urn:other")], "unmet_authentication_requirements"),
             (&[("+unknown", "1"), ("+unknown", "2")], "invalid_request"),
         ] {
             let Err(Refusal::Client(refused, answer)) = check(changes) else { panic!("{changes:?}") };
@@ -338,5 +408,36 @@ mod tests {
             check(&[("scope", &many)]),
             Err(Refusal::Client(OAuthError { error: "invalid_scope", .. }, _))
         ));
+    }
+
+    #[test]
+    fn who_has_shown_enough() {
+        const SECOND: i64 = 1_000_000;
+        let now = 10_000 * SECOND;
+        let ago = |seconds: i64| Some(now - seconds * SECOND);
+        let asked = |seconds: i64| (now - seconds * SECOND).to_string();
+        let (long_ago, just, ahead) = (asked(3_600), asked(30), asked(-30));
+        for (changes, shown, is_given) in [
+            (&[][..], None, true),
+            (&[("prompt", "consent")], None, true),
+            (&[("acr_values", SECOND_FACTOR)], None, false),
+            (&[("acr_values", "urn:other https://refeds.org/profile/mfa")], ago(9_999), true),
+            (&[("max_age", "60")], None, false),
+            (&[("max_age", "60")], ago(60), true),
+            (&[("max_age", "60")], ago(61), false),
+            (&[("max_age", "9999999999999999")], ago(9_999), true),
+            (&[("max_age", "0")], ago(1), false),
+            (&[("prompt", "login")], ago(0), false),
+            (&[("prompt", "consent login"), ("max_age", "60")], ago(1), false),
+            // What was shown since the gateway asked is enough, however long ago it may be at most.
+            (&[("max_age", "0"), (ASKED_AT, &just)], ago(29), true),
+            (&[("prompt", "login"), (ASKED_AT, &just)], ago(29), true),
+            (&[("prompt", "login"), (ASKED_AT, &just)], ago(31), false),
+            (&[("prompt", "login"), (ASKED_AT, &long_ago)], ago(29), false),
+            (&[("prompt", "login"), (ASKED_AT, &ahead)], ago(29), false),
+            (&[("prompt", "login"), (ASKED_AT, &just)], None, false),
+        ] {
+            assert_eq!(check(changes).unwrap().proof.is_given(shown, now), is_given, "{changes:?} {shown:?}");
+        }
     }
 }

@@ -261,8 +261,9 @@ impl Case {
             names
         };
         let at = self.signed_in.as_ref().map(millis).transpose()?.map(|at| at.saturating_mul(1_000));
-        let methods = sorted(&self.methods).into();
-        let signed_in = (at.is_some() || !self.methods.is_empty()).then(|| Arc::new(SignedIn { at, methods }));
+        let methods: Box<[Box<str>]> = sorted(&self.methods).into();
+        let signed_in = (at.is_some() || !self.methods.is_empty())
+            .then(|| Arc::new(SignedIn { at, second_factor: SignedIn::has_second_factor(&methods), methods }));
         Ok(Principal {
             roles: sorted(&self.roles).into(),
             groups: sorted(&self.groups).into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bartizan_config::Issuer as Settings;
 use bartizan_config::{Dpop, PrincipalNames};
 use bartizan_guard::{Principal, Scope, Scopes, SignedIn};
+use bartizan_identity::grant::authorize::SECOND_FACTOR;
 use bartizan_identity::token::{Access, ClaimPath, Expected};
 
 use super::fetch::Fetcher;
@@ -36,7 +37,13 @@ impl Issuer {
 
     /// This gateway itself.
     pub(super) fn own(own: Arc<Own>) -> Issuer {
-        Issuer { settings: Settings::trusted("bartizan", own.url()), keys: Keys::Own(own), introspector: None }
+        let acr_values = vec![SECOND_FACTOR.to_owned()];
+        let settings = Settings { acr_values, ..Settings::trusted("bartizan", own.url()) };
+        Issuer { settings, keys: Keys::Own(own), introspector: None }
+    }
+
+    pub(super) fn acr_values(&self) -> &[String] {
+        &self.settings.acr_values
     }
 
     /// Whether what a good token rests on still holds; nothing if that cannot be told.
@@ -90,7 +97,7 @@ impl Issuer {
             roles: list(&claims.roles),
             groups: list(&claims.groups),
             tenant,
-            signed_in: signed_in(access),
+            signed_in: signed_in(access, &self.settings.acr_values),
             scopes: self.scopes(access),
             ..Principal::new(&id)
         })
@@ -140,11 +147,19 @@ fn is_plain(name: &str) -> bool {
     name.bytes().all(plain) && name != Principal::ANONYMOUS
 }
 
-fn signed_in(access: &Access) -> Option<Arc<SignedIn>> {
+/// How they signed in; if the issuer's words for a second factor are known, they say whether one was shown, and otherwise the
+/// methods do.
+fn signed_in(access: &Access, acr_values: &[String]) -> Option<Arc<SignedIn>> {
     let mut methods: Vec<Box<str>> =
         access.list(&ClaimPath::of("amr")).into_iter().filter(|name| is_name(name)).map(Box::from).collect();
     methods.sort();
     methods.dedup();
     let at = access.moment("auth_time");
-    (at.is_some() || !methods.is_empty()).then(|| Arc::new(SignedIn { at, methods: methods.into() }))
+    let acr = access.text(&ClaimPath::of("acr"));
+    let second_factor = match acr_values {
+        [] => SignedIn::has_second_factor(&methods),
+        values => acr.is_some_and(|acr| values.iter().any(|value| value == acr)),
+    };
+    let is_said = at.is_some() || !methods.is_empty() || second_factor;
+    is_said.then(|| Arc::new(SignedIn { at, methods: methods.into(), second_factor }))
 }

@@ -89,6 +89,11 @@ impl Token {
         self.issuer.called(scope).to_owned()
     }
 
+    /// What its issuer says of whoever has signed in with a second factor.
+    pub(crate) fn acr_values(&self) -> &[String] {
+        self.issuer.acr_values()
+    }
+
     /// Whether it is bound to a key.
     pub(crate) fn is_bound(&self) -> bool {
         self.is_bound

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use askama::Template;
-use bartizan_identity::grant::authorize::{Answer as Reply, Asked, Offer, Refusal, Request};
+use bartizan_guard::Timestamp;
+use bartizan_identity::grant::authorize::{ASKED_AT, Answer as Reply, Asked, Offer, Refusal, Request};
 use bartizan_identity::grant::client::{Client, Known};
 use bartizan_identity::grant::redirect::Kind;
 use bartizan_identity::grant::{OAuthError, Params, Secret, SecretKind};
@@ -17,7 +18,7 @@ use http::StatusCode;
 use super::{AUTHORIZE, OAuth, words};
 use crate::clock;
 use crate::web::page::{Message, let_forms_lead_to, page, see_other};
-use crate::web::session::SignedIn;
+use crate::web::session::{Method, SignedIn};
 use crate::web::visit::Visit;
 use crate::web::{Answer, Web};
 
@@ -67,12 +68,15 @@ impl Web {
             return self.stopped(visit, oauth, Stop::Person(why));
         }
         let Some(signed_in) = self.signed_in(visit).await? else {
-            return self.to_sign_in(&format!("{AUTHORIZE}?{query}"));
+            return self.to_sign_in(&asked_now(query));
         };
         let wanted = match self.wanted(oauth, query).await? {
             Ok(wanted) => wanted,
             Err(stop) => return self.stopped(visit, oauth, stop),
         };
+        if !has_proven(&signed_in, &wanted) {
+            return self.to_step_up(&asked_now(query));
+        }
         let before = self.consented(&signed_in, &wanted).await?;
         // An address on the person's own machine is whoever's program is there, so it is always asked.
         let is_sure = wanted.request.redirect_uri.kind() == Kind::Web && wanted.client.known != Known::Registered;
@@ -89,12 +93,15 @@ impl Web {
         self.check_form(visit)?;
         let query = visit.field("request").unwrap_or_default();
         let Some(signed_in) = self.signed_in(visit).await? else {
-            return self.to_sign_in(&format!("{AUTHORIZE}?{query}"));
+            return self.to_sign_in(&asked_now(&query));
         };
         let wanted = match self.wanted(oauth, &query).await? {
             Ok(wanted) => wanted,
             Err(stop) => return self.stopped(visit, oauth, stop),
         };
+        if !has_proven(&signed_in, &wanted) && visit.field("answer").as_deref() != Some("deny") {
+            return self.to_step_up(&asked_now(&query));
+        }
         match visit.field("answer").as_deref() {
             // What has changed since the page was made was agreed to by nobody.
             Some("allow") if visit.field("shown").as_deref() == Some(&*digest(&signed_in, &wanted)) => {
@@ -175,6 +182,7 @@ impl Web {
         let secret = Secret::generate(SecretKind::Code, getrandom::fill)?;
         let now = clock::now().0;
         let registered = client.known_as(&request.redirect_uri).unwrap_or(&request.redirect_uri);
+        let shown = shown(signed_in, request);
         let code = Code {
             digest: secret.digest().to_bytes(),
             terms: Terms {
@@ -185,8 +193,8 @@ impl Web {
                 scopes: request.scopes.clone(),
                 proof_key: request.key.clone(),
                 // All that is named was shown since.
-                signed_in_at: signed_in.methods.iter().map(|(_, at)| at.0).min().unwrap_or(signed_in.at.0),
-                methods: signed_in.methods.iter().map(|(method, _)| method.as_str().to_owned()).collect(),
+                signed_in_at: shown.iter().map(|(_, at)| at.0).min().unwrap_or(signed_in.at.0),
+                methods: shown.iter().map(|(method, _)| method.as_str().to_owned()).collect(),
             },
             redirect_uri: request.redirect_uri.as_str().to_owned(),
             registered_uri: registered.as_str().to_owned(),
@@ -233,6 +241,23 @@ fn readable(query: &str) -> Result<(), String> {
             Err(format!("Its request is not good: {}.", error.error_description))
         }
     }
+}
+
+/// Where a browser comes back to with the same request after its person has shown who they are from now on.
+fn asked_now(query: &str) -> String {
+    let rest = query.split('&').filter(|part| part.split('=').next() != Some(ASKED_AT));
+    format!("{AUTHORIZE}?{}&{ASKED_AT}={}", rest.collect::<Vec<_>>().join("&"), clock::now().0)
+}
+
+fn has_proven(signed_in: &SignedIn, wanted: &Wanted) -> bool {
+    wanted.request.proof.is_given(signed_in.second_factor_at().map(|at| at.0), clock::now().0)
+}
+
+/// What the token is to say that its person has shown: all of it, or, if it matters when, what they showed as they last
+/// showed a second factor.
+fn shown(signed_in: &SignedIn, request: &Request) -> Vec<(Method, Timestamp)> {
+    let since = signed_in.second_factor_at().filter(|_| request.proof.is_fresh());
+    signed_in.methods.iter().filter(|(_, at)| since.is_none_or(|since| *at >= since)).copied().collect()
 }
 
 /// All that a page shows of a request.

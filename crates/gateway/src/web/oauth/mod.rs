@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bartizan_guard::Scope;
 use bartizan_identity::grant::OAuthError;
+use bartizan_identity::grant::authorize::SECOND_FACTOR;
 use bartizan_identity::token::Algorithm;
 use bytes::Bytes;
 use http::request::Parts;
@@ -117,6 +118,7 @@ impl OAuth {
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "dpop_signing_alg_values_supported": Algorithm::names().collect::<Vec<_>>(),
+            "acr_values_supported": [SECOND_FACTOR],
             "client_id_metadata_document_supported": self.clients.reads_documents(),
         });
         if let Some(said) = said.as_object_mut().filter(|_| self.clients.lets_register()) {

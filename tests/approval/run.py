@@ -6,6 +6,7 @@
 
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -410,6 +411,59 @@ def case_a_call_is_held_while_somebody_decides_if_that_is_wanted():
         equal(place.bank.paid(), [5, 900] * 2)
 
 
+def waiting(place):
+    """The request that waits, as soon as one does."""
+    return wait_for(lambda: next((id for id, state in place.states().items() if state == "pending"), None), "it waits")
+
+
+def case_a_call_that_is_held_is_counted_once_and_keeps_its_place():
+    more = '[approval]\nwait = "20s"\n[guard.rate]\nper_tool = "3/h"\nin_flight_per_tool = 1\n'
+    with Place(more) as place:
+        for version in ERAS:
+            name = f"ann{version}"
+            with place.client(name, version=version) as client, place.client(name, version=version) as other:
+                with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                    held = pool.submit(client.pay, 900)
+                    id = waiting(place)
+                    refused(other.pay(5), "rate.in_flight")
+                    place.approve(id)
+                    passes(held.result(PATIENCE), "paid 900")
+                passes(other.pay(6), "paid 6")
+                passes(client.pay(7), "paid 7")
+                refused(other.pay(8), "rate.tool")
+        equal(place.bank.paid(), [900, 6, 7] * 2)
+
+
+def case_a_client_that_waits_no_longer_frees_the_place_of_its_call():
+    more = '[approval]\nwait = "30s"\n[guard.rate]\nin_flight_per_tool = 1\n'
+    with Place(more) as place:
+        with place.client() as client, place.client() as other:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                held = pool.submit(client.request, "tools/call", {"name": "pay", "arguments": {"amount": 900}}, "held")
+                id = waiting(place)
+                refused(other.pay(5), "rate.in_flight")
+                client.notify("notifications/cancelled", {"requestId": "held"})
+                stream, _ = held.result(10)
+                wait_for(stream.ended.is_set, "the call goes on")
+                check(not any("result" in message or "error" in message for message in stream.seen), f"{stream.seen}")
+                passes(other.pay(6), "paid 6")
+                place.approve(id)
+                time.sleep(1)
+                equal(place.bank.paid(), [6], "what was cancelled is not done")
+        # In the stateless era whoever closes its connection has cancelled.
+        with place.client("bea", version=MODERN) as client, place.client("bea", version=MODERN) as other:
+            connection = http.client.HTTPConnection(*place.gateway.address, timeout=PATIENCE)
+            meta = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
+                    "io.modelcontextprotocol/clientInfo": {"name": client.name, "version": "1"}}
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                       "params": {"name": "pay", "arguments": {"amount": 901}, "_meta": meta}}
+            connection.request("POST", client.path, json.dumps(message), client.headers(message))
+            waiting(place)
+            refused(other.pay(5), "rate.in_flight")
+            connection.close()
+            wait_for(lambda: not other.pay(6)["result"].get("isError"), "its place is free", 10)
+
+
 PAGES = '[sign_in]\nsecond_factor = "optional"\n'
 BY_URL = {"elicitation": {"url": {}}}
 
@@ -554,6 +608,42 @@ def case_who_asks_shows_again_who_they_are():
             to = decide(browser, page, "prove").location
             check(to.startswith("/bartizan/step-up?return_to="), to)
             check("isError" in client.pay(7)["result"], "not fresh enough")
+
+
+def case_who_agrees_to_what_destroys_something_shows_who_they_are():
+    policies = POLICIES + '@id("grave") @challenge("approval") @fresh("true") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount == 8 };'
+    for tool, amount in ((PAY | {"annotations": {"destructiveHint": True}}, 900), (PAY, 8)):
+        with Place(PAGES + '[approval]\nfresh = "3s"\n', policies=policies) as place:
+            place.bank.tool = tool
+            link = re.search(r"https?://\S+", place.run("user", "add", "ann"))[0]
+            app, recovery = Browser(place.gateway).accept(link)
+            browser = Browser(place.gateway)
+            equal(browser.sign_in("ann", code=app.fresh()).status, 303)
+            with place.client() as client:
+                client.tools()
+                page = page_of(client.pay(amount))
+                time.sleep(3.5)
+                check("To agree you show first that it is you" in browser.get(page).text, "the page says so")
+                to = decide(browser, page, "approve").location
+                check(to.startswith("/bartizan/step-up?return_to="), to)
+                check("isError" in client.pay(amount)["result"], "nobody has agreed")
+                browser.fill(to, {"code": recovery[0]})
+                check("To agree you show first" not in browser.get(page).text, "that was shown")
+                equal(decide(browser, page, "approve").location, page)
+                passes(client.pay(amount), f"paid {amount}")
+                # Whoever can use the store is whoever runs the gateway, and a no needs no proof.
+                place.approve(waits(client.pay(amount)))
+                passes(client.pay(amount))
+                page = page_of(client.pay(amount))
+                time.sleep(3.5)
+                equal(decide(browser, page, "deny").location, page)
+                refused(client.pay(amount), "was denied")
+    with Place(PAGES) as place:
+        browser = person(place, "ann")
+        with place.client() as client:
+            page = page_of(client.pay(900))
+            equal(decide(browser, page, "approve").location, page, "a password does where nothing is destroyed")
+            passes(client.pay(900))
 
 
 def case_official_clients_are_sent_to_the_page():

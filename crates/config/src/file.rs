@@ -520,7 +520,7 @@ pub(crate) struct ApprovalTable {
     /// How long a call is held while somebody decides: a minute at most. Unless it is set a call is refused at once, and passes when it
     /// comes again after it was approved.
     pub(crate) wait: Option<Span>,
-    /// How old the proof may be of who signs in, where a policy asks for `step_up`.
+    /// How old the proof may be of who signs in, where a policy asks for `step_up`, or of who agrees to what destroys something.
     pub(crate) fresh: Span,
     /// How a client learns that a token of a later sign-in would be proof enough, where a policy takes that (`@max_age`).
     pub(crate) step_up: StepUp,

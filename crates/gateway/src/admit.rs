@@ -106,7 +106,13 @@ pub struct Refusal {
     pub(crate) asking: Option<Box<Asking>>,
     /// How long ago whoever asks may have shown a second factor, where a token that says so is proof enough.
     pub(crate) max_age: Option<Duration>,
+    /// What it has spent already, for as long as it is held.
+    pub(crate) paid: Option<Box<Paid>>,
 }
+
+/// What a request has spent of its rates, and its place among those that wait, if it has one.
+#[derive(Debug)]
+pub(crate) struct Paid(pub(crate) Option<Slot>);
 
 /// Code of the error for a message that a rule denies; outside of what JSON-RPC and MCP reserve.
 pub const CODE_DENIED: i64 = -31_001;
@@ -145,6 +151,11 @@ impl Refusal {
     /// The same refusal, which waits for somebody's agreement. That the log failed waits for nobody.
     pub(crate) fn waiting_for(self, asking: Option<Box<Asking>>) -> Refusal {
         if self.rule == UNRECORDED { self } else { Refusal { asking, ..self } }
+    }
+
+    /// The same refusal, which keeps what its message has spent.
+    pub(crate) fn keeping(self, paid: Option<Box<Paid>>) -> Refusal {
+        Refusal { paid, ..self }
     }
 
     /// The same refusal, which a token of a sign-in with a second factor would have spared, no longer ago than that.
@@ -354,7 +365,7 @@ pub(crate) fn refuse(
 
 /// Refuses a server's message that the log only counts, because there are too many of the kind.
 pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
-    Refusal { receipt: None, rule, why, code, asking: None, max_age: None }
+    Refusal { receipt: None, rule, why, code, asking: None, max_age: None, paid: None }
 }
 
 /// Records and refuses what could not be read.
@@ -452,7 +463,7 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
 
 fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
     match receipt {
-        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None, max_age: None },
+        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None, max_age: None, paid: None },
         Err(_) => unrecorded(),
     }
 }
@@ -474,6 +485,7 @@ fn unrecorded() -> Refusal {
         code: CODE_OURS,
         asking: None,
         max_age: None,
+        paid: None,
     }
 }
 
@@ -484,7 +496,7 @@ mod tests {
     #[test]
     fn a_refused_call_is_answered_in_its_own_era() {
         let (why, code) = ("too many".to_owned(), CODE_DENIED);
-        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None, max_age: None };
+        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None, max_age: None, paid: None };
         let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         // With what it is called in a result, if it is one.
         for (method, params, kind) in [

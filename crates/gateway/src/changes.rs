@@ -35,9 +35,11 @@ pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
         second.tick().await;
         let Some(store) = gateway.database.opened() else { continue };
         let revision = store.revision();
-        if revision.is_some() && revision == recorded {
+        let is_noted = store.take_noted();
+        if revision.is_some() && revision == recorded && !is_noted {
             continue;
         }
+        recorded = None;
         match record_all(&store, &gateway.recorder).await {
             Ok(Ok(())) => recorded = revision,
             Ok(Err(error)) => tracing::error!(%error, "what was done with the store cannot be recorded"),

@@ -89,8 +89,16 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     if let Some(id) = link::cancelled(&message) {
         link.unanswered.note_cancelled(Direction::ToServer, id);
     }
+    let begun = Instant::now();
     let mut admitted = match link.pass_agreed(message).await {
         Ok(admitted) => admitted,
+        // It was held, and nobody waits for it any more.
+        Err(refusal)
+            if refusal.waits().is_some()
+                && call.as_ref().is_some_and(|call| link.unanswered.was_cancelled(&call.id, begun)) =>
+        {
+            return Err(Failure { cancelled: true, ..Failure::default() });
+        }
         Err(refusal) => return Err(Failure::of(&refusal, call.as_ref())),
     };
     let slot = admitted.slot();

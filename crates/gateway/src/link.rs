@@ -21,7 +21,7 @@ pub(crate) use self::agreed::Standing;
 use self::agreed::{UNSAID, Unsettled};
 pub(crate) use self::unanswered::{TOO_MANY, Unanswered};
 use crate::abilities::Abilities;
-use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Refusal};
+use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Paid, Refusal};
 use crate::agree::Granted;
 use crate::clock;
 use crate::gateway::Gateway;
@@ -155,7 +155,7 @@ impl Link {
         direction: Direction,
         answers: Option<&CallSummary>,
     ) -> Result<Admitted, Refusal> {
-        self.pass_as(message, direction, answers, Standing::Alone).await
+        self.pass_as(message, direction, answers, Standing::Alone, None).await
     }
 
     /// The same for the rest of a request that waits already, so that it takes no place of its own.
@@ -163,7 +163,7 @@ impl Link {
     /// # Errors
     /// As for [`Link::pass`].
     pub(crate) async fn pass_rest(&self, message: Message) -> Result<Admitted, Refusal> {
-        self.pass_as(message, Direction::ToServer, None, Standing::Rest).await
+        self.pass_as(message, Direction::ToServer, None, Standing::Rest, None).await
     }
 
     async fn pass_as(
@@ -172,6 +172,7 @@ impl Link {
         direction: Direction,
         answers: Option<&CallSummary>,
         standing: Standing,
+        paid: Option<Box<Paid>>,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
         // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
@@ -179,7 +180,10 @@ impl Link {
             let why = format!("the server says more on its own account than {}", policy.said);
             return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
         }
-        let (slot, mut evidence) = self.begin(&policy, &message, direction, standing);
+        let (slot, mut evidence) = match paid.map(|paid| *paid) {
+            Some(Paid(slot)) => (slot, Vec::new()),
+            None => self.begin(&policy, &message, direction, standing),
+        };
         let (message, handed_out) = self.handed_out(message, direction, answers);
         evidence.extend(handed_out);
         let mut granted: Option<Granted> = None;
@@ -207,7 +211,7 @@ impl Link {
             };
             let mut unsettled = Unsettled::default();
             if let (Decision::RequireApproval(approval), None) = (&verdict.decision, &granted) {
-                match Box::pin(self.agreed(&policy, &event, approval, standing)).await {
+                match Box::pin(self.agreed(&policy, (&event, &session), approval, standing)).await {
                     // Spent by now; what follows is judged anew, with it.
                     Ok(found) => {
                         granted = Some(found);
@@ -233,8 +237,10 @@ impl Link {
                     return Ok(admitted.with_slot(slot));
                 }
                 Err(NotAdmitted::Refused(refusal)) => {
+                    let waits = unsettled.asking.is_some();
                     let refusal = refusal.unless_proven(unsettled.max_age).waiting_for(unsettled.asking);
-                    return Err(self.counted(refusal, direction));
+                    let paid = waits.then(|| Box::new(Paid(slot)));
+                    return Err(self.counted(refusal.keeping(paid), direction));
                 }
                 Err(NotAdmitted::Conflict) => {}
             }

@@ -49,6 +49,8 @@ pub struct Ask {
     pub four_eyes: bool,
     /// Who may agree; whoever the configuration names, if it says nothing.
     pub approvers: Arc<[Approver]>,
+    /// Whether whoever agrees has to show again who they are.
+    pub fresh: bool,
     /// How long ago whoever asks may have signed in, by what their token says, if that settles it.
     pub max_age: Option<Duration>,
 }
@@ -73,6 +75,7 @@ impl Ask {
             need: Challenge::Approval,
             four_eyes: false,
             approvers: Arc::default(),
+            fresh: false,
             max_age: None,
         };
         let of_policies = finding.asked_by.iter().filter_map(|reason| {
@@ -82,6 +85,7 @@ impl Ask {
                 need: asks.challenge,
                 four_eyes: asks.four_eyes,
                 approvers: Arc::clone(&asks.approvers),
+                fresh: asks.fresh,
                 max_age: asks.max_age,
                 ..plain.clone()
             })

@@ -81,6 +81,8 @@ pub struct Asks {
     pub four_eyes: bool,
     /// Who may agree; whoever the configuration names, if it says nothing.
     pub approvers: Arc<[Approver]>,
+    /// Whether whoever agrees has to show again who they are.
+    pub fresh: bool,
     /// How long ago whoever asks may have signed in with a second factor, as their token says, for that to be proof enough;
     /// nothing if what a token says is none.
     pub max_age: Option<Duration>,
@@ -197,9 +199,10 @@ fn rule(
 
 /// What a policy with a challenge asks for; what only belongs to such a policy is a mistake in any other.
 fn asks(policy: &Policy, challenge: Option<Challenge>) -> Result<Option<Asks>, String> {
-    let (four_eyes, approvers) = (policy.annotation("four_eyes"), policy.annotation("approvers"));
-    if challenge != Some(Challenge::Approval) && (four_eyes.is_some() || approvers.is_some()) {
-        return Err("`@four_eyes` and `@approvers` belong to `@challenge(\"approval\")`".to_owned());
+    let (four_eyes, fresh) = (policy.annotation("four_eyes"), policy.annotation("fresh"));
+    let approvers = policy.annotation("approvers");
+    if challenge != Some(Challenge::Approval) && (four_eyes.is_some() || fresh.is_some() || approvers.is_some()) {
+        return Err("`@four_eyes`, `@fresh` and `@approvers` belong to `@challenge(\"approval\")`".to_owned());
     }
     let max_age = policy.annotation("max_age");
     if challenge != Some(Challenge::StepUp) && max_age.is_some() {
@@ -209,18 +212,19 @@ fn asks(policy: &Policy, challenge: Option<Challenge>) -> Result<Option<Asks>, S
         age(text).ok_or_else(|| format!("`@max_age(\"{text}\")` is no time; write 90s, 5m or 2h, a day at most"))
     });
     let max_age = max_age.transpose()?;
-    let four_eyes = match four_eyes {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(word) => return Err(format!("`@four_eyes(\"{word}\")` is neither true nor false")),
+    let flag = |name: &str, word: Option<&str>| match word {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(word) => Err(format!("`@{name}(\"{word}\")` is neither true nor false")),
     };
+    let (four_eyes, fresh) = (flag("four_eyes", four_eyes)?, flag("fresh", fresh)?);
     let words = approvers.map(|text| text.split(',').map(str::trim).collect::<Vec<_>>()).unwrap_or_default();
     let approvers = words.into_iter().map(|word| {
         let approver = Approver::parse(word);
         approver.ok_or_else(|| format!("`{word}` is no approver; write user:NAME, role:NAME or group:NAME"))
     });
     let approvers = approvers.collect::<Result<Vec<_>, _>>()?.into();
-    Ok(challenge.map(|challenge| Asks { challenge, four_eyes, approvers, max_age }))
+    Ok(challenge.map(|challenge| Asks { challenge, four_eyes, approvers, fresh, max_age }))
 }
 
 /// The longest that a proof is good.

@@ -27,11 +27,11 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
         ),
         (
             "@four_eyes(\"true\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@four_eyes` and `@approvers` belong",
+            "p.cedar:1:1: `@four_eyes`, `@fresh` and `@approvers` belong",
         ),
         (
             "@challenge(\"step_up\") @approvers(\"user:ann\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@four_eyes` and `@approvers` belong",
+            "p.cedar:1:1: `@four_eyes`, `@fresh` and `@approvers` belong",
         ),
         (
             "@challenge(\"approval\") @four_eyes(\"yes\") forbid(principal, action, resource);",
@@ -44,31 +44,6 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
         (
             "@id(\"a\") @challenge(\"approval\") @approvers(\"group:leads\") forbid(principal, action, resource);",
             "p.cedar:1:1: `a`: there is no group `leads`",
-        ),
-        (
-            "@challenge(\"approval\") @max_age(\"5m\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@max_age` belongs to `@challenge(\"step_up\")`",
-        ),
-        ("@max_age(\"5m\") permit(principal, action, resource);", "p.cedar:1:1: `@max_age` belongs to"),
-        (
-            "@challenge(\"step_up\") @max_age(\"5\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@max_age(\"5\")` is no time",
-        ),
-        (
-            "@challenge(\"step_up\") @max_age(\"\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@max_age(\"\")` is no time",
-        ),
-        (
-            "@challenge(\"step_up\") @max_age(\"0s\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@max_age(\"0s\")` is no time",
-        ),
-        (
-            "@challenge(\"step_up\") @max_age(\"+5m\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@max_age(\"+5m\")` is no time",
-        ),
-        (
-            "@challenge(\"step_up\") @max_age(\"25h\") forbid(principal, action, resource);",
-            "p.cedar:1:1: `@max_age(\"25h\")` is no time",
         ),
         ("permit(principal == ?principal, action, resource);", "p.cedar:1:1: `policy0` is a template"),
         // Against the schema.
@@ -94,10 +69,52 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
 }
 
 #[test]
+fn how_fresh_a_proof_has_to_be_is_said_where_one_is_asked_for() {
+    for (text, expected) in [
+        (
+            "@challenge(\"approval\") @max_age(\"5m\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age` belongs to `@challenge(\"step_up\")`",
+        ),
+        (
+            "@challenge(\"step_up\") @fresh(\"true\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@four_eyes`, `@fresh` and `@approvers` belong",
+        ),
+        (
+            "@challenge(\"approval\") @fresh(\"yes\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@fresh(\"yes\")` is neither",
+        ),
+        ("@max_age(\"5m\") permit(principal, action, resource);", "p.cedar:1:1: `@max_age` belongs to"),
+        (
+            "@challenge(\"step_up\") @max_age(\"5\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"5\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"0s\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"0s\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"+5m\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"+5m\")` is no time",
+        ),
+        (
+            "@challenge(\"step_up\") @max_age(\"25h\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@max_age(\"25h\")` is no time",
+        ),
+    ] {
+        let problems = read(text).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{text}\n{problems:#?}");
+    }
+}
+
+#[test]
 fn a_text_that_is_right_is_read() {
     for text in [
         "",
-        "@challenge(\"approval\") @four_eyes(\"true\") @approvers(\"user:ann,role:lead\") forbid(principal, action, resource);",
+        "@challenge(\"approval\") @four_eyes(\"true\") @fresh(\"true\") @approvers(\"user:ann,role:lead\") forbid(principal, action, resource);",
         "// nothing",
         "permit(principal, action, resource);",
         "permit(principal, action in Mcp::Action::\"call\", resource) when { resource.destructive };",

@@ -182,7 +182,8 @@ impl Store {
     /// If it cannot be kept.
     pub async fn ask_approval(&self, request: &Request, most: Most) -> Result<Asked> {
         let Request { principal, digest, created_at: now, .. } = request;
-        self.write(async |connection| {
+        // Nobody remembers these rows: whoever waits looks again once somebody has decided, which is marked.
+        self.write_noted(async |connection| {
             sqlx::query(FORGET).bind(now - KEPT).execute(&mut *connection).await?;
             sqlx::query(EMPTY).bind(now).execute(&mut *connection).await?;
             let query = sqlx::query(OPEN).bind(principal).bind(digest.as_slice()).bind(now);
@@ -268,7 +269,8 @@ impl Store {
     /// # Errors
     /// If it cannot be told; then it may have been spent.
     pub async fn spend_approval(&self, id: &str, digest: &[u8; 32], now: i64) -> Result<bool> {
-        self.write(async |connection| {
+        // Nobody remembers these rows: whoever waits looks again once somebody has decided, which is marked.
+        self.write_noted(async |connection| {
             let query = sqlx::query(SPEND).bind(id).bind(digest.as_slice()).bind(now);
             if query.execute(&mut *connection).await?.rows_affected() != 1 {
                 return Ok(false);

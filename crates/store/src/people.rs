@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::events::{Change, note};
-use crate::grants::Which;
+use crate::grants::{Which, revoke};
 use crate::{Result, Store, StoreError};
 
 /// A person. Moments are microseconds since 1970-01-01 UTC.
@@ -163,12 +163,9 @@ impl Store {
     /// # Errors
     /// If there is nobody of that name, or this cannot be kept.
     pub async fn reset_person(&self, name: &str, given: &Given, change: &Change) -> Result<()> {
-        // First, as what is left after a failure is safer then.
-        if let Some(person) = self.person(name).await? {
-            self.revoke_grants(&Which::Person(person.name), change).await?;
-        }
         self.write(async |connection| {
             let name = named(connection, name).await?;
+            revoke(connection, &Which::Person(name.clone()), change).await?;
             sqlx::query(BARE).bind(&name).bind(&given.password).execute(&mut *connection).await?;
             forget(connection, &name, &["web_session", "passkey", "recovery_code", "invitation"]).await?;
             invite(connection, &name, given).await?;

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::Connection;
@@ -38,6 +39,8 @@ pub struct Store {
     look: Arc<Look>,
     master: MasterKey,
     held: Arc<Held>,
+    /// Whether something is to be recorded that left no mark.
+    noted: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -75,7 +78,13 @@ impl Store {
         let opening = marks.clone();
         let opened = tokio::task::spawn_blocking(move || Marks::open(opening)).await.map_err(io::Error::other);
         let marks = opened.and_then(|opened| opened).map_err(busy_or(&marks))?;
-        let store = Store { pool, look: Arc::new(Look::new(marks, database)), master, held: Arc::default() };
+        let store = Store {
+            pool,
+            look: Arc::new(Look::new(marks, database)),
+            master,
+            held: Arc::default(),
+            noted: Arc::default(),
+        };
         store.write_ahead().await?;
         store.bring_up_to_date(path).await?;
         Ok(store)
@@ -143,6 +152,19 @@ impl Store {
             connection.close_on_drop();
         }
         done
+    }
+
+    /// The same for what nobody remembers and is to be recorded all the same, by this process.
+    pub(crate) async fn write_noted<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        let done = self.write_unmarked(work).await;
+        self.noted.store(true, Ordering::Release);
+        done
+    }
+
+    /// Whether something was written since this was asked last that left no mark and is to be recorded.
+    #[must_use]
+    pub fn take_noted(&self) -> bool {
+        self.noted.swap(false, Ordering::AcqRel)
     }
 
     /// Begins to write, once nobody else does: readers know, and other writers wait.

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bartizan_config::Approval as Settings;
-use bartizan_guard::{Approval, Approver, Ask, Challenge, Direction, Event, Grant, Timestamp, excerpt};
+use bartizan_guard::{
+    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Session, Timestamp, excerpt,
+};
 use bartizan_mcp::{Era, Kind, method};
 use bartizan_store::approvals::{self, Asked, Most, Request, State};
 use bartizan_store::{Store, StoreError};
@@ -80,11 +82,17 @@ impl Agreements {
     }
 
     /// Finds the agreement for a message that needs one, and spends it; or asks for it.
-    pub(crate) async fn find(&self, settings: &Settings, event: &Event<'_>, approval: &Approval, way: Way) -> Found {
+    pub(crate) async fn find(
+        &self,
+        settings: &Settings,
+        (event, session): (&Event<'_>, &Session),
+        approval: &Approval,
+        way: Way,
+    ) -> Found {
         if event.direction != Direction::ToServer || event.message.kind() != Kind::Request {
             return Found::Refused("nobody can be asked about what is no request of a client's".to_owned());
         }
-        match self.look(settings, event, approval, way).await {
+        match self.look(settings, (event, session), approval, way).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(%error, "nobody can be asked for an approval");
@@ -96,7 +104,7 @@ impl Agreements {
     async fn look(
         &self,
         settings: &Settings,
-        event: &Event<'_>,
+        (event, session): (&Event<'_>, &Session),
         approval: &Approval,
         way: Way,
     ) -> Result<Found, StoreError> {
@@ -116,7 +124,7 @@ impl Agreements {
         let held = match held.filter(|held| held.state(now) != State::Approved) {
             Some(held) => held,
             // There is none, or another call was quicker to spend it.
-            None => match self.ask(&store, settings, event, approval).await? {
+            None => match self.ask(&store, settings, (event, session), approval).await? {
                 Ok(held) => held,
                 Err(why) => return Ok(Found::Refused(why)),
             },
@@ -134,7 +142,7 @@ impl Agreements {
         &self,
         store: &Arc<Store>,
         settings: &Settings,
-        event: &Event<'_>,
+        (event, session): (&Event<'_>, &Session),
         approval: &Approval,
     ) -> Result<Result<approvals::Approval, String>, StoreError> {
         let needs = |need| approval.asks.iter().any(|ask| ask.need == need);
@@ -159,7 +167,7 @@ impl Agreements {
             principal: event.principal.id.to_string(),
             server: event.server.name.to_string(),
             what: what(event),
-            asks: asks(&approval.asks, &settings.approvers),
+            asks: asks(&approval.asks, &settings.approvers, is_grave(event, session, &approval.asks)),
             sealed,
             needs_yes: needs(Challenge::Approval),
             needs_proof: needs(Challenge::StepUp),
@@ -253,8 +261,17 @@ fn what(event: &Event<'_>) -> String {
     named.unwrap_or_else(|| excerpt(method))
 }
 
+/// Whether whoever agrees has to show who they are: a policy says so, or the server says that the tool destroys something.
+fn is_grave(event: &Event<'_>, session: &Session, asks: &[Ask]) -> bool {
+    let tool = || {
+        let name = event.message.param("name").filter(|_| event.message.method() == Some(method::TOOLS_CALL))?;
+        session.catalog.get(DefinitionKind::Tool, &name).map(|tool| tool.is_destructive())
+    };
+    asks.iter().any(|ask| ask.fresh) || tool() == Some(true)
+}
+
 /// What asks, for whoever is asked.
-fn asks(asks: &[Ask], usual: &[Approver]) -> Value {
+fn asks(asks: &[Ask], usual: &[Approver], fresh: bool) -> Value {
     let one = |ask: &Ask| {
         let own = if ask.approvers.is_empty() { usual } else { &ask.approvers };
         let approvers: Vec<_> = own.iter().map(ToString::to_string).collect();
@@ -262,7 +279,7 @@ fn asks(asks: &[Ask], usual: &[Approver]) -> Value {
             "rule": ask.rule, "policy": ask.policy.as_deref(), "why": ask.why, "need": ask.need.as_str(), "approvers": approvers,
         })
     };
-    json!({ "asks": asks.iter().map(one).collect::<Vec<_>>() })
+    json!({ "fresh": fresh, "asks": asks.iter().map(one).collect::<Vec<_>>() })
 }
 
 /// Whether this request may be answered by asking for input. One that answers what its server has asked may not: there is

@@ -91,7 +91,11 @@ impl Keys {
         let recorded = async {
             let Some(store) = self.database.open().await? else { return Ok(Ok(())) };
             let revision = store.revision();
-            if revision.is_some() && *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) == revision {
+            let is_noted = store.take_noted();
+            // Forgotten until it is done, so that a failure has all of it looked at again.
+            let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if revision.is_some() && recorded == revision && !is_noted {
+                *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = recorded;
                 return Ok(Ok(()));
             }
             if let Err(error) = changes::record_all(&store, log).await? {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bartizan_guard::{Approval, Direction, Event};
+use bartizan_guard::{Approval, Direction, Event, Session};
 use bartizan_mcp::{Digest, Era, Message, NodeKind, Value, meta::Meta, method};
 use tokio::time::Instant;
 
@@ -18,6 +18,9 @@ use crate::policy::Policy;
 
 /// How long a client that comes back after it was asked is held while somebody still decides.
 const COMES_BACK: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether a client still wants a call that is held.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The client has not said that it can be asked to go to an address, or it has; or the gateway does not rely on it.
 pub(super) const UNSAID: u8 = 0;
@@ -94,7 +97,7 @@ impl Link {
                 }
             },
         };
-        let refusal = match self.pass_as(message.clone(), Direction::ToServer, None, standing).await {
+        let refusal = match self.pass_as(message.clone(), Direction::ToServer, None, standing, None).await {
             Err(refusal) if !patience.is_zero() => refusal,
             done => return done,
         };
@@ -105,17 +108,33 @@ impl Link {
     pub(crate) async fn pass_held(
         &self,
         message: Message,
-        refusal: Refusal,
+        mut refusal: Refusal,
         standing: Standing,
         patience: Duration,
     ) -> Result<Admitted, Refusal> {
         let since = Instant::now();
         let Some(id) = refusal.waits() else { return Err(refusal) };
-        let decided = self.gateway.agreements.decided(id, patience).await;
-        if !decided || message.id().is_some_and(|id| self.unanswered.was_cancelled(id, since)) {
+        let decided = tokio::select! {
+            decided = self.gateway.agreements.decided(id, patience) => decided,
+            () = self.cancelled(&message, since) => false,
+        };
+        if !decided || self.is_cancelled(&message, since) {
             return Err(refusal);
         }
-        self.pass_as(message, Direction::ToServer, None, standing).await
+        // It was counted when it came, and has kept its place.
+        let paid = refusal.paid.take();
+        self.pass_as(message, Direction::ToServer, None, standing, paid).await
+    }
+
+    /// Waits until the client says that it waits for a request no longer.
+    async fn cancelled(&self, message: &Message, since: Instant) {
+        while !self.is_cancelled(message, since) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn is_cancelled(&self, message: &Message, since: Instant) -> bool {
+        message.id().is_some_and(|id| self.unanswered.was_cancelled(id, since))
     }
 
     /// What a request was before its client was asked, and what it was asked about.
@@ -136,7 +155,7 @@ impl Link {
     pub(super) async fn agreed(
         &self,
         policy: &Policy,
-        event: &Event<'_>,
+        (event, session): (&Event<'_>, &Session),
         approval: &Approval,
         standing: Standing,
     ) -> Result<Granted, Unsettled> {
@@ -145,7 +164,7 @@ impl Link {
             return Err(Unsettled { why: Some(why), ..Unsettled::default() });
         }
         let way = self.way_to_ask(event.message);
-        match self.gateway.agreements.find(&policy.approval, event, approval, way).await {
+        match self.gateway.agreements.find(&policy.approval, (event, session), approval, way).await {
             Found::Granted(granted) => Ok(granted),
             Found::Asked(asking) => Err(Unsettled { asking: Some(asking), max_age: approval.max_age(), why: None }),
             Found::Refused(why) => Err(Unsettled { asking: None, max_age: approval.max_age(), why: Some(why) }),

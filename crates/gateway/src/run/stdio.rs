@@ -11,6 +11,7 @@ use bartizan_sandbox::ExitStatus;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::restart::Restart;
 use crate::admit::{Admitted, CODE_DENIED, Refusal};
@@ -215,7 +216,7 @@ async fn hold(
     queue: mpsc::Sender<Admitted>,
 ) {
     let Some(call) = CallSummary::of(&message) else { return };
-    let patience = link.gateway.policy.load().approval.wait;
+    let (patience, since) = (link.gateway.policy.load().approval.wait, Instant::now());
     let refusal = match link.pass_held(message, refusal, Standing::Alone, patience).await {
         Ok(admitted) => match send(&link, Some(&call), admitted).await {
             Ok(()) => return,
@@ -223,7 +224,8 @@ async fn hold(
         },
         Err(refusal) => refusal,
     };
-    if let Some(call) = link.unanswered.take_asked(&call.id) {
+    let is_cancelled = link.unanswered.was_cancelled(&call.id, since);
+    if let Some(call) = link.unanswered.take_asked(&call.id).filter(|_| !is_cancelled) {
         // A client that reads no more needs no answer.
         queue.send(refused(&restart, &refusal, &call)).await.ok();
     }

@@ -7,7 +7,7 @@
 use askama::Template;
 use bartizan_guard::Roles;
 use bartizan_mcp::{Limits, Message, is_unseen, show};
-use bartizan_store::approvals::{Approval, Part, State};
+use bartizan_store::approvals::{Approval, Part, Request, State};
 use bartizan_store::{Change, StoreError};
 use http::StatusCode;
 
@@ -35,6 +35,8 @@ struct Page<'a> {
     objection: Option<String>,
     /// Whether they are asked to agree.
     asks: bool,
+    /// Whether they have to show who they are before that.
+    asks_first: bool,
     /// Whether they are asked to show who they are.
     asks_proof: bool,
 }
@@ -59,6 +61,8 @@ impl Web {
             params: self.params(&approval).await?,
             state: (!is_pending).then(|| words(state)),
             asks: is_pending && request.needs_yes && approval.yes.is_none() && objection.is_none(),
+            asks_first: is_grave(request)
+                && !signed_in.is_fresh(self.gateway.policy.load().approval.fresh, clock::now()),
             objection: objection.filter(|_| is_pending && request.needs_yes && approval.yes.is_none()),
             asks_proof: is_pending && request.needs_proof && approval.proof.is_none() && person == request.principal,
         };
@@ -78,14 +82,16 @@ impl Web {
         let may = objection(&approval.request, Who::Person(&signed_in.person), &self.roles());
         let done = match visit.field("decision").as_deref() {
             Some("approve") if may.is_none() => {
+                if is_grave(&approval.request) && !signed_in.is_fresh(settings.fresh, now) {
+                    return self.to_step_up(visit.path());
+                }
                 store.grant_approval(id, Part::Yes, &reason, until, &change).await.map(drop)
             }
             Some("deny") if may.is_none() || signed_in.person == approval.request.principal => {
                 store.deny_approval(id, &reason, &change).await.map(drop)
             }
             Some("prove") => {
-                let proven = signed_in.second_factor_at().map_or(i64::MIN, |at| at.0);
-                if now.0.saturating_sub(proven) > agree::micros(settings.fresh) {
+                if !signed_in.is_fresh(settings.fresh, now) {
                     return self.to_step_up(visit.path());
                 }
                 store.grant_approval(id, Part::Proof, "", until, &change).await.map(drop)
@@ -133,6 +139,11 @@ impl Web {
         let policy = self.gateway.policy.load();
         policy.pipeline.settings().policies.as_ref().map(|policies| policies.roles().clone()).unwrap_or_default()
     }
+}
+
+/// Whether whoever agrees has to have shown a second factor a short while ago. What cannot be read says so, too.
+fn is_grave(request: &Request) -> bool {
+    request.asks.get("fresh").is_none_or(|fresh| fresh.as_bool() != Some(false))
 }
 
 fn words(state: State) -> &'static str {

@@ -47,6 +47,14 @@ impl SignedIn {
     }
 }
 
+impl SignedIn {
+    /// Whether they have shown a second factor no longer ago than that.
+    pub(crate) fn is_fresh(&self, longest: Duration, now: Timestamp) -> bool {
+        let longest = i64::try_from(longest.as_micros()).unwrap_or(i64::MAX);
+        self.second_factor_at().is_some_and(|at| now.0.saturating_sub(at.0) <= longest)
+    }
+}
+
 /// What somebody shows to prove who they are, by the names of RFC 8176 where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {

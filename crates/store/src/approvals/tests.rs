@@ -50,6 +50,30 @@ async fn noted(store: &Store) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn asking_and_spending_leave_no_mark_and_all_agree_all_the_same() {
+    let (directory, one) = store().await;
+    let other = Store::open(&directory.path().join("own/state.db")).await.unwrap();
+    let before = (one.revision(), other.revision());
+    assert!(before.0.is_some());
+    asked(&one, &request("a")).await;
+    assert_eq!((one.revision(), other.revision()), before, "what others remember is as good as before");
+    assert!(one.take_noted() && !one.take_noted() && !other.take_noted(), "this process is to record it");
+    assert_eq!(asked(&other, &request("b")).await.request.id, "a", "the other process knows of it");
+    other.grant_approval("a", Part::Yes, "", 2_000, &by("bea", 200)).await.unwrap();
+    let granted = (one.revision(), other.revision());
+    assert!(granted.0 != before.0 && granted.1 != before.1, "whoever waits is told of a decision");
+    let (first, second) =
+        tokio::join!(one.spend_approval("a", &[7; 32], 300), other.spend_approval("a", &[7; 32], 300));
+    assert!(first.unwrap() != second.unwrap(), "one of them has it");
+    assert_eq!((one.revision(), other.revision()), granted);
+    let kinds: Vec<_> = noted(&other).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["approval.asked", "approval.approved", "approval.used"]);
+    asked(&one, &request("c")).await;
+    other.deny_approval("c", "", &by("bea", 400)).await.unwrap();
+    assert!(one.revision() != granted.0, "a no is told as well");
+}
+
+#[tokio::test]
 async fn what_was_approved_is_spent_once_also_by_another_opening() {
     let (directory, store) = store().await;
     asked(&store, &request("a")).await;

@@ -36,23 +36,7 @@ impl Store {
     /// # Errors
     /// If it cannot be kept.
     pub async fn revoke_grants(&self, which: &Which, change: &Change) -> Result<Vec<String>> {
-        self.write(async |connection| {
-            let ended = end_all(connection, which, "operator", change).await?;
-            for (_, person, client) in &ended {
-                sqlx::query(WITHDRAW).bind(person).bind(client).execute(&mut *connection).await?;
-            }
-            let (person, client) = match which {
-                Which::One(_) => return Ok(ids(ended)),
-                Which::Person(person) => (Some(person), None),
-                Which::Client(client) => (None, Some(client)),
-                Which::All => (None, None),
-            };
-            for statement in [WITHDRAW_ALL, STOP_CODES] {
-                sqlx::query(statement).bind(person).bind(client).execute(&mut *connection).await?;
-            }
-            Ok(ids(ended))
-        })
-        .await
+        self.write(async |connection| revoke(connection, which, change).await).await
     }
 
     /// Ends one for the reason that is said; whether it was not over before.
@@ -73,6 +57,24 @@ impl Store {
         let row = sqlx::query(OF_TOKEN).bind(digest.as_slice()).fetch_optional(self.reading()).await?;
         row.map(|row| Ok((row.try_get("id")?, row.try_get("client")?))).transpose()
     }
+}
+
+/// Ends what an operator says, within the transaction of whatever else they do.
+pub(crate) async fn revoke(connection: &mut SqliteConnection, which: &Which, change: &Change) -> Result<Vec<String>> {
+    let ended = end_all(connection, which, "operator", change).await?;
+    for (_, person, client) in &ended {
+        sqlx::query(WITHDRAW).bind(person).bind(client).execute(&mut *connection).await?;
+    }
+    let (person, client) = match which {
+        Which::One(_) => return Ok(ids(ended)),
+        Which::Person(person) => (Some(person), None),
+        Which::Client(client) => (None, Some(client)),
+        Which::All => (None, None),
+    };
+    for statement in [WITHDRAW_ALL, STOP_CODES] {
+        sqlx::query(statement).bind(person).bind(client).execute(&mut *connection).await?;
+    }
+    Ok(ids(ended))
 }
 
 /// Ends what is not over; what ended.

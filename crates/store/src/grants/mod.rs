@@ -16,6 +16,7 @@ use sqlx::sqlite::SqliteRow;
 pub use self::clients::{RegisteredClient, Registration};
 pub use self::codes::{Code, NewGrant, Redeemed};
 pub use self::ends::Which;
+pub(crate) use self::ends::revoke;
 pub use self::refresh::Refreshed;
 pub use self::signing::SigningKey;
 use crate::{Result, Store};

@@ -206,6 +206,14 @@ async fn a_reset_ends_what_clients_were_let_have() {
     let ended: Option<i64> =
         sqlx::query_scalar("SELECT ended_at FROM oauth_grant").fetch_one(store.reading()).await.unwrap();
     assert_eq!(ended, Some(5));
+    let trigger = "CREATE TRIGGER stop BEFORE UPDATE OF password ON person BEGIN SELECT raise(ABORT, 'no'); END";
+    sqlx::query("UPDATE oauth_grant SET ended_at = NULL").execute(store.reading()).await.unwrap();
+    sqlx::query(trigger).execute(store.reading()).await.unwrap();
+    assert!(store.reset_person("ANN", &Given::default(), &change(5)).await.is_err());
+    let ended: Option<i64> =
+        sqlx::query_scalar("SELECT ended_at FROM oauth_grant").fetch_one(store.reading()).await.unwrap();
+    assert_eq!(ended, None, "all of it is done, or nothing");
+    sqlx::query("DROP TRIGGER stop").execute(store.reading()).await.unwrap();
     store.remove_person("ann", &change(6)).await.unwrap();
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM oauth_grant").fetch_one(store.reading()).await.unwrap();
     assert_eq!(left, 0);

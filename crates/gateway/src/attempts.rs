@@ -9,7 +9,7 @@ use bartizan_guard::Timestamp;
 pub(crate) const SECOND: i64 = 1_000_000;
 /// Whoever is not wrong for so long is as good as new.
 const FORGOTTEN: i64 = 15 * 60 * SECOND;
-/// So many are remembered; beyond that those that were wrong longest ago are forgotten.
+/// So many are remembered; beyond that those that were wrong least often are forgotten.
 pub(crate) const MANY: usize = 10_000;
 
 /// Attempts that were wrong. After `free` of them there is a wait of a second, which each further one doubles up to `longest`,
@@ -100,15 +100,16 @@ fn seconds(micros: i64) -> u64 {
     (micros.saturating_add(SECOND - 1) / SECOND).unsigned_abs()
 }
 
-/// Makes room: those that were wrong long ago, else the half that were so first, so that it has to be done seldom.
+/// Makes room: those that were wrong long ago, else the half that were so least often, and of those the first, so that it has
+/// to be done seldom. Whoever makes up names to have others forgotten has to be wrong as often for each of them.
 fn make_room<K: Eq + Hash + Clone>(held: &mut HashMap<K, Held>, now: Timestamp) {
     held.retain(|_, entry| !is_forgotten(entry, now));
     if held.len() < MANY {
         return;
     }
-    let mut order: Vec<_> = held.iter().map(|(key, entry)| (entry.last, key.clone())).collect();
-    let (first, ..) = order.select_nth_unstable_by_key(MANY / 2, |(last, _)| *last);
-    for (_, key) in first.iter() {
+    let mut order: Vec<_> = held.iter().map(|(key, entry)| ((entry.count, entry.last), key.clone())).collect();
+    let (least, ..) = order.select_nth_unstable_by_key(MANY / 2, |(worth, _)| *worth);
+    for (_, key) in least.iter() {
         held.remove(key);
     }
 }

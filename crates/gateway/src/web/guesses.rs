@@ -60,6 +60,13 @@ impl Guesses {
 }
 
 impl Guess<'_> {
+    /// Nobody looked at it: it counts for the address, which should not ask so often, but not for the person.
+    pub(super) fn unseen(self) {
+        if self.browser.is_none() {
+            self.all.people.take_back(&self.name);
+        }
+    }
+
     /// It was right. The address is no better for it than before: whoever has a name and a password of their own could make
     /// up for any number of wrong ones.
     pub(super) fn right(self) {
@@ -136,11 +143,23 @@ mod tests {
     }
 
     #[test]
-    fn no_flood_of_names_takes_all_memory() {
-        let attempts = Attempts::new(1, SECOND);
-        for number in 0..MANY + 500 {
-            attempts.attempt(number, at(1)).ok();
+    fn no_flood_of_names_takes_all_memory_nor_makes_forgotten_who_was_wrong_more_often() {
+        let attempts = Attempts::new(10, 60 * SECOND);
+        (0..10).for_each(|_| attempts.attempt("ann".to_owned(), at(0)).unwrap());
+        for number in 0..3 * MANY {
+            attempts.attempt(format!("name{number}"), at(1)).unwrap();
         }
         assert!(attempts.len() <= MANY);
+        assert!(attempts.attempt("ann".to_owned(), at(0)).is_err(), "ten more guesses");
+        attempts.attempt("bea".to_owned(), at(1)).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_looked_at_is_no_guess() {
+        let guesses = Guesses::default();
+        for number in 0..40 {
+            guesses.begin((address(number), "ann", None), at(0)).unwrap_or_else(|_| panic!("at {number}")).unseen();
+        }
+        assert_eq!(wrong(&guesses, (address(99), "ann", None), 0), 0);
     }
 }

@@ -55,7 +55,14 @@ impl Web {
         let name = visit.field("name").filter(|name| name.len() <= 64).unwrap_or_default();
         let known = self.known(visit, &name).await?;
         let guess = self.guesses.begin((visit.from, &name, known), clock::steady())?;
-        let Some((person, shown)) = self.who(visit, &name).await? else {
+        let found = match self.who(visit, &name).await {
+            Err(Trouble::Busy) => {
+                guess.unseen();
+                return Err(Trouble::Busy);
+            }
+            found => found?,
+        };
+        let Some((person, shown)) = found else {
             self.count_wrong(visit);
             return self.sign_in_page(visit, StatusCode::FORBIDDEN, Some(WRONG));
         };

@@ -56,6 +56,8 @@ code = {"grant_type": "authorization_code", "code": CODE, "redirect_uri": REDIRE
 said = {"bad": [ask(proof, **code)[1].get("error") for proof in (
     "x", own.proof(MCP), own.proof(TOKEN, htm="GET"), own.proof(TOKEN, iat=int(time.time()) - 600))]}
 shown = own.proof(TOKEN)
+# Whoever has nothing to show for it uses up no proof: anybody could make as many as there is room for.
+said["early"] = ask(shown, **code | {"code": CODE[:-4] + "AAAA"})[1].get("error")
 status, given = ask(shown, **code)
 said["type"], token = given.get("token_type"), given["access_token"]
 said["calls"] = [call("DPoP", token, own.proof(MCP, token)), call("Bearer", token, None), call("DPoP", token, other.proof(MCP, token))]

@@ -156,5 +156,5 @@ def case_what_is_bound_to_a_key_is_of_use_to_its_holder_only():
         client = Client(site)
         code = client.code(site.browser())
         said = run("proofs", [PYTHON, HERE / "proofs.py", site.origin, code, client.verifier, CALLBACK])
-        equal(said, {"bad": ["invalid_dpop_proof"] * 4, "type": "DPoP", "calls": [200, 401, 401],
+        equal(said, {"bad": ["invalid_dpop_proof"] * 4, "early": "invalid_grant", "type": "DPoP", "calls": [200, 401, 401],
                      "refused": ["invalid_dpop_proof"] * 3, "renewed": "DPoP"})

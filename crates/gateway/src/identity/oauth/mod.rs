@@ -249,11 +249,16 @@ impl Oauth {
         })
     }
 
-    /// The thumbprint of the key that somebody proves to have who asks for a token at `uri`.
-    pub(crate) fn first_proof(&self, proof: &str, uri: &str, now: Timestamp) -> Result<String, ProofError> {
+    /// What somebody proves who asks for a token at `uri`. Anybody can make proofs of a key of their own, so what was shown is
+    /// remembered only once it is known that they may have a token.
+    pub(crate) fn first_proof(&self, proof: &str, uri: &str, now: Timestamp) -> Result<FirstProof, ProofError> {
         let (shown, key) = dpop::check_first(proof, &dpop::First { method: "POST", uri, now: now.0 })?;
-        self.replays.show(&shown, now.0)?;
-        Ok(key)
+        Ok(FirstProof { key, shown })
+    }
+
+    /// Has that proof be good for nothing from now on.
+    pub(crate) fn use_up(&self, proof: &FirstProof, now: Timestamp) -> Result<(), ProofError> {
+        self.replays.show(&proof.shown, now.0)
     }
 
     /// The nonce that is given out now.
@@ -363,6 +368,14 @@ impl Oauth {
             }
         }
     }
+}
+
+/// A proof that came with a request for a token.
+#[derive(Debug)]
+pub(crate) struct FirstProof {
+    /// The thumbprint of its key.
+    pub(crate) key: String,
+    shown: dpop::Shown,
 }
 
 /// Issuers that are ready to be put in force.

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::{OAuth, Refused, TOKEN, answer, check_unauthenticated, is_of_type};
 use crate::clock;
+use crate::identity::oauth::FirstProof;
 use crate::issuer::Given;
 use crate::random;
 use crate::web::Web;
@@ -39,8 +40,8 @@ impl Web {
         given.map_err(|refused| self.slowed(refused, from))
     }
 
-    /// The thumbprint of the key that a client proves to have, if it wants its tokens bound to one (RFC 9449, section 5).
-    fn proven(&self, oauth: &OAuth, head: &Parts) -> Result<Option<String>, OAuthError> {
+    /// What a client proves that wants its tokens bound to a key (RFC 9449, section 5).
+    fn proven(&self, oauth: &OAuth, head: &Parts) -> Result<Option<FirstProof>, OAuthError> {
         let mut proofs = head.headers.get_all("dpop").iter();
         let proof = match (proofs.next(), proofs.next()) {
             (None, _) => return Ok(None),
@@ -49,15 +50,28 @@ impl Web {
         };
         let uri = format!("{}{TOKEN}", oauth.issuer.url());
         let tokens = self.identity.tokens();
-        let key = proof.zip(tokens).and_then(|(proof, tokens)| tokens.first_proof(proof, &uri, clock::now()).ok());
-        key.map(Some).ok_or_else(OAuthError::proof)
+        let proven = proof.zip(tokens).and_then(|(proof, tokens)| tokens.first_proof(proof, &uri, clock::now()).ok());
+        proven.map(Some).ok_or_else(OAuthError::proof)
+    }
+
+    /// Whether a client with a code or a token for one has proven to have the key that it is bound to, if it is; that proof
+    /// is used up.
+    fn check_bound(&self, bound: Option<&str>, proven: Option<&FirstProof>) -> Result<(), OAuthError> {
+        match (bound, proven) {
+            (Some(bound), Some(proven)) if bound == proven.key => {}
+            (Some(_), _) => return Err(OAuthError::proof()),
+            (None, _) => {}
+        }
+        let tokens = self.identity.tokens();
+        let used = proven.zip(tokens).map(|(proven, tokens)| tokens.use_up(proven, clock::now()));
+        used.transpose().map(drop).map_err(|_| OAuthError::proof())
     }
 
     async fn redeem(
         &self,
         oauth: &OAuth,
         request: &CodeRequest,
-        proven: Option<String>,
+        proven: Option<FirstProof>,
     ) -> Result<Response<Bytes>, Refused> {
         let (now, secret) = (clock::now(), Secret::generate(SecretKind::Refresh, getrandom::fill)?);
         let new = NewGrant {
@@ -70,8 +84,8 @@ impl Web {
             let Code { terms, redirect_uri, .. } = &*code;
             let (client_id, resource) = (&terms.client, &terms.resource);
             request.check(&Agreed { client_id, redirect_uri, challenge: &challenge, resource })?;
-            check_bound(code.terms.proof_key.as_deref(), proven.as_deref())?;
-            code.terms.proof_key = proven;
+            self.check_bound(code.terms.proof_key.as_deref(), proven.as_ref())?;
+            code.terms.proof_key = proven.map(|proven| proven.key);
             Ok::<_, OAuthError>(())
         };
         let store = oauth.issuer.store().await?;
@@ -96,21 +110,21 @@ impl Web {
         &self,
         oauth: &OAuth,
         request: &RefreshRequest,
-        proven: Option<String>,
+        proven: Option<FirstProof>,
     ) -> Result<Response<Bytes>, Refused> {
         let (now, secret) = (clock::now(), Secret::generate(SecretKind::Refresh, getrandom::fill)?);
         let mut scopes = Vec::new();
         let judge = |grant: &Grant| {
             let terms = &grant.terms;
             scopes = request.check(&terms.client, &terms.resource, &terms.scopes)?;
-            check_bound(terms.proof_key.as_deref(), proven.as_deref())
+            self.check_bound(terms.proof_key.as_deref(), proven.as_ref())
         };
         let store = oauth.issuer.store().await?;
         let change = Change { by: by(&request.client_id), at: now.0 };
         let (shown, next) = (request.token.digest().to_bytes(), secret.digest().to_bytes());
         match store.refresh(&shown, &next, judge, &change).await? {
             Refreshed::Granted(mut grant) => {
-                grant.terms.proof_key = proven.clone();
+                grant.terms.proof_key = proven.map(|proven| proven.key);
                 let said = json!({"grant": grant.id, "person": grant.terms.person, "client": grant.terms.client});
                 // What cannot be recorded is not done: the client has to begin anew, as its token was used.
                 self.gateway.recorder.note("grant.refreshed", &said).map_err(|_| OAuthError::unavailable())?;
@@ -200,11 +214,6 @@ fn form<'a>(head: &Parts, body: &'a [u8]) -> Result<Params<'a>, OAuthError> {
         return Err(OAuthError::unreadable("parameters stand in the body, as application/x-www-form-urlencoded"));
     }
     Params::parse(body).map_err(|why| OAuthError::unreadable(why.to_string()))
-}
-
-/// What is bound to a key goes to whoever proves to have it.
-fn check_bound(bound: Option<&str>, proven: Option<&str>) -> Result<(), OAuthError> {
-    if bound.is_none() || bound == proven { Ok(()) } else { Err(OAuthError::proof()) }
 }
 
 fn by(client: &str) -> String {

@@ -91,10 +91,22 @@ pub struct Policies {
     version: Box<str>,
     authorizer: Authorizer,
     slices: Mutex<HashMap<Key, Arc<Slice>>>,
+    /// By whom and what; which of them are about the same is told by their numbers alone.
+    ready: Mutex<HashMap<(u64, u64, Purpose), Arc<Ready>>>,
+}
+
+/// What is made of somebody and something before anything is decided; it costs more than the decision.
+#[derive(Debug)]
+struct Ready {
+    slice: Arc<Slice>,
+    /// None if nothing is to be evaluated.
+    entities: Option<Entities>,
 }
 
 /// As many slices are kept; then all are made anew, for whoever asks under ever new names.
 const SLICES: usize = 4096;
+/// As many of what is made ready are kept.
+const READY: usize = 2048;
 
 /// What the policies are called that roles are translated into.
 pub(crate) const OF_ROLES: &str = "roles";
@@ -127,6 +139,7 @@ impl Policies {
             sources: all.iter().map(|source| (source.name.to_owned(), source.text.to_owned())).collect(),
             authorizer: Authorizer::new(),
             slices: Mutex::default(),
+            ready: Mutex::default(),
         })
     }
 
@@ -227,10 +240,12 @@ impl Policies {
         purpose: Purpose,
         circumstances: Circumstances<'_>,
     ) -> Decision {
-        let slice = self.slice(subject, target, purpose);
-        if slice.rules.is_empty() {
-            return Decision::new(self.by_default(), Vec::new());
-        }
+        let ready = match self.ready(subject, target, purpose) {
+            Ok(ready) => ready,
+            Err(why) => return Decision::failed(why, Vec::new()),
+        };
+        let slice = &*ready.slice;
+        let Some(entities) = &ready.entities else { return Decision::new(self.by_default(), Vec::new()) };
         if purpose == Purpose::Use
             && let Some(rule) =
                 target.unfit.iter().find(|number| slice.rules.contains(number)).and_then(|&at| self.rules.get(at))
@@ -238,10 +253,10 @@ impl Policies {
             let why = format!("policy `{}` does not fit the arguments that the tool declares", rule.reason.id);
             return Decision::failed(why, vec![rule.reason.clone()]);
         }
-        match self.request(subject, target, &slice, circumstances) {
-            Ok((request, entities)) => {
+        match self.request(subject, target, slice, circumstances) {
+            Ok(request) => {
                 let now = circumstances.now.saturating_mul(1_000);
-                self.ask(&request, &entities, &slice, &|asks| asks.is_met_by(subject.signed_in.as_deref(), now))
+                self.ask(&request, entities, slice, &|asks| asks.is_met_by(subject.signed_in.as_deref(), now))
             }
             Err(why) => Decision::failed(why, Vec::new()),
         }
@@ -269,6 +284,30 @@ impl Policies {
         }
     }
 
+    /// Kept for tools that are known: what else is asked for may be ever new.
+    fn ready(&self, subject: &Subject, target: &Target, purpose: Purpose) -> Result<Arc<Ready>, String> {
+        let key = (subject.number, target.number, purpose);
+        if let Some(ready) = self.ready.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(ready));
+        }
+        let slice = self.slice(subject, target, purpose);
+        let entities = if slice.rules.is_empty() {
+            None
+        } else {
+            let entities = target.entities.iter().cloned().chain([subject.entity.clone()]);
+            Some(Entities::from_entities(entities, None).map_err(|error| error.to_string())?)
+        };
+        let made = Arc::new(Ready { slice, entities });
+        if target.input().is_some() {
+            let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            if ready.len() >= READY {
+                ready.clear();
+            }
+            ready.insert(key, Arc::clone(&made));
+        }
+        Ok(made)
+    }
+
     fn slice(&self, subject: &Subject, target: &Target, purpose: Purpose) -> Arc<Slice> {
         let key = self.index.key(subject, target, purpose);
         if let Some(slice) = self.slices.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -290,7 +329,7 @@ impl Policies {
         target: &Target,
         slice: &Slice,
         circumstances: Circumstances<'_>,
-    ) -> Result<(Request, Entities), String> {
+    ) -> Result<Request, String> {
         let mut context = Vec::with_capacity(2);
         if slice.reads_session {
             context.push(("session".to_owned(), session(circumstances.now, subject.signed_in.as_deref())?));
@@ -303,10 +342,8 @@ impl Policies {
         }
         let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
         // Without the schema: what it would check of the request is typed here, and checking costs more than deciding.
-        let request = Request::new(subject.uid.clone(), target.action.clone(), target.uid.clone(), context, None)
-            .map_err(|error| error.to_string())?;
-        let entities = target.entities.iter().cloned().chain([subject.entity.clone()]);
-        Ok((request, Entities::from_entities(entities, None).map_err(|error| error.to_string())?))
+        Request::new(subject.uid.clone(), target.action.clone(), target.uid.clone(), context, None)
+            .map_err(|error| error.to_string())
     }
 
     /// What both sets say; of what the second asks for, `is_met` tells what is there already.

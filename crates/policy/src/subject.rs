@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cedar_policy::{Entity, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::Value;
@@ -13,6 +14,8 @@ use crate::{Kind, Principal, Roles, SignedIn};
 /// Somebody who asks.
 #[derive(Debug, Clone)]
 pub struct Subject {
+    /// No other has it, so what was made of one can be kept by it.
+    pub(crate) number: u64,
     pub(crate) uid: EntityUid,
     pub(crate) entity: Entity,
     /// Itself and all that it is in.
@@ -38,7 +41,7 @@ impl Subject {
         ]);
         let within = parents.iter().cloned().chain([own.clone()]).collect();
         let entity = Entity::new(own.clone(), attributes, parents).ok()?;
-        Some(Subject { entity, uid: own, within, signed_in: principal.signed_in.clone() })
+        Some(Subject { number: number(), entity, uid: own, within, signed_in: principal.signed_in.clone() })
     }
 }
 
@@ -96,6 +99,8 @@ pub enum Use<'a> {
 /// Something to decide about.
 #[derive(Debug)]
 pub struct Target {
+    /// As of a [`Subject`].
+    pub(crate) number: u64,
     pub(crate) uid: EntityUid,
     pub(crate) action: EntityUid,
     pub(crate) entities: Vec<Entity>,
@@ -153,6 +158,7 @@ impl Target {
         let within = parents.iter().cloned().chain([own.clone()]).collect();
         entities.push(Entity::new(own.clone(), attributes, parents).ok()?);
         Some(Target {
+            number: number(),
             uid: own,
             action,
             entities,
@@ -176,6 +182,11 @@ impl Target {
     pub fn input(&self) -> Option<&Input> {
         self.input.as_ref()
     }
+}
+
+fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn facts(name: &str, tenant: &EntityUid) -> HashMap<String, RestrictedExpression> {

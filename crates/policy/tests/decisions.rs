@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bartizan_policy::{
     Circumstances, Decision, Grant, Group, Hints, Json, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles,
-    Scope, Scopes, Source, Use,
+    Scope, Scopes, Source, Subject, Target, Use,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -72,7 +72,14 @@ fn roles(lists: &Lists) -> Roles {
     }
 }
 
-fn decide(policies: &Policies, data: &Data, case: &Case) -> Decision {
+/// Who asks for what, made once for all cases that are about them.
+#[derive(Default)]
+struct Made {
+    subjects: HashMap<String, Subject>,
+    targets: HashMap<String, Target>,
+}
+
+fn decide(policies: &Policies, made: &mut Made, data: &Data, case: &Case) -> Decision {
     let mut principal = Principal::new(&case.who);
     principal.roles = case.roles.iter().map(|role| role.as_str().into()).collect();
     let words: Vec<_> = case.r#use.split(' ').collect();
@@ -92,8 +99,10 @@ fn decide(policies: &Policies, data: &Data, case: &Case) -> Decision {
     let purpose = if case.list { Purpose::List } else { Purpose::Use };
     let arguments = case.arguments.as_ref().map(Json::from);
     let now = case.at.as_ref().map_or(0, |at| data.times[at]);
-    let (subject, target) = (policies.subject(&principal).unwrap(), policies.target(server, of).unwrap());
-    policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() })
+    let subject = made.subjects.entry(format!("{principal:?}"));
+    let subject = subject.or_insert_with(|| policies.subject(&principal).unwrap());
+    let target = made.targets.entry(format!("{server} {of:?}")).or_insert_with(|| policies.target(server, of).unwrap());
+    policies.decide(subject, target, purpose, Circumstances { now, arguments: arguments.as_ref() })
 }
 
 #[test]
@@ -102,25 +111,25 @@ fn every_decision_is_as_expected() {
     let source = Source { name: "team.cedar", text: include_str!("team.cedar") };
     let [deny, permit] = [Otherwise::Deny, Otherwise::Permit]
         .map(|otherwise| Policies::new(&[source], roles(&data.roles), otherwise).unwrap());
-    let mut wrong = Vec::new();
-    for case in &data.cases {
-        let policies = if case.default.as_deref() == Some("permit") { &permit } else { &deny };
-        // Twice, for the second time the slice is there already.
-        for _ in 0..2 {
-            let decision = decide(policies, &data, case);
-            let outcome = match decision.outcome {
-                Outcome::Allow => "allow",
-                Outcome::Deny => "deny",
-                Outcome::Challenge(kind) => kind.as_str(),
-            };
-            let by: Vec<_> = decision.reasons.iter().map(|reason| reason.id.to_string()).collect();
-            let failed = match (&decision.failed, &case.failed) {
-                (Some(found), Some(expected)) => found.contains(expected),
-                (found, expected) => found.is_none() && expected.is_none(),
-            };
-            if outcome != case.expect || by != case.by || !failed {
-                wrong.push(format!("{}: {decision:?}", case.name));
-            }
+    let (mut wrong, mut made) = (Vec::new(), [Made::default(), Made::default()]);
+    // Twice, for the second time what it takes is there already.
+    for case in data.cases.iter().chain(&data.cases) {
+        let [of_deny, of_permit] = &mut made;
+        let is_permit = case.default.as_deref() == Some("permit");
+        let (policies, made) = if is_permit { (&permit, of_permit) } else { (&deny, of_deny) };
+        let decision = decide(policies, made, &data, case);
+        let outcome = match decision.outcome {
+            Outcome::Allow => "allow",
+            Outcome::Deny => "deny",
+            Outcome::Challenge(kind) => kind.as_str(),
+        };
+        let by: Vec<_> = decision.reasons.iter().map(|reason| reason.id.to_string()).collect();
+        let failed = match (&decision.failed, &case.failed) {
+            (Some(found), Some(expected)) => found.contains(expected),
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        if outcome != case.expect || by != case.by || !failed {
+            wrong.push(format!("{}: {decision:?}", case.name));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

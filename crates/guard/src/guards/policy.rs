@@ -207,6 +207,9 @@ impl Asking<'_> {
     }
 
     fn find(&self, report: &mut Report, decision: &Decision, at: Value<'_>, kind: PartKind, element: Option<&str>, what: &str) {
+        if decision.outcome == Outcome::Allow && decision.proven.is_empty() {
+            return;
+        }
         let what = format!("{what} of server `{}`", self.event.server.name);
         let mut find = |rule: &str, why: String, asked_by: Vec<Reason>| {
             let Some(rule) = SPEC.rule(rule) else { return };

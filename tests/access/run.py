@@ -370,9 +370,13 @@ def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():
         config, policies = place.gateway.config, place.gateway.config.parent / "elsewhere" / "p.cedar"
         policies.parent.mkdir()
         write = lambda tool: policies.write_text(f'permit(principal, action == Mcp::Action::"files/{tool}", resource);')  # noqa: E731
-        write("read")
         config.write_text(config.read_text() + '[policy]\nfiles = ["elsewhere/p.cedar"]\n')
-        wait_for(lambda: place.gateway.entries(kind="config.reloaded"), "the policies are not in force")
+        wait_for(lambda: place.gateway.entries(kind="config.refused"), "a file that is not there is not refused")
+        policies.write_text("permit(principal,")
+        wait_for(lambda: len(place.gateway.entries(kind="config.refused")) == 2, "a file that came is not looked at")
+        check(not place.gateway.entries(kind="config.reloaded"), "a bad one is in force")
+        write("read")
+        wait_for(lambda: place.gateway.entries(kind="config.reloaded"), "the policies are not in force once the file is good")
         tools = lambda: [tool for client in [place.client(key, "/mcp/files", MODERN)] for tool in client.tools()]  # noqa: E731
         key = place.made("mcp")
         equal(tools(), ["read"], "as it was")
@@ -392,7 +396,7 @@ def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():
         check('files/read"' in said("show", first[:8]).stdout and 'files/write"' not in said("show", first).stdout, "what the first was")
         equal(said("show", "nothing").returncode, 3, "a version that there is not")
         policies.write_text("permit(principal, action,")
-        wait_for(lambda: place.gateway.entries(kind="config.refused"), "a bad file is not refused")
+        wait_for(lambda: len(place.gateway.entries(kind="config.refused")) == 3, "a bad file is not refused")
         equal(tools(), ["write"], "the one before stays")
         check("degraded" in ready(place), "readiness does not say so")
         policies.unlink()

@@ -243,6 +243,24 @@ impl Config {
         read_public_url(&text, &name, &environment, locks)
     }
 
+    /// The files with policies that a file names, and nothing else: also one that does not check, for it may be that one of
+    /// those is what is wrong. None if it cannot even be told what it names.
+    #[must_use]
+    pub fn named_policies(path: &Path) -> Vec<PathBuf> {
+        let named = || {
+            let Beginning { name, text, environment, locks } = Beginning::of(path).ok()?;
+            let mut root = parse(&text, &name).ok()?;
+            tree::keep_only(&mut root, &["policy"]);
+            tree::keep_only(tree::entry(&mut root, "policy")?, &["files"]);
+            let mut problems = Problems::default();
+            expand(&mut root, &environment, &mut problems);
+            let reading = Reading { root: &root, environment: &environment, locks };
+            let file: File = read(reading.root, &[], &mut problems)?;
+            Some(policy_files(&file, &environment))
+        };
+        named().unwrap_or_default()
+    }
+
     /// The configuration of somebody who has none: every default, no servers, everything in Bartizan's own directory.
     ///
     /// # Errors
@@ -398,6 +416,10 @@ fn read_public_url(text: &str, name: &str, environment: &Environment, locks: Loc
     given.or(address).ok_or_else(|| unusable(name))
 }
 
+fn policy_files(file: &File, environment: &Environment) -> Vec<PathBuf> {
+    file.policy.files.iter().map(|path| paths::beside(&environment.directory, path)).collect()
+}
+
 /// What a text means, whose lock file is one of `locks` unless it names one.
 fn read_text(
     text: &str,
@@ -452,7 +474,7 @@ impl Reading<'_> {
         self.named_servers(&file, problems);
         let (root, environment) = (self.root, self.environment);
         let policies = policy::policies(&file, root, &environment.directory, problems);
-        let policy_files = file.policy.files.iter().map(|path| paths::beside(&environment.directory, path)).collect();
+        let policy_files = policy_files(&file, environment);
         let exceptions = exceptions(file.exception, root, environment.now, problems);
         let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let settings = Settings { mode: file.mode, guards, exceptions, policies };

@@ -6,7 +6,6 @@
 #[cfg_attr(not(feature = "watch"), path = "reload/no_notices.rs")]
 mod notices;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +25,7 @@ use crate::files::{directory_of, place_of};
 use crate::gateway::Gateway;
 use crate::identity::oauth::Prepared;
 use crate::setup::{self, Servers, SetupError};
+use crate::stamp::Stamp;
 use crate::versions;
 
 /// Editors write in several steps; the last of them counts.
@@ -75,19 +75,11 @@ pub(crate) struct Reloads {
     /// What the file held when it was looked at last.
     last: Mutex<Option<Vec<u8>>>,
     /// The files with policies that it names, and what is to be seen of them from outside.
-    policies: Mutex<Vec<(PathBuf, Seen)>>,
+    policies: Mutex<Vec<(PathBuf, Stamp)>>,
 }
 
-/// What is to be seen of a file without reading it; none if it is not there.
-type Seen = Option<(u64, u64, i64, i64)>;
-
-fn seen(file: &Path) -> Seen {
-    let meta = std::fs::metadata(file).ok()?;
-    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
-}
-
-fn all_seen(files: &[PathBuf]) -> Vec<(PathBuf, Seen)> {
-    files.iter().map(|file| (file.clone(), seen(file))).collect()
+fn all_seen(files: &[PathBuf]) -> Vec<(PathBuf, Stamp)> {
+    files.iter().map(|file| (file.clone(), Stamp::of([&**file]))).collect()
 }
 
 impl Reloads {
@@ -113,16 +105,16 @@ impl Reloads {
         let now = content(&self.file);
         if forced || now != *last {
             *last = now;
-            if let Some(files) = apply(&self.file, &self.place, &self.gateway, &self.started) {
-                let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-                // What was seen of a file before it was read counts: it may have changed again since.
-                let before = |file: &PathBuf| policies.iter().find(|(held, _)| held == file).map(|(_, seen)| *seen);
-                *policies = files
-                    .into_iter()
-                    .map(|file| (before(&file).unwrap_or_else(|| seen(&file)), file))
-                    .map(|(seen, file)| (file, seen))
-                    .collect();
+            // Before they are read: what happens to them from now on is a change. Also those of a file that is refused, for
+            // one of them may be what is wrong with it.
+            let named = all_seen(&Config::named_policies(&self.file));
+            let is_applied = apply(&self.file, &self.place, &self.gateway, &self.started);
+            let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_applied {
+                policies.clear();
             }
+            policies.retain(|(held, _)| named.iter().all(|(file, _)| file != held));
+            policies.extend(named);
         }
     }
 
@@ -131,7 +123,7 @@ impl Reloads {
         let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
         for (file, before) in policies.iter_mut() {
-            let now = seen(file);
+            let now = Stamp::of([&**file]);
             changed |= now != *before;
             *before = now;
         }
@@ -211,8 +203,8 @@ fn is_same_admin(started: Option<&Admin>, now: Option<&Admin>) -> bool {
     shape(started) == shape(now)
 }
 
-/// The files with policies that the configuration names which is in force now; none if the old one stays.
-fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Option<Vec<PathBuf>> {
+/// Whether the configuration is in force now; the old one stays if not.
+fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> bool {
     // The log of the user's Bartizan is for people in any case.
     let json = matches!(place, Place::Front { .. }) && started.log.format == LogFormat::Json;
     let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
@@ -231,10 +223,9 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Opt
         let servers = place.servers(&config, gateway)?;
         Ok((policy, (servers, certificates, issuers), waits, config))
     });
-    let mut files = None;
+    let is_applied = outcome.is_ok();
     let (kind, fields) = match outcome {
         Ok((policy, (servers, certificates, issuers), waits, config)) => {
-            files = Some(config.policy_files.clone());
             let version = versions::of(&config).map(str::to_owned);
             if let Place::Front { database, .. } = place {
                 tokio::spawn(versions::keep(Arc::clone(database), config.settings.policies.clone(), "reload"));
@@ -265,7 +256,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> Opt
     };
     // A log that cannot be written is said by the recorder.
     gateway.recorder.note(kind, &fields).ok();
-    files
+    is_applied
 }
 
 const REFUSED: &str = "the new configuration is refused and the old one stays in force";

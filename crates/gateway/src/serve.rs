@@ -161,6 +161,12 @@ impl Running {
         url(self.certificates.listen.is_some(), self.address)
     }
 
+    /// Where clients find it, without a path: what `public_url` says, or the same.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        self.front.public()
+    }
+
     /// Where health and metrics are, without a path, if anywhere.
     #[must_use]
     pub fn admin_url(&self) -> Option<String> {

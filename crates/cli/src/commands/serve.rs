@@ -42,6 +42,13 @@ impl Arguments {
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let running = serve::start(&config, Some(self.config)).await.map_err(|error| unstarted(&error))?;
             notices.say(&format!("bartizan serves MCP at {}/mcp", running.url()));
+            let public = running.public_url();
+            if public != running.url() {
+                notices.say(&format!("clients connect to {public}/mcp"));
+            }
+            if config.sign_in.is_some() {
+                notices.say(&format!("people sign in at {public}/bartizan/sign-in"));
+            }
             if let Some(admin) = running.admin_url() {
                 notices.say(&format!("health and metrics at {admin}/readyz and /metrics"));
             }

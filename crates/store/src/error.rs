@@ -51,6 +51,9 @@ pub enum StoreError {
         /// Under which name.
         name: String,
     },
+    /// What somebody has shown was taken from them meanwhile.
+    #[error("what was shown is not good any more")]
+    Stale,
     /// It is not in a state in which this makes sense.
     #[error("{0}")]
     State(String),

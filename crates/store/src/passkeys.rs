@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::events::{Change, note};
+use crate::people::check_stands;
 use crate::{Result, Store, StoreError};
 
 /// A passkey. Moments are microseconds since 1970-01-01 UTC.
@@ -44,12 +45,13 @@ const USE: &str = "UPDATE passkey SET counter = $2, last_used_at = $3
 const REMOVE: &str = "DELETE FROM passkey WHERE id = $1 AND person = $2";
 
 impl Store {
-    /// Keeps a new passkey.
+    /// Keeps a new passkey of a person of that generation.
     ///
     /// # Errors
-    /// If there is one of its id, its owner has very many, or this cannot be kept.
-    pub async fn add_passkey(&self, new: &Passkey, change: &Change) -> Result<()> {
+    /// If they are of another one by now, there is one of its id, its owner has very many, or this cannot be kept.
+    pub async fn add_passkey(&self, (new, generation): (&Passkey, i64), change: &Change) -> Result<()> {
         self.write(async |connection| {
+            check_stands(connection, &new.person, generation).await?;
             let count: i64 = sqlx::query_scalar(COUNT).bind(&new.person).fetch_one(&mut *connection).await?;
             if count >= MOST {
                 return Err(StoreError::State(format!("nobody has more than {MOST} passkeys")));

@@ -25,6 +25,9 @@ pub struct Person {
     pub created_at: i64,
     /// Since when they may not sign in.
     pub disabled_at: Option<i64>,
+    /// Another one once what they prove who they are with was taken from them: whoever was shown before, and is to be given
+    /// something now, is given nothing.
+    pub generation: i64,
 }
 
 /// A person, and how much there is of what belongs to them.
@@ -69,22 +72,26 @@ pub struct OneTime {
     pub recovery: Vec<[u8; 32]>,
 }
 
-const COLUMNS: &str = "name, handle, password, totp, totp_step, created_at, disabled_at";
-const INSERT: &str = "INSERT INTO person (name, folded, handle, password, totp_step, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6)";
-const ALL: &str = "SELECT name, handle, password, totp, totp_step, created_at, disabled_at,
+const COLUMNS: &str = "name, handle, password, totp, totp_step, created_at, disabled_at, generation";
+const INSERT: &str = "INSERT INTO person (name, folded, handle, password, totp_step, created_at, generation)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const ALL: &str = "SELECT name, handle, password, totp, totp_step, created_at, disabled_at, generation,
     (SELECT count(*) FROM passkey WHERE passkey.person = person.name) AS passkeys,
     (SELECT count(*) FROM recovery_code WHERE recovery_code.person = person.name) AS recovery_codes,
     (SELECT max(expires_at) FROM invitation WHERE invitation.person = person.name) AS invited_until
     FROM person ORDER BY folded";
 const TAKEN: &str = "SELECT name FROM person WHERE folded = $1";
 const ENABLE: &str = "UPDATE person SET disabled_at = NULL WHERE name = $1 AND disabled_at IS NOT NULL";
-const DISABLE: &str = "UPDATE person SET disabled_at = $2 WHERE name = $1 AND disabled_at IS NULL";
-const BARE: &str = "UPDATE person SET password = $2, totp = NULL WHERE name = $1";
+const DISABLE: &str =
+    "UPDATE person SET disabled_at = $2, generation = generation + 1 WHERE name = $1 AND disabled_at IS NULL";
+const BARE: &str = "UPDATE person SET password = $2, totp = NULL, generation = generation + 1 WHERE name = $1";
 const REMOVE: &str = "DELETE FROM person WHERE name = $1";
 const INVITE: &str = "INSERT INTO invitation (digest, person, expires_at) VALUES ($1, $2, $3)";
 const INVITED: &str = "SELECT person FROM invitation WHERE digest = $1 AND expires_at > $2";
-const PASSWORD: &str = "UPDATE person SET password = $2 WHERE name = $1";
+const PASSWORD: &str = "UPDATE person SET password = $2, generation = generation + 1 WHERE name = $1";
+const NO_TOKENS: &str = "DELETE FROM upstream_token WHERE principal = $1";
+const NO_REQUESTS: &str = "DELETE FROM approval WHERE principal = $1 AND used_at IS NULL";
+const STANDS: &str = "SELECT 1 FROM person WHERE name = $1 AND generation = $2 AND disabled_at IS NULL";
 const REHASH: &str = "UPDATE person SET password = $3 WHERE name = $1 AND password = $2";
 const ONE_TIME: &str = "UPDATE person SET totp = $2, totp_step = CASE WHEN totp_step < $3 THEN $3 ELSE totp_step END
     WHERE name = $1";
@@ -127,7 +134,7 @@ impl Store {
                 )));
             }
             let query = sqlx::query(INSERT).bind(&new.name).bind(folded(&new.name)).bind(&new.handle);
-            let query = query.bind(&given.password).bind(new.totp_step).bind(new.created_at);
+            let query = query.bind(&given.password).bind(new.totp_step).bind(new.created_at).bind(new.generation);
             query.execute(&mut *connection).await?;
             invite(connection, &new.name, given).await?;
             note(connection, change, "person.added", said(&new.name, given)).await
@@ -174,13 +181,16 @@ impl Store {
         .await
     }
 
-    /// Removes somebody, and all that belongs to them. Keys of that name stay.
+    /// Removes somebody, and all that belongs to them: tokens for servers and what they asked somebody to agree to, too. Keys
+    /// of that name stay.
     ///
     /// # Errors
     /// If there is nobody of that name, or this cannot be kept.
     pub async fn remove_person(&self, name: &str, change: &Change) -> Result<()> {
         self.write(async |connection| {
             let name = named(connection, name).await?;
+            // Whoever is called so later gets none of it.
+            withdraw(connection, &name).await?;
             forget(connection, &name, &["web_session", "passkey", "recovery_code", "invitation"]).await?;
             sqlx::query(REMOVE).bind(&name).execute(&mut *connection).await?;
             note(connection, change, "person.removed", json!({ "person": name })).await
@@ -215,7 +225,7 @@ impl Store {
             let query = sqlx::query(INVITED).bind(digest.as_slice()).bind(change.at);
             let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(false) };
             let name: String = row.try_get("person")?;
-            forget(connection, &name, &["invitation", "web_session"]).await?;
+            forget(connection, &name, &["invitation", "web_session", "passkey"]).await?;
             sqlx::query(PASSWORD).bind(&name).bind(password).execute(&mut *connection).await?;
             if let Some(one_time) = one_time {
                 set_one_time(connection, &name, one_time).await?;
@@ -242,9 +252,15 @@ impl Store {
     /// Gives somebody one-time passwords, in place of those they had.
     ///
     /// # Errors
-    /// If it cannot be kept.
-    pub async fn set_one_time(&self, name: &str, one_time: &OneTime, change: &Change) -> Result<()> {
+    /// If they are of another generation by now, or it cannot be kept.
+    pub async fn set_one_time(
+        &self,
+        (name, generation): (&str, i64),
+        one_time: &OneTime,
+        change: &Change,
+    ) -> Result<()> {
         self.write(async |connection| {
+            check_stands(connection, name, generation).await?;
             set_one_time(connection, name, one_time).await?;
             note(connection, change, "person.factor_added", json!({ "person": name, "factor": "otp" })).await
         })
@@ -298,6 +314,20 @@ fn said(name: &str, given: &Given) -> Value {
     json!({ "person": name, "password": given.password.is_some(), "expires_at": invited_until })
 }
 
+/// Removes what was got or asked for on somebody's behalf, also by their keys.
+async fn withdraw(connection: &mut SqliteConnection, name: &str) -> Result<()> {
+    for removal in [NO_TOKENS, NO_REQUESTS] {
+        sqlx::query(removal).bind(name).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Whether somebody is still who was shown.
+pub(crate) async fn check_stands(connection: &mut SqliteConnection, name: &str, generation: i64) -> Result<()> {
+    let stands = sqlx::query(STANDS).bind(name).bind(generation).fetch_optional(connection).await?;
+    stands.map(drop).ok_or(StoreError::Stale)
+}
+
 /// The name as it was given.
 async fn named(connection: &mut SqliteConnection, name: &str) -> Result<String> {
     let row = sqlx::query(TAKEN).bind(folded(name)).fetch_optional(connection).await?;
@@ -340,6 +370,7 @@ pub(crate) fn person(row: &SqliteRow) -> Result<Person> {
         totp_step: row.try_get("totp_step")?,
         created_at: row.try_get("created_at")?,
         disabled_at: row.try_get("disabled_at")?,
+        generation: row.try_get("generation")?,
     })
 }
 

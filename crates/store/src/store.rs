@@ -18,7 +18,7 @@ use crate::seal::{Held, MasterKey};
 use crate::{Result, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("schema/001_api_key.sql"),
     include_str!("schema/002_event.sql"),
     include_str!("schema/003_data_key.sql"),
@@ -27,6 +27,7 @@ const STEPS: [&str; 8] = [
     include_str!("schema/006_grant.sql"),
     include_str!("schema/007_upstream_token.sql"),
     include_str!("schema/008_policy_version.sql"),
+    include_str!("schema/009_generation.sql"),
 ];
 
 /// How long a statement waits for another process that writes.

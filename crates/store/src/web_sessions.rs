@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use crate::people::{Person, person};
+use crate::people::{Person, check_stands, person};
 use crate::{Result, Store};
 
 /// A browser in which somebody is signed in. Moments are microseconds since 1970-01-01 UTC.
@@ -37,7 +37,7 @@ pub struct Over {
 const INSERT: &str = "INSERT INTO web_session (digest, person, begun_at, seen_at, password_at, otp_at, passkey_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const FIND: &str = "SELECT digest, person, begun_at, seen_at, password_at, otp_at, passkey_at, name, handle, password,
-    totp, totp_step, created_at, disabled_at FROM web_session JOIN person ON person.name = web_session.person
+    totp, totp_step, created_at, disabled_at, generation FROM web_session JOIN person ON person.name = web_session.person
     WHERE digest = $1 AND begun_at >= $2 AND seen_at >= $3 AND disabled_at IS NULL";
 const SEEN: &str = "UPDATE web_session SET seen_at = $2 WHERE digest = $1 AND seen_at < $2";
 const END: &str = "DELETE FROM web_session WHERE digest = $1";
@@ -47,13 +47,19 @@ const CROWD_OUT: &str = "DELETE FROM web_session WHERE person = $1 AND digest NO
     (SELECT digest FROM web_session WHERE person = $1 ORDER BY seen_at DESC, digest LIMIT 50)";
 
 impl Store {
-    /// Begins a session in place of another one, which is over then as are those that are too old. Returns whether it has
-    /// begun: it does not where the other one is over already.
+    /// Begins a session of a person of that generation, in place of another one, which is over then as are those that are too
+    /// old. Returns whether it has begun: it does not where the other one is over already.
     ///
     /// # Errors
-    /// If it cannot be kept.
-    pub async fn begin_web_session(&self, new: &WebSession, old: Option<&[u8; 32]>, over: Over) -> Result<bool> {
+    /// If they are of another generation by now, or it cannot be kept.
+    pub async fn begin_web_session(
+        &self,
+        (new, generation): (&WebSession, i64),
+        old: Option<&[u8; 32]>,
+        over: Over,
+    ) -> Result<bool> {
         self.write_unmarked(async |connection| {
+            check_stands(connection, &new.person, generation).await?;
             sqlx::query(END_OVER).bind(over.begun_before).bind(over.unseen_since).execute(&mut *connection).await?;
             if let Some(old) = old {
                 let ended = sqlx::query(END).bind(old.as_slice()).execute(&mut *connection).await?;

@@ -122,6 +122,8 @@ impl Give {
             totp_step: 0,
             created_at: now.0,
             disabled_at: None,
+            // Nobody of that name who was removed had it.
+            generation: now.0,
         };
         self.place.with(true, async |store| store.add_person(&person, &given, &change(now)).await)?;
         self.handed_out("added", link.as_deref(), &given)

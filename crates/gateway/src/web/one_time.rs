@@ -105,9 +105,9 @@ impl Web {
             return self.one_time_page(visit, &session, Some("Those are not the six digits; try the next ones.")).await;
         };
         let change = Change { by: name.clone(), at: clock::now().0 };
-        self.store().await?.set_one_time(&name, &one_time, &change).await?;
+        self.store().await?.set_one_time((&name, session.person.generation), &one_time, &change).await?;
         let shown = codes_page(&codes, &afterwards(visit));
-        self.begin_session((&name, &[Method::Otp]), Some(&session), shown).await
+        self.begin_session((&session.person, &[Method::Otp]), Some(&session), shown).await
     }
 
     /// The session of somebody who may change what they sign in with, or where they have to go first, to come back `here`.

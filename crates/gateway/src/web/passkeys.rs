@@ -182,7 +182,7 @@ impl Web {
     pub(super) async fn passkey_sign_in(&self, visit: &Visit) -> Answer {
         self.check_form(visit)?;
         let Some(person) = self.shown(visit, Purpose::SignIn, None).await? else { return self.wrong(visit) };
-        self.let_in(visit, &person.name, &[Method::Passkey], sent(&afterwards(visit))).await
+        self.let_in(visit, &person, &[Method::Passkey], sent(&afterwards(visit))).await
     }
 
     /// Has somebody who is signed in show a passkey once more.
@@ -197,7 +197,7 @@ impl Web {
             return self.wrong(visit);
         }
         self.record_step_up(visit, name, Method::Passkey)?;
-        self.begin_session((name, &[Method::Passkey]), Some(&session), sent(&afterwards(visit))).await
+        self.begin_session((&session.person, &[Method::Passkey]), Some(&session), sent(&afterwards(visit))).await
     }
 
     /// Who shows a passkey, which has to be of `owner` if there is one.
@@ -246,13 +246,18 @@ impl Web {
         let label = label(visit.field("label").as_deref().unwrap_or_default());
         let (counter, person) = (made.counter.into(), name.clone());
         let new = Passkey { id, person, public_key, algorithm, counter, label, created_at: now.0, last_used_at: None };
-        match self.store().await?.add_passkey(&new, &Change { by: name.clone(), at: now.0 }).await {
+        match self
+            .store()
+            .await?
+            .add_passkey((&new, session.person.generation), &Change { by: name.clone(), at: now.0 })
+            .await
+        {
             Ok(()) => {}
             Err(StoreError::State(why)) => return json(StatusCode::FORBIDDEN, &json!({"problem": why})),
             Err(error) => return Err(error.into()),
         }
         let next = visit.return_to().unwrap_or_else(|| "/bartizan/account".to_owned());
-        self.begin_session((&name, &[Method::Passkey]), Some(&session), sent(&next)).await
+        self.begin_session((&session.person, &[Method::Passkey]), Some(&session), sent(&next)).await
     }
 
     /// Takes a passkey from somebody.

@@ -32,6 +32,8 @@ const MINUTE: i64 = 60_000_000;
 pub(crate) struct SignedIn {
     /// The principal they are.
     pub(crate) person: String,
+    /// Which of theirs what they have shown is of.
+    pub(crate) generation: i64,
     /// When they signed in.
     pub(crate) at: Timestamp,
     /// What they have shown, and when last.
@@ -127,7 +129,8 @@ impl Web {
         let session = self.session(visit).await?.filter(|session| session.is_enough(required));
         let (Some(session), Some(browser)) = (session, self.present(visit)) else { return Ok(None) };
         let (methods, at) = (session.methods(), Timestamp(session.kept.begun_at));
-        Ok(Some(SignedIn { person: session.person.name, at, methods, csrf: browser.csrf() }))
+        let Person { name: person, generation, .. } = session.person;
+        Ok(Some(SignedIn { person, generation, at, methods, csrf: browser.csrf() }))
     }
 
     /// Has somebody sign in, and come back.
@@ -177,16 +180,16 @@ impl Web {
     /// person nothing is kept of what was shown there. Answers with `answer`, which has the browser know it.
     pub(super) async fn begin_session(
         &self,
-        (person, shown): (&str, &[Method]),
+        (person, shown): (&Person, &[Method]),
         old: Option<&Session>,
         answer: Answer,
     ) -> Answer {
         let (now, browser) = (clock::now(), Browser::generate()?);
-        let own = old.filter(|old| old.person.name == person).map(|old| &old.kept);
+        let own = old.filter(|old| old.person.name == person.name).map(|old| &old.kept);
         let at = |method, before: Option<i64>| if shown.contains(&method) { Some(now.0) } else { before };
         let new = WebSession {
             digest: browser.digest(),
-            person: person.to_owned(),
+            person: person.name.clone(),
             begun_at: own.map_or(now.0, |own| own.begun_at),
             seen_at: minute(now),
             password_at: at(Method::Pwd, own.and_then(|own| own.password_at)),
@@ -194,7 +197,7 @@ impl Web {
             passkey_at: at(Method::Passkey, own.and_then(|own| own.passkey_at)),
         };
         let store = self.store().await?;
-        if !store.begin_web_session(&new, old.map(|old| &old.kept.digest), self.over(now)).await? {
+        if !store.begin_web_session((&new, person.generation), old.map(|old| &old.kept.digest), self.over(now)).await? {
             return Err(Trouble::Stale);
         }
         answer.map(|response| self.keeping(&browser, response))

@@ -67,19 +67,19 @@ impl Web {
             return self.sign_in_page(visit, StatusCode::FORBIDDEN, Some(WRONG));
         };
         guess.right();
-        self.let_in(visit, &person.name, &shown, after_form(&afterwards(visit))).await
+        self.let_in(visit, &person, &shown, after_form(&afterwards(visit))).await
     }
 
     /// Signs in somebody who has shown who they are.
-    pub(super) async fn let_in(&self, visit: &Visit, name: &str, shown: &[Method], answer: Answer) -> Answer {
+    pub(super) async fn let_in(&self, visit: &Visit, person: &Person, shown: &[Method], answer: Answer) -> Answer {
         let mut answer = answer?;
         // Whoever cannot be recorded does not come in.
         let methods: Vec<_> = shown.iter().map(|method| method.as_str()).collect();
-        let fields = json!({"person": name, "methods": methods, "from": visit.from.to_string()});
+        let fields = json!({"person": person.name, "methods": methods, "from": visit.from.to_string()});
         self.gateway.recorder.note("person.signed_in", &fields)?;
         let old = self.session(visit).await?;
-        self.make_known(&mut answer, name).await?;
-        self.begin_session((name, shown), old.as_ref(), Ok(answer)).await
+        self.make_known(&mut answer, &person.name).await?;
+        self.begin_session((person, shown), old.as_ref(), Ok(answer)).await
     }
 
     /// Who somebody is, and what they have shown. Takes as long for whoever is not there, and for whoever may not sign in.

@@ -56,7 +56,7 @@ impl Web {
         }
         guess.right();
         self.record_step_up(visit, &person.name, Method::Otp)?;
-        self.begin_session((&person.name, &[Method::Otp]), Some(&session), after_form(&afterwards(visit))).await
+        self.begin_session((person, &[Method::Otp]), Some(&session), after_form(&afterwards(visit))).await
     }
 
     /// The session of somebody who is signed in, or where they have to go first.

@@ -31,6 +31,9 @@ pub(crate) enum Trouble {
 
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Stale) {
+            return Trouble::Stale;
+        }
         tracing::error!(%error, "what is kept about people cannot be used");
         Trouble::Unavailable
     }

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::ends::{self, Which};
 use super::{Grant, Terms, terms, words};
 use crate::events::{Change, note};
+use crate::people::check_stands;
 use crate::{Result, Store, StoreError};
 
 /// So many codes that nobody came for are kept of one person and client; a page could have a browser fetch any number.
@@ -104,13 +105,15 @@ impl Store {
         Ok(row.map(|row| row.try_get("scopes").map(words)).transpose()?.unwrap_or_default())
     }
 
-    /// Keeps that a person agreed, and the code that says so. What they agreed to before with the same client stays.
+    /// Keeps that a person of that generation agreed, and the code that says so. What they agreed to before with the same
+    /// client stays.
     ///
     /// # Errors
-    /// If it cannot be kept.
-    pub async fn agree(&self, code: &Code, change: &Change) -> Result<()> {
+    /// If they are of another one by now, or it cannot be kept.
+    pub async fn agree(&self, code: &Code, generation: i64, change: &Change) -> Result<()> {
         self.write(async |connection| {
             let terms = &code.terms;
+            check_stands(connection, &terms.person, generation).await?;
             let key = (&terms.person, &terms.client, &code.registered_uri, &terms.resource);
             let query = sqlx::query(CONSENTED).bind(key.0).bind(key.1).bind(key.2).bind(key.3);
             let before = query.fetch_optional(&mut *connection).await?;
@@ -131,12 +134,16 @@ impl Store {
         .await
     }
 
-    /// Keeps a code for what was agreed to before.
+    /// Keeps a code for what a person of that generation agreed to before.
     ///
     /// # Errors
-    /// If it cannot be kept.
-    pub async fn add_code(&self, code: &Code) -> Result<()> {
-        self.write_unmarked(async |connection| add(connection, code).await).await
+    /// If they are of another one by now, or it cannot be kept.
+    pub async fn add_code(&self, code: &Code, generation: i64) -> Result<()> {
+        self.write_unmarked(async |connection| {
+            check_stands(connection, &code.terms.person, generation).await?;
+            add(connection, code).await
+        })
+        .await
     }
 
     /// Shows a code. It is good once, whatever comes of it; `judge` says whether it is for who shows it, and may

@@ -1,3 +1,4 @@
+use crate::StoreError;
 use serde_json::Value;
 
 use super::*;
@@ -55,6 +56,7 @@ async fn store() -> (tempfile::TempDir, Store) {
         totp_step: 0,
         created_at: 1,
         disabled_at: None,
+        generation: 0,
     };
     store.add_person(&ann, &Given::default(), &at(1)).await.unwrap();
     (directory, store)
@@ -62,7 +64,7 @@ async fn store() -> (tempfile::TempDir, Store) {
 
 /// A grant that ann agreed to and the client came for.
 async fn given(store: &Store, number: u8) -> Box<Grant> {
-    store.agree(&code(number), &at(100)).await.unwrap();
+    store.agree(&code(number), 0, &at(100)).await.unwrap();
     let redeemed = store.redeem_code(&[number; 32], &new(number), yes, &at(110)).await.unwrap();
     let Redeemed::Granted(grant, true) = redeemed else { panic!("{redeemed:?}") };
     grant
@@ -106,28 +108,28 @@ async fn a_code_gives_nothing_to_others_or_late_or_once_what_it_rests_on_is_gone
     let unknown = store.redeem_code(&[1; 32], &new(1), yes, &at(110)).await.unwrap();
     assert!(matches!(unknown, Redeemed::Unknown));
     // Who shows it wrongly has used it up.
-    store.agree(&code(1), &at(100)).await.unwrap();
+    store.agree(&code(1), 0, &at(100)).await.unwrap();
     let no = |_: &mut Code| Err("no");
     assert!(matches!(store.redeem_code(&[1; 32], &new(1), no, &at(110)).await.unwrap(), Redeemed::Refused("no")));
     let after = store.redeem_code(&[1; 32], &new(1), yes, &at(110)).await.unwrap();
     assert!(matches!(after, Redeemed::Replayed(None)), "{after:?}");
     // Late.
-    store.agree(&code(2), &at(100)).await.unwrap();
+    store.agree(&code(2), 0, &at(100)).await.unwrap();
     assert!(matches!(store.redeem_code(&[2; 32], &new(2), yes, &at(160)).await.unwrap(), Redeemed::Unknown));
     // Without consent, or with one to less.
     let mut other = code(3);
     other.terms.resource = "https://mcp.example/mcp/git".to_owned();
-    store.add_code(&other).await.unwrap();
+    store.add_code(&other, 0).await.unwrap();
     assert!(matches!(store.redeem_code(&[3; 32], &new(3), yes, &at(110)).await.unwrap(), Redeemed::Unknown));
     let mut more = code(4);
     more.terms.scopes.push("server:c".to_owned());
-    store.add_code(&more).await.unwrap();
+    store.add_code(&more, 0).await.unwrap();
     assert!(matches!(store.redeem_code(&[4; 32], &new(4), yes, &at(110)).await.unwrap(), Redeemed::Unknown));
     // What was agreed to before is enough.
-    store.add_code(&code(5)).await.unwrap();
+    store.add_code(&code(5), 0).await.unwrap();
     assert!(matches!(store.redeem_code(&[5; 32], &new(5), yes, &at(110)).await.unwrap(), Redeemed::Granted(..)));
     // A person who may not sign in any more.
-    store.agree(&code(6), &at(100)).await.unwrap();
+    store.agree(&code(6), 0, &at(100)).await.unwrap();
     store.set_person_disabled("ann", true, &at(105)).await.unwrap();
     assert!(matches!(store.redeem_code(&[6; 32], &new(6), yes, &at(110)).await.unwrap(), Redeemed::Unknown));
 }
@@ -140,15 +142,15 @@ async fn consents_add_up_for_each_client_address_and_resource() {
         store.consented("ann", &terms.client, "http://127.0.0.1/cb", &terms.resource).await.unwrap()
     };
     assert!(consented().await.is_empty());
-    store.agree(&code(1), &at(100)).await.unwrap();
+    store.agree(&code(1), 0, &at(100)).await.unwrap();
     let mut more = code(2);
     more.terms.scopes = vec!["server:c".to_owned()];
-    store.agree(&more, &at(100)).await.unwrap();
+    store.agree(&more, 0, &at(100)).await.unwrap();
     assert_eq!(consented().await, ["server:a", "server:b", "server:c"]);
     let mut elsewhere = code(3);
     elsewhere.registered_uri = "https://app.example/cb".to_owned();
     elsewhere.terms.scopes = vec!["server:d".to_owned()];
-    store.agree(&elsewhere, &at(100)).await.unwrap();
+    store.agree(&elsewhere, 0, &at(100)).await.unwrap();
     assert_eq!(consented().await.len(), 3);
 }
 
@@ -205,7 +207,7 @@ async fn an_operator_ends_what_they_say_and_people_are_asked_again() {
         let (_directory, store) = store().await;
         given(&store, 1).await;
         given(&store, 2).await;
-        store.agree(&code(3), &at(120)).await.unwrap();
+        store.agree(&code(3), 0, &at(120)).await.unwrap();
         let before = store.revision();
         let ended = store.revoke_grants(&which, &at(130)).await.unwrap();
         assert_eq!(ended.len() + left.len(), 2, "{which:?}");
@@ -224,7 +226,7 @@ async fn what_piles_up_is_bounded() {
     for number in 0..20 {
         let mut code = code(number);
         code.created_at = 100 + i64::from(number);
-        store.agree(&code, &at(100)).await.unwrap();
+        store.agree(&code, 0, &at(100)).await.unwrap();
     }
     let old = store.redeem_code(&[0; 32], &new(0), yes, &at(110)).await.unwrap();
     assert!(matches!(old, Redeemed::Unknown), "{old:?}");
@@ -238,7 +240,7 @@ async fn what_piles_up_is_bounded() {
     // After a while nothing of it is kept.
     let mut late = code(50);
     (late.created_at, late.expires_at) = (i64::MAX / 2, i64::MAX / 2 + 60);
-    store.agree(&late, &at(i64::MAX / 2)).await.unwrap();
+    store.agree(&late, 0, &at(i64::MAX / 2)).await.unwrap();
     store
         .redeem_code(&[50; 32], &NewGrant { expires_at: i64::MAX, ..new(50) }, yes, &at(i64::MAX / 2 + 1))
         .await
@@ -249,7 +251,7 @@ async fn what_piles_up_is_bounded() {
 #[tokio::test]
 async fn of_many_who_show_one_code_at_once_one_gets_something_and_then_nobody_has_it() {
     let (_directory, store) = store().await;
-    store.agree(&code(1), &at(100)).await.unwrap();
+    store.agree(&code(1), 0, &at(100)).await.unwrap();
     let shown: Vec<_> = (0..8)
         .map(|number| {
             let store = store.clone();
@@ -282,7 +284,7 @@ async fn registered_clients_are_bounded_and_forgotten() {
     assert_eq!(store.registered_client("c7").await.unwrap(), Some(client(7, 0)));
     let mut used = code(1);
     used.terms.client = "c7".to_owned();
-    store.agree(&used, &at(100)).await.unwrap();
+    store.agree(&used, 0, &at(100)).await.unwrap();
     assert_eq!(store.register_client(&client(1_001, DAY + 1)).await.unwrap(), Registration::Kept);
     let left = [store.registered_client("c7").await.unwrap(), store.registered_client("c8").await.unwrap()];
     assert_eq!(left, [Some(client(7, 0)), None]);
@@ -304,4 +306,17 @@ async fn signing_keys_change_as_planned_or_not_at_all() {
     assert!(twice.is_err() && store.signing_keys().await.unwrap().len() == 2);
     store.rotate_signing_keys(|_| Ok((vec!["a".to_owned()], vec![key("c", 30)]))).await.unwrap();
     assert_eq!(store.signing_keys().await.unwrap(), [key("b", 20), key("c", 30)]);
+}
+
+#[tokio::test]
+async fn whoever_was_reset_meanwhile_lets_nobody_in() {
+    let (_directory, store) = store().await;
+    given(&store, 1).await;
+    store.reset_person("ann", &Given::default(), &at(120)).await.unwrap();
+    let agreed = store.agree(&code(2), 0, &at(121)).await;
+    let again = store.add_code(&code(3), 0).await;
+    assert!(matches!((agreed, again), (Err(StoreError::Stale), Err(StoreError::Stale))));
+    let now = store.person("ann").await.unwrap().unwrap().generation;
+    store.agree(&code(4), now, &at(122)).await.unwrap();
+    store.add_code(&code(5), now).await.unwrap();
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::passkeys::Passkey;
+use crate::upstream_tokens::UpstreamToken;
 use crate::web_sessions::{Over, WebSession};
 
 const ALWAYS: Over = Over { begun_before: 0, unseen_since: 0 };
@@ -13,6 +14,7 @@ fn ann() -> Person {
         totp_step: 0,
         created_at: 100,
         disabled_at: None,
+        generation: 0,
     }
 }
 
@@ -40,11 +42,28 @@ fn session(number: u8) -> WebSession {
     }
 }
 
+fn passkey(id: u8, counter: i64) -> Passkey {
+    Passkey {
+        id: vec![id; 16],
+        person: "Ann".to_owned(),
+        public_key: vec![4; 91],
+        algorithm: -7,
+        counter,
+        label: "phone".to_owned(),
+        created_at: 5,
+        last_used_at: None,
+    }
+}
+
 async fn store() -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("state.db")).await.unwrap();
     store.add_person(&ann(), &invited(1_000), &change(1)).await.unwrap();
     (directory, store)
+}
+
+async fn generation(store: &Store) -> i64 {
+    store.person("ann").await.unwrap().map_or(0, |ann| ann.generation)
 }
 
 #[tokio::test]
@@ -87,7 +106,7 @@ async fn who_is_disabled_has_no_use_of_an_invitation() {
 async fn a_one_time_password_and_a_recovery_code_are_used_once() {
     let (directory, store) = store().await;
     assert!(!store.use_one_time("Ann", 6).await.unwrap(), "there are none yet");
-    store.set_one_time("Ann", &one_time(5), &change(2)).await.unwrap();
+    store.set_one_time(("Ann", generation(&store).await), &one_time(5), &change(2)).await.unwrap();
     let other = Store::open(&directory.path().join("state.db")).await.unwrap();
     for (store, step, good) in
         [(&store, 5, false), (&store, 6, true), (&other, 6, false), (&other, 5, false), (&other, 7, true)]
@@ -98,7 +117,7 @@ async fn a_one_time_password_and_a_recovery_code_are_used_once() {
         assert_eq!(store.use_recovery_code(name, &[digest; 32]).await.unwrap(), good, "{name} {digest}");
     }
     // Set up anew, it does not go back to what was used.
-    store.set_one_time("Ann", &one_time(2), &change(3)).await.unwrap();
+    store.set_one_time(("Ann", generation(&store).await), &one_time(2), &change(3)).await.unwrap();
     assert!(!store.use_one_time("Ann", 7).await.unwrap());
     assert_eq!(store.people().await.unwrap()[0].recovery_codes, 2);
 }
@@ -106,7 +125,7 @@ async fn a_one_time_password_and_a_recovery_code_are_used_once() {
 #[tokio::test]
 async fn a_session_ends_with_its_time_and_with_what_becomes_of_its_person() {
     let (_directory, store) = store().await;
-    assert!(store.begin_web_session(&session(1), None, ALWAYS).await.unwrap());
+    assert!(store.begin_web_session((&session(1), generation(&store).await), None, ALWAYS).await.unwrap());
     for (begun_before, unseen_since, there) in [(100, 200, true), (101, 200, false), (100, 201, false)] {
         let found = store.web_session(&[1; 32], Over { begun_before, unseen_since }).await.unwrap();
         assert_eq!(found.is_some(), there, "{begun_before} {unseen_since}");
@@ -115,14 +134,14 @@ async fn a_session_ends_with_its_time_and_with_what_becomes_of_its_person() {
     store.note_web_session(&[1; 32], 250).await.unwrap();
     assert_eq!(store.web_session(&[1; 32], ALWAYS).await.unwrap().unwrap().0.seen_at, 300);
     // In the place of another that is over nothing begins, so that nobody prolongs what was ended.
-    assert!(store.begin_web_session(&session(2), Some(&[1; 32]), ALWAYS).await.unwrap());
-    assert!(!store.begin_web_session(&session(3), Some(&[1; 32]), ALWAYS).await.unwrap());
+    assert!(store.begin_web_session((&session(2), generation(&store).await), Some(&[1; 32]), ALWAYS).await.unwrap());
+    assert!(!store.begin_web_session((&session(3), generation(&store).await), Some(&[1; 32]), ALWAYS).await.unwrap());
     assert!(store.web_session(&[1; 32], ALWAYS).await.unwrap().is_none());
     store.set_person_disabled("ann", true, &change(2)).await.unwrap();
     store.set_person_disabled("ann", false, &change(3)).await.unwrap();
     assert!(store.web_session(&[2; 32], ALWAYS).await.unwrap().is_none(), "it stays over");
     for number in 10..70 {
-        store.begin_web_session(&session(number), None, ALWAYS).await.unwrap();
+        store.begin_web_session((&session(number), generation(&store).await), None, ALWAYS).await.unwrap();
     }
     let there = async |number| store.web_session(&[number; 32], ALWAYS).await.unwrap().is_some();
     let mut count = 0;
@@ -137,10 +156,27 @@ async fn a_session_ends_with_its_time_and_with_what_becomes_of_its_person() {
 #[tokio::test]
 async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
     let (_directory, store) = store().await;
-    store.set_one_time("Ann", &one_time(1), &change(2)).await.unwrap();
+    store.set_one_time(("Ann", generation(&store).await), &one_time(1), &change(2)).await.unwrap();
     store.reset_person("ANN", &invited(2_000), &change(3)).await.unwrap();
+    let token = |principal: &str| UpstreamToken {
+        server: "crm".to_owned(),
+        principal: principal.to_owned(),
+        issuer: "https://a.example".to_owned(),
+        resource: "https://crm.example/mcp".to_owned(),
+        sealed: b"sealed".to_vec(),
+        scope: String::new(),
+        obtained_at: 1,
+        expires_at: None,
+        renewing_at: None,
+        ended_at: None,
+    };
+    for principal in ["Ann", "Bea"] {
+        store.put_upstream_token(&token(principal), &change(3)).await.unwrap();
+    }
     store.remove_person("ann", &change(4)).await.unwrap();
     assert!(store.people().await.unwrap().is_empty());
+    let left = store.upstream_tokens().await.unwrap();
+    assert_eq!(left.iter().map(|token| &*token.principal).collect::<Vec<_>>(), ["Bea"], "whose else they are");
     let error = store.remove_person("ann", &change(5)).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no person `ann`");
     let mut said = Vec::new();
@@ -148,7 +184,8 @@ async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
         said.extend(events.iter().map(|event| (event.at, event.kind.clone(), event.fields["person"].clone())));
         Ok::<_, ()>(())
     };
-    assert_eq!(store.record_events(record).await.unwrap(), Ok(4));
+    assert_eq!(store.record_events(record).await.unwrap(), Ok(6));
+    said.retain(|(_, kind, _)| kind.starts_with("person"));
     let kinds = ["person.added", "person.factor_added", "person.reset", "person.removed"];
     let expected: Vec<_> = (1..).zip(kinds).map(|(at, kind)| (at, kind.to_owned(), json!("Ann"))).collect();
     assert_eq!(said, expected);
@@ -158,19 +195,11 @@ async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
 #[tokio::test]
 async fn a_passkey_is_of_one_person_and_only_counts_up() {
     let (_directory, store) = store().await;
-    let passkey = |id: u8, counter| Passkey {
-        id: vec![id; 16],
-        person: "Ann".to_owned(),
-        public_key: vec![4; 91],
-        algorithm: -7,
-        counter,
-        label: "phone".to_owned(),
-        created_at: 5,
-        last_used_at: None,
-    };
-    store.add_passkey(&passkey(1, 3), &change(2)).await.unwrap();
-    store.add_passkey(&passkey(2, 0), &change(2)).await.unwrap();
-    let again = store.add_passkey(&Passkey { person: "Bea".to_owned(), ..passkey(1, 0) }, &change(2)).await;
+    let bea = Person { name: "Bea".to_owned(), handle: vec![8; 32], ..ann() };
+    store.add_person(&bea, &Given::default(), &change(1)).await.unwrap();
+    store.add_passkey((&passkey(1, 3), generation(&store).await), &change(2)).await.unwrap();
+    store.add_passkey((&passkey(2, 0), generation(&store).await), &change(2)).await.unwrap();
+    let again = store.add_passkey((&Passkey { person: "Bea".to_owned(), ..passkey(1, 0) }, 0), &change(2)).await;
     assert_eq!(again.unwrap_err().to_string(), "this passkey is known already");
     assert_eq!(store.passkey(&[1; 16]).await.unwrap(), Some(passkey(1, 3)));
     assert_eq!(store.passkeys_of("Ann").await.unwrap().len(), 2);
@@ -189,9 +218,12 @@ async fn a_passkey_is_of_one_person_and_only_counts_up() {
     assert!(!store.remove_passkey("Bea", &[1; 16], &change(3)).await.unwrap());
     assert!(store.remove_passkey("Ann", &[1; 16], &change(3)).await.unwrap());
     for id in 10..29 {
-        store.add_passkey(&passkey(id, 0), &change(4)).await.unwrap();
+        store.add_passkey((&passkey(id, generation(&store).await), 0), &change(4)).await.unwrap();
     }
-    assert!(store.add_passkey(&passkey(99, 0), &change(4)).await.is_err(), "not any number");
+    assert!(
+        store.add_passkey((&passkey(99, generation(&store).await), 0), &change(4)).await.is_err(),
+        "not any number"
+    );
     store.reset_person("ann", &Given::default(), &change(5)).await.unwrap();
     assert!(store.passkeys_of("Ann").await.unwrap().is_empty());
 }
@@ -217,4 +249,56 @@ async fn a_reset_ends_what_clients_were_let_have() {
     store.remove_person("ann", &change(6)).await.unwrap();
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM oauth_grant").fetch_one(store.reading()).await.unwrap();
     assert_eq!(left, 0);
+}
+
+/// What somebody may get who has shown something as a person of that generation.
+async fn gets(store: &Store, generation: i64) -> Vec<bool> {
+    let session = store.begin_web_session((&session(1), generation), None, ALWAYS).await;
+    let one_time = store.set_one_time(("Ann", generation), &one_time(9), &change(9)).await;
+    let passkey = store.add_passkey((&passkey(1, 0), generation), &change(9)).await;
+    for error in [session.as_ref().err(), one_time.as_ref().err(), passkey.as_ref().err()].into_iter().flatten() {
+        assert!(matches!(error, StoreError::Stale), "{error}");
+    }
+    vec![session.is_ok(), one_time.is_ok(), passkey.is_ok()]
+}
+
+#[tokio::test]
+async fn whoever_still_shows_what_was_taken_away_gets_nothing_for_it() {
+    let none = vec![false; 3];
+    for what in ["reset", "accept", "disable", "disable and enable", "remove", "remove and add"] {
+        let (_directory, store) = store().await;
+        let before = generation(&store).await;
+        match what {
+            "reset" => store.reset_person("ann", &Given::default(), &change(2)).await.unwrap(),
+            "accept" => assert!(store.accept_invitation(&[1; 32], "hash", None, &change(2)).await.unwrap()),
+            "remove" => store.remove_person("ann", &change(2)).await.unwrap(),
+            "remove and add" => {
+                store.remove_person("ann", &change(2)).await.unwrap();
+                let later = Person { created_at: 300, generation: 300, ..ann() };
+                store.add_person(&later, &Given::default(), &change(3)).await.unwrap();
+            }
+            _ => {
+                store.set_person_disabled("ann", true, &change(2)).await.unwrap();
+                if what != "disable" {
+                    store.set_person_disabled("ann", false, &change(3)).await.unwrap();
+                }
+            }
+        }
+        assert_eq!(gets(&store, before).await, none, "{what}");
+        assert!(store.people().await.unwrap().iter().all(|one| one.passkeys == 0), "{what}");
+        let may = !["disable", "remove"].contains(&what);
+        assert_eq!(gets(&store, generation(&store).await).await, vec![may; 3], "{what}: as they are now");
+    }
+}
+
+#[tokio::test]
+async fn what_becomes_of_others_and_a_new_form_of_the_same_password_stop_nobody() {
+    let (_directory, store) = store().await;
+    let bea = Person { name: "Bea".to_owned(), handle: vec![8; 32], ..ann() };
+    store.add_person(&bea, &Given::default(), &change(1)).await.unwrap();
+    assert!(store.accept_invitation(&[1; 32], "old", None, &change(2)).await.unwrap());
+    let before = generation(&store).await;
+    store.reset_person("bea", &Given::default(), &change(3)).await.unwrap();
+    store.rehash_password("Ann", "old", "new").await.unwrap();
+    assert_eq!(gets(&store, before).await, vec![true; 3]);
 }

@@ -205,8 +205,8 @@ impl Web {
         };
         let store = oauth.issuer.store().await?;
         match change {
-            Some(change) => store.agree(&code, &change).await?,
-            None => store.add_code(&code).await?,
+            Some(change) => store.agree(&code, signed_in.generation, &change).await?,
+            None => store.add_code(&code, signed_in.generation).await?,
         }
         see_other(&request.answer().code(oauth.issuer.url(), secret.expose()))
     }

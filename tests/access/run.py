@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -363,6 +364,35 @@ def case_policies_hold_at_both_endpoints_and_in_each_era_from_the_reload_on_that
             with place.client(eve, "/mcp/files", version) as client:
                 equal(client.tools(), [], f"tools of somebody else, {version}")
             equal(sorted(place.servers["files"].calls()), ["read", "write"], "calls that reached the server")
+
+
+def case_methods_that_nobody_knows_are_for_who_may_use_the_whole_server():
+    policies = 'permit(principal == Mcp::User::"ann", action, resource in Mcp::Server::"files");'
+    policies += 'permit(principal == Mcp::User::"bob", action, resource == Mcp::Tool::"files/read");'
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "p.cedar")
+        file.write_text(policies)
+        with Place(REQUIRED + f'[policy]\nfiles = ["{file}"]\n') as place:
+            heard = lambda: [message["method"] for message, _ in place.servers["files"].heard]  # noqa: E731
+            ann, bob = (place.made("mcp", name=name) for name in ("ann", "bob"))
+            for version in ERAS:
+                with place.client(ann, "/mcp/files", version) as client:
+                    check("error" not in client.ask("vendor/wipe", {"all": True}), "whoever may use all of it")
+                    check("vendor/wipe" in heard(), "it is passed")
+                    for method in ("Tools/Call", "tools//call", "tools\\/call", "tools/call/", "tools.call"):
+                        answer = client.ask(method, {"name": "write", "arguments": {"amount": 1}})
+                        routes.refused(answer, "conformance.method_spelling")
+                    if version != MODERN:
+                        client.post({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "write"}})
+                        check(place.gateway.entries(rule="conformance.missing_id"), "a call without an id is not refused")
+                    equal(client.text("read"), "did read", "a call")
+                for path in ("/mcp", "/mcp/files"):
+                    with place.client(bob, path, version) as client:
+                        equal(client.text("read" if path != "/mcp" else "files__read"), "did read", "what bob may")
+                        check("error" in client.ask("vendor/wipe", {"all": True}), f"some of it is enough, {path}, {version}")
+                        check("error" not in client.ask("resources/list"), "what the specification knows")
+                check(heard().count("vendor/wipe") == 1 and "write" not in place.servers["files"].calls(), f"{heard()}")
+                place.servers["files"].heard.clear()
 
 
 def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():

@@ -90,6 +90,8 @@ pub enum Use<'a> {
     Read(&'a str),
     /// A prompt, by its name.
     Get(&'a str),
+    /// A method that the specification does not know.
+    Send,
     /// The server asks the client's model.
     Sample,
     /// The server asks the client's user.
@@ -123,6 +125,7 @@ impl Target {
             Use::Call(name, ..) => (&*TOOL, Some(Kind::Tool), name, format!("{server}/{name}")),
             Use::Read(uri) => (&*RESOURCE, Some(Kind::Resource), uri, "read".to_owned()),
             Use::Get(name) => (&*PROMPT, Some(Kind::Prompt), name, "get".to_owned()),
+            Use::Send => (&*SERVER, None, server, "send".to_owned()),
             Use::Sample => (&*SERVER, None, server, "sample".to_owned()),
             Use::Elicit => (&*SERVER, None, server, "elicit".to_owned()),
         };

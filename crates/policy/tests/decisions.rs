@@ -92,6 +92,7 @@ fn decide(policies: &Policies, made: &mut Made, data: &Data, case: &Case) -> Dec
         }
         ["read", server, uri] => (server, Use::Read(uri)),
         ["get", server, name] => (server, Use::Get(name)),
+        ["send", server] => (server, Use::Send),
         ["sample", server] => (server, Use::Sample),
         ["elicit", server] => (server, Use::Elicit),
         _ => panic!("{}: {}", case.name, case.r#use),

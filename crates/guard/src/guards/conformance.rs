@@ -53,6 +53,11 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::fixed("conformance.unsolicited", "A response answers no request that is waiting."),
     RuleSpec::fixed("conformance.duplicate_id", "A request reuses the id of one that is not answered yet."),
     RuleSpec::fixed("conformance.header_mismatch", "An HTTP header contradicts the message."),
+    RuleSpec::fixed("conformance.missing_id", "A request of the protocol comes without an id, as a notification does."),
+    RuleSpec::fixed(
+        "conformance.method_spelling",
+        "The method differs from one of the protocol only in case, punctuation or blanks, so a lenient server may take it for that.",
+    ),
     RuleSpec::new(
         "conformance.unknown_method",
         Severity::Low,
@@ -86,9 +91,26 @@ impl Guard for Conformance {
             long_names(event, report);
         }
         unknown_method(event, report);
+        missing_id(event, report);
         unknown_fields(event, report);
         unknown_extensions(event, report);
     }
+}
+
+/// A request that says it wants no answer: a server may do what it asks for all the same, and nobody would count it.
+fn missing_id(event: &Event<'_>, report: &mut Report) {
+    let message = event.message;
+    let Some(at) = message.root().get("method").filter(|_| message.kind() == Kind::Notification) else { return };
+    let method = at.text();
+    if known::method(&method) && !method.starts_with("notifications/") {
+        let why = format!("`{}` comes without an id", excerpt(&method));
+        find(report, "conformance.missing_id", at, why);
+    }
+}
+
+/// Whether a revision of the protocol has the method.
+pub(super) fn knows_method(method: &str) -> bool {
+    known::method(method)
 }
 
 /// The method of the message, and of the questions in it.
@@ -97,7 +119,10 @@ fn unknown_method(event: &Event<'_>, report: &mut Report) {
     let asked = questions(message).filter_map(|question| question.get("method"));
     for at in message.root().get("method").into_iter().chain(asked) {
         let method = at.text();
-        if !known::method(&method) {
+        if let Some(meant) = known::misspelt(&method) {
+            let why = format!("the method `{}` could be taken for `{meant}`", excerpt(&method));
+            find(report, "conformance.method_spelling", at, why);
+        } else if !known::method(&method) {
             let why = format!("no revision of the protocol knows the method `{}`", excerpt(&method));
             find(report, "conformance.unknown_method", at, why);
         }

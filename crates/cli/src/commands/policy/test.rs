@@ -55,6 +55,7 @@ struct Case {
     tool: Option<String>,
     resource: Option<String>,
     prompt: Option<String>,
+    send: Option<String>,
     sample: Option<String>,
     elicit: Option<String>,
     arguments: Option<Value>,
@@ -197,6 +198,7 @@ impl Trial<'_> {
             }
             "resource" => Use::Read(name),
             "prompt" => Use::Get(name),
+            "send" => Use::Send,
             "sample" => Use::Sample,
             _ => Use::Elicit,
         };
@@ -235,12 +237,13 @@ impl Case {
     fn asked(&self) -> Result<Asked<'_>, String> {
         let things = [("tool", &self.tool), ("resource", &self.resource), ("prompt", &self.prompt)];
         let things = things.into_iter().filter_map(|(kind, text)| Some((kind, text.as_deref()?, true)));
-        let asks = [("sample", &self.sample), ("elicit", &self.elicit)];
+        let asks = [("send", &self.send), ("sample", &self.sample), ("elicit", &self.elicit)];
         let asks = asks.into_iter().filter_map(|(kind, text)| Some((kind, text.as_deref()?, false)));
         let mut all = things.chain(asks);
         let (Some((kind, text, named)), None) = (all.next(), all.next()) else {
             return Err(
-                "exactly one of `tool`, `resource`, `prompt`, `sample` and `elicit` says what is asked for".to_owned()
+                "exactly one of `tool`, `resource`, `prompt`, `send`, `sample` and `elicit` says what is asked for"
+                    .to_owned(),
             );
         };
         if self.arguments.is_some() && kind != "tool" {

@@ -158,6 +158,17 @@ pub(super) fn method(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// The method that one is which no revision has, but for its case, punctuation and blanks.
+pub(super) fn misspelt(name: &str) -> Option<&'static str> {
+    let meant = || METHODS.iter().map(|known| known.method).find(|known| letters(known).eq(letters(name)));
+    if method(name) { None } else { meant() }
+}
+
+/// The letters of a method, as a lenient reader may see them.
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase())
+}
+
 /// Whether a message may have this member.
 pub(super) fn member(name: &str) -> bool {
     ENVELOPE.contains(&name)
@@ -222,6 +233,29 @@ fn find(method: &str) -> Option<&'static Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_spelt_like_a_method_is_none() {
+        for (name, meant) in [
+            ("Tools/Call", Some("tools/call")),
+            ("tools//call", Some("tools/call")),
+            ("tools\\/call", Some("tools/call")),
+            ("tools/call ", Some("tools/call")),
+            ("tools/call/", Some("tools/call")),
+            ("tools.call", Some("tools/call")),
+            ("tools/\u{200b}call", Some("tools/call")),
+            ("TasksResult", Some("tasks/result")),
+            ("notifications/Cancelled", Some("notifications/cancelled")),
+            ("tools/call", None),
+            ("tools/execute", None),
+            ("vendor/tools/call", None),
+            ("", None),
+            ("/", None),
+        ] {
+            assert_eq!(misspelt(name), meant, "{name}");
+        }
+        assert!(METHODS.iter().all(|known| misspelt(known.method).is_none()));
+    }
 
     #[test]
     fn methods_are_sorted() {

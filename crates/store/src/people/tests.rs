@@ -1,4 +1,5 @@
 use super::*;
+use crate::approvals::{Most, Part, Request};
 use crate::passkeys::Passkey;
 use crate::upstream_tokens::UpstreamToken;
 use crate::web_sessions::{Over, WebSession};
@@ -218,10 +219,10 @@ async fn a_passkey_is_of_one_person_and_only_counts_up() {
     assert!(!store.remove_passkey("Bea", &[1; 16], &change(3)).await.unwrap());
     assert!(store.remove_passkey("Ann", &[1; 16], &change(3)).await.unwrap());
     for id in 10..29 {
-        store.add_passkey((&passkey(id, generation(&store).await), 0), &change(4)).await.unwrap();
+        store.add_passkey((&passkey(id, 0), generation(&store).await), &change(4)).await.unwrap();
     }
     assert!(
-        store.add_passkey((&passkey(99, generation(&store).await), 0), &change(4)).await.is_err(),
+        store.add_passkey((&passkey(99, 0), generation(&store).await), &change(4)).await.is_err(),
         "not any number"
     );
     store.reset_person("ann", &Given::default(), &change(5)).await.unwrap();
@@ -301,4 +302,31 @@ async fn what_becomes_of_others_and_a_new_form_of_the_same_password_stop_nobody(
     store.reset_person("bea", &Given::default(), &change(3)).await.unwrap();
     store.rehash_password("Ann", "old", "new").await.unwrap();
     assert_eq!(gets(&store, before).await, vec![true; 3]);
+}
+
+#[tokio::test]
+async fn nothing_that_the_removed_asked_for_passes_for_whoever_is_called_so_later() {
+    let (_directory, store) = store().await;
+    for (id, principal) in [("a", "Ann"), ("b", "Bea")] {
+        let request = Request {
+            id: id.to_owned(),
+            digest: [7; 32],
+            principal: principal.to_owned(),
+            server: "bank".to_owned(),
+            what: "tool pay".to_owned(),
+            asks: json!({"asks": []}),
+            sealed: vec![1],
+            needs_yes: true,
+            needs_proof: false,
+            four_eyes: false,
+            created_at: 100,
+            expires_at: 1_000,
+        };
+        store.ask_approval(&request, Most { each: 2, all: 3 }).await.unwrap();
+        store.grant_approval(id, Part::Yes, "", 1_000, &change(200)).await.unwrap();
+    }
+    store.remove_person("ann", &change(300)).await.unwrap();
+    for (id, passes) in [("a", false), ("b", true)] {
+        assert_eq!(store.spend_approval(id, &[7; 32], 400).await.unwrap(), passes, "{id}");
+    }
 }

@@ -153,6 +153,9 @@ pub(crate) fn read(sources: &[Source<'_>]) -> Result<Vec<Rule>, Vec<Problem>> {
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
 }
 
+/// What a policy may say of itself.
+const ANNOTATIONS: [&str; 8] = ["id", "reason", "advice", "challenge", "approvers", "four_eyes", "fresh", "max_age"];
+
 fn rule(
     policy: &Policy,
     source: &Source<'_>,
@@ -167,6 +170,10 @@ fn rule(
     };
     if !ids.insert(Arc::clone(&id)) {
         return Err(format!("another policy has `@id(\"{id}\")`"));
+    }
+    // One that nobody reads was meant for one that would have asked for more.
+    if let Some((unknown, _)) = policy.annotations().find(|(name, _)| !ANNOTATIONS.contains(name)) {
+        return Err(format!("`@{unknown}` is none; there are @{}", ANNOTATIONS.join(", @")));
     }
     let challenge = policy.annotation("challenge").map(|word| {
         let known = Challenge::ALL.into_iter().find(|known| known.as_str() == word);

@@ -85,6 +85,11 @@ fn how_fresh_a_proof_has_to_be_is_said_where_one_is_asked_for() {
         ),
         ("@max_age(\"5m\") permit(principal, action, resource);", "p.cedar:1:1: `@max_age` belongs to"),
         (
+            "@challenge(\"approval\") @foureyes(\"true\") forbid(principal, action, resource);",
+            "p.cedar:1:1: `@foureyes` is none; there are @id, @reason, @advice, @challenge",
+        ),
+        ("@challange(\"approval\") forbid(principal, action, resource);", "p.cedar:1:1: `@challange` is none"),
+        (
             "@challenge(\"step_up\") @max_age(\"5\") forbid(principal, action, resource);",
             "p.cedar:1:1: `@max_age(\"5\")` is no time",
         ),

@@ -411,6 +411,26 @@ def case_a_call_is_held_while_somebody_decides_if_that_is_wanted():
         equal(place.bank.paid(), [5, 900] * 2)
 
 
+def case_a_call_that_is_held_does_not_outlive_the_key_that_it_came_with():
+    with Place('[approval]\nwait = "30s"\n') as place:
+        for number, (version, path) in enumerate((version, path) for version in ERAS for path in ("/mcp/bank", "/mcp")):
+            for revoked in (True, False):
+                key, amount = place.key(name := f"ann{number}{revoked}"), 900 + 2 * number + revoked
+                with Client(place.gateway, key, path, version) as client, concurrent.futures.ThreadPoolExecutor(1) as pool:
+                    tool = "pay" if path != "/mcp" else "bank__pay"
+                    held = pool.submit(client.request, "tools/call", {"name": tool, "arguments": {"amount": amount}})
+                    id = waiting(place)
+                    place.run("key", "revoke", (key if revoked else place.key(name)).split("_")[1])
+                    place.approve(id)
+                    stream, asked = held.result(PATIENCE)
+                    equal(client.status, 401 if revoked else 200, f"{version} {path}")
+                    if revoked:
+                        client.session = None
+                    else:
+                        passes(stream.answer(asked), f"paid {amount}")
+        equal(place.bank.paid(), [900, 902, 904, 906], "what was paid")
+
+
 def waiting(place):
     """The request that waits, as soon as one does."""
     return wait_for(lambda: next((id for id, state in place.states().items() if state == "pending"), None), "it waits")

@@ -66,6 +66,7 @@ pub mod serve;
 mod server;
 mod session;
 pub mod setup;
+mod shown;
 mod stamp;
 mod status;
 mod subscribed;

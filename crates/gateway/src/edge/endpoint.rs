@@ -39,6 +39,7 @@ use crate::identity::{Asked, Caller, Certificate, Identity, Stopped};
 use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
+use crate::shown::Shown;
 use crate::upstream::UpstreamError;
 use crate::web::Web;
 
@@ -278,6 +279,10 @@ impl Front {
         if good { Ok(()) } else { Err(caller::refusal(Stopped::Invalid, &self.resource(path))) }
     }
 
+    fn shown(&self, caller: &Caller) -> Shown {
+        Shown { identity: Arc::clone(&self.identity), credential: caller.credential.clone() }
+    }
+
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr, caller: &Caller) -> Response<Reply> {
         let current = self.servers.load_full();
         let Some(target) = Target::of(&current, request.uri().path()) else {
@@ -331,7 +336,7 @@ impl Front {
             self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
             self.check_still(caller, path).await?;
-            let answer = held.value.answer(message, &parts.headers).await;
+            let answer = self.shown(caller).during(held.value.answer(message, &parts.headers)).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
@@ -346,7 +351,7 @@ impl Front {
         let (key, held) = self.peers.living(target, &parts.headers, principal)?;
         self.peers.note_credential(Era::Legacy, (&key, &held), caller, from);
         agreement::check_session(&held.value, &parts.headers, &message).await?;
-        let answer = held.value.answer(message, &parts.headers).await;
+        let answer = self.shown(caller).during(held.value.answer(message, &parts.headers)).await;
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }

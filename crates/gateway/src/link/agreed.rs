@@ -15,6 +15,7 @@ use crate::asking::Asking;
 use crate::clock;
 use crate::codes::INVALID_PARAMS;
 use crate::policy::Policy;
+use crate::shown;
 
 /// How long a client that comes back after it was asked is held while somebody still decides.
 const COMES_BACK: Duration = Duration::from_secs(20);
@@ -119,6 +120,9 @@ impl Link {
             () = self.cancelled(&message, since) => false,
         };
         if !decided || self.is_cancelled(&message, since) {
+            return Err(refusal);
+        }
+        if !shown::is_still_good(self.gateway.policy.load().credential_required).await {
             return Err(refusal);
         }
         // It was counted when it came, and has kept its place.

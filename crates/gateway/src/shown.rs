@@ -1,0 +1,38 @@
+//! What a client has shown, kept for as long as its request is worked on.
+//!
+//! **Threat.** A request waits until somebody agrees to it, and meanwhile the key it came with is revoked. Whoever agrees
+//! looks at what is asked for, not at that. So what passes late passes only if its credential is still good.
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::identity::{Credential, Identity};
+
+tokio::task_local! {
+    static SHOWN: Shown;
+}
+
+/// By what a request came in.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) identity: Arc<Identity>,
+    /// Nothing if nothing was shown.
+    pub(crate) credential: Option<Credential>,
+}
+
+impl Shown {
+    /// Does `work` on behalf of whoever has shown this.
+    pub(crate) async fn during<F: Future>(self, work: F) -> F::Output {
+        SHOWN.scope(self, work).await
+    }
+}
+
+/// Whether what came in with the request that is worked on still lets it in; `required` if nothing would not. Whoever uses
+/// a wrapped server is the local user, who shows nothing.
+pub(crate) async fn is_still_good(required: bool) -> bool {
+    let Ok(Shown { identity, credential }) = SHOWN.try_with(Clone::clone) else { return true };
+    match credential {
+        Some(credential) => identity.is_good(&credential, clock::now()).await,
+        None => !required,
+    }
+}

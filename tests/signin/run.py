@@ -169,6 +169,34 @@ def case_an_invitation_is_good_once():
             check(secret.encode() not in state, "the store has none of it")
 
 
+def case_a_sign_in_under_way_does_not_outlive_a_reset():
+    with Place() as place:
+        came = {"ann": [], "bea": []}
+        over = False
+        for name in came:
+            place.add(name)
+
+        def again_and_again(name):
+            while not over:
+                browser = place.browser()
+                if browser.sign_in(name).status == 303:
+                    came[name].append(browser)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            working = [pool.submit(again_and_again, name) for name in ["ann"] * 6 + ["bea"] * 2]
+            try:
+                time.sleep(1)
+                place.user("reset", "ann")
+                time.sleep(1)
+            finally:
+                over = True
+            for one in working:
+                one.result()
+        check(all(came.values()), "both came in before")
+        # Of the earlier ones the store keeps no more than fifty each.
+        for name, stays in (("ann", False), ("bea", True)):
+            equal({browser.is_signed_in() for browser in came[name][-10:]}, {stays}, name)
+
+
 def case_what_was_kept_with_less_is_kept_anew():
     old = "$argon2id$v=19$m=8192,t=1,p=1$AQEBAQEBAQEBAQEBAQEBAQ$QQ5wpDQ354L1OVib3ewTpeelUT3tdADeBLa4su9xouE"
     with Place() as place:

@@ -17,9 +17,9 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bartizan_config::Approval as Settings;
 use bartizan_guard::{
-    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Session, Timestamp, excerpt,
+    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Principal, Session, Timestamp, excerpt,
 };
-use bartizan_mcp::{Era, Kind, method};
+use bartizan_mcp::{Digest, Era, Kind, method};
 use bartizan_store::approvals::{self, Asked, Most, Request, State};
 use bartizan_store::{Store, StoreError};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ impl Agreements {
             return Ok(Found::Refused("nothing says where requests for approval are kept".to_owned()));
         };
         let (principal, now) = (&*event.principal.id, event.now.0);
-        let digest = &approval.digest.0;
+        let digest = &on_terms(settings, (event, session), approval).0;
         let held = store.open_approval(principal, digest, now).await?;
         if let Some(held) = &held
             && held.state(now) == State::Approved
@@ -154,6 +154,11 @@ impl Agreements {
             }
             return Ok(Err(why));
         }
+        if four_eyes(settings, &approval.asks) && *event.principal.id == *Principal::ANONYMOUS {
+            let why = "two have to look at it, and of whoever shows nothing nobody can tell that they are not the second: show \
+                       a key, or sign in";
+            return Ok(Err(why.to_owned()));
+        }
         let params = event.message.params().map_or("{}", |params| params.raw());
         if params.len() > LARGEST {
             return Ok(Err(format!("it is larger than the {LARGEST} bytes that somebody can be shown")));
@@ -163,7 +168,7 @@ impl Agreements {
         let expires_at = event.now.0.saturating_add(micros(settings.expires));
         let request = Request {
             id,
-            digest: approval.digest.0,
+            digest: on_terms(settings, (event, session), approval).0,
             principal: event.principal.id.to_string(),
             server: event.server.name.to_string(),
             what: what(event),
@@ -171,7 +176,7 @@ impl Agreements {
             sealed,
             needs_yes: needs(Challenge::Approval),
             needs_proof: needs(Challenge::StepUp),
-            four_eyes: settings.four_eyes || approval.asks.iter().any(|ask| ask.four_eyes),
+            four_eyes: four_eyes(settings, &approval.asks),
             created_at: event.now.0,
             expires_at,
         };
@@ -274,12 +279,28 @@ fn is_grave(event: &Event<'_>, session: &Session, asks: &[Ask]) -> bool {
 fn asks(asks: &[Ask], usual: &[Approver], fresh: bool) -> Value {
     let one = |ask: &Ask| {
         let own = if ask.approvers.is_empty() { usual } else { &ask.approvers };
-        let approvers: Vec<_> = own.iter().map(ToString::to_string).collect();
+        let mut approvers: Vec<_> = own.iter().map(ToString::to_string).collect();
+        approvers.sort_unstable();
         json!({
             "rule": ask.rule, "policy": ask.policy.as_deref(), "why": ask.why, "need": ask.need.as_str(), "approvers": approvers,
         })
     };
     json!({ "fresh": fresh, "asks": asks.iter().map(one).collect::<Vec<_>>() })
+}
+
+fn four_eyes(settings: &Settings, asks: &[Ask]) -> bool {
+    settings.four_eyes || asks.iter().any(|ask| ask.four_eyes)
+}
+
+/// SHA-256 of what an agreement is about, and of who has to agree to it and how: what was asked before that changed is asked
+/// anew. Why it is asked does not count.
+pub(crate) fn on_terms(settings: &Settings, (event, session): (&Event<'_>, &Session), approval: &Approval) -> Digest {
+    let mut terms = asks(&approval.asks, &settings.approvers, is_grave(event, session, &approval.asks));
+    for ask in terms.get_mut("asks").and_then(Value::as_array_mut).into_iter().flatten() {
+        ask.as_object_mut().and_then(|ask| ask.remove("why"));
+    }
+    let four_eyes = four_eyes(settings, &approval.asks);
+    Digest::of_canonical(&json!([approval.digest.to_hex(), four_eyes, terms]).to_string())
 }
 
 /// Whether this request may be answered by asking for input. One that answers what its server has asked may not: there is

@@ -163,8 +163,9 @@ impl Link {
         approval: &Approval,
         standing: Standing,
     ) -> Result<Granted, Unsettled> {
-        if matches!(standing, Standing::Again(expected) if expected != approval.digest) {
-            let why = "its `requestState` is about another call".to_owned();
+        let asked = |expected| expected == agree::on_terms(&policy.approval, (event, session), approval);
+        if matches!(standing, Standing::Again(expected) if !asked(expected)) {
+            let why = "its `requestState` is about another call, or about who had to agree to it before".to_owned();
             return Err(Unsettled { why: Some(why), ..Unsettled::default() });
         }
         let way = self.way_to_ask(event.message);

@@ -114,8 +114,9 @@ impl Web {
             Err(error) => return Err(error.into()),
         };
         let person = &*signed_in.person;
+        // Who somebody is, only they themselves can show.
         let may_see = person == approval.request.principal
-            || objection(&approval.request, Who::Person(person), &self.roles()).is_none();
+            || approval.request.needs_yes && objection(&approval.request, Who::Person(person), &self.roles()).is_none();
         if may_see { Ok(approval) } else { Err(Trouble::Nowhere) }
     }
 

@@ -1,0 +1,201 @@
+"""A bank behind a gateway that asks somebody before it pays, and its clients."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
+
+from harness import BINARY, MODERN, Gateway, Raw, check, equal, wait_for  # noqa: E402
+
+LEGACY = "2025-11-25"
+ERAS = (LEGACY, MODERN)
+POLICIES = """
+permit(principal, action, resource);
+@id("large") @challenge("approval") @reason("Large sums are looked at.")
+forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount > 500 };
+@id("huge") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount > 9000 };
+@id("secret") @challenge("approval") @four_eyes("true")
+forbid(principal, action == Mcp::Action::"read", resource == Mcp::Resource::"bank/file:///secret");
+@id("greet") @challenge("approval")
+forbid(principal, action == Mcp::Action::"get", resource == Mcp::Prompt::"bank/greet");
+"""
+PAY = {"name": "pay", "inputSchema": {"type": "object", "properties": {
+    "amount": {"type": "integer"}, "note": {"type": "string"}}, "required": ["amount"]}}
+LINK = re.compile(r"http://[^\s\"]+/bartizan/approve/([0-9a-z]{12})")
+NAME = re.compile(r"request ([0-9a-z]{12}) waits")
+
+
+class Bank(ThreadingHTTPServer):
+    """A server that moves money, and remembers what it was asked."""
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.heard, self.tool = [], PAY
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/mcp"
+
+    def paid(self):
+        return [message["params"]["arguments"]["amount"] for message in self.heard if message.get("method") == "tools/call"]
+
+    def asked(self, method):
+        return [message for message in self.heard if message.get("method") == method]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.heard.append(message)
+        params = message.get("params") or {}
+        result = self.result(message.get("method"), params)
+        if "io.modelcontextprotocol/protocolVersion" in params.get("_meta", {}):
+            result["resultType"] = "complete"
+        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() if "id" in message else b""
+        self.send_response(200 if body else 202)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.send_response(405)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_DELETE = do_GET
+
+    def result(self, method, params):
+        hello = {"capabilities": {"tools": {}, "resources": {}, "prompts": {}}, "serverInfo": {"name": "bank", "version": "1"}}
+        if method == "initialize":
+            return hello | {"protocolVersion": params["protocolVersion"]}
+        if method == "server/discover":
+            return hello | {"supportedVersions": [MODERN]}
+        return {
+            "tools/list": {"tools": [self.server.tool]},
+            "resources/list": {"resources": [{"uri": "file:///secret", "name": "secret"}]},
+            "prompts/list": {"prompts": [{"name": "greet"}]},
+            "resources/read": {"contents": [{"uri": params.get("uri"), "text": "content"}]},
+            "prompts/get": {"messages": []},
+            "tools/call": {"content": [{"type": "text", "text": f"paid {(params.get('arguments') or {}).get('amount')}"}]},
+        }.get(method, {})
+
+
+class Client(Raw):
+    """A client that shows a key with everything."""
+
+    def __init__(self, gateway, key, *arguments, **more):
+        self.key = key
+        super().__init__(gateway, *arguments, **more)
+
+    def headers(self, message):
+        return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+
+    def pay(self, amount, note=None, **more):
+        """The answer to a payment."""
+        arguments = {"amount": amount} | ({} if note is None else {"note": note})
+        name = "pay" if self.path != "/mcp" else "bank__pay"
+        return self.ask("tools/call", {"name": name, "arguments": arguments} | more)
+
+
+class Place:
+    """A bank and a gateway in front of it."""
+
+    def __init__(self, more="", listen="", policies=POLICIES):
+        self.bank = Bank()
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-approval-")
+        policy = pathlib.Path(self.folder.name) / "policies.cedar"
+        policy.write_text(policies)
+        self.more = f"[policy]\nfiles = [{json.dumps(str(policy))}]\n[auth]\nrequired = true\n{more}"
+        self.listen = listen
+        self.gateway = Gateway({"bank": {"url": self.bank.url}}, self.more, listen)
+
+    def __enter__(self):
+        self.gateway.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        try:
+            self.gateway.__exit__(*reason)
+        finally:
+            self.bank.shutdown()
+            self.bank.server_close()
+            self.folder.cleanup()
+
+    def run(self, *words, code=0, said=""):
+        """What a command prints."""
+        done = subprocess.run([BINARY, *words, "--config", str(self.gateway.config)], env=self.gateway.environment,
+                              capture_output=True, text=True, timeout=60, cwd=self.gateway.home, input=said)
+        equal(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def key(self, name="ann", scope="mcp"):
+        return self.run("key", "create", name, "--scope", scope, "--expires", "1h").splitlines()[0]
+
+    def client(self, name="ann", path="/mcp/bank", version=LEGACY, **more):
+        return Client(self.gateway, self.key(name), path, version, **more)
+
+    def approve(self, id, *words, code=0):
+        return self.run("approve", id, "--yes", *words, code=code)
+
+    def deny(self, id, *words, code=0):
+        return self.run("deny", id, *words, code=code)
+
+    def states(self):
+        listed = json.loads(self.run("approve", "--list", "--all", "--json"))["requests"]
+        return {held["id"]: held["state"] for held in listed}
+
+    def again(self):
+        """The same place, once its gateway was killed and started anew."""
+        gateway = self.gateway
+        gateway.process.kill()
+        gateway.process.wait()
+        gateway.said.unlink()
+        gateway.process = subprocess.Popen(
+            [BINARY, "serve", "--config", str(gateway.config)], env=gateway.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=gateway.said.open("wb"), cwd=gateway.folder.name, start_new_session=True)
+        gateway.address, gateway.admin = wait_for(gateway._addresses, "the gateway does not say where it serves")
+
+
+def words(answer):
+    """What a refusal says."""
+    if "error" in answer:
+        return answer["error"]["message"]
+    result = answer["result"]
+    check(result.get("isError"), f"no refusal: {answer}")
+    return result["content"][0]["text"]
+
+
+def waits(answer):
+    """The request for approval that a refusal names."""
+    found = NAME.search(words(answer))
+    check(found, f"nobody is asked: {answer}")
+    return found[1]
+
+
+def passes(answer, text=None):
+    check("result" in answer and not answer["result"].get("isError"), f"it does not pass: {answer}")
+    if text:
+        equal(answer["result"]["content"][0]["text"], text)
+
+
+def refused(answer, why):
+    check(why in words(answer), f"wanted {why!r}: {answer}")

@@ -75,6 +75,46 @@ struct Buckets {
     full: HashMap<Key, i64>,
     /// When full ones were forgotten last.
     swept: i64,
+    /// How many are of tools that one principal has called.
+    of_tools: HashMap<Arc<str>, usize>,
+}
+
+impl Buckets {
+    /// Forgets those that are full.
+    fn sweep(&mut self, now: i64) {
+        self.swept = now;
+        self.full.retain(|_, full| *full > now);
+        self.of_tools.clear();
+        for key in self.full.keys() {
+            if let Key::Tool(principal, ..) = key {
+                *self.of_tools.entry(Arc::clone(principal)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether a principal has as many for tools as it may.
+    fn has_many(&self, principal: &Arc<str>) -> bool {
+        self.of_tools.get(principal).is_some_and(|count| *count >= NAMES)
+    }
+
+    /// The bucket of a tool. Whoever calls by very many names has one for all further ones.
+    fn of_tool(&self, key: Key) -> Key {
+        match &key {
+            Key::Tool(principal, ..) if self.has_many(principal) && !self.full.contains_key(&key) => {
+                Key::OtherTools(Arc::clone(principal))
+            }
+            _ => key,
+        }
+    }
+
+    fn put(&mut self, key: Key, full: i64) {
+        if let Key::Tool(principal, ..) = &key
+            && !self.full.contains_key(&key)
+        {
+            *self.of_tools.entry(Arc::clone(principal)).or_default() += 1;
+        }
+        self.full.insert(key, full);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,12 +123,16 @@ enum Key {
     Server(Arc<str>),
     /// The tool by its digest: a name is the client's, and kept for as long as the bucket is not full.
     Tool(Arc<str>, Arc<str>, [u8; 32]),
+    /// All other tools, of a principal that calls by very many names.
+    OtherTools(Arc<str>),
 }
 
 /// Beyond this many buckets the full ones are forgotten, which changes no decision.
 const MANY: usize = 10_000;
 /// Not more often than this, in microseconds: to look at all of them takes time that everybody waits for.
 const SWEEP: i64 = 1_000_000;
+/// So many buckets one principal has for tools: names are made up by whoever calls, and must not take the room of others.
+const NAMES: usize = 4_096;
 /// Beyond this many, a new bucket is refused: an attacker who invents names must not take all memory.
 const TOO_MANY: usize = 200_000;
 
@@ -166,14 +210,15 @@ impl Limiter {
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back must not put it off either.
-        if buckets.full.len() > MANY && now.0.abs_diff(buckets.swept) >= SWEEP.unsigned_abs() {
-            buckets.swept = now.0;
-            buckets.full.retain(|_, full| *full > now.0);
+        let is_due = buckets.full.len() > MANY || buckets.has_many(principal);
+        if is_due && now.0.abs_diff(buckets.swept) >= SWEEP.unsigned_abs() {
+            buckets.sweep(now.0);
         }
         let crowded = buckets.full.len() > TOO_MANY;
         let mut exceeded = Vec::new();
         let mut spent = Vec::with_capacity(wanted.len());
         for (scope, limit, key) in wanted {
+            let key = buckets.of_tool(key);
             let known = buckets.full.get_mut(&key).map(|full| {
                 // No bucket is further from full than an empty one, unless the clock was set back since.
                 *full = (*full).min(now.0.saturating_add(window(limit)));
@@ -186,7 +231,7 @@ impl Limiter {
             }
         }
         if exceeded.is_empty() {
-            buckets.full.extend(spent);
+            spent.into_iter().for_each(|(key, full)| buckets.put(key, full));
         }
         exceeded
     }
@@ -307,7 +352,8 @@ mod tests {
     fn full_buckets_are_forgotten_once_a_second_and_others_are_not() {
         let limiter = Limiter::new(Options { per_tool: limit("1/s"), ..Options::default() });
         let spend = |tool: usize, ms: i64| {
-            limiter.spend(&"a".into(), &"s".into(), Some(&tool.to_string()), Timestamp(ms * 1_000)).is_empty()
+            let principal = format!("{}", tool % 5).into();
+            limiter.spend(&principal, &"s".into(), Some(&tool.to_string()), Timestamp(ms * 1_000)).is_empty()
         };
         let held = || limiter.buckets.lock().unwrap().full.len();
         assert!((0..=MANY).all(|tool| spend(tool, 5_000)));
@@ -318,6 +364,24 @@ mod tests {
         assert!(spend(MANY + 3, 6_999));
         assert_eq!(held(), 2, "those of the last second");
         assert!(!spend(MANY + 3, 6_999) && spend(0, 7_000));
+    }
+
+    #[test]
+    fn who_makes_up_names_takes_no_room_of_others() {
+        let limiter = Limiter::new(Options { per_tool: limit("1/h"), ..Options::default() });
+        let spend = |who: &str, tool: usize, s: i64| {
+            limiter.spend(&who.into(), &"s".into(), Some(&tool.to_string()), Timestamp(s * 1_000_000)).is_empty()
+        };
+        assert!((0..NAMES).all(|tool| spend("mallory", tool, 5)), "each real one has its own");
+        assert!((0..NAMES).all(|tool| !spend("mallory", tool, 5)), "and is limited by it");
+        let passed = (NAMES..3 * NAMES).filter(|tool| spend("mallory", *tool, 5)).count();
+        assert_eq!(passed, 1, "all further ones have one together");
+        assert!((0..300).all(|tool| spend("bea", tool, 5)) && (0..300).all(|tool| !spend("bea", tool, 5)));
+        assert!(limiter.buckets.lock().unwrap().full.len() <= NAMES + 301);
+        assert!(
+            spend("mallory", 7 * NAMES, 5 + 3_601) && spend("mallory", 8 * NAMES, 5 + 3_601),
+            "once they are full again"
+        );
     }
 
     #[test]

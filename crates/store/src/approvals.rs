@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::events::{Change, note};
+use crate::people::check_stands;
 use crate::{Result, Store, StoreError};
 
 /// Something that somebody has to agree to. Moments are microseconds since 1970-01-01 UTC.
@@ -147,6 +148,29 @@ const SPEND: &str = "UPDATE approval SET used_at = $3, sealed = x''
     WHERE id = $1 AND digest = $2 AND used_at IS NULL AND denied_at IS NULL AND expires_at > $3
     AND (needs_yes = 0 OR yes_at IS NOT NULL) AND (needs_proof = 0 OR proof_at IS NOT NULL)";
 
+/// Who decides.
+#[derive(Debug, Clone, Copy)]
+pub enum By<'a> {
+    /// A person of that generation, who has signed in: nobody decides who was shown to be another one meanwhile.
+    Person(&'a Change, i64),
+    /// Whoever can use the store.
+    Operator(&'a Change),
+}
+
+impl<'a> By<'a> {
+    fn change(self) -> &'a Change {
+        let (By::Person(change, _) | By::Operator(change)) = self;
+        change
+    }
+
+    async fn check(self, connection: &mut SqliteConnection) -> Result<()> {
+        match self {
+            By::Person(change, generation) => check_stands(connection, &change.by, generation).await,
+            By::Operator(_) => Ok(()),
+        }
+    }
+}
+
 impl Store {
     /// What the same principal asked for under that digest and has not used, if it has not expired; also what was denied.
     ///
@@ -209,15 +233,10 @@ impl Store {
     ///
     /// # Errors
     /// If there is nothing to decide any more, if they may not, or if this cannot be kept.
-    pub async fn grant_approval(
-        &self,
-        id: &str,
-        part: Part,
-        reason: &str,
-        until: i64,
-        change: &Change,
-    ) -> Result<Approval> {
+    pub async fn grant_approval(&self, id: &str, part: Part, reason: &str, until: i64, by: By<'_>) -> Result<Approval> {
+        let change = by.change();
         self.write(async |connection| {
+            by.check(connection).await?;
             let held = pending(connection, id, change.at).await?;
             let Request { needs_yes, needs_proof, four_eyes, principal, .. } = &held.request;
             match part {
@@ -250,8 +269,10 @@ impl Store {
     ///
     /// # Errors
     /// If there is nothing to decide any more, or this cannot be kept.
-    pub async fn deny_approval(&self, id: &str, reason: &str, change: &Change) -> Result<Approval> {
+    pub async fn deny_approval(&self, id: &str, reason: &str, by: By<'_>) -> Result<Approval> {
+        let change = by.change();
         self.write(async |connection| {
+            by.check(connection).await?;
             let held = one(connection, id).await?;
             if !matches!(held.state(change.at), State::Pending | State::Approved) {
                 return Err(over(&held, change.at));

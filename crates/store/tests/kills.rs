@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use bartizan_store::api_keys::ApiKey;
-use bartizan_store::approvals::{Most, Part, Request, State};
+use bartizan_store::approvals::{By, Most, Part, Request, State};
 use bartizan_store::{Change, Store};
 
 const PLACE: &str = "STORE_TEST_PLACE";
@@ -162,7 +162,7 @@ async fn what_is_approved_is_spent_once_whoever_is_killed() {
                 .ask_approval(&Request { digest: digest(id), ..request(id) }, Most { each: 99, all: 99 })
                 .await
                 .unwrap();
-            store.grant_approval(&id.to_string(), Part::Yes, "", 1_000_000, &change).await.unwrap();
+            store.grant_approval(&id.to_string(), Part::Yes, "", 1_000_000, By::Operator(&change)).await.unwrap();
         }
         let spenders = [spawn_spender(&place, &ids), spawn_spender(&place, &ids)];
         let killed = spenders.map(|mut child| {

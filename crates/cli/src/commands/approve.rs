@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use bartizan_gateway::agree::{self, Who, objection};
 use bartizan_mcp::{Limits, Message, show};
 use bartizan_policy::Roles;
-use bartizan_store::approvals::{Approval, Part, State};
+use bartizan_store::approvals::{Approval, By, Part, State};
 use bartizan_store::{Store, StoreError};
 use clap::Args;
 
@@ -93,7 +93,7 @@ impl Arguments {
             let change = change(now());
             // As long again as it might have waited.
             let until = change.at.saturating_add(held.approval.request.expires_at - held.approval.request.created_at);
-            store.grant_approval(id, Part::Yes, &self.reason, until, &change).await
+            store.grant_approval(id, Part::Yes, &self.reason, until, By::Operator(&change)).await
         })?;
         decided(&settled, self.json)
     }
@@ -130,8 +130,9 @@ impl DenyArguments {
         if change(now()).by != held.request.principal {
             check(&self.place, &held)?;
         }
-        let settled =
-            self.place.with(false, async |store| store.deny_approval(&self.id, &self.reason, &change(now())).await)?;
+        let settled = self.place.with(false, async |store| {
+            store.deny_approval(&self.id, &self.reason, By::Operator(&change(now()))).await
+        })?;
         decided(&settled, self.json)
     }
 }

@@ -7,7 +7,7 @@
 use askama::Template;
 use bartizan_guard::Roles;
 use bartizan_mcp::{Limits, Message, is_unseen, show};
-use bartizan_store::approvals::{Approval, Part, Request, State};
+use bartizan_store::approvals::{Approval, By, Part, Request, State};
 use bartizan_store::{Change, StoreError};
 use http::StatusCode;
 
@@ -77,6 +77,7 @@ impl Web {
         let settings = self.gateway.policy.load().approval.clone();
         let until = now.0.saturating_add(agree::micros(settings.expires));
         let change = Change { by: signed_in.person.clone(), at: now.0 };
+        let by = By::Person(&change, signed_in.generation);
         let reason = visit.field("reason").unwrap_or_default();
         let reason: String = reason.chars().filter(|c| !is_unseen(*c)).take(200).collect();
         let may = objection(&approval.request, Who::Person(&signed_in.person), &self.roles());
@@ -85,16 +86,16 @@ impl Web {
                 if is_grave(&approval.request) && !signed_in.is_fresh(settings.fresh, now) {
                     return self.to_step_up(visit.path());
                 }
-                store.grant_approval(id, Part::Yes, &reason, until, &change).await.map(drop)
+                store.grant_approval(id, Part::Yes, &reason, until, by).await.map(drop)
             }
             Some("deny") if may.is_none() || signed_in.person == approval.request.principal => {
-                store.deny_approval(id, &reason, &change).await.map(drop)
+                store.deny_approval(id, &reason, by).await.map(drop)
             }
             Some("prove") => {
                 if !signed_in.is_fresh(settings.fresh, now) {
                     return self.to_step_up(visit.path());
                 }
-                store.grant_approval(id, Part::Proof, "", until, &change).await.map(drop)
+                store.grant_approval(id, Part::Proof, "", until, by).await.map(drop)
             }
             _ => return Err(Trouble::Refused(StatusCode::FORBIDDEN, "edge.form")),
         };

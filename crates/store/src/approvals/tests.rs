@@ -59,7 +59,7 @@ async fn asking_and_spending_leave_no_mark_and_all_agree_all_the_same() {
     assert_eq!((one.revision(), other.revision()), before, "what others remember is as good as before");
     assert!(one.take_noted() && !one.take_noted() && !other.take_noted(), "this process is to record it");
     assert_eq!(asked(&other, &request("b")).await.request.id, "a", "the other process knows of it");
-    other.grant_approval("a", Part::Yes, "", 2_000, &by("bea", 200)).await.unwrap();
+    other.grant_approval("a", Part::Yes, "", 2_000, By::Operator(&by("bea", 200))).await.unwrap();
     let granted = (one.revision(), other.revision());
     assert!(granted.0 != before.0 && granted.1 != before.1, "whoever waits is told of a decision");
     let (first, second) =
@@ -69,7 +69,7 @@ async fn asking_and_spending_leave_no_mark_and_all_agree_all_the_same() {
     let kinds: Vec<_> = noted(&other).await.into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["approval.asked", "approval.approved", "approval.used"]);
     asked(&one, &request("c")).await;
-    other.deny_approval("c", "", &by("bea", 400)).await.unwrap();
+    other.deny_approval("c", "", By::Operator(&by("bea", 400))).await.unwrap();
     assert!(one.revision() != granted.0, "a no is told as well");
 }
 
@@ -78,7 +78,7 @@ async fn what_was_approved_is_spent_once_also_by_another_opening() {
     let (directory, store) = store().await;
     asked(&store, &request("a")).await;
     assert!(!store.spend_approval("a", &[7; 32], 150).await.unwrap(), "nobody agreed yet");
-    store.grant_approval("a", Part::Yes, "fine", 2_000, &by("bea", 200)).await.unwrap();
+    store.grant_approval("a", Part::Yes, "fine", 2_000, By::Operator(&by("bea", 200))).await.unwrap();
     store.close().await;
     let store = Store::open(&directory.path().join("own/state.db")).await.unwrap();
     let held = store.open_approval("ann", &[7; 32], 1_500).await.unwrap().unwrap();
@@ -102,7 +102,7 @@ async fn what_was_approved_is_spent_once_also_by_another_opening() {
 async fn of_many_who_spend_it_at_once_one_does() {
     let (directory, store) = store().await;
     asked(&store, &request("a")).await;
-    store.grant_approval("a", Part::Yes, "", 2_000, &by("bea", 200)).await.unwrap();
+    store.grant_approval("a", Part::Yes, "", 2_000, By::Operator(&by("bea", 200))).await.unwrap();
     let place = directory.path().join("own/state.db");
     let all: Vec<_> = (0..16)
         .map(|number| {
@@ -137,7 +137,7 @@ async fn the_same_is_asked_for_once_and_no_more_than_so_many() {
     asked(&store, &with("e", 9, "bea")).await;
     assert_eq!(store.ask_approval(&with("f", 9, "carl"), MOST).await.unwrap(), Asked::TooMany, "of all");
     // What is decided or over makes room.
-    store.deny_approval("c", "", &by("bea", 300)).await.unwrap();
+    store.deny_approval("c", "", By::Operator(&by("bea", 300))).await.unwrap();
     asked(&store, &with("f", 9, "carl")).await;
     let later = Request { created_at: 5_000, expires_at: 6_000, ..with("g", 7, "ann") };
     assert_eq!(asked(&store, &later).await.request.id, "g", "the first has expired");
@@ -152,15 +152,15 @@ async fn the_same_is_asked_for_once_and_no_more_than_so_many() {
 async fn a_no_stands_until_it_would_have_expired() {
     let (_directory, store) = store().await;
     asked(&store, &request("a")).await;
-    store.deny_approval("a", "not today", &by("bea", 300)).await.unwrap();
+    store.deny_approval("a", "not today", By::Operator(&by("bea", 300))).await.unwrap();
     let again = asked(&store, &Request { created_at: 400, ..request("b") }).await;
     assert_eq!((&*again.request.id, again.state(400), &*again.reason), ("a", State::Denied, "not today"));
     assert!(!store.spend_approval("a", &[7; 32], 400).await.unwrap());
     let later = Request { created_at: 1_000, expires_at: 2_000, ..request("b") };
     assert_eq!(asked(&store, &later).await.state(1_000), State::Pending);
     // Whoever agreed may think better of it.
-    store.grant_approval("b", Part::Yes, "", 2_000, &by("bea", 1_100)).await.unwrap();
-    store.deny_approval("b", "", &by("carl", 1_200)).await.unwrap();
+    store.grant_approval("b", Part::Yes, "", 2_000, By::Operator(&by("bea", 1_100))).await.unwrap();
+    store.deny_approval("b", "", By::Operator(&by("carl", 1_200))).await.unwrap();
     assert!(!store.spend_approval("b", &[7; 32], 1_300).await.unwrap());
 }
 
@@ -193,13 +193,13 @@ async fn nobody_decides_who_may_not_and_nothing_is_decided_twice() {
         ("both", Part::Yes, "ann", 200, "nobody agrees to what they ask for themselves"),
         ("both", Part::Yes, "bea", 200, "approved"),
     ] {
-        let outcome = match store.grant_approval(id, part, "", 2_000, &by(who, at)).await {
+        let outcome = match store.grant_approval(id, part, "", 2_000, By::Operator(&by(who, at))).await {
             Ok(approval) => approval.state(at).as_str().to_owned(),
             Err(error) => error.to_string(),
         };
         assert_eq!(outcome, expected, "{id} {part:?} {who}");
     }
     assert!(store.spend_approval("both", &[4; 32], 300).await.unwrap());
-    let error = store.deny_approval("both", "", &by("bea", 400)).await.unwrap_err().to_string();
+    let error = store.deny_approval("both", "", By::Operator(&by("bea", 400))).await.unwrap_err().to_string();
     assert_eq!(error, "`both` was approved, and used");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::approvals::{Most, Part, Request};
+use crate::approvals::{Asked, By, Most, Part, Request};
 use crate::passkeys::Passkey;
 use crate::upstream_tokens::UpstreamToken;
 use crate::web_sessions::{Over, WebSession};
@@ -252,20 +252,42 @@ async fn a_reset_ends_what_clients_were_let_have() {
     assert_eq!(left, 0);
 }
 
+fn request(id: &str, principal: &str) -> Request {
+    Request {
+        id: id.to_owned(),
+        digest: [7; 32],
+        principal: principal.to_owned(),
+        server: "bank".to_owned(),
+        what: "tool pay".to_owned(),
+        asks: json!({"asks": []}),
+        sealed: vec![1],
+        needs_yes: true,
+        needs_proof: false,
+        four_eyes: false,
+        created_at: 100,
+        expires_at: 1_000,
+    }
+}
+
 /// What somebody may get who has shown something as a person of that generation.
 async fn gets(store: &Store, generation: i64) -> Vec<bool> {
     let session = store.begin_web_session((&session(1), generation), None, ALWAYS).await;
     let one_time = store.set_one_time(("Ann", generation), &one_time(9), &change(9)).await;
     let passkey = store.add_passkey((&passkey(1, 0), generation), &change(9)).await;
-    for error in [session.as_ref().err(), one_time.as_ref().err(), passkey.as_ref().err()].into_iter().flatten() {
+    let asked = store.ask_approval(&request("a", "Bea"), Most { each: 9, all: 9 }).await.unwrap();
+    let Asked::There(asked) = asked else { panic!("{asked:?}") };
+    let by = Change { by: "Ann".to_owned(), at: 200 };
+    let approved = store.grant_approval(&asked.request.id, Part::Yes, "", 1_000, By::Person(&by, generation)).await;
+    let got = [session.map(drop), one_time, passkey, approved.map(drop)];
+    for error in got.iter().filter_map(|one| one.as_ref().err()) {
         assert!(matches!(error, StoreError::Stale), "{error}");
     }
-    vec![session.is_ok(), one_time.is_ok(), passkey.is_ok()]
+    got.iter().map(|one| one.is_ok()).collect()
 }
 
 #[tokio::test]
 async fn whoever_still_shows_what_was_taken_away_gets_nothing_for_it() {
-    let none = vec![false; 3];
+    let none = vec![false; 4];
     for what in ["reset", "accept", "disable", "disable and enable", "remove", "remove and add"] {
         let (_directory, store) = store().await;
         let before = generation(&store).await;
@@ -288,7 +310,7 @@ async fn whoever_still_shows_what_was_taken_away_gets_nothing_for_it() {
         assert_eq!(gets(&store, before).await, none, "{what}");
         assert!(store.people().await.unwrap().iter().all(|one| one.passkeys == 0), "{what}");
         let may = !["disable", "remove"].contains(&what);
-        assert_eq!(gets(&store, generation(&store).await).await, vec![may; 3], "{what}: as they are now");
+        assert_eq!(gets(&store, generation(&store).await).await, vec![may; 4], "{what}: as they are now");
     }
 }
 
@@ -301,29 +323,15 @@ async fn what_becomes_of_others_and_a_new_form_of_the_same_password_stop_nobody(
     let before = generation(&store).await;
     store.reset_person("bea", &Given::default(), &change(3)).await.unwrap();
     store.rehash_password("Ann", "old", "new").await.unwrap();
-    assert_eq!(gets(&store, before).await, vec![true; 3]);
+    assert_eq!(gets(&store, before).await, vec![true; 4]);
 }
 
 #[tokio::test]
 async fn nothing_that_the_removed_asked_for_passes_for_whoever_is_called_so_later() {
     let (_directory, store) = store().await;
     for (id, principal) in [("a", "Ann"), ("b", "Bea")] {
-        let request = Request {
-            id: id.to_owned(),
-            digest: [7; 32],
-            principal: principal.to_owned(),
-            server: "bank".to_owned(),
-            what: "tool pay".to_owned(),
-            asks: json!({"asks": []}),
-            sealed: vec![1],
-            needs_yes: true,
-            needs_proof: false,
-            four_eyes: false,
-            created_at: 100,
-            expires_at: 1_000,
-        };
-        store.ask_approval(&request, Most { each: 2, all: 3 }).await.unwrap();
-        store.grant_approval(id, Part::Yes, "", 1_000, &change(200)).await.unwrap();
+        store.ask_approval(&request(id, principal), Most { each: 2, all: 3 }).await.unwrap();
+        store.grant_approval(id, Part::Yes, "", 1_000, By::Operator(&change(200))).await.unwrap();
     }
     store.remove_person("ann", &change(300)).await.unwrap();
     for (id, passes) in [("a", false), ("b", true)] {

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -253,10 +254,14 @@ class Slow(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, *good):
+    def __init__(self, *good, certificate=None):
         super().__init__(("127.0.0.1", 0), SlowHandler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.good, self.audience, self.released = set(good), None, threading.Event()
-        self.issuer, self.asked = f"http://127.0.0.1:{self.server_port}", []
+        self.issuer, self.asked = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_port}", []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def handle_error(self, *_):
@@ -312,6 +317,24 @@ def case_whoever_shows_many_that_are_none_is_in_nobodys_way():
                 slow.released.set()
                 statuses = {one.result()[0] for one in bad}
             check(statuses <= {401, 503} and 401 in statuses, f"the bad ones got {statuses}")
+
+
+def case_an_issuer_is_who_its_authority_says_and_nobody_else():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        subprocess.run([TOOLS / "python" / "bin" / "python", HERE.parent / "tls" / "certificates.py", folder], check=True, timeout=60)
+        (secret := folder / "secret").touch(0o600)
+        secret.write_text("hush hush\n")
+        for certificate, authority, status in (("good", "ours", 200), ("chained", "ours", 200), ("untrusted", "ours", 503),
+                                               ("expired", "ours", 503), ("elsewhere", "ours", 503), ("good", None, 503)):
+            with Slow("known", certificate=folder / f"{certificate}.pem") as issuer:
+                ca = f'ca = "{folder / authority}.pem"\n' if authority else ""
+                table = (f'{ca}introspection = {{ url = "{issuer.issuer}/", client_id = "gateway", '
+                         f'client_secret = "file:{secret}", cache = "1s" }}')
+                with Place(issuer, table) as place:
+                    issuer.audience = place.mcp
+                    equal(place.shows("known")[0], status, f"{certificate}, by {authority}")
+                    equal(len(issuer.asked), int(status == 200), "whom a token was shown to")
 
 
 def case_a_token_that_is_bound_to_a_key_is_good_with_a_proof_only():

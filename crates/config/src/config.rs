@@ -507,7 +507,7 @@ impl Reading<'_> {
         let (lock, other_locks) = self.lock(file.lock.path);
         self.store_key(file.store.key.as_ref(), problems);
         self.auth(&file.auth, store.as_deref(), problems);
-        let issuers = oauth::issuers(&file.auth.oauth, root, problems);
+        let issuers = oauth::issuers(&file.auth.oauth, (root, &environment.directory), problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {

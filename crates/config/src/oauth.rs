@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_policy::{Scope, Scopes};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::problems::Problems;
 use crate::secret::Secret;
 use crate::servers::is_loopback;
+use crate::tls::{self, ServerTls};
 use crate::tree::{self, Node};
 use crate::units::Span;
 
@@ -26,6 +28,8 @@ pub(crate) struct OauthTable {
     issuer: String,
     /// Where its keys are; what its metadata say unless set.
     jwks_uri: Option<String>,
+    /// The authorities that may have signed its certificate, as PEM; those that the system trusts unless set.
+    ca: Option<PathBuf>,
     /// What tokens are for (`aud`), instead of the address that a client has asked, `PUBLIC_URL/mcp` or `PUBLIC_URL/mcp/NAME`.
     audience: Vec<String>,
     /// What its principals are called.
@@ -61,6 +65,7 @@ impl Default for OauthTable {
         OauthTable {
             issuer: String::new(),
             jwks_uri: None,
+            ca: None,
             audience: Vec::new(),
             names: PrincipalNames::default(),
             untyped: false,
@@ -200,6 +205,8 @@ pub struct Issuer {
     pub issuer: String,
     /// Where its keys are, if its metadata are not to say so.
     pub jwks_uri: Option<String>,
+    /// How it is reached over TLS, if not as everybody is.
+    pub tls: Option<ServerTls>,
     /// What tokens are for, if not for the address that was asked.
     pub audience: Vec<String>,
     /// Whether its principals are called without its name.
@@ -264,9 +271,13 @@ const MOST_LEEWAY: Duration = Duration::from_secs(300);
 const MOST_CACHE: Duration = Duration::from_secs(300);
 
 /// The issuers of `[auth.oauth.NAME]`.
-pub(crate) fn issuers(tables: &BTreeMap<String, OauthTable>, root: &Node<'_>, problems: &mut Problems) -> Vec<Issuer> {
+pub(crate) fn issuers(
+    tables: &BTreeMap<String, OauthTable>,
+    (root, directory): (&Node<'_>, &Path),
+    problems: &mut Problems,
+) -> Vec<Issuer> {
     let issuers: Vec<_> =
-        tables.iter().filter_map(|(name, table)| Reading { name, root, problems }.issuer(table)).collect();
+        tables.iter().filter_map(|(name, table)| Reading { name, root, directory, problems }.issuer(table)).collect();
     let mut asked = None;
     for (index, issuer) in issuers.iter().enumerate() {
         let others = issuers.get(..index).unwrap_or_default();
@@ -289,6 +300,7 @@ pub(crate) fn issuers(tables: &BTreeMap<String, OauthTable>, root: &Node<'_>, pr
 struct Reading<'a, 'p> {
     name: &'a str,
     root: &'a Node<'a>,
+    directory: &'a Path,
     problems: &'p mut Problems,
 }
 
@@ -310,6 +322,10 @@ impl Reading<'_, '_> {
         self.url(&["issuer"], &table.issuer, true);
         if let Some(uri) = &table.jwks_uri {
             self.url(&["jwks_uri"], uri, false);
+        }
+        let in_the_clear = table.issuer.starts_with("http://");
+        if table.ca.is_some() && in_the_clear {
+            self.error(&["ca"], "an issuer without https:// shows no certificate", "leave `ca` out");
         }
         for (index, audience) in table.audience.iter().enumerate() {
             if audience.is_empty() {
@@ -338,6 +354,7 @@ impl Reading<'_, '_> {
             name: self.name.to_owned(),
             issuer: table.issuer.clone(),
             jwks_uri: table.jwks_uri.clone(),
+            tls: tls::of_issuer(table.ca.as_deref(), self.name, (self.root, self.directory), self.problems),
             audience: table.audience.clone(),
             names: table.names,
             untyped: table.untyped,
@@ -375,7 +392,7 @@ impl Reading<'_, '_> {
         let Some(uri) = uri.filter(plain) else {
             return self.error(path, "not a URL that this can be", ISSUER);
         };
-        if uri.scheme() == Some(&Scheme::HTTPS) && !crate::tls::HAS_TLS {
+        if uri.scheme() == Some(&Scheme::HTTPS) && !tls::HAS_TLS {
             return self.error(
                 path,
                 "this bartizan is built without TLS and cannot reach https://",
@@ -478,6 +495,7 @@ impl Issuer {
             name: name.to_owned(),
             issuer: issuer.to_owned(),
             jwks_uri: None,
+            tls: None,
             audience: Vec::new(),
             names: PrincipalNames::Plain,
             untyped: false,

@@ -102,6 +102,18 @@ pub(crate) fn of_server(
     Some(ServerTls { identity, ca })
 }
 
+/// The same for the issuer of tokens of that name.
+pub(crate) fn of_issuer(
+    ca: Option<&Path>,
+    name: &str,
+    (root, directory): (&Node<'_>, &Path),
+    problems: &mut Problems,
+) -> Option<ServerTls> {
+    let path = ["auth", "oauth", name];
+    let ca = Reading { table: &path, root, directory }.file("ca", Some(ca?), "CERTIFICATE-----", problems);
+    Some(ServerTls { identity: None, ca })
+}
+
 struct Reading<'a> {
     table: &'a [&'a str],
     root: &'a Node<'a>,

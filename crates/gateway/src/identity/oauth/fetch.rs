@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bartizan_config::ServerTls;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -28,14 +29,19 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// For the issuer of this address, and what else the configuration names of it.
-    pub(super) fn new<'a>(issuer: &'a str, others: impl Iterator<Item = &'a str>) -> std::io::Result<Fetcher> {
+    /// For the issuer of this address, and what else the configuration names of it; over TLS, in a way of their `own` if they
+    /// have one.
+    pub(super) fn new<'a>(
+        issuer: &'a str,
+        others: impl Iterator<Item = &'a str>,
+        own: Option<&ServerTls>,
+    ) -> std::io::Result<Fetcher> {
         let is_local = issuer.starts_with("http://");
         let all: Vec<Uri> = std::iter::once(issuer).chain(others).filter_map(|text| text.parse().ok()).collect();
         // If any of them is secure, so has the client to be.
         let secure = all.iter().find(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         let of = secure.or(all.first()).cloned().unwrap_or_default();
-        Ok(Fetcher { connections: connections(TIMEOUT, (&of, None))?, is_local })
+        Ok(Fetcher { connections: connections(TIMEOUT, (&of, own))?, is_local })
     }
 
     /// The address that an issuer names itself, if it is as safe as the issuer's own.

@@ -28,7 +28,7 @@ impl Issuer {
     pub(super) fn new(settings: Settings) -> std::io::Result<Issuer> {
         let urls =
             settings.jwks_uri.iter().chain(settings.introspection.iter().map(|introspection| &introspection.url));
-        let fetcher = Arc::new(Fetcher::new(&settings.issuer, urls.map(String::as_str))?);
+        let fetcher = Arc::new(Fetcher::new(&settings.issuer, urls.map(String::as_str), settings.tls.as_ref())?);
         let introspector =
             settings.introspection.clone().map(|introspection| Introspector::new(introspection, Arc::clone(&fetcher)));
         let keys = Keys::Published(Box::new(Published::new(&settings, fetcher)));

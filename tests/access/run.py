@@ -389,8 +389,10 @@ def case_methods_that_nobody_knows_are_for_who_may_use_the_whole_server():
                 for path in ("/mcp", "/mcp/files"):
                     with place.client(bob, path, version) as client:
                         equal(client.text("read" if path != "/mcp" else "files__read"), "did read", "what bob may")
-                        check("error" in client.ask("vendor/wipe", {"all": True}), f"some of it is enough, {path}, {version}")
+                        for method in ("vendor/wipe", "sampling/createMessage", "roots/list", "notifications/message"):
+                            check("error" in client.ask(method, {"all": True}), f"{method}: some of it is enough, {path}, {version}")
                         check("error" not in client.ask("resources/list"), "what the specification knows")
+                check(not {"sampling/createMessage", "roots/list"} & set(heard()), f"what only servers ask: {heard()}")
                 check(heard().count("vendor/wipe") == 1 and "write" not in place.servers["files"].calls(), f"{heard()}")
                 place.servers["files"].heard.clear()
 

@@ -262,7 +262,7 @@ def case_a_one_time_password_is_good_once_also_after_a_restart():
         equal(place.browser().sign_in(code=codes[0]).status, 303, "a recovery code in its place")
         equal(place.browser().sign_in(code=codes[0].upper()).status, 403, "once")
         methods = [entry["methods"] for entry in place.gateway.entries(kind="person.signed_in")]
-        equal(methods, [["pwd", "otp"]] * 2, "it is recorded")
+        equal(methods, [["pwd", "otp"]] * 3, "it is recorded, and so is that who accepted is signed in")
 
 
 def case_who_has_no_second_factor_sets_one_up_first():

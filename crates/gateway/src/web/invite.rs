@@ -14,7 +14,8 @@ use http::StatusCode;
 use sha2::{Digest, Sha256};
 
 use super::one_time::{Setup, codes_page};
-use super::page::{Message, page, see_other};
+use super::page::{Message, after_form, page};
+use super::session::Method;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use super::{Answer, Web};
@@ -71,7 +72,15 @@ impl Web {
         if !store.accept_invitation(&invited.digest, &hashed, one_time.as_ref(), &change).await? {
             return over();
         }
-        if codes.is_empty() { see_other("/bartizan/sign-in") } else { codes_page(&codes, "/bartizan/sign-in") }
+        // As they are now: what they have just shown is what they sign in with from here on. Asked for it again they would show
+        // the same six digits, which are used.
+        let Some(person) = store.person(name).await? else { return over() };
+        let (shown, next) = if codes.is_empty() {
+            (&[Method::Pwd][..], after_form("/bartizan/account"))
+        } else {
+            (&[Method::Pwd, Method::Otp][..], codes_page(&codes, "/bartizan/account"))
+        };
+        self.let_in(visit, &person, shown, next).await
     }
 
     async fn invited(&self, visit: &Visit, token: Option<String>) -> Result<Option<Invited>, Trouble> {

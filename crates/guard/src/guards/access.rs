@@ -160,9 +160,21 @@ fn unnamed(event: &Event<'_>, report: &mut Report) {
     }
 }
 
+/// Whether the specification has clients send this.
+pub(super) fn is_of_clients(method: &str) -> bool {
+    OPEN.contains(&method)
+        || OF_A_TASK.contains(&method)
+        || ["completion/complete", "tasks/list"].contains(&method)
+        || of_method(method).is_some()
+}
+
 /// What a request is for, and the parameter that names it.
 fn wants(event: &Event<'_>) -> Option<(Kind, &'static str)> {
-    match event.message.method()? {
+    of_method(event.message.method()?)
+}
+
+fn of_method(method: &str) -> Option<(Kind, &'static str)> {
+    match method {
         "tools/call" => Some((Kind::Tool, "name")),
         "prompts/get" => Some((Kind::Prompt, "name")),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Some((Kind::Resource, "uri")),

@@ -108,11 +108,6 @@ fn missing_id(event: &Event<'_>, report: &mut Report) {
     }
 }
 
-/// Whether a revision of the protocol has the method.
-pub(super) fn knows_method(method: &str) -> bool {
-    known::method(method)
-}
-
 /// The method of the message, and of the questions in it.
 fn unknown_method(event: &Event<'_>, report: &mut Report) {
     let message = event.message;

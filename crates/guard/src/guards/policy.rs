@@ -17,8 +17,7 @@ use bartizan_policy::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::access::{kind_of, name_at, named};
-use super::conformance::knows_method;
+use super::access::{is_of_clients, kind_of, name_at, named};
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Evidence, Finding, Report, Session, excerpt};
 
@@ -98,7 +97,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// A request for something.
     fn asked(&self, report: &mut Report) {
-        if let Some(method) = self.event.message.method().filter(|method| !knows_method(method)) {
+        if let Some(method) = self.event.message.method().filter(|method| !is_of_clients(method)) {
             let decision = self.decide(&self.target(Use::Send), Purpose::Use, None);
             let what = format!("the method `{}`", excerpt(method));
             self.find(report, &decision, self.event.message.root(), PartKind::Other, None, &what);

@@ -164,9 +164,22 @@ pub(super) fn misspelt(name: &str) -> Option<&'static str> {
     if method(name) { None } else { meant() }
 }
 
-/// The letters of a method, as a lenient reader may see them.
-fn letters(name: &str) -> impl Iterator<Item = char> {
-    name.chars().filter(char::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase())
+/// The letters of a method, as a lenient reader may see them: one that takes it for a path decodes it, and leaves out what
+/// comes after.
+fn letters(name: &str) -> impl Iterator<Item = u8> {
+    let path = name.split(['?', '#']).next().unwrap_or_default();
+    let mut rest = path.as_bytes();
+    let bytes = std::iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        let decoded = after.get(..2).filter(|_| first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = decoded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            rest = after.get(2..).unwrap_or_default();
+            return Some(byte);
+        }
+        rest = after;
+        Some(first)
+    });
+    bytes.filter(u8::is_ascii_alphabetic).map(|letter| letter.to_ascii_lowercase())
 }
 
 /// Whether a message may have this member.
@@ -245,6 +258,12 @@ mod tests {
             ("tools.call", Some("tools/call")),
             ("tools/\u{200b}call", Some("tools/call")),
             ("TasksResult", Some("tasks/result")),
+            ("tools%2Fcall", Some("tools/call")),
+            ("%74ools/call", Some("tools/call")),
+            ("tools/call?x=1", Some("tools/call")),
+            ("tools/call#x", Some("tools/call")),
+            ("tools%/call%2", Some("tools/call")),
+            ("tools/execute?tools/call", None),
             ("notifications/Cancelled", Some("notifications/cancelled")),
             ("tools/call", None),
             ("tools/execute", None),

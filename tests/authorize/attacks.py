@@ -215,3 +215,21 @@ def case_large_and_odd_requests_are_refused():
         equal(site.browser().get(client.asking(state="x" * 5000)).status, 400)
         equal(site.request("PUT", "/bartizan/oauth/token").status, 405)
         check(CALLBACK in client.redirect_uri)
+
+
+def case_nobody_is_led_where_they_did_not_mean_to_go():
+    address = "https://elsewhere.example/sign-in"
+    clients = f'[sign_in.client.known]\nname = "Known"\nredirect_uris = ["{address}"]\n'
+    with Site(clients=clients, sign_in="client_registration = true\n") as site:
+        made = site.request("POST", "/bartizan/oauth/register", json.dumps({"client_name": "x", "redirect_uris": [address]}),
+                            {"Content-Type": "application/json"})
+        browser = site.browser()
+        for client, checked in ((made.json["client_id"], False), ("known", True)):
+            for wrong in ({"response_type": "token"}, {"resource": "https://other.example"}, {"code_challenge_method": "plain"}):
+                query = {"client_id": client, "redirect_uri": address, "response_type": "code"} | wrong
+                page = browser.get("/bartizan/oauth/authorize?" + urllib.parse.urlencode(query))
+                if checked:
+                    check(page.status == 303 and page.location.startswith(address) and "error=" in page.location, f"{wrong}: {page.location}")
+                else:
+                    check(page.status == 400 and page.location is None, f"{wrong}: led to {page.location}")
+                    check("elsewhere.example" in page.text and "nobody here has checked" in page.text, f"not said where: {page.text}")

@@ -131,6 +131,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Where it goes.
+    #[must_use]
+    pub fn redirect_uri(&self) -> &RedirectUri {
+        &self.redirect_uri
+    }
+
     /// The address with a code.
     #[must_use]
     pub fn code(&self, issuer: &str, code: &str) -> String {

@@ -56,6 +56,18 @@ enum Stop {
     Person(String),
     /// Said to the client.
     Client(OAuthError, Reply),
+    /// Said to the person first: nobody has checked the client, and it may want them somewhere else and nothing more
+    /// (RFC 9700, section 4.11.2).
+    Strange(OAuthError, Reply, String),
+}
+
+/// Where somebody is led who does not know whose address that is.
+#[derive(Template)]
+#[template(path = "back.html")]
+struct Back<'a> {
+    why: &'a str,
+    host: &'a str,
+    address: &'a str,
 }
 
 impl Web {
@@ -136,7 +148,15 @@ impl Web {
             is_scope: &|resource, scope| oauth.is_scope(resource, scope),
             default_scope: &|resource| oauth.default_scope(resource),
         };
-        Ok(asked.check(&client, &offer).map(|request| Wanted { client, request }).map_err(Stop::from))
+        let is_checked = client.known == Known::Configured;
+        Ok(match asked.check(&client, &offer) {
+            Ok(request) => Ok(Wanted { client, request }),
+            Err(Refusal::Client(error, reply)) if !is_checked && reply.redirect_uri().kind() == Kind::Web => {
+                let host = reply.redirect_uri().source();
+                Err(Stop::Strange(error, reply, host))
+            }
+            Err(refusal) => Err(refusal.into()),
+        })
     }
 
     async fn consented(
@@ -219,6 +239,10 @@ impl Web {
                 page(StatusCode::BAD_REQUEST, &Message { title: "Not possible", text: &text })
             }
             Stop::Client(error, reply) => see_other(&reply.error(oauth.issuer.url(), &error)),
+            Stop::Strange(error, reply, host) => {
+                let address = reply.error(oauth.issuer.url(), &error);
+                page(StatusCode::BAD_REQUEST, &Back { why: &error.error_description, host: &host, address: &address })
+            }
         }
     }
 }

@@ -382,9 +382,14 @@ def case_methods_that_nobody_knows_are_for_who_may_use_the_whole_server():
                     for method in ("Tools/Call", "tools//call", "tools\\/call", "tools/call/", "tools.call"):
                         answer = client.ask(method, {"name": "write", "arguments": {"amount": 1}})
                         routes.refused(answer, "conformance.method_spelling")
+                    before = len(place.gateway.entries(rule="conformance.missing_id"))
+                    meta = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
+                            "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "1"}}
+                    client.post({"jsonrpc": "2.0", "method": "tools/call",
+                                 "params": {"name": "write"} | ({"_meta": meta} if version == MODERN else {})})
+                    equal(len(place.gateway.entries(rule="conformance.missing_id")), before + 1, "a call without an id")
                     if version != MODERN:
-                        client.post({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "write"}})
-                        check(place.gateway.entries(rule="conformance.missing_id"), "a call without an id is not refused")
+                        client.notify("notifications/roots/list_changed")
                     equal(client.text("read"), "did read", "a call")
                 for path in ("/mcp", "/mcp/files"):
                     with place.client(bob, path, version) as client:

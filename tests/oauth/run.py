@@ -335,6 +335,16 @@ def case_an_issuer_is_who_its_authority_says_and_nobody_else():
                     issuer.audience = place.mcp
                     equal(place.shows("known")[0], status, f"{certificate}, by {authority}")
                     equal(len(issuer.asked), int(status == 200), "whom a token was shown to")
+        # Another authority in the same file is in force by itself.
+        (changing := folder / "changing.pem").write_bytes((folder / "theirs.pem").read_bytes())
+        with Slow("known", certificate=folder / "good.pem") as issuer:
+            table = (f'ca = "{changing}"\nintrospection = {{ url = "{issuer.issuer}/", client_id = "gateway", '
+                     f'client_secret = "file:{secret}", cache = "1s" }}')
+            with Place(issuer, table) as place:
+                issuer.audience = place.mcp
+                equal(place.shows("known")[0], 503, "by somebody else")
+                changing.write_bytes((folder / "ours.pem").read_bytes())
+                wait_for(lambda: place.shows("known")[0] == 200, "a changed file is not in force")
 
 
 def case_a_token_that_is_bound_to_a_key_is_good_with_a_proof_only():

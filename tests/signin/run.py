@@ -155,8 +155,10 @@ def case_an_invitation_is_good_once():
             form = Form(page.text)
             page = browser.post(form.action, form.fields | {"code": app.code()} | fields)
             equal((page.status, why in page.text, App(page).secret), (403, True, app.secret), why)
-        _, codes = place.browser().accept(link)
+        accepted = place.browser()
+        _, codes = accepted.accept(link)
         equal(len(set(codes)), 10, "recovery codes")
+        check(accepted.is_signed_in(), "whoever accepts it is signed in")
         check(not browser.is_signed_in(), "it signs nobody in")
         for again in (browser.get(path), place.browser().get(path), place.browser().get(path[:-1] + "0")):
             equal(again.status, 404, "a second time")
@@ -385,6 +387,9 @@ def case_cookies_over_https_are_for_this_host_only():
         other.cookies = {"bartizan": browser.cookies["__Host-bartizan"]}
         check(not other.is_signed_in(), "another name is none")
         equal(place.browser(Host="evil.example").get("/bartizan/sign-in").status, 403, "another host")
+        said = place.gateway.said.read_text()
+        for line in ("clients connect to https://mcp.example.com/mcp", "people sign in at https://mcp.example.com/bartizan/sign-in"):
+            check(line in said, f"not said at the start: {line}")
 
 
 def case_a_password_is_typed_unseen():

@@ -202,13 +202,7 @@ impl Link {
             };
             let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
             let (name, passes) = (verdict.decision.as_str(), matches!(verdict.decision, Decision::Allow));
-            let keep = async |facts: &[Fact]| {
-                let kept = self.gateway.keep(&self.server, self.abilities(), facts).await;
-                if kept == Ok(Kept::Done) {
-                    self.server.tell_not_accepted(facts);
-                }
-                kept
-            };
+            let keep = async |facts: &[Fact]| self.keep(facts).await;
             let mut unsettled = Unsettled::default();
             if let (Decision::RequireApproval(approval), None) = (&verdict.decision, &granted) {
                 match Box::pin(self.agreed(&policy, (&event, &session), approval, standing)).await {
@@ -237,10 +231,7 @@ impl Link {
                     return Ok(admitted.with_slot(slot));
                 }
                 Err(NotAdmitted::Refused(refusal)) => {
-                    let waits = unsettled.asking.is_some();
-                    let refusal = refusal.unless_proven(unsettled.max_age).waiting_for(unsettled.asking);
-                    let paid = waits.then(|| Box::new(Paid(slot)));
-                    return Err(self.counted(refusal.keeping(paid), direction));
+                    return Err(self.counted(unsettled.told_with(refusal, slot), direction));
                 }
                 Err(NotAdmitted::Conflict) => {}
             }
@@ -248,6 +239,15 @@ impl Link {
         let why = "the session changed faster than the message could be judged".to_owned();
         let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
         Err(refusal)
+    }
+
+    /// Keeps what a list says, and says what of it is not accepted.
+    async fn keep(&self, facts: &[Fact]) -> Result<Kept, String> {
+        let kept = self.gateway.keep(&self.server, self.abilities(), facts).await;
+        if kept == Ok(Kept::Done) {
+            self.server.tell_not_accepted(facts);
+        }
+        kept
     }
 
     /// The place of a request among those that wait, or why it has none.

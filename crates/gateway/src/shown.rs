@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bartizan_guard::Principal;
+
 use crate::clock;
 use crate::identity::{Credential, Identity};
 
@@ -27,10 +29,10 @@ impl Shown {
     }
 }
 
-/// Whether what came in with the request that is worked on still lets it in; `required` if nothing would not. Whoever uses
-/// a wrapped server is the local user, who shows nothing.
-pub(crate) async fn is_still_good(required: bool) -> bool {
-    let Ok(Shown { identity, credential }) = SHOWN.try_with(Clone::clone) else { return true };
+/// Whether what came in with the request that is worked on still lets `principal` in; `required` if nothing would not.
+/// Whoever uses a wrapped server is the local user, who shows nothing; of nobody else it passes that it is not known.
+pub(crate) async fn is_still_good(principal: &Principal, required: bool) -> bool {
+    let Ok(Shown { identity, credential }) = SHOWN.try_with(Clone::clone) else { return principal.is_local() };
     match credential {
         Some(credential) => identity.is_good(&credential, clock::now()).await,
         None => !required,

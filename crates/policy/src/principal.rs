@@ -57,6 +57,9 @@ impl SignedIn {
     }
 }
 
+/// What users of this machine are called by, before their number.
+const LOCAL: &str = "uid:";
+
 impl Principal {
     /// Who did not sign in.
     pub const ANONYMOUS: &str = "anonymous";
@@ -72,6 +75,18 @@ impl Principal {
             signed_in: None,
             scopes: Scopes::all(),
         }
+    }
+
+    /// A user of this machine, by their number.
+    #[must_use]
+    pub fn local(uid: u32) -> Self {
+        Principal::new(&format!("{LOCAL}{uid}"))
+    }
+
+    /// Whether it is one of those.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.id.starts_with(LOCAL)
     }
 
     /// Whoever did not sign in.

@@ -90,7 +90,7 @@ pub enum Use<'a> {
     Read(&'a str),
     /// A prompt, by its name.
     Get(&'a str),
-    /// A method that the specification does not know.
+    /// A method that the specification has no client send.
     Send,
     /// The server asks the client's model.
     Sample,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqliteRow};
 
 use crate::events::{Change, note};
 use crate::grants::{Which, revoke};
@@ -115,9 +115,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn person(&self, name: &str) -> Result<Option<Person>> {
-        let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM person WHERE folded = $1"));
-        let row = sqlx::query(query).bind(folded(name)).fetch_optional(self.reading()).await?;
-        row.as_ref().map(person).transpose()
+        find(self.reading(), name).await
     }
 
     /// Keeps a new person.
@@ -209,8 +207,8 @@ impl Store {
         Ok(person.filter(|person| person.disabled_at.is_none()))
     }
 
-    /// Uses an invitation up: whoever it is for has that password and second factor from now on. Returns whether it was
-    /// still good.
+    /// Uses an invitation up: whoever it is for has that password and second factor from now on. Returns them as they are then,
+    /// if it was still good.
     ///
     /// # Errors
     /// If this cannot be kept.
@@ -220,10 +218,10 @@ impl Store {
         password: &str,
         one_time: Option<&OneTime>,
         change: &Change,
-    ) -> Result<bool> {
+    ) -> Result<Option<Person>> {
         self.write(async |connection| {
             let query = sqlx::query(INVITED).bind(digest.as_slice()).bind(change.at);
-            let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(false) };
+            let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
             let name: String = row.try_get("person")?;
             forget(connection, &name, &["invitation", "web_session", "passkey"]).await?;
             sqlx::query(PASSWORD).bind(&name).bind(password).execute(&mut *connection).await?;
@@ -232,7 +230,7 @@ impl Store {
             }
             let factors: &[&str] = if one_time.is_some() { &["password", "otp"] } else { &["password"] };
             note(connection, change, "person.accepted", json!({ "person": name, "set": factors })).await?;
-            Ok(true)
+            find(connection, &name).await
         })
         .await
     }
@@ -326,6 +324,12 @@ async fn withdraw(connection: &mut SqliteConnection, name: &str) -> Result<()> {
 pub(crate) async fn check_stands(connection: &mut SqliteConnection, name: &str, generation: i64) -> Result<()> {
     let stands = sqlx::query(STANDS).bind(name).bind(generation).fetch_optional(connection).await?;
     stands.map(drop).ok_or(StoreError::Stale)
+}
+
+async fn find(store: impl SqliteExecutor<'_>, name: &str) -> Result<Option<Person>> {
+    let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM person WHERE folded = $1"));
+    let row = sqlx::query(query).bind(folded(name)).fetch_optional(store).await?;
+    row.as_ref().map(person).transpose()
 }
 
 /// The name as it was given.

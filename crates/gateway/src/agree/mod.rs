@@ -112,11 +112,11 @@ impl Agreements {
             return Ok(Found::Refused("nothing says where requests for approval are kept".to_owned()));
         };
         let (principal, now) = (&*event.principal.id, event.now.0);
-        let digest = &on_terms(settings, (event, session), approval).0;
-        let held = store.open_approval(principal, digest, now).await?;
+        let digest = on_terms(settings, (event, session), approval).0;
+        let held = store.open_approval(principal, &digest, now).await?;
         if let Some(held) = &held
             && held.state(now) == State::Approved
-            && store.spend_approval(&held.request.id, digest, now).await?
+            && store.spend_approval(&held.request.id, &digest, now).await?
         {
             let grant = Grant { digest: approval.digest, expires: Timestamp(held.request.expires_at) };
             return Ok(Found::Granted(Granted { id: held.request.id.clone(), grant }));
@@ -124,7 +124,7 @@ impl Agreements {
         let held = match held.filter(|held| held.state(now) != State::Approved) {
             Some(held) => held,
             // There is none, or another call was quicker to spend it.
-            None => match self.ask(&store, settings, (event, session), approval).await? {
+            None => match self.ask(&store, settings, (event, session), (approval, digest)).await? {
                 Ok(held) => held,
                 Err(why) => return Ok(Found::Refused(why)),
             },
@@ -143,7 +143,7 @@ impl Agreements {
         store: &Arc<Store>,
         settings: &Settings,
         (event, session): (&Event<'_>, &Session),
-        approval: &Approval,
+        (approval, digest): (&Approval, [u8; 32]),
     ) -> Result<Result<approvals::Approval, String>, StoreError> {
         let needs = |need| approval.asks.iter().any(|ask| ask.need == need);
         if needs(Challenge::StepUp) && self.pages.load().is_none() {
@@ -168,7 +168,7 @@ impl Agreements {
         let expires_at = event.now.0.saturating_add(micros(settings.expires));
         let request = Request {
             id,
-            digest: on_terms(settings, (event, session), approval).0,
+            digest,
             principal: event.principal.id.to_string(),
             server: event.server.name.to_string(),
             what: what(event),

@@ -8,12 +8,13 @@ use bartizan_mcp::{Digest, Era, Message, NodeKind, Value, meta::Meta, method};
 use tokio::time::Instant;
 
 use super::Link;
-use crate::admit::{Admitted, Refusal};
+use crate::admit::{Admitted, Paid, Refusal};
 use crate::agree::state::Again;
 use crate::agree::{self, Found, Granted, Way};
 use crate::asking::Asking;
 use crate::clock;
 use crate::codes::INVALID_PARAMS;
+use crate::limiter::Slot;
 use crate::policy::Policy;
 use crate::shown;
 
@@ -51,6 +52,12 @@ pub(super) struct Unsettled {
 }
 
 impl Unsettled {
+    /// The refusal of the message, which says so; whoever holds the message has what that spent.
+    pub(super) fn told_with(self, refusal: Refusal, slot: Option<Slot>) -> Refusal {
+        let paid = self.asking.is_some().then(|| Box::new(Paid(slot)));
+        refusal.unless_proven(self.max_age).waiting_for(self.asking).keeping(paid)
+    }
+
     /// What the request that waits is called.
     pub(super) fn id(&self) -> Option<&str> {
         self.asking.as_ref().map(|asking| &*asking.id)
@@ -122,7 +129,7 @@ impl Link {
         if !decided || self.is_cancelled(&message, since) {
             return Err(refusal);
         }
-        if !shown::is_still_good(self.gateway.policy.load().credential_required).await {
+        if !shown::is_still_good(&self.principal, self.gateway.policy.load().credential_required).await {
             return Err(refusal);
         }
         // It was counted when it came, and has kept its place.

@@ -169,7 +169,7 @@ fn launch(wrap: &Wrap) -> Result<Launch, RunError> {
 
 /// Over stdio the client is whoever started it.
 fn local_user() -> Principal {
-    Principal::new(&format!("uid:{}", rustix::process::getuid().as_raw()))
+    Principal::local(rustix::process::getuid().as_raw())
 }
 
 /// Wraps a server in this process, with a log of its own.

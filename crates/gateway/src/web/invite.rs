@@ -69,12 +69,10 @@ impl Web {
         let (one_time, codes) = one_time.map_or((None, Vec::new()), |(one_time, codes)| (Some(one_time), codes));
         let change = Change { by: name.clone(), at: clock::now().0 };
         let store = self.store().await?;
-        if !store.accept_invitation(&invited.digest, &hashed, one_time.as_ref(), &change).await? {
-            return over();
-        }
-        // As they are now: what they have just shown is what they sign in with from here on. Asked for it again they would show
-        // the same six digits, which are used.
-        let Some(person) = store.person(name).await? else { return over() };
+        let accepted = store.accept_invitation(&invited.digest, &hashed, one_time.as_ref(), &change).await?;
+        let Some(person) = accepted else { return over() };
+        // What they have just shown is what they sign in with from here on. Asked for it again they would show the same six
+        // digits, which are used.
         let (shown, next) = if codes.is_empty() {
             (&[Method::Pwd][..], after_form("/bartizan/account"))
         } else {

@@ -22,6 +22,7 @@ use super::page::see_other;
 use super::trouble::Trouble;
 use super::visit::{Visit, is_own};
 use super::{Answer, Web};
+use crate::agree::micros;
 use crate::clock;
 
 /// When a session was used is known to the minute.
@@ -47,13 +48,10 @@ impl SignedIn {
     pub(crate) fn second_factor_at(&self) -> Option<Timestamp> {
         self.methods.iter().filter(|(method, _)| *method != Method::Pwd).map(|(_, at)| *at).max()
     }
-}
 
-impl SignedIn {
     /// Whether they have shown a second factor no longer ago than that.
     pub(crate) fn is_fresh(&self, longest: Duration, now: Timestamp) -> bool {
-        let longest = i64::try_from(longest.as_micros()).unwrap_or(i64::MAX);
-        self.second_factor_at().is_some_and(|at| now.0.saturating_sub(at.0) <= longest)
+        self.second_factor_at().is_some_and(|at| now.0.saturating_sub(at.0) <= micros(longest))
     }
 }
 

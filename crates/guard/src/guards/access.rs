@@ -149,13 +149,8 @@ fn handed_out(event: &Event<'_>, report: &mut Report) {
 fn unnamed(event: &Event<'_>, report: &mut Report) {
     let Some(method) = event.message.method() else { return };
     let is_task = |evidence: &Evidence| matches!(evidence, Evidence::HandedOut { what: HandedOut::Task, .. });
-    let passes = OPEN.contains(&method)
-        || wants(event).is_some()
-        || method == "completion/complete"
-        // The list holds only those that they are good for.
-        || method == "tasks/list"
-        || (OF_A_TASK.contains(&method) && event.evidence.iter().any(is_task));
-    if !passes && !event.principal.scopes.allow_all_of(&event.server.name) {
+    let is_anybodys = OF_A_TASK.contains(&method) && !event.evidence.iter().any(is_task);
+    if (!is_of_clients(method) || is_anybodys) && !event.principal.scopes.allow_all_of(&event.server.name) {
         refuse(event, report, event.message.root(), &format!("the method `{}`", excerpt(method)));
     }
 }
@@ -164,7 +159,9 @@ fn unnamed(event: &Event<'_>, report: &mut Report) {
 pub(super) fn is_of_clients(method: &str) -> bool {
     OPEN.contains(&method)
         || OF_A_TASK.contains(&method)
-        || ["completion/complete", "tasks/list"].contains(&method)
+        || method == "completion/complete"
+        // The list holds only those that they are good for.
+        || method == "tasks/list"
         || of_method(method).is_some()
 }
 

@@ -85,9 +85,9 @@ async fn an_invitation_is_good_once_and_until_it_ends() {
     for (digest, now, good) in [([1; 32], 999, true), ([1; 32], 1_000, false), ([2; 32], 1, false)] {
         assert_eq!(store.invited(&digest, now).await.unwrap().is_some(), good, "{now}");
     }
-    assert!(!store.accept_invitation(&[1; 32], "late", None, &change(1_000)).await.unwrap());
-    assert!(store.accept_invitation(&[1; 32], "hash", Some(&one_time(5)), &change(999)).await.unwrap());
-    assert!(!store.accept_invitation(&[1; 32], "again", None, &change(999)).await.unwrap());
+    assert!(store.accept_invitation(&[1; 32], "late", None, &change(1_000)).await.unwrap().is_none());
+    assert!(store.accept_invitation(&[1; 32], "hash", Some(&one_time(5)), &change(999)).await.unwrap().is_some());
+    assert!(store.accept_invitation(&[1; 32], "again", None, &change(999)).await.unwrap().is_none());
     let person = store.person("ann").await.unwrap().unwrap();
     assert_eq!((person.password.as_deref(), person.totp_step), (Some("hash"), 5));
     assert_eq!(store.people().await.unwrap()[0].recovery_codes, 2);
@@ -293,7 +293,7 @@ async fn whoever_still_shows_what_was_taken_away_gets_nothing_for_it() {
         let before = generation(&store).await;
         match what {
             "reset" => store.reset_person("ann", &Given::default(), &change(2)).await.unwrap(),
-            "accept" => assert!(store.accept_invitation(&[1; 32], "hash", None, &change(2)).await.unwrap()),
+            "accept" => assert!(store.accept_invitation(&[1; 32], "hash", None, &change(2)).await.unwrap().is_some()),
             "remove" => store.remove_person("ann", &change(2)).await.unwrap(),
             "remove and add" => {
                 store.remove_person("ann", &change(2)).await.unwrap();
@@ -319,7 +319,7 @@ async fn what_becomes_of_others_and_a_new_form_of_the_same_password_stop_nobody(
     let (_directory, store) = store().await;
     let bea = Person { name: "Bea".to_owned(), handle: vec![8; 32], ..ann() };
     store.add_person(&bea, &Given::default(), &change(1)).await.unwrap();
-    assert!(store.accept_invitation(&[1; 32], "old", None, &change(2)).await.unwrap());
+    assert!(store.accept_invitation(&[1; 32], "old", None, &change(2)).await.unwrap().is_some());
     let before = generation(&store).await;
     store.reset_person("bea", &Given::default(), &change(3)).await.unwrap();
     store.rehash_password("Ann", "old", "new").await.unwrap();

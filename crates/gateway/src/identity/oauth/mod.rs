@@ -59,6 +59,15 @@ pub(super) struct Presented<'a> {
     pub(super) from: IpAddr,
 }
 
+/// A token of which something is to be known.
+#[derive(Debug, Clone, Copy)]
+struct Sought<'a> {
+    text: &'a str,
+    digest: &'a Digest,
+    /// Where it came from; none if it was good before.
+    from: Option<IpAddr>,
+}
+
 /// Why a token does not let anybody in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -190,7 +199,8 @@ impl Oauth {
     /// Who shows a token.
     pub(super) async fn authenticate(&self, presented: Presented<'_>, now: Timestamp) -> Result<Caller, Fault> {
         let digest: Digest = Sha256::digest(presented.token).into();
-        let good = self.verified(presented.token, &digest, Some(presented.from), now).await?;
+        let sought = Sought { text: presented.token, digest: &digest, from: Some(presented.from) };
+        let good = self.verified(sought, now).await?;
         let Good { issuer, access, .. } = &*good;
         if !issuer.is_for(access, presented.resource) {
             return refuse(issuer, &TokenError::Claim("aud"));
@@ -216,7 +226,8 @@ impl Oauth {
 
     /// Whether a token that was good still is.
     pub(super) async fn is_good(&self, token: &Token, now: Timestamp) -> bool {
-        let good = self.verified(&token.text, &token.digest, None, now).await;
+        let sought = Sought { text: &token.text, digest: &token.digest, from: None };
+        let good = self.verified(sought, now).await;
         good.is_ok_and(|good| good.issuer.is_for(&good.access, &token.resource))
     }
 
@@ -286,14 +297,8 @@ impl Oauth {
     }
 
     /// What is known of a token that is good now.
-    async fn verified(
-        &self,
-        text: &str,
-        digest: &Digest,
-        from: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Result<Arc<Good>, Fault> {
-        let good = self.looked_up(text, digest, from, now).await?;
+    async fn verified(&self, sought: Sought<'_>, now: Timestamp) -> Result<Arc<Good>, Fault> {
+        let good = self.looked_up(sought, now).await?;
         match good.issuer.still_holds(&good.access).await {
             Some(true) => Ok(good),
             Some(false) => Err(Fault::Bad),
@@ -302,13 +307,8 @@ impl Oauth {
     }
 
     /// What is known of a token, after its issuer was asked if need be.
-    async fn looked_up(
-        &self,
-        text: &str,
-        digest: &Digest,
-        from: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Result<Arc<Good>, Fault> {
+    async fn looked_up(&self, sought: Sought<'_>, now: Timestamp) -> Result<Arc<Good>, Fault> {
+        let Sought { text, digest, from } = sought;
         let from = match self.verified.get(digest) {
             Some(Known::Good(good)) if self.is_still(&good, now) => return Ok(good),
             Some(Known::Bad(until)) if now.0 < until => return Err(Fault::Bad),

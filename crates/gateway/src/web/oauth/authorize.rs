@@ -58,7 +58,7 @@ enum Stop {
     Client(OAuthError, Reply),
     /// Said to the person first: nobody has checked the client, and it may want them somewhere else and nothing more
     /// (RFC 9700, section 4.11.2).
-    Strange(OAuthError, Reply, String),
+    Strange(OAuthError, Reply),
 }
 
 /// Where somebody is led who does not know whose address that is.
@@ -152,8 +152,7 @@ impl Web {
         Ok(match asked.check(&client, &offer) {
             Ok(request) => Ok(Wanted { client, request }),
             Err(Refusal::Client(error, reply)) if !is_checked && reply.redirect_uri().kind() == Kind::Web => {
-                let host = reply.redirect_uri().source();
-                Err(Stop::Strange(error, reply, host))
+                Err(Stop::Strange(error, reply))
             }
             Err(refusal) => Err(refusal.into()),
         })
@@ -239,8 +238,8 @@ impl Web {
                 page(StatusCode::BAD_REQUEST, &Message { title: "Not possible", text: &text })
             }
             Stop::Client(error, reply) => see_other(&reply.error(oauth.issuer.url(), &error)),
-            Stop::Strange(error, reply, host) => {
-                let address = reply.error(oauth.issuer.url(), &error);
+            Stop::Strange(error, reply) => {
+                let (host, address) = (reply.redirect_uri().source(), reply.error(oauth.issuer.url(), &error));
                 page(StatusCode::BAD_REQUEST, &Back { why: &error.error_description, host: &host, address: &address })
             }
         }

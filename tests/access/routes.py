@@ -3,63 +3,31 @@
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness import MODERN, check, equal
+from upstream import ERA, Answering, Upstream
 
 TASKS = "io.modelcontextprotocol/tasks"
 
 
-class Forgetful(ThreadingHTTPServer):
+class Forgetful(Upstream):
     """A server that tells nobody apart: whoever names a task, a state or an event gets what belongs to it."""
-    daemon_threads = True
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.tasks, self.heard, self.resumed, self.hold = {}, [], [], threading.Event()
+        super().__init__(Handler)
+        self.tasks, self.resumed, self.hold = {}, [], threading.Event()
         self.hold.set()
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def handle_error(self, *_):
-        pass
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/mcp"
 
     def asked(self, method):
         return [message for message in self.heard if message.get("method") == method]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_):
-        pass
-
-    def send(self, status, body=b"", kind="application/json"):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self):
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.heard.append(message)
-        if "id" not in message:
-            return self.send(202)
-        params = message.get("params") or {}
-        modern = "io.modelcontextprotocol/protocolVersion" in params.get("_meta", {})
-        result = self.result(message["method"], params, modern)
-        if modern:
-            result.setdefault("resultType", "complete")
-        answer = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
+class Handler(Answering):
+    def answer(self, message, params, answer):
         if message["method"] == "tools/call" and params["name"] == "stream":
-            event = f"id: {params['arguments']['event']}\ndata: {answer}\n\n".encode()
+            event = f"id: {params['arguments']['event']}\ndata: {json.dumps(answer)}\n\n".encode()
             return self.send(200, event, "text/event-stream")
-        self.send(200, answer.encode())
+        super().answer(message, params, answer)
 
     def do_GET(self):
         last = self.headers.get("Last-Event-ID")
@@ -70,11 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         secret = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "meant for ann"}}
         self.send(200, f"id: later\ndata: {json.dumps(secret)}\n\n".encode(), "text/event-stream")
 
-    def do_DELETE(self):
-        self.send(405)
-
-    def result(self, method, params, modern):
-        server = self.server
+    def result(self, method, params):
+        server, modern = self.server, ERA in params.get("_meta", {})
         if method in ("initialize", "server/discover"):
             able = {"tools": {}, "resources": {}, "prompts": {}, "completions": {}, "logging": {}}
             able |= {"extensions": {TASKS: {}}} if modern else {"tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}}

@@ -12,68 +12,33 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 
-from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Keyed, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 import routes  # noqa: E402
+from upstream import Answering, Upstream  # noqa: E402
 
 ERAS = ("2025-11-25", MODERN)
 REQUIRED = "[auth]\nrequired = true\n"
 
 
-class Server(ThreadingHTTPServer):
+class Server(Upstream):
     """An upstream with two tools and two resources that keeps the headers of what it hears."""
-    daemon_threads = True
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.heard = []
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        super().__init__(Handler)
 
-    def handle_error(self, *_):
-        pass
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/mcp"
+    def note(self, message, headers):
+        return message, headers
 
     def calls(self):
         return [message["params"]["name"] for message, _ in self.heard if message.get("method") == "tools/call"]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.heard.append((message, dict(self.headers)))
-        params = message.get("params") or {}
-        result = self.result(message.get("method"), params)
-        if "io.modelcontextprotocol/protocolVersion" in params.get("_meta", {}):
-            result["resultType"] = "complete"
-        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() if "id" in message else b""
-        self.send_response(200 if body else 202)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        self.send_response(405)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_DELETE = do_GET
-
+class Handler(Answering):
     @staticmethod
     def result(method, params):
         if method == "initialize":
@@ -92,17 +57,6 @@ class Handler(BaseHTTPRequestHandler):
         if method == "tools/call":
             return {"content": [{"type": "text", "text": f"did {params['name']}"}]}
         return {}
-
-
-class Client(Raw):
-    """A client that shows a key with everything."""
-
-    def __init__(self, gateway, key, *arguments, **more):
-        self.key = key
-        super().__init__(gateway, *arguments, **more)
-
-    def headers(self, message):
-        return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
 
 
 class Place:
@@ -135,7 +89,7 @@ class Place:
         return self.key("create", name, *[word for scope in scopes for word in ("--scope", scope)], "--expires", expires)
 
     def client(self, key, path="/mcp", version="2025-11-25", capabilities=None):
-        return Client(self.gateway, key, path, version, capabilities)
+        return Keyed(self.gateway, key, path, version, capabilities)
 
     def status(self, key, path="/mcp", method="POST", headers=None, version="2025-11-25", source=None):
         """Status and headers of a first request, from that address of this machine."""
@@ -465,7 +419,7 @@ def case_a_session_belongs_to_who_began_it():
         ann, bob, less = place.made("mcp"), place.made("mcp", name="bob"), place.made("server:files")
         with place.client(ann) as client:
             for key, what in ((bob, "another principal"), (less, "the same one with less")):
-                thief = Client.__new__(Client)
+                thief = Keyed.__new__(Keyed)
                 vars(thief).update(vars(client) | {"key": key, "open": []})
                 thief.request("tools/list")
                 equal(thief.status, 404, f"the session of {what}")

@@ -312,3 +312,14 @@ class Raw:
         stream = Listener(response, connection)
         self.open.append(stream)
         return stream
+
+
+class Keyed(Raw):
+    """A client that shows a key with everything."""
+
+    def __init__(self, gateway, key, *arguments, **more):
+        self.key = key
+        super().__init__(gateway, *arguments, **more)
+
+    def headers(self, message):
+        return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})

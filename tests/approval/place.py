@@ -6,13 +6,12 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
 
-from harness import BINARY, MODERN, Gateway, Raw, check, equal, wait_for  # noqa: E402
+from harness import BINARY, MODERN, Gateway, Keyed, check, equal, wait_for  # noqa: E402
+from upstream import Answering, Upstream  # noqa: E402
 
 LEGACY = "2025-11-25"
 ERAS = (LEGACY, MODERN)
@@ -32,21 +31,12 @@ LINK = re.compile(r"http://[^\s\"]+/bartizan/approve/([0-9a-z]{12})")
 NAME = re.compile(r"request ([0-9a-z]{12}) waits")
 
 
-class Bank(ThreadingHTTPServer):
+class Bank(Upstream):
     """A server that moves money, and remembers what it was asked."""
-    daemon_threads = True
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.heard, self.tool = [], PAY
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def handle_error(self, *_):
-        pass
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/mcp"
+        super().__init__(Handler)
+        self.tool = PAY
 
     def paid(self):
         return [message["params"]["arguments"]["amount"] for message in self.heard if message.get("method") == "tools/call"]
@@ -55,34 +45,7 @@ class Bank(ThreadingHTTPServer):
         return [message for message in self.heard if message.get("method") == method]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.heard.append(message)
-        params = message.get("params") or {}
-        result = self.result(message.get("method"), params)
-        if "io.modelcontextprotocol/protocolVersion" in params.get("_meta", {}):
-            result["resultType"] = "complete"
-        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() if "id" in message else b""
-        self.send_response(200 if body else 202)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        self.send_response(405)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_DELETE = do_GET
-
+class Handler(Answering):
     def result(self, method, params):
         hello = {"capabilities": {"tools": {}, "resources": {}, "prompts": {}}, "serverInfo": {"name": "bank", "version": "1"}}
         if method == "initialize":
@@ -99,15 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         }.get(method, {})
 
 
-class Client(Raw):
-    """A client that shows a key with everything."""
-
-    def __init__(self, gateway, key, *arguments, **more):
-        self.key = key
-        super().__init__(gateway, *arguments, **more)
-
-    def headers(self, message):
-        return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+class Client(Keyed):
+    """A client of the bank."""
 
     def pay(self, amount, note=None, **more):
         """The answer to a payment."""

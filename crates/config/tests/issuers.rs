@@ -1,5 +1,6 @@
 //! Who issues access tokens: read as it is meant, and refused where nobody could be relied upon.
 #![cfg(test)]
+#![cfg(feature = "tls")]
 
 use bartizan_config::{Config, Environment, Issuer};
 use bartizan_guard::Timestamp;

@@ -11,7 +11,12 @@ const { default: Provider } = await import(pathToFileURL(path.join(tools, "npm/n
 const SCOPE = "mcp server:files server:git tool:files/read read:files";
 const ACR = "urn:suite:two-factors";
 const signers = new Map();
+const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 const counts = { jwks: 0, metadata: 0, introspection: 0 };
+// What was asked to be exchanged, and how that is answered: how long the new ones last, which error, the old one or none at all.
+let exchanged = [];
+let exchange = {};
 let isDown = false;
 let round = 0;
 let keys = [];
@@ -38,7 +43,7 @@ function provider(issuer) {
       grant_types: ["authorization_code", "refresh_token", "client_credentials"], response_types: ["code"],
       token_endpoint_auth_method: "client_secret_post",
     })).concat([{
-      client_id: "gateway", client_secret: "hush hush", redirect_uris: [], response_types: [], grant_types: [],
+      client_id: "gateway", client_secret: "hush hush", redirect_uris: [], response_types: [], grant_types: [EXCHANGE],
       token_endpoint_auth_method: "client_secret_basic",
     }]),
     cookies: { keys: ["suite"] },
@@ -85,7 +90,30 @@ function provider(issuer) {
     if (params.resource) for (const resource of [params.resource].flat()) grant.addResourceScope(resource, params.scope ?? "");
     return made.interactionFinished(ctx.req, ctx.res, { consent: { grantId: await grant.save() } });
   });
+  made.registerGrantType(EXCHANGE, give, ["subject_token", "subject_token_type", "requested_token_type", "resource", "audience", "scope"]);
   return made.callback();
+}
+
+// What this provider gives for one of its tokens: oidc-provider checks who asks and has no such grant itself.
+async function give(ctx) {
+  const { subject_token, subject_token_type, ...asked } = ctx.oidc.params;
+  exchanged.push({ ...asked, subject_token, subject_token_type, client: ctx.oidc.client.clientId });
+  const refuse = (error) => { ctx.status = 400; ctx.body = { error, error_description: "words of the provider" }; };
+  if (exchange.error) return refuse(exchange.error);
+  const [head, claims, signature] = subject_token.split(".");
+  const read = (part) => JSON.parse(Buffer.from(part, "base64url"));
+  const key = { key: signers.get(read(head).kid).publicKey, dsaEncoding: "ieee-p1363" };
+  const subject = read(claims);
+  const good = crypto.verify("sha256", Buffer.from(`${head}.${claims}`), key, Buffer.from(signature, "base64url"));
+  if (!good || subject.iss !== issuer || subject.exp * 1000 < Date.now()) return refuse("invalid_grant");
+  const now = Math.floor(Date.now() / 1000);
+  const lasts = exchange.lasts ?? 300;
+  const token = exchange.same ? subject_token : sign({
+    header: { typ: "at+jwt", alg: "ES256", kid: `ec-${round}` },
+    claims: { iss: issuer, sub: subject.sub, aud: asked.resource ?? asked.audience, client_id: "gateway", scope: asked.scope,
+              act: { sub: "gateway" }, iat: now, exp: now + lasts, jti: crypto.randomUUID() },
+  });
+  ctx.body = { access_token: token, issued_token_type: ACCESS_TOKEN, token_type: "Bearer", expires_in: lasts };
 }
 
 function sign({ header, claims, signer, other }) {
@@ -106,6 +134,7 @@ function sign({ header, claims, signer, other }) {
 const suite = {
   "/suite/sign": sign,
   "/suite/rotate": () => { newKeys(); handle = provider(issuer); return { round }; },
+  "/suite/exchange": (wanted) => { exchange = wanted; const all = exchanged; exchanged = []; return all; },
   "/suite/down": ({ down }) => { isDown = down; return {}; },
   "/suite/counts": () => ({ ...counts, round }),
 };

@@ -25,6 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 from harness import MODERN, TOOLS, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 from provider import Provider  # noqa: E402
 from signing_in import request  # noqa: E402
+import exchanging  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("access_suite", HERE.parent / "access" / "run.py")
 access = importlib.util.module_from_spec(spec)
@@ -536,4 +537,4 @@ def case_the_official_typescript_client_signs_in_by_itself():
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(globals())))
+    sys.exit(run_cases(cases_of(globals(), exchanging)))

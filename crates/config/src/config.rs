@@ -23,12 +23,12 @@ use crate::oauth::{self, Issuer};
 use crate::problems::Problems;
 use crate::read::read;
 use crate::secret::Secret;
-use crate::servers::{Server, servers};
+use crate::servers::{Server, exchanges, servers};
 use crate::sign_in::{AuthorizationServer, authorization_server};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
-use crate::{guards, listen, machine, paths, policy, schema};
+use crate::{credentials, guards, listen, machine, paths, policy, schema};
 
 /// Larger files are no configurations.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -508,6 +508,8 @@ impl Reading<'_> {
         self.store_key(file.store.key.as_ref(), problems);
         self.auth(&file.auth, store.as_deref(), problems);
         let issuers = oauth::issuers(&file.auth.oauth, (root, &environment.directory), problems);
+        let known: Vec<_> = file.auth.oauth.keys().map(String::as_str).collect();
+        credentials::check_issuers(exchanges(&servers), &known, root, problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::servers::is_loopback;
 use crate::tree::{self, Node};
 
-/// What Bartizan shows the server. One of `bearer`, `bearer_file` and `oauth`.
+/// What Bartizan shows the server. One of `bearer`, `bearer_file`, `oauth` and `exchange`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CredentialTable {
@@ -24,6 +24,28 @@ pub(crate) struct CredentialTable {
     pub(crate) bearer_file: Option<PathBuf>,
     /// Each person's own token, for which they sign in with `bartizan upstream login`.
     pub(crate) oauth: Option<OauthTable>,
+    /// A token that an issuer gives for the one that whoever asks has shown (RFC 8693).
+    pub(crate) exchange: Option<ExchangeTable>,
+}
+
+/// How such a token is had.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ExchangeTable {
+    /// Whose tokens are exchanged: the NAME of an `[auth.oauth.NAME]`.
+    pub(crate) issuer: String,
+    /// What Bartizan is called there.
+    pub(crate) client_id: String,
+    /// Its secret there.
+    pub(crate) client_secret: Option<Secret>,
+    /// Where tokens are exchanged; what the issuer's metadata say unless set.
+    pub(crate) token_endpoint: Option<String>,
+    /// What the token is to be for: a URL. That of the server, unless this or `audience` is set.
+    pub(crate) resource: Option<String>,
+    /// What the token is to be for, by the name that the issuer has for it.
+    pub(crate) audience: Option<String>,
+    /// What the token is to be good for; what the issuer chooses unless set.
+    pub(crate) scopes: Vec<String>,
 }
 
 /// How people sign in to the server.
@@ -53,6 +75,27 @@ pub enum Credential {
     BearerFile(PathBuf),
     /// A token of who asks.
     Oauth(Oauth),
+    /// What there is for the token of who asks.
+    Exchange(Box<Exchange>),
+}
+
+/// How a token is exchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// What its issuer is called under `[auth.oauth]`.
+    pub issuer: String,
+    /// What the gateway is called there.
+    pub client_id: String,
+    /// Its secret there.
+    pub client_secret: Secret,
+    /// Where, if the issuer's metadata are not to say so.
+    pub token_endpoint: Option<String>,
+    /// The URL that the token is to be for, if one is named.
+    pub resource: Option<String>,
+    /// The name of what the token is to be for, if one is named.
+    pub audience: Option<String>,
+    /// What it is to be good for, if not what the issuer chooses.
+    pub scopes: Vec<String>,
 }
 
 /// How a token of who asks is come by.
@@ -93,15 +136,18 @@ pub(crate) fn credential(
         problems.error(place, "the header `Authorization` is written by `auth`").help("keep one of the two");
         return None;
     }
-    match (&table.bearer, &table.bearer_file, &table.oauth) {
-        (Some(token), None, None) => {
+    match (&table.bearer, &table.bearer_file, &table.oauth, &table.exchange) {
+        (Some(token), None, None, None) => {
             checking.token(token.expose(), &["bearer"], problems).then(|| Credential::Bearer(token.clone()))
         }
-        (None, Some(file), None) => checking.file(file, problems),
-        (None, None, Some(oauth)) => checking.oauth(oauth, problems).map(Credential::Oauth),
+        (None, Some(file), None, None) => checking.file(file, problems),
+        (None, None, Some(oauth), None) => checking.oauth(oauth, problems).map(Credential::Oauth),
+        (None, None, None, Some(exchange)) => {
+            checking.exchange(exchange, problems).map(Box::new).map(Credential::Exchange)
+        }
         _ => {
             problems
-                .error(place, "`auth` has one of `bearer`, `bearer_file` and `oauth`")
+                .error(place, "`auth` has one of `bearer`, `bearer_file`, `oauth` and `exchange`")
                 .help("such as auth = { bearer = \"${TOKEN}\" }, or auth.oauth = {} for people's own tokens");
             None
         }
@@ -160,15 +206,8 @@ impl Checking<'_> {
                 return None;
             }
         }
-        for (index, scope) in table.scopes.iter().enumerate() {
-            // As RFC 6749 has them.
-            let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-            if scope.is_empty() || !scope.bytes().all(plain) {
-                let place =
-                    tree::place(self.root, &["server", self.server, "auth", "oauth", "scopes", &index.to_string()]);
-                problems.error(place, "no scope").help("one word for each, such as scopes = [\"read\", \"write\"]");
-                return None;
-            }
+        if !self.scopes("oauth", &table.scopes, problems) {
+            return None;
         }
         let client = match (&table.client_id, &table.client_metadata_url) {
             (Some(_), Some(_)) => {
@@ -186,6 +225,73 @@ impl Checking<'_> {
         }
         let (issuer, scopes) = (table.issuer.clone(), table.scopes.clone());
         Some(Oauth { issuer, client, scopes, shared: table.shared })
+    }
+
+    fn exchange(&self, table: &ExchangeTable, problems: &mut Problems) -> Option<Exchange> {
+        let secret = table.client_secret.as_ref().filter(|secret| !secret.expose().is_empty());
+        let needed = [
+            ("issuer", table.issuer.is_empty()),
+            ("client_id", table.client_id.is_empty()),
+            ("client_secret", secret.is_none()),
+        ];
+        let missing = needed.into_iter().find_map(|(key, is_missing)| is_missing.then_some(key));
+        let (Some(client_secret), None) = (secret.cloned(), missing) else {
+            let key = missing.unwrap_or_default();
+            let place = self.place(&["exchange"]);
+            let help = "exchange = { issuer = \"NAME\", client_id = \"…\", client_secret = \"file:PATH\" }, where NAME is of an \
+                        [auth.oauth.NAME]";
+            problems.error(place, format!("`exchange` needs `{key}`")).help(help);
+            return None;
+        };
+        let urls = [("token_endpoint", &table.token_endpoint), ("resource", &table.resource)];
+        for (key, url) in urls.into_iter().filter_map(|(key, url)| url.as_deref().map(|url| (key, url))) {
+            if !is_secure(url) {
+                let place = self.place(&["exchange", key]);
+                problems.error(place, "not an https URL").help("such as https://accounts.example.com/token");
+                return None;
+            }
+        }
+        if table.audience.as_ref().is_some_and(|audience| audience.trim().is_empty()) {
+            problems.error(self.place(&["exchange", "audience"]), "an `audience` is not empty");
+            return None;
+        }
+        self.scopes("exchange", &table.scopes, problems).then(|| Exchange {
+            issuer: table.issuer.clone(),
+            client_id: table.client_id.clone(),
+            client_secret,
+            token_endpoint: table.token_endpoint.clone(),
+            resource: table.resource.clone(),
+            audience: table.audience.clone(),
+            scopes: table.scopes.clone(),
+        })
+    }
+
+    /// Whether these are scopes as RFC 6749 has them.
+    fn scopes(&self, table: &str, scopes: &[String], problems: &mut Problems) -> bool {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        let bad = scopes.iter().position(|scope| scope.is_empty() || !scope.bytes().all(plain));
+        if let Some(index) = bad {
+            let path = ["server", self.server, "auth", table, "scopes", &index.to_string()];
+            problems
+                .error(tree::place(self.root, &path), "no scope")
+                .help("one word for each, such as scopes = [\"read\", \"write\"]");
+        }
+        bad.is_none()
+    }
+}
+
+/// Looks whether tokens that are exchanged are of an issuer whose tokens let clients in.
+pub(crate) fn check_issuers<'a>(
+    servers: impl Iterator<Item = (&'a str, &'a Exchange)>,
+    known: &[&str],
+    root: &Node<'_>,
+    problems: &mut Problems,
+) {
+    for (server, exchange) in servers.filter(|(_, exchange)| !known.contains(&&*exchange.issuer)) {
+        let place = tree::place(root, &["server", server, "auth", "exchange", "issuer"]);
+        problems.error(place, format!("there is no [auth.oauth.{}]", exchange.issuer)).help(
+            "only a token that lets its holder in can be exchanged: name whoever issues it under [auth.oauth.NAME]",
+        );
     }
 }
 

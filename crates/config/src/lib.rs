@@ -33,7 +33,7 @@ mod units;
 
 pub use approval::{Approval, StepUp};
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
-pub use credentials::{Credential, Oauth, OauthClient, bearer};
+pub use credentials::{Credential, Exchange, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expand::read_secret;
 pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion};

@@ -9,7 +9,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
 
 use crate::Environment;
-use crate::credentials::{Credential, credential};
+use crate::credentials::{Credential, Exchange, credential};
 use crate::file::{Bridge, ServerTable};
 use crate::paths;
 use crate::problems::Problems;
@@ -40,6 +40,14 @@ pub enum Upstream {
     Command(Command),
     /// A Streamable HTTP server.
     Http(Http),
+}
+
+/// Those that are shown what there is for the tokens of clients.
+pub(crate) fn exchanges(servers: &BTreeMap<String, Server>) -> impl Iterator<Item = (&str, &Exchange)> {
+    servers.iter().filter_map(|(name, server)| match &server.upstream {
+        Upstream::Http(Http { credential: Some(Credential::Exchange(exchange)), .. }) => Some((&**name, &**exchange)),
+        _ => None,
+    })
 }
 
 /// A local program. `Debug` shows neither arguments nor environment, as either may hold a secret.

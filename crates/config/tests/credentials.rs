@@ -42,6 +42,15 @@ fn what_is_meant() {
         matches!(&more.client, OauthClient::Known(id, Some(secret)) if id == "c" && secret.expose() == "hush-variable")
     );
     assert!(more.shared && more.issuer.as_deref() == Some("https://i.example") && more.scopes == ["a", "b:c"]);
+    let exchange = "auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = '${TOKEN}', audience = 'a', scopes = ['r'] }";
+    let exchange = match read(&format!("{exchange}\n[auth.oauth.corp]\nissuer = 'https://i.example'")).unwrap() {
+        (Some(Credential::Exchange(exchange)), shown) if !shown.contains("hush") => exchange,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((&*exchange.issuer, &*exchange.client_id, exchange.audience.as_deref()), ("corp", "c", Some("a")));
+    assert!(
+        exchange.client_secret.expose() == "hush-variable" && exchange.resource.is_none() && exchange.scopes == ["r"]
+    );
     let described = oauth("auth.oauth = { client_metadata_url = 'https://me.example/client.json' }");
     assert_eq!(described.client, OauthClient::Described("https://me.example/client.json".to_owned()));
 }
@@ -62,8 +71,32 @@ fn a_file_with_a_token_is_there_and_holds_one() {
 #[test]
 fn what_means_nothing_is_said_without_what_is_secret() {
     for (lines, why) in [
-        ("auth = {}", "one of `bearer`, `bearer_file` and `oauth`"),
-        ("auth = { bearer = 'hush', oauth = {} }", "one of `bearer`, `bearer_file` and `oauth`"),
+        ("auth = {}", "one of `bearer`, `bearer_file`, `oauth` and `exchange`"),
+        ("auth = { bearer = 'hush', oauth = {} }", "one of `bearer`, `bearer_file`, `oauth` and `exchange`"),
+        ("auth.oauth = {}\nauth.exchange = {}", "one of `bearer`, `bearer_file`, `oauth` and `exchange`"),
+        ("auth.exchange = {}", "`exchange` needs `issuer`"),
+        ("auth.exchange = { issuer = 'corp', client_id = 'c' }", "`exchange` needs `client_secret`"),
+        (
+            "auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = '' }",
+            "`exchange` needs `client_secret`",
+        ),
+        (
+            "auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = 'hush' }",
+            "there is no [auth.oauth.corp]",
+        ),
+        (
+            "auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = 'hush', token_endpoint = 'http://i.example' }",
+            "not an https URL",
+        ),
+        (
+            "auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = 'hush', resource = 'ftp://i.example' }",
+            "not an https URL",
+        ),
+        (
+            "auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = 'hush', audience = ' ' }",
+            "is not empty",
+        ),
+        ("auth.exchange = { issuer = 'corp', client_id = 'c', client_secret = 'hush', scopes = ['a b'] }", "no scope"),
         ("auth = 'hush'", "auth"),
         ("auth = { bearer = 'hush hush' }", "no spaces"),
         ("auth = { bearer = '' }", "visible ASCII"),

@@ -22,6 +22,7 @@ use crate::limiter::Slot;
 use crate::link::{self, Link};
 use crate::patience::Patience;
 use crate::relay::{self, Relay};
+use crate::shown;
 use crate::status::Asked;
 use crate::tag::Tag;
 use crate::upstream::{Replies, Reply, UpstreamError};
@@ -79,7 +80,8 @@ pub async fn begin(link: &Arc<Link>, message: Message, relay: &Relay) -> Result<
     if message.is_response() {
         // In a task of its own: a client that goes away meanwhile must not take the answer with it, as the server waits
         // for it and no other one would be taken for it.
-        let answered = tokio::spawn(respond(Arc::clone(link), message, relay.clone())).await;
+        let answering = respond(Arc::clone(link), message, relay.clone());
+        let answered = tokio::spawn(shown::carried(shown::current(), answering)).await;
         return answered.unwrap_or(Err(Failure::default()));
     }
     let call = CallSummary::of(&message);

@@ -18,6 +18,8 @@ tokio::task_local! {
 #[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) identity: Arc<Identity>,
+    /// Who has shown it.
+    pub(crate) principal: Arc<str>,
     /// Nothing if nothing was shown.
     pub(crate) credential: Option<Credential>,
 }
@@ -29,10 +31,23 @@ impl Shown {
     }
 }
 
+/// What came in with the request that is worked on; nothing if it is none of a client's.
+pub(crate) fn current() -> Option<Shown> {
+    SHOWN.try_with(Clone::clone).ok()
+}
+
+/// Does `work` in another task on behalf of whoever this one works for.
+pub(crate) async fn carried<F: Future>(shown: Option<Shown>, work: F) -> F::Output {
+    match shown {
+        Some(shown) => shown.during(work).await,
+        None => work.await,
+    }
+}
+
 /// Whether what came in with the request that is worked on still lets `principal` in; `required` if nothing would not.
 /// Whoever uses a wrapped server is the local user, who shows nothing; of nobody else it passes that it is not known.
 pub(crate) async fn is_still_good(principal: &Principal, required: bool) -> bool {
-    let Ok(Shown { identity, credential }) = SHOWN.try_with(Clone::clone) else { return principal.is_local() };
+    let Some(Shown { identity, credential, .. }) = current() else { return principal.is_local() };
     match credential {
         Some(credential) => identity.is_good(&credential, clock::now()).await,
         None => !required,

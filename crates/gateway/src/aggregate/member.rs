@@ -21,6 +21,7 @@ use crate::link::Link;
 use crate::params;
 use crate::relay::Relay;
 use crate::server::Server;
+use crate::shown;
 use crate::upstream::UpstreamError;
 
 /// How long the others wait for a server that is slow to begin or to list.
@@ -150,7 +151,7 @@ impl Member {
         });
         if begin {
             // In a task of its own: a client that goes away must not stop it half way.
-            tokio::spawn(Arc::clone(self).open(cause.cloned()));
+            tokio::spawn(shown::carried(shown::current(), Arc::clone(self).open(cause.cloned())));
         }
     }
 

@@ -14,6 +14,8 @@ use crate::fetch::{self, FetchError, Form, Reach};
 
 /// A token that is longer is of no use in a header.
 const LONGEST: usize = 16 * 1024;
+/// A year is as good as for ever.
+const YEAR: f64 = 31_536_000.0;
 
 /// Tokens of somebody, and all it takes to renew them; this is what is sealed.
 #[derive(Clone, Serialize, Deserialize)]
@@ -78,17 +80,26 @@ pub(super) struct Tokens {
 impl Tokens {
     /// When the access token ends, in microseconds.
     pub(super) fn expires_at(&self, now: i64) -> Option<i64> {
-        // A year is as good as for ever.
-        let seconds = self.expires_in.filter(|seconds| seconds.is_finite())?.clamp(0.0, 31_536_000.0);
-        #[expect(clippy::cast_possible_truncation, reason = "it is within a year")]
-        let seconds = seconds as i64;
-        Some(now.saturating_add(seconds * 1_000_000))
+        self.expires_in.and_then(|seconds| moment(now, seconds))
     }
 }
 
+/// So many seconds after `now`, in microseconds; nothing if that is no number.
+pub(super) fn moment(now: i64, seconds: f64) -> Option<i64> {
+    let seconds = Some(seconds).filter(|seconds| seconds.is_finite())?.clamp(0.0, YEAR);
+    #[expect(clippy::cast_possible_truncation, reason = "it is within a year")]
+    let seconds = seconds as i64;
+    Some(now.saturating_add(seconds * 1_000_000))
+}
+
+/// Whether a token can be shown to a server: it has visible ASCII characters only, and not too many.
+pub(super) fn is_plain(token: &str) -> bool {
+    (1..=LONGEST).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[derive(Deserialize)]
-struct Refused {
-    error: String,
+pub(super) struct Refused {
+    pub(super) error: String,
 }
 
 /// Why there are no tokens.
@@ -122,9 +133,7 @@ pub(super) async fn ask(
     if answer.status == StatusCode::OK {
         let tokens: Tokens = serde_json::from_slice(&answer.body)
             .map_err(|_| TokenError::Unsure("its answer holds no tokens".to_owned()))?;
-        let plain =
-            |token: &str| (1..=LONGEST).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if !tokens.token_type.eq_ignore_ascii_case("bearer") || !plain(&tokens.access_token) {
+        if !tokens.token_type.eq_ignore_ascii_case("bearer") || !is_plain(&tokens.access_token) {
             return Err(TokenError::Unsure("its token is none that a client can show".to_owned()));
         }
         return Ok(tokens);
@@ -159,7 +168,7 @@ async fn send(
 }
 
 /// What is sent, and the header by which the client proves who it is, if it does so there.
-fn form(client: &Client, fields: &[(&str, &str)]) -> (Zeroizing<String>, Option<HeaderValue>) {
+pub(super) fn form(client: &Client, fields: &[(&str, &str)]) -> (Zeroizing<String>, Option<HeaderValue>) {
     let mut form = Serializer::new(String::new());
     form.extend_pairs(fields);
     let mut authorization = None;

@@ -2,10 +2,12 @@
 //!
 //! **Threat.** A token reaches somebody it is not meant for: another server, another person's session, a log, the client. So
 //! it is sealed in the store for one server, one person, one issuer and one address together; it is sent to that address
-//! alone; and what a client shows the gateway is never sent on.
+//! alone; and what a client shows the gateway is never sent on, but to its own issuer where the configuration has that give
+//! another token for it.
 
 mod callback;
 mod discover;
+mod exchange;
 mod grant;
 mod login;
 mod personal;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use bartizan_config::{Credential as Setting, Http};
 use thiserror::Error;
 
+use self::exchange::Exchanged;
 pub use self::login::{Login, logout};
 use self::personal::Personal;
 use self::token::{Fixed, FromFile};
@@ -28,6 +31,7 @@ pub(crate) fn of(server: &Arc<str>, http: &Http, database: &Arc<Database>) -> Op
     Some(match http.credential.as_ref()? {
         Setting::Bearer(token) => Arc::new(Fixed::new(token.expose())),
         Setting::BearerFile(path) => Arc::new(FromFile::new(path.clone())),
+        Setting::Exchange(exchange) => Arc::new(Exchanged::new(server, &http.url, exchange.clone())),
         Setting::Oauth(oauth) => Arc::new(Personal::new(server, &http.url, oauth.clone(), Arc::clone(database))),
     })
 }

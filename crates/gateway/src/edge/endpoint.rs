@@ -228,7 +228,7 @@ impl Front {
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = match self.caller(&request, peer.ip()).await {
-            Ok(caller) => self.dispatch(request, peer, &caller).await,
+            Ok(caller) => self.shown(&caller).during(self.dispatch(request, peer, &caller)).await,
             Err(early) => self.refused(peer, early),
         };
         let answer = if in_chunks { respond::last(answer) } else { answer };
@@ -280,7 +280,8 @@ impl Front {
     }
 
     fn shown(&self, caller: &Caller) -> Shown {
-        Shown { identity: Arc::clone(&self.identity), credential: caller.credential.clone() }
+        let principal = Arc::clone(&caller.principal.id);
+        Shown { identity: Arc::clone(&self.identity), principal, credential: caller.credential.clone() }
     }
 
     async fn dispatch(&self, request: Request<Incoming>, peer: SocketAddr, caller: &Caller) -> Response<Reply> {
@@ -336,7 +337,7 @@ impl Front {
             self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
             self.check_still(caller, path).await?;
-            let answer = self.shown(caller).during(held.value.answer(message, &parts.headers)).await;
+            let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
@@ -351,7 +352,7 @@ impl Front {
         let (key, held) = self.peers.living(target, &parts.headers, principal)?;
         self.peers.note_credential(Era::Legacy, (&key, &held), caller, from);
         agreement::check_session(&held.value, &parts.headers, &message).await?;
-        let answer = self.shown(caller).during(held.value.answer(message, &parts.headers)).await;
+        let answer = held.value.answer(message, &parts.headers).await;
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }

@@ -66,6 +66,11 @@ impl Credential {
     pub(crate) fn token(&self) -> Option<&Token> {
         self.token.as_deref()
     }
+
+    /// When what was shown ends, in microseconds.
+    pub(crate) fn until(&self) -> Option<i64> {
+        self.until
+    }
 }
 
 /// What is to be known of a certificate that a client showed, and that was verified when its connection began.

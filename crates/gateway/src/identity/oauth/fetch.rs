@@ -7,12 +7,14 @@
 use std::time::Duration;
 
 use bartizan_config::ServerTls;
+use bartizan_identity::token;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
+use serde_json::{Map, Value};
 
 use crate::upstream::{Connections, connections};
 
@@ -22,7 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LARGEST: usize = 512 * 1024;
 
 /// Asks one issuer.
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
+    issuer: Box<str>,
     connections: Connections,
     /// Whether it is on this machine and spoken to unencrypted, as the operator has said.
     is_local: bool,
@@ -41,11 +44,11 @@ impl Fetcher {
         // If any of them is secure, so has the client to be.
         let secure = all.iter().find(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         let of = secure.or(all.first()).cloned().unwrap_or_default();
-        Ok(Fetcher { connections: connections(TIMEOUT, (&of, own))?, is_local })
+        Ok(Fetcher { issuer: issuer.into(), connections: connections(TIMEOUT, (&of, own))?, is_local })
     }
 
     /// The address that an issuer names itself, if it is as safe as the issuer's own.
-    pub(super) fn address(&self, text: &str) -> Result<Uri, String> {
+    pub(crate) fn address(&self, text: &str) -> Result<Uri, String> {
         let uri: Uri = text.parse().map_err(|_| "it names something that is no URL".to_owned())?;
         let host = uri.host().unwrap_or_default();
         let is_loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
@@ -57,7 +60,35 @@ impl Fetcher {
     /// What is there.
     pub(super) async fn get(&self, uri: &Uri) -> Result<Bytes, String> {
         let request = Request::get(uri.clone()).header(header::ACCEPT, "application/json").body(Full::default());
-        self.ask(request.map_err(|error| error.to_string())?).await
+        good(self.ask(request.map_err(|error| error.to_string())?).await?)
+    }
+
+    /// What it says of itself: RFC 8414, or what OpenID Connect has instead.
+    pub(crate) async fn discover(&self) -> Result<Map<String, Value>, String> {
+        let (scheme, rest) = self.issuer.split_once("://").unwrap_or(("https", &self.issuer));
+        let rest = rest.trim_end_matches('/');
+        let (host, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+        let places = [
+            format!("{scheme}://{host}/.well-known/oauth-authorization-server{path}"),
+            format!("{scheme}://{host}{path}/.well-known/openid-configuration"),
+        ];
+        let mut why = String::new();
+        for place in places {
+            let uri = place.parse().map_err(|_| "its identifier is no URL".to_owned())?;
+            match self.get(&uri).await {
+                Ok(bytes) => return self.read(&bytes),
+                Err(error) => why = error,
+            }
+        }
+        Err(format!("its metadata cannot be read: {why}"))
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Map<String, Value>, String> {
+        let metadata = token::object(bytes).ok_or("its metadata are no JSON object")?;
+        match metadata.get("issuer").and_then(Value::as_str) {
+            Some(issuer) if *issuer == *self.issuer => Ok(metadata),
+            _ => Err("its metadata are those of another issuer".to_owned()),
+        }
     }
 
     /// What it answers to a form, from somebody with a name and a secret.
@@ -65,27 +96,43 @@ impl Fetcher {
         let pair = STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)));
         let mut shown = HeaderValue::try_from(format!("Basic {pair}")).map_err(|error| error.to_string())?;
         shown.set_sensitive(true);
+        good(self.send(uri, Some(shown), form.into()).await?)
+    }
+
+    /// What it answers to a form, and with which status.
+    pub(crate) async fn send(
+        &self,
+        uri: &Uri,
+        authorization: Option<HeaderValue>,
+        form: Bytes,
+    ) -> Result<(StatusCode, Bytes), String> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(uri.clone())
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(header::AUTHORIZATION, shown)
             .body(Full::from(form));
-        self.ask(request.map_err(|error| error.to_string())?).await
+        let mut request = request.map_err(|error| error.to_string())?;
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization);
+        }
+        self.ask(request).await
     }
 
-    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Bytes, String> {
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
         let asked = async {
             let response = self.connections.request(request).await.map_err(|error| cause(&error))?;
-            if response.status() != StatusCode::OK {
-                return Err(format!("it answers {}", response.status().as_u16()));
-            }
+            let status = response.status();
             let body = Limited::new(response.into_body(), LARGEST).collect().await;
-            body.map(http_body_util::Collected::to_bytes).map_err(|error| error.to_string())
+            Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
         };
         tokio::time::timeout(TIMEOUT, asked).await.map_err(|_| "it does not answer in time".to_owned())?
     }
+}
+
+/// What was answered, if it is what was asked for.
+fn good((status, body): (StatusCode, Bytes)) -> Result<Bytes, String> {
+    if status == StatusCode::OK { Ok(body) } else { Err(format!("it answers {}", status.as_u16())) }
 }
 
 /// The innermost cause, which says most.
@@ -120,6 +167,7 @@ mod tests {
             ("http://127.0.0.1:1", "http://idp.example/jwks", false),
         ] {
             let fetcher = Fetcher {
+                issuer: issuer.into(),
                 connections: connections(TIMEOUT, (&Uri::default(), None)).unwrap(),
                 is_local: issuer.starts_with("http:"),
             };

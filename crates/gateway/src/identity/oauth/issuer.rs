@@ -18,6 +18,8 @@ pub(super) struct Issuer {
     pub(super) settings: Settings,
     pub(super) keys: Keys,
     pub(super) introspector: Option<Introspector>,
+    /// What it is asked over; none of this gateway itself.
+    pub(super) fetcher: Option<Arc<Fetcher>>,
 }
 
 /// The longest name that a token may have for somebody or something.
@@ -31,15 +33,15 @@ impl Issuer {
         let fetcher = Arc::new(Fetcher::new(&settings.issuer, urls.map(String::as_str), settings.tls.as_ref())?);
         let introspector =
             settings.introspection.clone().map(|introspection| Introspector::new(introspection, Arc::clone(&fetcher)));
-        let keys = Keys::Published(Box::new(Published::new(&settings, fetcher)));
-        Ok(Issuer { settings, keys, introspector })
+        let keys = Keys::Published(Box::new(Published::new(&settings, Arc::clone(&fetcher))));
+        Ok(Issuer { settings, keys, introspector, fetcher: Some(fetcher) })
     }
 
     /// This gateway itself.
     pub(super) fn own(own: Arc<Own>) -> Issuer {
         let acr_values = vec![SECOND_FACTOR.to_owned()];
         let settings = Settings { acr_values, ..Settings::trusted("bartizan", own.url()) };
-        Issuer { settings, keys: Keys::Own(own), introspector: None }
+        Issuer { settings, keys: Keys::Own(own), introspector: None, fetcher: None }
     }
 
     pub(super) fn acr_values(&self) -> &[String] {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bartizan_guard::Timestamp;
-use bartizan_identity::token::{self, KeySet};
+use bartizan_identity::token::KeySet;
 use http::Uri;
 use tokio::sync::Mutex;
 
@@ -215,32 +215,10 @@ impl Inner {
         if keys.is_empty() { Err("there is no key that is good for signatures of tokens".to_owned()) } else { Ok(keys) }
     }
 
-    /// Where its keys are, by its own metadata: RFC 8414, or what OpenID Connect has instead.
+    /// Where its keys are, by its own metadata.
     async fn discover(&self) -> Result<Uri, String> {
-        let (scheme, rest) = self.issuer.split_once("://").unwrap_or(("https", &self.issuer));
-        let rest = rest.trim_end_matches('/');
-        let (host, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
-        let places = [
-            format!("{scheme}://{host}/.well-known/oauth-authorization-server{path}"),
-            format!("{scheme}://{host}{path}/.well-known/openid-configuration"),
-        ];
-        let mut why = String::new();
-        for place in places {
-            let uri = place.parse().map_err(|_| "its identifier is no URL".to_owned())?;
-            match self.fetcher.get(&uri).await {
-                Ok(bytes) => return self.read(&bytes),
-                Err(error) => why = error,
-            }
-        }
-        Err(format!("its metadata cannot be read: {why}"))
-    }
-
-    fn read(&self, bytes: &[u8]) -> Result<Uri, String> {
-        let metadata = token::object(bytes).ok_or("its metadata are no JSON object")?;
-        let text = |name: &str| metadata.get(name).and_then(serde_json::Value::as_str);
-        if text("issuer") != Some(self.issuer.as_str()) {
-            return Err("its metadata are those of another issuer".to_owned());
-        }
-        self.fetcher.address(text("jwks_uri").ok_or("its metadata do not say where its keys are")?)
+        let metadata = self.fetcher.discover().await?;
+        let place = metadata.get("jwks_uri").and_then(serde_json::Value::as_str);
+        self.fetcher.address(place.ok_or("its metadata do not say where its keys are")?)
     }
 }

@@ -24,6 +24,7 @@ use bartizan_identity::token::{Access, Jws, TokenError};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use self::fetch::Fetcher;
 use self::issuer::Issuer;
 use self::verified::{Digest, Good, Known, Verified};
 use super::{Caller, Credential};
@@ -110,6 +111,21 @@ impl Token {
 
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The token itself, which only its issuer may be told.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its SHA-256.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// What its issuer is called here, and what that is asked over; no way if it is this gateway itself.
+    pub(crate) fn issuer(&self) -> (&str, Option<&Arc<Fetcher>>) {
+        (&self.issuer.settings.name, self.issuer.fetcher.as_ref())
     }
 }
 

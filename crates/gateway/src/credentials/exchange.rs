@@ -1,0 +1,311 @@
+//! Tokens for a server that an issuer gives for those that clients show (RFC 8693).
+//!
+//! **Threat.** A token that was given for the gateway reaches a server, or one person's is used for another. So what a client
+//! shows goes to its own issuer and to nobody else, as the configuration has it; what comes back has to be another token, is
+//! kept in memory only, under the digest of the one it was given for, and is sent to the one server that it was asked for.
+//! Whoever shows no such token is not asked for, whoever they are.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bartizan_config::Exchange;
+use bartizan_guard::Principal;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, StatusCode, Uri};
+use serde::Deserialize;
+use tokio::sync::Mutex as AsyncMutex;
+use zeroize::Zeroizing;
+
+use super::grant::{self, Client, Proof, Refused};
+use crate::clock;
+use crate::identity::oauth::{Fetcher, Token};
+use crate::shown::{self, Shown};
+use crate::upstream::{Credential, UpstreamError};
+
+const SECOND: i64 = 1_000_000;
+/// So long before it ends a token is exchanged anew, in microseconds.
+const EARLY: i64 = 10 * SECOND;
+/// How long one is good of which that is not said.
+const UNSAID: i64 = 5 * 60 * SECOND;
+/// How long nobody asks again after the issuer refused or did not answer; and how old a token is at least that is exchanged
+/// anew because the server refuses it.
+const PAUSE: i64 = 5 * SECOND;
+/// So many are in memory, and of so many people it is known what they showed last.
+const MANY: usize = 4096;
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// The tokens for one server.
+pub(super) struct Exchanged {
+    server: Arc<str>,
+    settings: Box<Exchange>,
+    /// What they are for.
+    resource: Option<String>,
+    slots: Mutex<HashMap<[u8; 32], Arc<Slot>>>,
+    /// What people showed last: servers are asked something when nobody asks anything of the gateway as well.
+    last: Mutex<HashMap<Arc<str>, Shown>>,
+}
+
+/// What came of exchanging one token; held by the one who does it.
+type Slot = AsyncMutex<Option<Outcome>>;
+
+#[derive(Clone)]
+enum Outcome {
+    Given { header: HeaderValue, at: i64, until: i64 },
+    Failed(UpstreamError, i64),
+}
+
+/// What an issuer answers.
+#[derive(Deserialize)]
+struct Given {
+    access_token: Zeroizing<String>,
+    issued_token_type: String,
+    token_type: String,
+    #[serde(default)]
+    expires_in: Option<f64>,
+}
+
+impl fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchanged").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Exchanged {
+    pub(super) fn new(server: &Arc<str>, url: &Uri, settings: Box<Exchange>) -> Exchanged {
+        let named = || settings.audience.is_none().then(|| url.to_string());
+        let resource = settings.resource.clone().or_else(named);
+        Exchanged { server: Arc::clone(server), settings, resource, slots: Mutex::default(), last: Mutex::default() }
+    }
+}
+
+impl Credential for Exchanged {
+    fn header<'a>(
+        &'a self,
+        who: &'a Principal,
+        refused: Option<&'a HeaderValue>,
+    ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
+        self.of(who, refused).boxed()
+    }
+
+    fn is_personal(&self) -> bool {
+        true
+    }
+}
+
+impl Exchanged {
+    async fn of(&self, who: &Principal, refused: Option<&HeaderValue>) -> Result<HeaderValue, UpstreamError> {
+        let shown = self.shown(who).await.ok_or_else(|| self.nothing())?;
+        let credential = shown.credential.as_ref().ok_or_else(|| self.nothing())?;
+        let token = credential.token().ok_or_else(|| self.nothing())?;
+        let fetcher = match token.issuer() {
+            (name, Some(fetcher)) if name == self.settings.issuer => fetcher,
+            _ => return Err(self.nothing()),
+        };
+        let slot = self.slot(token.digest());
+        let mut held = slot.lock().await;
+        let now = clock::now().0;
+        match &*held {
+            Some(Outcome::Given { header, at, until }) => match refused {
+                Some(refused) if refused == header && now < at.saturating_add(PAUSE) => {
+                    return Err(UpstreamError::Status(401));
+                }
+                Some(refused) if refused == header => {}
+                _ if now < *until => return Ok(header.clone()),
+                _ => {}
+            },
+            Some(Outcome::Failed(error, until)) if now < *until => return Err(error.clone()),
+            _ => {}
+        }
+        let outcome = self.ask(token, fetcher, credential.until()).await;
+        *held = Some(outcome.clone());
+        match outcome {
+            Outcome::Given { header, .. } => Ok(header),
+            Outcome::Failed(error, _) => Err(error),
+        }
+    }
+
+    /// What `who` shows with the request that is worked on; where it is none of a client's, what they showed last, if that
+    /// still lets them in.
+    async fn shown(&self, who: &Principal) -> Option<Shown> {
+        if let Some(shown) = shown::current() {
+            if shown.principal != who.id {
+                return None;
+            }
+            let mut last = lock(&self.last);
+            if last.len() >= MANY && !last.contains_key(&who.id) {
+                let now = clock::now().0;
+                last.retain(|_, shown| !is_over(shown, now));
+                if last.len() >= MANY {
+                    last.clear();
+                }
+            }
+            last.insert(Arc::clone(&who.id), shown.clone());
+            return Some(shown);
+        }
+        let shown = lock(&self.last).get(&who.id).cloned()?;
+        let good = shown.identity.is_good(shown.credential.as_ref()?, clock::now()).await;
+        good.then_some(shown)
+    }
+
+    fn slot(&self, digest: [u8; 32]) -> Arc<Slot> {
+        let mut slots = lock(&self.slots);
+        if slots.len() >= MANY && !slots.contains_key(&digest) {
+            let now = clock::now().0;
+            slots.retain(|_, slot| slot.try_lock().map_or(true, |held| is_current(held.as_ref(), now)));
+            if slots.len() >= MANY {
+                // Whoever waits for one of them has it by the hand.
+                slots.clear();
+            }
+        }
+        Arc::clone(slots.entry(digest).or_default())
+    }
+
+    fn nothing(&self) -> UpstreamError {
+        let issuer = &self.settings.issuer;
+        UpstreamError::SignIn(format!(
+            "it is asked with what {issuer} gives for one of its tokens, and this client shows none: sign in with {issuer}"
+        ))
+    }
+
+    /// Has the issuer give a token for the one that was shown and that ends at `ends`.
+    async fn ask(&self, token: &Token, fetcher: &Fetcher, ends: Option<i64>) -> Outcome {
+        let asked = self.asked(token, fetcher).await;
+        let now = clock::now().0;
+        match asked {
+            Ok((header, until)) => {
+                // What it was given for says until when its holder may come at all.
+                let until = until.unwrap_or(now.saturating_add(UNSAID)).saturating_sub(EARLY);
+                let until = ends.map_or(until, |ends| until.min(ends));
+                Outcome::Given { header, at: now, until }
+            }
+            Err(error) => {
+                tracing::warn!(server = %self.server, issuer = %self.settings.issuer, %error, "a token is not exchanged");
+                Outcome::Failed(error, now.saturating_add(PAUSE))
+            }
+        }
+    }
+
+    async fn asked(&self, token: &Token, fetcher: &Fetcher) -> Result<(HeaderValue, Option<i64>), UpstreamError> {
+        let (endpoint, proof) = self.endpoint(fetcher).await.map_err(UpstreamError::Credential)?;
+        let Exchange { client_id, client_secret, .. } = &*self.settings;
+        let secret = Some(Zeroizing::new(client_secret.expose().to_owned()));
+        let client = Client { id: client_id.clone(), secret, proof };
+        let scopes = self.settings.scopes.join(" ");
+        let mut fields = vec![
+            ("grant_type", GRANT),
+            ("subject_token", token.text()),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("requested_token_type", ACCESS_TOKEN),
+        ];
+        let named = [("resource", &self.resource), ("audience", &self.settings.audience)];
+        fields.extend(named.into_iter().filter_map(|(name, value)| value.as_deref().map(|value| (name, value))));
+        if !scopes.is_empty() {
+            fields.push(("scope", &scopes));
+        }
+        let (form, authorization) = grant::form(&client, &fields);
+        let answer = fetcher.send(&endpoint, authorization, form.as_bytes().to_vec().into()).await;
+        let (status, body) = answer.map_err(UpstreamError::Credential)?;
+        match status {
+            StatusCode::OK => read(&body, token.text()).map_err(|why| UpstreamError::Credential(why.to_owned())),
+            status => Err(self.refusal(status, &body)),
+        }
+    }
+
+    /// Where tokens are exchanged, and how the gateway shows there who it is.
+    async fn endpoint(&self, fetcher: &Fetcher) -> Result<(Uri, Proof), String> {
+        if let Some(endpoint) = &self.settings.token_endpoint {
+            return Ok((fetcher.address(endpoint)?, Proof::Basic));
+        }
+        let metadata = fetcher.discover().await?;
+        let endpoint = metadata.get("token_endpoint").and_then(serde_json::Value::as_str);
+        let endpoint = fetcher.address(endpoint.ok_or("its metadata do not say where tokens are to be had")?)?;
+        let methods = metadata.get("token_endpoint_auth_methods_supported").and_then(serde_json::Value::as_array);
+        let basic = methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"));
+        Ok((endpoint, if basic { Proof::Basic } else { Proof::Post }))
+    }
+
+    /// What to say of an answer that is no token.
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> UpstreamError {
+        let issuer = &self.settings.issuer;
+        let code = serde_json::from_slice::<Refused>(body).ok().filter(|_| status.is_client_error());
+        match code.as_ref().map(|refused| grant::code(&refused.error)) {
+            // What the gateway itself does wrong is nothing for clients.
+            None | Some("invalid_client" | "unauthorized_client" | "unsupported_grant_type") => {
+                let code = code.map(|refused| format!(" ({})", grant::code(&refused.error))).unwrap_or_default();
+                UpstreamError::Credential(format!("it answers {}{code}", status.as_u16()))
+            }
+            Some(code) => {
+                UpstreamError::SignIn(format!("{issuer} gives no token for it in exchange for this one: {code}"))
+            }
+        }
+    }
+}
+
+/// The header with a token that was given for `subject`, and when that ends.
+fn read(body: &[u8], subject: &str) -> Result<(HeaderValue, Option<i64>), &'static str> {
+    let given: Given = serde_json::from_slice(body).map_err(|_| "its answer holds no token that was exchanged")?;
+    if ![ACCESS_TOKEN, JWT].contains(&&*given.issued_token_type) {
+        return Err("what it gives is no access token");
+    }
+    if !given.token_type.eq_ignore_ascii_case("bearer") || !grant::is_plain(&given.access_token) {
+        return Err("its token is none that can be shown to a server");
+    }
+    if *given.access_token == *subject {
+        return Err("it gives the same token back, which is not for a server");
+    }
+    let header = bartizan_config::bearer(&given.access_token).ok_or("its token cannot be sent")?;
+    let until = given.expires_in.and_then(|seconds| grant::moment(clock::now().0, seconds));
+    Ok((header, until))
+}
+
+fn is_current(outcome: Option<&Outcome>, now: i64) -> bool {
+    match outcome {
+        Some(Outcome::Given { until, .. } | Outcome::Failed(_, until)) => now < *until,
+        None => false,
+    }
+}
+
+fn is_over(shown: &Shown, now: i64) -> bool {
+    shown.credential.as_ref().and_then(crate::identity::Credential::until).is_some_and(|until| until <= now)
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_for_a_token_that_was_exchanged() {
+        let answer = |token: &str, issued: &str, kind: &str, more: &str| {
+            format!(r#"{{"access_token":"{token}","issued_token_type":"{issued}","token_type":"{kind}"{more}}}"#)
+        };
+        for (body, good) in [
+            (answer("new", ACCESS_TOKEN, "Bearer", ""), true),
+            (answer("new", JWT, "bearer", r#","expires_in":60,"refresh_token":"r","scope":"x""#), true),
+            (answer("mine", ACCESS_TOKEN, "Bearer", ""), false),
+            (answer("new", ACCESS_TOKEN, "N_A", ""), false),
+            (answer("new", ACCESS_TOKEN, "DPoP", ""), false),
+            (answer("new", "urn:ietf:params:oauth:token-type:refresh_token", "Bearer", ""), false),
+            (answer("new", "urn:ietf:params:oauth:token-type:id_token", "Bearer", ""), false),
+            (answer("", ACCESS_TOKEN, "Bearer", ""), false),
+            (answer("two words", ACCESS_TOKEN, "Bearer", ""), false),
+            (r#"{"access_token":"new","token_type":"Bearer"}"#.to_owned(), false),
+            ("[]".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(read(body.as_bytes(), "mine").is_ok(), good, "{body}");
+        }
+        let ends = |more: &str| read(answer("new", JWT, "Bearer", more).as_bytes(), "mine").unwrap().1;
+        assert!(ends("").is_none());
+        let in_a_minute = ends(r#","expires_in":60"#).unwrap() - clock::now().0;
+        assert!((50 * SECOND..=60 * SECOND).contains(&in_a_minute));
+    }
+}

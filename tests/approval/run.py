@@ -476,6 +476,35 @@ def case_two_people_look_at_it_on_the_page():
             passes(client.pay(900), "paid 900")
 
 
+def case_the_log_says_who_agreed_and_how():
+    with Place(PAGES + "[approval]\nfour_eyes = true\n") as place:
+        bea = person(place, "bea")
+        with place.client() as client:
+            refusal = client.pay(900)
+            id = waits(refusal)
+            entry = lambda decision: next(iter(place.gateway.entries(kind="message", approval=id, decision=decision)), None)  # noqa: E731
+            waiting = place.run("why", entry("approve")["id"])
+            check(f"Request {id}  tool pay of the server `bank`, for ann: waits" in waiting, waiting)
+            check("the policy `large` (policy.approval) wants somebody's approval" in waiting and "four eyes" in waiting, waiting)
+            check(f"    bartizan approve {id}" in waiting and "[[exception]]" not in waiting, waiting)
+            decide(bea, "/bartizan/approve/" + id, "approve", reason="as agreed")
+            passes(client.pay(900), "paid 900")
+            passed = place.run("why", entry("allow")["id"])
+            for told in (passed, place.run("why", id)):
+                check("by bea, on a page, signed in without a second factor: as agreed" in told and "by the call " + entry("allow")["id"] in told, told)
+            check("What would change" not in passed, f"nothing that `config check` would refuse: {passed}")
+            # A no, by a command.
+            id = waits(client.pay(901))
+            place.deny(id, "--reason", "not today")
+            refused(client.pay(901), "was denied")
+            told = place.run("why", entry("deny")["id"])
+            check("for ann: denied" in told and "with a command on the gateway's machine: not today" in told, told)
+            # The twin that nobody was asked about names none.
+            passes(client.pay(5), "paid 5")
+            small = place.gateway.entries(kind="message", decision="allow", method="tools/call")[-1]
+            check("approval" not in small and "Request" not in place.run("why", small["id"]), small)
+
+
 def case_who_asks_shows_again_who_they_are():
     policies = POLICIES + '@id("proof") @challenge("step_up") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount == 7 };'
     with Place(policies=policies) as place:

@@ -258,6 +258,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) approval: Option<&'a str>,
     /// What to do about an approval that it needs, or why nobody can be asked for it.
     pub(crate) unsettled: Option<&'a str>,
+    /// Whether somebody is asked for it.
+    pub(crate) waits: bool,
 }
 
 impl Desk<'_> {
@@ -283,6 +285,8 @@ impl Desk<'_> {
             Decision::Deny(denial) => return Err(self.deny(event, &verdict, name, denial.clone(), CODE_DENIED)),
             Decision::RequireApproval(asked) => {
                 let why = format!("{}; {}", asked.why, self.unsettled.unwrap_or("nobody can be asked about this here"));
+                // Without anybody who is asked, it waits for nobody.
+                let name = if self.waits { name } else { "deny" };
                 return Err(self.deny(event, &verdict, name, Denial { rule: asked.rule, why }, CODE_APPROVAL));
             }
         };

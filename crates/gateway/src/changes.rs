@@ -57,8 +57,10 @@ async fn record(events: &[Event], log: &Recorder) -> Result<(), AuditError> {
             // Of two entries with one number the second was written because the gateway ended between log and store.
             fields.insert("change".to_owned(), (*id).into());
             fields.insert("done_at".to_owned(), rfc3339(*at).into());
-            if let Some(end) = fields.get_mut("expires_at") {
-                *end = end.as_i64().map(rfc3339).into();
+            for moment in ["expires_at", "second_factor_at"] {
+                if let Some(at) = fields.get_mut(moment) {
+                    *at = at.as_i64().map(rfc3339).into();
+                }
             }
         }
         last = Some(log.note(kind, &fields)?);

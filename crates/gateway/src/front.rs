@@ -138,6 +138,7 @@ impl Front {
             level: policy.level,
             approval: None,
             unsettled: None,
+            waits: false,
         }
     }
 

@@ -218,6 +218,7 @@ impl Link {
             let desk = Desk {
                 approval: granted.as_ref().map(|granted| &*granted.id).or(unsettled.id()),
                 unsettled: unsettled.words(),
+                waits: unsettled.asking.is_some(),
                 ..self.desk(&policy, level)
             };
             match desk.admit(&event, verdict, session.version, keep).await {
@@ -534,6 +535,7 @@ impl Link {
             level,
             approval: None,
             unsettled: None,
+            waits: false,
         }
     }
 

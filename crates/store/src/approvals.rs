@@ -151,21 +151,50 @@ const SPEND: &str = "UPDATE approval SET used_at = $3, sealed = x''
 /// Who decides.
 #[derive(Debug, Clone, Copy)]
 pub enum By<'a> {
-    /// A person of that generation, who has signed in: nobody decides who was shown to be another one meanwhile.
-    Person(&'a Change, i64),
+    /// A person who has signed in.
+    Person {
+        /// Who, and when.
+        change: &'a Change,
+        /// Which of theirs they signed in as: nobody decides who was shown to be another one meanwhile.
+        generation: i64,
+        /// When they last showed a second factor, if they did.
+        second_factor_at: Option<i64>,
+    },
     /// Whoever can use the store.
     Operator(&'a Change),
 }
 
 impl<'a> By<'a> {
     fn change(self) -> &'a Change {
-        let (By::Person(change, _) | By::Operator(change)) = self;
+        let (By::Person { change, .. } | By::Operator(change)) = self;
         change
+    }
+
+    /// What the log says of a decision: in which way it was made, what for, and until when it is good.
+    fn said(self, request: &Request, reason: &str, until: Option<i64>) -> Value {
+        let mut fields = said(request);
+        if let Some(fields) = fields.as_object_mut() {
+            let mut add = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+            match self {
+                By::Person { second_factor_at, .. } => {
+                    add("way", "page".into());
+                    second_factor_at.map(|at| add("second_factor_at", at.into()));
+                }
+                By::Operator(_) => {
+                    add("way", "command".into());
+                }
+            }
+            if !reason.is_empty() {
+                add("reason", reason.into());
+            }
+            until.map(|until| add("expires_at", until.into()));
+        }
+        fields
     }
 
     async fn check(self, connection: &mut SqliteConnection) -> Result<()> {
         match self {
-            By::Person(change, generation) => check_stands(connection, &change.by, generation).await,
+            By::Person { change, generation, .. } => check_stands(connection, &change.by, generation).await,
             By::Operator(_) => Ok(()),
         }
     }
@@ -220,7 +249,7 @@ impl Store {
             }
             insert(connection, request).await?;
             let change = Change { by: principal.clone(), at: *now };
-            note(connection, &change, "approval.asked", said(request)).await?;
+            note(connection, &change, "approval.asked", asked(request)).await?;
             let (yes, proof, denied) = (None, None, None);
             let approval =
                 Approval { request: request.clone(), yes, proof, denied, reason: String::new(), used_at: None };
@@ -249,7 +278,8 @@ impl Store {
                 Part::Yes => {
                     let query = sqlx::query(AGREE).bind(id).bind(change.at).bind(&change.by).bind(reason).bind(until);
                     query.execute(&mut *connection).await?;
-                    note(connection, change, "approval.approved", said(&held.request)).await?;
+                    let said = by.said(&held.request, reason, Some(until));
+                    note(connection, change, "approval.approved", said).await?;
                 }
                 Part::Proof if !needs_proof || *principal != change.by => {
                     return Err(StoreError::State("only whoever asks can show who they are".to_owned()));
@@ -257,7 +287,7 @@ impl Store {
                 Part::Proof => {
                     let query = sqlx::query(PROVE).bind(id).bind(change.at).bind(&change.by).bind(until);
                     query.execute(&mut *connection).await?;
-                    note(connection, change, "approval.proven", said(&held.request)).await?;
+                    note(connection, change, "approval.proven", by.said(&held.request, "", Some(until))).await?;
                 }
             }
             one(connection, id).await
@@ -279,7 +309,7 @@ impl Store {
             }
             let query = sqlx::query(DENY).bind(id).bind(change.at).bind(&change.by).bind(reason);
             query.execute(&mut *connection).await?;
-            note(connection, change, "approval.denied", said(&held.request)).await?;
+            note(connection, change, "approval.denied", by.said(&held.request, reason, None)).await?;
             one(connection, id).await
         })
         .await
@@ -312,6 +342,22 @@ fn said(request: &Request) -> Value {
         "approval": id, "principal": principal, "server": server, "what": what, "four_eyes": four_eyes,
         "needs_yes": needs_yes, "needs_proof": needs_proof,
     })
+}
+
+/// The same of a new one, with which rules and policies ask, who may agree, and until when it waits.
+fn asked(request: &Request) -> Value {
+    let mut fields = said(request);
+    if let Some(fields) = fields.as_object_mut() {
+        let mut asks = request.asks.get("asks").cloned().unwrap_or_default();
+        // The finding of the call has the sentence.
+        for ask in asks.as_array_mut().into_iter().flatten() {
+            ask.as_object_mut().and_then(|ask| ask.remove("why"));
+        }
+        fields.insert("asks".to_owned(), asks);
+        fields.insert("fresh".to_owned(), request.asks.get("fresh").cloned().unwrap_or_default());
+        fields.insert("expires_at".to_owned(), request.expires_at.into());
+    }
+    fields
 }
 
 async fn pending(connection: &mut SqliteConnection, id: &str, now: i64) -> Result<Approval> {

@@ -49,6 +49,7 @@ const FORMATS: &[Format] = &[
     (policy::Shown::FORMAT, || schema_for!(policy::Shown).to_value()),
     (policy::Tested::FORMAT, || schema_for!(policy::Tested).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
+    (why::Requested::FORMAT, || schema_for!(why::Requested).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     #[cfg(feature = "demo")]
     (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),

@@ -2,10 +2,10 @@
 
 mod advice;
 mod events;
+mod request;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bartizan_audit::{Id, Record, Trace, trace};
@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(super) use self::request::Requested;
+use self::request::{Story, Told};
 use super::guards::Rule;
 use super::{lock, log};
 use crate::common;
@@ -25,9 +27,9 @@ use crate::text::{inline, shell_word};
 /// Explains one decision from the audit log: what was found, which setting decided, what would change it
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The decision: the id in the error that the client got, or of an entry of the log
-    #[arg(value_parser = id)]
-    id: Id,
+    /// The decision: the id in the error that the client got, of an entry of the log, or of a request for approval
+    #[arg(value_parser = name)]
+    id: Name,
     #[command(flatten)]
     place: log::Place,
     /// Prints JSON
@@ -35,28 +37,72 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// What is to be explained.
+#[derive(Clone)]
+enum Name {
+    Entry(Id),
+    Request(String),
+}
+
 /// People retype ids, which the log has in capitals, or take the end of the sentence along.
-fn id(text: &str) -> Result<Id, <Id as FromStr>::Err> {
-    text.trim_end_matches('.').to_ascii_uppercase().parse()
+fn name(text: &str) -> Result<Name, String> {
+    if let Some(request) = request::name(text) {
+        return Ok(Name::Request(request));
+    }
+    let id: Result<Id, _> = text.trim_end_matches('.').to_ascii_uppercase().parse();
+    id.map(Name::Entry).map_err(|error| error.to_string())
 }
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let directories = self.place.directories()?;
-        let found = look(&directories, self.id).or_else(|failure| {
-            if !is_recent(self.id) {
+        match self.id.clone() {
+            Name::Entry(id) => self.entry(&directories, id),
+            Name::Request(id) => self.request(&directories, &id),
+        }
+    }
+
+    fn request(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
+        let mut story = Story::read(directories, id);
+        if !matches!(story, Ok(Some(_))) {
+            // What was done with the store comes to the log within a second.
+            std::thread::sleep(COUNTED);
+            story = Story::read(directories, id);
+        }
+        let story = story?.ok_or_else(|| none_has(directories, &format!("entry about a request for approval {id}")))?;
+        if self.json {
+            output::print_json(&Requested::of(&story))?;
+        } else {
+            let paint = Paint::for_stdout();
+            let warning = story.broken.as_ref().map(|problem| not_verified(problem, paint)).unwrap_or_default();
+            output::print(format!("{warning}{}", story.sentences(paint)).trim_end())?;
+        }
+        Ok(if story.broken.is_none() { Outcome::Clean } else { Outcome::Found })
+    }
+
+    fn entry(&self, directories: &[PathBuf], id: Id) -> Result<Outcome, Failure> {
+        let found = look(directories, id).or_else(|failure| {
+            if !is_recent(id) {
                 return Err(failure);
             }
             std::thread::sleep(COUNTED);
-            look(&directories, self.id)
+            look(directories, id)
         })?;
         // Whatever kind of entry it is, it has some of these members.
         let mut entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
+        let story = entry.approval.as_deref().and_then(|request| {
+            let story = Story::read(directories, request).ok().flatten();
+            if !entry.passed() || !is_recent(id) || story.as_ref().is_some_and(Story::is_decided) {
+                return story;
+            }
+            std::thread::sleep(COUNTED);
+            Story::read(directories, request).ok().flatten()
+        });
         if self.json {
-            output::print_json(&Explained::of(&found, &entry))?;
+            output::print_json(&Explained::of(&found, &entry, story.as_ref()))?;
         } else {
-            output::print(explain(&found, &entry, Paint::for_stdout()).trim_end())?;
+            output::print(explain(&found, &entry, story.as_ref(), Paint::for_stdout()).trim_end())?;
         }
         Ok(if found.broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
@@ -101,13 +147,21 @@ fn look(directories: &[PathBuf], id: Id) -> Result<Trace, Failure> {
             Err(fault) => failure = Some(log::unreadable(directory, &fault)),
         }
     }
-    let none = || match directories {
-        [one] => format!("the audit log in {} has no entry {id}", one.display()),
-        several => several.iter().fold(format!("none of your audit logs has an entry {id}:"), |text, directory| {
+    Err(failure.unwrap_or_else(|| none_has(directories, &format!("entry {id}"))))
+}
+
+fn none_has(directories: &[PathBuf], what: &str) -> Failure {
+    Failure::incomplete(match directories {
+        [one] => format!("the audit log in {} has no {what}", one.display()),
+        several => several.iter().fold(format!("none of your audit logs has an {what}:"), |text, directory| {
             format!("{text}\n  {}", directory.display())
         }),
-    };
-    Err(failure.unwrap_or_else(|| Failure::incomplete(none())))
+    })
+}
+
+fn not_verified(problem: &str, paint: Paint) -> String {
+    let warning = paint.like("deny", "NOT verified");
+    format!("{warning}: {}\nFrom there on the log may say anything; what follows is what it says.\n\n", inline(problem))
 }
 
 /// What entries say about a message; everything an entry does not have is empty.
@@ -129,6 +183,8 @@ struct Entry {
     rule: Option<String>,
     why: Option<String>,
     findings: Vec<Found>,
+    /// The request for approval that it waits for, or because of which it passed.
+    approval: Option<String>,
     // Of what was counted.
     total: Option<u64>,
     sources: Vec<events::Count>,
@@ -149,6 +205,10 @@ struct Entry {
 }
 
 impl Entry {
+    fn passed(&self) -> bool {
+        matches!(self.decision.as_str(), "allow" | "transform")
+    }
+
     /// Whether it says that a server under a known name is not the one that was approved.
     fn is_another_server(&self) -> bool {
         self.kind == "server.changed"
@@ -209,12 +269,10 @@ impl Config {
     }
 }
 
-fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
+fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) -> String {
     let mut out = format!("{} {}  {}\n\n", paint.bold("Decision"), found.record.id, inline(&entry.at));
     if let Some(fault) = &found.broken {
-        let warning = paint.like("deny", "NOT verified");
-        let _ = writeln!(out, "{warning}: {}", inline(&fault.to_string()));
-        out.push_str("From there on the log may say anything; what follows is what it says.\n\n");
+        out.push_str(&not_verified(&fault.to_string(), paint));
     }
     match events::sentences(entry, paint) {
         Some(said) => {
@@ -226,6 +284,15 @@ fn explain(found: &Trace, entry: &Entry, paint: Paint) -> String {
     }
     if let Some(config) = Config::of(found.before.as_ref()).sentence() {
         let _ = writeln!(out, "{config}");
+    }
+    match (story, &entry.approval) {
+        (Some(story), _) => {
+            let _ = write!(out, "\n{}", story.sentences(paint));
+        }
+        (None, Some(request)) => {
+            let _ = writeln!(out, "\nRequest {}: the log says nothing more of it", inline(request));
+        }
+        (None, None) => {}
     }
     for (index, found) in entry.findings.iter().enumerate() {
         let _ = write!(out, "\n{}. {}", index + 1, finding(found, paint));
@@ -290,8 +357,13 @@ fn what_became(entry: &Entry, paint: Paint) -> String {
         "allow" if entry.findings.is_empty() => {
             format!("Decision: {decision}. It passed unchanged; no guard found anything.")
         }
-        "allow" => format!("Decision: {decision}. It passed unchanged."),
-        "transform" => format!("Decision: {decision}. It passed after what is said below was taken out{cause}."),
+        "allow" => format!("Decision: {decision}. It passed unchanged{}.", agreed(entry)),
+        "transform" => {
+            format!("Decision: {decision}. It passed after what is said below was taken out{cause}{}.", agreed(entry))
+        }
+        "approve" if entry.approval.is_none() => {
+            format!("Decision: {decision}. It was refused, and nobody was asked{cause}.")
+        }
         "approve" => format!("Decision: {decision}. It was refused until somebody approves{cause}."),
         "deny" if entry.kind == "upstream.failed" => {
             format!("Decision: {decision}. The client got an error in its place{cause}.")
@@ -303,6 +375,11 @@ fn what_became(entry: &Entry, paint: Paint) -> String {
         }
         _ => "No decision was made about it.".to_owned(),
     }
+}
+
+/// That somebody had agreed, if they had.
+fn agreed(entry: &Entry) -> &'static str {
+    if entry.approval.is_some() { ", once, as what its request for approval asks for was met" } else { "" }
 }
 
 /// One finding, over several lines.
@@ -335,6 +412,7 @@ fn setting(by: &str) -> String {
         "fixed" => "which no setting changes for this rule".to_owned(),
         "mode" => "because the mode is `observe`".to_owned(),
         "exception" => "because of an exception".to_owned(),
+        "approval" => "as it was agreed to".to_owned(),
         "guard.servers.tools" => "set for this tool of this server".to_owned(),
         "guard.servers.rules" => "set for this rule and this server".to_owned(),
         "guard.servers.action" => "set for this server".to_owned(),
@@ -358,6 +436,9 @@ pub(super) struct Explained {
     config: Option<String>,
     /// The entry as it stands in the log.
     entry: Value,
+    /// The request for approval that it waits for, or because of which it passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<Told>,
     /// The rules in it, as far as this program knows them.
     rules: Vec<Rule>,
     /// What would change the outcome.
@@ -367,7 +448,7 @@ pub(super) struct Explained {
 impl Explained {
     pub(super) const FORMAT: &str = "bartizan.why/1";
 
-    fn of(found: &Trace, entry: &Entry) -> Self {
+    fn of(found: &Trace, entry: &Entry, story: Option<&Story>) -> Self {
         let mut rules: Vec<&str> = entry.findings.iter().map(|found| found.rule.as_str()).collect();
         rules.extend(entry.rule.as_deref());
         rules.sort_unstable();
@@ -381,6 +462,7 @@ impl Explained {
                 Config::Defaults | Config::Unknown => None,
             },
             entry: found.record.value(),
+            approval: story.map(Told::of),
             rules: rules.into_iter().filter_map(rule).map(Rule::of).collect(),
             advice: advice::list(entry),
         }

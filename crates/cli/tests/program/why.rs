@@ -400,3 +400,103 @@ fn what_is_named_by_its_digest_and_size() {
     let (text, _) = explain(("unreadable", fields));
     assert!(text.contains("A message that could not be read (at least 10500000 bytes) went"), "{text}");
 }
+
+/// A call that waited, the decision about it, and the same call again.
+fn approved() -> Vec<(&'static str, Value)> {
+    let of = |mut fields: Value| {
+        for (key, value) in
+            [("approval", "4mz0k7q2x9cd"), ("principal", "ann"), ("server", "bank"), ("what", "tool pay")]
+        {
+            fields[key] = value.into();
+        }
+        fields
+    };
+    let asks =
+        json!([{"rule": "policy.approval", "policy": "large", "need": "approval", "approvers": ["group:leads"]}]);
+    let call = |decision: &str, rule: Option<&str>, action: &str, by: &str| {
+        let (kind, fields) = call(decision, rule, &json!([finding("policy.approval", action, by)]));
+        (kind, of(fields))
+    };
+    vec![
+        call("approve", Some("policy.approval"), "approve", "fixed"),
+        (
+            "approval.asked",
+            of(json!({"by": "ann", "done_at": "2026-01-02T03:04:05.000000Z", "asks": asks, "four_eyes": true,
+            "needs_yes": true, "fresh": true, "expires_at": "2026-01-02T04:04:05.000000Z"})),
+        ),
+        (
+            "approval.approved",
+            of(json!({"by": "bea", "done_at": "2026-01-02T03:10:00.000000Z", "way": "page", "reason": "as agreed",
+            "second_factor_at": "2026-01-02T03:09:58.000000Z", "expires_at": "2026-01-02T04:10:00.000000Z"})),
+        ),
+        call("allow", None, "observe", "approval"),
+        ("approval.used", of(json!({"by": "ann", "done_at": "2026-01-02T03:11:00.000000Z"}))),
+    ]
+}
+
+#[test]
+fn a_call_that_passed_by_an_approval_and_the_request_itself() {
+    let home = tempfile::tempdir().unwrap();
+    let ids = write_log(home.path(), &approved());
+    let why = |id: &str| bartizan_at(home.path(), &["why", id]).status(0).stdout;
+    let passed = why(&ids[3]);
+    for part in [
+        "It passed unchanged, once, as what its request for approval asks for was met.",
+        "Request 4mz0k7q2x9cd  tool pay of the server `bank`, for ann: used",
+        "asked     2026-01-02T03:04:05Z by ann, good until 2026-01-02T04:04:05Z",
+        "because   the policy `large` (policy.approval) wants somebody's approval, of group:leads",
+        "rule      four eyes: whoever asks may not agree",
+        "approved  2026-01-02T03:10:00Z by bea, on a page, signed in with a second factor (last shown 2026-01-02T03:09:58Z): as agreed",
+        &format!("used      2026-01-02T03:11:00Z by the call {}", ids[3]),
+        "action: observe, as it was agreed to",
+    ] {
+        assert!(passed.contains(part), "{part} is not in\n{passed}");
+    }
+    // No exception lifts such a rule, and `config check` refuses one.
+    let waited = why(&ids[0]);
+    for text in [&passed, &waited] {
+        assert!(!text.contains("[[exception]]") && !text.contains("[guard."), "{text}");
+    }
+    assert!(waited.contains("    bartizan approve 4mz0k7q2x9cd\n"), "{waited}");
+    // The request by its name, also as people retype it.
+    for name in ["4mz0k7q2x9cd", "4MZ0K7Q2X9CD."] {
+        let said = why(name);
+        let story = said.trim_end();
+        assert!(story.starts_with("Request 4mz0k7q2x9cd") && passed.contains(story), "{said}");
+    }
+    let json = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd", "--json"]).status(0).json();
+    assert_eq!(
+        (&json["state"], &json["spent_by"], json["calls"].as_array().unwrap().len()),
+        (&"used".into(), &ids[3].clone().into(), 2)
+    );
+    let json = bartizan_at(home.path(), &["why", &ids[3], "--json"]).status(0).json();
+    assert_eq!((&json["approval"]["request"], json["advice"].as_array().unwrap().len()), (&"4mz0k7q2x9cd".into(), 0));
+}
+
+#[test]
+fn a_request_that_is_not_decided_was_denied_or_is_not_there() {
+    for (many, state) in [(2, "expired"), (3, "expired"), (4, "used")] {
+        let home = tempfile::tempdir().unwrap();
+        write_log(home.path(), approved().get(..many).unwrap());
+        let json = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd", "--json"]).status(0).json();
+        assert_eq!(json["state"], state, "{many}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mut entries = approved();
+    for fields in entries.iter_mut().map(|(_, fields)| fields).filter(|fields| fields["expires_at"].is_string()) {
+        fields["expires_at"] = "2999-01-02T03:04:05.000000Z".into();
+    }
+    write_log(home.path(), &entries[..2]);
+    let said = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd"]).status(0).stdout;
+    assert!(said.contains("for ann: waits\n") && said.contains("`bartizan approve 4mz0k7q2x9cd` shows it"), "{said}");
+    let mut no = entries[2].1.clone();
+    no["way"] = "command".into();
+    no["second_factor_at"] = Value::Null;
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[entries[1].clone(), ("approval.denied", no)]);
+    let said = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd"]).status(0).stdout;
+    assert!(said.contains("for ann: denied\n"), "{said}");
+    assert!(said.contains("by bea, with a command on the gateway's machine: as agreed\n"), "{said}");
+    let end = bartizan_at(home.path(), &["why", "4mz0k7q2x9ce"]).status(3);
+    assert!(end.stderr.contains("has no entry about a request for approval 4mz0k7q2x9ce"), "{}", end.stderr);
+}

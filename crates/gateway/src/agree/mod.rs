@@ -53,6 +53,8 @@ pub(crate) enum Found {
     Asked(Box<Asking>),
     /// Nobody is, and why.
     Refused(String),
+    /// Somebody said no to the request of that name, and why.
+    Denied(String, String),
 }
 
 /// An agreement that was spent.
@@ -130,7 +132,7 @@ impl Agreements {
             },
         };
         match held.state(now) {
-            State::Denied => Ok(Found::Refused(denied(&held))),
+            State::Denied => Ok(Found::Denied(held.request.id.clone(), denied(&held))),
             State::Pending => Ok(Found::Asked(Box::new(self.asking(&store, &held, event, way).await?))),
             // Somebody was quicker than we are, which the next call finds out.
             _ => Ok(Found::Refused("it was decided this very moment; call again".to_owned())),

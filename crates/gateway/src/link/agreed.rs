@@ -47,6 +47,8 @@ pub(super) struct Unsettled {
     pub(super) asking: Option<Box<Asking>>,
     /// How long ago whoever asks may have shown a second factor, where a token that says so is proof enough.
     pub(super) max_age: Option<Duration>,
+    /// The request that was denied, if one was.
+    denied: Option<String>,
     /// Why none does.
     why: Option<String>,
 }
@@ -58,9 +60,9 @@ impl Unsettled {
         refusal.unless_proven(self.max_age).waiting_for(self.asking).keeping(paid)
     }
 
-    /// What the request that waits is called.
+    /// What the request that waits, or that was denied, is called.
     pub(super) fn id(&self) -> Option<&str> {
-        self.asking.as_ref().map(|asking| &*asking.id)
+        self.denied.as_deref().or(self.asking.as_ref().map(|asking| &*asking.id))
     }
 
     /// What to do, or why nobody can be asked.
@@ -178,8 +180,16 @@ impl Link {
         let way = self.way_to_ask(event.message);
         match self.gateway.agreements.find(&policy.approval, (event, session), approval, way).await {
             Found::Granted(granted) => Ok(granted),
-            Found::Asked(asking) => Err(Unsettled { asking: Some(asking), max_age: approval.max_age(), why: None }),
-            Found::Refused(why) => Err(Unsettled { asking: None, max_age: approval.max_age(), why: Some(why) }),
+            Found::Asked(asking) => {
+                Err(Unsettled { asking: Some(asking), max_age: approval.max_age(), ..Unsettled::default() })
+            }
+            Found::Refused(why) => {
+                Err(Unsettled { why: Some(why), max_age: approval.max_age(), ..Unsettled::default() })
+            }
+            Found::Denied(request, why) => {
+                let denied = Some(request);
+                Err(Unsettled { why: Some(why), denied, max_age: approval.max_age(), ..Unsettled::default() })
+            }
         }
     }
 

@@ -77,7 +77,11 @@ impl Web {
         let settings = self.gateway.policy.load().approval.clone();
         let until = now.0.saturating_add(agree::micros(settings.expires));
         let change = Change { by: signed_in.person.clone(), at: now.0 };
-        let by = By::Person(&change, signed_in.generation);
+        let by = By::Person {
+            change: &change,
+            generation: signed_in.generation,
+            second_factor_at: signed_in.second_factor_at().map(|at| at.0),
+        };
         let reason = visit.field("reason").unwrap_or_default();
         let reason: String = reason.chars().filter(|c| !is_unseen(*c)).take(200).collect();
         let may = objection(&approval.request, Who::Person(&signed_in.person), &self.roles());

@@ -277,7 +277,15 @@ async fn gets(store: &Store, generation: i64) -> Vec<bool> {
     let asked = store.ask_approval(&request("a", "Bea"), Most { each: 9, all: 9 }).await.unwrap();
     let Asked::There(asked) = asked else { panic!("{asked:?}") };
     let by = Change { by: "Ann".to_owned(), at: 200 };
-    let approved = store.grant_approval(&asked.request.id, Part::Yes, "", 1_000, By::Person(&by, generation)).await;
+    let approved = store
+        .grant_approval(
+            &asked.request.id,
+            Part::Yes,
+            "",
+            1_000,
+            By::Person { change: &by, generation, second_factor_at: None },
+        )
+        .await;
     let got = [session.map(drop), one_time, passkey, approved.map(drop)];
     for error in got.iter().filter_map(|one| one.as_ref().err()) {
         assert!(matches!(error, StoreError::Stale), "{error}");

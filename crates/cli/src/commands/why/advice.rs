@@ -88,6 +88,19 @@ fn of_event(entry: &Entry) -> Option<Advice> {
     Some(Advice { rule: entry.kind.clone(), what, write: Some(format!("bartizan config check {file}")) })
 }
 
+/// What lets a call pass that somebody has to agree to, and that no setting lifts.
+fn of_request(entry: &Entry, rule: &str) -> Vec<Advice> {
+    let advise = |what: &str, write: Option<String>| Advice { rule: rule.to_owned(), what: what.to_owned(), write };
+    let what = "another policy, or another role or group; `bartizan policy explain USER SERVER/TOOL` says what decides";
+    let mut list = Vec::new();
+    if let Some(request) = entry.approval.as_deref().filter(|_| entry.decision == "approve") {
+        let what = "that what its request asks for is met, after which the same call passes once";
+        list.push(advise(what, Some(format!("bartizan approve {}", shell_word(request)))));
+    }
+    list.push(advise(what, None));
+    list
+}
+
 /// The tool, or whatever else has a definition, that settings can be for.
 fn tool<'a>(entry: &'a Entry, found: &'a Found) -> Option<&'a str> {
     found.subject.as_deref().or(entry.tool.as_deref())
@@ -108,11 +121,14 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     let advise = |what: &str, write: Option<String>| Advice { rule: found.rule.clone(), what: what.to_owned(), write };
     let would = found.would.as_deref().unwrap_or_default();
     match found.by.as_str() {
+        "fixed" if found.action == "approve" => return list.extend(of_request(entry, &found.rule)),
         "fixed" => return list.push(without_guard(&found.rule)),
         "mode" => {
             let what = format!("enforcing would make it `{would}`");
             return list.push(advise(&what, Some("mode = \"enforce\"".to_owned())));
         }
+        // What would change it is who agrees, which the request says.
+        "approval" => return,
         "exception" => {
             let what =
                 format!("an [[exception]] in the configuration lets it pass; without that it would be `{would}`");

@@ -318,6 +318,13 @@ def case_policies_hold_at_both_endpoints_and_in_each_era_from_the_reload_on_that
             with place.client(eve, "/mcp/files", version) as client:
                 equal(client.tools(), [], f"tools of somebody else, {version}")
             equal(sorted(place.servers["files"].calls()), ["read", "write"], "calls that reached the server")
+            passed = {entry["principal"]: entry for entry in place.gateway.entries(kind="message", method="tools/call", form="request")
+                      if entry["decision"] == "allow"}
+            role = passed["ann"]["permitted_by"]
+            check(len(role) == 1 and role[0].startswith("role.") and ".allow " in role[0], f"a role: {role}")
+            check(passed["bob"]["permitted_by"] and passed["bob"]["permitted_by"] != role, f"a policy: {passed['bob']}")
+            denied = place.gateway.entries(rule="policy.denied")
+            check(denied and not any("permitted_by" in entry for entry in denied), "what is denied names none")
 
 
 def case_methods_that_nobody_knows_are_for_who_may_use_the_whole_server():

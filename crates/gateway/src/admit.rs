@@ -320,6 +320,7 @@ impl Desk<'_> {
             findings: &verdict.findings,
             approval: self.approval,
             policies: self.policies,
+            permitted_by: &verdict.permitted_by,
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
@@ -335,6 +336,7 @@ impl Desk<'_> {
             findings: &[],
             approval: None,
             policies: None,
+            permitted_by: &[],
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         settle(receipt, rule, why, code)
@@ -348,6 +350,7 @@ impl Desk<'_> {
             findings: &verdict.findings,
             approval: self.approval,
             policies: self.policies,
+            permitted_by: &[],
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
@@ -362,8 +365,15 @@ pub(crate) fn refuse(
     rule: &'static str,
     why: String,
 ) -> Refusal {
-    let outcome =
-        Outcome { decision: "deny", rule: Some(rule), why: Some(&why), findings: &[], approval: None, policies: None };
+    let outcome = Outcome {
+        decision: "deny",
+        rule: Some(rule),
+        why: Some(&why),
+        findings: &[],
+        approval: None,
+        policies: None,
+        permitted_by: &[],
+    };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }
 

@@ -163,6 +163,7 @@ impl Recorder {
             why,
             approval: outcome.approval,
             policies: outcome.policies,
+            permitted_by: outcome.permitted_by.iter().map(|policy| cut(policy)).collect(),
             findings,
         };
         self.append("message", event.now, &fields)
@@ -382,6 +383,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) approval: Option<&'a str>,
     /// The version of the policies by which it was judged, if there are any.
     pub(crate) policies: Option<&'a str>,
+    /// Those of them that permit what it asks for, if it passes.
+    pub(crate) permitted_by: &'a [Arc<str>],
 }
 
 /// A message that the scanner refused.
@@ -418,6 +421,8 @@ struct MessageFields<'a> {
     approval: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policies: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    permitted_by: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
 }
@@ -541,6 +546,7 @@ mod tests {
             findings: &findings,
             approval: None,
             policies: None,
+            permitted_by: &[],
         };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         entry(directory.path(), &receipt)
@@ -566,6 +572,7 @@ mod tests {
             findings: &findings,
             approval: None,
             policies: None,
+            permitted_by: &[],
         };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         let entry = entry(directory.path(), &receipt);

@@ -1,5 +1,7 @@
 //! What becomes of a message.
 
+use std::sync::Arc;
+
 use bartizan_mcp::Edits;
 
 use crate::{Action, Approval, Fact, Finding};
@@ -63,6 +65,8 @@ pub struct Verdict {
     pub omitted: usize,
     /// What to remember if it passes.
     pub facts: Vec<Fact>,
+    /// The policies that permit what a request asks for, by their ids; none where no policy says anything.
+    pub permitted_by: Vec<Arc<str>>,
 }
 
 impl Verdict {

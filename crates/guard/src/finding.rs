@@ -1,6 +1,8 @@
 //! What guards report.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bartizan_mcp::{NodeId, Part, PartKind, Value};
 use bartizan_policy::Reason;
@@ -157,11 +159,15 @@ pub struct Report {
     pub(crate) facts: Vec<(Option<NodeId>, Fact)>,
     /// One for each rule and kind of part that found more than there was room for.
     pub(crate) overflow: Vec<Finding>,
+    /// The policies that permit what is asked for.
+    pub(crate) permitted_by: BTreeSet<Arc<str>>,
 }
 
 impl Report {
     /// Findings of one guard that are told apart in one message.
     pub const MAX_FINDINGS: usize = 4096;
+    /// Policies that permit one message and are named for it.
+    pub const MAX_PERMITS: usize = 8;
 
     /// Adds a finding.
     ///
@@ -187,6 +193,13 @@ impl Report {
                 asked_by: Vec::new(),
                 ..finding
             });
+        }
+    }
+
+    /// Notes a policy that permits what is asked for, for the record.
+    pub(crate) fn permit(&mut self, policy: &Arc<str>) {
+        if self.permitted_by.len() < Self::MAX_PERMITS {
+            self.permitted_by.insert(Arc::clone(policy));
         }
     }
 

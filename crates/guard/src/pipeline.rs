@@ -165,6 +165,7 @@ impl Pipeline {
         let mut judged = Vec::new();
         let mut facts = listed(event, &self.definitions);
         let mut told = Vec::new();
+        let mut permitted_by = Vec::new();
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -175,6 +176,7 @@ impl Pipeline {
                 let root = event.message.root();
                 report.find(Finding::about(&GUARD_FAILED, root, bartizan_mcp::PartKind::Other, why));
             }
+            permitted_by.extend(report.permitted_by);
             let findings = report.findings.into_iter().chain(report.overflow);
             let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
@@ -191,7 +193,7 @@ impl Pipeline {
         }
         let settled = lift((event, session), &mut judged, agreed);
         let decision = decide((event, session), &judged, redactions, &removed);
-        Looked { verdict: Verdict { decision, findings: judged, omitted: 0, facts }, removed, settled }
+        Looked { verdict: Verdict { decision, findings: judged, omitted: 0, facts, permitted_by }, removed, settled }
     }
 
     /// What the settings make of one finding.

@@ -54,6 +54,8 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The policies that decided; none where no policy said anything.
     pub reasons: Vec<Reason>,
+    /// The policies that permit it, unless it is denied; none where no policy says anything.
+    pub permitted_by: Vec<Arc<str>>,
     /// The policies that ask for a proof which the way is in which somebody signed in.
     pub proven: Vec<Reason>,
     /// Why the policies could not be asked, which denies.
@@ -62,11 +64,17 @@ pub struct Decision {
 
 impl Decision {
     fn new(outcome: Outcome, reasons: Vec<Reason>) -> Decision {
-        Decision { outcome, reasons, proven: Vec::new(), failed: None }
+        Decision { outcome, reasons, proven: Vec::new(), permitted_by: Vec::new(), failed: None }
     }
 
     fn failed(why: impl Into<String>, reasons: Vec<Reason>) -> Decision {
-        Decision { outcome: Outcome::Deny, reasons, proven: Vec::new(), failed: Some(why.into()) }
+        Decision {
+            outcome: Outcome::Deny,
+            reasons,
+            proven: Vec::new(),
+            permitted_by: Vec::new(),
+            failed: Some(why.into()),
+        }
     }
 }
 
@@ -354,20 +362,26 @@ impl Policies {
             Ok((Answer::Deny, reasons)) => (Outcome::Deny, reasons),
             Err(failed) => return failed,
         };
-        if outcome == Outcome::Deny || slice.challenge.is_empty() {
+        if outcome == Outcome::Deny {
             return Decision::new(outcome, reasons);
+        }
+        let permitted_by: Vec<_> = reasons.iter().map(|reason| Arc::clone(&reason.id)).collect();
+        if slice.challenge.is_empty() {
+            return Decision { permitted_by, ..Decision::new(outcome, reasons) };
         }
         match self.answer(request, entities, &slice.challenge) {
             Ok((_, challenges)) => {
                 let is_proven = |reason: &Reason| reason.asks.as_ref().is_some_and(is_met);
                 let (proven, challenges): (Vec<_>, Vec<_>) = challenges.into_iter().partition(is_proven);
                 if challenges.is_empty() {
-                    return Decision { proven, ..Decision::new(outcome, reasons) };
+                    return Decision { proven, permitted_by, ..Decision::new(outcome, reasons) };
                 }
                 let kinds = challenges.iter().filter_map(|reason| Some(reason.asks.as_ref()?.challenge));
                 // Of several the strictest, which is the last one.
                 match kinds.max() {
-                    Some(kind) => Decision { proven, ..Decision::new(Outcome::Challenge(kind), challenges) },
+                    Some(kind) => {
+                        Decision { proven, permitted_by, ..Decision::new(Outcome::Challenge(kind), challenges) }
+                    }
                     None => Decision::failed("a challenge has no kind", challenges),
                 }
             }

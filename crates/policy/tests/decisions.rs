@@ -125,11 +125,18 @@ fn every_decision_is_as_expected() {
             Outcome::Challenge(kind) => kind.as_str(),
         };
         let by: Vec<_> = decision.reasons.iter().map(|reason| reason.id.to_string()).collect();
+        // What is permitted names by what; what a challenge stands before does so as well, and what is denied does not.
+        let permitted: Vec<_> = decision.permitted_by.iter().map(ToString::to_string).collect();
+        let is_named = match decision.outcome {
+            Outcome::Allow => permitted == by,
+            Outcome::Deny => permitted.is_empty(),
+            Outcome::Challenge(_) => is_permit || !permitted.is_empty(),
+        };
         let failed = match (&decision.failed, &case.failed) {
             (Some(found), Some(expected)) => found.contains(expected),
             (found, expected) => found.is_none() && expected.is_none(),
         };
-        if outcome != case.expect || by != case.by || !failed {
+        if outcome != case.expect || by != case.by || !failed || !is_named {
             wrong.push(format!("{}: {decision:?}", case.name));
         }
     }

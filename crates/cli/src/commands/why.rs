@@ -93,7 +93,8 @@ impl Arguments {
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
         let story = entry.approval.as_deref().and_then(|request| {
             let story = Story::read(directories, request).ok().flatten();
-            if !entry.passed() || !is_recent(id) || story.as_ref().is_some_and(Story::is_decided) {
+            let is_whole = |story: &Story| story.is_asked() && (entry.decision == "approve" || story.is_decided());
+            if !is_recent(id) || story.as_ref().is_some_and(is_whole) {
                 return story;
             }
             std::thread::sleep(COUNTED);
@@ -185,6 +186,9 @@ struct Entry {
     findings: Vec<Found>,
     /// The request for approval that it waits for, or because of which it passed.
     approval: Option<String>,
+    /// The version of the policies by which it was judged, and those of them that permit it.
+    policies: Option<String>,
+    permitted_by: Vec<String>,
     // Of what was counted.
     total: Option<u64>,
     sources: Vec<events::Count>,
@@ -205,10 +209,6 @@ struct Entry {
 }
 
 impl Entry {
-    fn passed(&self) -> bool {
-        matches!(self.decision.as_str(), "allow" | "transform")
-    }
-
     /// Whether it says that a server under a known name is not the one that was approved.
     fn is_another_server(&self) -> bool {
         self.kind == "server.changed"
@@ -282,6 +282,9 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
             let _ = writeln!(out, "{}\n{}", what_came(entry), what_became(entry, paint));
         }
     }
+    if let Some(version) = &entry.policies {
+        let _ = writeln!(out, "{}", judged_by(version, &entry.permitted_by));
+    }
     if let Some(config) = Config::of(found.before.as_ref()).sentence() {
         let _ = writeln!(out, "{config}");
     }
@@ -307,6 +310,16 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         let _ = write!(out, "\n{}\n\n{advice}", paint.bold(heading));
     }
     out
+}
+
+/// The version of the policies, and those that permit what was asked for.
+fn judged_by(version: &str, permitted_by: &[String]) -> String {
+    let names: Vec<_> = permitted_by.iter().map(|policy| format!("`{}`", inline(policy))).collect();
+    let permitted = if names.is_empty() { String::new() } else { format!("permitted by {}; ", names.join(" and ")) };
+    format!(
+        "Policies: {permitted}version {version}, which `bartizan policy show {version}` prints",
+        version = inline(version)
+    )
 }
 
 /// What kind of message it was, and between whom.

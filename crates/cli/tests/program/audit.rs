@@ -369,3 +369,40 @@ fn the_tail_goes_on_with_what_comes() {
     tail.kill().unwrap();
     tail.wait().unwrap();
 }
+
+#[test]
+fn the_tail_says_who_and_with_what_and_what_waits() {
+    let home = tempfile::tempdir().unwrap();
+    let call = |who: &str, decision: &str, approval: Option<&str>| {
+        let fields = json!({"direction": "to_server", "principal": who, "server": "bank", "method": "tools/call", "tool": "pay",
+            "decision": decision, "rule": "policy.approval", "approval": approval});
+        ("message", fields)
+    };
+    let entries = [
+        call("ann", "approve", Some("4mz0k7q2x9cd")),
+        call("service:ci", "approve", None),
+        call("ann", "allow", Some("4mz0k7q2x9cd")),
+        (
+            "approval.approved",
+            json!({"approval": "4mz0k7q2x9cd", "principal": "ann", "server": "bank", "what": "tool pay", "by": "bea"}),
+        ),
+        ("key.revoked", json!({"key": "k1", "by": "uid:0"})),
+        ("person.removed", json!({"person": "carl", "by": "uid:0"})),
+        ("person.signed_in", json!({"person": "carl"})),
+        ("edge.refused", json!({"total": 3, "reasons": [{"rule": "edge.host", "count": 3}]})),
+    ];
+    write_log(home.path(), &entries);
+    let shown = bartizan_at(home.path(), &["audit", "tail", "-n", "8"]).status(0).stdout;
+    let lines: Vec<_> = shown.lines().filter_map(|line| line.get(63..)).collect();
+    let expected = [
+        "→ waits      ann         bank tools/call pay  policy.approval",
+        "→ deny       service:ci  bank tools/call pay  policy.approval",
+        "→ allow      ann         bank tools/call pay  policy.approval",
+        "             bea         approval.approved 4mz0k7q2x9cd tool pay bank for ann",
+        "             uid:0       key.revoked k1",
+        "             uid:0       person.removed carl",
+        "             carl        person.signed_in",
+        "                         edge.refused ×3  edge.host",
+    ];
+    assert_eq!(lines, expected, "{shown}");
+}

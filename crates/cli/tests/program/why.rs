@@ -500,3 +500,22 @@ fn a_request_that_is_not_decided_was_denied_or_is_not_there() {
     let end = bartizan_at(home.path(), &["why", "4mz0k7q2x9ce"]).status(3);
     assert!(end.stderr.contains("has no entry about a request for approval 4mz0k7q2x9ce"), "{}", end.stderr);
 }
+
+#[test]
+fn what_permitted_a_call_and_the_version_of_the_policies() {
+    let (kind, mut fields) = call("allow", None, &json!([]));
+    fields["policies"] = "3f1c9a2b7d5e4f60".into();
+    let (text, _) = explain((kind, fields.clone()));
+    assert!(
+        text.contains("\nPolicies: version 3f1c9a2b7d5e4f60, which `bartizan policy show 3f1c9a2b7d5e4f60` prints\n"),
+        "{text}"
+    );
+    fields["permitted_by"] = json!(["git", "role.developer.allow tool:git/git_log"]);
+    let (text, _) = explain((kind, fields));
+    assert!(
+        text.contains("Policies: permitted by `git` and `role.developer.allow tool:git/git_log`; version 3f1c"),
+        "{text}"
+    );
+    let (text, _) = explain(call("allow", None, &json!([])));
+    assert!(!text.contains("Policies:"), "{text}");
+}

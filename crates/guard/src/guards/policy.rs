@@ -109,6 +109,8 @@ impl Asking<'_> {
                 Kind::Resource => self.decide(&self.target(Use::Read(&name)), Purpose::Use, None),
                 Kind::Prompt => self.decide(&self.target(Use::Get(&name)), Purpose::Use, None),
             };
+            // What is asked for needs a permit also where somebody has to agree to it.
+            decision.permitted_by.iter().for_each(|policy| report.permit(policy));
             self.find(report, &decision, at, PartKind::Other, None, &format!("{} `{}`", kind.as_str(), excerpt(&name)));
         }
     }
@@ -205,7 +207,7 @@ impl Asking<'_> {
         let subject = self.guard.subjects.get(self.event.principal, || self.policies.subject(self.event.principal));
         let Some((subject, target)) = subject.as_deref().zip(target.as_deref()) else {
             let failed = Some("who asks for what cannot be expressed".to_owned());
-            return Decision { outcome: Outcome::Deny, reasons: Vec::new(), proven: Vec::new(), failed };
+            return Decision { outcome: Outcome::Deny, reasons: Vec::new(), proven: Vec::new(), permitted_by: Vec::new(), failed };
         };
         let circumstances = Circumstances { now: self.event.now.0.div_euclid(1_000), arguments };
         self.policies.decide(subject, target, purpose, circumstances)

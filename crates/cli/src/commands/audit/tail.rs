@@ -172,36 +172,89 @@ fn print(ends: &mut [End], count: usize, json: bool) -> Result<(), Failure> {
     all.sort_by_key(|(_, record)| record.at_micros);
     let shown = all.get(all.len().saturating_sub(count)..).unwrap_or_default();
     let width = shown.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    let lines: Vec<_> = shown.iter().map(|(label, record)| (label, record, record.value())).collect();
+    // A long name moves its own line alone.
+    let whose = lines.iter().map(|(_, record, value)| who(record, value).chars().count()).filter(|long| *long <= LONG);
+    let whose = whose.max().unwrap_or(0);
     let paint = Paint::for_stdout();
-    for (label, record) in shown {
+    for (label, record, value) in &lines {
         if json {
             output::print_json_line(record.text())?;
         } else {
             let label = if several { format!("{label:width$}  ") } else { String::new() };
-            output::print(&format!("{label}{}", line(record, paint)))?;
+            output::print(&format!("{label}{}", line((record, value), whose, paint)))?;
         }
     }
     Ok(())
 }
 
-/// One entry on one line: when, what, whose, what became of it.
-fn line(record: &Record, paint: Paint) -> String {
-    let value = record.value();
+/// A name up to here is a column with others.
+const LONG: usize = 24;
+
+/// One entry on one line: when, what became of it, who, and what it was.
+fn line((record, value): (&Record, &Value), whose: usize, paint: Paint) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(inline).unwrap_or_default();
     let way = match text("direction").as_str() {
         "to_server" => "→",
         "to_client" => "←",
         _ => " ",
     };
-    let mut what = vec![text("server"), text("method"), text("tool")];
-    what.retain(|word| !word.is_empty());
-    if record.kind != "message" {
-        what.insert(0, inline(&record.kind));
+    let decision = match text("decision").as_str() {
+        // It is not approved: it waits until somebody does, or nobody was asked.
+        "approve" if text("approval").is_empty() => format!("{:9}", paint.decision("deny")),
+        "approve" => format!("{:9}", paint.like("approve", "waits")),
+        decision => format!("{:9}", paint.decision(decision)),
+    };
+    let (at, rule, who) = (text("at"), rules(value), who(record, value));
+    let what = what(record, value).join(" ");
+    let who = if whose == 0 && who.is_empty() { String::new() } else { format!("{who:whose$}  ") };
+    format!("{:>6}  {at}  {}  {way} {decision}  {who}{what}  {rule}", record.seq, record.id).trim_end().to_owned()
+}
+
+/// On whose behalf a message passes; of anything else, who did it.
+fn who(record: &Record, entry: &Value) -> String {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(inline);
+    if record.kind == "message" {
+        return text("principal").unwrap_or_default();
     }
-    let decision = text("decision");
-    let (at, rule) = (text("at"), rules(&value));
-    let (what, decision) = (what.join(" "), paint.decision(&decision));
-    format!("{:>6}  {at}  {}  {way} {decision:9}  {what}  {rule}", record.seq, record.id).trim_end().to_owned()
+    text("by").or_else(|| text("person")).or_else(|| text("principal")).unwrap_or_default()
+}
+
+/// What names something that an event is about, beside whoever did it.
+const SUBJECTS: [&str; 14] = [
+    "approval",
+    "what",
+    "server",
+    "method",
+    "tool",
+    "key",
+    "grant",
+    "client",
+    "principal",
+    "person",
+    "factor",
+    "issuer",
+    "table",
+    "config",
+];
+
+/// What a message is, or what happened and with what.
+fn what(record: &Record, entry: &Value) -> Vec<String> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(inline);
+    if record.kind == "message" {
+        return ["server", "method", "tool"].into_iter().filter_map(text).collect();
+    }
+    let who = who(record, entry);
+    let mut what = vec![inline(&record.kind)];
+    what.extend(SUBJECTS.into_iter().filter_map(|key| {
+        let found = text(key)?;
+        // The column before says so.
+        let is_said = matches!(key, "principal" | "person") && found == who;
+        let found = if key == "principal" { format!("for {found}") } else { found };
+        (!is_said).then_some(found)
+    }));
+    what.extend(entry.get("total").and_then(Value::as_u64).map(|total| format!("×{total}")));
+    what
 }
 
 /// The rule that decided, or those that changed what passed.

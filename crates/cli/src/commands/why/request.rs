@@ -81,6 +81,11 @@ impl Story {
         self.calls().filter(passed).last().map(|(id, _)| id)
     }
 
+    /// Whether the log has what was asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.entries.iter().any(|record| record.kind == "approval.asked")
+    }
+
     /// Whether the log has the decision that let a call pass, or that its call was refused for.
     pub(super) fn is_decided(&self) -> bool {
         let kinds = ["approval.approved", "approval.proven", "approval.denied"];

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 
-from harness import MODERN, TOOLS, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+from harness import BINARY, MODERN, TOOLS, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 from provider import Provider  # noqa: E402
 from signing_in import request  # noqa: E402
 import exchanging  # noqa: E402
@@ -163,6 +163,59 @@ def case_what_is_no_good_token_is_refused():
             equal(place.shows(None, path), (400, place.challenge(error=query)), "in the address")
             equal(place.shows(good, path)[0], 400, "in the address as well")
         check(not any(server.calls() for server in place.servers.values()), "nothing was called")
+
+
+def case_the_operator_is_told_why_a_token_is_refused_and_nobody_else():
+    with Provider() as provider, Place(provider, 'claims = { tenant = "tid" }') as place:
+        now = int(time.time())
+        forged = lambda header=None, claims=None: provider.forged(place.mcp, header, {"tid": "t1"} | (claims or {}))  # noqa: E731
+        shown, ids = [forged()], []
+        equal(place.shows(shown[0])[0], 200, "the twin that is good")
+        for reason, header, claims, words in (
+            ("audience", None, {"aud": "https://other.example"}, ['issuer="corp"', "other.example", f'expected="{place.mcp}"']),
+            ("issuer", None, {"iss": provider.issuer + "/"}, ['issuer="none"', f'{provider.issuer}/', f'expected="{provider.issuer}"']),
+            ("type", {"typ": "JWT"}, None, ["`typ` in its header", "at+jwt", "JWT"]),
+            ("algorithm", {"alg": "HS256"}, None, ['issuer="corp"', "HS256"]),
+            ("key", {"kid": "nobodys"}, None, ["kid", "nobodys"]),
+            ("header", {"crit": ["exp"]}, None, ["`crit` in its header"]),
+            ("expired", None, {"iat": now - 400, "exp": now - 61}, ["it has expired", f"exp={now - 61}"]),
+            ("early", None, {"nbf": now + 120}, ["it is not good yet", f"nbf={now + 120}"]),
+            ("claim", None, {"jti": None}, ["`jti` is not what it has to be"]),
+            ("principal", None, {"tid": None}, ["the claim `tid`", "the tenant"]),
+            ("binding", None, {"cnf": {"x5t#S256": "A"}}, ["cnf", "x5t#S256"]),
+        ):
+            token = forged(header, claims)
+            shown.append(token)
+            status, headers = place.status(token)
+            equal((status, headers["WWW-Authenticate"]), (401, place.challenge(error=INVALID)), reason)
+            said = place.gateway.said.read_text()
+            [line] = [line for line in said.splitlines() if f'reason="edge.token_{reason}"' in line]
+            check(all(word in line for word in ["WARN"] + words), f"{reason}: {line}")
+            check(f'bartizan_refusals_total{{reason="edge.token_{reason}"}} 1' in place.gateway.metrics(), place.gateway.metrics())
+        # The same again and again is said once.
+        for _ in range(20):
+            equal(place.shows(forged(claims={"aud": "https://other.example"}))[0], 401, "again")
+        equal(place.gateway.said.read_text().count('reason="edge.token_audience"'), 1, "once in a while")
+        counts = lambda: {one["rule"] for entry in place.gateway.entries(kind="edge.refused") for one in entry["reasons"]}  # noqa: E731
+        wait_for(lambda: {"edge.token_audience", "edge.token_binding"} <= counts(), "the log has the reasons")
+        entry = place.gateway.entries(kind="edge.refused")[0]
+        done = subprocess.run([BINARY, "why", entry["id"], "--config", str(place.gateway.config)], env=place.gateway.environment,
+                              capture_output=True, text=True, timeout=60)
+        check("edge.token_audience: a token is for another resource" in done.stdout and "`audience` under" in done.stdout, done.stdout)
+        # Nobody else learns any of it, and nobody what is secret.
+        body = request(place.mcp, "POST", data="{}", headers={"Authorization": f"Bearer {shown[1]}"})[2]
+        check("edge.credential" in body and "edge.token" not in body and "audience" not in body, body)
+        said = place.gateway.said.read_text() + json.dumps(place.gateway.entries()) + place.gateway.metrics()
+        for token in shown:
+            check(not any(part in said for part in token.split(".") if len(part) > 20), "a token, or a piece of one")
+        check('"ann"' not in place.gateway.said.read_text(), "whose it is")
+    with Provider() as provider, Place(provider) as place:
+        provider.suite("down", down=True)
+        status, headers = place.status(provider.signed(place.mcp))
+        equal((status, headers["WWW-Authenticate"], headers["Retry-After"]), (503, None, "5"), "nobody can be asked")
+        said = place.gateway.said.read_text()
+        check('reason="edge.token_unknown"' in said and 'issuer="corp"' in said and "does not give them out" in said, said)
+        check('bartizan_refusals_total{reason="edge.token_unknown"} 1' in place.gateway.metrics(), place.gateway.metrics())
 
 
 def case_a_key_still_is_good_and_without_issuers_all_is_as_it_was():
@@ -415,9 +468,16 @@ def case_a_token_is_good_for_its_scopes_and_a_client_is_told_what_to_ask_for():
                  f'scope="read:files server:git", resource_metadata="{place.public}{METADATA}/mcp/git"'
         equal(place.shows(git, "/mcp/git"), (403, wanted), "another server")
         nothing = provider.forged(place.mcp, claims={"scope": "openid profile"})
-        with Client(place, nothing) as client:
-            equal(client.tools(), [], "no scope of any meaning")
+        wanted = needs("mcp")
+        equal(place.shows(nothing), (403, wanted), "no scope of any meaning")
+        said = place.gateway.said.read_text()
+        check('reason="edge.token_scope"' in said and "openid" in said and "default_scopes" in said, said)
         equal(place.servers["git"].calls() + [name for name in place.servers["files"].calls() if name != "read"], [], "calls")
+    with Provider() as provider, Place(provider, 'default_scopes = ["tool:git/read"]') as place:
+        nothing = provider.forged(place.mcp, claims={"scope": "openid profile"})
+        with Client(place, nothing) as client:
+            equal(client.tools(), ["git__read"], "what such a token is good for by the configuration")
+        check("edge.token_scope" not in place.gateway.said.read_text(), "which is nothing to say")
 
 
 def case_what_claims_say_decides_and_nobody_is_taken_for_somebody_else():

@@ -14,6 +14,7 @@ pub struct Metrics {
     registry: Registry,
     decisions: Family<DecisionLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
     mode: Family<ModeLabels, Gauge>,
     /// Open client sessions.
     pub sessions: Gauge,
@@ -36,6 +37,11 @@ struct FailureLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModeLabels {
     mode: &'static str,
 }
@@ -47,13 +53,17 @@ impl Default for Metrics {
         registry.register("decisions", "Messages by what was decided and the rule that decided", decisions.clone());
         let failures = Family::default();
         registry.register("upstream_failures", "Requests that a server failed to answer", failures.clone());
+        let refusals = Family::default();
+        let what =
+            "Requests that were refused before there was a message, by the rule, such as why a token is not good";
+        registry.register("refusals", what, refusals.clone());
         let mode = Family::default();
         registry.register("mode", "1 for the mode that is in force", mode.clone());
         let sessions = Gauge::default();
         registry.register("sessions", "Open client sessions", sessions.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open client connections", connections.clone());
-        Metrics { registry, decisions, failures, mode, sessions, connections }
+        Metrics { registry, decisions, failures, refusals, mode, sessions, connections }
     }
 }
 
@@ -94,6 +104,11 @@ impl Metrics {
     /// Counts a server's failure.
     pub(crate) fn failed(&self, server: &str, reason: &'static str) {
         self.failures.get_or_create(&FailureLabels { server: server.to_owned(), reason }).inc();
+    }
+
+    /// Counts a request that was refused before there was a message.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&RefusalLabels { reason }).inc();
     }
 
     /// Says which mode is in force.

@@ -84,8 +84,7 @@ pub const ALL: &[Reason] = &[
     reason(
         "edge.credential",
         "the credential is not known, has expired or was revoked",
-        "give the client a key that is good: `bartizan key list` shows which are, and `bartizan key create` makes one; why a \
-         token is refused is in the program's own log with `level = \"debug\"` under [log]",
+        "give the client a key that is good: `bartizan key list` shows which are, and `bartizan key create` makes one",
     ),
     reason(
         "edge.crowded",
@@ -121,7 +120,7 @@ pub const ALL: &[Reason] = &[
     ),
     reason(
         "edge.identity",
-        "it cannot be told who asks, as the keys cannot be read",
+        "it cannot be told who asks, as what would say so cannot be read or asked",
         "look at what the gateway's log says of the store, and at the file that `store.path` names",
     ),
     reason("edge.method", "the HTTP method is not one that is answered there", CLIENT),
@@ -154,8 +153,8 @@ pub const ALL: &[Reason] = &[
     reason("edge.revision", "the header `MCP-Protocol-Version` names no revision that is spoken", CLIENT),
     reason(
         "edge.scope",
-        "the key is good for nothing at this server",
-        "use another server, or a key that is good for this one: `bartizan key create NAME --scope server:SERVER`",
+        "the credential is good for nothing here",
+        "use another server, or a key that is good for this one: `bartizan key create NAME --scope server:SERVER`; of a token see `scopes` and `default_scopes` under [auth.oauth.NAME]",
     ),
     reason(
         "edge.session",
@@ -182,6 +181,91 @@ pub const ALL: &[Reason] = &[
         "edge.tls",
         "the connection did not become secure: it broke off, took too long, or the two have nothing in common",
         "use https, and see Bartizan's log at the level `debug`; a client without TLS 1.3 needs `minimum = \"1.2\"` under [listen.tls]",
+    ),
+    reason(
+        "edge.token_algorithm",
+        "a token is signed in a way that is not accepted, or that its key is not for",
+        "have the provider sign with one of RS256 to PS512, ES256 to ES512 or EdDSA; the program's log says which it was",
+    ),
+    reason(
+        "edge.token_audience",
+        "a token is for another resource",
+        "have the client ask for this one (`resource`), or name what the provider writes into `aud` as `audience` under [auth.oauth.NAME]; the program's log has both",
+    ),
+    reason(
+        "edge.token_binding",
+        "a token is bound to a key and came without a proof, is not bound where that is required, or is bound in another way than by DPoP",
+        "look at what the program's log says of it, and at `dpop` under [auth.oauth.NAME]",
+    ),
+    reason(
+        "edge.token_claim",
+        "a claim of a token is missing or not of the form that it has to be",
+        "the program's log names the claim; if the provider writes none of `typ`, `client_id` and `jti`, `untyped = true` under [auth.oauth.NAME] does without",
+    ),
+    reason(
+        "edge.token_early",
+        "a token is not good yet",
+        "compare the clocks of this machine and the provider's; `leeway` under [auth.oauth.NAME] is how much they may differ",
+    ),
+    reason(
+        "edge.token_ended",
+        "a token of this gateway's own was given for what has ended since, or to who may not sign in any more",
+        "nothing, if that was meant: `bartizan grant list --all` shows what was ended and why; the client signs in again",
+    ),
+    reason(
+        "edge.token_expired",
+        "a token has expired",
+        "nothing, if it comes once in a while: clients have it renewed; else look at the client, and at the clocks",
+    ),
+    reason(
+        "edge.token_form",
+        "what was shown is no token that any issuer of the configuration could be asked about",
+        "look at what the client sends; for opaque tokens set `introspection` under [auth.oauth.NAME]",
+    ),
+    reason(
+        "edge.token_header",
+        "the header of a token wants something that is not accepted",
+        "the program's log names it; have the provider leave it out",
+    ),
+    reason(
+        "edge.token_inactive",
+        "the issuer of an opaque token says that it is not good, or says something else of it than it has to",
+        "have the client sign in again, and look at the program's log",
+    ),
+    reason(
+        "edge.token_issuer",
+        "a token is of an issuer that the configuration does not name",
+        "compare `issuer` under [auth.oauth.NAME] with what the program's log says, to the letter: a slash at the end counts",
+    ),
+    reason(
+        "edge.token_key",
+        "a token names no key of its issuer's, or none at all",
+        "look at what the provider publishes (`jwks_uri`); a key that is new there is known within 30 seconds",
+    ),
+    reason(
+        "edge.token_principal",
+        "a token does not say in a way that can be used whose it is",
+        "the program's log names the claim; see `claims` and `names` under [auth.oauth.NAME]",
+    ),
+    reason(
+        "edge.token_proof",
+        "the proof that came with a token is missing, not good, or was shown before",
+        "look at the client: the program's log says what is wrong with its proofs, most often the clock or the address",
+    ),
+    reason(
+        "edge.token_signature",
+        "a token is not signed by the key that it names, or was changed since",
+        "if the client did not change it, look at which keys the provider publishes under that name",
+    ),
+    reason(
+        "edge.token_type",
+        "what was shown is no access token by its `typ`, such as one for signing in",
+        "have the client show the access token; if the provider's have no type of their own, `untyped = true` under [auth.oauth.NAME]",
+    ),
+    reason(
+        "edge.token_unknown",
+        "it cannot be told whether a token is good, as its issuer does not answer or too many wait",
+        "look at whether the provider can be reached from here: the program's log says what goes wrong",
     ),
     reason(
         "edge.too_large",

@@ -21,7 +21,9 @@ pub(super) fn refusal(stopped: Stopped, resource: &Resource<'_>) -> Early {
     const QUERY: Error<'_> = Error("invalid_request", "a token belongs into the header Authorization");
     let (status, rule, challenge) = match stopped {
         Stopped::Missing => (StatusCode::UNAUTHORIZED, "edge.no_credential", Some(resource.challenge(None))),
-        Stopped::Invalid => (StatusCode::UNAUTHORIZED, "edge.credential", Some(resource.challenge(Some(INVALID)))),
+        Stopped::Invalid | Stopped::Token(_) => {
+            (StatusCode::UNAUTHORIZED, "edge.credential", Some(resource.challenge(Some(INVALID))))
+        }
         Stopped::Certificate => {
             (StatusCode::UNAUTHORIZED, "edge.certificate", Some(resource.challenge(Some(CERTIFICATE))))
         }
@@ -29,11 +31,18 @@ pub(super) fn refusal(stopped: Stopped, resource: &Resource<'_>) -> Early {
         Stopped::Nonce => (StatusCode::UNAUTHORIZED, "edge.nonce", Some(vec![resource.proof(NONCE)])),
         Stopped::Query => (StatusCode::BAD_REQUEST, "edge.query_token", Some(resource.challenge(Some(QUERY)))),
         Stopped::LockedOut(_) => (StatusCode::TOO_MANY_REQUESTS, "edge.credential", None),
-        Stopped::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "edge.identity", None),
+        Stopped::Unavailable | Stopped::Silent => (StatusCode::SERVICE_UNAVAILABLE, "edge.identity", None),
     };
-    let mut early = respond::refused(status, rule, "");
+    let mut early = match stopped {
+        // Why is for the operator, who finds it by the id that the client is given.
+        Stopped::Token(counted) => respond::refused_as(status, rule, counted),
+        Stopped::Proof => respond::refused_as(status, rule, "edge.token_proof"),
+        Stopped::Silent => respond::refused_as(status, rule, "edge.token_unknown"),
+        _ => respond::refused(status, rule, ""),
+    };
     resource::add(early.headers_mut(), challenge.unwrap_or_default());
     match stopped {
+        Stopped::Silent => drop(early.headers_mut().insert(header::RETRY_AFTER, LATER.into())),
         Stopped::LockedOut(seconds) => drop(early.headers_mut().insert(header::RETRY_AFTER, seconds.into())),
         Stopped::Nonce => drop(resource.nonce().map(|nonce| early.headers_mut().insert(NONCE_HEADER, nonce))),
         _ => {}
@@ -41,16 +50,23 @@ pub(super) fn refusal(stopped: Stopped, resource: &Resource<'_>) -> Early {
     early
 }
 
+/// Seconds after which it is worth while to ask again, once an issuer did not answer.
+const LATER: u64 = 5;
+
 const NONCE_HEADER: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Refuses what is for a server at which the credential is good for nothing.
 pub(super) fn check_reach(caller: &Caller, target: &Target<'_>, resource: &Resource<'_>) -> Result<(), Early> {
-    let Target::One(_, server) = target else { return Ok(()) };
-    if caller.principal.scopes.reach(&server.name) {
-        return Ok(());
-    }
+    let scopes = &caller.principal.scopes;
+    let needed = match target {
+        Target::One(_, server) if scopes.reach(&server.name) => return Ok(()),
+        Target::One(_, server) => format!("server:{}", server.name),
+        // One that is good for nothing anywhere would see empty lists, and nobody would know why.
+        Target::All(_) if scopes.are_all() || scopes.iter().next().is_some() => return Ok(()),
+        Target::All(_) => "mcp".to_owned(),
+    };
     let mut early = respond::refused(StatusCode::FORBIDDEN, "edge.scope", "");
-    let needed = resource.needs(caller, &format!("server:{}", server.name));
+    let needed = resource.needs(caller, &needed);
     resource::add(early.headers_mut(), vec![needed]);
     Err(early)
 }

@@ -312,6 +312,7 @@ impl Front {
 
     /// Counts what was refused before there was a message to record; the id of the entry that will hold it.
     pub(super) fn count_refused(&self, peer: SocketAddr, rule: &'static str) -> Option<Id> {
+        self.gateway.metrics.refused(rule);
         self.gateway.recorder.count_refusal(&peer.ip().to_string(), rule)
     }
 

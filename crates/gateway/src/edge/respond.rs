@@ -20,7 +20,12 @@ pub(crate) fn plain(status: StatusCode, text: &str) -> Response<Reply> {
 
 /// Why something was refused that held no message: the rule, and what to say of it instead of what the rule says.
 #[derive(Debug, Clone)]
-struct Why(&'static str, String);
+struct Why {
+    rule: &'static str,
+    text: String,
+    /// The rule under which it is counted.
+    counted: &'static str,
+}
 
 /// An answer given before there is an exchange.
 pub(crate) type Early = Box<Response<Reply>>;
@@ -30,20 +35,27 @@ pub(crate) fn refused(code: StatusCode, rule: &'static str, text: &str) -> Early
     Box::new(refusal(code, rule, text))
 }
 
+/// The same of what is counted under another rule than the one that whoever asked is told.
+pub(crate) fn refused_as(code: StatusCode, rule: &'static str, counted: &'static str) -> Early {
+    let mut response = status(code);
+    response.extensions_mut().insert(Why { rule, text: String::new(), counted });
+    Box::new(response)
+}
+
 fn refusal(code: StatusCode, rule: &'static str, text: &str) -> Response<Reply> {
     let mut response = status(code);
-    response.extensions_mut().insert(Why(rule, text.trim_end().to_owned()));
+    response.extensions_mut().insert(Why { rule, text: text.trim_end().to_owned(), counted: rule });
     response
 }
 
 /// The rule of a refusal that is only counted; others are in the log one by one.
 pub(crate) fn rule(response: &Response<Reply>) -> Option<&'static str> {
-    response.extensions().get::<Why>().map(|why| why.0)
+    response.extensions().get::<Why>().map(|why| why.counted)
 }
 
 /// The same refusal in words, with the id of the entry that holds it, if one will.
 pub(crate) fn explain(mut response: Response<Reply>, decision: Option<Id>) -> Response<Reply> {
-    let Some(Why(rule, text)) = response.extensions_mut().remove::<Why>() else { return response };
+    let Some(Why { rule, text, .. }) = response.extensions_mut().remove::<Why>() else { return response };
     let known = reasons::of(rule).map_or(rule, |reason| reason.what);
     let text = if text.is_empty() { known } else { text.as_str() };
     let decision = decision.map(|id| format!(" Decision {id}.")).unwrap_or_default();

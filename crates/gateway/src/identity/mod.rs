@@ -89,6 +89,8 @@ pub(crate) enum Stopped {
     Missing,
     /// They showed one that is not good; why is said to nobody, since it would help whoever guesses.
     Invalid,
+    /// They showed a token that is not good; by which rule is for the operator alone.
+    Token(&'static str),
     /// Their certificate does not say who they are, is over, or is another principal's than their key.
     Certificate,
     /// They showed one that is not good, as their address did too often; seconds until it is listened to again.
@@ -101,6 +103,8 @@ pub(crate) enum Stopped {
     Query,
     /// It cannot be told.
     Unavailable,
+    /// It cannot be told of a token: its issuer does not answer.
+    Silent,
 }
 
 impl fmt::Display for Credential {
@@ -183,10 +187,10 @@ impl Identity {
         match self.oauth.authenticate(presented, now).await {
             Ok(caller) => both(caller, proven),
             // Nobody guesses a token, and clients find out by this that theirs is over: no address is locked out.
-            Err(Fault::Bad) => Err(Stopped::Invalid),
+            Err(Fault::Bad(rule)) => Err(Stopped::Token(rule)),
             Err(Fault::Proof) => Err(Stopped::Proof),
             Err(Fault::Nonce) => Err(Stopped::Nonce),
-            Err(Fault::Unknown) => Err(Stopped::Unavailable),
+            Err(Fault::Unknown) => Err(Stopped::Silent),
         }
     }
 

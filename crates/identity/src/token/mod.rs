@@ -8,12 +8,14 @@ mod claims;
 mod json;
 mod jws;
 mod key;
+mod seen;
 
 pub use claims::{Access, ClaimPath, Expected, Timeframe};
 pub use json::object;
 pub use jws::{Jws, LONGEST, TokenError};
 pub(crate) use key::encode;
 pub use key::{Algorithm, Key, KeySet};
+pub use seen::Seen;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -72,16 +72,28 @@ impl Issuer {
         self.settings.dpop == Dpop::Required
     }
 
-    /// Who it is that shows a token; nobody if it does not say that in a way that can be used.
-    pub(super) fn principal(&self, access: &Access) -> Option<Principal> {
+    /// Who it is that shows a token.
+    ///
+    /// # Errors
+    /// Why it is nobody: it does not say so in a way that can be used.
+    pub(super) fn principal(&self, access: &Access) -> Result<Principal, String> {
         let claims = &self.settings.claims;
         let path = |names: &Vec<String>| ClaimPath(names.clone());
-        let name = access.text(&path(&claims.principal)).filter(|name| is_name(name))?;
+        let missing = |what: &str, names: &[String]| {
+            format!("the claim `{}`, which is to say {what}, is missing, no text, or too long", names.join("."))
+        };
+        let named = |names: &Vec<String>| access.text(&path(names)).filter(|name| is_name(name));
+        let name = named(&claims.principal).ok_or_else(|| missing("who it is (`principal`)", &claims.principal))?;
         let id = match self.settings.names {
             PrincipalNames::Prefixed => format!("{}:{name}", self.settings.name),
             // Without a colon it cannot be one of those that have a prefix.
             PrincipalNames::Plain if is_plain(name) => name.to_owned(),
-            PrincipalNames::Plain => return None,
+            PrincipalNames::Plain => {
+                let claim = claims.principal.join(".");
+                return Err(format!(
+                    "the claim `{claim}` has a name that cannot stand by itself (`names = \"plain\"`)"
+                ));
+            }
         };
         let list = |names: &Option<Vec<String>>| {
             let list = names.as_ref().map(|names| access.list(&path(names))).unwrap_or_default();
@@ -92,10 +104,10 @@ impl Issuer {
         };
         let tenant = match &claims.tenant {
             // A token without a tenant is not one of everybody's.
-            Some(names) => Some(Arc::from(access.text(&path(names)).filter(|name| is_name(name))?)),
+            Some(names) => Some(Arc::from(named(names).ok_or_else(|| missing("the tenant (`tenant`)", names))?)),
             None => None,
         };
-        Some(Principal {
+        Ok(Principal {
             roles: list(&claims.roles),
             groups: list(&claims.groups),
             tenant,
@@ -105,9 +117,14 @@ impl Issuer {
         })
     }
 
+    /// The scopes that a token names, in its issuer's words.
+    pub(super) fn words<'a>(&self, access: &'a Access) -> Vec<&'a str> {
+        access.words(&ClaimPath(self.settings.claims.scope.clone()))
+    }
+
     /// What a token is good for.
     fn scopes(&self, access: &Access) -> Scopes {
-        let words = access.words(&ClaimPath(self.settings.claims.scope.clone()));
+        let words = self.words(access);
         let mut found: Vec<Scope> = Vec::new();
         for word in words {
             match self.settings.scopes.get(word) {

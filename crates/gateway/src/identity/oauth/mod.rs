@@ -9,6 +9,7 @@ mod introspect;
 mod issuer;
 mod keys;
 mod places;
+mod refused;
 mod verified;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::fetch::Fetcher;
 use self::issuer::Issuer;
+use self::refused::{AUDIENCE, BINDING, ENDED, FORM, INACTIVE, PRINCIPAL, PROOF, Refused, SCOPE, SILENT, Words};
 use self::verified::{Digest, Good, Known, Verified};
 use super::{Caller, Credential};
 use crate::clock;
@@ -42,6 +44,7 @@ pub(crate) struct Oauth {
     own: OnceLock<Arc<Issuer>>,
     verified: Verified,
     replays: Replays,
+    refused: Refused,
     secret: OnceLock<[u8; 32]>,
 }
 
@@ -72,8 +75,8 @@ struct Sought<'a> {
 /// Why a token does not let anybody in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is not good.
-    Bad,
+    /// It is not good, by the rule by which that is counted.
+    Bad(&'static str),
     /// The proof that came with it is not.
     Proof,
     /// The proof needs a nonce of ours.
@@ -156,6 +159,7 @@ impl Default for Oauth {
             own: OnceLock::new(),
             verified: Verified::default(),
             replays: Replays::new(PROOFS),
+            refused: Refused::default(),
             secret: OnceLock::new(),
         }
     }
@@ -219,12 +223,28 @@ impl Oauth {
         let good = self.verified(sought, now).await?;
         let Good { issuer, access, .. } = &*good;
         if !issuer.is_for(access, presented.resource) {
-            return refuse(issuer, &TokenError::Claim("aud"));
+            let expected = || match &issuer.settings.audience[..] {
+                [] => presented.resource.to_owned(),
+                named => named.join(" or "),
+            };
+            let words = || Words {
+                why: "`aud` names another resource".to_owned(),
+                said: Some(format!("aud={:?}", access.audiences)),
+                expected: Some(expected()),
+            };
+            return Err(self.bad(issuer, AUDIENCE, words));
         }
         match (&access.bound_to, presented.is_bound) {
             (None, false) if !issuer.needs_proof() => {}
             (Some(key), true) => self.check_proof(presented, issuer, key, now)?,
-            _ => return refuse(issuer, &TokenError::Claim("cnf")),
+            (bound_to, is_bound) => {
+                let why = match (bound_to, is_bound) {
+                    (Some(_), _) => "it is bound to a key, and came with the scheme Bearer",
+                    (None, true) => "it is bound to no key, and came with the scheme DPoP",
+                    (None, false) => "it is bound to no key, and this issuer's have to be",
+                };
+                return Err(self.bad(issuer, BINDING, || Words { why: why.to_owned(), ..Words::default() }));
+            }
         }
         let id = access.text(&bartizan_identity::token::ClaimPath::of("jti")).filter(|id| id.len() <= 64);
         let id = id.filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic())).unwrap_or_default();
@@ -264,15 +284,18 @@ impl Oauth {
             nonces: nonces.as_ref().map(|nonces| &nonces[..]),
             now: now.0,
         };
-        let proof = presented.proof.ok_or(Fault::Proof)?;
+        let refused = |why: &dyn fmt::Display| {
+            let why = format!("the proof that came with it is not good: {why}");
+            self.refused.tell(&issuer.settings.name, PROOF, || Words { why, ..Words::default() });
+            Fault::Proof
+        };
+        let proof = presented.proof.ok_or_else(|| refused(&"there is none, or more than one"))?;
         let shown = dpop::check(proof, &request).and_then(|shown| self.replays.show(&shown, now.0));
-        shown.map_err(|error| {
-            tracing::debug!(issuer = %issuer.settings.name, %error, "a proof is refused");
-            match error {
-                ProofError::Nonce => Fault::Nonce,
-                ProofError::Crowded => Fault::Unknown,
-                _ => Fault::Proof,
-            }
+        shown.map_err(|error| match error {
+            // Clients begin without one.
+            ProofError::Nonce => Fault::Nonce,
+            ProofError::Crowded => Fault::Unknown,
+            error => refused(&error),
         })
     }
 
@@ -317,7 +340,10 @@ impl Oauth {
         let good = self.looked_up(sought, now).await?;
         match good.issuer.still_holds(&good.access).await {
             Some(true) => Ok(good),
-            Some(false) => Err(Fault::Bad),
+            Some(false) => {
+                let why = "what it was given for was ended, or whoever it is of may not sign in any more".to_owned();
+                Err(self.bad(&good.issuer, ENDED, || Words { why, ..Words::default() }))
+            }
             None => Err(Fault::Unknown),
         }
     }
@@ -327,7 +353,7 @@ impl Oauth {
         let Sought { text, digest, from } = sought;
         let from = match self.verified.get(digest) {
             Some(Known::Good(good)) if self.is_still(&good, now) => return Ok(good),
-            Some(Known::Bad(until)) if now.0 < until => return Err(Fault::Bad),
+            Some(Known::Bad(until)) if now.0 < until => return Err(Fault::Bad(INACTIVE)),
             Some(Known::Good(_)) => None,
             _ => from,
         };
@@ -336,7 +362,7 @@ impl Oauth {
         self.verified.insert(*digest, known.clone(), now.0);
         match known {
             Known::Good(good) => Ok(good),
-            Known::Bad(_) => Err(Fault::Bad),
+            Known::Bad(_) => Err(Fault::Bad(INACTIVE)),
         }
     }
 
@@ -351,38 +377,99 @@ impl Oauth {
     }
 
     async fn verify_signed(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
-        let jws = Jws::parse(text).map_err(|_| Fault::Bad)?;
-        let issuer = self.issuers().find(|issuer| jws.issuer() == Some(&issuer.settings.issuer)).ok_or(Fault::Bad)?;
-        let refused = |error: TokenError| refusal(&issuer, &error);
-        let held = issuer.keys.with(jws.key_id().map_err(refused)?).await.map_err(|_| Fault::Unknown)?;
+        let jws = Jws::parse(text).map_err(|error| {
+            let named = refused::issuer(text);
+            let issuer = self.issuers().find(|issuer| named.as_deref() == Some(&issuer.settings.issuer));
+            self.refusal(issuer.as_deref(), text, &error)
+        })?;
+        let issuer = self.issuers().find(|issuer| jws.issuer() == Some(&issuer.settings.issuer));
+        let issuer = issuer.ok_or_else(|| self.refusal(None, text, &TokenError::Claim("iss")))?;
+        let refused = |error: TokenError| self.refusal(Some(&issuer), text, &error);
+        let held = issuer.keys.with(jws.key_id().map_err(refused)?).await;
+        let held = held.map_err(|_| self.unknown(&issuer, "its keys are not known, and it does not give them out"))?;
         jws.check_signature(&held.keys).map_err(refused)?;
         let access = Access::of_jws(jws, &issuer.expected()).map_err(refused)?;
         access.when.check(now.0).map_err(refused)?;
-        good(&issuer, access, Some(held.generation), i64::MAX)
+        self.good(&issuer, access, Some(held.generation), i64::MAX)
     }
 
     async fn ask_about(&self, text: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Known, Fault> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
         if text.is_empty() || text.len() > 4096 || !text.bytes().all(is_token) {
-            return Err(Fault::Bad);
+            let why = "it is neither a signed token nor an opaque one".to_owned();
+            return Err(self.bad_of_nobody(FORM, Words { why, ..Words::default() }));
         }
         let asked = self.issuers().find_map(|issuer| issuer.introspector.is_some().then_some(issuer));
         let Some((issuer, introspector)) = asked.as_ref().and_then(|of| Some((of, of.introspector.as_ref()?))) else {
-            return Err(Fault::Bad);
+            let why = "it is no signed token, and no issuer is asked about others (`introspection`)".to_owned();
+            return Err(self.bad_of_nobody(FORM, Words { why, ..Words::default() }));
         };
-        let said = introspector.ask(text, from).await.map_err(|why| {
-            tracing::warn!(issuer = %issuer.settings.name, why, "this issuer of tokens cannot be asked about one");
-            Fault::Unknown
-        })?;
+        let said = introspector.ask(text, from).await;
+        let said = said.map_err(|why| self.unknown(issuer, &format!("it cannot be asked about one: {why}")))?;
         let again = clock::now().0.saturating_add(introspector.cached());
         let access = Access::of_introspection(said, &issuer.expected(), now.0);
         match access.and_then(|access| access.when.check(now.0).map(|()| access)) {
-            Ok(access) => good(issuer, access, None, again),
+            Ok(access) => self.good(issuer, access, None, again),
             Err(error) => {
-                refusal(issuer, &error);
+                self.refusal(Some(issuer), "", &error);
                 Ok(Known::Bad(again))
             }
         }
+    }
+
+    fn good(&self, issuer: &Arc<Issuer>, access: Access, generation: Option<u64>, again: i64) -> Result<Known, Fault> {
+        let principal = match issuer.principal(&access) {
+            Ok(principal) => principal,
+            Err(why) => return Err(self.bad(issuer, PRINCIPAL, || Words { why, ..Words::default() })),
+        };
+        if principal.scopes.iter().next().is_none() && !principal.scopes.are_all() {
+            let words = || Words {
+                why: "none of its scopes means anything here (`scopes` and `default_scopes`)".to_owned(),
+                said: Some(format!("scopes {:?}", issuer.words(&access))),
+                expected: Some("such as mcp, server:NAME or tool:NAME/TOOL".to_owned()),
+            };
+            self.refused.tell(&issuer.settings.name, SCOPE, words);
+        }
+        Ok(Known::Good(Arc::new(Good { issuer: Arc::clone(issuer), access, principal, generation, again })))
+    }
+
+    /// Says to the operator what nobody else is told.
+    fn bad(&self, issuer: &Issuer, rule: &'static str, words: impl FnOnce() -> Words) -> Fault {
+        self.refused.tell(&issuer.settings.name, rule, words);
+        Fault::Bad(rule)
+    }
+
+    /// The same of a token that names no issuer that is known.
+    fn bad_of_nobody(&self, rule: &'static str, words: Words) -> Fault {
+        self.refused.tell("none", rule, || words);
+        Fault::Bad(rule)
+    }
+
+    fn refusal(&self, issuer: Option<&Issuer>, text: &str, error: &TokenError) -> Fault {
+        let expected = || match (error, issuer) {
+            (TokenError::Claim("iss"), None) => Some(self.identifiers().join(" or ")),
+            (TokenError::Claim("iss"), Some(issuer)) => Some(issuer.settings.issuer.clone()),
+            (TokenError::Header("typ"), _) => Some("at+jwt, or JWT as well with `untyped`".to_owned()),
+            (TokenError::Header("alg"), _) => {
+                Some(bartizan_identity::token::Algorithm::names().collect::<Vec<_>>().join(" "))
+            }
+            _ => None,
+        };
+        let why = match error {
+            TokenError::Claim("iss") if issuer.is_none() => "`iss` names no issuer of the configuration".to_owned(),
+            TokenError::Claim("active") => "its issuer says that it is not good (any more)".to_owned(),
+            error => error.to_string(),
+        };
+        let rule = refused::rule(error);
+        let name = issuer.map_or("none", |issuer| &issuer.settings.name);
+        self.refused.tell(name, rule, || Words { why, said: refused::said(text, error), expected: expected() });
+        Fault::Bad(rule)
+    }
+
+    /// It cannot be told whether a token is good.
+    fn unknown(&self, issuer: &Issuer, why: &str) -> Fault {
+        self.refused.tell(&issuer.settings.name, SILENT, || Words { why: why.to_owned(), ..Words::default() });
+        Fault::Unknown
     }
 }
 
@@ -402,19 +489,4 @@ pub(crate) struct Prepared(Vec<Arc<Issuer>>);
 pub(crate) struct Proofs {
     pub(crate) all: bool,
     pub(crate) some: bool,
-}
-
-fn good(issuer: &Arc<Issuer>, access: Access, generation: Option<u64>, again: i64) -> Result<Known, Fault> {
-    let principal = issuer.principal(&access).ok_or_else(|| refusal(issuer, &TokenError::Claim("principal")))?;
-    Ok(Known::Good(Arc::new(Good { issuer: Arc::clone(issuer), access, principal, generation, again })))
-}
-
-fn refuse<T>(issuer: &Issuer, error: &TokenError) -> Result<T, Fault> {
-    Err(refusal(issuer, error))
-}
-
-/// Says to the operator what nobody else is told.
-fn refusal(issuer: &Issuer, error: &TokenError) -> Fault {
-    tracing::debug!(issuer = %issuer.settings.name, %error, "a token is refused");
-    Fault::Bad
 }

@@ -43,4 +43,5 @@ pub use paths::{bartizan_home, user_config_place};
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};
 pub use sign_in::{AuthorizationServer, ClientDocuments};
+pub use suggest::nearest;
 pub use tls::{Clients, ServerTls, Tls};

@@ -1,7 +1,7 @@
 //! Puts serde's messages into the words of this program, with a suggestion where there is a near one.
 
 /// The known word that was probably meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let far = (word.chars().count() / 3).clamp(1, 4);
     let distance = |known: &'a str| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known);

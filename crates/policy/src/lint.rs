@@ -48,6 +48,11 @@ pub(crate) fn warnings(
             Some(other) => warn(format!("`{id}` says the same as `{}`", other.reason.id)),
             None => drop(first.insert(body.text.clone(), rule)),
         }
+        for approver in rule.reason.asks.iter().flat_map(|asks| asks.approvers.iter()) {
+            if let Some(why) = roles.nobody_is(approver) {
+                warn(format!("`{id}` lets `{approver}` approve, and {why}"));
+            }
+        }
         nothing_named(rule, roles, known).into_iter().for_each(|why| warn(format!("`{id}` is about nothing: {why}")));
         if let Some(constant) = body.constant() {
             warn(format!("`{id}` has a condition that is always {constant}"));

@@ -114,7 +114,47 @@ fn validate(rules: &[&Rule], tools: &BTreeSet<String>, input: &Input, sources: &
         .collect();
     problems.sort_by(|one, other| (&one.source, one.line, one.column).cmp(&(&other.source, other.line, other.column)));
     problems.dedup();
-    problems
+    grouped(problems)
+}
+
+/// What one mistake is found as for each kind of request that a policy is about, as one problem.
+fn grouped(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut groups: Vec<(Problem, String, Vec<String>)> = Vec::new();
+    for problem in problems {
+        let (words, name) = without_name(&problem.message);
+        let same = groups.iter_mut().find(|(first, of, _)| {
+            *of == words && (&first.source, first.line, first.column) == (&problem.source, problem.line, problem.column)
+        });
+        match (same, name) {
+            (Some((.., names)), Some(name)) => names.push(name),
+            (_, name) => groups.push((problem, words, name.into_iter().collect())),
+        }
+    }
+    let one = |(first, words, mut names): (Problem, String, Vec<String>)| {
+        names.sort();
+        names.dedup();
+        // A tool that nobody named stands for all of them.
+        let names: Vec<_> = names.iter().map(|name| name.replace(ANY_TOOL, "call")).collect();
+        let message = if names.is_empty() { first.message } else { words.replacen(NAME, &names.join(", "), 1) };
+        Problem { message, ..first }
+    };
+    groups.into_iter().map(one).collect()
+}
+
+/// Stands where a name was.
+const NAME: &str = "\u{0}";
+
+/// A message without the first name of a type or an action in it, and that.
+fn without_name(message: &str) -> (String, Option<String>) {
+    // What policies are called may look like one, and comes before.
+    let from = message.find("attribute `").unwrap_or(0);
+    let Some(start) = message.get(from..).and_then(|rest| rest.find("Mcp::")).map(|at| from + at) else {
+        return (message.to_owned(), None);
+    };
+    let Some((before, rest)) = message.split_at_checked(start) else { return (message.to_owned(), None) };
+    let end = rest.find([' ', '`']).unwrap_or(rest.len());
+    let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    (format!("{before}{NAME}{after}"), Some(name.to_owned()))
 }
 
 /// The tools as a part of the schema.

@@ -80,12 +80,41 @@ enum Command {
         tool: String,
         /// The arguments, as a JSON object
         arguments: Option<String>,
-        /// A role that the credential brings; may be given several times
-        #[arg(long = "role", value_name = "ROLE")]
-        roles: Vec<String>,
+        #[command(flatten)]
+        brings: Brings,
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// What the credential of whoever asks brings along.
+#[derive(Args)]
+struct Brings {
+    /// A role that the credential brings; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// A group that the credential says they are in; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// The tenant that the credential says they are of
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+}
+
+impl Brings {
+    /// Somebody of that name who brings it.
+    fn principal(&self, user: &str) -> Principal {
+        let sorted = |names: &[String]| {
+            let names: BTreeSet<_> = names.iter().map(String::as_str).collect();
+            names.into_iter().map(Box::from).collect()
+        };
+        Principal {
+            roles: sorted(&self.roles),
+            groups: sorted(&self.groups),
+            tenant: self.tenant.as_deref().map(Into::into),
+            ..Principal::new(user)
+        }
+    }
 }
 
 #[derive(Args)]
@@ -105,8 +134,8 @@ impl Arguments {
             Command::History { place } => history::history(&place),
             Command::Show { version, place } => history::show(&version, &place),
             Command::Test { files, place } => test::run(&files, &place),
-            Command::Explain { user, tool, arguments, roles, place } => {
-                explain(&user, &tool, arguments.as_deref(), &roles, &place)
+            Command::Explain { user, tool, arguments, brings, place } => {
+                explain((&user, &brings), &tool, arguments.as_deref(), &place)
             }
         }
     }
@@ -177,6 +206,10 @@ fn check(place: &Place, strict: bool) -> Result<Outcome, Failure> {
         warnings: policies.warnings(&known(&config, lock.as_ref())?).iter().map(ToString::to_string).collect(),
         unmapped: Vec::new(),
     };
+    for approver in &config.approval.approvers {
+        let why = policies.roles().nobody_is(approver);
+        checked.warnings.extend(why.map(|why| format!("`approvers` under [approval] have `{approver}`, and {why}")));
+    }
     for (server, tool) in approved(lock.as_ref()) {
         let Some(known) = declared(lock.as_ref(), &server, &tool)? else {
             checked.unknown.push(format!("{server}/{tool}"));
@@ -277,6 +310,9 @@ pub(super) struct Explained {
     listed: bool,
     /// Whether the arguments of the tool are known, from what was approved.
     known: bool,
+    /// Why there is no such tool, as far as is known; then the decision is about one of that name that there might be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<String>,
     /// Roles that the user has.
     roles: Vec<String>,
     /// Groups that the user is in.
@@ -302,10 +338,9 @@ impl Explained {
 }
 
 fn explain(
-    user: &str,
+    (user, brings): (&str, &Brings),
     tool: &str,
     arguments: Option<&str>,
-    roles: &[String],
     place: &Place,
 ) -> Result<Outcome, Failure> {
     let named = tool.split_once('/').filter(|(server, tool)| !server.is_empty() && !tool.is_empty());
@@ -316,9 +351,9 @@ fn explain(
         .map_err(|error| Failure::usage(format!("the arguments are no JSON: {error}")))?;
     let config = place.load()?;
     let policies = policies(&config)?;
-    let known = declared(lock(&config)?.as_ref(), server, tool)?;
-    let principal =
-        Principal { roles: roles.iter().map(|role| role.as_str().into()).collect(), ..Principal::new(user) };
+    let lock = lock(&config)?;
+    let known = declared(lock.as_ref(), server, tool)?;
+    let principal = brings.principal(user);
     let subject = policies.subject(&principal).zip(policies.target(server, call(tool, known.as_ref())));
     let (subject, target) = subject.ok_or_else(|| Failure::usage("who asks for what cannot be expressed"))?;
     let arguments = arguments.as_ref().map(Json::from);
@@ -328,6 +363,7 @@ fn explain(
     let held = policies.roles().held_by(user, &principal.roles, &principal.groups);
     let explained = Explained {
         known: known.is_some(),
+        missing: missing(&config, lock.as_ref(), (server, tool)),
         roles: held.roles.into_iter().collect(),
         groups: held.groups.into_iter().collect(),
         ..explained(policies, decide(Purpose::Use), decide(Purpose::List).outcome != Decided::Deny)
@@ -338,6 +374,28 @@ fn explain(
         output::print(explained.text(user, &format!("{server}/{tool}")).trim_end())?;
     }
     Ok(Outcome::Clean)
+}
+
+/// Why there is no such tool, with one that is called nearly so.
+fn missing(config: &Config, lock: Option<&Lock>, (server, tool): (&str, &str)) -> Option<String> {
+    let approved = approved(lock);
+    let like = |word: &str, all: &mut dyn Iterator<Item = &str>| {
+        let near = bartizan_config::nearest(word, all);
+        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    };
+    let is_server = config.servers.contains_key(server) || approved.iter().any(|(of, _)| of == server);
+    if !is_server {
+        let mut all = config.servers.keys().map(String::as_str).chain(approved.iter().map(|(of, _)| of.as_str()));
+        // A file without servers is one for `run`, where the client's command line names them.
+        return (!config.servers.is_empty())
+            .then(|| format!("no server `{server}` is known{}", like(server, &mut all)));
+    }
+    let own: Vec<_> = approved.iter().filter(|(of, _)| of == server).map(|(_, name)| name.as_str()).collect();
+    if own.contains(&tool) || own.is_empty() {
+        return None;
+    }
+    let near = like(tool, &mut own.iter().copied());
+    Some(format!("no tool `{tool}` of the server `{server}` is approved, so none is known{near}"))
 }
 
 /// Now, in milliseconds since 1970-01-01 UTC.
@@ -366,6 +424,7 @@ fn explained(policies: &Policies, decision: Decision, listed: bool) -> Explained
         decision: word(decision.outcome),
         listed,
         known: false,
+        missing: None,
         roles: Vec::new(),
         groups: Vec::new(),
         policies: explaining.collect(),
@@ -386,7 +445,9 @@ impl Explained {
         if let Some(why) = &self.failed {
             let _ = writeln!(text, "  refused, for {}", printable(why));
         }
-        if !self.known {
+        if let Some(missing) = &self.missing {
+            let _ = writeln!(text, "  {}\n  what is said here is what would hold for it", printable(missing));
+        } else if !self.known {
             text.push_str("  what the tool declares is not known here: policies that read its arguments refuse\n");
         }
         if self.policies.is_empty() && self.failed.is_none() {

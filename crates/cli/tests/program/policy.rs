@@ -188,3 +188,95 @@ fn cases_are_decided_and_differences_shown() {
         assert!(end.stderr.contains(says), "{wrong}\n{}", end.stderr);
     }
 }
+
+#[test]
+fn approvers_that_nobody_is_are_noticed() {
+    let asks = |approvers: &str| {
+        format!(
+            "{POLICY}@id(\"big\") @challenge(\"approval\") @approvers(\"{approvers}\")\n\
+            forbid(principal, action == Mcp::Action::\"bank/pay\", resource);\n"
+        )
+    };
+    let more = "[role.lead]\nallow = ['server:bank']\n[group.leads]\nroles = ['lead']\n[group.bosses]\nroles = ['boss']\nmembers = ['bea']\n[role.boss]\n";
+    for (approvers, nobody) in [
+        ("role:lead", Some("`role:lead` approve, and the configuration gives nobody the role `lead`")),
+        ("role:nowhere", Some("the configuration gives nobody the role `nowhere`")),
+        ("group:leads", Some("`group:leads` approve, and the configuration has nobody in the group `leads`")),
+        ("role:boss", None),
+        ("role:clerk", None),
+        ("group:bosses", None),
+        ("user:eve", None),
+    ] {
+        let json = configured(more, &asks(approvers), &["check", "--json"]).status(0).json();
+        let warnings = json["warnings"].to_string();
+        assert_eq!(nobody.is_some(), warnings.contains("approve, and"), "{approvers}: {warnings}");
+        assert!(nobody.is_none_or(|words| warnings.contains(words)), "{approvers}: {warnings}");
+    }
+    for (approvers, warned) in [("role:lead", true), ("role:boss", false)] {
+        let more = format!("{more}[approval]\napprovers = ['{approvers}']\n");
+        let json = configured(&more, POLICY, &["check", "--json"]).status(0).json();
+        assert_eq!(json["warnings"].to_string().contains("under [approval]"), warned, "{approvers}: {json}");
+    }
+}
+
+#[test]
+fn a_tool_that_is_not_known_is_said() {
+    let everything = "permit(principal, action, resource);";
+    for (tool, said) in [
+        ("bank/pya", Some("no tool `pya` of the server `bank` is approved, so none is known; did you mean `pay`?")),
+        ("bank/sell_the_house", Some("no tool `sell_the_house` of the server `bank` is approved, so none is known\n")),
+        ("bonk/pay", Some("no server `bonk` is known; did you mean `bank`?")),
+        ("bank/pay", None),
+    ] {
+        let servers = "[server.bank]\nurl = 'https://bank.example/mcp'\n";
+        let text = configured(servers, everything, &["explain", "ann", tool]).status(0).stdout;
+        assert!(said.is_none_or(|words| text.contains(words)), "{tool}: {text}");
+        assert_eq!(text.contains("what would hold for it"), said.is_some(), "{tool}: {text}");
+        let json = configured(servers, everything, &["explain", "ann", tool, "--json"]).status(0).json();
+        assert_eq!(json["missing"].is_string(), said.is_some(), "{json}");
+    }
+    // Where servers are named on the client's command line, there may be any.
+    let text = policy(everything, &["explain", "ann", "other/pay"]).status(0).stdout;
+    assert!(!text.contains("no server"), "{text}");
+}
+
+#[test]
+fn somebody_who_brings_a_group_and_a_tenant_is_asked_about() {
+    let policies = "@id(\"far\") permit(principal in Mcp::Group::\"far\", action, resource);\n\
+        @id(\"acme\") permit(principal in Mcp::Tenant::\"acme\", action, resource);\n";
+    for (brings, by) in [
+        (&["--group", "far"][..], Some("far")),
+        (&["--tenant", "acme"], Some("acme")),
+        (&["--group", "near", "--tenant", "other"], None),
+        (&[], None),
+    ] {
+        let json = policy(policies, &[&["explain", "eve", "bank/pay", "--json"], brings].concat()).status(0).json();
+        assert_eq!(json["decision"], if by.is_some() { "allow" } else { "deny" }, "{brings:?}");
+        assert_eq!(json["policies"][0]["id"].as_str(), by, "{brings:?}");
+    }
+}
+
+#[test]
+fn one_mistake_is_one_error() {
+    for (condition, words) in [
+        (
+            "resource.nme == \"x\"",
+            "attribute `nme` on entity type `Mcp::Prompt, Mcp::Resource, Mcp::Server, Mcp::Tool` not found",
+        ),
+        (
+            "context.session.hour == 5",
+            "attribute `session.hour` in context for Mcp::Action::\"call\", Mcp::Action::\"elicit\"",
+        ),
+        ("principal.nme == \"x\"", "attribute `nme` on entity type `Mcp::User` not found"),
+    ] {
+        let policies = format!("@id(\"a\") permit(principal, action, resource) when {{ {condition} }};");
+        let said = policy(&policies, &["check"]).status(2).stderr;
+        assert_eq!(said.matches("error: ").count(), 1, "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    // Two are two.
+    let policies = "@id(\"a\") permit(principal, action, resource) when { resource.nme == \"x\" };\n\
+        @id(\"b\") permit(principal, action, resource) when { resource.nme == \"x\" && resource.nam == \"y\" };";
+    let said = policy(policies, &["check"]).status(2).stderr;
+    assert!((2..=3).contains(&said.matches("error: ").count()), "{said}");
+}

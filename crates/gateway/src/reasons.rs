@@ -253,6 +253,11 @@ pub const ALL: &[Reason] = &[
         "look at the client: the program's log says what is wrong with its proofs, most often the clock or the address",
     ),
     reason(
+        "edge.token_scope",
+        "a token has no scope of any meaning here",
+        "have the client ask for the scope that the answer names, or say under `scopes` or `default_scopes` of [auth.oauth.NAME] what its tokens are good for",
+    ),
+    reason(
         "edge.token_signature",
         "a token is not signed by the key that it names, or was changed since",
         "if the client did not change it, look at which keys the provider publishes under that name",

@@ -329,7 +329,7 @@ fn the_tail_shows_refusals_that_were_only_counted() {
         json!({"total": 2, "reasons": [{"rule": "edge.host", "count": 1}, {"rule": "edge.path", "count": 1}]});
     write_log(home.path(), &[("edge.refused", counted), ("config.reloaded", json!({}))]);
     let shown = bartizan_at(home.path(), &["audit", "tail", "--denied"]).status(0).stdout;
-    assert!(shown.ends_with("edge.refused  edge.host, edge.path\n") && shown.lines().count() == 1, "{shown}");
+    assert!(shown.ends_with("edge.refused ×2  edge.host, edge.path\n") && shown.lines().count() == 1, "{shown}");
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn the_tail_says_who_and_with_what_and_what_waits() {
     ];
     write_log(home.path(), &entries);
     let shown = bartizan_at(home.path(), &["audit", "tail", "-n", "8"]).status(0).stdout;
-    let lines: Vec<_> = shown.lines().filter_map(|line| line.get(63..)).collect();
+    let lines: Vec<_> = shown.lines().filter_map(|line| line.get(65..)).collect();
     let expected = [
         "→ waits      ann         bank tools/call pay  policy.approval",
         "→ deny       service:ci  bank tools/call pay  policy.approval",

@@ -58,14 +58,14 @@ const NONCE_HEADER: HeaderName = HeaderName::from_static("dpop-nonce");
 /// Refuses what is for a server at which the credential is good for nothing.
 pub(super) fn check_reach(caller: &Caller, target: &Target<'_>, resource: &Resource<'_>) -> Result<(), Early> {
     let scopes = &caller.principal.scopes;
-    let needed = match target {
+    let (needed, counted) = match target {
         Target::One(_, server) if scopes.reach(&server.name) => return Ok(()),
-        Target::One(_, server) => format!("server:{}", server.name),
+        Target::One(_, server) => (format!("server:{}", server.name), "edge.scope"),
         // One that is good for nothing anywhere would see empty lists, and nobody would know why.
         Target::All(_) if scopes.are_all() || scopes.iter().next().is_some() => return Ok(()),
-        Target::All(_) => "mcp".to_owned(),
+        Target::All(_) => ("mcp".to_owned(), "edge.token_scope"),
     };
-    let mut early = respond::refused(StatusCode::FORBIDDEN, "edge.scope", "");
+    let mut early = respond::refused_as(StatusCode::FORBIDDEN, "edge.scope", counted);
     let needed = resource.needs(caller, &needed);
     resource::add(early.headers_mut(), vec![needed]);
     Err(early)

@@ -539,6 +539,29 @@ def case_who_asks_shows_again_who_they_are():
             check("isError" in client.pay(7)["result"], "not fresh enough")
 
 
+def case_who_is_no_person_is_told_so_at_once_where_they_would_have_to_show_who_they_are():
+    policies = POLICIES + '@id("proof") @challenge("step_up") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount == 7 };'
+    with Place(PAGES + '[approval]\nwait = "20s"\n', policies=policies) as place:
+        place.run("user", "add", "ann")
+        place.run("user", "add", "dan")
+        place.run("user", "disable", "dan")
+        for name, why in (("service:ci", "`service:ci` is no person"), ("ci", "`ci` is no person"), ("Ann", "`Ann` is no person"),
+                          ("dan", "`dan` may not sign in here")):
+            with place.client(name) as client:
+                began = time.monotonic()
+                refused(client.pay(7), why)
+                check(time.monotonic() - began < 10, f"{name} waits for nobody")
+                passes(client.pay(8), "paid 8")
+        equal(place.states(), {}, "nothing waits for who never comes")
+        entry = place.gateway.entries(kind="message", rule="policy.step_up")[0]
+        equal((entry["decision"], "approval" in entry), ("deny", False))
+    with Place(PAGES, policies=policies) as place:
+        place.run("user", "add", "ann")
+        with place.client("ann") as client:
+            page_of(client.pay(7))
+            equal(list(place.states().values()), ["pending"], "the twin: somebody who can")
+
+
 def case_who_agrees_to_what_destroys_something_shows_who_they_are():
     policies = POLICIES + '@id("grave") @challenge("approval") @fresh("true") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount == 8 };'
     for tool, amount in ((PAY | {"annotations": {"destructiveHint": True}}, 900), (PAY, 8)):

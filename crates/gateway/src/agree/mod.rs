@@ -148,13 +148,13 @@ impl Agreements {
         (approval, digest): (&Approval, [u8; 32]),
     ) -> Result<Result<approvals::Approval, String>, StoreError> {
         let needs = |need| approval.asks.iter().any(|ask| ask.need == need);
-        if needs(Challenge::StepUp) && self.pages.load().is_none() {
-            let mut why =
-                "there are no pages here on which whoever asks could show who they are ([sign_in])".to_owned();
-            if let Some(age) = approval.max_age() {
-                why = format!("{why}; a token of a sign-in with a second factor in the last {} s does", age.as_secs());
-            }
-            return Ok(Err(why));
+        if needs(Challenge::StepUp)
+            && let Some(why) = self.why_unproven(store, &event.principal.id).await?
+        {
+            let by_token = |age: Duration| {
+                format!("; a token of a sign-in with a second factor in the last {} s does", age.as_secs())
+            };
+            return Ok(Err(format!("{why}{}", approval.max_age().map(by_token).unwrap_or_default())));
         }
         if four_eyes(settings, &approval.asks) && *event.principal.id == *Principal::ANONYMOUS {
             let why = "two have to look at it, and of whoever shows nothing nobody can tell that they are not the second: show \
@@ -186,6 +186,24 @@ impl Agreements {
         Ok(match store.ask_approval(&request, most).await? {
             Asked::There(held) => Ok(*held),
             Asked::TooMany => Err("too many requests wait for an approval already".to_owned()),
+        })
+    }
+
+    /// Why nobody can come and show that they are whoever asks; nothing if somebody can. A request would wait in vain.
+    async fn why_unproven(&self, store: &Store, principal: &str) -> Result<Option<String>, StoreError> {
+        if self.pages.load().is_none() {
+            let why = "there are no pages here on which whoever asks could show who they are ([sign_in])";
+            return Ok(Some(why.to_owned()));
+        }
+        // Of a prefix nobody can be who signs in here: those are a certificate, a service or somebody of another issuer.
+        let person = if principal.contains(':') { None } else { store.person(principal).await? };
+        let who = excerpt(principal);
+        Ok(match person.filter(|person| person.name == principal) {
+            Some(person) if person.disabled_at.is_none() => None,
+            Some(_) => Some(format!("whoever asks would have to show who they are, and `{who}` may not sign in here")),
+            None => Some(format!(
+                "whoever asks would have to show who they are, and `{who}` is no person who signs in here"
+            )),
         })
     }
 

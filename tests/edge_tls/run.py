@@ -20,7 +20,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "access"), str(HERE.parent / "aggregate")]
 
-from harness import PATIENCE, TOOLS, Gateway, cases_of, check, equal, re, run_cases, wait_for  # noqa: E402
+from harness import BINARY, PATIENCE, TOOLS, Gateway, cases_of, check, equal, re, run_cases, wait_for  # noqa: E402
 from run import Server, id_of  # noqa: E402
 
 PYTHON = TOOLS / "python" / "bin" / "python"
@@ -263,6 +263,27 @@ def case_a_broken_pair_is_said_at_the_start(folder):
                                   env=place.gateway.environment | {"BARTIZAN_HOME": home}, timeout=60)
             check(done.returncode != 0 and expected in done.stderr, f"{certificate} {key}: {done.returncode} {done.stderr}")
             check("PRIVATE" not in done.stderr, "the key is shown")
+
+
+def case_a_key_of_another_certificate_is_found_by_a_check(folder):
+    good, swapped = ({"certificate": str(folder / "good.pem"), "key": str(folder / f"{name}.key")} for name in ("good", "chained"))
+    table = lambda pair: "{ " + ", ".join(f"{name} = {json.dumps(file)}" for name, file in pair.items()) + " }"  # noqa: E731
+    for key in folder.glob("*.key"):
+        key.chmod(0o600)
+    places = (("listen", "[listen]\ntls = {}\n"), ("admin", "[admin]\naddress = '127.0.0.1:0'\ntls = {}\n"),
+              ("server.files", "[server.files]\nurl = 'https://files.example/mcp'\ntls = {}\n"))
+    for name, text in places:
+        for pair, status in ((good, 0), (swapped, 2)):
+            file = folder / "checked.toml"
+            file.write_text(text.format(table(pair)))
+            for more in ([], ["--json"]):
+                done = subprocess.run([BINARY, "config", "check", str(file), *more], capture_output=True, text=True, timeout=60)
+                equal(done.returncode, status, f"{name} {more}: {done.stdout}{done.stderr}")
+                wrong = f"[{name}.tls]: the key in {folder}/chained.key is not that of the certificate in {folder}/good.pem"
+                equal(wrong in done.stdout + done.stderr, status == 2, f"{name} {more}: {done.stdout}{done.stderr}")
+                check("PRIVATE KEY" not in done.stdout + done.stderr, "the key itself")
+                if more:
+                    equal(json.loads(done.stdout)["ok"], status == 0)
 
 
 def case_other_machines_may_come_in_with_keys_over_tls(folder):

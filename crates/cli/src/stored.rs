@@ -52,6 +52,12 @@ impl Place {
         }
     }
 
+    /// Whether people can sign in where this configuration is in force; also if nothing says so.
+    pub(crate) fn has_sign_in(&self) -> bool {
+        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file() && self.store.is_none());
+        self.config.clone().or(here).is_none_or(|file| Config::names(&file, "sign_in") != Some(false))
+    }
+
     /// Who is in which group, as the configuration says.
     pub(crate) fn roles(&self) -> Result<Roles, Failure> {
         let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());

@@ -243,6 +243,14 @@ impl Config {
         read_public_url(&text, &name, &environment, locks)
     }
 
+    /// Whether a file has a table of that name, whatever else is right or wrong with it; none if it cannot be read as TOML.
+    #[must_use]
+    pub fn names(path: &Path, table: &str) -> Option<bool> {
+        let Beginning { name, text, .. } = Beginning::of(path).ok()?;
+        let root = parse(&text, &name).ok()?;
+        Some(tree::get(&root, &[table]).is_some())
+    }
+
     /// The files with policies that a file names, and nothing else: also one that does not check, for it may be that one of
     /// those is what is wrong. None if it cannot even be told what it names.
     #[must_use]

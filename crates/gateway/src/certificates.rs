@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_config::{Config, Tls};
+use bartizan_config::{Config, ServerTls, Tls, Upstream};
+use http::Uri;
 use serde_json::json;
 
 use crate::edge::{Front, Ready, Secure};
 use crate::gateway::Gateway;
 use crate::setup::SetupError;
+use crate::upstream::connections;
 
+/// How long a connection may take that is never made.
+const CONNECT: Duration = Duration::from_secs(1);
 /// How often it is looked whether files have changed.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -79,4 +83,34 @@ pub(crate) fn changed(config: &Config) -> Result<Changed, SetupError> {
         listen: read("listen", config.listen.tls.as_ref())?,
         admin: read("admin", config.admin.as_ref().and_then(|admin| admin.tls.as_ref()))?,
     })
+}
+
+/// What is wrong with the certificates and keys that a configuration names, each beside its table: what cannot be read as one,
+/// and keys that are not those of their certificates. Nothing is started, and nobody is asked.
+#[must_use]
+pub fn check(config: &Config) -> Vec<(Vec<String>, String)> {
+    let table = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let own =
+        [("listen", config.listen.tls.as_ref()), ("admin", config.admin.as_ref().and_then(|admin| admin.tls.as_ref()))];
+    let mut found: Vec<_> =
+        own.into_iter().filter_map(|(name, tls)| Some((table(&[name, "tls"]), Ready::read(tls?).err()?))).collect();
+    for (name, server) in &config.servers {
+        if let Upstream::Http(http) = &server.upstream
+            && let Some(why) = http.tls.as_ref().and_then(|tls| to_server(&http.url, tls))
+        {
+            found.push((table(&["server", name, "tls"]), why));
+        }
+    }
+    for issuer in &config.auth.issuers {
+        let url: Uri = issuer.issuer.parse().unwrap_or_default();
+        if let Some(why) = issuer.tls.as_ref().and_then(|tls| to_server(&url, tls)) {
+            found.push((table(&["auth", "oauth", &issuer.name]), why));
+        }
+    }
+    found
+}
+
+/// Why this cannot be shown to a server, or used to tell whether it is the one.
+fn to_server(url: &Uri, tls: &ServerTls) -> Option<String> {
+    connections(CONNECT, (url, Some(tls))).err().map(|why| why.to_string())
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bartizan_config::{Config, Diagnostic};
+use bartizan_config::{Config, Diagnostic, Diagnostics};
+use bartizan_gateway::check_certificates;
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -54,6 +55,10 @@ note: no server is configured, or none is switched on, so `serve` has nothing to
 
 fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     let (config, warnings) = Config::load(file)?;
+    let wrong = certificates(file, &config);
+    if !wrong.is_empty() {
+        return Err(Diagnostics(wrong).into());
+    }
     for warning in &warnings {
         say(&format!("{warning}\n"));
     }
@@ -73,12 +78,25 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
 
 fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
     let (mode, problems) = match Config::load(file) {
-        Ok((config, warnings)) => (Some(config.settings.mode.as_str()), warnings),
+        Ok((config, warnings)) => {
+            let wrong = certificates(file, &config);
+            let mode = wrong.is_empty().then(|| config.settings.mode.as_str());
+            (mode, wrong.into_iter().chain(warnings).collect())
+        }
         Err(found) => (None, found.0),
     };
     let ok = mode.is_some();
     output::print_json(&Checked { format: Checked::FORMAT, ok, mode, problems })?;
     if ok { Ok(Outcome::Clean) } else { Err(Failure::Usage("error: the configuration cannot be used".to_owned())) }
+}
+
+/// What is wrong with certificates and keys, which only whoever would use them can tell.
+fn certificates(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
+    let name = crate::text::inline(&file.display().to_string());
+    let one = |(table, why): (Vec<String>, String)| {
+        Diagnostic::of_file(&name, format!("[{}]: {}", table.join("."), crate::text::printable(&why)))
+    };
+    check_certificates(config).into_iter().map(one).collect()
 }
 
 /// What `config check --json` prints.

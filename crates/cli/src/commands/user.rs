@@ -126,7 +126,14 @@ impl Give {
             generation: now.0,
         };
         self.place.with(true, async |store| store.add_person(&person, &given, &change(now)).await)?;
-        self.handed_out("added", link.as_deref(), &given)
+        let done = self.handed_out("added", link.as_deref(), &given);
+        if !self.place.has_sign_in() {
+            let name = inline(&self.name);
+            say(&format!(
+                "warning: nobody signs in here, so {name} cannot until the configuration has a table [sign_in]"
+            ));
+        }
+        done
     }
 
     fn reset(self) -> Result<Outcome, Failure> {

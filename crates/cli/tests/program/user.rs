@@ -76,3 +76,24 @@ fn what_is_done_is_said_as_json() {
     assert_eq!(json(home, &["list"])["people"], Value::Array(Vec::new()));
     assert!(user(home, &["reset", "ann"]).status(2).stderr.contains("there is no person `ann`"));
 }
+
+#[test]
+fn who_is_added_where_nobody_signs_in_is_told_so() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let file = home.join("bartizan.toml");
+    let config = file.display().to_string();
+    for (number, (table, warned)) in
+        [("", true), ("[sign_in]\n", false), ("[sign_in.client.x]\n", false)].into_iter().enumerate()
+    {
+        std::fs::write(&file, format!("[store]\npath = 'state.db'\n{table}")).unwrap();
+        let name = format!("p{number}");
+        let end = bartizan_at(home, &["user", "add", &name, "--config", &config]).status(0);
+        let said =
+            format!("warning: nobody signs in here, so {name} cannot until the configuration has a table [sign_in]");
+        assert_eq!(end.stderr.contains(&said), warned, "{}", end.stderr);
+        assert!(end.stdout.contains("/bartizan/invite?token="), "{}", end.stdout);
+    }
+    // Of a store alone nobody can tell.
+    assert!(!user(home, &["add", "eve"]).status(0).stderr.contains("warning"));
+}

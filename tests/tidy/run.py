@@ -22,12 +22,14 @@ ARROWS = {
     "sandbox": set(),
     "policy": set(),
     "identity": set(),
-    "store": set(),
+    "keyring": set(),
+    "store": {"keyring"},
     "guard": {"mcp", "detect", "policy"},
-    "config": {"mcp", "guard", "policy", "identity"},
+    "config": {"mcp", "guard", "policy", "identity", "keyring"},
     "gateway": {"config", "mcp", "guard", "audit", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
-    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox", "policy", "identity", "store"},
+    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox", "policy", "identity", "store",
+            "keyring"},
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.
 ONE_CIRCLE = [("learn", "exchange")]

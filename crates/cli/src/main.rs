@@ -1,5 +1,6 @@
 //! `bartizan`: a security gateway for MCP.
 
+mod ask;
 mod commands;
 mod common;
 mod outcome;

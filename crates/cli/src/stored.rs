@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_config::Config;
 use bartizan_guard::{Roles, Timestamp};
-use bartizan_store::{Change, MasterKey, Store, StoreError};
+use bartizan_keyring::KeyringError;
+use bartizan_store::{Change, MasterKey, SealError, Store, StoreError};
 use clap::Args;
 
 use crate::common;
@@ -37,7 +38,7 @@ impl Place {
             Some(file) => {
                 let places = Config::places(&file)?;
                 let key = places.store_key.as_ref().map(bartizan_config::Secret::expose);
-                Ok((places.store.ok_or_else(nowhere)?, MasterKey::given(key)))
+                Ok((places.store.ok_or_else(nowhere)?, MasterKey::of(key, places.store_keyring.as_ref())))
             }
             None => common::home().map(|home| (home.join("state.db"), MasterKey::Beside)),
         }
@@ -113,6 +114,9 @@ fn nowhere() -> Failure {
 
 pub(crate) fn failure(error: StoreError) -> Failure {
     match error {
+        StoreError::Seal(SealError::Keyring { error: ref why, .. }) if *why != KeyringError::NotBuilt => {
+            Failure::incomplete(error)
+        }
         StoreError::Unknown { .. }
         | StoreError::State(_)
         | StoreError::Exposed(_)

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bartizan_guard::guards::rate;
 use bartizan_guard::{Action, GuardSettings, Pipeline, Settings, Timestamp};
+use bartizan_keyring::Name;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,7 +18,7 @@ use crate::exceptions::exceptions;
 use crate::expand::expand;
 use crate::file::{
     AdminSetting, AuthTable, CertificateName, Durable, File, LimitsTable, LogFormat, LogLevel, SecondFactor,
-    SignInTable, Unknown, UnknownTable,
+    SignInTable, StoreTable, Unknown, UnknownTable,
 };
 use crate::oauth::{self, Issuer};
 use crate::problems::Problems;
@@ -67,8 +68,10 @@ pub struct Config {
     pub is_users: bool,
     /// The database of keys; none if nothing says where it is to be.
     pub store: Option<PathBuf>,
-    /// Its master key, if that is not in the file beside it.
+    /// Its master key, if that is given.
     pub store_key: Option<Secret>,
+    /// What the keyring calls its master key, if that is kept there.
+    pub store_keyring: Option<Name>,
     /// The program's own log.
     pub log: Log,
     /// The tables and keys of the file that `run` makes no use of.
@@ -311,8 +314,10 @@ pub struct Places {
     pub other_locks: Vec<PathBuf>,
     /// The database of keys; none if nothing says where it is to be.
     pub store: Option<PathBuf>,
-    /// Its master key, if that is not in the file beside it.
+    /// Its master key, if that is given.
     pub store_key: Option<Secret>,
+    /// What the keyring calls its master key, if that is kept there.
+    pub store_keyring: Option<Name>,
 }
 
 /// A file that was read, and what is known before what it says is.
@@ -387,7 +392,7 @@ fn read_places(text: &str, name: &str, environment: &Environment, locks: Locks) 
     let source = Source::new(name, text, &root);
     let hidden: Vec<_> = source.secrets().collect();
     tree::keep_only(&mut root, &["audit", "lock", "store"]);
-    for (table, keys) in [("audit", &["directory"][..]), ("lock", &["path"]), ("store", &["path", "key"])] {
+    for (table, keys) in [("audit", &["directory"][..]), ("lock", &["path"]), ("store", &["path", "key", "keyring"])] {
         if let Some(table) = tree::entry(&mut root, table) {
             tree::keep_only(table, keys);
         }
@@ -513,7 +518,7 @@ impl Reading<'_> {
         let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
         let audit = self.audit(file.audit, problems);
         let (lock, other_locks) = self.lock(file.lock.path);
-        self.store_key(file.store.key.as_ref(), problems);
+        let store_keyring = self.store_key(&file.store, problems);
         self.auth(&file.auth, store.as_deref(), problems);
         let issuers = oauth::issuers(&file.auth.oauth, (root, &environment.directory), problems);
         let known: Vec<_> = file.auth.oauth.keys().map(String::as_str).collect();
@@ -541,6 +546,7 @@ impl Reading<'_> {
             audit: audit?,
             store,
             store_key: file.store.key,
+            store_keyring,
             lock,
             other_locks,
             is_users: self.locks.is_users,
@@ -561,9 +567,9 @@ impl Reading<'_> {
         let file: File = read(self.root, &[], problems)?;
         let audit = self.audit(file.audit, problems)?.directory;
         let (lock, other_locks) = self.lock(file.lock.path);
-        self.store_key(file.store.key.as_ref(), problems);
+        let store_keyring = self.store_key(&file.store, problems);
         let store = self.store(file.store.path);
-        Some(Places { audit, lock, other_locks, store, store_key: file.store.key })
+        Some(Places { audit, lock, other_locks, store, store_key: file.store.key, store_keyring })
     }
 
     fn lock(&self, named: Option<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
@@ -578,14 +584,33 @@ impl Reading<'_> {
         named.or_else(|| self.environment.home().map(|home| home.join("state.db")))
     }
 
-    /// What cannot be a key is an error now and not when something is first sealed.
-    fn store_key(&self, key: Option<&Secret>, problems: &mut Problems) {
+    /// What the keyring calls the key, if it has it. What cannot be a key is an error now and not when something is first
+    /// sealed.
+    fn store_key(&self, table: &StoreTable, problems: &mut Problems) -> Option<Name> {
+        let key = table.key.as_ref();
         let is_key = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if key.is_some_and(|key| !is_key(key.expose().trim())) {
             problems
                 .error(tree::place(self.root, &["store", "key"]), "a master key is 64 hexadecimal digits")
                 .help("such as `openssl rand -hex 32` prints; without `key` one is made in a file beside the store");
         }
+        let place = || tree::place(self.root, &["store", "keyring"]);
+        let named = table.keyring.as_ref()?;
+        let name = Name::parse(named);
+        if name.is_none() {
+            problems
+                .error(place(), "no name for the master key in the keyring")
+                .help("1 to 128 letters, digits and -_.@/, such as keyring = \"gateway\"");
+        } else if key.is_some() {
+            problems
+                .error(place(), "`key` gives the master key, and `keyring` says that it is elsewhere")
+                .help("keep one");
+        } else if !bartizan_keyring::IS_BUILT {
+            problems
+                .error(place(), "this bartizan was built without the feature `keyring`")
+                .help("use one that has it, or leave this out, and the key is in a file beside the store");
+        }
+        name
     }
 
     fn auth(&self, auth: &AuthTable, store: Option<&Path>, problems: &mut Problems) {

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use bartizan_keyring::{KeyringError, Kind, Name};
 use toml::de::DeValue;
 
 use crate::Environment;
@@ -18,17 +19,24 @@ use crate::tree::{Node, Place};
 /// Larger files are no secrets; the bound keeps a wrong path from filling the memory.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
+/// What stands before the path of a file with a secret.
+const FILE: &str = "file:";
+/// What stands before the name of a secret in the keyring.
+const KEYRING: &str = "keyring:";
+
 /// The placeholder that stands for the directory in which a server is started; known only then.
 const WORKSPACE: &str = "workspace";
 
-/// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` in values that may be secret.
+/// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` and `keyring:NAME` in values that may be secret.
 pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) {
-    Expander { environment, problems }.walk(root, &mut Vec::new());
+    Expander { environment, problems, is_keyring_slow: false }.walk(root, &mut Vec::new());
 }
 
 struct Expander<'a> {
     environment: &'a Environment,
     problems: &'a mut Problems,
+    /// Whether the keyring gave no answer once: it is not waited for again.
+    is_keyring_slow: bool,
 }
 
 impl Expander<'_> {
@@ -57,9 +65,10 @@ impl Expander<'_> {
         let secret = is_secret(path);
         let expanded = if text.contains("${") { Some(self.variables(text, place, path)) } else { None };
         let value = expanded.as_deref().unwrap_or(text);
-        // Decided by what the file says, so that a variable's value is never taken for a path.
-        if secret && text.starts_with("file:") {
-            let content = self.file(value.strip_prefix("file:").unwrap_or(value), place)?;
+        // Decided by what the file says, so that a variable's value is never taken for a path or a name.
+        let elsewhere = [(FILE, Expander::file as fn(&mut Self, &str, &Place) -> _), (KEYRING, Expander::keyring)];
+        if let Some((prefix, read)) = elsewhere.iter().find(|(prefix, _)| secret && text.starts_with(prefix)) {
+            let content = read(self, value.strip_prefix(prefix).unwrap_or(value), place)?;
             self.problems.hide(&content);
             return Some(content);
         }
@@ -150,6 +159,32 @@ impl Expander<'_> {
             }
             Err(why) => {
                 self.problems.error(place.clone(), format!("cannot read {shown}: {why}"));
+                None
+            }
+        }
+    }
+
+    fn keyring(&mut self, name: &str, place: &Place) -> Option<String> {
+        let Some(name) = Name::parse(name) else {
+            // It is not shown: it may be a secret that was put in the wrong place.
+            self.problems
+                .error(place.start..place.start, "no name of a secret after `keyring:`")
+                .help("1 to 128 letters, digits and -_.@/, such as keyring:github-token");
+            return None;
+        };
+        let read =
+            if self.is_keyring_slow { Err(KeyringError::Slow) } else { bartizan_keyring::read(Kind::Secret, &name) };
+        match read {
+            Ok(Some(text)) => Some(text.trim().to_owned()),
+            Ok(None) => {
+                self.problems
+                    .error(place.clone(), format!("the keyring has no secret `{name}`"))
+                    .help(format!("put it there with `bartizan secret set {name}`"));
+                None
+            }
+            Err(error) => {
+                self.is_keyring_slow |= error == KeyringError::Slow;
+                self.problems.error(place.clone(), format!("cannot read `{name}` in the keyring: {error}"));
                 None
             }
         }

@@ -459,6 +459,9 @@ pub(crate) struct StoreTable {
     /// The master key, with which what is secret in the database is sealed: 64 hexadecimal digits, from a variable or as
     /// `file:PATH`. Unless set it is in a file beside the database, which is made when it is first needed.
     pub(crate) key: Option<Secret>,
+    /// The name under which the keyring of the user has the master key, instead of a file. It is made there when it is
+    /// first needed.
+    pub(crate) keyring: Option<String>,
 }
 
 /// The audit log.

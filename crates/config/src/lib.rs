@@ -32,6 +32,7 @@ mod tree;
 mod units;
 
 pub use approval::{Approval, StepUp};
+pub use bartizan_keyring::Name as KeyringName;
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
 pub use credentials::{Credential, Exchange, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -50,7 +50,10 @@ impl Database {
     pub fn of(config: &bartizan_config::Config) -> Arc<Database> {
         Database::new(
             config.store.clone(),
-            MasterKey::given(config.store_key.as_ref().map(bartizan_config::Secret::expose)),
+            MasterKey::of(
+                config.store_key.as_ref().map(bartizan_config::Secret::expose),
+                config.store_keyring.as_ref(),
+            ),
         )
     }
 

@@ -188,6 +188,7 @@ fn needs_restart(place: &Place, started: &Config, now: &Config) -> Vec<&'static 
         ("sign_in", listens && started.sign_in != now.sign_in),
         ("store.path", started.store != now.store),
         ("store.key", started.store_key != now.store_key),
+        ("store.keyring", started.store_keyring != now.store_keyring),
     ];
     changed.into_iter().filter(|(_, changed)| *changed).map(|(table, _)| table).collect()
 }

@@ -20,6 +20,7 @@ mod man;
 mod policy;
 mod run;
 mod schema;
+mod secret;
 mod serve;
 mod upstream;
 mod user;
@@ -63,6 +64,7 @@ commands! {
     Key(key::Arguments),
     User(user::Arguments),
     Grant(grant::Arguments),
+    Secret(secret::Arguments),
     Upstream(upstream::Arguments),
     Policy(policy::Arguments),
     Config(config::Arguments),

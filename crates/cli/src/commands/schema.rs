@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{approve, audit, config, grant, guards, key, lock, policy, upstream, user, why};
+use super::{approve, audit, config, grant, guards, key, lock, policy, secret, upstream, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -34,6 +34,7 @@ const FORMATS: &[Format] = &[
     (key::Created::FORMAT, || schema_for!(key::Created<'_>).to_value()),
     (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
     (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),
+    (secret::Listed::FORMAT, || schema_for!(secret::Listed<'_>).to_value()),
     (upstream::Listed::FORMAT, || schema_for!(upstream::Listed<'_>).to_value()),
     (key::MasterRotated::FORMAT, || schema_for!(key::MasterRotated).to_value()),
     (user::Invited::FORMAT, || schema_for!(user::Invited<'_>).to_value()),

@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use bartizan_guard::Timestamp;
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub(super) use self::report::{Changed, Invited, Listed};
 use super::key::check_principal;
+use crate::ask;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
 use crate::stored::{Place, change, now};
@@ -246,35 +247,5 @@ fn random(bytes: &mut [u8]) -> Result<(), Failure> {
 
 /// A password that somebody types, twice and unseen, or that another program writes.
 fn read_password() -> Result<String, Failure> {
-    if !io::stdin().is_terminal() {
-        return read_line();
-    }
-    let first = ask("Password: ")?;
-    if first != ask("The same again: ")? {
-        return Err(Failure::usage("the two passwords differ"));
-    }
-    Ok(first)
-}
-
-fn ask(question: &str) -> Result<String, Failure> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let stdin = io::stdin();
-    let shown = tcgetattr(&stdin).map_err(Failure::ours)?;
-    let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    let mut out = io::stderr().lock();
-    // Before anybody is asked: what is typed until then is dropped, and would have been seen.
-    tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(Failure::ours)?;
-    write!(out, "{question}").and_then(|()| out.flush()).map_err(Failure::ours)?;
-    let read = read_line();
-    tcsetattr(&stdin, OptionalActions::Flush, &shown).map_err(Failure::ours)?;
-    writeln!(out).map_err(Failure::ours)?;
-    read
-}
-
-fn read_line() -> Result<String, Failure> {
-    let mut line = String::new();
-    let mut input = io::Read::take(io::stdin().lock(), 4096);
-    input.read_line(&mut line).map_err(|error| Failure::usage(format!("the password cannot be read: {error}")))?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    if io::stdin().is_terminal() { ask::twice("Password: ", "the two passwords differ") } else { ask::read_line() }
 }

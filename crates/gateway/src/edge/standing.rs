@@ -81,7 +81,7 @@ mod tests {
     async fn streams_end_once_their_credential_is_good_no_more_and_those_that_ended_are_forgotten() {
         let home = tempfile::tempdir().unwrap();
         let gateway = setup::gateway(&config(home.path(), "")).unwrap();
-        let identity = Identity::new(Database::new(None, MasterKey::given(None)));
+        let identity = Identity::new(Database::new(None, MasterKey::Beside));
         let standing = Standing::default();
         let mut streams = [(); 3].map(|()| Box::pin(standing.ended(None)));
         standing.look(&identity, &gateway).await;

@@ -88,12 +88,16 @@ fn has(kept: &[DataKey], purpose: &str) -> bool {
 async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, database: &Path) -> Result<Vec<DataKey>> {
     let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
     let found = match (from.find(database)?, kept.is_empty()) {
-        (Some(found), _) => found,
+        (Some(found), false) => found,
+        (Some(found), true) => {
+            found.check_owner(database)?;
+            found
+        }
         (None, false) => return Err(from.missing(database).into()),
         (None, true) => {
             let made = Master::generate()?;
             from.put(database, &[&made])?;
-            Found { place: String::new(), keys: vec![made] }
+            Found::made(made)
         }
     };
     let master = master_of(&kept, &found)?;
@@ -132,15 +136,13 @@ pub(super) fn unwrap(master: &Master, key: &DataKey) -> Result<zeroize::Zeroizin
 
 /// A sealer with these keys. The master key is looked for only if one of them is new to us.
 fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, database: &Path) -> Result<Sealer> {
-    let mut found = None;
+    let known = |key: &DataKey| last.and_then(|last| last.all.get(&key.id));
+    let found = if kept.iter().all(|key| known(key).is_some()) { None } else { from.find(database)? };
     sealer_of(kept, |key| {
-        if let Some(open) = last.and_then(|last| last.all.get(&key.id)) {
+        if let Some(open) = known(key) {
             return Ok(Arc::clone(open));
         }
-        let found = match &mut found {
-            Some(found) => found,
-            none => none.insert(from.find(database)?.ok_or_else(|| from.missing(database))?),
-        };
+        let found = found.as_ref().ok_or_else(|| from.missing(database))?;
         Ok(open(key, found.find(id_of(&key.wrapped)?)?)?)
     })
 }

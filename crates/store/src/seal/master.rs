@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use bartizan_keyring::{Kind, Name};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
@@ -12,8 +13,10 @@ use super::SealError;
 use super::envelope::{Key, KeyId};
 use crate::{Result, StoreError};
 
-/// How a line of the file begins.
+/// How a line with a key begins.
 const MARK: &str = "bartizan-master-key-1:";
+/// How the line begins with which a keyring says whose key it is.
+const OWNER: &str = "store:";
 /// Larger files hold something else.
 const MAX_BYTES: u64 = 4096;
 
@@ -25,6 +28,8 @@ pub enum MasterKey {
     Beside,
     /// Whoever opens the store has it: 64 hexadecimal digits.
     Given(Zeroizing<String>),
+    /// The keyring of the user has it under this name; it is made there when it is first needed.
+    Keyring(Name),
 }
 
 impl std::fmt::Debug for MasterKey {
@@ -32,15 +37,20 @@ impl std::fmt::Debug for MasterKey {
         f.write_str(match self {
             MasterKey::Beside => "Beside",
             MasterKey::Given(_) => "Given",
+            MasterKey::Keyring(_) => "Keyring",
         })
     }
 }
 
 impl MasterKey {
-    /// What is given, else the file beside.
+    /// What is given, else what the keyring has under that name, else the file beside.
     #[must_use]
-    pub fn given(key: Option<&str>) -> MasterKey {
-        key.map_or(MasterKey::Beside, |key| MasterKey::Given(Zeroizing::new(key.to_owned())))
+    pub fn of(given: Option<&str>, keyring: Option<&Name>) -> MasterKey {
+        match (given, keyring) {
+            (Some(key), _) => MasterKey::Given(Zeroizing::new(key.to_owned())),
+            (None, Some(name)) => MasterKey::Keyring(name.clone()),
+            (None, None) => MasterKey::Beside,
+        }
     }
 }
 
@@ -80,9 +90,16 @@ pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, SealError> {
 pub(super) struct Found {
     pub(super) place: String,
     pub(super) keys: Vec<Master>,
+    /// The store that they are of, where their place could be that of any.
+    owner: Option<String>,
 }
 
 impl Found {
+    /// One that was made just now.
+    pub(super) fn made(key: Master) -> Found {
+        Found { place: String::new(), keys: vec![key], owner: None }
+    }
+
     /// The one that is called so.
     pub(super) fn find(&self, id: KeyId) -> Result<&Master, SealError> {
         self.keys.iter().find(|master| master.key.id == id).ok_or_else(|| {
@@ -90,38 +107,112 @@ impl Found {
             SealError::Wrong { place: self.place.clone(), found: found.join(" and "), wanted: id.to_string() }
         })
     }
+
+    /// Refuses what was made for another store. Two of them with one key in the keyring would end with one that opens no
+    /// more, as soon as the other gets a new key.
+    pub(super) fn check_owner(&self, database: &Path) -> Result<(), SealError> {
+        match &self.owner {
+            Some(owner) if *owner != owner_of(database) => {
+                Err(SealError::Others { place: self.place.clone(), owner: owner.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl MasterKey {
     /// The keys that are there for the database at `database`; none if there is a place for one and it is empty.
     pub(super) fn find(&self, database: &Path) -> Result<Option<Found>> {
+        let place = self.place(database);
         match self {
-            MasterKey::Beside => {
-                let path = beside(database);
-                let place = path.display().to_string();
-                Ok(read(&path)?.map(|keys| Found { place, keys }))
-            }
+            MasterKey::Beside => Ok(read(&beside(database))?.map(|keys| Found { place, keys, owner: None })),
             MasterKey::Given(text) => {
-                let place = "the master key that is set".to_owned();
                 let unfit = |why: &str| SealError::Unfit { place: place.clone(), why: why.to_owned() };
                 let bytes = unhex(text.trim()).ok_or_else(|| unfit("it has to be 64 hexadecimal digits"))?;
-                Ok(Some(Found { place: place.clone(), keys: vec![Master::new(bytes)?] }))
+                Ok(Some(Found { place: place.clone(), keys: vec![Master::new(bytes)?], owner: None }))
+            }
+            MasterKey::Keyring(name) => {
+                let Some(text) = in_keyring(name, |name| bartizan_keyring::read(Kind::MasterKey, name))? else {
+                    return Ok(None);
+                };
+                let owner = text.lines().next().and_then(|line| line.strip_prefix(OWNER)).map(str::to_owned);
+                let lines = text.lines().skip(usize::from(owner.is_some()));
+                let keys = parse(lines, &place)?;
+                Ok(Some(Found { place, keys, owner }))
             }
         }
     }
 
     /// What the keys of a database that has sealed content are missing from.
     pub(super) fn missing(&self, database: &Path) -> SealError {
-        SealError::Missing(beside(database))
+        SealError::Missing(match self {
+            // A key that is given is there.
+            MasterKey::Beside | MasterKey::Given(_) => beside(database).display().to_string(),
+            MasterKey::Keyring(_) => self.place(database),
+        })
     }
 
-    /// Has the file hold these keys and no others. It is there whole or as it was, whenever the process or the machine ends.
+    /// Where it is, for people.
+    pub(super) fn place(&self, database: &Path) -> String {
+        match self {
+            MasterKey::Beside => beside(database).display().to_string(),
+            MasterKey::Given(_) => "the master key that is set".to_owned(),
+            MasterKey::Keyring(name) => format!("`{name}` in the keyring"),
+        }
+    }
+
+    /// Whether it is to be had in the same place.
+    pub(super) fn is_where(&self, other: &MasterKey) -> bool {
+        match (self, other) {
+            (MasterKey::Beside, MasterKey::Beside) => true,
+            (MasterKey::Keyring(one), MasterKey::Keyring(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// Has its place hold these keys and no others. It is there whole or as it was, whenever the process or the machine ends.
     pub(super) fn put(&self, database: &Path, keys: &[&Master]) -> Result<()> {
         match self {
             MasterKey::Beside => write(&beside(database), keys),
             MasterKey::Given(_) => Ok(()),
+            MasterKey::Keyring(name) => {
+                let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
+                text.push_str(OWNER);
+                text.push_str(&owner_of(database));
+                text.push('\n');
+                keys.iter().for_each(|master| text.push_str(&master.line()));
+                in_keyring(name, |name| bartizan_keyring::write(Kind::MasterKey, name, &text))
+            }
         }
     }
+
+    /// Has its place hold no key any more.
+    pub(super) fn clear(&self, database: &Path) -> Result<()> {
+        match self {
+            MasterKey::Beside => {
+                let path = beside(database);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(path)(error)),
+                    _ => Ok(()),
+                }
+            }
+            MasterKey::Given(_) => Ok(()),
+            MasterKey::Keyring(name) => {
+                in_keyring(name, |name| bartizan_keyring::remove(Kind::MasterKey, name).map(drop))
+            }
+        }
+    }
+}
+
+/// Uses the keyring, under that name.
+fn in_keyring<T>(name: &Name, work: impl FnOnce(&Name) -> bartizan_keyring::Result<T>) -> Result<T> {
+    Ok(work(name).map_err(|error| SealError::Keyring { name: name.to_string(), error })?)
+}
+
+/// What a store is called in the keyring: its path, on one line.
+fn owner_of(database: &Path) -> String {
+    let path = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    path.to_string_lossy().escape_debug().to_string()
 }
 
 /// The file of the master key for this database.
@@ -155,17 +246,20 @@ fn read(path: &Path) -> Result<Option<Vec<Master>>> {
     }
     let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
     file.take(MAX_BYTES).read_to_string(&mut text).map_err(StoreError::file(path))?;
-    let keys = text.lines().enumerate().map(|(number, line)| {
+    Ok(Some(parse(text.lines(), &path.display().to_string())?))
+}
+
+/// The keys in these lines, one in each.
+fn parse<'a>(lines: impl Iterator<Item = &'a str>, place: &str) -> Result<Vec<Master>, SealError> {
+    let unfit = |why: String| SealError::Unfit { place: place.to_owned(), why };
+    let keys = lines.enumerate().map(|(number, line)| {
         let bytes = line.strip_prefix(MARK).and_then(unhex);
         let bytes =
-            bytes.ok_or_else(|| unfit(format!("line {} holds no master key; put back a whole file", number + 1)))?;
-        Ok(Master::new(bytes)?)
+            bytes.ok_or_else(|| unfit(format!("line {} holds no master key; put back all of it", number + 1)))?;
+        Master::new(bytes)
     });
-    let keys = keys.collect::<Result<Vec<_>>>()?;
-    if keys.is_empty() {
-        return Err(unfit("the file is empty; put back the one that was there".to_owned()).into());
-    }
-    Ok(Some(keys))
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() { Err(unfit("it is empty; put back what was there".to_owned())) } else { Ok(keys) }
 }
 
 fn write(path: &Path, keys: &[&Master]) -> Result<()> {

@@ -2,8 +2,8 @@
 //!
 //! **Threat.** The database is copied, or a backup of it is found: what it holds of secrets opens other people's servers.
 //! So secrets in it are sealed. Each purpose has a key of its own, a *data key*, which is in the database as well, sealed
-//! with the *master key*, and that one is in a file beside the database or comes from elsewhere ([`MasterKey`]). Whoever
-//! has both, or is the user who runs the gateway, reads everything.
+//! with the *master key*, and that one is in a file beside the database, in the keyring of the user, or comes from elsewhere
+//! ([`MasterKey`]). Whoever has both, or is the user who runs the gateway, reads everything.
 //!
 //! A master key is made only for a database that has no data keys. If one is missing, or another is there, nothing is
 //! opened and nothing is written: a new one in its place would make what was sealed unreadable for ever.
@@ -15,9 +15,9 @@ mod rotate;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use bartizan_keyring::KeyringError;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -76,14 +76,14 @@ impl Sealer {
 pub enum SealError {
     /// The master key is gone.
     #[error(
-        "{}: the master key is not there, and the store has content that only it opens; put the file back from a backup",
-        .0.display()
+        "{0}: the master key is not there, and the store has content that only it opens; put it back from a backup, or say \
+         under [store] where it is"
     )]
-    Missing(PathBuf),
+    Missing(String),
     /// The master key is another one.
     #[error(
         "{place}: this is master key {found}, and the store was sealed with {wanted}; nothing was opened or changed; put \
-         that key back"
+         that key back, or say under [store] where it is"
     )]
     Wrong {
         /// Where it comes from.
@@ -92,6 +92,25 @@ pub enum SealError {
         found: String,
         /// Which one it has to be.
         wanted: String,
+    },
+    /// The keyring that has the master key cannot be used.
+    #[error("the master key `{name}` in the keyring: {error}")]
+    Keyring {
+        /// What it is called there.
+        name: String,
+        /// Why.
+        error: KeyringError,
+    },
+    /// The keyring has a master key under that name which is that of another store.
+    #[error(
+        "{place}: this is the master key of the store {owner}, which would not open once this one changes it; give this one \
+         a key under a name of its own"
+    )]
+    Others {
+        /// Where it is.
+        place: String,
+        /// Whose it is.
+        owner: String,
     },
     /// The file of the master key, or what is set as one, is none.
     #[error("{place}: {why}")]

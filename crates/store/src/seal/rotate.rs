@@ -1,7 +1,10 @@
 //! A new master key, and new data keys.
 //!
-//! Whenever this is broken off, the store opens with what is in the file of the master key then: that holds both keys from
-//! before the data keys are wrapped anew until after. Whoever changes the file holds the lock of those who write to the store.
+//! Whenever this is broken off, the store opens with what is in the place of the master key then: that holds both keys from
+//! before the data keys are wrapped anew until after. If the key moves, the new place holds the new one from before that,
+//! and the old place the old one until after. Whoever changes either holds the lock of those who write to the store.
+
+use std::path::Path;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
@@ -55,7 +58,7 @@ pub struct Rotated {
     pub data_keys: usize,
     /// How much was sealed anew, if that was asked for.
     pub resealed: Option<Resealed>,
-    /// Why the key before could not be removed from its file, where it opens nothing any more.
+    /// Why the key before could not be removed from its place, where it opens nothing of this store any more.
     pub left: Option<String>,
 }
 
@@ -69,27 +72,20 @@ pub struct Resealed {
 }
 
 impl Store {
-    /// Wraps all data keys with a new master key: `to`, if it comes from elsewhere, else one that is made here and takes the
-    /// place of the other in its file. With `reseal` there are new data keys, and everything is sealed anew with them.
+    /// Wraps all data keys with a new master key: `to`, if it comes from elsewhere, else one that is made here, in the place
+    /// where `to` has it or else in that of the other. With `reseal` there are new data keys, and everything is sealed anew
+    /// with them.
     ///
     /// # Errors
     /// If the master key is not there or another one, or something cannot be written. Then all is as it was.
     pub async fn rotate_master(&self, to: Option<&MasterKey>, reseal: bool, change: &Change) -> Result<Rotated> {
-        // Until the file holds one key again: another change in between would find the wrong ones in it.
+        // Until the places hold one key again: another change in between would find the wrong ones there.
         let writing = self.begin().await?;
         let (from, database) = (self.master(), self.path());
-        let new = match (from, to) {
-            (MasterKey::Given(_), None) => {
-                let why = "the master key is given to Bartizan, so the new one has to be as well";
-                return Err(StoreError::State(why.to_owned()));
-            }
-            (MasterKey::Given(_), Some(to)) => one(to.find(database)?)?,
-            (MasterKey::Beside, Some(_)) => {
-                let why = "the master key is in a file beside the store, where a new one is made";
-                return Err(StoreError::State(why.to_owned()));
-            }
-            (MasterKey::Beside, None) => Master::generate()?,
-        };
+        let new = new_master(from, to, database)?;
+        let to = to.unwrap_or(from);
+        let moves = !from.is_where(to);
+        let mut of_another = None;
         let done = self.write_unmarked(async |connection| {
             let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
             if kept.is_empty() {
@@ -100,7 +96,16 @@ impl Store {
             if old.key.id == new.key.id {
                 return Err(StoreError::State("that is the master key already".to_owned()));
             }
-            from.put(database, &[&new, old])?;
+            let owner = found.check_owner(database);
+            if moves {
+                // What it opens besides goes on there.
+                of_another = owner.err();
+                check_free(to, database)?;
+                to.put(database, &[&new])?;
+            } else {
+                owner?;
+                to.put(database, &[&new, old])?;
+            }
             rewrap(connection, &kept, old, &new).await?;
             let resealed = if reseal { Some(reseal_all(connection, &new, change.at).await?) } else { None };
             let mut done = Rotated {
@@ -118,9 +123,44 @@ impl Store {
         });
         let mut done = done.await?;
         // The data keys are wrapped with the new one now, whatever happens.
-        done.left = from.put(database, &[&new]).err().map(|error| error.to_string());
+        let left = match (moves, of_another) {
+            (false, _) => to.put(database, &[&new]).err().map(|error| error.to_string()),
+            (true, None) => from.clear(database).err().map(|error| error.to_string()),
+            (true, Some(others)) => Some(others.to_string()),
+        };
+        done.left = left;
         drop(writing);
         Ok(done)
+    }
+}
+
+/// The key that takes the place of the other.
+fn new_master(from: &MasterKey, to: Option<&MasterKey>, database: &Path) -> Result<Master> {
+    let refused = |why: &str| Err(StoreError::State(why.to_owned()));
+    match (from, to) {
+        (MasterKey::Given(_), None) => refused("the master key is given to Bartizan, so the new one has to be as well"),
+        (MasterKey::Given(_), Some(to @ MasterKey::Given(_))) => Ok(one(to.find(database)?)?),
+        (MasterKey::Beside, Some(MasterKey::Given(_))) => {
+            refused("the master key is in a file beside the store, where a new one is made")
+        }
+        (MasterKey::Keyring(_), Some(MasterKey::Given(_))) => {
+            refused("the master key is in the keyring, where a new one is made")
+        }
+        (_, None | Some(MasterKey::Beside | MasterKey::Keyring(_))) => Ok(Master::generate()?),
+    }
+}
+
+/// Whether a key may be put there: nothing else is, but what a change left that was broken off, which opens nothing.
+fn check_free(to: &MasterKey, database: &Path) -> Result<()> {
+    let Some(there) = to.find(database)? else { return Ok(()) };
+    match to {
+        MasterKey::Given(_) => Ok(()),
+        MasterKey::Keyring(_) => Ok(there.check_owner(database)?),
+        MasterKey::Beside => {
+            let why =
+                format!("{}: there is a master key, which does not open this store; move it away first", there.place);
+            Err(StoreError::State(why))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use bartizan_keyring::Name;
 use bartizan_store::{MasterKey, Rotated};
 use clap::Args;
 use schemars::JsonSchema;
@@ -20,6 +21,9 @@ pub(super) struct RotateMaster {
     /// A file with the new key, where `key` under [store] gives the old one: 64 hexadecimal digits
     #[arg(long, value_name = "FILE")]
     new_key: Option<PathBuf>,
+    /// Where the new key is kept from now on: `file`, beside the database, or `keyring:NAME`; without it where the old one is
+    #[arg(long, value_name = "PLACE", conflicts_with = "new_key", value_parser = kept_in)]
+    to: Option<MasterKey>,
     #[command(flatten)]
     place: Place,
     /// Prints JSON
@@ -64,7 +68,10 @@ impl MasterRotated {
 
 impl RotateMaster {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
-        let to = self.new_key.as_deref().map(given).transpose()?;
+        let to = match self.new_key.as_deref() {
+            Some(file) => Some(given(file)?),
+            None => self.to,
+        };
         let change = change(now());
         let done =
             self.place.with(false, async |store| store.rotate_master(to.as_ref(), self.reseal, &change).await)?;
@@ -77,11 +84,17 @@ impl RotateMaster {
                 say(&format!("sealed anew: {}", resealed.values));
             }
         }
-        if to.is_some() {
-            say("now have `key` under [store] give the new one; a gateway that runs needs it at its next start");
+        let now_have = match &to {
+            Some(MasterKey::Given(_)) => Some("have `key` give the new one".to_owned()),
+            Some(MasterKey::Keyring(name)) => Some(format!("have `keyring = \"{name}\"`, and no `key`")),
+            Some(MasterKey::Beside) => Some("have neither `key` nor `keyring`".to_owned()),
+            None => None,
+        };
+        if let Some(now_have) = now_have {
+            say(&format!("under [store] {now_have}; a gateway that runs needs that at its next start"));
         }
         if let Some(why) = &done.left {
-            say(&format!("warning: the old key opens nothing any more, and is still in the file: {why}"));
+            say(&format!("warning: the old key opens nothing of this store any more, and is still there: {why}"));
         }
         if broken > 0 {
             say(&format!(
@@ -92,10 +105,19 @@ impl RotateMaster {
     }
 }
 
+/// A place that Bartizan keeps a master key in.
+fn kept_in(text: &str) -> Result<MasterKey, &'static str> {
+    match (text, text.strip_prefix("keyring:").and_then(Name::parse)) {
+        ("file", _) => Ok(MasterKey::Beside),
+        (_, Some(name)) => Ok(MasterKey::Keyring(name)),
+        _ => Err("write `file`, or `keyring:NAME` with a name of letters, digits and -_.@/"),
+    }
+}
+
 /// The key in that file, which is looked at when it is used.
 fn given(path: &std::path::Path) -> Result<MasterKey, Failure> {
     let unread = |error: std::io::Error| Failure::incomplete(format!("{}: {error}", path.display()));
     let mut text = String::new();
     std::fs::File::open(path).map_err(unread)?.take(4096).read_to_string(&mut text).map_err(unread)?;
-    Ok(MasterKey::given(Some(text.trim())))
+    Ok(MasterKey::of(Some(text.trim()), None))
 }

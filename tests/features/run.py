@@ -24,6 +24,8 @@ FIXTURE = pathlib.Path(os.environ.get("BARTIZAN_FIXTURE", TARGET / "debug/bartiz
 LONG = os.environ.get("BARTIZAN_TEST_LONG") == "1"
 LOCKED = ["--locked"] if os.environ.get("CI") else []
 PATIENCE = 60
+# Those that are off unless they are asked for.
+ON_REQUEST = {"keyring"}
 # Where a feature decides what is compiled. Anything more would have to be read in as many ways as there are features.
 PLACES = {
     "cli/src/commands/mod.rs",
@@ -33,6 +35,7 @@ PLACES = {
     # A test that speaks https where there is some.
     "gateway/src/fetch/tests.rs",
     "gateway/src/lib.rs",
+    "keyring/src/lib.rs",
     "gateway/src/reload.rs",
     "gateway/src/upstream/mod.rs",
 }
@@ -47,13 +50,14 @@ class Manifests(unittest.TestCase):
         for name, package in packages().items():
             features = dict(package["features"])
             default = set(features.pop("default", []))
-            self.assertEqual(default, set(features), name)
+            self.assertEqual(default, set(features) - ON_REQUEST, name)
 
     def test_the_program_hands_on_every_feature_of_its_crates(self):
         features = packages()["cli"]["features"]
         handed_on = {one for needs in features.values() for one in needs}
         for feature in set(packages()["gateway"]["features"]) - {"default"}:
             self.assertIn(f"bartizan-gateway/{feature}", handed_on)
+        self.assertEqual(features["keyring"], ["bartizan-keyring/keyring"])
         # Whoever speaks TLS is who says that a URL may ask for it.
         self.assertIn("bartizan-config/tls", packages()["gateway"]["features"]["tls"])
         self.assertEqual(set(packages()["config"]["features"]), {"default", "tls"})
@@ -79,6 +83,12 @@ class WithoutAny(unittest.TestCase):
     def test_nothing_is_amiss_without_any_feature(self):
         # The whole workspace, so that what does not depend on a feature is not compiled for this alone.
         cargo("clippy", "--workspace", "--no-default-features", *LOCKED, "--", "-D", "warnings")
+
+
+class OnRequest(unittest.TestCase):
+    def test_nothing_is_amiss_with_what_is_off_by_itself(self):
+        # One crate of ours, and those that it brings; `tests/keyring` uses it in the long version.
+        cargo("clippy", "-p", "bartizan-keyring", "--all-features", "--all-targets", *LOCKED, "--", "-D", "warnings")
 
 
 class Alone(unittest.TestCase):
@@ -229,7 +239,7 @@ def cargo(*words):
 
 
 if __name__ == "__main__":
-    cases = [Manifests, WithoutAny, *([Alone, Built] if LONG else [])]
+    cases = [Manifests, WithoutAny, OnRequest, *([Alone, Built] if LONG else [])]
     load = unittest.defaultTestLoader.loadTestsFromTestCase
     result = unittest.TextTestRunner(verbosity=2).run(unittest.TestSuite(map(load, cases)))
     failed = len(result.failures) + len(result.errors)

@@ -7,7 +7,8 @@
 #   bin/node                      Node 22 (the conformance suite and the inspector need it)
 #   npm/node_modules/             what package-lock.json lists
 #   python/bin/python             an interpreter with what requirements.txt lists
-# Chromium, for the pages, is installed on the system where it is missing, if that is Debian's kind and this is root.
+# Chromium, for the pages, and GNOME Keyring with a D-Bus daemon, for secrets in it, are installed on the system where they
+# are missing, if that is Debian's kind and this is root.
 # A second call does nothing unless one of the lists has changed. Prints the folder.
 set -eu
 
@@ -51,6 +52,17 @@ install_python() {
         --requirement "$here/requirements.txt" >&2 || fail "pip could not install the packages (see above); is the index reachable?"
 }
 
+# A real keyring, and the bus that it is reached by. They belong to the machine as well.
+install_keyring() {
+    command -v gnome-keyring-daemon >/dev/null 2>&1 && command -v dbus-daemon >/dev/null 2>&1 && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
+    exec 7>"$tools/lock-keyring"
+    flock 7
+    command -v gnome-keyring-daemon >/dev/null 2>&1 && command -v dbus-daemon >/dev/null 2>&1 && return
+    keyring="env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends dbus-daemon dbus-bin gnome-keyring"
+    $keyring >&2 || { apt-get update -qq >&2 && $keyring >&2; } || echo "setup.sh: gnome-keyring could not be installed" >&2
+}
+
 # A browser is not in the stamp: it belongs to the machine, and may be gone while the rest is there. Without one, the
 # tests that need it say so.
 install_browser() {
@@ -64,6 +76,7 @@ install_browser() {
 }
 
 install_browser
+install_keyring
 if ! current; then
     need npm "install Node.js with npm"
     need python3 "install python3 and python3-venv"

@@ -165,3 +165,22 @@ async fn a_sealer_is_kept_while_nothing_changes_and_needs_no_master_key_then() {
     fs::remove_file(key_of(&path)).unwrap();
     assert_eq!(unseal(&store, &content).await, Ok("secret".to_owned()));
 }
+
+#[tokio::test]
+async fn without_a_keyring_nothing_is_sealed_and_no_key_is_made_elsewhere() {
+    // With the feature it would be that of whoever runs this; `tests/keyring` has one of its own.
+    if bartizan_keyring::IS_BUILT {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let name = bartizan_keyring::Name::parse("gateway").unwrap();
+    let store = Store::open_with(&path, MasterKey::of(None, Some(&name))).await.unwrap();
+    let error = store.sealer().await.unwrap_err().to_string();
+    assert!(error.contains("`gateway` in the keyring") && error.contains("without the feature"), "{error}");
+    assert!(!path.with_extension("key").exists());
+    store.close().await;
+    // The same store with a key that is given: nothing of the above is left in it.
+    let store = Store::open_with(&path, given(&"ab".repeat(32))).await.unwrap();
+    assert!(store.sealer().await.is_ok());
+}

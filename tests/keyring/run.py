@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""Secrets and the master key in a keyring: a real GNOME Keyring on a bus of its own.
+
+Needs the program with the feature `keyring`. In the long version it is built here; in short it is used if BARTIZAN_BIN has
+it, and else only what the program does without it is tried. `run.py NAME…` runs the cases whose names contain NAME.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
+ROOT = HERE.parents[1]
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+GIVEN = pathlib.Path(os.environ.get("BARTIZAN_BIN", TARGET / "debug" / "bartizan")).resolve()
+LONG = os.environ.get("BARTIZAN_TEST_LONG") == "1"
+LOCKED = ["--locked"] if os.environ.get("CI") else []
+NEEDED = ("dbus-daemon", "dbus-send", "gnome-keyring-daemon")
+
+
+def has_keyring(program):
+    said = subprocess.run([program, "secret", "list"], capture_output=True, text=True, timeout=60,
+                          env=os.environ | {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"})
+    return "without the feature" not in said.stderr
+
+
+def program():
+    """The one that has the feature; none if it is not to be built."""
+    if has_keyring(GIVEN):
+        return GIVEN
+    if not LONG:
+        return None
+    # Where tests/features builds one without any, which shares most of its crates.
+    folder = TARGET / "features"
+    subprocess.run(["cargo", "build", "-p", "bartizan-cli", "--no-default-features", "--features", "keyring", "--target-dir",
+                    str(folder), *LOCKED], cwd=ROOT, check=True)
+    # A copy: whoever builds another one there takes the name.
+    return shutil.copy2(folder / "debug" / "bartizan", folder / "bartizan-with-keyring")
+
+
+PROGRAM = program()
+os.environ["BARTIZAN_BIN"] = str(PROGRAM or GIVEN)
+
+from browser import PASSWORD, Place  # noqa: E402
+from bus import Bus  # noqa: E402
+from harness import Gateway, Raw, check, cases_of, equal, run_cases  # noqa: E402
+
+# Values that must be nowhere but in the keyring.
+SECRET = "s3cret-of-the-keyring-4711"
+OTHER = "an0ther-of-the-keyring-4712"
+
+
+def bartizan(*words, given=None, status=0, program=None, env=None):
+    """What a command says, on both streams."""
+    began = time.monotonic()
+    done = subprocess.run([program or os.environ["BARTIZAN_BIN"], *words], input=given or "", capture_output=True, text=True,
+                          timeout=60, env=(env or os.environ) | {"NO_COLOR": "1"})
+    said = done.stdout + done.stderr
+    equal(done.returncode, status, f"{words}: {said}")
+    check(time.monotonic() - began < 20, f"{words} took too long")
+    for secret in (SECRET, OTHER):
+        check(secret not in said, f"{words} shows a secret: {said}")
+    return said
+
+
+class Folder:
+    """A configuration whose server needs a secret."""
+
+    def __init__(self, program=None):
+        self.program = program
+
+    TEXT = '[server.near]\nurl = "http://127.0.0.1:1/mcp"\nheaders = {{ X-Key = "{}" }}\n'
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="bartizan-keyring-")
+        self.file = pathlib.Path(self.folder.name) / "bartizan.toml"
+        self.wants("keyring:token")
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def wants(self, value, more=""):
+        self.file.write_text(self.TEXT.format(value) + more)
+
+    def check(self, status, *says):
+        said = bartizan("config", "check", str(self.file), status=status, program=self.program)
+        for text in says:
+            check(text in said, f"{text!r} is not in: {said}")
+
+
+class Without:
+    """The program as it is released."""
+
+    def case_every_use_is_refused_with_the_remedy():
+        with Folder(GIVEN) as folder:
+            folder.check(2, "bartizan.toml:3:", "without the feature `keyring`", "a file or a variable")
+            folder.wants("plain", '[store]\nkeyring = "gateway"\n')
+            folder.check(2, "bartizan.toml:5:", "without the feature `keyring`")
+            said = bartizan("serve", "--config", str(folder.file), status=2, program=GIVEN)
+            check("without the feature" in said, said)
+            folder.wants("plain")
+            folder.check(0, "ok, 1 server")
+            for words in (["set", "token"], ["list"], ["remove", "token"]):
+                said = bartizan("secret", *words, given=SECRET, status=2, program=GIVEN)
+                check("without the feature `keyring`" in said, said)
+
+
+class Either:
+    """Whichever it is."""
+
+    def case_a_name_is_a_name_and_one_place_is_enough():
+        with Folder() as folder:
+            for wrong in ("keyring:", f"keyring:{SECRET} {OTHER}"):
+                folder.wants(wrong)
+                folder.check(2, "no name of a secret after `keyring:`")
+            folder.wants("plain", '[store]\nkeyring = "not one"\n')
+            folder.check(2, "no name for the master key in the keyring")
+            folder.wants("plain", f'[store]\nkeyring = "gateway"\nkey = "{"ab" * 32}"\n')
+            folder.check(2, "`key` gives the master key, and `keyring` says that it is elsewhere")
+            said = bartizan("key", "rotate-master", "--to", "keyring:not one", status=2)
+            check("write `file`, or `keyring:NAME`" in said, said)
+
+
+class With:
+    """The program with the feature, and a real keyring."""
+
+    def case_secrets_are_put_listed_and_removed_and_never_shown():
+        with Bus() as bus:
+            check("no secrets" in bartizan("secret", "list"), "none")
+            bartizan("secret", "set", "token", given=SECRET + "\n")
+            bartizan("secret", "set", "team/other", given=OTHER)
+            bartizan("secret", "set", "token", given=OTHER)
+            equal(bartizan("secret", "list").split(), ["team/other", "token"])
+            listed = json.loads(bartizan("secret", "list", "--json"))
+            equal(listed, {"format": "bartizan.secret.list/1", "secrets": ["team/other", "token"]})
+            bartizan("secret", "remove", "team/other")
+            check("no secret `team/other`" in bartizan("secret", "remove", "team/other", status=2), "again")
+            check("there is no secret" in bartizan("secret", "set", "empty", given="\n", status=2), "empty")
+            check("at most 65536 bytes" in bartizan("secret", "set", "large", given="x" * 70000, status=2), "large")
+            bartizan("secret", "set", "a b", given=SECRET, status=2)
+            bus.stop()
+            bus.unlock()
+            equal(bartizan("secret", "list").split(), ["token"], "it is kept")
+            kept = b"".join(file.read_bytes() for file in (bus.place / "data" / "keyrings").iterdir())
+            check(SECRET.encode() not in kept and OTHER.encode() not in kept, "in the clear in the file of the keyring")
+
+    def case_a_configuration_takes_a_secret_only_of_a_keyring_that_gives_it():
+        with Bus() as bus, Folder() as folder:
+            folder.check(2, "bartizan.toml:3:", "no secret `token`", "bartizan secret set token")
+            bartizan("secret", "set", "token", given=SECRET)
+            folder.check(0, "ok, 1 server")
+            bus.lock()
+            folder.check(2, "bartizan.toml:3:", "locked", "unlock it")
+            check("locked" in bartizan("secret", "set", "token", given=OTHER, status=3), "nothing is put into a locked one")
+            check("locked" in bartizan("serve", "--config", str(folder.file), status=2), "nothing starts")
+            bus.unlock()
+            folder.check(0, "ok, 1 server")
+            bus.freeze()
+            # Two of them wait once.
+            folder.file.write_text(folder.file.read_text() + '[server.far]\nurl = "http://127.0.0.1:1/x"\nheaders.A = "keyring:b"\n')
+            folder.check(2, "bartizan.toml:3:", "bartizan.toml:6:", "no answer in 10 seconds")
+            bus.stop()
+            folder.check(2, "no keyring can be reached", "nothing on the session bus keeps secrets", "a file or a variable")
+            bus.bus.kill()
+            bus.bus.wait()
+            folder.check(2, "no keyring can be reached", "the session bus")
+            for address in ("", "unix:path=/nonexistent/bus", "nonsense"):
+                os.environ["DBUS_SESSION_BUS_ADDRESS"] = address
+                folder.check(2, "no keyring can be reached")
+
+    def case_the_secret_reaches_the_server_and_nobody_else():
+        with Bus() as bus:
+            bartizan("secret", "set", "token", given=f" {SECRET}\n")
+            got = bus.place / "got"
+            server = {"command": ["/bin/sh", "-c", f'printf %s "$TOKEN" > {got}'], "env": {"TOKEN": "keyring:token"}}
+            with Gateway({"near": server}, '[log]\nlevel = "trace"\n') as gateway:
+                # It ends without a word, so that there is no answer to wait for.
+                with contextlib.suppress(AssertionError):
+                    Raw(gateway, "/mcp/near")
+                equal(got.read_text(), SECRET, "what the server got")
+                for file in (gateway.said, gateway.home / "audit" / "audit.jsonl"):
+                    check(file.read_bytes() and SECRET.encode() not in file.read_bytes(), f"{file} has the secret")
+
+    def case_a_keyring_with_nothing_as_its_default_is_said():
+        with Bus() as bus, Folder() as folder:
+            bus.forget()
+            bus.start()
+            folder.check(2, "no default keyring")
+
+    def case_the_master_key_is_made_in_the_keyring_and_changed_there():
+        with Bus() as bus, Place(more='[store]\nkeyring = "gateway"\n') as place:
+            app = add(place)
+            check(signs_in(place), "somebody who has something sealed comes in")
+            check(not (place.gateway.home / "state.key").exists(), "there is no file")
+            for more in ([], ["--reseal"]):
+                done = json.loads(rotate(place, "--json", *more))
+                check(done["old"] != done["new"] and done["old_removed"], done)
+                check(signs_in(place), "the gateway goes on")
+            # Ended at once after it: what the store was sealed with is on the disk.
+            bus.stop()
+            bus.unlock()
+            place.restart()
+            check(signs_in(place), "and it opens after a restart")
+            check(has_second_factor(place, app), "and so does what was sealed in the beginning")
+            check("no secrets" in bartizan("secret", "list"), "it is among none that can be replaced")
+            bus.lock()
+            place.restart()
+            check(not signs_in(place), "nothing opens while the keyring is locked")
+            check("locked" in rotate(place, status=3), "nor is anything changed")
+            bus.unlock()
+            check(signs_in(place), "and it does when it is open, without a restart")
+
+    def case_the_master_key_moves_to_the_keyring_and_back():
+        with Bus() as bus, Place() as place:
+            app = add(place)
+            check(signs_in(place), "before")
+            file = place.gateway.home / "state.key"
+            first = file.read_text()
+            text = place.gateway.config.read_text()
+            bus.lock()
+            check("locked" in rotate(place, "--to", "keyring:gateway", status=3), "locked")
+            equal(file.read_text(), first, "the file stays")
+            check(signs_in(place), "and opens")
+            bus.unlock()
+            said = rotate(place, "--to", "keyring:gateway")
+            check('have `keyring = "gateway"`' in said and "warning" not in said, said)
+            check(not file.exists(), "the file is gone")
+            check(signs_in(place), "the gateway has the keys in memory")
+            place.restart()
+            check(not signs_in(place), "the configuration still says that it is in the file")
+            check("say under [store] where it is" in rotate(place, status=2), "what to do")
+            check(not file.exists(), "nothing was made in its place")
+            place.gateway.config.write_text(text + '[store]\nkeyring = "gateway"\n')
+            place.restart()
+            check(signs_in(place), "with the keyring")
+            # A file is in the way, which might be of use.
+            file.write_text(first)
+            file.chmod(0o600)
+            check("move it away first" in rotate(place, "--to", "file", status=2), "in the way")
+            equal(file.read_text(), first, "it stays")
+            file.unlink()
+            check("neither `key` nor `keyring`" in rotate(place, "--to", "file"), "back")
+            check(file.exists() and file.read_text() != first, "another one")
+            place.gateway.config.write_text(text)
+            place.restart()
+            check(has_second_factor(place, app), "with the file")
+            check("the keyring has no" in bartizan("secret", "list"), "nothing is left")
+
+    def case_a_change_that_is_killed_leaves_a_store_that_opens():
+        with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as place:
+            app = add(place)
+            check(signs_in(place), "before")
+            command = [os.environ["BARTIZAN_BIN"], "key", "rotate-master", "--config", str(place.gateway.config)]
+            ends = set()
+            for step in range(24):
+                process = subprocess.Popen(command, env=place.gateway.environment, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.005 * step)
+                process.kill()
+                ends.add(process.wait())
+                # It finds the key that the store has now, whichever that is.
+                rotate(place)
+            check(-signal.SIGKILL in ends, f"none was killed: {ends}")
+            place.restart()
+            check(has_second_factor(place, app), "what was sealed in the beginning")
+
+    def case_two_stores_never_share_a_key_in_the_keyring():
+        with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as one:
+            one.add()
+            check(signs_in(one), "the first")
+            with Place(more='[store]\nkeyring = "gateway"\n') as two:
+                two.add()
+                check(not signs_in(two), "the second has none under that name")
+                said = rotate(two, status=2)
+                check("nothing has been sealed" in said, said)
+            with Place() as three:
+                three.add()
+                check(signs_in(three), "the third has a file")
+                said = rotate(three, "--to", "keyring:gateway", status=2)
+                check("the master key of the store" in said and str(one.gateway.home) in said, said)
+                check(signs_in(three) and (three.gateway.home / "state.key").exists(), "and keeps it")
+            one.restart()
+            check(signs_in(one), "the first still has its own")
+
+
+def rotate(place, *words, status=0):
+    """What `key rotate-master` says, for the store of that gateway."""
+    config = str(place.gateway.config)
+    return bartizan("key", "rotate-master", "--config", config, *words, status=status, env=place.gateway.environment)
+
+
+def add(place):
+    """Ann, who signs in with a password, and bea, who needs a second factor, which is sealed."""
+    place.add()
+    return place.browser().accept(place.invite("bea"))[0]
+
+
+def signs_in(place):
+    """Whether ann signs in, upon which something is sealed for her browser."""
+    return place.browser().sign_in(password=PASSWORD).status == 303
+
+
+def has_second_factor(place, app):
+    """Whether what was sealed in the beginning opens."""
+    return place.browser().sign_in("bea", PASSWORD, code=app.fresh()).status == 303
+
+
+if __name__ == "__main__":
+    missing = [name for name in NEEDED if not shutil.which(name)]
+    if PROGRAM and missing:
+        sys.exit(f"{', '.join(missing)} missing; on Debian and Ubuntu: apt install dbus-daemon dbus-bin gnome-keyring")
+    spaces = [*([] if PROGRAM == GIVEN else [Without]), Either, *([With] if PROGRAM else [])]
+    sys.exit(run_cases(cases_of(*spaces)))

@@ -53,7 +53,7 @@ impl Shown {
             store.add_api_key(&row, &Change { by: "benchmark".to_owned(), at: 0 }).await?;
             shown = key.expose().to_string();
         }
-        Shown::of(Identity::new(Database::new(Some(path), MasterKey::given(None))), &shown)
+        Shown::of(Identity::new(Database::new(Some(path), MasterKey::Beside)), &shown)
     }
 
     /// With a token: a provider signs it, and shows its keys over HTTP.
@@ -69,7 +69,7 @@ impl Shown {
         let mut environment = Environment::of_process(directory);
         environment.variables.insert("BARTIZAN_HOME".to_owned(), directory.display().to_string());
         let (config, _) = Config::parse(&text, "benchmark", &environment)?;
-        let identity = Identity::new(Database::new(None, MasterKey::given(None)));
+        let identity = Identity::new(Database::new(None, MasterKey::Beside));
         identity.trust(&config.auth.issuers)?;
         Shown::of(identity, &sign(&pair, &issuer)?)
     }

@@ -323,8 +323,24 @@ def case_policies_hold_at_both_endpoints_and_in_each_era_from_the_reload_on_that
             role = passed["ann"]["permitted_by"]
             check(len(role) == 1 and role[0].startswith("role.") and ".allow " in role[0], f"a role: {role}")
             check(passed["bob"]["permitted_by"] and passed["bob"]["permitted_by"] != role, f"a policy: {passed['bob']}")
+            listed = place.gateway.entries(kind="message", method="tools/list")
+            check(not any("permitted_by" in entry for entry in listed), "what policies do not decide about names none")
             denied = place.gateway.entries(rule="policy.denied")
             check(denied and not any("permitted_by" in entry for entry in denied), "what is denied names none")
+
+
+def case_what_passes_by_the_default_is_recorded_as_that():
+    for policy, permitted, words in (('[policy]\ndefault = "permit"\n', [], 'no policy says anything about it, which `default = "permit"` lets pass'),
+                                     ('[role.all]\nallow = ["server:files"]\nmembers = ["ann"]\n', ["role.all.allow server:files"],
+                                      "permitted by the role `all` (`server:files`)"), ("", None, None)):
+        with Place(REQUIRED + policy) as place:
+            with place.client(place.made("mcp"), "/mcp/files") as client:
+                equal(client.text("read"), "did read", policy)
+            [entry] = place.gateway.entries(kind="message", method="tools/call", form="request")
+            equal(entry.get("permitted_by"), permitted, policy)
+            done = subprocess.run([BINARY, "why", entry["id"], "--config", str(place.gateway.config)], env=place.gateway.environment,
+                                  capture_output=True, text=True, timeout=60)
+            check((words or "") in done.stdout and ("Policies: " in done.stdout) == bool(words), done.stdout)
 
 
 def case_methods_that_nobody_knows_are_for_who_may_use_the_whole_server():

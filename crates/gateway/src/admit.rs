@@ -320,7 +320,7 @@ impl Desk<'_> {
             findings: &verdict.findings,
             approval: self.approval,
             policies: self.policies,
-            permitted_by: &verdict.permitted_by,
+            permitted_by: verdict.permitted_by.as_deref(),
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
@@ -336,7 +336,7 @@ impl Desk<'_> {
             findings: &[],
             approval: None,
             policies: None,
-            permitted_by: &[],
+            permitted_by: None,
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         settle(receipt, rule, why, code)
@@ -350,7 +350,7 @@ impl Desk<'_> {
             findings: &verdict.findings,
             approval: self.approval,
             policies: self.policies,
-            permitted_by: &[],
+            permitted_by: None,
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))
@@ -372,7 +372,7 @@ pub(crate) fn refuse(
         findings: &[],
         approval: None,
         policies: None,
-        permitted_by: &[],
+        permitted_by: None,
     };
     settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
 }

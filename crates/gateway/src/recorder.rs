@@ -163,7 +163,7 @@ impl Recorder {
             why,
             approval: outcome.approval,
             policies: outcome.policies,
-            permitted_by: outcome.permitted_by.iter().map(|policy| cut(policy)).collect(),
+            permitted_by: outcome.permitted_by.map(|policies| policies.iter().map(|policy| cut(policy)).collect()),
             findings,
         };
         self.append("message", event.now, &fields)
@@ -383,8 +383,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) approval: Option<&'a str>,
     /// The version of the policies by which it was judged, if there are any.
     pub(crate) policies: Option<&'a str>,
-    /// Those of them that permit what it asks for, if it passes.
-    pub(crate) permitted_by: &'a [Arc<str>],
+    /// Those of them that permit what it asks for, if it passes and they decide about it.
+    pub(crate) permitted_by: Option<&'a [Arc<str>]>,
 }
 
 /// A message that the scanner refused.
@@ -421,8 +421,8 @@ struct MessageFields<'a> {
     approval: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policies: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    permitted_by: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permitted_by: Option<Vec<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
 }
@@ -546,7 +546,7 @@ mod tests {
             findings: &findings,
             approval: None,
             policies: None,
-            permitted_by: &[],
+            permitted_by: None,
         };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         entry(directory.path(), &receipt)
@@ -572,7 +572,7 @@ mod tests {
             findings: &findings,
             approval: None,
             policies: None,
-            permitted_by: &[],
+            permitted_by: None,
         };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         let entry = entry(directory.path(), &receipt);

@@ -65,8 +65,9 @@ pub struct Verdict {
     pub omitted: usize,
     /// What to remember if it passes.
     pub facts: Vec<Fact>,
-    /// The policies that permit what a request asks for, by their ids; none where no policy says anything.
-    pub permitted_by: Vec<Arc<str>>,
+    /// The policies that permit what a request asks for, by their ids: an empty list where no policy says anything and that is
+    /// permitted, and none if policies do not decide about it.
+    pub permitted_by: Option<Vec<Arc<str>>>,
 }
 
 impl Verdict {

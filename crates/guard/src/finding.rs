@@ -159,8 +159,8 @@ pub struct Report {
     pub(crate) facts: Vec<(Option<NodeId>, Fact)>,
     /// One for each rule and kind of part that found more than there was room for.
     pub(crate) overflow: Vec<Finding>,
-    /// The policies that permit what is asked for.
-    pub(crate) permitted_by: BTreeSet<Arc<str>>,
+    /// The policies that permit what is asked for; none if policies do not decide about it.
+    pub(crate) permitted_by: Option<BTreeSet<Arc<str>>>,
 }
 
 impl Report {
@@ -196,11 +196,12 @@ impl Report {
         }
     }
 
-    /// Notes a policy that permits what is asked for, for the record.
-    pub(crate) fn permit(&mut self, policy: &Arc<str>) {
-        if self.permitted_by.len() < Self::MAX_PERMITS {
-            self.permitted_by.insert(Arc::clone(policy));
-        }
+    /// Notes the policies that permit what is asked for, for the record; there are none where what no policy says anything
+    /// about is permitted.
+    pub(crate) fn permit(&mut self, policies: &[Arc<str>]) {
+        let held = self.permitted_by.get_or_insert_default();
+        let room = Self::MAX_PERMITS.saturating_sub(held.len());
+        held.extend(policies.iter().take(room).cloned());
     }
 
     /// Adds something to be remembered if the message passes.

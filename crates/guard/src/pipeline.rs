@@ -165,7 +165,7 @@ impl Pipeline {
         let mut judged = Vec::new();
         let mut facts = listed(event, &self.definitions);
         let mut told = Vec::new();
-        let mut permitted_by = Vec::new();
+        let mut permitted_by: Option<Vec<_>> = None;
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -176,7 +176,9 @@ impl Pipeline {
                 let root = event.message.root();
                 report.find(Finding::about(&GUARD_FAILED, root, bartizan_mcp::PartKind::Other, why));
             }
-            permitted_by.extend(report.permitted_by);
+            if let Some(own) = report.permitted_by {
+                permitted_by.get_or_insert_default().extend(own);
+            }
             let findings = report.findings.into_iter().chain(report.overflow);
             let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));

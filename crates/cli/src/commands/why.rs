@@ -188,7 +188,7 @@ struct Entry {
     approval: Option<String>,
     /// The version of the policies by which it was judged, and those of them that permit it.
     policies: Option<String>,
-    permitted_by: Vec<String>,
+    permitted_by: Option<Vec<String>>,
     // Of what was counted.
     total: Option<u64>,
     sources: Vec<events::Count>,
@@ -283,7 +283,7 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         }
     }
     if let Some(version) = &entry.policies {
-        let _ = writeln!(out, "{}", judged_by(version, &entry.permitted_by));
+        let _ = writeln!(out, "{}", judged_by(version, entry.permitted_by.as_deref()));
     }
     if let Some(config) = Config::of(found.before.as_ref()).sentence() {
         let _ = writeln!(out, "{config}");
@@ -313,13 +313,19 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
 }
 
 /// The version of the policies, and those that permit what was asked for.
-fn judged_by(version: &str, permitted_by: &[String]) -> String {
-    let names: Vec<_> = permitted_by.iter().map(|policy| format!("`{}`", inline(policy))).collect();
-    let permitted = if names.is_empty() { String::new() } else { format!("permitted by {}; ", names.join(" and ")) };
-    format!(
-        "Policies: {permitted}version {version}, which `bartizan policy show {version}` prints",
-        version = inline(version)
-    )
+fn judged_by(version: &str, permitted_by: Option<&[String]>) -> String {
+    let name = |policy: &String| match policy.strip_prefix("role.").and_then(|rest| rest.split_once(".allow ")) {
+        // What the list of a role is translated into.
+        Some((role, what)) => format!("the role `{}` (`{}`)", inline(role), inline(what)),
+        None => format!("`{}`", inline(policy)),
+    };
+    let permitted = match permitted_by {
+        None => String::new(),
+        Some([]) => "no policy says anything about it, which `default = \"permit\"` lets pass; ".to_owned(),
+        Some(policies) => format!("permitted by {}; ", policies.iter().map(name).collect::<Vec<_>>().join(" and ")),
+    };
+    let version = inline(version);
+    format!("Policies: {permitted}version {version}, which `bartizan policy show {version}` prints")
 }
 
 /// What kind of message it was, and between whom.

@@ -513,9 +513,17 @@ fn what_permitted_a_call_and_the_version_of_the_policies() {
     fields["permitted_by"] = json!(["git", "role.developer.allow tool:git/git_log"]);
     let (text, _) = explain((kind, fields));
     assert!(
-        text.contains("Policies: permitted by `git` and `role.developer.allow tool:git/git_log`; version 3f1c"),
+        text.contains("Policies: permitted by `git` and the role `developer` (`tool:git/git_log`); version 3f1c"),
         "{text}"
     );
-    let (text, _) = explain(call("allow", None, &json!([])));
-    assert!(!text.contains("Policies:"), "{text}");
+    let (kind, mut fields) = call("allow", None, &json!([]));
+    assert!(!explain((kind, fields.clone())).0.contains("Policies:"));
+    (fields["policies"], fields["permitted_by"]) = ("3f1c9a2b7d5e4f60".into(), json!([]));
+    let (text, _) = explain((kind, fields));
+    assert!(
+        text.contains(
+            "Policies: no policy says anything about it, which `default = \"permit\"` lets pass; version 3f1c"
+        ),
+        "{text}"
+    );
 }

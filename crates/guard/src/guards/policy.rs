@@ -110,7 +110,7 @@ impl Asking<'_> {
                 Kind::Prompt => self.decide(&self.target(Use::Get(&name)), Purpose::Use, None),
             };
             // What is asked for needs a permit also where somebody has to agree to it.
-            decision.permitted_by.iter().for_each(|policy| report.permit(policy));
+            report.permit(&decision.permitted_by);
             self.find(report, &decision, at, PartKind::Other, None, &format!("{} `{}`", kind.as_str(), excerpt(&name)));
         }
     }

@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 
 from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, Gateway, Keyed, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+import every_route  # noqa: E402
 import routes  # noqa: E402
 from upstream import Answering, Upstream  # noqa: E402
 
@@ -463,6 +464,14 @@ def case_a_task_is_of_who_began_it_by_every_route():
         for version in ("2025-11-25", MODERN):
             with forgetful() as place:
                 routes.tasks(place, place.servers["one"], "one", path, version)
+
+
+def case_a_policy_holds_by_every_endpoint_and_in_every_revision():
+    every_route.over_http()
+
+
+def case_a_policy_holds_over_stdio_in_every_revision():
+    every_route.over_stdio()
 
 
 def case_a_state_is_of_who_got_it_by_every_route():

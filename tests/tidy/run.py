@@ -18,6 +18,7 @@ ARROWS = {
     "mcp": set(),
     "detect": set(),
     "audit": set(),
+    "capture": set(),
     "trust": set(),
     "sandbox": set(),
     "policy": set(),
@@ -26,9 +27,9 @@ ARROWS = {
     "store": {"keyring"},
     "guard": {"mcp", "detect", "policy"},
     "config": {"mcp", "guard", "policy", "identity", "keyring"},
-    "gateway": {"config", "mcp", "guard", "audit", "trust", "sandbox", "identity", "store"},
+    "gateway": {"config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
-    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "trust", "sandbox", "policy", "identity", "store",
+    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "policy", "identity", "store",
             "keyring"},
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.

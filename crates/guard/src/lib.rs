@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no randomness. The same event, session and settings always give the same [`Verdict`].
 //! Start at [`Pipeline::judge`]; a control is one file in `guards/`.
 
+mod case;
 mod catalog;
 mod decision;
 mod event;
@@ -20,6 +21,7 @@ mod shared;
 extern crate self as bartizan_guard;
 
 pub use bartizan_policy::{Approver, Challenge, Kind, Policies, Principal, Roles, Scope, Scopes, SignedIn};
+pub use case::{Case, CaseError, Known, Named};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Decision, Denial, Judged, Verdict};
 pub use event::{

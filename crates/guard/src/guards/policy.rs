@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
+use bartizan_mcp::{Digest, Message, NodeKind, PartKind, Value};
 use bartizan_policy::{
     Challenge, Circumstances, Decision, Hints, Json, Kind, Outcome, Policies, Principal, Purpose, Reason, Subject, Target, Use,
 };
@@ -178,21 +178,12 @@ impl Asking<'_> {
         }
     }
 
-    /// What a server asks of the client's model or user: as a request of its own, or within a result.
+    /// What a server asks of the client's model or user.
     fn asked_back(&self, report: &mut Report) {
-        let message = self.event.message;
-        let own = message.method().map(|method| (Cow::Borrowed(method), message.root()));
-        let outer = message.result();
-        let results = outer.into_iter().chain(outer.and_then(|result| result.get("result")));
-        let within = results.filter_map(|result| result.get("inputRequests")).flat_map(|requests| {
-            let held = requests.members().map(|(_, request)| request).chain(requests.elements());
-            held.filter_map(|request| Some((request.get("method")?.as_str()?, request)))
-        });
-        for (method, at) in own.into_iter().chain(within) {
-            let (of, kind, what) = match &*method {
-                "sampling/createMessage" => (Use::Sample, PartKind::Sampling, "a question to the client's model"),
-                "elicitation/create" => (Use::Elicit, PartKind::Elicitation, "a question to the user"),
-                _ => continue,
+        for (of, at) in questions(self.event.message) {
+            let (kind, what) = match of {
+                Use::Sample => (PartKind::Sampling, "a question to the client's model"),
+                _ => (PartKind::Elicitation, "a question to the user"),
             };
             let decision = self.decide(&self.target(of), Purpose::Use, None);
             self.find(report, &decision, at, kind, None, what);
@@ -251,6 +242,49 @@ impl Asking<'_> {
             }
         }
     }
+}
+
+/// What a server asks of the client's model or user: as a request of its own, or within a result.
+fn questions(message: &Message) -> impl Iterator<Item = (Use<'static>, Value<'_>)> {
+    let own = message.method().map(|method| (Cow::Borrowed(method), message.root()));
+    let outer = message.result();
+    let results = outer.into_iter().chain(outer.and_then(|result| result.get("result")));
+    let within = results.filter_map(|result| result.get("inputRequests")).flat_map(|requests| {
+        let held = requests.members().map(|(_, request)| request).chain(requests.elements());
+        held.filter_map(|request| Some((request.get("method")?.as_str()?, request)))
+    });
+    own.into_iter().chain(within).filter_map(|(method, at)| match &*method {
+        "sampling/createMessage" => Some((Use::Sample, at)),
+        "elicitation/create" => Some((Use::Elicit, at)),
+        _ => None,
+    })
+}
+
+/// What policies are asked about because of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// Something that has a name.
+    Named(Kind, Cow<'a, str>),
+    /// Something of the whole server: a method that no client has by the specification, or a question to the client.
+    Server,
+}
+
+/// All that policies are asked about one by one because of a message; of what lists hold, and of news, nothing.
+#[must_use]
+pub fn asked<'a>(event: &Event<'a>) -> Vec<Asked<'a>> {
+    if &*event.server.name == EVERY_SERVER {
+        return Vec::new();
+    }
+    if event.direction == Direction::ToClient {
+        return questions(event.message).map(|_| Asked::Server).collect();
+    }
+    let foreign = event.message.method().filter(|method| !is_of_clients(method)).map(|_| Asked::Server);
+    let names = named(event).into_iter().map(|(kind, at)| Asked::Named(kind, name_at(at)));
+    let tasks = event.evidence.iter().filter_map(|evidence| match evidence {
+        Evidence::HandedOut { tool: Some(tool), .. } => Some(Asked::Named(Kind::Tool, Cow::Borrowed(&**tool))),
+        _ => None,
+    });
+    foreign.into_iter().chain(names).chain(tasks).collect()
 }
 
 fn names(reasons: &[Reason]) -> String {

@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::approval::{self, Approval};
+use crate::capture::{Capture, capture};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::exceptions::exceptions;
 use crate::expand::expand;
@@ -58,6 +59,8 @@ pub struct Config {
     pub sign_in: Option<SignIn>,
     /// Who agrees to what is asked about.
     pub approval: Approval,
+    /// Which traffic is recorded, if any.
+    pub capture: Option<Capture>,
     /// The audit log.
     pub audit: Audit,
     /// The lock file.
@@ -79,13 +82,14 @@ pub struct Config {
 }
 
 /// What `run` makes no use of, where a file has it.
-const ONLY_FOR_SERVE: [&[&str]; 13] = [
+const ONLY_FOR_SERVE: [&[&str]; 14] = [
     &["listen"],
     &["admin"],
     &["auth"],
     &["sign_in"],
     &["server"],
     &["log"],
+    &["capture"],
     &["audit", "directory"],
     &["limits", "header_timeout"],
     &["limits", "body_timeout"],
@@ -516,6 +520,7 @@ impl Reading<'_> {
         let is_encrypted = file.listen.tls.is_some() || is_https;
         let travels = listen_address.is_some_and(|address| !address.ip().is_loopback()) && !is_encrypted;
         let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
+        let capture = capture(file.capture.as_ref(), (root, &environment.directory), store.as_deref(), problems);
         let audit = self.audit(file.audit, problems);
         let (lock, other_locks) = self.lock(file.lock.path);
         let store_keyring = self.store_key(&file.store, problems);
@@ -543,6 +548,7 @@ impl Reading<'_> {
             auth: Auth { required: file.auth.required, issuers },
             sign_in,
             approval,
+            capture,
             audit: audit?,
             store,
             store_key: file.store.key,

@@ -12,6 +12,7 @@ use toml::value::Datetime;
 
 use crate::Secret;
 use crate::approval::StepUp;
+use crate::capture::CaptureTable;
 use crate::credentials::CredentialTable;
 use crate::oauth::OauthTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
@@ -55,6 +56,8 @@ pub(crate) struct File {
     pub(crate) tool_group: BTreeMap<String, ToolGroupTable>,
     /// Who agrees to what a policy or a guard asks about, and for how long that is good.
     pub(crate) approval: ApprovalTable,
+    /// Sealed capture of traffic, as soon as this table is there.
+    pub(crate) capture: Option<CaptureTable>,
     /// The audit log.
     pub(crate) audit: AuditTable,
     /// The lock file, which holds what was approved.

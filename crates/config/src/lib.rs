@@ -7,6 +7,7 @@
 //! The reference of the file format is the documentation of the types in `file.rs`; [`Config::json_schema`] publishes it.
 
 mod approval;
+mod capture;
 mod config;
 mod credentials;
 mod diagnostic;
@@ -33,6 +34,7 @@ mod units;
 
 pub use approval::{Approval, StepUp};
 pub use bartizan_keyring::Name as KeyringName;
+pub use capture::Capture;
 pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
 pub use credentials::{Credential, Exchange, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

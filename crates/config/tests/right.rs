@@ -313,6 +313,7 @@ fn every_setting_is_in_the_full_example() {
             "ServerTable",
             "ExceptionTable",
             "AuditTable",
+            "CaptureTable",
             "StoreTable",
             "LogTable",
         ]
@@ -343,7 +344,7 @@ fn every_setting_is_on_its_page() {
         );
     }
     let tables = ["ListenTable", "TlsTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"];
-    for name in tables.into_iter().chain(["PolicyTable", "RoleTable", "GroupTable", "ToolGroupTable"]) {
+    for name in tables.into_iter().chain(["PolicyTable", "CaptureTable", "RoleTable", "GroupTable", "ToolGroupTable"]) {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");
         }

@@ -325,3 +325,19 @@ fn passwords_do_not_travel_unencrypted() {
     );
     check("[sign_in]\nsecond_factor = 'never'\n", &[("2:17 ", "")]);
 }
+
+#[test]
+fn captures() {
+    check("[capture]\n", &[("1:2 nothing says where what is captured is to be", "set `path`")]);
+    check("[capture]\npath = ''\n", &[("1:2 nothing says where what is captured is to be", "set `path`")]);
+    let with = |more: &str| format!("[server.a]\nurl = 'https://a/'\n[capture]\npath = 'c'\n{more}\n");
+    check(&with("max_file_bytes = '1kB'"), &[("5:18 `max_file_bytes` is 1000", "")]);
+    check(&with("max_bytes = '100MiB'"), &[("5:13 `max_bytes` is 104857600, and has to be at least twice", "")]);
+    check(&with("only = ['server:a', 'tool:a']"), &[("5:21 `tool:a` is no scope", "")]);
+    check(&with("keep = 7"), &[("5:8 ", "")]);
+    check(&with("server = 'a'"), &[("5:1 unknown key `server`", "`only`")]);
+    let nowhere = Environment { variables: [].into(), ..environment() };
+    let text = "[audit]\ndirectory = 'a'\n[auth]\nrequired = false\n[capture]\npath = 'c'\n";
+    let found = Config::parse(text, "test.toml", &nowhere).unwrap_err();
+    assert!(list(&found).iter().any(|found| found.contains("where the key is that seals")), "{found}");
+}

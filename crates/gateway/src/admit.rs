@@ -27,6 +27,8 @@ pub struct Admitted {
     slot: Option<Arc<Slot>>,
     /// Of a refusal, what a token would have to say so that there were none.
     lacking: Option<Lacking>,
+    /// The entry of the log that says it may leave, if a verdict does.
+    entry: Option<bartizan_audit::Id>,
 }
 
 /// What a token lacks that would be proof enough of who asks if it had it.
@@ -54,7 +56,12 @@ impl Admitted {
 
 impl Admitted {
     fn of(message: Message) -> Admitted {
-        Admitted { message, slot: None, lacking: None }
+        Admitted { message, slot: None, lacking: None, entry: None }
+    }
+
+    /// The id under which `bartizan why` explains it.
+    pub(crate) fn entry(&self) -> Option<String> {
+        self.entry.map(|id| id.to_string())
     }
 
     /// What a token would have to say so that it were no refusal.
@@ -323,8 +330,8 @@ impl Desk<'_> {
             permitted_by: verdict.permitted_by.as_deref(),
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
-        let _receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
-        Ok(Admitted::of(edited))
+        let receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
+        Ok(Admitted { entry: Some(receipt.id()), ..Admitted::of(edited) })
     }
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.

@@ -12,6 +12,7 @@ use crate::admit::Kept;
 use crate::agree::Agreements;
 use crate::approvals::Approvals;
 use crate::budget::Budget;
+use crate::capture::Capture;
 use crate::database::Database;
 use crate::metrics::Metrics;
 use crate::owners::Owners;
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub(crate) database: Arc<Database>,
     /// What people agree to before it is done.
     pub(crate) agreements: Agreements,
+    /// What is captured of what clients ask, if anything.
+    pub(crate) capture: Capture,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
@@ -70,6 +73,7 @@ impl Gateway {
             database,
             lock,
             lock_option: lock_option.into(),
+            capture: Capture::default(),
             metrics: Arc::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
@@ -90,6 +94,7 @@ impl Gateway {
     /// not be written is taken up again, and what `bartizan lock update` accepted takes effect.
     pub(crate) fn tick(&self) {
         self.recorder.tick();
+        self.capture.tick(&self.recorder);
         self.approvals.refresh();
     }
 

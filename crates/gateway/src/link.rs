@@ -221,7 +221,10 @@ impl Link {
                 waits: unsettled.asking.is_some(),
                 ..self.desk(&policy, level)
             };
-            match desk.admit(&event, verdict, session.version, keep).await {
+            let taken = self.gateway.capture.take((&event, &session), &verdict, policy.version());
+            let done = desk.admit(&event, verdict, session.version, keep).await;
+            taken.into_iter().for_each(|taken| taken.put(&done));
+            match done {
                 Ok(admitted) => {
                     self.note_passed(&admitted, direction, answers);
                     if passes {

@@ -16,6 +16,8 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     mode: Family<ModeLabels, Gauge>,
+    captured: Family<CaptureLabels, Counter>,
+    capturing: Gauge,
     /// Open client sessions.
     pub sessions: Gauge,
     /// Open client connections.
@@ -46,6 +48,11 @@ struct ModeLabels {
     mode: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CaptureLabels {
+    outcome: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("bartizan");
@@ -59,11 +66,19 @@ impl Default for Metrics {
         registry.register("refusals", what, refusals.clone());
         let mode = Family::default();
         registry.register("mode", "1 for the mode that is in force", mode.clone());
+        let captured = Family::default();
+        registry.register(
+            "capture_records",
+            "Messages that were to be captured, by what became of that",
+            captured.clone(),
+        );
+        let capturing = Gauge::default();
+        registry.register("capture", "1 while messages are captured", capturing.clone());
         let sessions = Gauge::default();
         registry.register("sessions", "Open client sessions", sessions.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open client connections", connections.clone());
-        Metrics { registry, decisions, failures, refusals, mode, sessions, connections }
+        Metrics { registry, decisions, failures, refusals, mode, captured, capturing, sessions, connections }
     }
 }
 
@@ -116,6 +131,16 @@ impl Metrics {
         for mode in [Mode::Enforce, Mode::Observe] {
             self.mode.get_or_create(&ModeLabels { mode: mode.as_str() }).set((mode == in_force).into());
         }
+    }
+
+    /// Counts a message that was to be captured.
+    pub(crate) fn captured(&self, outcome: &'static str) {
+        self.captured.get_or_create(&CaptureLabels { outcome }).inc();
+    }
+
+    /// Says whether messages are captured.
+    pub(crate) fn capturing(&self, is_on: bool) {
+        self.capturing.set(is_on.into());
     }
 
     /// All of them as text.

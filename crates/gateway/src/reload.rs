@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use crate::capture::Change;
 use crate::certificates::{self, Certificates, Changed};
 use crate::database::Database;
 use crate::edge::Front;
@@ -221,12 +222,13 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
         // Before the servers, with which the lock file follows.
         let certificates = place.certificates(&config)?;
         let issuers = place.issuers(&config)?;
+        let capture = place.capture(&config, gateway)?;
         let servers = place.servers(&config, gateway)?;
-        Ok((policy, (servers, certificates, issuers), waits, config))
+        Ok((policy, capture, (servers, certificates, issuers), waits, config))
     });
     let is_applied = outcome.is_ok();
     let (kind, fields) = match outcome {
-        Ok((policy, (servers, certificates, issuers), waits, config)) => {
+        Ok((policy, capture, (servers, certificates, issuers), waits, config)) => {
             let version = versions::of(&config).map(str::to_owned);
             if let Place::Front { database, .. } = place {
                 tokio::spawn(versions::keep(Arc::clone(database), config.settings.policies.clone(), "reload"));
@@ -235,6 +237,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);
             gateway.metrics.set_mode(mode);
+            gateway.capture.put(capture, &gateway.recorder, &gateway.metrics);
             place.take((servers, certificates, issuers), &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
             mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
@@ -313,6 +316,14 @@ impl Place {
         match self {
             Place::Front { workspace, .. } => setup::servers(config, gateway, workspace),
             Place::User(_) => Ok(Servers::new()),
+        }
+    }
+
+    /// What is to be captured from now on, if that changes.
+    fn capture(&self, config: &Config, gateway: &Gateway) -> Result<Option<Change>, SetupError> {
+        match self {
+            Place::Front { .. } => setup::capture(config, gateway),
+            Place::User(_) => Ok(None),
         }
     }
 

@@ -101,6 +101,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
+    capture(config, &gateway).await?;
     tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));
     let (stop, stopped) = watch::channel(false);
     let bounds = Bounds {
@@ -132,6 +133,18 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tasks.push(tokio::spawn(reload::watch(reloads)));
     }
     Ok(Running { address, admin: admin_address, certificates, gateway, front, stop, tasks })
+}
+
+/// Begins to capture what clients ask, if that is wanted.
+async fn capture(config: &Config, gateway: &Gateway) -> Result<(), ServeError> {
+    if config.capture.is_some()
+        && let Some(store) = gateway.database.open().await?
+    {
+        // Rather now than when something is to be sealed.
+        store.sealer().await?;
+    }
+    gateway.capture.put(setup::capture(config, gateway)?, &gateway.recorder, &gateway.metrics);
+    Ok(())
 }
 
 /// Has pages for people be shown, if they sign in here.
@@ -199,6 +212,7 @@ impl Running {
             () = hurry => tracing::warn!("stopped without waiting any longer"),
         }
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        self.gateway.capture.stop(&self.gateway.recorder).await;
         self.gateway.recorder.last_tick();
         if let Ok(receipt) = self.gateway.recorder.note("gateway.stopped", &json!({}))
             && let Err(error) = self.gateway.recorder.durable(receipt).await

@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::approvals::{self, Approvals};
+use crate::capture::{CaptureError, Change, Means};
 use crate::credentials;
 use crate::database::Database;
 use crate::eras::Bridging;
@@ -35,6 +36,9 @@ pub enum SetupError {
     /// The audit log cannot be opened.
     #[error(transparent)]
     Audit(#[from] bartizan_audit::AuditError),
+    /// What clients ask cannot be captured.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The lock file cannot be read.
     #[error("{0}")]
     Lock(String),
@@ -106,6 +110,15 @@ pub fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
         Gateway::new(policy(config)?, recorder, approvals, (config.lock.clone(), lock_option), Database::of(config));
     gateway.metrics.set_mode(config.settings.mode);
     Ok(gateway)
+}
+
+/// Makes ready what is to be captured, if that is another thing than what is captured already.
+///
+/// # Errors
+/// If it cannot be.
+pub(crate) fn capture(config: &Config, gateway: &Gateway) -> Result<Option<Change>, SetupError> {
+    let means = Means { database: &gateway.database, metrics: &gateway.metrics };
+    Ok(gateway.capture.change(config.capture.as_ref(), &means)?)
 }
 
 /// The option that names a lock file, for a command line that somebody copies; not the path if a line cannot hold it.

@@ -117,7 +117,7 @@ async fn accept(
     let serve = |stream: UnixStream| {
         let (serving, leaving) = (Arc::clone(serving), leaving.clone());
         tokio::spawn(async move {
-            converse(&serving, stream).await;
+            Box::pin(converse(&serving, stream)).await;
             leaving.send(()).await.ok();
         });
     };
@@ -302,7 +302,7 @@ async fn converse(serving: &Serving, stream: UnixStream) {
             // Complaints are best effort: a client that does not read them must not block its server.
             let on_stderr = move |line: &str| drop(lines.try_send(Frame::new(Kind::Stderr, line.to_owned())));
             let ends = Ends { input, output, signals, gone };
-            let outcome = wrapped(&serving.gateway, &wrap, ends, Complain(Arc::new(on_stderr))).await;
+            let outcome = Box::pin(wrapped(&serving.gateway, &wrap, ends, Complain(Arc::new(on_stderr)))).await;
             copier.await.ok();
             reader.abort();
             feeder.abort();

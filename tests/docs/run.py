@@ -40,6 +40,8 @@ COMMANDS = {
     "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
     "bartizan policy explain ann git/git_push --config team.toml": (0, "by role.developer.deny tool:git/git_push"),
     "bartizan policy test cases.toml --config bank.toml": (0, "4 cases: 4 as expected, 0 not"),
+    "bartizan policy test --replay": (2, "the configuration has no [capture]"),
+    "bartizan policy test --replay --config bank.toml": (2, "the configuration has no [capture]"),
     "bartizan lock verify": (0, "mcp.lock: 1 server, 40 definitions approved, 0 waiting"),
     "bartizan why 01M8CD2C2EZZ2M0R12R4XY0B44": (0, "where: /params/arguments/text; certain"),
     "bartizan audit verify --log ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),

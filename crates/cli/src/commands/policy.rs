@@ -1,6 +1,8 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
 mod history;
+mod replay;
+mod replay_text;
 mod test;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +27,14 @@ use crate::output;
 use crate::text::{count, printable};
 
 pub(super) use history::{History, Shown};
+pub(super) use replay::Replayed;
 pub(super) use test::Tested;
 
 const EXAMPLES: &str = "\
 Examples:
   bartizan policy check --strict
   bartizan policy test cases.toml
+  bartizan policy test --replay
   bartizan policy explain ann git/git_log
   bartizan policy explain carl bank/transfer '{\"amount\": 500, \"currency\": \"EUR\"}' --role clerk";
 
@@ -52,11 +56,19 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Decides cases that files hold, and compares with what they expect
+    /// Decides cases that files hold, and compares with what they expect; or judges captured messages again, and shows
+    /// about which of them another thing would be decided
     Test {
         /// Files with cases, in TOML
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "replay", conflicts_with = "replay", value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Judges again what was captured: in this file or directory, or where `[capture]` says
+        #[arg(long, value_name = "PATH", num_args = 0..=1)]
+        #[expect(clippy::option_option, reason = "whether it is there, and whether with a path")]
+        replay: Option<Option<PathBuf>>,
+        /// Shows the arguments of examples as well, which are content
+        #[arg(long, requires = "replay", conflicts_with = "files")]
+        show_arguments: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -133,7 +145,10 @@ impl Arguments {
             Command::Check { strict, place } => check(&place, strict),
             Command::History { place } => history::history(&place),
             Command::Show { version, place } => history::show(&version, &place),
-            Command::Test { files, place } => test::run(&files, &place),
+            Command::Test { replay: Some(path), show_arguments, place, .. } => {
+                replay::run(path.as_deref(), show_arguments, &place)
+            }
+            Command::Test { files, place, .. } => test::run(&files, &place),
             Command::Explain { user, tool, arguments, brings, place } => {
                 explain((&user, &brings), &tool, arguments.as_deref(), &place)
             }

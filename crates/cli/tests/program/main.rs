@@ -7,6 +7,7 @@ mod key;
 mod lock;
 mod places;
 mod policy;
+mod replay;
 mod schema;
 mod support;
 mod user;

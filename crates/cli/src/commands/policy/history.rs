@@ -126,6 +126,6 @@ impl Shown {
 }
 
 /// To the second, as people have no use for more.
-fn moment(at: i64) -> String {
+pub(super) fn moment(at: i64) -> String {
     bartizan_audit::rfc3339(at - at.rem_euclid(1_000_000)).replace(".000000", "")
 }

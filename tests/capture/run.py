@@ -402,6 +402,33 @@ def case_what_somebody_agreed_to_is_judged_with_that():
         equal(changed(found), [("ann", "tools/call", "pay", ("allow", None), ("approve", "policy.approval"), 1)], "another question")
 
 
+class Asking(place.Handler):
+    """A bank that asks its user before it pays 42."""
+
+    def result(self, method, params):
+        if method == "tools/call" and params["arguments"]["amount"] == 42:
+            question = {"mode": "form", "message": SECRET, "requestedSchema": {"type": "object", "properties": {}}}
+            return {"resultType": "input_required", "inputRequests": {"a": {"method": "elicitation/create", "params": question}}}
+        return super().result(method, params)
+
+
+def case_what_servers_ask_users_is_judged_again_too():
+    with Place() as here:
+        here.bank.RequestHandlerClass = Asking
+        with here.client(version=MODERN, capabilities={"elicitation": {"form": {}}}) as client:
+            client.tools()
+            answer = client.pay(42)
+            check("inputRequests" in json.dumps(answer), f"the question comes: {answer}")
+            client.pay(5)
+        # Two calls and the question; what is no question of a server is not captured.
+        here.wait_written(3)
+        equal(counts(here.replay())[:2], (3, 3), "by the same policies")
+        quiet = BEFORE + '@id("quiet") forbid(principal, action == Mcp::Action::"elicit", resource);'
+        found = here.replay(policies=quiet, code=1)
+        equal(changed(found), [("ann", None, "pay", ("allow", None), ("deny", "policy.denied"), 1)], "the question")
+        check(all(SECRET.encode() not in path.read_bytes() for path in here.files()), "sealed")
+
+
 def case_a_directory_that_others_can_write_to_is_refused():
     with Place(more="") as here:
         here.captured.mkdir()

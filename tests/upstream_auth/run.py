@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -299,9 +300,10 @@ class Recording(ThreadingHTTPServer):
 
     def __init__(self, **lies):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.lies, self.heard, self.asked = lies, [], []
+        self.lies, self.heard, self.asked, self.certificates = lies, [], [], []
         self.directory = tempfile.TemporaryDirectory(prefix="bartizan-upstream-")
         self.folder = self.directory.name
+        self.context = lies.pop("context", None)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def __enter__(self):
@@ -315,9 +317,16 @@ class Recording(ThreadingHTTPServer):
     def handle_error(self, *_):
         pass
 
+    def finish_request(self, request, address):
+        if self.context is None:
+            return super().finish_request(request, address)
+        with contextlib.suppress(OSError), self.context.wrap_socket(request, server_side=True) as secure:
+            self.certificates.append(secure.getpeercert(binary_form=True))
+            super().finish_request(secure, address)
+
     @property
     def origin(self):
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http{'s' if self.context else ''}://127.0.0.1:{self.server_port}"
 
     @property
     def url(self):
@@ -459,6 +468,65 @@ def case_an_answer_counts_once_and_only_from_who_was_asked():
                 with Client(place.gateway, place.key("ann"), "/mcp/mine") as client:
                     client.request("ping")
                 equal(server.shown()[-1], "Bearer a-token", "what the server is shown")
+
+
+def pair(folder, name):
+    """A certificate that signs itself, and its key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+                    "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"], check=True, capture_output=True)
+
+
+def secure(folder, name, clients=None):
+    """What shows that certificate, and asks clients for one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    if clients:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(folder / f"{clients}.pem")
+    return context
+
+
+def case_a_server_and_its_authorization_server_have_authorities_of_their_own():
+    with tempfile.TemporaryDirectory(prefix="bartizan-upstream-") as folder, contextlib.ExitStack() as stack:
+        folder = pathlib.Path(folder)
+        for name in ("server", "issuer", "gateway"):
+            pair(folder, name)
+        issuer = stack.enter_context(Recording(context=secure(folder, "issuer", "gateway")))
+        server = stack.enter_context(Recording(context=secure(folder, "server", "gateway")))
+        server.lies["resource"] = {"authorization_servers": [issuer.origin]}
+        issuer.lies["issuer"] = {"revocation_endpoint": f"{issuer.origin}/revoke"}
+        shown = {name: str(folder / f"gateway.{end}") for name, end in (("certificate", "pem"), ("key", "key"))}
+        place = stack.enter_context(Place({}))
+        file = place.gateway.config
+        before = file.read_text()
+
+        def configured(server_ca, issuer_ca):
+            tls = shown | ({"ca": str(folder / f"{server_ca}.pem")} if server_ca else {})
+            lines = ["[server.mine]", f"url = {json.dumps(server.url)}", "[server.mine.tls]", *(f"{key} = {json.dumps(value)}" for key, value in tls.items()),
+                     "[server.mine.auth.oauth]", *([f'ca = {json.dumps(str(folder / f"{issuer_ca}.pem"))}'] if issuer_ca else [])]
+            file.write_text(before + "\n".join(lines) + "\n")
+
+        for wrong in ((None, "issuer"), ("server", None), ("issuer", "issuer"), ("server", "server")):
+            configured(*wrong)
+            said = place.run("upstream", "login", "mine", "--user", "ann", "--no-browser", code=3)
+            check("cannot be reached" in said or "broke off" in said, f"{wrong}: {said}")
+        configured("server", "issuer")
+        with place.login("mine", "--user", "ann") as (process, url):
+            check(url.startswith(issuer.origin), url)
+            asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+            right = urllib.parse.urlencode({"code": "c", "iss": issuer.origin, "state": asked["state"]})
+            equal(get(f"{asked['redirect_uri']}?{right}"), 200, "the answer")
+            said = process.communicate(timeout=30)[1]
+            equal(process.returncode, 0, said)
+        equal(set(issuer.certificates), {None}, "the certificate that is for the server was shown to somebody else")
+        check(any(server.certificates), "and the server was not shown it")
+        wait_for(lambda: place.gateway.entries(kind="config.reloaded"), "it is in force")
+        with Client(place.gateway, place.key("ann"), "/mcp/mine") as client:
+            client.request("ping")
+        equal(server.shown()[-1], "Bearer a-token", "what the server is shown")
+        check("not told" not in place.run("upstream", "logout", "mine", "--user", "ann"), "its authorization server is told")
+        equal(issuer.asked[-1], "/revoke", "where")
 
 
 if __name__ == "__main__":

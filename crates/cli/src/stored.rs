@@ -29,12 +29,22 @@ impl Place {
         Place { store: None, config: Some(config) }
     }
 
+    /// The whole configuration, if there is one and all of it is right.
+    pub(crate) fn config(&self) -> Option<Config> {
+        Config::load(&self.named()?).ok().map(|(config, _)| config)
+    }
+
+    /// Its file, if it is named or here.
+    fn named(&self) -> Option<PathBuf> {
+        let here = || Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());
+        if self.store.is_some() { None } else { self.config.clone().or_else(here) }
+    }
+
     fn find(&self) -> Result<(PathBuf, MasterKey), Failure> {
         if let Some(path) = &self.store {
             return Ok((path.clone(), MasterKey::Beside));
         }
-        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file());
-        match self.config.clone().or(here) {
+        match self.named() {
             Some(file) => {
                 let places = Config::places(&file)?;
                 let key = places.store_key.as_ref().map(bartizan_config::Secret::expose);

@@ -12,6 +12,7 @@ use crate::paths;
 use crate::problems::Problems;
 use crate::secret::Secret;
 use crate::servers::is_loopback;
+use crate::tls::{self, ServerTls};
 use crate::tree::{self, Node};
 
 /// What Bartizan shows the server. One of `bearer`, `bearer_file`, `oauth` and `exchange`.
@@ -64,6 +65,9 @@ pub(crate) struct OauthTable {
     pub(crate) scopes: Vec<String>,
     /// Whether one sign-in, by the operator, is for all clients.
     pub(crate) shared: bool,
+    /// The authorities that may have signed the authorization server's certificate, as PEM; those that the system trusts unless
+    /// set.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// What a server is shown.
@@ -74,7 +78,7 @@ pub enum Credential {
     /// The token in this file, which may change.
     BearerFile(PathBuf),
     /// A token of who asks.
-    Oauth(Oauth),
+    Oauth(Box<Oauth>),
     /// What there is for the token of who asks.
     Exchange(Box<Exchange>),
 }
@@ -109,6 +113,8 @@ pub struct Oauth {
     pub scopes: Vec<String>,
     /// Whether there is one for all.
     pub shared: bool,
+    /// How the authorization server is reached over TLS, if not as everybody is.
+    pub tls: Option<ServerTls>,
 }
 
 /// What the gateway is for an authorization server.
@@ -141,7 +147,7 @@ pub(crate) fn credential(
             checking.token(token.expose(), &["bearer"], problems).then(|| Credential::Bearer(token.clone()))
         }
         (None, Some(file), None, None) => checking.file(file, problems),
-        (None, None, Some(oauth), None) => checking.oauth(oauth, problems).map(Credential::Oauth),
+        (None, None, Some(oauth), None) => checking.oauth(oauth, problems).map(Box::new).map(Credential::Oauth),
         (None, None, None, Some(exchange)) => {
             checking.exchange(exchange, problems).map(Box::new).map(Credential::Exchange)
         }
@@ -224,7 +230,9 @@ impl Checking<'_> {
             return None;
         }
         let (issuer, scopes) = (table.issuer.clone(), table.scopes.clone());
-        Some(Oauth { issuer, client, scopes, shared: table.shared })
+        let (place, path) = ((self.root, self.directory), ["server", self.server, "auth", "oauth"]);
+        let tls = tls::of_authority(table.ca.as_deref(), &path, place, problems);
+        Some(Oauth { issuer, client, scopes, shared: table.shared, tls })
     }
 
     fn exchange(&self, table: &ExchangeTable, problems: &mut Problems) -> Option<Exchange> {

@@ -354,7 +354,12 @@ impl Reading<'_, '_> {
             name: self.name.to_owned(),
             issuer: table.issuer.clone(),
             jwks_uri: table.jwks_uri.clone(),
-            tls: tls::of_issuer(table.ca.as_deref(), self.name, (self.root, self.directory), self.problems),
+            tls: tls::of_authority(
+                table.ca.as_deref(),
+                &["auth", "oauth", self.name],
+                (self.root, self.directory),
+                self.problems,
+            ),
             audience: table.audience.clone(),
             names: table.names,
             untyped: table.untyped,

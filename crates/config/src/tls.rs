@@ -102,15 +102,14 @@ pub(crate) fn of_server(
     Some(ServerTls { identity, ca })
 }
 
-/// The same for the issuer of tokens of that name.
-pub(crate) fn of_issuer(
+/// The same for somebody who has authorities only, which `path` names.
+pub(crate) fn of_authority(
     ca: Option<&Path>,
-    name: &str,
+    path: &[&str],
     (root, directory): (&Node<'_>, &Path),
     problems: &mut Problems,
 ) -> Option<ServerTls> {
-    let path = ["auth", "oauth", name];
-    let ca = Reading { table: &path, root, directory }.file("ca", Some(ca?), "CERTIFICATE-----", problems);
+    let ca = Reading { table: path, root, directory }.file("ca", Some(ca?), "CERTIFICATE-----", problems);
     Some(ServerTls { identity: None, ca })
 }
 

@@ -96,7 +96,7 @@ impl SignIn {
         let who = self.who(oauth)?;
         let place = Place::of(self.config.clone());
         let held = place.with_all(true, async |store| {
-            let login = Login::begin(&self.name, &http.url, oauth).await.map_err(refused)?;
+            let login = Login::begin(&self.name, http, oauth).await.map_err(refused)?;
             say(&format!("sign in at {}, as whoever {} is there:", inline(login.issuer()), inline(&self.shown(who))));
             // No control character may reach a terminal by way of an address that a server has chosen.
             output::print(&inline(login.url()))?;
@@ -173,7 +173,9 @@ impl List {
 impl SignOut {
     fn run(self) -> Result<Outcome, Failure> {
         let (name, user) = (&*self.name, &*self.user);
-        let told = self.place.with(false, async |store| logout(store, (name, user), &change(now())).await)?;
+        let config = self.place.config();
+        let server = config.as_ref().and_then(|config| target(config, name).ok());
+        let told = self.place.with(false, async |store| logout(store, (name, user), server, &change(now())).await)?;
         output::print(&format!("signed out of {}", inline(name)))?;
         if !told {
             say("its authorization server was not told, and its tokens may be good until they end");

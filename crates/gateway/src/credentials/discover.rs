@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::LoginError;
-use crate::fetch::{self, FetchError, Form, Reach};
+use crate::fetch::{self, FetchError, Form, Way, origin};
 
 /// What the server says of itself.
 #[derive(Debug, Clone, Deserialize)]
@@ -55,16 +55,16 @@ pub(super) struct Found {
 const PROBE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bartizan","version":"1"}}}"#;
 
 /// Finds that out for the server at `url`; `wanted` is the only issuer that will do, if there is one.
-pub(super) async fn discover(url: &Uri, wanted: Option<&str>, reach: Reach) -> Result<Found, LoginError> {
-    let challenge = challenge(url, reach).await?;
-    let resource = resource(url, challenge.metadata.as_deref(), reach).await?;
+pub(super) async fn discover(url: &Uri, wanted: Option<&str>, way: &Way) -> Result<Found, LoginError> {
+    let challenge = challenge(url, way).await?;
+    let resource = resource(url, challenge.metadata.as_deref(), way).await?;
     let named = &resource.authorization_servers;
     let issuer = match wanted {
         Some(wanted) if named.iter().any(|named| named == wanted) => wanted,
         Some(wanted) => return Err(LoginError::OtherIssuer(wanted.to_owned())),
         None => named.first().ok_or(LoginError::NoIssuer)?,
     };
-    let issuer = self::issuer(issuer, reach).await?;
+    let issuer = self::issuer(issuer, way).await?;
     let scopes = match challenge.scope {
         Some(scope) => scope.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
         None => resource.scopes_supported,
@@ -79,8 +79,8 @@ struct Challenge {
     scope: Option<String>,
 }
 
-async fn challenge(url: &Uri, reach: Reach) -> Result<Challenge, LoginError> {
-    let answer = fetch::post(url, Form { kind: "application/json", body: PROBE, authorization: None }, reach).await?;
+async fn challenge(url: &Uri, way: &Way) -> Result<Challenge, LoginError> {
+    let answer = fetch::post(url, Form { kind: "application/json", body: PROBE, authorization: None }, way).await?;
     let values = answer.headers.get_all(header::WWW_AUTHENTICATE).iter();
     Ok(values.filter_map(|value| value.to_str().ok()).find_map(read_challenge).unwrap_or_default())
 }
@@ -106,7 +106,7 @@ fn read_challenge(text: &str) -> Option<Challenge> {
     Some(challenge)
 }
 
-async fn resource(url: &Uri, named: Option<&str>, reach: Reach) -> Result<Resource, LoginError> {
+async fn resource(url: &Uri, named: Option<&str>, way: &Way) -> Result<Resource, LoginError> {
     let origin = origin(url);
     let path = url.path().trim_end_matches('/');
     let places = match named {
@@ -116,7 +116,7 @@ async fn resource(url: &Uri, named: Option<&str>, reach: Reach) -> Result<Resour
             if path.is_empty() { vec![at] } else { vec![format!("{at}{path}"), at] }
         }
     };
-    let found: Resource = first(&places, reach).await?.ok_or(LoginError::NoMetadata)?;
+    let found: Resource = first(&places, way).await?.ok_or(LoginError::NoMetadata)?;
     if covers(&found.resource, url) { Ok(found) } else { Err(LoginError::OtherResource) }
 }
 
@@ -128,19 +128,9 @@ pub(super) fn covers(resource: &str, url: &Uri) -> bool {
     origin(&resource) == origin(url) && within && resource.query().is_none()
 }
 
-fn origin(url: &Uri) -> String {
-    let scheme = url.scheme_str().unwrap_or_default();
-    let usual = if scheme == "https" { 443 } else { 80 };
-    let host = url.host().unwrap_or_default().to_ascii_lowercase();
-    match url.port_u16().filter(|port| *port != usual) {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
-    }
-}
-
-async fn issuer(named: &str, reach: Reach) -> Result<Issuer, LoginError> {
+async fn issuer(named: &str, way: &Way) -> Result<Issuer, LoginError> {
     let uri: Uri = named.parse().map_err(|_| FetchError::Url("the authorization server".to_owned()))?;
-    fetch::check(&uri, reach)?;
+    fetch::check(&uri, way.reach())?;
     if uri.query().is_some() {
         return Err(FetchError::Url(fetch::shown(&uri)).into());
     }
@@ -151,7 +141,7 @@ async fn issuer(named: &str, reach: Reach) -> Result<Issuer, LoginError> {
     if !path.is_empty() {
         places.push(format!("{origin}{path}/.well-known/openid-configuration"));
     }
-    let found: Issuer = first(&places, reach).await?.ok_or(LoginError::NoMetadata)?;
+    let found: Issuer = first(&places, way).await?.ok_or(LoginError::NoMetadata)?;
     if found.issuer != named {
         return Err(LoginError::WrongIssuer);
     }
@@ -162,16 +152,16 @@ async fn issuer(named: &str, reach: Reach) -> Result<Issuer, LoginError> {
     for endpoint in [&found.authorization_endpoint, &found.token_endpoint].into_iter().chain(more.into_iter().flatten())
     {
         let uri: Uri = endpoint.parse().map_err(|_| FetchError::Url("an endpoint".to_owned()))?;
-        fetch::check(&uri, reach)?;
+        fetch::check(&uri, way.reach())?;
     }
     Ok(found)
 }
 
 /// The first of these documents that is there.
-async fn first<T: DeserializeOwned>(places: &[String], reach: Reach) -> Result<Option<T>, LoginError> {
+async fn first<T: DeserializeOwned>(places: &[String], way: &Way) -> Result<Option<T>, LoginError> {
     for place in places {
         let uri: Uri = place.parse().map_err(|_| FetchError::Url("metadata".to_owned()))?;
-        let answer = fetch::get(&uri, reach).await?;
+        let answer = fetch::get(&uri, way).await?;
         if answer.status.is_success() {
             return serde_json::from_slice(&answer.body)
                 .map(Some)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::fetch::{self, FetchError, Form, Reach};
+use crate::fetch::{self, FetchError, Form, Way};
 
 /// A token that is longer is of no use in a header.
 const LONGEST: usize = 16 * 1024;
@@ -124,9 +124,9 @@ pub(super) async fn ask(
     endpoint: &str,
     client: &Client,
     fields: &[(&str, &str)],
-    reach: Reach,
+    way: &Way,
 ) -> Result<Tokens, TokenError> {
-    let answer = send(endpoint, client, fields, reach).await.map_err(|error| match error {
+    let answer = send(endpoint, client, fields, way).await.map_err(|error| match error {
         FetchError::Url(_) | FetchError::Address(_) | FetchError::Unreachable(..) => TokenError::NotAsked(error),
         _ => TokenError::Unsure(error.to_string()),
     })?;
@@ -146,25 +146,25 @@ pub(super) async fn ask(
 }
 
 /// Tells an authorization server that a token is not needed any more.
-pub(super) async fn revoke(grant: &Grant, reach: Reach) -> Result<(), FetchError> {
+pub(super) async fn revoke(grant: &Grant, way: &Way) -> Result<(), FetchError> {
     let Some(endpoint) = &grant.revocation_endpoint else { return Ok(()) };
     let (token, hint) = match &grant.refresh_token {
         Some(token) => (token, "refresh_token"),
         None => (&grant.access_token, "access_token"),
     };
-    send(endpoint, &grant.client, &[("token", token), ("token_type_hint", hint)], reach).await.map(drop)
+    send(endpoint, &grant.client, &[("token", token), ("token_type_hint", hint)], way).await.map(drop)
 }
 
 async fn send(
     endpoint: &str,
     client: &Client,
     fields: &[(&str, &str)],
-    reach: Reach,
+    way: &Way,
 ) -> Result<fetch::Fetched, FetchError> {
     let uri: Uri = endpoint.parse().map_err(|_| FetchError::Url("the endpoint".to_owned()))?;
     let (body, authorization) = form(client, fields);
     let form = Form { kind: "application/x-www-form-urlencoded", body: &body, authorization: authorization.as_ref() };
-    fetch::post(&uri, form, reach).await
+    fetch::post(&uri, form, way).await
 }
 
 /// What is sent, and the header by which the client proves who it is, if it does so there.

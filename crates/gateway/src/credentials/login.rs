@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bartizan_config::{Oauth, OauthClient, Secret};
+use bartizan_config::{Http, Oauth, OauthClient, Secret};
 use bartizan_store::upstream_tokens::UpstreamToken;
 use bartizan_store::{Change, Store};
 use base64::Engine;
@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 
 use super::LoginError;
 use super::callback::Callback;
-use super::discover::{Found, Issuer, discover};
+use super::discover::{Found, Issuer, covers, discover};
 use super::grant::{self, Client, Grant, Proof};
-use super::personal::reach;
-use crate::fetch::{self, Form, Reach};
+use super::personal::{reach, way};
+use crate::fetch::{self, Form, Way};
 
 /// A sign-in that has begun: somebody has to open [`Login::url`].
 pub struct Login {
@@ -29,18 +29,18 @@ pub struct Login {
     callback: Callback,
     verifier: Zeroizing<String>,
     state: String,
-    reach: Reach,
+    way: Way,
     url: String,
 }
 
 impl Login {
-    /// Begins to sign in to the server that is called `server` and is at `url`.
+    /// Begins to sign in to the server that is called `server`.
     ///
     /// # Errors
     /// If it or its authorization server does not do what that takes, or is not who it should be.
-    pub async fn begin(server: &str, url: &Uri, settings: &Oauth) -> Result<Login, LoginError> {
-        let reach = reach(url, settings.issuer.as_deref()).await;
-        let mut found = discover(url, settings.issuer.as_deref(), reach).await?;
+    pub async fn begin(server: &str, http: &Http, settings: &Oauth) -> Result<Login, LoginError> {
+        let way = way(http, settings).await;
+        let mut found = discover(&http.url, settings.issuer.as_deref(), &way).await?;
         if !settings.scopes.is_empty() {
             found.scopes.clone_from(&settings.scopes);
         }
@@ -51,10 +51,10 @@ impl Login {
         }
         let callback = Callback::open().await?;
         let redirect = callback.url();
-        let client = client(server, &found.issuer, &settings.client, &redirect, reach).await?;
+        let client = client(server, &found.issuer, &settings.client, &redirect, &way).await?;
         let (verifier, state) = (Zeroizing::new(random()?), random()?);
         let url = authorize(&found, &client, &redirect, (&verifier, &state))?;
-        Ok(Login { found, client, callback, verifier, state, reach, url })
+        Ok(Login { found, client, callback, verifier, state, way, url })
     }
 
     /// Where somebody has to sign in.
@@ -81,7 +81,7 @@ impl Login {
         patience: Duration,
         change: &Change,
     ) -> Result<UpstreamToken, LoginError> {
-        let Login { found, client, callback, verifier, state, reach, .. } = self;
+        let Login { found, client, callback, verifier, state, way, .. } = self;
         let redirect = callback.url();
         let brought = callback.wait(state, patience).await?;
         // Before anything of it is used: another issuer could have us bring it this one's code, or this one its own.
@@ -100,7 +100,7 @@ impl Login {
             ("code_verifier", &verifier),
             ("resource", &found.resource),
         ];
-        let tokens = grant::ask(&found.issuer.token_endpoint, &client, &fields, reach).await;
+        let tokens = grant::ask(&found.issuer.token_endpoint, &client, &fields, &way).await;
         let tokens = tokens.map_err(|error| LoginError::Tokens(error.to_string()))?;
         let mut held = UpstreamToken {
             server: server.to_owned(),
@@ -129,13 +129,14 @@ impl Login {
 }
 
 /// Forgets tokens, and tells the authorization server that they are not needed any more, if it wants to know; whether it
-/// was told.
+/// was told. It is reached as the configuration says, if `settings` has the server still.
 ///
 /// # Errors
 /// If there are none, or they cannot be forgotten.
 pub async fn logout(
     store: &Store,
     (server, principal): (&str, &str),
+    settings: Option<(&Http, &Oauth)>,
     change: &Change,
 ) -> Result<bool, bartizan_store::StoreError> {
     let held = store.remove_upstream_token(server, principal, change).await?;
@@ -143,7 +144,14 @@ pub async fn logout(
     let Ok(grant) = Grant::unseal(&sealer, &held.owner(), &held.sealed) else { return Ok(false) };
     let Ok(url) = held.resource.parse::<Uri>() else { return Ok(false) };
     let told = grant.revocation_endpoint.is_some();
-    Ok(told && grant::revoke(&grant, reach(&url, Some(&held.issuer)).await).await.is_ok())
+    let reach = Way::from(reach(&url, Some(&held.issuer)).await);
+    let way = match settings {
+        Some((http, oauth)) if covers(&held.resource, &http.url) => {
+            reach.by(&http.url, http.tls.as_ref(), oauth.tls.as_ref())
+        }
+        _ => reach,
+    };
+    Ok(told && grant::revoke(&grant, &way).await.is_ok())
 }
 
 /// What the gateway is to that authorization server.
@@ -152,7 +160,7 @@ async fn client(
     issuer: &Issuer,
     setting: &OauthClient,
     redirect: &str,
-    reach: Reach,
+    way: &Way,
 ) -> Result<Client, LoginError> {
     match setting {
         OauthClient::Known(id, secret) => {
@@ -164,7 +172,7 @@ async fn client(
             Ok(Client { id: url.clone(), secret: None, proof: Proof::None })
         }
         _ => match &issuer.registration_endpoint {
-            Some(endpoint) => register(endpoint, redirect, reach).await,
+            Some(endpoint) => register(endpoint, redirect, way).await,
             None => Err(LoginError::NoClient(server.to_owned())),
         },
     }
@@ -187,7 +195,7 @@ struct Registered {
     token_endpoint_auth_method: Option<String>,
 }
 
-async fn register(endpoint: &str, redirect: &str, reach: Reach) -> Result<Client, LoginError> {
+async fn register(endpoint: &str, redirect: &str, way: &Way) -> Result<Client, LoginError> {
     let asked = json!({
         "client_name": "Bartizan",
         "application_type": "native",
@@ -198,7 +206,7 @@ async fn register(endpoint: &str, redirect: &str, reach: Reach) -> Result<Client
     });
     let uri: Uri = endpoint.parse().map_err(|_| LoginError::Metadata("the authorization server".to_owned()))?;
     let body = asked.to_string();
-    let answer = fetch::post(&uri, Form { kind: "application/json", body: &body, authorization: None }, reach).await?;
+    let answer = fetch::post(&uri, Form { kind: "application/json", body: &body, authorization: None }, way).await?;
     if !answer.status.is_success() {
         #[derive(Deserialize)]
         struct Refused {

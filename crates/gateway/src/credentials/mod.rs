@@ -15,7 +15,7 @@ mod token;
 
 use std::sync::Arc;
 
-use bartizan_config::{Credential as Setting, Http};
+use bartizan_config::{Credential as Setting, Http, Oauth};
 use thiserror::Error;
 
 use self::exchange::Exchanged;
@@ -32,7 +32,7 @@ pub(crate) fn of(server: &Arc<str>, http: &Http, database: &Arc<Database>) -> Op
         Setting::Bearer(token) => Arc::new(Fixed::new(token.expose())),
         Setting::BearerFile(path) => Arc::new(FromFile::new(path.clone())),
         Setting::Exchange(exchange) => Arc::new(Exchanged::new(server, &http.url, exchange.clone())),
-        Setting::Oauth(oauth) => Arc::new(Personal::new(server, &http.url, oauth.clone(), Arc::clone(database))),
+        Setting::Oauth(oauth) => Arc::new(Personal::new(server, http, Oauth::clone(oauth), Arc::clone(database))),
     })
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_config::Oauth;
+use bartizan_config::{Http, Oauth};
 use bartizan_guard::Principal;
 use bartizan_store::upstream_tokens::{EVERYBODY, Renewal, UpstreamToken};
 use bartizan_store::{Change, Revision, Store, StoreError};
@@ -18,7 +18,7 @@ use super::discover::covers;
 use super::grant::{self, Grant, TokenError};
 use crate::clock;
 use crate::database::Database;
-use crate::fetch::Reach;
+use crate::fetch::{Reach, Way};
 use crate::upstream::{Credential, UpstreamError};
 
 /// So long before it ends a token is renewed, in microseconds.
@@ -35,7 +35,7 @@ pub(super) struct Personal(Arc<Inner>);
 
 struct Inner {
     server: Arc<str>,
-    url: Uri,
+    http: Http,
     settings: Oauth,
     database: Arc<Database>,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
@@ -65,9 +65,9 @@ impl fmt::Debug for Personal {
 }
 
 impl Personal {
-    pub(super) fn new(server: &Arc<str>, url: &Uri, settings: Oauth, database: Arc<Database>) -> Personal {
-        let (server, url) = (Arc::clone(server), url.clone());
-        Personal(Arc::new(Inner { server, url, settings, database, slots: Mutex::default() }))
+    pub(super) fn new(server: &Arc<str>, http: &Http, settings: Oauth, database: Arc<Database>) -> Personal {
+        let (server, http) = (Arc::clone(server), http.clone());
+        Personal(Arc::new(Inner { server, http, settings, database, slots: Mutex::default() }))
     }
 }
 
@@ -146,7 +146,7 @@ impl Inner {
     /// Whether a token is for the server that the configuration has under this name now, and of who may give one.
     fn is_meant(&self, held: &UpstreamToken) -> bool {
         let issuer = self.settings.issuer.as_ref();
-        covers(&held.resource, &self.url) && issuer.is_none_or(|issuer| *issuer == held.issuer)
+        covers(&held.resource, &self.http.url) && issuer.is_none_or(|issuer| *issuer == held.issuer)
     }
 
     /// That somebody has to sign in.
@@ -208,9 +208,9 @@ impl Inner {
         good: bool,
     ) -> Result<HeaderValue, UpstreamError> {
         let Open { store, held, grant, .. } = open;
-        let reach = reach(&self.url, self.settings.issuer.as_deref()).await;
+        let way = way(&self.http, &self.settings).await;
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("resource", &*held.resource)];
-        let came = grant::ask(&grant.token_endpoint, &grant.client, &fields, reach).await;
+        let came = grant::ask(&grant.token_endpoint, &grant.client, &fields, &way).await;
         let change = Change { by: "bartizan".to_owned(), at: clock::now().0 };
         let otherwise = |error: UpstreamError| if good { Ok(open.header.clone()) } else { Err(error) };
         match came {
@@ -243,6 +243,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// How tokens for a server are asked for.
+pub(super) async fn way(http: &Http, settings: &Oauth) -> Way {
+    let reach = reach(&http.url, settings.issuer.as_deref()).await;
+    Way::from(reach).by(&http.url, http.tls.as_ref(), settings.tls.as_ref())
 }
 
 /// How near what is asked for tokens may be: as near as the server, or the issuer that the operator has named.

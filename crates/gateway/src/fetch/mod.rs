@@ -6,6 +6,7 @@
 //! made and not before; what redirects is not followed; and neither size nor time is the other side's to choose.
 
 mod address;
+mod way;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
 
 pub use self::address::Reach;
+pub use self::way::Way;
+pub(crate) use self::way::origin;
 use crate::upstream::over;
 
 /// Larger documents are none that are meant here.
@@ -80,16 +83,16 @@ pub struct Form<'a> {
 ///
 /// # Errors
 /// If it may not be asked or does not answer within bounds.
-pub async fn get(uri: &Uri, reach: Reach) -> Result<Fetched, FetchError> {
-    ask(Method::GET, uri, None, reach).await
+pub async fn get(uri: &Uri, way: &Way) -> Result<Fetched, FetchError> {
+    ask(Method::GET, uri, None, way).await
 }
 
 /// Sends a form to `uri`.
 ///
 /// # Errors
 /// If it may not be asked or does not answer within bounds.
-pub async fn post(uri: &Uri, form: Form<'_>, reach: Reach) -> Result<Fetched, FetchError> {
-    ask(Method::POST, uri, Some(form), reach).await
+pub async fn post(uri: &Uri, form: Form<'_>, way: &Way) -> Result<Fetched, FetchError> {
+    ask(Method::POST, uri, Some(form), way).await
 }
 
 /// The scheme, host, port and path of a URL: what else it has may be secret.
@@ -119,8 +122,8 @@ pub fn check(uri: &Uri, reach: Reach) -> Result<(), FetchError> {
     }
 }
 
-async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, reach: Reach) -> Result<Fetched, FetchError> {
-    check(uri, reach)?;
+async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, way: &Way) -> Result<Fetched, FetchError> {
+    check(uri, way.reach())?;
     let asked = shown(uri);
     let unreachable = |why: String| FetchError::Unreachable(asked.clone(), why);
     let mut request = Request::builder().method(method).uri(uri.clone()).header(header::ACCEPT, "application/json");
@@ -132,10 +135,10 @@ async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, reach: Reach) ->
     }
     let body = form.map(|form| Bytes::copy_from_slice(form.body.as_bytes())).unwrap_or_default();
     let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
-    let mut tcp = HttpConnector::new_with_resolver(Guarded(reach));
+    let mut tcp = HttpConnector::new_with_resolver(Guarded(way.reach()));
     tcp.set_connect_timeout(Some(PATIENCE));
     // A connection for each: they are few, and nothing one of them leads to is of use to another.
-    let connector = over(tcp, uri).map_err(|error| unreachable(error.to_string()))?;
+    let connector = over(tcp, uri, way.tls(uri)).map_err(|error| unreachable(error.to_string()))?;
     let client: Client<_, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
     let fetched = async {

@@ -23,14 +23,14 @@ async fn a_document_is_what_comes_back_and_a_redirection_is_not_followed() {
         let head =
             format!("HTTP/1.1 {status}\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: {}\r\n\r\n", body.len());
         let (uri, asked) = answering(format!("{head}{body}").into_bytes()).await;
-        let fetched = get(&uri, Reach::Machine).await.unwrap();
+        let fetched = get(&uri, &Reach::Machine.into()).await.unwrap();
         assert!(status.starts_with(fetched.status.as_str()) && fetched.body == body);
         assert!(asked.await.unwrap().starts_with("GET /doc HTTP/1.1\r\n"));
     }
     let (uri, asked) = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
     let authorization = HeaderValue::from_static("Basic eDp5");
     let form = Form { kind: "application/x-www-form-urlencoded", body: "a=b", authorization: Some(&authorization) };
-    post(&uri, form, Reach::Machine).await.unwrap();
+    post(&uri, form, &Reach::Machine.into()).await.unwrap();
     let asked = asked.await.unwrap();
     assert!(asked.starts_with("POST /doc") && asked.contains("Basic eDp5") && asked.ends_with("a=b"), "{asked}");
 }
@@ -40,11 +40,11 @@ async fn size_and_time_are_bounded() {
     let mut large = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     large.resize(MAX_BYTES + 1000, b' ');
     let (uri, _asked) = answering(large).await;
-    assert_eq!(get(&uri, Reach::Machine).await.err(), Some(FetchError::TooLarge(shown(&uri))));
+    assert_eq!(get(&uri, &Reach::Machine.into()).await.err(), Some(FetchError::TooLarge(shown(&uri))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     tokio::time::pause();
-    assert_eq!(get(&uri, Reach::Machine).await.err(), Some(FetchError::TimedOut(shown(&uri))));
+    assert_eq!(get(&uri, &Reach::Machine.into()).await.err(), Some(FetchError::TimedOut(shown(&uri))));
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn nobody_is_sent_where_they_may_not_be() {
         if uri.starts_with("https") && !cfg!(feature = "tls") {
             continue;
         }
-        assert_eq!(get(&uri.parse().unwrap(), reach).await.err(), Some(expected), "{uri} {reach:?}");
+        assert_eq!(get(&uri.parse().unwrap(), &reach.into()).await.err(), Some(expected), "{uri} {reach:?}");
     }
     for (uri, expected) in [
         ("http://127.0.0.1:1/mcp", Reach::Machine),

@@ -49,7 +49,7 @@ pub fn connections(connect_timeout: Duration, (url, own): (&Uri, Option<&ServerT
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect_timeout));
-    Ok(Connections::by(tls::to_server(tcp, url, own)?))
+    Ok(Connections::by(tls::over(tcp, url, own)?))
 }
 
 impl Connections {

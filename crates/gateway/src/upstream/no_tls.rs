@@ -12,14 +12,13 @@ pub(super) type Connector = HttpConnector;
 pub(crate) const SPEAKS_TLS: bool = false;
 
 #[expect(clippy::unnecessary_wraps, reason = "with TLS the certificates may be unreadable")]
-pub(crate) fn over<R>(mut tcp: HttpConnector<R>, _url: &Uri) -> std::io::Result<HttpConnector<R>> {
+pub(crate) fn over<R>(
+    mut tcp: HttpConnector<R>,
+    _url: &Uri,
+    _own: Option<&ServerTls>,
+) -> std::io::Result<HttpConnector<R>> {
     tcp.enforce_http(true);
     Ok(tcp)
-}
-
-/// Configurations with a way of a server's own are refused, too.
-pub(super) fn to_server(tcp: HttpConnector, url: &Uri, _own: Option<&ServerTls>) -> std::io::Result<HttpConnector> {
-    over(tcp, url)
 }
 
 pub(super) fn objection(_error: &(dyn Error + 'static)) -> Option<String> {

@@ -18,11 +18,18 @@ pub(super) type Connector = HttpsConnector<HttpConnector>;
 /// Whether anything is spoken over TLS.
 pub(crate) const SPEAKS_TLS: bool = true;
 
-/// Speaks TLS over `tcp` to a server whose URL says so; trusted are the certificates that the system trusts. They are read
-/// only for such a server: a machine that has none can use all others.
-pub(crate) fn over<R>(mut tcp: HttpConnector<R>, url: &Uri) -> std::io::Result<HttpsConnector<HttpConnector<R>>> {
+/// Speaks TLS over `tcp` to a server whose URL says so, in its `own` way if it has one. Otherwise the certificates that the
+/// system trusts are trusted; they are read only for such a server: a machine that has none can use all others.
+pub(crate) fn over<R>(
+    mut tcp: HttpConnector<R>,
+    url: &Uri,
+    own: Option<&ServerTls>,
+) -> std::io::Result<HttpsConnector<HttpConnector<R>>> {
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new();
+    if let Some(own) = own {
+        return Ok(builder.with_tls_config(own_tls::config(own)?).https_only().enable_http1().wrap_connector(tcp));
+    }
     let tls = if url.scheme() == Some(&Scheme::HTTPS) {
         builder.with_provider_and_native_roots(aws_lc_rs::default_provider())?
     } else {
@@ -33,15 +40,6 @@ pub(crate) fn over<R>(mut tcp: HttpConnector<R>, url: &Uri) -> std::io::Result<H
         builder.with_tls_config(trusts_nobody.with_no_client_auth())
     };
     Ok(tls.https_or_http().enable_http1().wrap_connector(tcp))
-}
-
-/// The same to a server that has a way of its own.
-pub(super) fn to_server(tcp: HttpConnector, url: &Uri, own: Option<&ServerTls>) -> std::io::Result<Connector> {
-    let Some(own) = own else { return over(tcp, url) };
-    let mut tcp = tcp;
-    tcp.enforce_http(false);
-    let builder = HttpsConnectorBuilder::new().with_tls_config(own_tls::config(own)?);
-    Ok(builder.https_only().enable_http1().wrap_connector(tcp))
 }
 
 /// What is wrong with the server's certificate, if that is why there is no connection.

@@ -25,7 +25,7 @@ pub(super) struct Document {
 /// Fetches a document from as near as `reach`; in words why there is none.
 pub(super) async fn fetch(url: &url::Url, reach: Reach) -> Result<Document, &'static str> {
     let uri = url.as_str().parse().map_err(|_| "it is no address")?;
-    let fetched = tokio::time::timeout(PATIENCE, fetch::get(&uri, reach)).await;
+    let fetched = tokio::time::timeout(PATIENCE, fetch::get(&uri, &reach.into())).await;
     let fetched = fetched.map_err(|_| "the answer takes too long")?.map_err(|error| match error {
         FetchError::Url(_) | FetchError::Address(_) => "the address is not one of the public internet",
         FetchError::Unreachable(..) | FetchError::BrokenOff(..) => "there is no answer from that address",

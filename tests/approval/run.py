@@ -628,9 +628,10 @@ anyio.run(main)
     with Place(PAGES) as place:
         browser = person(place, "ann")
         key = place.key()
-        for mode in ("legacy", MODERN):
-            process = subprocess.Popen([str(TOOLS / "python" / "bin" / "python"), "-c", script, place.gateway.url, key, mode],
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        python = [str(TOOLS / "python" / "bin" / "python"), "-c", script]
+        typescript = [str(TOOLS / "bin" / "node"), str(HERE / "client.mjs"), str(TOOLS)]
+        for client, mode in [(client, mode) for client in (python, typescript) for mode in ("legacy", MODERN)]:
+            process = subprocess.Popen([*client, place.gateway.url, key, mode], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             with process:
                 first = process.stdout.readline()
                 check(first.startswith("asked url http"), f"{mode}: {first} {'' if first else process.stderr.read()[-1500:]}")

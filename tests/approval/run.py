@@ -410,6 +410,8 @@ def case_people_decide_on_a_page_that_clients_are_sent_to():
                 equal(Browser(place.gateway).get(page).location.split("?")[0], "/bartizan/sign-in", "who has not signed in")
                 equal(bea.get(page).status, 404, "it is nobody else's to see")
                 equal(bea.post(page, Form(ann.get(page).text).fields | {"decision": "approve"}).status, 403, "nor to decide")
+                check(page in ann.get("/bartizan/account").text, "whoever asks finds it")
+                check(page not in bea.get("/bartizan/account").text, "and nobody else")
                 text = ann.get(page).text
                 check("tool pay" in text and "900" in text and "\\u202e" in text and "\u202e" not in text, text)
                 equal(ann.post(page, {"decision": "approve"}).status, 403, "a form that is none of ours")

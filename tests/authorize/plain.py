@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import urllib.parse
 
-from browser import PASSWORD
+from browser import PASSWORD, Form
+from harness import wait_for
 from flow import CALLBACK, CLIENT, HERE, TOOLS, Client, Site, check, claims_of, equal
 
 
@@ -69,6 +70,29 @@ def case_whoever_agrees_lets_a_client_in():
             held = file.read_bytes()
             for secret in (code, said["refresh_token"], next_one.json["refresh_token"]):
                 check(secret.encode() not in held, f"{secret} is in {file.name}")
+
+
+def case_people_see_whom_they_let_in_and_take_it_back():
+    with Site() as site:
+        site.add("bea", PASSWORD + "b")
+        client, ann, bea = Client(site), site.browser(), site.browser(signed_in=False)
+        bea.sign_in("bea", PASSWORD + "b")
+        check("There are none" in ann.get("/bartizan/account").text, "before")
+        mine, hers = client.given(ann), client.given(bea)
+        of = lambda tokens: claims_of(tokens["access_token"])["grant"]  # noqa: E731
+        account = ann.get("/bartizan/account").text
+        check("The App" in account and of(mine) in account and of(hers) not in account, account)
+        # Somebody else's is nobody's to end.
+        fields = Form(account).fields
+        equal(ann.post("/bartizan/client/remove", fields | {"id": of(hers)}).status, 303)
+        equal((site.call(hers["access_token"]).status, site.call(mine["access_token"]).status), (200, 200), "nothing came of it")
+        equal(ann.post("/bartizan/client/remove", {"id": of(mine)}).status, 403, "a form that is none of ours")
+        equal(ann.post("/bartizan/client/remove", fields | {"id": of(mine)}).location, "/bartizan/account")
+        equal((site.call(hers["access_token"]).status, site.call(mine["access_token"]).status), (200, 401), "at once")
+        equal(client.refresh(mine["refresh_token"]).status, 400, "nor is it renewed")
+        check("There are none" in ann.get("/bartizan/account").text, "it is listed no more")
+        check("The App" in ann.get(client.asking()).text, "she is asked again")
+        wait_for(lambda: [entry["why"] for entry in site.noted("grant.ended")] == ["person"], "who ended it is recorded")
 
 
 def case_the_page_says_who_asks_for_what():

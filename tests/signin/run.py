@@ -16,6 +16,7 @@ import sys
 import time
 
 from browser import BINARY, HERE, PASSWORD, TOOLS, App, Form, Place, cases_of, check, equal, run_cases
+from harness import wait_for
 
 REQUIRED = ""
 
@@ -335,6 +336,47 @@ def case_who_guesses_waits_and_keeps_nobody_out():
         time.sleep(1.1)
         wait = place.browser().sign_in().status
         check(wait in (303, 429), "the wait ends by itself")
+
+
+def case_another_password_signs_every_other_browser_out():
+    other = PASSWORD + " and another"
+    with Place() as place:
+        place.add()
+        place.add("bea", PASSWORD + "b")
+        mine, left, bea = place.browser(), place.browser(), place.browser()
+        mine.sign_in()
+        left.sign_in()
+        bea.sign_in("bea", PASSWORD + "b")
+        check("/bartizan/password" in mine.get("/bartizan/account").text, "the way there")
+        fill = lambda **fields: mine.fill("/bartizan/password", {"old": PASSWORD, "password": other, "again": other} | fields)  # noqa: E731
+        for fields, said in (({"old": "a wrong horse battery"}, "not your password"), ({"again": other + "x"}, "differ"),
+                             ({"password": "short", "again": "short"}, "Choose another one"), ({"old": ""}, "not your password")):
+            page = fill(**fields)
+            check(page.status == 403 and said in page.text, f"{fields}: {page.status} {page.text[-800:]}")
+        equal(mine.post("/bartizan/password", {"old": PASSWORD, "password": other, "again": other}).status, 403, "a form that is none of ours")
+        equal(place.browser().get("/bartizan/password").location.split("?")[0], "/bartizan/sign-in", "for who is signed in")
+        check(left.is_signed_in() and not place.gateway.entries(kind="person.password_changed"), "nothing came of any")
+        equal(fill().status, 200, "the twin")
+        check(mine.is_signed_in() and bea.is_signed_in() and not left.is_signed_in(), "who is signed in then")
+        equal([place.browser().sign_in(password=password).status for password in (PASSWORD, other)], [403, 303], "which one is good")
+        wait_for(lambda: place.gateway.entries(kind="person.password_changed", person="ann", by="ann"), "it is recorded")
+        log = (place.gateway.home / "audit" / "audit.jsonl").read_text() + place.gateway.said.read_text()
+        check(other not in log, "without the password")
+        # Whoever finds the browser open guesses no more often here than at the sign-in.
+        guesses = [fill(old=f"wrong horse battery {number}").status for number in range(14)]
+        check(429 in guesses and set(guesses) <= {403, 429}, f"{guesses}")
+
+
+def case_who_has_a_second_factor_shows_it_before_they_choose_another_password():
+    with Place() as place:
+        app, _ = place.browser().accept(place.invite())
+        mine = place.browser()
+        mine.sign_in(code=app.fresh())
+        equal(mine.get("/bartizan/password").status, 200, "a moment after")
+        with sqlite3.connect(place.gateway.home / "state.db") as store:
+            store.execute("UPDATE web_session SET password_at = password_at - 3600000000, otp_at = otp_at - 3600000000")
+        check(mine.is_signed_in(), "signed in still")
+        equal(mine.get("/bartizan/password").location.split("?")[0], "/bartizan/step-up", "an hour later")
 
 
 def case_a_passkey_in_a_real_browser():

@@ -92,6 +92,8 @@ const PASSWORD: &str = "UPDATE person SET password = $2, generation = generation
 const NO_TOKENS: &str = "DELETE FROM upstream_token WHERE principal = $1";
 const NO_REQUESTS: &str = "DELETE FROM approval WHERE principal = $1 AND used_at IS NULL";
 const STANDS: &str = "SELECT 1 FROM person WHERE name = $1 AND generation = $2 AND disabled_at IS NULL";
+const CHANGED: &str = "UPDATE person SET password = $3, generation = generation + 1 WHERE name = $1 AND password = $2";
+const ELSEWHERE: &str = "DELETE FROM web_session WHERE person = $1 AND digest <> $2";
 const REHASH: &str = "UPDATE person SET password = $3 WHERE name = $1 AND password = $2";
 const ONE_TIME: &str = "UPDATE person SET totp = $2, totp_step = CASE WHEN totp_step < $3 THEN $3 ELSE totp_step END
     WHERE name = $1";
@@ -231,6 +233,31 @@ impl Store {
             let factors: &[&str] = if one_time.is_some() { &["password", "otp"] } else { &["password"] };
             note(connection, change, "person.accepted", json!({ "person": name, "set": factors })).await?;
             find(connection, &name).await
+        })
+        .await
+    }
+
+    /// Gives somebody another password in place of `old`, as it is kept; signs them out everywhere but in the browser session that
+    /// is to be kept. Returns whether `old` was still theirs.
+    ///
+    /// # Errors
+    /// If they are of another generation by now, or it cannot be kept.
+    pub async fn change_password(
+        &self,
+        (name, generation): (&str, i64),
+        (old, new): (&str, &str),
+        keep: &[u8; 32],
+        change: &Change,
+    ) -> Result<bool> {
+        self.write(async |connection| {
+            check_stands(connection, name, generation).await?;
+            let query = sqlx::query(CHANGED).bind(name).bind(old).bind(new);
+            if query.execute(&mut *connection).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            sqlx::query(ELSEWHERE).bind(name).bind(keep.as_slice()).execute(&mut *connection).await?;
+            note(connection, change, "person.password_changed", json!({ "person": name })).await?;
+            Ok(true)
         })
         .await
     }

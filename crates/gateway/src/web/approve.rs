@@ -118,11 +118,14 @@ impl Web {
             Err(StoreError::Unknown { .. }) => return Err(Trouble::Nowhere),
             Err(error) => return Err(error.into()),
         };
-        let person = &*signed_in.person;
+        if self.may_see(&approval, &signed_in.person, &self.roles()) { Ok(approval) } else { Err(Trouble::Nowhere) }
+    }
+
+    /// Whether somebody may see a request at all.
+    pub(super) fn may_see(&self, Approval { request, .. }: &Approval, person: &str, roles: &Roles) -> bool {
         // Who somebody is, only they themselves can show.
-        let may_see = person == approval.request.principal
-            || approval.request.needs_yes && objection(&approval.request, Who::Person(person), &self.roles()).is_none();
-        if may_see { Ok(approval) } else { Err(Trouble::Nowhere) }
+        let may_decide = || request.needs_yes && objection(request, Who::Person(person), roles).is_none();
+        person == request.principal || may_decide()
     }
 
     /// What is to be done, as it is shown; nothing once it is wiped.
@@ -141,7 +144,7 @@ impl Web {
         Ok(message.params().map(show).unwrap_or_default())
     }
 
-    fn roles(&self) -> Roles {
+    pub(super) fn roles(&self) -> Roles {
         let policy = self.gateway.policy.load();
         policy.pipeline.settings().policies.as_ref().map(|policies| policies.roles().clone()).unwrap_or_default()
     }
@@ -163,7 +166,7 @@ fn words(state: State) -> &'static str {
 }
 
 /// A text with what people do not see as escapes.
-fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if is_unseen(character) { out.extend(character.escape_unicode()) } else { out.push(character) }

@@ -18,6 +18,7 @@ pub(crate) mod oauth;
 mod one_time;
 pub(crate) mod page;
 mod passkeys;
+mod password;
 mod qr;
 pub(crate) mod session;
 mod sign_in;
@@ -146,7 +147,10 @@ impl Web {
             (&Method::POST, "/bartizan/passkey/step-up") => Box::pin(self.passkey_step_up(visit)).await,
             (&Method::POST, "/bartizan/passkey/add") => Box::pin(self.add_passkey(visit)).await,
             (&Method::POST, "/bartizan/passkey/remove") => self.remove_passkey(visit).await,
-            (&Method::GET, "/bartizan/account") => self.show_account(visit).await,
+            (&Method::GET, "/bartizan/account") => Box::pin(self.show_account(visit)).await,
+            (&Method::POST, "/bartizan/client/remove") => self.remove_client(visit).await,
+            (&Method::GET, "/bartizan/password") => self.show_password(visit).await,
+            (&Method::POST, "/bartizan/password") => Box::pin(self.change_password(visit)).await,
             (&Method::GET, "/bartizan/oauth/authorize") => Box::pin(self.authorize(visit)).await,
             (&Method::POST, "/bartizan/consent") => Box::pin(self.consent(visit)).await,
             _ => Err(Trouble::Nowhere),

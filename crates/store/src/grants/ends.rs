@@ -12,6 +12,8 @@ use crate::{Result, Store};
 pub enum Which {
     /// The one that is called so.
     One(String),
+    /// The one of this person that is called so.
+    Own(String, String),
     /// All of a person.
     Person(String),
     /// All of a client.
@@ -31,7 +33,7 @@ const OF_TOKEN: &str =
     "SELECT g.id, g.client FROM refresh_token t JOIN oauth_grant g ON g.id = t.of WHERE t.digest = $1";
 
 impl Store {
-    /// Ends what an operator says, and has people asked again before the same client gets anything; what ended.
+    /// Ends what an operator or whose it is says, and has people asked again before the same client gets anything; what ended.
     ///
     /// # Errors
     /// If it cannot be kept.
@@ -61,12 +63,13 @@ impl Store {
 
 /// Ends what an operator says, within the transaction of whatever else they do.
 pub(crate) async fn revoke(connection: &mut SqliteConnection, which: &Which, change: &Change) -> Result<Vec<String>> {
-    let ended = end_all(connection, which, "operator", change).await?;
+    let why = if matches!(which, Which::Own(..)) { "person" } else { "operator" };
+    let ended = end_all(connection, which, why, change).await?;
     for (_, person, client) in &ended {
         sqlx::query(WITHDRAW).bind(person).bind(client).execute(&mut *connection).await?;
     }
     let (person, client) = match which {
-        Which::One(_) => return Ok(ids(ended)),
+        Which::One(_) | Which::Own(..) => return Ok(ids(ended)),
         Which::Person(person) => (Some(person), None),
         Which::Client(client) => (None, Some(client)),
         Which::All => (None, None),
@@ -95,6 +98,7 @@ async fn end_all(
 ) -> Result<Vec<(String, String, String)>> {
     let (id, person, client) = match which {
         Which::One(id) => (Some(id), None, None),
+        Which::Own(person, id) => (Some(id), Some(person), None),
         Which::Person(person) => (None, Some(person), None),
         Which::Client(client) => (None, None, Some(client)),
         Which::All => (None, None, None),

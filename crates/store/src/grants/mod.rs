@@ -88,6 +88,17 @@ impl Store {
         rows.iter().map(grant).collect()
     }
 
+    /// What a person let clients have and is not over, the oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn grants_of(&self, person: &str, now: i64) -> Result<Vec<Grant>> {
+        let which = "WHERE person = $1 AND ended_at IS NULL AND expires_at > $2";
+        let query = sqlx::AssertSqlSafe(format!("{GRANT} {which} ORDER BY created_at, id"));
+        let rows = sqlx::query(query).bind(person).bind(now).fetch_all(self.reading()).await?;
+        rows.iter().map(grant).collect()
+    }
+
     /// What is good at this moment: not ended, and of a person who may sign in.
     ///
     /// # Errors

@@ -470,7 +470,7 @@ def case_two_people_look_at_it_on_the_page():
         with place.client() as client:
             page = page_of(client.pay(900))
             text = ann.get(page).text
-            check("nobody agrees to what they ask for themselves" in text and "Agree, once" not in text, text)
+            check("nobody agrees to what they ask for themselves" in text and "Approve once" not in text, text)
             fields = Form(ann.get("/bartizan/account").text).fields
             equal(ann.post(page, fields | {"decision": "approve"}).status, 403, "not even by hand")
             waits(client.pay(900))

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 
 use super::approve::visible;
+use super::oauth::words;
 use super::page::{page, see_other};
 use super::trouble::Trouble;
 use super::visit::Visit;
@@ -47,9 +48,9 @@ struct Named {
 struct Client {
     id: String,
     name: String,
-    /// What it calls itself by, as nobody vouches for its name.
+    /// What it is called here, as nobody vouches for its name.
     client: String,
-    scopes: String,
+    scopes: Vec<String>,
     since: String,
     used: Option<String>,
     until: String,
@@ -113,7 +114,7 @@ fn client(grant: &Grant) -> Client {
         id: grant.id.clone(),
         name: visible(name),
         client: visible(&terms.client),
-        scopes: visible(&terms.scopes.join(" ")),
+        scopes: terms.scopes.iter().map(|scope| visible(&words::of(scope))).collect(),
         since: day(grant.created_at),
         used: grant.used_at.map(day),
         until: day(grant.expires_at),

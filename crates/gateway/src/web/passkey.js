@@ -70,6 +70,15 @@ async function use() {
   throw new Error(answer.problem);
 }
 
+// What browsers say of these is for whoever writes pages.
+const words = {
+  NotAllowedError: "It was cancelled, or took too long. Try again.",
+  InvalidStateError: "This device has a passkey for you here already.",
+  SecurityError: "Passkeys cannot be used at this address.",
+  NotSupportedError: "This device has no passkeys that can be used here.",
+  TypeError: "The gateway cannot be reached. Try again.",
+};
+
 if (button && window.PublicKeyCredential) {
   button.hidden = false;
   button.addEventListener("click", async () => {
@@ -78,7 +87,7 @@ if (button && window.PublicKeyCredential) {
     try {
       await use();
     } catch (error) {
-      problem.textContent = error.message;
+      problem.textContent = words[error.name] ?? error.message;
       problem.hidden = false;
     }
     button.disabled = false;

@@ -14,7 +14,7 @@ mod document;
 mod rate;
 mod register;
 mod token;
-mod words;
+pub(super) mod words;
 
 use std::net::IpAddr;
 use std::sync::Arc;

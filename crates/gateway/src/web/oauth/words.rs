@@ -3,7 +3,7 @@
 use bartizan_guard::{Kind, Scope};
 
 /// What a scope allows.
-pub(super) fn of(scope: &str) -> String {
+pub(in crate::web) fn of(scope: &str) -> String {
     match Scope::parse(scope) {
         Ok(Scope::All) => "Use everything here that you may use yourself".to_owned(),
         Ok(Scope::Server(server)) => format!("Use everything of the server {server} that you may use yourself"),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what a good client notices of a flood: idle connections, streams, and bad credentials.
+"""Measures what a good client notices of a flood: idle connections, streams, handshakes, and bad credentials.
 
 The good client has one call in flight over a connection from 127.0.0.1; the flood comes from 127.0.0.2, except where it says
 otherwise. Each flood is measured between two times of quiet, in one run. The gateway has one core to itself; upstream, good
@@ -8,10 +8,14 @@ client and flood share the other. Builds nothing: the binaries are those of the 
 
 import argparse
 import asyncio
+import base64
 import contextlib
+import html
+import itertools
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -20,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -45,7 +51,10 @@ class Flooder:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         # So many at once are begun; more would only wait for each other.
         self.begins = asyncio.Semaphore(64)
-        each = {"idle": self.idle, "streams": self.stream, "credentials": self.credentials}[self.kind]
+        each = {"idle": self.idle, "streams": self.stream, "handshakes": self.handshakes, "keys": self.credentials,
+                "tokens": self.credentials, "passwords": self.passwords}[self.kind]
+        if self.kind == "tokens":
+            self.tokens = self.forged()
         tasks = [asyncio.create_task(each()) for _ in range(self.count)]
         while not stop.is_set():
             print(json.dumps({"held": self.held, "tried": self.tried, "answers": self.answers}), flush=True)
@@ -107,21 +116,73 @@ class Flooder:
                 writer.close()
             await asyncio.sleep(0.5)
 
+    async def handshakes(self):
+        """The beginning of one handshake after another, always with the same bytes, which cost whoever floods nothing."""
+        begun = ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.context.wrap_bio(ssl.MemoryBIO(), begun, server_hostname="localhost").do_handshake()
+        hello = begun.read()
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(self.source, 0))
+                self.tried += 1
+                writer.write(hello)
+                came = "answered" if await reader.read(65536) else "dropped"
+                self.answers[came] = self.answers.get(came, 0) + 1
+                writer.transport.abort()
+
+    async def answer(self, reader):
+        """Head and body of an answer; its status is counted."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next((int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length")), 0)
+        body = (await reader.readexactly(length)).decode()
+        self.answers[head.split()[1]] = self.answers.get(head.split()[1], 0) + 1
+        return head, body
+
     async def credentials(self):
-        """Requests with a key that nobody has, as fast as they are refused."""
-        body = b"{}"
-        request = self.head("POST", body)
+        """Requests with a key that nobody has, or each with another token that names the gateway's own key and is not signed
+        with it, as fast as they are refused."""
         while True:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 reader, writer = await self.connect()
                 while True:
                     self.tried += 1
-                    writer.write(request)
-                    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                    length = next((int(line.split(":")[1]) for line in head.split("\r\n") if line.startswith("content-length")), 0)
-                    await reader.readexactly(length)
-                    status = head.split()[1]
-                    self.answers[status] = self.answers.get(status, 0) + 1
+                    if self.kind == "tokens":
+                        self.key = next(self.tokens)
+                    writer.write(self.head("POST", b"{}"))
+                    await self.answer(reader)
+
+    def forged(self):
+        """Tokens that are none, each another one, that cost as much as can be before that is known."""
+        origin = f"http://127.0.0.1:{self.port}"
+        with urllib.request.urlopen(f"{origin}/bartizan/oauth/jwks") as answer:
+            key = json.load(answer)["keys"][0]
+        encoded = lambda value: base64.urlsafe_b64encode(value).rstrip(b"=").decode()  # noqa: E731
+        head = encoded(json.dumps({"typ": "at+jwt", "alg": key["alg"], "kid": key["kid"]}).encode())
+        now = int(time.time())
+        for number in itertools.count():
+            claims = {"iss": origin, "sub": "ann", "aud": f"{origin}/mcp/up", "client_id": "x", "scope": "mcp", "iat": now,
+                      "exp": now + 3600, "jti": str(number)}
+            yield f"{head}.{encoded(json.dumps(claims).encode())}.{encoded(os.urandom(64))}"
+
+    async def passwords(self):
+        """Guesses of passwords on the page where people sign in, each for another name."""
+        origin = f"http://127.0.0.1:{self.port}"
+        for number in itertools.count():
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, TypeError):
+                reader, writer = await self.connect()
+                writer.write(self.head("GET", b"", path="/bartizan/sign-in"))
+                head, page = await self.answer(reader)
+                cookies = "; ".join(re.findall(r"(?im)^set-cookie: ([^;]+)", head))
+                fields = {html.unescape(name): html.unescape(value) for name, value in
+                          re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page)}
+                fields |= {"name": f"nobody{id(reader)}-{number}", "password": "a guess of some length"}
+                body = urllib.parse.urlencode(fields).encode()
+                self.tried += 1
+                head = self.head("POST", body, f"Cookie: {cookies}", f"Origin: {origin}", path="/bartizan/sign-in")
+                writer.write(head.replace(b"Content-Type: application/json", b"Content-Type: application/x-www-form-urlencoded"))
+                await self.answer(reader)
+                writer.close()
 
 
 class Flood:
@@ -148,9 +209,9 @@ class Flood:
 
 
 class Gateway:
-    """With TLS if the suite's certificates can be made, and a key for the good client."""
+    """With TLS or without, with pages on which people sign in or without, and with a key for the good client."""
 
-    def __init__(self, release, directory, near, far, tls):
+    def __init__(self, release, directory, near, far, tls, pages):
         self.release, self.near, self.port, self.tls = release, near, free_port(), tls
         self.home = directory / ("home-tls" if tls else "home")
         self.home.mkdir()
@@ -165,6 +226,7 @@ class Gateway:
                             "-keyout", self.home / "key.pem", "-out", self.home / "cert.pem"], check=True, capture_output=True)
             secure = 'tls = { certificate = "cert.pem", key = "key.pem" }\n'
         config.write_text(f'[listen]\naddress = "127.0.0.1:{self.port}"\n{secure}[admin]\naddress = "127.0.0.1:{free_port()}"\n[auth]\nrequired = true\n'
+                          f'{"[sign_in]" if pages else ""}\n'
                           f'[server.up]\nurl = "http://127.0.0.1:{upstream}/mcp"\n')
         env = environment({"BARTIZAN_HOME": str(self.home)})
         made = subprocess.run([release / "bartizan", "key", "create", "good", "--scope", "mcp", "--expires", "1d", "--config", config],
@@ -255,9 +317,13 @@ FLOODS = [
     ("the same from the good client's address", "idle", 10_000, GOOD, False),
     ("12,000 connections, more than there are places", "idle", 12_000, ATTACKER, False),
     ("10,000 streams on which nothing comes", "streams", 10_000, ATTACKER, False),
-    ("bad keys, as fast as 64 connections can", "credentials", 64, ATTACKER, False),
-    ("the same over TLS", "credentials", 64, ATTACKER, True),
-    ("the same from the good client's address", "credentials", 64, GOOD, False),
+    ("beginnings of TLS handshakes, 64 at a time", "handshakes", 64, ATTACKER, True),
+    ("the same from the good client's address", "handshakes", 64, GOOD, True),
+    ("bad keys, as fast as 64 connections can", "keys", 64, ATTACKER, False),
+    ("the same over TLS", "keys", 64, ATTACKER, True),
+    ("the same from the good client's address", "keys", 64, GOOD, False),
+    ("forged access tokens, each another one", "tokens", 64, ATTACKER, False),
+    ("guesses of passwords", "passwords", 64, ATTACKER, False),
 ]
 
 
@@ -269,12 +335,13 @@ def measure(gateway, near, flood, options):
     for anew in (False, True):
         lines["quiet" + "_anew" * anew] = good.measure(options.seconds, anew)
     memory = gateway.memory()
-    key = gateway.key if kind == "streams" else "btz_nobody" if kind == "credentials" else None
+    key = gateway.key if kind == "streams" else "btz_nobody" if kind == "keys" else None
+    holds = kind in ("idle", "streams")
     count = max(1, int(count * options.scale))
     with Flood(near, gateway.port, kind, count, source, key, gateway.tls) as flood:
         grown, end = -1, time.monotonic() + options.patience
-        while time.monotonic() < end and (flood.said()["held"] < count if kind != "credentials" else flood.said()["tried"] == 0):
-            if flood.last["held"] == grown and kind != "credentials":
+        while time.monotonic() < end and (flood.said()["held"] < count if holds else flood.said()["tried"] == 0):
+            if flood.last["held"] == grown and holds:
                 break
             grown = flood.last["held"]
             flood.said(), flood.said(), flood.said()
@@ -296,7 +363,7 @@ def row(line):
 
     failed = sum(line["during" + name]["failed"] for name in ("", "_anew"))
     calls = sum(line["during" + name]["calls"] for name in ("", "_anew")) + failed
-    amount = f"{line['held']:,} held" if line["kind"] != "credentials" else f"{line['tries_per_second']:,.0f}/s"
+    amount = f"{line['held']:,} held" if line["held"] else f"{line['tries_per_second']:,.0f}/s"
     each = (line["memory_flood_mib"] - line["memory_mib"]) * 1024 / line["held"] if line["held"] else None
     return [line["flood"], amount, f"{failed} of {calls:,}", over("", "p50_ms"), over("", "p99_ms"), over("_anew", "p50_ms"),
             over("_anew", "p99_ms"), f"{line['memory_mib']:.0f} → {line['memory_flood_mib']:.0f}",
@@ -327,7 +394,7 @@ def main():
                 continue
             directory = pathlib.Path(folder, str(number))
             directory.mkdir()
-            gateway = Gateway(release, directory, near, far, flood[-1])
+            gateway = Gateway(release, directory, near, far, flood[-1], pages=flood[1] in ("tokens", "passwords"))
             try:
                 line = measure(gateway, near, flood, options)
             finally:

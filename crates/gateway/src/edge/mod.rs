@@ -28,7 +28,7 @@ mod target;
 mod tls;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +143,7 @@ async fn accept<A, F, R>(
                 // What handshakes take is not kept for connections without one.
                 Some(secure) => {
                     Box::pin(async {
-                        let shaken = handshake(&secure, (stream, &seated), bounds, &mut stop).await?;
+                        let shaken = handshake(&secure, (stream, peer.ip()), (&seated, bounds), &mut stop).await?;
                         let Some(stream) = shaken else { return Ok(()) };
                         let shown = secure.shown(&stream).map(Arc::new);
                         serve_connection((stream, shown), (peer, &seated), bounds, stop, answer).await
@@ -210,12 +210,12 @@ impl Ended {
 /// The connection once it is secure; nothing if the client left without a word, or it is time to stop.
 async fn handshake(
     secure: &Secure,
-    (stream, seated): (TcpStream, &Seated),
-    bounds: Bounds,
+    (stream, from): (TcpStream, IpAddr),
+    (seated, bounds): (&Seated, Bounds),
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Option<tls::Stream>, Ended> {
     tokio::select! {
-        shaken = tokio::time::timeout(bounds.header_timeout, secure.accept(stream)) => match shaken {
+        shaken = tokio::time::timeout(bounds.header_timeout, secure.accept(stream, from)) => match shaken {
             Ok(shaken) => shaken.map_err(|error| Ended::in_handshake(&error)),
             Err(late) => Err(Ended::in_handshake(&late)),
         },

@@ -2,6 +2,7 @@
 //! one here nevertheless is not listened to unencrypted.
 
 use std::io;
+use std::net::IpAddr;
 
 use bartizan_config::Tls;
 use tokio::net::TcpStream;
@@ -45,7 +46,7 @@ impl Secure {
         match *self {}
     }
 
-    pub(super) async fn accept(&self, _: TcpStream) -> io::Result<Option<Stream>> {
+    pub(super) async fn accept(&self, _: TcpStream, _: IpAddr) -> io::Result<Option<Stream>> {
         match *self {}
     }
 }

@@ -1,13 +1,16 @@
 //! Connections over TLS.
 //!
 //! **Threat.** Whoever is on the way reads keys and answers, or keeps them until there are quantum computers to read them
-//! with. And a client that begins handshakes without finishing them keeps others out.
+//! with. And a client that begins handshakes, finished or not, keeps others out.
 //!
 //! A handshake is part of its connection's own task: it takes one of the places, has as much time as the head of a request,
-//! and nobody waits for it. TLS is 1.3 unless the configuration asks for 1.2 too, and the key exchange withstands quantum
+//! and is worked on in turns of the address that it comes from. TLS is 1.3 unless the configuration asks for 1.2 too, and the key exchange withstands quantum
 //! computers if the client can do that.
 
+mod turns;
+
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use self::turns::Turns;
 use crate::identity::Certificate;
 use crate::pem::{certificates, key, provider};
 use crate::stamp::Stamp;
@@ -45,6 +49,7 @@ const GOING: Duration = Duration::from_secs(1);
 pub(crate) struct Secure {
     in_force: ArcSwap<ServerConfig>,
     files: Mutex<Watched<Tls>>,
+    turns: Turns,
 }
 
 /// What was read of files, and could be put in force.
@@ -67,7 +72,8 @@ impl Ready {
 impl Secure {
     pub(crate) fn new(ready: Ready) -> Secure {
         let Ready { settings, stamp, server } = ready;
-        Secure { in_force: ArcSwap::new(server), files: Mutex::new(Watched::new(settings, stamp)) }
+        let files = Mutex::new(Watched::new(settings, stamp));
+        Secure { in_force: ArcSwap::new(server), files, turns: Turns::default() }
     }
 
     /// Has connections that begin from now on use it; those that there are go on.
@@ -98,7 +104,7 @@ impl Secure {
     }
 
     /// The connection once it is secure; nothing if the client has left without a word.
-    pub(super) async fn accept(&self, mut stream: TcpStream) -> io::Result<Option<Stream>> {
+    pub(super) async fn accept(&self, mut stream: TcpStream, from: IpAddr) -> io::Result<Option<Stream>> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
             return Ok(None);
@@ -109,7 +115,8 @@ impl Secure {
             }
             return Err(io::Error::other("the client does not begin with TLS"));
         }
-        TlsAcceptor::from(self.in_force.load_full()).accept(stream).await.map(Some)
+        let accepting = TlsAcceptor::from(self.in_force.load_full()).accept(stream);
+        self.turns.during(from, accepting).await.map(Some)
     }
 
     /// What the client has shown of itself; the handshake has verified it.

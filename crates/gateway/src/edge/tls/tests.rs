@@ -44,7 +44,7 @@ async fn connect(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let secure = Secure::new(Ready::read(settings)?);
-    let serving = tokio::spawn(async move { secure.accept(listener.accept().await.unwrap().0).await });
+    let serving = tokio::spawn(async move { accepted(&secure, &listener).await });
     let client = client(address, settings, versions).await;
     let served = serving.await.unwrap();
     assert_eq!(served.is_ok(), client.is_ok());
@@ -67,6 +67,12 @@ async fn client(
     let (_, connection) = stream.get_ref();
     assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
     Ok((connection.negotiated_key_exchange_group().unwrap().name(), connection.protocol_version().unwrap()))
+}
+
+/// What becomes of the next connection.
+async fn accepted(secure: &Secure, listener: &TcpListener) -> io::Result<Option<Stream>> {
+    let (stream, peer) = listener.accept().await?;
+    secure.accept(stream, peer.ip()).await
 }
 
 #[tokio::test]
@@ -171,7 +177,7 @@ async fn a_client_that_speaks_something_else_is_told_so_if_that_is_http() {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(sent).await.unwrap();
         client.shutdown().await.unwrap();
-        assert!(secure.accept(listener.accept().await.unwrap().0).await.is_err());
+        assert!(accepted(&secure, &listener).await.is_err());
         let mut said = Vec::new();
         client.read_to_end(&mut said).await.ok();
         let said = String::from_utf8_lossy(&said);
@@ -179,5 +185,5 @@ async fn a_client_that_speaks_something_else_is_told_so_if_that_is_http() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     drop(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-    assert!(secure.accept(listener.accept().await.unwrap().0).await.unwrap().is_none(), "no refusal: it said nothing");
+    assert!(accepted(&secure, &listener).await.unwrap().is_none(), "no refusal: it said nothing");
 }

@@ -3,10 +3,12 @@
 import base64
 import concurrent.futures
 import contextlib
+import http.client
 import json
+import subprocess
 import time
 
-from harness import MODERN, Gateway, Keyed, check, equal, wait_for
+from harness import BINARY, MODERN, Gateway, Keyed, check, equal, wait_for
 from provider import Provider
 from upstream import Answering, Upstream
 
@@ -188,6 +190,40 @@ def case_one_that_ends_is_exchanged_anew_and_for_many_at_once_one_asks():
         time.sleep(2.5)
         equal(clients[0].text("whoami"), "you are ann", "after it was about to end")
         equal(len(place.exchanged()), 1, "another one was given")
+
+
+def case_between_requests_counts_what_the_same_client_has_shown():
+    with Provider() as provider, Place(provider, issuer='names = "plain"') as place:
+        made = subprocess.run([BINARY, "key", "create", "ann", "--scope", "mcp", "--expires", "1h", "--config", str(place.gateway.config)],
+                              env=place.gateway.environment, capture_output=True, text=True, timeout=60, check=True)
+        key, token = made.stdout.split()[0], place.token("ann", "")
+        with place.client(key, "/mcp") as by_key, place.client(token, "/mcp") as by_token:
+            # The session of the key has a stream, for which the gateway asks servers on its own.
+            by_key.listen()
+            equal(by_token.text("tickets__whoami"), "you are ann", "by her token")
+            check("you are" not in json.dumps(by_key.ask("tools/call", {"name": "tickets__whoami", "arguments": {}})), "by her key")
+            time.sleep(2)
+            equal(len(set(place.server.shown)), 1, "one token")
+            begun = [message for message in place.server.heard if message.get("method") == "initialize"]
+            equal(len(begun), 1, "one session, of the client that has shown one")
+
+
+def case_whoever_leaves_has_not_asked_for_nothing():
+    with Provider() as provider, Place(provider) as place:
+        place.exchanged(waits=1500)
+        token = place.token("ann", "/tickets")
+        clients = [place.client(token, version=MODERN) for _ in range(4)]
+        for client in clients:
+            connection = http.client.HTTPConnection(*place.gateway.address, timeout=0.2)
+            asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}, "_meta": {
+                "io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "1"}}}}
+            connection.request("POST", "/mcp/tickets", json.dumps(asked), client.headers(asked))
+            with contextlib.suppress(TimeoutError):
+                connection.getresponse()
+            connection.close()
+        equal(clients[0].text("whoami"), "you are ann", "whoever stays")
+        equal(len(place.exchanged()), 1, "one exchange for them all")
 
 
 def case_a_token_that_is_over_opens_nothing_that_it_has_opened():

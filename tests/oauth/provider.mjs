@@ -99,6 +99,7 @@ async function give(ctx) {
   const { subject_token, subject_token_type, ...asked } = ctx.oidc.params;
   exchanged.push({ ...asked, subject_token, subject_token_type, client: ctx.oidc.client.clientId });
   const refuse = (error) => { ctx.status = 400; ctx.body = { error, error_description: "words of the provider" }; };
+  if (exchange.waits) await new Promise((wake) => setTimeout(wake, exchange.waits));
   if (exchange.error) return refuse(exchange.error);
   const [head, claims, signature] = subject_token.split(".");
   const read = (part) => JSON.parse(Buffer.from(part, "base64url"));

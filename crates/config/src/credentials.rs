@@ -229,6 +229,15 @@ impl Checking<'_> {
             problems.error(self.place(&["oauth", "client_secret"]), "a `client_secret` is of a `client_id`");
             return None;
         }
+        if table.client_secret.is_some() && table.issuer.is_none() {
+            problems
+                .error(
+                    self.place(&["oauth", "client_secret"]),
+                    "a `client_secret` is for one `issuer`, which is not named",
+                )
+                .help("otherwise the server could name another one, which is told the secret: set `issuer` beside it");
+            return None;
+        }
         let (issuer, scopes) = (table.issuer.clone(), table.scopes.clone());
         let (place, path) = ((self.root, self.directory), ["server", self.server, "auth", "oauth"]);
         let tls = tls::of_authority(table.ca.as_deref(), &path, place, problems);

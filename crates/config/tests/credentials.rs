@@ -105,6 +105,7 @@ fn what_means_nothing_is_said_without_what_is_secret() {
         ("auth.oauth = { issuer = 'http://i.example' }", "not an https URL"),
         ("auth.oauth = { issuer = 'https://me:hush@i.example' }", "not an https URL"),
         ("auth.oauth = { client_secret = 'hush' }", "is of a `client_id`"),
+        ("auth.oauth = { client_id = 'c', client_secret = 'hush' }", "is for one `issuer`"),
         ("auth.oauth = { client_id = 'c', client_metadata_url = 'https://m.example' }", "two names for one client"),
         ("auth.oauth = { scopes = ['a b'] }", "no scope"),
     ] {
@@ -112,7 +113,10 @@ fn what_means_nothing_is_said_without_what_is_secret() {
         assert!(said.contains(why), "{lines}: {said}");
         assert!(!said.contains("hush"), "{lines}: {said}");
     }
-    for lines in ["auth = { bearer = 'hush' }", "auth.oauth = { client_id = 'c', client_secret = 'hush' }"] {
+    for lines in [
+        "auth = { bearer = 'hush' }",
+        "auth.oauth = { issuer = 'https://i.example', client_id = 'c', client_secret = 'hush' }",
+    ] {
         assert!(!read(lines).unwrap().1.contains("hush"), "{lines}");
     }
 }

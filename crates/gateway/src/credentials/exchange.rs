@@ -3,7 +3,8 @@
 //! **Threat.** A token that was given for the gateway reaches a server, or one person's is used for another. So what a client
 //! shows goes to its own issuer and to nobody else, as the configuration has it; what comes back has to be another token, is
 //! kept in memory only, under the digest of the one it was given for, and is sent to the one server that it was asked for.
-//! Whoever shows no such token is not asked for, whoever they are.
+//! Whoever shows no such token is not asked for, whoever they are; between requests of a client counts what it has shown last
+//! itself, and not what the same person shows elsewhere.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,8 +21,9 @@ use zeroize::Zeroizing;
 
 use super::grant::{self, Client, Proof, Refused};
 use crate::clock;
+use crate::fetch;
 use crate::identity::oauth::{Fetcher, Token};
-use crate::shown::{self, Shown};
+use crate::shown::Shown;
 use crate::upstream::{Credential, UpstreamError};
 
 const SECOND: i64 = 1_000_000;
@@ -40,14 +42,14 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// The tokens for one server.
-pub(super) struct Exchanged {
+pub(super) struct Exchanged(Arc<Inner>);
+
+struct Inner {
     server: Arc<str>,
     settings: Box<Exchange>,
     /// What they are for.
     resource: Option<String>,
     slots: Mutex<HashMap<[u8; 32], Arc<Slot>>>,
-    /// What people showed last: servers are asked something when nobody asks anything of the gateway as well.
-    last: Mutex<HashMap<Arc<str>, Shown>>,
 }
 
 /// What came of exchanging one token; held by the one who does it.
@@ -71,15 +73,17 @@ struct Given {
 
 impl fmt::Debug for Exchanged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchanged").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Exchanged").field("server", &self.0.server).finish_non_exhaustive()
     }
 }
 
 impl Exchanged {
     pub(super) fn new(server: &Arc<str>, url: &Uri, settings: Box<Exchange>) -> Exchanged {
-        let named = || settings.audience.is_none().then(|| url.to_string());
+        // A query may hold a secret, which is the server's and not the issuer's.
+        let named = || settings.audience.is_none().then(|| fetch::shown(url));
         let resource = settings.resource.clone().or_else(named);
-        Exchanged { server: Arc::clone(server), settings, resource, slots: Mutex::default(), last: Mutex::default() }
+        let server = Arc::clone(server);
+        Exchanged(Arc::new(Inner { server, settings, resource, slots: Mutex::default() }))
     }
 }
 
@@ -87,9 +91,10 @@ impl Credential for Exchanged {
     fn header<'a>(
         &'a self,
         who: &'a Principal,
+        shown: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
-        self.of(who, refused).boxed()
+        self.0.of(who, shown, refused).boxed()
     }
 
     fn is_personal(&self) -> bool {
@@ -97,17 +102,25 @@ impl Credential for Exchanged {
     }
 }
 
-impl Exchanged {
-    async fn of(&self, who: &Principal, refused: Option<&HeaderValue>) -> Result<HeaderValue, UpstreamError> {
-        let shown = self.shown(who).await.ok_or_else(|| self.nothing())?;
+impl Inner {
+    async fn of(
+        self: &Arc<Self>,
+        who: &Principal,
+        shown: Option<&Shown>,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, UpstreamError> {
+        let shown = shown.filter(|shown| shown.principal == who.id).ok_or_else(|| self.nothing())?;
         let credential = shown.credential.as_ref().ok_or_else(|| self.nothing())?;
-        let token = credential.token().ok_or_else(|| self.nothing())?;
+        let token = credential.shared_token().ok_or_else(|| self.nothing())?;
         let fetcher = match token.issuer() {
-            (name, Some(fetcher)) if name == self.settings.issuer => fetcher,
+            (name, Some(fetcher)) if name == self.settings.issuer => Arc::clone(fetcher),
             _ => return Err(self.nothing()),
         };
-        let slot = self.slot(token.digest());
-        let mut held = slot.lock().await;
+        // It may be of a request that was answered long ago.
+        if !shown.identity.is_good(credential, clock::now()).await {
+            return Err(self.nothing());
+        }
+        let mut held = self.slot(token.digest()).lock_owned().await;
         let now = clock::now().0;
         match &*held {
             Some(Outcome::Given { header, at, until }) => match refused {
@@ -121,35 +134,18 @@ impl Exchanged {
             Some(Outcome::Failed(error, until)) if now < *until => return Err(error.clone()),
             _ => {}
         }
-        let outcome = self.ask(token, fetcher, credential.until()).await;
-        *held = Some(outcome.clone());
-        match outcome {
-            Outcome::Given { header, .. } => Ok(header),
-            Outcome::Failed(error, _) => Err(error),
+        // To its end, whatever becomes of who asked: whoever leaves and comes back would have the issuer asked each time.
+        let (inner, ends) = (Arc::clone(self), credential.until());
+        let asked = tokio::spawn(async move {
+            let outcome = inner.ask(&token, &fetcher, ends).await;
+            *held = Some(outcome.clone());
+            outcome
+        });
+        match asked.await {
+            Ok(Outcome::Given { header, .. }) => Ok(header),
+            Ok(Outcome::Failed(error, _)) => Err(error),
+            Err(error) => Err(UpstreamError::Credential(error.to_string())),
         }
-    }
-
-    /// What `who` shows with the request that is worked on; where it is none of a client's, what they showed last, if that
-    /// still lets them in.
-    async fn shown(&self, who: &Principal) -> Option<Shown> {
-        if let Some(shown) = shown::current() {
-            if shown.principal != who.id {
-                return None;
-            }
-            let mut last = lock(&self.last);
-            if last.len() >= MANY && !last.contains_key(&who.id) {
-                let now = clock::now().0;
-                last.retain(|_, shown| !is_over(shown, now));
-                if last.len() >= MANY {
-                    last.clear();
-                }
-            }
-            last.insert(Arc::clone(&who.id), shown.clone());
-            return Some(shown);
-        }
-        let shown = lock(&self.last).get(&who.id).cloned()?;
-        let good = shown.identity.is_good(shown.credential.as_ref()?, clock::now()).await;
-        good.then_some(shown)
     }
 
     fn slot(&self, digest: [u8; 32]) -> Arc<Slot> {
@@ -268,10 +264,6 @@ fn is_current(outcome: Option<&Outcome>, now: i64) -> bool {
         Some(Outcome::Given { until, .. } | Outcome::Failed(_, until)) => now < *until,
         None => false,
     }
-}
-
-fn is_over(shown: &Shown, now: i64) -> bool {
-    shown.credential.as_ref().and_then(crate::identity::Credential::until).is_some_and(|until| until <= now)
 }
 
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {

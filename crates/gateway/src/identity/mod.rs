@@ -67,6 +67,11 @@ impl Credential {
         self.token.as_deref()
     }
 
+    /// The same, to be kept.
+    pub(crate) fn shared_token(&self) -> Option<Arc<Token>> {
+        self.token.clone()
+    }
+
     /// When what was shown ends, in microseconds.
     pub(crate) fn until(&self) -> Option<i64> {
         self.until

@@ -26,6 +26,7 @@ use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::relay::Relay;
+use crate::shown::{self, Shown};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -154,6 +155,8 @@ pub(super) struct Asker {
     pub(super) endpoint: Arc<Endpoint>,
     who: Principal,
     connections: Connections,
+    /// What came with the client's last request on this way: the server is asked something between requests as well.
+    shown: Mutex<Option<Shown>>,
 }
 
 impl fmt::Debug for Asker {
@@ -167,7 +170,7 @@ impl Asker {
         let personal = endpoint.credential.as_ref().is_some_and(|credential| credential.is_personal());
         // A server may take a connection for whoever used it first.
         let connections = if personal { endpoint.connections.apart() } else { endpoint.connections.clone() };
-        Asker { endpoint, who, connections }
+        Asker { endpoint, who, connections, shown: Mutex::default() }
     }
 
     /// Asks it, and once more if it refuses what it was shown and there is something newer.
@@ -175,17 +178,27 @@ impl Asker {
         let Some(credential) = &self.endpoint.credential else {
             return self.endpoint.ask(request, &self.connections).await;
         };
-        let shown = credential.header(&self.who, None).await?;
-        request.headers_mut().insert(header::AUTHORIZATION, shown.clone());
+        let by = self.shown();
+        let header = credential.header(&self.who, by.as_ref(), None).await?;
+        request.headers_mut().insert(header::AUTHORIZATION, header.clone());
         let again = request.clone();
         let response = self.endpoint.ask(request, &self.connections).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         drop(response);
-        let (newer, mut request) = (credential.header(&self.who, Some(&shown)).await?, again);
+        let (newer, mut request) = (credential.header(&self.who, by.as_ref(), Some(&header)).await?, again);
         request.headers_mut().insert(header::AUTHORIZATION, newer);
         self.endpoint.ask(request, &self.connections).await
+    }
+
+    /// What came with the request that is worked on, or else with the one before.
+    fn shown(&self) -> Option<Shown> {
+        let mut last = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = shown::current() {
+            *last = Some(shown);
+        }
+        last.clone()
     }
 }
 

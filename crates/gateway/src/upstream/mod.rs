@@ -39,13 +39,15 @@ pub(crate) use trial::{Starts, Trial, works};
 
 use crate::admit::Admitted;
 use crate::relay::Relay;
+use crate::shown::Shown;
 
 /// What says to a server on whose behalf it is asked.
 pub trait Credential: fmt::Debug + Send + Sync {
-    /// The header of requests on behalf of `who`. If the server refused one, another if there is any.
+    /// The header of requests on behalf of `who`, who has shown that. If the server refused one, another if there is any.
     fn header<'a>(
         &'a self,
         who: &'a Principal,
+        shown: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>>;
 

@@ -20,8 +20,10 @@ use crate::output;
 
 /// Examples of each change that are named.
 const EXAMPLES: usize = 3;
-/// Changes that are told apart; of more it is only said how many messages they are about.
+/// Changes that are told apart; of more it is only said how many messages they are about. Of one principal and one decision
+/// there are no more than that, or whoever makes many would have others' overlooked.
 const GROUPS: usize = 10_000;
+const EACH: usize = 100;
 
 /// What `policy test --replay --json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -177,6 +179,8 @@ struct Tally {
     same: u64,
     by_decision: BTreeMap<String, u64>,
     changes: BTreeMap<(About, Told, Told), Found>,
+    /// Of whom so many changes are told apart, and to which decision; those that cannot be judged have none.
+    of_each: BTreeMap<(String, String), usize>,
     unjudged: BTreeMap<(&'static str, Option<About>), Found>,
     further: u64,
 }
@@ -237,7 +241,8 @@ impl Tally {
         // What policies say of a message names no argument; what other rules say may.
         let why = now.why.clone().filter(|_| now.rule.as_deref().is_some_and(|rule| rule.starts_with("policy.")));
         let key = (About::of(&record), Told::of(&record.said), Told::of(&now));
-        if self.changes.len() >= GROUPS && !self.changes.contains_key(&key) {
+        let why = why.map(|why| unquoted(why, &record));
+        if !self.changes.contains_key(&key) && !self.has_room(&key.0.principal, &now.decision) {
             self.further += 1;
             return;
         }
@@ -247,7 +252,8 @@ impl Tally {
 
     fn count_unjudged(&mut self, unjudged: &Unjudged) {
         let key = (unjudged.why.as_str(), unjudged.record.as_ref().map(About::of));
-        if self.unjudged.len() >= GROUPS && !self.unjudged.contains_key(&key) {
+        let who = key.1.as_ref().map(|about| about.principal.clone()).unwrap_or_default();
+        if !self.unjudged.contains_key(&key) && !self.has_room(&who, "") {
             self.further += 1;
             return;
         }
@@ -256,6 +262,16 @@ impl Tally {
             Some(record) => found.add(record, self.shows_arguments),
             None => found.messages += 1,
         }
+    }
+
+    /// Whether one more is told apart, which is then counted.
+    fn has_room(&mut self, principal: &str, decision: &str) -> bool {
+        if self.changes.len() + self.unjudged.len() >= GROUPS {
+            return false;
+        }
+        let counted = self.of_each.entry((principal.to_owned(), decision.to_owned())).or_default();
+        *counted += 1;
+        *counted <= EACH
     }
 
     fn told(self, files: Vec<File>, policies: Option<&str>) -> Replayed {
@@ -318,9 +334,23 @@ impl About {
             principal: case.principal().id.to_string(),
             server: case.server().to_string(),
             method: case.message().method().map(str::to_owned),
-            name: case.named().first().map(|named| named.name.to_string()),
+            name: case.named().first().map(|named| plain(&named.name)),
         }
     }
+}
+
+/// The name of a tool, or a URI without what may be secret in it: who somebody is there, and what comes behind its path.
+fn plain(name: &str) -> String {
+    let Some((scheme, rest)) = name.split_once("://") else { return name.to_owned() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+/// A reason with the name that it quotes as it is shown.
+fn unquoted(why: String, record: &Record) -> String {
+    record.case.named().iter().fold(why, |why, named| why.replace(&*named.name, &plain(&named.name)))
 }
 
 impl Told {
@@ -340,5 +370,32 @@ impl Replayed {
             return Err(Failure::incomplete("no message was judged again, so nothing is known"));
         }
         Ok(if self.same == self.judged { Outcome::Clean } else { Outcome::Found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_changes_much_hides_nobody_elses() {
+        let mut tally = Tally::default();
+        let room = (0..20_000).filter(|_| tally.has_room("mallory", "deny")).count();
+        assert_eq!(room, EACH);
+        assert!(tally.has_room("mallory", "allow") && tally.has_room("ann", "deny"));
+    }
+
+    #[test]
+    fn what_may_be_secret_in_a_uri_is_not_shown() {
+        for (name, shown) in [
+            ("read_file", "read_file"),
+            ("file:///srv/a", "file:///srv/a"),
+            ("db://u:secret@h:1/x/y?token=secret#secret", "db://h:1/x/y"),
+            ("db://h?token=secret", "db://h"),
+            ("db://u@v:secret@h", "db://h"),
+            ("note:x", "note:x"),
+        ] {
+            assert_eq!(plain(name), shown);
+        }
     }
 }

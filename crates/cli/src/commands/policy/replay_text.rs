@@ -5,20 +5,22 @@ use std::fmt::Write;
 use super::replay::{About, Example, Replayed, Told};
 use crate::text::{inline, printable};
 
+/// So many of a kind are listed; of more nobody reads all.
+const LISTED: usize = 50;
+
 impl Replayed {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         self.files(&mut text);
-        let mut decision = "";
-        // What is decided now in the order of how much it matters.
+        // What is decided now in the order of how much it matters: what passes that did not comes first.
         for (now, title) in
-            [("deny", "now denied"), ("approve", "now asks"), ("transform", "now edited"), ("allow", "now allowed")]
+            [("allow", "now allowed"), ("transform", "now edited"), ("approve", "now asks"), ("deny", "now denied")]
         {
-            for change in self.changes.iter().filter(|change| change.now.decision == now) {
-                if decision != now {
-                    let _ = writeln!(text, "\n{title}");
-                    decision = now;
-                }
+            let all: Vec<_> = self.changes.iter().filter(|change| change.now.decision == now).collect();
+            if !all.is_empty() {
+                let _ = writeln!(text, "\n{title}");
+            }
+            for change in all.iter().take(LISTED) {
                 let _ = writeln!(text, "  {} × {}", change.messages, inline(&change.about.to_string()));
                 let _ = writeln!(
                     text,
@@ -31,15 +33,17 @@ impl Replayed {
                 }
                 examples(&change.examples, &mut text);
             }
+            more(all.len(), &mut text);
         }
         if !self.unjudged.is_empty() {
             let _ = writeln!(text, "\ncannot be judged");
         }
-        for obstacle in &self.unjudged {
+        for obstacle in self.unjudged.iter().take(LISTED) {
             let about = obstacle.about.as_ref().map(|about| format!(" × {about}")).unwrap_or_default();
             let _ = writeln!(text, "  {}{}: {}", obstacle.messages, inline(&about), obstacle.why);
             examples(&obstacle.examples, &mut text);
         }
+        more(self.unjudged.len(), &mut text);
         if self.further > 0 {
             let _ = writeln!(text, "\nand {} messages in more kinds of change than are told apart", self.further);
         }
@@ -81,6 +85,13 @@ impl Replayed {
             "{} same, {} now denied, {} now asks{edited}, {} now allowed; {unjudged} cannot be judged",
             self.same, self.now_denied, self.now_asks, self.now_allowed
         );
+    }
+}
+
+/// Says that there are more of them than are listed.
+fn more(all: usize, text: &mut String) {
+    if all > LISTED {
+        let _ = writeln!(text, "  and {} more, which --json lists", all - LISTED);
     }
 }
 

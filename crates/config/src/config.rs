@@ -614,7 +614,7 @@ impl Reading<'_> {
         } else if !bartizan_keyring::IS_BUILT {
             problems
                 .error(place(), "this bartizan was built without the feature `keyring`")
-                .help("use one that has it, or leave this out, and the key is in a file beside the store");
+                .help("use one that is built with it (--features keyring), or leave this out, and the key is in a file beside the store");
         }
         name
     }

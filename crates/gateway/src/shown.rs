@@ -16,7 +16,7 @@ tokio::task_local! {
 
 /// By what a request came in.
 #[derive(Clone)]
-pub struct Shown {
+pub(crate) struct Shown {
     pub(crate) identity: Arc<Identity>,
     /// Who has shown it.
     pub(crate) principal: Arc<str>,

@@ -92,7 +92,7 @@ impl Kind {
 pub enum KeyringError {
     /// This program cannot speak to one.
     #[error(
-        "this bartizan was built without the feature `keyring`; use one that has it, or a file or a variable instead"
+        "this bartizan was built without the feature `keyring` (cargo build --release -p bartizan-cli --features keyring has it); or use \"file:PATH\" or \"${{VARIABLE}}\""
     )]
     NotBuilt,
     /// There is no session bus, or nothing on it keeps secrets.

@@ -304,6 +304,13 @@ impl Checked {
             let _ =
                 writeln!(text, "note: what {} declares was not kept, so nothing was held against it", printable(one));
         }
+        if self.tools.is_empty() && self.policies > 0 {
+            let _ = writeln!(
+                text,
+                "note: no tool is in the lock file yet, so nothing was held against what tools declare; they are once a client \
+                 has listed them through the gateway"
+            );
+        }
         let verdict = if self.problems.is_empty() { "ok" } else { "not ok" };
         let warned = self.warnings.len();
         let warned = if warned == 0 { String::new() } else { format!(", {}", count(warned, "warning")) };

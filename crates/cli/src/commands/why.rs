@@ -383,7 +383,7 @@ fn what_became(entry: &Entry, paint: Paint) -> String {
         "approve" if entry.approval.is_none() => {
             format!("Decision: {decision}. It was refused, and nobody was asked{cause}.")
         }
-        "approve" => format!("Decision: {decision}. It was refused until somebody approves{cause}."),
+        "approve" => format!("Decision: waits for an approval. It was refused until somebody approves{cause}."),
         "deny" if entry.kind == "upstream.failed" => {
             format!("Decision: {decision}. The client got an error in its place{cause}.")
         }

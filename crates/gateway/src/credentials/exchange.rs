@@ -23,7 +23,7 @@ use super::grant::{self, Client, Proof, Refused};
 use crate::clock;
 use crate::fetch;
 use crate::identity::oauth::{Fetcher, Token};
-use crate::shown::Shown;
+use crate::shown::{self, Shown};
 use crate::upstream::{Credential, UpstreamError};
 
 const SECOND: i64 = 1_000_000;
@@ -42,7 +42,11 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// The tokens for one server.
-pub(super) struct Exchanged(Arc<Inner>);
+pub(super) struct Exchanged {
+    inner: Arc<Inner>,
+    /// What came with the last request on one client's way to it: the server is asked something between requests as well.
+    last: Mutex<Option<Shown>>,
+}
 
 struct Inner {
     server: Arc<str>,
@@ -73,7 +77,7 @@ struct Given {
 
 impl fmt::Debug for Exchanged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchanged").field("server", &self.0.server).finish_non_exhaustive()
+        f.debug_struct("Exchanged").field("server", &self.inner.server).finish_non_exhaustive()
     }
 }
 
@@ -83,7 +87,22 @@ impl Exchanged {
         let named = || settings.audience.is_none().then(|| fetch::shown(url));
         let resource = settings.resource.clone().or_else(named);
         let server = Arc::clone(server);
-        Exchanged(Arc::new(Inner { server, settings, resource, slots: Mutex::default() }))
+        Exchanged::by(Arc::new(Inner { server, settings, resource, slots: Mutex::default() }))
+    }
+}
+
+impl Exchanged {
+    fn by(inner: Arc<Inner>) -> Exchanged {
+        Exchanged { inner, last: Mutex::default() }
+    }
+
+    /// What came with the request that is worked on, or else with the one before.
+    fn shown(&self) -> Option<Shown> {
+        let mut last = lock(&self.last);
+        if let Some(shown) = shown::current() {
+            *last = Some(shown);
+        }
+        last.clone()
     }
 }
 
@@ -91,14 +110,17 @@ impl Credential for Exchanged {
     fn header<'a>(
         &'a self,
         who: &'a Principal,
-        shown: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
-        self.0.of(who, shown, refused).boxed()
+        self.inner.of(who, self.shown(), refused).boxed()
     }
 
     fn is_personal(&self) -> bool {
         true
+    }
+
+    fn of_one_client(&self) -> Option<Arc<dyn Credential>> {
+        Some(Arc::new(Exchanged::by(Arc::clone(&self.inner))))
     }
 }
 
@@ -106,7 +128,7 @@ impl Inner {
     async fn of(
         self: &Arc<Self>,
         who: &Principal,
-        shown: Option<&Shown>,
+        shown: Option<Shown>,
         refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, UpstreamError> {
         let shown = shown.filter(|shown| shown.principal == who.id).ok_or_else(|| self.nothing())?;

@@ -19,7 +19,6 @@ use super::grant::{self, Grant, TokenError};
 use crate::clock;
 use crate::database::Database;
 use crate::fetch::{Reach, Way};
-use crate::shown::Shown;
 use crate::upstream::{Credential, UpstreamError};
 
 /// So long before it ends a token is renewed, in microseconds.
@@ -76,7 +75,6 @@ impl Credential for Personal {
     fn header<'a>(
         &'a self,
         who: &'a Principal,
-        _: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
         self.0.header(who, refused).boxed()

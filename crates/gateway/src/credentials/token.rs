@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
-use crate::shown::Shown;
 use crate::stamp::Stamp;
 use crate::upstream::{Credential, UpstreamError};
 
@@ -32,7 +31,6 @@ impl Credential for Fixed {
     fn header<'a>(
         &'a self,
         _: &'a Principal,
-        _: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
         let header = match (&self.0, refused) {
@@ -90,7 +88,6 @@ impl Credential for FromFile {
     fn header<'a>(
         &'a self,
         _: &'a Principal,
-        _: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>> {
         // It may have been replaced between the look at it and the answer; the same one is not worth another try.
@@ -115,7 +112,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         let (who, file) = (Principal::anonymous(), FromFile::new(path.clone()));
-        let header = async |refused: Option<&HeaderValue>| file.header(&who, None, refused).await;
+        let header = async |refused: Option<&HeaderValue>| file.header(&who, refused).await;
         assert!(matches!(header(None).await, Err(UpstreamError::Credential(_))));
         std::fs::write(&path, "first\n").unwrap();
         let first = header(None).await.unwrap();

@@ -26,7 +26,6 @@ use crate::budget::{Budget, Share};
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::relay::Relay;
-use crate::shown::{self, Shown};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -155,8 +154,7 @@ pub(super) struct Asker {
     pub(super) endpoint: Arc<Endpoint>,
     who: Principal,
     connections: Connections,
-    /// What came with the client's last request on this way: the server is asked something between requests as well.
-    shown: Mutex<Option<Shown>>,
+    credential: Option<Arc<dyn Credential>>,
 }
 
 impl fmt::Debug for Asker {
@@ -170,16 +168,17 @@ impl Asker {
         let personal = endpoint.credential.as_ref().is_some_and(|credential| credential.is_personal());
         // A server may take a connection for whoever used it first.
         let connections = if personal { endpoint.connections.apart() } else { endpoint.connections.clone() };
-        Asker { endpoint, who, connections, shown: Mutex::default() }
+        let own = |shared: &Arc<dyn Credential>| shared.of_one_client().unwrap_or_else(|| Arc::clone(shared));
+        let credential = endpoint.credential.as_ref().map(own);
+        Asker { endpoint, who, connections, credential }
     }
 
     /// Asks it, and once more if it refuses what it was shown and there is something newer.
     pub(super) async fn ask(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
-        let Some(credential) = &self.endpoint.credential else {
+        let Some(credential) = &self.credential else {
             return self.endpoint.ask(request, &self.connections).await;
         };
-        let by = self.shown();
-        let header = credential.header(&self.who, by.as_ref(), None).await?;
+        let header = credential.header(&self.who, None).await?;
         request.headers_mut().insert(header::AUTHORIZATION, header.clone());
         let again = request.clone();
         let response = self.endpoint.ask(request, &self.connections).await?;
@@ -187,18 +186,9 @@ impl Asker {
             return Ok(response);
         }
         drop(response);
-        let (newer, mut request) = (credential.header(&self.who, by.as_ref(), Some(&header)).await?, again);
+        let (newer, mut request) = (credential.header(&self.who, Some(&header)).await?, again);
         request.headers_mut().insert(header::AUTHORIZATION, newer);
         self.endpoint.ask(request, &self.connections).await
-    }
-
-    /// What came with the request that is worked on, or else with the one before.
-    fn shown(&self) -> Option<Shown> {
-        let mut last = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shown) = shown::current() {
-            *last = Some(shown);
-        }
-        last.clone()
     }
 }
 

@@ -19,6 +19,7 @@ mod tls;
 mod trial;
 
 use std::fmt;
+use std::sync::Arc;
 
 use ::http::HeaderValue;
 use bartizan_guard::Principal;
@@ -39,20 +40,23 @@ pub(crate) use trial::{Starts, Trial, works};
 
 use crate::admit::Admitted;
 use crate::relay::Relay;
-use crate::shown::Shown;
 
 /// What says to a server on whose behalf it is asked.
 pub trait Credential: fmt::Debug + Send + Sync {
-    /// The header of requests on behalf of `who`, who has shown that. If the server refused one, another if there is any.
+    /// The header of requests on behalf of `who`. If the server refused one, another if there is any.
     fn header<'a>(
         &'a self,
         who: &'a Principal,
-        shown: Option<&'a Shown>,
         refused: Option<&'a HeaderValue>,
     ) -> BoxFuture<'a, Result<HeaderValue, UpstreamError>>;
 
     /// Whether each has their own, so that nothing of one may be used for another.
     fn is_personal(&self) -> bool;
+
+    /// One for a single client's way to the server, where that makes a difference.
+    fn of_one_client(&self) -> Option<Arc<dyn Credential>> {
+        None
+    }
 }
 
 /// Where the messages of one client to one server go.

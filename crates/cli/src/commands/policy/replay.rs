@@ -145,7 +145,8 @@ fn files(named: Option<&Path>, config: &Config) -> Result<Vec<PathBuf>, Failure>
     let own = || config.capture.as_ref().map(|capture| capture.path.as_path());
     let none = "the configuration has no [capture]; name a file or directory of one behind `--replay`";
     let path = named.or_else(own).ok_or_else(|| Failure::usage(none))?;
-    let cannot = |error| Failure::incomplete(format!("cannot read {}: {error}", path.display()));
+    let hint = if named.is_none() { "; `serve` makes it once it runs with [capture]" } else { "" };
+    let cannot = |error| Failure::incomplete(format!("cannot read {}: {error}{hint}", path.display()));
     if !std::fs::metadata(path).map_err(cannot)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

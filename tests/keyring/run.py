@@ -102,7 +102,7 @@ class Without:
 
     def case_every_use_is_refused_with_the_remedy():
         with Folder(GIVEN) as folder:
-            folder.check(2, "bartizan.toml:3:", "without the feature `keyring`", "a file or a variable")
+            folder.check(2, "bartizan.toml:3:", "without the feature `keyring`", "file:PATH")
             folder.wants("plain", '[store]\nkeyring = "gateway"\n')
             folder.check(2, "bartizan.toml:5:", "without the feature `keyring`")
             said = bartizan("serve", "--config", str(folder.file), status=2, program=GIVEN)

@@ -73,6 +73,7 @@ mod stamp;
 mod status;
 mod subscribed;
 mod tag;
+mod turns;
 mod unread;
 mod upstream;
 mod versions;

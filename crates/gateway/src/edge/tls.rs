@@ -7,8 +7,6 @@
 //! and is worked on in turns of the address that it comes from. TLS is 1.3 unless the configuration asks for 1.2 too, and the key exchange withstands quantum
 //! computers if the client can do that.
 
-mod turns;
-
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,10 +24,10 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use self::turns::Turns;
 use crate::identity::Certificate;
 use crate::pem::{certificates, key, provider};
 use crate::stamp::Stamp;
+use crate::turns::Turns;
 
 pub(super) type Stream = tokio_rustls::server::TlsStream<TcpStream>;
 

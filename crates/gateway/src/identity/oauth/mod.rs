@@ -32,6 +32,7 @@ use self::verified::{Digest, Good, Known, Verified};
 use super::{Caller, Credential};
 use crate::clock;
 use crate::issuer::Issuer as Own;
+use crate::turns::Turns;
 
 /// How many proofs are remembered.
 const PROOFS: usize = 262_144;
@@ -44,6 +45,8 @@ pub(crate) struct Oauth {
     own: OnceLock<Arc<Issuer>>,
     verified: Verified,
     replays: Replays,
+    /// Whose signatures are verified.
+    turns: Turns,
     refused: Refused,
     secret: OnceLock<[u8; 32]>,
 }
@@ -159,6 +162,7 @@ impl Default for Oauth {
             own: OnceLock::new(),
             verified: Verified::default(),
             replays: Replays::new(PROOFS),
+            turns: Turns::default(),
             refused: Refused::default(),
             secret: OnceLock::new(),
         }
@@ -373,10 +377,14 @@ impl Oauth {
     }
 
     async fn verify(&self, text: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Known, Fault> {
-        if Jws::is_meant(text) { self.verify_signed(text, now).await } else { self.ask_about(text, from, now).await }
+        if Jws::is_meant(text) {
+            self.verify_signed(text, from, now).await
+        } else {
+            self.ask_about(text, from, now).await
+        }
     }
 
-    async fn verify_signed(&self, text: &str, now: Timestamp) -> Result<Known, Fault> {
+    async fn verify_signed(&self, text: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Known, Fault> {
         let jws = Jws::parse(text).map_err(|error| {
             let named = refused::issuer(text);
             let issuer = self.issuers().find(|issuer| named.as_deref() == Some(&issuer.settings.issuer));
@@ -387,7 +395,12 @@ impl Oauth {
         let refused = |error: TokenError| self.refusal(Some(&issuer), text, &error);
         let held = issuer.keys.with(jws.key_id().map_err(refused)?).await;
         let held = held.map_err(|_| self.unknown(&issuer, "its keys are not known, and it does not give them out"))?;
-        jws.check_signature(&held.keys).map_err(refused)?;
+        let checked = match from {
+            Some(from) => self.turns.during(from, async { jws.check_signature(&held.keys) }).await,
+            // It was good before, so it is none of those that anybody can make.
+            None => jws.check_signature(&held.keys),
+        };
+        checked.map_err(refused)?;
         let access = Access::of_jws(jws, &issuer.expected()).map_err(refused)?;
         access.when.check(now.0).map_err(refused)?;
         self.good(&issuer, access, Some(held.generation), i64::MAX)

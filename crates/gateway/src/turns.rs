@@ -1,8 +1,8 @@
-//! Whose handshake is worked on.
+//! Whose handshake, or whose token, is worked on.
 //!
 //! **Threat.** A handshake costs whoever asks for one next to nothing and the gateway a signature and two key exchanges, before it
-//! is known who asks. Whoever begins many has the gateway do nothing else. So handshakes are worked on by half of the threads
-//! at most, and of one address by one at a time: others wait for no more of them than there are addresses that flood.
+//! is known who asks; so does the signature of a token. Whoever begins many has the gateway do nothing else. So they are worked on by
+//! half of the threads at most, and of one address by one at a time: others wait for no more of them than there are addresses that flood.
 //!
 //! A turn lasts for one step, which is computed without a pause; nobody has one while a client takes its time.
 
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::address;
 
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     all: Semaphore,
     by_block: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
@@ -33,7 +33,7 @@ impl Default for Turns {
 
 impl Turns {
     /// Does `work` for somebody at that address, each step of it in a turn of theirs.
-    pub(super) async fn during<F: Future>(&self, from: IpAddr, work: F) -> F::Output {
+    pub(crate) async fn during<F: Future>(&self, from: IpAddr, work: F) -> F::Output {
         let mut work = std::pin::pin!(work);
         let own = self.own(address::block(from));
         let bell = Arc::new(Bell::default());

@@ -57,7 +57,7 @@ class Flooder:
             self.tokens = self.forged()
         tasks = [asyncio.create_task(each()) for _ in range(self.count)]
         while not stop.is_set():
-            print(json.dumps({"held": self.held, "tried": self.tried, "answers": self.answers}), flush=True)
+            print(json.dumps({"at": time.monotonic(), "held": self.held, "tried": self.tried, "answers": self.answers}), flush=True)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stop.wait(), 0.25)
         for task in tasks:
@@ -196,6 +196,13 @@ class Flood:
     def said(self):
         """What it has said last; it says something four times a second."""
         self.last = json.loads(self.process.stdout.readline())
+        return self.last
+
+    def says(self):
+        """What it says now: whoever has measured something else meanwhile has not read what it has said since."""
+        asked = time.monotonic()
+        while self.said()["at"] < asked:
+            pass
         return self.last
 
     def __enter__(self):
@@ -345,13 +352,13 @@ def measure(gateway, near, flood, options):
                 break
             grown = flood.last["held"]
             flood.said(), flood.said(), flood.said()
-        held, tried, cpu, begun = flood.last["held"], flood.last["tried"], gateway.cpu(), time.monotonic()
+        before, cpu, begun = flood.says(), gateway.cpu(), time.monotonic()
         for anew in (False, True):
             lines["during" + "_anew" * anew] = good.measure(options.seconds, anew)
         cpu, took = gateway.cpu() - cpu, time.monotonic() - begun
         flooded = gateway.memory()
-        after = flood.said()
-    lines |= {"flood": what, "kind": kind, "held": held, "tries_per_second": (after["tried"] - tried) / took, "answers": after["answers"],
+        after = flood.says()
+    lines |= {"flood": what, "kind": kind, "held": before["held"], "tries_per_second": (after["tried"] - before["tried"]) / (after["at"] - before["at"]), "answers": after["answers"],
               "memory_mib": memory, "memory_flood_mib": flooded, "cpu_share": cpu / took}
     return lines
 

@@ -336,16 +336,7 @@ impl Desk<'_> {
 
     /// Records a refusal that no guard decided, such as a response that nobody waits for.
     pub(crate) fn refuse(&self, event: &Event<'_>, rule: &'static str, why: String, code: i64) -> Refusal {
-        let outcome = Outcome {
-            decision: "deny",
-            rule: Some(rule),
-            why: Some(&why),
-            findings: &[],
-            approval: None,
-            policies: None,
-            permitted_by: None,
-        };
-        let receipt = self.recorder.message(event, self.session_id, &outcome);
+        let receipt = self.recorder.message(event, self.session_id, &Outcome::refusal(rule, &why));
         settle(receipt, rule, why, code)
     }
 
@@ -372,16 +363,7 @@ pub(crate) fn refuse(
     rule: &'static str,
     why: String,
 ) -> Refusal {
-    let outcome = Outcome {
-        decision: "deny",
-        rule: Some(rule),
-        why: Some(&why),
-        findings: &[],
-        approval: None,
-        policies: None,
-        permitted_by: None,
-    };
-    settle(recorder.message(event, session, &outcome), rule, why, CODE_DENIED)
+    settle(recorder.message(event, session, &Outcome::refusal(rule, &why)), rule, why, CODE_DENIED)
 }
 
 /// Refuses a server's message that the log only counts, because there are too many of the kind.

@@ -387,6 +387,14 @@ pub(crate) struct Outcome<'a> {
     pub(crate) permitted_by: Option<&'a [Arc<str>]>,
 }
 
+impl<'a> Outcome<'a> {
+    /// A refusal that no guard decided.
+    pub(crate) fn refusal(rule: &'static str, why: &'a str) -> Outcome<'a> {
+        let (rule, why) = (Some(rule), Some(why));
+        Outcome { decision: "deny", rule, why, findings: &[], approval: None, policies: None, permitted_by: None }
+    }
+}
+
 /// A message that the scanner refused.
 pub(crate) struct Unreadable<'a> {
     pub(crate) direction: Direction,
@@ -539,15 +547,7 @@ mod tests {
             Judged { finding, action: Action::Deny, would: Some(Action::Deny), by: "rule default" }
         };
         let findings: Vec<_> = (0..findings).map(|_| judged()).collect();
-        let outcome = Outcome {
-            decision: "deny",
-            rule: Some(RULE.id),
-            why: Some(why),
-            findings: &findings,
-            approval: None,
-            policies: None,
-            permitted_by: None,
-        };
+        let outcome = Outcome { findings: &findings, ..Outcome::refusal(RULE.id, why) };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         entry(directory.path(), &receipt)
     }
@@ -565,15 +565,7 @@ mod tests {
         finding.quoting = Some("“secret”".to_owned());
         finding.span = span;
         let findings = [Judged { finding, action: Action::Deny, would: None, by: "rule default" }];
-        let outcome = Outcome {
-            decision: "deny",
-            rule: Some(RULE.id),
-            why: Some("6 characters"),
-            findings: &findings,
-            approval: None,
-            policies: None,
-            permitted_by: None,
-        };
+        let outcome = Outcome { findings: &findings, ..Outcome::refusal(RULE.id, "6 characters") };
         let receipt = recorder.message(&event, "session", &outcome).unwrap();
         let entry = entry(directory.path(), &receipt);
         let expected = recorder.digests.of(b"secret");

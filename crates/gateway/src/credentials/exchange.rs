@@ -89,9 +89,7 @@ impl Exchanged {
         let server = Arc::clone(server);
         Exchanged::by(Arc::new(Inner { server, settings, resource, slots: Mutex::default() }))
     }
-}
 
-impl Exchanged {
     fn by(inner: Arc<Inner>) -> Exchanged {
         Exchanged { inner, last: Mutex::default() }
     }

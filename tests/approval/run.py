@@ -577,12 +577,12 @@ def case_who_agrees_to_what_destroys_something_shows_who_they_are():
                 client.tools()
                 page = page_of(client.pay(amount))
                 time.sleep(3.5)
-                check("To agree you show first that it is you" in browser.get(page).text, "the page says so")
+                check("To approve it you show first that it is you" in browser.get(page).text, "the page says so")
                 to = decide(browser, page, "approve").location
                 check(to.startswith("/bartizan/step-up?return_to="), to)
                 check("isError" in client.pay(amount)["result"], "nobody has agreed")
                 browser.fill(to, {"code": recovery[0]})
-                check("To agree you show first" not in browser.get(page).text, "that was shown")
+                check("you show first that it is you" not in browser.get(page).text, "that was shown")
                 equal(decide(browser, page, "approve").location, page)
                 passes(client.pay(amount), f"paid {amount}")
                 # Whoever can use the store is whoever runs the gateway, and a no needs no proof.

@@ -470,6 +470,38 @@ def case_an_answer_counts_once_and_only_from_who_was_asked():
                 equal(server.shown()[-1], "Bearer a-token", "what the server is shown")
 
 
+def case_whoever_is_removed_while_they_are_signed_in_to_a_server_has_nothing_there():
+    # What is done meanwhile, and whether there are tokens for ann then.
+    for done, good in [
+        ((("remove", "ann"),), False),
+        ((("remove", "ann"), ("add", "ann")), False),
+        ((("remove", "bob"),), True),
+        ((("reset", "ann"),), True),
+    ]:
+        with Recording() as server, Place({"mine": oauth(server.url)}) as place:
+            server.lies["issuer"] = {"revocation_endpoint": f"{server.origin}/revoke"}
+            key = place.key("ann")
+            for name in ("ann", "bob"):
+                place.run("user", "add", name)
+            with place.login("mine", "--user", "ann") as (process, url):
+                for words in done:
+                    place.run("user", *words)
+                asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+                right = urllib.parse.urlencode({"code": "c", "iss": server.origin, "state": asked["state"]})
+                equal(get(f"{asked['redirect_uri']}?{right}"), 200, "the answer")
+                said = process.communicate(timeout=30)[1]
+                equal(process.returncode, 0 if good else 2, f"{done}: {said}")
+            check(("signed in to mine" if good else "`ann` was added or removed while somebody signed in") in said, f"{done}: {said}")
+            equal("/revoke" in server.asked, not good, f"{done}: whether the authorization server is told that it is not needed")
+            equal("ann" in place.run("upstream", "list"), good, f"{done}: what is kept")
+            if good:
+                with Client(place.gateway, key, "/mcp/mine") as client:
+                    client.request("ping")
+                equal(server.shown()[-1], "Bearer a-token", "what the server is shown")
+            else:
+                check("bartizan upstream login mine" in refused(place, key), f"{done}: somebody asks as ann")
+
+
 def pair(folder, name):
     """A certificate that signs itself, and its key."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",

@@ -144,6 +144,13 @@ const EMPTY: &str = "UPDATE approval SET sealed = x'' WHERE expires_at <= $1 AND
 const AGREE: &str = "UPDATE approval SET yes_at = $2, yes_by = $3, reason = $4, expires_at = $5 WHERE id = $1";
 const PROVE: &str = "UPDATE approval SET proof_at = $2, proof_by = $3, expires_at = $4 WHERE id = $1";
 const DENY: &str = "UPDATE approval SET denied_at = $2, denied_by = $3, reason = $4, sealed = x'' WHERE id = $1";
+const GIVEN: &str = "SELECT * FROM approval WHERE used_at IS NULL AND denied_at IS NULL AND expires_at > $2
+    AND (yes_by = $1 OR proof_by = $1) ORDER BY created_at, id";
+const TAKE_BACK: &str = "UPDATE approval SET
+    reason = CASE WHEN yes_by = $2 THEN '' ELSE reason END,
+    yes_at = CASE WHEN yes_by = $2 THEN NULL ELSE yes_at END, yes_by = CASE WHEN yes_by = $2 THEN NULL ELSE yes_by END,
+    proof_at = CASE WHEN proof_by = $2 THEN NULL ELSE proof_at END,
+    proof_by = CASE WHEN proof_by = $2 THEN NULL ELSE proof_by END WHERE id = $1";
 const SPEND: &str = "UPDATE approval SET used_at = $3, sealed = x''
     WHERE id = $1 AND digest = $2 AND used_at IS NULL AND denied_at IS NULL AND expires_at > $3
     AND (needs_yes = 0 OR yes_at IS NOT NULL) AND (needs_proof = 0 OR proof_at IS NOT NULL)";
@@ -333,6 +340,25 @@ impl Store {
         })
         .await
     }
+}
+
+/// Takes back what somebody agreed to, or proved, that nobody has used yet: it may not have been they who did. It waits again,
+/// for as long as what was agreed to would have been good. A no of theirs stands.
+pub(crate) async fn take_back(connection: &mut SqliteConnection, person: &str, change: &Change) -> Result<()> {
+    let rows = sqlx::query(GIVEN).bind(person).bind(change.at).fetch_all(&mut *connection).await?;
+    for row in &rows {
+        let held = approval(row)?;
+        sqlx::query(TAKE_BACK).bind(&held.request.id).bind(person).execute(&mut *connection).await?;
+        let is_theirs = |given: &Option<Change>| given.as_ref().is_some_and(|given| given.by == person);
+        let parts = [("yes", is_theirs(&held.yes)), ("proof", is_theirs(&held.proof))];
+        let mut fields = said(&held.request);
+        if let Some(fields) = fields.as_object_mut() {
+            let taken: Vec<_> = parts.into_iter().filter(|(_, taken)| *taken).map(|(part, _)| part).collect();
+            fields.extend([("of".to_owned(), person.into()), ("taken".to_owned(), taken.into())]);
+        }
+        note(connection, change, "approval.withdrawn", fields).await?;
+    }
+    Ok(())
 }
 
 /// What the log says of it: no content.

@@ -43,6 +43,9 @@ const OF: &str = "SELECT id, person, public_key, algorithm, counter, label, crea
 const USE: &str = "UPDATE passkey SET counter = $2, last_used_at = $3
     WHERE id = $1 AND (counter < $2 OR (counter = 0 AND $2 = 0))";
 const REMOVE: &str = "DELETE FROM passkey WHERE id = $1 AND person = $2";
+const ANOTHER: &str = "UPDATE person SET generation = generation + 1 WHERE name = $1";
+// Which passkey a session began with nobody knows.
+const ELSEWHERE: &str = "DELETE FROM web_session WHERE person = $1 AND digest <> $2 AND passkey_at IS NOT NULL";
 
 impl Store {
     /// Keeps a new passkey of a person of that generation.
@@ -96,15 +99,26 @@ impl Store {
         .await
     }
 
-    /// Removes a passkey of somebody. Returns whether it was there.
+    /// Removes a passkey of a person of that generation, who is another one then: nobody whom it is being shown for now gets
+    /// anything for it, and all their browsers are signed out in which a passkey was shown, but for the session that is to be
+    /// kept. Returns whether it was there.
     ///
     /// # Errors
-    /// If this cannot be kept.
-    pub async fn remove_passkey(&self, person: &str, id: &[u8], change: &Change) -> Result<bool> {
+    /// If they are of another one by now, or this cannot be kept.
+    pub async fn remove_passkey(
+        &self,
+        (person, generation): (&str, i64),
+        id: &[u8],
+        keep: &[u8; 32],
+        change: &Change,
+    ) -> Result<bool> {
         self.write(async |connection| {
+            check_stands(connection, person, generation).await?;
             let query = sqlx::query(REMOVE).bind(id).bind(person);
             let removed = query.execute(&mut *connection).await?.rows_affected() > 0;
             if removed {
+                sqlx::query(ANOTHER).bind(person).execute(&mut *connection).await?;
+                sqlx::query(ELSEWHERE).bind(person).bind(keep.as_slice()).execute(&mut *connection).await?;
                 let fields = json!({ "person": person, "factor": "passkey" });
                 note(connection, change, "person.factor_removed", fields).await?;
             }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor, SqliteRow};
 
+use crate::approvals::take_back;
 use crate::events::{Change, note};
 use crate::grants::{Which, revoke};
 use crate::{Result, Store, StoreError};
@@ -142,7 +143,8 @@ impl Store {
         .await
     }
 
-    /// Has somebody sign in no more, or again. Returns whether that changed.
+    /// Has somebody sign in no more, or again; what they agreed to waits again then, if nobody used it yet. Returns whether that
+    /// changed.
     ///
     /// # Errors
     /// If there is nobody of that name, or this cannot be kept.
@@ -154,6 +156,7 @@ impl Store {
             let changed = query.execute(&mut *connection).await?.rows_affected() > 0;
             if is_disabled {
                 forget(connection, &name, &["web_session"]).await?;
+                take_back(connection, &name, change).await?;
             }
             if changed {
                 let kind = if is_disabled { "person.disabled" } else { "person.enabled" };
@@ -165,7 +168,8 @@ impl Store {
     }
 
     /// Takes from somebody all that they prove who they are with, and gives them something else. They are signed in nowhere
-    /// then, and clients have nothing of theirs any more: whoever had taken over what is reset may have let them in.
+    /// then, clients have nothing of theirs any more, and what they agreed to waits again if nobody used it yet: it may have been
+    /// whoever had taken over what is reset.
     ///
     /// # Errors
     /// If there is nobody of that name, or this cannot be kept.
@@ -173,6 +177,7 @@ impl Store {
         self.write(async |connection| {
             let name = named(connection, name).await?;
             revoke(connection, &Which::Person(name.clone()), change).await?;
+            take_back(connection, &name, change).await?;
             sqlx::query(BARE).bind(&name).bind(&given.password).execute(&mut *connection).await?;
             forget(connection, &name, &["web_session", "passkey", "recovery_code", "invitation"]).await?;
             invite(connection, &name, given).await?;
@@ -181,8 +186,8 @@ impl Store {
         .await
     }
 
-    /// Removes somebody, and all that belongs to them: tokens for servers and what they asked somebody to agree to, too. Keys
-    /// of that name stay.
+    /// Removes somebody, and all that belongs to them: tokens for servers, what they asked somebody to agree to, and what they
+    /// agreed to that nobody used yet, too. Keys of that name stay.
     ///
     /// # Errors
     /// If there is nobody of that name, or this cannot be kept.
@@ -191,6 +196,7 @@ impl Store {
             let name = named(connection, name).await?;
             // Whoever is called so later gets none of it.
             withdraw(connection, &name).await?;
+            take_back(connection, &name, change).await?;
             forget(connection, &name, &["web_session", "passkey", "recovery_code", "invitation"]).await?;
             sqlx::query(REMOVE).bind(&name).execute(&mut *connection).await?;
             note(connection, change, "person.removed", json!({ "person": name })).await

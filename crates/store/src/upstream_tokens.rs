@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 
 use crate::events::{Change, note};
 use crate::{Result, Store, StoreError};
@@ -62,7 +62,12 @@ const GIVE_UP: &str =
     "UPDATE upstream_token SET renewing_at = NULL WHERE server = $1 AND principal = $2 AND renewing_at = $3";
 const ENDED: &str = "UPDATE upstream_token SET renewing_at = NULL, ended_at = $4, sealed = x''
     WHERE server = $1 AND principal = $2 AND renewing_at = $3";
+const HANDLE: &str = "SELECT handle FROM person WHERE name = $1";
 const REMOVE: &str = "DELETE FROM upstream_token WHERE server = $1 AND principal = $2";
+
+/// Which person a principal was at a moment: none, or the one with this handle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose(Option<Vec<u8>>);
 
 /// What came of renewing a token.
 #[derive(Debug)]
@@ -93,12 +98,27 @@ impl Store {
         row.as_ref().map(token).transpose()
     }
 
-    /// Keeps tokens, in the place of those that there were.
+    /// Which person a principal is, if they are one who signs in here: what a token is for is theirs, and of nobody who is called
+    /// so later.
     ///
     /// # Errors
-    /// If they cannot be kept.
-    pub async fn put_upstream_token(&self, held: &UpstreamToken, change: &Change) -> Result<()> {
+    /// If the database cannot be read.
+    pub async fn whose(&self, principal: &str) -> Result<Whose> {
+        whose(self.reading(), principal).await
+    }
+
+    /// Keeps tokens, in the place of those that there were, if the principal is still who they were when the sign-in began.
+    ///
+    /// # Errors
+    /// If they are not, or the tokens cannot be kept.
+    pub async fn put_upstream_token(&self, (held, for_whom): (&UpstreamToken, &Whose), change: &Change) -> Result<()> {
         self.write(async |connection| {
+            if whose(&mut *connection, &held.principal).await? != *for_whom {
+                return Err(StoreError::State(format!(
+                    "`{}` was added or removed while somebody signed in, so nothing is kept of it",
+                    held.principal
+                )));
+            }
             let query = sqlx::query(PUT).bind(&held.server).bind(&held.principal).bind(&held.issuer);
             let query = query.bind(&held.resource).bind(&held.sealed).bind(&held.scope);
             query.bind(held.obtained_at).bind(held.expires_at).execute(&mut *connection).await?;
@@ -125,7 +145,7 @@ impl Store {
         .await
     }
 
-    /// Says what came of it, if nobody has signed in anew meanwhile.
+    /// Says what came of it, if nobody has signed in anew meanwhile, or removed them. Returns whether that was so.
     ///
     /// # Errors
     /// If it cannot be kept.
@@ -135,7 +155,7 @@ impl Store {
         begun: i64,
         came: Renewal<'_>,
         change: &Change,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.write(async |connection| {
             let (kind, query) = match &came {
                 Renewal::Renewed(new) => {
@@ -144,19 +164,19 @@ impl Store {
                 }
                 Renewal::Again => {
                     let query = sqlx::query(GIVE_UP).bind(&held.server).bind(&held.principal).bind(begun);
-                    query.execute(connection).await?;
-                    return Ok(());
+                    return Ok(query.execute(connection).await?.rows_affected() > 0);
                 }
                 Renewal::Ended => {
                     let query = sqlx::query(ENDED).bind(&held.server).bind(&held.principal).bind(begun);
                     ("upstream.token_ended", query.bind(change.at))
                 }
             };
-            if query.execute(&mut *connection).await?.rows_affected() > 0 {
+            let is_there = query.execute(&mut *connection).await?.rows_affected() > 0;
+            if is_there {
                 let fields = json!({"server": held.server, "principal": held.principal, "issuer": held.issuer});
                 note(connection, change, kind, fields).await?;
             }
-            Ok(())
+            Ok(is_there)
         })
         .await
     }
@@ -178,6 +198,10 @@ impl Store {
         })
         .await
     }
+}
+
+async fn whose(store: impl SqliteExecutor<'_>, principal: &str) -> Result<Whose> {
+    Ok(Whose(sqlx::query_scalar(HANDLE).bind(principal).fetch_optional(store).await?))
 }
 
 fn token(row: &SqliteRow) -> Result<UpstreamToken> {
@@ -219,25 +243,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("state.db")).await.unwrap();
         let change = |at| Change { by: "uid:7".to_owned(), at };
-        store.put_upstream_token(&held("ann"), &change(1)).await.unwrap();
-        store.put_upstream_token(&held("bob"), &change(1)).await.unwrap();
+        let nobody = Whose(None);
+        store.put_upstream_token((&held("ann"), &nobody), &change(1)).await.unwrap();
+        store.put_upstream_token((&held("bob"), &nobody), &change(1)).await.unwrap();
         let ann = async || store.upstream_token("crm", "ann").await.unwrap();
         assert_eq!(ann().await, Some(held("ann")));
         assert!(store.begin_renewal(&held("ann"), 5).await.unwrap());
         assert!(!store.begin_renewal(&held("ann"), 6).await.unwrap(), "somebody does already");
-        store.end_renewal(&held("ann"), 5, Renewal::Again, &change(7)).await.unwrap();
+        assert!(store.end_renewal(&held("ann"), 5, Renewal::Again, &change(7)).await.unwrap());
         assert!(store.begin_renewal(&held("ann"), 8).await.unwrap());
         let new = UpstreamToken { sealed: vec![8], expires_at: Some(300), ..held("ann") };
-        store.end_renewal(&held("ann"), 5, Renewal::Ended, &change(9)).await.unwrap();
-        store.end_renewal(&held("ann"), 8, Renewal::Renewed(&new), &change(9)).await.unwrap();
+        assert!(!store.end_renewal(&held("ann"), 5, Renewal::Ended, &change(9)).await.unwrap());
+        assert!(store.end_renewal(&held("ann"), 8, Renewal::Renewed(&new), &change(9)).await.unwrap());
         assert_eq!(ann().await, Some(new.clone()), "what an earlier one says does not count");
         assert!(!store.begin_renewal(&held("ann"), 10).await.unwrap(), "it read what there was before");
         assert!(store.begin_renewal(&new, 10).await.unwrap());
-        store.end_renewal(&new, 10, Renewal::Ended, &change(11)).await.unwrap();
+        assert!(store.end_renewal(&new, 10, Renewal::Ended, &change(11)).await.unwrap());
         let ended = ann().await.unwrap();
         assert!(ended.ended_at == Some(11) && ended.sealed.is_empty());
         assert!(!store.begin_renewal(&ended, 12).await.unwrap());
-        store.put_upstream_token(&held("ann"), &change(13)).await.unwrap();
+        store.put_upstream_token((&held("ann"), &nobody), &change(13)).await.unwrap();
         assert_eq!(ann().await, Some(held("ann")), "whoever signs in anew has all anew");
         assert_eq!(store.remove_upstream_token("crm", "ann", &change(14)).await.unwrap(), held("ann"));
         assert!(store.remove_upstream_token("crm", "ann", &change(14)).await.is_err());

@@ -96,14 +96,14 @@ impl SignIn {
         let who = self.who(oauth)?;
         let place = Place::of(self.config.clone());
         let held = place.with_all(true, async |store| {
-            let login = Login::begin(&self.name, http, oauth).await.map_err(refused)?;
+            let login = Login::begin(store, (&self.name, who), http, oauth).await.map_err(refused)?;
             say(&format!("sign in at {}, as whoever {} is there:", inline(login.issuer()), inline(&self.shown(who))));
             // No control character may reach a terminal by way of an address that a server has chosen.
             output::print(&inline(login.url()))?;
             if !self.no_browser {
                 open(login.url());
             }
-            login.finish(store, (&self.name, who), PATIENCE, &change(now())).await.map_err(refused)
+            login.finish(store, PATIENCE, &change(now())).await.map_err(refused)
         })?;
         let scope = if held.scope.is_empty() { String::new() } else { format!(", for {}", inline(&held.scope)) };
         say(&format!("signed in to {} for {}{scope}", self.name, inline(&self.shown(who))));

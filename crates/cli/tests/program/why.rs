@@ -489,6 +489,20 @@ fn a_request_that_is_not_decided_was_denied_or_is_not_there() {
     write_log(home.path(), &entries[..2]);
     let said = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd"]).status(0).stdout;
     assert!(said.contains("for ann: waits\n") && said.contains("`bartizan approve 4mz0k7q2x9cd` shows it"), "{said}");
+    // What somebody agreed to who was reset or removed since is to be decided again, and what was only proven is not.
+    for (taken, state) in [("yes", "pending"), ("proof", "approved")] {
+        let withdrawn = entries[1].1.as_object().unwrap().iter().filter(|(name, _)| *name != "expires_at");
+        let mut withdrawn: Value = withdrawn.map(|(name, value)| (name.clone(), value.clone())).collect();
+        withdrawn["by"] = "uid:7".into();
+        withdrawn["of"] = "bea".into();
+        withdrawn["taken"] = json!([taken]);
+        let home = tempfile::tempdir().unwrap();
+        write_log(home.path(), &[entries[1].clone(), entries[2].clone(), ("approval.withdrawn", withdrawn)]);
+        let json = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd", "--json"]).status(0).json();
+        assert_eq!(json["state"], state, "{taken}");
+        let said = bartizan_at(home.path(), &["why", "4mz0k7q2x9cd"]).status(0).stdout;
+        assert!(said.contains("withdrawn 2026-01-02T03:04:05Z by uid:7: what bea had given"), "{said}");
+    }
     let mut no = entries[2].1.clone();
     no["way"] = "command".into();
     no["second_factor_at"] = Value::Null;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bartizan_config::{Http, Oauth, OauthClient, Secret};
-use bartizan_store::upstream_tokens::UpstreamToken;
+use bartizan_store::upstream_tokens::{UpstreamToken, Whose};
 use bartizan_store::{Change, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,14 +31,24 @@ pub struct Login {
     state: String,
     way: Way,
     url: String,
+    server: String,
+    principal: String,
+    /// Who that is, from before anything was asked for.
+    whose: Whose,
 }
 
 impl Login {
-    /// Begins to sign in to the server that is called `server`.
+    /// Begins to sign in to the server that is called `server`, for `principal`.
     ///
     /// # Errors
     /// If it or its authorization server does not do what that takes, or is not who it should be.
-    pub async fn begin(server: &str, http: &Http, settings: &Oauth) -> Result<Login, LoginError> {
+    pub async fn begin(
+        store: &Store,
+        (server, principal): (&str, &str),
+        http: &Http,
+        settings: &Oauth,
+    ) -> Result<Login, LoginError> {
+        let whose = store.whose(principal).await?;
         let way = way(http, settings).await;
         let mut found = discover(&http.url, settings.issuer.as_deref(), &way).await?;
         if !settings.scopes.is_empty() {
@@ -54,7 +64,8 @@ impl Login {
         let client = client(server, &found.issuer, &settings.client, &redirect, &way).await?;
         let (verifier, state) = (Zeroizing::new(random()?), random()?);
         let url = authorize(&found, &client, &redirect, (&verifier, &state))?;
-        Ok(Login { found, client, callback, verifier, state, way, url })
+        let (server, principal) = (server.to_owned(), principal.to_owned());
+        Ok(Login { found, client, callback, verifier, state, way, url, server, principal, whose })
     }
 
     /// Where somebody has to sign in.
@@ -69,19 +80,13 @@ impl Login {
         &self.found.issuer.issuer
     }
 
-    /// Waits for the browser to come back, and keeps the tokens that there are for what it brings, as those of `principal`
-    /// for `server`.
+    /// Waits for the browser to come back, and keeps the tokens that there are for what it brings.
     ///
     /// # Errors
-    /// If nobody signs in, the answer is not the right one, or there are no tokens for it.
-    pub async fn finish(
-        self,
-        store: &Store,
-        (server, principal): (&str, &str),
-        patience: Duration,
-        change: &Change,
-    ) -> Result<UpstreamToken, LoginError> {
-        let Login { found, client, callback, verifier, state, way, .. } = self;
+    /// If nobody signs in, the answer is not the right one, there are no tokens for it, or whom they are for was removed
+    /// meanwhile, or is called so only since.
+    pub async fn finish(self, store: &Store, patience: Duration, change: &Change) -> Result<UpstreamToken, LoginError> {
+        let Login { found, client, callback, verifier, state, way, server, principal, whose, .. } = self;
         let redirect = callback.url();
         let brought = callback.wait(state, patience).await?;
         // Before anything of it is used: another issuer could have us bring it this one's code, or this one its own.
@@ -103,8 +108,8 @@ impl Login {
         let tokens = grant::ask(&found.issuer.token_endpoint, &client, &fields, &way).await;
         let tokens = tokens.map_err(|error| LoginError::Tokens(error.to_string()))?;
         let mut held = UpstreamToken {
-            server: server.to_owned(),
-            principal: principal.to_owned(),
+            server,
+            principal,
             issuer: found.issuer.issuer,
             resource: found.resource,
             sealed: Vec::new(),
@@ -123,7 +128,11 @@ impl Login {
         };
         let sealer = store.sealer().await?;
         held.sealed = grant.seal(&sealer, &held.owner()).map_err(bartizan_store::StoreError::from)?;
-        store.put_upstream_token(&held, change).await?;
+        if let Err(error) = store.put_upstream_token((&held, &whose), change).await {
+            // Nobody has any use of them, so nobody shall: an attempt, as what is wrong is said in any case.
+            grant::revoke(&grant, &way).await.ok();
+            return Err(error.into());
+        }
         Ok(held)
     }
 }

@@ -191,7 +191,7 @@ impl Inner {
                 }
                 Some(_) => tokio::time::sleep(LOOK).await,
                 None if open.store.begin_renewal(&open.held, now).await.map_err(unusable)? => {
-                    return self.renew(&open, refresh, now, whose, good).await;
+                    return self.renew(slot, (&open, refresh), now, whose, good).await;
                 }
                 // It is another one by now.
                 None => tokio::task::yield_now().await,
@@ -201,8 +201,8 @@ impl Inner {
 
     async fn renew(
         &self,
-        open: &Open,
-        refresh: &str,
+        slot: &Slot,
+        (open, refresh): (&Open, &str),
         begun: i64,
         whose: &str,
         good: bool,
@@ -217,14 +217,18 @@ impl Inner {
             Ok(tokens) => {
                 let mut new = UpstreamToken { expires_at: tokens.expires_at(change.at), ..held.clone() };
                 let refresh_token = tokens.refresh_token.or_else(|| grant.refresh_token.clone());
-                let grant = Grant { access_token: tokens.access_token, refresh_token, ..grant.clone() };
+                let renewed = Grant { access_token: tokens.access_token, refresh_token, ..grant.clone() };
                 let sealer = store.sealer().await.map_err(unusable)?;
-                new.sealed = grant.seal(&sealer, &new.owner()).map_err(unusable)?;
+                new.sealed = renewed.seal(&sealer, &new.owner()).map_err(unusable)?;
                 if let Some(scope) = tokens.scope {
                     new.scope = scope;
                 }
-                store.end_renewal(held, begun, Renewal::Renewed(&new), &change).await.map_err(unusable)?;
-                grant.header().ok_or_else(|| self.nobody(whose))
+                if !store.end_renewal(held, begun, Renewal::Renewed(&new), &change).await.map_err(unusable)? {
+                    // Nobody is to use these: somebody has signed in anew, or is not there any more.
+                    grant::revoke(&renewed, &way).await.ok();
+                    return Ok(self.open(slot, whose).await?.header.clone());
+                }
+                renewed.header().ok_or_else(|| self.nobody(whose))
             }
             Err(TokenError::Refused(code)) => {
                 tracing::warn!(server = %self.server, principal = %whose, %code, "tokens for a server are not renewed");

@@ -268,8 +268,9 @@ impl Web {
             Err(elsewhere) => return elsewhere,
         };
         let id = bytes(visit, "id").unwrap_or_default();
-        let change = Change { by: session.person.name.clone(), at: clock::now().0 };
-        self.store().await?.remove_passkey(&session.person.name, &id, &change).await?;
+        let (person, keep) = (&session.person, &session.kept.digest);
+        let change = Change { by: person.name.clone(), at: clock::now().0 };
+        self.store().await?.remove_passkey((&person.name, person.generation), &id, keep, &change).await?;
         see_other("/bartizan/account")
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::approvals::{Asked, By, Most, Part, Request};
+use crate::approvals::{Asked, By, Most, Part, Request, State};
 use crate::passkeys::Passkey;
 use crate::upstream_tokens::UpstreamToken;
 use crate::web_sessions::{Over, WebSession};
@@ -53,6 +53,21 @@ fn passkey(id: u8, counter: i64) -> Passkey {
         label: "phone".to_owned(),
         created_at: 5,
         last_used_at: None,
+    }
+}
+
+fn token(principal: &str) -> UpstreamToken {
+    UpstreamToken {
+        server: "crm".to_owned(),
+        principal: principal.to_owned(),
+        issuer: "https://a.example".to_owned(),
+        resource: "https://crm.example/mcp".to_owned(),
+        sealed: b"sealed".to_vec(),
+        scope: String::new(),
+        obtained_at: 1,
+        expires_at: None,
+        renewing_at: None,
+        ended_at: None,
     }
 }
 
@@ -159,20 +174,9 @@ async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
     let (_directory, store) = store().await;
     store.set_one_time(("Ann", generation(&store).await), &one_time(1), &change(2)).await.unwrap();
     store.reset_person("ANN", &invited(2_000), &change(3)).await.unwrap();
-    let token = |principal: &str| UpstreamToken {
-        server: "crm".to_owned(),
-        principal: principal.to_owned(),
-        issuer: "https://a.example".to_owned(),
-        resource: "https://crm.example/mcp".to_owned(),
-        sealed: b"sealed".to_vec(),
-        scope: String::new(),
-        obtained_at: 1,
-        expires_at: None,
-        renewing_at: None,
-        ended_at: None,
-    };
     for principal in ["Ann", "Bea"] {
-        store.put_upstream_token(&token(principal), &change(3)).await.unwrap();
+        let whose = store.whose(principal).await.unwrap();
+        store.put_upstream_token((&token(principal), &whose), &change(3)).await.unwrap();
     }
     store.remove_person("ann", &change(4)).await.unwrap();
     assert!(store.people().await.unwrap().is_empty());
@@ -216,8 +220,8 @@ async fn a_passkey_is_of_one_person_and_only_counts_up() {
     ] {
         assert_eq!(store.use_passkey(&[id; 16], counter, 7).await.unwrap(), good, "{id} {counter}");
     }
-    assert!(!store.remove_passkey("Bea", &[1; 16], &change(3)).await.unwrap());
-    assert!(store.remove_passkey("Ann", &[1; 16], &change(3)).await.unwrap());
+    assert!(!store.remove_passkey(("Bea", 0), &[1; 16], &[0; 32], &change(3)).await.unwrap());
+    assert!(store.remove_passkey(("Ann", generation(&store).await), &[1; 16], &[0; 32], &change(3)).await.unwrap());
     for id in 10..29 {
         store.add_passkey((&passkey(id, 0), generation(&store).await), &change(4)).await.unwrap();
     }
@@ -344,5 +348,148 @@ async fn nothing_that_the_removed_asked_for_passes_for_whoever_is_called_so_late
     store.remove_person("ann", &change(300)).await.unwrap();
     for (id, passes) in [("a", false), ("b", true)] {
         assert_eq!(store.spend_approval(id, &[7; 32], 400).await.unwrap(), passes, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_agreed_to_is_good_for_nothing_once_they_are_taken_what_they_prove_it_with() {
+    // What is done, and whether their yes is still one afterwards.
+    for (what, stands) in [
+        ("reset", false),
+        ("remove", false),
+        ("remove and add", false),
+        ("disable", false),
+        ("reset another", true),
+        ("remove another", true),
+        ("change their password", true),
+        ("enable", true),
+    ] {
+        let (_directory, store) = store().await;
+        let bea = Person { name: "Bea".to_owned(), handle: vec![8; 32], ..ann() };
+        store.add_person(&bea, &Given::default(), &change(1)).await.unwrap();
+        assert!(store.accept_invitation(&[1; 32], "old", None, &change(2)).await.unwrap().is_some());
+        let most = Most { each: 9, all: 9 };
+        let both = Request { digest: [8; 32], needs_proof: true, ..request("both", "Ann") };
+        let no = Request { digest: [9; 32], ..request("no", "Bea") };
+        for request in [request("yes", "Carl"), both, no] {
+            store.ask_approval(&request, most).await.unwrap();
+        }
+        let of_ann = Change { by: "Ann".to_owned(), at: 200 };
+        let generation = generation(&store).await;
+        let by = By::Person { change: &of_ann, generation, second_factor_at: None };
+        store.grant_approval("yes", Part::Yes, "fine", 2_000, by).await.unwrap();
+        store.grant_approval("both", Part::Proof, "", 2_000, by).await.unwrap();
+        store.grant_approval("both", Part::Yes, "", 2_000, By::Operator(&change(200))).await.unwrap();
+        store.deny_approval("no", "", by).await.unwrap();
+        match what {
+            "reset" => store.reset_person("ann", &Given::default(), &change(300)).await.unwrap(),
+            "reset another" => store.reset_person("bea", &Given::default(), &change(300)).await.unwrap(),
+            "remove another" => store.remove_person("bea", &change(300)).await.unwrap(),
+            "change their password" => {
+                let changed = store.change_password(("Ann", generation), ("old", "new"), &[0; 32], &change(300)).await;
+                assert!(changed.unwrap());
+            }
+            "enable" => assert!(!store.set_person_disabled("ann", false, &change(300)).await.unwrap()),
+            "disable" => assert!(store.set_person_disabled("ann", true, &change(300)).await.unwrap()),
+            _ => {
+                store.remove_person("ann", &change(300)).await.unwrap();
+                if what == "remove and add" {
+                    store.add_person(&ann(), &Given::default(), &change(300)).await.unwrap();
+                }
+            }
+        }
+        let state = async |id: &str| store.approval(id).await.map(|held| held.state(400));
+        let waits = if stands { State::Approved } else { State::Pending };
+        assert_eq!(state("yes").await.unwrap(), waits, "{what}");
+        if !what.starts_with("remove") || stands {
+            let both = store.approval("both").await.unwrap();
+            assert_eq!((both.state(400), both.yes.is_some(), both.proof.is_some()), (waits, true, stands), "{what}");
+        }
+        if what != "remove another" {
+            assert_eq!(state("no").await.unwrap(), State::Denied, "{what}: their no stands");
+        }
+        assert_eq!(store.spend_approval("yes", &[7; 32], 400).await.unwrap(), stands, "{what}");
+        if !stands {
+            // Whoever agrees to it now is somebody else, or they themselves.
+            let held = store.grant_approval("yes", Part::Yes, "", 3_000, By::Operator(&change(500))).await.unwrap();
+            assert_eq!((held.yes, &*held.reason), (Some(change(500)), ""), "{what}");
+            assert!(store.spend_approval("yes", &[7; 32], 600).await.unwrap(), "{what}");
+        }
+        let mut withdrawn = Vec::new();
+        let record = async |events: &[crate::Event]| {
+            let of = events.iter().filter(|event| event.kind == "approval.withdrawn");
+            withdrawn
+                .extend(of.map(|event| json!([event.fields["approval"], event.fields["taken"], event.fields["of"]])));
+            Ok::<_, ()>(())
+        };
+        store.record_events(record).await.unwrap().unwrap();
+        let (both, yes) = (json!(["both", ["proof"], "Ann"]), json!(["yes", ["yes"], "Ann"]));
+        let expected = match what {
+            _ if stands => vec![],
+            "remove" | "remove and add" => vec![yes],
+            _ => vec![both, yes],
+        };
+        assert_eq!(withdrawn, expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_takes_a_passkey_out_is_signed_in_by_it_nowhere_else() {
+    let (_directory, store) = store().await;
+    let before = generation(&store).await;
+    store.add_passkey((&passkey(1, 0), before), &change(2)).await.unwrap();
+    let by_passkey = |number: u8| WebSession { passkey_at: Some(100), ..session(number) };
+    for new in [session(1), by_passkey(2), by_passkey(3)] {
+        assert!(store.begin_web_session((&new, before), None, ALWAYS).await.unwrap());
+    }
+    // Somebody shows it in another browser, and is let in only after it was taken out.
+    assert!(store.use_passkey(&[1; 16], 0, 7).await.unwrap());
+    assert!(!store.remove_passkey(("Ann", before), &[9; 16], &[3; 32], &change(3)).await.unwrap(), "no such passkey");
+    assert!(store.begin_web_session((&by_passkey(4), before), None, ALWAYS).await.unwrap(), "nothing was taken out");
+    assert!(store.remove_passkey(("Ann", before), &[1; 16], &[3; 32], &change(3)).await.unwrap());
+    let late = store.begin_web_session((&by_passkey(5), before), None, ALWAYS).await;
+    assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+    let again = store.remove_passkey(("Ann", before), &[1; 16], &[3; 32], &change(4)).await;
+    assert!(matches!(again, Err(StoreError::Stale)), "{again:?}");
+    for (number, there) in [(1, true), (2, false), (3, true), (4, false), (5, false)] {
+        assert_eq!(store.web_session(&[number; 32], ALWAYS).await.unwrap().is_some(), there, "{number}");
+    }
+    // Who comes after that comes in.
+    assert!(store.begin_web_session((&session(6), generation(&store).await), None, ALWAYS).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_sign_in_to_a_server_is_for_who_was_there_when_it_began() {
+    for (principal, what, kept) in [
+        ("Ann", "remove", false),
+        ("Ann", "remove and add", false),
+        ("Bea", "add", false),
+        ("Ann", "nothing", true),
+        ("Ann", "reset", true),
+        ("Ann", "remove another", true),
+        // The name of a key alone.
+        ("ci", "remove another", true),
+    ] {
+        let (_directory, store) = store().await;
+        let bea = Person { name: "Bea".to_owned(), handle: vec![8; 32], ..ann() };
+        if what == "remove another" {
+            store.add_person(&bea, &Given::default(), &change(1)).await.unwrap();
+        }
+        let whose = store.whose(principal).await.unwrap();
+        match what {
+            "remove" => store.remove_person("ann", &change(2)).await.unwrap(),
+            "remove and add" => {
+                store.remove_person("ann", &change(2)).await.unwrap();
+                let later = Person { handle: vec![9; 32], ..ann() };
+                store.add_person(&later, &Given::default(), &change(3)).await.unwrap();
+            }
+            "add" => store.add_person(&bea, &Given::default(), &change(2)).await.unwrap(),
+            "reset" => store.reset_person("ann", &Given::default(), &change(2)).await.unwrap(),
+            "remove another" => store.remove_person("bea", &change(2)).await.unwrap(),
+            _ => {}
+        }
+        let came = store.put_upstream_token((&token(principal), &whose), &change(4)).await;
+        assert_eq!(came.is_ok(), kept, "{principal}, {what}: {came:?}");
+        assert_eq!(store.upstream_tokens().await.unwrap().len(), usize::from(kept), "{principal}, {what}");
     }
 }

@@ -16,6 +16,8 @@ use crate::text::inline;
 
 /// What requests are called: so many digits and small letters.
 const LENGTH: usize = 12;
+/// What says that somebody's decision is good for nothing any more, as they were reset, removed or disabled.
+const WITHDRAWN: &str = "approval.withdrawn";
 
 /// The name of a request, if it can be one.
 pub(super) fn name(text: &str) -> Option<String> {
@@ -69,6 +71,16 @@ impl Story {
         self.entries.iter().rev().find(|record| record.kind == kind).map(Record::value)
     }
 
+    /// What somebody gave, the `part` that was asked of them, unless it was taken back since.
+    fn given(&self, kind: &str, part: &str) -> Option<Value> {
+        let entry = self
+            .entries
+            .iter()
+            .rev()
+            .find(|record| record.kind == kind || record.kind == WITHDRAWN && takes(&record.value(), part));
+        entry.filter(|record| record.kind == kind).map(Record::value)
+    }
+
     /// The calls that name it, and what was decided about each.
     fn calls(&self) -> impl Iterator<Item = (String, Value)> {
         let calls = self.entries.iter().filter(|record| record.kind == "message");
@@ -97,8 +109,10 @@ impl Story {
         let last = |kind: &str| self.last(kind);
         let asked = last("approval.asked").unwrap_or_default();
         let needs = |what: &str| asked.get(what).and_then(Value::as_bool) == Some(true);
-        let (yes, proof) = (last("approval.approved"), last("approval.proven"));
-        let until = yes.iter().chain(&proof).chain([&asked]).map(|entry| text(entry, "expires_at"));
+        let (yes, proof) = (self.given("approval.approved", "yes"), self.given("approval.proven", "proof"));
+        // That of what was withdrawn too: it waits for as long.
+        let decided = [last("approval.approved"), last("approval.proven")];
+        let until = decided.iter().flatten().chain([&asked]).map(|entry| text(entry, "expires_at"));
         let until = until.filter(|until| !until.is_empty()).max();
         if last("approval.used").is_some() || self.spender().is_some() {
             "used"
@@ -161,6 +175,15 @@ impl Story {
                 lines.push((word, format!("{} by {}{}", done_at(&decision), by(&decision), how(&decision))));
             }
         }
+        for taken in self.entries.iter().filter(|record| record.kind == WITHDRAWN).map(Record::value) {
+            let of = inline(&text(&taken, "of"));
+            let who = format!(
+                "{} by {}: what {of} had given, who was reset, removed or disabled",
+                done_at(&taken),
+                by(&taken)
+            );
+            lines.push(("withdrawn", who));
+        }
         let (used, spender) = (self.last("approval.used"), self.spender());
         if used.is_some() || spender.is_some() {
             let at = used.as_ref().map(|used| format!("{} ", done_at(used))).unwrap_or_default();
@@ -172,6 +195,11 @@ impl Story {
         lines.extend(refused.map(|(id, call)| ("refused", format!("{} the call {id}", second(&text(&call, "at"))))));
         lines
     }
+}
+
+/// Whether an entry takes that part back.
+fn takes(entry: &Value, part: &str) -> bool {
+    entry.get("taken").and_then(Value::as_array).is_some_and(|taken| taken.iter().any(|one| one == part))
 }
 
 fn is_about(record: &Record, id: &str) -> bool {

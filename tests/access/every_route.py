@@ -2,16 +2,13 @@
 
 import contextlib
 import json
-import os
 import pathlib
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
 
 import world
-from harness import BINARY, MODERN, PATIENCE, Gateway, Keyed, check, equal
+from harness import BINARY, MODERN, Gateway, Keyed, Wrapped, check, equal
 from upstream import Answering, Upstream
 
 POLICIES_OF_ANN = world.POLICIES.replace("permit(principal,", 'permit(principal == Mcp::User::"ann",')
@@ -24,56 +21,9 @@ class Handler(Answering):
         return world.result(method, params)
 
 
-class Direct:
-    """A client of `bartizan run`, which stands before the server as a program."""
-
-    def __init__(self, home, version, *options):
-        self.heard_in, self.version, self.count = home / "heard.jsonl", version, 0
-        environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
-        program = [sys.executable, str(HERE / "world.py"), str(self.heard_in)]
-        self.process = subprocess.Popen([BINARY, "run", "--name", "world", *options, "--", *program], env=environment, cwd=home,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.environment, self.answers = environment, queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def __enter__(self):
-        if self.version != MODERN:
-            self.result("initialize", {"protocolVersion": self.version, "capabilities": {}, "clientInfo": {"name": "suite", "version": "1"}})
-            self.send({"method": "notifications/initialized"})
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait(PATIENCE)
-        subprocess.run([BINARY, "daemon", "--stop"], env=self.environment, capture_output=True, timeout=60)
-
-    def read(self):
-        for line in self.process.stdout:
-            if "method" not in (message := json.loads(line)):
-                self.answers.put(message)
-
-    def send(self, message):
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message) + "\n")
-        self.process.stdin.flush()
-
-    def ask(self, method, params=None):
-        self.count += 1
-        params = dict(params or {})
-        if self.version == MODERN:
-            params["_meta"] = {world.ERA: MODERN, "io.modelcontextprotocol/clientCapabilities": {},
-                               "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "1"}}
-        self.send({"id": self.count, "method": method, "params": params})
-        answer = self.answers.get(timeout=PATIENCE)
-        equal(answer["id"], self.count)
-        return answer
-
-    def result(self, method, params=None):
-        answer = self.ask(method, params)
-        check("result" in answer, f"{method}: {answer}")
-        return answer["result"]
-
-    def heard(self):
-        return [json.loads(line) for line in self.heard_in.read_text().splitlines()]
+def heard(home):
+    """What the program was asked that `bartizan run` stands before."""
+    return [json.loads(line) for line in (home / "heard.jsonl").read_text().splitlines()]
 
 
 # What is asked for, and whether the policy allows it.
@@ -134,7 +84,6 @@ def over_http():
                 reached(server.heard, where)
 
 
-
 def over_stdio():
     for revision in REVISIONS:
         for options in ((), ("--standalone",)):
@@ -144,6 +93,7 @@ def over_stdio():
                 (home / "p.cedar").write_text(world.POLICIES)
                 (home / "config/bartizan/bartizan.toml").write_text(f'[policy]\nfiles = ["{home}/p.cedar"]\n')
                 where = f"stdio in {revision} {options}"
-                with Direct(home, revision, *options) as client:
+                program = [sys.executable, str(HERE / "world.py"), str(home / "heard.jsonl")]
+                with Wrapped(home, "world", program, *options, version=revision) as client:
                     visit(client, where)
-                    reached(client.heard(), where)
+                    reached(heard(home), where)

@@ -323,3 +323,81 @@ class Keyed(Raw):
 
     def headers(self, message):
         return super().headers(message) | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+
+
+class Wrapped:
+    """A client of `bartizan run`, which stands before a program that is a server, in one of the eras."""
+
+    def __init__(self, home, name, program, *options, version="2025-11-25", capabilities=None):
+        self.home, self.version = home, version
+        self.capabilities = {} if capabilities is None else capabilities
+        self.environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
+        self.process = subprocess.Popen([BINARY, "run", "--name", name, *options, "--", *program], env=self.environment, cwd=home,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.count, self.seen, self.came = 0, [], threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+        if version != MODERN:
+            self.result("initialize", {"protocolVersion": version, "capabilities": self.capabilities,
+                                       "clientInfo": {"name": "suite", "version": "1"}})
+            self.send({"method": "notifications/initialized"})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+        self.stop()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+
+    def stop(self):
+        """Ends the Bartizan of this home, if one runs."""
+        subprocess.run([BINARY, "daemon", "--stop"], env=self.environment, capture_output=True, timeout=60)
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.came:
+                self.seen.append(json.loads(line))
+                self.came.notify_all()
+
+    def send(self, message):
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message) + "\n")
+        self.process.stdin.flush()
+
+    def request(self, method, params=None):
+        """Asks, and waits for nothing; the id."""
+        self.count += 1
+        params = dict(params or {})
+        if self.version == MODERN:
+            params["_meta"] = {"io.modelcontextprotocol/protocolVersion": MODERN,
+                               "io.modelcontextprotocol/clientCapabilities": self.capabilities,
+                               "io.modelcontextprotocol/clientInfo": {"name": "suite", "version": "1"}}
+        self.send({"id": self.count, "method": method, "params": params})
+        return self.count
+
+    def answers(self, id):
+        """What has come for that id up to now."""
+        return [message for message in list(self.seen) if message.get("id") == id and "method" not in message]
+
+    def answer(self, id):
+        with self.came:
+            check(self.came.wait_for(lambda: self.answers(id), PATIENCE), f"no answer to {id}; there were {self.seen}")
+        [answer] = self.answers(id)
+        return answer
+
+    def ask(self, method, params=None):
+        return self.answer(self.request(method, params))
+
+    def result(self, method, params=None):
+        answer = self.ask(method, params)
+        check("result" in answer, f"{method}: {answer}")
+        return answer["result"]
+
+    def command(self, *words, code=0):
+        """What a command prints that whoever is at this machine types."""
+        done = subprocess.run([BINARY, *words], env=self.environment, capture_output=True, text=True, timeout=60, cwd=self.home,
+                              stdin=subprocess.DEVNULL)
+        equal(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr

@@ -10,11 +10,13 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
 
+from browser import PASSWORD, Browser  # noqa: E402
 from harness import BINARY, MODERN, Gateway, Keyed, check, equal, wait_for  # noqa: E402
 from upstream import Answering, Upstream  # noqa: E402
 
 LEGACY = "2025-11-25"
 ERAS = (LEGACY, MODERN)
+BY_URL = {"elicitation": {"url": {}}}
 POLICIES = """
 permit(principal, action, resource);
 @id("large") @challenge("approval") @reason("Large sums are looked at.")
@@ -68,21 +70,23 @@ class Client(Keyed):
     def pay(self, amount, note=None, **more):
         """The answer to a payment."""
         arguments = {"amount": amount} | ({} if note is None else {"note": note})
-        name = "pay" if self.path != "/mcp" else "bank__pay"
-        return self.ask("tools/call", {"name": name, "arguments": arguments} | more)
+        return self.ask("tools/call", {"name": self.tool(), "arguments": arguments} | more)
+
+    def tool(self):
+        return "pay" if self.path != "/mcp" else "bank__pay"
 
 
 class Place:
     """A bank and a gateway in front of it."""
 
-    def __init__(self, more="", listen="", policies=POLICIES):
-        self.bank = Bank()
+    def __init__(self, more="", listen="", policies=POLICIES, bank=None, also=None, **keys):
+        self.bank = bank or Bank()
         self.folder = tempfile.TemporaryDirectory(prefix="bartizan-approval-")
         policy = pathlib.Path(self.folder.name) / "policies.cedar"
         policy.write_text(policies)
         self.more = f"[policy]\nfiles = [{json.dumps(str(policy))}]\n[auth]\nrequired = true\n{more}"
         self.listen = listen
-        self.gateway = Gateway({"bank": {"url": self.bank.url}}, self.more, listen)
+        self.gateway = Gateway({"bank": {"url": self.bank.url} | keys} | (also or {}), self.more, listen)
 
     def __enter__(self):
         self.gateway.__enter__()
@@ -155,3 +159,39 @@ def passes(answer, text=None):
 
 def refused(answer, why):
     check(why in words(answer), f"wanted {why!r}: {answer}")
+
+
+def waiting(place):
+    """The request that waits, as soon as one does."""
+    return wait_for(lambda: next((id for id, state in place.states().items() if state == "pending"), None), "it waits")
+
+
+PAGES = '[sign_in]\nsecond_factor = "optional"\n'
+
+
+def person(place, name):
+    """Somebody who has signed in, and their browser."""
+    place.run("user", "add", name, "--password", said=PASSWORD + "\n")
+    browser = Browser(place.gateway)
+    equal(browser.sign_in(name).status, 303, f"{name} signs in")
+    return browser
+
+
+def page_of(answer):
+    """Where a client is sent to, in whichever form."""
+    found = LINK.search(json.dumps(answer))
+    check(found, f"no address: {answer}")
+    return "/bartizan/approve/" + found[1]
+
+
+def decide(browser, path, decision, **fields):
+    return browser.fill(path, {"decision": decision} | fields)
+
+
+def again(client, answer, amount, action="accept", **more):
+    """The call made again, with an answer to what was asked."""
+    result = answer["result"]
+    equal(result["resultType"], "input_required")
+    [(key, asked)] = result["inputRequests"].items()
+    equal((asked["method"], asked["params"]["mode"]), ("elicitation/create", "url"))
+    return client.pay(amount, requestState=result["requestState"], inputResponses={key: {"action": action}}, **more)

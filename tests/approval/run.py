@@ -10,20 +10,21 @@ import http.client
 import json
 import os
 import pathlib
-import queue
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
 
 from browser import PASSWORD, Browser, Form  # noqa: E402
-from harness import BINARY, FIXTURE, MODERN, PATIENCE, TOOLS, cases_of, check, equal, run_cases, wait_for  # noqa: E402
-from place import ERAS, LEGACY, LINK, PAY, POLICIES, Client, Place, passes, refused, waits, words  # noqa: E402
+from harness import BINARY, MODERN, PATIENCE, TOOLS, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+import bridged  # noqa: E402
+import over_stdio  # noqa: E402
+from place import (BY_URL, ERAS, LINK, PAGES, PAY, POLICIES, Client, Place, again, decide, page_of, passes, person, refused,  # noqa: E402
+                   waiting, waits)
 
 
 def case_what_was_agreed_to_passes_once_and_exactly_in_each_era_and_by_each_route():
@@ -311,11 +312,6 @@ def case_a_call_that_is_held_does_not_outlive_the_key_that_it_came_with():
         equal(place.bank.paid(), [900, 902, 904, 906], "what was paid")
 
 
-def waiting(place):
-    """The request that waits, as soon as one does."""
-    return wait_for(lambda: next((id for id, state in place.states().items() if state == "pending"), None), "it waits")
-
-
 def case_a_call_that_is_held_is_counted_once_and_keeps_its_place():
     more = '[approval]\nwait = "20s"\n[guard.rate]\nper_tool = "3/h"\nin_flight_per_tool = 1\n'
     with Place(more) as place:
@@ -362,38 +358,6 @@ def case_a_client_that_waits_no_longer_frees_the_place_of_its_call():
             refused(other.pay(5), "rate.in_flight")
             connection.close()
             wait_for(lambda: not other.pay(6)["result"].get("isError"), "its place is free", 10)
-
-
-PAGES = '[sign_in]\nsecond_factor = "optional"\n'
-BY_URL = {"elicitation": {"url": {}}}
-
-
-def person(place, name):
-    """Somebody who has signed in, and their browser."""
-    place.run("user", "add", name, "--password", said=PASSWORD + "\n")
-    browser = Browser(place.gateway)
-    equal(browser.sign_in(name).status, 303, f"{name} signs in")
-    return browser
-
-
-def page_of(answer):
-    """Where a client is sent to, in whichever form."""
-    found = LINK.search(json.dumps(answer))
-    check(found, f"no address: {answer}")
-    return "/bartizan/approve/" + found[1]
-
-
-def decide(browser, path, decision, **fields):
-    return browser.fill(path, {"decision": decision} | fields)
-
-
-def again(client, answer, amount, action="accept", **more):
-    """The call made again, with an answer to what was asked."""
-    result = answer["result"]
-    equal(result["resultType"], "input_required")
-    [(key, asked)] = result["inputRequests"].items()
-    equal((asked["method"], asked["params"]["mode"]), ("elicitation/create", "url"))
-    return client.pay(amount, requestState=result["requestState"], inputResponses={key: {"action": action}}, **more)
 
 
 def case_people_decide_on_a_page_that_clients_are_sent_to():
@@ -642,100 +606,32 @@ anyio.run(main)
                 equal(rest.splitlines()[-1:], ["paid 900"], f"{mode}: {rest} {process.stderr.read()[-800:]}")
 
 
-class Wrapped:
-    """The fixture behind `bartizan run`, with a policy about its tool `echo`."""
-
-    def __init__(self, home, *options):
-        self.home = home
-        self.environment = os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")}
-        self.process = subprocess.Popen([BINARY, "run", "--name", "bank", *options, "--", FIXTURE, "--stdio"], env=self.environment,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=home)
-        self.count, self.answers = 0, queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-        self.ask("initialize", {"protocolVersion": LEGACY, "capabilities": {"elicitation": {"url": {}}}, "clientInfo": {"name": "s", "version": "1"}})
-        self.send({"method": "notifications/initialized"})
-
-    def read(self):
-        for line in self.process.stdout:
-            message = json.loads(line)
-            if "method" not in message:
-                self.answers.put(message)
-
-    def send(self, message):
-        self.process.stdin.write(json.dumps({"jsonrpc": "2.0"} | message) + "\n")
-        self.process.stdin.flush()
-
-    def ask(self, method, params=None):
-        self.count += 1
-        self.send({"id": self.count, "method": method, "params": params or {}})
-        answer = self.answers.get(timeout=PATIENCE)
-        equal(answer["id"], self.count)
-        return answer
-
-    def echo(self, text):
-        return self.ask("tools/call", {"name": "echo", "arguments": {"text": text}})
-
-    def command(self, *words, code=0):
-        done = subprocess.run([BINARY, *words], env=self.environment, capture_output=True, text=True, timeout=60, cwd=self.home,
-                              stdin=subprocess.DEVNULL)
-        equal(done.returncode, code, f"{words}: {done.stdout}{done.stderr}")
-        return done.stdout + done.stderr
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(PATIENCE)
-
-
-def case_over_stdio_by_command():
-    policy = POLICIES + '@challenge("approval") forbid(principal, action == Mcp::Action::"bank/echo", resource) when { context.input.text like "pay *" };'
-    for options in ((), ("--standalone",)):
-        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
-            home = pathlib.Path(folder)
-            (home / "config/bartizan").mkdir(parents=True)
-            (home / "policies.cedar").write_text(policy)
-            file = home / "config/bartizan/bartizan.toml"
-            settings = f"[policy]\nfiles = [{json.dumps(str(home / 'policies.cedar'))}]\n"
-            file.write_text(settings)
-            wrapped = Wrapped(home, *options)
-            try:
-                passes(wrapped.echo("hello"))
-                id = waits(wrapped.echo("pay 5"))
-                check("bartizan/approve/" not in words(wrapped.echo("pay 5")), "there are no pages")
-                check('"text": "pay 5"' in wrapped.command("approve", "--list"), "it is shown")
-                wrapped.command("approve", id, code=2)
-                wrapped.command("approve", id, "--yes")
-                passes(wrapped.echo("pay 5"))
-                check(waits(wrapped.echo("pay 5")) != id, "once")
-                id = waits(wrapped.echo("pay 6"))
-                wrapped.command("deny", id)
-                refused(wrapped.echo("pay 6"), "was denied")
-                logs = lambda: "".join(path.read_text() for path in home.rglob("audit.jsonl"))  # noqa: E731
-                wait_for(lambda: "approval.denied" in logs(), "the log says so")
-                if not options:
-                    # Held, while other messages of the client go on.
-                    file.write_text(settings + '[approval]\nwait = "20s"\n')
-                    wait_for(lambda: "config.reloaded" in logs(), "it is in force")
-                    wrapped.count += 1
-                    wrapped.send({"id": 900, "method": "tools/call", "params": {"name": "echo", "arguments": {"text": "pay 7"}}})
-                    passes(wrapped.echo("meanwhile"))
-                    listed = json.loads(wrapped.command("approve", "--list", "--json"))["requests"]
-                    id = next(held["id"] for held in listed if "pay 7" in held["params"])
-                    wrapped.command("approve", id, "--yes")
-                    answer = wrapped.answers.get(timeout=PATIENCE)
-                    equal(answer["id"], 900)
-                    passes(answer)
-                # Nobody agrees for themselves, where two have to look at it.
-                file.write_text(settings + "[approval]\nfour_eyes = true\n")
-                wrapped.end()
-                subprocess.run([BINARY, "daemon", "--stop"], env=wrapped.environment, capture_output=True, timeout=60)
-                wrapped = Wrapped(home, *options)
-                id = waits(wrapped.echo("pay 8"))
-                check("nobody agrees to what they ask for themselves" in wrapped.command("approve", id, "--yes", code=2), "four eyes")
-                waits(wrapped.echo("pay 8"))
-            finally:
-                wrapped.end()
-                subprocess.run([BINARY, "daemon", "--stop"], env=wrapped.environment, capture_output=True, timeout=60)
+def case_what_somebody_agreed_to_who_is_reset_or_removed_meanwhile_waits_again():
+    ways = ("reset", "remove", "disable")
+    names = ["carl", *(f"bea-{way}" for way in ways)]
+    with Place(PAGES + "[approval]\napprovers = [%s]\n" % ", ".join(f'"user:{name}"' for name in names)) as place:
+        browsers = {name: person(place, name) for name in names}
+        for version, way in ((version, way) for version in ERAS for way in ways):
+            who, other = f"bea-{way}", f"zoe-{way}-{version}"
+            place.run("user", "add", other)
+            with place.client(f"ann-{way}", version=version) as client:
+                id = waits(client.pay(900))
+                equal(decide(browsers[who], f"/bartizan/approve/{id}", "approve").status, 303, f"{who} agrees")
+                place.run("user", way, other)
+                passes(client.pay(900), "paid 900")
+                id = waits(client.pay(901))
+                equal(decide(browsers[who], f"/bartizan/approve/{id}", "approve").status, 303, f"{who} agrees")
+                place.run("user", way, who)
+                equal((waits(client.pay(901)), place.states()[id]), (id, "pending"), f"{way} {version}")
+                wait_for(lambda: place.gateway.entries(kind="approval.withdrawn", approval=id, of=who, taken=["yes"]), "the log says so")
+                equal(decide(browsers["carl"], f"/bartizan/approve/{id}", "approve").status, 303, "somebody else agrees")
+                passes(client.pay(901), "paid 901")
+            if way != "remove":
+                place.run("user", "remove", who)
+            place.run("user", "add", who, "--password", said=PASSWORD + "\n")
+            equal(browsers[who].sign_in(who).status, 303, f"{who} is there again")
+        equal(place.bank.paid(), [900, 901] * 6)
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(globals())))
+    sys.exit(run_cases(cases_of(globals(), over_stdio, bridged)))

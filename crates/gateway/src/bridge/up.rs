@@ -38,6 +38,7 @@ use crate::params;
 use crate::problem::Problem;
 use crate::relay::Relay;
 use crate::replay::Source;
+use crate::shown;
 
 /// One legacy client's session with a stateless server.
 pub(crate) struct Up {
@@ -260,6 +261,8 @@ impl Up {
         if let Some(why) = running.refuses(id, bytes) {
             return Err(why);
         }
+        // What is held until somebody agrees passes only if what it came with is still good.
+        let work = shown::carried(shown::current(), work);
         let task = tokio::spawn(async move {
             work.await;
             up.running().end(&own_id, serial);

@@ -10,7 +10,7 @@ use bartizan_mcp::{Id, Kind, Limits, Message};
 use bartizan_sandbox::ExitStatus;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::restart::Restart;
@@ -107,10 +107,14 @@ async fn pump_client<R: AsyncRead + Unpin>(
     restart: &Arc<Restart>,
     queue: &mpsc::Sender<Admitted>,
 ) {
+    // They end with the client's side: nobody is left for whom something would be done once somebody agrees, and the server
+    // is told nothing more.
+    let mut held = JoinSet::new();
     while let Ok(Some(line)) = input.next().await {
+        while held.try_join_next().is_some() {}
         let link = current.load_full();
         let answer = match lines::read(line, &limits) {
-            Reply::Message(message, _) => from_client(&link, restart, message, queue).await,
+            Reply::Message(message, _) => from_client(&link, restart, message, (queue, &mut held)).await,
             Reply::Unreadable(bytes, rejection) => {
                 let id = link.unanswered.asking_id(&bytes);
                 Some(link.unreadable(Direction::ToServer, &bytes, &rejection).answer(id.as_ref(), None))
@@ -130,7 +134,7 @@ async fn from_client(
     link: &Arc<Link>,
     restart: &Arc<Restart>,
     message: Message,
-    queue: &mpsc::Sender<Admitted>,
+    (queue, held): (&mpsc::Sender<Admitted>, &mut JoinSet<()>),
 ) -> Option<Admitted> {
     let call = CallSummary::of(&message);
     let protest =
@@ -178,7 +182,7 @@ async fn from_client(
             Err(refusal) => refusal,
         },
         Err(refusal) if holds(link, &refusal) => {
-            tokio::spawn(hold(Arc::clone(link), Arc::clone(restart), (message, refusal), queue.clone()));
+            held.spawn(hold(Arc::clone(link), Arc::clone(restart), (message, refusal), queue.clone()));
             return None;
         }
         Err(refusal) => {

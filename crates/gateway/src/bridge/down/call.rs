@@ -25,6 +25,7 @@ use crate::bridge::kept::{self, Share};
 use crate::converse::deliveries;
 use crate::exchange;
 use crate::relay::Relay;
+use crate::shown;
 use crate::upstream::UpstreamError;
 
 /// How long a call waits for the client to answer questions, if it may take that long in all.
@@ -122,7 +123,8 @@ impl Call {
             resume: None,
             resumed: 0,
         };
-        tokio::spawn(call.run(outward, signals));
+        // What is held until somebody agrees passes only if what it came with is still good.
+        tokio::spawn(shown::carried(shown::current(), call.run(outward, signals)));
     }
 
     async fn run(mut self, outward: Message, mut signals: mpsc::Receiver<Signal>) {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod config;
+mod grant;
 mod key;
 mod lock;
 mod places;

@@ -69,7 +69,7 @@ struct One<'a> {
     /// When it was ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<String>,
-    /// Why: `operator`, `client`, `code_replayed`, `refresh_token_reused`, `refreshed_too_often` or `superseded`.
+    /// Why: `operator`, `person`, `client`, `code_replayed`, `refresh_token_reused`, `refreshed_too_often` or `superseded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_by: Option<&'a str>,
 }

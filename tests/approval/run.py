@@ -22,6 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate"), str(HERE.parent / "si
 from browser import PASSWORD, Browser, Form  # noqa: E402
 from harness import BINARY, MODERN, PATIENCE, TOOLS, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 import bridged  # noqa: E402
+import completed  # noqa: E402
 import over_stdio  # noqa: E402
 from place import (BY_URL, ERAS, LINK, PAGES, PAY, POLICIES, Client, Place, again, decide, page_of, passes, person, refused,  # noqa: E402
                    waiting, waits)
@@ -634,4 +635,4 @@ def case_what_somebody_agreed_to_who_is_reset_or_removed_meanwhile_waits_again()
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(globals(), over_stdio, bridged)))
+    sys.exit(run_cases(cases_of(globals(), over_stdio, bridged, completed)))

@@ -1,6 +1,7 @@
 //! One client's link to one server, and the judging that every message on it passes through.
 
 mod agreed;
+mod completed;
 mod unanswered;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +20,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::agreed::Standing;
 use self::agreed::{UNSAID, Unsettled};
+use self::completed::Sent;
+pub(crate) use self::completed::with_completed;
 pub(crate) use self::unanswered::{TOO_MANY, Unanswered};
 use crate::abilities::Abilities;
 use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Paid, Refusal};
@@ -62,6 +65,8 @@ pub struct Link {
     abilities: AtomicU8,
     /// How it can be asked to go to an address.
     asks: AtomicU8,
+    /// Where it was sent.
+    sent: Arc<Sent>,
     /// The places in its streams that the server named last on this link.
     events: Mutex<VecDeque<u64>>,
     /// Whether the server's tools were listed on the gateway's account.
@@ -101,6 +106,7 @@ impl Link {
             said: Arc::default(),
             abilities: AtomicU8::default(),
             asks: AtomicU8::new(UNSAID),
+            sent: Arc::default(),
             events: Mutex::default(),
             learned: Learned::default(),
             own: Mutex::default(),
@@ -113,7 +119,8 @@ impl Link {
         let link = Link::new(gateway, server, self.principal.clone(), self.name.clone(), upstream);
         let abilities = AtomicU8::new(self.abilities().index());
         let asks = AtomicU8::new(self.asks.load(Ordering::Relaxed));
-        Link { session: Arc::clone(&self.session), said: Arc::clone(&self.said), abilities, asks, ..link }
+        let (session, said, sent) = (Arc::clone(&self.session), Arc::clone(&self.said), Arc::clone(&self.sent));
+        Link { session, said, sent, abilities, asks, ..link }
     }
 
     /// Opens a way to `server` for one client session, which records know as `name`, because of the message that `about`

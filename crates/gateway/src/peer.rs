@@ -14,7 +14,7 @@ use crate::bridge::Bridge;
 use crate::converse::{converse, listen};
 use crate::event_id::LAST_EVENT;
 use crate::exchange;
-use crate::link::Link;
+use crate::link::{Link, with_completed};
 use crate::params;
 use crate::problem::Problem;
 use crate::relay;
@@ -59,7 +59,7 @@ impl Peer {
                 if let Some(event) = relay.last_event_id.as_ref().and_then(|event| event.to_str().ok()) {
                     beside::judge_lost(link, event).await?;
                 }
-                Ok(listen(link, &relay, None).await?)
+                Ok(with_completed(link, listen(link, &relay, None).await?))
             }
             Peer::All(hub) => hub.listen(headers).await,
             // What it names there is a stream that the bridge keeps.

@@ -26,6 +26,7 @@ use crate::converse::{self, deliveries};
 use crate::event_id::LAST_EVENT;
 use crate::exchange;
 use crate::front::ALL;
+use crate::link::with_completed;
 use crate::relay::Relay;
 use crate::tag;
 use crate::upstream::UpstreamError;
@@ -113,7 +114,8 @@ impl Hub {
         match &ready.way {
             Way::Straight(link) => {
                 let relay = Relay { version: ready.version(), last_event_id, ..Relay::default() };
-                converse::listen(link, &relay, Some(tag)).await
+                let stream = converse::listen(link, &relay, Some(tag)).await?;
+                Ok(if general { with_completed(link, stream) } else { stream })
             }
             Way::Bridged(bridge) => Ok(way::delivered(bridge, tag, bridge.listen(last_event_id.as_ref()).await?)),
         }
@@ -299,13 +301,23 @@ async fn pump(hub: Arc<Hub>, outlet: Arc<Outlet>, member: Arc<Member>, ready: Ar
                 }
             }
             Err(UpstreamError::SessionGone) => return member.lost(&ready),
-            Err(UpstreamError::NoStream) => return,
+            Err(UpstreamError::NoStream) => return tell_completed(&outlet, &ready).await,
             Err(error) => ready.way.failed(&error),
         }
         if ready.way.has_ended() {
             return member.lost(&ready);
         }
         if !outlet.rest(&mut rest).await {
+            return;
+        }
+    }
+}
+
+/// Tells the client of pages that it was sent to, where the server itself has no stream to tell anything on.
+async fn tell_completed(outlet: &Outlet, ready: &Ready) {
+    let Way::Straight(link) = &ready.way else { return };
+    loop {
+        if outlet.queue.send(Delivery::Message(link.completed().await, None)).await.is_err() {
             return;
         }
     }

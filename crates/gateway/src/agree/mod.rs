@@ -21,7 +21,7 @@ use bartizan_guard::{
 };
 use bartizan_mcp::{Digest, Era, Kind, method};
 use bartizan_store::approvals::{self, Asked, Most, Request, State};
-use bartizan_store::{Store, StoreError};
+use bartizan_store::{Revision, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::asking::{Asking, Form};
@@ -63,6 +63,10 @@ pub(crate) struct Granted {
     pub(crate) id: String,
     pub(crate) grant: Grant,
 }
+
+/// What the store was when some requests were looked at.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Seen(Revision, Vec<String>);
 
 /// How a client can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,6 +255,28 @@ impl Agreements {
             }
         };
         tokio::time::timeout(patience, waits).await.unwrap_or(false)
+    }
+
+    /// Those of some requests that wait for nobody any more, and whether somebody has decided about them; none if nothing has
+    /// changed since `seen` was.
+    pub(crate) async fn settled(&self, requests: &[String], seen: &mut Option<Seen>) -> Vec<(String, bool)> {
+        let Ok(Some(store)) = self.database.open().await else { return Vec::new() };
+        let now = store.revision().map(|revision| Seen(revision, requests.to_vec()));
+        if now.is_some() && now == *seen {
+            return Vec::new();
+        }
+        let mut settled = Vec::new();
+        for id in requests {
+            match store.approval(id).await.map(|held| held.state(clock::now().0)) {
+                Ok(State::Pending) => {}
+                Ok(state) => settled.push((id.clone(), matches!(state, State::Approved | State::Denied))),
+                Err(StoreError::Unknown { .. }) => settled.push((id.clone(), false)),
+                // It is looked at again.
+                Err(_) => return settled,
+            }
+        }
+        *seen = now;
+        settled
     }
 
     /// What a state that a client sends back is about.

@@ -20,7 +20,7 @@ use crate::admit::{About, Admitted, Refusal};
 use crate::answer::{Answer, Deliveries, response};
 use crate::front::Front;
 use crate::gateway::Gateway;
-use crate::link::Link;
+use crate::link::{Link, with_completed};
 use crate::server::Server;
 use crate::upstream::UpstreamError;
 
@@ -95,7 +95,7 @@ impl Bridge {
         match self {
             // Its clients have `subscriptions/listen` instead.
             Bridge::Down(_) => Err(UpstreamError::NoStream),
-            Bridge::Up(up) => Ok(up.listen(last.and_then(|last| last.to_str().ok())).await),
+            Bridge::Up(up) => Ok(with_completed(up.link(), up.listen(last.and_then(|last| last.to_str().ok())).await)),
         }
     }
 

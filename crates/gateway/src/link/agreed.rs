@@ -109,9 +109,10 @@ impl Link {
         };
         let refusal = match self.pass_as(message.clone(), Direction::ToServer, None, standing, None).await {
             Err(refusal) if !patience.is_zero() => refusal,
-            done => return done,
+            done => return done.inspect_err(|refusal| self.note_sent(refusal)),
         };
-        Box::pin(self.pass_held(message, refusal, standing, patience)).await
+        let passed = Box::pin(self.pass_held(message, refusal, standing, patience)).await;
+        passed.inspect_err(|refusal| self.note_sent(refusal))
     }
 
     /// Passes a request that waits for an agreement, if that comes in time and its client still wants it.

@@ -554,6 +554,17 @@ def case_where_none_is_needed_a_bad_one_is_refused_all_the_same():
         place.key("revoke", key)
         equal(place.status(key)[0], 401, "a revoked key, named by itself")
         equal(place.status("of-somebody-else")[0], 200, "a token of another service opens nothing and closes nothing")
+        # The operator is told of both, once in a while, and finds the refusal by its id.
+        equal(place.status(key)[0], 401, "again")
+        said = [line for line in place.gateway.said.read_text().splitlines() if "a credential is refused" in line]
+        equal(len(said), 2, "each reason once")
+        check("it has not the form of a key" in said[0] and "key=" not in said[0], said[0])
+        check(f'said="key={id_of(key)}"' in said[1] and "or it was revoked" in said[1], said[1])
+        check(key not in place.gateway.said.read_text(), "the key itself")
+        for line in said:
+            check(" from=127.0.0.1 " in line, line)
+            found = lambda: [entry for entry in place.gateway.entries(kind="edge.refused") if entry["id"] in line]  # noqa: E731,B023
+            wait_for(found, "the log has it by its id")
 
 
 def case_keys_are_required_from_the_reload_on_that_says_so():

@@ -169,7 +169,7 @@ def case_the_operator_is_told_why_a_token_is_refused_and_nobody_else():
     with Provider() as provider, Place(provider, 'claims = { tenant = "tid" }') as place:
         now = int(time.time())
         forged = lambda header=None, claims=None: provider.forged(place.mcp, header, {"tid": "t1"} | (claims or {}))  # noqa: E731
-        shown, ids = [forged()], []
+        shown, decisions = [forged()], []
         equal(place.shows(shown[0])[0], 200, "the twin that is good")
         for reason, header, claims, words in (
             ("audience", None, {"aud": "https://other.example"}, ['issuer="corp"', "other.example", f'expected="{place.mcp}"']),
@@ -191,6 +191,8 @@ def case_the_operator_is_told_why_a_token_is_refused_and_nobody_else():
             said = place.gateway.said.read_text()
             [line] = [line for line in said.splitlines() if f'reason="edge.token_{reason}"' in line]
             check(all(word in line for word in ["WARN"] + words), f"{reason}: {line}")
+            check(" from=127.0.0.1 " in line, f"whose it is: {line}")
+            decisions.append(re.search(r" decision=(\S+)", line)[1])
             check(f'bartizan_refusals_total{{reason="edge.token_{reason}"}} 1' in place.gateway.metrics(), place.gateway.metrics())
         # The same again and again is said once.
         for _ in range(20):
@@ -201,6 +203,7 @@ def case_the_operator_is_told_why_a_token_is_refused_and_nobody_else():
         entry = place.gateway.entries(kind="edge.refused")[0]
         done = subprocess.run([BINARY, "why", entry["id"], "--config", str(place.gateway.config)], env=place.gateway.environment,
                               capture_output=True, text=True, timeout=60)
+        wait_for(lambda: set(decisions) <= {entry["id"] for entry in place.gateway.entries(kind="edge.refused")}, "by their ids")
         check("edge.token_audience: a token is for another resource" in done.stdout and "`audience` under" in done.stdout, done.stdout)
         # Nobody else learns any of it, and nobody what is secret.
         body = request(place.mcp, "POST", data="{}", headers={"Authorization": f"Bearer {shown[1]}"})[2]

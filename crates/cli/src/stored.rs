@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bartizan_config::Config;
+use bartizan_config::{Config, OneServer};
 use bartizan_guard::{Roles, Timestamp};
 use bartizan_keyring::KeyringError;
 use bartizan_store::{Change, MasterKey, SealError, Store, StoreError};
@@ -29,9 +29,9 @@ impl Place {
         Place { store: None, config: Some(config) }
     }
 
-    /// The whole configuration, if there is one and all of it is right.
-    pub(crate) fn config(&self) -> Option<Config> {
-        Config::load(&self.named()?).ok().map(|(config, _)| config)
+    /// What the configuration says of one server, if there is one and all of that is right.
+    pub(crate) fn server(&self, name: &str) -> Option<OneServer> {
+        Config::one_server(&self.named()?, name).ok()
     }
 
     /// Its file, if it is named or here.

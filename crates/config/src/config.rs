@@ -1,5 +1,7 @@
 //! The whole configuration, read and checked.
 
+mod one_server;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,11 +28,13 @@ use crate::problems::Problems;
 use crate::read::read;
 use crate::secret::Secret;
 use crate::servers::{Server, exchanges, servers};
-use crate::sign_in::{AuthorizationServer, authorization_server};
+use crate::sign_in::{AuthorizationServer, authorization_server, check_host};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
 use crate::{credentials, guards, listen, machine, paths, policy, schema};
+
+pub use self::one_server::OneServer;
 
 /// Larger files are no configurations.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -519,6 +523,9 @@ impl Reading<'_> {
         let is_https = public_url.as_ref().is_some_and(|public| public.starts_with("https://"));
         let is_encrypted = file.listen.tls.is_some() || is_https;
         let travels = listen_address.is_some_and(|address| !address.ip().is_loopback()) && !is_encrypted;
+        if file.sign_in.is_some() {
+            check_host(listen_address, public_url.as_deref(), file.listen.tls.is_some(), root, problems);
+        }
         let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
         let capture = capture(file.capture.as_ref(), (root, &environment.directory), store.as_deref(), problems);
         let audit = self.audit(file.audit, problems);

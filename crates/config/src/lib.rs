@@ -35,7 +35,7 @@ mod units;
 pub use approval::{Approval, StepUp};
 pub use bartizan_keyring::Name as KeyringName;
 pub use capture::Capture;
-pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, Places, SignIn};
+pub use config::{Admin, Audit, Auth, Config, Environment, Limits, Listen, Log, OneServer, Places, SignIn};
 pub use credentials::{Credential, Exchange, Oauth, OauthClient, bearer};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expand::read_secret;

@@ -1,10 +1,12 @@
 //! What people who sign in can let clients have.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bartizan_identity::grant::client::{Client, is_id};
 use bartizan_identity::grant::redirect::RedirectUri;
+use http::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +79,40 @@ pub(crate) fn authorization_server(
         registration: table.client_registration,
         grant_lifetime: table.grant_lifetime.0,
     })
+}
+
+/// Warns where people sign in at an address that is no name, for which browsers have no passkeys.
+pub(crate) fn check_host(
+    address: Option<SocketAddr>,
+    public_url: Option<&str>,
+    is_secure: bool,
+    root: &Node<'_>,
+    problems: &mut Problems,
+) {
+    let public = public_url.and_then(|public| public.parse::<Uri>().ok());
+    let (host, place) = match (&public, address) {
+        (Some(public), _) => (public.host().unwrap_or_default().to_owned(), &["listen", "public_url"][..]),
+        (None, Some(address)) => (address.ip().to_string(), &["sign_in"][..]),
+        (None, None) => return,
+    };
+    let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return };
+    let port = public.as_ref().map_or(address.map(|address| address.port()), Uri::port_u16);
+    let port = port.filter(|port| *port > 0).map(|port| format!(":{port}")).unwrap_or_default();
+    let is_secure = is_secure || public_url.is_some_and(|public| public.starts_with("https://"));
+    let scheme = if is_secure { "https" } else { "http" };
+    // Unencrypted, nothing else is a name that browsers trust.
+    let name = if ip.is_loopback() { "localhost".to_owned() + &port } else { "gateway.example.com".to_owned() };
+    let such = if ip.is_loopback() { "to" } else { "to the name under which browsers find it, such as" };
+    problems
+        .warn(
+            tree::key_place(root, place),
+            format!(
+                "people sign in at {ip}, where they can have no passkeys: those are for a name, not for an address"
+            ),
+        )
+        .help(format!(
+            "to have them, set `public_url` in [listen] {such} \"{scheme}://{name}\", and open the pages there"
+        ));
 }
 
 fn clients(tables: &BTreeMap<String, ClientTable>, root: &Node<'_>, problems: &mut Problems) -> Vec<Client> {

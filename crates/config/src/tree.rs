@@ -20,6 +20,14 @@ pub(crate) fn get<'t, 'i>(root: &'t Node<'i>, path: &[&str]) -> Option<&'t Node<
     })
 }
 
+/// The keys of the table under a path.
+pub(crate) fn keys(root: &Node<'_>, path: &[&str]) -> Vec<String> {
+    match get(root, path).map(Spanned::get_ref) {
+        Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().to_string()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Where the value under a path is; or where the nearest one around it is.
 pub(crate) fn place(root: &Node<'_>, path: &[&str]) -> Place {
     (0..=path.len()).rev().find_map(|n| get(root, path.get(..n)?)).map_or(0..0, Spanned::span)

@@ -221,6 +221,48 @@ fn what_does_nothing_is_a_warning() {
 }
 
 #[test]
+fn where_people_sign_in_without_a_name_there_are_no_passkeys() {
+    for (listen, expected) in [
+        ("", Some(r#"`public_url` in [listen] to "http://localhost:8484""#)),
+        ("address = '[::1]:9000'", Some(r#"to "http://localhost:9000""#)),
+        ("public_url = 'https://192.0.2.7'", Some(r#"such as "https://gateway.example.com""#)),
+        ("public_url = 'https://[2001:db8::7]:8443'", Some(r#"such as "https://gateway.example.com""#)),
+        ("public_url = 'http://localhost:8484'", None),
+        ("public_url = 'https://gateway.example.com'", None),
+    ] {
+        let text = format!("[listen]\n{listen}\n[sign_in]\n[store]\npath = 'state.db'\n");
+        let helps: Vec<_> =
+            load(&text).1.into_iter().map(|w| w.message + " | " + &w.help.unwrap_or_default()).collect();
+        assert_eq!(helps.len(), usize::from(expected.is_some()), "{listen}: {helps:?}");
+        let says = |expected: &str| helps.iter().all(|help| help.contains("no passkeys") && help.contains(expected));
+        assert!(expected.is_none_or(says), "{listen}: {helps:?}");
+    }
+    assert!(load("[listen]\naddress = '127.0.0.1:8484'\n").1.is_empty(), "nobody signs in");
+}
+
+#[test]
+fn mistakes_of_other_servers_do_not_matter_for_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bartizan.toml");
+    fs::write(
+        &file,
+        "[server.tickets]\nurl = 'https://tickets.example/mcp'\nauth.oauth = {}\n[server.off]\nenabled = false\nurl = 'https://a.example'\n\
+         [server.other]\nurl = 'https://b.example/mcp'\nheaders = { Authorization = 'Bearer ${NOT_SET_ANYWHERE}' }\n\
+         [store]\nkey = '${NOT_SET_ANYWHERE}'\n",
+    )
+    .unwrap();
+    assert!(Config::load(&file).is_err());
+    let found = Config::one_server(&file, "tickets").unwrap();
+    assert_eq!(found.server.map(|server| server.name).as_deref(), Some("tickets"));
+    assert_eq!(found.names, ["off", "other", "tickets"]);
+    for name in ["off", "nobody"] {
+        assert!(Config::one_server(&file, name).unwrap().server.is_none(), "{name}");
+    }
+    let wrong = Config::one_server(&file, "other").unwrap_err().to_string();
+    assert!(wrong.contains("`NOT_SET_ANYWHERE` is not set") && wrong.contains(":9:"), "{wrong}");
+}
+
+#[test]
 fn http_without_encryption_stays_on_this_machine_unless_it_is_meant() {
     for url in ["http://127.0.0.1:3000/mcp", "http://[::1]/", "http://localhost:1", "https://a.example"] {
         parse(&format!("[server.a]\nurl = '{url}'\n"));

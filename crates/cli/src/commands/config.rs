@@ -65,7 +65,7 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     if config.servers.is_empty() {
         say(&format!("{NO_SERVER}\n"));
     }
-    config.settings.mode.notice().iter().for_each(|notice| say(&format!("note: {notice}\n")));
+    notes(&config).iter().for_each(|note| say(&format!("note: {note}\n")));
     let file = crate::text::inline(&file.display().to_string());
     output::print(&format!(
         "{file}: ok, {}, {}, {}",
@@ -76,17 +76,41 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     Ok(Outcome::Clean)
 }
 
+/// What the file means that whoever starts the gateway with it should know, though nothing is wrong with it.
+fn notes(config: &Config) -> Vec<String> {
+    let mode = config.settings.mode.notice().map(str::to_owned);
+    let capture = config.capture.as_ref().map(|capture| {
+        let path = crate::text::inline(&capture.path.display().to_string());
+        let of = if capture.only.are_all() { "all servers" } else { "what `only` names" };
+        format!(
+            "what clients ask of {of} is recorded with its content, sealed, in {path} for {}, as [capture] is there; remove it to end that",
+            span(capture.keep)
+        )
+    });
+    mode.into_iter().chain(capture).collect()
+}
+
+/// A time in the largest unit that it has a whole number of.
+fn span(time: std::time::Duration) -> String {
+    let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let whole = units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
+    let (unit, name) = whole.unwrap_or((1, "second"));
+    count(seconds / unit, name)
+}
+
 fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
-    let (mode, problems) = match Config::load(file) {
+    let (mode, notes, problems) = match Config::load(file) {
         Ok((config, warnings)) => {
             let wrong = certificates(file, &config);
             let mode = wrong.is_empty().then(|| config.settings.mode.as_str());
-            (mode, wrong.into_iter().chain(warnings).collect())
+            let notes = if wrong.is_empty() { notes(&config) } else { Vec::new() };
+            (mode, notes, wrong.into_iter().chain(warnings).collect())
         }
-        Err(found) => (None, found.0),
+        Err(found) => (None, Vec::new(), found.0),
     };
     let ok = mode.is_some();
-    output::print_json(&Checked { format: Checked::FORMAT, ok, mode, problems })?;
+    output::print_json(&Checked { format: Checked::FORMAT, ok, mode, notes, problems })?;
     if ok { Ok(Outcome::Clean) } else { Err(Failure::Usage("error: the configuration cannot be used".to_owned())) }
 }
 
@@ -108,6 +132,9 @@ pub(super) struct Checked {
     ok: bool,
     /// `observe` if nothing that guards find is stopped, else `enforce`; null for a file that cannot be used.
     mode: Option<&'static str>,
+    /// What the file means that should be known, though nothing is wrong with it: that nothing is stopped, or that content is
+    /// recorded.
+    notes: Vec<String>,
     /// Errors, or warnings if it can.
     problems: Vec<Diagnostic>,
 }

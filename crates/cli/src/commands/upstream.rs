@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::process::{Command as Program, Stdio};
 use std::time::Duration;
 
-use bartizan_config::{Config, Credential, Http, Oauth, Upstream};
+use bartizan_config::{Config, Credential, Http, Oauth, OneServer, Upstream};
 use bartizan_gateway::credentials::{Login, LoginError, logout};
 use bartizan_store::upstream_tokens::{EVERYBODY, UpstreamToken};
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
 use crate::stored::{Place, change, failure, now};
@@ -91,8 +90,10 @@ impl Arguments {
 
 impl SignIn {
     fn run(self) -> Result<Outcome, Failure> {
-        let config = common::load(&self.config)?;
-        let (http, oauth) = target(&config, &self.name)?;
+        // What is wrong with other servers is for whoever starts the gateway.
+        let found = Config::one_server(&self.config, &self.name)?;
+        found.warnings.iter().for_each(|warning| say(&warning.to_string()));
+        let (http, oauth) = target(&found, &self.name)?;
         let who = self.who(oauth)?;
         let place = Place::of(self.config.clone());
         let held = place.with_all(true, async |store| {
@@ -134,10 +135,13 @@ fn is_somebody(name: &str) -> bool {
 }
 
 /// Where that server is, and how people sign in to it.
-fn target<'a>(config: &'a Config, name: &str) -> Result<(&'a Http, &'a Oauth), Failure> {
-    let server = config.servers.get(name).ok_or_else(|| {
-        let names: Vec<_> = config.servers.keys().map(String::as_str).collect();
-        Failure::usage(format!("there is no server `{name}` in the configuration; there are {}", names.join(", ")))
+fn target<'a>(found: &'a OneServer, name: &str) -> Result<(&'a Http, &'a Oauth), Failure> {
+    let server = found.server.as_ref().ok_or_else(|| {
+        if found.names.iter().any(|known| known == name) {
+            return Failure::usage(format!("the server `{name}` is switched off in the configuration"));
+        }
+        let names = if found.names.is_empty() { "none".to_owned() } else { found.names.join(", ") };
+        Failure::usage(format!("there is no server `{name}` in the configuration; there are {names}"))
     })?;
     match &server.upstream {
         Upstream::Http(http) => match &http.credential {
@@ -173,8 +177,8 @@ impl List {
 impl SignOut {
     fn run(self) -> Result<Outcome, Failure> {
         let (name, user) = (&*self.name, &*self.user);
-        let config = self.place.config();
-        let server = config.as_ref().and_then(|config| target(config, name).ok());
+        let found = self.place.server(name);
+        let server = found.as_ref().and_then(|found| target(found, name).ok());
         let told = self.place.with(false, async |store| logout(store, (name, user), server, &change(now())).await)?;
         output::print(&format!("signed out of {}", inline(name)))?;
         if !told {

@@ -378,6 +378,7 @@ fn the_tail_says_who_and_with_what_and_what_waits() {
             "decision": decision, "rule": "policy.approval", "approval": approval});
         ("message", fields)
     };
+    let four = ["a", "b", "c", "d"].map(|of| json!({"source": of, "count": 2}));
     let entries = [
         call("ann", "approve", Some("4mz0k7q2x9cd")),
         call("service:ci", "approve", None),
@@ -389,10 +390,19 @@ fn the_tail_says_who_and_with_what_and_what_waits() {
         ("key.revoked", json!({"key": "k1", "by": "uid:0"})),
         ("person.removed", json!({"person": "carl", "by": "uid:0"})),
         ("person.signed_in", json!({"person": "carl"})),
-        ("edge.refused", json!({"total": 3, "reasons": [{"rule": "edge.host", "count": 3}]})),
+        (
+            "edge.refused",
+            json!({"total": 3, "sources": [{"source": "192.0.2.7", "count": 3}], "other_sources": 0,
+            "reasons": [{"rule": "edge.host", "count": 3}]}),
+        ),
+        (
+            "edge.refused",
+            json!({"total": 9, "sources": four, "other_sources": 1,
+            "reasons": [{"rule": "edge.host", "count": 9}]}),
+        ),
     ];
     write_log(home.path(), &entries);
-    let shown = bartizan_at(home.path(), &["audit", "tail", "-n", "8"]).status(0).stdout;
+    let shown = bartizan_at(home.path(), &["audit", "tail", "-n", "9"]).status(0).stdout;
     let lines: Vec<_> = shown.lines().filter_map(|line| line.get(65..)).collect();
     let expected = [
         "→ waits      ann         bank tools/call pay  policy.approval",
@@ -402,7 +412,8 @@ fn the_tail_says_who_and_with_what_and_what_waits() {
         "             uid:0       key.revoked k1",
         "             uid:0       person.removed carl",
         "             carl        person.signed_in",
-        "                         edge.refused ×3  edge.host",
+        "                         edge.refused ×3 from 192.0.2.7  edge.host",
+        "                         edge.refused ×9 from a ×2, b ×2, c ×2, others  edge.host",
     ];
     assert_eq!(lines, expected, "{shown}");
 }

@@ -39,6 +39,23 @@ fn that_nothing_is_enforced_is_noted() {
 }
 
 #[test]
+fn that_content_is_recorded_is_noted() {
+    let server = "[server.a]\nurl = 'https://a.example/mcp'\n[store]\npath = 'state.db'\n";
+    let capture = |more: &str| format!("{server}[capture]\npath = 'captured'\n{more}");
+    let said = check(&capture(""), &[]).1.status(0).stderr;
+    assert!(
+        said.starts_with("note: what clients ask of all servers is recorded with its content, sealed, in "),
+        "{said}"
+    );
+    assert!(said.contains("/captured for 7 days, ") && said.contains("[capture]"), "{said}");
+    let said = check(&capture("only = ['server:a']\nkeep = '36h'\n"), &[]).1.status(0).stderr;
+    assert!(said.contains("ask of what `only` names") && said.contains(" for 36 hours"), "{said}");
+    let notes = |text: &str| check(text, &["--json"]).1.status(0).json()["notes"].as_array().unwrap().len();
+    assert_eq!((notes(&capture("")), notes(server)), (1, 0));
+    assert_eq!(check(server, &[]).1.status(0).stderr, "");
+}
+
+#[test]
 fn a_bad_file_is_explained_on_stderr() {
     let (file, end) = check("[listen]\nadress = '127.0.0.1:1'\n", &[]);
     let end = end.status(2);

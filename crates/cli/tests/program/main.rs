@@ -11,6 +11,7 @@ mod policy;
 mod replay;
 mod schema;
 mod support;
+mod upstream;
 mod user;
 mod why;
 

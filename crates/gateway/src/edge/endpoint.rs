@@ -35,7 +35,7 @@ use crate::clock;
 use crate::collect::{CollectError, collect};
 use crate::event_id;
 use crate::gateway::Gateway;
-use crate::identity::{Asked, Caller, Certificate, Identity, Stopped};
+use crate::identity::{Asked, Caller, Certificate, Identity, Stopped, Told};
 use crate::peer::Peer;
 use crate::random;
 use crate::server::Server;
@@ -261,8 +261,9 @@ impl Front {
             path: request.uri().path(),
             query: request.uri().query(),
         };
-        let known = self.identity.authenticate(&asked, required, from, clock::now()).await;
-        known.map_err(|stopped| caller::refusal(stopped, &self.resource(asked.path)))
+        let told = Told::new(from);
+        let known = told.during(self.identity.authenticate(&asked, required, from, clock::now())).await;
+        known.map_err(|stopped| respond::told(caller::refusal(stopped, &self.resource(asked.path)), told))
     }
 
     fn resource<'a>(&'a self, path: &'a str) -> Resource<'a> {
@@ -271,12 +272,13 @@ impl Front {
 
     /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and as long as a server
     /// likes until it is answered, and meanwhile its key may have been revoked.
-    async fn check_still(&self, caller: &Caller, path: &str) -> Result<(), Early> {
+    async fn check_still(&self, caller: &Caller, from: IpAddr, path: &str) -> Result<(), Early> {
+        let told = Told::new(from);
         let good = match &caller.credential {
-            Some(credential) => self.identity.is_good(credential, clock::now()).await,
+            Some(credential) => told.during(self.identity.is_good(credential, clock::now())).await,
             None => !self.gateway.policy.load().credential_required,
         };
-        if good { Ok(()) } else { Err(caller::refusal(Stopped::Invalid, &self.resource(path))) }
+        if good { Ok(()) } else { Err(respond::told(caller::refusal(Stopped::Invalid, &self.resource(path)), told)) }
     }
 
     fn shown(&self, caller: &Caller) -> Shown {
@@ -307,6 +309,9 @@ impl Front {
     fn refused(&self, peer: SocketAddr, early: Early) -> Response<Reply> {
         let Some(rule) = respond::rule(&early) else { return *early };
         let decision = self.count_refused(peer, rule);
+        if let Some(told) = respond::what_is_told(&early) {
+            told.is_decided(decision);
+        }
         respond::explain(*early, decision)
     }
 
@@ -337,16 +342,16 @@ impl Front {
             let (key, held) = self.peers.stateless(target, principal, from, &message).await?;
             self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
-            self.check_still(caller, path).await?;
+            self.check_still(caller, from, path).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
-            self.check_still(caller, path).await?;
+            self.check_still(caller, from, path).await?;
             let answer = self.in_use(answer, held, until, caller);
             return Ok(caller::step_up(answer, caller, lacking.as_deref(), (&self.resource(path), how)));
         }
-        self.check_still(caller, path).await?;
+        self.check_still(caller, from, path).await?;
         if message.method() == Some("initialize") {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
@@ -357,7 +362,7 @@ impl Front {
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }
-        self.check_still(caller, path).await?;
+        self.check_still(caller, from, path).await?;
         let answer = self.in_use(answer, held, until, caller);
         Ok(caller::step_up(answer, caller, lacking.as_deref(), (&self.resource(path), how)))
     }

@@ -24,8 +24,8 @@ const GATHER: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000
 /// Why a key does not open anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is none, or not good.
-    Bad,
+    /// It is none, or not good, for that reason.
+    Bad(&'static str),
     /// The database cannot be read.
     Unknown,
 }
@@ -61,14 +61,15 @@ impl Keys {
     }
 
     /// What is known of a key, unless it has expired.
-    pub(super) async fn find(&self, id: &ApiKeyId, now: Timestamp) -> Result<Option<Arc<Known>>, Standing> {
+    pub(super) async fn find(&self, id: &ApiKeyId, now: Timestamp) -> Result<Arc<Known>, Standing> {
         let read = match self.read.fresh(&self.database) {
             Some(read) => Some(read),
             // Seldom, so it takes no room in the future of every request.
             None => Box::pin(self.read_again()).await?,
         };
         let known = read.and_then(|read| read.held.get(id).cloned());
-        Ok(known.filter(|known| known.expires_at > now.0))
+        let known = known.ok_or(Standing::Bad("there is no such key, or it was revoked"))?;
+        if known.expires_at > now.0 { Ok(known) } else { Err(Standing::Bad("it has expired")) }
     }
 
     /// What the database has now; nothing if there is none.

@@ -7,6 +7,7 @@
 mod keys;
 mod lockout;
 pub(crate) mod oauth;
+mod told;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,6 +21,8 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use self::keys::{Keys, Standing};
 use self::lockout::Lockout;
 use self::oauth::{Fault, Oauth, Presented, Token};
+pub(crate) use self::told::Told;
+use self::told::{Refused, Words};
 use crate::clock;
 use crate::database::Database;
 use crate::recorder::Recorder;
@@ -29,6 +32,8 @@ pub struct Identity {
     keys: Keys,
     lockout: Lockout,
     oauth: Oauth,
+    /// What was said of keys.
+    refused: Refused,
 }
 
 /// A request, as far as it says who asks.
@@ -126,7 +131,12 @@ impl Identity {
     /// With the keys of that database, which need not be there yet.
     #[must_use]
     pub fn new(database: Arc<Database>) -> Arc<Identity> {
-        Arc::new(Identity { keys: Keys::new(database), lockout: Lockout::default(), oauth: Oauth::default() })
+        Arc::new(Identity {
+            keys: Keys::new(database),
+            lockout: Lockout::default(),
+            oauth: Oauth::default(),
+            refused: Refused::default(),
+        })
     }
 
     /// Opens the database, and makes it if it is not there.
@@ -165,12 +175,15 @@ impl Identity {
             // Of what is no key of ours nobody can tell whom it was meant for; it opens nothing.
             (Shown::Nothing | Shown::Other, _) if !required => return Ok(proven.unwrap_or_else(anonymous)),
             (Shown::Key(text), _) => self.standing(text, now).await,
-            _ => Err(Standing::Bad),
+            _ => Err(Standing::Bad(if takes_tokens { NEITHER } else { NO_KEY })),
         };
         match shown {
             Ok(caller) => both(caller, proven),
             Err(Standing::Unknown) => Err(Stopped::Unavailable),
-            Err(Standing::Bad) => Err(self.lockout.failed(from, now).map_or(Stopped::Invalid, Stopped::LockedOut)),
+            Err(Standing::Bad(why)) => {
+                self.tell(why, asked.headers);
+                Err(self.lockout.failed(from, now).map_or(Stopped::Invalid, Stopped::LockedOut))
+            }
         }
     }
 
@@ -237,7 +250,7 @@ impl Identity {
             return self.oauth.is_good(token, now).await;
         }
         let Some(key) = &credential.key else { return true };
-        matches!(self.keys.find(key, now).await, Ok(Some(_)))
+        self.keys.find(key, now).await.is_ok()
     }
 
     /// Whether a request with these headers comes in, with all that each is asked, before its body and after it: what the
@@ -262,17 +275,32 @@ impl Identity {
         self.lockout.failed(from, now)
     }
 
+    /// Says to the operator why a key is not good, and what it is called.
+    fn tell(&self, why: &'static str, headers: &HeaderMap) {
+        let words = || {
+            let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let key = shown.and_then(|text| ApiKey::parse(text.rsplit(' ').next()?).ok());
+            Words { why: why.to_owned(), said: key.map(|key| format!("key={}", key.id())), expected: None }
+        };
+        self.refused.tell("a credential is refused", (None, why), "edge.credential", words);
+    }
+
     async fn standing(&self, text: &str, now: Timestamp) -> Result<Caller, Standing> {
-        let key = ApiKey::parse(text).map_err(|_| Standing::Bad)?;
-        let known = self.keys.find(key.id(), now).await?.ok_or(Standing::Bad)?;
+        let key = ApiKey::parse(text).map_err(|_| Standing::Bad(NO_FORM))?;
+        let known = self.keys.find(key.id(), now).await?;
         if known.digest != key.digest() {
-            return Err(Standing::Bad);
+            return Err(Standing::Bad("it is not the one that was made under its name"));
         }
         self.keys.note_use(key.id(), &known, now);
         let credential = Some(Credential { key: Some(key.id().clone()), until: None, token: None });
         Ok(Caller { principal: known.principal.clone(), credential })
     }
 }
+
+/// What is wrong with what is no key that was ever made.
+const NO_FORM: &str = "it has not the form of a key, or there is more than one credential";
+const NO_KEY: &str = "it is no key, and no tokens are taken here: there is neither [auth.oauth.NAME] nor [sign_in]";
+const NEITHER: &str = "it is neither a key nor a token, or there is more than one credential";
 
 /// Who shows this certificate.
 fn proven(certificate: &Certificate, now: Timestamp) -> Result<Caller, Stopped> {

@@ -254,7 +254,29 @@ fn what(record: &Record, entry: &Value) -> Vec<String> {
         (!is_said).then_some(found)
     }));
     what.extend(entry.get("total").and_then(Value::as_u64).map(|total| format!("×{total}")));
+    what.extend(sources(entry));
     what
+}
+
+/// So many sources are named; `bartizan why` names more.
+const SOURCES: usize = 3;
+
+/// Where what was counted came from, most first; how often from each, if there are several.
+fn sources(entry: &Value) -> Option<String> {
+    let all = entry.get("sources").and_then(Value::as_array)?;
+    let more = all.len().saturating_sub(SOURCES);
+    let others = entry.get("other_sources").and_then(Value::as_u64).unwrap_or_default();
+    let is_one = all.len() == 1 && others == 0;
+    let named = all.iter().take(SOURCES).filter_map(|source| {
+        let name = inline(source.get("source").and_then(Value::as_str)?);
+        let count = source.get("count").and_then(Value::as_u64).filter(|_| !is_one);
+        Some(name + &count.map(|count| format!(" ×{count}")).unwrap_or_default())
+    });
+    let mut named: Vec<_> = named.collect();
+    if more > 0 || others > 0 {
+        named.push("others".to_owned());
+    }
+    (!named.is_empty()).then(|| format!("from {}", named.join(", ")))
 }
 
 /// The rule that decided, or those that changed what passed.

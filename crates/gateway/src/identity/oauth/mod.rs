@@ -27,8 +27,9 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::fetch::Fetcher;
 use self::issuer::Issuer;
-use self::refused::{AUDIENCE, BINDING, ENDED, FORM, INACTIVE, PRINCIPAL, PROOF, Refused, SCOPE, SILENT, Words};
+use self::refused::{AUDIENCE, BINDING, ENDED, FORM, INACTIVE, PRINCIPAL, PROOF, SCOPE, SILENT};
 use self::verified::{Digest, Good, Known, Verified};
+use super::told::{Refused, Words};
 use super::{Caller, Credential};
 use crate::clock;
 use crate::issuer::Issuer as Own;
@@ -290,7 +291,7 @@ impl Oauth {
         };
         let refused = |why: &dyn fmt::Display| {
             let why = format!("the proof that came with it is not good: {why}");
-            self.refused.tell(&issuer.settings.name, PROOF, || Words { why, ..Words::default() });
+            self.tell(&issuer.settings.name, PROOF, || Words { why, ..Words::default() });
             Fault::Proof
         };
         let proof = presented.proof.ok_or_else(|| refused(&"there is none, or more than one"))?;
@@ -441,20 +442,29 @@ impl Oauth {
                 said: Some(format!("scopes {:?}", issuer.words(&access))),
                 expected: Some("such as mcp, server:NAME or tool:NAME/TOOL".to_owned()),
             };
-            self.refused.tell(&issuer.settings.name, SCOPE, words);
+            self.tell(&issuer.settings.name, SCOPE, words);
         }
         Ok(Known::Good(Arc::new(Good { issuer: Arc::clone(issuer), access, principal, generation, again })))
     }
 
+    fn tell(&self, issuer: &str, rule: &'static str, words: impl FnOnce() -> Words) {
+        let what = match rule {
+            SILENT => "it cannot be told whether a token is good, so it is refused",
+            SCOPE => "a token is good for nothing here",
+            _ => "a token is refused",
+        };
+        self.refused.tell(what, (Some(issuer), ""), rule, words);
+    }
+
     /// Says to the operator what nobody else is told.
     fn bad(&self, issuer: &Issuer, rule: &'static str, words: impl FnOnce() -> Words) -> Fault {
-        self.refused.tell(&issuer.settings.name, rule, words);
+        self.tell(&issuer.settings.name, rule, words);
         Fault::Bad(rule)
     }
 
     /// The same of a token that names no issuer that is known.
     fn bad_of_nobody(&self, rule: &'static str, words: Words) -> Fault {
-        self.refused.tell("none", rule, || words);
+        self.tell("none", rule, || words);
         Fault::Bad(rule)
     }
 
@@ -475,13 +485,13 @@ impl Oauth {
         };
         let rule = refused::rule(error);
         let name = issuer.map_or("none", |issuer| &issuer.settings.name);
-        self.refused.tell(name, rule, || Words { why, said: refused::said(text, error), expected: expected() });
+        self.tell(name, rule, || Words { why, said: refused::said(text, error), expected: expected() });
         Fault::Bad(rule)
     }
 
     /// It cannot be told whether a token is good.
     fn unknown(&self, issuer: &Issuer, why: &str) -> Fault {
-        self.refused.tell(&issuer.settings.name, SILENT, || Words { why: why.to_owned(), ..Words::default() });
+        self.tell(&issuer.settings.name, SILENT, || Words { why: why.to_owned(), ..Words::default() });
         Fault::Unknown
     }
 }

@@ -126,6 +126,46 @@ def tasks(place, server, name, path, version):
         equal("error" in owner.ask("tasks/get", {"taskId": task}), False, "its owner in another session")
 
 
+def narrow(place, server, path, version):
+    """Whose tasks are whose that narrow keys began, before the gateway is started anew and afterwards."""
+    modern, prefix = version == MODERN, "one__" if path == "/mcp" else ""
+    able = {"extensions": {TASKS: {}}} if modern else {}
+    client = lambda key: place.client(key, path, version, able)  # noqa: E731
+    methods = ("tasks/get", "tasks/cancel") if modern else ("tasks/get", "tasks/result", "tasks/cancel")
+    # Who began it; the same person by another key for that tool; by one for another tool; and others with the same scope and with all.
+    key, again, other = (place.made(f"tool:one/{tool}") for tool in ("work", "work", "other"))
+    bob, all_of_bob = place.made("tool:one/work", name="bob"), place.made("mcp", name="bob")
+
+    def stands(task, theirs):
+        """That this task is only for those keys, whoever names it."""
+        for shown in (key, again, other, bob, all_of_bob):
+            before, where = len(server.heard), f"{path} {version} {(key, again, other, bob, all_of_bob).index(shown)}"
+            with client(shown) as who:
+                for method in methods:
+                    answer = who.ask(method, {"taskId": task})
+                    if shown in theirs:
+                        check("result" in answer, f"{method} {where}: {answer}")
+                    else:
+                        refused(answer, "access.scope" if shown == other and theirs else "access.handed_out")
+                if not modern:
+                    listed = [held["taskId"] for held in who.result("tasks/list")["tasks"]]
+                    equal(task in listed, shown in theirs, f"the list, {where}: {listed}")
+            if shown not in theirs:
+                reached = [message for message in server.heard[before:] if (message.get("params") or {}).get("taskId")]
+                equal(reached, [], f"what of it reached the server, {where}")
+
+    with client(key) as who:
+        task = begun(who, f"{prefix}work", modern)
+        refused(who.ask("tools/call", {"name": f"{prefix}other", "arguments": {}}), "access.scope")
+    stands(task, (key, again))
+    place.gateway.again()
+    # What was handed out before is nobody's, so that nobody gets what is somebody else's.
+    stands(task, ())
+    with client(key) as who:
+        anew = begun(who, f"{prefix}work", modern)
+    stands(anew, (key, again))
+
+
 def states(place, server, name, path):
     """Whose states are whose at one endpoint."""
     tool = f"{name}__ask" if path == "/mcp" else "ask"

@@ -466,6 +466,13 @@ def case_a_task_is_of_who_began_it_by_every_route():
                 routes.tasks(place, place.servers["one"], "one", path, version)
 
 
+def case_a_task_that_a_narrow_key_began_is_of_its_person_and_of_nobody_after_a_restart():
+    for path in ("/mcp/one", "/mcp"):
+        for version in ("2025-11-25", MODERN):
+            with forgetful() as place:
+                routes.narrow(place, place.servers["one"], path, version)
+
+
 def case_a_policy_holds_by_every_endpoint_and_in_every_revision():
     every_route.over_http()
 

@@ -90,11 +90,21 @@ class Gateway:
         self.config.write_text("\n".join(lines) + "\n")
         self.environment = os.environ | {"BARTIZAN_HOME": str(self.home), "NO_COLOR": "1"}
         self.said = self.home / "stderr.txt"
+        self._start()
+
+    def _start(self):
         self.process = subprocess.Popen(
             [BINARY, "serve", "--config", str(self.config)], env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=self.said.open("wb"), cwd=self.folder.name, start_new_session=True)
         self.address, self.admin = wait_for(self._addresses, "the gateway does not say where it serves")
         self.url = "http://{}:{}/mcp".format(*self.address)
+
+    def again(self):
+        """Kills it, and starts it anew in the same home, at another address."""
+        self.process.kill()
+        self.process.wait()
+        self.said.unlink()
+        self._start()
 
     def _addresses(self):
         text = self.said.read_text(errors="replace")

@@ -125,14 +125,7 @@ class Place:
 
     def again(self):
         """The same place, once its gateway was killed and started anew."""
-        gateway = self.gateway
-        gateway.process.kill()
-        gateway.process.wait()
-        gateway.said.unlink()
-        gateway.process = subprocess.Popen(
-            [BINARY, "serve", "--config", str(gateway.config)], env=gateway.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=gateway.said.open("wb"), cwd=gateway.folder.name, start_new_session=True)
-        gateway.address, gateway.admin = wait_for(gateway._addresses, "the gateway does not say where it serves")
+        self.gateway.again()
 
 
 def words(answer):

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import ssl
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate")]
 from harness import BINARY, MODERN, TOOLS, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 from provider import Provider  # noqa: E402
 from signing_in import request  # noqa: E402
+import crowd  # noqa: E402
 import exchanging  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("access_suite", HERE.parent / "access" / "run.py")
@@ -361,7 +363,7 @@ def case_whoever_shows_many_that_are_none_is_in_nobodys_way():
             slow.audience = place.mcp
             equal(place.shows("known")[0], 200, "before")
             with concurrent.futures.ThreadPoolExecutor(200) as pool:
-                bad = [pool.submit(place.shows, f"bad-{n}", source="127.0.0.2") for n in range(200)]
+                bad = [pool.submit(place.status, None, headers={"Authorization": f"Bearer bad-{n}"}, source="127.0.0.2") for n in range(200)]
                 wait_for(lambda: len(slow.asked) >= 5, "nobody is asked")
                 for name, token in [("one that is new", "new"), ("one that was good", "known")]:
                     for source in ("127.0.0.3", None):
@@ -371,9 +373,14 @@ def case_whoever_shows_many_that_are_none_is_in_nobodys_way():
                 time.sleep(1.1)
                 equal(place.shows("known", source="127.0.0.2")[0], 200, "one that was good, from where the flood is")
                 check(len([token for token in slow.asked if token.startswith("bad")]) < 32, "one address has all turns")
+                # Whoever has waited for too long behind others of their address is told when to come again, before anybody else is.
+                wait_for(lambda: any(one.done() for one in bad), "nobody of the flood is told that it is too many")
+                told = {(status, headers.get("Retry-After")) for status, headers in (one.result() for one in bad if one.done())}
+                equal(told, {(503, "5")}, "what the flood is told")
+                equal(place.shows("new", source="127.0.0.3")[0], 200, "a good one meanwhile")
                 slow.released.set()
-                statuses = {one.result()[0] for one in bad}
-            check(statuses <= {401, 503} and 401 in statuses, f"the bad ones got {statuses}")
+                told = {(status, headers.get("Retry-After")) for status, headers in (one.result() for one in bad)}
+            check(told <= {(401, None), (503, "5")} and (401, None) in told, f"the bad ones got {told}")
 
 
 def case_an_issuer_is_who_its_authority_says_and_nobody_else():
@@ -597,6 +604,30 @@ def case_the_official_python_client_signs_in_by_itself():
 def case_the_official_typescript_client_signs_in_by_itself():
     with Provider() as provider, Place(provider) as place:
         official(place, [str(TOOLS / "bin" / "node"), str(HERE / "client.mjs")], str(TOOLS))
+
+
+def case_forged_tokens_of_one_address_keep_no_new_ones_of_another_waiting():
+    with tempfile.TemporaryDirectory(prefix="bartizan-crowd-") as folder, crowd.Authority(folder) as authority, Place(authority) as place:
+        resource = f"{place.public}/mcp/files"
+        good = [authority.good(resource, number) for number in range(crowd.NEW)]
+        forged = authority.forged(resource)
+        equal(place.shows(authority.good(resource, "first"), "/mcp/files")[0], 200, "a good one")
+        equal(place.shows(next(forged), "/mcp/files")[0], 401, "a forged one")
+        many = crowd.Crowd(place.gateway, forged)
+        many.go_on(lambda: many.answered > crowd.CONNECTIONS, "the crowd is not answered")
+        seen = crowd.new_ones(place.gateway, many, good)
+        equal([status for status, _ in seen], [200] * crowd.NEW, "each good one is let in")
+        # Each connection of the crowd has one that waits; whoever is no better than they are waits for all of them, and for more than once.
+        before = statistics.median(count for _, count in seen)
+        check(before < crowd.CONNECTIONS, f"of the crowd were answered before each good one: {seen}")
+        # The crowd is refused for what it is, and nothing else: nobody guesses a token, so no address is locked out.
+        many.go_on(lambda: many.answered > 4 * crowd.CONNECTIONS, "the crowd is answered no more")
+        answers = [status for one in many.all for status in one.answers]
+        equal(set(answers), {401}, "what becomes of the crowd")
+        check(all('error="invalid_token"' in head and "retry-after" not in head for one in many.all for head in one.headers), "how it is told")
+        many.close()
+        # A good one from the address of the crowd, too.
+        equal(place.shows(authority.good(resource, "last"), "/mcp/files")[0], 200, "a good one of that address")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,7 @@ TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 GIVEN = pathlib.Path(os.environ.get("BARTIZAN_BIN", TARGET / "debug" / "bartizan")).resolve()
 LONG = os.environ.get("BARTIZAN_TEST_LONG") == "1"
 LOCKED = ["--locked"] if os.environ.get("CI") else []
-NEEDED = ("dbus-daemon", "dbus-send", "gnome-keyring-daemon")
+NEEDED = ("dbus-daemon", "dbus-send", "gnome-keyring-daemon", "secret-tool")
 
 
 def has_keyring(program):
@@ -312,6 +313,95 @@ class With:
             check(signs_in(one), "the first still has its own")
 
 
+    def case_a_store_that_moves_takes_its_key_along_and_a_copy_does_not():
+        with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as place:
+            app = add(place)
+            check(signs_in(place), "before")
+            home, text = place.gateway.home, place.gateway.config.read_text()
+            name = re.fullmatch(r"store:([0-9a-f]{32}) (.*)", held("gateway")[0])
+            equal(name[2], str(home / "state.db"), "where it is")
+            # A copy: it opens, and cannot take the key from the other.
+            copy = home / "copy"
+            copy.mkdir(mode=0o700)
+            place.gateway.stop()
+            for file in home.glob("state.db*"):
+                shutil.copy2(file, copy / file.name)
+            place.gateway.config.write_text(text.replace('keyring = "gateway"', f'path = "{copy}/state.db"\nkeyring = "gateway"'))
+            place.restart()
+            before = held("gateway")
+            check(signs_in(place), "the copy opens")
+            check("the master key of the store" in rotate(place, status=2), "the other one is there")
+            equal(held("gateway"), before, "nothing was changed")
+            said = rotate(place, "--to", "keyring:copy")
+            check("still there" in said and held("copy") and held("gateway") == before, said)
+            # It moved: nothing is where it was.
+            place.gateway.config.write_text(text)
+            place.restart()
+            check(has_second_factor(place, app), "the first goes on")
+            place.gateway.stop()
+            moved = home / "moved"
+            moved.mkdir(mode=0o700)
+            for file in home.glob("state.db*"):
+                file.rename(moved / file.name)
+            place.gateway.config.write_text(text.replace('keyring = "gateway"', f'path = "{moved}/state.db"\nkeyring = "gateway"'))
+            place.restart()
+            check(has_second_factor(place, app), "moved")
+            equal(held("gateway")[0], f"store:{name[1]} {moved}/state.db", "its key says where it is now")
+            check("warning" not in rotate(place), "and changes")
+            check(signs_in(place), "after that")
+
+    def case_a_key_that_says_nothing_or_another_store_is_neither_taken_nor_written_over():
+        key = "bartizan-master-key-1:" + "ab" * 32
+        for lines, why in (([key], "nothing says of which store"), (["store:/nowhere/state.db", key], "of the store /nowhere/state.db"),
+                           ([f"store:{'0' * 32} /nowhere/state.db", key], f"of the store {'0' * 32}")):
+            with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as place:
+                keep("gateway", lines)
+                place.add()
+                check(not signs_in(place), f"nothing is sealed with it: {lines}")
+                equal(held("gateway"), lines, "it is as it was")
+            with Bus(), Place() as place:
+                keep("gateway", lines)
+                place.add()
+                check(signs_in(place), "with a file")
+                said = rotate(place, "--to", "keyring:gateway", status=2)
+                check(why in said and "a name of its own" in said, said)
+                equal(held("gateway"), lines, "it is as it was")
+                check("warning" not in rotate(place, "--to", "keyring:other"), "the twin: a name that is free")
+
+    def case_an_entry_of_before_is_taken_where_its_path_and_its_key_are_right():
+        with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as place:
+            app = add(place)
+            check(signs_in(place), "before")
+            now, database = held("gateway"), place.gateway.home / "state.db"
+            keep("gateway", [f"store:{database}", *now[1:]])
+            place.restart()
+            check(has_second_factor(place, app), "it opens")
+            equal(held("gateway"), now, "and says it in the new way")
+            for lines in ([f"store:{database}x", *now[1:]], now[1:]):
+                keep("gateway", lines)
+                place.restart()
+                check(signs_in(place), "it opens what is sealed")
+                equal(held("gateway"), lines, "and is as it was")
+                check("a name of its own" in rotate(place, status=2), "nor changed")
+                equal(held("gateway"), lines, "it is as it was")
+            check("still there" in rotate(place, "--to", "keyring:own"), "the remedy")
+            equal(held("gateway"), now[1:], "what may be another's stays")
+
+
+def held(name):
+    """The lines of the master key of that name."""
+    found = subprocess.run(["secret-tool", "lookup", "service", "bartizan-master-key", "account", name], capture_output=True,
+                           text=True, timeout=30)
+    return found.stdout.splitlines()
+
+
+def keep(name, lines):
+    """Has the keyring hold those instead."""
+    subprocess.run(["secret-tool", "store", "--label=suite", "service", "bartizan-master-key", "account", name],
+                   input="".join(line + "\n" for line in lines), text=True, timeout=30, check=True)
+    equal(held(name), lines, "what is kept")
+
+
 def rotate(place, *words, status=0):
     """What `key rotate-master` says, for the store of that gateway."""
     config = str(place.gateway.config)
@@ -354,6 +444,6 @@ def has_second_factor(place, app):
 if __name__ == "__main__":
     missing = [name for name in NEEDED if not shutil.which(name)]
     if PROGRAM and missing:
-        sys.exit(f"{', '.join(missing)} missing; on Debian and Ubuntu: apt install dbus-daemon dbus-bin gnome-keyring")
+        sys.exit(f"{', '.join(missing)} missing; on Debian and Ubuntu: apt install dbus-daemon dbus-bin gnome-keyring libsecret-tools")
     spaces = [*([] if PROGRAM == GIVEN else [Without]), Either, *([With] if PROGRAM else [])]
     sys.exit(run_cases(cases_of(*spaces)))

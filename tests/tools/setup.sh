@@ -54,12 +54,12 @@ install_python() {
 
 # A real keyring, and the bus that it is reached by. They belong to the machine as well.
 install_keyring() {
-    command -v gnome-keyring-daemon >/dev/null 2>&1 && command -v dbus-daemon >/dev/null 2>&1 && return
+    command -v gnome-keyring-daemon >/dev/null 2>&1 && command -v dbus-daemon >/dev/null 2>&1 && command -v secret-tool >/dev/null 2>&1 && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
     exec 7>"$tools/lock-keyring"
     flock 7
-    command -v gnome-keyring-daemon >/dev/null 2>&1 && command -v dbus-daemon >/dev/null 2>&1 && return
-    keyring="env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends dbus-daemon dbus-bin gnome-keyring"
+    command -v gnome-keyring-daemon >/dev/null 2>&1 && command -v dbus-daemon >/dev/null 2>&1 && command -v secret-tool >/dev/null 2>&1 && return
+    keyring="env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends dbus-daemon dbus-bin gnome-keyring libsecret-tools"
     $keyring >&2 || { apt-get update -qq >&2 && $keyring >&2; } || echo "setup.sh: gnome-keyring could not be installed" >&2
 }
 

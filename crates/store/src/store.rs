@@ -14,11 +14,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoo
 use crate::look::Look;
 use crate::place::Place;
 use crate::revision::{Marks, Revision, Writing};
-use crate::seal::{Held, MasterKey};
-use crate::{Result, StoreError};
+use crate::seal::{Held, MasterKey, Whose};
+use crate::{Result, SealError, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/001_api_key.sql"),
     include_str!("schema/002_event.sql"),
     include_str!("schema/003_data_key.sql"),
@@ -28,6 +28,7 @@ const STEPS: [&str; 9] = [
     include_str!("schema/007_upstream_token.sql"),
     include_str!("schema/008_policy_version.sql"),
     include_str!("schema/009_generation.sql"),
+    include_str!("schema/010_id.sql"),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -37,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: SqlitePool,
+    /// What it is called, whatever its path.
+    id: Arc<str>,
     look: Arc<Look>,
     master: MasterKey,
     held: Arc<Held>,
@@ -79,8 +82,9 @@ impl Store {
         let opening = marks.clone();
         let opened = tokio::task::spawn_blocking(move || Marks::open(opening)).await.map_err(io::Error::other);
         let marks = opened.and_then(|opened| opened).map_err(busy_or(&marks))?;
-        let store = Store {
+        let mut store = Store {
             pool,
+            id: Arc::default(),
             look: Arc::new(Look::new(marks, database)),
             master,
             held: Arc::default(),
@@ -88,6 +92,8 @@ impl Store {
         };
         store.write_ahead().await?;
         store.bring_up_to_date(path).await?;
+        let id: String = sqlx::query_scalar("SELECT id FROM this_store").fetch_one(&store.pool).await?;
+        store.id = id.into();
         Ok(store)
     }
 
@@ -118,6 +124,11 @@ impl Store {
     /// Where it is, whatever links led there.
     pub(crate) fn path(&self) -> &Path {
         self.look.database.path()
+    }
+
+    /// What it is called where its master key is.
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        Whose { path: self.path(), id: &self.id }
     }
 
     /// Where its master key comes from.
@@ -207,11 +218,24 @@ impl Store {
             for step in STEPS.iter().skip(usize::try_from(taken).unwrap_or_default()) {
                 sqlx::raw_sql(*step).execute(&mut *connection).await?;
             }
+            name(connection).await?;
             sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {known}"))).execute(connection).await?;
             Ok(())
         })
         .await
     }
+}
+
+/// Gives the store a name, unless it has one.
+async fn name(connection: &mut SqliteConnection) -> Result<()> {
+    let named: i64 = sqlx::query_scalar("SELECT count(*) FROM this_store").fetch_one(&mut *connection).await?;
+    if named == 0 {
+        let mut id = [0; 16];
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| SealError::Failed)?;
+        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        sqlx::query("INSERT INTO this_store (id) VALUES ($1)").bind(id).execute(connection).await?;
+    }
+    Ok(())
 }
 
 async fn transact<T>(
@@ -308,6 +332,30 @@ mod tests {
         prepare(&other).unwrap();
         fs::write(&other, "this is a text and no database at all, however long it may be").unwrap();
         assert!(Store::open(&other).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_store_keeps_its_id_wherever_it_is_and_an_older_one_gets_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, moved, other] = ["state.db", "moved.db", "other.db"].map(|name| directory.path().join(name));
+        let id_at = async |path: &Path| {
+            let store = Store::open(path).await.unwrap();
+            store.close().await;
+            store.id.to_string()
+        };
+        let first = id_at(&path).await;
+        assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
+        assert_eq!(id_at(&path).await, first);
+        assert_ne!(id_at(&other).await, first);
+        fs::rename(&path, &moved).unwrap();
+        let store = Store::open(&moved).await.unwrap();
+        assert_eq!(*store.id, *first);
+        // As the version before left it.
+        sqlx::raw_sql("DROP TABLE this_store; PRAGMA user_version = 9").execute(&store.pool).await.unwrap();
+        store.close().await;
+        let again = id_at(&moved).await;
+        assert!(again.len() == 32 && again != first);
+        assert_eq!(id_at(&moved).await, again);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,23 @@ async fn a_master_key_may_come_from_elsewhere() {
     assert!(error.contains("not there") && !key_of(&path).exists(), "{error}");
 }
 
+#[tokio::test]
+async fn whoever_only_reads_opens_what_is_sealed_and_makes_no_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let empty = Store::open(&path).await.unwrap();
+    let before = empty.revision();
+    let error = empty.opener().await.unwrap_err().to_string();
+    assert!(error.contains("nothing has been sealed in this store yet"), "{error}");
+    assert!(!key_of(&path).exists() && empty.revision() == before);
+    let (_directory, path, content) = sealed().await;
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(**store.opener().await.unwrap().unseal("token", "ann", &content).unwrap(), *b"secret");
+    fs::remove_file(key_of(&path)).unwrap();
+    let error = Store::open(&path).await.unwrap().opener().await.unwrap_err().to_string();
+    assert!(error.contains("not there") && !key_of(&path).exists(), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_need_it_first_one_makes_it() {
     let directory = tempfile::tempdir().unwrap();

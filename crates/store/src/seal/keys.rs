@@ -1,7 +1,6 @@
 //! The data keys of a store: made for each purpose when they are first needed, kept wrapped, held open in memory.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::envelope::{Key, KeyId, id_of};
 use super::master::{Found, Master, random};
+use super::owner::Whose;
 use super::{MasterKey, PURPOSES, SealError, Sealer};
 use crate::{Result, Revision, Store, StoreError};
 
@@ -47,8 +47,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be used, or its master key is not there, is another one, or may be used by others.
     pub async fn sealer(&self) -> Result<Arc<Sealer>> {
-        let last = self.held().last();
-        let before = self.revision();
+        let (last, before) = (self.held().last(), self.revision());
         if let Some((Some(at), sealer)) = &last
             && before == Some(*at)
         {
@@ -56,13 +55,43 @@ impl Store {
         }
         let mut kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;
         if PURPOSES.iter().any(|purpose| !has(&kept, purpose)) {
-            kept = self.write(async |connection| add_missing(connection, self.master(), self.path()).await).await?;
+            kept = self.write(async |connection| add_missing(connection, self.master(), self.whose()).await).await?;
         }
         let last = last.map(|(_, sealer)| sealer);
-        let sealer = Arc::new(opened(&kept, last.as_deref(), self.master(), self.path())?);
+        let (sealer, is_stale) = opened(&kept, last.as_deref(), self.master(), self.whose())?;
+        if is_stale {
+            self.own_master().await?;
+        }
+        let sealer = Arc::new(sealer);
         // What was read while somebody wrote may be of before or of after.
         self.held().keep(before.filter(|before| self.revision() == Some(*before)), &sealer);
         Ok(sealer)
+    }
+
+    /// What opens content of this store, for those who only read: nothing is made and nothing is written for it.
+    ///
+    /// # Errors
+    /// As for [`Store::sealer`], and if nothing has been sealed in this store yet.
+    pub async fn opener(&self) -> Result<Arc<Sealer>> {
+        let kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;
+        if kept.is_empty() {
+            return Err(SealError::Nothing(self.path().display().to_string()).into());
+        }
+        Ok(Arc::new(opened(&kept, None, self.master(), self.whose())?.0))
+    }
+
+    /// Has the place of the master key say that it is of this store, as it is now.
+    async fn own_master(&self) -> Result<()> {
+        let (from, whose) = (self.master(), self.whose());
+        // Nobody changes the key meanwhile.
+        let _writing = self.begin().await?;
+        let kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;
+        let Some(found) = from.find(whose)? else { return Ok(()) };
+        let opens = master_of(&kept, &found).is_ok();
+        if opens && found.check_owner(whose, opens)? {
+            from.put(whose, &found.keys.iter().collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 }
 
@@ -85,18 +114,18 @@ fn has(kept: &[DataKey], purpose: &str) -> bool {
 }
 
 /// Makes what data keys are missing, and the master key if there are none yet.
-async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, database: &Path) -> Result<Vec<DataKey>> {
+async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, whose: Whose<'_>) -> Result<Vec<DataKey>> {
     let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
-    let found = match (from.find(database)?, kept.is_empty()) {
+    let found = match (from.find(whose)?, kept.is_empty()) {
         (Some(found), false) => found,
         (Some(found), true) => {
-            found.check_owner(database)?;
+            found.check_owner(whose, false)?;
             found
         }
-        (None, false) => return Err(from.missing(database).into()),
+        (None, false) => return Err(from.missing(whose.path).into()),
         (None, true) => {
             let made = Master::generate()?;
-            from.put(database, &[&made])?;
+            from.put(whose, &[&made])?;
             Found::made(made)
         }
     };
@@ -134,17 +163,20 @@ pub(super) fn unwrap(master: &Master, key: &DataKey) -> Result<zeroize::Zeroizin
     master.key.unseal(WRAPPING, &format!("{} {}", key.id, key.purpose), &key.wrapped)
 }
 
-/// A sealer with these keys. The master key is looked for only if one of them is new to us.
-fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, database: &Path) -> Result<Sealer> {
+/// A sealer with these keys, and whether the place of the master key is to say anew whose that is. The master key is looked for
+/// only if one of them is new to us.
+fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, whose: Whose<'_>) -> Result<(Sealer, bool)> {
     let known = |key: &DataKey| last.and_then(|last| last.all.get(&key.id));
-    let found = if kept.iter().all(|key| known(key).is_some()) { None } else { from.find(database)? };
-    sealer_of(kept, |key| {
+    let found = if kept.iter().all(|key| known(key).is_some()) { None } else { from.find(whose)? };
+    let sealer = sealer_of(kept, |key| {
         if let Some(open) = known(key) {
             return Ok(Arc::clone(open));
         }
-        let found = found.as_ref().ok_or_else(|| from.missing(database))?;
+        let found = found.as_ref().ok_or_else(|| from.missing(whose.path))?;
         Ok(open(key, found.find(id_of(&key.wrapped)?)?)?)
-    })
+    })?;
+    // What is of another store opens all the same, and is left as it is.
+    Ok((sealer, found.is_some_and(|found| found.check_owner(whose, true).unwrap_or(false))))
 }
 
 /// The same with the master key at hand.

@@ -11,12 +11,11 @@ use zeroize::Zeroizing;
 
 use super::SealError;
 use super::envelope::{Key, KeyId};
+use super::owner::{Owner, Whose};
 use crate::{Result, StoreError};
 
 /// How a line with a key begins.
 const MARK: &str = "bartizan-master-key-1:";
-/// How the line begins with which a keyring says whose key it is.
-const OWNER: &str = "store:";
 /// Larger files hold something else.
 const MAX_BYTES: u64 = 4096;
 
@@ -91,13 +90,13 @@ pub(super) struct Found {
     pub(super) place: String,
     pub(super) keys: Vec<Master>,
     /// The store that they are of, where their place could be that of any.
-    owner: Option<String>,
+    owner: Owner,
 }
 
 impl Found {
     /// One that was made just now.
     pub(super) fn made(key: Master) -> Found {
-        Found { place: String::new(), keys: vec![key], owner: None }
+        Found { place: String::new(), keys: vec![key], owner: Owner::Place }
     }
 
     /// The one that is called so.
@@ -108,35 +107,30 @@ impl Found {
         })
     }
 
-    /// Refuses what was made for another store. Two of them with one key in the keyring would end with one that opens no
-    /// more, as soon as the other gets a new key.
-    pub(super) fn check_owner(&self, database: &Path) -> Result<(), SealError> {
-        match &self.owner {
-            Some(owner) if *owner != owner_of(database) => {
-                Err(SealError::Others { place: self.place.clone(), owner: owner.clone() })
-            }
-            _ => Ok(()),
-        }
+    /// Refuses what is not of this store; otherwise says whether its place is to say anew that it is. `opens` is whether one
+    /// of the keys opens what is sealed in it.
+    pub(super) fn check_owner(&self, whose: Whose<'_>, opens: bool) -> Result<bool, SealError> {
+        self.owner.check(whose, opens, &self.place)
     }
 }
 
 impl MasterKey {
-    /// The keys that are there for the database at `database`; none if there is a place for one and it is empty.
-    pub(super) fn find(&self, database: &Path) -> Result<Option<Found>> {
+    /// The keys that are there for this store; none if there is a place for one and it is empty.
+    pub(super) fn find(&self, whose: Whose<'_>) -> Result<Option<Found>> {
+        let database = whose.path;
         let place = self.place(database);
         match self {
-            MasterKey::Beside => Ok(read(&beside(database))?.map(|keys| Found { place, keys, owner: None })),
+            MasterKey::Beside => Ok(read(&beside(database))?.map(|keys| Found { place, keys, owner: Owner::Place })),
             MasterKey::Given(text) => {
                 let unfit = |why: &str| SealError::Unfit { place: place.clone(), why: why.to_owned() };
                 let bytes = unhex(text.trim()).ok_or_else(|| unfit("it has to be 64 hexadecimal digits"))?;
-                Ok(Some(Found { place: place.clone(), keys: vec![Master::new(bytes)?], owner: None }))
+                Ok(Some(Found { place: place.clone(), keys: vec![Master::new(bytes)?], owner: Owner::Place }))
             }
             MasterKey::Keyring(name) => {
                 let Some(text) = in_keyring(name, |name| bartizan_keyring::read(Kind::MasterKey, name))? else {
                     return Ok(None);
                 };
-                let owner = text.lines().next().and_then(|line| line.strip_prefix(OWNER)).map(str::to_owned);
-                let lines = text.lines().skip(usize::from(owner.is_some()));
+                let (owner, lines) = Owner::read(&text);
                 let keys = parse(lines, &place)?;
                 Ok(Some(Found { place, keys, owner }))
             }
@@ -171,14 +165,13 @@ impl MasterKey {
     }
 
     /// Has its place hold these keys and no others. It is there whole or as it was, whenever the process or the machine ends.
-    pub(super) fn put(&self, database: &Path, keys: &[&Master]) -> Result<()> {
+    pub(super) fn put(&self, whose: Whose<'_>, keys: &[&Master]) -> Result<()> {
         match self {
-            MasterKey::Beside => write(&beside(database), keys),
+            MasterKey::Beside => write(&beside(whose.path), keys),
             MasterKey::Given(_) => Ok(()),
             MasterKey::Keyring(name) => {
                 let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
-                text.push_str(OWNER);
-                text.push_str(&owner_of(database));
+                text.push_str(&whose.line());
                 text.push('\n');
                 keys.iter().for_each(|master| text.push_str(&master.line()));
                 in_keyring(name, |name| bartizan_keyring::write(Kind::MasterKey, name, &text))
@@ -207,12 +200,6 @@ impl MasterKey {
 /// Uses the keyring, under that name.
 fn in_keyring<T>(name: &Name, work: impl FnOnce(&Name) -> bartizan_keyring::Result<T>) -> Result<T> {
     Ok(work(name).map_err(|error| SealError::Keyring { name: name.to_string(), error })?)
-}
-
-/// What a store is called in the keyring: its path, on one line.
-fn owner_of(database: &Path) -> String {
-    let path = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    path.to_string_lossy().escape_debug().to_string()
 }
 
 /// The file of the master key for this database.

@@ -11,6 +11,7 @@
 mod envelope;
 mod keys;
 mod master;
+mod owner;
 mod rotate;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 use self::envelope::{Key, KeyId};
 pub(crate) use self::keys::Held;
 pub use self::master::MasterKey;
+pub(crate) use self::owner::Whose;
 pub use self::rotate::{Resealed, Rotated};
 
 /// What content is sealed for. Each has a data key of its own.
@@ -104,7 +106,8 @@ pub enum SealError {
     /// The keyring has a master key under that name which is that of another store.
     #[error(
         "{place}: this is the master key of the store {owner}, which would not open once this one changes it; give this one \
-         a key under a name of its own"
+         a key under a name of its own: another `keyring` under [store] if nothing is sealed yet, else with \
+         `bartizan key rotate-master --to keyring:NAME`"
     )]
     Others {
         /// Where it is.
@@ -112,6 +115,19 @@ pub enum SealError {
         /// Whose it is.
         owner: String,
     },
+    /// The keyring has a master key under that name which does not say of which store it is.
+    #[error(
+        "{0}: nothing says of which store this master key is, so it is neither taken for this one nor changed; give this one \
+         a key under a name of its own: another `keyring` under [store] if nothing is sealed yet, else with \
+         `bartizan key rotate-master --to keyring:NAME`"
+    )]
+    Unowned(String),
+    /// There are no keys, and whoever only reads makes none.
+    #[error(
+        "{0}: nothing has been sealed in this store yet, so it opens nothing; say under [store] where the one is in which it \
+         was sealed"
+    )]
+    Nothing(String),
     /// The file of the master key, or what is set as one, is none.
     #[error("{place}: {why}")]
     Unfit {

@@ -4,13 +4,12 @@
 //! before the data keys are wrapped anew until after. If the key moves, the new place holds the new one from before that,
 //! and the old place the old one until after. Whoever changes either holds the lock of those who write to the store.
 
-use std::path::Path;
-
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::keys::{self, ALL, DataKey, data_keys, master_of, unwrap, wrap};
 use super::master::Master;
+use super::owner::Whose;
 use super::{MasterKey, PURPOSES, SealError, Sealer};
 use crate::events::{Change, note};
 use crate::{Result, Store, StoreError};
@@ -82,8 +81,8 @@ impl Store {
     pub async fn rotate_master(&self, to: Option<&MasterKey>, reseal: bool, change: &Change) -> Result<Rotated> {
         // Until the places hold one key again: another change in between would find the wrong ones there.
         let writing = self.begin().await?;
-        let (from, database) = (self.master(), self.path());
-        let new = new_master(from, to, database)?;
+        let (from, whose) = (self.master(), self.whose());
+        let new = new_master(from, to, whose)?;
         let to = to.unwrap_or(from);
         let moves = !from.is_where(to);
         let mut of_another = None;
@@ -92,20 +91,20 @@ impl Store {
             if kept.is_empty() {
                 return Err(StoreError::State("nothing has been sealed in this store yet".to_owned()));
             }
-            let found = from.find(database)?.ok_or_else(|| from.missing(database))?;
+            let found = from.find(whose)?.ok_or_else(|| from.missing(whose.path))?;
             let old = master_of(&kept, &found)?;
             if old.key.id == new.key.id {
                 return Err(StoreError::State("that is the master key already".to_owned()));
             }
-            let owner = found.check_owner(database);
+            let owner = found.check_owner(whose, true);
             if moves {
                 // What it opens besides goes on there.
                 of_another = owner.err();
-                check_free(to, database)?;
-                to.put(database, &[&new])?;
+                check_free(to, whose)?;
+                to.put(whose, &[&new])?;
             } else {
                 owner?;
-                to.put(database, &[&new, old])?;
+                to.put(whose, &[&new, old])?;
             }
             rewrap(connection, &kept, old, &new).await?;
             let resealed = if reseal { Some(reseal_all(connection, &new, change.at).await?) } else { None };
@@ -125,8 +124,8 @@ impl Store {
         let mut done = done.await?;
         // The data keys are wrapped with the new one now, whatever happens.
         let left = match (moves, of_another) {
-            (false, _) => to.put(database, &[&new]).err().map(|error| error.to_string()),
-            (true, None) => from.clear(database).err().map(|error| error.to_string()),
+            (false, _) => to.put(whose, &[&new]).err().map(|error| error.to_string()),
+            (true, None) => from.clear(whose.path).err().map(|error| error.to_string()),
             (true, Some(others)) => Some(others.to_string()),
         };
         done.left = left;
@@ -136,11 +135,11 @@ impl Store {
 }
 
 /// The key that takes the place of the other.
-fn new_master(from: &MasterKey, to: Option<&MasterKey>, database: &Path) -> Result<Master> {
+fn new_master(from: &MasterKey, to: Option<&MasterKey>, whose: Whose<'_>) -> Result<Master> {
     let refused = |why: &str| Err(StoreError::State(why.to_owned()));
     match (from, to) {
         (MasterKey::Given(_), None) => refused("the master key is given to Bartizan, so the new one has to be as well"),
-        (MasterKey::Given(_), Some(to @ MasterKey::Given(_))) => Ok(one(to.find(database)?)?),
+        (MasterKey::Given(_), Some(to @ MasterKey::Given(_))) => Ok(one(to.find(whose)?)?),
         (MasterKey::Beside, Some(MasterKey::Given(_))) => {
             refused("the master key is in a file beside the store, where a new one is made")
         }
@@ -152,11 +151,11 @@ fn new_master(from: &MasterKey, to: Option<&MasterKey>, database: &Path) -> Resu
 }
 
 /// Whether a key may be put there: nothing else is, but what a change left that was broken off, which opens nothing.
-fn check_free(to: &MasterKey, database: &Path) -> Result<()> {
-    let Some(there) = to.find(database)? else { return Ok(()) };
+fn check_free(to: &MasterKey, whose: Whose<'_>) -> Result<()> {
+    let Some(there) = to.find(whose)? else { return Ok(()) };
     match to {
         MasterKey::Given(_) => Ok(()),
-        MasterKey::Keyring(_) => Ok(there.check_owner(database)?),
+        MasterKey::Keyring(_) => Ok(there.check_owner(whose, false).map(drop)?),
         MasterKey::Beside => {
             let why =
                 format!("{}: there is a master key, which does not open this store; move it away first", there.place);

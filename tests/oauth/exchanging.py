@@ -166,6 +166,25 @@ def case_what_the_provider_refuses_is_said_and_not_asked_again_at_once():
         equal(place.said(place.token("dan", "/tickets")), "you are dan", "the twin")
 
 
+def case_what_the_provider_says_of_itself_is_asked_once_and_again_after_a_failure():
+    with Provider() as provider, Place(provider) as place:
+        equal(place.said(place.token("ann", "/tickets")), "you are ann", "the first")
+        asked = provider.suite("counts")["metadata"]
+        for who in ("bob", "cy"):
+            equal(place.said(place.token(who, "/tickets")), f"you are {who}", "more of them")
+        place.exchanged(error="invalid_target")
+        for who in ("dan", "eve"):
+            check("invalid_target" in place.said(place.token(who, "/tickets")), "one that is refused")
+        equal(provider.suite("counts")["metadata"], asked, "it was asked for each of them")
+        place.exchanged(error="invalid_client")
+        check("invalid_client" in place.said(place.token("fay", "/tickets")), "it knows the gateway no more")
+        place.exchanged()
+        equal(place.said(place.token("gus", "/tickets")), "you are gus", "it does again")
+        equal(provider.suite("counts")["metadata"], asked + 1, "after a failure")
+        said = place.gateway.said.read_text()
+        equal(said.count("a token is not exchanged"), 1, f"of three that were not: {said}")
+
+
 def case_a_token_that_the_server_refuses_is_exchanged_anew_once_it_is_not_new():
     with Provider() as provider, Place(provider) as place:
         with place.client(place.token("ann", "/tickets"), version=MODERN) as client:

@@ -9,7 +9,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bartizan_config::Exchange;
 use bartizan_guard::Principal;
 use futures_util::FutureExt;
@@ -17,6 +19,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::grant::{self, Client, Proof, Refused};
@@ -34,6 +37,10 @@ const UNSAID: i64 = 5 * 60 * SECOND;
 /// How long nobody asks again after the issuer refused or did not answer; and how old a token is at least that is exchanged
 /// anew because the server refuses it.
 const PAUSE: i64 = 5 * SECOND;
+/// So long what the issuer says of itself is taken to be so.
+const METADATA: i64 = 10 * 60 * SECOND;
+/// How often it is said at most that tokens are not exchanged: whoever shows many that are no good must not fill the log.
+const SAID: Duration = Duration::from_secs(60);
 /// So many are in memory, and of so many people it is known what they showed last.
 const MANY: usize = 4096;
 
@@ -53,7 +60,38 @@ struct Inner {
     settings: Box<Exchange>,
     /// What they are for.
     resource: Option<String>,
-    slots: Mutex<HashMap<[u8; 32], Arc<Slot>>>,
+    slots: Mutex<Slots>,
+    /// Where tokens are exchanged, as the issuer has said.
+    found: ArcSwapOption<Found>,
+    failures: Mutex<Failures>,
+}
+
+type Slots = HashMap<[u8; 32], Arc<Slot>>;
+
+/// What an issuer has said of itself.
+struct Found {
+    endpoint: Uri,
+    proof: Proof,
+    until: i64,
+}
+
+/// When it was said last that a token is not exchanged, and how many were not since.
+#[derive(Default)]
+struct Failures {
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Failures {
+    /// Whether one more is to be said, and how many were not before it.
+    fn next(&mut self) -> Option<u64> {
+        if self.said.is_some_and(|said| said.elapsed() < SAID) {
+            self.unsaid = self.unsaid.saturating_add(1);
+            return None;
+        }
+        self.said = Some(Instant::now());
+        Some(std::mem::take(&mut self.unsaid))
+    }
 }
 
 /// What came of exchanging one token; held by the one who does it.
@@ -87,7 +125,14 @@ impl Exchanged {
         let named = || settings.audience.is_none().then(|| fetch::shown(url));
         let resource = settings.resource.clone().or_else(named);
         let server = Arc::clone(server);
-        Exchanged::by(Arc::new(Inner { server, settings, resource, slots: Mutex::default() }))
+        Exchanged::by(Arc::new(Inner {
+            server,
+            settings,
+            resource,
+            slots: Mutex::default(),
+            found: ArcSwapOption::empty(),
+            failures: Mutex::default(),
+        }))
     }
 
     fn by(inner: Arc<Inner>) -> Exchanged {
@@ -140,7 +185,8 @@ impl Inner {
         if !shown.identity.is_good(credential, clock::now()).await {
             return Err(self.nothing());
         }
-        let mut held = self.slot(token.digest()).lock_owned().await;
+        let slot = slot(&mut lock(&self.slots), token.digest(), clock::now().0);
+        let mut held = slot.lock_owned().await;
         let now = clock::now().0;
         match &*held {
             Some(Outcome::Given { header, at, until }) => match refused {
@@ -168,19 +214,6 @@ impl Inner {
         }
     }
 
-    fn slot(&self, digest: [u8; 32]) -> Arc<Slot> {
-        let mut slots = lock(&self.slots);
-        if slots.len() >= MANY && !slots.contains_key(&digest) {
-            let now = clock::now().0;
-            slots.retain(|_, slot| slot.try_lock().map_or(true, |held| is_current(held.as_ref(), now)));
-            if slots.len() >= MANY {
-                // Whoever waits for one of them has it by the hand.
-                slots.clear();
-            }
-        }
-        Arc::clone(slots.entry(digest).or_default())
-    }
-
     fn nothing(&self) -> UpstreamError {
         let issuer = &self.settings.issuer;
         UpstreamError::SignIn(format!(
@@ -200,7 +233,14 @@ impl Inner {
                 Outcome::Given { header, at: now, until }
             }
             Err(error) => {
-                tracing::warn!(server = %self.server, issuer = %self.settings.issuer, %error, "a token is not exchanged");
+                // What the issuer said of itself may be so no more. That it refuses one token is no sign of that.
+                if matches!(error, UpstreamError::Credential(_)) {
+                    self.found.store(None);
+                }
+                if let Some(unsaid) = lock(&self.failures).next() {
+                    let (server, issuer) = (&self.server, &self.settings.issuer);
+                    tracing::warn!(%server, %issuer, %error, unsaid, "a token is not exchanged");
+                }
                 Outcome::Failed(error, now.saturating_add(PAUSE))
             }
         }
@@ -237,12 +277,19 @@ impl Inner {
         if let Some(endpoint) = &self.settings.token_endpoint {
             return Ok((fetcher.address(endpoint)?, Proof::Basic));
         }
+        let now = clock::now().0;
+        if let Some(found) = self.found.load().as_ref().filter(|found| now < found.until) {
+            return Ok((found.endpoint.clone(), found.proof));
+        }
         let metadata = fetcher.discover().await?;
         let endpoint = metadata.get("token_endpoint").and_then(serde_json::Value::as_str);
         let endpoint = fetcher.address(endpoint.ok_or("its metadata do not say where tokens are to be had")?)?;
         let methods = metadata.get("token_endpoint_auth_methods_supported").and_then(serde_json::Value::as_array);
         let basic = methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"));
-        Ok((endpoint, if basic { Proof::Basic } else { Proof::Post }))
+        let proof = if basic { Proof::Basic } else { Proof::Post };
+        let until = now.saturating_add(METADATA);
+        self.found.store(Some(Arc::new(Found { endpoint: endpoint.clone(), proof, until })));
+        Ok((endpoint, proof))
     }
 
     /// What to say of an answer that is no token.
@@ -279,6 +326,20 @@ fn read(body: &[u8], subject: &str) -> Result<(HeaderValue, Option<i64>), &'stat
     Ok((header, until))
 }
 
+/// The one of that token, which is made if there is none; those that are of no use any more go then.
+fn slot(slots: &mut Slots, digest: [u8; 32], now: i64) -> Arc<Slot> {
+    if let Some(slot) = slots.get(&digest) {
+        return Arc::clone(slot);
+    }
+    // Whoever waits for one of them has it by the hand.
+    let is_held = |slot: &Arc<Slot>| Arc::strong_count(slot) > 1;
+    slots.retain(|_, slot| is_held(slot) || slot.try_lock().map_or(true, |held| is_current(held.as_ref(), now)));
+    if slots.len() >= MANY {
+        slots.clear();
+    }
+    Arc::clone(slots.entry(digest).or_default())
+}
+
 fn is_current(outcome: Option<&Outcome>, now: i64) -> bool {
     match outcome {
         Some(Outcome::Given { until, .. } | Outcome::Failed(_, until)) => now < *until,
@@ -293,6 +354,48 @@ fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn given(until: i64) -> Arc<Slot> {
+        let header = HeaderValue::from_static("Bearer x");
+        Arc::new(AsyncMutex::new(Some(Outcome::Given { header, at: 0, until })))
+    }
+
+    #[test]
+    fn what_is_over_goes_when_another_one_comes_and_the_rest_stays() {
+        let mut slots = Slots::new();
+        let failed = Some(Outcome::Failed(UpstreamError::Status(401), 5));
+        slots.extend([([1; 32], given(5)), ([2; 32], given(50)), ([3; 32], Arc::new(AsyncMutex::new(failed)))]);
+        // Somebody is about to ask with the one, and has left the other.
+        let asking = slot(&mut slots, [4; 32], 4);
+        drop(slot(&mut slots, [5; 32], 4));
+        let found = |slots: &Slots| (1..=9).filter(|byte| slots.contains_key(&[*byte; 32])).collect::<Vec<_>>();
+        assert_eq!(found(&slots), [1, 2, 3, 4, 5], "nothing is over");
+        slot(&mut slots, [6; 32], 10);
+        assert_eq!(found(&slots), [2, 4, 6]);
+        assert!(Arc::ptr_eq(&asking, &slot(&mut slots, [4; 32], 10)), "it is the same for all");
+        assert_eq!(found(&slots), [2, 4, 6], "nothing new came");
+    }
+
+    #[test]
+    fn no_more_are_held_than_may_be() {
+        let mut slots = Slots::new();
+        for number in 0..MANY + 10 {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_be_bytes());
+            slots.insert(digest, given(50));
+            slot(&mut slots, [255; 32], 10);
+            slots.remove(&[255; 32]);
+            assert!(slots.len() <= MANY);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_again_and_again_is_said_once_a_minute() {
+        let mut failures = Failures::default();
+        assert_eq!([(); 4].map(|()| failures.next()), [Some(0), None, None, None]);
+        tokio::time::advance(SAID).await;
+        assert_eq!([(); 2].map(|()| failures.next()), [Some(3), None]);
+    }
 
     #[test]
     fn what_is_taken_for_a_token_that_was_exchanged() {

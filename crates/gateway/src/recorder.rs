@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
-use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp};
+use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp, plain};
 use bartizan_mcp::{Document, Kind, Rejection};
 use serde::Serialize;
 
@@ -136,7 +136,7 @@ impl Recorder {
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
-                subject: judged.finding.subject.as_deref().filter(|name| is_short(name)),
+                subject: judged.finding.subject.as_deref().map(plain).filter(|name| is_short(name)),
                 at,
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 digest: self.evidence(document, &judged.finding),
@@ -443,7 +443,7 @@ struct FindingFields<'a> {
     would: Option<&'static str>,
     by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
+    subject: Option<Cow<'a, str>>,
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     span: Option<[usize; 2]>,
@@ -622,6 +622,9 @@ mod tests {
             let held = recorded_of(name, "a", "because", 1);
             assert_eq!(held["findings"][0]["subject"].as_str(), written.then_some(name));
         }
+        // But for what may be secret in a URI.
+        let held = recorded_of("db://ann:secret@host/x?token=secret", "a", "because", 1);
+        assert_eq!(held["findings"][0]["subject"], "db://host/x");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What guards report.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -221,6 +222,21 @@ impl Report {
     }
 }
 
+/// The name of a tool or prompt as it is, and a URI without what may be secret in it: who somebody is there, and what comes
+/// behind its path.
+#[must_use]
+pub fn plain(name: &str) -> Cow<'_, str> {
+    let cut = |text: &str| text.find(['?', '#']).unwrap_or(text.len());
+    let Some((scheme, rest)) = name.split_once(':') else { return Cow::Borrowed(name) };
+    let rest = rest.get(..cut(rest)).unwrap_or_default();
+    let Some(rest) = rest.strip_prefix("//") else {
+        return Cow::Borrowed(name.get(..scheme.len() + 1 + rest.len()).unwrap_or(name));
+    };
+    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    Cow::Owned(format!("{scheme}://{host}{path}"))
+}
+
 /// A short, printable form of hostile text: at most 60 characters, everything but plain visible ones escaped.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
@@ -235,4 +251,26 @@ pub fn excerpt(text: &str) -> String {
         out.push('…');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_secret_in_a_uri_is_not_shown() {
+        for (name, shown) in [
+            ("read_file", "read_file"),
+            ("read?me", "read?me"),
+            ("a:b@c", "a:b@c"),
+            ("file:///srv/a", "file:///srv/a"),
+            ("db://u:secret@h:1/x/y?token=secret#secret", "db://h:1/x/y"),
+            ("db://h?token=secret", "db://h"),
+            ("db://u@v:secret@h", "db://h"),
+            ("note:x", "note:x"),
+            ("note:x?token=secret", "note:x"),
+        ] {
+            assert_eq!(plain(name), shown);
+        }
+    }
 }

@@ -17,7 +17,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bartizan_config::Approval as Settings;
 use bartizan_guard::{
-    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Principal, Session, Timestamp, excerpt,
+    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Principal, Session, Timestamp,
+    excerpt, plain,
 };
 use bartizan_mcp::{Digest, Era, Kind, method};
 use bartizan_store::approvals::{self, Asked, Most, Request, State};
@@ -302,7 +303,7 @@ pub(crate) fn micros(duration: Duration) -> i64 {
 /// What is asked for, such as `tool pay`.
 fn what(event: &Event<'_>) -> String {
     let method = event.message.method().unwrap_or_default();
-    let named = |kind: &str, member: &str| Some(format!("{kind} {}", excerpt(&event.message.param(member)?)));
+    let named = |kind: &str, member: &str| Some(format!("{kind} {}", excerpt(&plain(&event.message.param(member)?))));
     let named = match method {
         method::TOOLS_CALL => named("tool", "name"),
         method::PROMPTS_GET => named("prompt", "name"),

@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 use self::exact::Exact;
 use super::{Guard, GuardSpec, RuleSpec, LooksAt};
-use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
+use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, plain};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -297,7 +297,7 @@ impl Says {
 
     /// The same, of something that a definition holds.
     fn in_definition(&self, name: &str) -> Says {
-        let sentence = |says: &String| format!("the definition of `{}` holds {says}", excerpt(name));
+        let sentence = |says: &String| format!("the definition of `{}` holds {says}", excerpt(&plain(name)));
         Says { why: sentence(&self.why), quoting: self.quoting.as_ref().map(sentence) }
     }
 }

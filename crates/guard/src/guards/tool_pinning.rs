@@ -30,6 +30,7 @@ use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::pins::{Standing, body_digest_of};
 use crate::{
     Action, DefinitionKind, Direction, Event, Fact, Fate, Finding, Listing, Pin, Pins, Report, Session, Severity, excerpt,
+    plain,
 };
 
 /// Specification of the guard.
@@ -119,7 +120,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             continue;
         }
         if !seen.insert(name) {
-            let why = format!("{} `{}` is listed twice", noun(kind), excerpt(name));
+            let why = format!("{} `{}` is listed twice", noun(kind), excerpt(&plain(name)));
             element.find(report, "tool_pinning.duplicate", why);
             continue;
         }
@@ -132,7 +133,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             continue;
         }
         if standing == Standing::New && !room.take(name) {
-            let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), excerpt(name));
+            let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), excerpt(&plain(name)));
             // A new resource is only recorded, and so is one that cannot be pinned.
             let rule = if is_resource(kind) { "tool_pinning.resource_added" } else { "tool_pinning.no_room" };
             element.find(report, rule, why);
@@ -188,7 +189,7 @@ impl<'a> Element<'a> {
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
     let resource = is_resource(kind);
-    let (noun, name) = (noun(kind), excerpt(name));
+    let (noun, name) = (noun(kind), excerpt(&plain(name)));
     match (standing, former) {
         (Standing::Approved | Standing::New, _) => None,
         (Standing::Changed, _) if resource => {
@@ -201,7 +202,7 @@ fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&s
         (Standing::Added, _) if resource => Some(("tool_pinning.resource_added", format!("{noun} `{name}` is new"))),
         (Standing::Added, Some(former)) => Some((
             "tool_pinning.renamed",
-            format!("{noun} `{name}` was accepted as `{}` and not under this name", excerpt(former)),
+            format!("{noun} `{name}` was accepted as `{}` and not under this name", excerpt(&plain(former))),
         )),
         (Standing::Added, None) => {
             Some(("tool_pinning.added", format!("{noun} `{name}` is new and not accepted; see `bartizan lock diff`")))
@@ -221,7 +222,7 @@ fn removed(
     let Some(rule) = SPEC.rule("tool_pinning.removed") else { return };
     for (of, name, _) in event.server.pins.iter() {
         if of == kind && !names.contains(name) && session.catalog.get(kind, name).is_none() {
-            let why = format!("{} `{}` is not listed any more", noun(kind), excerpt(name));
+            let why = format!("{} `{}` is not listed any more", noun(kind), excerpt(&plain(name)));
             report.find(Finding::about(rule, list, kind.part(), why).of(name));
             report.remember(Fact::Gone(kind, name.into()));
         }

@@ -14,6 +14,27 @@ use crate::form::FileId;
 #[derive(Debug, Clone)]
 pub struct Prepared(pub(crate) PathBuf);
 
+impl Prepared {
+    /// Whether it still is one.
+    pub(crate) fn check(&self) -> Result<(), Unfit> {
+        let Prepared(directory) = self;
+        let refuse = |why| Err(Unfit::Insecure { path: directory.clone(), why });
+        // Links were followed when it was prepared, so one that is there now was put there since.
+        let meta = fs::symlink_metadata(directory).map_err(|why| Unfit::Io { path: directory.clone(), why })?;
+        let user = rustix::process::geteuid().as_raw();
+        if !meta.is_dir() {
+            return refuse("something else is in the place of the directory");
+        }
+        if meta.uid() != user && meta.uid() != 0 {
+            return refuse("the directory belongs to another user");
+        }
+        if meta.mode() & 0o022 != 0 {
+            return refuse("others may write to the directory; set its mode to 0700");
+        }
+        Ok(())
+    }
+}
+
 /// Why a directory is none for captures.
 #[derive(Debug, Error)]
 pub enum Unfit {
@@ -41,17 +62,10 @@ pub enum Unfit {
 /// If it cannot be made, or belongs to somebody else, or others may write to it.
 pub fn prepare(directory: &Path) -> Result<Prepared, Unfit> {
     let failed = |why| Unfit::Io { path: directory.to_owned(), why };
-    let refuse = |why| Err(Unfit::Insecure { path: directory.to_owned(), why });
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    let meta = fs::metadata(directory).map_err(failed)?;
-    let user = rustix::process::geteuid().as_raw();
-    if meta.uid() != user && meta.uid() != 0 {
-        return refuse("the directory belongs to another user");
-    }
-    if meta.mode() & 0o022 != 0 {
-        return refuse("others may write to the directory; set its mode to 0700");
-    }
-    Ok(Prepared(directory.to_owned()))
+    let prepared = Prepared(fs::canonicalize(directory).map_err(failed)?);
+    prepared.check()?;
+    Ok(prepared)
 }
 
 /// The files of captures in a directory, oldest first; nothing else that is there.
@@ -77,6 +91,11 @@ pub(crate) fn listed(directory: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
 /// Twenty digits, so names sort as moments do.
 pub(crate) fn name(created: i64, id: FileId) -> String {
     format!("capture-{:020}-{id}.sealed", created.max(0))
+}
+
+/// Whether that is the name which the writer gave this file.
+pub(crate) fn is_name(path: &Path, created: i64, id: FileId) -> bool {
+    path.file_name().and_then(|own| own.to_str()) == Some(&name(created, id))
 }
 
 fn created_of(name: &str) -> Option<i64> {

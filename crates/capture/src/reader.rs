@@ -123,6 +123,11 @@ impl<R: Read> Reader<R> {
         self.id
     }
 
+    /// Whether the file at `path` has the name that it was given when it was begun; a copy beside it has another one.
+    pub fn is_named(&self, path: &Path) -> bool {
+        files::is_name(path, self.created, self.id)
+    }
+
     /// When it was begun.
     pub fn created(&self) -> i64 {
         self.created

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::files::{self, Prepared};
+use crate::files::{self, Prepared, Unfit};
 use crate::form::{FileId, Kind, LONGEST, OVERHEAD, digest_of, head};
 use crate::key::{Broken, FileKey, KEY, random};
 
@@ -48,6 +48,9 @@ pub enum WriteError {
     /// The system says so.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The directory is none for captures any more.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// It is longer than a file may be.
     #[error("the record is of {0} bytes, and a file takes less")]
     TooLong(usize),
@@ -184,6 +187,8 @@ impl Writer {
     }
 
     fn begin(&mut self, now: i64) -> Result<(), WriteError> {
+        // Somebody may have let others in since, or have put another one in its place.
+        self.directory.check()?;
         self.sweep(now)?;
         let (id, bytes) = (FileId(*random()?), random::<KEY>()?);
         let wrapped = (self.wrap)(id, &bytes).map_err(WriteError::Key)?;

@@ -231,6 +231,34 @@ fn files_are_closed_when_they_are_full_and_removed_when_they_are_old_or_too_many
 }
 
 #[test]
+fn no_file_is_begun_where_others_may_put_theirs_by_then() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = tempfile::tempdir().unwrap();
+    let (directory, elsewhere) = (place.path().join("captured"), place.path().join("elsewhere"));
+    let bounds = Bounds { file_bytes: 1 << 20, bytes: 1 << 21, keep: 80 };
+    let mut writer = writer(&directory, bounds);
+    let mode = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+    writer.append(1, b"before").unwrap();
+    mode(0o770);
+    writer.append(2, b"in the same file").unwrap();
+    writer.close().unwrap();
+    assert!(matches!(writer.append(20, b"in another one"), Err(WriteError::Unfit(_))));
+    assert_eq!(all_in(&directory).unwrap().len(), 1);
+    mode(0o700);
+    writer.append(30, b"as it was").unwrap();
+    writer.close().unwrap();
+    assert_eq!(all_in(&directory).unwrap().len(), 2);
+    fs::rename(&directory, &elsewhere).unwrap();
+    symlink(&elsewhere, &directory).unwrap();
+    assert!(matches!(writer.append(40, b"elsewhere"), Err(WriteError::Unfit(_))));
+    assert_eq!(all_in(&elsewhere).unwrap().len(), 2);
+    // A link that the operator made before is followed once.
+    let mut linked = self::writer(&directory, bounds);
+    linked.append(40, b"elsewhere").unwrap();
+    assert_eq!(all_in(&elsewhere).unwrap().len(), 3);
+}
+
+#[test]
 fn what_cannot_be_written_leaves_the_rest_readable() {
     let directory = tempfile::tempdir().unwrap();
     let mut writer = writer(directory.path(), BOUNDS);

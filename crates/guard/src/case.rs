@@ -151,7 +151,7 @@ impl Case {
     #[must_use]
     pub fn weight(&self) -> usize {
         let definitions: usize = self.definitions.iter().map(|definition| definition.json.len()).sum();
-        self.message.bytes().len() + definitions + 1_024
+        self.message.weight().saturating_add(definitions).saturating_add(1_024)
     }
 
     /// Shows it as guards would see it.

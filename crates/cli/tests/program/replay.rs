@@ -152,6 +152,61 @@ fn without_a_difference_it_is_clean_and_without_anything_it_is_not() {
 }
 
 #[test]
+fn a_copy_of_a_file_counts_no_second_time() {
+    let home = home();
+    let home = home.path();
+    capture(home, &[record("bank", 800, "allow", None).to_bytes()]);
+    let captured = home.join("captured");
+    let own = fs::read_dir(&captured).unwrap().next().unwrap().unwrap().path();
+    // Before it in the order of names, and behind it.
+    let named = |first: &str| captured.join(format!("capture-{first}{}-{}.sealed", "0".repeat(18), "a".repeat(32)));
+    let copies = ["00", "09"].map(named);
+    for copy in &copies {
+        fs::copy(&own, copy).unwrap();
+    }
+    let ends = |status| {
+        let json = replay(home, &["--json", "--replay"]).status(status).json();
+        let files = json["files"].as_array().unwrap().iter();
+        let of = |file: &serde_json::Value| {
+            let records = file["records"].as_u64().unwrap();
+            (file["file"].as_str().unwrap().rsplit('/').next().unwrap().to_owned(), file["end"].to_string(), records)
+        };
+        (json["judged"].as_u64().unwrap(), files.map(of).collect::<Vec<_>>())
+    };
+    let (judged, files) = ends(1);
+    assert_eq!(judged, 1, "{files:?}");
+    let own_name = own.file_name().unwrap().to_str().unwrap();
+    for (file, end, records) in &files {
+        let is_own = file == own_name;
+        assert_eq!((end.as_str(), *records), if is_own { ("\"closed\"", 1) } else { ("\"copy\"", 0) }, "{files:?}");
+    }
+    assert_eq!(files.len(), 3);
+    let text = replay(home, &["--replay"]).status(1).stdout;
+    assert_eq!(text.matches("0 captured: a copy of another file here, so it was left out").count(), 2, "{text}");
+    // What is left when the file itself is gone counts, once.
+    fs::remove_file(&own).unwrap();
+    let (judged, files) = ends(1);
+    assert_eq!((judged, files[0].1.as_str(), files[1].1.as_str()), (1, "\"closed\"", "\"copy\""));
+}
+
+#[test]
+fn nothing_is_made_in_a_store_that_has_sealed_nothing() {
+    let home = home();
+    let home = home.path();
+    capture(home, &[record("bank", 5, "allow", None).to_bytes()]);
+    for name in ["state.db", "state.db-wal", "state.db-shm", "state.db.rev", "state.key"] {
+        fs::remove_file(home.join(name)).ok();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { Store::open(&home.join("state.db")).await.unwrap().close().await });
+    for _ in 0..2 {
+        let end = replay(home, &["--replay"]).status(3);
+        assert!(end.stderr.contains("nothing has been sealed in this store yet"), "{}", end.stderr);
+        assert!(!home.join("state.key").exists());
+    }
+}
+
+#[test]
 fn what_names_another_definition_than_the_lock_file_is_not_judged() {
     use sha2::{Digest as _, Sha256};
     let home = home();

@@ -78,6 +78,21 @@ fn what_waits_takes_no_more_than_it_may_however_few_they_are() {
 }
 
 #[test]
+fn what_waits_counts_with_what_its_values_take() {
+    let (tap, receiver) = tap(1_000, &[]);
+    // Small values, each of which has a node many times its size.
+    let text = call("pay", "x").replace("\"x\"", &format!("[{}0]", "0,".repeat(1 << 20)));
+    let said = record("x").said;
+    let case = with_event(&text, |event| Case::of(event, &Session::default()).unwrap());
+    assert!(case.weight() > 8 * text.len(), "{}", case.weight());
+    for _ in 0..8 {
+        tap.put(Record { entry: None, said: said.clone(), case: case.clone() });
+    }
+    let kept = receiver.try_iter().count();
+    assert!((1..=3).contains(&kept), "{kept}");
+}
+
+#[test]
 fn only_what_is_wanted_is_taken_and_of_that_only_what_policies_decide_about() {
     let wants = |only: &[&str], text: &str| with_event(text, |event| tap(1, only).0.wants(event));
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;

@@ -1,13 +1,14 @@
 //! `bartizan policy test --replay`: what was captured, judged again by the configuration as it is now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_capture::{End, Fault, Next, all_in};
+use bartizan_capture::{End, Fault, FileId, Next, all_in};
 use bartizan_config::{Config, Secret};
 use bartizan_gateway::capture::{self, Record, Said};
 use bartizan_gateway::retrial::{Judged, Retrial, Unjudged};
+use bartizan_guard::plain;
 use bartizan_store::{MasterKey, Sealer, Store};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -62,7 +63,8 @@ pub(super) struct File {
     pub(super) records: u64,
     /// How many could not be captured, as is said in it.
     pub(super) missing: u64,
-    /// `closed`, `open` if nobody closed it, `torn` if it ends within a record, or `unread`.
+    /// `closed`, `open` if nobody closed it, `torn` if it ends within a record, `copy` if it is one of another file, for which
+    /// it was left out, or `unread`.
     pub(super) end: &'static str,
     /// Why it, or the rest of it, cannot be read.
     pub(super) fault: Option<String>,
@@ -130,7 +132,7 @@ pub(super) fn run(named: Option<&Path>, shows_arguments: bool, place: &Place) ->
     let sealer = sealer(&config)?;
     let mut retrial = Retrial::new(&config, lock(&config)?).map_err(Failure::usage)?;
     let mut tally = Tally { shows_arguments, ..Tally::default() };
-    let files = files.iter().map(|file| tally.read(file, &sealer, &mut retrial)).collect();
+    let files = tally.read_all(&files, &sealer, &mut retrial);
     let replayed = tally.told(files, retrial.policies());
     if place.json {
         output::print_json(&replayed)?;
@@ -165,7 +167,7 @@ fn sealer(config: &Config) -> Result<Arc<Sealer>, Failure> {
     let none = "there is no store here, in which the key is that opens what was captured; set `path` in [store]";
     let place = place.ok_or_else(|| Failure::incomplete(none))?;
     let key = MasterKey::of(config.store_key.as_ref().map(Secret::expose), config.store_keyring.as_ref());
-    let sealer = async { Store::open_with(place, key).await?.sealer().await };
+    let sealer = async { Store::open_with(place, key).await?.opener().await };
     common::block_on_one(async { sealer.await.map_err(Failure::incomplete) })
 }
 
@@ -194,15 +196,40 @@ struct Found {
 }
 
 impl Tally {
-    fn read(&mut self, path: &Path, sealer: &Sealer, retrial: &mut Retrial) -> File {
+    /// Reads each file once, however many copies of it there are: those first that have the names which they were given.
+    fn read_all(&mut self, paths: &[PathBuf], sealer: &Sealer, retrial: &mut Retrial) -> Vec<File> {
+        let (mut read, mut seen) = (BTreeMap::new(), HashSet::new());
+        for is_first in [true, false] {
+            for (place, path) in paths.iter().enumerate() {
+                if read.contains_key(&place) {
+                    continue;
+                }
+                let takes = |id, is_named| (is_named || !is_first).then(|| seen.insert(id));
+                read.extend(self.read(path, takes, sealer, retrial).map(|file| (place, file)));
+            }
+        }
+        read.into_values().collect()
+    }
+
+    /// Reads a file if `takes` says so, by its id and whether it has its own name; nothing if it is to be read later.
+    fn read(
+        &mut self,
+        path: &Path,
+        takes: impl FnOnce(FileId, bool) -> Option<bool>,
+        sealer: &Sealer,
+        retrial: &mut Retrial,
+    ) -> Option<File> {
         let name = path.display().to_string();
         let mut file = File { file: name, records: 0, missing: 0, end: "unread", fault: None };
         let mut reader = match capture::open(path, sealer) {
             Ok(reader) => reader,
             // A writer was killed at once, and there is nothing to be missed.
-            Err(Fault::Unbegun) => return File { end: "torn", ..file },
-            Err(fault) => return File { fault: Some(fault.to_string()), ..file },
+            Err(Fault::Unbegun) => return Some(File { end: "torn", ..file }),
+            Err(fault) => return Some(File { fault: Some(fault.to_string()), ..file }),
         };
+        if !takes(reader.id(), reader.is_named(path))? {
+            return Some(File { end: "copy", ..file });
+        }
         loop {
             match reader.next() {
                 Ok(Next::Record(content)) => {
@@ -216,9 +243,9 @@ impl Tally {
                         End::Open => "open",
                         End::Torn(_) => "torn",
                     };
-                    return file;
+                    return Some(file);
                 }
-                Err(fault) => return File { fault: Some(fault.to_string()), ..file },
+                Err(fault) => return Some(File { fault: Some(fault.to_string()), ..file }),
             }
         }
     }
@@ -242,7 +269,6 @@ impl Tally {
         // What policies say of a message names no argument; what other rules say may.
         let why = now.why.clone().filter(|_| now.rule.as_deref().is_some_and(|rule| rule.starts_with("policy.")));
         let key = (About::of(&record), Told::of(&record.said), Told::of(&now));
-        let why = why.map(|why| unquoted(why, &record));
         if !self.changes.contains_key(&key) && !self.has_room(&key.0.principal, &now.decision) {
             self.further += 1;
             return;
@@ -335,23 +361,9 @@ impl About {
             principal: case.principal().id.to_string(),
             server: case.server().to_string(),
             method: case.message().method().map(str::to_owned),
-            name: case.named().first().map(|named| plain(&named.name)),
+            name: case.named().first().map(|named| plain(&named.name).into_owned()),
         }
     }
-}
-
-/// The name of a tool, or a URI without what may be secret in it: who somebody is there, and what comes behind its path.
-fn plain(name: &str) -> String {
-    let Some((scheme, rest)) = name.split_once("://") else { return name.to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
-}
-
-/// A reason with the name that it quotes as it is shown.
-fn unquoted(why: String, record: &Record) -> String {
-    record.case.named().iter().fold(why, |why, named| why.replace(&*named.name, &plain(&named.name)))
 }
 
 impl Told {
@@ -384,19 +396,5 @@ mod tests {
         let room = (0..20_000).filter(|_| tally.has_room("mallory", "deny")).count();
         assert_eq!(room, EACH);
         assert!(tally.has_room("mallory", "allow") && tally.has_room("ann", "deny"));
-    }
-
-    #[test]
-    fn what_may_be_secret_in_a_uri_is_not_shown() {
-        for (name, shown) in [
-            ("read_file", "read_file"),
-            ("file:///srv/a", "file:///srv/a"),
-            ("db://u:secret@h:1/x/y?token=secret#secret", "db://h:1/x/y"),
-            ("db://h?token=secret", "db://h"),
-            ("db://u@v:secret@h", "db://h"),
-            ("note:x", "note:x"),
-        ] {
-            assert_eq!(plain(name), shown);
-        }
     }
 }

@@ -59,6 +59,7 @@ impl Replayed {
                 (None, "torn") => {
                     ": it ends within a record, as whoever wrote it was killed or its end was cut off".to_owned()
                 }
+                (None, "copy") => ": a copy of another file here, so it was left out".to_owned(),
                 (None, _) => String::new(),
             };
             let missing = if file.missing > 0 { format!(", {} missing", file.missing) } else { String::new() };

@@ -174,10 +174,10 @@ def case_what_the_provider_says_of_itself_is_asked_once_and_again_after_a_failur
             equal(place.said(place.token(who, "/tickets")), f"you are {who}", "more of them")
         place.exchanged(error="invalid_target")
         for who in ("dan", "eve"):
-            check("invalid_target" in place.said(place.token(who, "/tickets")), "one that is refused")
+            check("you are" not in place.said(place.token(who, "/tickets")), "one that is refused")
         equal(provider.suite("counts")["metadata"], asked, "it was asked for each of them")
         place.exchanged(error="invalid_client")
-        check("invalid_client" in place.said(place.token("fay", "/tickets")), "it knows the gateway no more")
+        check("you are" not in place.said(place.token("fay", "/tickets")), "it knows the gateway no more")
         place.exchanged()
         equal(place.said(place.token("gus", "/tickets")), "you are gus", "it does again")
         equal(provider.suite("counts")["metadata"], asked + 1, "after a failure")

@@ -81,15 +81,15 @@ fn what_waits_takes_no_more_than_it_may_however_few_they_are() {
 fn what_waits_counts_with_what_its_values_take() {
     let (tap, receiver) = tap(1_000, &[]);
     // Small values, each of which has a node many times its size.
-    let text = call("pay", "x").replace("\"x\"", &format!("[{}0]", "0,".repeat(1 << 20)));
+    let text = call("pay", "x").replace("\"x\"", &format!("[{}0]", "0,".repeat(1 << 19)));
     let said = record("x").said;
     let case = with_event(&text, |event| Case::of(event, &Session::default()).unwrap());
     assert!(case.weight() > 8 * text.len(), "{}", case.weight());
-    for _ in 0..8 {
+    for _ in 0..16 {
         tap.put(Record { entry: None, said: said.clone(), case: case.clone() });
     }
     let kept = receiver.try_iter().count();
-    assert!((1..=3).contains(&kept), "{kept}");
+    assert!((1..=7).contains(&kept), "{kept}");
 }
 
 #[test]

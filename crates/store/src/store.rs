@@ -127,7 +127,7 @@ impl Store {
     }
 
     /// What it is called where its master key is.
-    pub(crate) fn whose(&self) -> Whose<'_> {
+    pub(crate) fn this(&self) -> Whose<'_> {
         Whose { path: self.path(), id: &self.id }
     }
 

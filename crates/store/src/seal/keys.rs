@@ -55,10 +55,10 @@ impl Store {
         }
         let mut kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;
         if PURPOSES.iter().any(|purpose| !has(&kept, purpose)) {
-            kept = self.write(async |connection| add_missing(connection, self.master(), self.whose()).await).await?;
+            kept = self.write(async |connection| add_missing(connection, self.master(), self.this()).await).await?;
         }
         let last = last.map(|(_, sealer)| sealer);
-        let (sealer, is_stale) = opened(&kept, last.as_deref(), self.master(), self.whose())?;
+        let (sealer, is_stale) = opened(&kept, last.as_deref(), self.master(), self.this())?;
         if is_stale {
             self.own_master().await?;
         }
@@ -77,12 +77,12 @@ impl Store {
         if kept.is_empty() {
             return Err(SealError::Nothing(self.path().display().to_string()).into());
         }
-        Ok(Arc::new(opened(&kept, None, self.master(), self.whose())?.0))
+        Ok(Arc::new(opened(&kept, None, self.master(), self.this())?.0))
     }
 
     /// Has the place of the master key say that it is of this store, as it is now.
     async fn own_master(&self) -> Result<()> {
-        let (from, whose) = (self.master(), self.whose());
+        let (from, whose) = (self.master(), self.this());
         // Nobody changes the key meanwhile.
         let _writing = self.begin().await?;
         let kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;

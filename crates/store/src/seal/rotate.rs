@@ -81,7 +81,7 @@ impl Store {
     pub async fn rotate_master(&self, to: Option<&MasterKey>, reseal: bool, change: &Change) -> Result<Rotated> {
         // Until the places hold one key again: another change in between would find the wrong ones there.
         let writing = self.begin().await?;
-        let (from, whose) = (self.master(), self.whose());
+        let (from, whose) = (self.master(), self.this());
         let new = new_master(from, to, whose)?;
         let to = to.unwrap_or(from);
         let moves = !from.is_where(to);

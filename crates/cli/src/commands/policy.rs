@@ -1,6 +1,7 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
 mod history;
+mod overview;
 mod replay;
 mod replay_text;
 mod test;
@@ -27,6 +28,7 @@ use crate::output;
 use crate::text::{count, printable};
 
 pub(super) use history::{History, Shown};
+pub(super) use overview::Overview;
 pub(super) use replay::Replayed;
 pub(super) use test::Tested;
 
@@ -35,6 +37,7 @@ Examples:
   bartizan policy check --strict
   bartizan policy test cases.toml
   bartizan policy test --replay
+  bartizan policy explain ann
   bartizan policy explain ann git/git_log
   bartizan policy explain carl bank/transfer '{\"amount\": 500, \"currency\": \"EUR\"}' --role clerk";
 
@@ -84,12 +87,12 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Says what somebody may do with a tool, and by which policies
+    /// Says what somebody may do with a tool, or with all that is approved, and by which policies
     Explain {
         /// Who asks, such as `ann`, `uid:1000` or `anonymous`
         user: String,
-        /// The tool, as SERVER/TOOL
-        tool: String,
+        /// The tool, as SERVER/TOOL; without it all tools, prompts and resources that are approved
+        tool: Option<String>,
         /// The arguments, as a JSON object
         arguments: Option<String>,
         #[command(flatten)]
@@ -149,9 +152,10 @@ impl Arguments {
                 replay::run(path.as_deref(), show_arguments, &place)
             }
             Command::Test { files, place, .. } => test::run(&files, &place),
-            Command::Explain { user, tool, arguments, brings, place } => {
+            Command::Explain { user, tool: Some(tool), arguments, brings, place } => {
                 explain((&user, &brings), &tool, arguments.as_deref(), &place)
             }
+            Command::Explain { user, tool: None, brings, place, .. } => overview::run(&user, &brings, &place),
         }
     }
 }

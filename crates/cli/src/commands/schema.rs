@@ -47,6 +47,7 @@ const FORMATS: &[Format] = &[
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),
     (policy::Explained::FORMAT, || schema_for!(policy::Explained).to_value()),
     (policy::History::FORMAT, || schema_for!(policy::History).to_value()),
+    (policy::Overview::FORMAT, || schema_for!(policy::Overview).to_value()),
     (policy::Replayed::FORMAT, || schema_for!(policy::Replayed).to_value()),
     (policy::Shown::FORMAT, || schema_for!(policy::Shown).to_value()),
     (policy::Tested::FORMAT, || schema_for!(policy::Tested).to_value()),

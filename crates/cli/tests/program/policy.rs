@@ -280,3 +280,31 @@ fn one_mistake_is_one_error() {
     let said = policy(policies, &["check"]).status(2).stderr;
     assert!((2..=3).contains(&said.matches("error: ").count()), "{said}");
 }
+
+#[test]
+fn all_that_somebody_may_do_is_listed() {
+    let text = policy(POLICY, &["explain", "ann"]).status(0).stdout;
+    let expected = "what ann may do\n  roles   clerk\n  groups  team\n\nbank\n\
+        \x20 allow     tool balance  role.clerk.allow tool:bank/balance\n\
+        \x20 depends   tool pay      its arguments, or a policy that cannot tell without them\n\n\
+        1 of 2 things allowed as such; `bartizan policy explain USER SERVER/TOOL` shows the policies of one\n";
+    assert_eq!(text, expected);
+    let json = policy(POLICY, &["explain", "ann", "--json"]).status(0).json();
+    let of = |json: &serde_json::Value| {
+        let things = json["things"].as_array().unwrap().iter();
+        let one = |thing: &serde_json::Value| {
+            let text = |key: &str| thing[key].as_str().unwrap().to_owned();
+            (text("server"), text("name"), text("decision"), thing["depends"] == true, thing["listed"] == true)
+        };
+        things.map(one).collect::<Vec<_>>()
+    };
+    let thing = |name: &str, decision: &str, depends, listed| {
+        ("bank".to_owned(), name.to_owned(), decision.to_owned(), depends, listed)
+    };
+    assert_eq!(of(&json), [thing("balance", "allow", false, true), thing("pay", "deny", true, true)]);
+    // Of somebody else nothing is allowed, unless their credential brings the role.
+    let json = policy(POLICY, &["explain", "bea", "--json"]).status(0).json();
+    assert_eq!(of(&json), [thing("balance", "deny", false, false), thing("pay", "deny", false, false)]);
+    let json = policy(POLICY, &["explain", "bea", "--role", "clerk", "--json"]).status(0).json();
+    assert_eq!(of(&json).first(), Some(&thing("balance", "allow", false, true)));
+}

@@ -204,6 +204,11 @@ fn nothing_is_made_in_a_store_that_has_sealed_nothing() {
         assert!(end.stderr.contains("nothing has been sealed in this store yet"), "{}", end.stderr);
         assert!(!home.join("state.key").exists());
     }
+    // One that has sealed something has other keys.
+    runtime.block_on(async { Store::open(&home.join("state.db")).await.unwrap().sealer().await.unwrap() });
+    let json = replay(home, &["--replay", "--json"]).status(3).json();
+    assert_eq!((&json["judged"], &json["files"][0]["end"]), (&0.into(), &"unread".into()), "{json}");
+    assert!(json["files"][0]["fault"].as_str().unwrap().contains("which the store does not have"), "{json}");
 }
 
 #[test]

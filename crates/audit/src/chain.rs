@@ -81,7 +81,9 @@ impl FromStr for Head {
 /// Lower-case hexadecimal text of `bytes`.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).map(char::from).collect()
+    let mut hex = String::with_capacity(2 * bytes.len());
+    hex.extend(bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)]).map(char::from));
+    hex
 }
 
 /// Exactly `N` bytes from lower-case hexadecimal text.

@@ -20,7 +20,7 @@ pub struct InFlight {
 
 #[derive(Debug, Default)]
 struct Held {
-    by_session: HashMap<Box<str>, usize>,
+    by_session: HashMap<Arc<str>, usize>,
     total: usize,
 }
 
@@ -28,7 +28,7 @@ struct Held {
 #[derive(Debug)]
 pub(crate) struct Place {
     of: Arc<InFlight>,
-    session: Box<str>,
+    session: Arc<str>,
 }
 
 impl InFlight {
@@ -46,8 +46,9 @@ impl InFlight {
             return None;
         }
         held.total += 1;
-        *held.by_session.entry(session.into()).or_default() += 1;
-        Some(Place { of: Arc::clone(self), session: session.into() })
+        let session: Arc<str> = session.into();
+        *held.by_session.entry(Arc::clone(&session)).or_default() += 1;
+        Some(Place { of: Arc::clone(self), session })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

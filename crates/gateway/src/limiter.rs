@@ -167,7 +167,7 @@ impl Limiter {
     /// A place among those that wait, if there are limits; all of them have to have one.
     fn slot(&self, request: Request<'_>) -> Result<Option<Slot>, Vec<Evidence>> {
         let Options { in_flight_per_principal, in_flight_per_tool, .. } = self.options;
-        let mut wanted = Vec::with_capacity(2);
+        let mut wanted = Vec::new();
         if let Some(most) = in_flight_per_principal {
             wanted.push((RateScope::Principal, most, Key::Principal(Arc::clone(request.principal))));
         }
@@ -195,7 +195,7 @@ impl Limiter {
     #[must_use]
     pub fn spend(&self, principal: &Arc<str>, server: &Arc<str>, tool: Option<&str>, now: Timestamp) -> Vec<Evidence> {
         let options = &self.options;
-        let mut wanted = Vec::with_capacity(3);
+        let mut wanted = Vec::new();
         if let Some(limit) = options.per_principal {
             wanted.push((RateScope::Principal, limit, Key::Principal(Arc::clone(principal))));
         }

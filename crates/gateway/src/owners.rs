@@ -55,7 +55,7 @@ impl Owners {
         let Some(call) = call.filter(|call| !call.method.starts_with("tasks/")) else { return };
         let task = result.get("taskId").or_else(|| result.at(&["task", "taskId"]));
         if let Some(task) = task.and_then(Value::as_str) {
-            self.keep(principal, key(server, HandedOut::Task, &task), call.tool.clone());
+            self.keep(principal, key(server, HandedOut::Task, &task), call.tool.as_deref().map(Box::from));
         }
     }
 

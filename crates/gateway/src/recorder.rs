@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
 use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp, plain};
-use bartizan_mcp::{Document, Kind, Rejection};
-use serde::Serialize;
+use bartizan_mcp::{Document, Id as RequestId, Kind, Rejection};
+use serde::{Serialize, Serializer};
 
 use crate::clock;
 use crate::digest::Digests;
@@ -155,7 +155,7 @@ impl Recorder {
             form: form(message.kind()),
             method,
             tool: tool.as_deref(),
-            request: message.id().or_else(|| event.answers.map(|call| &call.id)).map(ToString::to_string),
+            request: message.id().or_else(|| event.answers.map(|call| &call.id)).map(Shown),
             bytes: bytes.len(),
             digest: self.digests.of(bytes),
             decision: outcome.decision,
@@ -417,7 +417,7 @@ struct MessageFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
+    request: Option<Shown<'a>>,
     bytes: usize,
     digest: String,
     decision: &'static str,
@@ -433,6 +433,15 @@ struct MessageFields<'a> {
     permitted_by: Option<Vec<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
+}
+
+/// An id as text, without a copy of it.
+struct Shown<'a>(&'a RequestId);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,6 @@
 //! What a server has defined in this session: its tools, prompts and resources as last listed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -9,6 +8,7 @@ use bartizan_mcp::{Digest, Limits, Message, NodeKind, PartKind, Value};
 use bytes::Bytes;
 
 use crate::guards::schema::Compiled;
+use crate::named::{self, ByName};
 use crate::shared::Shared;
 
 /// What a definition defines.
@@ -211,7 +211,7 @@ pub(crate) type Definitions = Shared<(DefinitionKind, Digest), Definition>;
 /// Definitions by kind and name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    entries: BTreeMap<(DefinitionKind, Box<str>), Arc<Definition>>,
+    entries: ByName<Arc<Definition>>,
 }
 
 impl Catalog {
@@ -221,7 +221,7 @@ impl Catalog {
     /// The definition of that name.
     #[must_use]
     pub fn get(&self, kind: DefinitionKind, name: &str) -> Option<&Arc<Definition>> {
-        self.entries.get(&(kind, name.into()))
+        named::get(&self.entries, kind, name)
     }
 
     /// Whether no definition of this kind is known.

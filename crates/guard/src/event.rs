@@ -70,13 +70,13 @@ pub struct CallSummary {
     /// The id under which the client asked.
     pub id: Id,
     /// The method.
-    pub method: Box<str>,
+    pub method: Arc<str>,
     /// Whether it is of the era in which each request says its revision; what it says decides how it is answered.
     pub era: Era,
     /// For `tools/call`, the tool.
-    pub tool: Option<Box<str>>,
+    pub tool: Option<Arc<str>>,
     /// The progress token it carries, as JSON.
-    pub progress_token: Option<Box<str>>,
+    pub progress_token: Option<Arc<str>>,
 }
 
 impl CallSummary {

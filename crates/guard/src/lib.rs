@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod grant;
 pub mod guards;
+mod named;
 mod pins;
 mod pipeline;
 mod session;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_mcp::{Digest, Value, canonical};
 
+use crate::named::{self, ByName};
 use crate::{Definition, DefinitionKind};
 
 /// What is approved of one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pins {
     complete: BTreeSet<DefinitionKind>,
-    entries: BTreeMap<(DefinitionKind, Box<str>), Approved>,
+    entries: ByName<Approved>,
     /// The names of those that differ in nothing else.
     by_body: BTreeMap<(DefinitionKind, Digest), BTreeSet<Box<str>>>,
     /// What the lock file holds of each kind, so that many of one take no place from another.
@@ -129,7 +130,7 @@ impl Pins {
     /// The approved digest.
     #[must_use]
     pub fn get(&self, kind: DefinitionKind, name: &str) -> Option<Digest> {
-        self.entries.get(&(kind, name.into())).map(|held| held.digest)
+        named::get(&self.entries, kind, name).map(|held| held.digest)
     }
 
     /// Approves a definition.

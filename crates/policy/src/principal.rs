@@ -1,7 +1,7 @@
 //! On whose behalf a client acts.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::Scopes;
@@ -92,7 +92,9 @@ impl Principal {
     /// Whoever did not sign in.
     #[must_use]
     pub fn anonymous() -> Self {
-        Principal::new(Principal::ANONYMOUS)
+        // Who shows nothing is asked for with each request.
+        static NOBODY: LazyLock<Principal> = LazyLock::new(|| Principal::new(Principal::ANONYMOUS));
+        NOBODY.clone()
     }
 
     /// Whether it did not sign in.

@@ -189,6 +189,9 @@ impl<'a> Element<'a> {
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
     let resource = is_resource(kind);
+    if matches!(standing, Standing::Approved | Standing::New) {
+        return None;
+    }
     let (noun, name) = (noun(kind), excerpt(&plain(name)));
     match (standing, former) {
         (Standing::Approved | Standing::New, _) => None,
@@ -246,14 +249,15 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let standing = pins.standing(kind, &name, definition.map(|held| held.digest));
     let body = definition.filter(|_| standing == Standing::Added).and_then(|held| body_digest_of(held));
     let former = body.and_then(|body| former_name(kind, body, pins, session));
-    let shown = excerpt(&name);
     let found = match (definition, &standing) {
         (None, Standing::Approved) if kind == DefinitionKind::Tool => {
+            let shown = excerpt(&name);
             let why = format!("the server does not list tool `{shown}`, so it cannot be held against what was accepted");
             Some(("tool_pinning.unseen", why))
         }
         (None, Standing::Added) => {
-            let why = format!("{} `{shown}` is neither listed by the server in this session nor accepted", noun(kind));
+            let (noun, shown) = (noun(kind), excerpt(&name));
+            let why = format!("{noun} `{shown}` is neither listed by the server in this session nor accepted");
             Some(("tool_pinning.unlisted", why))
         }
         _ => judge(standing, kind, &name, former),

@@ -1,5 +1,7 @@
 //! `bartizan why`.
 
+use std::time::UNIX_EPOCH;
+
 use bartizan_config::{Config, Environment};
 use bartizan_guard::Timestamp;
 use serde_json::{Value, json};
@@ -42,10 +44,13 @@ fn advice(json: &Value) -> Vec<String> {
     let environment = Environment {
         variables: [("HOME".to_owned(), "/h".to_owned())].into(),
         directory: "/etc".into(),
-        now: Timestamp(0),
+        now: Timestamp(i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap()),
     };
     for text in writes.iter().filter(|text| text.contains('=') && !text.ends_with('…')) {
-        Config::parse(text, "advice", &environment).unwrap_or_else(|found| panic!("{found}"));
+        // Nor would it do nothing: an exception that is over already, or one for no server that there is.
+        let text = format!("{text}\n[server.files]\nurl = 'https://files.example/mcp'\n");
+        let (_, warnings) = Config::parse(&text, "advice", &environment).unwrap_or_else(|found| panic!("{found}"));
+        assert_eq!(warnings, [], "{text}");
     }
     writes
 }
@@ -61,7 +66,7 @@ fn a_refused_call() {
         "where: /params/arguments/path, bytes 3 to 9; certain",
         "action: deny, the default of the rule",
         "    tool = \"read_file\"",
-        "    expires = 2026-03-01",
+        "    expires = 20",
         "    [guard.rate.servers.\"files\"]",
         "    tools = { \"read_file\" = \"observe\" }",
     ] {
@@ -69,6 +74,30 @@ fn a_refused_call() {
     }
     assert_eq!(json["rules"][0]["id"], "rate.tool");
     assert_eq!(advice(&json).len(), 2);
+}
+
+#[test]
+fn whoever_may_not_do_it_is_told_what_they_would_need() {
+    for (rule, expected) in [
+        ("policy.denied", Some("bartizan policy explain local:alice files/read_file")),
+        ("access.scope", Some("--scope tool:files/read_file")),
+        ("access.server", Some("--scope tool:files/read_file")),
+        ("access.handed_out", None),
+    ] {
+        let (_, json) = explain(call("deny", Some(rule), &json!([finding(rule, "deny", "fixed")])));
+        assert_eq!(advice(&json).first().map(String::as_str), expected, "{rule}: {json:#}");
+        assert_eq!(json["advice"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn what_is_said_to_the_gateway_itself_is_about_no_server() {
+    let (kind, mut fields) =
+        call("deny", Some("rate.principal"), &json!([finding("rate.principal", "deny", "rule default")]));
+    fields["server"] = "*".into();
+    let (text, json) = explain((kind, fields));
+    assert_eq!(advice(&json), ["[guard.rate]\nrules = { \"rate.principal\" = \"observe\" }"]);
+    assert!(text.contains("everywhere"), "{text}");
 }
 
 #[test]

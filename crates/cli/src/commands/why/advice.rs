@@ -66,7 +66,7 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
     for id in entry.rule.as_deref().into_iter().chain(counted).filter(|id| !seen.iter().any(|(rule, _)| rule == id)) {
         match rule(id) {
             Some(spec) if !spec.fixed => about(entry, &Found { rule: id.to_owned(), ..Found::default() }, &mut list),
-            _ => list.push(without_guard(id)),
+            _ => list.push(without_guard(entry, id)),
         }
     }
     list.extend(of_event(entry));
@@ -122,7 +122,7 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     let would = found.would.as_deref().unwrap_or_default();
     match found.by.as_str() {
         "fixed" if found.action == "approve" => return list.extend(of_request(entry, &found.rule)),
-        "fixed" => return list.push(without_guard(&found.rule)),
+        "fixed" => return list.push(without_guard(entry, &found.rule)),
         "mode" => {
             let what = format!("enforcing would make it `{would}`");
             return list.push(advise(&what, Some("mode = \"enforce\"".to_owned())));
@@ -138,6 +138,15 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     }
     if WAITING.contains(&found.rule.as_str()) {
         list.extend(acceptance(&of_server(entry), tool(entry, found)).map(|(what, write)| advise(what, Some(write))));
+    }
+    // What is said to the gateway itself is about no server that settings could name.
+    if entry.server.is_empty() || entry.server == "*" {
+        let guard = inline(found.rule.split('.').next().unwrap_or_default());
+        let permanent = format!("[guard.{guard}]\nrules = {{ {} = \"observe\" }}", toml_string(&found.rule));
+        return list.push(advise(
+            "to let it pass everywhere from now on, still recorded, as it is about no server",
+            Some(permanent),
+        ));
     }
     let guard = inline(found.rule.split('.').next().unwrap_or_default());
     let (here, from_now_on) = match tool(entry, found).map(inline) {
@@ -190,7 +199,7 @@ fn exception(entry: &Entry, found: &Found) -> String {
         let _ = writeln!(text, "tool = {}", toml_string(tool));
     }
     // A month or two: long enough to repair the cause, short enough not to be forgotten.
-    let _ = write!(text, "reason = \"…\"\nexpires = {}", month_after(&entry.at));
+    let _ = write!(text, "reason = \"…\"\nexpires = {}", month_after(entry.at.as_str().max(&today())));
     text
 }
 
@@ -204,8 +213,39 @@ fn permanent(entry: &Entry, found: &Found) -> String {
     }
 }
 
+/// What somebody would need who may not do it.
+fn of_caller(entry: &Entry, id: &str) -> Option<Advice> {
+    rule(id).filter(|rule| rule.about_caller)?;
+    let (what, write) = match id {
+        "access.handed_out" => ("nothing: only whoever was given it can use it", None),
+        _ if id.starts_with("access.") => {
+            let tool = entry.tool.as_deref().filter(|tool| bartizan_guard::Scope::parse(&scope(entry, tool)).is_ok());
+            let scope = tool.map_or_else(|| format!("server:{}", entry.server), |tool| scope(entry, tool));
+            let what = "a credential that has this scope: a key is made with it (`bartizan key create`), and a token is given it by whoever \
+                        issues tokens";
+            (what, Some(format!("--scope {}", shell_word(&scope))))
+        }
+        _ => {
+            let of = entry.tool.as_deref().map(|tool| shell_word(&format!("{}/{tool}", entry.server)));
+            let of = of.map(|of| format!(" {of}")).unwrap_or_default();
+            let who = shell_word(&entry.principal);
+            let what = "a policy or a role that allows it; which decide now, this says (with --role, --group and --tenant, if the credential \
+                        brings any)";
+            (what, Some(format!("bartizan policy explain {who}{of}")))
+        }
+    };
+    Some(Advice { rule: id.to_owned(), what: what.to_owned(), write })
+}
+
+fn scope(entry: &Entry, tool: &str) -> String {
+    format!("tool:{}/{tool}", entry.server)
+}
+
 /// A rule that no setting lifts, or that is no guard's.
-fn without_guard(id: &str) -> Advice {
+fn without_guard(entry: &Entry, id: &str) -> Advice {
+    if let Some(advice) = of_caller(entry, id) {
+        return advice;
+    }
     let limit = match id {
         "conformance.size" => Some("message_bytes"),
         "conformance.depth" => Some("depth"),
@@ -214,15 +254,18 @@ fn without_guard(id: &str) -> Advice {
     };
     let what = match (limit, rule(id), reasons::of(id)) {
         (Some(_), ..) => "a higher limit, if messages of that kind are meant",
-        (None, Some(rule), _) if rule.about_caller => {
-            "a key, a role or a policy that is good for it; `bartizan policy explain USER SERVER/TOOL` says what decides"
-        }
         (None, Some(_), _) => "nothing: the rule always denies, as such a message has more than one meaning or none",
         (None, None, Some(reason)) => reason.help,
         (None, None, None) => "nothing that this version knows of",
     };
     let write = limit.map(|limit| format!("[limits]\n{limit} = …"));
     Advice { rule: id.to_owned(), what: what.to_owned(), write }
+}
+
+/// Now: an exception for something of long ago must not be over when it is written.
+fn today() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    bartizan_audit::rfc3339(i64::try_from(since.as_micros()).unwrap_or_default())
 }
 
 /// The first day of the month after next, from a time such as `2026-01-02T03:04:05.678901Z`.

@@ -409,6 +409,9 @@ def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():
                            "the history does not have it")[0]
         equal([held["version"] for held in history][-2:], [first, second], "the versions, in order")
         check('files/read"' in said("show", first[:8]).stdout and 'files/write"' not in said("show", first).stdout, "what the first was")
+        check(history[-1]["changes"] and all("+1 -1" in change for change in history[-1]["changes"]), f"{history[-1]}")
+        changed = said("show", second, "--changes").stdout
+        check(any(line.startswith("- ") and "files/read" in line for line in changed.splitlines()) and '+ ' in changed, changed)
         equal(said("show", "nothing").returncode, 3, "a version that there is not")
         policies.write_text("permit(principal, action,")
         wait_for(lambda: len(place.gateway.entries(kind="config.refused")) == 3, "a bad file is not refused")

@@ -16,7 +16,7 @@ pub use change::{Change, What};
 pub use entry::{Approved, Definition, Forgotten, ServerPins, TextCheck};
 pub use error::LockError;
 pub use lock::Lock;
-pub use text::unified_diff;
+pub use text::{unified_diff, unified_diff_of_texts};
 
 /// A lock file as it is read and written again; for the fuzz target, nothing else uses it.
 ///

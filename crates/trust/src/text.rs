@@ -9,8 +9,27 @@ const CONTEXT: usize = 3;
 /// Everything that a terminal or a hasty eye could take for something else is escaped.
 #[must_use]
 pub fn unified_diff(old: Option<&str>, new: Option<&str>) -> String {
-    let (old, new) = (old.map(lines).unwrap_or_default(), new.map(lines).unwrap_or_default());
-    let marked = compare(&old, &new);
+    differences(&old.map(lines).unwrap_or_default(), &new.map(lines).unwrap_or_default())
+}
+
+/// The same of two texts as they are, line by line.
+#[must_use]
+pub fn unified_diff_of_texts(old: &str, new: &str) -> String {
+    let lines = |text: &str| text.lines().map(shown).collect::<Vec<_>>();
+    differences(&lines(old), &lines(new))
+}
+
+/// A line with everything escaped that does not show as itself.
+fn shown(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for character in line.chars() {
+        if is_plain(character) { out.push(character) } else { out.extend(character.escape_default()) }
+    }
+    out
+}
+
+fn differences(old: &[String], new: &[String]) -> String {
+    let marked = compare(old, new);
     let near = |index: usize| {
         let around = index.saturating_sub(CONTEXT)..marked.len().min(index + CONTEXT + 1);
         marked.get(around).is_some_and(|lines| lines.iter().any(|(mark, _)| *mark != ' '))
@@ -146,7 +165,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences() {
+    fn those_of_texts() {
+        let (old, new) = ("a\nb\tc\nd\n", "a\nb\u{202e}c\nd\ne");
+        assert_eq!(unified_diff_of_texts(old, new), "  a\n- b\\tc\n+ b\\u{202e}c\n  d\n+ e\n");
+        assert_eq!(unified_diff_of_texts(old, old), "");
+    }
+
+    #[test]
+    fn differences_of_json() {
         for (old, new, expected) in [
             (Some(r#"{"a":1}"#), Some(r#"{"a":1}"#), ""),
             (None, Some(r#"{"a":[]}"#), "+ {\n+   \"a\": []\n+ }\n"),

@@ -1,5 +1,6 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
+mod changes;
 mod history;
 mod overview;
 mod replay;
@@ -75,7 +76,7 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Lists which policies were in force when
+    /// Lists which policies were in force when, and what each changed
     History {
         #[command(flatten)]
         place: Place,
@@ -84,6 +85,9 @@ enum Command {
     Show {
         /// The version, or how it begins
         version: String,
+        /// Shows what it changed of the one before, line by line
+        #[arg(long)]
+        changes: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -147,7 +151,7 @@ impl Arguments {
         match self.command {
             Command::Check { strict, place } => check(&place, strict),
             Command::History { place } => history::history(&place),
-            Command::Show { version, place } => history::show(&version, &place),
+            Command::Show { version, changes, place } => history::show(&version, changes, &place),
             Command::Test { replay: Some(path), show_arguments, place, .. } => {
                 replay::run(path.as_deref(), show_arguments, &place)
             }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Place;
+use super::{Place, changes};
 use crate::common;
 use crate::outcome::{Failure, Outcome};
 use crate::output;
@@ -33,6 +33,8 @@ struct Held {
     cause: String,
     /// Whether it is in force as far as the store says.
     last: bool,
+    /// What it changed of the one before, in a few words each; nothing of the oldest that is kept.
+    changes: Vec<String>,
 }
 
 impl History {
@@ -49,6 +51,9 @@ pub(in super::super) struct Shown {
     cause: String,
     /// All of it: the default, the texts by their names, and who has which role.
     content: Value,
+    /// What it changed of the one before, line by line, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<String>,
 }
 
 impl Shown {
@@ -57,12 +62,15 @@ impl Shown {
 
 pub(super) fn history(place: &Place) -> Result<Outcome, Failure> {
     let all = versions(&place.load()?)?;
+    let contents = all.iter().map(content).collect::<Result<Vec<_>, _>>()?;
+    let before = std::iter::once(None).chain(contents.iter().map(Some));
     let count = all.len();
-    let held = all.into_iter().enumerate().map(|(index, held)| Held {
+    let held = all.into_iter().zip(&contents).zip(before).enumerate().map(|(index, ((held, now), before))| Held {
         last: index + 1 == count,
         since: moment(held.since),
         version: held.version,
         cause: held.cause,
+        changes: before.map(|before| changes::summary(before, now)).unwrap_or_default(),
     });
     let history = History { format: History::FORMAT, versions: held.collect() };
     if place.json {
@@ -73,6 +81,9 @@ pub(super) fn history(place: &Place) -> Result<Outcome, Failure> {
     for held in &history.versions {
         let last = if held.last { "  in force" } else { "" };
         let _ = writeln!(text, "{}  {}  {}{last}", held.version, held.since, held.cause);
+        for change in &held.changes {
+            let _ = writeln!(text, "    {}", inline(change));
+        }
     }
     if text.is_empty() {
         text.push_str("no policies have been in force yet");
@@ -81,18 +92,32 @@ pub(super) fn history(place: &Place) -> Result<Outcome, Failure> {
     Ok(Outcome::Clean)
 }
 
-pub(super) fn show(version: &str, place: &Place) -> Result<Outcome, Failure> {
-    let all = versions(&place.load()?)?;
-    let found = all.into_iter().rev().find(|held| held.version.starts_with(version) && !version.is_empty());
+pub(super) fn show(version: &str, with_changes: bool, place: &Place) -> Result<Outcome, Failure> {
+    let mut all = versions(&place.load()?)?;
+    let found = all.iter().rposition(|held| held.version.starts_with(version) && !version.is_empty());
     let found = found
         .ok_or_else(|| Failure::incomplete(format!("no version `{version}` is kept; see `bartizan policy history`")))?;
-    let content: Value = serde_json::from_str(&found.content).map_err(Failure::incomplete)?;
+    let before = match found.checked_sub(1).and_then(|before| all.get(before)) {
+        Some(before) => Some(content(before)?),
+        None => None,
+    };
+    let found = all.swap_remove(found);
+    let content = content(&found)?;
+    let changes = match (with_changes, before) {
+        (false, _) => None,
+        (true, Some(before)) => Some(changes::in_full(&before, &content)),
+        (true, None) => {
+            let why = format!("of the version before `{}` nothing is kept", inline(&found.version));
+            return Err(Failure::incomplete(why));
+        }
+    };
     let shown = Shown {
         format: Shown::FORMAT,
         version: found.version,
         since: moment(found.since),
         cause: found.cause,
         content,
+        changes,
     };
     if place.json {
         output::print_json(&shown)?;
@@ -100,6 +125,10 @@ pub(super) fn show(version: &str, place: &Place) -> Result<Outcome, Failure> {
         output::print(shown.text().trim_end())?;
     }
     Ok(Outcome::Clean)
+}
+
+fn content(held: &Version) -> Result<Value, Failure> {
+    serde_json::from_str(&held.content).map_err(Failure::incomplete)
 }
 
 /// What the store has.
@@ -112,6 +141,10 @@ fn versions(config: &Config) -> Result<Vec<Version>, Failure> {
 impl Shown {
     fn text(&self) -> String {
         let mut text = format!("// {} since {}, by {}\n", self.version, self.since, inline(&self.cause));
+        if let Some(changes) = &self.changes {
+            text.push_str(changes);
+            return printable(&text);
+        }
         for (what, value) in self.content.as_object().into_iter().flatten().filter(|(what, _)| *what != "sources") {
             let _ = writeln!(text, "// {what}: {value}");
         }

@@ -65,6 +65,8 @@ fn a_refused_call() {
         "1. rate.tool (medium) — The principal exceeds its rate for one tool.",
         "where: /params/arguments/path, bytes 3 to 9; certain",
         "action: deny, the default of the rule",
+        "    [guard.rate]",
+        "    per_tool = …",
         "    tool = \"read_file\"",
         "    expires = 20",
         "    [guard.rate.servers.\"files\"]",
@@ -73,7 +75,7 @@ fn a_refused_call() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert_eq!(json["rules"][0]["id"], "rate.tool");
-    assert_eq!(advice(&json).len(), 2);
+    assert_eq!(advice(&json).len(), 3);
 }
 
 #[test]
@@ -96,7 +98,8 @@ fn what_is_said_to_the_gateway_itself_is_about_no_server() {
         call("deny", Some("rate.principal"), &json!([finding("rate.principal", "deny", "rule default")]));
     fields["server"] = "*".into();
     let (text, json) = explain((kind, fields));
-    assert_eq!(advice(&json), ["[guard.rate]\nrules = { \"rate.principal\" = \"observe\" }"]);
+    let limit = "[guard.rate]\nper_principal = …";
+    assert_eq!(advice(&json), [limit, "[guard.rate]\nrules = { \"rate.principal\" = \"observe\" }"]);
     assert!(text.contains("everywhere"), "{text}");
 }
 
@@ -107,17 +110,17 @@ fn the_advice_opens_no_more_than_is_needed() {
         let (_, json) = explain(entry.clone());
         let advice_for_tool = advice(&json);
         assert!(
-            advice_for_tool[0].contains("rule = \"rate.tool\"\nserver = \"files\"\ntool = \"read_file\"\n"),
+            advice_for_tool[1].contains("rule = \"rate.tool\"\nserver = \"files\"\ntool = \"read_file\"\n"),
             "{by}"
         );
         let expected = "[guard.rate.servers.\"files\"]\ntools = { \"read_file\" = \"observe\" }";
-        assert_eq!(advice_for_tool[1], expected, "{by}");
+        assert_eq!(advice_for_tool[2], expected, "{by}");
         // What is about no tool is opened for the server, and it is said.
         let (kind, mut fields) = entry;
         fields.as_object_mut().unwrap().remove("tool");
         let (text, json) = explain((kind, fields));
         let expected = "[guard.rate.servers.\"files\"]\nrules = { \"rate.tool\" = \"observe\" }";
-        assert_eq!(advice(&json)[1], expected, "{by}");
+        assert_eq!(advice(&json)[2], expected, "{by}");
         assert!(text.contains("from all of this server, as it is about no tool"), "{text}");
     }
 }
@@ -327,7 +330,7 @@ fn hostile_names_are_shown_harmless() {
     let (text, json) = explain(entry);
     assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{e0041}']), "{text:?}");
     assert_eq!(json["entry"]["tool"], hostile);
-    assert_eq!(advice(&json).len(), 2);
+    assert_eq!(advice(&json).len(), 3);
 }
 
 #[test]

@@ -139,6 +139,7 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     if WAITING.contains(&found.rule.as_str()) {
         list.extend(acceptance(&of_server(entry), tool(entry, found)).map(|(what, write)| advise(what, Some(write))));
     }
+    list.extend(of_rate(&found.rule));
     // What is said to the gateway itself is about no server that settings could name.
     if entry.server.is_empty() || entry.server == "*" {
         let guard = inline(found.rule.split('.').next().unwrap_or_default());
@@ -161,6 +162,20 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     };
     list.push(advise(&here, Some(exception(entry, found))));
     list.push(advise(&from_now_on, Some(permanent(entry, found))));
+}
+
+/// A higher limit, for who exceeded one.
+fn of_rate(rule: &str) -> Option<Advice> {
+    let member = match rule.strip_prefix("rate.")? {
+        "in_flight_principal" => "in_flight_per_principal",
+        "in_flight_tool" => "in_flight_per_tool",
+        "principal" => "per_principal",
+        "server" => "per_server",
+        "tool" => "per_tool",
+        _ => return None,
+    };
+    let what = "a higher limit, if as many are meant; otherwise to wait, for as long as the refusal says".to_owned();
+    Some(Advice { rule: rule.to_owned(), what, write: Some(format!("[guard.rate]\n{member} = …")) })
 }
 
 /// How to look at what changed, and to accept that and nothing else.

@@ -1,7 +1,10 @@
 """Approvals under `bartizan run`, where whoever asks and whoever types `bartizan approve` are the same user."""
 
+import contextlib
 import json
+import os
 import pathlib
+import signal
 import tempfile
 
 from harness import FIXTURE, Wrapped, check, equal, wait_for
@@ -116,3 +119,35 @@ def case_over_stdio_a_client_that_is_gone_leaves_nothing_that_waits():
                 client.command("approve", id, "--yes")
                 passes(client.echo("pay 5"), "pay 5")
                 wait_for(lambda: client.log().count('"approval.used"') == 1, f"it is spent once, {options}")
+
+
+def case_over_stdio_what_was_agreed_to_is_not_spent_on_a_server_that_is_gone():
+    for options in ((), ("--standalone",)):
+        with tempfile.TemporaryDirectory(prefix="bartizan-approval-") as folder:
+            home = pathlib.Path(folder)
+            Echo.configure(home, '[approval]\nwait = "60s"\n')
+            with Echo(home, *options) as client:
+                passes(client.echo("hello"))
+                call, id = client.begin("pay 5")
+                [server] = servers_in(home)
+                os.kill(server, signal.SIGKILL)
+                check("isError" in client.answer(call).get("result", {}) or "error" in client.answer(call), f"it is told so, {options}")
+                wait_for(lambda: servers_in(home) not in ([], [server]), f"it is started again, {options}")
+                client.command("approve", id, "--yes")
+                used = lambda: client.log().count('"approval.used"')  # noqa: E731
+                wait_for(lambda: '"approval.approved"' in client.log(), f"somebody has agreed, {options}")
+                passes(client.echo("meanwhile"), "meanwhile")
+                equal(used(), 0, f"nothing is spent yet, {options}")
+                passes(client.echo("pay 5"), "pay 5")
+                wait_for(lambda: used() == 1, f"it is spent once, {options}")
+
+
+def servers_in(home):
+    """The processes of the fixture that were started there."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if words[0] == str(FIXTURE).encode() and (process / "cwd").resolve() == home.resolve():
+                found.append(int(process.name))
+    return found

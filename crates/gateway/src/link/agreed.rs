@@ -132,6 +132,10 @@ impl Link {
         if !decided || self.is_cancelled(&message, since) {
             return Err(refusal);
         }
+        // Its server has gone, and whoever waited was told so: what was agreed to is kept for the call made again.
+        if self.upstream.has_ended() {
+            return Err(refusal);
+        }
         if !shown::is_still_good(&self.principal, self.gateway.policy.load().credential_required).await {
             return Err(refusal);
         }

@@ -167,6 +167,31 @@ def case_what_is_no_good_token_is_refused():
         check(not any(server.calls() for server in place.servers.values()), "nothing was called")
 
 
+def case_the_log_says_what_a_token_brought_and_the_operator_hears_of_claims_that_it_lacks():
+    table = 'claims = { roles = "roles", groups = ["realm", "groups"], tenant = "tid" }'
+    with Provider() as provider, Place(provider, table) as place:
+        claims = {"tid": "t1", "roles": ["writer", "reader"], "realm": {"groups": "staff"}}
+        with Client(place, provider.forged(place.mcp, claims=claims)) as client:
+            equal(client.text("git__read"), "did read", "a call")
+        brought = lambda entry: [entry[name] for name in ("roles", "groups", "tenant", "left_out")]  # noqa: E731
+        [entry] = place.gateway.entries(kind="access.shown")
+        equal(brought(entry), [["reader", "writer"], ["staff"], "t1", 0], "what it brought")
+        call = place.gateway.entries(method="tools/call")[0]
+        words = subprocess.run([BINARY, "why", call["id"], "--config", str(place.gateway.config)], env=place.gateway.environment,
+                               capture_output=True, text=True, timeout=60).stdout
+        check("Judged with: roles reader writer, groups staff, tenant t1" in words, words)
+        check("edge.token_claims" not in place.gateway.said.read_text(), "nothing is wrong with that one")
+        for wrong in ({"roles": None}, {"realm": {"groups": 7}}, {"roles": None}, {"realm": None}):
+            equal(place.shows(provider.forged(place.mcp, claims=claims | wrong))[0], 200, f"{wrong}")
+        said = [line for line in place.gateway.said.read_text().splitlines() if 'reason="edge.token_claims"' in line]
+        equal(len(said), 2, f"once of each claim: {said}")
+        check("the claim `roles` is missing in a token of `corp`" in said[0], said[0])
+        check("the claim `realm.groups` is no list of texts in a token of `corp`" in said[1], said[1])
+    with Provider() as provider, Place(provider) as place:
+        equal(place.shows(provider.forged(place.mcp))[0], 200, "a token")
+        check("edge.token_claims" not in place.gateway.said.read_text(), "where nothing looks for them")
+
+
 def case_the_operator_is_told_why_a_token_is_refused_and_nobody_else():
     with Provider() as provider, Place(provider, 'claims = { tenant = "tid" }') as place:
         now = int(time.time())

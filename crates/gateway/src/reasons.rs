@@ -203,6 +203,11 @@ pub const ALL: &[Reason] = &[
         "the program's log names the claim; if the provider writes none of `typ`, `client_id` and `jti`, `untyped = true` under [auth.oauth.NAME] does without",
     ),
     reason(
+        "edge.token_claims",
+        "a good token does not say which roles or groups somebody has",
+        "compare `claims` under [auth.oauth.NAME] with what the provider puts into its tokens",
+    ),
+    reason(
         "edge.token_early",
         "a token is not good yet",
         "compare the clocks of this machine and the provider's; `leeway` under [auth.oauth.NAME] is how much they may differ",

@@ -1,6 +1,7 @@
 //! `bartizan why`: explains one decision, and what would change it.
 
 mod advice;
+mod brought;
 mod events;
 mod request;
 
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::brought::Brought;
 pub(super) use self::request::Requested;
 use self::request::{Story, Told};
 use super::guards::Rule;
@@ -81,7 +83,7 @@ impl Arguments {
     }
 
     fn entry(&self, directories: &[PathBuf], id: Id) -> Result<Outcome, Failure> {
-        let found = look(directories, id).or_else(|failure| {
+        let (directory, found) = look(directories, id).or_else(|failure| {
             if !is_recent(id) {
                 return Err(failure);
             }
@@ -91,6 +93,7 @@ impl Arguments {
         // Whatever kind of entry it is, it has some of these members.
         let mut entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
+        entry.brought = Brought::of(directory, id, &entry.session);
         let story = entry.approval.as_deref().and_then(|request| {
             let story = Story::read(directories, request).ok().flatten();
             let is_whole = |story: &Story| story.is_asked() && (entry.decision == "approve" || story.is_decided());
@@ -138,12 +141,12 @@ fn lock_option(before: Option<&Record>, config: Option<&Path>) -> String {
 const IN_FORCE: [&str; 2] = ["gateway.started", "config.reloaded"];
 
 /// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it. With the entry
-/// comes what is wrong with the log up to there.
-fn look(directories: &[PathBuf], id: Id) -> Result<Trace, Failure> {
+/// comes what is wrong with the log up to there, and which log it is.
+fn look(directories: &[PathBuf], id: Id) -> Result<(&Path, Trace), Failure> {
     let mut failure = None;
     for directory in directories {
         match trace(directory, id, &IN_FORCE) {
-            Ok(Some(found)) => return Ok(found),
+            Ok(Some(found)) => return Ok((directory, found)),
             Ok(None) => {}
             Err(fault) => failure = Some(log::unreadable(directory, &fault)),
         }
@@ -174,6 +177,7 @@ struct Entry {
     direction: String,
     principal: String,
     server: String,
+    session: String,
     form: String,
     method: Option<String>,
     tool: Option<String>,
@@ -206,6 +210,9 @@ struct Entry {
     refused: Option<String>,
     #[serde(skip)]
     lock_option: String,
+    /// What the credential of its session brought, if the log says so.
+    #[serde(skip)]
+    brought: Option<Brought>,
 }
 
 impl Entry {
@@ -281,6 +288,9 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         None => {
             let _ = writeln!(out, "{}\n{}", what_came(entry), what_became(entry, paint));
         }
+    }
+    if let Some(brought) = &entry.brought {
+        let _ = writeln!(out, "{}", brought.sentence());
     }
     if let Some(version) = &entry.policies {
         let _ = writeln!(out, "{}", judged_by(version, entry.permitted_by.as_deref()));
@@ -455,6 +465,9 @@ pub(super) struct Explained {
     config: Option<String>,
     /// The entry as it stands in the log.
     entry: Value,
+    /// What the credential of its session brought, if the log says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brought: Option<Brought>,
     /// The request for approval that it waits for, or because of which it passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<Told>,
@@ -481,6 +494,7 @@ impl Explained {
                 Config::Defaults | Config::Unknown => None,
             },
             entry: found.record.value(),
+            brought: entry.brought.clone(),
             approval: story.map(Told::of),
             rules: rules.into_iter().filter_map(rule).map(Rule::of).collect(),
             advice: advice::list(entry),

@@ -573,3 +573,50 @@ fn what_permitted_a_call_and_the_version_of_the_policies() {
         "{text}"
     );
 }
+
+#[test]
+fn whoever_is_refused_learns_with_which_roles_they_were_judged() {
+    let shown = |session: &str, roles: Value, groups: Value, tenant: Value, left_out: u64| {
+        let fields = json!({"session": session, "principal": "corp:ann", "key": "token:corp:1", "from": "127.0.0.1",
+            "roles": roles, "groups": groups, "tenant": tenant, "left_out": left_out});
+        ("access.shown", fields)
+    };
+    let denied = |session: &str| {
+        let (kind, mut fields) =
+            call("deny", Some("policy.denied"), &json!([finding("policy.denied", "deny", "fixed")]));
+        fields["principal"] = "corp:ann".into();
+        fields["session"] = session.into();
+        (kind, fields)
+    };
+    let old = json!({"session": "s4", "principal": "corp:ann", "key": "token:corp:4", "from": "127.0.0.1"});
+    let home = tempfile::tempdir().unwrap();
+    let entries = [
+        shown("s2", json!(["else"]), json!([]), json!(null), 0),
+        // The message that begins a session comes before what is shown in it.
+        denied("s1"),
+        shown("s1", json!(["reader"]), json!(["staff", "on call", "-x\u{1b}[2J"]), json!("t1"), 2),
+        denied("s1"),
+        shown("s3", json!([]), json!([]), json!(null), 0),
+        denied("s3"),
+        ("access.shown", old),
+        denied("s4"),
+        denied("s5"),
+    ];
+    let ids = write_log(home.path(), &entries);
+    let explain = "bartizan policy explain corp:ann files/read_file";
+    for index in [1, 3] {
+        let text = bartizan_at(home.path(), &["why", &ids[index]]).status(0).stdout;
+        let words = "Judged with: roles reader, groups staff 'on call' '-x\\u{1b}[2J', tenant t1 (and 2 more), as the credential";
+        assert!(text.contains(words), "{text}");
+        let command = "--role reader --group staff --group 'on call' --group='-x\\u{1b}[2J' --tenant t1\n";
+        assert!(text.contains(&format!("    {explain} {command}")), "{text}");
+        let json = bartizan_at(home.path(), &["why", &ids[index], "--json"]).status(0).json();
+        assert_eq!(json["brought"]["roles"], json!(["reader"]));
+    }
+    let text = bartizan_at(home.path(), &["why", &ids[5]]).status(0).stdout;
+    assert!(text.contains("Judged with: the name alone") && text.contains(&format!("    {explain}\n")), "{text}");
+    for index in [7, 8] {
+        let text = bartizan_at(home.path(), &["why", &ids[index]]).status(0).stdout;
+        assert!(!text.contains("Judged with") && text.contains("with --role, --group and --tenant"), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bartizan_guard::Principal;
 use bartizan_mcp::{Era, Message, meta::Meta};
 use http::{HeaderMap, StatusCode};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::agreement;
 use super::respond::{self, Early, SESSION, VERSION};
@@ -127,7 +127,10 @@ impl Peers {
         if held.is_shown_anew(credential) {
             let claimed = key.split_once('\n').filter(|_| era == Era::Legacy).map_or(key, |(_, claimed)| claimed);
             let (session, principal, key) = (name_of(claimed), &caller.principal.id, credential.to_string());
-            let fields = json!({"session": session, "principal": principal, "key": key, "from": from.to_string()});
+            let mut fields = json!({"session": session, "principal": principal, "key": key, "from": from.to_string()});
+            if let Some(fields) = fields.as_object_mut() {
+                fields.extend(brought(&caller.principal));
+            }
             // If the log cannot be written, nothing of the session passes either.
             self.gateway.recorder.note("access.shown", &fields).ok();
         }
@@ -238,6 +241,33 @@ impl Peers {
     }
 }
 
+/// By what else than their name somebody is judged: what the credential brought, of which a token may have any number.
+fn brought(principal: &Principal) -> Map<String, Value> {
+    const MANY: usize = 32;
+    let names = |all: &[Box<str>]| all.iter().take(MANY).map(|name| cut(name)).collect::<Vec<_>>();
+    let left_out =
+        [&principal.roles, &principal.groups].map(|all| all.len().saturating_sub(MANY)).iter().sum::<usize>();
+    let tenant = principal.tenant.as_deref().map(cut);
+    let fields = [
+        ("roles", json!(names(&principal.roles))),
+        ("groups", json!(names(&principal.groups))),
+        ("tenant", json!(tenant)),
+        ("left_out", json!(left_out)),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+/// A name as far as the log has it: nothing else is meant by one that ends with `…`.
+fn cut(name: &str) -> String {
+    const LONGEST: usize = 128;
+    let mut characters = name.chars();
+    let mut short: String = characters.by_ref().take(LONGEST).collect();
+    if characters.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
 /// The servers at which a principal's credential is good for anything.
 fn within<'a>(all: &'a Servers, principal: &Principal) -> Cow<'a, Servers> {
     if principal.scopes.are_all() {
@@ -270,4 +300,24 @@ fn name_of(key: &str) -> String {
 
 fn no_session() -> Early {
     respond::refused(StatusCode::NOT_FOUND, "edge.session", "no such session; initialize again\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_credential_brought_is_recorded_within_bounds() {
+        let names = |many: usize| (0..many).map(|number| format!("name-{number:03}").into()).collect::<Vec<Box<str>>>();
+        let of = |roles: Vec<Box<str>>, groups: Vec<Box<str>>, tenant: Option<&str>| {
+            let (roles, groups, tenant) = (roles.into(), groups.into(), tenant.map(Into::into));
+            Value::from(brought(&Principal { roles, groups, tenant, ..Principal::new("ann") }))
+        };
+        let few = of(names(1), vec!["staff".into()], Some("t1"));
+        assert_eq!(few, json!({"roles": ["name-000"], "groups": ["staff"], "tenant": "t1", "left_out": 0}));
+        assert_eq!(of(Vec::new(), Vec::new(), None), json!({"roles": [], "groups": [], "tenant": null, "left_out": 0}));
+        let many = of(names(40), names(33), Some(&"é".repeat(255)));
+        assert_eq!((many["roles"].as_array().unwrap().len(), &many["left_out"]), (32, &json!(9)));
+        assert_eq!(many["tenant"].as_str().unwrap().chars().count(), 129);
+    }
 }

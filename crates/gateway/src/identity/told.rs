@@ -85,7 +85,7 @@ struct Line {
 }
 
 impl Refused {
-    /// Says it, unless the same was said a short while ago: of the same issuer, or where there is none of the same kind.
+    /// Says it, unless the same was said a short while ago: of the same issuer and the same kind.
     pub(super) fn tell(
         &self,
         what: &'static str,
@@ -93,7 +93,7 @@ impl Refused {
         reason: &'static str,
         words: impl FnOnce() -> Words,
     ) {
-        let of = (issuer.unwrap_or(kind).to_owned(), reason);
+        let of = ([issuer.unwrap_or_default(), kind].join(" "), reason);
         let Some(more) = self.is_time(of, clock::now().0) else { return };
         let line = Line { what, issuer: issuer.map(str::to_owned), reason, words: words(), more };
         let line = match TOLD.try_with(Arc::clone) {

@@ -141,6 +141,20 @@ impl Access {
         }
     }
 
+    /// In which way a path does not give the texts that [`list`](Access::list) looks for; nothing if it does.
+    #[must_use]
+    pub fn lacks_list(&self, path: &ClaimPath) -> Option<&'static str> {
+        match self.at(path) {
+            None | Some(Value::Null) => Some("missing"),
+            Some(Value::String(_)) => None,
+            Some(Value::Array(list)) if list.len() > LONGEST_LIST => {
+                Some("too long a list, of which the rest is left out")
+            }
+            Some(Value::Array(list)) if list.iter().all(Value::is_string) => None,
+            Some(_) => Some("no list of texts"),
+        }
+    }
+
     /// All words under a path: a text has them with spaces between, a list one by one.
     #[must_use]
     pub fn words(&self, path: &ClaimPath) -> Vec<&str> {

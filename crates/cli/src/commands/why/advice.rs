@@ -244,9 +244,15 @@ fn of_caller(entry: &Entry, id: &str) -> Option<Advice> {
             let of = entry.tool.as_deref().map(|tool| shell_word(&format!("{}/{tool}", entry.server)));
             let of = of.map(|of| format!(" {of}")).unwrap_or_default();
             let who = shell_word(&entry.principal);
-            let what = "a policy or a role that allows it; which decide now, this says (with --role, --group and --tenant, if the credential \
-                        brings any)";
-            (what, Some(format!("bartizan policy explain {who}{of}")))
+            let (what, options) = match &entry.brought {
+                Some(brought) => ("a policy or a role that allows it; which decide now, this says", brought.options()),
+                None => (
+                    "a policy or a role that allows it; which decide now, this says (with --role, --group and --tenant, if the \
+                     credential brings any)",
+                    String::new(),
+                ),
+            };
+            (what, Some(format!("bartizan policy explain {who}{of}{options}")))
         }
     };
     Some(Advice { rule: id.to_owned(), what: what.to_owned(), write })

@@ -117,6 +117,21 @@ impl Issuer {
         })
     }
 
+    /// The claims that are to say which roles and groups somebody has, each with what is wrong with it: a good token with
+    /// one that was named wrongly lets somebody in who may do less, and nobody would know why.
+    pub(super) fn unread(&self, access: &Access) -> Vec<(String, &'static str)> {
+        let claims = &self.settings.claims;
+        let unread = [&claims.roles, &claims.groups].into_iter().flatten().filter_map(|names| {
+            let path = ClaimPath(names.clone());
+            let no_names = || {
+                let all_are = access.list(&path).into_iter().all(is_name);
+                (!all_are).then_some("a list with texts that are no names, which are left out")
+            };
+            access.lacks_list(&path).or_else(no_names).map(|why| (names.join("."), why))
+        });
+        unread.collect()
+    }
+
     /// The scopes that a token names, in its issuer's words.
     pub(super) fn words<'a>(&self, access: &'a Access) -> Vec<&'a str> {
         access.words(&ClaimPath(self.settings.claims.scope.clone()))

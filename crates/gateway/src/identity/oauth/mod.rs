@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::fetch::Fetcher;
 use self::issuer::Issuer;
-use self::refused::{AUDIENCE, BINDING, ENDED, FORM, INACTIVE, PRINCIPAL, PROOF, SCOPE, SILENT};
+use self::refused::{AUDIENCE, BINDING, CLAIMS, ENDED, FORM, INACTIVE, PRINCIPAL, PROOF, SCOPE, SILENT};
 use self::verified::{Digest, Good, Known, Verified};
 use super::told::{Refused, Words};
 use super::{Caller, Credential};
@@ -443,6 +443,12 @@ impl Oauth {
                 expected: Some("such as mcp, server:NAME or tool:NAME/TOOL".to_owned()),
             };
             self.tell(&issuer.settings.name, SCOPE, words);
+        }
+        for (claim, wrong) in issuer.unread(&access) {
+            let name = &issuer.settings.name;
+            let why = || format!("the claim `{claim}` is {wrong} in a token of `{name}`");
+            let what = "a token does not say which roles or groups somebody has";
+            self.refused.tell(what, (Some(name), &claim), CLAIMS, || Words { why: why(), ..Words::default() });
         }
         Ok(Known::Good(Arc::new(Good { issuer: Arc::clone(issuer), access, principal, generation, again })))
     }

@@ -10,10 +10,11 @@ pub(super) const BINDING: &str = "edge.token_binding";
 pub(super) const PRINCIPAL: &str = "edge.token_principal";
 pub(super) const INACTIVE: &str = "edge.token_inactive";
 pub(super) const ENDED: &str = "edge.token_ended";
-/// What is said of proofs, of issuers that do not answer, and of tokens that are good for nothing.
+/// What is said of proofs, of issuers that do not answer, and of tokens that are good for nothing or for less.
 pub(super) const PROOF: &str = "edge.token_proof";
 pub(super) const SILENT: &str = "edge.token_unknown";
 pub(super) const SCOPE: &str = "edge.token_scope";
+pub(super) const CLAIMS: &str = "edge.token_claims";
 
 /// The rule by which a token is counted that is not good in that way.
 pub(super) fn rule(error: &TokenError) -> &'static str {

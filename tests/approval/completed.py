@@ -1,6 +1,7 @@
 """Clients of 2025-11-25 that were sent to a page are told once somebody has decided there, and nobody else is."""
 
 import json
+import time
 
 from harness import FIXTURE, check, equal
 from place import BY_URL, PAGES, POLICIES, Place, passes, refused
@@ -45,6 +46,8 @@ def case_who_was_sent_to_a_page_is_told_once_somebody_has_decided():
                 stream.close()
                 third = sent(ann, base + 2)
                 place.approve(third)
+                # Longer than it is looked for: nobody has taken it for a stream that is gone.
+                time.sleep(1.5)
                 stream = ann.listen()
                 told(stream, third)
                 # Two sessions that asked for the same are both told; one that did not is told nothing.

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
-use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp, plain};
-use bartizan_mcp::{Document, Id as RequestId, Kind, Rejection};
+use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp, plain_uri};
+use bartizan_mcp::{Document, Id as RequestId, Kind, PartKind, Rejection};
 use serde::{Serialize, Serializer};
 
 use crate::clock;
@@ -136,7 +136,7 @@ impl Recorder {
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
-                subject: judged.finding.subject.as_deref().map(plain).filter(|name| is_short(name)),
+                subject: subject(&judged.finding).filter(|name| is_short(name)),
                 at,
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 digest: self.evidence(document, &judged.finding),
@@ -354,6 +354,16 @@ fn cut(why: &str) -> Cow<'_, str> {
         Some(head) if head.len() < why.len() => Cow::Owned(format!("{head}…")),
         _ => Cow::Borrowed(why),
     }
+}
+
+/// What a finding is about, by its name, or by its URI without what may be secret in it.
+fn subject(finding: &Finding) -> Option<Cow<'_, str>> {
+    let subject = finding.subject.as_deref()?;
+    let is_name = matches!(
+        finding.kind,
+        PartKind::ToolDefinition | PartKind::PromptDefinition | PartKind::Instructions | PartKind::Other
+    );
+    Some(if is_name { Cow::Borrowed(subject) } else { plain_uri(subject) })
 }
 
 fn is_short(name: &str) -> bool {
@@ -633,7 +643,7 @@ mod tests {
         }
         // But for what may be secret in a URI.
         let held = recorded_of("db://ann:secret@host/x?token=secret", "a", "because", 1);
-        assert_eq!(held["findings"][0]["subject"], "db://host/x");
+        assert_eq!(held["findings"][0]["subject"], "db://…@host/x?…");
     }
 
     #[test]

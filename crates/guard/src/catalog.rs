@@ -98,6 +98,12 @@ impl DefinitionKind {
         (name.len() <= self.longest_name()).then_some(name)
     }
 
+    /// Whether what it is called by is a URI.
+    #[must_use]
+    pub fn is_uri(self) -> bool {
+        matches!(self, DefinitionKind::Resource | DefinitionKind::ResourceTemplate)
+    }
+
     /// Bytes of a name by which a definition of this kind can be asked for.
     pub(crate) fn longest_name(self) -> usize {
         match self {

@@ -222,19 +222,56 @@ impl Report {
     }
 }
 
-/// The name of a tool or prompt as it is, and a URI without what may be secret in it: who somebody is there, and what comes
-/// behind its path.
+/// What begins a part of a URI that may hold a secret, in its plain form and as some write it.
+const ENDS: [&str; 6] = ["?", "#", ";", "%3f", "%23", "%3b"];
+
+/// A URI without what may be secret in it: who somebody is there, and what comes behind its path. Where something is left out
+/// stands `…`, so that nobody takes it for another one. It may be no URI at all, as it is whatever a client asks for.
 #[must_use]
-pub fn plain(name: &str) -> Cow<'_, str> {
-    let cut = |text: &str| text.find(['?', '#']).unwrap_or(text.len());
-    let Some((scheme, rest)) = name.split_once(':') else { return Cow::Borrowed(name) };
-    let rest = rest.get(..cut(rest)).unwrap_or_default();
-    let Some(rest) = rest.strip_prefix("//") else {
-        return Cow::Borrowed(name.get(..scheme.len() + 1 + rest.len()).unwrap_or(name));
+pub fn plain_uri(uri: &str) -> Cow<'_, str> {
+    let lower = uri.to_ascii_lowercase();
+    let end = ENDS.iter().filter_map(|end| lower.find(end)).min();
+    let head = end.and_then(|end| uri.get(..end)).unwrap_or(uri);
+    let is_scheme = |scheme: &&str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.chars().all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
     };
-    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    Cow::Owned(format!("{scheme}://{host}{path}"))
+    let scheme = head.split_once(':').map(|(scheme, _)| scheme).filter(is_scheme).map_or(0, |scheme| scheme.len() + 1);
+    let has_authority = head.get(scheme..).is_some_and(|rest| rest.starts_with("//"));
+    let start = if has_authority { scheme + 2 } else { scheme };
+    let (begin, rest) = head.split_at_checked(start).unwrap_or((head, ""));
+    let who = if has_authority { who_of_authority(rest) } else { who_of_any(rest) };
+    if who.is_none() && end.is_none() {
+        return Cow::Borrowed(uri);
+    }
+    let rest_shown = who.and_then(|at| rest.get(at..)).unwrap_or(rest);
+    let (hidden, more) = (if who.is_some() { "…" } else { "" }, if end.is_some() { "…" } else { "" });
+    let mark =
+        end.and_then(|end| uri.get(end..)).and_then(|tail| tail.chars().next()).map(String::from).unwrap_or_default();
+    Cow::Owned(format!("{begin}{hidden}{rest_shown}{mark}{more}"))
+}
+
+/// Where somebody's name and password end that stand before a host.
+fn who_of_authority(rest: &str) -> Option<usize> {
+    let authority = rest.split(['/', '\\']).next().unwrap_or_default();
+    let is_port = |port: &str| port.chars().all(|digit| digit.is_ascii_digit());
+    match authority.rfind('@') {
+        Some(at) => Some(at),
+        None if authority.rsplit_once(':').is_none_or(|(_, port)| is_port(port)) => None,
+        // What is behind the colon is no port: a password with a slash in it, perhaps.
+        None => who_of_any(rest),
+    }
+}
+
+/// The same where no host has to be: only what looks like a name and a password, as paths have an `@` too.
+fn who_of_any(rest: &str) -> Option<usize> {
+    rest.rfind('@').filter(|at| rest.get(..*at).is_some_and(|who| who.contains(':')))
+}
+
+/// A short, printable form of what a definition is called: of a tool or prompt its name, of a resource [`plain_uri`].
+#[must_use]
+pub(crate) fn called(is_uri: bool, name: &str) -> String {
+    if is_uri { excerpt(&plain_uri(name)) } else { excerpt(name) }
 }
 
 /// A short, printable form of hostile text: at most 60 characters, everything but plain visible ones escaped.
@@ -259,18 +296,39 @@ mod tests {
 
     #[test]
     fn what_may_be_secret_in_a_uri_is_not_shown() {
-        for (name, shown) in [
-            ("read_file", "read_file"),
-            ("read?me", "read?me"),
-            ("a:b@c", "a:b@c"),
+        for (uri, shown) in [
             ("file:///srv/a", "file:///srv/a"),
-            ("db://u:secret@h:1/x/y?token=secret#secret", "db://h:1/x/y"),
-            ("db://h?token=secret", "db://h"),
-            ("db://u@v:secret@h", "db://h"),
+            ("https://registry.example:8443/@scope/package", "https://registry.example:8443/@scope/package"),
+            ("node_modules/@scope/package", "node_modules/@scope/package"),
+            ("npm:@scope/package", "npm:@scope/package"),
             ("note:x", "note:x"),
-            ("note:x?token=secret", "note:x"),
+            ("", ""),
+            ("db://u:secret@h:1/x/y?token=secret#secret", "db://…@h:1/x/y?…"),
+            ("db://h?token=secret", "db://h?…"),
+            ("db://u@v:secret@h", "db://…@h"),
+            ("db://u:secret/x@h/y", "db://…@h/y"),
+            ("note:x?token=secret", "note:x?…"),
+            ("read/x?token=secret", "read/x?…"),
+            ("a/b;token=secret", "a/b;…"),
+            ("a/b%3Ftoken=secret", "a/b%…"),
+            ("//u:secret@h/x", "//…@h/x"),
+            ("http:/u:secret@h", "http:…@h"),
+            ("http:\\\\u:secret@h", "http:…@h"),
+            ("mongodb:u:secret@h/x", "mongodb:…@h/x"),
+            ("jdbc:postgresql://u:secret@h/x", "jdbc:…@h/x"),
+            ("cache+https:https://u:secret@h/x", "cache+https:…@h/x"),
         ] {
-            assert_eq!(plain(name), shown);
+            assert_eq!(plain_uri(uri), shown, "{uri}");
+            assert!(!plain_uri(uri).contains("secret"), "{uri}");
         }
+        // Whoever looks sees that there is more, or all of it.
+        for (one, other) in [
+            ("crm://h/customers?do=delete", "crm://h/customers"),
+            ("crm://root@h/customers", "crm://h/customers"),
+            ("https://evil.example\\@good.example/report", "https://good.example/report"),
+        ] {
+            assert_ne!(plain_uri(one), plain_uri(other));
+        }
+        assert!(plain_uri("https://evil.example\\@good.example/report").contains("evil.example"));
     }
 }

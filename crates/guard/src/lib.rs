@@ -28,7 +28,7 @@ pub use decision::{Decision, Denial, Judged, Verdict};
 pub use event::{
     CallSummary, Direction, EVERY_SERVER, Event, Evidence, HandedOut, RateScope, ServerProfile, Timestamp,
 };
-pub use finding::{Confidence, Finding, Report, Severity, excerpt, plain};
+pub use finding::{Confidence, Finding, Report, Severity, excerpt, plain_uri};
 pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use pins::{Pin, Pins};

@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::approvals::take_back;
 use crate::events::{Change, note};
 use crate::people::check_stands;
 use crate::{Result, Store, StoreError};
@@ -119,6 +120,7 @@ impl Store {
             if removed {
                 sqlx::query(ANOTHER).bind(person).execute(&mut *connection).await?;
                 sqlx::query(ELSEWHERE).bind(person).bind(keep.as_slice()).execute(&mut *connection).await?;
+                take_back(connection, person, change).await?;
                 let fields = json!({ "person": person, "factor": "passkey" });
                 note(connection, change, "person.factor_removed", fields).await?;
             }

@@ -262,6 +262,8 @@ impl Store {
                 return Ok(false);
             }
             sqlx::query(ELSEWHERE).bind(name).bind(keep.as_slice()).execute(&mut *connection).await?;
+            // Whoever was in one of those sessions may have agreed to something.
+            take_back(connection, name, change).await?;
             note(connection, change, "person.password_changed", json!({ "person": name })).await?;
             Ok(true)
         })

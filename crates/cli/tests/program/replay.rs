@@ -183,6 +183,11 @@ fn a_copy_of_a_file_counts_no_second_time() {
     assert_eq!(files.len(), 3);
     let text = replay(home, &["--replay"]).status(1).stdout;
     assert_eq!(text.matches("0 captured: a copy of another file here, so it was left out").count(), 2, "{text}");
+    // One that is cut off does not pass for all of it, with a whole one beside it.
+    let whole = fs::read(&own).unwrap();
+    fs::write(&own, &whole[..whole.len() - 7]).unwrap();
+    let text = replay(home, &["--replay"]).status(3).stdout;
+    assert_eq!(text.matches("a copy of a file here that is damaged").count(), 2, "{text}");
     // What is left when the file itself is gone counts, once.
     fs::remove_file(&own).unwrap();
     let (judged, files) = ends(1);

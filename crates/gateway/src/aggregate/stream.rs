@@ -279,6 +279,8 @@ impl Outlet {
     /// The next message of a server; `None` if there is no more or the client has gone.
     async fn next(&self, deliveries: &mut Deliveries) -> Option<Delivery> {
         tokio::select! {
+            // First: what is taken for a client that has gone is lost.
+            biased;
             () = self.queue.closed() => None,
             delivery = deliveries.next() => delivery,
         }
@@ -316,8 +318,9 @@ async fn pump(hub: Arc<Hub>, outlet: Arc<Outlet>, member: Arc<Member>, ready: Ar
 /// Tells the client of pages that it was sent to, where the server itself has no stream to tell anything on.
 async fn tell_completed(outlet: &Outlet, ready: &Ready) {
     let Way::Straight(link) = &ready.way else { return };
-    loop {
-        if outlet.queue.send(Delivery::Message(link.completed().await, None)).await.is_err() {
+    let mut told = with_completed(link, Box::pin(stream::pending()));
+    while let Some(delivery) = outlet.next(&mut told).await {
+        if outlet.queue.send(delivery).await.is_err() {
             return;
         }
     }

@@ -18,7 +18,7 @@ use arc_swap::ArcSwapOption;
 use bartizan_config::Approval as Settings;
 use bartizan_guard::{
     Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Principal, Session, Timestamp,
-    excerpt, plain,
+    excerpt, plain_uri,
 };
 use bartizan_mcp::{Digest, Era, Kind, method};
 use bartizan_store::approvals::{self, Asked, Most, Request, State};
@@ -303,11 +303,14 @@ pub(crate) fn micros(duration: Duration) -> i64 {
 /// What is asked for, such as `tool pay`.
 fn what(event: &Event<'_>) -> String {
     let method = event.message.method().unwrap_or_default();
-    let named = |kind: &str, member: &str| Some(format!("{kind} {}", excerpt(&plain(&event.message.param(member)?))));
+    let named = |kind: &str, member: &str| Some(format!("{kind} {}", excerpt(&event.message.param(member)?)));
     let named = match method {
         method::TOOLS_CALL => named("tool", "name"),
         method::PROMPTS_GET => named("prompt", "name"),
-        method::RESOURCES_READ => named("resource", "uri"),
+        // This is logged; whoever decides sees the whole URI among the parameters.
+        method::RESOURCES_READ => {
+            event.message.param("uri").map(|uri| format!("resource {}", excerpt(&plain_uri(&uri))))
+        }
         _ => None,
     };
     named.unwrap_or_else(|| excerpt(method))

@@ -63,6 +63,9 @@ struct Inner {
     slots: Mutex<Slots>,
     /// Where tokens are exchanged, as the issuer has said.
     found: ArcSwapOption<Found>,
+    /// Of tokens that the issuer does not take, and of what is wrong with the gateway itself or the issuer: clients bring the
+    /// one about as they like, and it must not keep the other unsaid.
+    refusals: Mutex<Failures>,
     failures: Mutex<Failures>,
 }
 
@@ -131,6 +134,7 @@ impl Exchanged {
             resource,
             slots: Mutex::default(),
             found: ArcSwapOption::empty(),
+            refusals: Mutex::default(),
             failures: Mutex::default(),
         }))
     }
@@ -234,10 +238,11 @@ impl Inner {
             }
             Err(error) => {
                 // What the issuer said of itself may be so no more. That it refuses one token is no sign of that.
-                if matches!(error, UpstreamError::Credential(_)) {
+                let is_ours = matches!(error, UpstreamError::Credential(_));
+                if is_ours {
                     self.found.store(None);
                 }
-                if let Some(unsaid) = lock(&self.failures).next() {
+                if let Some(unsaid) = lock(if is_ours { &self.failures } else { &self.refusals }).next() {
                     let (server, issuer) = (&self.server, &self.settings.issuer);
                     tracing::warn!(%server, %issuer, %error, unsaid, "a token is not exchanged");
                 }

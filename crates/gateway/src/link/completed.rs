@@ -100,14 +100,15 @@ impl Link {
 
 /// What a server sends, and in between what the client of `link` is told of pages that it was sent to.
 pub(crate) fn with_completed(link: &Arc<Link>, deliveries: Deliveries) -> Deliveries {
-    let link = Arc::clone(link);
-    Box::pin(stream::unfold((link, deliveries), |(link, mut deliveries)| async move {
-        let delivery = tokio::select! {
-            delivery = deliveries.next() => delivery?,
-            told = link.completed() => Delivery::Message(told, None),
-        };
-        Some((delivery, (link, deliveries)))
-    }))
+    // Waiting for one is not begun anew with each message of the server: it would look into the store each time.
+    let told = stream::unfold(Arc::clone(link), |link| async move {
+        let told = link.completed().await;
+        Some((Some(Delivery::Message(told, None)), link))
+    });
+    // It ends when the server's stream does.
+    let ended = stream::once(std::future::ready(None));
+    let both = stream::select(deliveries.map(Some).chain(ended), told);
+    Box::pin(both.take_while(|delivery| std::future::ready(delivery.is_some())).filter_map(std::future::ready))
 }
 
 #[cfg(test)]

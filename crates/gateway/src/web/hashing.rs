@@ -53,7 +53,9 @@ impl Hashing {
 /// Has this thread wait for others. Elsewhere than on Linux that would be the whole process.
 fn stand_back() {
     #[cfg(target_os = "linux")]
-    rustix::process::setpriority_process(None, NICE).ok();
+    if let Ok(now) = rustix::process::getpriority_process(None) {
+        rustix::process::setpriority_process(None, (now + NICE).min(19)).ok();
+    }
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use crate::finding::called;
 use crate::{
     Action, DefinitionKind, Direction, EVERY_SERVER, Event, Evidence, Finding, HandedOut, Report, Session, excerpt,
-    plain,
 };
 
 /// Specification of the guard.
@@ -184,7 +184,7 @@ fn of_method(method: &str) -> Option<(Kind, &'static str)> {
 fn check(event: &Event<'_>, report: &mut Report, kind: Kind, at: Value<'_>) {
     let name = name_at(at);
     if !event.principal.scopes.allow(&event.server.name, kind, &name) {
-        refuse(event, report, at, &format!("{} `{}`", kind.as_str(), excerpt(&plain(&name))));
+        refuse(event, report, at, &format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name)));
     }
 }
 
@@ -206,7 +206,7 @@ fn listed(event: &Event<'_>, report: &mut Report) {
             let name = listing.kind.name_of(element).unwrap_or_default();
             if !event.principal.scopes.allow(&event.server.name, kind, &name) {
                 let Some(rule) = SPEC.rule("access.scope") else { continue };
-                let why = format!("the credential is not good for {} `{}`", kind.as_str(), excerpt(&plain(&name)));
+                let why = format!("the credential is not good for {} `{}`", kind.as_str(), called(kind == Kind::Resource, &name));
                 let finding = Finding::about(rule, element, listing.kind.part(), why);
                 report.find(finding.in_element(element.id()).of(&name));
             }

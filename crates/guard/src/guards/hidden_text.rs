@@ -29,7 +29,8 @@ use serde::Deserialize;
 
 use self::exact::Exact;
 use super::{Guard, GuardSpec, RuleSpec, LooksAt};
-use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, plain};
+use crate::finding::called;
+use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -296,8 +297,8 @@ impl Says {
     }
 
     /// The same, of something that a definition holds.
-    fn in_definition(&self, name: &str) -> Says {
-        let sentence = |says: &String| format!("the definition of `{}` holds {says}", excerpt(&plain(name)));
+    fn in_definition(&self, kind: DefinitionKind, name: &str) -> Says {
+        let sentence = |says: &String| format!("the definition of `{}` holds {says}", called(kind.is_uri(), name));
         Says { why: sentence(&self.why), quoting: self.quoting.as_ref().map(sentence) }
     }
 }
@@ -337,7 +338,7 @@ fn used(event: &Event<'_>, session: &Session, report: &mut Report) {
     let Some((at, name, definition)) = asked_for(event, session) else { return };
     for (hidden, says) in hidden_in(definition) {
         let Some(rule) = SPEC.rule(rule_id(hidden)) else { continue };
-        let says = says.in_definition(&name);
+        let says = says.in_definition(definition.kind, &name);
         let mut finding =
             Finding::about(rule, at, definition.kind.part(), says.why).quoting(says.quoting).of(&name);
         // Where definitions are redacted the client never saw it, and nothing is left to take away here.

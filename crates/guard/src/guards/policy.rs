@@ -19,7 +19,8 @@ use serde::Deserialize;
 
 use super::access::{is_of_clients, kind_of, name_at, named};
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Evidence, Finding, Report, Session, excerpt, plain};
+use crate::finding::called;
+use crate::{Action, DefinitionKind, Direction, EVERY_SERVER, Event, Evidence, Finding, Report, Session, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -111,7 +112,7 @@ impl Asking<'_> {
             };
             // What is asked for needs a permit also where somebody has to agree to it.
             report.permit(&decision.permitted_by);
-            self.find(report, &decision, at, PartKind::Other, None, &format!("{} `{}`", kind.as_str(), excerpt(&plain(&name))));
+            self.find(report, &decision, at, PartKind::Other, None, &format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name)));
         }
     }
 
@@ -161,7 +162,7 @@ impl Asking<'_> {
                     Kind::Prompt => self.target(Use::Get(&name)),
                 };
                 let decision = self.decide(&target, Purpose::List, None);
-                let what = format!("{} `{}`", kind.as_str(), excerpt(&plain(&name)));
+                let what = format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name));
                 self.find(report, &decision, element, listing.kind.part(), Some(&name), &what);
             }
         }
@@ -174,7 +175,7 @@ impl Asking<'_> {
             let at = uri.unwrap_or(self.event.message.root());
             let name = name_at(at);
             let decision = self.decide(&self.target(Use::Read(&name)), Purpose::Use, None);
-            self.find(report, &decision, at, PartKind::Other, None, &format!("resource `{}`", excerpt(&plain(&name))));
+            self.find(report, &decision, at, PartKind::Other, None, &format!("resource `{}`", called(true, &name)));
         }
     }
 

@@ -28,9 +28,9 @@ use serde::Deserialize;
 
 use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::pins::{Standing, body_digest_of};
+use crate::finding::called;
 use crate::{
     Action, DefinitionKind, Direction, Event, Fact, Fate, Finding, Listing, Pin, Pins, Report, Session, Severity, excerpt,
-    plain,
 };
 
 /// Specification of the guard.
@@ -120,7 +120,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             continue;
         }
         if !seen.insert(name) {
-            let why = format!("{} `{}` is listed twice", noun(kind), excerpt(&plain(name)));
+            let why = format!("{} `{}` is listed twice", noun(kind), called(kind.is_uri(), name));
             element.find(report, "tool_pinning.duplicate", why);
             continue;
         }
@@ -133,9 +133,9 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
             continue;
         }
         if standing == Standing::New && !room.take(name) {
-            let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), excerpt(&plain(name)));
+            let why = format!("{} `{}` is more than what is pinned of one server", noun(kind), called(kind.is_uri(), name));
             // A new resource is only recorded, and so is one that cannot be pinned.
-            let rule = if is_resource(kind) { "tool_pinning.resource_added" } else { "tool_pinning.no_room" };
+            let rule = if kind.is_uri() { "tool_pinning.resource_added" } else { "tool_pinning.no_room" };
             element.find(report, rule, why);
             continue;
         }
@@ -188,11 +188,11 @@ impl<'a> Element<'a> {
 
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
-    let resource = is_resource(kind);
+    let resource = kind.is_uri();
     if matches!(standing, Standing::Approved | Standing::New) {
         return None;
     }
-    let (noun, name) = (noun(kind), excerpt(&plain(name)));
+    let (noun, name) = (noun(kind), called(resource, name));
     match (standing, former) {
         (Standing::Approved | Standing::New, _) => None,
         (Standing::Changed, _) if resource => {
@@ -205,7 +205,7 @@ fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&s
         (Standing::Added, _) if resource => Some(("tool_pinning.resource_added", format!("{noun} `{name}` is new"))),
         (Standing::Added, Some(former)) => Some((
             "tool_pinning.renamed",
-            format!("{noun} `{name}` was accepted as `{}` and not under this name", excerpt(&plain(former))),
+            format!("{noun} `{name}` was accepted as `{}` and not under this name", called(resource, former)),
         )),
         (Standing::Added, None) => {
             Some(("tool_pinning.added", format!("{noun} `{name}` is new and not accepted; see `bartizan lock diff`")))
@@ -225,7 +225,7 @@ fn removed(
     let Some(rule) = SPEC.rule("tool_pinning.removed") else { return };
     for (of, name, _) in event.server.pins.iter() {
         if of == kind && !names.contains(name) && session.catalog.get(kind, name).is_none() {
-            let why = format!("{} `{}` is not listed any more", noun(kind), excerpt(&plain(name)));
+            let why = format!("{} `{}` is not listed any more", noun(kind), called(kind.is_uri(), name));
             report.find(Finding::about(rule, list, kind.part(), why).of(name));
             report.remember(Fact::Gone(kind, name.into()));
         }
@@ -306,10 +306,6 @@ fn instructions(event: &Event<'_>, report: &mut Report) {
     let first = id == "tool_pinning.first_seen";
     let fact = if first { Fact::FirstSeen(pin) } else { Fact::Withheld(pin, Fate::Passes) };
     report.remember_of(text.id(), fact);
-}
-
-fn is_resource(kind: DefinitionKind) -> bool {
-    matches!(kind, DefinitionKind::Resource | DefinitionKind::ResourceTemplate)
 }
 
 fn noun(kind: DefinitionKind) -> &'static str {

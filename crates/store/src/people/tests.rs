@@ -351,6 +351,35 @@ async fn nothing_that_the_removed_asked_for_passes_for_whoever_is_called_so_late
     }
 }
 
+/// What somebody or another does, or has done to them.
+async fn befall(store: &Store, what: &str, generation: i64) {
+    match what {
+        "reset" => store.reset_person("ann", &Given::default(), &change(300)).await.unwrap(),
+        "reset another" => store.reset_person("bea", &Given::default(), &change(300)).await.unwrap(),
+        "remove another" => store.remove_person("bea", &change(300)).await.unwrap(),
+        "change their password" => {
+            let changed = store.change_password(("Ann", generation), ("old", "new"), &[0; 32], &change(300)).await;
+            assert!(changed.unwrap());
+        }
+        "change it wrongly" => {
+            let changed = store.change_password(("Ann", generation), ("older", "new"), &[0; 32], &change(300)).await;
+            assert!(!changed.unwrap());
+        }
+        "take out a passkey" => {
+            store.add_passkey((&passkey(1, 0), generation), &change(250)).await.unwrap();
+            assert!(store.remove_passkey(("Ann", generation), &[1; 16], &[0; 32], &change(300)).await.unwrap());
+        }
+        "enable" => assert!(!store.set_person_disabled("ann", false, &change(300)).await.unwrap()),
+        "disable" => assert!(store.set_person_disabled("ann", true, &change(300)).await.unwrap()),
+        _ => {
+            store.remove_person("ann", &change(300)).await.unwrap();
+            if what == "remove and add" {
+                store.add_person(&ann(), &Given::default(), &change(300)).await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_somebody_agreed_to_is_good_for_nothing_once_they_are_taken_what_they_prove_it_with() {
     // What is done, and whether their yes is still one afterwards.
@@ -361,7 +390,9 @@ async fn what_somebody_agreed_to_is_good_for_nothing_once_they_are_taken_what_th
         ("disable", false),
         ("reset another", true),
         ("remove another", true),
-        ("change their password", true),
+        ("change their password", false),
+        ("change it wrongly", true),
+        ("take out a passkey", false),
         ("enable", true),
     ] {
         let (_directory, store) = store().await;
@@ -381,23 +412,7 @@ async fn what_somebody_agreed_to_is_good_for_nothing_once_they_are_taken_what_th
         store.grant_approval("both", Part::Proof, "", 2_000, by).await.unwrap();
         store.grant_approval("both", Part::Yes, "", 2_000, By::Operator(&change(200))).await.unwrap();
         store.deny_approval("no", "", by).await.unwrap();
-        match what {
-            "reset" => store.reset_person("ann", &Given::default(), &change(300)).await.unwrap(),
-            "reset another" => store.reset_person("bea", &Given::default(), &change(300)).await.unwrap(),
-            "remove another" => store.remove_person("bea", &change(300)).await.unwrap(),
-            "change their password" => {
-                let changed = store.change_password(("Ann", generation), ("old", "new"), &[0; 32], &change(300)).await;
-                assert!(changed.unwrap());
-            }
-            "enable" => assert!(!store.set_person_disabled("ann", false, &change(300)).await.unwrap()),
-            "disable" => assert!(store.set_person_disabled("ann", true, &change(300)).await.unwrap()),
-            _ => {
-                store.remove_person("ann", &change(300)).await.unwrap();
-                if what == "remove and add" {
-                    store.add_person(&ann(), &Given::default(), &change(300)).await.unwrap();
-                }
-            }
-        }
+        befall(&store, what, generation).await;
         let state = async |id: &str| store.approval(id).await.map(|held| held.state(400));
         let waits = if stands { State::Approved } else { State::Pending };
         assert_eq!(state("yes").await.unwrap(), waits, "{what}");

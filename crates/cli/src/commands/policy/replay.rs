@@ -1,6 +1,6 @@
 //! `bartizan policy test --replay`: what was captured, judged again by the configuration as it is now.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use bartizan_capture::{End, Fault, FileId, Next, all_in};
 use bartizan_config::{Config, Secret};
 use bartizan_gateway::capture::{self, Record, Said};
 use bartizan_gateway::retrial::{Judged, Retrial, Unjudged};
-use bartizan_guard::plain;
+use bartizan_guard::{Named, plain_uri};
 use bartizan_store::{MasterKey, Sealer, Store};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,6 +25,11 @@ const EXAMPLES: usize = 3;
 /// there are no more than that, or whoever makes many would have others' overlooked.
 const GROUPS: usize = 10_000;
 const EACH: usize = 100;
+/// How a file ended that is cut off, and one that was not read as the same was read already.
+const TORN: &str = "torn";
+const COPY: &str = "copy";
+/// What is wrong with a copy of a file that was not read to its end.
+const DAMAGED: &str = "it is a copy of a file here that is damaged: move that one away to have this one read";
 
 /// What `policy test --replay --json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -198,24 +203,37 @@ struct Found {
 impl Tally {
     /// Reads each file once, however many copies of it there are: those first that have the names which they were given.
     fn read_all(&mut self, paths: &[PathBuf], sealer: &Sealer, retrial: &mut Retrial) -> Vec<File> {
-        let (mut read, mut seen) = (BTreeMap::new(), HashSet::new());
+        let mut read = BTreeMap::new();
+        // Whether each was read to its end.
+        let mut seen: HashMap<FileId, bool> = HashMap::new();
         for is_first in [true, false] {
             for (place, path) in paths.iter().enumerate() {
                 if read.contains_key(&place) {
                     continue;
                 }
-                let takes = |id, is_named| (is_named || !is_first).then(|| seen.insert(id));
-                read.extend(self.read(path, takes, sealer, retrial).map(|file| (place, file)));
+                let mut own = None;
+                let takes = |id, is_named: bool| {
+                    (is_named || !is_first).then(|| {
+                        own = Some(id);
+                        seen.get(&id).copied()
+                    })
+                };
+                let Some(file) = self.read(path, takes, sealer, retrial) else { continue };
+                if let Some(id) = own.filter(|_| file.end != COPY) {
+                    seen.insert(id, file.fault.is_none() && file.end != TORN);
+                }
+                read.insert(place, file);
             }
         }
         read.into_values().collect()
     }
 
-    /// Reads a file if `takes` says so, by its id and whether it has its own name; nothing if it is to be read later.
+    /// Reads a file unless `takes` says that it is to be read later (nothing), by its id and whether it has its own name; or that
+    /// the same was read already, and whether to its end.
     fn read(
         &mut self,
         path: &Path,
-        takes: impl FnOnce(FileId, bool) -> Option<bool>,
+        takes: impl FnOnce(FileId, bool) -> Option<Option<bool>>,
         sealer: &Sealer,
         retrial: &mut Retrial,
     ) -> Option<File> {
@@ -224,11 +242,13 @@ impl Tally {
         let mut reader = match capture::open(path, sealer) {
             Ok(reader) => reader,
             // A writer was killed at once, and there is nothing to be missed.
-            Err(Fault::Unbegun) => return Some(File { end: "torn", ..file }),
+            Err(Fault::Unbegun) => return Some(File { end: TORN, ..file }),
             Err(fault) => return Some(File { fault: Some(fault.to_string()), ..file }),
         };
-        if !takes(reader.id(), reader.is_named(path))? {
-            return Some(File { end: "copy", ..file });
+        if let Some(is_whole) = takes(reader.id(), reader.is_named(path))? {
+            // It may hold what the one that was read has lost, and counting some of it twice would be no better.
+            let fault = (!is_whole).then(|| DAMAGED.to_owned());
+            return Some(File { end: COPY, fault, ..file });
         }
         loop {
             match reader.next() {
@@ -241,7 +261,7 @@ impl Tally {
                     file.end = match end {
                         End::Closed => "closed",
                         End::Open => "open",
-                        End::Torn(_) => "torn",
+                        End::Torn(_) => TORN,
                     };
                     return Some(file);
                 }
@@ -361,9 +381,14 @@ impl About {
             principal: case.principal().id.to_string(),
             server: case.server().to_string(),
             method: case.message().method().map(str::to_owned),
-            name: case.named().first().map(|named| plain(&named.name).into_owned()),
+            name: case.named().first().map(name),
         }
     }
+}
+
+/// What the log would say of it, too.
+fn name(named: &Named) -> String {
+    if named.kind.is_uri() { plain_uri(&named.name).into_owned() } else { named.name.to_string() }
 }
 
 impl Told {

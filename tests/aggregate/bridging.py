@@ -96,6 +96,7 @@ def case_either_client_has_the_servers_of_both_eras():
             equal((meta[f"{META}clientInfo"]["name"], meta[f"{META}clientCapabilities"]), ("someone", CAN), era)
             equal((call["#headers"]["mcp-name"], call["#headers"]["mcp-protocol-version"]), ("t", MODERN), era)
             check("mcp-session-id" not in call["#headers"], "no sessions")
+            check("left out at /mcp" not in gateway.said.read_text(), "nothing is left out")
 
 
 def case_without_the_setting_the_other_era_is_left_out_and_the_log_says_why():
@@ -112,6 +113,9 @@ def case_without_the_setting_the_other_era_is_left_out_and_the_log_says_why():
                 why = [entry["why"] for entry in gateway.entries(server=other, rule="upstream.other_era")]
                 check(why and all("bridge" in words for words in why), f"{why}")
                 check(gateway.failures(other, "upstream.other_era"), "the metrics")
+                equal(client.tools(), [f"{own}__t"], "once more")
+                said = [line for line in gateway.said.read_text().splitlines() if "left out at /mcp" in line]
+                equal((len(said), f"[server.{other}]" in said[0], "bridge =" in said[0]), (1, True, True), f"{era}: {said}")
 
 
 def case_a_server_that_answers_without_knowing_the_era_is_left_out():

@@ -215,9 +215,17 @@ def case_a_client_may_register_where_that_is_allowed():
         answers = [register().status for _ in range(12)]
         check(answers.count(201) == 9 and answers[-1] == 429, f"slowly: {answers}")
         equal(site.noted("client.registered")[0]["client_name"], "Stranger")
+        equal(site.request("POST", "/register", "{}").status, 401, "there is one address for it")
     with Site() as site:
-        answer = site.request("POST", "/bartizan/oauth/register", "{}", {"Content-Type": "application/json"})
-        equal(answer.status, 404, "unless it is switched on, nobody registers")
+        for path in ("/bartizan/oauth/register", "/register"):
+            answer = site.request("POST", path, "{}", {"Content-Type": "application/json"})
+            equal((answer.status, answer.error), (403, "access_denied"), "unless it is switched on, nobody registers")
+            for words in ("`client_registration = true`", "[sign_in.client.NAME]"):
+                check(words in answer.json["error_description"], f"and is told what to do: {answer.text}")
+        said = wait_for(lambda: [line for line in site.gateway.said.read_text().splitlines() if "tried to register" in line],
+                        "the operator is told")
+        equal((len(said), "client_registration = true" in said[0]), (1, True), "once, not each time")
+        wait_for(lambda: site.counted("edge.registration_off"), "it is not counted")
         page = site.browser().get(Client(site, "dcr-unknown").asking())
         equal(page.status, 400)
         check("knows no such client" in page.text, page.text)

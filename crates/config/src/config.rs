@@ -28,7 +28,7 @@ use crate::problems::Problems;
 use crate::read::read;
 use crate::secret::Secret;
 use crate::servers::{Server, exchanges, servers};
-use crate::sign_in::{AuthorizationServer, authorization_server, check_host};
+use crate::sign_in::{AuthorizationServer, authorization_server, check_asked, check_host};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
@@ -525,6 +525,9 @@ impl Reading<'_> {
         let travels = listen_address.is_some_and(|address| !address.ip().is_loopback()) && !is_encrypted;
         if file.sign_in.is_some() {
             check_host(listen_address, public_url.as_deref(), file.listen.tls.is_some(), root, problems);
+        }
+        if matches!(open, listen::Reach::Anybody) {
+            check_asked(file.sign_in.is_some(), file.auth.oauth.keys().next().map(String::as_str), root, problems);
         }
         let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
         let capture = capture(file.capture.as_ref(), (root, &environment.directory), store.as_deref(), problems);

@@ -115,6 +115,21 @@ pub(crate) fn check_host(
         ));
 }
 
+/// Warns where somebody can show who they are and nobody has to: clients ask nobody to sign in who are let in without.
+pub(crate) fn check_asked(people: bool, issuer: Option<&str>, root: &Node<'_>, problems: &mut Problems) {
+    let (place, who) = match (people, issuer) {
+        (true, _) => (tree::key_place(root, &["sign_in"]), "people sign in"),
+        (false, Some(name)) => (tree::key_place(root, &["auth", "oauth", name]), "tokens are taken"),
+        (false, None) => return,
+    };
+    problems
+        .warn(
+            place,
+            format!("{who}, but clients that show nothing come in as `anonymous` and are not asked to sign in"),
+        )
+        .help("`required = true` under [auth] asks them");
+}
+
 fn clients(tables: &BTreeMap<String, ClientTable>, root: &Node<'_>, problems: &mut Problems) -> Vec<Client> {
     let mut clients = Vec::new();
     for (id, table) in tables {

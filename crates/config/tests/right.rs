@@ -230,7 +230,7 @@ fn where_people_sign_in_without_a_name_there_are_no_passkeys() {
         ("public_url = 'http://localhost:8484'", None),
         ("public_url = 'https://gateway.example.com'", None),
     ] {
-        let text = format!("[listen]\n{listen}\n[sign_in]\n[store]\npath = 'state.db'\n");
+        let text = format!("[listen]\n{listen}\n[auth]\nrequired = true\n[sign_in]\n[store]\npath = 'state.db'\n");
         let helps: Vec<_> =
             load(&text).1.into_iter().map(|w| w.message + " | " + &w.help.unwrap_or_default()).collect();
         assert_eq!(helps.len(), usize::from(expected.is_some()), "{listen}: {helps:?}");
@@ -238,6 +238,26 @@ fn where_people_sign_in_without_a_name_there_are_no_passkeys() {
         assert!(expected.is_none_or(says), "{listen}: {helps:?}");
     }
     assert!(load("[listen]\naddress = '127.0.0.1:8484'\n").1.is_empty(), "nobody signs in");
+}
+
+#[test]
+fn where_people_sign_in_whoever_shows_nothing_is_asked() {
+    let issuer = "[auth.oauth.idp]\nissuer = 'https://login.example.com'\n";
+    let listen = "[listen]\npublic_url = 'http://localhost:8484'\n";
+    for (tables, required, expected) in [
+        ("[sign_in]\n", false, Some("people sign in")),
+        ("[sign_in]\nauthorization_server = false\n", false, Some("people sign in")),
+        (issuer, false, Some("tokens are taken")),
+        ("[sign_in]\n", true, None),
+        (issuer, true, None),
+        ("", false, None),
+    ] {
+        let text = format!("{listen}[auth]\nrequired = {required}\n{tables}[store]\npath = 'state.db'\n");
+        let said: Vec<_> = load(&text).1.into_iter().map(|w| w.message + " | " + &w.help.unwrap_or_default()).collect();
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{tables}: {said:?}");
+        let says = |expected: &str| said.iter().all(|said| said.contains("`anonymous`") && said.starts_with(expected));
+        assert!(expected.is_none_or(says), "{tables}: {said:?}");
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ mod reload;
 mod replay;
 pub mod retrial;
 pub mod run;
+mod seldom;
 pub mod serve;
 mod server;
 mod session;

@@ -3,10 +3,12 @@
 //! A client shows neither: tools that are withheld are missing from a list, and a server that is not there has none.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_guard::{DefinitionKind, Fact, Fate, Pin, ServerProfile};
+use bartizan_mcp::Era;
 use tokio::time::Instant;
 
 use crate::upstream::UpstreamError;
@@ -16,6 +18,8 @@ use crate::upstream::UpstreamError;
 pub(crate) struct Notices {
     told: Mutex<HashSet<Told>>,
     failing: Mutex<Failing>,
+    /// Whether it was said that it is left out for clients of the stateless era, and of the other.
+    left_out: [AtomicBool; 2],
 }
 
 /// A definition by its kind, its name and its digest.
@@ -96,6 +100,23 @@ impl Notices {
         let count = news.len();
         let look = format!("bartizan lock diff --server {name}{option}");
         Some(format!("{count} {what} of {name} {done} ({named}{more}): {look}"))
+    }
+
+    /// What to tell of a server that clients of `era` do not see beside others, as it does not speak it; once.
+    pub(crate) fn left_out(&self, server: &str, era: Era) -> Option<String> {
+        let [stateless, legacy] = &self.left_out;
+        let (said, clients, speaks) = match era {
+            Era::Stateless => (stateless, "2026-07-28", "it speaks older revisions only"),
+            Era::Legacy => {
+                (legacy, "revisions before 2026-07-28", "it takes no `initialize`, and may speak only that one")
+            }
+        };
+        (!said.swap(true, Ordering::Relaxed)).then(|| {
+            format!(
+                "{server} is left out at /mcp for clients of {clients}: {speaks}; `bridge = \"auto\"` under \
+                 [server.{server}] has it translated for"
+            )
+        })
     }
 
     fn is_news(&self, pin: &Pin) -> bool {

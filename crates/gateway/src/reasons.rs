@@ -126,8 +126,8 @@ pub const ALL: &[Reason] = &[
     reason("edge.method", "the HTTP method is not one that is answered there", CLIENT),
     reason(
         "edge.no_credential",
-        "a key is required and none was shown",
-        "give the client one as `Authorization: Bearer KEY`; `bartizan key create` makes one",
+        "a credential is required and none was shown",
+        "clients that can sign in do so by themselves where people sign in or [auth.oauth.NAME] is there; give others a key as `Authorization: Bearer KEY`, which `bartizan key create` makes",
     ),
     reason(
         "edge.nonce",
@@ -148,6 +148,11 @@ pub const ALL: &[Reason] = &[
         "edge.query_token",
         "the address holds a token, where it ends up in logs and histories",
         "have the client send it in the header `Authorization`, and take the token for known to others",
+    ),
+    reason(
+        "edge.registration_off",
+        "a client wanted to register itself, which is off",
+        "set `client_registration = true` under [sign_in], or set the client up as [sign_in.client.NAME]",
     ),
     reason("edge.repeated", "a header that says what the request means stands there twice", CLIENT),
     reason("edge.revision", "the header `MCP-Protocol-Version` names no revision that is spoken", CLIENT),

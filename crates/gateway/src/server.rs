@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bartizan_guard::{Fact, ServerProfile};
+use bartizan_mcp::Era;
 use bartizan_sandbox::Launch;
 use tokio::sync::Semaphore;
 
@@ -91,6 +92,15 @@ impl Server {
     /// Tells of definitions that are not as they were accepted.
     pub(crate) fn tell_not_accepted(&self, facts: &[Fact]) {
         for text in self.notices.not_accepted(facts, &self.profile.load(), &self.lock_option) {
+            self.tell(&text);
+        }
+    }
+
+    /// Tells once that clients of `era` do not see it beside others. Where it is translated for, that is no reason.
+    pub(crate) fn tell_left_out(&self, era: Era) {
+        if !self.bridge.on
+            && let Some(text) = self.notices.left_out(&self.name, era)
+        {
             self.tell(&text);
         }
     }

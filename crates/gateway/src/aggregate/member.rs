@@ -238,6 +238,9 @@ impl Member {
         let Some(version) = said.and_then(|version| HeaderValue::try_from(&*version.text()).ok()) else {
             if let Some(why) = answer.and_then(|answer| uninitialized(answer.message())) {
                 link.failed(cause, &why);
+                if matches!(why, UpstreamError::OtherEra(_)) {
+                    self.server.tell_left_out(self.era);
+                }
             }
             link.upstream.end().await;
             return None;
@@ -338,6 +341,7 @@ impl Member {
     /// Records that the server does not know what it was asked in the client's era, so that the others go on alone.
     pub(super) fn note_other_era(&self, asked: &'static str) {
         self.note_left_out(&UpstreamError::OtherEra(asked));
+        self.server.tell_left_out(self.era);
     }
 
     /// Records that the others go on without it.

@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bartizan_config::Exchange;
@@ -19,13 +18,13 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::grant::{self, Client, Proof, Refused};
 use crate::clock;
 use crate::fetch;
 use crate::identity::oauth::{Fetcher, Token};
+use crate::seldom::Seldom;
 use crate::shown::{self, Shown};
 use crate::upstream::{Credential, UpstreamError};
 
@@ -39,8 +38,6 @@ const UNSAID: i64 = 5 * 60 * SECOND;
 const PAUSE: i64 = 5 * SECOND;
 /// So long what the issuer says of itself is taken to be so.
 const METADATA: i64 = 10 * 60 * SECOND;
-/// How often it is said at most that tokens are not exchanged: whoever shows many that are no good must not fill the log.
-const SAID: Duration = Duration::from_secs(60);
 /// So many are in memory, and of so many people it is known what they showed last.
 const MANY: usize = 4096;
 
@@ -65,8 +62,8 @@ struct Inner {
     found: ArcSwapOption<Found>,
     /// Of tokens that the issuer does not take, and of what is wrong with the gateway itself or the issuer: clients bring the
     /// one about as they like, and it must not keep the other unsaid.
-    refusals: Mutex<Failures>,
-    failures: Mutex<Failures>,
+    refusals: Seldom,
+    failures: Seldom,
 }
 
 type Slots = HashMap<[u8; 32], Arc<Slot>>;
@@ -76,25 +73,6 @@ struct Found {
     endpoint: Uri,
     proof: Proof,
     until: i64,
-}
-
-/// When it was said last that a token is not exchanged, and how many were not since.
-#[derive(Default)]
-struct Failures {
-    said: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Failures {
-    /// Whether one more is to be said, and how many were not before it.
-    fn next(&mut self) -> Option<u64> {
-        if self.said.is_some_and(|said| said.elapsed() < SAID) {
-            self.unsaid = self.unsaid.saturating_add(1);
-            return None;
-        }
-        self.said = Some(Instant::now());
-        Some(std::mem::take(&mut self.unsaid))
-    }
 }
 
 /// What came of exchanging one token; held by the one who does it.
@@ -134,8 +112,8 @@ impl Exchanged {
             resource,
             slots: Mutex::default(),
             found: ArcSwapOption::empty(),
-            refusals: Mutex::default(),
-            failures: Mutex::default(),
+            refusals: Seldom::default(),
+            failures: Seldom::default(),
         }))
     }
 
@@ -242,7 +220,8 @@ impl Inner {
                 if is_ours {
                     self.found.store(None);
                 }
-                if let Some(unsaid) = lock(if is_ours { &self.failures } else { &self.refusals }).next() {
+                let seldom = if is_ours { &self.failures } else { &self.refusals };
+                if let Some(unsaid) = seldom.next() {
                     let (server, issuer) = (&self.server, &self.settings.issuer);
                     tracing::warn!(%server, %issuer, %error, unsaid, "a token is not exchanged");
                 }
@@ -392,14 +371,6 @@ mod tests {
             slots.remove(&[255; 32]);
             assert!(slots.len() <= MANY);
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_fails_again_and_again_is_said_once_a_minute() {
-        let mut failures = Failures::default();
-        assert_eq!([(); 4].map(|()| failures.next()), [Some(0), None, None, None]);
-        tokio::time::advance(SAID).await;
-        assert_eq!([(); 2].map(|()| failures.next()), [Some(3), None]);
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Front {
         if let Err(flaw) = self.settings.allowed.check_head(request.uri(), request.headers()) {
             return flaw.mark(self.refused(peer, flaw.refusal()));
         }
-        let web = self.web.get().filter(|_| Web::has(request.uri().path()));
+        let web = self.web.get().filter(|web| web.has(request.uri().path()));
         if let Some(web) = web.filter(|_| !Web::is_for_clients(request.uri().path())) {
             return Box::pin(self.shown_page(web, request, peer)).await;
         }

@@ -52,7 +52,7 @@ pub(crate) use tls::{Ready, Secure};
 use crate::identity::Certificate;
 use body::Reply;
 use seats::{Seated, Seats};
-use stall::Stall;
+use stall::{Heard, Stall};
 
 /// The rule for connections for which there is no room, or that make it.
 const NO_ROOM: &str = "edge.connections";
@@ -192,9 +192,11 @@ struct Ended {
 }
 
 impl Ended {
-    /// Because of what the client sent, or did not send, as the head of a request, or for some other reason.
-    fn of(error: &hyper::Error) -> Ended {
-        Ended { rule: is_refusal(error).then_some("edge.head"), why: error.to_string() }
+    /// Because of what the client sent, or did not send, as the head of a request, or for some other reason. One that sent
+    /// nothing of another request asked for nothing, so nothing was refused.
+    fn of(error: &hyper::Error, heard: &Heard) -> Ended {
+        let is_refusal = is_refusal(error) && (heard.something() || !error.is_timeout());
+        Ended { rule: is_refusal.then_some("edge.head"), why: error.to_string() }
     }
 
     /// Because somebody else has more use for its place.
@@ -237,12 +239,15 @@ where
     F: Future<Output = Response<Reply>> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = Stall::new(stream, bounds.write_timeout);
+    let heard = stream.heard();
     let service = service_fn(|mut request: Request<Incoming>| {
         if let Some(shown) = &shown {
             request.extensions_mut().insert(Arc::clone(shown));
         }
         seated.begin();
         answer(request, peer).map(|response| {
+            heard.over();
             if !matches!(response.body(), Reply::Events(_)) {
                 seated.rest();
             }
@@ -255,16 +260,16 @@ where
         .max_headers(100)
         // Also the bound of a request's head; without it the buffer of each connection grows towards 400 KiB.
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(Stall::new(stream, bounds.write_timeout)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let leaves = tokio::select! {
-        ended = connection.as_mut() => return ended.map_err(|error| Ended::of(&error)),
+        ended = connection.as_mut() => return ended.map_err(|error| Ended::of(&error, &heard)),
         () = stopped(&mut stop) => false,
         () = seated.leave() => true,
     };
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        ended = connection.as_mut() => ended.map_err(|error| Ended::of(&error)),
+        ended = connection.as_mut() => ended.map_err(|error| Ended::of(&error, &heard)),
         () = seated.overdue(), if leaves => Err(Ended::for_room()),
     }
 }
@@ -335,6 +340,55 @@ mod tests {
             assert!(get(address, "/").await.ends_with("fine\n"), "others are served");
         }
         assert_eq!(counted.load(Ordering::Relaxed), 3, "refusals are counted");
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_uses_is_closed_and_no_refusal_and_half_a_head_is_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let counted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&counted);
+        let refused = move |_, rule| {
+            assert_eq!(rule, "edge.head");
+            count.fetch_add(1, Ordering::Relaxed);
+            None
+        };
+        let answer = |_: Request<Incoming>, _| async { respond::plain(StatusCode::OK, "fine\n") };
+        let bounds = Bounds { header_timeout: Duration::from_millis(200), ..Bounds::default() };
+        let serving = tokio::spawn(accept((listener, None), bounds, stopped, answer, refused));
+        let whole = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";
+        for (sent, expected) in [
+            (vec![], 0),
+            (vec![whole], 0),
+            (vec![whole, whole], 0),
+            (vec!["GET / HT"], 1),
+            (vec!["G"], 1),
+            (vec![whole, "GET / HT"], 1),
+            (vec!["no http at all\r\n\r\n"], 1),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut answers = [0; 1024];
+            for part in &sent {
+                stream.write_all(part.as_bytes()).await.unwrap();
+                if *part == whole {
+                    assert!(stream.read(&mut answers).await.unwrap() > 0, "{sent:?}");
+                }
+            }
+            // It is closed, whether it is counted or not.
+            tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await.unwrap().ok();
+            let mut counts = 0;
+            for _ in 0..50 {
+                counts = counted.swap(0, Ordering::Relaxed);
+                if counts > 0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(4)).await;
+            }
+            assert_eq!(counts, expected, "{sent:?}");
+        }
         stop.send(true).unwrap();
         serving.await.unwrap();
     }

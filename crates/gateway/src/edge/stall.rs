@@ -2,9 +2,14 @@
 //! place among the requests under way, for as long as it likes.
 //!
 //! A connection on which nothing could be written for a while, although something waits to be, is given up.
+//!
+//! It also knows whether anything was read since the last request, which tells a head that comes too slowly from a connection
+//! that nobody uses: browsers open some that they may need, and keep others.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,11 +23,31 @@ pub(super) struct Stall<S> {
     limit: Duration,
     timer: Pin<Box<Sleep>>,
     waiting: bool,
+    heard: Heard,
+}
+
+/// Whether something was read that no request was made of yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    pub(super) fn something(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A request is over: what comes is of the next one.
+    pub(super) fn over(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl<S> Stall<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Stall { stream, limit, timer: Box::pin(sleep(limit)), waiting: false }
+        Stall { stream, limit, timer: Box::pin(sleep(limit)), waiting: false, heard: Heard::default() }
+    }
+
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -39,7 +64,12 @@ impl<S> Stall<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stall<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.0.store(true, Ordering::Relaxed);
+        }
+        result
     }
 }
 

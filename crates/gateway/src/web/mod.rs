@@ -94,8 +94,8 @@ impl Web {
     }
 
     /// Whether a path is one of a page, or of something that clients ask for beside them.
-    pub(crate) fn has(path: &str) -> bool {
-        path.starts_with(PREFIX) || oauth::is_endpoint(path)
+    pub(crate) fn has(&self, path: &str) -> bool {
+        path.starts_with(PREFIX) || oauth::is_served(path, self.oauth.as_ref())
     }
 
     /// Whether programs ask for it, and no browser on its own.

@@ -48,6 +48,14 @@ impl OAuthError {
         OAuthError::new("access_denied", "the person did not agree")
     }
 
+    /// No client registers itself here. Where it cannot, it shows this to who uses it, who may have no other word of it.
+    #[must_use]
+    pub fn registration_off() -> OAuthError {
+        let said = "clients do not register themselves here; `client_registration = true` under [sign_in] lets them, or the \
+                    operator sets this one up as [sign_in.client.NAME]";
+        OAuthError::new("access_denied", said)
+    }
+
     /// It cannot be done now.
     #[must_use]
     pub fn unavailable() -> OAuthError {

@@ -35,6 +35,7 @@ use self::rate::Rate;
 use super::trouble::Trouble;
 use super::{Web, page};
 use crate::issuer::{Issuer, IssuerError};
+use crate::seldom::Seldom;
 
 pub(crate) use self::clients::Settings;
 
@@ -43,6 +44,8 @@ const AUTHORIZE: &str = "/bartizan/oauth/authorize";
 const TOKEN: &str = "/bartizan/oauth/token";
 const REVOKE: &str = "/bartizan/oauth/revoke";
 const REGISTER: &str = "/bartizan/oauth/register";
+/// Where a client registers that reads no metadata, or none with an address for that (MCP, 2025-03-26).
+const FALLBACK: &str = "/register";
 const JWKS: &str = "/bartizan/oauth/jwks";
 
 /// The largest request of a client.
@@ -55,11 +58,18 @@ pub(crate) struct OAuth {
     /// Whether there is a server of that name.
     is_server: Box<dyn Fn(&str) -> bool + Send + Sync>,
     registrations: Rate,
+    /// Of clients that would register, and cannot.
+    unregistered: Seldom,
 }
 
 /// Whether a path is one that clients use, and no page.
 pub(crate) fn is_endpoint(path: &str) -> bool {
-    [METADATA, TOKEN, REVOKE, REGISTER, JWKS].contains(&path)
+    [METADATA, TOKEN, REVOKE, REGISTER, FALLBACK, JWKS].contains(&path)
+}
+
+/// Whether it is one that is answered. Who may register is told where, and needs no second address for it.
+pub(super) fn is_served(path: &str, oauth: Option<&OAuth>) -> bool {
+    is_endpoint(path) && (path != FALLBACK || oauth.is_some_and(|oauth| !oauth.clients.lets_register()))
 }
 
 impl OAuth {
@@ -70,7 +80,8 @@ impl OAuth {
         is_server: impl Fn(&str) -> bool + Send + Sync + 'static,
     ) -> OAuth {
         let clients = Clients::new(settings);
-        OAuth { issuer, clients, is_server: Box::new(is_server), registrations: Rate::new(100, 10) }
+        let (registrations, unregistered) = (Rate::new(100, 10), Seldom::default());
+        OAuth { issuer, clients, is_server: Box::new(is_server), registrations, unregistered }
     }
 
     /// The server that a resource of ours is, or none for all of them together; nothing if it is none of ours.
@@ -148,7 +159,7 @@ impl Web {
                 (&Method::GET, JWKS) => Ok(cached(&oauth.issuer.jwks().await?)),
                 (&Method::POST, TOKEN) => Box::pin(self.token(oauth, &head, &body, from)).await,
                 (&Method::POST, REVOKE) => Box::pin(self.revoke(oauth, &head, &body, from)).await,
-                (&Method::POST, REGISTER) => Box::pin(self.register(oauth, &head, &body, from)).await,
+                (&Method::POST, REGISTER | FALLBACK) => Box::pin(self.register(oauth, &head, &body, from)).await,
                 _ => Err(Refused::from(Trouble::Method)),
             }
         };

@@ -17,7 +17,18 @@ use super::{OAuth, Refused, answer, is_of_type};
 use crate::clock;
 use crate::random;
 use crate::web::Web;
-use crate::web::trouble::Trouble;
+
+impl OAuth {
+    /// What a client is told that would register and may not. It is said to the operator, too, as such a client cannot come in
+    /// at all, and who uses it may not see why.
+    fn no_registration(&self, from: IpAddr) -> Refused {
+        let error = OAuthError::registration_off();
+        if let Some(more) = self.unregistered.next() {
+            tracing::warn!(%from, more, "a client tried to register: {}", error.error_description);
+        }
+        Refused { rule: Some("edge.registration_off"), ..Refused::new(StatusCode::FORBIDDEN, &error) }
+    }
+}
 
 impl Web {
     /// A client registers.
@@ -29,7 +40,7 @@ impl Web {
         from: IpAddr,
     ) -> Result<Response<Bytes>, Refused> {
         if !oauth.clients.lets_register() {
-            return Err(Trouble::Nowhere.into());
+            return Err(oauth.no_registration(from));
         }
         if !is_of_type(head, "application/json") {
             return Err(OAuthError::unreadable("client metadata is JSON").into());

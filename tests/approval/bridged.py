@@ -65,8 +65,15 @@ def deciders(place, browser):
     }
 
 
+def known(place, *names):
+    """People who could sign in, as nobody else is sent to a page of what they ask for."""
+    for name in names:
+        place.run("user", "add", name)
+
+
 def case_over_a_bridge_a_client_of_2026_is_told_and_calls_again():
     with Across(MODERN, PAGES) as place:
+        known(place, "bea")
         ways = deciders(place, person(place, "ann"))
         # What was denied stands, so each round is about another sum.
         for number, (path, way) in enumerate((path, way) for path in PATHS for way in ways):
@@ -114,6 +121,7 @@ class Elicited:
 
 def case_over_a_bridge_a_client_of_2025_is_asked_by_its_server_and_need_not_call_again():
     with Across(LEGACY, PAGES) as place:
+        known(place, "bea")
         ways = deciders(place, person(place, "ann"))
         for number, (path, way) in enumerate((path, way) for path in PATHS for way in ways):
             before, sum, where = len(place.bank.paid()), 900 + 10 * number, f"{path} {way}"
@@ -144,6 +152,7 @@ def case_over_a_bridge_a_client_of_2025_is_asked_by_its_server_and_need_not_call
 
 def case_over_a_bridge_nobody_answers_what_another_client_was_asked():
     with Across(LEGACY, PAGES) as place:
+        known(place, "ann", "bea")
         for number, path in enumerate(PATHS):
             sum = 900 + number
             with place.client(path=path, capabilities=BY_URL) as client, place.client("bea", path, capabilities=BY_URL) as bea:
@@ -161,6 +170,8 @@ def case_over_a_bridge_a_client_that_cannot_be_sent_anywhere_is_told_where():
     for version in (MODERN, LEGACY):
         for settings in (PAGES, ""):
             with Across(version, settings) as place, place.client(capabilities={}) as client:
+                if settings:
+                    known(place, "ann")
                 answer = client.pay(900)
                 id = waits(answer)
                 equal("/bartizan/approve/" in json.dumps(answer), bool(settings), f"{version}: {answer}")
@@ -225,6 +236,7 @@ def case_over_a_bridge_a_call_that_its_client_gives_up_is_not_done():
 def case_over_a_bridge_no_state_of_anothers_opens_anything():
     # A client of 2026-07-28, which has a state of the gateway's from a server of its own era.
     with Across(MODERN, PAGES) as place:
+        known(place, "ann", "bea")
         with place.client("ann", "/mcp/till", capabilities=BY_URL) as ann, place.client("bea", "/mcp/till", capabilities=BY_URL) as bea:
             states = {name: till.pay(900)["result"]["requestState"] for name, till in (("ann", ann), ("bea", bea))}
         for path in PATHS:
@@ -242,6 +254,7 @@ def case_over_a_bridge_no_state_of_anothers_opens_anything():
                 check(waits(client.pay(900)) != id, f"once, {path}")
     # A client of 2025-11-25, for which that is no parameter of any meaning.
     with Across(LEGACY, PAGES) as place:
+        known(place, "ann", "bea")
         with Client(place.gateway, place.key("ann"), "/mcp/bank", MODERN, capabilities=BY_URL) as ann:
             answer = ann.pay(900)
             state, page = answer["result"]["requestState"], page_of(answer)

@@ -20,6 +20,7 @@ def case_who_was_sent_to_a_page_is_told_once_somebody_has_decided():
     """Decisions by command, so that no browser is needed; each leads to a message on the stream of who asked, and to no other."""
     local = f"[server.local]\ncommand = [{json.dumps(str(FIXTURE))}, \"--stdio\"]\n"
     with Place(PAGES + local, policies=ECHOES) as place:
+        place.run("user", "add", "ann")
         # A server with a stream of its own; the same among others; and one that has none.
         for path, tool in (("/mcp/local", "echo"), ("/mcp", "local__echo"), ("/mcp", "bank__pay")):
             with place.client("ann", path, capabilities=BY_URL) as ann, place.client("ann", path, capabilities=BY_URL) as other:

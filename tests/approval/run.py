@@ -25,7 +25,7 @@ import bridged  # noqa: E402
 import completed  # noqa: E402
 import over_stdio  # noqa: E402
 from place import (BY_URL, ERAS, LINK, PAGES, PAY, POLICIES, Client, Place, again, decide, page_of, passes, person, refused,  # noqa: E402
-                   waiting, waits)
+                   waiting, waits, words)
 
 
 def case_what_was_agreed_to_passes_once_and_exactly_in_each_era_and_by_each_route():
@@ -371,6 +371,8 @@ def case_people_decide_on_a_page_that_clients_are_sent_to():
                 equal(error["code"], -32042, "the error that asks to go somewhere")
                 [one] = error["data"]["elicitations"]
                 equal((one["mode"], one["url"].endswith(page_of(answer))), ("url", True), f"{one}")
+                equal(one["message"], "bank's tool pay needs somebody's approval. Open the page, then come back.")
+                check("Large sums are looked at" in error["message"], error)
                 page = page_of(answer)
                 equal(Browser(place.gateway).get(page).location.split("?")[0], "/bartizan/sign-in", "who has not signed in")
                 equal(bea.get(page).status, 404, "it is nobody else's to see")
@@ -378,16 +380,21 @@ def case_people_decide_on_a_page_that_clients_are_sent_to():
                 check(page in ann.get("/bartizan/account").text, "whoever asks finds it")
                 check(page not in bea.get("/bartizan/account").text, "and nobody else")
                 text = ann.get(page).text
-                check("tool pay" in text and "900" in text and "\\u202e" in text and "\u202e" not in text, text)
+                check("ann&#39;s client “suite” call pay of bank?</h1>" in text and "<code>pay</code>" in text and "`" not in text, text)
+                check("it waits until" in text and "/bartizan/account" in text and "_meta" not in text, text)
+                check("900" in text and "\\u202e" in text and "\u202e" not in text, text)
                 equal(ann.post(page, {"decision": "approve"}).status, 403, "a form that is none of ours")
                 refused_still = client.pay(900, "a\u202eb")
                 equal(refused_still["error"]["code"], -32042, "nothing was decided")
                 equal(decide(ann, page, "approve").status, 303)
-                check("It is approved" in ann.get(page).text)
+                text = ann.get(page).text
+                check("It is approved" in text and "Approved by ann at 2" in text and text.index("It is approved") < text.index("<ul>"), text)
                 passes(client.pay(900, "a\u202eb"), "paid 900")
                 check("and done" in ann.get(page).text)
                 sum = 901 + len(path)
-                decide(ann, page_of(client.pay(sum)), "deny", reason="no")
+                page = page_of(client.pay(sum))
+                decide(ann, page, "deny", reason="no")
+                check("Denied by ann at 2" in ann.get(page).text and "UTC: no" in ann.get(page).text, "who and why")
                 refused(client.pay(sum), "was denied: no")
         # Who cannot be sent anywhere is told where, and what to type.
         for version in ERAS:
@@ -435,12 +442,60 @@ def case_two_people_look_at_it_on_the_page():
         with place.client() as client:
             page = page_of(client.pay(900))
             text = ann.get(page).text
-            check("nobody agrees to what they ask for themselves" in text and "Approve once" not in text, text)
+            check("nobody agrees to what they ask for themselves. It is for somebody else." in text and "Approve once" not in text, text)
+            check("It was not me: deny" in text, "they may take it back")
+            check("Approve once" in bea.get(page).text and "It is for" not in bea.get(page).text, "the twin: who may")
             fields = Form(ann.get("/bartizan/account").text).fields
             equal(ann.post(page, fields | {"decision": "approve"}).status, 403, "not even by hand")
             waits(client.pay(900))
             equal(decide(bea, page, "approve").status, 303)
             passes(client.pay(900), "paid 900")
+
+
+def case_whoever_asks_is_told_who_may_decide_and_by_which_ways():
+    more = '[approval]\napprovers = ["role:lead"]\n[role.lead]\nmembers = ["bea"]\n'
+    for pages in (PAGES, ""):
+        with Place(pages + more) as place:
+            if not pages:
+                with place.client("ann") as ann:
+                    refused(ann.pay(900), "waits for one of role:lead, and there is no page here")
+                continue
+            browsers = {name: person(place, name) for name in ("ann", "bea")}
+            with place.client("ann") as ann, place.client("bea") as bea:
+                answer = ann.pay(900)
+                refused(answer, "waits: have one of role:lead approve it at http")
+                check("bartizan approve" not in words(answer), "a command that cannot succeed is not named")
+                text = browsers["ann"].get(page_of(answer)).text
+                check("It is for one of role:lead." in text and "Approve once" not in text and "deny" in text, text)
+                equal(decide(browsers["bea"], page_of(answer), "approve").status, 303)
+                passes(ann.pay(900), "paid 900")
+                # The twin: whoever asks may.
+                answer = bea.pay(901)
+                refused(answer, "waits: approve it at http")
+                equal(decide(browsers["bea"], page_of(answer), "approve").status, 303)
+                passes(bea.pay(901), "paid 901")
+    # Whoever signs in nowhere has no use for a page, and the command is there.
+    with Place(PAGES) as place:
+        with place.client("ci") as client:
+            answer = client.pay(900)
+            refused(answer, f"have whoever runs the gateway approve it with `bartizan approve {waits(answer)}`")
+            check("http" not in words(answer), words(answer))
+
+
+def case_what_is_no_part_of_what_is_agreed_to_is_not_shown():
+    with Place(PAGES) as place:
+        ann = person(place, "ann")
+        for version in ERAS:
+            with place.client("ann", version=version, capabilities={}) as client:
+                answer = client.pay(900, "x\n" * 40)
+                id = waits(answer)
+                text, listed = ann.get(page_of(answer)).text, place.run("approve", "--list")
+                for shown in (text, listed):
+                    check("_meta" not in shown and "protocolVersion" not in shown and "900" in shown, shown)
+                check("in 7 lines" in text, text)
+                place.approve(id)
+                # Another token for its progress, and it is what was agreed to.
+                passes(client.pay(900, "x\n" * 40), "paid 900")
 
 
 def case_the_log_says_who_agreed_and_how():
@@ -487,6 +542,8 @@ def case_who_asks_shows_again_who_they_are():
             answer = client.pay(7)
             page = page_of(answer)
             check("nobody has to agree to it" in place.approve(page[-12:], code=2), "nobody agrees to that")
+            text = browser.get(page).text
+            check("You showed at 2" in text and "Show again" not in text and "It was not me: deny" in text, text)
             if bea.get(page).status == 200:
                 equal(bea.post(page, Form(bea.get("/bartizan/account").text).fields | {"decision": "prove"}).status, 303)
             check("isError" in client.pay(7)["result"], "nobody shows that for them")
@@ -501,8 +558,16 @@ def case_who_asks_shows_again_who_they_are():
         with place.client() as client:
             page = page_of(client.pay(7))
             time.sleep(1.5)
+            text = browser.get(page).text
+            check("Show again that it is you" in text and "You showed at" not in text, text)
             to = decide(browser, page, "prove").location
             check(to.startswith("/bartizan/step-up?return_to="), to)
+            check("call pay of bank?" in browser.get(to).text, "the page says what for")
+            other = browser.get("/bartizan/step-up?return_to=/bartizan/account").text
+            check("What comes next" in other and "call pay" not in other, other)
+            decide(browser, page, "deny")
+            refused(client.pay(7), "was denied")
+            page_of(client.pay(7, "another"))
             check("isError" in client.pay(7)["result"], "not fresh enough")
 
 

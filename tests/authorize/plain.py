@@ -78,6 +78,7 @@ def case_people_see_whom_they_let_in_and_take_it_back():
         client, ann, bea = Client(site), site.browser(), site.browser(signed_in=False)
         bea.sign_in("bea", PASSWORD + "b")
         check("There are none" in ann.get("/bartizan/account").text, "before")
+        check("/mcp</code>; it asks you here" in ann.get("/bartizan/account").text, "it says where to connect one")
         mine, hers = client.given(ann), client.given(bea)
         of = lambda tokens: claims_of(tokens["access_token"])["grant"]  # noqa: E731
         account = ann.get("/bartizan/account").text

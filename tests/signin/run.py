@@ -149,6 +149,7 @@ def case_an_invitation_is_good_once():
         browser = place.browser()
         page = browser.get(path)
         app = App(page)
+        check("Welcome to the MCP gateway at <strong>{}:{}</strong>".format(*place.gateway.address) in page.text, page.text)
         for fields, why in (({"password": "short", "again": "short"}, "12 characters"),
                             ({"password": PASSWORD, "again": PASSWORD + "x"}, "differ"),
                             ({"password": PASSWORD, "again": PASSWORD, "code": "000000"}, "six digits"),

@@ -9,6 +9,8 @@ pub(crate) struct Asking {
     pub(crate) id: String,
     /// The page on which somebody decides, if there are pages.
     pub(crate) url: Option<String>,
+    /// What the client's user is told whom it has go there.
+    pub(crate) invitation: String,
     /// What to do, in a sentence without its full stop.
     pub(crate) what_to_do: String,
     /// How the client is asked.
@@ -32,20 +34,21 @@ const URL_ELICITATION_REQUIRED: i64 = -32_042;
 pub(crate) const KEY: &str = "bartizan-approval";
 
 impl Asking {
-    /// The answer in its form, as JSON; `None` for the form of any refusal. `text` is what the refusal says.
+    /// The answer in its form, as JSON; `None` for the form of any refusal. `text` is what the refusal says, which the log
+    /// and a model have a use for; whoever is sent to a page is told that.
     pub(crate) fn answer(&self, id: &Id, era: Era, text: &str) -> Option<String> {
         let (id, url) = (id.to_json(), quote(self.url.as_deref()?));
         match (&self.form, era) {
             (Form::Error, Era::Legacy) => {
-                let (own, text) = (quote(&self.id), quote(text));
-                let one = format!(r#"{{"mode":"url","elicitationId":{own},"url":{url},"message":{text}}}"#);
+                let (own, text, invitation) = (quote(&self.id), quote(text), quote(&self.invitation));
+                let one = format!(r#"{{"mode":"url","elicitationId":{own},"url":{url},"message":{invitation}}}"#);
                 Some(format!(
                     r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{URL_ELICITATION_REQUIRED},"message":{text},"data":{{"elicitations":[{one}]}}}}}}"#
                 ))
             }
             (Form::Input(state), Era::Stateless) => {
-                let (state, text) = (quote(state), quote(text));
-                let params = format!(r#"{{"mode":"url","url":{url},"message":{text}}}"#);
+                let (state, invitation) = (quote(state), quote(&self.invitation));
+                let params = format!(r#"{{"mode":"url","url":{url},"message":{invitation}}}"#);
                 let asked = format!(r#"{{"method":"elicitation/create","params":{params}}}"#);
                 Some(format!(
                     r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required","inputRequests":{{"{KEY}":{asked}}},"requestState":{state}}}}}"#
@@ -67,6 +70,7 @@ mod tests {
         let asking = |form, url: Option<&str>| Asking {
             id: "a1".to_owned(),
             url: url.map(str::to_owned),
+            invitation: "Open the \"page\".".to_owned(),
             what_to_do: String::new(),
             form,
         };
@@ -85,7 +89,10 @@ mod tests {
             let read = answer.map(|answer| Message::parse(answer, &Limits::default()).unwrap());
             assert_eq!(read.is_some(), expected.is_some(), "{form:?} {era:?}");
             if let Some((read, path)) = read.zip(expected) {
+                let text = read.root().raw();
                 assert!(read.root().at(path).is_some(), "{form:?} {era:?}");
+                assert!(text.contains(r#""message":"Open the \"page\".""#), "{text}");
+                assert_eq!(text.contains("somebody's"), era == Era::Legacy, "the refusal is the error's: {text}");
             }
         }
     }

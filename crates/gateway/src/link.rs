@@ -6,7 +6,7 @@ mod unanswered;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
@@ -65,6 +65,8 @@ pub struct Link {
     abilities: AtomicU8,
     /// How it can be asked to go to an address.
     asks: AtomicU8,
+    /// What the client called itself when it began.
+    client: OnceLock<Box<str>>,
     /// Where it was sent.
     sent: Arc<Sent>,
     /// The places in its streams that the server named last on this link.
@@ -106,6 +108,7 @@ impl Link {
             said: Arc::default(),
             abilities: AtomicU8::default(),
             asks: AtomicU8::new(UNSAID),
+            client: OnceLock::new(),
             sent: Arc::default(),
             events: Mutex::default(),
             learned: Learned::default(),
@@ -120,7 +123,7 @@ impl Link {
         let abilities = AtomicU8::new(self.abilities().index());
         let asks = AtomicU8::new(self.asks.load(Ordering::Relaxed));
         let (session, said, sent) = (Arc::clone(&self.session), Arc::clone(&self.said), Arc::clone(&self.sent));
-        Link { session, said, sent, abilities, asks, ..link }
+        Link { session, said, sent, abilities, asks, client: self.client.clone(), ..link }
     }
 
     /// Opens a way to `server` for one client session, which records know as `name`, because of the message that `about`

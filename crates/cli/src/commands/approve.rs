@@ -5,7 +5,6 @@ mod report;
 use std::io::{self, IsTerminal, Write};
 
 use bartizan_gateway::agree::{self, Who, objection};
-use bartizan_mcp::{Limits, Message, show};
 use bartizan_policy::Roles;
 use bartizan_store::approvals::{Approval, By, Part, State};
 use bartizan_store::{Store, StoreError};
@@ -68,8 +67,8 @@ pub(crate) struct DenyArguments {
 /// A request with what is sealed of it.
 struct Shown {
     approval: Approval,
-    /// The parameters, if they are still there.
-    params: Option<Message>,
+    /// The parameters as they are shown, if they are still there.
+    params: Option<String>,
 }
 
 impl Arguments {
@@ -145,16 +144,14 @@ impl Shown {
         }
         let sealer = store.sealer().await?;
         let plain = sealer.unseal(agree::PURPOSE, &agree::owner(&request.id), &request.sealed)?;
-        let params = String::from_utf8_lossy(&plain);
-        let whole = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"_","params":{params}}}"#);
-        let unreadable = |_| StoreError::State(format!("what `{}` is about cannot be read", approval.request.id));
-        let params = Message::parse(whole, &Limits::AGAIN).map_err(unreadable)?;
+        let unreadable = || StoreError::State(format!("what `{}` is about cannot be read", approval.request.id));
+        let params = agree::shown(&plain).ok_or_else(unreadable)?;
         Ok(Shown { approval, params: Some(params) })
     }
 
     /// The parameters as they are shown.
     fn params(&self) -> Option<String> {
-        self.params.as_ref().and_then(Message::params).map(show)
+        self.params.clone()
     }
 }
 

@@ -6,10 +6,13 @@
 //!
 //! Whatever goes wrong here refuses the message.
 
+mod shown;
 pub(crate) mod state;
+mod told;
 mod who;
 
-pub use self::who::{Who, objection};
+pub use self::shown::shown;
+pub use self::who::{Who, objection, others};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +20,12 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bartizan_config::Approval as Settings;
 use bartizan_guard::{
-    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Principal, Session, Timestamp,
+    Approval, Approver, Ask, Challenge, DefinitionKind, Direction, Event, Grant, Principal, Roles, Session, Timestamp,
     excerpt, plain_uri,
 };
 use bartizan_mcp::{Digest, Era, Kind, method};
 use bartizan_store::approvals::{self, Asked, Most, Request, State};
+use bartizan_store::people::Person;
 use bartizan_store::{Revision, Store, StoreError};
 use serde_json::{Value, json};
 
@@ -78,6 +82,17 @@ pub(crate) enum Way {
     Url(Era),
 }
 
+/// Whoever asks for something that needs an agreement.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    /// How they can be asked.
+    pub(crate) way: Way,
+    /// What their client calls itself, if it says so.
+    pub(crate) client: Option<&'a str>,
+    /// Who may do what.
+    pub(crate) roles: &'a Roles,
+}
+
 impl Agreements {
     pub(crate) fn new(database: Arc<Database>) -> Agreements {
         Agreements { database, pages: ArcSwapOption::empty() }
@@ -94,12 +109,12 @@ impl Agreements {
         settings: &Settings,
         (event, session): (&Event<'_>, &Session),
         approval: &Approval,
-        way: Way,
+        asker: Asker<'_>,
     ) -> Found {
         if event.direction != Direction::ToServer || event.message.kind() != Kind::Request {
             return Found::Refused("nobody can be asked about what is no request of a client's".to_owned());
         }
-        match self.look(settings, (event, session), approval, way).await {
+        match self.look(settings, (event, session), approval, asker).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(%error, "nobody can be asked for an approval");
@@ -113,7 +128,7 @@ impl Agreements {
         settings: &Settings,
         (event, session): (&Event<'_>, &Session),
         approval: &Approval,
-        way: Way,
+        asker: Asker<'_>,
     ) -> Result<Found, StoreError> {
         let Some(store) = self.database.open().await? else {
             return Ok(Found::Refused("nothing says where requests for approval are kept".to_owned()));
@@ -131,14 +146,14 @@ impl Agreements {
         let held = match held.filter(|held| held.state(now) != State::Approved) {
             Some(held) => held,
             // There is none, or another call was quicker to spend it.
-            None => match self.ask(&store, settings, (event, session), (approval, digest)).await? {
+            None => match self.ask(&store, settings, (event, session), (approval, digest, asker.client)).await? {
                 Ok(held) => held,
                 Err(why) => return Ok(Found::Refused(why)),
             },
         };
         match held.state(now) {
             State::Denied => Ok(Found::Denied(held.request.id.clone(), denied(&held))),
-            State::Pending => Ok(Found::Asked(Box::new(self.asking(&store, &held, event, way).await?))),
+            State::Pending => Ok(Found::Asked(Box::new(self.asking(&store, &held, event, asker).await?))),
             // Somebody was quicker than we are, which the next call finds out.
             _ => Ok(Found::Refused("it was decided this very moment; call again".to_owned())),
         }
@@ -150,7 +165,7 @@ impl Agreements {
         store: &Arc<Store>,
         settings: &Settings,
         (event, session): (&Event<'_>, &Session),
-        (approval, digest): (&Approval, [u8; 32]),
+        (approval, digest, client): (&Approval, [u8; 32], Option<&str>),
     ) -> Result<Result<approvals::Approval, String>, StoreError> {
         let needs = |need| approval.asks.iter().any(|ask| ask.need == need);
         if needs(Challenge::StepUp)
@@ -173,13 +188,17 @@ impl Agreements {
         let id = random::word().map_err(|error| StoreError::State(error.to_string()))?;
         let sealed = store.sealer().await?.seal(PURPOSE, &owner(&id), params.as_bytes())?;
         let expires_at = event.now.0.saturating_add(micros(settings.expires));
+        let mut asks = asks(&approval.asks, &settings.approvers, is_grave(event, session, &approval.asks));
+        if let (Some(asks), Some(client)) = (asks.as_object_mut(), client) {
+            asks.insert(CLIENT.to_owned(), excerpt(client).into());
+        }
         let request = Request {
             id,
             digest,
             principal: event.principal.id.to_string(),
             server: event.server.name.to_string(),
             what: what(event),
-            asks: asks(&approval.asks, &settings.approvers, is_grave(event, session, &approval.asks)),
+            asks,
             sealed,
             needs_yes: needs(Challenge::Approval),
             needs_proof: needs(Challenge::StepUp),
@@ -200,10 +219,8 @@ impl Agreements {
             let why = "there are no pages here on which whoever asks could show who they are ([sign_in])";
             return Ok(Some(why.to_owned()));
         }
-        // Of a prefix nobody can be who signs in here: those are a certificate, a service or somebody of another issuer.
-        let person = if principal.contains(':') { None } else { store.person(principal).await? };
         let who = excerpt(principal);
-        Ok(match person.filter(|person| person.name == principal) {
+        Ok(match self.person(store, principal).await? {
             Some(person) if person.disabled_at.is_none() => None,
             Some(_) => Some(format!("whoever asks would have to show who they are, and `{who}` may not sign in here")),
             None => Some(format!(
@@ -212,29 +229,34 @@ impl Agreements {
         })
     }
 
+    /// The person that a principal is, if they are one who could sign in here.
+    async fn person(&self, store: &Store, principal: &str) -> Result<Option<Person>, StoreError> {
+        // Of a prefix nobody can be who signs in here: those are a certificate, a service or somebody of another issuer.
+        let person = if principal.contains(':') { None } else { store.person(principal).await? };
+        Ok(person.filter(|person| person.name == principal && self.pages.load().is_some()))
+    }
+
     /// What the client is told of a request that waits.
     async fn asking(
         &self,
         store: &Arc<Store>,
         held: &approvals::Approval,
         event: &Event<'_>,
-        way: Way,
+        asker: Asker<'_>,
     ) -> Result<Asking, StoreError> {
-        let Request { id, needs_yes, needs_proof, .. } = &held.request;
-        let url = self.pages.load().as_ref().map(|public| format!("{public}{PAGE}{id}"));
-        let form = match (way, &url) {
+        let request = &held.request;
+        let url = self.pages.load().as_ref().map(|public| format!("{public}{PAGE}{}", request.id));
+        let person = self.person(store, &request.principal).await?;
+        let signs_in = person.is_some_and(|person| person.disabled_at.is_none());
+        let operator = format!("uid:{}", rustix::process::getuid().as_raw());
+        let means = told::Means { url: url.as_deref(), signs_in, operator: &operator };
+        let form = match (asker.way, means.page(request, asker.roles)) {
             (Way::Url(Era::Legacy), Some(_)) => Form::Error,
             (Way::Url(Era::Stateless), Some(_)) if may_ask_back(event) => Form::Input(state::seal(store, held).await?),
             _ => Form::Plain,
         };
-        let who = if *needs_proof { "sign in again" } else { "have somebody look at it" };
-        let place = match (&url, needs_yes) {
-            (Some(url), true) => format!("at {url} or with `bartizan approve {id}`"),
-            (Some(url), false) => format!("at {url}"),
-            (None, _) => format!("with `bartizan approve {id}`"),
-        };
-        let what_to_do = format!("request {id} waits: {who} {place}, and call again with the same arguments");
-        Ok(Asking { id: id.clone(), url, what_to_do, form })
+        let what_to_do = told::what_to_do(request, asker.roles, &means);
+        Ok(Asking { id: request.id.clone(), invitation: told::invitation(request), url, what_to_do, form })
     }
 
     /// Waits until it is decided about a request, no longer than that; whether it is.
@@ -289,6 +311,9 @@ impl Agreements {
 
 /// Where the page of a request is, before what it is called.
 pub(crate) const PAGE: &str = "/bartizan/approve/";
+
+/// By this key the client's own name for itself stands beside what asks.
+pub(crate) const CLIENT: &str = "client";
 
 /// Whose the sealed parameters are.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Who may agree to what.
 
+use std::collections::BTreeSet;
+
 use bartizan_guard::{Approver, Principal, Roles};
 use bartizan_store::approvals::Request;
 use serde_json::Value;
@@ -49,6 +51,34 @@ pub fn objection(request: &Request, who: Who<'_>, roles: &Roles) -> Option<Strin
         }
     }
     None
+}
+
+/// Who may agree, of each that asks for a yes and says who: such as `role:lead`.
+pub(super) fn approvers(request: &Request) -> BTreeSet<Vec<&str>> {
+    let asks = request.asks.get("asks").and_then(Value::as_array).into_iter().flatten();
+    let of_yes = asks.filter(|ask| ask.get("need").and_then(Value::as_str) == Some("approval"));
+    let lists = of_yes.filter_map(|ask| ask.get("approvers")?.as_array());
+    lists.filter(|list| !list.is_empty()).map(|list| list.iter().filter_map(Value::as_str).collect()).collect()
+}
+
+/// Who may agree to a request other than whoever asks, in words such as `one of role:lead`.
+#[must_use]
+pub fn others(request: &Request) -> String {
+    let lists: Vec<_> = approvers(request).into_iter().collect();
+    match (&lists[..], request.four_eyes) {
+        ([], true) => "somebody else".to_owned(),
+        ([], false) if request.principal == Principal::ANONYMOUS => "somebody who signs in".to_owned(),
+        ([], false) => "whoever runs the gateway".to_owned(),
+        ([list], false) => match &list[..] {
+            [one] if one.starts_with("user:") => (*one).to_owned(),
+            list => format!("one of {}", list.join(", ")),
+        },
+        (lists, four_eyes) => {
+            let somebody = if four_eyes { "somebody else" } else { "somebody" };
+            let each: Vec<_> = lists.iter().map(|list| format!("one of {}", list.join(", "))).collect();
+            format!("{somebody} who is {}", each.join(" and "))
+        }
+    }
 }
 
 /// Whether somebody may agree where nothing says who: whoever asks, and whoever runs the gateway; where two have to look at

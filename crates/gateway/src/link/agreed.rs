@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bartizan_guard::{Approval, Direction, Event, Session};
+use bartizan_guard::{Approval, Direction, Event, Roles, Session, excerpt};
 use bartizan_mcp::{Digest, Era, Message, NodeKind, Value, meta::Meta, method};
 use tokio::time::Instant;
 
 use super::Link;
 use crate::admit::{Admitted, Paid, Refusal};
 use crate::agree::state::Again;
-use crate::agree::{self, Found, Granted, Way};
+use crate::agree::{self, Asker, Found, Granted, Way};
 use crate::asking::Asking;
 use crate::clock;
 use crate::codes::INVALID_PARAMS;
@@ -75,6 +75,10 @@ impl Link {
     /// Notes how a client can be asked, when it says what it can do.
     pub(super) fn note_way_to_ask(&self, message: &Message) {
         if message.method() == Some(method::INITIALIZE) {
+            let name = message.params().and_then(|params| params.at(&["clientInfo", "name"]));
+            if let Some(name) = name.filter(|name| name.kind() == NodeKind::String) {
+                self.client.get_or_init(|| excerpt(&name.text()).into());
+            }
             let url = message.params().and_then(|params| params.at(&["capabilities", "elicitation", "url"]));
             let by_url = url.is_some_and(|url| url.kind() == NodeKind::Object);
             let _ = self.asks.compare_exchange(
@@ -182,8 +186,13 @@ impl Link {
             let why = "its `requestState` is about another call, or about who had to agree to it before".to_owned();
             return Err(Unsettled { why: Some(why), ..Unsettled::default() });
         }
-        let way = self.way_to_ask(event.message);
-        match self.gateway.agreements.find(&policy.approval, (event, session), approval, way).await {
+        let (none, policies) = (Roles::default(), policy.pipeline.settings().policies.as_ref());
+        let info = Meta::of(event.message).client_info().and_then(|info| info.get("name"));
+        let said = info.filter(|name| name.kind() == NodeKind::String).map(|name| name.text().into_owned());
+        let client = said.as_deref().or(self.client.get().map(|name| &**name)).filter(|name| !name.trim().is_empty());
+        let roles = policies.map_or(&none, |policies| policies.roles());
+        let asker = Asker { way: self.way_to_ask(event.message), client, roles };
+        match self.gateway.agreements.find(&policy.approval, (event, session), approval, asker).await {
             Found::Granted(granted) => Ok(granted),
             Found::Asked(asking) => {
                 Err(Unsettled { asking: Some(asking), max_age: approval.max_age(), ..Unsettled::default() })

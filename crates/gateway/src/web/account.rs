@@ -35,6 +35,8 @@ struct Page<'a> {
     clients: Vec<Client>,
     own: Vec<Waiting>,
     others: Vec<Waiting>,
+    /// Where clients come in, if people can let them in.
+    connect: Option<String>,
     password: bool,
 }
 
@@ -42,6 +44,8 @@ struct Page<'a> {
 struct Named {
     id: String,
     label: String,
+    since: String,
+    used: Option<String>,
 }
 
 /// A client that somebody let in.
@@ -51,6 +55,8 @@ struct Client {
     /// What it is called here, as nobody vouches for its name.
     client: String,
     scopes: Vec<String>,
+    /// Where it may come in.
+    resource: String,
     since: String,
     used: Option<String>,
     until: String,
@@ -70,7 +76,12 @@ impl Web {
         let (store, now) = (self.store().await?, clock::now().0);
         let person = store.person(&signed_in.person).await?;
         let passkeys = store.passkeys_of(&signed_in.person).await?.into_iter();
-        let named = passkeys.map(|passkey| Named { id: URL_SAFE_NO_PAD.encode(&passkey.id), label: passkey.label });
+        let named = passkeys.map(|passkey| Named {
+            id: URL_SAFE_NO_PAD.encode(&passkey.id),
+            label: passkey.label,
+            since: day(passkey.created_at),
+            used: passkey.last_used_at.map(day),
+        });
         let (own, others) = self.waiting(&signed_in.person, now).await?;
         let shown = Page {
             csrf: &signed_in.csrf,
@@ -81,6 +92,7 @@ impl Web {
             clients: store.grants_of(&signed_in.person, now).await?.iter().map(client).collect(),
             own,
             others,
+            connect: self.oauth.is_some().then(|| format!("{}/mcp", self.settings.public)),
             password: person.is_some_and(|person| person.password.is_some()),
         };
         page(StatusCode::OK, &shown)
@@ -115,6 +127,7 @@ fn client(grant: &Grant) -> Client {
         name: visible(name),
         client: visible(&terms.client),
         scopes: terms.scopes.iter().map(|scope| visible(&words::of(scope))).collect(),
+        resource: visible(&terms.resource),
         since: day(grant.created_at),
         used: grant.used_at.map(day),
         until: day(grant.expires_at),

@@ -27,6 +27,8 @@ struct Page<'a> {
     csrf: &'a str,
     token: &'a str,
     person: &'a str,
+    /// Where browsers find the gateway.
+    host: &'a str,
     problem: Option<&'a str>,
     shortest: usize,
     setup: Setup,
@@ -99,6 +101,7 @@ impl Web {
             csrf: &browser.csrf(),
             token: &invited.token,
             person: &invited.person.name,
+            host: authority(&self.settings.public),
             problem,
             shortest: password::SHORTEST,
             setup,
@@ -113,6 +116,11 @@ impl Invited {
     fn whose(&self) -> String {
         format!("invite {}", URL_SAFE_NO_PAD.encode(self.digest))
     }
+}
+
+/// The host and port of an address.
+fn authority(public: &str) -> &str {
+    public.split_once("://").map_or(public, |(_, host)| host)
 }
 
 fn over() -> Answer {

@@ -22,6 +22,8 @@ struct Page<'a> {
     csrf: &'a str,
     return_to: &'a str,
     person: &'a str,
+    /// What is decided after it, if that is known.
+    question: Option<String>,
     problem: Option<&'a str>,
     codes: bool,
     passkeys: bool,
@@ -73,6 +75,7 @@ impl Web {
             csrf: &csrf,
             return_to: &return_to,
             person: name,
+            question: self.question_at(&return_to, name).await,
             problem,
             codes: session.person.totp.is_some(),
             passkeys: self.takes_passkeys() && self.has_passkey(name).await?,

@@ -302,10 +302,11 @@ fn sentence(decision: &Decision, what: &str) -> String {
         (None, _) if ids.is_empty() => format!("no policy allows {what}"),
         (None, _) => format!("{what} is forbidden by {ids}"),
     };
-    for reason in &decision.reasons {
-        for words in reason.reason.iter().chain(&reason.advice) {
-            text = format!("{text}: {}", words.trim_end_matches('.'));
-        }
+    // Sentences of their own, but for the last full stop: the rule follows.
+    let words = decision.reasons.iter().flat_map(|reason| reason.reason.iter().chain(&reason.advice));
+    let words: Vec<_> = words.map(|words| words.trim_end().trim_end_matches('.')).collect();
+    if !words.is_empty() {
+        text = format!("{text}: {}", words.join(". "));
     }
     text
 }

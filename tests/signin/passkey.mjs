@@ -43,7 +43,10 @@ await inChromium(tools, async (context) => {
   await page.fill("#label", "<b>telephone</b>");
   await page.click("#passkey");
   await page.waitForSelector("text=Remove");
-  assert.match(await page.textContent("main"), /<b>telephone<\/b>/);
+  assert.match(await page.textContent("main"), /<b>telephone<\/b>, since \d{4}-\d\d-\d\d/);
+  assert.equal(await page.isVisible("details button"), false, "nobody removes it by one click");
+  await page.click("summary");
+  assert.equal(await page.isVisible("details button"), true);
   const { credentials } = await devtools.send("WebAuthn.getCredentials", { authenticatorId });
   assert.equal(credentials.length, 1);
   assert.equal(credentials[0].rpId, "localhost");

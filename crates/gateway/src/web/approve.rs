@@ -18,6 +18,9 @@ use super::{Answer, Web};
 use crate::agree::{self, CLIENT, PAGE, Who, objection, others};
 use crate::clock;
 
+/// Lines and characters of what a small screen shows without scrolling, once long lines are broken there.
+const SHORT: (usize, usize) = (8, 150);
+
 #[derive(Template)]
 #[template(path = "approve.html")]
 struct Page<'a> {
@@ -29,7 +32,9 @@ struct Page<'a> {
     reasons: Vec<Vec<(bool, String)>>,
     times: String,
     params: String,
-    lines: usize,
+    characters: usize,
+    /// Whether a part of it may be seen only by scrolling.
+    is_long: bool,
     /// How it stands, if there is nothing to decide.
     outcome: Option<&'static str>,
     /// Who has decided what, when and why.
@@ -70,7 +75,8 @@ impl Web {
             client: client(request),
             reasons: reasons.collect(),
             times: times(request, state),
-            lines: params.lines().count(),
+            characters: params.chars().count(),
+            is_long: params.lines().count() > SHORT.0 || params.chars().count() > SHORT.1,
             params,
             outcome: (!is_pending).then(|| words(state)),
             decided: decided(&approval),

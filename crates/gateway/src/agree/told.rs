@@ -38,7 +38,9 @@ pub(super) fn what_to_do(request: &Request, roles: &Roles, means: &Means<'_>) ->
     }
     if request.needs_yes {
         let command = can_by_command(request, roles, means.operator).then(|| format!("with `bartizan approve {id}`"));
-        let own = means.may_decide(request, roles) || (command.is_some() && request.principal == means.operator);
+        let is_operator = request.principal == means.operator;
+        let own = means.may_decide(request, roles)
+            || (is_operator && objection(request, Who::Operator(means.operator), roles).is_none());
         let others = who::others(request);
         let place = match (page, command) {
             (Some(url), Some(command)) => format!("at {url} or {command}"),
@@ -67,6 +69,8 @@ fn can_by_command(request: &Request, roles: &Roles, operator: &str) -> bool {
     let named = approvers.iter().flatten().filter_map(|word| word.strip_prefix("user:"));
     let (roles_of, groups) = (roles.roles.values(), roles.groups.values());
     let members = roles_of.flat_map(|role| &role.members).chain(groups.flat_map(|group| &group.members));
+    // Where nobody is named, another user of this machine is no more than that.
+    let members = members.filter(|_| !approvers.is_empty());
     let users = named.chain(members.map(String::as_str)).filter(|name| name.starts_with("uid:"));
     users.chain([operator]).any(|name| objection(request, Who::Operator(name), roles).is_none())
 }

@@ -412,6 +412,42 @@ def case_where_there_can_be_no_passkeys_none_is_offered():
             equal(browser.post("/bartizan/passkey/options", {"for": what}).status, 403, f"{what} without a token")
 
 
+def case_pages_are_found_where_forms_of_them_are_taken():
+    with Place() as place:
+        place.add()
+        browser, port = place.browser(), place.gateway.address[1]
+        page = place.browser(Host=f"localhost:{port}").get("/bartizan/sign-in?return_to=%2Fbartizan%2Faccount")
+        equal((page.status, page.location), (307, f"{browser.origin}/bartizan/sign-in?return_to=%2Fbartizan%2Faccount"), "the other name")
+        equal(browser.get("/bartizan/sign-in").status, 200, "its own name")
+        equal(place.browser(Host=f"localhost:{port + 1}").get("/bartizan/sign-in").status, 200, "somebody else's port")
+        equal(place.browser(Host="evil.example").get("/bartizan/sign-in").status, 403, "no name of it")
+        fields = Form(browser.get("/bartizan/sign-in").text).fields | {"name": "ann", "password": PASSWORD}
+        page = browser.post("/bartizan/sign-in", fields, {"Origin": f"http://localhost:{port}"})
+        equal((page.status, f"Open this page at {browser.origin}" in page.text), (403, True), page.text)
+        for path in ("/bartizan", "/bartizan/"):
+            equal((browser.get(path).status, browser.get(path).location), (303, "/bartizan/account"), path)
+    with Place(listen='public_url = "https://mcp.example.com"') as place:
+        page = place.browser().get("/bartizan/sign-in")
+        equal(page.status, 200, "what stands before it may ask under the address that it listens at")
+
+
+def case_a_browser_at_what_is_for_clients_is_shown_the_way():
+    html = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    with Place(more="[auth]\nrequired = true\n") as place:
+        browser = place.browser()
+        for path in ("/", "/mcp", "/mcp/none"):
+            page = browser.get(path, headers=html)
+            equal((page.status, 'href="/bartizan/account"' in page.text), (401, True), page.text)
+            check(page.headers["WWW-Authenticate"], "clients that say so still learn how to come in")
+            page = browser.get(path, headers={"Accept": "text/event-stream"})
+            equal((page.status, "edge.no_credential" in page.text), (401, True), page.text)
+            page = browser.get(path, headers=html | {"Authorization": "Bearer wrong"})
+            equal((page.status, "edge.credential" in page.text), (401, True), page.text)
+    with Place() as place:
+        page = place.browser().get("/", headers=html)
+        equal((page.status, "This is for MCP clients" in page.text), (404, True), page.text)
+
+
 def case_cookies_over_https_are_for_this_host_only():
     with Place(listen='public_url = "https://mcp.example.com"') as place:
         place.add()

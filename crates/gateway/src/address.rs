@@ -9,3 +9,7 @@ pub(crate) fn block(address: IpAddr) -> IpAddr {
         address => address,
     }
 }
+/// Whether it is a name of this machine for itself.
+pub(crate) fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+}

@@ -4,10 +4,11 @@
 //! A request must name this gateway in `Host`, and come from no web page but those that are allowed in `Origin`.
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
 use super::body::Reply;
 use super::respond::{self, Early};
+use crate::address::is_loopback;
 
 /// What a request says once. Those of the stateless era are compared with the body, each time that they occur.
 static SINGLE: [HeaderName; 4] = [
@@ -136,8 +137,13 @@ fn repeated(headers: &HeaderMap) -> Option<&'static str> {
     SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()).map(HeaderName::as_str)
 }
 
-fn is_loopback(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+/// Whether somebody opened the address in a browser, which shows no credential: no client asks for a page.
+pub(super) fn is_by_a_person<B>(request: &Request<B>) -> bool {
+    let wants = |line: &HeaderValue| line.to_str().is_ok_and(|line| line.contains("text/html"));
+    let headers = request.headers();
+    request.method() == Method::GET
+        && !headers.contains_key(header::AUTHORIZATION)
+        && headers.get_all(header::ACCEPT).iter().any(wants)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::agreement;
 use super::body::Reply;
 use super::bounds::{Bounds, streams};
 use super::caller;
-use super::checks::{Allowed, Flaw};
+use super::checks::{self, Allowed, Flaw};
 use super::cors::Page;
 use super::lasting::{Lasting, Until};
 use super::peers::{Peers, part};
@@ -227,10 +227,12 @@ impl Front {
         }
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let by_a_person = self.web.get().is_some() && checks::is_by_a_person(&request);
         let answer = match self.caller(&request, peer.ip()).await {
             Ok(caller) => self.shown(&caller).during(self.dispatch(request, peer, &caller)).await,
             Err(early) => self.refused(peer, early),
         };
+        let answer = if by_a_person { respond::for_a_person(answer) } else { answer };
         let answer = if in_chunks { respond::last(answer) } else { answer };
         shown(page, answer)
     }

@@ -12,6 +12,7 @@ use crate::admit::Admitted;
 use crate::answer::{Answer, Deliveries, Delivery};
 use crate::identity::Told;
 use crate::reasons;
+use crate::web::page;
 
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -79,6 +80,20 @@ pub(crate) fn explain(mut response: Response<Reply>, decision: Option<Id>) -> Re
     response.headers_mut().extend(parts.headers);
     *response.body_mut() = body;
     response
+}
+
+/// The same refusal, of which a person sees a page instead of words for clients.
+pub(super) fn for_a_person(answer: Response<Reply>) -> Response<Reply> {
+    let status = answer.status();
+    if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND) {
+        return answer;
+    }
+    let Ok(shown) = page::page(status, &page::ForClients) else { return answer };
+    let (parts, body) = shown.into_parts();
+    let mut answer = answer;
+    answer.headers_mut().extend(parts.headers);
+    *answer.body_mut() = body.into();
+    answer
 }
 
 /// The metrics page.

@@ -53,6 +53,8 @@ pub(crate) type Answer = Result<Response<Bytes>, Trouble>;
 
 /// What the paths of all pages begin with.
 pub(crate) const PREFIX: &str = "/bartizan/";
+/// The same as somebody types it.
+const BARE: &str = "/bartizan";
 /// The largest form.
 const LARGEST: usize = 64 * 1024;
 
@@ -95,7 +97,7 @@ impl Web {
 
     /// Whether a path is one of a page, or of something that clients ask for beside them.
     pub(crate) fn has(&self, path: &str) -> bool {
-        path.starts_with(PREFIX) || oauth::is_served(path, self.oauth.as_ref())
+        path.starts_with(PREFIX) || path == BARE || oauth::is_served(path, self.oauth.as_ref())
     }
 
     /// Whether programs ask for it, and no browser on its own.
@@ -112,6 +114,9 @@ impl Web {
         if oauth::is_endpoint(request.uri().path()) {
             return Box::pin(self.endpoint(request, from)).await;
         }
+        if let Some(there) = visit::under_its_name(&request, self.public()) {
+            return (there, None);
+        }
         let answered = match self.visit(request, from).await {
             Ok(visit) => self.page(&visit).await,
             Err(trouble) => Err(trouble),
@@ -125,6 +130,7 @@ impl Web {
     /// Every page there is.
     async fn page(&self, visit: &Visit) -> Answer {
         match (&visit.head.method, visit.path()) {
+            (&Method::GET, BARE | PREFIX) => page::see_other("/bartizan/account"),
             (&Method::GET, "/bartizan/style.css") => {
                 Ok(page::asset("text/css; charset=utf-8", include_str!("style.css")))
             }
@@ -177,7 +183,7 @@ impl Web {
             return Ok(Visit { head, body: Bytes::new(), from });
         }
         if !visit::is_from(&head.headers, self.public()) {
-            return Err(Trouble::Foreign);
+            return Err(Trouble::Foreign(Arc::clone(&self.settings.public)));
         }
         let body = self.body(body, LARGEST).await?;
         Ok(Visit { head, body, from })

@@ -37,6 +37,11 @@ struct GoOn<'a> {
     path: &'a str,
 }
 
+/// What somebody sees who opens in a browser what is for clients.
+#[derive(Template)]
+#[template(path = "for_clients.html")]
+pub(crate) struct ForClients;
+
 /// A page.
 pub(crate) fn page(status: StatusCode, template: &impl Template) -> Answer {
     let text = template.render().map_err(|_| Trouble::Failed)?;
@@ -60,6 +65,13 @@ pub(crate) fn see_other(path: &str) -> Answer {
     let mut response = with(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(path).map_err(|_| Trouble::Failed)?);
     Ok(response)
+}
+
+/// Sends the browser to the same page at another address of ours, as it asked.
+pub(super) fn there(address: &str) -> Option<Response<Bytes>> {
+    let mut response = with(StatusCode::TEMPORARY_REDIRECT, "text/plain; charset=utf-8", Bytes::new());
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(address).ok()?);
+    Some(response)
 }
 
 /// Sends the browser on after it sent a form. Where it goes may send it on to a client, at another origin, to which a form may

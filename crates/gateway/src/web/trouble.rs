@@ -1,5 +1,7 @@
 //! Why a page is not what was asked for.
 
+use std::sync::Arc;
+
 use bartizan_store::StoreError;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -13,8 +15,8 @@ pub(crate) enum Trouble {
     Nowhere,
     /// It is not asked for like that.
     Method,
-    /// The form does not come from a page of ours.
-    Foreign,
+    /// The form does not come from a page of ours, which are at this address.
+    Foreign(Arc<str>),
     /// The form was not made for this browser, or too long ago.
     Stale,
     /// This many seconds have to pass first.
@@ -58,7 +60,7 @@ impl Trouble {
         match self {
             Trouble::Nowhere => Some("edge.path"),
             Trouble::Method => Some("edge.method"),
-            Trouble::Foreign => Some("edge.origin"),
+            Trouble::Foreign(_) => Some("edge.origin"),
             Trouble::Stale => Some("edge.form"),
             Trouble::Wait(_) => Some("edge.sign_in"),
             Trouble::Busy => Some("edge.crowded"),
@@ -88,9 +90,12 @@ impl Trouble {
             Trouble::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "Not possible", "This page is not asked for like that.")
             }
-            Trouble::Foreign => {
-                let text = "The form does not come from a page of this gateway, or the browser does not say so.";
-                (StatusCode::FORBIDDEN, "Refused", text)
+            Trouble::Foreign(public) => {
+                let text = format!(
+                    "The form does not come from a page of this gateway, or the browser does not say so. Open this page at \
+                     {public} and send it from there."
+                );
+                return (StatusCode::FORBIDDEN, "Refused", text);
             }
             Trouble::Stale => {
                 let text = "The form is not for this browser, or the browser keeps no cookies. Go back, load the page again and \

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, Request, Response, header};
 
-use super::PREFIX;
+use super::{PREFIX, page};
+use crate::address::is_loopback;
 
 /// A request for a page whose form has been read.
 pub(crate) struct Visit {
@@ -57,6 +58,31 @@ pub(super) fn is_from(headers: &HeaderMap, public: &str) -> bool {
     }
 }
 
+/// Where a page is that a browser on this machine asks for under another of its names, such as `127.0.0.1` for `localhost`: to
+/// the browser those are two places, so the form would come from a foreign one, and the cookie is in the other.
+///
+/// Only among the names of this machine, at one port: what stands in front of a gateway may say a name of its own in `Host`, and
+/// whoever came through it would be sent to where they are for ever.
+pub(super) fn under_its_name<B>(request: &Request<B>, public: &str) -> Option<Response<Bytes>> {
+    let (_, ours) = public.split_once("://")?;
+    let asked = request.headers().get(header::HOST)?.to_str().ok()?;
+    let (our_name, our_port) = name_and_port(ours);
+    let (name, port) = name_and_port(asked);
+    let is_other = port == our_port && !name.eq_ignore_ascii_case(our_name);
+    let is_local = is_loopback(our_name) && is_loopback(name);
+    let is_asked = request.method() == Method::GET;
+    let path = request.uri().path_and_query().filter(|path| path.path().starts_with(PREFIX))?;
+    // Nothing of what was sent but the path, behind our own name.
+    if is_other && is_local && is_asked { page::there(&format!("{public}{path}")) } else { None }
+}
+
+fn name_and_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
 /// Whether an address leads to one of our pages, however a browser reads it: a path of plain characters, since a browser
 /// takes `/\` for `//` and leaves out tabs.
 pub(crate) fn is_own(path: &str) -> bool {
@@ -77,6 +103,39 @@ mod tests {
     use http::Request;
 
     use super::*;
+
+    #[test]
+    fn pages_are_under_one_of_the_names_of_this_machine() {
+        let at = |host: &str, public: &str, path: &str| {
+            let request = Request::get(path).header(header::HOST, host).body(()).unwrap();
+            let answer = under_its_name(&request, public)?;
+            Some(answer.headers()[header::LOCATION].to_str().unwrap().to_owned())
+        };
+        let (path, here) = ("/bartizan/invite?token=a", "http://localhost:8484");
+        let there = Some("http://localhost:8484/bartizan/invite?token=a");
+        for host in ["127.0.0.1:8484", "[::1]:8484"] {
+            assert_eq!(at(host, here, path).as_deref(), there, "{host}");
+        }
+        assert_eq!(
+            at("LOCALHOST:8484", "http://127.0.0.1:8484", "/bartizan/"),
+            Some("http://127.0.0.1:8484/bartizan/".into())
+        );
+        for (host, public, path) in [
+            ("localhost:8484", here, path),
+            ("LOCALHOST:8484", here, path),
+            // Another gateway, or what stands in front of this one.
+            ("127.0.0.1:8485", here, path),
+            ("127.0.0.1", here, path),
+            ("evil.example:8484", here, path),
+            ("127.0.0.1:8484", "https://mcp.example.com", path),
+            ("127.0.0.1:8484", "https://mcp.example.com:8484", path),
+            ("127.0.0.1:8484", here, "/mcp"),
+        ] {
+            assert_eq!(at(host, public, path), None, "{host} {public} {path}");
+        }
+        let form = Request::post(path).header(header::HOST, "127.0.0.1:8484").body(()).unwrap();
+        assert!(under_its_name(&form, here).is_none(), "a form is sent nowhere else");
+    }
 
     fn visit(uri: &str, headers: &[(&str, &str)], body: &str) -> Visit {
         let mut request = Request::builder().uri(uri);

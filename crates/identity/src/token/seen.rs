@@ -28,6 +28,12 @@ impl Seen {
         Seen { header: part(), claims: part() }
     }
 
+    /// Whether it has claims, and none of that name.
+    #[must_use]
+    pub fn lacks(&self, claim: &str) -> bool {
+        !self.claims.is_empty() && !self.claims.contains_key(claim)
+    }
+
     /// What stands under a name, as JSON; nothing for one that may not be shown. Of what it is bound to only in which way.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
@@ -59,6 +65,7 @@ mod tests {
         for (name, expected) in shown {
             assert_eq!(seen.get(name).as_deref(), Some(expected), "{name}");
         }
+        assert!(seen.lacks("client_id") && !seen.lacks("jti") && !Seen::of("a.b.c").lacks("client_id"));
         for name in ["sub", "jti", "jwk", "iss", ""] {
             assert_eq!(seen.get(name), None, "{name}");
         }

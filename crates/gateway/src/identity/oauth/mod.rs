@@ -440,7 +440,7 @@ impl Oauth {
             let words = || Words {
                 why: "none of its scopes means anything here (`scopes` and `default_scopes`)".to_owned(),
                 said: Some(format!("scopes {:?}", issuer.words(&access))),
-                expected: Some("such as mcp, server:NAME or tool:NAME/TOOL".to_owned()),
+                expected: Some("such as mcp, server:SERVER or tool:SERVER/TOOL".to_owned()),
             };
             self.tell(&issuer.settings.name, SCOPE, words);
         }
@@ -487,11 +487,11 @@ impl Oauth {
         let why = match error {
             TokenError::Claim("iss") if issuer.is_none() => "`iss` names no issuer of the configuration".to_owned(),
             TokenError::Claim("active") => "its issuer says that it is not good (any more)".to_owned(),
-            error => error.to_string(),
+            error => refused::why(text, error),
         };
         let rule = refused::rule(error);
         let name = issuer.map_or("none", |issuer| &issuer.settings.name);
-        self.tell(name, rule, || Words { why, said: refused::said(text, error), expected: expected() });
+        self.tell(name, rule, || Words { why, said: refused::said(text, error, clock::now().0), expected: expected() });
         Fault::Bad(rule)
     }
 

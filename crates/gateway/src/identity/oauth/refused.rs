@@ -40,8 +40,28 @@ pub(super) fn issuer(text: &str) -> Option<String> {
     serde_json::from_str(&Seen::of(text).get("iss")?).ok()
 }
 
+/// In which way a token is not good.
+pub(super) fn why(text: &str, error: &TokenError) -> String {
+    match error {
+        TokenError::Claim(name) if Seen::of(text).lacks(name) => format!("its claim `{name}` is missing"),
+        error => error.to_string(),
+    }
+}
+
+/// Seconds since 1970-01-01 UTC as a moment, and how long ago that was.
+fn moment(seconds: &str, now: i64) -> Option<String> {
+    const SECOND: i64 = 1_000_000;
+    let at = seconds.parse::<i64>().ok()?.checked_mul(SECOND)?;
+    let (ago, what) = match now.checked_sub(at)? / SECOND {
+        ago if ago < 0 => (ago.saturating_neg(), "s ahead"),
+        ago => (ago, "s ago"),
+    };
+    let at = bartizan_audit::rfc3339(at).replace(".000000", "");
+    Some(format!("{seconds} ({at}, {ago} {what})"))
+}
+
 /// What a token says where it is not good.
-pub(super) fn said(text: &str, error: &TokenError) -> Option<String> {
+pub(super) fn said(text: &str, error: &TokenError, now: i64) -> Option<String> {
     let seen = Seen::of(text);
     let of = |names: &[&str]| {
         let found: Vec<_> = names.iter().filter_map(|name| Some(format!("{name}={}", seen.get(name)?))).collect();
@@ -51,8 +71,26 @@ pub(super) fn said(text: &str, error: &TokenError) -> Option<String> {
         TokenError::Header(name) | TokenError::Claim(name) => of(&[name]),
         TokenError::UnknownKey => of(&["kid"]),
         TokenError::Signature => of(&["alg", "kid"]),
-        TokenError::Expired => of(&["exp"]),
+        TokenError::Expired => {
+            let exp = seen.get("exp")?;
+            Some(format!("exp={}", moment(&exp, now).unwrap_or(exp)))
+        }
         TokenError::Early => of(&["nbf", "iat"]),
         TokenError::Form => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_told_as_people_read_them() {
+        let now = 1_764_282_061_500_000;
+        assert_eq!(moment("1764282000", now).as_deref(), Some("1764282000 (2025-11-27T22:20:00Z, 61 s ago)"));
+        assert_eq!(moment("1764282121", now).as_deref(), Some("1764282121 (2025-11-27T22:22:01Z, 59 s ahead)"));
+        for strange in ["", "\"1764282000\"", "9223372036854775807", "1e3"] {
+            assert_eq!(moment(strange, now), None, "{strange}");
+        }
     }
 }

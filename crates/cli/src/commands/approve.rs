@@ -94,7 +94,12 @@ impl Arguments {
             let until = change.at.saturating_add(held.approval.request.expires_at - held.approval.request.created_at);
             store.grant_approval(id, Part::Yes, &self.reason, until, By::Operator(&change)).await
         })?;
-        decided(&settled, self.json)
+        let done = decided(&settled, self.json);
+        if !self.json && settled.state(now().0) == State::Pending && self.place.has_sign_in() {
+            let public = self.place.public()?;
+            say(&format!("on this page they do: {public}/bartizan/approve/{}", settled.request.id));
+        }
+        done
     }
 
     fn list(&self) -> Result<Outcome, Failure> {

@@ -2,6 +2,9 @@
 
 mod report;
 
+use std::collections::BTreeSet;
+
+use bartizan_store::Store;
 use bartizan_store::grants::Which;
 use clap::{Args, Subcommand};
 
@@ -9,6 +12,7 @@ pub(super) use self::report::{Listed, Revoked};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
 use crate::stored::{Place, change, now};
+use crate::text::inline;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,12 +91,15 @@ impl Arguments {
 impl List {
     fn run(self) -> Result<Outcome, Failure> {
         let now = now().0;
-        let mut grants = self.place.with(false, async |store| store.grants().await)?;
+        let read = async |store: &Store| Ok((store.grants().await?, store.people().await?));
+        let (mut grants, people) = self.place.with(false, read)?;
+        let disabled = people.into_iter().filter(|one| one.person.disabled_at.is_some());
+        let disabled: BTreeSet<_> = disabled.map(|one| one.person.name).collect();
         if !self.all {
             grants.retain(|grant| grant.ended.is_none() && grant.expires_at > now);
         }
         if self.json {
-            output::print_json(&Listed::of(&grants, now))?;
+            output::print_json(&Listed::of(&grants, now, &disabled))?;
         } else if grants.is_empty() {
             say(if self.all {
                 "no client was given anything"
@@ -101,7 +108,7 @@ impl List {
             });
         } else {
             let paint = Paint::for_stdout();
-            grants.iter().try_for_each(|grant| output::print(&report::lines(grant, now, paint)))?;
+            grants.iter().try_for_each(|grant| output::print(&report::lines(grant, now, &disabled, paint)))?;
         }
         Ok(Outcome::Clean)
     }
@@ -117,6 +124,16 @@ impl Revoke {
             (.., Some(client)) => Which::Client(client),
             _ => Which::All,
         };
+        if let Which::Person(name) = &which {
+            let read = async |store: &Store| Ok((store.person(name).await?, store.grants().await?));
+            let (person, grants) = self.place.with(false, read)?;
+            if person.is_none() && !grants.iter().any(|grant| grant.terms.person == *name) {
+                let name = inline(name);
+                return Err(Failure::usage(format!(
+                    "there is nobody `{name}`; `bartizan grant list` shows whose grants there are"
+                )));
+            }
+        }
         let ended = self.place.with(false, async |store| store.revoke_grants(&which, &change(now())).await)?;
         if let Some(id) = one.filter(|_| ended.is_empty()) {
             let known = self.place.with(false, async |store| store.grants().await)?;

@@ -1,6 +1,7 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
 mod changes;
+mod doubt;
 mod history;
 mod overview;
 mod replay;
@@ -26,7 +27,7 @@ use serde_json::Value;
 use crate::common;
 use crate::outcome::{Failure, Outcome};
 use crate::output;
-use crate::text::{count, printable};
+use crate::text::{count, inline, printable};
 
 pub(super) use history::{History, Shown};
 pub(super) use overview::Overview;
@@ -165,9 +166,12 @@ impl Arguments {
 }
 
 impl Place {
+    fn file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("bartizan.toml"))
+    }
+
     fn load(&self) -> Result<Config, Failure> {
-        let file = self.config.as_deref().unwrap_or(Path::new("bartizan.toml"));
-        Ok(Config::load(file)?.0)
+        Ok(Config::load(self.file())?.0)
     }
 }
 
@@ -336,6 +340,12 @@ pub(super) struct Explained {
     format: &'static str,
     /// `allow`, `deny`, or what is asked for: `approval` or `step_up`.
     decision: &'static str,
+    /// Whether it depends on the arguments, of which none were given; then `decision` is only for a call without any.
+    depends: bool,
+    /// The arguments that policies read, if it depends on them.
+    arguments: Vec<String>,
+    /// What of the question may not be what was meant, or cannot be known here.
+    notes: Vec<String>,
     /// Whether the tool is in the lists that this user sees.
     listed: bool,
     /// Whether the arguments of the tool are known, from what was approved.
@@ -374,7 +384,12 @@ fn explain(
     place: &Place,
 ) -> Result<Outcome, Failure> {
     let named = tool.split_once('/').filter(|(server, tool)| !server.is_empty() && !tool.is_empty());
-    let (server, tool) = named.ok_or_else(|| Failure::usage(format!("`{tool}` is no tool; write SERVER/TOOL")))?;
+    let (server, tool) = named.ok_or_else(|| {
+        // As clients of all servers together call it.
+        let meant = tool.split_once("__").filter(|(server, tool)| !server.is_empty() && !tool.is_empty());
+        let meant = meant.map(|(server, tool)| format!("; did you mean `{server}/{tool}`?")).unwrap_or_default();
+        Failure::usage(format!("`{tool}` is no tool; write SERVER/TOOL{meant}"))
+    })?;
     let arguments: Option<Value> = arguments
         .map(serde_json::from_str)
         .transpose()
@@ -391,12 +406,21 @@ fn explain(
     let decide =
         |purpose| policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() });
     let held = policies.roles().held_by(user, &principal.roles, &principal.groups);
+    let (used, list) = (decide(Purpose::Use), decide(Purpose::List));
+    let listed = list.outcome != Decided::Deny;
+    // What no arguments could make allowed is in no list, and that is the reason then.
+    let is_never = used.failed.is_some() && !listed && list.failed.is_none();
+    let depends =
+        arguments.is_none() && known.is_some() && listed && (used.outcome == Decided::Deny || used.failed.is_some());
     let explained = Explained {
         known: known.is_some(),
+        depends,
+        arguments: known.as_ref().filter(|_| depends).map(|known| doubt::read(policies, known)).unwrap_or_default(),
+        notes: doubt::notes(&config, policies, user, brings),
         missing: missing(&config, lock.as_ref(), (server, tool)),
         roles: held.roles.into_iter().collect(),
         groups: held.groups.into_iter().collect(),
-        ..explained(policies, decide(Purpose::Use), decide(Purpose::List).outcome != Decided::Deny)
+        ..explained(policies, if is_never { list } else { used }, listed)
     };
     if place.json {
         output::print_json(&explained)?;
@@ -452,6 +476,9 @@ fn explained(policies: &Policies, decision: Decision, listed: bool) -> Explained
     Explained {
         format: Explained::FORMAT,
         decision: word(decision.outcome),
+        depends: false,
+        arguments: Vec::new(),
+        notes: Vec::new(),
         listed,
         known: false,
         missing: None,
@@ -468,19 +495,34 @@ impl Explained {
         if self.decision != "allow" {
             text = format!("{}: {} calls {}\n", self.decision, printable(user), printable(tool));
         }
+        if self.depends {
+            let named: Vec<_> = self.arguments.iter().map(|name| format!("`{}`", inline(name))).collect();
+            let named = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+            text = format!("depends: {} calls {}\n", printable(user), printable(tool));
+            let _ = writeln!(text, "  it depends on its arguments{named}; give them as ARGS");
+        } else if self.decision == "deny" && !self.listed && self.policies.is_empty() && self.failed.is_none() {
+            text.push_str("  no policy permits it, whatever the arguments are, so the default holds\n");
+        }
         let some = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let _ =
             writeln!(text, "  roles   {}\n  groups  {}", printable(&some(&self.roles)), printable(&some(&self.groups)));
         let _ = writeln!(text, "  listed  {}", if self.listed { "yes" } else { "no" });
-        if let Some(why) = &self.failed {
+        if let Some(why) = self.failed.as_ref().filter(|_| !self.depends) {
             let _ = writeln!(text, "  refused, for {}", printable(why));
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "  note: {}", inline(note));
         }
         if let Some(missing) = &self.missing {
             let _ = writeln!(text, "  {}\n  what is said here is what would hold for it", printable(missing));
         } else if !self.known {
             text.push_str("  what the tool declares is not known here: policies that read its arguments refuse\n");
         }
-        if self.policies.is_empty() && self.failed.is_none() {
+        if self.policies.is_empty()
+            && self.failed.is_none()
+            && !self.depends
+            && (self.listed || self.decision != "deny")
+        {
             text.push_str("  no policy says anything about it, so the default holds\n");
         }
         for policy in &self.policies {

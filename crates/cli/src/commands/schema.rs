@@ -53,6 +53,7 @@ const FORMATS: &[Format] = &[
     (policy::Tested::FORMAT, || schema_for!(policy::Tested).to_value()),
     (why::Explained::FORMAT, || schema_for!(why::Explained).to_value()),
     (why::Requested::FORMAT, || schema_for!(why::Requested).to_value()),
+    (why::Granted::FORMAT, || schema_for!(why::Granted).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     #[cfg(feature = "demo")]
     (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),

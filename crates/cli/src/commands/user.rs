@@ -8,6 +8,7 @@ use std::time::Duration;
 use bartizan_guard::Timestamp;
 use bartizan_identity::password;
 use bartizan_store::people::{Given, Invitation, Person};
+use bartizan_store::{Store, StoreError};
 use clap::{Args, Subcommand};
 use sha2::{Digest, Sha256};
 
@@ -16,7 +17,7 @@ use super::key::check_principal;
 use crate::ask;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
-use crate::stored::{Place, change, now};
+use crate::stored::{self, Place, change, now};
 use crate::text::inline;
 
 const EXAMPLES: &str = "\
@@ -60,7 +61,7 @@ enum Command {
 
 #[derive(Args)]
 struct Give {
-    /// The person: a name of 1 to 64 letters, digits, `-`, `_`, `.` and `@`
+    /// The person: a name of 1 to 64 of the letters a to z, digits, `-`, `_`, `.` and `@`
     name: String,
     /// Asks for a password, or reads it from the first line of standard input, instead of printing a link
     #[arg(long)]
@@ -126,7 +127,8 @@ impl Give {
             // Nobody of that name who was removed had it.
             generation: now.0,
         };
-        self.place.with(true, async |store| store.add_person(&person, &given, &change(now)).await)?;
+        let add = async |store: &Store| store.add_person(&person, &given, &change(now)).await.map_err(is_there);
+        self.place.with_all(true, add)?;
         let done = self.handed_out("added", link.as_deref(), &given);
         if !self.place.has_sign_in() {
             let name = inline(&self.name);
@@ -183,9 +185,7 @@ impl Give {
 
 impl One {
     fn switch(self, is_disabled: bool) -> Result<Outcome, Failure> {
-        let work = async |store: &bartizan_store::Store| {
-            store.set_person_disabled(&self.name, is_disabled, &change(now())).await
-        };
+        let work = async |store: &Store| store.set_person_disabled(&self.name, is_disabled, &change(now())).await;
         let changed = self.place.with(false, work)?;
         self.report(if is_disabled { "disabled" } else { "enabled" }, changed)
     }
@@ -220,13 +220,25 @@ impl List {
     }
 }
 
+/// What to do about somebody who cannot be added because they are there.
+fn is_there(error: StoreError) -> Failure {
+    match error {
+        StoreError::State(why) => {
+            Failure::usage(format!("{why}; `bartizan user reset NAME` prints a new link for them"))
+        }
+        error => stored::failure(error),
+    }
+}
+
 /// A name of a principal, without the colon that those have who come in otherwise.
 fn check_name(name: &str) -> Result<(), Failure> {
-    check_principal(name)?;
-    if name.contains(':') {
-        return Err(Failure::usage("the name of a person has 1 to 64 letters, digits and -_.@"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    if !(1..=64).contains(&name.len()) || !name.chars().all(plain) {
+        return Err(Failure::usage(
+            "the name of a person has 1 to 64 of the letters a to z, digits, `-`, `_`, `.` and `@`",
+        ));
     }
-    Ok(())
+    check_principal(name)
 }
 
 fn ends(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {

@@ -3,6 +3,7 @@
 mod advice;
 mod brought;
 mod events;
+mod grant;
 mod request;
 
 use std::fmt::Write;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::brought::Brought;
+pub(super) use self::grant::Granted;
 pub(super) use self::request::Requested;
 use self::request::{Story, Told};
 use super::guards::Rule;
@@ -29,7 +31,7 @@ use crate::text::{inline, shell_word};
 /// Explains one decision from the audit log: what was found, which setting decided, what would change it
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The decision: the id in the error that the client got, of an entry of the log, or of a request for approval
+    /// The decision: the id in the error that the client got, of an entry of the log, of a request for approval, or of a grant
     #[arg(value_parser = name)]
     id: Name,
     #[command(flatten)]
@@ -44,6 +46,7 @@ pub(crate) struct Arguments {
 enum Name {
     Entry(Id),
     Request(String),
+    Grant(String),
 }
 
 /// People retype ids, which the log has in capitals, or take the end of the sentence along.
@@ -51,8 +54,15 @@ fn name(text: &str) -> Result<Name, String> {
     if let Some(request) = request::name(text) {
         return Ok(Name::Request(request));
     }
+    if let Some(grant) = grant::name(text) {
+        return Ok(Name::Grant(grant));
+    }
     let id: Result<Id, _> = text.trim_end_matches('.').to_ascii_uppercase().parse();
-    id.map(Name::Entry).map_err(|error| error.to_string())
+    id.map(Name::Entry).map_err(|error| {
+        format!(
+            "{error}; nor is it the name of a request for approval (12 digits and small letters) or of a grant (`g-…`)"
+        )
+    })
 }
 
 impl Arguments {
@@ -61,7 +71,26 @@ impl Arguments {
         match self.id.clone() {
             Name::Entry(id) => self.entry(&directories, id),
             Name::Request(id) => self.request(&directories, &id),
+            Name::Grant(id) => self.grant(&directories, &id),
         }
+    }
+
+    fn grant(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
+        let mut story = grant::Story::read(directories, id)?;
+        if story.is_none() {
+            // What was done with the store comes to the log within a second.
+            std::thread::sleep(COUNTED);
+            story = grant::Story::read(directories, id)?;
+        }
+        let story = story.ok_or_else(|| none_has(directories, &format!("entry about a grant {id}")))?;
+        if self.json {
+            output::print_json(&Granted::of(&story))?;
+        } else {
+            let paint = Paint::for_stdout();
+            let warning = story.broken.as_ref().map(|problem| not_verified(problem, paint)).unwrap_or_default();
+            output::print(format!("{warning}{}", story.sentences(paint)).trim_end())?;
+        }
+        Ok(if story.broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
 
     fn request(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
@@ -285,6 +314,9 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         Some(said) => {
             let _ = writeln!(out, "{said}");
         }
+        None if grant::is_about(&found.record) => {
+            let _ = writeln!(out, "{}", grant::sentence(&found.record));
+        }
         None => {
             let _ = writeln!(out, "{}\n{}", what_came(entry), what_became(entry, paint));
         }
@@ -307,8 +339,8 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         }
         (None, None) => {}
     }
-    for (index, found) in entry.findings.iter().enumerate() {
-        let _ = write!(out, "\n{}. {}", index + 1, finding(found, paint));
+    for (index, alike) in grouped(&entry.findings).iter().enumerate() {
+        let _ = write!(out, "\n{}. {}", index + 1, finding(alike, paint));
     }
     let advice = advice::sentences(entry);
     if !advice.is_empty() {
@@ -411,8 +443,40 @@ fn agreed(entry: &Entry) -> &'static str {
     if entry.approval.is_some() { ", once, as what its request for approval asks for was met" } else { "" }
 }
 
-/// One finding, over several lines.
-fn finding(found: &Found, paint: Paint) -> String {
+/// Those together that say the same of more things than anybody reads one by one, such as of each tool of a list.
+fn grouped(findings: &[Found]) -> Vec<Vec<&Found>> {
+    const FEW: usize = 3;
+    let mut groups: Vec<Vec<&Found>> = Vec::new();
+    for found in findings {
+        let is_alike = |group: &&mut Vec<&Found>| group.first().is_some_and(|first| said(first) == said(found));
+        match groups.iter_mut().find(is_alike) {
+            Some(group) => group.push(found),
+            None => groups.push(vec![found]),
+        }
+    }
+    let split =
+        |group: Vec<_>| if group.len() > FEW { vec![group] } else { group.into_iter().map(|one| vec![one]).collect() };
+    groups.into_iter().flat_map(split).collect()
+}
+
+/// What a finding says, whatever it is about.
+fn said(found: &Found) -> (&str, &str, &str, &str, Option<&str>) {
+    (&found.rule, &found.why, &found.action, &found.by, found.would.as_deref())
+}
+
+/// What several findings are about: as many names as are worth reading.
+fn places(alike: &[&Found]) -> String {
+    const NAMED: usize = 12;
+    let name = |found: &&Found| inline(found.subject.as_deref().unwrap_or(&found.at));
+    let named: Vec<_> = alike.iter().take(NAMED).map(name).collect();
+    let more = alike.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} places: {}{more}", alike.len(), named.join(", "))
+}
+
+/// One finding, or several that say the same, over several lines.
+fn finding(alike: &[&Found], paint: Paint) -> String {
+    let Some(found) = alike.first() else { return String::new() };
     let spec = rule(&found.rule);
     let severity = spec.map(|rule| format!(" ({})", rule.severity.as_str())).unwrap_or_default();
     let mut out = format!("{}{severity}", paint.bold(&inline(&found.rule)));
@@ -427,7 +491,8 @@ fn finding(found: &Found, paint: Paint) -> String {
         thousandths => format!("{}% sure", thousandths / 10),
     };
     let digest = found.digest.as_deref().map(|digest| format!("; digest {}", inline(digest))).unwrap_or_default();
-    let _ = write!(out, "\n   {}\n   where: {place}{subject}{span}{digest}; {sure}", inline(&found.why));
+    let place = if alike.len() > 1 { places(alike) } else { format!("{place}{subject}{span}{digest}; {sure}") };
+    let _ = write!(out, "\n   {}\n   where: {place}", inline(&found.why));
     let (action, would) = (paint.decision(&found.action), found.would.as_deref().map(inline));
     let would = would.map(|would| format!("; without that it would have been {would}")).unwrap_or_default();
     let _ = writeln!(out, "\n   action: {action}, {}{would}", setting(&found.by));

@@ -139,7 +139,6 @@ fn what_is_revoked_is_that_and_nothing_else() {
         (&["--all"], &["g-1", "g-2", "g-3"], &[]),
         // It is over already, so nothing is ended by that.
         (&["g-4"], &[], &everything),
-        (&["--person", "nobody"], &[], &everything),
     ] {
         let home = tempfile::tempdir().unwrap();
         let home = home.path();
@@ -187,4 +186,22 @@ fn what_ends_nothing_is_said() {
         assert!(end.stderr.contains(why) && end.stdout.is_empty(), "{arguments:?}: {end:?}");
     }
     assert_eq!(states(home, &[]).len(), 3, "nothing was ended");
+}
+
+#[test]
+fn whose_person_is_disabled_is_marked_and_nobody_is_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    given(home);
+    let change = Change { by: "uid:7".to_owned(), at: now() };
+    with_store(home, async |store| store.set_person_disabled("ann", true, &change).await.unwrap());
+    let shown = grant(home, &["list"]).status(0).stdout;
+    assert!(shown.contains("  ann (ann is disabled), until ") && shown.contains("g-3  bea, until "), "{shown}");
+    let listed = json(home, &["list"]);
+    let marked: Vec<_> =
+        listed["grants"].as_array().unwrap().iter().map(|one| (&one["person"], &one["person_disabled"])).collect();
+    assert!(marked.iter().all(|(person, marked)| (**person == "ann") == (**marked == true)), "{marked:?}");
+    let end = grant(home, &["revoke", "--person", "nobody"]).status(2);
+    assert!(end.stderr.contains("there is nobody `nobody`"), "{}", end.stderr);
+    grant(home, &["revoke", "--person", "bea"]).status(0);
 }

@@ -308,3 +308,76 @@ fn all_that_somebody_may_do_is_listed() {
     let json = policy(POLICY, &["explain", "bea", "--role", "clerk", "--json"]).status(0).json();
     assert_eq!(of(&json).first(), Some(&thing("balance", "allow", false, true)));
 }
+
+#[test]
+fn what_a_decision_depends_on_is_said_and_what_no_arguments_change_too() {
+    let text = policy(POLICY, &["explain", "ann", "bank/pay"]).status(0).stdout;
+    assert!(
+        text.starts_with("depends: ann calls bank/pay\n  it depends on its arguments (`amount`); give them as ARGS\n"),
+        "{text}"
+    );
+    assert!(!text.contains("is missing") && !text.contains("default holds"), "{text}");
+    let json = policy(POLICY, &["explain", "ann", "bank/pay", "--json"]).status(0).json();
+    assert_eq!((json["depends"].as_bool(), &json["arguments"]), (Some(true), &serde_json::json!(["amount"])));
+    for arguments in [&["eve", "bank/pay"][..], &["eve", "bank/pay", "{}"]] {
+        let text = policy(POLICY, &[&["explain"], arguments].concat()).status(0).stdout;
+        let start =
+            "deny: eve calls bank/pay\n  no policy permits it, whatever the arguments are, so the default holds\n";
+        assert!(text.starts_with(start) && !text.contains("is missing"), "{text}");
+    }
+    let text = policy(POLICY, &["explain", "ann", "bank/pay", "{\"amount\": 5}"]).status(0).stdout;
+    assert!(text.starts_with("allow: ") && !text.contains("depends"), "{text}");
+    let end = policy(POLICY, &["explain", "ann", "bank__pay"]).status(2);
+    assert!(end.stderr.contains("did you mean `bank/pay`?"), "{}", end.stderr);
+}
+
+#[test]
+fn what_is_not_known_of_who_asks_is_noted() {
+    let issuer = "[auth.oauth.corp]\nissuer = 'https://idp.example.com'\n";
+    let mapped = format!("{issuer}claims = {{ groups = 'groups' }}\n");
+    let noted = |more: &str, arguments: &[&str]| {
+        let arguments = [&["explain"], arguments].concat();
+        let text = configured(more, POLICY, &arguments).status(0).stdout;
+        let notes: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("  note: ")).map(str::to_owned).collect();
+        notes.join("; ")
+    };
+    let unknown = "what its tokens bring is not known here: --role, --group, --tenant";
+    for (more, arguments, notes) in [
+        (&*mapped, &["corp:ann"][..], unknown),
+        (&mapped, &["corp:ann", "bank/balance"], unknown),
+        (&mapped, &["corp:ann", "--group", "team"], ""),
+        (issuer, &["corp:ann"], ""),
+        (&mapped, &["else:ann"], ""),
+        (&mapped, &["ann"], ""),
+        ("", &["ann", "--group", "taem"], "no group `taem` is in the configuration; did you mean `team`?"),
+        ("", &["ann", "bank/pay", "--role", "clrek"], "no role `clrek` is in the configuration; did you mean `clerk`?"),
+        ("", &["ann", "--role", "far\u{202e}"], "no role `far\\u{202e}` is in the configuration"),
+        ("", &["ann", "--role", "clerk", "--group", "team"], ""),
+    ] {
+        assert_eq!(noted(more, arguments), notes, "{more} {arguments:?}");
+    }
+}
+
+#[test]
+fn what_was_in_force_is_told_while_the_configuration_has_mistakes() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("bartizan.toml");
+    let (file, store) = (config.display().to_string(), home.path().join("state.db"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = bartizan_store::Store::open(&store).await.unwrap();
+        store.note_policies("v1", 1, "start", "{}").await.unwrap();
+        store.close().await;
+    });
+    let good = "[store]\npath = 'state.db'\n[policy]\n";
+    for (text, warned) in [(good.to_owned(), false), (format!("{good}defualt = 'deny'\n"), true)] {
+        fs::write(&config, text).unwrap();
+        for arguments in [&["history"][..], &["show", "v1"]] {
+            let end = bartizan_at(home.path(), &[&["policy"], arguments, &["--config", &file]].concat()).status(0);
+            assert!(end.stdout.contains("v1"), "{}", end.stdout);
+            assert_eq!(end.stderr.contains("the configuration has mistakes"), warned, "{}", end.stderr);
+        }
+    }
+    fs::write(&config, "[store]\npath = 7\n").unwrap();
+    bartizan_at(home.path(), &["policy", "history", "--config", &file]).status(2);
+}

@@ -97,3 +97,22 @@ fn who_is_added_where_nobody_signs_in_is_told_so() {
     // Of a store alone nobody can tell.
     assert!(!user(home, &["add", "eve"]).status(0).stderr.contains("warning"));
 }
+
+#[test]
+fn who_cannot_be_added_is_told_what_can_be_done() {
+    let home = tempfile::tempdir().unwrap();
+    user(home.path(), &["add", "ann"]).status(0);
+    let end = user(home.path(), &["add", "Ann"]).status(2);
+    assert!(
+        end.stderr.contains("there is a person `ann` already; `bartizan user reset NAME` prints a new link"),
+        "{}",
+        end.stderr
+    );
+    let characters = "1 to 64 of the letters a to z, digits, `-`, `_`, `.` and `@`";
+    for name in ["Eve Smith", "eve:smith"] {
+        let end = user(home.path(), &["add", name]).status(2);
+        assert!(end.stderr.contains(characters), "{}", end.stderr);
+    }
+    let help = user(home.path(), &["add", "--help"]).status(0).stdout;
+    assert!(help.split_whitespace().collect::<Vec<_>>().join(" ").contains(characters), "{help}");
+}

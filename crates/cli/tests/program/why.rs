@@ -620,3 +620,67 @@ fn whoever_is_refused_learns_with_which_roles_they_were_judged() {
         assert!(!text.contains("Judged with") && text.contains("with --role, --group and --tenant"), "{text}");
     }
 }
+
+#[test]
+fn what_is_found_alike_in_a_list_is_said_once() {
+    let of = |number: usize, rule: &str, by: &str| {
+        let mut found = finding(rule, "deny", by);
+        found["subject"] = format!("tool-{number:02}").into();
+        found["at"] = format!("/result/tools/{number}").into();
+        found
+    };
+    let denied: Vec<_> = (0..39).map(|number| of(number, "policy.denied", "fixed")).collect();
+    let (text, json) = explain(call("transform", None, &denied.into()));
+    assert!(text.contains("where: 39 places: tool-00, tool-01, ") && text.contains("tool-11 and 27 more\n"), "{text}");
+    assert_eq!(text.matches("policy.denied").count(), 2, "the finding and the advice: {text}");
+    assert_eq!(json["advice"].as_array().unwrap().len(), 1);
+    assert_eq!(json["entry"]["findings"].as_array().unwrap().len(), 39);
+    // Another reason is another finding, and what is about one tool is said of each.
+    let mixed: Vec<_> =
+        [of(0, "policy.denied", "fixed"), of(1, "rate.tool", "rule default"), of(2, "rate.tool", "rule default")]
+            .into();
+    let (text, json) = explain(call("transform", None, &mixed.into()));
+    assert!(text.contains("2. rate.tool") && text.contains(", of `tool-00`"), "{text}");
+    let writes = advice(&json);
+    assert!(
+        writes.iter().any(|text| text.contains("tool-01")) && writes.iter().any(|text| text.contains("tool-02")),
+        "{writes:?}"
+    );
+}
+
+#[test]
+fn what_a_client_was_given_is_told_by_its_entries_and_by_its_name() {
+    let id = format!("g-{}", "0a".repeat(16));
+    let of = |more: Value| {
+        let mut fields = json!({"person": "ann", "client": "https://app.example/c", "client_name": "App\u{1b}[31m", "by": "ann", "done_at": "2026-11-27T09:12:44.123456Z"});
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fields
+    };
+    let terms = json!({"resource": "https://mcp.example/mcp", "scopes": ["server:a"]});
+    let given = json!({"grant": id, "resource": "https://mcp.example/mcp", "scopes": ["server:a"], "expires_at": "2026-12-27T09:12:44.000000Z"});
+    let home = tempfile::tempdir().unwrap();
+    let ended = json!({"grant": id, "why": "operator", "by": "uid:7"});
+    let other = json!({"grant": format!("g-{}", "0b".repeat(16)), "why": "person"});
+    let entries = [
+        ("consent.given", of(terms)),
+        ("grant.given", of(given)),
+        ("grant.ended", of(ended)),
+        ("grant.ended", of(other)),
+    ];
+    let ids = write_log(home.path(), &entries);
+    let text = bartizan_at(home.path(), &["why", &ids[0]]).status(0).stdout;
+    let consent = "2026-11-27T09:12:44Z: ann let the client https://app.example/c (App\\u{1b}[31m) have server:a at https://mcp.example/mcp.";
+    assert!(text.contains(consent) && !text.contains("No decision"), "{text}");
+    let text = bartizan_at(home.path(), &["why", &ids[1]]).status(0).stdout;
+    assert!(text.contains("server:a, until 2026-12-27T09:12:44Z (grant g-0a0a"), "{text}");
+    let text = bartizan_at(home.path(), &["why", &id]).status(0).stdout;
+    assert!(
+        text.contains("it ended, for operator, by uid:7") && !text.contains("0b0b") && !text.contains("grant revoke"),
+        "{text}"
+    );
+    let json = bartizan_at(home.path(), &["why", &id, "--json"]).status(0).json();
+    assert_eq!((json["verified"].as_bool(), json["events"].as_array().unwrap().len()), (Some(true), 2));
+    bartizan_at(home.path(), &["why", &format!("g-{}", "0c".repeat(16))]).status(3);
+    let end = bartizan_at(home.path(), &["why", "g-1"]).status(2);
+    assert!(end.stderr.contains("of a grant (`g-…`)") && end.stderr.contains("request for approval"), "{}", end.stderr);
+}

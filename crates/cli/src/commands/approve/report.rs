@@ -124,6 +124,10 @@ impl Shown {
             let of = |member: &str| ask.get(member).and_then(Value::as_str).map(inline).unwrap_or_default();
             text.push_str(&format!("  {} ({})\n", of("why"), of("rule")));
         }
+        let decided = [("approved", &self.approval.yes), ("denied", &self.approval.denied)];
+        for (word, by) in decided.into_iter().filter_map(|(word, change)| Some((word, &change.as_ref()?.by))) {
+            text.push_str(&format!("  {word} by {}\n", inline(by)));
+        }
         if request.four_eyes {
             text.push_str("  whoever asks may not agree\n");
         }

@@ -1,5 +1,7 @@
 //! What `bartizan grant` prints.
 
+use std::collections::BTreeSet;
+
 use bartizan_store::grants::Grant;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,8 +22,9 @@ pub(in super::super) struct Listed<'a> {
 impl<'a> Listed<'a> {
     pub(in super::super) const FORMAT: &'static str = "bartizan.grant.list/1";
 
-    pub(super) fn of(grants: &'a [Grant], now: i64) -> Self {
-        Listed { format: Self::FORMAT, grants: grants.iter().map(|grant| One::of(grant, now)).collect() }
+    pub(super) fn of(grants: &'a [Grant], now: i64, disabled: &BTreeSet<String>) -> Self {
+        let one = |grant| One::of(grant, now, disabled);
+        Listed { format: Self::FORMAT, grants: grants.iter().map(one).collect() }
     }
 }
 
@@ -49,6 +52,8 @@ struct One<'a> {
     id: &'a str,
     /// Who let the client in.
     person: &'a str,
+    /// Whether they are disabled, so that it is good for nothing until they are enabled again.
+    person_disabled: bool,
     /// The client.
     client: &'a str,
     /// What the client calls itself.
@@ -94,11 +99,12 @@ impl State {
 }
 
 impl<'a> One<'a> {
-    fn of(grant: &'a Grant, now: i64) -> Self {
+    fn of(grant: &'a Grant, now: i64, disabled: &BTreeSet<String>) -> Self {
         let terms = &grant.terms;
         One {
             id: &grant.id,
             person: &terms.person,
+            person_disabled: disabled.contains(&terms.person),
             client: &terms.client,
             client_name: &terms.client_name,
             resource: &terms.resource,
@@ -114,7 +120,7 @@ impl<'a> One<'a> {
 }
 
 /// What one client has, for people: who has it and until when, then whose it is and what it is good for.
-pub(super) fn lines(grant: &Grant, now: i64, paint: Paint) -> String {
+pub(super) fn lines(grant: &Grant, now: i64, disabled: &BTreeSet<String>, paint: Paint) -> String {
     let terms = &grant.terms;
     let until = match &grant.ended {
         Some((at, why)) => paint.like("deny", &format!("ended {} ({why})", moment(*at))).to_string(),
@@ -127,5 +133,6 @@ pub(super) fn lines(grant: &Grant, now: i64, paint: Paint) -> String {
     let (id, person, client) = (paint.bold(&grant.id), inline(&terms.person), inline(&terms.client));
     let (name, resource, scopes) =
         (inline(&terms.client_name), inline(&terms.resource), inline(&terms.scopes.join(" ")));
+    let person = if disabled.contains(&terms.person) { format!("{person} ({person} is disabled)") } else { person };
     format!("{id}  {person}, {until}, {used}\n  {client} ({name})\n  {resource}: {scopes}")
 }

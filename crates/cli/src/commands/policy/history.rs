@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::{Place, changes};
 use crate::common;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, say};
 use crate::output;
-use crate::text::{inline, printable};
+use crate::text::{inline, printable, shell_word};
 
 /// What `policy history --json` prints.
 #[derive(Serialize, JsonSchema)]
@@ -61,7 +61,7 @@ impl Shown {
 }
 
 pub(super) fn history(place: &Place) -> Result<Outcome, Failure> {
-    let all = versions(&place.load()?)?;
+    let all = versions(place)?;
     let contents = all.iter().map(content).collect::<Result<Vec<_>, _>>()?;
     let before = std::iter::once(None).chain(contents.iter().map(Some));
     let count = all.len();
@@ -93,7 +93,7 @@ pub(super) fn history(place: &Place) -> Result<Outcome, Failure> {
 }
 
 pub(super) fn show(version: &str, with_changes: bool, place: &Place) -> Result<Outcome, Failure> {
-    let mut all = versions(&place.load()?)?;
+    let mut all = versions(place)?;
     let found = all.iter().rposition(|held| held.version.starts_with(version) && !version.is_empty());
     let found = found
         .ok_or_else(|| Failure::incomplete(format!("no version `{version}` is kept; see `bartizan policy history`")))?;
@@ -131,9 +131,17 @@ fn content(held: &Version) -> Result<Value, Failure> {
     serde_json::from_str(&held.content).map_err(Failure::incomplete)
 }
 
-/// What the store has.
-fn versions(config: &Config) -> Result<Vec<Version>, Failure> {
-    let Some(place) = config.store.as_ref().filter(|place| place.exists()) else { return Ok(Vec::new()) };
+/// What the store has. Where it is can be told of a configuration with mistakes as well, and what was in force before is
+/// needed most while there are some.
+fn versions(place: &Place) -> Result<Vec<Version>, Failure> {
+    let places = Config::places(place.file())?;
+    if Config::load(place.file()).is_err() {
+        let file = shell_word(&place.file().display().to_string());
+        say(&format!(
+            "warning: the configuration has mistakes, so it is not in force: `bartizan config check {file}` shows them"
+        ));
+    }
+    let Some(place) = places.store.as_ref().filter(|place| place.exists()) else { return Ok(Vec::new()) };
     let versions = async { Store::open(place).await?.policies().await };
     common::block_on_one(async { versions.await.map_err(Failure::incomplete) })
 }

@@ -6,7 +6,7 @@ use bartizan_policy::{Circumstances, Outcome as Decided, Purpose, Use};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Brings, Place, call, declared, lock, now, policies, word};
+use super::{Brings, Place, call, declared, doubt, lock, now, policies, word};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{count, inline, printable};
@@ -20,6 +20,8 @@ pub(in super::super) struct Overview {
     roles: Vec<String>,
     /// Groups that the user is in.
     groups: Vec<String>,
+    /// What of the question may not be what was meant, or cannot be known here.
+    notes: Vec<String>,
     /// What is decided about each thing that is approved, in the order of servers.
     things: Vec<Thing>,
 }
@@ -85,7 +87,13 @@ pub(super) fn run(user: &str, brings: &Brings, place: &Place) -> Result<Outcome,
     }
     let held = policies.roles().held_by(user, &principal.roles, &principal.groups);
     let (roles, groups) = (held.roles.into_iter().collect(), held.groups.into_iter().collect());
-    let overview = Overview { format: Overview::FORMAT, roles, groups, things };
+    let overview = Overview {
+        format: Overview::FORMAT,
+        roles,
+        groups,
+        notes: doubt::notes(&config, policies, user, brings),
+        things,
+    };
     if place.json {
         output::print_json(&overview)?;
     } else {
@@ -100,6 +108,9 @@ impl Overview {
         let mut text = format!("what {} may do\n", printable(user));
         let _ =
             writeln!(text, "  roles   {}\n  groups  {}", printable(&some(&self.roles)), printable(&some(&self.groups)));
+        for note in &self.notes {
+            let _ = writeln!(text, "  note: {}", inline(note));
+        }
         if self.things.is_empty() {
             text.push_str(
                 "\nnothing is in the lock file yet, so nothing is known to decide about; things are once a client has listed \

@@ -10,7 +10,7 @@ use super::{Entry, Found, rule};
 use crate::text::{inline, shell_word, toml_string};
 
 /// One way to another outcome.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Advice {
     /// The rule that it is about, or the kind of event.
     rule: String,
@@ -44,16 +44,23 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
                     its own needs another name in the configuration, or after --name";
         list.push(Advice { rule: entry.kind.clone(), what: what.to_owned(), write: Some(of_lock(entry)) });
     }
-    let mut more = 0_usize;
+    let (mut told, mut more) = (0_usize, 0_usize);
     for found in entry.findings.iter().filter(|found| found.action != "observe" || found.would.is_some()) {
         let about_it = (found.rule.as_str(), tool(entry, found));
         if seen.contains(&about_it) {
             continue;
         }
-        if seen.len() < MOST {
-            about(entry, found, &mut list);
-        } else {
-            more += 1;
+        let mut own = Vec::new();
+        about(entry, found, &mut own);
+        // What helps with all of them alike is said once.
+        own.retain(|advice| !list.contains(advice));
+        match own.is_empty() {
+            true => {}
+            false if told < MOST => {
+                told += 1;
+                list.append(&mut own);
+            }
+            false => more += 1,
         }
         seen.push(about_it);
     }

@@ -643,7 +643,7 @@ mod tests {
         }
         // But for what may be secret in a URI.
         let held = recorded_of("db://ann:secret@host/x?token=secret", "a", "because", 1);
-        assert_eq!(held["findings"][0]["subject"], "db://…@host/x?…");
+        assert_eq!(held["findings"][0]["subject"], "db://...@host/x?...");
     }
 
     #[test]

@@ -222,11 +222,13 @@ impl Report {
     }
 }
 
+/// What stands for what is left out: plain text, which is shown as it is.
+const LEFT_OUT: &str = "...";
 /// What begins a part of a URI that may hold a secret, in its plain form and as some write it.
 const ENDS: [&str; 6] = ["?", "#", ";", "%3f", "%23", "%3b"];
 
 /// A URI without what may be secret in it: who somebody is there, and what comes behind its path. Where something is left out
-/// stands `…`, so that nobody takes it for another one. It may be no URI at all, as it is whatever a client asks for.
+/// stand three points, so that nobody takes it for another one. It may be no URI at all, as it is whatever a client asks for.
 #[must_use]
 pub fn plain_uri(uri: &str) -> Cow<'_, str> {
     let lower = uri.to_ascii_lowercase();
@@ -245,7 +247,7 @@ pub fn plain_uri(uri: &str) -> Cow<'_, str> {
         return Cow::Borrowed(uri);
     }
     let rest_shown = who.and_then(|at| rest.get(at..)).unwrap_or(rest);
-    let (hidden, more) = (if who.is_some() { "…" } else { "" }, if end.is_some() { "…" } else { "" });
+    let (hidden, more) = (if who.is_some() { LEFT_OUT } else { "" }, if end.is_some() { LEFT_OUT } else { "" });
     let mark =
         end.and_then(|end| uri.get(end..)).and_then(|tail| tail.chars().next()).map(String::from).unwrap_or_default();
     Cow::Owned(format!("{begin}{hidden}{rest_shown}{mark}{more}"))
@@ -303,20 +305,20 @@ mod tests {
             ("npm:@scope/package", "npm:@scope/package"),
             ("note:x", "note:x"),
             ("", ""),
-            ("db://u:secret@h:1/x/y?token=secret#secret", "db://…@h:1/x/y?…"),
-            ("db://h?token=secret", "db://h?…"),
-            ("db://u@v:secret@h", "db://…@h"),
-            ("db://u:secret/x@h/y", "db://…@h/y"),
-            ("note:x?token=secret", "note:x?…"),
-            ("read/x?token=secret", "read/x?…"),
-            ("a/b;token=secret", "a/b;…"),
-            ("a/b%3Ftoken=secret", "a/b%…"),
-            ("//u:secret@h/x", "//…@h/x"),
-            ("http:/u:secret@h", "http:…@h"),
-            ("http:\\\\u:secret@h", "http:…@h"),
-            ("mongodb:u:secret@h/x", "mongodb:…@h/x"),
-            ("jdbc:postgresql://u:secret@h/x", "jdbc:…@h/x"),
-            ("cache+https:https://u:secret@h/x", "cache+https:…@h/x"),
+            ("db://u:secret@h:1/x/y?token=secret#secret", "db://...@h:1/x/y?..."),
+            ("db://h?token=secret", "db://h?..."),
+            ("db://u@v:secret@h", "db://...@h"),
+            ("db://u:secret/x@h/y", "db://...@h/y"),
+            ("note:x?token=secret", "note:x?..."),
+            ("read/x?token=secret", "read/x?..."),
+            ("a/b;token=secret", "a/b;..."),
+            ("a/b%3Ftoken=secret", "a/b%..."),
+            ("//u:secret@h/x", "//...@h/x"),
+            ("http:/u:secret@h", "http:...@h"),
+            ("http:\\\\u:secret@h", "http:...@h"),
+            ("mongodb:u:secret@h/x", "mongodb:...@h/x"),
+            ("jdbc:postgresql://u:secret@h/x", "jdbc:...@h/x"),
+            ("cache+https:https://u:secret@h/x", "cache+https:...@h/x"),
         ] {
             assert_eq!(plain_uri(uri), shown, "{uri}");
             assert!(!plain_uri(uri).contains("secret"), "{uri}");

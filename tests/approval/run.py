@@ -530,7 +530,7 @@ def case_the_log_says_who_agreed_and_how():
 
 
 def case_who_asks_shows_again_who_they_are():
-    policies = POLICIES + '@id("proof") @challenge("step_up") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { context.input.amount == 7 };'
+    policies = POLICIES + '@id("proof") @challenge("step_up") forbid(principal, action == Mcp::Action::"bank/pay", resource) when { [7, 901].contains(context.input.amount) };'
     with Place(policies=policies) as place:
         with place.client() as client:
             refused(client.pay(7), "no pages here on which whoever asks could show who they are")
@@ -552,6 +552,14 @@ def case_who_asks_shows_again_who_they_are():
             equal(decide(browser, page, "prove").location, page, "just now is fresh enough")
             passes(client.pay(7), "paid 7")
             check("isError" in client.pay(7)["result"], "once")
+            # Both: whoever has agreed is told where the rest is shown, and afterwards the list says who it was.
+            page = page_of(client.pay(901))
+            said = place.approve(page[-12:])
+            check("on this page they do" in said and page in said, said)
+            listed = place.run("approve", "--list", "--all")
+            check("approved by uid:" in listed, listed)
+            equal(decide(browser, page, "prove").location, page)
+            passes(client.pay(901), "paid 901")
     with Place(PAGES + '[approval]\nfresh = "1s"\n', policies=policies) as place:
         link = re.search(r"https?://\S+", place.run("user", "add", "ann"))[0]
         app, _ = Browser(place.gateway).accept(link)

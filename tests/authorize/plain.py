@@ -101,7 +101,7 @@ def case_the_page_says_who_asks_for_what():
         browser = site.browser()
         page = browser.get(Client(site).asking(scope="mcp"))
         equal(page.status, 200)
-        for text in ("The App", "the operator of this gateway has set it up", "ann", site.origin + "/mcp", CALLBACK,
+        for text in ("The App", "Its name is", "the operator of this gateway has set it up", "ann", site.origin + "/mcp", CALLBACK,
                      "Use everything here that you may use yourself", "a program on this computer"):
             check(text in page.text, text)
         policy = page.headers["Content-Security-Policy"]

@@ -28,7 +28,7 @@ use crate::problems::Problems;
 use crate::read::read;
 use crate::secret::Secret;
 use crate::servers::{Server, exchanges, servers};
-use crate::sign_in::{AuthorizationServer, authorization_server, check_asked, check_host};
+use crate::sign_in::{AuthorizationServer, authorization_server, check_meant};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
@@ -523,12 +523,9 @@ impl Reading<'_> {
         let is_https = public_url.as_ref().is_some_and(|public| public.starts_with("https://"));
         let is_encrypted = file.listen.tls.is_some() || is_https;
         let travels = listen_address.is_some_and(|address| !address.ip().is_loopback()) && !is_encrypted;
-        if file.sign_in.is_some() {
-            check_host(listen_address, public_url.as_deref(), file.listen.tls.is_some(), root, problems);
-        }
-        if matches!(open, listen::Reach::Anybody) {
-            check_asked(file.sign_in.is_some(), file.auth.oauth.keys().next().map(String::as_str), root, problems);
-        }
+        let place = (listen_address, public_url.as_deref(), file.listen.tls.is_some());
+        let known = (file.sign_in.is_some(), file.auth.oauth.keys().next().map(String::as_str));
+        check_meant(known, matches!(open, listen::Reach::Anybody), place, root, problems);
         let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
         let capture = capture(file.capture.as_ref(), (root, &environment.directory), store.as_deref(), problems);
         let audit = self.audit(file.audit, problems);

@@ -81,11 +81,26 @@ pub(crate) fn authorization_server(
     })
 }
 
+/// Warns of what is no mistake and hardly meant: of people who sign in, or the first issuer of tokens, where anybody may come,
+/// and of the place: the address, the public one, and whether it is encrypted.
+pub(crate) fn check_meant(
+    (people, issuer): (bool, Option<&str>),
+    anybody: bool,
+    place: (Option<SocketAddr>, Option<&str>, bool),
+    root: &Node<'_>,
+    problems: &mut Problems,
+) {
+    if people {
+        check_host(place, root, problems);
+    }
+    if anybody {
+        check_asked(people, issuer, root, problems);
+    }
+}
+
 /// Warns where people sign in at an address that is no name, for which browsers have no passkeys.
-pub(crate) fn check_host(
-    address: Option<SocketAddr>,
-    public_url: Option<&str>,
-    is_secure: bool,
+fn check_host(
+    (address, public_url, is_secure): (Option<SocketAddr>, Option<&str>, bool),
     root: &Node<'_>,
     problems: &mut Problems,
 ) {
@@ -116,7 +131,7 @@ pub(crate) fn check_host(
 }
 
 /// Warns where somebody can show who they are and nobody has to: clients ask nobody to sign in who are let in without.
-pub(crate) fn check_asked(people: bool, issuer: Option<&str>, root: &Node<'_>, problems: &mut Problems) {
+fn check_asked(people: bool, issuer: Option<&str>, root: &Node<'_>, problems: &mut Problems) {
     let (place, who) = match (people, issuer) {
         (true, _) => (tree::key_place(root, &["sign_in"]), "people sign in"),
         (false, Some(name)) => (tree::key_place(root, &["auth", "oauth", name]), "tokens are taken"),

@@ -1,15 +1,16 @@
-//! What is said of something that may happen over and over: once a minute, with how often it was not said before.
+//! What is said of something that may happen over and over: once in a while, with how often it was not said before.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-const EVERY: Duration = Duration::from_secs(60);
-
-/// When it was said last, and how often it happened unsaid since.
-#[derive(Debug, Default)]
-pub(crate) struct Seldom(Mutex<Held>);
+/// When something was said last, and how often it happened unsaid since. It is said once a minute unless it is made otherwise.
+#[derive(Debug)]
+pub(crate) struct Seldom {
+    every: Duration,
+    held: Mutex<Held>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -17,11 +18,22 @@ struct Held {
     unsaid: u64,
 }
 
+impl Default for Seldom {
+    fn default() -> Self {
+        Seldom::every(Duration::from_secs(60))
+    }
+}
+
 impl Seldom {
+    /// Of what is said so often at most.
+    pub(crate) fn every(every: Duration) -> Seldom {
+        Seldom { every, held: Mutex::default() }
+    }
+
     /// Whether one more is to be said, and how many were not before it.
     pub(crate) fn next(&self) -> Option<u64> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.said.is_some_and(|said| said.elapsed() < EVERY) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.said.is_some_and(|said| said.elapsed() < self.every) {
             held.unsaid = held.unsaid.saturating_add(1);
             return None;
         }
@@ -35,10 +47,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_happens_again_and_again_is_said_once_a_minute() {
-        let seldom = Seldom::default();
-        assert_eq!([(); 4].map(|()| seldom.next()), [Some(0), None, None, None]);
-        tokio::time::advance(EVERY).await;
-        assert_eq!([(); 2].map(|()| seldom.next()), [Some(3), None]);
+    async fn what_happens_again_and_again_is_said_once_in_a_while() {
+        for (seldom, seconds) in [(Seldom::default(), 60), (Seldom::every(Duration::from_secs(10)), 10)] {
+            assert_eq!([(); 3].map(|()| seldom.next()), [Some(0), None, None]);
+            tokio::time::advance(Duration::from_secs(seconds - 1)).await;
+            assert_eq!(seldom.next(), None);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!([(); 2].map(|()| seldom.next()), [Some(3), None]);
+        }
     }
 }

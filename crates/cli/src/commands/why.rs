@@ -2,6 +2,7 @@
 
 mod advice;
 mod brought;
+mod entries;
 mod events;
 mod grant;
 mod request;
@@ -76,39 +77,32 @@ impl Arguments {
     }
 
     fn grant(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
-        let mut story = grant::Story::read(directories, id)?;
-        if story.is_none() {
-            // What was done with the store comes to the log within a second.
-            std::thread::sleep(COUNTED);
-            story = grant::Story::read(directories, id)?;
-        }
+        let story = soon(|| grant::Story::read(directories, id))?;
         let story = story.ok_or_else(|| none_has(directories, &format!("entry about a grant {id}")))?;
-        if self.json {
-            output::print_json(&Granted::of(&story))?;
-        } else {
-            let paint = Paint::for_stdout();
-            let warning = story.broken.as_ref().map(|problem| not_verified(problem, paint)).unwrap_or_default();
-            output::print(format!("{warning}{}", story.sentences(paint)).trim_end())?;
-        }
-        Ok(if story.broken.is_none() { Outcome::Clean } else { Outcome::Found })
+        self.tell(&Granted::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
     }
 
     fn request(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
-        let mut story = Story::read(directories, id);
-        if !matches!(story, Ok(Some(_))) {
-            // What was done with the store comes to the log within a second.
-            std::thread::sleep(COUNTED);
-            story = Story::read(directories, id);
-        }
-        let story = story?.ok_or_else(|| none_has(directories, &format!("entry about a request for approval {id}")))?;
+        let story = soon(|| Story::read(directories, id))?;
+        let story = story.ok_or_else(|| none_has(directories, &format!("entry about a request for approval {id}")))?;
+        self.tell(&Requested::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
+    }
+
+    /// Prints a story, in one form or the other, and what is wrong with the log that it is from.
+    fn tell(
+        &self,
+        json: &impl Serialize,
+        broken: Option<&str>,
+        sentences: impl FnOnce(Paint) -> String,
+    ) -> Result<Outcome, Failure> {
         if self.json {
-            output::print_json(&Requested::of(&story))?;
+            output::print_json(json)?;
         } else {
             let paint = Paint::for_stdout();
-            let warning = story.broken.as_ref().map(|problem| not_verified(problem, paint)).unwrap_or_default();
-            output::print(format!("{warning}{}", story.sentences(paint)).trim_end())?;
+            let warning = broken.map(|problem| not_verified(problem, paint)).unwrap_or_default();
+            output::print(format!("{warning}{}", sentences(paint)).trim_end())?;
         }
-        Ok(if story.broken.is_none() { Outcome::Clean } else { Outcome::Found })
+        Ok(if broken.is_none() { Outcome::Clean } else { Outcome::Found })
     }
 
     fn entry(&self, directories: &[PathBuf], id: Id) -> Result<Outcome, Failure> {
@@ -168,6 +162,17 @@ fn lock_option(before: Option<&Record>, config: Option<&Path>) -> String {
 
 /// The entries that say which configuration is in force from then on.
 const IN_FORCE: [&str; 2] = ["gateway.started", "config.reloaded"];
+
+/// What is found now or a little later: what was done with the store comes to the log within a second.
+fn soon<T>(look: impl Fn() -> Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+    match look() {
+        Ok(Some(found)) => Ok(Some(found)),
+        _ => {
+            std::thread::sleep(COUNTED);
+            look()
+        }
+    }
+}
 
 /// Looks for an entry in one log after the other; one that cannot be read matters only if no other has it. With the entry
 /// comes what is wrong with the log up to there, and which log it is.

@@ -262,17 +262,12 @@ impl Agreements {
     /// Waits until it is decided about a request, no longer than that; whether it is.
     pub(crate) async fn decided(&self, id: &str, patience: Duration) -> bool {
         let waits = async {
-            let mut seen = None;
+            let (request, mut seen) = ([id.to_owned()], None);
             loop {
                 tokio::time::sleep(LOOK).await;
-                let Ok(Some(store)) = self.database.open().await else { return false };
-                let revision = store.revision();
-                if revision.is_some() && revision == seen {
-                    continue;
-                }
-                match store.approval(id).await {
-                    Ok(held) if held.state(clock::now().0) == State::Pending => seen = revision,
-                    Ok(_) => return true,
+                match self.settled(&request, &mut seen).await.as_deref() {
+                    Ok([]) => {}
+                    Ok([(_, state), ..]) => return state.is_some(),
                     Err(_) => return false,
                 }
             }
@@ -280,26 +275,32 @@ impl Agreements {
         tokio::time::timeout(patience, waits).await.unwrap_or(false)
     }
 
-    /// Those of some requests that wait for nobody any more, and whether somebody has decided about them; none if nothing has
-    /// changed since `seen` was.
-    pub(crate) async fn settled(&self, requests: &[String], seen: &mut Option<Seen>) -> Vec<(String, bool)> {
-        let Ok(Some(store)) = self.database.open().await else { return Vec::new() };
+    /// Those of some requests that wait for nobody any more, each with what became of it, which is nothing if there is no such
+    /// request; none if nothing has changed since `seen` was.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) async fn settled(
+        &self,
+        requests: &[String],
+        seen: &mut Option<Seen>,
+    ) -> Result<Vec<(String, Option<State>)>, StoreError> {
+        let Some(store) = self.database.open().await? else { return Ok(Vec::new()) };
         let now = store.revision().map(|revision| Seen(revision, requests.to_vec()));
         if now.is_some() && now == *seen {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut settled = Vec::new();
         for id in requests {
             match store.approval(id).await.map(|held| held.state(clock::now().0)) {
                 Ok(State::Pending) => {}
-                Ok(state) => settled.push((id.clone(), matches!(state, State::Approved | State::Denied))),
-                Err(StoreError::Unknown { .. }) => settled.push((id.clone(), false)),
-                // It is looked at again.
-                Err(_) => return settled,
+                Ok(state) => settled.push((id.clone(), Some(state))),
+                Err(StoreError::Unknown { .. }) => settled.push((id.clone(), None)),
+                Err(error) => return Err(error),
             }
         }
         *seen = now;
-        settled
+        Ok(settled)
     }
 
     /// What a state that a client sends back is about.

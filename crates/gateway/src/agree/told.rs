@@ -77,27 +77,12 @@ fn can_by_command(request: &Request, roles: &Roles, operator: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const URL: &str = "https://x/bartizan/approve/a1";
 
     fn request(principal: &str, approvers: &[&str], four_eyes: bool) -> Request {
-        Request {
-            id: "a1".to_owned(),
-            digest: [0; 32],
-            principal: principal.to_owned(),
-            server: "bank".to_owned(),
-            what: "tool pay".to_owned(),
-            asks: json!({"asks": [{"need": "approval", "approvers": approvers}]}),
-            sealed: Vec::new(),
-            needs_yes: true,
-            needs_proof: false,
-            four_eyes,
-            created_at: 0,
-            expires_at: 1,
-        }
+        who::tests::request(principal, ("approval", approvers), four_eyes)
     }
 
     fn roles() -> Roles {

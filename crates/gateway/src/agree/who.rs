@@ -93,11 +93,29 @@ fn is_usual(request: &Request, who: Who<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bartizan_guard::Challenge;
     use serde_json::json;
 
     use super::*;
+
+    /// A request that asks for something of these approvers.
+    pub(in crate::agree) fn request(principal: &str, (need, approvers): (&str, &[&str]), four_eyes: bool) -> Request {
+        Request {
+            id: "a1".to_owned(),
+            digest: [0; 32],
+            principal: principal.to_owned(),
+            server: "bank".to_owned(),
+            what: "tool pay".to_owned(),
+            asks: json!({"asks": [{"need": need, "approvers": approvers}]}),
+            sealed: Vec::new(),
+            needs_yes: true,
+            needs_proof: false,
+            four_eyes,
+            created_at: 0,
+            expires_at: 1,
+        }
+    }
 
     #[test]
     fn who_may_agree() {
@@ -128,20 +146,7 @@ mod tests {
             ("ann", false, approval, &["user:ann", "nobody"], ann, false),
             ("ann", false, "step_up", &["group:leads"], ann, true),
         ] {
-            let request = Request {
-                id: "a".to_owned(),
-                digest: [0; 32],
-                principal: principal.to_owned(),
-                server: "s".to_owned(),
-                what: "tool t".to_owned(),
-                asks: json!({"asks": [{"need": need, "approvers": approvers}]}),
-                sealed: Vec::new(),
-                needs_yes: true,
-                needs_proof: false,
-                four_eyes,
-                created_at: 0,
-                expires_at: 1,
-            };
+            let request = request(principal, (need, approvers), four_eyes);
             let said = objection(&request, who, &roles);
             assert_eq!(said.is_none(), may, "{principal} {four_eyes} {need} {approvers:?} {who:?}: {said:?}");
         }

@@ -228,13 +228,18 @@ impl Front {
         // Whoever went by a length that stood beside the chunks would take what follows for something else.
         let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
         let by_a_person = self.web.get().is_some() && checks::is_by_a_person(&request);
-        let answer = match self.caller(&request, peer.ip()).await {
-            Ok(caller) => self.shown(&caller).during(self.dispatch(request, peer, &caller)).await,
-            Err(early) => self.refused(peer, early),
-        };
+        let answer = Told::during(peer.ip(), self.answer_caller(request, peer)).await;
         let answer = if by_a_person { respond::for_a_person(answer) } else { answer };
         let answer = if in_chunks { respond::last(answer) } else { answer };
         shown(page, answer)
+    }
+
+    /// Answers a request of a client, or says why it may not come in.
+    async fn answer_caller(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
+        match self.caller(&request, peer.ip()).await {
+            Ok(caller) => self.shown(&caller).during(self.dispatch(request, peer, &caller)).await,
+            Err(early) => self.refused(peer, early),
+        }
     }
 
     /// Whether there is a server of that name.
@@ -263,9 +268,8 @@ impl Front {
             path: request.uri().path(),
             query: request.uri().query(),
         };
-        let told = Told::new(from);
-        let known = told.during(self.identity.authenticate(&asked, required, from, clock::now())).await;
-        known.map_err(|stopped| respond::told(caller::refusal(stopped, &self.resource(asked.path)), told))
+        let known = self.identity.authenticate(&asked, required, from, clock::now()).await;
+        known.map_err(|stopped| caller::refusal(stopped, &self.resource(asked.path)))
     }
 
     fn resource<'a>(&'a self, path: &'a str) -> Resource<'a> {
@@ -274,13 +278,12 @@ impl Front {
 
     /// Refuses who may come in no more: it takes as long as a client likes until a message is there, and as long as a server
     /// likes until it is answered, and meanwhile its key may have been revoked.
-    async fn check_still(&self, caller: &Caller, from: IpAddr, path: &str) -> Result<(), Early> {
-        let told = Told::new(from);
+    async fn check_still(&self, caller: &Caller, path: &str) -> Result<(), Early> {
         let good = match &caller.credential {
-            Some(credential) => told.during(self.identity.is_good(credential, clock::now())).await,
+            Some(credential) => self.identity.is_good(credential, clock::now()).await,
             None => !self.gateway.policy.load().credential_required,
         };
-        if good { Ok(()) } else { Err(respond::told(caller::refusal(Stopped::Invalid, &self.resource(path)), told)) }
+        if good { Ok(()) } else { Err(caller::refusal(Stopped::Invalid, &self.resource(path))) }
     }
 
     fn shown(&self, caller: &Caller) -> Shown {
@@ -311,9 +314,7 @@ impl Front {
     fn refused(&self, peer: SocketAddr, early: Early) -> Response<Reply> {
         let Some(rule) = respond::rule(&early) else { return *early };
         let decision = self.count_refused(peer, rule);
-        if let Some(told) = respond::what_is_told(&early) {
-            told.is_decided(decision);
-        }
+        Told::is_decided(decision);
         respond::explain(*early, decision)
     }
 
@@ -344,16 +345,16 @@ impl Front {
             let (key, held) = self.peers.stateless(target, principal, from, &message).await?;
             self.peers.note_credential(Era::Stateless, (&key, &held), caller, from);
             agreement::check(&held.value, &parts.headers, &message).await?;
-            self.check_still(caller, from, path).await?;
+            self.check_still(caller, path).await?;
             let answer = held.value.answer(message, &parts.headers).await;
             if matches!(answer, Answer::Gone) {
                 self.peers.remove_stateless(&key, &held);
             }
-            self.check_still(caller, from, path).await?;
+            self.check_still(caller, path).await?;
             let answer = self.in_use(answer, held, until, caller);
             return Ok(caller::step_up(answer, caller, lacking.as_deref(), (&self.resource(path), how)));
         }
-        self.check_still(caller, from, path).await?;
+        self.check_still(caller, path).await?;
         if message.method() == Some("initialize") {
             return Box::pin(self.initialize(target, (principal, from), message, &parts.headers)).await;
         }
@@ -364,7 +365,7 @@ impl Front {
         if matches!(answer, Answer::Gone) {
             self.peers.remove(&key);
         }
-        self.check_still(caller, from, path).await?;
+        self.check_still(caller, path).await?;
         let answer = self.in_use(answer, held, until, caller);
         Ok(caller::step_up(answer, caller, lacking.as_deref(), (&self.resource(path), how)))
     }

@@ -1,7 +1,5 @@
 //! The forms that a response takes.
 
-use std::sync::Arc;
-
 use bartizan_audit::Id;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -10,7 +8,6 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use super::body::Reply;
 use crate::admit::Admitted;
 use crate::answer::{Answer, Deliveries, Delivery};
-use crate::identity::Told;
 use crate::reasons;
 use crate::web::page;
 
@@ -52,17 +49,6 @@ fn refusal(code: StatusCode, rule: &'static str, text: &str) -> Response<Reply> 
     response
 }
 
-/// The same, of which something is to be said to the operator once it is decided.
-pub(super) fn told(mut early: Early, told: Arc<Told>) -> Early {
-    early.extensions_mut().insert(told);
-    early
-}
-
-/// What is to be said of it.
-pub(super) fn what_is_told(early: &Early) -> Option<&Told> {
-    early.extensions().get::<Arc<Told>>().map(|told| &**told)
-}
-
 /// The rule of a refusal that is only counted; others are in the log one by one.
 pub(crate) fn rule(response: &Response<Reply>) -> Option<&'static str> {
     response.extensions().get::<Why>().map(|why| why.counted)
@@ -71,7 +57,6 @@ pub(crate) fn rule(response: &Response<Reply>) -> Option<&'static str> {
 /// The same refusal in words, with the id of the entry that holds it, if one will.
 pub(crate) fn explain(mut response: Response<Reply>, decision: Option<Id>) -> Response<Reply> {
     let Some(Why { rule, text, .. }) = response.extensions_mut().remove::<Why>() else { return response };
-    response.extensions_mut().remove::<Arc<Told>>();
     let known = reasons::of(rule).map_or(rule, |reason| reason.what);
     let text = if text.is_empty() { known } else { text.as_str() };
     let decision = decision.map(|id| format!(" Decision {id}.")).unwrap_or_default();

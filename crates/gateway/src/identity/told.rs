@@ -6,22 +6,23 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bartizan_audit::Id;
 use bartizan_guard::excerpt;
 
-use crate::clock;
+use crate::seldom::Seldom;
 
-/// For how long nothing more is said of the same, in microseconds.
-const EVERY: i64 = 10 * 1_000_000;
+/// For how long nothing more is said of the same.
+const EVERY: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
-    static TOLD: Arc<Told>;
+    static TOLD: Told;
 }
 
-/// What is to be said of the request whose credential is looked at. It waits for the id of the decision, by which the rest is
-/// found, and is said with what is known once nobody holds it any more.
+/// What is to be said of a request whose credential is looked at. It waits for the id of the decision, by which the rest is
+/// found, and is said with what is known once the request is answered.
 #[derive(Debug)]
 pub(crate) struct Told {
     from: IpAddr,
@@ -30,18 +31,17 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) fn new(from: IpAddr) -> Arc<Told> {
-        Arc::new(Told { from, decision: OnceLock::new(), line: OnceLock::new() })
+    /// Has what `work` finds wrong with a credential said of a request from there.
+    ///
+    /// Not written with `async`, which would make room for `work` twice: each request moves that much.
+    pub(crate) fn during<F: Future>(from: IpAddr, work: F) -> impl Future<Output = F::Output> {
+        TOLD.scope(Told { from, decision: OnceLock::new(), line: OnceLock::new() }, work)
     }
 
-    /// Has what `work` finds wrong with a credential said of this request.
-    pub(crate) async fn during<F: Future>(self: &Arc<Self>, work: F) -> F::Output {
-        TOLD.scope(Arc::clone(self), work).await
-    }
-
-    /// By which entry the log has the refusal.
-    pub(crate) fn is_decided(&self, decision: Option<Id>) {
-        decision.and_then(|id| self.decision.set(id).ok());
+    /// By which entry the log has the refusal of the request that is worked on.
+    pub(crate) fn is_decided(decision: Option<Id>) {
+        let note = |id| TOLD.try_with(|told| told.decision.set(id).ok());
+        decision.and_then(|id| note(id).ok());
     }
 }
 
@@ -53,15 +53,9 @@ impl Drop for Told {
     }
 }
 
-/// What was said already.
+/// What was said already, of each issuer and kind and for each reason.
 #[derive(Default)]
-pub(super) struct Refused(Mutex<HashMap<(String, &'static str), Said>>);
-
-/// When something was said last, and how often it happened since.
-struct Said {
-    at: i64,
-    more: u64,
-}
+pub(super) struct Refused(Mutex<HashMap<(String, &'static str), Seldom>>);
 
 /// What is wrong with one credential.
 #[derive(Debug, Default)]
@@ -94,32 +88,26 @@ impl Refused {
         words: impl FnOnce() -> Words,
     ) {
         let of = ([issuer.unwrap_or_default(), kind].join(" "), reason);
-        let Some(more) = self.is_time(of, clock::now().0) else { return };
-        let line = Line { what, issuer: issuer.map(str::to_owned), reason, words: words(), more };
-        let line = match TOLD.try_with(Arc::clone) {
-            Ok(told) => told.line.set(line),
-            Err(_) => Err(line),
-        };
-        // Of nobody's request, or the second that is wrong with one.
-        if let Err(line) = line {
-            line.say(TOLD.try_with(|told| told.from).ok(), None);
+        let Some(more) = self.is_time(of) else { return };
+        let mut line = Some(Line { what, issuer: issuer.map(str::to_owned), reason, words: words(), more });
+        let from = TOLD.try_with(|told| {
+            // The first that is wrong with it waits for the decision.
+            if told.line.get().is_none()
+                && let Some(line) = line.take()
+            {
+                told.line.set(line).ok();
+            }
+            told.from
+        });
+        if let Some(line) = line {
+            line.say(from.ok(), None);
         }
     }
 
     /// How often it happened unsaid, if it is to be said now.
-    fn is_time(&self, of: (String, &'static str), now: i64) -> Option<u64> {
+    fn is_time(&self, of: (String, &'static str)) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(&of) {
-            Some(said) if (0..EVERY).contains(&now.saturating_sub(said.at)) => {
-                said.more = said.more.saturating_add(1);
-                None
-            }
-            known => {
-                let more = known.map_or(0, |said| said.more);
-                all.insert(of, Said { at: now, more: 0 });
-                Some(more)
-            }
-        }
+        all.entry(of).or_insert_with(|| Seldom::every(EVERY)).next()
     }
 }
 
@@ -136,17 +124,14 @@ impl Line {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_same_is_said_once_in_a_while_and_something_else_at_once() {
+    #[tokio::test(start_paused = true)]
+    async fn the_same_is_said_once_in_a_while_and_something_else_at_once() {
         let (refused, corp) = (Refused::default(), || "corp".to_owned());
-        assert_eq!(refused.is_time((corp(), "edge.token_audience"), 0), Some(0));
-        for at in [1, EVERY - 1] {
-            assert_eq!(refused.is_time((corp(), "edge.token_audience"), at), None);
-        }
-        assert_eq!(refused.is_time((corp(), "edge.token_issuer"), 1), Some(0));
-        assert_eq!(refused.is_time(("other".to_owned(), "edge.token_audience"), 1), Some(0));
-        assert_eq!(refused.is_time((corp(), "edge.token_audience"), EVERY), Some(2));
-        // A clock that is set back does not silence it.
-        assert_eq!(refused.is_time((corp(), "edge.token_audience"), EVERY - 1), Some(0));
+        let audience = "edge.token_audience";
+        assert_eq!([(); 3].map(|()| refused.is_time((corp(), audience))), [Some(0), None, None]);
+        assert_eq!(refused.is_time((corp(), "edge.token_issuer")), Some(0));
+        assert_eq!(refused.is_time(("other".to_owned(), audience)), Some(0));
+        tokio::time::advance(EVERY).await;
+        assert_eq!(refused.is_time((corp(), audience)), Some(2));
     }
 }

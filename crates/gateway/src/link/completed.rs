@@ -5,11 +5,13 @@
 //! link tells of what was asked on it and of nothing else, keeps so many, and looks only while somebody listens.
 
 use std::collections::VecDeque;
+use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bartizan_mcp::{method, quote};
-use futures_util::{StreamExt, stream};
+use bartizan_store::approvals::State;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::Notify;
 
 use super::Link;
@@ -77,9 +79,10 @@ impl Link {
                 more.await;
                 continue;
             }
-            for (request, is_news) in self.gateway.agreements.settled(&requests, &mut seen).await {
+            // Where the store cannot be read it is looked at again.
+            for (request, state) in self.gateway.agreements.settled(&requests, &mut seen).await.unwrap_or_default() {
                 if self.sent.take(&request)
-                    && is_news
+                    && matches!(state, Some(State::Approved | State::Denied))
                     && let Some(told) = self.complete(&request)
                 {
                     return told;
@@ -100,15 +103,20 @@ impl Link {
 
 /// What a server sends, and in between what the client of `link` is told of pages that it was sent to.
 pub(crate) fn with_completed(link: &Arc<Link>, deliveries: Deliveries) -> Deliveries {
-    // Waiting for one is not begun anew with each message of the server: it would look into the store each time.
     let told = stream::unfold(Arc::clone(link), |link| async move {
         let told = link.completed().await;
-        Some((Some(Delivery::Message(told, None)), link))
+        Some((Delivery::Message(told, None), link))
     });
+    Box::pin(between(deliveries, told))
+}
+
+/// All of `sent` as it comes, and what comes of `told` meanwhile. Waiting for that is not begun anew with each message of the
+/// server, or the store would be looked into as often.
+fn between<T>(sent: impl Stream<Item = T>, told: impl Stream<Item = T>) -> impl Stream<Item = T> {
     // It ends when the server's stream does.
-    let ended = stream::once(std::future::ready(None));
-    let both = stream::select(deliveries.map(Some).chain(ended), told);
-    Box::pin(both.take_while(|delivery| std::future::ready(delivery.is_some())).filter_map(std::future::ready))
+    let ended = stream::once(future::ready(None));
+    let both = stream::select(sent.map(Some).chain(ended), told.map(Some));
+    both.take_while(|one| future::ready(one.is_some())).filter_map(future::ready)
 }
 
 #[cfg(test)]
@@ -126,5 +134,25 @@ mod tests {
         assert!(!sent.take("2"), "the oldest are forgotten");
         assert!(sent.take("3") && !sent.take("3"));
         assert_eq!(sent.all().len(), MOST - 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_server_sends_begins_no_wait_anew_and_its_end_is_the_end() {
+        let begun = std::cell::Cell::new(0);
+        let waits = || {
+            begun.set(begun.get() + 1);
+            future::pending::<Option<(&str, ())>>()
+        };
+        let sent = stream::iter(["one", "two", "three"]).then(async |message| {
+            tokio::task::yield_now().await;
+            message
+        });
+        let told = stream::unfold((), |()| waits());
+        assert_eq!(between(sent, told).collect::<Vec<_>>().await, ["one", "two", "three"]);
+        assert_eq!(begun.get(), 1);
+        let told = stream::iter(["decided"]).chain(stream::pending());
+        let mut both = between(stream::iter(["one", "two"]), told).collect::<Vec<_>>().await;
+        both.sort_unstable();
+        assert_eq!(both, ["decided", "one", "two"]);
     }
 }

@@ -100,8 +100,8 @@ impl Asking<'_> {
     fn asked(&self, report: &mut Report) {
         if let Some(method) = self.event.message.method().filter(|method| !is_of_clients(method)) {
             let decision = self.decide(&self.target(Use::Send), Purpose::Use, None);
-            let what = format!("the method `{}`", excerpt(method));
-            self.find(report, &decision, self.event.message.root(), PartKind::Other, None, &what);
+            let what = || format!("the method `{}`", excerpt(method));
+            self.find(report, &decision, self.event.message.root(), PartKind::Other, None, what);
         }
         for (kind, at) in named(self.event) {
             let name = name_at(at);
@@ -112,7 +112,8 @@ impl Asking<'_> {
             };
             // What is asked for needs a permit also where somebody has to agree to it.
             report.permit(&decision.permitted_by);
-            self.find(report, &decision, at, PartKind::Other, None, &format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name)));
+            let what = || format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name));
+            self.find(report, &decision, at, PartKind::Other, None, what);
         }
     }
 
@@ -122,7 +123,7 @@ impl Asking<'_> {
             let Evidence::HandedOut { tool: Some(name), .. } = evidence else { continue };
             let decision = self.decide(&self.tool(name), Purpose::List, None);
             let at = self.event.message.root();
-            self.find(report, &decision, at, PartKind::Other, None, &format!("a task of tool `{}`", excerpt(name)));
+            self.find(report, &decision, at, PartKind::Other, None, || format!("a task of tool `{}`", excerpt(name)));
         }
     }
 
@@ -162,8 +163,8 @@ impl Asking<'_> {
                     Kind::Prompt => self.target(Use::Get(&name)),
                 };
                 let decision = self.decide(&target, Purpose::List, None);
-                let what = format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name));
-                self.find(report, &decision, element, listing.kind.part(), Some(&name), &what);
+                let what = || format!("{} `{}`", kind.as_str(), called(kind == Kind::Resource, &name));
+                self.find(report, &decision, element, listing.kind.part(), Some(&name), what);
             }
         }
     }
@@ -175,7 +176,7 @@ impl Asking<'_> {
             let at = uri.unwrap_or(self.event.message.root());
             let name = name_at(at);
             let decision = self.decide(&self.target(Use::Read(&name)), Purpose::Use, None);
-            self.find(report, &decision, at, PartKind::Other, None, &format!("resource `{}`", called(true, &name)));
+            self.find(report, &decision, at, PartKind::Other, None, || format!("resource `{}`", called(true, &name)));
         }
     }
 
@@ -187,7 +188,7 @@ impl Asking<'_> {
                 _ => (PartKind::Elicitation, "a question to the user"),
             };
             let decision = self.decide(&self.target(of), Purpose::Use, None);
-            self.find(report, &decision, at, kind, None, what);
+            self.find(report, &decision, at, kind, None, || what.to_owned());
         }
     }
 
@@ -205,11 +206,20 @@ impl Asking<'_> {
         self.policies.decide(subject, target, purpose, circumstances)
     }
 
-    fn find(&self, report: &mut Report, decision: &Decision, at: Value<'_>, kind: PartKind, element: Option<&str>, what: &str) {
+    /// Most of what is decided is allowed, and then nobody reads `what` it is.
+    fn find(
+        &self,
+        report: &mut Report,
+        decision: &Decision,
+        at: Value<'_>,
+        kind: PartKind,
+        element: Option<&str>,
+        what: impl FnOnce() -> String,
+    ) {
         if decision.outcome == Outcome::Allow && decision.proven.is_empty() {
             return;
         }
-        let what = format!("{what} of server `{}`", self.event.server.name);
+        let what = format!("{} of server `{}`", what(), self.event.server.name);
         let mut find = |rule: &str, why: String, asked_by: Vec<Reason>| {
             let Some(rule) = SPEC.rule(rule) else { return };
             let finding = Finding::about(rule, at, kind, why).asked_by(asked_by);

@@ -189,28 +189,24 @@ impl<'a> Element<'a> {
 /// The rule that a definition runs into, and the reason.
 fn judge(standing: Standing, kind: DefinitionKind, name: &str, former: Option<&str>) -> Option<(&'static str, String)> {
     let resource = kind.is_uri();
-    if matches!(standing, Standing::Approved | Standing::New) {
-        return None;
-    }
-    let (noun, name) = (noun(kind), called(resource, name));
-    match (standing, former) {
-        (Standing::Approved | Standing::New, _) => None,
+    let (rule, what) = match (standing, former) {
+        (Standing::Approved | Standing::New, _) => return None,
         (Standing::Changed, _) if resource => {
-            Some(("tool_pinning.resource_changed", format!("{noun} `{name}` differs from what was accepted")))
+            ("tool_pinning.resource_changed", "differs from what was accepted".to_owned())
         }
-        (Standing::Changed, _) => Some((
-            "tool_pinning.changed",
-            format!("{noun} `{name}` differs from what was accepted; see `bartizan lock diff`"),
-        )),
-        (Standing::Added, _) if resource => Some(("tool_pinning.resource_added", format!("{noun} `{name}` is new"))),
-        (Standing::Added, Some(former)) => Some((
-            "tool_pinning.renamed",
-            format!("{noun} `{name}` was accepted as `{}` and not under this name", called(resource, former)),
-        )),
+        (Standing::Changed, _) => {
+            ("tool_pinning.changed", "differs from what was accepted; see `bartizan lock diff`".to_owned())
+        }
+        (Standing::Added, _) if resource => ("tool_pinning.resource_added", "is new".to_owned()),
+        (Standing::Added, Some(former)) => {
+            let former = called(resource, former);
+            ("tool_pinning.renamed", format!("was accepted as `{former}` and not under this name"))
+        }
         (Standing::Added, None) => {
-            Some(("tool_pinning.added", format!("{noun} `{name}` is new and not accepted; see `bartizan lock diff`")))
+            ("tool_pinning.added", "is new and not accepted; see `bartizan lock diff`".to_owned())
         }
-    }
+    };
+    Some((rule, format!("{} `{}` {what}", noun(kind), called(resource, name))))
 }
 
 /// Pinned definitions that neither this page nor an earlier one of the conversation holds.

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use bartizan_audit::{Fault, Record, iter, rfc3339};
+use bartizan_audit::{Record, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::log;
+use super::entries::Entries;
 use crate::outcome::Failure;
 use crate::output::Paint;
 use crate::text::inline;
@@ -38,37 +38,13 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// From the first log that has any; none if no log has. One that cannot be read matters only then.
+    /// From the first log that has any; none if no log has.
     pub(super) fn read(directories: &[PathBuf], id: &str) -> Result<Option<Story>, Failure> {
-        let mut failure = None;
-        for directory in directories {
-            match Story::of(directory, id) {
-                Ok(story) if story.entries.is_empty() => {}
-                Ok(story) => return Ok(Some(story)),
-                Err(fault) => failure = Some(log::unreadable(directory, &fault)),
-            }
-        }
-        failure.map_or(Ok(None), Err)
-    }
-
-    fn of(directory: &std::path::Path, id: &str) -> Result<Story, Fault> {
-        let mut story = Story { id: id.to_owned(), entries: Vec::new(), broken: None };
-        let mut records = iter(directory)?;
-        while let Some(record) = records.next() {
-            match record {
-                // Most entries are about something else, and are not worth reading as JSON.
-                Ok(record)
-                    if is_about(&record) && record.text().contains(id) && text(&record.value(), "grant") == id =>
-                {
-                    story.entries.push(record);
-                    story.broken = records.broken().map(ToString::to_string);
-                }
-                Err(fault) if log::is_unreadable(&fault) => return Err(fault),
-                // The chain shows what is wrong with the entries behind it.
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(story)
+        // Most entries are about something else, and are not worth reading as JSON.
+        let is_about =
+            |record: &Record| is_about(record) && record.text().contains(id) && text(&record.value(), "grant") == id;
+        let entries = Entries::read(directories, is_about)?;
+        Ok(entries.map(|Entries { all, broken }| Story { id: id.to_owned(), entries: all, broken }))
     }
 
     /// For people: a line for each thing that happened with it.

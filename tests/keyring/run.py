@@ -312,43 +312,72 @@ class With:
             one.restart()
             check(signs_in(one), "the first still has its own")
 
-
-    def case_a_store_that_moves_takes_its_key_along_and_a_copy_does_not():
+    def case_a_store_that_is_renamed_takes_its_key_along_and_a_copy_does_not():
         with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as place:
             app = add(place)
             check(signs_in(place), "before")
-            home, text = place.gateway.home, place.gateway.config.read_text()
-            name = re.fullmatch(r"store:([0-9a-f]{32}) (.*)", held("gateway")[0])
-            equal(name[2], str(home / "state.db"), "where it is")
-            # A copy: it opens, and cannot take the key from the other.
-            copy = home / "copy"
-            copy.mkdir(mode=0o700)
-            place.gateway.stop()
-            for file in home.glob("state.db*"):
-                shutil.copy2(file, copy / file.name)
-            place.gateway.config.write_text(text.replace('keyring = "gateway"', f'path = "{copy}/state.db"\nkeyring = "gateway"'))
-            place.restart()
+            home = place.gateway.home
+            name = re.fullmatch(r"store:([0-9a-f]{32}) (file:[0-9a-f.]+) (.*)", held("gateway")[0])
+            equal(name[3], str(home / "state.db"), "where it is")
+            # A copy: it neither opens nor seals, nor can it take the key from the other.
+            copy = into(place, "copy", shutil.copy2)
             before = held("gateway")
-            check(signs_in(place), "the copy opens")
-            check("the master key of the store" in rotate(place, status=2), "the other one is there")
+            refuses(place, f"the store {name[1]}, {home}/state.db", f"the one here is {copy}/state.db")
             equal(held("gateway"), before, "nothing was changed")
-            said = rotate(place, "--to", "keyring:copy")
-            check("still there" in said and held("copy") and held("gateway") == before, said)
-            # It moved: nothing is where it was.
-            place.gateway.config.write_text(text)
-            place.restart()
-            check(has_second_factor(place, app), "the first goes on")
-            place.gateway.stop()
-            moved = home / "moved"
-            moved.mkdir(mode=0o700)
-            for file in home.glob("state.db*"):
-                file.rename(moved / file.name)
-            place.gateway.config.write_text(text.replace('keyring = "gateway"', f'path = "{moved}/state.db"\nkeyring = "gateway"'))
-            place.restart()
+            check("still there" in rotate(place, "--to", "keyring:copy"), "the remedy")
+            check(held("copy") and held("gateway") == before, "each has its own")
+            at(place, copy, "copy")
+            check(signs_in(place), "the copy, with its own")
+            at(place, home)
+            check(signs_in(place), "the first goes on")
+            # It is renamed: the same file is elsewhere.
+            moved = into(place, "moved", pathlib.Path.rename)
             check(has_second_factor(place, app), "moved")
-            equal(held("gateway")[0], f"store:{name[1]} {moved}/state.db", "its key says where it is now")
+            equal(held("gateway")[0], f"store:{name[1]} {name[2]} {moved}/state.db", "its key says where it is now")
             check("warning" not in rotate(place), "and changes")
             check(signs_in(place), "after that")
+
+    def case_what_may_be_a_copy_of_one_out_of_sight_has_to_be_claimed():
+        with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as place:
+            app = add(place)
+            check(signs_in(place), "before")
+            home, before = place.gateway.home, held("gateway")
+            # As from one disk to another, of which the first may only not be mounted.
+            away = into(place, "away", shutil.copy2)
+            hidden = home / "hidden"
+            hidden.mkdir()
+            for file in home.glob("state.db*"):
+                file.rename(hidden / file.name)
+            refuses(place, str(home / "state.db"), str(away / "state.db"))
+            equal(held("gateway"), before, "nothing was taken")
+            done = json.loads(claim(place, "--json"))
+            check(done["before"].endswith(f", {home}/state.db") and not done["was_own"], done)
+            now = held("gateway")
+            check(now[0].endswith(f" {away}/state.db") and now[1:] == before[1:], "only whose it is was changed")
+            check(signs_in(place), "it opens, without a restart")
+            check("already" in claim(place), "again")
+            # The first comes to light: refused in its turn, with all that it had.
+            for file in hidden.iterdir():
+                file.rename(home / file.name)
+            at(place, home)
+            refuses(place, str(away / "state.db"), str(home / "state.db"))
+            check(f"{away}/state.db" in claim(place), "claimed back, which names the other one")
+            check(has_second_factor(place, app), "and opens")
+            at(place, away)
+            refuses(place, str(home / "state.db"))
+
+    def case_a_key_that_opens_nothing_of_a_store_is_not_claimed():
+        with Bus(), Place(more='[store]\nkeyring = "gateway"\n') as one, Place() as two, Place() as three:
+            for place in (one, two):
+                place.add()
+                check(signs_in(place), "with a key of its own")
+            before = held("gateway")
+            for place, why in ((two, "sealed with"), (three, "nothing has been sealed")):
+                place.gateway.config.write_text(place.gateway.config.read_text() + '[store]\nkeyring = "gateway"\n')
+                said = claim(place, status=2)
+                check(why in said, said)
+                equal(held("gateway"), before, "it is as it was")
+            check("already" in claim(one) and signs_in(one), "the twin, whose it is")
 
     def case_a_key_that_says_nothing_or_another_store_is_neither_taken_nor_written_over():
         key = "bartizan-master-key-1:" + "ab" * 32
@@ -364,7 +393,7 @@ class With:
                 place.add()
                 check(signs_in(place), "with a file")
                 said = rotate(place, "--to", "keyring:gateway", status=2)
-                check(why in said and "a name of its own" in said, said)
+                check(why in said and "a key of its own" in said, said)
                 equal(held("gateway"), lines, "it is as it was")
                 check("warning" not in rotate(place, "--to", "keyring:other"), "the twin: a name that is free")
 
@@ -377,14 +406,16 @@ class With:
             place.restart()
             check(has_second_factor(place, app), "it opens")
             equal(held("gateway"), now, "and says it in the new way")
-            for lines in ([f"store:{database}x", *now[1:]], now[1:]):
+            for lines, why in (([f"store:{database}x", *now[1:]], f"of the store {database}x"), (now[1:], "nothing says of which store")):
                 keep("gateway", lines)
                 place.restart()
-                check(signs_in(place), "it opens what is sealed")
-                equal(held("gateway"), lines, "and is as it was")
-                check("a name of its own" in rotate(place, status=2), "nor changed")
+                refuses(place, why)
                 equal(held("gateway"), lines, "it is as it was")
-            check("still there" in rotate(place, "--to", "keyring:own"), "the remedy")
+                claim(place)
+                equal(held("gateway"), now, "one remedy")
+                check(signs_in(place), "with which it opens")
+                keep("gateway", lines)
+            check("still there" in rotate(place, "--to", "keyring:own"), "the other one")
             equal(held("gateway"), now[1:], "what may be another's stays")
 
 
@@ -404,8 +435,45 @@ def keep(name, lines):
 
 def rotate(place, *words, status=0):
     """What `key rotate-master` says, for the store of that gateway."""
+    return on_master("rotate-master", place, *words, status=status)
+
+
+def claim(place, *words, status=0):
+    """What `key claim-master` says."""
+    return on_master("claim-master", place, *words, status=status)
+
+
+def on_master(command, place, *words, status):
     config = str(place.gateway.config)
-    return bartizan("key", "rotate-master", "--config", config, *words, status=status, env=place.gateway.environment)
+    return bartizan("key", command, "--config", config, *words, status=status, env=place.gateway.environment)
+
+
+def at(place, directory, name="gateway"):
+    """Has the gateway start with the store there."""
+    text = place.gateway.config.read_text()
+    table = f'[store]\npath = "{directory}/state.db"\nkeyring = "{name}"\n'
+    place.gateway.config.write_text(re.sub(r'\[store\]\n(path = .*\n)?keyring = .*\n', table, text))
+    place.restart()
+
+
+def into(place, name, how):
+    """Brings the files of the store into a directory of that name, and has the gateway start with what is there."""
+    directory = place.gateway.home / name
+    directory.mkdir(mode=0o700)
+    place.gateway.stop()
+    for file in place.gateway.home.glob("state.db*"):
+        how(file, directory / file.name)
+    at(place, directory)
+    return directory
+
+
+def refuses(place, *whys):
+    """Nobody who needs what is sealed comes in, the key is not changed, and both say why."""
+    check(not signs_in(place), "it opens")
+    said = rotate(place, status=2)
+    log = place.gateway.said.read_text()
+    for why in (*whys, "bartizan key claim-master", "bartizan key rotate-master --to keyring:NAME"):
+        check(why in said and why in log, f"{why!r} is not in: {said}\nor not in: {log}")
 
 
 def duration(place, *words):

@@ -26,5 +26,5 @@ pub mod web_sessions;
 pub use error::{Result, StoreError};
 pub use events::{Change, Event};
 pub use revision::Revision;
-pub use seal::{MasterKey, PURPOSES, Resealed, Rotated, SealError, Sealer};
+pub use seal::{Claimed, MasterKey, PURPOSES, Resealed, Rotated, SealError, Sealer};
 pub use store::Store;

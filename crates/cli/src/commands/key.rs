@@ -1,5 +1,6 @@
 //! `bartizan key`: the keys that clients show to use the gateway over HTTP.
 
+mod claim;
 mod master;
 mod report;
 
@@ -11,6 +12,7 @@ use bartizan_policy::{Scope, Scopes};
 use bartizan_store::{StoreError, api_keys};
 use clap::{Args, Subcommand};
 
+pub(super) use self::claim::MasterClaimed;
 pub(super) use self::master::MasterRotated;
 pub(super) use self::report::{Created, Listed, Revoked, moment};
 use crate::outcome::{Failure, Outcome, say};
@@ -56,6 +58,8 @@ enum Command {
     Revoke(Revoke),
     /// Makes another master key, with which what is secret in the store is sealed
     RotateMaster(master::RotateMaster),
+    /// Says that the master key in the keyring is that of this store, as after a move to another disk
+    ClaimMaster(claim::ClaimMaster),
 }
 
 #[derive(Args)]
@@ -129,6 +133,7 @@ impl Arguments {
             Command::Rotate(rotate) => rotate.run(),
             Command::Revoke(revoke) => revoke.run(),
             Command::RotateMaster(rotate) => rotate.run(),
+            Command::ClaimMaster(claim) => claim.run(),
         }
     }
 }

@@ -37,6 +37,7 @@ const FORMATS: &[Format] = &[
     (secret::Listed::FORMAT, || schema_for!(secret::Listed<'_>).to_value()),
     (upstream::Listed::FORMAT, || schema_for!(upstream::Listed<'_>).to_value()),
     (key::MasterRotated::FORMAT, || schema_for!(key::MasterRotated).to_value()),
+    (key::MasterClaimed::FORMAT, || schema_for!(key::MasterClaimed).to_value()),
     (user::Invited::FORMAT, || schema_for!(user::Invited<'_>).to_value()),
     (user::Changed::FORMAT, || schema_for!(user::Changed<'_>).to_value()),
     (user::Listed::FORMAT, || schema_for!(user::Listed<'_>).to_value()),

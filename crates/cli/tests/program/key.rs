@@ -97,7 +97,9 @@ fn another_master_key_is_made_only_where_there_is_one() {
     let home = home.path();
     assert!(key(home, &["rotate-master"]).status(3).stderr.contains("no database"));
     created(home, &["ann", "--scope", "mcp", "--expires", "1d"]);
-    assert!(key(home, &["rotate-master"]).status(2).stderr.contains("nothing has been sealed"));
+    for command in ["rotate-master", "claim-master"] {
+        assert!(key(home, &[command]).status(2).stderr.contains("nothing has been sealed"));
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         bartizan_store::Store::open(&home.join("state.db")).await.unwrap().sealer().await.unwrap();
@@ -115,4 +117,5 @@ fn another_master_key_is_made_only_where_there_is_one() {
     std::fs::write(home.join("new"), "ab".repeat(32)).unwrap();
     let new = home.join("new").display().to_string();
     assert!(key(home, &["rotate-master", "--new-key", &new]).status(2).stderr.contains("in a file beside the store"));
+    assert!(key(home, &["claim-master"]).status(2).stderr.contains("is in no keyring"));
 }

@@ -58,8 +58,10 @@ impl Store {
             kept = self.write(async |connection| add_missing(connection, self.master(), self.this()).await).await?;
         }
         let last = last.map(|(_, sealer)| sealer);
-        let (sealer, is_stale) = opened(&kept, last.as_deref(), self.master(), self.this())?;
-        if is_stale {
+        let (sealer, found) = opened(&kept, last.as_deref(), self.master(), self.this())?;
+        if let Some(found) = found
+            && found.check_owner(self.this(), true)?
+        {
             self.own_master().await?;
         }
         let sealer = Arc::new(sealer);
@@ -68,7 +70,8 @@ impl Store {
         Ok(sealer)
     }
 
-    /// What opens content of this store, for those who only read: nothing is made and nothing is written for it.
+    /// What opens content of this store, for those who only read: nothing is made and nothing is written for it. So the
+    /// master key may be that of another store, which a copy of this one has.
     ///
     /// # Errors
     /// As for [`Store::sealer`], and if nothing has been sealed in this store yet.
@@ -87,9 +90,8 @@ impl Store {
         let _writing = self.begin().await?;
         let kept = data_keys(&sqlx::query(ALL).fetch_all(self.reading()).await?)?;
         let Some(found) = from.find(whose)? else { return Ok(()) };
-        let opens = master_of(&kept, &found).is_ok();
-        if opens && found.check_owner(whose, opens)? {
-            from.put(whose, &found.keys.iter().collect::<Vec<_>>())?;
+        if master_of(&kept, &found).is_ok() && found.check_owner(whose, true)? {
+            found.own(from, whose)?;
         }
         Ok(())
     }
@@ -117,9 +119,11 @@ fn has(kept: &[DataKey], purpose: &str) -> bool {
 async fn add_missing(connection: &mut SqliteConnection, from: &MasterKey, whose: Whose<'_>) -> Result<Vec<DataKey>> {
     let kept = data_keys(&sqlx::query(ALL).fetch_all(&mut *connection).await?)?;
     let found = match (from.find(whose)?, kept.is_empty()) {
-        (Some(found), false) => found,
-        (Some(found), true) => {
-            found.check_owner(whose, false)?;
+        (Some(found), is_new) => {
+            if !is_new {
+                master_of(&kept, &found)?;
+            }
+            found.check_owner(whose, !is_new)?;
             found
         }
         (None, false) => return Err(from.missing(whose.path).into()),
@@ -163,9 +167,13 @@ pub(super) fn unwrap(master: &Master, key: &DataKey) -> Result<zeroize::Zeroizin
     master.key.unseal(WRAPPING, &format!("{} {}", key.id, key.purpose), &key.wrapped)
 }
 
-/// A sealer with these keys, and whether the place of the master key is to say anew whose that is. The master key is looked for
-/// only if one of them is new to us.
-fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, whose: Whose<'_>) -> Result<(Sealer, bool)> {
+/// A sealer with these keys, and the master keys that are there, which are looked for only if one of the others is new to us.
+fn opened(
+    kept: &[DataKey],
+    last: Option<&Sealer>,
+    from: &MasterKey,
+    whose: Whose<'_>,
+) -> Result<(Sealer, Option<Found>)> {
     let known = |key: &DataKey| last.and_then(|last| last.all.get(&key.id));
     let found = if kept.iter().all(|key| known(key).is_some()) { None } else { from.find(whose)? };
     let sealer = sealer_of(kept, |key| {
@@ -175,8 +183,7 @@ fn opened(kept: &[DataKey], last: Option<&Sealer>, from: &MasterKey, whose: Whos
         let found = found.as_ref().ok_or_else(|| from.missing(whose.path))?;
         Ok(open(key, found.find(id_of(&key.wrapped)?)?)?)
     })?;
-    // What is of another store opens all the same, and is left as it is.
-    Ok((sealer, found.is_some_and(|found| found.check_owner(whose, true).unwrap_or(false))))
+    Ok((sealer, found))
 }
 
 /// The same with the master key at hand.

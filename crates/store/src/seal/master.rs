@@ -112,6 +112,16 @@ impl Found {
     pub(super) fn check_owner(&self, whose: Whose<'_>, opens: bool) -> Result<bool, SealError> {
         self.owner.check(whose, opens, &self.place)
     }
+
+    /// The store that they are of, as far as that is said; none at all where their place is that of one store.
+    pub(super) fn said_owner(&self) -> Option<Option<String>> {
+        (self.owner != Owner::Place).then(|| self.owner.store())
+    }
+
+    /// Has their place, which is where they were found, say that they are of this store.
+    pub(super) fn own(&self, place: &MasterKey, whose: Whose<'_>) -> Result<()> {
+        place.put(whose, &self.keys.iter().collect::<Vec<_>>())
+    }
 }
 
 impl MasterKey {

@@ -8,6 +8,7 @@
 //! A master key is made only for a database that has no data keys. If one is missing, or another is there, nothing is
 //! opened and nothing is written: a new one in its place would make what was sealed unreadable for ever.
 
+mod claim;
 mod envelope;
 mod keys;
 mod master;
@@ -22,6 +23,7 @@ use bartizan_keyring::KeyringError;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use self::claim::Claimed;
 use self::envelope::{Key, KeyId};
 pub(crate) use self::keys::Held;
 pub use self::master::MasterKey;
@@ -73,6 +75,11 @@ impl Sealer {
     }
 }
 
+/// What to do about a master key that is not known to be of this store.
+const REMEDY: &str = "if the one here was sealed with it and there is no other, as after a move or from a backup, say so with \
+    `bartizan key claim-master`; else give it a key of its own: with another `keyring` under [store] if nothing is sealed yet, \
+    or with `bartizan key rotate-master --to keyring:NAME`";
+
 /// Why something cannot be sealed or opened.
 #[derive(Debug, Error)]
 pub enum SealError {
@@ -105,23 +112,29 @@ pub enum SealError {
     },
     /// The keyring has a master key under that name which is that of another store.
     #[error(
-        "{place}: this is the master key of the store {owner}, which would not open once this one changes it; give this one \
-         a key under a name of its own: another `keyring` under [store] if nothing is sealed yet, else with \
-         `bartizan key rotate-master --to keyring:NAME`"
+        "{place}: this is the master key of the store {owner}, and the one here is {here}: neither would open what it seals once \
+         the other one changes the key; {}",
+        REMEDY
     )]
     Others {
         /// Where it is.
         place: String,
         /// Whose it is.
         owner: String,
+        /// Who asks for it.
+        here: String,
     },
     /// The keyring has a master key under that name which does not say of which store it is.
     #[error(
-        "{0}: nothing says of which store this master key is, so it is neither taken for this one nor changed; give this one \
-         a key under a name of its own: another `keyring` under [store] if nothing is sealed yet, else with \
-         `bartizan key rotate-master --to keyring:NAME`"
+        "{place}: nothing says of which store this master key is, so it is not taken for the one here, {here}; {}",
+        REMEDY
     )]
-    Unowned(String),
+    Unowned {
+        /// Where it is.
+        place: String,
+        /// Who asks for it.
+        here: String,
+    },
     /// There are no keys, and whoever only reads makes none.
     #[error(
         "{0}: nothing has been sealed in this store yet, so it opens nothing; say under [store] where the one is in which it \

@@ -99,7 +99,7 @@ impl Store {
             let owner = found.check_owner(whose, true);
             if moves {
                 // What it opens besides goes on there.
-                of_another = owner.err();
+                of_another = owner.is_err().then(|| found.said_owner().flatten());
                 check_free(to, whose)?;
                 to.put(whose, &[&new])?;
             } else {
@@ -126,7 +126,8 @@ impl Store {
         let left = match (moves, of_another) {
             (false, _) => to.put(whose, &[&new]).err().map(|error| error.to_string()),
             (true, None) => from.clear(whose.path).err().map(|error| error.to_string()),
-            (true, Some(others)) => Some(others.to_string()),
+            (true, Some(Some(other))) => Some(format!("it is that of the store {other}")),
+            (true, Some(None)) => Some("nothing says that no other store needs it".to_owned()),
         };
         done.left = left;
         drop(writing);

@@ -3,6 +3,7 @@
 import http.client
 import json
 import pathlib
+import re
 import sys
 
 from harness import MODERN, PATIENCE, Gateway, Raw, check, equal, wait_for
@@ -146,6 +147,23 @@ def case_what_is_not_posted_has_no_place_without_sessions():
                 equal(statuses, [204, 404], f"{path}")
                 client.session = None
                 equal(client.raw("DELETE", None)[1].status, 400, "without a session, in the era that has them")
+
+
+def case_the_sessions_that_are_counted_are_those_that_are_open():
+    with Gateway(own()) as gateway:
+        def count(expected, what):
+            equal(int(re.search(r"(?m)^bartizan_sessions (\d+)$", gateway.metrics())[1]), expected, what)
+
+        count(0, "nobody is there")
+        with Raw(gateway, "/mcp/one") as one, Raw(gateway) as other, Raw(gateway, "/mcp/one", MODERN) as stateless:
+            stateless.tools()
+            count(3, "each of them")
+            equal(one.raw("DELETE", None)[1].status, 204)
+            count(2, "it has ended, and at once")
+            equal(other.raw("DELETE", None, {"Mcp-Session-Id": one.session})[1].status, 404)
+            one.session = None
+            count(2, "nothing else has")
+        count(1, "what stands for a session of the other era stays until it is idle")
 
 
 def case_a_cancellation_names_the_request_as_the_server_knows_it():

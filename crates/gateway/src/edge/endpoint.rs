@@ -189,6 +189,7 @@ impl Front {
     }
 
     pub(super) fn metrics(&self) -> String {
+        self.gateway.metrics.sessions.set(i64::try_from(self.peers.count()).unwrap_or(i64::MAX));
         self.gateway.metrics.render()
     }
 

@@ -183,7 +183,6 @@ impl Peers {
             evicted.into_iter().for_each(|old| drop(part(old)));
             held
         });
-        self.count();
         kept.map_err(|Full| respond::refused(StatusCode::SERVICE_UNAVAILABLE, "edge.sessions", "too many sessions\n"))
     }
 
@@ -227,7 +226,6 @@ impl Peers {
         for held in self.legacy.expire().into_iter().chain(self.stateless.expire()) {
             part(held);
         }
-        self.count();
     }
 
     /// All of them, which are kept no longer.
@@ -235,9 +233,9 @@ impl Peers {
         self.legacy.drain().into_iter().chain(self.stateless.drain())
     }
 
-    fn count(&self) {
-        let all = self.legacy.len() + self.stateless.len();
-        self.gateway.metrics.sessions.set(i64::try_from(all).unwrap_or(i64::MAX));
+    /// How many there are, which is counted when somebody asks: a session ends in many ways.
+    pub(super) fn count(&self) -> usize {
+        self.legacy.len() + self.stateless.len()
     }
 }
 

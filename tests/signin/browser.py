@@ -22,6 +22,8 @@ sys.path[:0] = [str(HERE.parent / "aggregate")]
 from harness import BINARY, PATIENCE, TOOLS, Gateway, cases_of, check, equal, run_cases, wait_for  # noqa: E402, F401
 
 STEP = 30
+# A recovery code.
+CODE = re.compile(r"\b[0-9a-z]{4}(?:-[0-9a-z]{4}){3}\b")
 PASSWORD = "correct horse battery staple"
 
 
@@ -118,7 +120,7 @@ class Browser:
         app, form = App(page), Form(page.text)
         done = self.post(form.action, form.fields | {"password": password, "again": password, "code": app.fresh()})
         equal(done.status, 200, done.text[:600])
-        return app, re.findall(r"\b[0-9a-z]{4}(?:-[0-9a-z]{4}){3}\b", done.text)
+        return app, CODE.findall(done.text)
 
     def is_signed_in(self) -> bool:
         return self.get("/bartizan/account").status == 200
@@ -165,4 +167,4 @@ class Place:
         return any(rule in str(entry) for entry in self.gateway.entries(kind="edge.refused"))
 
 
-__all__ = ["BINARY", "HERE", "PASSWORD", "TOOLS", "App", "Browser", "Form", "Page", "Place", "check", "equal"]
+__all__ = ["BINARY", "CODE", "HERE", "PASSWORD", "TOOLS", "App", "Browser", "Form", "Page", "Place", "check", "equal"]

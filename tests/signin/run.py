@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from browser import BINARY, HERE, PASSWORD, TOOLS, App, Form, Place, cases_of, check, equal, run_cases
+from browser import BINARY, CODE, HERE, PASSWORD, TOOLS, App, Form, Place, cases_of, check, equal, run_cases
 from harness import wait_for
 
 REQUIRED = ""
@@ -293,6 +293,24 @@ def case_who_has_no_second_factor_sets_one_up_first():
         check(browser.cookies["bartizan"] != before["bartizan"], "in another session")
         equal(other.get("/bartizan/one-time").status, 303, "who has one is asked for it")
         equal(place.browser().sign_in().status, 403, "and the password alone does no more")
+
+
+def case_other_one_time_passwords_sign_out_who_came_in_by_those_before():
+    with Place(REQUIRED) as place:
+        browser, other = place.browser(), place.browser()
+        old, codes = browser.accept(place.invite())
+        equal(other.sign_in(code=codes[0]).status, 303, "elsewhere")
+        page = browser.get("/bartizan/one-time")
+        app, form = App(page), Form(page.text)
+        equal(browser.post(form.action, form.fields | {"code": "000000"}).status, 403, "a wrong code")
+        check(other.is_signed_in(), "which changes nothing")
+        done = browser.post(form.action, form.fields | {"code": app.code()})
+        check(done.status == 200 and "Recovery codes" in done.text, done.text[:300])
+        check(browser.is_signed_in() and not other.is_signed_in(), "only who has the new ones goes on")
+        for code in (old.fresh(), codes[1]):
+            equal(place.browser().sign_in(code=code).status, 403, "one of those before")
+        equal(place.browser().sign_in(code=CODE.findall(done.text)[0]).status, 303, "a new one")
+        wait_for(lambda: place.gateway.entries(kind="person.factor_replaced", person="ann", factor="otp"), "the log says so")
 
 
 def case_a_step_up_asks_for_a_fresh_one():

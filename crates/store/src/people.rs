@@ -95,6 +95,9 @@ const NO_REQUESTS: &str = "DELETE FROM approval WHERE principal = $1 AND used_at
 const STANDS: &str = "SELECT 1 FROM person WHERE name = $1 AND generation = $2 AND disabled_at IS NULL";
 const CHANGED: &str = "UPDATE person SET password = $3, generation = generation + 1 WHERE name = $1 AND password = $2";
 const ELSEWHERE: &str = "DELETE FROM web_session WHERE person = $1 AND digest <> $2";
+const REPLACED: &str = "UPDATE person SET generation = generation + 1 WHERE name = $1 AND totp IS NOT NULL";
+// Which of them a session began with nobody knows.
+const BY_OTHERS: &str = "DELETE FROM web_session WHERE person = $1 AND digest <> $2 AND otp_at IS NOT NULL";
 const REHASH: &str = "UPDATE person SET password = $3 WHERE name = $1 AND password = $2";
 const ONE_TIME: &str = "UPDATE person SET totp = $2, totp_step = CASE WHEN totp_step < $3 THEN $3 ELSE totp_step END
     WHERE name = $1";
@@ -282,7 +285,9 @@ impl Store {
         .await
     }
 
-    /// Gives somebody one-time passwords, in place of those they had.
+    /// Gives somebody one-time passwords, in place of those they had, and returns them as they are then. If they had some, they
+    /// are signed out in every browser in which one was shown, but for the session that is to be kept, and what they agreed
+    /// to waits again if nobody used it yet: it may have been whoever had the others, too.
     ///
     /// # Errors
     /// If they are of another generation by now, or it cannot be kept.
@@ -290,12 +295,20 @@ impl Store {
         &self,
         (name, generation): (&str, i64),
         one_time: &OneTime,
+        keep: &[u8; 32],
         change: &Change,
-    ) -> Result<()> {
+    ) -> Result<Person> {
         self.write(async |connection| {
             check_stands(connection, name, generation).await?;
+            let replaced = sqlx::query(REPLACED).bind(name).execute(&mut *connection).await?.rows_affected() > 0;
+            if replaced {
+                sqlx::query(BY_OTHERS).bind(name).bind(keep.as_slice()).execute(&mut *connection).await?;
+                take_back(connection, name, change).await?;
+            }
             set_one_time(connection, name, one_time).await?;
-            note(connection, change, "person.factor_added", json!({ "person": name, "factor": "otp" })).await
+            let kind = if replaced { "person.factor_replaced" } else { "person.factor_added" };
+            note(connection, change, kind, json!({ "person": name, "factor": "otp" })).await?;
+            find(connection, name).await?.ok_or(StoreError::Stale)
         })
         .await
     }

@@ -105,9 +105,11 @@ impl Web {
             return self.one_time_page(visit, &session, Some("Those are not the six digits; try the next ones.")).await;
         };
         let change = Change { by: name.clone(), at: clock::now().0 };
-        self.store().await?.set_one_time((&name, session.person.generation), &one_time, &change).await?;
+        let (whose, keep) = ((&*name, session.person.generation), &session.kept.digest);
+        // As they are now: the others were good for whoever they were before.
+        let person = self.store().await?.set_one_time(whose, &one_time, keep, &change).await?;
         let shown = codes_page(&codes, &afterwards(visit));
-        self.begin_session((&session.person, &[Method::Otp]), Some(&session), shown).await
+        self.begin_session((&person, &[Method::Otp]), Some(&session), shown).await
     }
 
     /// The session of somebody who may change what they sign in with, or where they have to go first, to come back `here`.

@@ -122,7 +122,7 @@ async fn who_is_disabled_has_no_use_of_an_invitation() {
 async fn a_one_time_password_and_a_recovery_code_are_used_once() {
     let (directory, store) = store().await;
     assert!(!store.use_one_time("Ann", 6).await.unwrap(), "there are none yet");
-    store.set_one_time(("Ann", generation(&store).await), &one_time(5), &change(2)).await.unwrap();
+    store.set_one_time(("Ann", generation(&store).await), &one_time(5), &[0; 32], &change(2)).await.unwrap();
     let other = Store::open(&directory.path().join("state.db")).await.unwrap();
     for (store, step, good) in
         [(&store, 5, false), (&store, 6, true), (&other, 6, false), (&other, 5, false), (&other, 7, true)]
@@ -133,7 +133,7 @@ async fn a_one_time_password_and_a_recovery_code_are_used_once() {
         assert_eq!(store.use_recovery_code(name, &[digest; 32]).await.unwrap(), good, "{name} {digest}");
     }
     // Set up anew, it does not go back to what was used.
-    store.set_one_time(("Ann", generation(&store).await), &one_time(2), &change(3)).await.unwrap();
+    store.set_one_time(("Ann", generation(&store).await), &one_time(2), &[0; 32], &change(3)).await.unwrap();
     assert!(!store.use_one_time("Ann", 7).await.unwrap());
     assert_eq!(store.people().await.unwrap()[0].recovery_codes, 2);
 }
@@ -172,7 +172,7 @@ async fn a_session_ends_with_its_time_and_with_what_becomes_of_its_person() {
 #[tokio::test]
 async fn who_is_removed_leaves_nothing_and_what_was_done_is_to_be_recorded() {
     let (_directory, store) = store().await;
-    store.set_one_time(("Ann", generation(&store).await), &one_time(1), &change(2)).await.unwrap();
+    store.set_one_time(("Ann", generation(&store).await), &one_time(1), &[0; 32], &change(2)).await.unwrap();
     store.reset_person("ANN", &invited(2_000), &change(3)).await.unwrap();
     for principal in ["Ann", "Bea"] {
         let whose = store.whose(principal).await.unwrap();
@@ -276,7 +276,7 @@ fn request(id: &str, principal: &str) -> Request {
 /// What somebody may get who has shown something as a person of that generation.
 async fn gets(store: &Store, generation: i64) -> Vec<bool> {
     let session = store.begin_web_session((&session(1), generation), None, ALWAYS).await;
-    let one_time = store.set_one_time(("Ann", generation), &one_time(9), &change(9)).await;
+    let one_time = store.set_one_time(("Ann", generation), &one_time(9), &[0; 32], &change(9)).await;
     let passkey = store.add_passkey((&passkey(1, 0), generation), &change(9)).await;
     let asked = store.ask_approval(&request("a", "Bea"), Most { each: 9, all: 9 }).await.unwrap();
     let Asked::There(asked) = asked else { panic!("{asked:?}") };
@@ -290,7 +290,7 @@ async fn gets(store: &Store, generation: i64) -> Vec<bool> {
             By::Person { change: &by, generation, second_factor_at: None },
         )
         .await;
-    let got = [session.map(drop), one_time, passkey, approved.map(drop)];
+    let got = [session.map(drop), one_time.map(drop), passkey, approved.map(drop)];
     for error in got.iter().filter_map(|one| one.as_ref().err()) {
         assert!(matches!(error, StoreError::Stale), "{error}");
     }
@@ -369,6 +369,12 @@ async fn befall(store: &Store, what: &str, generation: i64) {
             store.add_passkey((&passkey(1, 0), generation), &change(250)).await.unwrap();
             assert!(store.remove_passkey(("Ann", generation), &[1; 16], &[0; 32], &change(300)).await.unwrap());
         }
+        "set up one-time passwords" | "replace them" => {
+            for step in if what == "replace them" { 1..3 } else { 1..2 } {
+                let generation = self::generation(store).await;
+                store.set_one_time(("Ann", generation), &one_time(step), &[0; 32], &change(300)).await.unwrap();
+            }
+        }
         "enable" => assert!(!store.set_person_disabled("ann", false, &change(300)).await.unwrap()),
         "disable" => assert!(store.set_person_disabled("ann", true, &change(300)).await.unwrap()),
         _ => {
@@ -393,6 +399,8 @@ async fn what_somebody_agreed_to_is_good_for_nothing_once_they_are_taken_what_th
         ("change their password", false),
         ("change it wrongly", true),
         ("take out a passkey", false),
+        ("set up one-time passwords", true),
+        ("replace them", false),
         ("enable", true),
     ] {
         let (_directory, store) = store().await;
@@ -471,6 +479,37 @@ async fn whoever_takes_a_passkey_out_is_signed_in_by_it_nowhere_else() {
     }
     // Who comes after that comes in.
     assert!(store.begin_web_session((&session(6), generation(&store).await), None, ALWAYS).await.unwrap());
+}
+
+#[tokio::test]
+async fn whoever_replaces_their_one_time_passwords_is_signed_in_by_the_others_nowhere_else() {
+    let (_directory, store) = store().await;
+    let by_one_time = |number: u8| WebSession { otp_at: Some(100), ..session(number) };
+    let first = generation(&store).await;
+    store.begin_web_session((&session(1), first), None, ALWAYS).await.unwrap();
+    // Nothing is replaced: whoever they were they still are.
+    let ann = store.set_one_time(("Ann", first), &one_time(1), &[9; 32], &change(2)).await.unwrap();
+    assert_eq!((ann.generation, ann.totp.as_deref()), (first, Some(&b"sealed"[..])));
+    for number in [2, 3] {
+        store.begin_web_session((&by_one_time(number), first), None, ALWAYS).await.unwrap();
+    }
+    let ann = store.set_one_time(("Ann", first), &one_time(2), &[3; 32], &change(3)).await.unwrap();
+    assert_eq!(ann.generation, generation(&store).await);
+    for (number, there) in [(1, true), (2, false), (3, true)] {
+        assert_eq!(store.web_session(&[number; 32], ALWAYS).await.unwrap().is_some(), there, "{number}");
+    }
+    // Somebody was shown one of the others, and would come in only now; or sets up their own in that session.
+    assert_eq!(gets(&store, first).await, [false; 4]);
+    // In place of the session in which it was done the next one begins.
+    let next = store.begin_web_session((&by_one_time(4), ann.generation), Some(&[3; 32]), ALWAYS).await;
+    assert!(next.unwrap() && store.web_session(&[4; 32], ALWAYS).await.unwrap().is_some());
+    let mut said = Vec::new();
+    let record = async |events: &[crate::Event]| {
+        said.extend(events.iter().map(|event| event.kind.clone()).filter(|kind| kind.contains("factor")));
+        Ok::<_, ()>(())
+    };
+    store.record_events(record).await.unwrap().unwrap();
+    assert_eq!(said, ["person.factor_added", "person.factor_replaced"]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bartizan_guard::guards::rate;
 use bartizan_guard::{Action, GuardSettings, Pipeline, Settings, Timestamp};
 use bartizan_keyring::Name;
+use bartizan_policy::Ways;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -535,6 +536,9 @@ impl Reading<'_> {
         let issuers = oauth::issuers(&file.auth.oauth, (root, &environment.directory), problems);
         let known: Vec<_> = file.auth.oauth.keys().map(String::as_str).collect();
         credentials::check_issuers(exchanges(&servers), &known, root, problems);
+        let ways = Ways { pages: sign_in.is_some(), tokens: !issuers.is_empty() };
+        let asked = (&settings, &*approval.approvers, ways);
+        policy::check_answerable(asked, (&policy_files, &environment.directory), root, problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {
             listen: Listen {

@@ -1,14 +1,15 @@
 //! Policies, roles and groups, read and checked together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_policy::{Grant, Group, Policies, Role, Roles, Scope, Scopes, Source};
+use bartizan_guard::{Action, GuardSettings, Settings};
+use bartizan_policy::{Approver, Grant, Group, Policies, Problem, Role, Roles, Scope, Scopes, Source, Ways};
 
 use crate::file::{File, Otherwise};
 use crate::paths;
 use crate::problems::Problems;
-use crate::tree::{self, Node};
+use crate::tree::{self, Node, Place};
 
 /// Larger files are no policies.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -45,21 +46,53 @@ pub(crate) fn policies(
         Ok(policies) => Some(Arc::new(policies)),
         Err(found) => {
             for problem in found {
-                let named = file
-                    .policy
-                    .files
-                    .iter()
-                    .position(|path| paths::beside(directory, path).display().to_string() == problem.source);
-                let index = named.unwrap_or_default().to_string();
-                let place = match named {
-                    Some(_) => tree::place(root, &["policy", "files", &index]),
-                    None => tree::place(root, &["role"]),
-                };
-                problems.error(place, problem.to_string());
+                problems.error(place(&problem, &file.policy.files, directory, root), problem.to_string());
             }
             None
         }
     }
+}
+
+/// Where a file names the policies in which there is a problem.
+fn place(problem: &Problem, files: &[PathBuf], directory: &Path, root: &Node<'_>) -> Place {
+    let is_of = |path: &PathBuf| paths::beside(directory, path).display().to_string() == problem.source;
+    match files.iter().position(is_of) {
+        Some(index) => tree::place(root, &["policy", "files", &index.to_string()]),
+        None => tree::place(root, &["role"]),
+    }
+}
+
+/// Warns of what is asked for that nobody can ever give, which whoever wrote it will not have meant.
+pub(crate) fn check_answerable(
+    (settings, approvers, ways): (&Settings, &[Approver], Ways),
+    (files, directory): (&[PathBuf], &Path),
+    root: &Node<'_>,
+    problems: &mut Problems,
+) {
+    let policies = settings.policies.as_deref();
+    for problem in policies.iter().flat_map(|policies| policies.never_met(ways)) {
+        problems
+            .warn(place(&problem, files, directory, root), problem.to_string())
+            .help("so it refuses always; if that is meant, leave out `@challenge`");
+    }
+    if !policies.is_some_and(Policies::asks_for_approval) && !settings.guards.values().any(asks) {
+        return;
+    }
+    let none = Roles::default();
+    if let Some(why) = policies.map_or(&none, Policies::roles).nobody_of(approvers, ways) {
+        let place = tree::place(root, &["approval", "approvers"]);
+        problems
+            .warn(place, format!("nobody can ever approve what asks for that: {why}"))
+            .help("so it is refused always; name somebody who can, or leave this out for whoever asks");
+    }
+}
+
+/// Whether a guard is set to have somebody agree, anywhere.
+fn asks(guard: &GuardSettings) -> bool {
+    let everywhere = guard.action.iter().chain(guard.rules.values()).chain(guard.parts.values());
+    let of_servers = guard.servers.values();
+    let of_servers = of_servers.flat_map(|own| own.action.iter().chain(own.rules.values()).chain(own.tools.values()));
+    everywhere.chain(of_servers).any(|&action| action == Action::Approve)
 }
 
 fn text(path: &Path, index: usize, root: &Node<'_>, problems: &mut Problems) -> Option<(String, String)> {

@@ -98,3 +98,71 @@ fn what_is_wrong_is_said_at_its_place() {
         assert!(found.len() == 1 && found.iter().all(|one| one.contains(expected)), "{text}\n{found:?}");
     }
 }
+
+#[test]
+fn what_nobody_can_ever_answer_is_a_warning_and_what_somebody_can_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = [
+        ("proof", "@challenge(\"step_up\")"),
+        ("aged", "@challenge(\"step_up\") @max_age(\"5m\")"),
+        ("lead", "@challenge(\"approval\") @approvers(\"role:lead\")"),
+        ("ann", "@challenge(\"approval\") @approvers(\"user:ann\")"),
+        ("asks", "@challenge(\"approval\")"),
+        ("none", ""),
+    ];
+    for (name, challenge) in files {
+        let text = format!("@id(\"{name}\") {challenge} forbid(principal, action, resource);");
+        std::fs::write(directory.path().join(format!("{name}.cedar")), text).unwrap();
+    }
+    let sign_in = "[listen]\npublic_url = 'http://localhost:8484'\n[auth]\nrequired = true\n[sign_in]\n";
+    let issuer = "[auth]\nrequired = true\n[auth.oauth.corp]\nissuer = 'https://idp.example.com'\n";
+    let leads = "[role.lead]\nmembers = ['ann']\n";
+    let usual = |approver: &str| format!("[approval]\napprovers = ['{approver}']\n");
+    for (file, more, said) in [
+        ("proof", "", Some("proof.cedar:1:1: `proof` asks for a proof that nobody can ever give")),
+        ("proof", issuer, Some("without `@max_age` no token")),
+        ("proof", sign_in, None),
+        ("aged", "", Some("`aged` asks for a proof")),
+        ("aged", issuer, None),
+        ("lead", "", Some("the configuration gives nobody the role `lead`")),
+        ("lead", leads, Some("nobody of the role `lead` can: `ann` could approve only on a page")),
+        ("lead", "[role.lead]\nmembers = ['ann', 'uid:7']\n", None),
+        ("lead", &format!("{sign_in}{leads}"), None),
+        ("ann", "", Some("`ann` could approve only on a page")),
+        ("ann", sign_in, None),
+        ("asks", "", None),
+        ("asks", &usual("user:ann"), Some("nobody can ever approve what asks for that: `ann` could")),
+        ("asks", &usual("user:uid:7"), None),
+        // Where nothing asks them they stand in nobody's way.
+        ("ann", &format!("{}[role.lead]\n", usual("user:uid:x")), Some("`ann` could approve only on a page")),
+        ("none", &usual("user:ann"), None),
+        (
+            "none",
+            &format!("{}[guard.hidden_text]\naction = 'approve'\n", usual("user:ann")),
+            Some("nobody can ever approve"),
+        ),
+        (
+            "none",
+            &format!("{}[role.lead]\napprove = ['server:a']\n", usual("user:ann")),
+            Some("nobody can ever approve"),
+        ),
+        ("none", &format!("{}[role.lead]\nallow = ['server:a']\n", usual("user:ann")), None),
+        ("asks", &format!("{sign_in}{}", usual("user:ann")), None),
+    ] {
+        let text = format!("[policy]\nfiles = ['{file}.cedar']\n{more}");
+        let variables = [("HOME".to_owned(), "/home/user".to_owned())].into();
+        let environment = Environment { variables, directory: directory.path().to_owned(), now: Timestamp(0) };
+        let (_, warnings) = Config::parse(&text, "test.toml", &environment).unwrap_or_else(|found| panic!("{found}"));
+        match (said, &warnings[..]) {
+            (None, found) => assert_eq!(found, [], "{text}"),
+            (Some(said), [one]) => {
+                assert!(one.severity == Severity::Warning && one.message.contains(said), "{text}\n{one}");
+                let line = text.lines().position(|line| {
+                    line.starts_with(if ["asks", "none"].contains(&file) { "approvers" } else { "files" })
+                });
+                assert_eq!(Some(one.line), line.map(|line| line + 1), "{text}\n{one}");
+            }
+            (Some(_), found) => panic!("{text}\n{found:?}"),
+        }
+    }
+}

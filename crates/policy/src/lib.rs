@@ -18,6 +18,7 @@ mod schema;
 mod scope;
 mod subject;
 mod time;
+mod ways;
 
 pub use input::{Input, Unfit};
 pub use json::Json;
@@ -30,3 +31,4 @@ pub use rule::{Approver, Asks, Challenge, Reason};
 pub use schema::{SCHEMA, tool_schema};
 pub use scope::{Kind, Scope, ScopeError, Scopes};
 pub use subject::{Hints, Subject, Target, Use};
+pub use ways::Ways;

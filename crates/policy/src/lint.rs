@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::names::{ACTION, GROUP, ROLE, SERVER, TENANT, TENANT_OF_ALL, TOOL, TOOL_GROUP, USER, uid};
 use crate::problem::{Problem, Source};
 use crate::rule::{Rule, offset};
-use crate::{Otherwise, Roles, schema};
+use crate::{Otherwise, Roles, Ways, schema, ways};
 
 /// What there is for policies to be about, as far as it is known.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,17 @@ pub struct Known {
     pub groups: Option<BTreeSet<String>>,
     /// Whether credentials may say of which tenant somebody is.
     pub tenants: bool,
+    /// By what people can meet challenges.
+    pub ways: Ways,
+}
+
+/// The challenges that nobody can ever meet.
+pub(crate) fn never_met(rules: &[Rule], roles: &Roles, ways: Ways, sources: &[Source<'_>]) -> Vec<Problem> {
+    let of = |rule: &Rule| {
+        let why = ways::never(rule, roles, ways)?;
+        Some(Problem::at(sources.get(rule.source)?, offset(&rule.policy), why))
+    };
+    rules.iter().filter_map(of).collect()
 }
 
 /// What of these rules has no effect, in their order.
@@ -48,10 +59,9 @@ pub(crate) fn warnings(
             Some(other) => warn(format!("`{id}` says the same as `{}`", other.reason.id)),
             None => drop(first.insert(body.text.clone(), rule)),
         }
-        for approver in rule.reason.asks.iter().flat_map(|asks| asks.approvers.iter()) {
-            if let Some(why) = roles.nobody_is(approver) {
-                warn(format!("`{id}` lets `{approver}` approve, and {why}"));
-            }
+        match ways::never(rule, roles, known.ways) {
+            Some(why) => warn(why),
+            None => useless(rule, roles, known.ways).for_each(&mut warn),
         }
         nothing_named(rule, roles, known).into_iter().for_each(|why| warn(format!("`{id}` is about nothing: {why}")));
         if let Some(constant) = body.constant() {
@@ -81,6 +91,15 @@ pub(crate) fn warnings(
     }
     found.sort_by(|one, other| (&one.source, one.line, one.column).cmp(&(&other.source, other.line, other.column)));
     found
+}
+
+/// Approvers of a rule whom nobody can be, beside others.
+fn useless(rule: &Rule, roles: &Roles, ways: Ways) -> impl Iterator<Item = String> {
+    let approvers = rule.reason.asks.iter().flat_map(|asks| asks.approvers.iter());
+    approvers.filter_map(move |approver| {
+        let why = roles.nobody_is(approver, ways)?;
+        Some(format!("`{}` lets `{approver}` approve, and {why}", rule.reason.id))
+    })
 }
 
 /// Whether nothing lifts it.

@@ -15,7 +15,7 @@ use crate::rule::{self, Asks, Challenge, Reason, Rule};
 use crate::schema;
 use crate::subject::{Subject, Target, Use};
 use crate::time::moment;
-use crate::{Principal, Roles, SignedIn};
+use crate::{Principal, Roles, SignedIn, Ways};
 
 /// What holds where no policy says anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -226,6 +226,20 @@ impl Policies {
     pub fn warnings(&self, known: &Known) -> Vec<Problem> {
         let sources: Vec<_> = self.sources.iter().map(|(name, text)| Source { name, text }).collect();
         lint::warnings(&self.rules, &self.roles, self.otherwise, known, &sources)
+    }
+
+    /// The challenges that nobody can ever meet, so that they forbid.
+    #[must_use]
+    pub fn never_met(&self, ways: Ways) -> Vec<Problem> {
+        let sources: Vec<_> = self.sources.iter().map(|(name, text)| Source { name, text }).collect();
+        lint::never_met(&self.rules, &self.roles, ways, &sources)
+    }
+
+    /// Whether a policy asks for an approval and does not say of whom.
+    #[must_use]
+    pub fn asks_for_approval(&self) -> bool {
+        let mut asks = self.rules.iter().filter_map(|rule| rule.reason.asks.as_ref());
+        asks.any(|asks| asks.challenge == Challenge::Approval && asks.approvers.is_empty())
     }
 
     /// The rules that read the arguments of a tool.

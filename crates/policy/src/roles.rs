@@ -163,26 +163,6 @@ impl Roles {
         }
     }
 
-    /// Why nobody is an approver of that kind: whoever approves has the roles and groups that the configuration gives them, and
-    /// no others. Nothing if somebody is, or may be.
-    #[must_use]
-    pub fn nobody_is(&self, approver: &Approver) -> Option<String> {
-        match approver {
-            Approver::User(_) => None,
-            Approver::Role(name) => {
-                let listed = self.roles.get(&**name).is_some_and(|role| !role.members.is_empty());
-                let brings =
-                    |group: &Group| !group.members.is_empty() && group.roles.iter().any(|role| **role == **name);
-                let held = listed || self.groups.values().any(brings);
-                (!held).then(|| format!("the configuration gives nobody the role `{name}`"))
-            }
-            Approver::Group(name) => {
-                let empty = self.groups.get(&**name).is_none_or(|group| group.members.is_empty());
-                empty.then(|| format!("the configuration has nobody in the group `{name}`"))
-            }
-        }
-    }
-
     /// Whether somebody who brings some roles along is one of these.
     #[must_use]
     pub fn is_one_of(&self, who: &str, brought: &[Box<str>], approvers: &[Approver]) -> bool {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use bartizan_policy::{Grant, Group, Known, Otherwise, Policies, Role, Roles, Scope, Scopes, Source};
+use bartizan_policy::{Grant, Group, Known, Otherwise, Policies, Role, Roles, Scope, Scopes, Source, Ways};
 
 fn roles() -> Roles {
     let role =
@@ -36,6 +36,7 @@ fn known() -> Known {
         roles: Some(names(&["brought"])),
         groups: Some(names(&[])),
         tenants: false,
+        ways: Ways { pages: true, tokens: true },
     }
 }
 
@@ -150,7 +151,7 @@ fn what_is_always_forbidden_is_said_and_nothing_else() {
 #[test]
 fn what_nothing_is_known_of_is_not_said_to_be_nothing() {
     let known =
-        Known { servers: [("git".to_owned(), None)].into(), others: false, roles: None, groups: None, tenants: true };
+        Known { servers: [("git".to_owned(), None)].into(), roles: None, groups: None, tenants: true, ..known() };
     for text in [
         r#"permit(principal in Mcp::Role::"none", action, resource);"#,
         r#"permit(principal in Mcp::Group::"none", action, resource);"#,
@@ -169,4 +170,110 @@ fn what_nothing_is_known_of_is_not_said_to_be_nothing() {
     let expected = "roles: `role.dev.allow server:hub` is about nothing: there is no server `hub`";
     assert!(found.iter().any(|one| one.to_string() == expected), "{found:?}");
     assert!(policies.warnings(&Known { others: true, ..known }).is_empty());
+}
+
+/// A challenge and its scope, where there are pages and where tokens are taken, and what is said of it.
+type Challenged<'a> = (&'a str, &'a str, (bool, bool), Option<&'a str>);
+
+const ALL: &str = "principal, action, resource";
+
+#[track_caller]
+fn challenged(cases: &[Challenged<'_>]) {
+    for (challenge, scope, (pages, tokens), said) in cases {
+        let ways = Ways { pages: *pages, tokens: *tokens };
+        let text = format!("@id(\"c\") {challenge} forbid({scope});");
+        let found = warnings(&text, Otherwise::Deny, &Known { ways, ..known() });
+        match said {
+            Some(said) => assert!(matches!(&found[..], [one] if one.contains(said)), "{text} {ways:?}\n{found:#?}"),
+            None => assert_eq!(found, [""; 0], "{text} {ways:?}"),
+        }
+        let policies = Policies::new(&[Source { name: "p.cedar", text: &text }], roles(), Otherwise::Deny).unwrap();
+        let never: Vec<_> = policies.never_met(ways).iter().map(ToString::to_string).collect();
+        assert_eq!(never, found, "{text}");
+    }
+}
+
+#[test]
+fn a_proof_that_nobody_can_ever_give_is_said() {
+    let ann = "principal == Mcp::User::\"ann\", action, resource";
+    let own = "principal == Mcp::User::\"uid:7\", action, resource";
+    let far = "principal == Mcp::User::\"corp:ann\", action, resource";
+    let nobody = "principal == Mcp::User::\"anonymous\", action, resource";
+    let (proof, aged) = ("@challenge(\"step_up\")", "@challenge(\"step_up\") @max_age(\"5m\")");
+    challenged(&[
+        // A proof is shown on a page, by a person who signs in there, or by a token that a policy takes for one.
+        (proof, ALL, (true, false), None),
+        (
+            proof,
+            ALL,
+            (false, false),
+            Some("nobody can ever give: there are no pages for that, as there is no [sign_in]"),
+        ),
+        (proof, ALL, (false, true), Some("no [sign_in], and without `@max_age` no token is taken for it")),
+        (aged, ALL, (false, true), None),
+        (aged, ALL, (false, false), Some("no [sign_in], and no [auth.oauth.NAME] takes tokens that could be it")),
+        (proof, ann, (true, false), None),
+        (proof, own, (true, false), Some("`uid:7` is the name of nobody who signs in on a page")),
+        (proof, nobody, (true, false), Some("`anonymous` is the name of nobody who signs in on a page")),
+        (aged, own, (true, true), Some("`uid:7` comes with no token that could be it")),
+        (proof, far, (true, true), Some("without `@max_age` no token")),
+        (aged, far, (true, true), None),
+    ]);
+}
+
+#[test]
+fn an_approval_that_nobody_can_ever_give_is_said() {
+    let approved = "@challenge(\"approval\")";
+    let by = |approvers: &str| format!("{approved} @approvers(\"{approvers}\")");
+    challenged(&[
+        // An approval is given on a page as well, or by a command of a user of this machine.
+        (approved, ALL, (false, false), None),
+        (&by("user:ann"), ALL, (true, false), None),
+        (
+            &by("user:ann"),
+            ALL,
+            (false, true),
+            Some("an approval that nobody can ever give: `ann` could approve only on a page"),
+        ),
+        (&by("user:uid:7"), ALL, (false, false), None),
+        (&by("user:uid:x"), ALL, (true, false), Some("`uid:x` is the name of nobody who signs in")),
+        (&by("user:corp:ann"), ALL, (true, true), Some("`corp:ann` is the name of nobody who signs in")),
+        (&by("role:dev"), ALL, (true, false), None),
+        (
+            &by("role:dev"),
+            ALL,
+            (false, false),
+            Some("nobody of the role `dev` can: `ann` could approve only on a page"),
+        ),
+        (&by("role:grouped"), ALL, (true, false), None),
+        (&by("role:brought"), ALL, (true, false), Some("the configuration gives nobody the role `brought`")),
+        (&by("group:team"), ALL, (true, false), None),
+        (&by("group:empty"), ALL, (true, false), Some("the configuration has nobody in the group `empty`")),
+        (
+            &by("group:empty, role:idle"),
+            ALL,
+            (true, false),
+            Some("in the group `empty`, and the configuration gives nobody the role"),
+        ),
+        // Nobody is asked about what a server sends.
+        (
+            approved,
+            "principal, action == Mcp::Action::\"sample\", resource",
+            (true, false),
+            Some("it is about what a server sends"),
+        ),
+        (
+            approved,
+            "principal, action in [Mcp::Action::\"elicit\", Mcp::Action::\"call\"], resource",
+            (true, false),
+            None,
+        ),
+    ]);
+    // One who cannot is said also beside one who can.
+    let text = format!("{} forbid({ALL});", by("user:ann, role:idle"));
+    let found = warnings(&text, Otherwise::Deny, &known());
+    assert!(
+        matches!(&found[..], [one] if one.contains("lets `role:idle` approve, and the configuration")),
+        "{found:?}"
+    );
 }

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_config::{Claims, Config};
 use bartizan_policy::{
-    Circumstances, Decision, Hints, Json, Known, Outcome as Decided, Policies, Principal, Purpose, Use,
+    Circumstances, Decision, Hints, Json, Known, Outcome as Decided, Policies, Principal, Purpose, Roles, Use, Ways,
 };
 use bartizan_store::Store;
 use bartizan_trust::Lock;
@@ -233,10 +233,7 @@ fn check(place: &Place, strict: bool) -> Result<Outcome, Failure> {
         warnings: policies.warnings(&known(&config, lock.as_ref())?).iter().map(ToString::to_string).collect(),
         unmapped: Vec::new(),
     };
-    for approver in &config.approval.approvers {
-        let why = policies.roles().nobody_is(approver);
-        checked.warnings.extend(why.map(|why| format!("`approvers` under [approval] have `{approver}`, and {why}")));
-    }
+    checked.warnings.extend(approvers(&config, policies.roles()));
     for (server, tool) in approved(lock.as_ref()) {
         let Some(known) = declared(lock.as_ref(), &server, &tool)? else {
             checked.unknown.push(format!("{server}/{tool}"));
@@ -259,6 +256,22 @@ fn check(place: &Place, strict: bool) -> Result<Outcome, Failure> {
     Ok(if is_fine { Outcome::Clean } else { Outcome::Found })
 }
 
+/// Approvers under `[approval]` whom nobody can be.
+fn approvers(config: &Config, roles: &Roles) -> Vec<String> {
+    let (ways, usual) = (ways(config), &config.approval.approvers);
+    if let Some(why) = roles.nobody_of(usual, ways) {
+        return vec![format!("by `approvers` under [approval] nobody can ever approve what asks for that: {why}")];
+    }
+    let useless = |approver| Some((approver, roles.nobody_is(approver, ways)?));
+    let useless = usual.iter().filter_map(useless);
+    useless.map(|(approver, why)| format!("`approvers` under [approval] have `{approver}`, and {why}")).collect()
+}
+
+/// By what people can meet challenges.
+fn ways(config: &Config) -> Ways {
+    Ways { pages: config.sign_in.is_some(), tokens: !config.auth.issuers.is_empty() }
+}
+
 /// What there is for policies to be about.
 fn known(config: &Config, lock: Option<&Lock>) -> Result<Known, Failure> {
     let mut tools: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -278,6 +291,7 @@ fn known(config: &Config, lock: Option<&Lock>) -> Result<Known, Failure> {
         roles,
         groups,
         tenants: claimed(|claims| claims.tenant.is_some()),
+        ways: ways(config),
     })
 }
 

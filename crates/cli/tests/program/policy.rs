@@ -198,24 +198,59 @@ fn approvers_that_nobody_is_are_noticed() {
         )
     };
     let more = "[role.lead]\nallow = ['server:bank']\n[group.leads]\nroles = ['lead']\n[group.bosses]\nroles = ['boss']\nmembers = ['bea']\n[role.boss]\n";
-    for (approvers, nobody) in [
-        ("role:lead", Some("`role:lead` approve, and the configuration gives nobody the role `lead`")),
-        ("role:nowhere", Some("the configuration gives nobody the role `nowhere`")),
-        ("group:leads", Some("`group:leads` approve, and the configuration has nobody in the group `leads`")),
-        ("role:boss", None),
-        ("role:clerk", None),
-        ("group:bosses", None),
-        ("user:eve", None),
+    let signs_in = format!("{more}[sign_in]\n");
+    for (approvers, config, said) in [
+        ("role:lead", &*signs_in, Some("can ever give: the configuration gives nobody the role `lead`")),
+        ("role:nowhere", &signs_in, Some("can ever give: the configuration gives nobody the role `nowhere`")),
+        ("group:leads", &signs_in, Some("can ever give: the configuration has nobody in the group `leads`")),
+        ("role:boss, role:lead", &signs_in, Some("`role:lead` approve, and the configuration gives nobody the role")),
+        ("role:boss", &signs_in, None),
+        ("role:clerk", &signs_in, None),
+        ("group:bosses", &signs_in, None),
+        ("user:eve", &signs_in, None),
+        // Without pages a user of this machine can, by a command, and nobody else.
+        ("role:boss", more, Some("nobody of the role `boss` can: `bea` could approve only on a page")),
+        ("user:eve", more, Some("can ever give: `eve` could approve only on a page")),
+        ("user:eve, user:uid:7", more, Some("`user:eve` approve, and `eve` could approve only on a page")),
+        ("user:uid:7", more, None),
     ] {
-        let json = configured(more, &asks(approvers), &["check", "--json"]).status(0).json();
-        let warnings = json["warnings"].to_string();
-        assert_eq!(nobody.is_some(), warnings.contains("approve, and"), "{approvers}: {warnings}");
-        assert!(nobody.is_none_or(|words| warnings.contains(words)), "{approvers}: {warnings}");
+        let json = configured(config, &asks(approvers), &["check", "--json"]).status(0).json();
+        let warnings: Vec<_> = json["warnings"].as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
+        let about: Vec<_> = warnings.iter().filter(|one| one.contains("p.cedar:") && one.contains("`big`")).collect();
+        match said {
+            Some(said) => assert!(matches!(&about[..], [one] if one.contains(said)), "{approvers}: {warnings:?}"),
+            None => assert!(about.is_empty(), "{approvers}: {warnings:?}"),
+        }
     }
-    for (approvers, warned) in [("role:lead", true), ("role:boss", false)] {
-        let more = format!("{more}[approval]\napprovers = ['{approvers}']\n");
-        let json = configured(&more, POLICY, &["check", "--json"]).status(0).json();
-        assert_eq!(json["warnings"].to_string().contains("under [approval]"), warned, "{approvers}: {json}");
+    for (approvers, said) in [
+        ("'role:lead'", Some("by `approvers` under [approval] nobody can ever approve")),
+        ("'role:boss', 'role:lead'", Some("`approvers` under [approval] have `role:lead`, and")),
+        ("'role:boss'", None),
+    ] {
+        let more = format!("{signs_in}[approval]\napprovers = [{approvers}]\n");
+        let warnings = configured(&more, POLICY, &["check", "--json"]).status(0).json()["warnings"].to_string();
+        assert_eq!(warnings.contains("under [approval]"), said.is_some(), "{approvers}: {warnings}");
+        assert!(said.is_none_or(|said| warnings.contains(said)), "{approvers}: {warnings}");
+    }
+}
+
+#[test]
+fn a_proof_that_nobody_can_give_is_noticed_and_one_that_somebody_can_is_not() {
+    let issuer = "[auth.oauth.corp]\nissuer = 'https://idp.example.com'\n";
+    for (max_age, more, said) in [
+        ("", "", Some("as there is no [sign_in]")),
+        ("", issuer, Some("without `@max_age` no token is taken for it")),
+        ("@max_age(\"5m\")", "", Some("no [auth.oauth.NAME] takes tokens")),
+        ("", "[sign_in]\n", None),
+        ("@max_age(\"5m\")", issuer, None),
+    ] {
+        let policies = format!(
+            "{POLICY}@id(\"proof\") @challenge(\"step_up\") {max_age}\n\
+            forbid(principal, action == Mcp::Action::\"bank/pay\", resource);\n"
+        );
+        let found = configured(more, &policies, &["check", "--json"]).status(0).json()["warnings"].to_string();
+        assert_eq!(found.contains("`proof`"), said.is_some(), "{max_age} {more}: {found}");
+        assert!(said.is_none_or(|said| found.contains(said)), "{max_age} {more}: {found}");
     }
 }
 

@@ -543,7 +543,8 @@ def case_who_asks_shows_again_who_they_are():
         with place.client() as client:
             answer = client.pay(7)
             page = page_of(answer)
-            check("nobody has to agree to it" in place.approve(page[-12:], code=2), "nobody agrees to that")
+            said = place.approve(page[-12:], code=2)
+            check(f"nobody has to agree to it: `ann` has to show who they are, at {page}" in said, said)
             text = browser.get(page).text
             check("You showed at 2" in text and "Show again" not in text and "It was not me: deny" in text, text)
             if bea.get(page).status == 200:
@@ -555,7 +556,7 @@ def case_who_asks_shows_again_who_they_are():
             # Both: whoever has agreed is told where the rest is shown, and afterwards the list says who it was.
             page = page_of(client.pay(901))
             said = place.approve(page[-12:])
-            check("on this page they do" in said and page in said, said)
+            check(f"`ann` has to show who they are, at {page}" in said, said)
             listed = place.run("approve", "--list", "--all")
             check("approved by uid:" in listed, listed)
             equal(decide(browser, page, "prove").location, page)

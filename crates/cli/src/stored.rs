@@ -54,19 +54,19 @@ impl Place {
         }
     }
 
-    /// Where browsers find the gateway of this configuration.
+    /// Where browsers find the gateway of this configuration, or of one that says nothing of that.
     pub(crate) fn public(&self) -> Result<String, Failure> {
-        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file() && self.store.is_none());
-        match self.config.clone().or(here) {
-            Some(file) => Ok(Config::public_url(&file)?),
-            None => Ok("http://127.0.0.1:8484".to_owned()),
-        }
+        Ok(self.known_public()?.unwrap_or_else(|| "http://127.0.0.1:8484".to_owned()))
+    }
+
+    /// Where browsers find the gateway, if there is a configuration, which says so.
+    pub(crate) fn known_public(&self) -> Result<Option<String>, Failure> {
+        Ok(self.named().map(|file| Config::public_url(&file)).transpose()?)
     }
 
     /// Whether people can sign in where this configuration is in force; also if nothing says so.
     pub(crate) fn has_sign_in(&self) -> bool {
-        let here = Some(PathBuf::from("bartizan.toml")).filter(|here| here.is_file() && self.store.is_none());
-        self.config.clone().or(here).is_none_or(|file| Config::names(&file, "sign_in") != Some(false))
+        self.named().is_none_or(|file| Config::names(&file, "sign_in") != Some(false))
     }
 
     /// Who is in which group, as the configuration says.

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 
 use bartizan_gateway::agree::{self, Who, objection};
 use bartizan_policy::Roles;
-use bartizan_store::approvals::{Approval, By, Part, State};
+use bartizan_store::approvals::{Approval, By, Part, Request, State};
 use bartizan_store::{Store, StoreError};
 use clap::Args;
 
@@ -84,6 +84,11 @@ impl Arguments {
         if !self.json {
             output::print(&held.text(Paint::for_stdout()))?;
         }
+        let is_pending = held.approval.state(now().0) == State::Pending;
+        if is_pending && !held.approval.request.needs_yes {
+            let why = format!("nobody has to agree to it: {}", proof(&self.place, &held.approval.request)?);
+            return Err(Failure::usage(why));
+        }
         if !self.yes && !agreed()? {
             say("nothing was decided");
             return Ok(Outcome::Found);
@@ -95,9 +100,8 @@ impl Arguments {
             store.grant_approval(id, Part::Yes, &self.reason, until, By::Operator(&change)).await
         })?;
         let done = decided(&settled, self.json);
-        if !self.json && settled.state(now().0) == State::Pending && self.place.has_sign_in() {
-            let public = self.place.public()?;
-            say(&format!("on this page they do: {public}/bartizan/approve/{}", settled.request.id));
+        if !self.json && settled.state(now().0) == State::Pending {
+            say(&proof(&self.place, &settled.request)?);
         }
         done
     }
@@ -173,6 +177,19 @@ fn check(place: &Place, approval: &Approval) -> Result<(), Failure> {
     }
 }
 
+/// Who has to show who they are, which nobody else can for them, and where.
+fn proof(place: &Place, request: &Request) -> Result<String, Failure> {
+    let (who, page) = (inline(&request.principal), format!("/bartizan/approve/{}", request.id));
+    // A port that the system chooses is known only to the gateway.
+    let public = place.known_public()?.filter(|public| !public.ends_with(":0"));
+    let place = match (place.has_sign_in(), public) {
+        (false, _) => "and without [sign_in] there is no page for that".to_owned(),
+        (true, Some(public)) => format!("at {public}{page}"),
+        (true, None) => format!("at {page} of the gateway's pages"),
+    };
+    Ok(format!("`{who}` has to show who they are, {place}"))
+}
+
 fn check_reason(text: &str) -> Result<(), Failure> {
     if text.len() > 200 || inline(text) != text {
         return Err(Failure::usage("a reason is one line of at most 200 bytes"));
@@ -198,10 +215,8 @@ fn decided(approval: &Approval, json: bool) -> Result<Outcome, Failure> {
     } else {
         let state = approval.state(at).as_str();
         output::print(&format!("{state}: {}", approval.request.id))?;
-        match approval.state(at) {
-            State::Approved => say(&format!("good for once, until {}", report::moment(approval.request.expires_at))),
-            State::Pending => say("whoever asks still has to show who they are"),
-            _ => {}
+        if approval.state(at) == State::Approved {
+            say(&format!("good for once, until {}", report::moment(approval.request.expires_at)));
         }
     }
     Ok(Outcome::Clean)

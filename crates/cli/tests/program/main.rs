@@ -1,6 +1,7 @@
 //! The program as people use it: arguments in; output, errors and exit status out.
 #![cfg(test)]
 
+mod approve;
 mod audit;
 mod config;
 mod grant;

@@ -128,6 +128,9 @@ impl Shown {
         for (word, by) in decided.into_iter().filter_map(|(word, change)| Some((word, &change.as_ref()?.by))) {
             text.push_str(&format!("  {word} by {}\n", inline(by)));
         }
+        if request.needs_proof && self.approval.proof.is_none() && self.approval.state(now) == State::Pending {
+            text.push_str(&format!("  {principal} has to show who they are\n"));
+        }
         if request.four_eyes {
             text.push_str("  whoever asks may not agree\n");
         }

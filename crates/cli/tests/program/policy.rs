@@ -416,3 +416,25 @@ fn what_was_in_force_is_told_while_the_configuration_has_mistakes() {
     fs::write(&config, "[store]\npath = 7\n").unwrap();
     bartizan_at(home.path(), &["policy", "history", "--config", &file]).status(2);
 }
+
+#[test]
+fn a_file_that_does_not_say_where_the_store_is_is_an_error_as_config_check_has_it() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("bartizan.toml");
+    let file = config.display().to_string();
+    let at = |line: &str| format!(" --> {file}{line}\n");
+    for (text, place, what) in [
+        (Some("[store]\npath = 'state.db'\n[policy\n"), at(":3:8"), "error: unclosed table"),
+        (Some("[store]\npath = 7\n"), at(":2:8"), "error: "),
+        (None, at(""), "error: cannot read it: "),
+    ] {
+        fs::remove_file(&config).ok();
+        text.iter().for_each(|text| fs::write(&config, text).unwrap());
+        let checked = bartizan_at(home.path(), &["config", "check", &file]).status(2).stderr;
+        assert!(checked.starts_with(what) && checked.contains(&place), "{checked}");
+        for arguments in [&["history"][..], &["history", "--json"], &["show", "v1"], &["show", "v1", "--changes"]] {
+            let end = bartizan_at(home.path(), &[&["policy"], arguments, &["--config", &file]].concat()).status(2);
+            assert_eq!((&*end.stdout, &*end.stderr), ("", &*checked), "{arguments:?}");
+        }
+    }
+}

@@ -216,6 +216,51 @@ fn a_log_of_json_has_nothing_else_in_it() {
     }
 }
 
+/// What `serve` says at its start with this under `[listen]`, until it says that it serves.
+fn started(listen: &str) -> Vec<String> {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("bartizan.toml");
+    let text = format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\n{listen}[admin]\naddress = \"127.0.0.1:0\"\n[log]\nlevel = \"error\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_bartizan"))
+        .args(["serve", "--config", &config.display().to_string()])
+        .env_clear()
+        .env("BARTIZAN_HOME", home.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(gateway.stderr.take().unwrap()).lines().map(Result::unwrap) {
+        // The last line of the start.
+        if line.starts_with("health and metrics at ") {
+            assert!(Command::new("kill").args(["-INT", &gateway.id().to_string()]).status().unwrap().success());
+        }
+        said.push(line);
+    }
+    assert!(gateway.wait().unwrap().success(), "{said:?}");
+    said
+}
+
+#[test]
+fn where_it_listens_is_said_and_where_clients_find_it_if_that_is_elsewhere() {
+    let listens = |line: &str| {
+        let port =
+            line.strip_prefix("bartizan serves MCP at http://127.0.0.1:").and_then(|rest| rest.strip_suffix("/mcp"));
+        port.and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0)
+    };
+    let said = started("public_url = \"https://mcp.example.com\"\n");
+    assert!(listens(&said[0]) && said[1] == "clients connect to https://mcp.example.com/mcp", "{said:?}");
+    assert!(said[2].starts_with("health and metrics at http://127.0.0.1:"), "{said:?}");
+    // The twin: where that is the same it is said once.
+    let said = started("");
+    assert!(listens(&said[0]) && said[1].starts_with("health and metrics at "), "{said:?}");
+    assert!(!said.iter().any(|line| line.contains("clients connect to")), "{said:?}");
+}
+
 #[test]
 fn the_directory_in_force_is_named() {
     let home = tempfile::tempdir().unwrap();

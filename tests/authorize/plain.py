@@ -1,6 +1,8 @@
 """What happens when all goes as it should, and what people and operators see of it."""
 
+import datetime
 import json
+import re
 import shutil
 import subprocess
 import urllib.parse
@@ -94,6 +96,30 @@ def case_people_see_whom_they_let_in_and_take_it_back():
         check("There are none" in ann.get("/bartizan/account").text, "it is listed no more")
         check("The App" in ann.get(client.asking()).text, "she is asked again")
         wait_for(lambda: [entry["why"] for entry in site.noted("grant.ended")] == ["person"], "who ended it is recorded")
+
+
+def case_the_account_says_when_a_client_last_renewed_what_it_has():
+    def noted():
+        """What the account page says of each client: when it last renewed."""
+        forms = ann.get("/bartizan/account").text.split("<form ")
+        clients = [form for form in forms if "/bartizan/client/remove" in form]
+        return {re.search(r"<h3>(.*?)</h3>", form)[1]: re.findall(r", until [\d-]+(.*?)</p>", form) for form in clients}
+
+    def today():
+        return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+    with Site() as site:
+        app, other, ann = Client(site), Client(site, "other"), site.browser()
+        given, _ = app.given(ann), other.given(ann)
+        equal(site.call(given["access_token"]).status, 200, "a token that is used renews nothing")
+        equal(noted(), {"The App": [""], "other": [""]}, "nothing was renewed yet")
+        equal(app.refresh("btr_" + "A" * 43).status, 400, "nor does it count as that who is refused")
+        equal(noted(), {"The App": [""], "other": [""]})
+        before = today()
+        equal(app.refresh(given["refresh_token"]).status, 200)
+        after = noted()
+        check(after["The App"][0] in (f", renewed {before}", f", renewed {today()}"), after)
+        equal(after["other"], [""], "the other one has not")
 
 
 def case_the_page_says_who_asks_for_what():

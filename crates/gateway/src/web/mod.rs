@@ -23,6 +23,7 @@ mod qr;
 pub(crate) mod session;
 mod sign_in;
 mod step_up;
+mod style;
 pub(crate) mod trouble;
 pub(crate) mod visit;
 
@@ -131,9 +132,7 @@ impl Web {
     async fn page(&self, visit: &Visit) -> Answer {
         match (&visit.head.method, visit.path()) {
             (&Method::GET, BARE | PREFIX) => page::see_other("/bartizan/account"),
-            (&Method::GET, "/bartizan/style.css") => {
-                Ok(page::asset("text/css; charset=utf-8", include_str!("style.css")))
-            }
+            (&Method::GET, "/bartizan/style.css") => Ok(page::asset("text/css; charset=utf-8", style::STYLE)),
             (&Method::GET, path) if path.starts_with(agree::PAGE) => self.show_approval(visit).await,
             (&Method::POST, path) if path.starts_with(agree::PAGE) => Box::pin(self.decide_approval(visit)).await,
             (&Method::GET, "/bartizan/sign-in") => self.show_sign_in(visit).await,

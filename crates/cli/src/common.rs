@@ -10,6 +10,7 @@ use bartizan_gateway::setup::SetupError;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::logged::Quoted;
 use crate::outcome::{Failure, say};
 
 /// The state directory, and the places in it.
@@ -117,7 +118,11 @@ pub(crate) fn log_to_stderr(level: &str, json: bool) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call has nothing to add to the first.
-    let set = if json { builder.json().try_init() } else { builder.with_ansi(colour).with_target(false).try_init() };
+    let set = if json {
+        builder.json().try_init()
+    } else {
+        builder.fmt_fields(Quoted).with_ansi(colour).with_target(false).try_init()
+    };
     set.ok();
     if let Some(wanted) = unknown {
         let known = "error, warn, info, debug, trace or off";

@@ -3,6 +3,7 @@
 mod ask;
 mod commands;
 mod common;
+mod logged;
 mod outcome;
 mod output;
 mod stored;

@@ -223,7 +223,7 @@ impl Inner {
                 let seldom = if is_ours { &self.failures } else { &self.refusals };
                 if let Some(unsaid) = seldom.next() {
                     let (server, issuer) = (&self.server, &self.settings.issuer);
-                    tracing::warn!(%server, %issuer, %error, unsaid, "a token is not exchanged");
+                    tracing::warn!(%server, %issuer, unsaid, %error, "a token is not exchanged");
                 }
                 Outcome::Failed(error, now.saturating_add(PAUSE))
             }

@@ -116,7 +116,8 @@ impl Line {
         let Line { what, issuer, reason, words: Words { why, said, expected }, more } = self;
         let (said, expected) = (said.as_deref().map(excerpt), expected.as_deref().map(excerpt));
         let (from, decision) = (from.map(tracing::field::display), decision.map(tracing::field::display));
-        tracing::warn!(issuer, reason, why, said, expected, more, from, decision, "{what}");
+        // What others say comes last.
+        tracing::warn!(issuer, reason, more, from, decision, why, expected, said, "{what}");
     }
 }
 

@@ -65,6 +65,17 @@ def deciders(place, browser):
     }
 
 
+def rounds(place, browser):
+    """Each path with each way in which somebody decides, and another sum, as what was denied stands: ann and bea there, the sum, the
+    way, that of a command, what was paid since, and what to call it."""
+    ways = deciders(place, browser)
+    for number, (path, way) in enumerate((path, way) for path in PATHS for way in ways):
+        before = len(place.bank.paid())
+        with place.client(path=path, capabilities=BY_URL) as client, place.client("bea", path, capabilities=BY_URL) as bea:
+            passes(client.pay(500), "paid 500")
+            yield client, bea, 900 + 10 * number, ways[way], ways["command"], lambda: place.bank.paid()[before:], f"{path} {way}"
+
+
 def known(place, *names):
     """People who could sign in, as nobody else is sent to a page of what they ask for."""
     for name in names:
@@ -74,29 +85,24 @@ def known(place, *names):
 def case_over_a_bridge_a_client_of_2026_is_told_and_calls_again():
     with Across(MODERN, PAGES) as place:
         known(place, "bea")
-        ways = deciders(place, person(place, "ann"))
-        # What was denied stands, so each round is about another sum.
-        for number, (path, way) in enumerate((path, way) for path in PATHS for way in ways):
-            before, sum, where = len(place.bank.paid()), 900 + 10 * number, f"{path} {way}"
-            with place.client(path=path, capabilities=BY_URL) as client, place.client("bea", path, capabilities=BY_URL) as bea:
-                passes(client.pay(500), "paid 500")
-                answer = client.pay(sum)
-                asked_in_words(answer)
-                page = page_of(answer)
-                equal(page_of(client.pay(sum)), page, f"the same request, {where}")
-                ways[way](page, "approve")
-                asked_in_words(bea.pay(sum))
-                check(page_of(bea.pay(sum)) != page, f"somebody else asks anew, {where}")
-                check(page_of(client.pay(sum + 1)) != page, f"something else is asked anew, {where}")
-                passes(client.pay(sum), f"paid {sum}")
-                once_more = page_of(client.pay(sum))
-                check(once_more != page, f"a second time, {where}")
-                ways[way](once_more, "deny")
-                refused(client.pay(sum), "was denied")
-                equal(place.bank.paid()[before:], [500, sum], where)
-                # Of one principal no more than so many wait.
-                for other in (client.pay(sum + 1), bea.pay(sum)):
-                    ways["command"](page_of(other), "deny")
+        for client, bea, sum, decides, command, paid, where in rounds(place, person(place, "ann")):
+            answer = client.pay(sum)
+            asked_in_words(answer)
+            page = page_of(answer)
+            equal(page_of(client.pay(sum)), page, f"the same request, {where}")
+            decides(page, "approve")
+            asked_in_words(bea.pay(sum))
+            check(page_of(bea.pay(sum)) != page, f"somebody else asks anew, {where}")
+            check(page_of(client.pay(sum + 1)) != page, f"something else is asked anew, {where}")
+            passes(client.pay(sum), f"paid {sum}")
+            once_more = page_of(client.pay(sum))
+            check(once_more != page, f"a second time, {where}")
+            decides(once_more, "deny")
+            refused(client.pay(sum), "was denied")
+            equal(paid(), [500, sum], where)
+            # Of one principal no more than so many wait.
+            for other in (client.pay(sum + 1), bea.pay(sum)):
+                command(page_of(other), "deny")
 
 
 class Elicited:
@@ -122,32 +128,28 @@ class Elicited:
 def case_over_a_bridge_a_client_of_2025_is_asked_by_its_server_and_need_not_call_again():
     with Across(LEGACY, PAGES) as place:
         known(place, "bea")
-        ways = deciders(place, person(place, "ann"))
-        for number, (path, way) in enumerate((path, way) for path in PATHS for way in ways):
-            before, sum, where = len(place.bank.paid()), 900 + 10 * number, f"{path} {way}"
-            with place.client(path=path, capabilities=BY_URL) as client, place.client("bea", path, capabilities=BY_URL) as bea:
-                passes(client.pay(500), "paid 500")
-                # Decided before its user says that they went there, and after.
-                first = Elicited(client, sum)
-                ways[way](first.page, "approve")
-                first.respond()
-                passes(first.answer(), f"paid {sum}")
-                second = Elicited(client, sum)
-                check(second.page != first.page, f"once, {where}")
-                second.respond()
-                others = Elicited(bea, sum)
-                check(others.page not in (first.page, second.page), f"somebody else asks anew, {where}")
-                others.respond("decline")
-                refused(others.answer(), "did not want to go")
-                equal(second.over(), [], f"it is held, {where}")
-                ways[way](second.page, "approve")
-                passes(second.answer(), f"paid {sum}")
-                third = Elicited(client, sum)
-                third.respond()
-                ways[way](third.page, "deny")
-                refused(third.answer(), "was denied")
-                equal(place.bank.paid()[before:], [500, sum, sum], where)
-                ways["command"](others.page, "deny")
+        for client, bea, sum, decides, command, paid, where in rounds(place, person(place, "ann")):
+            # Decided before its user says that they went there, and after.
+            first = Elicited(client, sum)
+            decides(first.page, "approve")
+            first.respond()
+            passes(first.answer(), f"paid {sum}")
+            second = Elicited(client, sum)
+            check(second.page != first.page, f"once, {where}")
+            second.respond()
+            others = Elicited(bea, sum)
+            check(others.page not in (first.page, second.page), f"somebody else asks anew, {where}")
+            others.respond("decline")
+            refused(others.answer(), "did not want to go")
+            equal(second.over(), [], f"it is held, {where}")
+            decides(second.page, "approve")
+            passes(second.answer(), f"paid {sum}")
+            third = Elicited(client, sum)
+            third.respond()
+            decides(third.page, "deny")
+            refused(third.answer(), "was denied")
+            equal(paid(), [500, sum, sum], where)
+            command(others.page, "deny")
 
 
 def case_over_a_bridge_nobody_answers_what_another_client_was_asked():
@@ -184,26 +186,21 @@ def case_over_a_bridge_a_client_that_cannot_be_sent_anywhere_is_told_where():
 def case_over_a_bridge_a_call_is_held_while_somebody_decides():
     for version in (MODERN, LEGACY):
         with Across(version, PAGES + '[approval]\nwait = "30s"\n') as place:
-            browser = person(place, "ann")
+            ways = deciders(place, person(place, "ann"))
             for path in PATHS:
-                before = len(place.bank.paid())
+                before, sums = len(place.bank.paid()), {way: 900 + 2 * len(path) + number for number, way in enumerate(ways)}
                 with place.client(path=path, capabilities=BY_URL) as client, place.client(path=path) as other:
                     for decision in ("approve", "deny"):
-                        for by_page in (True, False):
-                            amount = 900 + 2 * len(path) + by_page
+                        for way, amount in sums.items():
                             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                                 held = pool.submit(client.pay, amount)
                                 id = waiting(place)
                                 passes(other.pay(5), "paid 5")
                                 check(not held.done(), f"it is held, {version} {path}")
-                                if by_page:
-                                    equal(decide(browser, f"/bartizan/approve/{id}", decision).status, 303)
-                                else:
-                                    place.run(decision, id, *(("--yes",) if decision == "approve" else ()))
+                                ways[way](f"/bartizan/approve/{id}", decision)
                                 answer = held.result(PATIENCE)
                             passes(answer, f"paid {amount}") if decision == "approve" else refused(answer, "was denied")
-                    amounts = [900 + 2 * len(path) + by_page for by_page in (1, 0)]
-                    equal(place.bank.paid()[before:], [5, amounts[0], 5, amounts[1], 5, 5], f"{version} {path}")
+                    equal(place.bank.paid()[before:], [5, sums["page"], 5, sums["command"], 5, 5], f"{version} {path}")
 
 
 def case_over_a_bridge_a_call_that_its_client_gives_up_is_not_done():

@@ -337,6 +337,24 @@ impl Store {
     }
 }
 
+impl Person {
+    /// Somebody who was added then, and has nothing yet to prove who they are with. Their generation is another one than that of
+    /// whoever was called so before.
+    #[must_use]
+    pub fn new(name: &str, handle: [u8; 32], created_at: i64) -> Person {
+        Person {
+            name: name.to_owned(),
+            handle: handle.to_vec(),
+            password: None,
+            totp: None,
+            totp_step: 0,
+            created_at,
+            disabled_at: None,
+            generation: created_at,
+        }
+    }
+}
+
 impl std::fmt::Debug for Person {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Person { name, created_at, disabled_at, .. } = self;

@@ -114,19 +114,9 @@ impl Give {
         check_name(&self.name)?;
         let now = now();
         let (given, link) = self.given(now)?;
-        let mut handle = vec![0; 32];
+        let mut handle = [0; 32];
         random(&mut handle)?;
-        let person = Person {
-            name: self.name.clone(),
-            handle,
-            password: None,
-            totp: None,
-            totp_step: 0,
-            created_at: now.0,
-            disabled_at: None,
-            // Nobody of that name who was removed had it.
-            generation: now.0,
-        };
+        let person = Person::new(&self.name, handle, now.0);
         let add = async |store: &Store| store.add_person(&person, &given, &change(now)).await.map_err(is_there);
         self.place.with_all(true, add)?;
         let done = self.handed_out("added", link.as_deref(), &given);

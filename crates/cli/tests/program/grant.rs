@@ -40,16 +40,7 @@ fn with_store<T>(home: &Path, work: impl AsyncFnOnce(Store) -> T) -> T {
 }
 
 async fn person(store: &Store, name: &str, number: u8) {
-    let person = Person {
-        name: name.to_owned(),
-        handle: vec![number; 32],
-        password: None,
-        totp: None,
-        totp_step: 0,
-        created_at: 1,
-        disabled_at: None,
-        generation: 0,
-    };
+    let person = Person { generation: 0, ..Person::new(name, [number; 32], 1) };
     store.add_person(&person, &Given::default(), &Change { by: "uid:7".to_owned(), at: 1 }).await.unwrap();
 }
 

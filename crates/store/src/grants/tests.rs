@@ -48,16 +48,7 @@ fn fine(_: &Grant) -> std::result::Result<(), &'static str> {
 async fn store() -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("own/state.db")).await.unwrap();
-    let ann = Person {
-        name: "ann".to_owned(),
-        handle: vec![7; 32],
-        password: None,
-        totp: None,
-        totp_step: 0,
-        created_at: 1,
-        disabled_at: None,
-        generation: 0,
-    };
+    let ann = Person { generation: 0, ..Person::new("ann", [7; 32], 1) };
     store.add_person(&ann, &Given::default(), &at(1)).await.unwrap();
     (directory, store)
 }

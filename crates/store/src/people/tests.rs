@@ -7,16 +7,7 @@ use crate::web_sessions::{Over, WebSession};
 const ALWAYS: Over = Over { begun_before: 0, unseen_since: 0 };
 
 fn ann() -> Person {
-    Person {
-        name: "Ann".to_owned(),
-        handle: vec![7; 32],
-        password: None,
-        totp: None,
-        totp_step: 0,
-        created_at: 100,
-        disabled_at: None,
-        generation: 0,
-    }
+    Person { generation: 0, ..Person::new("Ann", [7; 32], 100) }
 }
 
 fn change(at: i64) -> Change {

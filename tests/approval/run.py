@@ -19,7 +19,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "aggregate"), str(HERE.parent / "signin")]
 
-from browser import PASSWORD, Browser, Form  # noqa: E402
+from browser import PASSWORD, App, Browser, Form  # noqa: E402
 from harness import BINARY, MODERN, PATIENCE, TOOLS, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 import bridged  # noqa: E402
 import completed  # noqa: E402
@@ -708,6 +708,33 @@ def case_what_somebody_agreed_to_who_is_reset_or_removed_meanwhile_waits_again()
             place.run("user", "add", who, "--password", said=PASSWORD + "\n")
             equal(browsers[who].sign_in(who).status, 303, f"{who} is there again")
         equal(place.bank.paid(), [900, 901] * 6)
+
+
+def case_what_somebody_agreed_to_who_replaces_their_one_time_passwords_waits_again():
+    with Place(PAGES + '[approval]\napprovers = ["user:bea"]\n') as place, place.client() as client:
+        browser = person(place, "bea")
+
+        def set_up():
+            page = browser.get("/bartizan/one-time")
+            form = Form(page.text)
+            equal(browser.post(form.action, form.fields | {"code": App(page).code()}).status, 200, "one-time passwords")
+
+        def agreed():
+            id = waits(client.pay(900))
+            equal(decide(browser, f"/bartizan/approve/{id}", "approve").status, 303, "bea agrees")
+            return id
+
+        agreed()
+        set_up()
+        passes(client.pay(900), "paid 900")
+        # Those are replaced: whoever had them may have agreed.
+        id = agreed()
+        set_up()
+        equal((waits(client.pay(900)), place.states()[id]), (id, "pending"), "it waits again")
+        wait_for(lambda: place.gateway.entries(kind="approval.withdrawn", approval=id, of="bea", taken=["yes"]), "the log says so")
+        equal(agreed(), id, "who has the new ones agrees, in the same browser")
+        passes(client.pay(900), "paid 900")
+        equal(place.bank.paid(), [900, 900])
 
 
 if __name__ == "__main__":

@@ -403,6 +403,11 @@ LIES = [
     ({"issuer": {"authorization_endpoint": "javascript:alert(1)"}}, "no https URL"),
     ({"issuer": {"token_endpoint": "https://169.254.169.254/"}}, "an address that is not asked"),
     ({"issuer": {"registration_endpoint": None}}, "set `client_id`"),
+    # Whose answer it is nobody could tell, and another server would be told the code.
+    ({"issuer": {"authorization_endpoint": "https://real.example/a"} | {"authorization_response_iss_parameter_supported": None}},
+     '"https://real.example", and does not say'),
+    ({"issuer": {"token_endpoint": "https://evil.example/t", "authorization_response_iss_parameter_supported": False}}, "ISSUER"),
+    ({"issuer": {"registration_endpoint": "http://127.0.0.1:1/r", "authorization_response_iss_parameter_supported": None}}, "ISSUER"),
     ({"resource": {"resource": "https://other.example/mcp"}}, "of another resource"),
     ({"resource": {"authorization_servers": []}}, "names no authorization server"),
     ({"resource": {"authorization_servers": ["http://evil.example"]}}, "no https URL"),
@@ -419,11 +424,41 @@ def case_whoever_is_not_who_they_should_be_is_asked_for_nothing():
                 lies["issuer"]["issuer"] = server.origin + "/"
             with Place({"mine": oauth(server.url)}) as place:
                 said = place.run("upstream", "login", "mine", "--user", "ann", "--no-browser", code=3)
+                if expected == "ISSUER":
+                    expected = f'set `issuer = "{server.origin}"` under [server.mine.auth.oauth]'
                 check(expected in said, f"{lies}: {said}")
+                check("/register" not in server.asked, f"{lies}: it registered")
                 check("/token" not in server.asked, f"{lies}: a token was asked for")
     with Recording() as server, Place({"mine": oauth(server.url, issuer="https://accounts.example.com")}) as place:
         said = place.run("upstream", "login", "mine", "--user", "ann", "--no-browser", code=3)
         check("does not name https://accounts.example.com" in said, said)
+
+
+def case_a_code_is_brought_to_nobody_but_the_one_who_gave_it():
+    unsaid = {"authorization_response_iss_parameter_supported": None}
+    # Where the token endpoint is, whether the operator names the issuer, what the answer says, and whether it is used.
+    for elsewhere, announced, named, answer, good in [
+        (True, True, False, {}, False),
+        (True, True, False, {"iss": "https://real.example"}, False),
+        (True, True, False, {"iss": "ISSUER"}, True),
+        (True, False, True, {}, True),
+        (False, False, False, {}, True),
+    ]:
+        with Recording() as server, Recording() as other:
+            token = {"token_endpoint": f"{other.origin}/token"} if elsewhere else {}
+            server.lies["issuer"] = token | ({} if announced else unsaid)
+            with Place({"mine": oauth(server.url, **({"issuer": server.origin} if named else {}), scopes=["read", "write"])}) as place, \
+                    place.login("mine", "--user", "ann") as (process, url):
+                asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+                said = {name: server.origin if value == "ISSUER" else value for name, value in answer.items()}
+                right = urllib.parse.urlencode({"code": "c", "state": asked["state"]} | said)
+                equal(get(f"{asked['redirect_uri']}?{right}"), 200, "the answer")
+                said = process.communicate(timeout=30)[1]
+                equal(process.returncode, 0 if good else 3, said)
+                equal("/token" in (other if elsewhere else server).asked, good, f"{answer}: whether it is brought the code")
+                host = urllib.parse.urlsplit(server.origin).netloc
+                for told in (f"the authorization server is {server.origin}\n", "it is asked for read write\n", f"sign in at {host}, as whoever ann"):
+                    check(told in said, f"what is told before: {said}")
 
 
 def get(url, host=None):

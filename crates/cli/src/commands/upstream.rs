@@ -98,7 +98,13 @@ impl SignIn {
         let place = Place::of(self.config.clone());
         let held = place.with_all(true, async |store| {
             let login = Login::begin(store, (&self.name, who), http, oauth).await.map_err(refused)?;
-            say(&format!("sign in at {}, as whoever {} is there:", inline(login.issuer()), inline(&self.shown(who))));
+            // Before anything is opened: what a server has named may not be where somebody means to sign in.
+            say(&format!("the authorization server is {}", inline(login.issuer())));
+            say(&match login.scopes() {
+                [] => "it is asked for whatever it gives".to_owned(),
+                scopes => format!("it is asked for {}", inline(&scopes.join(" "))),
+            });
+            say(&format!("sign in at {}, as whoever {} is there:", inline(&login.host()), inline(&self.shown(who))));
             // No control character may reach a terminal by way of an address that a server has chosen.
             output::print(&inline(login.url()))?;
             if !self.no_browser {

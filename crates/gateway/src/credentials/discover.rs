@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::LoginError;
+use super::personal::Ways;
 use crate::fetch::{self, FetchError, Form, Way, origin};
 
 /// What the server says of itself.
@@ -43,6 +44,23 @@ pub(super) struct Issuer {
     pub(super) client_id_metadata_document_supported: bool,
 }
 
+impl Issuer {
+    /// An endpoint that is at another origin than the issuer, where nothing in an answer would say whose it is. People could
+    /// be sent to sign in at one server, and what that gives them brought to another.
+    pub(super) fn elsewhere(&self) -> Option<&str> {
+        if self.authorization_response_iss_parameter_supported {
+            return None;
+        }
+        let of = |url: &str| url.parse::<Uri>().ok().map(|url| origin(&url));
+        let own = of(&self.issuer);
+        [Some(&self.authorization_endpoint), Some(&self.token_endpoint), self.registration_endpoint.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|endpoint| own.is_none() || of(endpoint) != own)
+            .map(String::as_str)
+    }
+}
+
 /// Where to sign in, and for what.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -55,16 +73,16 @@ pub(super) struct Found {
 const PROBE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bartizan","version":"1"}}}"#;
 
 /// Finds that out for the server at `url`; `wanted` is the only issuer that will do, if there is one.
-pub(super) async fn discover(url: &Uri, wanted: Option<&str>, way: &Way) -> Result<Found, LoginError> {
-    let challenge = challenge(url, way).await?;
-    let resource = resource(url, challenge.metadata.as_deref(), way).await?;
+pub(super) async fn discover(url: &Uri, wanted: Option<&str>, ways: &Ways) -> Result<Found, LoginError> {
+    let challenge = challenge(url, &ways.server).await?;
+    let resource = resource(url, challenge.metadata.as_deref(), &ways.server).await?;
     let named = &resource.authorization_servers;
     let issuer = match wanted {
         Some(wanted) if named.iter().any(|named| named == wanted) => wanted,
         Some(wanted) => return Err(LoginError::OtherIssuer(wanted.to_owned())),
         None => named.first().ok_or(LoginError::NoIssuer)?,
     };
-    let issuer = self::issuer(issuer, way).await?;
+    let issuer = self::issuer(issuer, &ways.issuer).await?;
     let scopes = match challenge.scope {
         Some(scope) => scope.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
         None => resource.scopes_supported,
@@ -192,6 +210,29 @@ mod tests {
             (r#"Bearer scope="open"#, None),
         ] {
             assert_eq!(read_challenge(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_leads_elsewhere_has_to_be_named_in_its_answers() {
+        let own = "https://a.example";
+        for (authorization, token, registration, expected) in [
+            ("https://a.example/authorize", "https://A.example:443/token", None, None),
+            ("https://a.example/authorize", "https://a.example/token", Some("https://a.example/register"), None),
+            ("https://b.example/authorize", "https://a.example/token", None, Some("https://b.example/authorize")),
+            ("https://a.example/authorize", "https://b.example/token", None, Some("https://b.example/token")),
+            ("https://a.example/authorize", "https://a.example:8443/token", None, Some("https://a.example:8443/token")),
+            ("https://a.example/a", "https://a.example/t", Some("http://a.example/r"), Some("http://a.example/r")),
+        ] {
+            for announced in [false, true] {
+                let issuer: Issuer = serde_json::from_value(serde_json::json!({
+                    "issuer": own, "authorization_endpoint": authorization, "token_endpoint": token,
+                    "registration_endpoint": registration, "authorization_response_iss_parameter_supported": announced,
+                }))
+                .unwrap();
+                let expected = if announced { None } else { expected };
+                assert_eq!(issuer.elsewhere(), expected, "{authorization} {token} {registration:?}");
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::fetch::{self, FetchError, Form, Way};
+use crate::fetch::{self, FetchError, Form, Reach, Way};
 
 /// A token that is longer is of no use in a header.
 const LONGEST: usize = 16 * 1024;
@@ -25,6 +25,9 @@ pub(super) struct Grant {
     pub(super) token_endpoint: String,
     pub(super) revocation_endpoint: Option<String>,
     pub(super) client: Client,
+    /// How near these addresses could be when they were named; none of what was kept before that was written down.
+    #[serde(default)]
+    pub(super) reach: Option<Reach>,
 }
 
 /// What the gateway is to the authorization server.

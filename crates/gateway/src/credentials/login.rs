@@ -19,8 +19,8 @@ use super::LoginError;
 use super::callback::Callback;
 use super::discover::{Found, Issuer, covers, discover};
 use super::grant::{self, Client, Grant, Proof};
-use super::personal::{reach, way};
-use crate::fetch::{self, Form, Way};
+use super::personal::Ways;
+use crate::fetch::{self, Form, Spot, Way, origin};
 
 /// A sign-in that has begun: somebody has to open [`Login::url`].
 pub struct Login {
@@ -49,8 +49,15 @@ impl Login {
         settings: &Oauth,
     ) -> Result<Login, LoginError> {
         let whose = store.whose(principal).await?;
-        let way = way(http, settings).await;
-        let mut found = discover(&http.url, settings.issuer.as_deref(), &way).await?;
+        let ways = Ways::of(http, settings).await;
+        let mut found = discover(&http.url, settings.issuer.as_deref(), &ways).await?;
+        let way = ways.issuer;
+        if settings.issuer.is_none()
+            && let Some(endpoint) = found.issuer.elsewhere()
+        {
+            let host = endpoint.parse::<Uri>().ok().map(|url| origin(&url)).unwrap_or_default();
+            return Err(LoginError::Elsewhere(server.to_owned(), found.issuer.issuer, host));
+        }
         if !settings.scopes.is_empty() {
             found.scopes.clone_from(&settings.scopes);
         }
@@ -78,6 +85,19 @@ impl Login {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.found.issuer.issuer
+    }
+
+    /// Where people sign in: the host that the browser is sent to, with its port if that is not the usual one.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let at = self.url.parse::<Uri>().map(|url| origin(&url)).unwrap_or_default();
+        at.split_once("://").map_or(String::new(), |(_, host)| host.to_owned())
+    }
+
+    /// What is asked for; nothing if that is left to the authorization server.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.found.scopes
     }
 
     /// Waits for the browser to come back, and keeps the tokens that there are for what it brings.
@@ -125,6 +145,7 @@ impl Login {
             token_endpoint: found.issuer.token_endpoint,
             revocation_endpoint: found.issuer.revocation_endpoint,
             client,
+            reach: Some(way.reach()),
         };
         let sealer = store.sealer().await?;
         held.sealed = grant.seal(&sealer, &held.owner()).map_err(bartizan_store::StoreError::from)?;
@@ -153,12 +174,13 @@ pub async fn logout(
     let Ok(grant) = Grant::unseal(&sealer, &held.owner(), &held.sealed) else { return Ok(false) };
     let Ok(url) = held.resource.parse::<Uri>() else { return Ok(false) };
     let told = grant.revocation_endpoint.is_some();
-    let reach = Way::from(reach(&url, Some(&held.issuer)).await);
-    let way = match settings {
-        Some((http, oauth)) if covers(&held.resource, &http.url) => {
-            reach.by(&http.url, http.tls.as_ref(), oauth.tls.as_ref())
+    let way = match (settings, grant.reach) {
+        (Some((http, oauth)), reach) if covers(&held.resource, &http.url) => {
+            let way = Ways::of(http, oauth).await.issuer;
+            reach.map_or(way.clone(), |reach| way.within(reach))
         }
-        _ => reach,
+        (_, Some(reach)) => reach.into(),
+        (_, None) => Spot::of(&url).await.reach().into(),
     };
     Ok(told && grant::revoke(&grant, &way).await.is_ok())
 }

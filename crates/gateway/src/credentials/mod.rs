@@ -68,6 +68,13 @@ pub enum LoginError {
     /// It does not do PKCE.
     #[error("the authorization server does not say that it takes PKCE with S256, without which a code could be stolen")]
     NoPkce,
+    /// Another one could stand behind it.
+    #[error(
+        "the authorization server {1:?} leads on to {2:?}, and does not say that its answers name it (RFC 9207), so a code of \
+         another one could be brought to it: if it is who gives tokens for this server, set `issuer = {1:?}` under \
+         [server.{0}.auth.oauth]"
+    )]
+    Elsewhere(String, String, String),
     /// It knows no such client.
     #[error(
         "the authorization server takes no client that it does not know: set `client_id` under [server.{0}.auth.oauth]"

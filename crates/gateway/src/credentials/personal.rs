@@ -11,14 +11,14 @@ use bartizan_store::upstream_tokens::{EVERYBODY, Renewal, UpstreamToken};
 use bartizan_store::{Change, Revision, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::discover::covers;
 use super::grant::{self, Grant, TokenError};
 use crate::clock;
 use crate::database::Database;
-use crate::fetch::{Reach, Way};
+use crate::fetch::{Reach, Spot, Way};
 use crate::upstream::{Credential, UpstreamError};
 
 /// So long before it ends a token is renewed, in microseconds.
@@ -208,7 +208,8 @@ impl Inner {
         good: bool,
     ) -> Result<HeaderValue, UpstreamError> {
         let Open { store, held, grant, .. } = open;
-        let way = way(&self.http, &self.settings).await;
+        // Whoever named the address at the sign-in may have names lead elsewhere by now.
+        let way = Ways::of(&self.http, &self.settings).await.issuer.within(grant.reach.unwrap_or(Reach::Machine));
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("resource", &*held.resource)];
         let came = grant::ask(&grant.token_endpoint, &grant.client, &fields, &way).await;
         let change = Change { by: "bartizan".to_owned(), at: clock::now().0 };
@@ -249,18 +250,27 @@ impl Inner {
     }
 }
 
-/// How tokens for a server are asked for.
-pub(super) async fn way(http: &Http, settings: &Oauth) -> Way {
-    let reach = reach(&http.url, settings.issuer.as_deref()).await;
-    Way::from(reach).by(&http.url, http.tls.as_ref(), settings.tls.as_ref())
+/// How the two are asked: each where it was when that was decided.
+pub(super) struct Ways {
+    /// The server, and what it says of itself: nothing nearer than it is.
+    pub(super) server: Way,
+    /// The authorization server: as near as the server, or as the issuer that the operator has named.
+    pub(super) issuer: Way,
 }
 
-/// How near what is asked for tokens may be: as near as the server, or the issuer that the operator has named.
-pub(super) async fn reach(url: &Uri, issuer: Option<&str>) -> Reach {
-    let server = Reach::of(url).await;
-    match issuer.and_then(|issuer| issuer.parse().ok()) {
-        Some(issuer) => server.max(Reach::of(&issuer).await),
-        None => server,
+impl Ways {
+    pub(super) async fn of(http: &Http, settings: &Oauth) -> Ways {
+        let server = Spot::of(&http.url).await;
+        let by = |way: Way| way.by(&http.url, http.tls.as_ref(), settings.tls.as_ref());
+        let near = Way::from(server.reach()).knowing(server.clone());
+        let issuer = match settings.issuer.as_ref().and_then(|issuer| issuer.parse().ok()) {
+            Some(issuer) => {
+                let issuer = Spot::of(&issuer).await;
+                Way::from(server.reach().max(issuer.reach())).knowing(server).knowing(issuer)
+            }
+            None => near.clone(),
+        };
+        Ways { server: by(near), issuer: by(issuer) }
     }
 }
 

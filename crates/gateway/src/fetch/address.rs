@@ -3,9 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
+use serde::{Deserialize, Serialize};
 
 /// How near to the gateway what is asked may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Only what everybody can ask.
     Public,
@@ -22,23 +24,56 @@ impl Reach {
         Reach::needed(address).is_some_and(|needed| needed <= self)
     }
 
-    /// What a server may point to that is at `uri` itself: nothing nearer than it is.
-    pub async fn of(uri: &Uri) -> Reach {
-        let Some(host) = uri.host() else { return Reach::Public };
-        if let Some(address) = literal(host) {
-            return Reach::needed(address).unwrap_or(Reach::Public);
-        }
-        // What cannot be looked up is not asked either.
-        let Ok(found) = tokio::net::lookup_host((host, 0)).await else { return Reach::Public };
-        found.filter_map(|address| Reach::needed(address.ip())).max().unwrap_or(Reach::Public)
-    }
-
     /// The least that covers an address; none does for those that nobody has any business at.
     fn needed(address: IpAddr) -> Option<Reach> {
         match address.to_canonical() {
             IpAddr::V4(address) => of_v4(address),
             IpAddr::V6(address) => of_v6(address),
         }
+    }
+}
+
+/// Where the host of a URL is, looked up once.
+///
+/// Whoever a name belongs to says where it is, and may say something else each time. So what it may have the gateway ask
+/// is decided by all addresses of one answer, and it is asked at these and no others.
+#[derive(Debug, Clone)]
+pub struct Spot {
+    host: String,
+    addresses: Vec<IpAddr>,
+}
+
+impl Spot {
+    /// Looks up where `uri` is.
+    pub async fn of(uri: &Uri) -> Spot {
+        let host = uri.host().unwrap_or_default();
+        let addresses = match literal(host) {
+            Some(address) => vec![address],
+            // What cannot be looked up reaches what everybody does, and is looked up again where it is asked.
+            None => match tokio::net::lookup_host((host, 0)).await {
+                Ok(found) => found.map(|address| address.ip()).collect(),
+                Err(_) => Vec::new(),
+            },
+        };
+        Spot { host: host.to_owned(), addresses }
+    }
+
+    /// What a server may point to that is there: nothing nearer than the farthest of its addresses, as each further one is
+    /// there for its owner to choose from.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.addresses.iter().filter_map(|address| Reach::needed(*address)).min().unwrap_or(Reach::Public)
+    }
+
+    /// Where `host` is, if it was this one that was looked up.
+    pub(super) fn addresses_of(&self, host: &str) -> Option<&[IpAddr]> {
+        let is_it = !self.addresses.is_empty() && self.host.eq_ignore_ascii_case(host);
+        is_it.then_some(&*self.addresses)
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(host: &str, addresses: &[&str]) -> Spot {
+        Spot { host: host.to_owned(), addresses: addresses.iter().map(|address| address.parse().unwrap()).collect() }
     }
 }
 
@@ -87,6 +122,25 @@ fn of_v6(address: Ipv6Addr) -> Option<Reach> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_reaches_no_nearer_than_the_farthest_of_its_addresses() {
+        for (addresses, expected) in [
+            (&["127.0.0.1", "8.8.8.8"][..], Reach::Public),
+            (&["8.8.8.8", "127.0.0.1"], Reach::Public),
+            (&["2606:4700::1111", "10.0.0.1"], Reach::Public),
+            (&["127.0.0.1", "10.0.0.1"], Reach::Private),
+            (&["10.0.0.1", "fd00::1"], Reach::Private),
+            (&["127.0.0.1", "::1"], Reach::Machine),
+            (&["1.1.1.1"], Reach::Public),
+            // Nobody's business is none of it.
+            (&["169.254.169.254", "8.8.8.8"], Reach::Public),
+            (&["169.254.169.254"], Reach::Public),
+            (&[], Reach::Public),
+        ] {
+            assert_eq!(Spot::at("a.example", addresses).reach(), expected, "{addresses:?}");
+        }
+    }
 
     #[test]
     fn how_near_an_address_is() {

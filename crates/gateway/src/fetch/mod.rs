@@ -24,7 +24,7 @@ use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
 
-pub use self::address::Reach;
+pub use self::address::{Reach, Spot};
 pub use self::way::Way;
 pub(crate) use self::way::origin;
 use crate::upstream::over;
@@ -135,7 +135,7 @@ async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, way: &Way) -> Re
     }
     let body = form.map(|form| Bytes::copy_from_slice(form.body.as_bytes())).unwrap_or_default();
     let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
-    let mut tcp = HttpConnector::new_with_resolver(Guarded(way.reach()));
+    let mut tcp = HttpConnector::new_with_resolver(Guarded(way.clone()));
     tcp.set_connect_timeout(Some(PATIENCE));
     // A connection for each: they are few, and nothing one of them leads to is of use to another.
     let connector = over(tcp, uri, way.tls(uri)).map_err(|error| unreachable(error.to_string()))?;
@@ -161,9 +161,9 @@ async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, way: &Way) -> Re
     tokio::time::timeout(PATIENCE, fetched).await.unwrap_or_else(|_| Err(FetchError::TimedOut(asked.clone())))
 }
 
-/// Looks up names, and gives away no address that may not be asked.
+/// Looks up names unless that was done, and gives away no address that may not be asked.
 #[derive(Clone)]
-struct Guarded(Reach);
+struct Guarded(Way);
 
 /// There is no address that may be asked.
 #[derive(Debug, Error)]
@@ -180,10 +180,13 @@ impl tower_service::Service<Name> for Guarded {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let reach = self.0;
+        let way = self.0.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let may: Vec<_> = found.filter(|address| reach.covers(address.ip())).collect();
+            let found: Vec<SocketAddr> = match way.addresses_of(name.as_str()) {
+                Some(known) => known.iter().map(|address| (*address, 0).into()).collect(),
+                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            };
+            let may: Vec<_> = found.into_iter().filter(|address| way.reach().covers(address.ip())).collect();
             if may.is_empty() { Err(Refused.into()) } else { Ok(may.into_iter()) }
         })
     }

@@ -73,6 +73,46 @@ async fn nobody_is_sent_where_they_may_not_be() {
         ("https://10.0.0.1/", Reach::Private),
         ("https://1.1.1.1/", Reach::Public),
     ] {
-        assert_eq!(Reach::of(&uri.parse().unwrap()).await, expected);
+        assert_eq!(Spot::of(&uri.parse().unwrap()).await.reach(), expected);
     }
+}
+
+#[tokio::test]
+async fn what_was_looked_up_is_asked_there_and_nowhere_else() {
+    let (uri, asked) = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
+    let name: Uri = format!("http://localhost:{}/doc", uri.port_u16().unwrap()).parse().unwrap();
+    let at = |address: &str| Way::from(Reach::Machine).knowing(Spot::at("LOCALHOST", &[address]));
+    // Nobody answers there, whatever the name says now.
+    assert!(matches!(get(&name, &at("127.0.0.2")).await.err(), Some(FetchError::Unreachable(..))));
+    assert_eq!(get(&name, &at("127.0.0.1")).await.unwrap().status, StatusCode::OK);
+    assert!(asked.await.unwrap().starts_with("GET /doc"));
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_name_that_is_public_too_leads_to_nothing_on_this_machine() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let way = |addresses: &[&str]| {
+        let spot = Spot::at("a.example", addresses);
+        Way::from(spot.reach()).knowing(spot)
+    };
+    let accepted = || tokio::time::timeout(Duration::from_secs(1), listener.accept());
+    let both = way(&["127.0.0.1", "8.8.8.8"]);
+    for (host, way) in [("localhost", &both), ("a.example", &way(&["127.0.0.1"]).within(Reach::Public))] {
+        let uri: Uri = format!("https://{host}:{port}/").parse().unwrap();
+        assert_eq!(get(&uri, way).await.err(), Some(FetchError::Address(shown(&uri))), "{host}");
+    }
+    assert!(accepted().await.is_err(), "somebody has come");
+    // One that is here alone may.
+    let here = way(&["127.0.0.1"]);
+    let uri: Uri = format!("https://a.example:{port}/").parse().unwrap();
+    let (came, answer) = tokio::join!(
+        async {
+            let stream = accepted().await.expect("nobody has come").unwrap();
+            drop(stream);
+        },
+        get(&uri, &here)
+    );
+    assert_eq!((came, answer.is_err()), ((), true));
 }

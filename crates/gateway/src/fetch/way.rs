@@ -1,17 +1,20 @@
 //! How something is asked for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bartizan_config::ServerTls;
 use http::Uri;
 use http::uri::Scheme;
 
-use super::Reach;
+use super::{Reach, Spot};
 
 /// How near what is asked may be, and whose word it takes for who that is.
 #[derive(Debug, Clone)]
 pub struct Way {
     reach: Reach,
+    /// What was looked up already.
+    spots: Vec<Spot>,
     own: Option<Arc<Own>>,
 }
 
@@ -25,7 +28,7 @@ struct Own {
 
 impl From<Reach> for Way {
     fn from(reach: Reach) -> Way {
-        Way { reach, own: None }
+        Way { reach, spots: Vec::new(), own: None }
     }
 }
 
@@ -36,6 +39,23 @@ impl Way {
     pub fn by(self, url: &Uri, server: Option<&ServerTls>, others: Option<&ServerTls>) -> Way {
         let own = Own { origin: origin(url), server: server.cloned(), others: others.cloned() };
         Way { own: Some(Arc::new(own)), ..self }
+    }
+
+    /// The same, where what is at a host that was looked up is asked there and nowhere else.
+    #[must_use]
+    pub fn knowing(mut self, spot: Spot) -> Way {
+        self.spots.push(spot);
+        self
+    }
+
+    /// The same, that reaches no nearer than this.
+    #[must_use]
+    pub fn within(self, reach: Reach) -> Way {
+        Way { reach: self.reach.min(reach), ..self }
+    }
+
+    pub(super) fn addresses_of(&self, host: &str) -> Option<&[IpAddr]> {
+        self.spots.iter().find_map(|spot| spot.addresses_of(host))
     }
 
     pub(crate) fn reach(&self) -> Reach {

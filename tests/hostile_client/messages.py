@@ -30,6 +30,13 @@ def attacks(id=1):
         "deep and closed": (ping % (b',"params":' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000), "conformance.depth"),
         "many values": (ping % (b',"params":{"a":[' + b"0," * 1_500_000 + b"0]}"), "conformance.count"),
         "no version": (request(b'{"id":1,"method":"ping"}'), "conformance.not_json_rpc"),
+        "a tool by a list": (request(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":["echo"],"arguments":{}}}'),
+                             "conformance.name"),
+        "a resource by a list": (request(b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":["file:///x"]}}'),
+                                 "conformance.name"),
+        "a prompt in another case": (request(
+            b'{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a",'
+            b'"Name":"b"},"argument":{"name":"c","value":""}}}'), "conformance.case_variant"),
         "request and response": (ping % b',"result":{}', "conformance.ambiguous"),
         "method as number": (request(b'{"jsonrpc":"2.0","id":1,"method":1}'), "conformance.envelope"),
         "long method": (request(b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * 5000 + b'"}'), "conformance.name_length"),

@@ -239,7 +239,7 @@ mod tests {
             ("tasks/cancel", r#"{"name":"a","uri":"b","taskId":"c"}"#, Some("c")),
             ("tasks/result", r#"{"taskId":"c"}"#, None),
             ("tools/list", r#"{"name":"a"}"#, None),
-            ("tools/call", r#"{"name":1}"#, None),
+            ("tasks/get", r#"{"taskId":1}"#, None),
             ("tools/call", "{}", None),
         ];
         for (method, params, expected) in cases {

@@ -20,6 +20,7 @@ mod revision;
 mod scan;
 mod show;
 pub mod sse;
+mod subject;
 mod text;
 mod variant;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::document::{Document, NodeKind, Value};
 use crate::part::{self, Parts};
 use crate::variant;
-use crate::{Edits, Fault, Id, Limits, NodeId, Rejection, names};
+use crate::{Edits, Fault, Id, Limits, NodeId, Rejection, names, subject};
 
 /// A message that can be read in exactly one way, with the bytes it came in. Cloning it copies nothing.
 #[derive(Clone)]
@@ -215,6 +215,7 @@ impl<'a> Envelope<'a> {
                 return Err(Fault::BadEnvelope.at(method.span().start));
             }
             names::within(method, limits.name_bytes)?;
+            self.params.map_or(Ok(()), |params| subject::refuse(&method.text(), params))?;
         }
         if let Some(result) = self.result {
             variant::refuse_in_result(result)?;

@@ -55,6 +55,9 @@ pub enum Fault {
     /// [`Limits::name_bytes`](crate::Limits::name_bytes) or [`Limits::uri_bytes`](crate::Limits::uri_bytes).
     #[error("id, name, token or URI longer than the limit")]
     LongName,
+    /// What names the tool, prompt or resource that a method of the specification is about is no text.
+    #[error("what it is about is named by something else than a text")]
+    BadName,
     /// `method`, `params` or `error` is not of the type that JSON-RPC and MCP give it.
     #[error("envelope member of the wrong type")]
     BadEnvelope,
@@ -78,6 +81,7 @@ impl Fault {
             Fault::BadId => "conformance.id",
             Fault::Ambiguous => "conformance.ambiguous",
             Fault::LongName => "conformance.name_length",
+            Fault::BadName => "conformance.name",
             Fault::BadEnvelope => "conformance.envelope",
         }
     }

@@ -24,6 +24,8 @@ pub(crate) const PARAMS: &[&str] = &[
     "argument",
     "requestState",
     "inputResponses",
+    "notifications",
+    "task",
 ];
 
 /// The members of an error.

@@ -281,7 +281,7 @@ fn message() -> impl Strategy<Value = String> {
         "inputRequests",
         "content",
         "result",
-        "name",
+        "label",
         "other",
     ]);
     let body = (proptest::collection::hash_map(keys, common::json(), 0..5), common::style()).prop_map(

@@ -267,6 +267,66 @@ fn envelopes() {
 }
 
 #[test]
+fn what_a_message_is_about_is_a_text() {
+    use Fault::{BadName, CaseVariant};
+    let cases = [
+        ("tools/call", r#""params":{"name":"a"}"#, None),
+        ("tools/call", r#""params":{"name":""}"#, None),
+        ("tools/call", r#""params":{"name":["a"]}"#, Some(BadName)),
+        ("tools/call", r#""params":{"name":{"toString":"a"}}"#, Some(BadName)),
+        ("tools/call", r#""params":{"name":1}"#, Some(BadName)),
+        ("tools/call", r#""params":{"name":null}"#, Some(BadName)),
+        ("tools/call", r#""params":{"arguments":{"name":"a"}}"#, None),
+        ("tools/call", r#""x":1"#, None),
+        ("prompts/get", r#""params":{"name":"a"}"#, None),
+        ("prompts/get", r#""params":{"name":["a"]}"#, Some(BadName)),
+        ("resources/read", r#""params":{"uri":"a:b"}"#, None),
+        ("resources/read", r#""params":{"uri":["a:b"]}"#, Some(BadName)),
+        ("resources/read", r#""params":{"name":"a:b"}"#, None),
+        ("resources/subscribe", r#""params":{"uri":{}}"#, Some(BadName)),
+        ("resources/unsubscribe", r#""params":{"uri":true}"#, Some(BadName)),
+        ("notifications/resources/updated", r#""params":{"uri":["a:b"]}"#, Some(BadName)),
+        (
+            "completion/complete",
+            r#""params":{"ref":{"type":"ref/prompt","name":"a"},"argument":{"name":"b","value":""}}"#,
+            None,
+        ),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/resource","uri":"a:{b}"}}"#, None),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/tool"}}"#, None),
+        ("completion/complete", r#""params":{}"#, None),
+        ("completion/complete", r#""params":{"ref":"a"}"#, Some(BadName)),
+        ("completion/complete", r#""params":{"ref":{"name":"a"}}"#, Some(BadName)),
+        ("completion/complete", r#""params":{"ref":{"type":["ref/prompt"],"name":"a"}}"#, Some(BadName)),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/prompt","uri":"a:b"}}"#, None),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/prompt","name":["a"]}}"#, Some(BadName)),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/prompt","name":"a","uri":["b"]}}"#, Some(BadName)),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/prompt","name":"a","Name":"b"}}"#, Some(CaseVariant)),
+        ("completion/complete", r#""params":{"ref":{"type":"ref/prompt","Type":"c","name":"a"}}"#, Some(CaseVariant)),
+        (
+            "completion/complete",
+            r#""params":{"ref":{"type":"ref/prompt","name":"a"},"argument":{"name":"b","Value":""}}"#,
+            Some(CaseVariant),
+        ),
+        ("subscriptions/listen", r#""params":{}"#, None),
+        ("subscriptions/listen", r#""params":{"notifications":{"resourceSubscriptions":["a:b"],"taskIds":[]}}"#, None),
+        ("subscriptions/listen", r#""params":{"notifications":[]}"#, Some(BadName)),
+        ("subscriptions/listen", r#""params":{"notifications":{"resourceSubscriptions":"a:b"}}"#, Some(BadName)),
+        ("subscriptions/listen", r#""params":{"notifications":{"resourceSubscriptions":[["a:b"]]}}"#, Some(BadName)),
+        ("subscriptions/listen", r#""params":{"notifications":{"taskIds":[1]}}"#, Some(BadName)),
+        ("subscriptions/listen", r#""params":{"Notifications":{}}"#, Some(CaseVariant)),
+        ("subscriptions/listen", r#""params":{"notifications":{"ResourceSubscriptions":["a:b"]}}"#, Some(CaseVariant)),
+        // What the specification does not know names things as it likes.
+        ("x/call", r#""params":{"name":["a"],"uri":1,"ref":[]}"#, None),
+        ("initialize", r#""params":{"notifications":1}"#, None),
+    ];
+    for (method, rest, expected) in cases {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}",{rest}}}"#);
+        let read = Message::parse(text, &Limits::default());
+        assert_eq!(read.err().map(|rejection| rejection.fault), expected, "{method} {rest}");
+    }
+}
+
+#[test]
 fn ids_and_methods_are_decoded() {
     let message = Message::parse(r#"{"id":"a\u0062","jsonrpc":"2.0","method":"t\/x"}"#, &Limits::default()).unwrap();
     assert_eq!((message.id(), message.method()), (Some(&Id::from("ab")), Some("t/x")));

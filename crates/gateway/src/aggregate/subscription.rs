@@ -139,7 +139,8 @@ mod tests {
         let expected = r#"{"toolsListChanged":true,"resourceSubscriptions":["a:1"],"taskIds":["t"],"x":1.0}"#;
         assert_eq!(sent.params().unwrap().get("notifications").unwrap().raw(), expected);
         assert!(wants(&all, method::TOOLS_LIST_CHANGED) && !wants(&all, method::PROMPTS_LIST_CHANGED));
-        assert_eq!(flaw(&asked("[]")), Some("`notifications` is missing"));
+        let nothing = message(r#"{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{}}"#);
+        assert_eq!(flaw(&nothing), Some("`notifications` is missing"));
         assert_eq!(flaw(&all), None);
     }
 

@@ -47,6 +47,10 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::fixed("conformance.ambiguous", "Not clearly a request, a notification or a response."),
     RuleSpec::fixed("conformance.envelope", "`method`, `params` or `error` has the wrong type."),
     RuleSpec::fixed(
+        "conformance.name",
+        "A tool, a prompt or a resource is named by something that is no text.",
+    ),
+    RuleSpec::fixed(
         "conformance.name_length",
         "An id, a method, a progress token or the name of a tool, a prompt or a task has more than 1 KiB, or the URI of a resource more than 16 KiB.",
     ),
@@ -277,6 +281,7 @@ mod tests {
             BadId,
             Ambiguous,
             BadEnvelope,
+            BadName,
             LongName,
         ] {
             assert!(SPEC.rule(fault.rule()).is_some_and(|rule| rule.fixed), "{}", fault.rule());

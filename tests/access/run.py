@@ -277,6 +277,64 @@ def case_scopes_hold_at_both_endpoints_and_in_each_era():
             check(entries and all(entry["principal"] == "ann" for entry in entries), f"the log: {entries[:2]}")
 
 
+# For some who read them these lead out of `/srv`, or to what is secret there.
+UNCLEAR = ("file:///srv/../etc/b", "file:///srv/.\t./etc/b", "file:///srv/%2\te./etc/b", "file:///srv/./secret/x", "FILE:///srv/secret/x",
+           "file:///srv/%73ecret/x", "file:///srv/secret/x#.", " file:///srv/secret/x")
+
+
+def case_a_uri_that_can_be_read_as_several_passes_no_rule_about_names():
+    roles = """
+[role.only]
+allow = ["resource:files/file:///srv/*"]
+members = ["ann"]
+[role.most]
+allow = ["mcp"]
+deny = ["group:secret"]
+members = ["bob"]
+[role.asked]
+allow = ["mcp"]
+approve = ["group:secret"]
+members = ["cid"]
+[role.all]
+allow = ["mcp"]
+members = ["eve"]
+[tool_group.secret]
+members = ["resource:files/file:///srv/secret/*"]
+"""
+    for version in ERAS:
+        with Place(REQUIRED + roles) as place:
+            scoped = place.made("resource:files/file:///srv/*", name="eve")
+            keys = [place.made("mcp", name=name) for name in ("ann", "bob", "cid")] + [scoped]
+            for key in keys:
+                with place.client(key, "/mcp/files", version) as client:
+                    for uri in UNCLEAR:
+                        answer = client.ask("resources/read", {"uri": uri})
+                        check("error" in answer, f"{uri!r} {version}: {answer}")
+                    for uri in ("file:///srv/a", "file:///srv/My%20Notes/a..b(1).md", "file:///srv/b%28c%29"):
+                        equal(client.result("resources/read", {"uri": uri})["contents"][0]["uri"], uri, f"an ordinary name, {version}")
+            heard = [message["params"]["uri"] for message, _ in place.servers["files"].heard if message.get("method") == "resources/read"]
+            check(heard and not set(heard) & set(UNCLEAR), f"what reached the server: {heard}")
+            with place.client(place.made("mcp", name="eve"), "/mcp/files", version) as client:
+                for uri in UNCLEAR:
+                    equal(client.result("resources/read", {"uri": uri})["contents"][0]["uri"], uri, f"for whom no rule is meant, {version}")
+
+
+def case_an_argument_in_another_case_is_none_that_a_policy_has_seen():
+    policies = 'permit(principal, action, resource);'
+    policies += '@id("large") forbid(principal, action == Mcp::Action::"files/write", resource) when { context.input has amount && context.input.amount > 100 };'
+    for version in ERAS:
+        with Place() as place:
+            key, config = place.made("mcp"), place.gateway.config
+            (config.parent / "p.cedar").write_text(policies)
+            config.write_text(config.read_text() + '[policy]\nfiles = ["p.cedar"]\n')
+            wait_for(lambda: place.gateway.entries(kind="config.reloaded"), "the policies are not in force")
+            with place.client(key, "/mcp/files", version) as client:
+                for arguments, allowed in (({"amount": 5}, True), ({"amount": 5, "note": 500}, True), ({"amount": 500}, False),
+                                           ({"amount": 5, "Amount": 500}, False), ({"AMOUNT": 500}, False)):
+                    answer = json.dumps(client.ask("tools/call", {"name": "write", "arguments": arguments}))
+                    equal("did write" in answer, allowed, f"{arguments}: {answer}")
+
+
 ROLES = """
 [role.clerk]
 allow = ["tool:files/write", "resource:files/file:///srv/*"]

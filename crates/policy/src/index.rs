@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{ActionConstraint, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, Effect, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
 
+use crate::Roles;
+use crate::names::{RESOURCE, TOOL_GROUP};
 use crate::policies::Purpose;
+use crate::reads::Argument;
 use crate::rule::Rule;
 use crate::subject::{Subject, Target};
 
@@ -23,6 +26,8 @@ pub(crate) struct Key {
     who: Box<[u32]>,
     what: Box<[u32]>,
     kind: Box<str>,
+    /// Whether what is asked for can be read as several things.
+    is_unclear: bool,
     purpose: Purpose,
 }
 
@@ -33,7 +38,8 @@ pub(crate) struct Slice {
     pub(crate) challenge: PolicySet,
     pub(crate) rules: HashSet<usize>,
     pub(crate) reads_session: bool,
-    pub(crate) reads_input: bool,
+    /// The arguments that they read.
+    pub(crate) input: Vec<Argument>,
 }
 
 impl Index {
@@ -80,6 +86,7 @@ impl Index {
             who: self.known(subject.within.iter()),
             what: self.known(target.within.iter().chain(&target.actions)),
             kind: target.kind.basename().into(),
+            is_unclear: target.unclear.is_some(),
             purpose,
         }
     }
@@ -92,9 +99,9 @@ impl Index {
             challenge: PolicySet::new(),
             rules: HashSet::new(),
             reads_session: false,
-            reads_input: false,
+            input: Vec::new(),
         };
-        for (number, rule) in fitting.filter(|(_, rule)| fits(rule, target)) {
+        for (number, rule) in fitting.filter(|(_, rule)| fits(rule, target) && !trusts_name(rule, target)) {
             let policy = match key.purpose {
                 Purpose::Use => Some(&rule.policy),
                 Purpose::List => rule.listing.as_ref(),
@@ -104,21 +111,51 @@ impl Index {
             // Ids are unique among all rules, and no rule is named twice by one subject.
             if slice.rules.insert(number) && set.add(policy.clone()).is_ok() && key.purpose == Purpose::Use {
                 slice.reads_session |= rule.reads.session;
-                slice.reads_input |= !rule.reads.input.is_empty();
+                slice.input.extend(rule.reads.input.iter().cloned());
             }
         }
         slice
     }
 }
 
+/// Whether a rule would permit something for how it is called, although that says nothing.
+fn trusts_name(rule: &Rule, target: &Target) -> bool {
+    target.unclear.is_some() && rule.reads.name && rule.policy.effect() == Effect::Permit
+}
+
+/// Whether a rule that forbids tells things apart by how they are called, so that it could be meant for this one of which
+/// that says nothing.
+pub(crate) fn could_be_meant(rule: &Rule, subject: &Subject, target: &Target, roles: &Roles) -> bool {
+    let Some(server) = target.unclear.as_deref().filter(|_| rule.policy.effect() == Effect::Forbid) else {
+        return false;
+    };
+    let who = match &rule.principal {
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => true,
+        PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
+            subject.within.contains(uid)
+        }
+    };
+    let held_by = |uid: &EntityUid| {
+        let id = uid.id().unescaped();
+        if target.within.contains(uid) {
+            return rule.reads.name;
+        }
+        let names_resources = || roles.tool_groups.get(id).is_some_and(|group| group.name_resources_of(server));
+        let is_of_server = || id.split_once('/').is_some_and(|(of, _)| of == server);
+        (*uid.type_name() == *TOOL_GROUP && names_resources()) || (*uid.type_name() == *RESOURCE && is_of_server())
+    };
+    who && is_about(&rule.action, target)
+        && match &rule.resource {
+            ResourceConstraint::Any => rule.reads.name,
+            ResourceConstraint::Is(kind) => rule.reads.name && *kind == target.kind,
+            ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) => held_by(uid),
+            ResourceConstraint::IsIn(kind, uid) => *kind == target.kind && held_by(uid),
+        }
+}
+
 /// Whether a rule could be about that action and that thing.
 pub(crate) fn fits(rule: &Rule, target: &Target) -> bool {
-    let action = match &rule.action {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(uid) => *uid == target.action,
-        ActionConstraint::In(uids) => uids.iter().any(|uid| target.actions.contains(uid)),
-    };
-    action
+    is_about(&rule.action, target)
         && match &rule.resource {
             ResourceConstraint::Any => true,
             ResourceConstraint::Eq(uid) => *uid == target.uid,
@@ -126,6 +163,14 @@ pub(crate) fn fits(rule: &Rule, target: &Target) -> bool {
             ResourceConstraint::Is(kind) => *kind == target.kind,
             ResourceConstraint::IsIn(kind, uid) => *kind == target.kind && target.within.contains(uid),
         }
+}
+
+fn is_about(action: &ActionConstraint, target: &Target) -> bool {
+    match action {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => *uid == target.action,
+        ActionConstraint::In(uids) => uids.iter().any(|uid| target.actions.contains(uid)),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::json::{Json, decimal, integer};
 use crate::reads::Argument;
+use crate::spelling::are_alike;
 
 /// Deeper than that, and past that many, properties are left out.
 const DEEPEST: usize = 8;
@@ -66,9 +67,6 @@ impl Input {
 
     /// Whether what is read is one of those, or holds one.
     pub(crate) fn hides(&self, Argument { path, value }: &Argument) -> bool {
-        let within = |inner: &str, outer: &str| {
-            outer.is_empty() || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
         self.unmapped.iter().any(|hidden| within(path, hidden) || (*value && (path.is_empty() || within(hidden, path))))
     }
 
@@ -77,9 +75,40 @@ impl Input {
         self.of.to_cedar()
     }
 
-    /// The arguments of one call.
-    pub(crate) fn value(&self, arguments: &Json) -> Result<RestrictedExpression, Unfit> {
-        self.of.value(arguments, "")
+    /// The arguments of one call, of which policies read some.
+    pub(crate) fn value(&self, arguments: &Json, read: &[Argument]) -> Result<RestrictedExpression, Unfit> {
+        self.of.value(arguments, "", read)
+    }
+}
+
+/// Whether a path leads to another or to something in it.
+fn within(inner: &str, outer: &str) -> bool {
+    outer.is_empty() || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Refuses members of a record that a policy reads which it does not see: one that a tool may take for another, and any
+/// where all of the record counts.
+fn refuse_unseen(
+    sent: &[(Box<str>, Json)],
+    declared: &BTreeMap<String, Property>,
+    path: &str,
+    read: &[Argument],
+) -> Result<(), Unfit> {
+    let as_a_whole = read.iter().any(|argument| argument.value && within(path, &argument.path));
+    let leads_through = |argument: &Argument| argument.path != path && within(&argument.path, path);
+    if !as_a_whole && !read.iter().any(leads_through) {
+        return Ok(());
+    }
+    let mut unseen = sent.iter().map(|(name, _)| &**name).filter(|name| !declared.contains_key(*name)).peekable();
+    if as_a_whole && unseen.peek().is_some() {
+        let what = if path.is_empty() { "the arguments have".to_owned() } else { format!("argument `{path}` has") };
+        return Err(Unfit(format!("{what} members that the tool does not declare, and a policy reads all of it")));
+    }
+    // What it is called is somebody else's word, so the name that is declared is said.
+    let taken = unseen.find_map(|name| declared.keys().find(|known| are_alike(name, known)));
+    match taken {
+        Some(known) => Err(Unfit(format!("an argument is spelt like `{}`, but in another case", join(path, known)))),
+        None => Ok(()),
     }
 }
 
@@ -154,7 +183,7 @@ impl Type {
         }
     }
 
-    fn value(&self, value: &Json, path: &str) -> Result<RestrictedExpression, Unfit> {
+    fn value(&self, value: &Json, path: &str, read: &[Argument]) -> Result<RestrictedExpression, Unfit> {
         let unfit = |what: &str| Unfit(format!("argument `{path}` {what}"));
         Ok(match (self, value) {
             (Type::Text, Json::Text(text)) => RestrictedExpression::new_string(text.to_string()),
@@ -169,15 +198,16 @@ impl Type {
                 RestrictedExpression::new_decimal(exact)
             }
             (Type::Set(of), Json::List(elements)) => {
-                let elements = elements.iter().map(|element| of.value(element, path));
+                let elements = elements.iter().map(|element| of.value(element, path, read));
                 RestrictedExpression::new_set(elements.collect::<Result<Vec<_>, _>>()?)
             }
-            (Type::Record(properties), Json::Object(_)) => {
+            (Type::Record(properties), Json::Object(sent)) => {
+                refuse_unseen(sent, properties, path, read)?;
                 let mut members = Vec::with_capacity(properties.len());
                 for (name, property) in properties {
                     let path = join(path, name);
                     match value.get(name) {
-                        Some(value) => members.push((name.clone(), property.of.value(value, &path)?)),
+                        Some(value) => members.push((name.clone(), property.of.value(value, &path, read)?)),
                         None if property.required => return Err(Unfit(format!("argument `{path}` is missing"))),
                         None => {}
                     }
@@ -290,7 +320,42 @@ mod tests {
             (json!([]), false),
             (json!(null), false),
         ] {
-            assert_eq!(input.value(&Json::from(&arguments)).is_ok(), fits, "{arguments}");
+            assert_eq!(input.value(&Json::from(&arguments), &[]).is_ok(), fits, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn what_a_policy_does_not_see_of_what_it_reads_is_unfit() {
+        let record = json!({ "type": "object", "properties": { "a": { "type": "integer" } } });
+        let input = Input::of(&json!({
+            "type": "object",
+            "properties": { "amount": { "type": "integer" }, "o": record, "l": { "type": "array", "items": record } },
+        }));
+        let whole = |path: &str| Argument { path: path.to_owned(), value: true };
+        let has = |path: &str| Argument { path: path.to_owned(), value: false };
+        for (arguments, read, why) in [
+            (json!({ "amount": 5, "note": "x" }), whole("amount"), None),
+            (json!({ "amount": 5, "Amount": 500 }), whole("amount"), Some("spelt like `amount`")),
+            (json!({ "AMOUNT": 500 }), has("amount"), Some("spelt like `amount`")),
+            (json!({ "amount": 5, "\u{130}d": 1 }), whole("amount"), None),
+            (json!({ "o": { "a": 1 }, "O": {} }), whole("o.a"), Some("spelt like `o`")),
+            (json!({ "o": { "a": 1, "A": 2 } }), whole("o.a"), Some("spelt like `o.a`")),
+            (json!({ "o": { "a": 1, "b": 2 } }), whole("o.a"), None),
+            (json!({ "o": { "a": 1, "A": 2 } }), whole("amount"), None),
+            (json!({ "o": { "a": 1 } }), whole("o"), None),
+            (json!({ "o": { "a": 1, "admin": true } }), whole("o"), Some("`o` has members")),
+            (json!({ "o": { "a": 1, "admin": true } }), has("o"), None),
+            (json!({ "o": { "a": 1, "A": 2 } }), has("o"), None),
+            (json!({ "l": [{ "a": 1 }, { "a": 1 }] }), whole("l"), None),
+            (json!({ "l": [{ "a": 1, "force": true }, { "a": 1 }] }), whole("l"), Some("`l` has members")),
+            (json!({ "l": [{ "a": 1, "force": true }] }), whole("amount"), None),
+            (json!({ "amount": 1, "o": { "a": 1 } }), whole(""), None),
+            (json!({ "amount": 1, "note": "x" }), whole(""), Some("the arguments have members")),
+            (json!({ "o": { "a": 1, "admin": true } }), whole(""), Some("`o` has members")),
+        ] {
+            let unfit = input.value(&Json::from(&arguments), &[read]).err();
+            assert_eq!(unfit.is_some(), why.is_some(), "{arguments}: {unfit:?}");
+            assert!(why.is_none_or(|why| unfit.is_some_and(|unfit| unfit.0.contains(why))), "{arguments}");
         }
     }
 }

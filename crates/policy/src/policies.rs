@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, PolicySet, Request, RestrictedExpression};
 use sha2::{Digest, Sha256};
 
-use crate::index::{Index, Key, Slice, fits};
+use crate::index::{self, Index, Key, Slice, fits};
 use crate::input::Input;
 use crate::json::Json;
 use crate::lint::{self, Known};
@@ -266,6 +266,10 @@ impl Policies {
             Ok(ready) => ready,
             Err(why) => return Decision::failed(why, Vec::new()),
         };
+        if let Some(rule) = self.meant(subject, target, purpose) {
+            let why = format!("its URI can be read as several, and policy `{}` tells URIs apart", rule.reason.id);
+            return Decision::failed(why, vec![rule.reason.clone()]);
+        }
         let slice = &*ready.slice;
         let Some(entities) = &ready.entities else { return Decision::new(self.by_default(), Vec::new()) };
         if purpose == Purpose::Use
@@ -297,6 +301,13 @@ impl Policies {
             Some((subject, target)) => self.decide(&subject, &target, purpose, circumstances),
             None => Decision::failed("who asks for what cannot be expressed", Vec::new()),
         }
+    }
+
+    /// A rule that could be meant for what can be read as several things. For lists, one that hides anything.
+    fn meant(&self, subject: &Subject, target: &Target, purpose: Purpose) -> Option<&Rule> {
+        target.unclear.as_ref()?;
+        let mut bearing = self.rules.iter().filter(|rule| purpose == Purpose::Use || rule.listing.is_some());
+        bearing.find(|rule| index::could_be_meant(rule, subject, target, &self.roles))
     }
 
     fn by_default(&self) -> Outcome {
@@ -356,11 +367,11 @@ impl Policies {
         if slice.reads_session {
             context.push(("session".to_owned(), session(circumstances.now, subject.signed_in.as_deref())?));
         }
-        if slice.reads_input {
+        if !slice.input.is_empty() {
             let input = target.input().ok_or("the arguments of the tool are not known")?;
             let none = Json::Object(Vec::new());
             let arguments = circumstances.arguments.unwrap_or(&none);
-            context.push(("input".to_owned(), input.value(arguments).map_err(|unfit| unfit.0)?));
+            context.push(("input".to_owned(), input.value(arguments, &slice.input).map_err(|unfit| unfit.0)?));
         }
         let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
         // Without the schema: what it would check of the request is typed here, and checking costs more than deciding.

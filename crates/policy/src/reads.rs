@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-/// What a policy reads of `context`.
+/// What a policy reads of `context`, and of what it is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
     pub(crate) session: bool,
+    /// What the thing is called, or what it is as a whole.
+    pub(crate) name: bool,
     /// The arguments, by their paths; an empty one stands for all of them.
     pub(crate) input: Vec<Argument>,
 }
@@ -22,7 +24,9 @@ impl Reads {
     /// Those of a policy as JSON.
     pub(crate) fn of(policy: &Value) -> Reads {
         let mut reads = Reads::default();
-        reads.add(policy.get("conditions").unwrap_or(&Value::Null));
+        let conditions = policy.get("conditions").unwrap_or(&Value::Null);
+        reads.add(conditions);
+        reads.name = names_it(conditions);
         reads
     }
 
@@ -51,6 +55,30 @@ impl Reads {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether an expression looks at which thing a policy is about: at more than what many have in common.
+fn names_it(expression: &Value) -> bool {
+    let is_it = |value: Option<&Value>| value.and_then(|value| value.get("Var")?.as_str()) == Some("resource");
+    let step = expression.get(".").or_else(|| expression.get("has"));
+    if let Some(step) = step.filter(|step| is_it(step.get("left"))) {
+        return step.get("attr").and_then(Value::as_str) == Some("name");
+    }
+    if expression.get("is").is_some_and(|of| is_it(of.get("left")) && of.get("in").is_none()) {
+        return false;
+    }
+    // Servers and tenants hold whatever they hold by another name as well.
+    let held_by = |of: &Value| of.get("right")?.get("Value")?.get("__entity")?.get("type")?.as_str().map(str::to_owned);
+    if let Some(of) = expression.get("in").filter(|of| is_it(of.get("left"))) {
+        return !held_by(of).is_some_and(|kind| matches!(&*kind, "Mcp::Server" | "Mcp::Tenant"));
+    }
+    match expression {
+        Value::Array(elements) => elements.iter().any(names_it),
+        Value::Object(members) => {
+            is_it(Some(expression)) || members.iter().any(|(key, value)| key != "Value" && names_it(value))
+        }
+        _ => false,
     }
 }
 
@@ -140,6 +168,33 @@ mod tests {
             assert_eq!((reads.session, paths.as_slice()), (session, input), "{condition}");
             let values = reads.input.iter().filter(|argument| argument.value).count();
             assert_eq!(values, if condition.contains(" has ") { 0 } else { input.len() }, "{condition}");
+        }
+    }
+
+    #[test]
+    fn whether_the_thing_itself_is_looked_at_is_found() {
+        for (condition, expected) in [
+            ("resource.name like \"file:///srv/*\"", true),
+            ("resource[\"name\"] == \"a\"", true),
+            ("[\"a\"].contains(resource.name)", true),
+            ("if resource.name == \"a\" then true else false", true),
+            ("resource == Mcp::Resource::\"s/a\"", true),
+            ("[resource].contains(Mcp::Resource::\"s/a\")", true),
+            ("resource in Mcp::ToolGroup::\"g\"", true),
+            ("resource in [Mcp::Server::\"s\"]", true),
+            ("resource is Mcp::Resource in Mcp::ToolGroup::\"g\"", true),
+            ("(if true then resource else resource).name == \"a\"", true),
+            ("resource in Mcp::Server::\"s\"", false),
+            ("resource is Mcp::Resource", false),
+            ("resource has name", true),
+            ("resource.server.name == \"s\"", false),
+            ("resource.tenant == principal.tenant", false),
+            ("resource.read_only", false),
+            ("principal.name == \"resource.name\"", false),
+            ("context.input.name == \"a\"", false),
+        ] {
+            let reads = Reads::of(&json(&format!("permit(principal, action, resource) when {{ {condition} }};")));
+            assert_eq!(reads.name, expected, "{condition}");
         }
     }
 

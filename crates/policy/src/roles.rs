@@ -1,10 +1,12 @@
 //! Who may do what in plain lists, for those who write no policies: translated into policies that people can read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use thiserror::Error;
 
+use crate::place;
 use crate::{Approver, Kind, Scope, ScopeError, Scopes};
 
 /// Roles, groups of people and groups of tools, by their names.
@@ -223,12 +225,22 @@ fn scope(role: &str, grant: &Grant) -> String {
         Kind::Resource => ("action == Mcp::Action::\"read\"", "Resource"),
         Kind::Prompt => ("action == Mcp::Action::\"get\"", "Prompt"),
     };
+    let is_uri = kind == Kind::Resource;
     match name.strip_suffix('*') {
-        None => format!("{who}, {action}, resource == Mcp::{of}::\"{server}/{name}\")"),
+        None => {
+            let name =
+                if is_uri { place::canonical(name).unwrap_or(Cow::Borrowed(name)) } else { Cow::Borrowed(&**name) };
+            format!("{who}, {action}, resource == Mcp::{of}::\"{server}/{name}\")")
+        }
         Some("") => format!("{who}, {action}, resource in Mcp::Server::\"{server}\")"),
-        Some(beginning) => format!(
-            "{who}, {action}, resource is Mcp::{of} in Mcp::Server::\"{server}\")\nwhen {{ resource.name like \"{beginning}*\" }}"
-        ),
+        Some(beginning) => {
+            let beginning = if is_uri { place::beginning(beginning) } else { Cow::Borrowed(beginning) };
+            // One that was encoded is a letter like others.
+            let beginning = beginning.replace('*', "\\*");
+            format!(
+                "{who}, {action}, resource is Mcp::{of} in Mcp::Server::\"{server}\")\nwhen {{ resource.name like \"{beginning}*\" }}"
+            )
+        }
     }
 }
 

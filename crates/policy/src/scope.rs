@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::place;
+
 /// The scope of everything.
 const ALL: &str = "mcp";
 
@@ -97,8 +99,7 @@ impl Scope {
             Scope::All => true,
             Scope::Server(own) => &**own == server,
             Scope::Thing(own_kind, own, pattern) => {
-                let climbs = || *own_kind == Kind::Resource && pattern.ends_with('*') && climbs(name);
-                *own_kind == kind && &**own == server && matches(pattern, name) && !climbs()
+                *own_kind == kind && &**own == server && matches(kind, pattern, name)
             }
         }
     }
@@ -125,17 +126,20 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.strip_suffix('*').unwrap_or(name).contains('*')
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => pattern == name,
+/// Whether a name is one that a pattern stands for. Of a resource nothing is said by how a URI begins that can be read as
+/// several.
+fn matches(kind: Kind, pattern: &str, name: &str) -> bool {
+    if pattern == name || pattern == "*" {
+        return true;
     }
-}
-
-/// Whether a URI leads up from where it begins, as servers may read it: then its beginning says nothing of where it leads.
-fn climbs(uri: &str) -> bool {
-    let dots = uri.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
-    dots.split(['/', '\\', '?', '#']).any(|segment| matches!(segment, "." | ".."))
+    let Kind::Resource = kind else {
+        return pattern.strip_suffix('*').is_some_and(|beginning| name.starts_with(beginning));
+    };
+    let Some(name) = place::canonical(name) else { return false };
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(&*place::beginning(beginning)),
+        None => place::canonical(pattern).is_some_and(|pattern| pattern == name),
+    }
 }
 
 /// All that a credential is good for.
@@ -185,6 +189,14 @@ impl Scopes {
     #[must_use]
     pub fn allow(&self, server: &str, kind: Kind, name: &str) -> bool {
         self.0.iter().any(|scope| scope.allows(server, kind, name))
+    }
+
+    /// Whether they name resources of a server, and not only all of them.
+    pub(crate) fn name_resources_of(&self, server: &str) -> bool {
+        self.0.iter().any(|scope| match scope {
+            Scope::Thing(Kind::Resource, own, pattern) => &**own == server && &**pattern != "*",
+            _ => false,
+        })
     }
 
     /// Whether something of a server is among what they name; without a kind, whether the server as a whole is.
@@ -247,6 +259,16 @@ mod tests {
             (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/a/%2E%2e%2Fetc", false),
             (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/.\\a", false),
             (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/a..b/.c/...", true),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/.\t./etc/passwd", false),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/%2e\n./etc/passwd", false),
+            (&["resource:files/file:///srv/*"], Resource, "files", "file:///srv/%2\te./etc/passwd", false),
+            (&["resource:files/file:///srv/R&D/*"], Resource, "files", "file:///srv/R%26D/a%20b", true),
+            (&["resource:files/file:///srv/R%26D"], Resource, "files", "file:///srv/R&D", true),
+            (&["resource:files/note://*"], Resource, "files", "note://Table/Row", true),
+            (&["resource:files/note://*"], Resource, "files", "note://{name}", true),
+            (&["resource:files/urn:a:*"], Resource, "files", "urn:a:b", true),
+            (&["resource:files/*"], Resource, "files", "note://my note", true),
+            (&["resource:files/n*"], Resource, "files", "note://my note", false),
             (&["resource:files/file:///srv/../a"], Resource, "files", "file:///srv/../a", true),
             (&["tool:files/*"], Tool, "files", "a/../b", true),
             (&["tool:files/read", "server:git"], Tool, "git", "push", true),

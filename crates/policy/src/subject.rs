@@ -1,5 +1,6 @@
 //! Who asks for what, made ready for many decisions.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use crate::input::Input;
 use crate::names::{ACTION, GROUP, PROMPT, RESOURCE, ROLE, SERVER, TENANT, TENANT_OF_ALL, TOOL, TOOL_GROUP, USER, uid};
+use crate::place;
 use crate::{Kind, Principal, Roles, SignedIn};
 
 /// Somebody who asks.
@@ -116,6 +118,8 @@ pub struct Target {
     pub(crate) unfit: Vec<usize>,
     /// Whether any rule reads arguments of it.
     pub(crate) is_read: bool,
+    /// The server of a resource whose URI can be read as several.
+    pub(crate) unclear: Option<Box<str>>,
 }
 
 impl Target {
@@ -129,6 +133,10 @@ impl Target {
             Use::Sample => (&*SERVER, None, server, "sample".to_owned()),
             Use::Elicit => (&*SERVER, None, server, "elicit".to_owned()),
         };
+        // Rules compare it in one form; without one it is compared as it is written, and by nothing but the whole of it.
+        let form = if scope == Some(Kind::Resource) { place::canonical(name) } else { Some(Cow::Borrowed(name)) };
+        let unclear = form.is_none().then(|| server.into());
+        let name = form.as_deref().unwrap_or(name);
         let own = if scope.is_some() { uid(kind, &format!("{server}/{name}")) } else { own_server.clone() };
         let groups = |kind| roles.tool_groups_of(server, kind, name).map(|group| uid(&TOOL_GROUP, group));
         let mut parents: HashSet<_> = groups(scope).chain([tenant.clone()]).collect();
@@ -171,6 +179,7 @@ impl Target {
             input,
             unfit: Vec::new(),
             is_read: false,
+            unclear,
         })
     }
 

@@ -315,7 +315,8 @@ members = ["resource:files/file:///srv/secret/*"]
             heard = [message["params"]["uri"] for message, _ in place.servers["files"].heard if message.get("method") == "resources/read"]
             check(heard and not set(heard) & set(UNCLEAR), f"what reached the server: {heard}")
             with place.client(place.made("mcp", name="eve"), "/mcp/files", version) as client:
-                for uri in UNCLEAR:
+                # The header that repeats it has no spaces around.
+                for uri in (uri for uri in UNCLEAR if uri == uri.strip()):
                     equal(client.result("resources/read", {"uri": uri})["contents"][0]["uri"], uri, f"for whom no rule is meant, {version}")
 
 

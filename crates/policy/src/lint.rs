@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::names::{ACTION, GROUP, ROLE, SERVER, TENANT, TENANT_OF_ALL, TOOL, TOOL_GROUP, USER, uid};
 use crate::problem::{Problem, Source};
 use crate::rule::{Rule, offset};
-use crate::{Otherwise, Roles, Ways, schema, ways};
+use crate::{Grant, Kind, Otherwise, Role, Roles, Scope, Ways, place, schema, ways};
 
 /// What there is for policies to be about, as far as it is known.
 #[derive(Debug, Clone, Default)]
@@ -85,12 +85,46 @@ pub(crate) fn warnings(
         }
     }
     found.extend(schema::impossible(rules, sources));
+    let of_roles = sources.iter().find(|source| source.name == crate::policies::OF_ROLES);
+    found.extend(of_roles.into_iter().flat_map(|source| of_no_uri(roles, source)));
     // Roles stand in no text that somebody wrote.
     for problem in found.iter_mut().filter(|problem| problem.source == crate::policies::OF_ROLES) {
         (problem.line, problem.column) = (0, 0);
     }
     found.sort_by(|one, other| (&one.source, one.line, one.column).cmp(&(&other.source, other.line, other.column)));
     found
+}
+
+/// Patterns of roles and tool groups by which no resource is called.
+fn of_no_uri(roles: &Roles, source: &Source<'_>) -> Vec<Problem> {
+    let of_role = |(name, role): (&String, &Role)| {
+        let lists = [("allow", &role.allow), ("deny", &role.deny), ("approve", &role.approve)];
+        let granted = |(list, grants): (&str, &Vec<Grant>)| {
+            let whose = format!("role.{name}.{list}");
+            let scopes = grants.iter().filter_map(|grant| match grant {
+                Grant::Scope(scope) => Some(scope.clone()),
+                Grant::ToolGroup(_) => None,
+            });
+            scopes.map(|scope| (whose.clone(), scope)).collect::<Vec<_>>()
+        };
+        lists.into_iter().flat_map(granted).collect::<Vec<_>>()
+    };
+    let of_groups = roles
+        .tool_groups
+        .iter()
+        .flat_map(|(name, scopes)| scopes.iter().map(move |scope| (format!("tool_group.{name}"), scope.clone())));
+    let is_none = |scope: &Scope| match scope {
+        Scope::Thing(Kind::Resource, _, pattern) => {
+            let beginning = pattern.strip_suffix('*').filter(|beginning| !beginning.is_empty());
+            beginning.is_some_and(|beginning| !place::begins_any(beginning))
+        }
+        _ => false,
+    };
+    let all = roles.roles.iter().flat_map(of_role).chain(of_groups);
+    let said = |(whose, scope): (String, Scope)| {
+        format!("`{whose}` has `{scope}`, and no URI that can be read as one alone begins so")
+    };
+    all.filter(|(_, scope)| is_none(scope)).map(|named| Problem::at(source, 0, said(named))).collect()
 }
 
 /// Approvers of a rule whom nobody can be, beside others.

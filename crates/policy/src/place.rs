@@ -29,6 +29,12 @@ pub(crate) fn beginning(text: &str) -> Cow<'_, str> {
     if text.contains(['{', '}']) { text.into() } else { of_path(text) }
 }
 
+/// Whether any URI that has a form begins like that, as far as can be told by some.
+pub(crate) fn begins_any(beginning: &str) -> bool {
+    let rests = ["", "x", "/x", "//x", "x/", "//x/", ":x", "://x", "///x"];
+    rests.iter().any(|rest| canonical(&format!("{beginning}{rest}")).is_some())
+}
+
 /// A template (RFC 6570) with each expression replaced; `None` if it is none.
 fn expanded(template: &str, value: &str) -> Option<String> {
     let mut text = String::with_capacity(template.len());
@@ -276,6 +282,31 @@ mod tests {
             "file:///srv/%7Bx%7D",
         ] {
             assert_eq!(canonical(uri), None, "{uri:?}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_one_of_some_uri() {
+        for (text, expected) in [
+            ("f", true),
+            ("file:", true),
+            ("file:/", true),
+            ("file://", true),
+            ("file:///", true),
+            ("file:///srv/.", true),
+            ("file:///srv/a", true),
+            ("http://exa", true),
+            ("https://example.com", true),
+            ("note://", true),
+            ("db://Table/Row?q=", true),
+            ("urn:", true),
+            ("FILE:///srv/", false),
+            ("file:///srv/../", false),
+            ("file:///srv/%73ecret/", false),
+            ("file:///srv//", false),
+            ("http://Example.com/", false),
+        ] {
+            assert_eq!(begins_any(text), expected, "{text}");
         }
     }
 

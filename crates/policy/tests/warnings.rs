@@ -277,3 +277,27 @@ fn an_approval_that_nobody_can_ever_give_is_said() {
         "{found:?}"
     );
 }
+
+#[test]
+fn a_pattern_by_which_no_resource_is_called_is_said() {
+    for (pattern, said) in [
+        ("resource:web/FILE:///srv/*", true),
+        ("resource:web/file:///srv/../*", true),
+        ("resource:web/file:///srv/*", false),
+        ("resource:web/note://*", false),
+        ("resource:web/*", false),
+        ("tool:git/FILE*", false),
+    ] {
+        let (mut of_role, mut of_group) = (roles(), roles());
+        let deny =
+            Role { deny: vec![Grant::parse(pattern).unwrap()], members: vec!["ann".to_owned()], ..Role::default() };
+        of_role.roles.insert("dev".to_owned(), deny);
+        of_group.tool_groups.insert("g".to_owned(), Scopes::of([Scope::parse(pattern).unwrap()]));
+        for (roles, whose) in [(of_role, "role.dev.deny"), (of_group, "tool_group.g")] {
+            let policies = Policies::new(&[], roles, Otherwise::Permit).unwrap();
+            let found: Vec<_> = policies.warnings(&known()).iter().map(ToString::to_string).collect();
+            let expected = format!("`{whose}` has `{pattern}`, and no URI that can be read as one alone begins so");
+            assert_eq!(found.iter().any(|text| text.contains(&expected)), said, "{found:?}");
+        }
+    }
+}

@@ -254,6 +254,14 @@ mod tests {
             "file:///srv/%4",
             "file:///srv/%zz",
             "file:///srv/a b",
+        ] {
+            assert_eq!(canonical(uri), None, "{uri:?}");
+        }
+    }
+
+    #[test]
+    fn nor_has_what_is_so_in_other_schemes_and_templates() {
+        for uri in [
             "HTTP://example.com/",
             "http://EXAMPLE.com/",
             "http://example.com",

@@ -218,7 +218,17 @@ def case_large_and_odd_requests_are_refused():
 
 
 def case_nobody_is_led_where_they_did_not_mean_to_go():
-    address = "https://elsewhere.example/sign-in"
+    for address, named in (("https://elsewhere.example/sign-in", "elsewhere.example"), ("cursor://elsewhere/sign-in", "cursor:"),
+                           ("http://127.0.0.1:1/sign-in", "127.0.0.1:1")):
+        nobody_is_led_to(address, named)
+    with Site(sign_in="client_registration = true\n") as site:
+        for address in ("search-ms:query=x", "ms-msdt:/id", "ms-officecmd:x", "shell:startup"):
+            made = site.request("POST", "/bartizan/oauth/register", json.dumps({"client_name": "x", "redirect_uris": [address]}),
+                                {"Content-Type": "application/json"})
+            equal((made.status, made.error), (400, "invalid_redirect_uri"), address)
+
+
+def nobody_is_led_to(address, named):
     clients = f'[sign_in.client.known]\nname = "Known"\nredirect_uris = ["{address}"]\n'
     with Site(clients=clients, sign_in="client_registration = true\n") as site:
         made = site.request("POST", "/bartizan/oauth/register", json.dumps({"client_name": "x", "redirect_uris": [address]}),
@@ -232,4 +242,4 @@ def case_nobody_is_led_where_they_did_not_mean_to_go():
                     check(page.status == 303 and page.location.startswith(address) and "error=" in page.location, f"{wrong}: {page.location}")
                 else:
                     check(page.status == 400 and page.location is None, f"{wrong}: led to {page.location}")
-                    check("elsewhere.example" in page.text and "nobody here has checked" in page.text, f"not said where: {page.text}")
+                    check(named in page.text and "nobody here has checked" in page.text, f"not said where: {page.text}")

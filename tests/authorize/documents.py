@@ -67,10 +67,12 @@ def case_only_the_public_internet_is_asked():
                    f"https://[::ffff:127.0.0.1]:{port}/c", f"https://[::ffff:7f00:1]:{port}/c", "https://10.0.0.1/c", "https://192.168.0.1/c",
                    "https://172.16.0.1/c", "https://169.254.169.254/latest/meta-data", "https://100.64.0.1/c", "https://[fd00::1]/c",
                    "https://[fe80::1]/c", "https://[64:ff9b::7f00:1]/c", "https://[2002:7f00:1::]/c", "https://0.0.0.0/c",
-                   "https://224.0.0.1/c", "https://[ff02::1]/c"):
+                   "https://224.0.0.1/c", "https://[ff02::1]/c",
+                   # Nothing tells a name that there is not from one that is not asked.
+                   "https://nothing.invalid/c"):
             page = browser.get(Client(site, id).asking())
             equal(page.status, 400, id)
-            check("not one of the public internet" in page.text or "knows no such client" in page.text, f"{id} {page.text}")
+            check("no answer from an address of the public internet" in page.text or "knows no such client" in page.text, f"{id} {page.text}")
         # Ids that are no such address at all.
         for id in (f"http://localhost:{port}/client.json", "https://app.example", "https://app.example/", "https://u@app.example/c",
                    "https://app.example/a/../c", "https://app.example/c#f", "https://2130706433/c", "https://0x7f.1/c", "ftp://a/c"):
@@ -78,6 +80,8 @@ def case_only_the_public_internet_is_asked():
             equal(page.status, 400, id)
             check("knows no such client" in page.text, f"{id} {page.text}")
         equal(web.asked, [])
+        said = site.gateway.said.read_text()
+        check("is at an address that is not asked" in said and "https://nothing.invalid/c cannot be reached" in said, "the log has no difference")
     with Site(clients="", sign_in='client_documents = "off"\n') as site:
         page = site.browser().get(Client(site, "https://app.example/client.json").asking())
         check(page.status == 400 and "knows no such client" in page.text, "switched off")

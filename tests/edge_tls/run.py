@@ -251,6 +251,64 @@ def case_a_changed_certificate_is_in_force_without_a_restart_and_a_broken_one_is
         check("takes effect when bartizan is started again" not in place.gateway.said.read_text(), "a restart is asked for")
 
 
+def case_a_certificate_that_no_client_takes_is_said_and_takes_the_place_of_no_good_one(folder):
+    with Place(folder) as place:
+        first = place.shown()
+        check('bartizan_certificate_days_left{table="listen"} 0\n' in place.admin("/metrics"), "the good one ends within a day")
+        for name, said in (("expired", "expired on 20"), ("early", "is not good before 20")):
+            place.show(name)
+            wait_for(lambda: "degraded: a changed certificate" in place.admin("/readyz"), f"{name}: it is not said")
+            equal(place.shown(), first, f"{name}: the one before is in force")
+            wait_for(lambda: said in place.gateway.said.read_text(), f"{name}: the log does not say why")
+            # As part of a configuration neither.
+            config = place.gateway.config.read_text()
+            place.gateway.config.write_text(config + "# anew\n")
+            wait_for(lambda: "degraded: the configuration file" in place.admin("/readyz"), f"{name}: a reload takes it")
+            equal(place.shown(), first, f"{name}: the one before is in force after a reload")
+            place.show("chained" if name == "expired" else "good")
+            first = wait_for(lambda: (now := place.shown()) != first and now, f"{name}: a good one is not in force")
+            place.gateway.config.write_text(config)
+            wait_for(lambda: place.admin("/readyz") == "ready\n", f"{name}: it is still degraded")
+        config = place.gateway.config.read_text()
+    for name, url, said in (("expired", None, "expired on 20"), ("early", None, "is not good before 20"), ("good", None, None),
+                            ("good", "https://localhost", None), ("good", "https://mcp.example.com", "is not for mcp.example.com")):
+        with tempfile.TemporaryDirectory() as home:
+            file = pathlib.Path(home, "bartizan.toml")
+            text = config.replace("/shown.", f"/{name}.").replace("[listen]\n", f"[listen]\npublic_url = '{url}'\n" if url else "[listen]\n")
+            file.write_text(text)
+            environment = place.gateway.environment | {"BARTIZAN_HOME": home}
+            done = subprocess.run([BINARY, "config", "check", str(file)], capture_output=True, text=True, env=environment, timeout=60)
+            equal(done.returncode, 0, done.stdout + done.stderr)
+            equal(said is not None, "warning: [listen.tls]: " in done.stderr, f"{name} {url}: {done.stderr}")
+            check((said or "") in done.stderr and (not said or str(folder / f"{name}.pem") in done.stderr), done.stderr)
+            done = subprocess.run([BINARY, "config", "check", "--json", str(file)], capture_output=True, text=True, env=environment, timeout=60)
+            problems = json.loads(done.stdout)["problems"]
+            found = [one["severity"] for one in problems if one["message"].startswith("[listen.tls]")]
+            equal(found, ["warning"] if said else [], f"{name} {url}: {problems}")
+            with (pathlib.Path(home) / "said").open("w") as out:
+                process = subprocess.Popen([BINARY, "serve", "--config", str(file)], stdout=out, stderr=out, env=environment)
+            try:
+                log = lambda: (pathlib.Path(home) / "said").read_text()  # noqa: E731
+                wait_for(lambda: "serves MCP at" in log(), f"it does not start: {log()}")
+                equal("[listen.tls]: " in log() and (said or "") in log(), said is not None, f"{name} {url}: {log()}")
+            finally:
+                process.terminate()
+                process.wait(60)
+
+
+def case_a_name_that_is_not_known_is_in_the_log(folder):
+    with Place(folder) as place:
+        connection = http.client.HTTPSConnection("localhost", place.gateway.address[1], context=place.context(), timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/mcp", headers={"Host": "mcp.example.com:8443"})
+            equal(connection.getresponse().status, 403)
+        entry = wait_for(lambda: next((one for one in place.gateway.entries(kind="edge.refused") if "hosts" in one), None), "no entry names it")
+        equal(entry["hosts"], ["mcp.example.com:8443"])
+        done = subprocess.run([BINARY, "why", entry["id"], "--config", str(place.gateway.config)], capture_output=True, text=True,
+                              env=place.gateway.environment, timeout=60)
+        check('it was "mcp.example.com:8443"' in done.stdout, done.stdout + done.stderr)
+
+
 def case_a_broken_pair_is_said_at_the_start(folder):
     with Place(folder) as place:
         config = place.gateway.config.read_text()

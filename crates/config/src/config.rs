@@ -511,6 +511,7 @@ impl Reading<'_> {
             (false, _) => listen::Reach::Anybody,
         };
         let listen_address = listen::address(address, remote, open, root, problems);
+        listen::check_named(listen_address, &file.listen, root, problems);
         let (place, name) = ((root, &*environment.directory), file.auth.certificate.principal);
         let listen_tls = tls::tls(file.listen.tls.as_ref(), "listen", place, name, problems);
         listen::hosts(&file.listen.allowed_hosts, root, problems);

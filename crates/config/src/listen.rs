@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
+use crate::file::ListenTable;
 use crate::problems::Problems;
 use crate::servers::is_loopback;
 use crate::tree::{self, Node};
@@ -72,6 +73,19 @@ pub(crate) fn address(
             .help("set `required = true` in [auth], unless something in front lets in only who may");
     }
     Some(address)
+}
+
+/// Looks whether it is known what clients call an address that stands for all of this machine's.
+pub(crate) fn check_named(address: Option<SocketAddr>, table: &ListenTable, root: &Node<'_>, problems: &mut Problems) {
+    let Some(address) = address.filter(|address| address.ip().is_unspecified()) else { return };
+    if table.public_url.is_none() && table.allowed_hosts.is_empty() {
+        let place = tree::place(root, &["listen", "address"]);
+        let why = "nothing says what clients call it, so whoever comes by a host name is refused (`edge.host`), and what \
+                   Bartizan prints and invitations lead to";
+        problems
+            .warn(place, format!("{why} {address}"))
+            .help("set `public_url`, such as https://mcp.example.com, or `allowed_hosts` in [listen]");
+    }
 }
 
 /// Checks names for the `Host` header.

@@ -136,6 +136,7 @@ fn what_is_right() {
 #[test]
 fn other_machines() {
     let other = "address = '0.0.0.0:8484'\n";
+    let named = format!("{other}allowed_hosts = ['mcp.example.com']\n");
     let tls = format!("[listen.tls]\n{GOOD}");
     let key = "[auth]\nrequired = true\n";
     let open = "2:11 other machines can reach 0.0.0.0:8484, and clients need not sign in";
@@ -146,14 +147,20 @@ fn other_machines() {
         (key.to_owned(), Some(unencrypted)),
         (format!("{tls}{key}"), None),
     ] {
-        check(&format!("[listen]\n{other}{rest}"), expected.as_slice());
+        check(&format!("[listen]\n{named}{rest}"), expected.as_slice());
         let free = "2:11 whoever reaches 0.0.0.0:8484 may use every server without signing in";
-        let expected = (expected == Some(open)).then_some(free);
-        check(&format!("[listen]\n{other}allow_remote = true\n{rest}"), expected.as_slice());
+        let free = (expected == Some(open)).then_some(free);
+        check(&format!("[listen]\n{named}allow_remote = true\n{rest}"), free.as_slice());
     }
     let certificates = |wanted| format!("{tls}client_ca = 'ca.pem'\nclient_certificate = '{wanted}'\n");
-    check(&format!("[listen]\n{other}{}", certificates("required")), &[]);
-    check(&format!("[listen]\n{other}{}", certificates("optional")), &[open]);
+    check(&format!("[listen]\n{named}{}", certificates("required")), &[]);
+    check(&format!("[listen]\n{named}{}", certificates("optional")), &[open]);
+    // An address that stands for all of them has no name by itself.
+    let unnamed = "2:11 nothing says what clients call it";
+    check(&format!("[listen]\n{other}{tls}{key}"), &[unnamed]);
+    check(&format!("[listen]\naddress = '[::]:8484'\n{tls}{key}"), &[unnamed]);
+    check(&format!("[listen]\n{other}public_url = 'https://mcp.example.com'\n{tls}{key}"), &[]);
+    check(&format!("[listen]\naddress = '192.0.2.1:8484'\n{tls}{key}"), &[]);
     check(&format!("[admin]\n{other}{}", certificates("required").replace("listen", "admin")), &[]);
     let metrics = ["2:11 other machines can reach 0.0.0.0:8484, and whoever reaches it sees metrics"];
     check(&format!("[admin]\n{other}[admin.tls]\n{GOOD}"), &metrics);

@@ -34,9 +34,25 @@ pub(crate) struct Changed {
 impl Certificates {
     /// Those that the configuration names.
     pub(crate) fn read(config: &Config) -> Result<Certificates, SetupError> {
-        let Changed { listen, admin } = changed(config)?;
+        let changed = changed(config)?;
+        changed.warn(config);
+        let Changed { listen, admin } = changed;
         let secure = |ready: Option<Ready>| ready.map(|ready| Arc::new(Secure::new(ready)));
         Ok(Certificates { listen: secure(listen), admin: secure(admin) })
+    }
+
+    /// Those of a new configuration, unless no client would take them: then those before stay, and so does all of it.
+    pub(crate) fn read_anew(&self, config: &Config) -> Result<Changed, SetupError> {
+        let changed = changed(config)?;
+        for (table, secure, ready) in
+            [("listen", &self.listen, &changed.listen), ("admin", &self.admin, &changed.admin)]
+        {
+            if let Some(why) = secure.as_ref().zip(ready.as_ref()).and_then(|(secure, ready)| secure.refuses(ready)) {
+                return Err(SetupError::Certificate { table, why });
+            }
+        }
+        changed.warn(config);
+        Ok(changed)
     }
 
     /// Puts those of a new configuration in force. Where there were none, or are none any more, that waits for a restart.
@@ -55,6 +71,9 @@ impl Certificates {
             .filter_map(|(t, s)| Some((t, s.as_ref()?)))
             .collect();
         while !secures.is_empty() {
+            for (table, secure) in &secures {
+                gateway.metrics.set_certificate(table, secure.days_left());
+            }
             tokio::time::sleep(LOOK).await;
             for (table, secure) in &secures {
                 let Some(found) = secure.look() else { continue };
@@ -72,6 +91,37 @@ impl Certificates {
             front.set_behind(secures.iter().any(|(_, secure)| secure.is_behind()));
         }
     }
+}
+
+impl Changed {
+    /// Says what clients will not take of them.
+    fn warn(&self, config: &Config) {
+        for (table, ready) in [("listen", &self.listen), ("admin", &self.admin)] {
+            for why in ready.iter().flat_map(|ready| doubts(table, ready, config)) {
+                tracing::warn!("[{table}.tls]: {why}");
+            }
+        }
+    }
+}
+
+/// What of these clients will not take; only one of the two addresses has a name for them.
+fn doubts(table: &str, ready: &Ready, config: &Config) -> Vec<String> {
+    let public = config.listen.public_url.as_ref().filter(|_| table == "listen");
+    ready.doubts(public.and_then(|public| public.parse().ok()).as_ref())
+}
+
+/// What clients will not take of certificates that can be used otherwise, each beside its table: one that is over, or not
+/// good yet, or of another host than `public_url` names. Nothing is started, and nobody is asked.
+#[must_use]
+pub fn warnings(config: &Config) -> Vec<(Vec<String>, String)> {
+    // What cannot be read is an error, and `check` has it.
+    let Ok(Changed { listen, admin }) = changed(config) else { return Vec::new() };
+    let of = |name: &str, ready: Option<Ready>| {
+        let table = vec![name.to_owned(), "tls".to_owned()];
+        let found = ready.map(|ready| doubts(name, &ready, config)).unwrap_or_default();
+        found.into_iter().map(move |why| (table.clone(), why)).collect::<Vec<_>>()
+    };
+    of("listen", listen).into_iter().chain(of("admin", admin)).collect()
 }
 
 /// The certificates of a configuration, or why one cannot be used.

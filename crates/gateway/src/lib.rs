@@ -81,7 +81,7 @@ mod versions;
 mod web;
 
 pub use approvals::Approvals;
-pub use certificates::check as check_certificates;
+pub use certificates::{check as check_certificates, warnings as certificate_warnings};
 pub use eras::Bridging;
 pub use gateway::Gateway;
 pub use limiter::Limiter;

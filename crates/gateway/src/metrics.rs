@@ -18,6 +18,7 @@ pub struct Metrics {
     mode: Family<ModeLabels, Gauge>,
     captured: Family<CaptureLabels, Counter>,
     capturing: Gauge,
+    certificates: Family<TableLabels, Gauge>,
     /// Open client sessions.
     pub sessions: Gauge,
     /// Open client connections.
@@ -53,6 +54,11 @@ struct CaptureLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabels {
+    table: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("bartizan");
@@ -74,11 +80,25 @@ impl Default for Metrics {
         );
         let capturing = Gauge::default();
         registry.register("capture", "1 while messages are captured", capturing.clone());
+        let certificates = Family::default();
+        let what = "Whole days until the certificate in force ends, by the table with the address; below 0 if it has";
+        registry.register("certificate_days_left", what, certificates.clone());
         let sessions = Gauge::default();
         registry.register("sessions", "Open client sessions", sessions.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open client connections", connections.clone());
-        Metrics { registry, decisions, failures, refusals, mode, captured, capturing, sessions, connections }
+        Metrics {
+            registry,
+            decisions,
+            failures,
+            refusals,
+            mode,
+            captured,
+            capturing,
+            certificates,
+            sessions,
+            connections,
+        }
     }
 }
 
@@ -114,6 +134,11 @@ impl Metrics {
     pub(crate) fn decided(&self, server: &str, direction: &'static str, decision: &'static str, rule: &'static str) {
         let labels = DecisionLabels { server: server.to_owned(), direction, decision, rule };
         self.decisions.get_or_create(&labels).inc();
+    }
+
+    /// Says how long the certificate of an address is good.
+    pub(crate) fn set_certificate(&self, table: &'static str, days: i64) {
+        self.certificates.get_or_create(&TableLabels { table }).set(days);
     }
 
     /// Counts a server's failure.

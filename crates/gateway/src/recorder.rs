@@ -48,10 +48,24 @@ pub struct Recorder {
 struct Refusals {
     counter: RefusalCounter,
     id: Option<Id>,
+    /// Names that are not the gateway's by which requests of this second have called it.
+    hosts: Vec<String>,
 }
 
+/// So many of them are recorded, and so much of each, in bytes.
+const HOSTS: (usize, usize) = (3, 100);
+
 /// What was counted in a second that is over, and the id under which it was said to be recorded, if it was.
-type Counted = (RefusalSummary, Option<Id>);
+type Counted = (Summary, Option<Id>);
+
+/// The same as an entry holds it.
+#[derive(Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    counted: RefusalSummary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<String>,
+}
 
 /// What servers say that nobody asked for: a few a second are recorded one by one, and of more only how many, so that a
 /// server cannot fill the disk with what goes nowhere.
@@ -226,11 +240,22 @@ impl Recorder {
         let (ended, id) = {
             let mut refusals = self.refusals();
             let ended = refusals.counter.record(source, rule, now.0);
-            let ended = ended.map(|summary| (summary, refusals.id.take()));
+            let ended = ended.map(|counted| refusals.summary(counted));
             (ended, *refusals.id.get_or_insert_with(|| self.ids.next(now)))
         };
         self.counted("edge.refused", ended, now);
         (self.log.state() == bartizan_audit::State::Writing).then_some(id)
+    }
+
+    /// Notes by which name somebody has called the gateway whose refusal was counted just now.
+    pub(crate) fn note_host(&self, host: &str) {
+        let mut refusals = self.refusals();
+        let host = host.get(..host.floor_char_boundary(HOSTS.1)).unwrap_or_default();
+        // None that is counted already is none of the next second.
+        if refusals.id.is_some() && refusals.hosts.len() < HOSTS.0 && !refusals.hosts.iter().any(|known| known == host)
+        {
+            refusals.hosts.push(host.to_owned());
+        }
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
@@ -242,7 +267,7 @@ impl Recorder {
     pub(crate) fn records_stray(&self, server: &Arc<str>, rule: &'static str) -> bool {
         let now = clock::now();
         let (records, summary) = self.strays.lock().unwrap_or_else(PoisonError::into_inner).note(server, rule, now);
-        self.counted("upstream.strays", summary.map(|summary| (summary, None)), now);
+        self.counted("upstream.strays", summary.map(plain), now);
         records
     }
 
@@ -252,7 +277,7 @@ impl Recorder {
         let refused = self.refusals().ended(|counter| counter.tick(now.0));
         let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.tick(now.0);
         self.counted("edge.refused", refused, now);
-        self.counted("upstream.strays", strays.map(|summary| (summary, None)), now);
+        self.counted("upstream.strays", strays.map(plain), now);
     }
 
     /// Writes what is counted of the second that goes on; there will be no other.
@@ -261,7 +286,7 @@ impl Recorder {
         let refused = self.refusals().ended(RefusalCounter::take);
         let strays = self.strays.lock().unwrap_or_else(PoisonError::into_inner).counter.take();
         self.counted("edge.refused", refused, now);
-        self.counted("upstream.strays", strays.map(|summary| (summary, None)), now);
+        self.counted("upstream.strays", strays.map(plain), now);
     }
 
     fn counted(&self, kind: &str, ended: Option<Counted>, now: Timestamp) {
@@ -344,8 +369,16 @@ impl Recorder {
 impl Refusals {
     /// What the counter gives back, with the id that was named for it.
     fn ended(&mut self, of: impl FnOnce(&mut RefusalCounter) -> Option<RefusalSummary>) -> Option<Counted> {
-        of(&mut self.counter).map(|summary| (summary, self.id.take()))
+        of(&mut self.counter).map(|counted| self.summary(counted))
     }
+
+    fn summary(&mut self, counted: RefusalSummary) -> Counted {
+        (Summary { counted, hosts: std::mem::take(&mut self.hosts) }, self.id.take())
+    }
+}
+
+fn plain(counted: RefusalSummary) -> Counted {
+    (Summary { counted, hosts: Vec::new() }, None)
 }
 
 /// A reason as an entry holds it.
@@ -651,7 +684,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
         recorder.last_tick();
+        // Of nothing that was counted.
+        recorder.note_host("early.example");
         recorder.count_refusal("127.0.0.1", "edge.host");
+        for host in ["evil.example", "evil.example", &"ü".repeat(1000), "c", "d"] {
+            recorder.note_host(host);
+        }
         recorder.count_refusal("127.0.0.1", "edge.host");
         recorder.last_tick();
         let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
@@ -665,6 +703,7 @@ mod tests {
         let total: u64 = entries.iter().map(|entry| entry["total"].as_u64().unwrap()).sum();
         assert_eq!(total, 2, "{entries:?}");
         assert_eq!(entries[0]["reasons"][0]["rule"], "edge.host");
+        assert_eq!(entries[0]["hosts"], serde_json::json!(["evil.example", "ü".repeat(50), "c"]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::capture::Change;
-use crate::certificates::{self, Certificates, Changed};
+use crate::certificates::{Certificates, Changed};
 use crate::database::Database;
 use crate::edge::Front;
 use crate::files::{directory_of, place_of};
@@ -340,7 +340,7 @@ impl Place {
     /// The certificates that the configuration names, read and good.
     fn certificates(&self, config: &Config) -> Result<Option<Changed>, SetupError> {
         match self {
-            Place::Front { .. } => certificates::changed(config).map(Some),
+            Place::Front { certificates, .. } => certificates.read_anew(config).map(Some),
             Place::User(_) => Ok(None),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use bartizan_config::{Config, Diagnostic, Diagnostics};
-use bartizan_gateway::check_certificates;
+use bartizan_config::{Config, Diagnostic, Diagnostics, Severity};
+use bartizan_gateway::{certificate_warnings, check_certificates};
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -54,11 +54,12 @@ note: no server is configured, or none is switched on, so `serve` has nothing to
   = help: to begin one, write [server.NAME] and command = [\"program\", \"argument\"]; servers that `run` wraps need none";
 
 fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
-    let (config, warnings) = Config::load(file)?;
+    let (config, mut warnings) = Config::load(file)?;
     let wrong = certificates(file, &config);
     if !wrong.is_empty() {
         return Err(Diagnostics(wrong).into());
     }
+    warnings.extend(untaken(file, &config));
     for warning in &warnings {
         say(&format!("{warning}\n"));
     }
@@ -105,7 +106,7 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
             let wrong = certificates(file, &config);
             let mode = wrong.is_empty().then(|| config.settings.mode.as_str());
             let notes = if wrong.is_empty() { notes(&config) } else { Vec::new() };
-            (mode, notes, wrong.into_iter().chain(warnings).collect())
+            (mode, notes, wrong.into_iter().chain(warnings).chain(untaken(file, &config)).collect())
         }
         Err(found) => (None, Vec::new(), found.0),
     };
@@ -116,11 +117,19 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
 
 /// What is wrong with certificates and keys, which only whoever would use them can tell.
 fn certificates(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
+    check_certificates(config).into_iter().map(|found| of_table(file, found)).collect()
+}
+
+/// What of certificates clients will not take.
+fn untaken(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
+    let mut found: Vec<_> = certificate_warnings(config).into_iter().map(|found| of_table(file, found)).collect();
+    found.iter_mut().for_each(|one| one.severity = Severity::Warning);
+    found
+}
+
+fn of_table(file: &std::path::Path, (table, why): (Vec<String>, String)) -> Diagnostic {
     let name = crate::text::inline(&file.display().to_string());
-    let one = |(table, why): (Vec<String>, String)| {
-        Diagnostic::of_file(&name, format!("[{}]: {}", table.join("."), crate::text::printable(&why)))
-    };
-    check_certificates(config).into_iter().map(one).collect()
+    Diagnostic::of_file(&name, format!("[{}]: {}", table.join("."), crate::text::printable(&why)))
 }
 
 /// What `config check --json` prints.

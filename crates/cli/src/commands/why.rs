@@ -232,6 +232,8 @@ struct Entry {
     sources: Vec<events::Count>,
     other_sources: u64,
     reasons: Vec<events::Count>,
+    /// By which names the gateway was called that are not its own.
+    hosts: Vec<String>,
     // Of a changed configuration.
     config: Option<String>,
     problems: Vec<String>,

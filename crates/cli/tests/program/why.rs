@@ -249,10 +249,10 @@ fn every_kind_of_refusal_says_what_why_and_what_to_do() {
         (
             "edge.refused",
             json!({"second_micros": 0, "total": 4, "other_sources": 1, "sources": [{"source": "10.0.0.7", "count": 3}],
-                "reasons": [{"rule": "edge.host", "count": 3}, {"rule": "edge.too_slow", "count": 1}]}),
+                "hosts": ["mcp.example.com", "b\u{1b}"], "reasons": [{"rule": "edge.host", "count": 3}, {"rule": "edge.too_slow", "count": 1}]}),
             &[
                 "4 requests were refused before there was a message in them, from 10.0.0.7 (3), others (1).",
-                "  3 × edge.host: the `Host` header does not name this gateway",
+                "  3 × edge.host: the `Host` header does not name this gateway; it was \"mcp.example.com\", \"b",
                 "edge.host: if clients are meant to use that name, add it to `allowed_hosts` under [listen]",
                 "edge.too_slow: raise `body_timeout`",
             ][..],

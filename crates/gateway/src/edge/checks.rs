@@ -3,6 +3,8 @@
 //!
 //! A request must name this gateway in `Host`, and come from no web page but those that are allowed in `Origin`.
 
+use std::borrow::Cow;
+
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
@@ -110,6 +112,12 @@ impl Allowed {
         let host = origin.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme));
         host.and_then(|(_, host)| name_of(host)).is_some_and(is_loopback)
     }
+}
+
+/// By which name a request calls the gateway, for people to read.
+pub(super) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Cow<'a, str> {
+    let header = || headers.get(header::HOST).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    uri.authority().map(|authority| authority.as_str().into()).or_else(header).unwrap_or_default()
 }
 
 /// The name in a host, which is followed by a port or by nothing. Read here and not by a parser of addresses, since

@@ -210,7 +210,11 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Reply> {
         if let Err(flaw) = self.settings.allowed.check_head(request.uri(), request.headers()) {
-            return flaw.mark(self.refused(peer, flaw.refusal()));
+            let answer = self.refused(peer, flaw.refusal());
+            if flaw == Flaw::Host {
+                self.gateway.recorder.note_host(&checks::host_of(request.uri(), request.headers()));
+            }
+            return flaw.mark(answer);
         }
         let web = self.web.get().filter(|web| web.has(request.uri().path()));
         if let Some(web) = web.filter(|_| !Web::is_for_clients(request.uri().path())) {

@@ -16,6 +16,8 @@ mod checks;
 mod cors;
 mod endpoint;
 mod lasting;
+#[cfg(feature = "tls")]
+mod leaf;
 mod peers;
 mod resource;
 mod respond;

@@ -21,6 +21,10 @@ impl Ready {
     pub(crate) fn read(_: &Tls) -> Result<Ready, String> {
         Err("this bartizan is built without TLS".to_owned())
     }
+
+    pub(crate) fn doubts(&self, _: Option<&http::Uri>) -> Vec<String> {
+        match *self {}
+    }
 }
 
 impl Secure {
@@ -35,6 +39,14 @@ impl Secure {
     }
 
     pub(crate) fn look(&self) -> Option<Result<(), String>> {
+        match *self {}
+    }
+
+    pub(crate) fn refuses(&self, _: &Ready) -> Option<String> {
+        match *self {}
+    }
+
+    pub(crate) fn days_left(&self) -> i64 {
         match *self {}
     }
 

@@ -24,6 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::leaf::Leaf;
+use crate::clock;
 use crate::identity::Certificate;
 use crate::pem::{certificates, key, provider};
 use crate::stamp::Stamp;
@@ -46,6 +48,7 @@ const GOING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Secure {
     in_force: ArcSwap<ServerConfig>,
+    leaf: ArcSwap<Leaf>,
     files: Mutex<Watched<Tls>>,
     turns: Turns,
 }
@@ -56,6 +59,7 @@ pub(crate) struct Ready {
     settings: Tls,
     stamp: Stamp,
     server: Arc<ServerConfig>,
+    leaf: Arc<Leaf>,
 }
 
 impl Ready {
@@ -63,22 +67,42 @@ impl Ready {
     pub(crate) fn read(settings: &Tls) -> Result<Ready, String> {
         // Before they are read: if they change meanwhile they are read again.
         let stamp = stamp(settings);
-        Ok(Ready { settings: settings.clone(), stamp, server: Arc::new(server(settings)?) })
+        let (server, leaf) = server(settings)?;
+        Ok(Ready { settings: settings.clone(), stamp, server: Arc::new(server), leaf: Arc::new(leaf) })
+    }
+
+    /// Why clients will not take it, though it can be put in force; where they find it, if that is over TLS as well.
+    pub(crate) fn doubts(&self, public: Option<&http::Uri>) -> Vec<String> {
+        let host = public.filter(|public| public.scheme() == Some(&http::uri::Scheme::HTTPS)).and_then(http::Uri::host);
+        let named = host.and_then(|host| self.leaf.not_for(host));
+        self.leaf.untimely(clock::now().0).into_iter().chain(named).collect()
     }
 }
 
 impl Secure {
     pub(crate) fn new(ready: Ready) -> Secure {
-        let Ready { settings, stamp, server } = ready;
+        let Ready { settings, stamp, server, leaf } = ready;
         let files = Mutex::new(Watched::new(settings, stamp));
-        Secure { in_force: ArcSwap::new(server), files, turns: Turns::default() }
+        Secure { in_force: ArcSwap::new(server), leaf: ArcSwap::new(leaf), files, turns: Turns::default() }
+    }
+
+    /// Why these are not to take the place of those in force: no client would take them. The same certificate is no worse
+    /// than it was.
+    pub(crate) fn refuses(&self, ready: &Ready) -> Option<String> {
+        if self.leaf.load().is(&ready.leaf) { None } else { ready.leaf.untimely(clock::now().0) }
+    }
+
+    /// Whole days until the certificate in force ends.
+    pub(crate) fn days_left(&self) -> i64 {
+        self.leaf.load().days_left(clock::now().0)
     }
 
     /// Has connections that begin from now on use it; those that there are go on.
     pub(crate) fn put(&self, ready: Ready) {
-        let Ready { settings, stamp, server } = ready;
+        let Ready { settings, stamp, server, leaf } = ready;
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         self.in_force.store(server);
+        self.leaf.store(leaf);
         *files = Watched::new(settings, stamp);
     }
 
@@ -89,7 +113,10 @@ impl Secure {
             let now = stamp(&files.settings);
             files.has_settled(now).then(|| files.settings.clone())?
         };
-        let found = Ready::read(&settings).map(|ready| self.put(ready));
+        let found = Ready::read(&settings).and_then(|ready| match self.refuses(&ready) {
+            Some(why) => Err(why),
+            None => Ok(self.put(ready)),
+        });
         if found.is_err() {
             self.files.lock().unwrap_or_else(PoisonError::into_inner).wrong = true;
         }
@@ -210,8 +237,9 @@ fn stamp(settings: &Tls) -> Stamp {
     Stamp::of([&*settings.certificate, &*settings.key].into_iter().chain(ca))
 }
 
-fn server(settings: &Tls) -> Result<ServerConfig, String> {
+fn server(settings: &Tls) -> Result<(ServerConfig, Leaf), String> {
     let (chain, key) = (certificates(&settings.certificate)?, key(&settings.key)?);
+    let leaf = Leaf::of(&chain, &settings.certificate)?;
     let versions: &[_] = match settings.minimum {
         TlsVersion::V13 => &[&TLS13],
         TlsVersion::V12 => &[&TLS13, &TLS12],
@@ -238,7 +266,7 @@ fn server(settings: &Tls) -> Result<ServerConfig, String> {
         server.send_tls13_tickets = 0;
     }
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(server)
+    Ok((server, leaf))
 }
 
 /// What holds certificates of clients against their authorities, against the time, and against what they are for.

@@ -13,32 +13,80 @@ use url::{Host, Url};
 const LONGEST: usize = 1024;
 
 /// Schemes that browsers act on by themselves, or that lead elsewhere than to a program which registered them.
-const NEVER: [&str; 24] = [
+const NEVER: &[&str] = &[
     "about",
+    "afp",
     "android-app",
+    "applescript",
     "blob",
+    "brave",
+    "callto",
     "chrome",
     "chrome-extension",
     "cid",
     "data",
+    "dav",
+    "davs",
+    "edge",
+    "facetime",
+    "facetime-audio",
+    "feed",
     "file",
     "filesystem",
     "ftp",
+    "geo",
+    "googlechrome",
+    "googlechromes",
+    "gopher",
+    "hcp",
+    "help",
     "intent",
+    "itms-services",
     "jar",
     "javascript",
+    "jnlp",
+    "jnlps",
+    "ldap",
+    "ldaps",
     "mailto",
+    "market",
+    "microsoft-edge",
     "mid",
     "moz-extension",
-    "ms-appinstaller",
+    "news",
+    "nfs",
+    "nntp",
+    "opera",
+    "rdp",
     "resource",
+    "rlogin",
+    "search",
+    "search-ms",
+    "sftp",
+    "shell",
+    "sip",
+    "sips",
+    "smb",
     "sms",
+    "ssh",
     "tel",
+    "telnet",
+    "tftp",
+    "tn3270",
     "vbscript",
     "view-source",
+    "vivaldi",
+    "vnc",
+    "webcal",
     "ws",
     "wss",
+    "wyciwyg",
+    "x-help-script",
 ];
+
+/// What begins so is of a system that acts on it by itself (`ms-msdt`, `ms-officecmd`, `ms-word`), but for this one, by which
+/// programs of that system are called back.
+const SYSTEM: (&str, &str) = ("ms-", "ms-app");
 
 /// An address that a browser may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,7 +131,9 @@ impl RedirectUri {
             "https" => Kind::Web,
             "http" if is_loopback(&url) => Kind::Loopback,
             "http" => return Err(NotAnAddress::Insecure),
-            scheme if NEVER.contains(&scheme) => return Err(NotAnAddress::Scheme),
+            scheme if NEVER.contains(&scheme) || scheme.starts_with(SYSTEM.0) && scheme != SYSTEM.1 => {
+                return Err(NotAnAddress::Scheme);
+            }
             _ => Kind::Scheme,
         };
         Ok(RedirectUri { text: text.to_owned(), kind })
@@ -196,6 +246,9 @@ mod tests {
             ("http://localhost:3000/callback", Kind::Loopback, "http://localhost:3000"),
             ("cursor://anysphere.cursor-mcp/oauth/callback", Kind::Scheme, "cursor:"),
             ("com.example.app:/back", Kind::Scheme, "com.example.app:"),
+            ("vscode://a.b/cb", Kind::Scheme, "vscode:"),
+            ("claude://oauth/cb", Kind::Scheme, "claude:"),
+            ("ms-app://s-1-15-2-1/", Kind::Scheme, "ms-app:"),
         ] {
             let read = uri(text);
             assert_eq!((read.kind(), read.source().as_str()), (kind, source), "{text}");
@@ -242,6 +295,12 @@ mod tests {
             ("data:text/html,x", NotAnAddress::Scheme),
             ("file:///etc/passwd", NotAnAddress::Scheme),
             ("ws://app.example/", NotAnAddress::Scheme),
+            ("search-ms:query=x", NotAnAddress::Scheme),
+            ("ms-msdt:/id", NotAnAddress::Scheme),
+            ("ms-officecmd:x", NotAnAddress::Scheme),
+            ("ms-word:ofe", NotAnAddress::Scheme),
+            ("shell:startup", NotAnAddress::Scheme),
+            ("ssh://evil.example", NotAnAddress::Scheme),
         ] {
             assert_eq!(RedirectUri::parse(text), Err(why), "{text}");
         }

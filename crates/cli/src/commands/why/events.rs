@@ -92,7 +92,12 @@ fn by_rule(entry: &Entry) -> String {
         let known = reasons::of(&reason.rule).map(|known| format!(": {}", known.what));
         let known =
             known.or_else(|| rule(&reason.rule).map(|spec| format!(": {}", spec.summary.trim_end_matches('.'))));
-        let _ = write!(out, "\n  {} × {}{}", reason.count, inline(&reason.rule), known.unwrap_or_default());
+        let hosts: Vec<_> = entry.hosts.iter().map(|host| format!("{:?}", inline(host))).collect();
+        let hosts = match reason.rule == "edge.host" && !hosts.is_empty() {
+            true => format!("; it was {}", hosts.join(", ")),
+            false => String::new(),
+        };
+        let _ = write!(out, "\n  {} × {}{}{hosts}", reason.count, inline(&reason.rule), known.unwrap_or_default());
         out
     })
 }

@@ -187,3 +187,77 @@ async fn a_client_that_speaks_something_else_is_told_so_if_that_is_http() {
     drop(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
     assert!(accepted(&secure, &listener).await.unwrap().is_none(), "no refusal: it said nothing");
 }
+
+impl Place {
+    /// The same, good in these years only.
+    fn write_from(&self, name: &str, from: i32, until: i32) -> Tls {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        std::fs::write(self.path(&format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        let path = |end: &str| self.path(&format!("{name}.{end}"));
+        Tls { certificate: path("pem"), key: path("key"), minimum: TlsVersion::V13, clients: None }
+    }
+}
+
+#[test]
+fn what_no_client_would_take_is_said_and_takes_the_place_of_nothing() {
+    let place = Place::new();
+    let over = place.write_from("over", 2001, 2002);
+    let early = place.write_from("early", 2500, 2501);
+    let good = place.write_from("good", 2001, 2500);
+    let read = |settings: &Tls| Ready::read(settings).unwrap();
+    let secure = Secure::new(read(&good));
+    assert!(secure.days_left() > 1000);
+    for (settings, file, expected) in [
+        (&over, "over.pem", "expired on 2002-01-01T00:00:00Z"),
+        (&early, "early.pem", "is not good before 2500-01-01T00:00:00Z"),
+    ] {
+        let why = secure.refuses(&read(settings)).unwrap();
+        assert!(why.contains(expected) && why.contains(file), "{why}");
+        assert_eq!(read(settings).doubts(None), [why]);
+    }
+    assert_eq!(secure.refuses(&read(&place.write_from("new", 2001, 2500))), None);
+    assert_eq!(read(&good).doubts(None), [""; 0]);
+    // What was in force already is no worse than before.
+    let secure = Secure::new(read(&over));
+    assert!(secure.days_left() < -1000);
+    assert_eq!(secure.refuses(&read(&over)), None);
+    assert!(secure.refuses(&read(&early)).is_some());
+}
+
+#[test]
+fn a_certificate_is_for_the_hosts_that_it_names() {
+    let place = Place::new();
+    let key = KeyPair::generate().unwrap();
+    let names = ["a.example", "*.b.example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+    let params = CertificateParams::new(names).unwrap();
+    std::fs::write(place.path("one.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(place.path("one.key"), key.serialize_pem()).unwrap();
+    let settings = place.write("two");
+    let settings = Tls { certificate: place.path("one.pem"), key: place.path("one.key"), ..settings };
+    let ready = Ready::read(&settings).unwrap();
+    for (public, good) in [
+        ("https://a.example", true),
+        ("https://A.example:8443", true),
+        ("https://x.b.example", true),
+        ("https://192.0.2.1:8443", true),
+        ("https://[2001:db8::1]:8443", true),
+        // What encrypts in front has a certificate of its own.
+        ("http://localhost:8484", true),
+        ("https://b.example", false),
+        ("https://y.x.b.example", false),
+        ("https://x.a.example", false),
+        ("https://192.0.2.2", false),
+        ("https://localhost", false),
+    ] {
+        let found = ready.doubts(Some(&public.parse().unwrap()));
+        assert_eq!(found.is_empty(), good, "{public}: {found:?}");
+        assert!(
+            found.iter().all(|why| why.contains("but for a.example, *.b.example, 192.0.2.1, 2001:db8::1")),
+            "{found:?}"
+        );
+    }
+}

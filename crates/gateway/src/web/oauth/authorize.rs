@@ -56,8 +56,8 @@ enum Stop {
     Person(String),
     /// Said to the client.
     Client(OAuthError, Reply),
-    /// Said to the person first: nobody has checked the client, and it may want them somewhere else and nothing more
-    /// (RFC 9700, section 4.11.2).
+    /// Said to the person first: nobody has checked the client, and it may want them somewhere else and nothing more, such
+    /// as in a program of theirs that does what an address says (RFC 9700, section 4.11.2).
     Strange(OAuthError, Reply),
 }
 
@@ -151,9 +151,7 @@ impl Web {
         let is_checked = client.known == Known::Configured;
         Ok(match asked.check(&client, &offer) {
             Ok(request) => Ok(Wanted { client, request }),
-            Err(Refusal::Client(error, reply)) if !is_checked && reply.redirect_uri().kind() == Kind::Web => {
-                Err(Stop::Strange(error, reply))
-            }
+            Err(Refusal::Client(error, reply)) if !is_checked => Err(Stop::Strange(error, reply)),
             Err(refusal) => Err(refusal.into()),
         })
     }

@@ -15,6 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 /// The largest one.
 const LARGEST: usize = 16 * 1024;
 
+/// Said of whatever does not answer, for whatever reason: whoever may name addresses is not to learn from it which names there
+/// are in the networks of the gateway, and what is there. The log has the difference.
+const NOT_THERE: &str = "there is no answer from an address of the public internet in time";
+
 /// A document, and for how many seconds its server says that it stays the same.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -26,11 +30,12 @@ pub(super) struct Document {
 pub(super) async fn fetch(url: &url::Url, reach: Reach) -> Result<Document, &'static str> {
     let uri = url.as_str().parse().map_err(|_| "it is no address")?;
     let fetched = tokio::time::timeout(PATIENCE, fetch::get(&uri, &reach.into())).await;
-    let fetched = fetched.map_err(|_| "the answer takes too long")?.map_err(|error| match error {
-        FetchError::Url(_) | FetchError::Address(_) => "the address is not one of the public internet",
-        FetchError::Unreachable(..) | FetchError::BrokenOff(..) => "there is no answer from that address",
-        FetchError::TimedOut(_) => "the answer takes too long",
-        FetchError::TooLarge(_) => "the answer is too large",
+    let fetched = fetched.map_err(|_| NOT_THERE)?.map_err(|error| {
+        tracing::info!(host = url.host_str(), %error, "the description of a client is not to be had");
+        match error {
+            FetchError::TooLarge(_) => "the answer is too large",
+            _ => NOT_THERE,
+        }
     })?;
     if fetched.status != StatusCode::OK {
         return Err("the answer has another status than 200");

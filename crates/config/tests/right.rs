@@ -140,7 +140,7 @@ fn values_mean_what_they_say() {
     let config = parse(
         "mode = 'observe'\nadmin = false\n[limits]\nmessage_bytes = '64KiB'\nrequest_timeout = '250ms'\n\
          [unknown]\nmethods = 'deny'\nfields = 'deny'\nextensions = 'pass'\n[audit]\ndirectory = './log'\nquotes = true\n[lock]\npath = '/x/mcp.lock'\n\
-         [listen]\naddress = '0.0.0.0:1'\nallow_remote = true\n[auth]\nrequired = true\n",
+         [listen]\naddress = '0.0.0.0:1'\nallowed_hosts = ['mcp.example.com']\nallow_remote = true\n[auth]\nrequired = true\n",
     );
     assert_eq!(config.settings.mode, Mode::Observe);
     assert_eq!(config.admin, None);

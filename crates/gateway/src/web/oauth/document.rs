@@ -119,11 +119,18 @@ mod tests {
             (answer("200 OK", "Content-Type: text/html\r\n", "{}"), "type"),
             (answer("200 OK", JSON, &" ".repeat(LARGEST + 1)), "too large"),
             (format!("HTTP/1.1 200 OK\r\n{JSON}Content-Length: 100\r\n\r\n{{}}"), "no answer"),
-            (format!("HTTP/1.1 200 OK\r\n{JSON}Content-Length: 100\r\n\r\n..."), "too long"),
+            (format!("HTTP/1.1 200 OK\r\n{JSON}Content-Length: 100\r\n\r\n..."), "in time"),
             ("nothing of HTTP".to_owned(), "no answer"),
         ] {
             let error = fetched(bad.clone()).await.unwrap_err();
             assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_tells_a_name_that_is_not_there_from_one_that_is_not_asked() {
+        for url in ["https://10.0.0.1/c", "https://localhost:1/c", "https://nothing.invalid/c"] {
+            assert_eq!(fetch(&url.parse().unwrap(), Reach::Public).await.unwrap_err(), NOT_THERE, "{url}");
         }
     }
 

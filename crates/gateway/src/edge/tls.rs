@@ -115,7 +115,10 @@ impl Secure {
         };
         let found = Ready::read(&settings).and_then(|ready| match self.refuses(&ready) {
             Some(why) => Err(why),
-            None => Ok(self.put(ready)),
+            None => {
+                self.put(ready);
+                Ok(())
+            }
         });
         if found.is_err() {
             self.files.lock().unwrap_or_else(PoisonError::into_inner).wrong = true;

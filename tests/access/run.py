@@ -636,6 +636,29 @@ def case_where_none_is_needed_a_bad_one_is_refused_all_the_same():
             wait_for(found, "the log has it by its id")
 
 
+def case_what_is_wrong_with_the_places_of_the_store_and_the_log_is_said_and_not_each_second():
+    new, unmade, exposed = "a new one begins", "the store cannot be made", "others than its owner may use it"
+    with Place("") as place:
+        said = place.gateway.said.read_text
+        line = next(line for line in said().splitlines() if new in line)
+        check(str(place.gateway.home / "audit") in line and unmade not in said(), line)
+        key = place.made("mcp")
+        equal(place.status(key)[0], 200, "the twin: a store that is for its owner only")
+        os.chmod(place.gateway.home / "state.db", 0o640)
+        place.gateway.again()
+        check(new not in said(), "the log goes on")
+        wait_for(lambda: exposed in said(), "the store is refused")
+        time.sleep(3)
+        told = [line for line in said().splitlines() if exposed in line and "cannot be told what was done" in line]
+        equal(len(told), 1, "once a minute")
+    with Place('[store]\npath = "/proc/none/state.db"\n') as place:
+        check(unmade in place.gateway.said.read_text() and "/proc/none" in place.gateway.said.read_text(), "at the start")
+        equal(place.status(None)[0], 200, "who shows nothing needs none")
+        done = subprocess.run([BINARY, "key", "create", "ann", "--scope", "mcp", "--expires", "1h", "--config", str(place.gateway.config)],
+                              env=place.gateway.environment, capture_output=True, text=True, timeout=60)
+        check(done.returncode and "the directory of the store cannot be made (`path` under [store])" in done.stderr, done.stderr)
+
+
 def case_keys_are_required_from_the_reload_on_that_says_so():
     with Place("") as place:
         with place.client(None) as client:

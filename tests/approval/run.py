@@ -133,9 +133,13 @@ def case_two_look_at_it_where_that_is_asked():
     with Place('[approval]\napprovers = ["group:leads"]\n[group.leads]\nmembers = ["bea"]\n') as place:
         with place.client() as client:
             id = waits(client.pay(900))
-            check("none of those who may agree: group:leads" in place.approve(id, code=2), "who is not in the group")
-            check("none of those" in place.deny(id, code=2), "nor may they say no")
+            refused = place.approve(id, code=2)
+            check("none of those who may agree: group:leads" in refused, "who is not in the group")
+            check("have one of group:leads decide" in refused and f"bartizan deny {id}" in refused, refused)
             waits(client.pay(900))
+            place.deny(id)
+            wait_for(lambda: place.gateway.entries(kind="approval.denied", approval=id, by=f"uid:{os.getuid()}", way="command"), "it is logged")
+            check("was denied" in str(client.pay(900)), "whoever runs the gateway can always say no")
     # Whoever runs the gateway is whoever asks, as under `run`.
     own = f"uid:{os.getuid()}"
     with Place("[approval]\nfour_eyes = true\n") as place:

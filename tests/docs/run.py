@@ -46,6 +46,8 @@ COMMANDS = {
     "bartizan why 01M8CD2C2EZZ2M0R12R4XY0B44": (0, "where: /params/arguments/text; certain"),
     "bartizan audit verify --log ~/.local/state/bartizan/run/audit": (0, "in 1 file\nhead "),
     "bartizan audit tail --lines 3 --log ~/.local/state/bartizan/run/audit": (0, "  files tools/call echo  schema.arguments"),
+    "bartizan audit tail --who uid:1000 --since 1d": (0, ""),
+    "bartizan audit tail --server files --tool echo --lines 50": (0, "  files tools/call echo  schema.arguments"),
 }
 # These stay until they are told to end; `demo` has a test of its own.
 STAYING = {"bartizan serve --config bartizan.toml", "bartizan demo"}

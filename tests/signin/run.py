@@ -369,7 +369,8 @@ def case_another_password_signs_every_other_browser_out():
         check("/bartizan/password" in mine.get("/bartizan/account").text, "the way there")
         fill = lambda **fields: mine.fill("/bartizan/password", {"old": PASSWORD, "password": other, "again": other} | fields)  # noqa: E731
         for fields, said in (({"old": "a wrong horse battery"}, "not your password"), ({"again": other + "x"}, "differ"),
-                             ({"password": "short", "again": "short"}, "Choose another one"), ({"old": ""}, "not your password")):
+                             ({"password": "short", "again": "short"}, "Choose another one"), ({"old": ""}, "not your password"),
+                             ({"password": PASSWORD, "again": PASSWORD}, "the new one is the old one")):
             page = fill(**fields)
             check(page.status == 403 and said in page.text, f"{fields}: {page.status} {page.text[-800:]}")
         equal(mine.post("/bartizan/password", {"old": PASSWORD, "password": other, "again": other}).status, 403, "a form that is none of ours")

@@ -83,7 +83,10 @@ fn what_is_wrong_is_said_at_its_place() {
         ("[policy]\nfiles = ['bad.cedar']\n", "bad.cedar:2:"),
         ("[policy]\nfiles = ['type.cedar']\n", "type.cedar:2:8"),
         ("[role.Dev]\n", "1:7 `Dev` is no name"),
-        ("[role.dev]\nallow = ['tool:git']\n", "2:10 `tool:git` is no scope"),
+        (
+            "[role.dev]\nallow = ['tool:git']\n",
+            "2:10 `tool:git` is no scope; there are mcp, server:NAME, tool:SERVER/NAME, prompt:SERVER/NAME and resource:SERVER/URI, and group:NAME for a tool group",
+        ),
         ("[role.dev]\nallow = ['mcp', 'group:none']\n", "2:17 there is no tool group `none`"),
         ("[role.dev]\nmay = ['mcp']\n", "2:1 unknown key `may`"),
         ("[group.team]\nroles = ['dev']\n", "2:10 there is no role `dev`"),

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
+use crate::seldom::Seldom;
 
 /// Records all that is not in a log yet.
 ///
@@ -30,7 +31,7 @@ pub(crate) async fn record_all(store: &Store, log: &Recorder) -> Result<Result<(
 pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut recorded = None;
+    let (mut recorded, unrecorded) = (None, Seldom::default());
     loop {
         second.tick().await;
         let Some(store) = gateway.database.opened() else { continue };
@@ -40,10 +41,16 @@ pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
             continue;
         }
         recorded = None;
-        match record_all(&store, &gateway.recorder).await {
-            Ok(Ok(())) => recorded = revision,
-            Ok(Err(error)) => tracing::error!(%error, "what was done with the store cannot be recorded"),
-            Err(error) => tracing::error!(%error, "it cannot be told what was done with the store"),
+        let (what, error) = match record_all(&store, &gateway.recorder).await {
+            Ok(Ok(())) => {
+                recorded = revision;
+                continue;
+            }
+            Ok(Err(error)) => ("what was done with the store cannot be recorded", error.to_string()),
+            Err(error) => ("it cannot be told what was done with the store", error.to_string()),
+        };
+        if let Some(more) = unrecorded.next() {
+            tracing::error!(error, more, "{what}");
         }
     }
 }

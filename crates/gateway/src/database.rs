@@ -1,5 +1,7 @@
 //! The store of this gateway, for all that needs it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,6 +40,14 @@ impl Database {
         }
         self.store.store(Some(Arc::clone(&store)));
         Ok(Some(store))
+    }
+
+    /// Why there is no place for the store, if it is not there and its directory cannot be either. What is missing of that is
+    /// made; the store itself is once it is needed.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let directory = self.place.as_deref().filter(|place| !place.exists())?.parent()?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.err().map(|error| format!("{}: {error}", directory.display()))
     }
 
     /// Whether that is the store which was opened last.

@@ -41,6 +41,8 @@ pub struct Recorder {
     lost: AtomicU64,
     /// Whether it has been said that the log cannot be written.
     said: AtomicBool,
+    /// Whether it began with this start.
+    is_new: bool,
 }
 
 /// Requests that were refused before anybody was identified, and the id of the entry in which those of this second will be.
@@ -108,7 +110,13 @@ impl Recorder {
             quotes: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             said: AtomicBool::new(false),
+            is_new: recovery.created,
         })
+    }
+
+    /// Whether there was no log before.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The log, to ask for its state.

@@ -80,6 +80,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     if config.auth.required {
         // Rather now than at the first request.
         identity.open().await?;
+    } else if let Some(why) = gateway.database.obstacle() {
+        tracing::warn!(why, "the store cannot be made, so there can be no keys and no sign-in");
     }
     let certificates = Arc::new(Certificates::read(config)?);
     let listener = listen(config.listen.address, "listen").await?;
@@ -99,6 +101,10 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         "config": file.as_deref().map(place_of), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });
+    if gateway.recorder.is_new() {
+        // It may be that the disk with the one before is not there.
+        tracing::info!(directory = %config.audit.directory.display(), "there was no audit log, and a new one begins");
+    }
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
     capture(config, &gateway).await?;

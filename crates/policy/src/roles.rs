@@ -55,7 +55,7 @@ pub enum Grant {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RolesError {
     /// A grant is neither a scope nor a tool group.
-    #[error(transparent)]
+    #[error("{0}, and group:NAME for a tool group")]
     Scope(#[from] ScopeError),
     /// A name has characters that names have not.
     #[error("`{0}` is no name: 1 to 64 of a-z, 0-9, - and _")]

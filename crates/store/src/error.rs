@@ -1,7 +1,7 @@
 //! What can go wrong with the store.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -24,6 +24,13 @@ pub enum StoreError {
     /// There is a second name for it, and each would have a number of its own that says whether it changed.
     #[error("{}: the file has a second name (a hard link); a copy has to be made with its own", .0.display())]
     Linked(PathBuf),
+    /// This user, or this file system, lets nobody write to it, and even a look at it writes.
+    #[error(
+        "{}: the store cannot be written to, and even a look at it writes; the file and its directory have to belong to this \
+         user, on a disk that is not mounted read-only",
+        .0.display()
+    )]
+    ReadOnly(PathBuf),
     /// Somebody else is writing to it for too long.
     #[error("{}: somebody else has been writing for too long; which process holds it, `fuser` says", .0.display())]
     Busy(PathBuf),
@@ -63,6 +70,15 @@ impl StoreError {
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.into();
         move |error| StoreError::File { path, error }
+    }
+
+    /// The same, with the path if it is about the file as a whole.
+    pub(crate) fn at(self, path: &Path) -> StoreError {
+        /// `SQLITE_READONLY`; what is above the lowest byte says more precisely why.
+        const READ_ONLY: i32 = 8;
+        let StoreError::Database(sqlx::Error::Database(error)) = &self else { return self };
+        let code = error.code().and_then(|code| code.parse::<i32>().ok());
+        if code.is_some_and(|code| code & 0xFF == READ_ONLY) { StoreError::ReadOnly(path.to_owned()) } else { self }
     }
 }
 

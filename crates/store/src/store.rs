@@ -65,6 +65,10 @@ impl Store {
         prepare(path)?;
         // Whatever links lead to it: all have to mark the same file.
         let path = &fs::canonicalize(path).map_err(StoreError::file(path))?;
+        Box::pin(Store::open_at(path, master)).await.map_err(|error| error.at(path))
+    }
+
+    async fn open_at(path: &Path, master: MasterKey) -> Result<Store> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             // What was revoked stays revoked after a loss of power.
@@ -163,7 +167,7 @@ impl Store {
             // A full disk makes SQLite roll back by itself, and the connection does not know of it.
             connection.close_on_drop();
         }
-        done
+        done.map_err(|error| error.at(self.path()))
     }
 
     /// The same for what nobody remembers and is to be recorded all the same, by this process.
@@ -260,7 +264,14 @@ fn busy_or(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
 /// Makes the file if it is not there, and refuses one that others may use. SQLite gives its other files the same mode.
 fn prepare(path: &Path) -> Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(StoreError::file(directory))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        let why = |error: io::Error| {
+            io::Error::new(
+                error.kind(),
+                format!("the directory of the store cannot be made (`path` under [store]): {error}"),
+            )
+        };
+        made.map_err(why).map_err(StoreError::file(directory))?;
     }
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
@@ -286,6 +297,23 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn what_may_only_be_read_or_cannot_be_made_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        Store::open(&path).await.unwrap().close().await;
+        let options = SqliteConnectOptions::new().filename(&path);
+        for (is_read_only, expected) in [(true, path.display().to_string()), (false, "no such table".to_owned())] {
+            let pool = SqlitePoolOptions::new().connect_with(options.clone().read_only(is_read_only)).await.unwrap();
+            let text = if is_read_only { "DELETE FROM this_store" } else { "DELETE FROM nothing" };
+            let error = StoreError::from(sqlx::query(text).execute(&pool).await.unwrap_err()).at(&path);
+            assert_eq!(matches!(error, StoreError::ReadOnly(_)), is_read_only, "{error}");
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+        let error = Store::open(&path.join("own/state.db")).await.unwrap_err().to_string();
+        assert!(error.contains("the directory of the store cannot be made (`path` under [store])"), "{error}");
     }
 
     #[tokio::test]

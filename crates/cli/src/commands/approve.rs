@@ -133,11 +133,7 @@ impl Arguments {
 impl DenyArguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         check_reason(&self.reason)?;
-        let held = self.place.with(false, async |store| store.approval(&self.id).await)?;
-        // Whoever asks may always take it back.
-        if change(now()).by != held.request.principal {
-            check(&self.place, &held)?;
-        }
+        // Whoever holds the store can stop the gateway altogether, so nobody else has to be found for a no.
         let settled = self.place.with(false, async |store| {
             store.deny_approval(&self.id, &self.reason, By::Operator(&change(now()))).await
         })?;
@@ -164,7 +160,7 @@ impl Shown {
     }
 }
 
-/// Refuses what whoever is at the terminal may not decide.
+/// Refuses what whoever is at the terminal may not agree to.
 fn check(place: &Place, approval: &Approval) -> Result<(), Failure> {
     let by = change(now()).by;
     // Who is in which group is known only where somebody is named.
@@ -173,21 +169,34 @@ fn check(place: &Place, approval: &Approval) -> Result<(), Failure> {
     let roles = if named { place.roles()? } else { Roles::default() };
     match objection(&approval.request, Who::Operator(&by), &roles) {
         None => Ok(()),
-        Some(why) => Err(Failure::usage(why)),
+        Some(why) => {
+            let (id, who) = (&approval.request.id, agree::others(&approval.request));
+            let page = page(place, &approval.request)?.map(|page| format!(", {page}")).unwrap_or_default();
+            let help = format!("have {who} decide{page}; you can say no: bartizan deny {id}");
+            Err(Failure::usage(format!("{why}\n  = help: {}", inline(&help))))
+        }
     }
 }
 
 /// Who has to show who they are, which nobody else can for them, and where.
 fn proof(place: &Place, request: &Request) -> Result<String, Failure> {
-    let (who, page) = (inline(&request.principal), format!("/bartizan/approve/{}", request.id));
+    let none = || "and without [sign_in] there is no page for that".to_owned();
+    let (who, place) = (inline(&request.principal), page(place, request)?.unwrap_or_else(none));
+    Ok(format!("`{who}` has to show who they are, {place}"))
+}
+
+/// Where the page of a request is, if people can sign in.
+fn page(place: &Place, request: &Request) -> Result<Option<String>, Failure> {
+    if !place.has_sign_in() {
+        return Ok(None);
+    }
+    let page = format!("/bartizan/approve/{}", request.id);
     // A port that the system chooses is known only to the gateway.
     let public = place.known_public()?.filter(|public| !public.ends_with(":0"));
-    let place = match (place.has_sign_in(), public) {
-        (false, _) => "and without [sign_in] there is no page for that".to_owned(),
-        (true, Some(public)) => format!("at {public}{page}"),
-        (true, None) => format!("at {page} of the gateway's pages"),
-    };
-    Ok(format!("`{who}` has to show who they are, {place}"))
+    Ok(Some(match public {
+        Some(public) => format!("at {public}{page}"),
+        None => format!("at {page} of the gateway's pages"),
+    }))
 }
 
 fn check_reason(text: &str) -> Result<(), Failure> {

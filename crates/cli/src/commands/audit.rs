@@ -1,5 +1,6 @@
 //! `bartizan audit`: proves the log, and shows its end.
 
+mod filter;
 mod tail;
 
 use std::path::{Path, PathBuf};
@@ -17,10 +18,11 @@ use crate::text::{count, inline};
 
 const EXAMPLES: &str = "\
 Examples:
-  bartizan audit tail --denied            the last refusals, of all logs
-  bartizan audit verify                   checks all logs, and gives their heads
-  bartizan audit verify --log DIR         checks one log
-  bartizan audit verify --head SEQ:CHAIN  checks for an entry kept elsewhere";
+  bartizan audit tail --denied              the last refusals, of all logs
+  bartizan audit tail --who ann --since 1d  what ann did today
+  bartizan audit verify                     checks all logs, and gives their heads
+  bartizan audit verify --log DIR           checks one log
+  bartizan audit verify --head SEQ:CHAIN    checks for an entry kept elsewhere";
 
 /// Reads the audit log
 #[derive(Args)]

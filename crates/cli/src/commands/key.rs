@@ -288,14 +288,18 @@ fn note(text: &str) -> Result<String, Failure> {
 }
 
 fn ends(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    let end = bartizan_config::end(text, now)
-        .ok_or_else(|| Failure::usage("--expires is neither a duration such as 90d nor a date such as 2027-01-31"))?;
+    let end = bartizan_config::end(text, now).ok_or_else(|| {
+        Failure::usage(
+            "--expires is neither a duration such as 90d (a number and one of s, min, h, d; at most two years, 732d) nor a \
+             date such as 2027-01-31",
+        )
+    })?;
     if end <= now {
         return Err(Failure::usage("--expires is in the past"));
     }
     if end.0.saturating_sub(now.0) > i64::try_from(LONGEST.as_micros()).unwrap_or(i64::MAX) {
         return Err(Failure::usage(
-            "--expires is more than two years from now; a key that leaks should not be good for ever",
+            "--expires is more than two years (732d) from now; a key that leaks should not be good for ever",
         ));
     }
     Ok(end)

@@ -5,6 +5,7 @@ mod brought;
 mod entries;
 mod events;
 mod grant;
+mod plain;
 mod request;
 
 use std::fmt::Write;
@@ -46,14 +47,15 @@ pub(crate) struct Arguments {
 #[derive(Clone)]
 enum Name {
     Entry(Id),
-    Request(String),
+    /// A request, and whether it was typed with capitals, as ids of keys have them.
+    Request(String, bool),
     Grant(String),
 }
 
 /// People retype ids, which the log has in capitals, or take the end of the sentence along.
 fn name(text: &str) -> Result<Name, String> {
     if let Some(request) = request::name(text) {
-        return Ok(Name::Request(request));
+        return Ok(Name::Request(request, text.bytes().any(|byte| byte.is_ascii_uppercase())));
     }
     if let Some(grant) = grant::name(text) {
         return Ok(Name::Grant(grant));
@@ -71,20 +73,25 @@ impl Arguments {
         let directories = self.place.directories()?;
         match self.id.clone() {
             Name::Entry(id) => self.entry(&directories, id),
-            Name::Request(id) => self.request(&directories, &id),
+            Name::Request(id, can_be_key) => self.request(&directories, &id, can_be_key),
             Name::Grant(id) => self.grant(&directories, &id),
         }
     }
 
     fn grant(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
         let story = soon(|| grant::Story::read(directories, id))?;
-        let story = story.ok_or_else(|| none_has(directories, &format!("entry about a grant {id}")))?;
+        let story = story.ok_or_else(|| none_has(directories, &format!("entry about a grant {id}"), ""))?;
         self.tell(&Granted::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
     }
 
-    fn request(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
+    fn request(&self, directories: &[PathBuf], id: &str, can_be_key: bool) -> Result<Outcome, Failure> {
         let story = soon(|| Story::read(directories, id))?;
-        let story = story.ok_or_else(|| none_has(directories, &format!("entry about a request for approval {id}")))?;
+        let story = story.ok_or_else(|| {
+            // Keys have capitals in their ids, and requests none.
+            let help = "\n  = help: if that is the id of a key, `bartizan key list --all` says whose it is, and `bartizan audit tail \
+                        --who NAME` what they did";
+            none_has(directories, &format!("entry about a request for approval {id}"), if can_be_key { help } else { "" })
+        })?;
         self.tell(&Requested::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
     }
 
@@ -185,16 +192,17 @@ fn look(directories: &[PathBuf], id: Id) -> Result<(&Path, Trace), Failure> {
             Err(fault) => failure = Some(log::unreadable(directory, &fault)),
         }
     }
-    Err(failure.unwrap_or_else(|| none_has(directories, &format!("entry {id}"))))
+    Err(failure.unwrap_or_else(|| none_has(directories, &format!("entry {id}"), "")))
 }
 
-fn none_has(directories: &[PathBuf], what: &str) -> Failure {
-    Failure::incomplete(match directories {
+fn none_has(directories: &[PathBuf], what: &str, help: &str) -> Failure {
+    let text = match directories {
         [one] => format!("the audit log in {} has no {what}", one.display()),
         several => several.iter().fold(format!("none of your audit logs has an {what}:"), |text, directory| {
             format!("{text}\n  {}", directory.display())
         }),
-    })
+    };
+    Failure::incomplete(format!("{text}{help}"))
 }
 
 fn not_verified(problem: &str, paint: Paint) -> String {
@@ -255,6 +263,11 @@ impl Entry {
     /// Whether it says that a server under a known name is not the one that was approved.
     fn is_another_server(&self) -> bool {
         self.kind == "server.changed"
+    }
+
+    /// Whether it is about something that was done, and about nothing that was decided.
+    fn is_no_decision(&self) -> bool {
+        self.decision.is_empty() && self.direction.is_empty() && !self.is_another_server()
     }
 }
 
@@ -326,6 +339,9 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         }
         None => {
             let _ = writeln!(out, "{}\n{}", what_came(entry), what_became(entry, paint));
+            if entry.is_no_decision() {
+                out.push_str(&plain::lines(&found.record));
+            }
         }
     }
     if let Some(brought) = &entry.brought {

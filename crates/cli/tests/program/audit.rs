@@ -136,6 +136,53 @@ fn a_head_of_another_log_is_told_from_a_log_that_was_rewritten() {
 }
 
 #[test]
+fn the_end_of_the_log_is_shown_of_somebody_a_server_a_tool_or_a_time() {
+    let home = tempfile::tempdir().unwrap();
+    let call = |who: &str, server: &str, tool: &str, decision: &str| json!({"direction": "to_server", "principal": who, "server": server, "method": "tools/call", "tool": tool, "decision": decision});
+    let entries = [
+        ("message", call("ann", "files", "read", "allow")),
+        ("message", call("bea", "files", "write", "deny")),
+        ("key.created", json!({"key": "K1", "by": "uid:0", "principal": "ann"})),
+        ("message", call("ann", "bank", "read", "deny")),
+        ("approval.asked", json!({"approval": "a1", "principal": "bea", "server": "bank", "what": "tool pay"})),
+    ];
+    write_log(home.path(), &entries);
+    // The log begins with an entry of its own.
+    for (options, expected) in [
+        (&["--who", "ann"][..], &[2, 4, 5][..]),
+        (&["--who", "uid:0"], &[4]),
+        (&["--who", "an"], &[]),
+        (&["--server", "files"], &[2, 3]),
+        (&["--tool", "read"], &[2, 5]),
+        (&["--tool", "pay"], &[6]),
+        (&["--who", "ann", "--server", "bank"], &[5]),
+        (&["--who", "ann", "--denied"], &[5]),
+        (&["--who", "ann", "-n", "1"], &[5]),
+        (&["--since", "2026-01-02"], &[2, 3, 4, 5, 6]),
+        (&["--since", "2026-01-02T03:04:06Z", "--who", "ann"], &[]),
+        (&["--since", "2026-01-02", "--who", "bea"], &[3, 6]),
+        (&["--since", "1h", "--who", "ann"], &[]),
+    ] {
+        let end = bartizan_at(home.path(), &[&["audit", "tail", "--json"], options].concat()).status(0);
+        let lines = end.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let found: Vec<_> =
+            lines.filter(|entry| entry["kind"] != "log.opened").map(|entry| entry["seq"].as_u64().unwrap()).collect();
+        assert_eq!(found, expected, "{options:?}: {}", end.stdout);
+    }
+    let many: Vec<_> = (0..30).map(|_| ("message", call("carl", "files", "read", "allow"))).collect();
+    let other = tempfile::tempdir().unwrap();
+    write_log(other.path(), &many);
+    for (options, expected) in
+        [(&[][..], 20), (&["--since", "2026-01-02"], 30), (&["--since", "2026-01-02", "-n", "3"], 3)]
+    {
+        let end = bartizan_at(other.path(), &[&["audit", "tail", "--who", "carl"], options].concat()).status(0);
+        assert_eq!(end.stdout.lines().count(), expected, "{options:?}");
+    }
+    let end = bartizan_at(home.path(), &["audit", "tail", "--since", "3y"]).status(2);
+    assert!(end.stderr.contains("a number and one of s, min, h, d"), "{}", end.stderr);
+}
+
+#[test]
 fn a_log_that_is_not_there_could_not_be_checked() {
     let home = tempfile::tempdir().unwrap();
     let end = bartizan_at(home.path(), &["audit", "verify"]).status(3);

@@ -68,6 +68,7 @@ fn what_makes_no_key_is_said() {
         (&["ann", "--scope", "mcp", "--expires", "2020-01-01"][..], "is in the past"),
         (&["ann", "--scope", "mcp", "--expires", "740d"], "more than two years"),
         (&["ann", "--scope", "mcp", "--expires", "soon"], "neither a duration"),
+        (&["ann", "--scope", "mcp", "--expires", "3y"], "one of s, min, h, d; at most two years"),
         (&["ann", "--scope", "all", "--expires", "1d"], "`all` is no scope"),
         (&["ann", "--expires", "1d"], "--scope"),
         (&["ann", "--scope", "mcp"], "--expires"),

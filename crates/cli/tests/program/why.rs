@@ -56,6 +56,16 @@ fn advice(json: &Value) -> Vec<String> {
 }
 
 #[test]
+fn who_shows_nothing_is_not_told_to_sign_in_to_a_server() {
+    for (who, what) in [("anonymous", "a key, a token or a certificate"), ("ann", "run `bartizan upstream login")] {
+        let mut entry = call("deny", Some("upstream.sign_in"), &json!([]));
+        entry.1["principal"] = who.into();
+        let (text, _) = explain(entry);
+        assert!(text.contains(what) && text.contains("key create") == (who == "anonymous"), "{who}: {text}");
+    }
+}
+
+#[test]
 fn a_refused_call() {
     let (text, json) = explain(call("deny", Some("rate.tool"), &json!([finding("rate.tool", "deny", "rule default")])));
     for part in [
@@ -392,6 +402,34 @@ fn of_a_server_that_is_another_one_it_says_what_to_do() {
     let (text, json) = explain(("server.restarted", json!({"server": "files"})));
     assert!(text.contains("No decision was made about it.") && !text.contains("bartizan lock"), "{text}");
     assert_eq!(advice(&json).len(), 0);
+}
+
+#[test]
+fn of_what_was_done_it_says_by_whom_to_whom_and_with_what() {
+    let revoked = json!({"key": "I4QWK3DC6rrC", "by": "uid:0", "principal": "ann\u{1b}[2J", "roles": ["lead", "dev"], "change": 7});
+    let (text, _) = explain(("key.revoked", revoked));
+    let expected = "An event of the kind `key.revoked` was recorded.\nNo decision was made about it.\n  by: uid:0\n  principal: \
+                    ann\\u{1b}[2J\n  key: I4QWK3DC6rrC\n  roles: lead, dev\n";
+    assert!(text.contains(expected), "{text}");
+    // The twins: what is about a message says it in words, and what is said in words is said once.
+    for entry in [call("allow", None, &json!([])), ("config.refused", json!({"config": "a.toml", "problems": ["no"]}))]
+    {
+        let (text, _) = explain(entry);
+        assert!(!text.contains("\n  principal: ") && !text.contains("\n  config: "), "{text}");
+    }
+    let one = json!({"total": 1, "reasons": [{"rule": "edge.head", "count": 1}]});
+    assert!(explain(("edge.refused", one)).0.contains("1 request was refused before there was a message in it."));
+}
+
+#[test]
+fn what_may_be_the_id_of_a_key_is_said_to_be_none_of_a_request() {
+    let home = tempfile::tempdir().unwrap();
+    write_log(home.path(), &[]);
+    for (id, may_be) in [("I4QWK3DC6rrC", true), ("i4qwk3dc6rrc", false)] {
+        let end = bartizan_at(home.path(), &["why", id]).status(3);
+        assert!(end.stderr.contains("no entry about a request for approval i4qwk3dc6rrc"), "{}", end.stderr);
+        assert_eq!(end.stderr.contains("bartizan key list --all"), may_be, "{}", end.stderr);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use bartizan_store::{Revision, Store, StoreError, api_keys};
 use crate::changes;
 use crate::database::{Database, Read, Snapshot};
 use crate::recorder::Recorder;
+use crate::seldom::Seldom;
 
 /// How exactly it is known when a key was last used, in microseconds.
 const MINUTE: i64 = 60_000_000;
@@ -37,6 +38,9 @@ pub(super) struct Keys {
     read: Snapshot<ById>,
     /// At which state of the database all that was done is in the log.
     recorded: Mutex<Option<Revision>>,
+    /// That they cannot be recorded, or checked, is not said each time.
+    unrecorded: Seldom,
+    unchecked: Seldom,
     /// Uses that are not written yet.
     uses: Arc<Mutex<Vec<(String, i64)>>>,
 }
@@ -53,7 +57,14 @@ pub(super) struct Known {
 
 impl Keys {
     pub(super) fn new(database: Arc<Database>) -> Keys {
-        Keys { database, read: Snapshot::default(), recorded: Mutex::default(), uses: Arc::default() }
+        Keys {
+            database,
+            read: Snapshot::default(),
+            recorded: Mutex::default(),
+            unrecorded: Seldom::default(),
+            unchecked: Seldom::default(),
+            uses: Arc::default(),
+        }
     }
 
     pub(super) async fn open(&self) -> Result<(), StoreError> {
@@ -79,7 +90,9 @@ impl Keys {
             return Ok(None);
         }
         self.read.read_again(&self.database, by_id).await.map_err(|error| {
-            tracing::error!(%error, "keys cannot be checked, so whoever shows one is refused");
+            if let Some(more) = self.unchecked.next() {
+                tracing::error!(%error, more, "keys cannot be checked, so whoever shows one is refused");
+            }
             Standing::Unknown
         })
     }
@@ -105,10 +118,14 @@ impl Keys {
             *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = revision;
             Ok::<_, StoreError>(Ok(()))
         };
-        match recorded.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "what was done with keys cannot be recorded"),
-            Err(error) => tracing::error!(%error, "it cannot be told what was done with keys"),
+        let (what, error) = match recorded.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => ("what was done with keys cannot be recorded", error.to_string()),
+            Err(error) => ("it cannot be told what was done with keys", error.to_string()),
+        };
+        // It is tried each second, and whoever can mend it is told once.
+        if let Some(more) = self.unrecorded.next() {
+            tracing::error!(error, more, "{what}");
         }
     }
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use sha2::{Digest, Sha256};
 
-use super::one_time::{Setup, codes_page};
+use super::one_time::{NOT_THE_DIGITS, Setup, codes_page};
 use super::page::{Message, after_form, page};
 use super::session::Method;
 use super::trouble::Trouble;
@@ -63,7 +63,7 @@ impl Web {
         let wants_codes = self.settings.sign_in.second_factor_required || !code.trim().is_empty();
         let one_time = if wants_codes { self.chosen(visit, &invited.whose(), name).await? } else { None };
         if wants_codes && one_time.is_none() {
-            return self.invite_page(visit, &invited, Some("Those are not the six digits; try the next ones.")).await;
+            return self.invite_page(visit, &invited, Some(NOT_THE_DIGITS)).await;
         }
         let mut salt = [0; 16];
         getrandom::fill(&mut salt)?;

@@ -25,6 +25,9 @@ use crate::clock;
 pub(super) const FRESH: i64 = 10 * 60 * 1_000_000;
 /// As many recovery codes somebody has at first.
 const CODES: usize = 10;
+/// A digit too few and a clock that is wrong look the same from here.
+pub(super) const NOT_THE_DIGITS: &str = "Those are not the six digits; try the next ones. If none are taken, look at the clock of what shows \
+                                         them: half a minute of difference is all there may be.";
 const PURPOSE: &str = "totp";
 
 /// What is shown of a secret that is being set up.
@@ -102,7 +105,7 @@ impl Web {
         };
         let name = session.person.name.clone();
         let Some((one_time, codes)) = self.chosen(visit, &setting_up(&session), &name).await? else {
-            return self.one_time_page(visit, &session, Some("Those are not the six digits; try the next ones.")).await;
+            return self.one_time_page(visit, &session, Some(NOT_THE_DIGITS)).await;
         };
         let change = Change { by: name.clone(), at: clock::now().0 };
         let (whose, keep) = ((&*name, session.person.generation), &session.kept.digest);

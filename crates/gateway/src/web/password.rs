@@ -48,6 +48,9 @@ impl Web {
         if visit.field("again").as_ref() != Some(&chosen) {
             return self.password_page(visit, &session, Some("The two new passwords differ."));
         }
+        if visit.field("old").as_ref() == Some(&chosen) {
+            return self.password_page(visit, &session, Some("Choose another one: the new one is the old one."));
+        }
         let known = self.known(visit, &person.name).await?;
         let guess = self.guesses.begin((visit.from, &person.name, known), clock::steady())?;
         let found = match self.rehashed(&session, visit.field("old").unwrap_or_default(), chosen).await {

@@ -17,7 +17,8 @@ use super::visit::Visit;
 use super::{Answer, Web};
 use crate::clock;
 
-const WRONG: &str = "That is not right. Look at the name, the password and the one-time password, which is good once.";
+const WRONG: &str = "That is not right. Look at the name, the password and the one-time password, which is good once, and at the clock of \
+                     what shows it.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]

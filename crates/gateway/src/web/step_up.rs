@@ -14,7 +14,8 @@ use super::visit::Visit;
 use super::{Answer, Web};
 use crate::clock;
 
-const WRONG: &str = "That is not right, or was used before. Each is good once; wait for the next one.";
+const WRONG: &str = "That is not right, or was used before. Each is good once; wait for the next one, and look at the clock of \
+                     what shows it.";
 
 #[derive(Template)]
 #[template(path = "step_up.html")]

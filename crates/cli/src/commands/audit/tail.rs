@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::super::log;
+use super::filter::{Filter, Wanted};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
 use crate::text::inline;
@@ -17,16 +18,14 @@ use crate::text::inline;
 /// What is shown.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// How many
-    #[arg(short = 'n', long = "lines", default_value_t = 20, value_name = "N")]
-    count: usize,
+    /// How many; without it 20, and with --since all
+    #[arg(short = 'n', long = "lines", value_name = "N")]
+    count: Option<usize>,
     /// Goes on with what is recorded from now on, until it is told to end
     #[arg(short, long)]
     follow: bool,
-    /// Only what did not come through as it was: refused, also until somebody approves it, not answered by the server,
-    /// or passed without some of it
-    #[arg(long)]
-    denied: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     place: log::Place,
     /// Prints the entries as they are, one JSON object a line
@@ -59,23 +58,28 @@ struct End {
     broken: Option<Fault>,
 }
 
+/// So many are shown if nobody says how many.
+const COUNT: usize = 20;
+
 /// How long nothing is looked for after all that was there has been shown.
 const PAUSE: Duration = Duration::from_millis(300);
 
 impl Arguments {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
+        let wanted = self.filter.wanted()?;
+        let count = self.count.unwrap_or(if self.filter.is_since() { usize::MAX } else { COUNT });
         let directories = self.place.directories()?;
         let (mut ends, mut unread) = (Vec::new(), Vec::new());
         for directory in &directories {
-            match End::of(directory, self.count, self.denied) {
+            match End::of(directory, count, &wanted) {
                 Ok(end) => ends.push(end),
                 Err(fault) => unread.push((directory, fault)),
             }
         }
-        print(&mut ends, self.count, self.json)?;
+        print(&mut ends, count, self.json)?;
         ends.iter().for_each(End::warn);
         if self.follow && !ends.is_empty() {
-            return self.keep_on(ends);
+            return self.keep_on(ends, &wanted);
         }
         match unread.as_slice() {
             _ if ends.iter().any(|end| end.fault().is_some()) => Ok(Outcome::Found),
@@ -88,12 +92,12 @@ impl Arguments {
 
 impl Arguments {
     /// Shows what comes, also in logs that come.
-    fn keep_on(&self, mut ends: Vec<End>) -> Result<Outcome, Failure> {
+    fn keep_on(&self, mut ends: Vec<End>, wanted: &Wanted<'_>) -> Result<Outcome, Failure> {
         loop {
             std::thread::sleep(PAUSE);
             for end in &mut ends {
                 let was_whole = end.fault().is_none();
-                let read = end.log.resume().and_then(|()| end.read(usize::MAX, self.denied));
+                let read = end.log.resume().and_then(|()| end.read(usize::MAX, wanted));
                 read.map_err(|fault| log::unreadable(&end.directory, &fault))?;
                 if was_whole {
                     end.warn();
@@ -102,7 +106,7 @@ impl Arguments {
             for directory in self.place.directories()? {
                 if ends.iter().all(|end| end.directory != directory) {
                     // One that is being made has no entry yet.
-                    ends.extend(End::of(&directory, usize::MAX, self.denied));
+                    ends.extend(End::of(&directory, usize::MAX, wanted));
                 }
             }
             print(&mut ends, usize::MAX, self.json)?;
@@ -111,10 +115,10 @@ impl Arguments {
 }
 
 impl End {
-    fn of(directory: &Path, count: usize, denied: bool) -> Result<Self, Fault> {
+    fn of(directory: &Path, count: usize, wanted: &Wanted<'_>) -> Result<Self, Fault> {
         let log = iter(directory)?;
         let mut end = End { directory: directory.to_owned(), log, records: VecDeque::new(), broken: None };
-        if end.read(count, denied)? {
+        if end.read(count, wanted)? {
             return Ok(end);
         }
         // A log has an entry from its first moment on.
@@ -122,12 +126,12 @@ impl End {
     }
 
     /// Reads what there is, and keeps the last entries of it; whether there was anything.
-    fn read(&mut self, count: usize, denied: bool) -> Result<bool, Fault> {
+    fn read(&mut self, count: usize, wanted: &Wanted<'_>) -> Result<bool, Fault> {
         let mut any = false;
         for record in self.log.by_ref() {
             any = true;
             match record {
-                Ok(record) if denied && !is_kept_back(&record) => {}
+                Ok(record) if !wanted.has(&record) => {}
                 Ok(record) => self.records.push_back(record),
                 // A fault further back must not hide the end, which is what was asked for.
                 Err(fault) if log::is_unreadable(&fault) => return Err(fault),
@@ -151,14 +155,6 @@ impl End {
             say(&inline(&format!("NOT verified: the log in {place} is broken: {fault}; see `bartizan audit verify`")));
         }
     }
-}
-
-/// Whether something did not come through as it was, so that a client may have got an error. What was refused before there
-/// was a message is counted, without a decision for each.
-fn is_kept_back(record: &Record) -> bool {
-    let decided =
-        || matches!(record.value().get("decision").and_then(Value::as_str), Some("deny" | "approve" | "transform"));
-    record.kind == "edge.refused" || decided()
 }
 
 /// Shows what was kept, in the order of time, and keeps it no longer.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bartizan_gateway::reasons;
+use bartizan_guard::Principal;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -273,6 +274,11 @@ fn scope(entry: &Entry, tool: &str) -> String {
 fn without_guard(entry: &Entry, id: &str) -> Advice {
     if let Some(advice) = of_caller(entry, id) {
         return advice;
+    }
+    if id == "upstream.sign_in" && entry.principal == Principal::ANONYMOUS {
+        let what = "a key, a token or a certificate that says who asks (`bartizan key create`): nobody signs in to a server for \
+                    whoever shows none; then `bartizan upstream login SERVER --user NAME`";
+        return Advice { rule: id.to_owned(), what: what.to_owned(), write: None };
     }
     let limit = match id {
         "conformance.size" => Some("message_bytes"),

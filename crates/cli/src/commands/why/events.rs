@@ -23,8 +23,9 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
     let denied = paint.decision("deny");
     Some(match entry.kind.as_str() {
         "edge.refused" => {
+            let them = if entry.total == Some(1) { "it" } else { "them" };
             let what =
-                format!("{} refused before there was a message in them{}.", many(entry, "request"), sources(entry));
+                format!("{} refused before there was a message in {them}{}.", many(entry, "request"), sources(entry));
             format!("{what}\nDecision: {denied}. None of them has an entry of its own.{}", by_rule(entry))
         }
         "upstream.strays" => {

@@ -131,7 +131,7 @@ pub(crate) fn failure(error: StoreError) -> Failure {
         | StoreError::State(_)
         | StoreError::Exposed(_)
         | StoreError::Linked(_)
-        | StoreError::ReadOnly(_)
+        | StoreError::Unwritable { .. }
         | StoreError::Seal(_)
         | StoreError::Newer { .. } => Failure::usage(error),
         StoreError::Busy(_) => Failure::incomplete(error),

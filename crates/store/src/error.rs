@@ -26,11 +26,16 @@ pub enum StoreError {
     Linked(PathBuf),
     /// This user, or this file system, lets nobody write to it, and even a look at it writes.
     #[error(
-        "{}: the store cannot be written to, and even a look at it writes; the file and its directory have to belong to this \
-         user, on a disk that is not mounted read-only",
-        .0.display()
+        "{}: the store cannot be opened for writing, which even a look at it needs ({why}); the file and its directory have to \
+         belong to this user, on a disk that is not mounted read-only",
+        path.display()
     )]
-    ReadOnly(PathBuf),
+    Unwritable {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        why: String,
+    },
     /// Somebody else is writing to it for too long.
     #[error("{}: somebody else has been writing for too long; which process holds it, `fuser` says", .0.display())]
     Busy(PathBuf),
@@ -74,11 +79,14 @@ impl StoreError {
 
     /// The same, with the path if it is about the file as a whole.
     pub(crate) fn at(self, path: &Path) -> StoreError {
-        /// `SQLITE_READONLY`; what is above the lowest byte says more precisely why.
-        const READ_ONLY: i32 = 8;
+        /// `SQLITE_READONLY` and `SQLITE_CANTOPEN`; what is above the lowest byte says more precisely why.
+        const UNWRITABLE: [i32; 2] = [8, 14];
         let StoreError::Database(sqlx::Error::Database(error)) = &self else { return self };
         let code = error.code().and_then(|code| code.parse::<i32>().ok());
-        if code.is_some_and(|code| code & 0xFF == READ_ONLY) { StoreError::ReadOnly(path.to_owned()) } else { self }
+        match code.is_some_and(|code| UNWRITABLE.contains(&(code & 0xFF))) {
+            true => StoreError::Unwritable { path: path.to_owned(), why: error.message().to_owned() },
+            false => self,
+        }
     }
 }
 

@@ -309,7 +309,7 @@ mod tests {
             let pool = SqlitePoolOptions::new().connect_with(options.clone().read_only(is_read_only)).await.unwrap();
             let text = if is_read_only { "DELETE FROM this_store" } else { "DELETE FROM nothing" };
             let error = StoreError::from(sqlx::query(text).execute(&pool).await.unwrap_err()).at(&path);
-            assert_eq!(matches!(error, StoreError::ReadOnly(_)), is_read_only, "{error}");
+            assert_eq!(matches!(error, StoreError::Unwritable { .. }), is_read_only, "{error}");
             assert!(error.to_string().contains(&expected), "{error}");
         }
         let error = Store::open(&path.join("own/state.db")).await.unwrap_err().to_string();

@@ -307,7 +307,7 @@ mod tests {
         let options = SqliteConnectOptions::new().filename(&path);
         for (is_read_only, expected) in [(true, path.display().to_string()), (false, "no such table".to_owned())] {
             let pool = SqlitePoolOptions::new().connect_with(options.clone().read_only(is_read_only)).await.unwrap();
-            let text = if is_read_only { "DELETE FROM this_store" } else { "DELETE FROM nothing" };
+            let text = if is_read_only { "DELETE FROM this_store" } else { "DELETE FROM nowhere" };
             let error = StoreError::from(sqlx::query(text).execute(&pool).await.unwrap_err()).at(&path);
             assert_eq!(matches!(error, StoreError::Unwritable { .. }), is_read_only, "{error}");
             assert!(error.to_string().contains(&expected), "{error}");

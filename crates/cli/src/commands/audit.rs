@@ -20,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   bartizan audit tail --denied              the last refusals, of all logs
   bartizan audit tail --who ann --since 1d  what ann did today
-  bartizan audit verify                     checks all logs, and gives their heads
+  bartizan audit verify                     checks all logs, gives their heads
   bartizan audit verify --log DIR           checks one log
   bartizan audit verify --head SEQ:CHAIN    checks for an entry kept elsewhere";
 

@@ -1,10 +1,11 @@
 //! Policies, roles and groups, read and checked together.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_guard::{Action, GuardSettings, Settings};
-use bartizan_policy::{Approver, Grant, Group, Policies, Problem, Role, Roles, Scope, Scopes, Source, Ways};
+use bartizan_policy::{Approver, Grant, Group, Policies, Principal, Problem, Role, Roles, Scope, Scopes, Source, Ways};
 
 use crate::file::{File, Otherwise};
 use crate::paths;
@@ -154,7 +155,26 @@ impl Reading<'_, '_> {
             });
             roles.groups.insert(name.clone(), Group { members: table.members.clone(), roles: held });
         }
+        self.spellings(file);
         roles
+    }
+
+    /// Refuses members whose names differ only in case: what is denied to the one would be allowed to the other.
+    fn spellings(&mut self, file: &File) {
+        let mut known = BTreeMap::new();
+        let of_roles = file.role.iter().map(|(name, table)| ("role", name, &table.members));
+        let of_groups = file.group.iter().map(|(name, table)| ("group", name, &table.members));
+        for (table, of, members) in of_roles.chain(of_groups) {
+            for (index, name) in members.iter().enumerate() {
+                let Some(folded) = Principal::folded(name) else { continue };
+                let written = *known.entry(folded).or_insert(name);
+                if written != name {
+                    let place = tree::place(self.root, &[table, of, "members", &index.to_string()]);
+                    let message = format!("`{name}` differs from the member `{written}` only in case");
+                    self.problems.error(place, message).help("write the name as it comes in; case tells nobody apart");
+                }
+            }
+        }
     }
 
     fn name(&mut self, table: &str, name: &str) {

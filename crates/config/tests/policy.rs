@@ -169,3 +169,15 @@ fn what_nobody_can_ever_answer_is_a_warning_and_what_somebody_can_is_none() {
         }
     }
 }
+
+#[test]
+fn members_that_differ_only_in_case_are_refused() {
+    let none = Path::new("/");
+    let text =
+        "[role.barred]\ndeny = ['server:bank']\nmembers = ['ann', 'corp:bea']\n\n[group.team]\nmembers = ['MEMBER']\n";
+    let found = parse(&text.replace("MEMBER", "Ann"), none).unwrap_err();
+    assert_eq!(found, ["6:12 `Ann` differs from the member `ann` only in case"]);
+    for name in ["ann", "corp:Bea", "dora"] {
+        parse(&text.replace("MEMBER", name), none).unwrap();
+    }
+}

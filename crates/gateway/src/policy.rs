@@ -61,7 +61,10 @@ impl Policy {
         let method = message.method().unwrap_or_default();
         let tool = if method == method::TOOLS_CALL { message.param("name") } else { None };
         let waits = waits && WAITING.contains(&method);
-        let request = Request { principal: &principal.id, server, tool: tool.as_deref(), waits };
+        // Whoever is called by a name in another case has no other rate by that.
+        let folded = Principal::folded(&principal.id).filter(|folded| **folded != *principal.id).map(Arc::from);
+        let principal = folded.as_ref().unwrap_or(&principal.id);
+        let request = Request { principal, server, tool: tool.as_deref(), waits };
         self.limiter.begin(request, clock::now())
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Start at [`Policies`]: read once, and then asked for a [`Decision`] about a [`Subject`] and a [`Target`].
 
+mod cases;
 mod index;
 mod input;
 mod json;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, PolicySet, Request, RestrictedExpression};
 use sha2::{Digest, Sha256};
 
+use crate::cases::Spellings;
 use crate::index::{self, Index, Key, Slice, fits};
 use crate::input::Input;
 use crate::json::Json;
@@ -94,6 +95,7 @@ pub struct Policies {
     index: Index,
     by_id: HashMap<Arc<str>, usize>,
     roles: Roles,
+    spellings: Spellings,
     otherwise: Otherwise,
     sources: Vec<(String, String)>,
     version: Box<str>,
@@ -137,7 +139,9 @@ impl Policies {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let spellings = Spellings::of(&roles, &rules, &all)?;
         Ok(Policies {
+            spellings,
             version: version(&all, &roles, otherwise).into(),
             index: Index::new(&rules),
             by_id: rules.iter().enumerate().map(|(number, rule)| (Arc::clone(&rule.reason.id), number)).collect(),
@@ -192,10 +196,17 @@ impl Policies {
         &self.roles
     }
 
-    /// Somebody who asks; `None` if their name cannot be expressed, and then they may nothing.
-    #[must_use]
-    pub fn subject(&self, principal: &Principal) -> Option<Subject> {
-        Subject::new(principal, &self.roles)
+    /// Somebody who asks, who may nothing if they cannot be judged.
+    ///
+    /// # Errors
+    /// If their name cannot be expressed, or is that of somebody whom these speak of but for its case: what is denied to the
+    /// one would be allowed to the other.
+    pub fn subject(&self, principal: &Principal) -> Result<Subject, String> {
+        if let Some(other) = self.spellings.other(&principal.id) {
+            let name = &principal.id;
+            return Err(format!("`{name}` differs from `{other}`, of whom the policies speak, only in case"));
+        }
+        Subject::new(principal, &self.roles).ok_or_else(|| "who asks cannot be expressed".to_owned())
     }
 
     /// Something to ask for, held against the policies that read its arguments.
@@ -297,9 +308,13 @@ impl Policies {
         purpose: Purpose,
         circumstances: Circumstances<'_>,
     ) -> Decision {
-        match self.subject(principal).zip(self.target(server, of)) {
-            Some((subject, target)) => self.decide(&subject, &target, purpose, circumstances),
-            None => Decision::failed("who asks for what cannot be expressed", Vec::new()),
+        let asked = self.subject(principal).and_then(|subject| {
+            let target = self.target(server, of).ok_or("what is asked for cannot be expressed")?;
+            Ok((subject, target))
+        });
+        match asked {
+            Ok((subject, target)) => self.decide(&subject, &target, purpose, circumstances),
+            Err(why) => Decision::failed(why, Vec::new()),
         }
     }
 

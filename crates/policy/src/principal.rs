@@ -97,6 +97,13 @@ impl Principal {
         NOBODY.clone()
     }
 
+    /// A name as those without a prefix are compared: people who are called so sign in in small letters or capitals. Nothing
+    /// for a name with a prefix, such as `corp:aBc`: whoever gives those out tells their case apart.
+    #[must_use]
+    pub fn folded(name: &str) -> Option<String> {
+        (!name.contains(':')).then(|| name.to_ascii_lowercase())
+    }
+
     /// Whether it did not sign in.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::events::{Change, note};
+use crate::people::check_spelling;
 use crate::{Result, Store, StoreError};
 
 /// Of one key all but its secret. Moments are microseconds since 1970-01-01 UTC.
@@ -138,6 +139,7 @@ fn said(key: &ApiKey) -> Value {
 }
 
 async fn insert(connection: &mut SqliteConnection, key: &ApiKey) -> Result<()> {
+    check_spelling(connection, &key.principal).await?;
     let query = sqlx::query(INSERT).bind(&key.id).bind(key.digest.as_slice()).bind(&key.principal);
     let query = query.bind(key.roles.join(" ")).bind(key.scopes.join(" ")).bind(&key.note);
     let query = query.bind(key.created_at).bind(key.expires_at).bind(key.revoked_at).bind(key.last_used_at);
@@ -209,6 +211,39 @@ mod tests {
         store.close().await;
         let again = Store::open(&directory.path().join("own/state.db")).await.unwrap();
         assert_eq!(again.api_keys().await.unwrap(), [key("a")]);
+    }
+
+    #[tokio::test]
+    async fn no_name_of_a_key_differs_from_a_known_one_only_in_case() {
+        use crate::people::{Given, Person};
+        let (_directory, store) = store().await;
+        let of = |id: &str, principal: &str| ApiKey { principal: principal.to_owned(), ..key(id) };
+        let add = async |name: &str| {
+            store
+                .add_person(
+                    &Person::new(name, [u8::try_from(name.len() * 2 + usize::from(name == "ann")).unwrap(); 32], 1),
+                    &Given::default(),
+                    &change(1),
+                )
+                .await
+                .map_err(|error| error.to_string())
+        };
+        add("Bea").await.unwrap();
+        store.add_api_key(&of("a", "ann"), &change(1)).await.unwrap();
+        for name in ["Ann", "bea", "BEA"] {
+            let error = store.add_api_key(&of("x", name), &change(1)).await.unwrap_err().to_string();
+            assert!(error.contains("differs only in case from"), "{name}: {error}");
+            let error = store.replace_api_key("a", &of("x", name), 500, &change(1)).await.unwrap_err().to_string();
+            assert!(error.contains("differs only in case from"), "{name}: {error}");
+        }
+        assert!(add("aNN").await.unwrap_err().contains("`ann`"));
+        // The same name, one of an issuer, and one that nobody has any more.
+        for (id, name) in [("b", "ann"), ("c", "Bea"), ("d", "corp:ANN"), ("e", "corp:ann"), ("f", "Carl")] {
+            store.add_api_key(&of(id, name), &change(1)).await.unwrap();
+        }
+        store.revoke_api_key("f", &change(2)).await.unwrap();
+        store.add_api_key(&of("g", "carl"), &change(3)).await.unwrap();
+        add("ann").await.unwrap();
     }
 
     #[tokio::test]

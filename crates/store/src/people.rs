@@ -116,6 +116,15 @@ impl Store {
         rows.iter().map(summary).collect()
     }
 
+    /// What everybody is called.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn names(&self) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT name FROM person").fetch_all(self.reading()).await?;
+        rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
+    }
+
     /// The person of that name, in small letters or capitals.
     ///
     /// # Errors
@@ -137,6 +146,7 @@ impl Store {
                     row.try_get::<&str, _>("name")?
                 )));
             }
+            check_spelling(connection, &new.name).await?;
             let query = sqlx::query(INSERT).bind(&new.name).bind(folded(&new.name)).bind(&new.handle);
             let query = query.bind(&given.password).bind(new.totp_step).bind(new.created_at).bind(new.generation);
             query.execute(&mut *connection).await?;
@@ -364,6 +374,26 @@ impl std::fmt::Debug for Person {
             .field("created_at", created_at)
             .field("disabled_at", disabled_at)
             .finish_non_exhaustive()
+    }
+}
+
+const SPELLED: &str = "SELECT name FROM person WHERE folded = $1 AND name <> $2
+    UNION ALL SELECT principal FROM api_key WHERE lower(principal) = $1 AND principal <> $2 AND revoked_at IS NULL
+    LIMIT 1";
+
+/// Refuses a name that differs from a person's or from that of whoever has a key only in case: whoever compares them has two
+/// people where there is one. Names with a prefix are somebody else's, who tells their case apart.
+pub(crate) async fn check_spelling(connection: &mut SqliteConnection, name: &str) -> Result<()> {
+    if name.contains(':') {
+        return Ok(());
+    }
+    let row = sqlx::query(SPELLED).bind(folded(name)).bind(name).fetch_optional(connection).await?;
+    match row {
+        Some(row) => Err(StoreError::State(format!(
+            "`{name}` differs only in case from `{}`, which a person or a key has; use that name",
+            row.try_get::<&str, _>(0)?
+        ))),
+        None => Ok(()),
     }
 }
 

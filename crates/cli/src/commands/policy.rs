@@ -413,8 +413,9 @@ fn explain(
     let lock = lock(&config)?;
     let known = declared(lock.as_ref(), server, tool)?;
     let principal = brings.principal(user);
-    let subject = policies.subject(&principal).zip(policies.target(server, call(tool, known.as_ref())));
-    let (subject, target) = subject.ok_or_else(|| Failure::usage("who asks for what cannot be expressed"))?;
+    let subject = policies.subject(&principal).map_err(Failure::usage)?;
+    let target = policies.target(server, call(tool, known.as_ref()));
+    let target = target.ok_or_else(|| Failure::usage("what is asked for cannot be expressed"))?;
     let arguments = arguments.as_ref().map(Json::from);
     let now = now();
     let decide =

@@ -29,7 +29,8 @@ impl<'a> Who<'a> {
 #[must_use]
 pub fn objection(request: &Request, who: Who<'_>, roles: &Roles) -> Option<String> {
     let name = who.name();
-    if request.four_eyes && name == request.principal {
+    // Also where the one who asks is written in capitals: they are one person.
+    if request.four_eyes && name.eq_ignore_ascii_case(&request.principal) {
         return Some("nobody agrees to what they ask for themselves".to_owned());
     }
     for ask in request.asks.get("asks").and_then(Value::as_array).into_iter().flatten() {
@@ -132,6 +133,11 @@ pub(super) mod tests {
             ("anonymous", false, approval, &[], bea, true),
             ("uid:7", false, approval, &[], own, true),
             ("ann", true, approval, &[], ann, false),
+            ("Ann", true, approval, &[], ann, false),
+            ("ann", true, approval, &[], Who::Person("Ann"), false),
+            ("UID:7", true, approval, &[], own, false),
+            ("corp:ann", true, approval, &[], ann, true),
+            ("Ann", false, approval, &[], ann, false),
             ("ann", true, approval, &[], bea, true),
             ("uid:7", true, approval, &[], own, false),
             ("ann", true, approval, &[], own, true),

@@ -35,7 +35,7 @@ pub(super) enum Standing {
 pub(super) struct Keys {
     database: Arc<Database>,
     /// Those that may be good.
-    read: Snapshot<ById>,
+    read: Snapshot<Held>,
     /// At which state of the database all that was done is in the log.
     recorded: Mutex<Option<Revision>>,
     /// That they cannot be recorded, or checked, is not said each time.
@@ -45,7 +45,12 @@ pub(super) struct Keys {
     uses: Arc<Mutex<Vec<(String, i64)>>>,
 }
 
-type ById = HashMap<ApiKeyId, Arc<Known>>;
+/// What the database says of who comes in.
+struct Held {
+    keys: HashMap<ApiKeyId, Arc<Known>>,
+    /// How names are written that a person or a key has, by what they are but for case.
+    names: HashMap<String, String>,
+}
 
 /// What is known of a key that was not revoked.
 pub(super) struct Known {
@@ -73,23 +78,34 @@ impl Keys {
 
     /// What is known of a key, unless it has expired.
     pub(super) async fn find(&self, id: &ApiKeyId, now: Timestamp) -> Result<Arc<Known>, Standing> {
-        let read = match self.read.fresh(&self.database) {
-            Some(read) => Some(read),
-            // Seldom, so it takes no room in the future of every request.
-            None => Box::pin(self.read_again()).await?,
-        };
-        let known = read.and_then(|read| read.held.get(id).cloned());
+        let known = self.read().await?.and_then(|read| read.held.keys.get(id).cloned());
         let known = known.ok_or(Standing::Bad("there is no such key, or it was revoked"))?;
         if known.expires_at > now.0 { Ok(known) } else { Err(Standing::Bad("it has expired")) }
     }
 
+    /// How a person or whoever has a key is called, if this name differs from theirs only in case.
+    pub(super) async fn other_spelling(&self, name: &str) -> Result<Option<String>, Standing> {
+        let Some(folded) = Principal::folded(name) else { return Ok(None) };
+        let held = self.read().await?;
+        let written = held.as_ref().and_then(|read| read.held.names.get(&folded));
+        Ok(written.filter(|written| *written != name).cloned())
+    }
+
+    async fn read(&self) -> Result<Option<Arc<Read<Held>>>, Standing> {
+        match self.read.fresh(&self.database) {
+            Some(read) => Ok(Some(read)),
+            // Seldom, so it takes no room in the future of every request.
+            None => Box::pin(self.read_again()).await,
+        }
+    }
+
     /// What the database has now; nothing if there is none.
-    async fn read_again(&self) -> Result<Option<Arc<Read<ById>>>, Standing> {
+    async fn read_again(&self) -> Result<Option<Arc<Read<Held>>>, Standing> {
         // Whoever shows a key that nobody made does not make a database by that.
         if self.database.is_absent() {
             return Ok(None);
         }
-        self.read.read_again(&self.database, by_id).await.map_err(|error| {
+        self.read.read_again(&self.database, held).await.map_err(|error| {
             if let Some(more) = self.unchecked.next() {
                 tracing::error!(%error, more, "keys cannot be checked, so whoever shows one is refused");
             }
@@ -154,13 +170,26 @@ impl Keys {
     }
 }
 
-/// All keys that the store has.
-async fn by_id(store: &Store) -> Result<ById, StoreError> {
+/// All keys that the store has, and all names.
+async fn held(store: &Store) -> Result<Held, StoreError> {
     let (keys, unreadable) = store.api_keys_and_others().await?;
     if unreadable > 0 {
         tracing::warn!(rows = unreadable, "there are keys in the store that cannot be understood; they open nothing");
     }
-    Ok(keys.into_iter().filter_map(known).collect())
+    let people = store.names().await?.into_iter();
+    let mut names: HashMap<_, _> = people.filter_map(|name| Some((Principal::folded(&name)?, name))).collect();
+    // The oldest first, so of keys that were made before names were compared it has the name.
+    let keys = keys.into_iter().filter(|key| key.revoked_at.is_none()).filter(|key| {
+        let Some(folded) = Principal::folded(&key.principal) else { return true };
+        let written = names.entry(folded).or_insert_with(|| key.principal.clone());
+        if *written != key.principal {
+            let (key, name) = (&key.id, &key.principal);
+            tracing::warn!(%key, %name, %written, "a key has a name that differs from a known one only in case, and is refused");
+        }
+        *written == key.principal
+    });
+    let keys = keys.filter_map(known).collect();
+    Ok(Held { keys, names })
 }
 
 /// A row that is good for something. One that cannot be understood is not.

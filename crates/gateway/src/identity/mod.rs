@@ -203,12 +203,32 @@ impl Identity {
         };
         let presented = Presented { token, is_bound, proof, method: asked.method.as_str(), resource: &resource, from };
         match self.oauth.authenticate(presented, now).await {
-            Ok(caller) => both(caller, proven),
+            Ok(caller) => {
+                self.check_spelling(&caller).await?;
+                both(caller, proven)
+            }
             // Nobody guesses a token, and clients find out by this that theirs is over: no address is locked out.
             Err(Fault::Bad(rule)) => Err(Stopped::Token(rule)),
             Err(Fault::Proof) => Err(Stopped::Proof),
             Err(Fault::Nonce) => Err(Stopped::Nonce),
             Err(Fault::Unknown) => Err(Stopped::Silent),
+        }
+    }
+
+    /// Refuses a token by whose name somebody is called whom the store knows, but for case: to everything that compares names
+    /// there would be two people.
+    async fn check_spelling(&self, caller: &Caller) -> Result<(), Stopped> {
+        match self.keys.other_spelling(&caller.principal.id).await {
+            Ok(None) => Ok(()),
+            Ok(Some(written)) => {
+                let name = &caller.principal.id;
+                let why = format!("it is of `{name}`, which differs from `{written}` in the store only in case");
+                let issuer = caller.credential.as_ref().and_then(|shown| shown.token()).map(|token| token.issuer().0);
+                let words = || Words { why, said: None, expected: Some(written) };
+                self.refused.tell("a token is refused", (issuer, ""), oauth::PRINCIPAL, words);
+                Err(Stopped::Token(oauth::PRINCIPAL))
+            }
+            Err(_) => Err(Stopped::Silent),
         }
     }
 

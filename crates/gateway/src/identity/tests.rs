@@ -18,11 +18,15 @@ fn change() -> Change {
 }
 
 async fn made(store: &Store, scopes: &[&str], expires_at: i64) -> ApiKey {
+    made_for("ann", store, scopes, expires_at).await
+}
+
+async fn made_for(name: &str, store: &Store, scopes: &[&str], expires_at: i64) -> ApiKey {
     let key = ApiKey::generate(getrandom::fill).unwrap();
     let row = api_keys::ApiKey {
         id: key.id().to_string(),
         digest: key.digest().to_bytes(),
-        principal: "ann".to_owned(),
+        principal: name.to_owned(),
         roles: vec![],
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         note: String::new(),
@@ -243,4 +247,29 @@ async fn a_certificate_is_its_name_and_with_a_key_only_if_that_is_of_the_same_pr
     assert!(!same.principal.scopes.are_all(), "no more than the key is good for");
     let credential = same.credential.unwrap();
     assert!(identity.is_good(&credential, NOW).await && !identity.is_good(&credential, Timestamp(NOW.0 + 2)).await);
+}
+
+#[tokio::test]
+async fn a_name_in_another_case_is_known_as_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&place(&directory)).await;
+    let identity = Identity::new(database(&directory));
+    made(&store, &["mcp"], NOW.0 + HOUR).await;
+    made_for("corp:bea", &store, &["mcp"], NOW.0 + HOUR).await;
+    let person = bartizan_store::people::Person::new("Carl", [1; 32], 1);
+    store.add_person(&person, &bartizan_store::people::Given::default(), &change()).await.unwrap();
+    for (name, other) in [
+        ("ann", None),
+        ("Ann", Some("ann")),
+        ("carl", Some("Carl")),
+        ("Carl", None),
+        ("corp:Bea", None),
+        ("corp:Ann", None),
+        ("dora", None),
+    ] {
+        let caller = Caller { principal: Principal::new(name), credential: None };
+        let good = if other.is_none() { Ok(()) } else { Err(Stopped::Token(oauth::PRINCIPAL)) };
+        assert_eq!(identity.check_spelling(&caller).await, good, "{name}");
+        assert_eq!(identity.keys.other_spelling(name).await, Ok(other.map(str::to_owned)), "{name}");
+    }
 }

@@ -197,9 +197,10 @@ impl Asking<'_> {
     }
 
     fn decide(&self, target: &Option<Arc<Target>>, purpose: Purpose, arguments: Option<&Json>) -> Decision {
-        let subject = self.guard.subjects.get(self.event.principal, || self.policies.subject(self.event.principal));
+        let subject = self.guard.subjects.get(self.event.principal, || self.policies.subject(self.event.principal).ok());
         let Some((subject, target)) = subject.as_deref().zip(target.as_deref()) else {
-            let failed = Some("who asks for what cannot be expressed".to_owned());
+            let why = self.policies.subject(self.event.principal).err();
+            let failed = why.or_else(|| Some("what is asked for cannot be expressed".to_owned()));
             return Decision { outcome: Outcome::Deny, reasons: Vec::new(), proven: Vec::new(), permitted_by: Vec::new(), failed };
         };
         let circumstances = Circumstances { now: self.event.now.0.div_euclid(1_000), arguments };

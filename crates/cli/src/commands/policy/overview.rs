@@ -54,8 +54,7 @@ pub(super) fn run(user: &str, brings: &Brings, place: &Place) -> Result<Outcome,
     let config = place.load()?;
     let (policies, lock) = (policies(&config)?, lock(&config)?);
     let principal = brings.principal(user);
-    let subject = policies.subject(&principal);
-    let subject = subject.ok_or_else(|| Failure::usage("who asks cannot be expressed"))?;
+    let subject = policies.subject(&principal).map_err(Failure::usage)?;
     let now = now();
     let mut things = Vec::new();
     for server in lock.iter().flat_map(|lock| lock.servers()) {

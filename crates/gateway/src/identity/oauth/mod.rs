@@ -27,7 +27,8 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::fetch::Fetcher;
 use self::issuer::Issuer;
-use self::refused::{AUDIENCE, BINDING, CLAIMS, ENDED, FORM, INACTIVE, PRINCIPAL, PROOF, SCOPE, SILENT};
+pub(super) use self::refused::PRINCIPAL;
+use self::refused::{AUDIENCE, BINDING, CLAIMS, ENDED, FORM, INACTIVE, PROOF, SCOPE, SILENT};
 use self::verified::{Digest, Good, Known, Verified};
 use super::told::{Refused, Words};
 use super::{Caller, Credential};

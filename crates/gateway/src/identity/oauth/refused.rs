@@ -7,7 +7,7 @@ pub(super) const FORM: &str = "edge.token_form";
 pub(super) const ISSUER: &str = "edge.token_issuer";
 pub(super) const AUDIENCE: &str = "edge.token_audience";
 pub(super) const BINDING: &str = "edge.token_binding";
-pub(super) const PRINCIPAL: &str = "edge.token_principal";
+pub(in crate::identity) const PRINCIPAL: &str = "edge.token_principal";
 pub(super) const INACTIVE: &str = "edge.token_inactive";
 pub(super) const ENDED: &str = "edge.token_ended";
 /// What is said of proofs, of issuers that do not answer, and of tokens that are good for nothing or for less.

@@ -1,12 +1,6 @@
 //! Puts serde's messages into the words of this program, with a suggestion where there is a near one.
 
-/// The known word that was probably meant.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let far = (word.chars().count() / 3).clamp(1, 4);
-    let distance = |known: &'a str| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known);
-    known.into_iter().map(distance).filter(|(distance, _)| *distance <= far).min().map(|(_, known)| known)
-}
+use bartizan_policy::nearest;
 
 /// "did you mean", or what would have been possible.
 pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {

@@ -10,8 +10,8 @@ macro_rules! types {
         $(pub(crate) static $name: LazyLock<EntityTypeName> = LazyLock::new(|| {
             EntityTypeName::from_str(concat!("Mcp::", $text)).expect("a constant, which a test reads")
         });)+
-        #[cfg(test)]
-        const TYPES: &[&LazyLock<EntityTypeName>] = &[$(&$name),+];
+        /// All of them.
+        pub(crate) static TYPES: &[&LazyLock<EntityTypeName>] = &[$(&$name),+];
     };
 }
 

@@ -16,7 +16,7 @@ use crate::rule::{self, Asks, Challenge, Reason, Rule};
 use crate::schema;
 use crate::subject::{Subject, Target, Use};
 use crate::time::moment;
-use crate::{Principal, Roles, SignedIn, Ways};
+use crate::{Principal, Roles, SignedIn, Ways, unknown};
 
 /// What holds where no policy says anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -134,7 +134,11 @@ impl Policies {
         }
         all.extend(sources);
         let rules = rule::read(&all)?;
-        let mut problems = schema::check(&rules, &all);
+        // What names nothing that there is would be found there as well, in other words and not everywhere.
+        let mut problems = unknown::check(&rules, &all);
+        if problems.is_empty() {
+            problems = schema::check(&rules, &all);
+        }
         problems.extend(unknown_approvers(&rules, &roles, &all));
         if !problems.is_empty() {
             return Err(problems);

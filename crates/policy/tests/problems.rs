@@ -69,6 +69,47 @@ fn a_text_that_is_wrong_is_refused_with_its_place() {
 }
 
 #[test]
+fn what_names_no_action_or_type_is_refused_whatever_it_reads() {
+    let guarded = |scope: &str| format!("forbid({scope}) unless {{ context.input.amount <= 500 }};");
+    for (scope, expected) in [
+        (
+            "principal, action == Mcp::Action::\"bank__transfer\", resource",
+            "there is no action `bank__transfer`; write `bank/transfer`",
+        ),
+        (
+            "principal, action == Mcp::Action::\"transfer\", resource",
+            "there is no action `transfer`; a call of a tool is `SERVER/TOOL`",
+        ),
+        ("principal, action in [Mcp::Action::\"call\", Mcp::Action::\"zzz\"], resource", "there is no action `zzz`"),
+        ("principal, action == Mcp::Action::\"reed\", resource", "did you mean `read`?"),
+        ("principal, action == Mcp::Action::\"/transfer\", resource", "there is no action `/transfer`"),
+        (
+            "principal, action, resource == Mcp::Tol::\"bank/transfer\"",
+            "there is no type `Mcp::Tol`; did you mean `Mcp::Tool`?",
+        ),
+        ("principal is Mcp::Person, action, resource", "there is no type `Mcp::Person`"),
+        ("principal in Rule::\"clerk\", action, resource", "there is no type `Rule`"),
+    ] {
+        for text in [guarded(scope), format!("forbid({scope});")] {
+            let problems = read(&text).err().unwrap_or_default();
+            assert!(
+                problems.iter().any(|problem| problem.starts_with("p.cedar:1:1: ") && problem.contains(expected)),
+                "{text}\n{problems:#?}"
+            );
+        }
+    }
+    let within = "forbid(principal, action, resource) when { context.input.amount > 5 && action == Mcp::Action::\"bank__pay\" };";
+    assert!(read(within).unwrap_err()[0].contains("write `bank/pay`"));
+    for scope in [
+        "principal, action == Mcp::Action::\"bank/transfer\", resource",
+        "principal, action in Mcp::Action::\"call\", resource",
+        "principal, action in [Mcp::Action::\"bank/a__b\", Mcp::Action::\"use\"], resource is Mcp::Tool in Mcp::Server::\"bank\"",
+    ] {
+        assert_eq!(read(&guarded(scope)).err(), None, "{scope}");
+    }
+}
+
+#[test]
 fn how_fresh_a_proof_has_to_be_is_said_where_one_is_asked_for() {
     for (text, expected) in [
         (

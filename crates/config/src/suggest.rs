@@ -1,6 +1,6 @@
 //! Puts serde's messages into the words of this program, with a suggestion where there is a near one.
 
-use bartizan_policy::nearest;
+pub use bartizan_policy::nearest;
 
 /// "did you mean", or what would have been possible.
 pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {

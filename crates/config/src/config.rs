@@ -18,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 use crate::approval::{self, Approval};
 use crate::capture::{Capture, capture};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
+use crate::effects::Written;
 use crate::exceptions::exceptions;
 use crate::expand::expand;
 use crate::file::{
@@ -84,6 +85,7 @@ pub struct Config {
     pub log: Log,
     /// The tables and keys of the file that `run` makes no use of.
     pub only_for_serve: Vec<String>,
+    pub(crate) written: Written,
 }
 
 /// What `run` makes no use of, where a file has it.
@@ -458,8 +460,11 @@ fn read_text(
     expand(&mut root, environment, &mut problems);
     let config = Reading { root: &root, environment, locks }.config(&mut problems);
     let warnings = problems.into_result(&source)?;
-    match config {
-        Some(config) => Ok((config, warnings)),
+    match config.map(|config| config.written_in(&root, &source)) {
+        Some(config) => {
+            let warnings = warnings.into_iter().chain(config.without_effect()).collect();
+            Ok((config, warnings))
+        }
         None => Err(unusable(name)),
     }
 }
@@ -570,6 +575,7 @@ impl Reading<'_> {
             is_users: self.locks.is_users,
             log: Log { level: file.log.level, format: file.log.format },
             only_for_serve: self.only_for_serve(),
+            written: Written::default(),
         };
         self.pipeline(&config.settings, problems);
         Some(config)

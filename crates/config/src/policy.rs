@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bartizan_guard::{Action, GuardSettings, Settings};
-use bartizan_policy::{Approver, Grant, Group, Policies, Principal, Problem, Role, Roles, Scope, Scopes, Source, Ways};
+use bartizan_policy::{
+    Approver, Grant, Group, Policies, Principal, Problem, Role, Roles, Scope, Scopes, Source, Ways, nearest,
+};
 
 use crate::file::{File, Otherwise};
+use crate::guards;
 use crate::paths;
 use crate::problems::Problems;
 use crate::tree::{self, Node, Place};
@@ -127,6 +130,12 @@ impl Reading<'_, '_> {
             let members = self.each(&["tool_group", name, "members"], &table.members, |text| {
                 Scope::parse(text).map_err(|error| error.to_string())
             });
+            for (index, text) in table.members.iter().enumerate() {
+                if let Ok(Scope::Server(server) | Scope::Thing(_, server, _)) = Scope::parse(text) {
+                    let place = tree::place(self.root, &["tool_group", name, "members", &index.to_string()]);
+                    guards::known_server(&server, place, self.root, self.problems);
+                }
+            }
             roles.tool_groups.insert(name.clone(), Scopes::of(members));
         }
         for (name, table) in &file.role {
@@ -136,7 +145,9 @@ impl Reading<'_, '_> {
                     let grant = Grant::parse(text).map_err(|error| error.to_string())?;
                     match &grant {
                         Grant::ToolGroup(group) if !file.tool_group.contains_key(group) => {
-                            Err(format!("there is no tool group `{group}`"))
+                            let near = nearest(group, file.tool_group.keys().map(String::as_str));
+                            let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                            Err(format!("there is no tool group `{group}`{meant}"))
                         }
                         _ => Ok(grant),
                     }
@@ -150,8 +161,12 @@ impl Reading<'_, '_> {
         for (name, table) in &file.group {
             self.name("group", name);
             let held = self.each(&["group", name, "roles"], &table.roles, |role| {
-                let known = file.role.contains_key(role);
-                if known { Ok(role.to_owned()) } else { Err(format!("there is no role `{role}`")) }
+                if file.role.contains_key(role) {
+                    return Ok(role.to_owned());
+                }
+                let near = nearest(role, file.role.keys().map(String::as_str));
+                let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                Err(format!("there is no role `{role}`{meant}"))
             });
             roles.groups.insert(name.clone(), Group { members: table.members.clone(), roles: held });
         }

@@ -181,3 +181,46 @@ fn members_that_differ_only_in_case_are_refused() {
         parse(&text.replace("MEMBER", name), none).unwrap();
     }
 }
+
+#[test]
+fn a_mistyped_name_in_a_list_is_warned_about_where_it_stands() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.cedar"), "\n forbid(principal, action, resource in Mcp::Server::\"bnk\");")
+        .unwrap();
+    let environment = Environment {
+        variables: [("HOME".to_owned(), "/home/user".to_owned())].into(),
+        directory: directory.path().to_owned(),
+        now: Timestamp(0),
+    };
+    let read = |text: &str| {
+        let (config, warnings) = Config::parse(text, "test.toml", &environment).unwrap();
+        let shown = |warnings: Vec<bartizan_config::Diagnostic>| -> Vec<String> {
+            warnings.iter().map(|of| format!("{}:{}:{} {}", of.file, of.line, of.column, of.message)).collect()
+        };
+        let tools =
+            bartizan_config::Tools::from([("bank".to_owned(), ["balance".to_owned(), "pay".to_owned()].into())]);
+        (shown(warnings), shown(config.without_tools(&tools)))
+    };
+    let text = "[server.bank]\ncommand = ['bank']\n[policy]\nfiles = ['p.cedar']\n[role.clerk]\nmembers = ['ann']\n\
+        allow = ['tool:bank/*']\ndeny = ['tool:bnk/pay']\napprove = ['tool:bank/blance']\n[tool_group.g]\nmembers = ['server:bakn']\n";
+    let (warnings, of_tools) = read(text);
+    let has =
+        |all: &[String], place: &str, words: &str| all.iter().any(|one| one.contains(place) && one.contains(words));
+    assert!(has(&warnings, "test.toml:8:9 ", "there is no server `bnk`; did you mean `bank`?"), "{warnings:#?}");
+    assert!(has(&warnings, "p.cedar:2:2 ", "there is no server `bnk`; did you mean `bank`?"), "{warnings:#?}");
+    assert!(has(&warnings, "test.toml:11:12 ", "no server `bakn`"), "{warnings:#?}");
+    assert_eq!(of_tools.len(), 1, "{of_tools:#?}");
+    assert!(
+        has(&of_tools, "test.toml:9:12 ", "server `bank` has no tool `blance`; did you mean `balance`?"),
+        "{of_tools:#?}"
+    );
+    // All of it as it was meant, and a server that is switched off.
+    let right = text
+        .replace("bnk", "bank")
+        .replace("blance", "balance")
+        .replace("bakn", "bank")
+        .replace("files = ['p.cedar']", "");
+    assert_eq!(read(&right), (Vec::new(), Vec::new()));
+    let off = right.replace("command = ['bank']", "command = ['bank']\nenabled = false");
+    assert_eq!(read(&off).1, Vec::<String>::new());
+}

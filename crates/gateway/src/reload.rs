@@ -25,6 +25,7 @@ use crate::edge::Front;
 use crate::files::{directory_of, place_of};
 use crate::gateway::Gateway;
 use crate::identity::oauth::Prepared;
+use crate::known_tools;
 use crate::setup::{self, Servers, SetupError};
 use crate::stamp::Stamp;
 use crate::versions;
@@ -210,7 +211,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
     // The log of the user's Bartizan is for people in any case.
     let json = matches!(place, Place::Front { .. }) && started.log.format == LogFormat::Json;
     let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
-        for warning in warnings {
+        for warning in warnings.into_iter().chain(known_tools::check(&config)) {
             if json { log_fields(&warning) } else { tracing::warn!("{warning}") }
         }
         let waits = needs_restart(place, started, &config);

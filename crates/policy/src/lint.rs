@@ -6,6 +6,7 @@ use cedar_policy::{ActionConstraint, Effect, EntityTypeName, EntityUid, Principa
 use serde_json::Value;
 
 use crate::names::{ACTION, GROUP, ROLE, SERVER, TENANT, TENANT_OF_ALL, TOOL, TOOL_GROUP, USER, uid};
+use crate::near::meant;
 use crate::problem::{Problem, Source};
 use crate::rule::{Rule, offset};
 use crate::{Grant, Kind, Otherwise, Role, Roles, Scope, Ways, place, schema, ways};
@@ -67,6 +68,14 @@ pub(crate) fn warnings(
         if let Some(constant) = body.constant() {
             warn(format!("`{id}` has a condition that is always {constant}"));
         }
+        if let Some(wide) = permitted_by(rule, body, &all, roles) {
+            let cure = if body.conditions.is_empty() {
+                ""
+            } else {
+                ": a permit never narrows another; write `forbid … unless`"
+            };
+            warn(format!("`{id}` adds nothing to `{}`, which permits all of it{cure}", wide.reason.id));
+        }
         if rule.policy.effect() == Effect::Permit && otherwise == Otherwise::Permit {
             warn(format!("`{id}` permits what is allowed anyway, by `default = \"permit\"`"));
         }
@@ -125,6 +134,21 @@ fn of_no_uri(roles: &Roles, source: &Source<'_>) -> Vec<Problem> {
         format!("`{whose}` has `{scope}`, and no URI that can be read as one alone begins so")
     };
     all.filter(|(_, scope)| is_none(scope)).map(|named| Problem::at(source, 0, said(named))).collect()
+}
+
+/// A permit without conditions that permits all that this one does, which somebody wrote to narrow it. Lists of roles may well
+/// name something twice.
+fn permitted_by<'r>(rule: &Rule, body: &Body, all: &[(&'r Rule, &Body)], roles: &Roles) -> Option<&'r Rule> {
+    if rule.policy.effect() != Effect::Permit || rule.source == 0 {
+        return None;
+    }
+    let wide = all.iter().find(|(wide, of)| {
+        wide.policy.effect() == Effect::Permit
+            && of.conditions.is_empty()
+            && of.text != body.text
+            && covers(wide, rule, roles)
+    });
+    wide.map(|(wide, _)| *wide)
 }
 
 /// Approvers of a rule whom nobody can be, beside others.
@@ -285,14 +309,18 @@ fn nobody(uid: &EntityUid, roles: &Roles, known: &Known) -> Option<String> {
             group.roles.iter().any(|role| role == id) && has_members(name, group, known)
         };
         let held = brought || listed || roles.groups.iter().any(by_group);
-        return (!held).then(|| format!("nobody has the role `{id}`"));
+        let all = roles.roles.keys().chain(known.roles.iter().flatten()).map(String::as_str);
+        return (!held).then(|| format!("nobody has the role `{id}`{}", meant(id, all)));
     }
     if *kind == *GROUP {
         return match roles.groups.get(id) {
             Some(group) if has_members(id, group, known) => None,
             Some(_) => Some(format!("nobody is in the group `{id}`")),
             None if known.groups.as_ref().is_none_or(|groups| groups.contains(id)) => None,
-            None => Some(format!("there is no group `{id}`")),
+            None => {
+                let all = roles.groups.keys().chain(known.groups.iter().flatten()).map(String::as_str);
+                Some(format!("there is no group `{id}`{}", meant(id, all)))
+            }
         };
     }
     (*kind == *TENANT && id != TENANT_OF_ALL && !known.tenants).then(|| format!("nobody is of the tenant `{id}`"))
@@ -307,14 +335,20 @@ fn nothing(uid: &EntityUid, roles: &Roles, known: &Known) -> Option<String> {
     let (kind, id) = (uid.type_name(), uid.id().unescaped());
     let server = |server: &str| match known.servers.get(server) {
         None if known.others => Ok(None),
-        None => Err(format!("there is no server `{server}`")),
+        None => {
+            let near = meant(server, known.servers.keys().map(String::as_str));
+            Err(format!("there is no server `{server}`{near}"))
+        }
         Some(tools) => Ok(tools.as_ref()),
     };
     if *kind == *TOOL_GROUP {
         return match roles.tool_groups.get(id) {
             Some(group) if group.iter().next().is_some() => None,
             Some(_) => Some(format!("the tool group `{id}` is empty")),
-            None => Some(format!("there is no tool group `{id}`")),
+            None => Some(format!(
+                "there is no tool group `{id}`{}",
+                meant(id, roles.tool_groups.keys().map(String::as_str))
+            )),
         };
     }
     if *kind == *SERVER {
@@ -324,7 +358,9 @@ fn nothing(uid: &EntityUid, roles: &Roles, known: &Known) -> Option<String> {
     let (of, name) = id.split_once('/').filter(|_| *kind != *TENANT && (*kind != *ACTION || is_tool))?;
     match server(of) {
         Err(why) => Some(why),
-        Ok(Some(tools)) if is_tool && !tools.contains(name) => Some(format!("server `{of}` has no tool `{name}`")),
+        Ok(Some(tools)) if is_tool && !tools.contains(name) => {
+            Some(format!("server `{of}` has no tool `{name}`{}", meant(name, tools.iter().map(String::as_str))))
+        }
         Ok(_) => None,
     }
 }

@@ -7,3 +7,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let distance = |known: &'a str| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known);
     known.into_iter().map(distance).filter(|(distance, _)| *distance <= far).min().map(|(_, known)| known)
 }
+
+/// What to say behind a word that is not known, if there is a near one.
+pub(crate) fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}

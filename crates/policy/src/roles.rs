@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 
 use thiserror::Error;
 
+use crate::near::meant;
 use crate::place;
 use crate::{Approver, Kind, Scope, ScopeError, Scopes};
 
@@ -160,7 +161,9 @@ impl Roles {
     /// If it names a group that is not there.
     pub fn check_approver(&self, approver: &Approver) -> Result<(), String> {
         match approver {
-            Approver::Group(name) if !self.groups.contains_key(&**name) => Err(format!("there is no group `{name}`")),
+            Approver::Group(name) if !self.groups.contains_key(&**name) => {
+                Err(format!("there is no group `{name}`{}", meant(name, self.groups.keys().map(String::as_str))))
+            }
             _ => Ok(()),
         }
     }

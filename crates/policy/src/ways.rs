@@ -3,6 +3,7 @@
 use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint};
 
 use crate::names::USER;
+use crate::near::meant;
 use crate::rule::{Asks, Rule};
 use crate::{Approver, Challenge, Principal, Roles};
 
@@ -79,7 +80,13 @@ impl Roles {
         };
         if members.is_empty() {
             let verb = if matches!(approver, Approver::Role(_)) { "gives nobody" } else { "has nobody in" };
-            return Some(format!("the configuration {verb} {whose}"));
+            let near = match approver {
+                Approver::Role(name) => {
+                    meant(name, self.roles.keys().filter(|role| **role != **name).map(String::as_str))
+                }
+                _ => String::new(),
+            };
+            return Some(format!("the configuration {verb} {whose}{near}"));
         }
         let whys: Option<Vec<_>> = members.into_iter().map(|name| cannot_decide(name, ways)).collect();
         whys?.first().map(|why| format!("nobody of {whose} can: {why}"))

@@ -301,3 +301,46 @@ fn a_pattern_by_which_no_resource_is_called_is_said() {
         }
     }
 }
+
+#[test]
+fn what_was_probably_meant_is_said() {
+    for (scope, expected) in [
+        (r#"principal, action, resource in Mcp::Server::"gti""#, "there is no server `gti`; did you mean `git`?"),
+        (
+            r#"principal, action == Mcp::Action::"git/psh", resource"#,
+            "server `git` has no tool `psh`; did you mean `push`?",
+        ),
+        (
+            r#"principal, action, resource in Mcp::ToolGroup::"readng""#,
+            "there is no tool group `readng`; did you mean `reading`?",
+        ),
+        (r#"principal in Mcp::Role::"dve", action, resource"#, "nobody has the role `dve`; did you mean `dev`?"),
+        (r#"principal in Mcp::Group::"taem", action, resource"#, "there is no group `taem`; did you mean `team`?"),
+        (r#"principal, action, resource in Mcp::Server::"altogether""#, "there is no server `altogether`"),
+    ] {
+        let found = warnings(&format!("forbid({scope});"), Otherwise::Deny, &known());
+        assert!(found.iter().any(|warning| warning.ends_with(expected)), "{scope}: {found:?}");
+    }
+}
+
+#[test]
+fn a_permit_narrows_no_other() {
+    let narrow = r#"permit(principal in Mcp::Role::"dev", action == Mcp::Action::"git/push", resource) when { context.session.weekday == 1 };"#;
+    for (wide, is_void) in [
+        (r#"permit(principal in Mcp::Role::"dev", action, resource in Mcp::Server::"git");"#, true),
+        (r#"permit(principal, action in Mcp::Action::"call", resource);"#, true),
+        (r#"permit(principal in Mcp::Role::"dev", action, resource in Mcp::Server::"web");"#, false),
+        (r#"permit(principal in Mcp::Role::"grouped", action, resource);"#, false),
+        (r#"permit(principal, action, resource) when { context.session.weekday == 2 };"#, false),
+        (
+            r#"forbid(principal in Mcp::Role::"dev", action in Mcp::Action::"call", resource) unless { context.session.weekday == 1 };"#,
+            false,
+        ),
+    ] {
+        let found = warnings(&format!("{wide}\n{narrow}"), Otherwise::Deny, &known());
+        let said = found.iter().any(|warning| {
+            warning.contains("`p.cedar#2` adds nothing to `p.cedar#1`") && warning.contains("forbid … unless")
+        });
+        assert_eq!(said, is_void, "{wide}: {found:?}");
+    }
+}

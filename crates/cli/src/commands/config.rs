@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bartizan_config::{Config, Diagnostic, Diagnostics, Severity};
-use bartizan_gateway::{certificate_warnings, check_certificates};
+use bartizan_gateway::{certificate_warnings, check_certificates, check_tools};
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -59,7 +59,7 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     if !wrong.is_empty() {
         return Err(Diagnostics(wrong).into());
     }
-    warnings.extend(untaken(file, &config));
+    warnings.extend(untaken(file, &config).into_iter().chain(check_tools(&config)));
     for warning in &warnings {
         say(&format!("{warning}\n"));
     }
@@ -106,7 +106,8 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
             let wrong = certificates(file, &config);
             let mode = wrong.is_empty().then(|| config.settings.mode.as_str());
             let notes = if wrong.is_empty() { notes(&config) } else { Vec::new() };
-            (mode, notes, wrong.into_iter().chain(warnings).chain(untaken(file, &config)).collect())
+            let more = untaken(file, &config).into_iter().chain(check_tools(&config));
+            (mode, notes, wrong.into_iter().chain(warnings).chain(more).collect())
         }
         Err(found) => (None, Vec::new(), found.0),
     };

@@ -8,12 +8,12 @@ mod replay;
 mod replay_text;
 mod test;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bartizan_config::{Claims, Config};
+use bartizan_config::{Config, Tools};
 use bartizan_policy::{
     Circumstances, Decision, Hints, Json, Known, Outcome as Decided, Policies, Principal, Purpose, Roles, Use, Ways,
 };
@@ -274,25 +274,14 @@ fn ways(config: &Config) -> Ways {
 
 /// What there is for policies to be about.
 fn known(config: &Config, lock: Option<&Lock>) -> Result<Known, Failure> {
-    let mut tools: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut tools = Tools::new();
     for (server, tool) in approved(lock) {
         tools.entry(server).or_default().insert(tool);
     }
-    let mut servers: BTreeMap<_, _> = config.servers.keys().map(|name| (name.clone(), None)).collect();
-    servers.extend(tools.into_iter().map(|(server, tools)| (server, Some(tools))));
+    let known = config.known(&tools);
     // What tokens of an issuer bring, only the issuer knows.
-    let claimed = |claim: fn(&Claims) -> bool| config.auth.issuers.iter().any(|issuer| claim(&issuer.claims));
-    let roles = if claimed(|claims| claims.roles.is_some()) { None } else { Some(brought(config)?) };
-    let groups = if claimed(|claims| claims.groups.is_some()) { None } else { Some(BTreeSet::new()) };
-    Ok(Known {
-        servers,
-        // A file without servers is one for `run`, where the client's command line names them.
-        others: config.servers.is_empty(),
-        roles,
-        groups,
-        tenants: claimed(|claims| claims.tenant.is_some()),
-        ways: ways(config),
-    })
+    let is_claimed = config.auth.issuers.iter().any(|issuer| issuer.claims.roles.is_some());
+    Ok(Known { roles: if is_claimed { None } else { Some(brought(config)?) }, ..known })
 }
 
 /// The roles that keys bring.

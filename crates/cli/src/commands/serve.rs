@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bartizan_config::Config;
+use bartizan_gateway::check_tools;
 use bartizan_gateway::serve::{self, ServeError};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -35,7 +36,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
-        warnings.iter().for_each(|warning| notices.problem(warning));
+        warnings.iter().chain(&check_tools(&config)).for_each(|warning| notices.problem(warning));
         config.settings.mode.notice().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.

@@ -19,6 +19,10 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
+/// What operators do not do.
+const DECIMAL: &str = "a `number` is a decimal, and compared by `.lessThan(decimal(\"5.0\"))`, `.lessThanOrEqual(…)`, `.greaterThan(…)` or \
+    `.greaterThanOrEqual(…)`";
+
 impl Problem {
     pub(crate) fn new(source: &Source<'_>, error: &dyn Diagnostic) -> Problem {
         let at = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
@@ -29,7 +33,11 @@ impl Problem {
         {
             message = format!("{message}: {label}");
         }
-        Problem { help: error.help().map(|help| help.to_string()), ..Problem::at(source, at, message) }
+        let help = error.help().map(|help| help.to_string());
+        let is_number =
+            ["expected Long but saw decimal", "expected decimal but saw Long"].iter().any(|of| message.contains(of));
+        let help = help.or_else(|| is_number.then(|| DECIMAL.to_owned()));
+        Problem { help, ..Problem::at(source, at, message) }
     }
 
     pub(crate) fn at(source: &Source<'_>, offset: usize, message: String) -> Problem {

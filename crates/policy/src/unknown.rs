@@ -12,7 +12,7 @@ const ACTIONS: [&str; 7] = ["use", "call", "read", "get", "send", "sample", "eli
 
 pub(crate) fn check(rules: &[Rule], sources: &[Source<'_>]) -> Vec<Problem> {
     let of = |rule: &Rule| {
-        let mut whys: Vec<_> = named(rule).iter().filter_map(wrong).chain(types(rule)).collect();
+        let mut whys: Vec<_> = named(rule).iter().filter_map(wrong).chain(types(rule)).chain(is_group(rule)).collect();
         whys.sort();
         whys.dedup();
         let at = |why: String| {
@@ -33,6 +33,14 @@ fn named(rule: &Rule) -> Vec<EntityUid> {
         ActionConstraint::In(uids) => named.extend(uids.iter().cloned()),
     }
     named
+}
+
+/// What is asked is never one of the actions that only hold others, so a rule about just that holds for nothing.
+fn is_group(rule: &Rule) -> Option<String> {
+    let ActionConstraint::Eq(uid) = &rule.action else { return None };
+    let id = uid.id().unescaped();
+    let why = || format!("nothing is the action `{id}` itself; write `action in Mcp::Action::\"{id}\"`");
+    (*uid.type_name() == *ACTION && ["use", "call"].contains(&id)).then(why)
 }
 
 /// The types that a rule says somebody or something is of.

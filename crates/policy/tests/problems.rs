@@ -83,6 +83,8 @@ fn what_names_no_action_or_type_is_refused_whatever_it_reads() {
         ("principal, action in [Mcp::Action::\"call\", Mcp::Action::\"zzz\"], resource", "there is no action `zzz`"),
         ("principal, action == Mcp::Action::\"reed\", resource", "did you mean `read`?"),
         ("principal, action == Mcp::Action::\"/transfer\", resource", "there is no action `/transfer`"),
+        ("principal, action == Mcp::Action::\"call\", resource", "write `action in Mcp::Action::\"call\"`"),
+        ("principal, action == Mcp::Action::\"use\", resource", "write `action in Mcp::Action::\"use\"`"),
         (
             "principal, action, resource == Mcp::Tol::\"bank/transfer\"",
             "there is no type `Mcp::Tol`; did you mean `Mcp::Tool`?",
@@ -214,6 +216,21 @@ fn a_policy_that_reads_what_a_tool_has_not_does_not_fit_it() {
     let several = "action in [Mcp::Action::\"bank/other\", Mcp::Action::\"bank/pay\"]";
     assert!(fits("context.input.amount < 5", several).is_empty());
     assert!(!fits("context.input.nothing < 5", several).is_empty());
+}
+
+#[test]
+fn how_decimals_are_compared_is_said() {
+    let schema = json!({ "type": "object", "required": ["price"], "properties": { "price": { "type": "number" } } });
+    let problems = |condition: &str| {
+        let policies =
+            read(&format!("permit(principal, action == Mcp::Action::\"shop/buy\", resource) when {{ {condition} }};"))
+                .unwrap();
+        let found = policies.problems("shop", Use::Call("buy", Some(&schema), Hints::default()));
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let found = problems("context.input.price <= 5");
+    assert!(found.iter().any(|one| one.contains(".lessThanOrEqual(")), "{found:?}");
+    assert_eq!(problems("context.input.price.lessThanOrEqual(decimal(\"5.0\"))"), Vec::<String>::new());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `bartizan policy`: what the policies of a configuration say, without starting anything.
 
+mod alike;
 mod changes;
 mod doubt;
 mod history;
@@ -234,19 +235,22 @@ fn check(place: &Place, strict: bool) -> Result<Outcome, Failure> {
         unmapped: Vec::new(),
     };
     checked.warnings.extend(approvers(&config, policies.roles()));
+    let mut problems = Vec::new();
     for (server, tool) in approved(lock.as_ref()) {
         let Some(known) = declared(lock.as_ref(), &server, &tool)? else {
             checked.unknown.push(format!("{server}/{tool}"));
             continue;
         };
         let of = call(&tool, Some(&known));
-        checked.problems.extend(policies.problems(&server, of).iter().map(ToString::to_string));
+        let found = policies.problems(&server, of).into_iter();
+        problems.extend(found.map(|problem| (format!("{server}/{tool}"), problem)));
         if let Some(input) = policies.target(&server, of).as_ref().and_then(|target| target.input()) {
             let all = |path: &String| if path.is_empty() { "all arguments".to_owned() } else { path.clone() };
             checked.unmapped.extend(input.unmapped().iter().map(|path| format!("{server}/{tool}: {}", all(path))));
         }
         checked.tools.push(format!("{server}/{tool}"));
     }
+    checked.problems = alike::grouped(problems);
     if place.json {
         output::print_json(&checked)?;
     } else {

@@ -438,3 +438,33 @@ fn a_file_that_does_not_say_where_the_store_is_is_an_error_as_config_check_has_i
         }
     }
 }
+
+#[test]
+fn what_many_tools_have_not_is_said_once() {
+    let home = tempfile::tempdir().unwrap();
+    let home: &Path = home.path();
+    fs::write(home.join("bartizan.toml"), CONFIG).unwrap();
+    let mut lock = Lock::open(home.join("mcp.lock")).unwrap();
+    let with = |names: &str| {
+        format!(
+            r#","inputSchema":{{"type":"object","required":["{names}"],"properties":{{"{names}":{{"type":"integer"}}}}}}"#
+        )
+    };
+    let mut tools: Vec<_> = ["a", "b", "c", "d"].iter().map(|name| tool(name, &with("amont"))).collect();
+    tools.push(tool("pay", &with("amount")));
+    lock.record_first_seen("bank", &tools, SystemTime::now()).unwrap();
+    let file = home.join("bartizan.toml").display().to_string();
+    let check = |condition: &str| {
+        fs::write(
+            home.join("p.cedar"),
+            format!("@id(\"big\") forbid(principal, action, resource) when {{ {condition} }};"),
+        )
+        .unwrap();
+        bartizan_at(home, &["policy", "check", "--config", &file])
+    };
+    let text = check("context.input.amount > 5").status(1).stdout;
+    let errors: Vec<_> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    let words = "`big`: 4 tools have no `amount` (bank/a, bank/b and 2 more); name the action, or write `context.input has amount &&`";
+    assert!(matches!(errors[..], [one] if one.contains("p.cedar:1:") && one.ends_with(words)), "{text}");
+    check("context.input has amount && context.input.amount > 5").status(0);
+}

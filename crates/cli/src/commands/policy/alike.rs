@@ -9,29 +9,24 @@ const TOOL: &str = "\u{0}";
 
 /// Each problem once, with the tools that it is about.
 pub(super) fn grouped(found: Vec<(String, Problem)>) -> Vec<String> {
-    let mut groups: Vec<(Problem, Vec<String>)> = Vec::new();
-    for (tool, mut problem) in found {
-        let message = problem.message.replace(&format!("Mcp::Action::\"{tool}\""), TOOL).replace(&tool, TOOL);
+    let mut groups: Vec<(Problem, String, Vec<String>)> = Vec::new();
+    for (tool, problem) in found {
+        let names = [format!("Mcp::Action::\"{tool}\""), format!("`{tool}`")];
+        let message = names.iter().fold(problem.message.clone(), |message, name| message.replace(name, TOOL));
         // What one tool has of nearly that name is no help for many.
-        let alike = |held: &Problem| {
-            held.message == message
-                && (&held.source, held.line, held.column) == (&problem.source, problem.line, problem.column)
-        };
-        match groups.iter_mut().find(|(held, _)| alike(held)) {
-            Some((_, tools)) => tools.push(tool),
-            None => {
-                problem.message = message;
-                groups.push((problem, vec![tool]));
-            }
+        let place = (&problem.source, problem.line, problem.column);
+        let mut groups_of = groups.iter_mut();
+        match groups_of.find(|(held, words, _)| *words == message && (&held.source, held.line, held.column) == place) {
+            Some((.., tools)) => tools.push(tool),
+            None => groups.push((problem, message, vec![tool])),
         }
     }
-    groups.into_iter().map(|(problem, tools)| said(problem, &tools)).collect()
+    groups.into_iter().map(|(problem, message, tools)| said(problem, &message, &tools)).collect()
 }
 
-fn said(problem: Problem, tools: &[String]) -> String {
-    if let [tool] = tools {
-        let message = problem.message.replace(TOOL, &format!("`{tool}`"));
-        return Problem { message, ..problem }.to_string();
+fn said(problem: Problem, message: &str, tools: &[String]) -> String {
+    if tools.len() == 1 {
+        return problem.to_string();
     }
     let named = tools.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let named = match tools.len().checked_sub(NAMED) {
@@ -39,19 +34,19 @@ fn said(problem: Problem, tools: &[String]) -> String {
         _ => named,
     };
     let (count, cure) = (tools.len(), "name the action");
-    let attribute = problem.message.split_once("attribute `").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+    let attribute = message.split_once("attribute `").and_then(|(_, rest)| Some(rest.split_once('`')?.0));
     let attribute = attribute.map(|name| name.strip_prefix("input.").unwrap_or(name));
-    let id = problem.message.split('`').nth(1).unwrap_or_default();
-    let message = match attribute {
-        Some(name) if problem.message.ends_with("not found") => {
+    let id = message.split('`').nth(1).unwrap_or_default();
+    let words = match attribute {
+        Some(name) if message.ends_with("not found") => {
             format!("`{id}`: {count} tools have no `{name}` ({named}); {cure}, or write `{} &&`", has(name))
         }
-        Some(name) if problem.message.contains("optional attribute") => {
+        Some(name) if message.contains("optional attribute") => {
             format!("`{id}`: {count} tools may be called without `{name}` ({named}); write `{} &&`", has(name))
         }
-        _ => format!("{} (as of {named}); {cure}", problem.message.replace(TOOL, &format!("{count} tools"))),
+        _ => format!("{} (as of {named}); {cure}", message.replace(TOOL, &format!("{count} tools"))),
     };
-    Problem { message, help: None, ..problem }.to_string()
+    Problem { message: words, help: None, ..problem }.to_string()
 }
 
 /// What asks whether an argument is there.

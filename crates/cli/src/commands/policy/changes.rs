@@ -31,7 +31,7 @@ pub(super) fn summary(before: &Value, now: &Value) -> Vec<String> {
     }
     for (table, one) in TABLES {
         for name in names(members(before, table), members(now, table)) {
-            let of = |content: &Value| content.get(table).and_then(|table| table.get(name)).cloned();
+            let of = |content: &Value| Some((content.get(table)?.get(name)?.clone(), lists(content, table, name)));
             match (of(before), of(now)) {
                 (was, is) if was == is => {}
                 (None, _) => changes.push(format!("{one} {name} is new")),
@@ -41,6 +41,14 @@ pub(super) fn summary(before: &Value, now: &Value) -> Vec<String> {
         }
     }
     changes
+}
+
+/// What is in the lists of a role, as the policies that they stand for are called.
+fn lists(content: &Value, table: &str, name: &str) -> BTreeSet<String> {
+    let begin = format!("@id(\"role.{name}.");
+    let text = if table == "roles" { source(content, "roles") } else { None };
+    let ids = text.into_iter().flat_map(str::lines).filter(|line| line.starts_with(&begin));
+    ids.map(str::to_owned).collect()
 }
 
 /// Line by line.
@@ -118,5 +126,17 @@ mod tests {
             assert!(full.lines().any(|shown| shown == line), "{line}: {full}");
         }
         assert_eq!(summary(&json!({}), &now).len(), 5, "after none at all");
+    }
+
+    #[test]
+    fn a_role_whose_lists_changed_is_named() {
+        let of = |approve: &str| {
+            let text = format!(
+                "@id(\"role.clerk.allow mcp\")\npermit(…);\n\n@id(\"role.clerk.approve {approve}\")\nforbid(…);\n"
+            );
+            json!({"roles": {"clerk": ["ann"], "other": ["ann"]}, "sources": [{"name": "roles", "text": text}]})
+        };
+        assert_eq!(summary(&of("tool:bank/pay"), &of("tool:bank/close")), ["roles +1 -1", "role clerk"]);
+        assert_eq!(summary(&of("tool:bank/pay"), &of("tool:bank/pay")), Vec::<String>::new());
     }
 }

@@ -75,6 +75,9 @@ enum Command {
         /// Shows the arguments of examples as well, which are content
         #[arg(long, requires = "replay", conflicts_with = "files")]
         show_arguments: bool,
+        /// Takes a case about a tool that is not known for one that failed
+        #[arg(long, conflicts_with = "replay")]
+        strict: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -157,7 +160,7 @@ impl Arguments {
             Command::Test { replay: Some(path), show_arguments, place, .. } => {
                 replay::run(path.as_deref(), show_arguments, &place)
             }
-            Command::Test { files, place, .. } => test::run(&files, &place),
+            Command::Test { files, strict, place, .. } => test::run(&files, strict, &place),
             Command::Explain { user, tool: Some(tool), arguments, brings, place } => {
                 explain((&user, &brings), &tool, arguments.as_deref(), &place)
             }
@@ -511,6 +514,9 @@ impl Explained {
         } else if self.decision == "deny" && !self.listed && self.policies.is_empty() && self.failed.is_none() {
             text.push_str("  no policy permits it, whatever the arguments are, so the default holds\n");
         }
+        if let Some(missing) = &self.missing {
+            text = format!("{}\nwhat would hold for it: {text}", printable(missing));
+        }
         let some = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let _ =
             writeln!(text, "  roles   {}\n  groups  {}", printable(&some(&self.roles)), printable(&some(&self.groups)));
@@ -521,9 +527,7 @@ impl Explained {
         for note in &self.notes {
             let _ = writeln!(text, "  note: {}", inline(note));
         }
-        if let Some(missing) = &self.missing {
-            let _ = writeln!(text, "  {}\n  what is said here is what would hold for it", printable(missing));
-        } else if !self.known {
+        if self.missing.is_none() && !self.known {
             text.push_str("  what the tool declares is not known here: policies that read its arguments refuse\n");
         }
         if self.policies.is_empty()

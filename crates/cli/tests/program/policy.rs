@@ -468,3 +468,31 @@ fn what_many_tools_have_not_is_said_once() {
     assert!(matches!(errors[..], [one] if one.contains("p.cedar:1:") && one.ends_with(words)), "{text}");
     check("context.input has amount && context.input.amount > 5").status(0);
 }
+
+#[test]
+fn a_case_about_a_tool_that_is_not_known_is_noted() {
+    let home = tempfile::tempdir().unwrap();
+    let home: &Path = home.path();
+    fs::write(home.join("bartizan.toml"), CONFIG).unwrap();
+    fs::write(home.join("p.cedar"), "").unwrap();
+    let mut lock = Lock::open(home.join("mcp.lock")).unwrap();
+    lock.record_first_seen("bank", &[tool("balance", "")], SystemTime::now()).unwrap();
+    let file = home.join("bartizan.toml").display().to_string();
+    let test = |cases: &str, more: &[&str]| {
+        let path = home.join("cases.toml");
+        fs::write(&path, cases).unwrap();
+        bartizan_at(home, &[&["policy", "test", path.to_str().unwrap(), "--config", &file], more].concat())
+    };
+    let case = |tool: &str| format!("[[case]]\nname = 'one'\nwho = 'eve'\ntool = '{tool}'\nexpect = 'deny'\n");
+    let said = test(&case("bank/balanc"), &[]).status(0).stdout;
+    assert!(
+        said.contains("note: no tool `balanc` of the server `bank` is approved")
+            && said.contains("did you mean `balance`?"),
+        "{said}"
+    );
+    test(&case("bank/balanc"), &["--strict"]).status(1);
+    let said = test(&case("bank/balance"), &["--strict"]).status(0).stdout;
+    assert!(!said.contains("note: "), "{said}");
+    let declared = format!("[tool.\"bank/balanc\".inputSchema]\ntype = 'object'\n{}", case("bank/balanc"));
+    test(&declared, &["--strict"]).status(0);
+}

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Place, declared, lock, now, policies, word};
+use super::{Place, declared, lock, missing, now, policies, word};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{count, inline, printable};
@@ -113,6 +113,9 @@ struct TestedCase {
     found: Told,
     /// Why the policies could not be asked, which refuses.
     failed: Option<String>,
+    /// Why there is no such tool, as far as is known; then the case is about one that there might be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<String>,
 }
 
 /// A decision; what a case says nothing of is not there.
@@ -129,7 +132,7 @@ impl Tested {
     pub(in super::super) const FORMAT: &str = "bartizan.policy.test/1";
 }
 
-pub(super) fn run(files: &[PathBuf], place: &Place) -> Result<Outcome, Failure> {
+pub(super) fn run(files: &[PathBuf], strict: bool, place: &Place) -> Result<Outcome, Failure> {
     let mut tested = Tested { format: Tested::FORMAT, passed: 0, failed: 0, files: Vec::new() };
     for path in files {
         let file = read(path)?;
@@ -138,7 +141,7 @@ pub(super) fn run(files: &[PathBuf], place: &Place) -> Result<Outcome, Failure> 
             _ => place.load()?,
         };
         let lock = lock(&config)?;
-        let trial = Trial { policies: policies(&config)?, lock: lock.as_ref(), tools: &file.tool };
+        let trial = Trial { config: &config, policies: policies(&config)?, lock: lock.as_ref(), tools: &file.tool };
         let cases = file.case.iter().map(|case| trial.run(case)).collect::<Result<Vec<_>, _>>();
         let cases = cases.map_err(|why| Failure::usage(format!("{}: {why}", path.display())))?;
         tested.passed += cases.iter().filter(|case| case.passed).count();
@@ -150,7 +153,9 @@ pub(super) fn run(files: &[PathBuf], place: &Place) -> Result<Outcome, Failure> 
     } else {
         output::print(tested.text().trim_end())?;
     }
-    Ok(if tested.failed == 0 { Outcome::Clean } else { Outcome::Found })
+    let has_missing = tested.files.iter().flat_map(|file| &file.cases).any(|case| case.missing.is_some());
+    let is_fine = tested.failed == 0 && !(strict && has_missing);
+    Ok(if is_fine { Outcome::Clean } else { Outcome::Found })
 }
 
 fn read(path: &Path) -> Result<File, Failure> {
@@ -170,6 +175,7 @@ fn beside(file: &Path, other: &Path) -> PathBuf {
 
 /// What cases are held against.
 struct Trial<'a> {
+    config: &'a bartizan_config::Config,
     policies: &'a Policies,
     lock: Option<&'a Lock>,
     tools: &'a BTreeMap<String, Tool>,
@@ -221,7 +227,10 @@ impl Trial<'_> {
         let passed =
             (found.decision, &found.policies, found.listed) == (expected.decision, &expected.policies, expected.listed);
         let failed = decision.failed;
-        Ok(TestedCase { name: case.name.clone(), asked: case.sentence(&asked), passed, expected, found, failed })
+        let is_unknown = asked.kind == "tool" && own.is_none();
+        let missing = if is_unknown { missing(self.config, self.lock, (server, name)) } else { None };
+        let (name, asked) = (case.name.clone(), case.sentence(&asked));
+        Ok(TestedCase { name, asked, passed, expected, found, failed, missing })
     }
 }
 
@@ -309,6 +318,9 @@ impl Tested {
                 let _ = writeln!(text, "  {}  {}", if case.passed { "ok  " } else { "FAIL" }, inline(&case.name));
                 if !case.passed {
                     case.difference(&mut text);
+                }
+                if let Some(missing) = &case.missing {
+                    let _ = writeln!(text, "        note: {}", inline(missing));
                 }
             }
         }

@@ -44,8 +44,12 @@ impl Written {
         let Problem { source, line, column, message, help } = problem;
         let id = message.strip_prefix('`').and_then(|rest| Some(rest.split_once('`')?.0));
         let grant = id.filter(|_| line == 0).and_then(|id| self.grants.get(id)).cloned();
-        let place = grant.unwrap_or_else(|| Diagnostic { line, column, ..Diagnostic::of_file(&source, "") });
-        Diagnostic { severity: Severity::Warning, message, help, ..place }
+        let mut found = grant.unwrap_or_else(|| Diagnostic::of_file(&source, ""));
+        if found.line == 0 {
+            (found.line, found.column) = (line, column);
+        }
+        (found.severity, found.message, found.help) = (Severity::Warning, message, help);
+        found
     }
 }
 

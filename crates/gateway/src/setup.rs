@@ -315,7 +315,8 @@ mod tests {
         // It is not the user's own, so whatever is said about it names it.
         assert!(set_up.values().all(|server| *server.lock_option == format!(" --lock {}", lock.display())));
         drop((gateway, set_up));
-        let own = Config { is_users: true, ..read("") };
+        let mut own = read("");
+        own.is_users = true;
         assert!(super::gateway(&own).unwrap().lock_option.is_empty());
     }
 }

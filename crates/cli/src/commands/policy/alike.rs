@@ -38,6 +38,11 @@ fn said(problem: Problem, message: &str, tools: &[String]) -> String {
     let attribute = attribute.map(|name| name.strip_prefix("input.").unwrap_or(name));
     let id = message.split('`').nth(1).unwrap_or_default();
     let words = match attribute {
+        Some("input") if message.ends_with("not found") => {
+            format!(
+                "`{id}` is about more than calls, which alone have `context.input`; write `action in Mcp::Action::\"call\"`"
+            )
+        }
         Some(name) if message.ends_with("not found") => {
             format!("`{id}`: {count} tools have no `{name}` ({named}); {cure}, or write `{} &&`", has(name))
         }

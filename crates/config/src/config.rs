@@ -542,8 +542,7 @@ impl Reading<'_> {
         let issuers = oauth::issuers(&file.auth.oauth, (root, &environment.directory), problems);
         let known: Vec<_> = file.auth.oauth.keys().map(String::as_str).collect();
         credentials::check_issuers(exchanges(&servers), &known, root, problems);
-        let ways = Ways { pages: sign_in.is_some(), tokens: !issuers.is_empty() };
-        let asked = (&settings, &*approval.approvers, ways);
+        let asked = (&settings, &*approval.approvers, Ways { pages: sign_in.is_some(), tokens: !issuers.is_empty() });
         policy::check_answerable(asked, (&policy_files, &environment.directory), root, problems);
         let rate = settings.guards.get("rate").map(|held| rate::Options::deserialize(&held.options));
         let config = Config {

@@ -454,21 +454,20 @@ fn what_many_tools_have_not_is_said_once() {
     tools.push(tool("pay", &with("amount")));
     lock.record_first_seen("bank", &tools, SystemTime::now()).unwrap();
     let file = home.join("bartizan.toml").display().to_string();
-    let check = |condition: &str| {
-        fs::write(
-            home.join("p.cedar"),
-            format!("@id(\"big\") forbid(principal, action, resource) when {{ {condition} }};"),
-        )
-        .unwrap();
+    let check = |action: &str, condition: &str| {
+        let policy = format!("@id(\"big\") forbid(principal, {action}, resource) when {{ {condition} }};");
+        fs::write(home.join("p.cedar"), policy).unwrap();
         bartizan_at(home, &["policy", "check", "--config", &file])
     };
-    let text = check("context.input.amount > 5").status(1).stdout;
+    let text = check("action", "context.input.amount > 5").status(1).stdout;
     let errors: Vec<_> = text.lines().filter(|line| line.starts_with("error: ")).collect();
     let words = "`big`: 4 tools have no `amount` (bank/a, bank/b and 2 more); name the action, or write `context.input has amount &&`";
     assert!(
         matches!(errors[..], [one, other] if one.contains("p.cedar:1:") && one.ends_with(words) && other.contains("is about more than calls")),
         "{text}"
     );
+    let of_calls = "action in Mcp::Action::\"call\"";
+    check(of_calls, "context.input has amount && context.input.amount > 5").status(0);
 }
 
 #[test]

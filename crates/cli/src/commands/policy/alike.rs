@@ -21,6 +21,10 @@ pub(super) fn grouped(found: Vec<(String, Problem)>) -> Vec<String> {
             None => groups.push((problem, message, vec![tool])),
         }
     }
+    // What is found at one place comes in any order.
+    groups.sort_by(|(one, words, _), (other, others, _)| {
+        (&one.source, one.line, one.column, words).cmp(&(&other.source, other.line, other.column, others))
+    });
     groups.into_iter().map(|(problem, message, tools)| said(problem, &message, &tools)).collect()
 }
 

@@ -592,7 +592,9 @@ def case_who_is_no_person_is_told_so_at_once_where_they_would_have_to_show_who_t
         place.run("user", "add", "ann")
         place.run("user", "add", "dan")
         place.run("user", "disable", "dan")
-        for name, why in (("service:ci", "`service:ci` is no person"), ("ci", "`ci` is no person"), ("Ann", "`Ann` is no person"),
+        said = place.run("key", "create", "Ann", "--scope", "mcp", "--expires", "1h", code=2)
+        check("differs only in case from `ann`" in said, said)
+        for name, why in (("service:ci", "`service:ci` is no person"), ("ci", "`ci` is no person"),
                           ("dan", "`dan` may not sign in here")):
             with place.client(name) as client:
                 began = time.monotonic()

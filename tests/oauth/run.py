@@ -535,6 +535,14 @@ def case_what_claims_say_decides_and_nobody_is_taken_for_somebody_else():
     with Provider() as provider, Place(provider, 'names = "plain"\n') as place:
         for subject in ("cert:ann", "uid:0", "corp:ann", "anonymous", "a b", "a\nb"):
             equal(place.shows(provider.forged(place.mcp, claims={"sub": subject}))[0], 401, f"{subject!r} as a plain name")
+    with Provider() as provider, Place(provider, 'names = "plain"\n') as place:
+        token = lambda subject: provider.forged(place.mcp, claims={"sub": subject})  # noqa: E731
+        equal(place.shows(token("Ann"))[0], 200, "nobody else is called so")
+        place.key("create", "ann", "--scope", "mcp", "--expires", "1h")
+        for subject, status in (("Ann", 401), ("ANN", 401), ("ann", 200), ("Bob", 200)):
+            equal(place.shows(token(subject))[0], status, f"{subject} beside a key of ann")
+        said = place.gateway.said.read_text()
+        check('reason="edge.token_principal"' in said and "`Ann`, which differs from `ann` in the store only in case" in said, said)
     with Provider() as provider, Place(provider, claims) as place:
         equal(place.shows(provider.forged(place.mcp))[0], 401, "without its tenant")
 

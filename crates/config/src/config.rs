@@ -462,7 +462,7 @@ fn read_text(
     let warnings = problems.into_result(&source)?;
     match config.map(|config| config.written_in(&root, &source)) {
         Some(config) => {
-            let warnings = warnings.into_iter().chain(config.without_effect()).collect();
+            let warnings = warnings.into_iter().chain(config.without_effect().iter().cloned()).collect();
             Ok((config, warnings))
         }
         None => Err(unusable(name)),
@@ -509,19 +509,8 @@ impl Reading<'_> {
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);
 
-        let (address, remote) = (&file.listen.address, file.listen.allow_remote);
-        let open = match (file.auth.required, &file.listen.tls) {
-            (_, Some(table)) if file.auth.required || tls::knows_everybody(table) => listen::Reach::Secure,
-            (true, _) => listen::Reach::Keys,
-            (false, _) => listen::Reach::Anybody,
-        };
-        let listen_address = listen::address(address, remote, open, root, problems);
-        listen::check_named(listen_address, &file.listen, root, problems);
-        let (place, name) = ((root, &*environment.directory), file.auth.certificate.principal);
-        let listen_tls = tls::tls(file.listen.tls.as_ref(), "listen", place, name, problems);
-        listen::hosts(&file.listen.allowed_hosts, root, problems);
-        listen::origins(&file.listen.allowed_origins, root, problems);
-        let public_url = listen::public_url(file.listen.public_url.as_deref(), root, problems);
+        let place = (root, &*environment.directory);
+        let (open, listen_address, listen_tls, public_url) = listen::listen(&file.listen, &file.auth, place, problems);
         self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);
         let admin = self.admin(&file.admin, problems);
         self.apart(listen_address, admin.as_ref(), problems);

@@ -19,6 +19,8 @@ pub(crate) struct Written {
     servers: BTreeSet<String>,
     /// What is in the lists of roles, by what the policies are called that they stand for.
     grants: BTreeMap<String, Diagnostic>,
+    /// What of the policies has no effect, as far as the file says.
+    found: Vec<Diagnostic>,
 }
 
 impl Written {
@@ -36,7 +38,7 @@ impl Written {
                 }
             }
         }
-        Written { servers: tree::keys(root, &["server"]).into_iter().collect(), grants }
+        Written { servers: tree::keys(root, &["server"]).into_iter().collect(), grants, found: Vec::new() }
     }
 
     /// A warning where it stands: in the file, or in one with policies.
@@ -56,6 +58,7 @@ impl Written {
 impl Config {
     pub(crate) fn written_in(mut self, root: &Node<'_>, source: &Source<'_>) -> Config {
         self.written = Written::of(root, source);
+        self.written.found = self.found(&Tools::new());
         self
     }
 
@@ -79,16 +82,15 @@ impl Config {
 
     /// What of the policies has no effect, as far as the file says; but for challenges that nobody can meet, of which it is said
     /// where they are read.
-    pub(crate) fn without_effect(&self) -> Vec<Diagnostic> {
-        self.found(&Tools::new())
+    pub(crate) fn without_effect(&self) -> &[Diagnostic] {
+        &self.written.found
     }
 
     /// What of them has none as a server has no such tool, beyond what is said when the file is read.
     #[must_use]
     pub fn without_tools(&self, tools: &Tools) -> Vec<Diagnostic> {
-        let before = self.without_effect();
         let mut found = self.found(tools);
-        found.retain(|warning| !before.contains(warning));
+        found.retain(|warning| !self.without_effect().contains(warning));
         found
     }
 

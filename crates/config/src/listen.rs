@@ -1,13 +1,15 @@
 //! Addresses to listen on: loopback unless the operator insists.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-use crate::file::ListenTable;
+use crate::file::{AuthTable, ListenTable};
 use crate::problems::Problems;
 use crate::servers::is_loopback;
+use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
 
 /// Whom an address lets do what.
@@ -47,6 +49,27 @@ impl Reach {
     }
 }
 
+/// What `[listen]` says: whom it lets do what, and the address, the certificate and the URL as far as they can be used.
+pub(crate) fn listen(
+    table: &ListenTable,
+    auth: &AuthTable,
+    (root, directory): (&Node<'_>, &Path),
+    problems: &mut Problems,
+) -> (Reach, Option<SocketAddr>, Option<Tls>, Option<String>) {
+    let open = match (auth.required, &table.tls) {
+        (_, Some(tls)) if auth.required || tls::knows_everybody(tls) => Reach::Secure,
+        (true, _) => Reach::Keys,
+        (false, _) => Reach::Anybody,
+    };
+    let address = address(&table.address, table.allow_remote, open, root, problems);
+    check_named(address, table, root, problems);
+    let tls = tls::tls(table.tls.as_ref(), "listen", (root, directory), auth.certificate.principal, problems);
+    hosts(&table.allowed_hosts, root, problems);
+    origins(&table.allowed_origins, root, problems);
+    let public_url = public_url(table.public_url.as_deref(), root, problems);
+    (open, address, tls, public_url)
+}
+
 /// The address of the section that has this reach.
 pub(crate) fn address(
     text: &str,
@@ -76,7 +99,7 @@ pub(crate) fn address(
 }
 
 /// Looks whether it is known what clients call an address that stands for all of this machine's.
-pub(crate) fn check_named(address: Option<SocketAddr>, table: &ListenTable, root: &Node<'_>, problems: &mut Problems) {
+fn check_named(address: Option<SocketAddr>, table: &ListenTable, root: &Node<'_>, problems: &mut Problems) {
     let Some(address) = address.filter(|address| address.ip().is_unspecified()) else { return };
     if table.public_url.is_none() && table.allowed_hosts.is_empty() {
         let place = tree::place(root, &["listen", "address"]);
@@ -89,7 +112,7 @@ pub(crate) fn check_named(address: Option<SocketAddr>, table: &ListenTable, root
 }
 
 /// Checks names for the `Host` header.
-pub(crate) fn hosts(hosts: &[String], root: &Node<'_>, problems: &mut Problems) {
+fn hosts(hosts: &[String], root: &Node<'_>, problems: &mut Problems) {
     for (index, host) in hosts.iter().enumerate() {
         let place = tree::place(root, &["listen", "allowed_hosts", &index.to_string()]);
         let authority = host.parse::<Authority>();
@@ -102,7 +125,7 @@ pub(crate) fn hosts(hosts: &[String], root: &Node<'_>, problems: &mut Problems) 
 }
 
 /// Checks values of the `Origin` header.
-pub(crate) fn origins(origins: &[String], root: &Node<'_>, problems: &mut Problems) {
+fn origins(origins: &[String], root: &Node<'_>, problems: &mut Problems) {
     for (index, origin) in origins.iter().enumerate() {
         let place = tree::place(root, &["listen", "allowed_origins", &index.to_string()]);
         let plain = origin.parse::<Uri>().is_ok_and(|uri| {

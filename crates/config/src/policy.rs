@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bartizan_guard::{Action, GuardSettings, Settings};
 use bartizan_policy::{
-    Approver, Grant, Group, Policies, Principal, Problem, Role, Roles, Scope, Scopes, Source, Ways, nearest,
+    Approver, Grant, Group, Policies, Principal, Problem, Role, Roles, Scope, Scopes, Source, Ways, meant,
 };
 
 use crate::file::{File, Otherwise};
@@ -145,8 +145,7 @@ impl Reading<'_, '_> {
                     let grant = Grant::parse(text).map_err(|error| error.to_string())?;
                     match &grant {
                         Grant::ToolGroup(group) if !file.tool_group.contains_key(group) => {
-                            let near = nearest(group, file.tool_group.keys().map(String::as_str));
-                            let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                            let meant = meant(group, file.tool_group.keys().map(String::as_str));
                             Err(format!("there is no tool group `{group}`{meant}"))
                         }
                         _ => Ok(grant),
@@ -164,8 +163,7 @@ impl Reading<'_, '_> {
                 if file.role.contains_key(role) {
                     return Ok(role.to_owned());
                 }
-                let near = nearest(role, file.role.keys().map(String::as_str));
-                let meant = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let meant = meant(role, file.role.keys().map(String::as_str));
                 Err(format!("there is no role `{role}`{meant}"))
             });
             roles.groups.insert(name.clone(), Group { members: table.members.clone(), roles: held });

@@ -28,7 +28,7 @@ mod ways;
 pub use input::{Input, Unfit};
 pub use json::Json;
 pub use lint::Known;
-pub use near::nearest;
+pub use near::{meant, nearest};
 pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};
 pub use principal::{Principal, SignedIn};
 pub use problem::{Problem, Source};

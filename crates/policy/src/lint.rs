@@ -47,7 +47,9 @@ pub(crate) fn warnings(
 ) -> Vec<Problem> {
     let bodies: Vec<_> = rules.iter().map(Body::of).collect();
     let all: Vec<_> = rules.iter().zip(&bodies).collect();
-    let always: Vec<_> = all.iter().filter(|(rule, body)| forbids(rule) && body.conditions.is_empty()).collect();
+    let permits = |rule: &Rule| rule.policy.effect() == Effect::Permit;
+    let open = ByAction::of(all.iter().filter(|(rule, body)| permits(rule) && body.conditions.is_empty()));
+    let forbidding = ByAction::of(all.iter().filter(|(rule, _)| forbids(rule)));
     let mut first: HashMap<String, &Rule> = HashMap::new();
     let mut found = Vec::new();
     for (rule, body) in &all {
@@ -68,7 +70,7 @@ pub(crate) fn warnings(
         if let Some(constant) = body.constant() {
             warn(format!("`{id}` has a condition that is always {constant}"));
         }
-        if let Some(wide) = permitted_by(rule, body, &all, roles) {
+        if let Some(wide) = permitted_by(rule, body, &open, roles) {
             let cure = if body.conditions.is_empty() {
                 ""
             } else {
@@ -76,17 +78,15 @@ pub(crate) fn warnings(
             };
             warn(format!("`{id}` adds nothing to `{}`, which permits all of it{cure}", wide.reason.id));
         }
-        if rule.policy.effect() == Effect::Permit && otherwise == Otherwise::Permit {
+        if permits(rule) && otherwise == Otherwise::Permit {
             warn(format!("`{id}` permits what is allowed anyway, by `default = \"permit\"`"));
         }
         if !forbids(rule) {
-            let covering = always.iter().find(|(forbid, _)| covers(forbid, rule, roles));
-            let alike = || {
-                all.iter().find(|(forbid, of)| {
-                    forbids(forbid) && of.conditions == body.conditions && covers(forbid, rule, roles)
-                })
+            let covering = |conditions: &[Value]| {
+                let mut may = forbidding.that_may_cover(&rule.action);
+                may.find(|(forbid, of)| of.conditions == conditions && covers(forbid, rule, roles))
             };
-            if let Some((forbid, _)) = covering.copied().or_else(alike) {
+            if let Some((forbid, _)) = covering(&[]).or_else(|| covering(&body.conditions)) {
                 let what =
                     if rule.reason.asks.is_some() { "never asks for anything" } else { "never permits anything" };
                 warn(format!("`{id}` {what}: `{}` always forbids it", forbid.reason.id));
@@ -138,17 +138,12 @@ fn of_no_uri(roles: &Roles, source: &Source<'_>) -> Vec<Problem> {
 
 /// A permit without conditions that permits all that this one does, which somebody wrote to narrow it. Lists of roles may well
 /// name something twice.
-fn permitted_by<'r>(rule: &Rule, body: &Body, all: &[(&'r Rule, &Body)], roles: &Roles) -> Option<&'r Rule> {
+fn permitted_by<'r>(rule: &Rule, body: &Body, open: &ByAction<'r, '_>, roles: &Roles) -> Option<&'r Rule> {
     if rule.policy.effect() != Effect::Permit || rule.source == 0 {
         return None;
     }
-    let wide = all.iter().find(|(wide, of)| {
-        wide.policy.effect() == Effect::Permit
-            && of.conditions.is_empty()
-            && of.text != body.text
-            && covers(wide, rule, roles)
-    });
-    wide.map(|(wide, _)| *wide)
+    let mut may = open.that_may_cover(&rule.action);
+    may.find(|(wide, of)| of.text != body.text && covers(wide, rule, roles)).map(|(wide, _)| wide)
 }
 
 /// Approvers of a rule whom nobody can be, beside others.
@@ -163,6 +158,41 @@ fn useless(rule: &Rule, roles: &Roles, ways: Ways) -> impl Iterator<Item = Strin
 /// Whether nothing lifts it.
 fn forbids(rule: &Rule) -> bool {
     rule.policy.effect() == Effect::Forbid && rule.reason.asks.is_none()
+}
+
+/// Rules by the one action that they are about, so that of thousands each is held against few.
+struct ByAction<'r, 'b> {
+    one: HashMap<&'r EntityUid, Vec<(&'r Rule, &'b Body)>>,
+    /// About several actions, or any.
+    others: Vec<(&'r Rule, &'b Body)>,
+}
+
+impl<'r: 'b, 'b> ByAction<'r, 'b> {
+    fn of<'a>(rules: impl Iterator<Item = &'a (&'r Rule, &'b Body)>) -> Self
+    where
+        'r: 'a,
+        'b: 'a,
+    {
+        let mut found = ByAction { one: HashMap::new(), others: Vec::new() };
+        for &(rule, body) in rules {
+            match &rule.action {
+                ActionConstraint::Eq(uid) => found.one.entry(uid).or_default().push((rule, body)),
+                _ => found.others.push((rule, body)),
+            }
+        }
+        found
+    }
+
+    /// Those that may be about all that these actions are: one about a single action is about no other.
+    fn that_may_cover(&self, narrow: &ActionConstraint) -> impl Iterator<Item = (&'r Rule, &'b Body)> {
+        let first = match narrow {
+            ActionConstraint::Any => None,
+            ActionConstraint::Eq(uid) => Some(uid),
+            ActionConstraint::In(uids) => uids.first(),
+        };
+        let one = first.and_then(|uid| self.one.get(uid)).into_iter().flatten();
+        one.chain(&self.others).copied()
+    }
 }
 
 /// What a rule says, without how it is called.

@@ -7,6 +7,8 @@
 //! `tool:SERVER/NAME`, `prompt:SERVER/NAME` or `resource:SERVER/URI` for one thing of a server. A `*` at the end of a name
 //! stands for whatever follows. Scopes only ever take away: who may not do something without them may not with them.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -94,13 +96,11 @@ impl Scope {
         }
     }
 
-    fn allows(&self, server: &str, kind: Kind, name: &str) -> bool {
+    fn allows(&self, server: &str, named: &Named<'_>) -> bool {
         match self {
             Scope::All => true,
             Scope::Server(own) => &**own == server,
-            Scope::Thing(own_kind, own, pattern) => {
-                *own_kind == kind && &**own == server && matches(kind, pattern, name)
-            }
+            Scope::Thing(kind, own, pattern) => *kind == named.kind && &**own == server && named.matches(pattern),
         }
     }
 }
@@ -126,19 +126,35 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.strip_suffix('*').unwrap_or(name).contains('*')
 }
 
-/// Whether a name is one that a pattern stands for. Of a resource nothing is said by how a URI begins that can be read as
-/// several.
-fn matches(kind: Kind, pattern: &str, name: &str) -> bool {
-    if pattern == name || pattern == "*" {
-        return true;
+/// What something is called, as patterns are held against it.
+struct Named<'a> {
+    kind: Kind,
+    name: &'a str,
+    /// The one form of a URI, which is looked for once however many patterns there are.
+    form: OnceCell<Option<Cow<'a, str>>>,
+}
+
+impl<'a> Named<'a> {
+    fn new(kind: Kind, name: &'a str) -> Self {
+        Named { kind, name, form: OnceCell::new() }
     }
-    let Kind::Resource = kind else {
-        return pattern.strip_suffix('*').is_some_and(|beginning| name.starts_with(beginning));
-    };
-    let Some(name) = place::canonical(name) else { return false };
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(&*place::beginning(beginning)),
-        None => place::canonical(pattern).is_some_and(|pattern| pattern == name),
+
+    /// Whether it is one that a pattern stands for. Of a resource nothing is said by how a URI begins that can be read as
+    /// several.
+    fn matches(&self, pattern: &str) -> bool {
+        if pattern == self.name || pattern == "*" {
+            return true;
+        }
+        let beginning = pattern.strip_suffix('*');
+        let Kind::Resource = self.kind else {
+            return beginning.is_some_and(|beginning| self.name.starts_with(beginning));
+        };
+        let Some(form) = self.form.get_or_init(|| place::canonical(self.name)) else { return false };
+        match beginning {
+            Some(beginning) => form.starts_with(&*place::beginning(beginning)),
+            // What is the same as a form in this way has it.
+            None => *form == place::beginning(pattern),
+        }
     }
 }
 
@@ -188,7 +204,8 @@ impl Scopes {
     /// Whether they are good for that thing of that server.
     #[must_use]
     pub fn allow(&self, server: &str, kind: Kind, name: &str) -> bool {
-        self.0.iter().any(|scope| scope.allows(server, kind, name))
+        let named = Named::new(kind, name);
+        self.0.iter().any(|scope| scope.allows(server, &named))
     }
 
     /// Whether they name resources of a server, and not only all of them.

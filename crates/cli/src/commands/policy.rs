@@ -444,10 +444,7 @@ fn explain(
 /// Why there is no such tool, with one that is called nearly so.
 fn missing(config: &Config, lock: Option<&Lock>, (server, tool): (&str, &str)) -> Option<String> {
     let approved = approved(lock);
-    let like = |word: &str, all: &mut dyn Iterator<Item = &str>| {
-        let near = bartizan_config::nearest(word, all);
-        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
-    };
+    let like = |word: &str, all: &mut dyn Iterator<Item = &str>| bartizan_policy::meant(word, all);
     let is_server = config.servers.contains_key(server) || approved.iter().any(|(of, _)| of == server);
     if !is_server {
         let mut all = config.servers.keys().map(String::as_str).chain(approved.iter().map(|(of, _)| of.as_str()));

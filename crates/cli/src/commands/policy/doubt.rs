@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use bartizan_config::{Config, nearest};
-use bartizan_policy::Policies;
+use bartizan_config::Config;
+use bartizan_policy::{Policies, meant};
 use serde_json::Value;
 
 use super::Brings;
@@ -29,9 +29,8 @@ pub(super) fn notes(config: &Config, policies: &Policies, user: &str, brings: &B
     ];
     for (kind, named, known) in &kinds {
         for name in named.iter().filter(|name| !known.contains(name.as_str())) {
-            let near = nearest(name, known.iter().map(String::as_str));
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            notes.push(format!("no {kind} `{name}` is in the configuration{near}"));
+            let meant = meant(name, known.iter().map(String::as_str));
+            notes.push(format!("no {kind} `{name}` is in the configuration{meant}"));
         }
     }
     notes

@@ -113,6 +113,16 @@ class Reload(unittest.TestCase):
         self.file.write_text(GOOD)
         self.until(lambda: self.ready() == (200, "ready\n"))
 
+    def said_at_the_start(self, config):
+        """What another gateway says on standard error until it serves, line by line."""
+        with subprocess.Popen([PROGRAM, "serve", "--config", config], stderr=subprocess.PIPE, text=True) as gateway:
+            lines = []
+            while not lines or "metrics at" not in lines[-1]:
+                lines.append(gateway.stderr.readline())
+                self.assertTrue(lines[-1], lines)
+            gateway.terminate()
+        return lines
+
     def test_a_mistyped_name_in_a_role_is_said_at_the_start_and_when_it_is_read_anew(self):
         role = lambda names: GOOD + f'[role.barred]\ndeny = {json.dumps(names)}\nmembers = ["ann"]\n'  # noqa: E731
         self.file.write_text(role(["tool:one/pay"]))
@@ -123,13 +133,7 @@ class Reload(unittest.TestCase):
         self.assertRegex(self.said(), r"(?s)there is no server `oen`.*did you mean `one`")
         other = self.file.with_name("other.toml")
         other.write_text(role(["tool:oen/pay"]).replace("[server", '[audit]\ndirectory = "other"\n[server', 1))
-        with subprocess.Popen([PROGRAM, "serve", "--config", other], stderr=subprocess.PIPE, text=True) as gateway:
-            lines = []
-            while not lines or "metrics at" not in lines[-1]:
-                lines.append(gateway.stderr.readline())
-                self.assertTrue(lines[-1], lines)
-            gateway.terminate()
-        self.assertRegex("".join(lines), r"(?s)there is no server `oen`; did you mean `one`.*other\.toml:\d+:\d+")
+        self.assertRegex("".join(self.said_at_the_start(other)), r"(?s)there is no server `oen`; did you mean `one`.*other\.toml:\d+:\d+")
 
     def test_in_a_log_of_json_each_problem_has_its_fields(self):
         wrong = GOOD.replace("[server", '[audit]\ndirectory = "other"\n[log]\nformat = "json"\n[server')
@@ -176,12 +180,7 @@ class Reload(unittest.TestCase):
         for text, said in ((f'mode = "observe"\n{listens}', True), (listens, False)):
             other = self.file.with_name("other.toml")
             other.write_text(text)
-            with subprocess.Popen([PROGRAM, "serve", "--config", other], stderr=subprocess.PIPE, text=True) as gateway:
-                lines = []
-                while not lines or "metrics at" not in lines[-1]:
-                    lines.append(gateway.stderr.readline())
-                    self.assertTrue(lines[-1], lines)
-                gateway.terminate()
+            lines = self.said_at_the_start(other)
             self.assertEqual(any(line.startswith('bartizan: mode = "observe": ') for line in lines), said, lines)
 
     def test_sighup_reloads(self):

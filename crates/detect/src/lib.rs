@@ -3,3 +3,4 @@
 //! Pure and linear in the length of the text, whatever it holds; nothing here panics on hostile input.
 
 pub mod hidden;
+pub mod normal;

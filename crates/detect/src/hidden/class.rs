@@ -4,7 +4,7 @@ use super::{Kind, terminal};
 
 /// Characters that are judged alike.
 #[derive(Clone, Copy)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Tag,
     /// Never has a right to be there.
     Always(Kind),
@@ -25,7 +25,7 @@ pub(super) enum Class {
 }
 
 /// The class of a character; none if it is seen, or is white space.
-pub(super) fn classify(c: char) -> Option<Class> {
+pub(crate) fn classify(c: char) -> Option<Class> {
     Some(match c {
         // Latin, and most other living scripts and ideographs, first: what a long text is made of.
         '\u{A0}'..='\u{AC}' | '\u{AE}'..='\u{34E}' | '\u{3165}'..='\u{FDCF}' => return None,
@@ -67,12 +67,12 @@ pub(super) fn classify(c: char) -> Option<Class> {
 }
 
 /// Whether the character is seen, or is white space.
-pub(super) fn is_seen(c: char) -> bool {
+pub(crate) fn is_seen(c: char) -> bool {
     classify(c).is_none()
 }
 
 /// Where a terminal sequence that begins with `c` at `at` ends, if one does.
-pub(super) fn sequence_end(text: &str, at: usize, c: char) -> Option<usize> {
+pub(crate) fn sequence_end(text: &str, at: usize, c: char) -> Option<usize> {
     let begins = matches!(classify(c), Some(Class::Sequence));
     begins.then(|| (at + text.get(at..).map_or(0, terminal::length)).max(at + c.len_utf8()))
 }

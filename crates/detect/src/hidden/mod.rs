@@ -9,7 +9,7 @@
 //! holds nothing more to find.
 
 mod characters;
-mod class;
+pub(crate) mod class;
 mod code;
 mod decode;
 mod definition;
@@ -18,7 +18,7 @@ mod elements;
 mod markup;
 mod prose;
 mod script;
-mod skip;
+pub(crate) mod skip;
 mod terminal;
 
 use std::ops::Range;

@@ -4,12 +4,12 @@
 const STRIDE: usize = 64;
 
 /// Whether no byte asks for a closer look by [`find`](super::find).
-pub(super) fn plain(bytes: &[u8]) -> bool {
+pub(crate) fn plain(bytes: &[u8]) -> bool {
     next(bytes, 0, |byte| closer(byte) | (byte == b'<')) == bytes.len()
 }
 
 /// The first byte from `at` on that is, or begins, something else than a visible ASCII character or white space.
-pub(super) fn next_character(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn next_character(bytes: &[u8], at: usize) -> usize {
     next(bytes, at, closer)
 }
 

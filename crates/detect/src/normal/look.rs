@@ -8,8 +8,8 @@ pub(super) fn is_mark(c: char) -> bool {
 }
 
 /// Writes what `c` is meant to be. `disguised` says which letter it stands for where it is.
-pub(super) fn push(c: char, disguised: impl FnOnce() -> Option<char>, out: &mut String) {
-    if let Some(plain) = disguised().or_else(|| other_form(c)) {
+pub(super) fn push(c: char, disguised: Option<char>, out: &mut String) {
+    if let Some(plain) = disguised.or_else(|| other_form(c)) {
         out.push(plain);
         return;
     }
@@ -20,7 +20,8 @@ pub(super) fn push(c: char, disguised: impl FnOnce() -> Option<char>, out: &mut 
             out.push(part);
         }
     });
-    let plain = out.get(before..).is_some_and(|form| form.starts_with(|first: char| first.is_ascii() || first == '\u{2044}'));
+    let plain =
+        out.get(before..).is_some_and(|form| form.starts_with(|first: char| first.is_ascii() || first == '\u{2044}'));
     let long = out.len() - before > 3 * c.len_utf8();
     if !plain || long {
         out.truncate(before);
@@ -50,36 +51,219 @@ fn other_form(c: char) -> Option<char> {
 /// Small capitals, letters turned and struck through, and the like: letters of phonetics that stand for plain ones.
 /// Sorted.
 const SMALL: &[(char, char)] = &[
-    ('đ', 'd'), ('ħ', 'h'), ('ı', 'i'), ('Ł', 'L'), ('ł', 'l'), ('ŧ', 't'), ('ƀ', 'b'), ('ƒ', 'f'), ('ƙ', 'k'),
-    ('ƚ', 'l'), ('ƞ', 'n'), ('ƥ', 'p'), ('ƫ', 't'), ('ƴ', 'y'), ('ƶ', 'z'), ('ǝ', 'e'), ('ǥ', 'g'), ('ȥ', 'z'),
-    ('ɇ', 'e'), ('ɐ', 'a'), ('ɑ', 'a'), ('ɓ', 'b'), ('ɔ', 'c'), ('ɖ', 'd'), ('ɗ', 'd'), ('ɟ', 'f'), ('ɠ', 'g'),
-    ('ɡ', 'g'), ('ɢ', 'G'), ('ɥ', 'h'), ('ɦ', 'h'), ('ɨ', 'i'), ('ɩ', 'i'), ('ɪ', 'I'), ('ɫ', 'l'), ('ɬ', 'l'),
-    ('ɭ', 'l'), ('ɯ', 'm'), ('ɱ', 'm'), ('ɲ', 'n'), ('ɳ', 'n'), ('ɴ', 'N'), ('ɵ', 'o'), ('ɹ', 'r'), ('ɼ', 'r'),
-    ('ɽ', 'r'), ('ɾ', 'r'), ('ʀ', 'R'), ('ʁ', 'R'), ('ʂ', 's'), ('ʇ', 't'), ('ʈ', 't'), ('ʉ', 'u'), ('ʋ', 'v'),
-    ('ʌ', 'v'), ('ʍ', 'w'), ('ʎ', 'y'), ('ʏ', 'Y'), ('ʐ', 'z'), ('ʙ', 'B'), ('ʜ', 'H'), ('ʞ', 'k'), ('ʟ', 'L'),
-    ('ᴀ', 'A'), ('ᴄ', 'C'), ('ᴅ', 'D'), ('ᴇ', 'E'), ('ᴊ', 'J'), ('ᴋ', 'K'), ('ᴍ', 'M'), ('ᴏ', 'O'), ('ᴘ', 'P'),
-    ('ᴛ', 'T'), ('ᴜ', 'U'), ('ᴠ', 'V'), ('ᴡ', 'W'), ('ᴢ', 'Z'), ('ꜰ', 'F'), ('ꜱ', 'S'),
+    ('đ', 'd'),
+    ('ħ', 'h'),
+    ('ı', 'i'),
+    ('Ł', 'L'),
+    ('ł', 'l'),
+    ('ŧ', 't'),
+    ('ƀ', 'b'),
+    ('ƒ', 'f'),
+    ('ƙ', 'k'),
+    ('ƚ', 'l'),
+    ('ƞ', 'n'),
+    ('ƥ', 'p'),
+    ('ƫ', 't'),
+    ('ƴ', 'y'),
+    ('ƶ', 'z'),
+    ('ǝ', 'e'),
+    ('ǥ', 'g'),
+    ('ȥ', 'z'),
+    ('ɇ', 'e'),
+    ('ɐ', 'a'),
+    ('ɑ', 'a'),
+    ('ɓ', 'b'),
+    ('ɔ', 'c'),
+    ('ɖ', 'd'),
+    ('ɗ', 'd'),
+    ('ɟ', 'f'),
+    ('ɠ', 'g'),
+    ('ɡ', 'g'),
+    ('ɢ', 'G'),
+    ('ɥ', 'h'),
+    ('ɦ', 'h'),
+    ('ɨ', 'i'),
+    ('ɩ', 'i'),
+    ('ɪ', 'I'),
+    ('ɫ', 'l'),
+    ('ɬ', 'l'),
+    ('ɭ', 'l'),
+    ('ɯ', 'm'),
+    ('ɱ', 'm'),
+    ('ɲ', 'n'),
+    ('ɳ', 'n'),
+    ('ɴ', 'N'),
+    ('ɵ', 'o'),
+    ('ɹ', 'r'),
+    ('ɼ', 'r'),
+    ('ɽ', 'r'),
+    ('ɾ', 'r'),
+    ('ʀ', 'R'),
+    ('ʁ', 'R'),
+    ('ʂ', 's'),
+    ('ʇ', 't'),
+    ('ʈ', 't'),
+    ('ʉ', 'u'),
+    ('ʋ', 'v'),
+    ('ʌ', 'v'),
+    ('ʍ', 'w'),
+    ('ʎ', 'y'),
+    ('ʏ', 'Y'),
+    ('ʐ', 'z'),
+    ('ʙ', 'B'),
+    ('ʜ', 'H'),
+    ('ʞ', 'k'),
+    ('ʟ', 'L'),
+    ('ᴀ', 'A'),
+    ('ᴄ', 'C'),
+    ('ᴅ', 'D'),
+    ('ᴇ', 'E'),
+    ('ᴊ', 'J'),
+    ('ᴋ', 'K'),
+    ('ᴍ', 'M'),
+    ('ᴏ', 'O'),
+    ('ᴘ', 'P'),
+    ('ᴛ', 'T'),
+    ('ᴜ', 'U'),
+    ('ᴠ', 'V'),
+    ('ᴡ', 'W'),
+    ('ᴢ', 'Z'),
+    ('ꜰ', 'F'),
+    ('ꜱ', 'S'),
 ];
 
 /// The Latin letter that a letter of another script is drawn like. Sorted.
 const ALIKE: &[(char, char)] = &[
-    ('Α', 'A'), ('Β', 'B'), ('Ε', 'E'), ('Ζ', 'Z'), ('Η', 'H'), ('Ι', 'I'), ('Κ', 'K'), ('Μ', 'M'), ('Ν', 'N'),
-    ('Ο', 'O'), ('Ρ', 'P'), ('Τ', 'T'), ('Υ', 'Y'), ('Χ', 'X'), ('α', 'a'), ('γ', 'y'), ('ε', 'e'), ('ι', 'i'),
-    ('κ', 'k'), ('ν', 'v'), ('ο', 'o'), ('ρ', 'p'), ('σ', 'o'), ('τ', 't'), ('υ', 'u'), ('χ', 'x'), ('ω', 'w'),
-    ('ϲ', 'c'), ('ϳ', 'j'), ('Ѕ', 'S'), ('І', 'I'), ('Ј', 'J'), ('А', 'A'), ('В', 'B'), ('Е', 'E'), ('З', '3'),
-    ('К', 'K'), ('М', 'M'), ('Н', 'H'), ('О', 'O'), ('Р', 'P'), ('С', 'C'), ('Т', 'T'), ('У', 'Y'), ('Х', 'X'),
-    ('а', 'a'), ('в', 'b'), ('г', 'r'), ('е', 'e'), ('к', 'k'), ('м', 'm'), ('н', 'h'), ('о', 'o'), ('п', 'n'),
-    ('р', 'p'), ('с', 'c'), ('т', 't'), ('у', 'y'), ('х', 'x'), ('ѕ', 's'), ('і', 'i'), ('ј', 'j'), ('ѵ', 'v'),
-    ('Ү', 'Y'), ('ү', 'y'), ('һ', 'h'), ('Ӏ', 'l'), ('ӏ', 'l'), ('ԁ', 'd'), ('ԛ', 'q'), ('Ԝ', 'W'), ('ԝ', 'w'),
-    ('Տ', 'S'), ('հ', 'h'), ('ո', 'n'), ('ս', 'u'), ('ց', 'g'), ('ք', 'f'), ('օ', 'o'), ('Ꭰ', 'D'), ('Ꭱ', 'R'),
-    ('Ꭲ', 'T'), ('Ꭺ', 'A'), ('Ꭻ', 'J'), ('Ꭼ', 'E'), ('Ꮃ', 'W'), ('Ꮇ', 'M'), ('Ꮋ', 'H'), ('Ꮍ', 'Y'), ('Ꮐ', 'G'),
-    ('Ꮓ', 'Z'), ('Ꮖ', 'I'), ('Ꮚ', 'W'), ('Ꮜ', 'U'), ('Ꮟ', 'b'), ('Ꮢ', 'R'), ('Ꮤ', 'W'), ('Ꮥ', 'S'), ('Ꮩ', 'V'),
-    ('Ꮪ', 'S'), ('Ꮮ', 'L'), ('Ꮯ', 'C'), ('Ꮲ', 'P'), ('Ꮶ', 'K'), ('Ꮷ', 'd'), ('Ᏼ', 'B'),
+    ('Α', 'A'),
+    ('Β', 'B'),
+    ('Ε', 'E'),
+    ('Ζ', 'Z'),
+    ('Η', 'H'),
+    ('Ι', 'I'),
+    ('Κ', 'K'),
+    ('Μ', 'M'),
+    ('Ν', 'N'),
+    ('Ο', 'O'),
+    ('Ρ', 'P'),
+    ('Τ', 'T'),
+    ('Υ', 'Y'),
+    ('Χ', 'X'),
+    ('α', 'a'),
+    ('γ', 'y'),
+    ('ε', 'e'),
+    ('ι', 'i'),
+    ('κ', 'k'),
+    ('ν', 'v'),
+    ('ο', 'o'),
+    ('ρ', 'p'),
+    ('σ', 'o'),
+    ('τ', 't'),
+    ('υ', 'u'),
+    ('χ', 'x'),
+    ('ω', 'w'),
+    ('ϲ', 'c'),
+    ('ϳ', 'j'),
+    ('Ѕ', 'S'),
+    ('І', 'I'),
+    ('Ј', 'J'),
+    ('А', 'A'),
+    ('В', 'B'),
+    ('Е', 'E'),
+    ('З', '3'),
+    ('К', 'K'),
+    ('М', 'M'),
+    ('Н', 'H'),
+    ('О', 'O'),
+    ('Р', 'P'),
+    ('С', 'C'),
+    ('Т', 'T'),
+    ('У', 'Y'),
+    ('Х', 'X'),
+    ('а', 'a'),
+    ('в', 'b'),
+    ('г', 'r'),
+    ('е', 'e'),
+    ('к', 'k'),
+    ('м', 'm'),
+    ('н', 'h'),
+    ('о', 'o'),
+    ('п', 'n'),
+    ('р', 'p'),
+    ('с', 'c'),
+    ('т', 't'),
+    ('у', 'y'),
+    ('х', 'x'),
+    ('ѕ', 's'),
+    ('і', 'i'),
+    ('ј', 'j'),
+    ('ѵ', 'v'),
+    ('Ү', 'Y'),
+    ('ү', 'y'),
+    ('һ', 'h'),
+    ('Ӏ', 'l'),
+    ('ӏ', 'l'),
+    ('ԁ', 'd'),
+    ('ԛ', 'q'),
+    ('Ԝ', 'W'),
+    ('ԝ', 'w'),
+    ('Տ', 'S'),
+    ('հ', 'h'),
+    ('ո', 'n'),
+    ('ս', 'u'),
+    ('ց', 'g'),
+    ('ք', 'f'),
+    ('օ', 'o'),
+    ('Ꭰ', 'D'),
+    ('Ꭱ', 'R'),
+    ('Ꭲ', 'T'),
+    ('Ꭺ', 'A'),
+    ('Ꭻ', 'J'),
+    ('Ꭼ', 'E'),
+    ('Ꮃ', 'W'),
+    ('Ꮇ', 'M'),
+    ('Ꮋ', 'H'),
+    ('Ꮍ', 'Y'),
+    ('Ꮐ', 'G'),
+    ('Ꮓ', 'Z'),
+    ('Ꮖ', 'I'),
+    ('Ꮚ', 'W'),
+    ('Ꮜ', 'U'),
+    ('Ꮟ', 'b'),
+    ('Ꮢ', 'R'),
+    ('Ꮤ', 'W'),
+    ('Ꮥ', 'S'),
+    ('Ꮩ', 'V'),
+    ('Ꮪ', 'S'),
+    ('Ꮮ', 'L'),
+    ('Ꮯ', 'C'),
+    ('Ꮲ', 'P'),
+    ('Ꮶ', 'K'),
+    ('Ꮷ', 'd'),
+    ('Ᏼ', 'B'),
 ];
 
 /// Which of them are alike enough to fool somebody in a word of nothing else; others only among Latin letters.
 fn exactly(c: char) -> bool {
-    !matches!(c, 'γ' | 'ε' | 'σ' | 'υ' | 'ω' | 'З' | 'в' | 'г' | 'к' | 'м' | 'н' | 'п' | 'т' | 'ո' | 'ս' | 'հ' | 'ց' | 'ք')
+    !matches!(
+        c,
+        'γ' | 'ε'
+            | 'σ'
+            | 'υ'
+            | 'ω'
+            | 'З'
+            | 'в'
+            | 'г'
+            | 'к'
+            | 'м'
+            | 'н'
+            | 'п'
+            | 'т'
+            | 'ո'
+            | 'ս'
+            | 'հ'
+            | 'ց'
+            | 'ք'
+    )
 }
 
 fn alike(c: char) -> Option<char> {
@@ -114,9 +298,11 @@ impl<'a> Words<'a> {
     /// Looks at the word with the letter at `at`, which is the first of it that is not Latin, but for what nobody sees.
     fn look_at(&mut self, at: usize) {
         let (before, rest) = self.text.split_at_checked(at).unwrap_or((self.text, ""));
-        let word = rest.find(|c: char| !(c.is_alphanumeric() || is_mark(c))).and_then(|end| rest.get(..end)).unwrap_or(rest);
+        let word =
+            rest.find(|c: char| !(c.is_alphanumeric() || is_mark(c))).and_then(|end| rest.get(..end)).unwrap_or(rest);
         self.end = at + word.len();
-        let mixed = before.ends_with(|c: char| c.is_ascii_alphabetic()) || word.contains(|c: char| c.is_ascii_alphabetic());
+        let mixed =
+            before.ends_with(|c: char| c.is_ascii_alphabetic()) || word.contains(|c: char| c.is_ascii_alphabetic());
         self.latin = mixed || (word.chars().all(|c| alike(c).is_some() && exactly(c)) && !self.is_foreign());
     }
 

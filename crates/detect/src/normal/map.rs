@@ -38,10 +38,41 @@ impl Map {
 
     /// Where the bytes of `range` came from, of a text of `length`; what is beyond it came from the end.
     pub(crate) fn original(&self, range: Range<usize>, length: usize) -> Range<usize> {
-        let end_of = |at: usize| at.checked_sub(1).map_or(0, |last| self.of_byte(last).end);
-        let end = end_of(range.end.min(length));
-        let start = if range.start < length { self.of_byte(range.start).start } else { end };
-        start..if range.is_empty() { start } else { end.max(start) }
+        let Some(last) = range.end.min(length).checked_sub(1) else { return 0..0 };
+        let last = self.of_byte(last);
+        if range.start >= length {
+            return last.end..last.end;
+        }
+        let first = self.of_byte(range.start);
+        if range.is_empty() {
+            return first.start..first.start;
+        }
+        // A text may have been made from the end to the beginning.
+        first.start.min(last.start)..first.end.max(last.end)
+    }
+
+    /// The way back through `outer`, which leads further back from a text of `length`.
+    pub(crate) fn through(&self, outer: &Map, length: usize) -> Map {
+        let mut map = Map::default();
+        for (index, run) in self.runs.iter().enumerate() {
+            if !run.copied {
+                map.stands_for(run.at, outer.original(run.from.clone(), length));
+                continue;
+            }
+            // A copied run is as many as the runs that it lies in.
+            let end = self.runs.get(index + 1).map_or(usize::MAX, |next| run.from.start + (next.at - run.at));
+            let first = outer.runs.partition_point(|other| other.at <= run.from.start).saturating_sub(1);
+            for other in outer.runs.iter().skip(first).take_while(|other| other.at < end) {
+                let from = other.at.max(run.from.start);
+                let at = run.at + (from - run.from.start);
+                if other.copied {
+                    map.copied(at, other.from.start + (from - other.at));
+                } else {
+                    map.stands_for(at, other.from.clone());
+                }
+            }
+        }
+        map
     }
 
     /// Where one byte came from.

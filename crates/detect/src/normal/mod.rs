@@ -64,15 +64,22 @@ impl Normal {
         self.map.original(range, self.text.len())
     }
 
+    /// The text and the way back from it.
+    pub(crate) fn into_parts(self) -> (String, Map) {
+        (self.text, self.map)
+    }
+
     /// What a character that is not plain ASCII stands for; nothing if nobody sees it.
     fn push(&mut self, c: char, rest: &str, words: &mut look::Words<'_>, at: usize) {
         match c {
             '\r' if !rest.starts_with("\r\n") => self.text.push('\n'),
             '\u{85}' | '\u{2028}' | '\u{2029}' => self.text.push('\n'),
-            '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => self.text.push(' '),
+            '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => {
+                self.text.push(' ');
+            }
             _ if !class::is_seen(c) => {}
             _ if look::is_mark(c) && self.text.ends_with(|before: char| before.is_ascii()) => {}
-            _ => look::push(c, || words.disguised(c, at), &mut self.text),
+            _ => look::push(c, words.disguised(c, at), &mut self.text),
         }
     }
 }
@@ -118,15 +125,21 @@ mod tests {
     fn every_place_leads_back() {
         let text = "say: ig\u{200B}nоre ﬁles\u{1b}[0m!";
         let normal = Normal::of(text);
-        for (meant, original) in
-            [("say", "say"), ("ignore", "ig\u{200B}nоre"), ("re", "re"), ("i", "i"), ("fi", "ﬁ"), ("files", "ﬁles"), ("s!", "s\u{1b}[0m!")]
-        {
+        for (meant, original) in [
+            ("say", "say"),
+            ("ignore", "ig\u{200B}nоre"),
+            ("re", "re"),
+            ("i", "i"),
+            ("fi", "ﬁ"),
+            ("files", "ﬁles"),
+            ("s!", "s\u{1b}[0m!"),
+        ] {
             let at = normal.text().find(meant).unwrap();
-            assert_eq!(&text[normal.original(at..at + meant.len())], original, "{meant}");
+            assert_eq!(text.get(normal.original(at..at + meant.len())).unwrap(), original, "{meant}");
         }
         // Half of what stands for one character is that character.
         let half = normal.text().find("iles").unwrap();
-        assert_eq!(&text[normal.original(half..half + 1)], "ﬁ");
+        assert_eq!(text.get(normal.original(half..half + 1)).unwrap(), "ﬁ");
         assert_eq!(normal.original(900..1000), text.len()..text.len());
         assert_eq!(Normal::of("").original(0..0), 0..0);
     }

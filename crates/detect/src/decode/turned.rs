@@ -1,0 +1,324 @@
+//! Texts that are written another way round: letters turned by 13, lines from the end, digits for letters, letters apart.
+//!
+//! Each of these would make nonsense of an ordinary text, so a line is read so only where it has words that make sense
+//! that way alone.
+
+use super::{Encoding, Found};
+use crate::normal::Map;
+
+/// Words of which a sentence has one every few, and those of which instructions are made. Sorted.
+const WORDS: &[&str] = &[
+    "about",
+    "above",
+    "access",
+    "admin",
+    "all",
+    "and",
+    "answer",
+    "any",
+    "are",
+    "assistant",
+    "before",
+    "call",
+    "command",
+    "content",
+    "conversation",
+    "credentials",
+    "data",
+    "delete",
+    "directive",
+    "disclose",
+    "disregard",
+    "do",
+    "email",
+    "execute",
+    "export",
+    "file",
+    "files",
+    "follow",
+    "for",
+    "forget",
+    "from",
+    "give",
+    "has",
+    "have",
+    "ignore",
+    "important",
+    "information",
+    "instead",
+    "instruction",
+    "instructions",
+    "into",
+    "is",
+    "it",
+    "key",
+    "keys",
+    "message",
+    "messages",
+    "must",
+    "never",
+    "new",
+    "not",
+    "now",
+    "of",
+    "on",
+    "only",
+    "output",
+    "override",
+    "password",
+    "passwords",
+    "please",
+    "previous",
+    "print",
+    "prior",
+    "prompt",
+    "read",
+    "repeat",
+    "reply",
+    "respond",
+    "response",
+    "return",
+    "reveal",
+    "rules",
+    "run",
+    "say",
+    "secret",
+    "secrets",
+    "send",
+    "show",
+    "system",
+    "tell",
+    "that",
+    "the",
+    "then",
+    "these",
+    "this",
+    "to",
+    "token",
+    "tokens",
+    "tool",
+    "tools",
+    "upload",
+    "url",
+    "use",
+    "user",
+    "what",
+    "when",
+    "with",
+    "without",
+    "write",
+    "you",
+    "your",
+];
+
+/// The fewest words that have to make sense the other way round.
+const MIN_WORDS: usize = 3;
+
+fn is_word(word: &str) -> bool {
+    WORDS.binary_search(&word).is_ok()
+}
+
+/// Adds the lines of `text` that make sense another way round.
+pub(super) fn find(text: &str, inside: Option<Encoding>, found: &mut Vec<Found>) {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        if line.len() < 12 {
+            continue;
+        }
+        for how in [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced] {
+            if inside == Some(how) {
+                continue;
+            }
+            if let Some((text, map)) = read(line, start, how) {
+                found.push(Found { how, text, map });
+                break;
+            }
+        }
+    }
+}
+
+fn read(line: &str, start: usize, how: Encoding) -> Option<(String, Map)> {
+    match how {
+        Encoding::Rot13 => rot13(line, start),
+        Encoding::Reversed => reversed(line, start),
+        Encoding::Leet => leet(line, start),
+        _ => spaced(line, start),
+    }
+}
+
+/// A word of at most as many letters as any of the list, turned as `turn` says.
+struct Short {
+    letters: [u8; 12],
+    length: usize,
+}
+
+impl Short {
+    fn of(word: impl Iterator<Item = u8>) -> Option<Short> {
+        let mut short = Short { letters: [0; 12], length: 0 };
+        for byte in word {
+            *short.letters.get_mut(short.length)? = byte.to_ascii_lowercase();
+            short.length += 1;
+        }
+        Some(short)
+    }
+
+    fn is_word(&self) -> bool {
+        self.letters.get(..self.length).and_then(|letters| str::from_utf8(letters).ok()).is_some_and(is_word)
+    }
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| (2..=12).contains(&word.len()))
+}
+
+/// Whether a line has enough words of the list once turned, and more than as it stands.
+fn makes_sense(line: &str, turned: impl Fn(&str) -> Option<Short>) -> bool {
+    let (mut so, mut otherwise) = (0, 0);
+    for word in words(line) {
+        so += usize::from(Short::of(word.bytes()).is_some_and(|word| word.is_word()));
+        otherwise += usize::from(turned(word).is_some_and(|word| word.is_word()));
+    }
+    otherwise >= MIN_WORDS && otherwise > 2 * so
+}
+
+fn turn(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' => (byte - b'a' + 13) % 26 + b'a',
+        b'A'..=b'Z' => (byte - b'A' + 13) % 26 + b'A',
+        _ => byte,
+    }
+}
+
+fn rot13(line: &str, start: usize) -> Option<(String, Map)> {
+    makes_sense(line, |word| Short::of(word.bytes().map(turn))).then_some(())?;
+    let mut map = Map::default();
+    map.copied(0, start);
+    let turned = line.chars().map(|c| if c.is_ascii() { char::from(turn(c as u8)) } else { c }).collect();
+    Some((turned, map))
+}
+
+fn reversed(line: &str, start: usize) -> Option<(String, Map)> {
+    makes_sense(line, |word| Short::of(word.bytes().rev())).then_some(())?;
+    let (mut text, mut map) = (String::with_capacity(line.len()), Map::default());
+    for (at, c) in line.char_indices().rev() {
+        map.stands_for(text.len(), start + at..start + at + c.len_utf8());
+        text.push(c);
+    }
+    Some((text, map))
+}
+
+/// The letter that a digit or sign stands for among letters.
+fn letter(byte: u8) -> u8 {
+    match byte {
+        b'0' => b'o',
+        b'1' | b'!' | b'|' => b'i',
+        b'3' => b'e',
+        b'4' | b'@' => b'a',
+        b'5' | b'$' => b's',
+        b'7' | b'+' => b't',
+        b'8' => b'b',
+        b'9' => b'g',
+        _ => byte,
+    }
+}
+
+fn leet(line: &str, start: usize) -> Option<(String, Map)> {
+    let is_part = |byte: u8| byte.is_ascii_alphabetic() || letter(byte) != byte;
+    let mut sense = 0;
+    for word in line.split(|c: char| !(c.is_ascii() && is_part(c as u8))).filter(|word| (2..=12).contains(&word.len()))
+    {
+        let letters = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+        let disguised = letters && word.bytes().any(|byte| letter(byte) != byte);
+        let short = Short::of(word.bytes().map(letter));
+        // The one stands for an l as well.
+        let other = || Short::of(word.bytes().map(|byte| if byte == b'1' { b'l' } else { letter(byte) }));
+        let means = |short: Option<Short>| short.is_some_and(|short| short.is_word());
+        sense += usize::from(disguised && (means(short) || means(other())));
+    }
+    (sense >= MIN_WORDS - 1).then_some(())?;
+    let mut map = Map::default();
+    map.copied(0, start);
+    Some((line.chars().map(|c| if c.is_ascii() { char::from(letter(c as u8)) } else { c }).collect(), map))
+}
+
+/// The fewest letters in a row that stand apart.
+const MIN_LETTERS: usize = 8;
+
+/// Single letters with one and the same sign between them; two of them, or a space, between words.
+fn spaced(line: &str, start: usize) -> Option<(String, Map)> {
+    let (mut text, mut map) = (String::new(), Map::default());
+    let (mut letters, mut last, mut at) = (0, None, 0);
+    let (mut longest, mut sign) = (0, None);
+    for (index, c) in line.char_indices() {
+        let alone = |text: &str| text.chars().next().is_none_or(|next| !next.is_alphanumeric());
+        let after = line.get(index + c.len_utf8()..).unwrap_or_default();
+        let before = line.get(..index).unwrap_or_default();
+        let single = c.is_alphanumeric() && alone(after) && !before.ends_with(char::is_alphanumeric);
+        if !single {
+            continue;
+        }
+        let between = line.get(at..index).unwrap_or_default();
+        let apart = last.is_some() && is_gap(between) && sign.is_none_or(|sign| between.starts_with(sign));
+        sign = between.chars().next().filter(|_| apart);
+        if !apart {
+            letters = 0;
+        } else if between.chars().count() > 1 {
+            map.stands_for(text.len(), start + at..start + index);
+            text.push(' ');
+        }
+        if last.is_some() && !apart {
+            map.stands_for(text.len(), start + at..start + index);
+            text.push('\n');
+        }
+        letters += usize::from(c.is_alphabetic());
+        longest = longest.max(letters);
+        map.stands_for(text.len(), start + index..start + index + c.len_utf8());
+        text.push(c);
+        (last, at) = (Some(c), index + c.len_utf8());
+    }
+    (longest >= MIN_LETTERS).then(|| split(&text, &map))
+}
+
+/// Whether what stands between two letters may be there only to set them apart.
+fn is_gap(between: &str) -> bool {
+    let mut chars = between.chars();
+    let first = chars.next();
+    between.len() <= 4 && first.is_some() && chars.all(|c| Some(c) == first || c == ' ' || c == '/')
+}
+
+/// Puts spaces between the words of a text that lost them: the longest words that are known first.
+fn split(text: &str, map: &Map) -> (String, Map) {
+    let (mut out, mut back) = (String::with_capacity(2 * text.len()), Map::default());
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let known = |length: &usize| rest.get(..*length).is_some_and(|word| is_word(&word.to_ascii_lowercase()));
+        let length = (2..=12).rev().find(known);
+        if length.is_some() && !out.is_empty() && !out.ends_with(char::is_whitespace) {
+            back.stands_for(out.len(), at..at);
+            out.push(' ');
+        }
+        let length = length.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
+        back.copied(out.len(), at);
+        out.push_str(rest.get(..length).unwrap_or_default());
+        at += length;
+        if length > 1 && text.get(at..).is_some_and(|rest| rest.starts_with(char::is_alphanumeric)) {
+            back.stands_for(out.len(), at..at);
+            out.push(' ');
+        }
+    }
+    let back = back.through(map, text.len());
+    (out, back)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_in_order() {
+        assert!(WORDS.is_sorted());
+        assert!(WORDS.iter().all(|word| (2..=12).contains(&word.len())));
+    }
+}

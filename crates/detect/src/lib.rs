@@ -3,5 +3,11 @@
 //! Pure and linear in the length of the text, whatever it holds; nothing here panics on hostile input.
 
 pub mod decode;
+mod engine;
 pub mod hidden;
+mod kind;
 pub mod normal;
+pub mod rules;
+
+pub use engine::{Engine, Found, Look, Votes};
+pub use kind::Kind;

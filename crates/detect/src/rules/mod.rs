@@ -1,4 +1,27 @@
 //! Phrases and structures that speak to the assistant in a text that should not, each as a rule with a stable id.
+//!
+//! All rules are looked for in one pass over a text, which takes as long however many there are.
+
+mod built_in;
+mod extra;
+mod lists;
+mod net;
+mod pattern;
+mod run;
+mod words;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+pub use built_in::{THEMES, Theme};
+pub use extra::Problem;
+
+use crate::decode::{Encoding, Views};
+use crate::kind::Kind;
+use net::{Builder, Net};
+use run::Run;
 
 /// How bad it is if what a rule says is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,4 +34,268 @@ pub enum Severity {
     High,
     /// An attack with consequences.
     Critical,
+}
+
+impl Severity {
+    /// All of them.
+    pub const ALL: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
+    /// Its name in records and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// How likely it is, in percent, that a text of each kind in which a rule matches is an attack; 0 where the rule does not apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Likely {
+    /// In what a tool, prompt or resource says about itself.
+    pub tool_description: u8,
+    /// In what a tool gave back.
+    pub tool_result: u8,
+    /// In a page, file or mail.
+    pub document: u8,
+    /// In what a person wrote, who may command the assistant.
+    pub user_prompt: u8,
+    /// In what the assistant hands to a tool.
+    pub argument: u8,
+}
+
+impl Likely {
+    /// As much in every kind of text.
+    #[must_use]
+    pub const fn all(percent: u8) -> Likely {
+        Likely {
+            tool_description: percent,
+            tool_result: percent,
+            document: percent,
+            user_prompt: percent,
+            argument: percent,
+        }
+    }
+
+    /// As much in every kind of text but what a person wrote.
+    #[must_use]
+    pub const fn unless_user(percent: u8, user_prompt: u8) -> Likely {
+        Likely { user_prompt, ..Likely::all(percent) }
+    }
+
+    /// In texts of that kind.
+    #[must_use]
+    pub const fn of(self, kind: Kind) -> u8 {
+        match kind {
+            Kind::ToolDescription => self.tool_description,
+            Kind::ToolResult => self.tool_result,
+            Kind::Document => self.document,
+            Kind::UserPrompt => self.user_prompt,
+            Kind::Argument => self.argument,
+        }
+    }
+}
+
+/// A rule that is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Its stable id, `prompt_injection.NAME`.
+    pub id: &'static str,
+    /// How bad it is if it is true.
+    pub severity: Severity,
+    /// What the text does, in a sentence.
+    pub says: &'static str,
+    /// Why that matters, and what it looks like when it is honest.
+    pub about: &'static str,
+    /// How likely it is an attack where it matches.
+    pub likely: Likely,
+    /// What it looks for, in the language of [`Rules::with_extra`].
+    pub patterns: &'static [&'static str],
+}
+
+/// A rule of whichever origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its stable id.
+    pub id: Cow<'static, str>,
+    /// How bad it is if it is true.
+    pub severity: Severity,
+    /// What the text does, in a sentence.
+    pub says: Cow<'static, str>,
+    likely: Likely,
+    /// Rules of one theme say the same twice.
+    theme: u16,
+}
+
+/// Rules that are ready to be looked for.
+#[derive(Debug)]
+pub struct Rules {
+    known: Vec<Known>,
+    net: Net,
+}
+
+/// A rule that matches a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matched<'r> {
+    /// Which rule.
+    pub rule: &'r Known,
+    /// Where in the original text, in order and apart from each other; at least one place.
+    pub places: Vec<Range<usize>>,
+    /// How likely it is, from 0 to 1, that this is an attack.
+    pub score: f32,
+    /// The encodings it stood in, from the outermost on.
+    pub how: Vec<Encoding>,
+}
+
+/// Where a rule matches.
+#[derive(Debug, Default)]
+struct Places {
+    all: Vec<Range<usize>>,
+    /// Whether one of them is no quotation.
+    told: bool,
+}
+
+static BUILT_IN: LazyLock<Arc<Rules>> = LazyLock::new(|| {
+    let (rules, _) = Rules::made_of(Vec::new());
+    Arc::new(rules)
+});
+
+impl Rules {
+    /// The rules that are built in, made ready once.
+    #[must_use]
+    pub fn built_in() -> Arc<Rules> {
+        Arc::clone(&BUILT_IN)
+    }
+
+    /// The rules that are built in and those of an operator, as TOML:
+    ///
+    /// ```toml
+    /// [[rule]]
+    /// id = "custom.project_names"
+    /// severity = "high"
+    /// says = "Names a project that nobody outside knows."
+    /// patterns = ["project {hazel|juniper}"]
+    /// likely = { tool_result = 90, argument = 60 }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the text is no such TOML; the problem says where and what to do.
+    pub fn with_extra(toml: &str) -> Result<Rules, Problem> {
+        let extra = extra::read(toml)?;
+        Ok(Rules::made_of(extra).0)
+    }
+
+    /// All rules, in the order in which they are documented.
+    #[must_use]
+    pub fn all(&self) -> &[Known] {
+        &self.known
+    }
+
+    /// Compiles all rules. What is wrong with a pattern is told; a test holds that nothing is wrong with those that are built
+    /// in, and others were checked when they were read.
+    fn made_of(extra: Vec<extra::Extra>) -> (Rules, Vec<String>) {
+        let (mut known, mut builder, mut wrong) = (Vec::new(), Builder::default(), Vec::new());
+        for (theme, rule) in built_in::all() {
+            let number = known.len() as u16;
+            for source in rule.patterns {
+                let added = pattern::parse(source).map(|pattern| builder.add(pattern, number));
+                if added.as_ref().is_ok_and(Option::is_some) {
+                    continue;
+                }
+                wrong.push(format!("{}: {source:?}: {added:?}", rule.id));
+            }
+            let (id, says) = (Cow::Borrowed(rule.id), Cow::Borrowed(rule.says));
+            known.push(Known { id, severity: rule.severity, says, likely: rule.likely, theme });
+        }
+        for (index, rule) in extra.into_iter().enumerate() {
+            let number = known.len() as u16;
+            for pattern in rule.patterns {
+                if builder.add(pattern, number).is_none() {
+                    wrong.push(format!("{}: too many patterns", rule.id));
+                }
+            }
+            // Nobody knows what an operator's rules have in common.
+            let theme = u16::try_from(THEMES.len() + index).unwrap_or(u16::MAX);
+            let (id, says) = (Cow::Owned(rule.id), Cow::Owned(rule.says));
+            known.push(Known { id, severity: rule.severity, says, likely: rule.likely, theme });
+        }
+        (Rules { known, net: builder.finish() }, wrong)
+    }
+
+    /// What matches in any reading of a text, in the order of the text.
+    #[must_use]
+    pub fn look(&self, views: &Views, kind: Kind) -> Vec<Matched<'_>> {
+        let mut run = Run::new(&self.net);
+        let mut found = Vec::new();
+        let mut by_rule: BTreeMap<(u16, &[Encoding]), Places> = BTreeMap::new();
+        for view in views.iter() {
+            run.look(view.text(), &mut found);
+            for place in found.drain(..) {
+                let applies = self.known.get(usize::from(place.rule)).is_some_and(|rule| rule.likely.of(kind) > 0);
+                if applies {
+                    let places = by_rule.entry((place.rule, &view.how)).or_default();
+                    places.all.push(views.original(view, place.span));
+                    places.told |= !place.quoted;
+                }
+            }
+        }
+        let matched = by_rule.into_iter().filter_map(|((rule, how), places)| {
+            let rule = self.known.get(usize::from(rule))?;
+            let score = score(rule, kind, !places.told, how);
+            Some(Matched { rule, places: apart(places.all), score, how: how.to_vec() })
+        });
+        let mut matched: Vec<_> = matched.collect();
+        matched.sort_by_key(|matched| matched.places.first().map(|place| place.start));
+        matched
+    }
+
+    /// How likely it is, from 0 to 1, that a text in which all of this matches is an attack. What rules of different themes
+    /// say is taken as independent.
+    #[must_use]
+    pub fn together(matched: &[Matched<'_>]) -> f32 {
+        let mut by_theme: BTreeMap<u16, f32> = BTreeMap::new();
+        for matched in matched {
+            let held = by_theme.entry(matched.rule.theme).or_default();
+            *held = held.max(matched.score);
+        }
+        1.0 - by_theme.values().map(|score| 1.0 - score).product::<f32>()
+    }
+}
+
+/// How likely it is an attack. Who quotes something mostly talks about it; who hides something knows why.
+fn score(rule: &Known, kind: Kind, quoted: bool, how: &[Encoding]) -> f32 {
+    let likely = f32::from(rule.likely.of(kind).min(99)) / 100.0;
+    if !how.is_empty() {
+        return 1.0 - (1.0 - likely) / 2.0;
+    }
+    if quoted { likely / 2.0 } else { likely }
+}
+
+/// The same places in order, those that touch joined.
+fn apart(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_by_key(|place| (place.start, place.end));
+    let mut apart: Vec<Range<usize>> = Vec::new();
+    for place in places {
+        match apart.last_mut() {
+            Some(last) if place.start < last.end || *last == place => last.end = last.end.max(place.end),
+            _ => apart.push(place),
+        }
+    }
+    apart
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_is_one() {
+        let (rules, wrong) = Rules::made_of(Vec::new());
+        assert_eq!(wrong, Vec::<String>::new());
+        assert!(rules.known.len() >= 3);
+    }
 }

@@ -1,0 +1,414 @@
+//! A text as words with what stands around them; one pass, nothing is allocated.
+//!
+//! A word is letters and digits of one script with underscores, in small letters. `don't` is `dont`, `user's` is `user`. In
+//! scripts without spaces between words each character is a word of its own. What a link or a mail address consists of are
+//! no words.
+
+use unicode_normalization::char::is_combining_mark;
+
+/// What is known of a word from where it stands.
+pub(super) mod flag {
+    /// The first of its line, cell, string or element.
+    pub(in super::super) const FIRST: u16 = 1;
+    /// A colon stands behind it.
+    pub(in super::super) const COLON: u16 = 1 << 1;
+    /// An angle bracket stands before it.
+    pub(in super::super) const ANGLE: u16 = 1 << 2;
+    /// An angle bracket and a slash stand before it.
+    pub(in super::super) const CLOSING: u16 = 1 << 3;
+    /// A square bracket stands before it.
+    pub(in super::super) const OPENED: u16 = 1 << 4;
+    /// A square bracket stands behind it.
+    pub(in super::super) const CLOSED: u16 = 1 << 5;
+    /// It may be an order: nobody is said to do it, or not to. Added by whoever knows the words.
+    pub(in super::super) const ORDER: u16 = 1 << 6;
+}
+
+/// What a word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    Word,
+    /// A word as programs name things: with an underscore in it, or between backticks.
+    Name,
+    Url,
+    /// An address that is made to have something put in or behind it.
+    OpenUrl,
+    Email,
+}
+
+/// One word.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token<'a> {
+    pub(super) what: What,
+    /// As it is written, or in small letters.
+    pub(super) word: &'a [u8],
+    pub(super) hash: u32,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// How many words there are up to this one, where a sentence's end counts as several.
+    pub(super) index: u32,
+    pub(super) first: bool,
+    /// It stands in a quotation within prose.
+    pub(super) quoted: bool,
+}
+
+/// How many words an end of a sentence counts as.
+const SENTENCE: u32 = 4;
+/// Bytes of a word of which the rest does not matter.
+pub(super) const LONGEST_WORD: usize = 64;
+
+const SPACE: u8 = 0;
+const SIGN: u8 = 1;
+const HIGH: u8 = 2;
+const LETTER: u8 = 4;
+const UNDERSCORE: u8 = 8;
+
+/// What each byte is.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const CLASS: [u8; 256] = {
+    let mut class = [SPACE; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        class[byte] = match b {
+            b'_' => UNDERSCORE,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'.' | b'!' | b'?' | b';' | b'\n' | b'"' | b'`' | b'\'' | b'>' | b'|' | b'@' => SIGN,
+            128.. => HIGH,
+            _ => SPACE,
+        };
+        byte += 1;
+    }
+    class
+};
+
+fn class(byte: u8) -> u8 {
+    CLASS.get(usize::from(byte)).copied().unwrap_or(SPACE)
+}
+
+fn mix(hash: u64, byte: u8) -> u64 {
+    // The bit that tells small from capital letters does not count; for other characters, words are compared anyway.
+    hash.rotate_left(5) ^ u64::from(byte | 0x20)
+}
+
+/// The hash of a word, in whatever case.
+pub(super) fn hash(word: &[u8]) -> u32 {
+    finish(word.iter().fold(0, |hash, byte| mix(hash, *byte)))
+}
+
+fn finish(hash: u64) -> u32 {
+    (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+}
+
+/// Tells where in scripts without spaces a word may begin anywhere.
+fn is_alone(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+fn is_letter(c: char) -> bool {
+    c == '_' || c.is_alphanumeric() || is_combining_mark(c)
+}
+
+/// Reads a text word by word.
+pub(super) struct Words<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    at: usize,
+    index: u32,
+    first: bool,
+    /// The sign that ends the quotation in which we are.
+    quote: Option<char>,
+    /// Behind this backtick something may be named.
+    ticked: usize,
+    folded: [u8; LONGEST_WORD],
+}
+
+impl<'t> Words<'t> {
+    /// The words of `text`, counted from `index` on.
+    pub(super) fn of(text: &'t str, index: u32) -> Words<'t> {
+        Words {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            index,
+            first: true,
+            quote: None,
+            ticked: usize::MAX,
+            folded: [0; LONGEST_WORD],
+        }
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(b'\n')
+    }
+
+    fn before(&self, at: usize) -> u8 {
+        at.checked_sub(1).map_or(b'\n', |at| self.byte(at))
+    }
+
+    /// The next word; it borrows from here.
+    pub(super) fn next(&mut self) -> Option<Token<'_>> {
+        loop {
+            let byte = *self.bytes.get(self.at)?;
+            match class(byte) {
+                SPACE => self.at += 1,
+                SIGN if byte == b'.' && self.names_hidden_file() => return Some(self.word()),
+                SIGN => self.sign(byte),
+                HIGH => {
+                    let c = self.character(self.at)?;
+                    if is_alone(c) {
+                        return Some(self.alone(c));
+                    }
+                    if is_letter(c) {
+                        return Some(self.word());
+                    }
+                    self.other(c);
+                }
+                _ => return Some(self.word()),
+            }
+        }
+    }
+
+    fn character(&self, at: usize) -> Option<char> {
+        self.text.get(at..)?.chars().next()
+    }
+
+    /// `.env` is a name, `is.env` has two.
+    fn names_hidden_file(&self) -> bool {
+        let before = self.before(self.at);
+        self.byte(self.at + 1).is_ascii_alphabetic() && class(before) < LETTER && before != b'.' && before != b')'
+    }
+
+    fn sign(&mut self, byte: u8) {
+        let next = self.byte(self.at + 1);
+        match byte {
+            b'.' | b'!' | b'?' | b';' if class(next) < LETTER && next != b'.' => self.sentence(),
+            b'\n' => {
+                self.first = true;
+                self.quote = None;
+                if matches!(next, b'\n' | b'\r' | b'-' | b'*' | b'#' | b'>' | b'|') {
+                    self.sentence();
+                }
+            }
+            b'"' | b'`' | b'\'' => self.quotation(byte, next),
+            b'|' | b'>' => {
+                self.first = true;
+                self.index = self.index.saturating_add(u32::from(byte == b'|'));
+            }
+            _ => {}
+        }
+        self.at += 1;
+    }
+
+    fn sentence(&mut self) {
+        self.index = self.index.saturating_add(SENTENCE);
+    }
+
+    fn quotation(&mut self, byte: u8, next: u8) {
+        let sign = char::from(byte);
+        let before = self.before(self.at);
+        self.first |= byte != b'\'';
+        if self.quote == Some(sign) {
+            self.quote = None;
+        } else if byte == b'\'' && class(before) >= LETTER {
+            // Nobody begins a quotation within a word.
+        } else if next == b' ' || next == b'\n' {
+            // Nor at the end of one.
+        } else if self.is_prose_before() && self.quote.is_none() {
+            self.quote = Some(sign);
+        }
+        if byte == b'`' {
+            self.ticked = self.at + 1;
+        }
+        // From one string of a structure to the next.
+        if byte == b'"' && (next == b',' || next == b'}') {
+            self.sentence();
+        }
+    }
+
+    /// Whether what precedes a quotation mark is a sentence, or the call of a function, and not the key of a structure.
+    fn is_prose_before(&self) -> bool {
+        let space = usize::from(self.before(self.at) == b' ');
+        let before = self.at.checked_sub(1 + space).map(|at| self.byte(at));
+        let key = self.at.checked_sub(2 + space).map(|at| self.byte(at));
+        match before {
+            Some(b'(') => true,
+            Some(b':') => !matches!(key, Some(b'"' | b'\'')),
+            Some(b',') => space == 1 && !matches!(key, Some(b'"' | b'\'' | b'}' | b']')),
+            Some(byte) => space == 1 && class(byte) >= HIGH,
+            None => false,
+        }
+    }
+
+    fn other(&mut self, c: char) {
+        match c {
+            '“' | '„' | '«' | '「' | '『' => {
+                self.quote = Some(match c {
+                    '«' => '»',
+                    '「' => '」',
+                    '『' => '』',
+                    _ => '”',
+                });
+                self.first = true;
+            }
+            '”' | '»' | '」' | '』' => self.quote = None,
+            '。' | '！' | '？' | '؟' | '।' | '…' => self.sentence(),
+            _ => {}
+        }
+        self.at += c.len_utf8();
+    }
+
+    fn alone(&mut self, c: char) -> Token<'_> {
+        let start = self.at;
+        self.at += c.len_utf8();
+        let hash = hash(self.bytes.get(start..self.at).unwrap_or_default());
+        self.token(What::Word, start, hash, None)
+    }
+
+    /// The word that begins here, with at least one letter.
+    fn word(&mut self) -> Token<'_> {
+        let start = self.at;
+        let mut end = start;
+        let mut hash = 0;
+        let mut seen = 0;
+        if self.byte(start) == b'.' {
+            hash = mix(hash, b'.');
+            end += 1;
+        }
+        while let Some(byte) = self.bytes.get(end) {
+            let class = class(*byte);
+            if class < LETTER {
+                break;
+            }
+            seen |= class;
+            hash = mix(hash, *byte);
+            end += 1;
+        }
+        let what = if seen == LETTER | UNDERSCORE || start == self.ticked { What::Name } else { What::Word };
+        match self.byte(end) {
+            128.. | b'\'' => return self.other_word(start),
+            b':' if self.is_url(end) => return self.url(start, end),
+            b'@' => {
+                if let Some(end) = self.host_end(end + 1) {
+                    return self.email(start, end);
+                }
+            }
+            _ => {}
+        }
+        self.at = end;
+        self.token(what, start, finish(hash), None)
+    }
+
+    /// A word with letters that are no ASCII, or with an apostrophe.
+    fn other_word(&mut self, start: usize) -> Token<'_> {
+        let mut length = 0;
+        let mut end = start;
+        for c in self.text.get(start..).unwrap_or_default().chars() {
+            if !(is_letter(c) || c == '.' && end == start) || is_alone(c) {
+                break;
+            }
+            end += c.len_utf8();
+            for c in c.to_lowercase() {
+                length = self.fold(c, length);
+            }
+        }
+        self.at = end;
+        if self.byte(end) == b'\'' {
+            let suffix = self.bytes.get(end + 1..).unwrap_or_default().iter().take(3);
+            let suffix = suffix.take_while(|byte| byte.is_ascii_alphabetic()).count();
+            if suffix == 1 && self.byte(end + 1).eq_ignore_ascii_case(&b't') {
+                length = self.fold('t', length);
+                self.at = end + 2;
+            } else if matches!(suffix, 1 | 2) && self.byte(end + 1 + suffix) < 128 {
+                self.at = end + 1 + suffix;
+            }
+        }
+        let hash = hash(self.folded.get(..length).unwrap_or_default());
+        self.token(What::Word, start, hash, Some(length))
+    }
+
+    fn fold(&mut self, c: char, length: usize) -> usize {
+        let end = length + c.len_utf8();
+        let Some(room) = self.folded.get_mut(length..end) else { return length };
+        c.encode_utf8(room);
+        end
+    }
+
+    fn is_url(&self, at: usize) -> bool {
+        self.byte(at + 1) == b'/' && self.byte(at + 2) == b'/'
+    }
+
+    fn url(&mut self, start: usize, colon: usize) -> Token<'_> {
+        let rest = self.bytes.get(colon..).unwrap_or_default();
+        let ends =
+            |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'`' | b'<' | b'>' | b')' | b']' | b'|');
+        let mut end = colon + rest.iter().position(ends).unwrap_or(rest.len());
+        let text = self.bytes.get(colon..end).unwrap_or_default();
+        let open = text.ends_with(b"=") || text.iter().any(|byte| matches!(byte, b'{' | b'$' | b'[')) || {
+            let next = self.byte(end);
+            next == b'<' && class(self.byte(end + 1)) >= LETTER
+        };
+        while end > colon && matches!(self.before(end), b'.' | b',' | b';' | b'!' | b'?') {
+            end -= 1;
+        }
+        self.at = end.max(colon + 1);
+        self.token(if open { What::OpenUrl } else { What::Url }, start, 0, None)
+    }
+
+    /// The end of a host's name from `start` on, if there is one with a dot in it.
+    fn host_end(&self, start: usize) -> Option<usize> {
+        let rest = self.bytes.get(start..)?;
+        let ends = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+        let host = rest.get(..rest.iter().position(ends).unwrap_or(rest.len()))?;
+        let length = host.iter().rposition(|byte| byte.is_ascii_alphanumeric())? + 1;
+        host.get(..length)?.contains(&b'.').then_some(start + length)
+    }
+
+    fn email(&mut self, start: usize, end: usize) -> Token<'_> {
+        // What is before the last dot or dash of the name has been read as words.
+        let before = self.bytes.get(start.saturating_sub(LONGEST_WORD)..start).unwrap_or_default();
+        let local = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_');
+        let name = before.iter().rev().take_while(local).count();
+        self.at = end;
+        self.token(What::Email, start - name, 0, None)
+    }
+
+    fn token(&mut self, what: What, start: usize, hash: u32, folded: Option<usize>) -> Token<'_> {
+        self.index = self.index.saturating_add(1);
+        let first = std::mem::take(&mut self.first);
+        let (quoted, index, end) = (self.quote.is_some(), self.index, self.at);
+        let word = match folded {
+            Some(length) => self.folded.get(..length),
+            None => self.bytes.get(start..end),
+        };
+        Token { what, word: word.unwrap_or_default(), hash, start, end, index, first, quoted }
+    }
+}
+
+/// What stands around a word, as flags.
+pub(super) fn around(text: &str, token: &Token<'_>) -> u16 {
+    let bytes = text.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied().unwrap_or(b' ');
+    let before = |back: usize| token.start.checked_sub(back).map_or(b' ', byte);
+    let mut flags = if token.first { flag::FIRST } else { 0 };
+    let (last, last_but_one) = (before(1), before(2));
+    match (last_but_one, last) {
+        (b'<', b'/') => flags |= flag::ANGLE | flag::CLOSING,
+        (_, b'<') | (b'<', b'|') => flags |= flag::ANGLE,
+        (b'[', b'/') => flags |= flag::OPENED | flag::CLOSING,
+        (_, b'[') => flags |= flag::OPENED,
+        _ => {}
+    }
+    let mut at = token.end;
+    if byte(at) == b']' {
+        flags |= flag::CLOSED;
+    }
+    while at < token.end + 3 && matches!(byte(at), b'*' | b'_' | b'"' | b')' | b']' | b' ') {
+        at += 1;
+    }
+    let wide = text.get(at..).is_some_and(|rest| rest.starts_with('：'));
+    if (byte(at) == b':' && byte(at + 1) != b':') || wide {
+        flags |= flag::COLON;
+    }
+    flags
+}

@@ -28,7 +28,7 @@ const LISTS: &[(&str, &str)] = &[
     ("user", "user|users|human|customer|client|operator|owner|person|them|him|her|anyone|anybody|reader"),
     (
         "assistant",
-        "assistant|assistants|ai|agent|agents|model|llm|llms|chatbot|chatbots|bot|bots|copilot|language model|language models|ai model|ai models|ai system|ai systems",
+        "assistant|assistants|ai|agent|agents|model|models|llm|llms|chatbot|chatbots|bot|bots|copilot|language model|language models|ai model|ai models|ai system|ai systems",
     ),
     (
         "send",

@@ -1,7 +1,28 @@
 //! The rules that are built in, by theme.
 
+mod access;
+mod addressed;
+mod as_user_wish;
 mod concealment;
+mod conditional;
+mod destructive;
+mod exfiltration;
+mod fake_end;
+mod fake_role;
+mod judgement;
+mod languages;
+mod obfuscation;
 mod overriding;
+mod parameters;
+mod payment;
+mod persistence;
+mod persona;
+mod preference;
+mod pressure;
+mod prompt_leak;
+mod secrets;
+mod shadowing;
+mod supply_chain;
 
 use super::{Likely, Rule, Severity};
 
@@ -17,7 +38,31 @@ pub struct Theme {
 }
 
 /// Every theme, in the order in which it is documented.
-pub const THEMES: &[Theme] = &[overriding::THEME, concealment::THEME];
+pub const THEMES: &[Theme] = &[
+    overriding::THEME,
+    fake_role::THEME,
+    fake_end::THEME,
+    addressed::THEME,
+    concealment::THEME,
+    exfiltration::THEME,
+    secrets::THEME,
+    parameters::THEME,
+    shadowing::THEME,
+    preference::THEME,
+    persistence::THEME,
+    pressure::THEME,
+    persona::THEME,
+    prompt_leak::THEME,
+    destructive::THEME,
+    payment::THEME,
+    access::THEME,
+    supply_chain::THEME,
+    as_user_wish::THEME,
+    conditional::THEME,
+    judgement::THEME,
+    obfuscation::THEME,
+    languages::THEME,
+];
 
 /// Each rule with the number of its theme.
 pub(super) fn all() -> impl Iterator<Item = (u16, &'static Rule)> {

@@ -18,7 +18,7 @@ const TASTE: usize = 24;
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(start) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| sextet(byte).is_some())) {
+    while let Some(start) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| is_sextet(byte))) {
         let start = at + start;
         let end = run_end(bytes, start);
         at = match read(bytes, start, end) {
@@ -43,11 +43,34 @@ fn read(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
         let digits = run.iter().all(u8::is_ascii_hexdigit).then(|| numbers(bytes, start, Encoding::Hex)).flatten();
         return digits.or_else(|| numbers(bytes, start, Encoding::Binary)).or_else(|| base64(bytes, start, end));
     }
+    // Nearly all runs are words.
+    let word = run.split(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let digits = word.strip_prefix(b"0x").or(word.strip_prefix(b"0X")).unwrap_or(word);
+    (word.len() <= 8 && digits.iter().all(u8::is_ascii_hexdigit)).then_some(())?;
     [Encoding::Binary, Encoding::Hex, Encoding::Decimal].into_iter().find_map(|how| numbers(bytes, start, how))
 }
 
+/// Which bytes are digits of base64, of either alphabet.
+static IS_SEXTET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+        let entry = &mut table[byte as usize];
+        *entry = sextet(byte).is_some();
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
+fn is_sextet(byte: u8) -> bool {
+    IS_SEXTET.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
 /// The value of a digit of base64, of either alphabet.
-fn sextet(byte: u8) -> Option<u8> {
+const fn sextet(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
@@ -59,7 +82,7 @@ fn sextet(byte: u8) -> Option<u8> {
 }
 
 fn run_end(bytes: &[u8], start: usize) -> usize {
-    let length = bytes.get(start..).and_then(|rest| rest.iter().position(|&byte| sextet(byte).is_none()));
+    let length = bytes.get(start..).and_then(|rest| rest.iter().position(|&byte| !is_sextet(byte)));
     length.map_or(bytes.len(), |length| start + length)
 }
 
@@ -67,8 +90,7 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 fn base64(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
     // What stands before it without a space may put it out of step.
     (start..start + 4).find_map(|from| {
-        let decoded = sextets(bytes, from, from + TASTE * 4 / 3)?.0;
-        might_be_text(&decoded).then_some(())?;
+        begins_a_text(bytes.get(from..end.min(from + TASTE * 4 / 3))?).then_some(())?;
         let mut end = end;
         while end - from >= MIN_LINE && bytes.get(end) == Some(&b'\n') {
             let next = run_end(bytes, end + 1);
@@ -82,6 +104,22 @@ fn base64(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
         let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
         Some((Encoding::Base64, from..end + padding, text))
     })
+}
+
+/// Whether the bytes that the digits spell can be the beginning of a text.
+fn begins_a_text(digits: &[u8]) -> bool {
+    let mut decoded = [0; TASTE];
+    let mut length = 0;
+    for (four, three) in digits.chunks_exact(4).zip(decoded.chunks_exact_mut(3)) {
+        let bits = four.iter().fold(0_u32, |bits, &digit| bits << 6 | u32::from(sextet(digit).unwrap_or(0)));
+        three.copy_from_slice(bits.to_be_bytes().get(1..).unwrap_or(&[0; 3]));
+        // Most of what is no text shows so at once.
+        if three.iter().any(|&byte| is_control(byte)) {
+            return false;
+        }
+        length += 3;
+    }
+    might_be_text(decoded.get(..length).unwrap_or_default())
 }
 
 /// The bytes that the digits between two places spell, and how many digits there are.
@@ -107,12 +145,21 @@ fn numbers(bytes: &[u8], start: usize, how: Encoding) -> Option<Read> {
     if start.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphanumeric) {
         return None;
     }
-    let mut decoded = Vec::new();
-    let (mut at, mut end) = (start, start);
-    while let Some((byte, length)) = bytes.get(at..).and_then(|rest| number(rest, how)) {
+    let mut end = start;
+    let next = |end: &mut usize| {
+        let at = if *end == start { start } else { *end + separator(bytes.get(*end..).unwrap_or_default(), how) };
+        let (byte, length) = number(bytes.get(at..)?, how)?;
+        *end = at + length;
+        Some(byte)
+    };
+    // Hardly any number is followed by as many others.
+    let mut few = [0; MIN_BYTES];
+    for place in &mut few {
+        *place = next(&mut end)?;
+    }
+    let mut decoded = few.to_vec();
+    while let Some(byte) = next(&mut end) {
         decoded.push(byte);
-        end = at + length;
-        at = end + separator(bytes.get(end..).unwrap_or_default(), how);
         if decoded.len() == TASTE && !might_be_text(&decoded) {
             return None;
         }
@@ -126,8 +173,8 @@ fn numbers(bytes: &[u8], start: usize, how: Encoding) -> Option<Read> {
 /// One number at the beginning of `bytes`, and how long it is.
 fn number(bytes: &[u8], how: Encoding) -> Option<(u8, usize)> {
     let digits = |from: usize, count: usize, radix: u32| {
-        let digits = str::from_utf8(bytes.get(from..from + count)?).ok()?;
-        u8::from_str_radix(Some(digits).filter(|digits| !digits.starts_with('+'))?, radix).ok()
+        let digit = |value: u32, byte: &u8| Some(value * radix + char::from(*byte).to_digit(radix)?);
+        u8::try_from(bytes.get(from..from + count)?.iter().try_fold(0, digit)?).ok()
     };
     match how {
         Encoding::Hex => match bytes {
@@ -153,15 +200,18 @@ fn separator(bytes: &[u8], how: Encoding) -> usize {
     if length == 0 && how == Encoding::Decimal { bytes.len() } else { length }
 }
 
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
+}
+
 /// Whether bytes can be the beginning of a text.
 fn might_be_text(bytes: &[u8]) -> bool {
-    let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || *byte == 0x7F;
     let valid = match str::from_utf8(bytes) {
         Ok(_) => true,
         // A character may go on where it was cut.
         Err(error) => error.error_len().is_none(),
     };
-    valid && !bytes.iter().any(control)
+    valid && !bytes.iter().any(|&byte| is_control(byte))
 }
 
 /// The text that bytes are; nothing if they are none.

@@ -3,6 +3,9 @@
 //! Each of these would make nonsense of an ordinary text, so a line is read so only where it has words that make sense
 //! that way alone.
 
+mod hints;
+
+use self::hints::Hints;
 use super::{Encoding, Found};
 use crate::normal::Map;
 
@@ -127,8 +130,9 @@ pub(super) fn find(text: &str, inside: Option<Encoding>, found: &mut Vec<Found>)
         if line.len() < 12 {
             continue;
         }
+        let hints = Hints::of(line);
         for how in [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced] {
-            if inside == Some(how) {
+            if inside == Some(how) || !hints.may_be(how) {
                 continue;
             }
             if let Some((text, map)) = read(line, start, how) {
@@ -141,8 +145,8 @@ pub(super) fn find(text: &str, inside: Option<Encoding>, found: &mut Vec<Found>)
 
 fn read(line: &str, start: usize, how: Encoding) -> Option<(String, Map)> {
     match how {
-        Encoding::Rot13 => rot13(line, start),
-        Encoding::Reversed => reversed(line, start),
+        Encoding::Rot13 => Some(rot13(line, start)),
+        Encoding::Reversed => Some(reversed(line, start)),
         Encoding::Leet => leet(line, start),
         _ => spaced(line, start),
     }
@@ -169,20 +173,6 @@ impl Short {
     }
 }
 
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| (2..=12).contains(&word.len()))
-}
-
-/// Whether a line has enough words of the list once turned, and more than as it stands.
-fn makes_sense(line: &str, turned: impl Fn(&str) -> Option<Short>) -> bool {
-    let (mut so, mut otherwise) = (0, 0);
-    for word in words(line) {
-        so += usize::from(Short::of(word.bytes()).is_some_and(|word| word.is_word()));
-        otherwise += usize::from(turned(word).is_some_and(|word| word.is_word()));
-    }
-    otherwise >= MIN_WORDS && otherwise > 2 * so
-}
-
 fn turn(byte: u8) -> u8 {
     match byte {
         b'a'..=b'z' => (byte - b'a' + 13) % 26 + b'a',
@@ -191,22 +181,20 @@ fn turn(byte: u8) -> u8 {
     }
 }
 
-fn rot13(line: &str, start: usize) -> Option<(String, Map)> {
-    makes_sense(line, |word| Short::of(word.bytes().map(turn))).then_some(())?;
+fn rot13(line: &str, start: usize) -> (String, Map) {
     let mut map = Map::default();
     map.copied(0, start);
     let turned = line.chars().map(|c| if c.is_ascii() { char::from(turn(c as u8)) } else { c }).collect();
-    Some((turned, map))
+    (turned, map)
 }
 
-fn reversed(line: &str, start: usize) -> Option<(String, Map)> {
-    makes_sense(line, |word| Short::of(word.bytes().rev())).then_some(())?;
+fn reversed(line: &str, start: usize) -> (String, Map) {
     let (mut text, mut map) = (String::with_capacity(line.len()), Map::default());
     for (at, c) in line.char_indices().rev() {
         map.stands_for(text.len(), start + at..start + at + c.len_utf8());
         text.push(c);
     }
-    Some((text, map))
+    (text, map)
 }
 
 /// The letter that a digit or sign stands for among letters.

@@ -1,0 +1,157 @@
+//! What the classifier sees of a text: in each window of it, which words there are, which stand side by side or nearly so,
+//! and which begin a sentence. Each is a number; what is seen twice in a window counts once.
+
+use std::ops::Range;
+
+use super::words::{self, Made, Word, mix};
+
+/// Bytes of a window. The next begins in the middle of it, so that whatever is shorter than half of one is whole in one.
+const WINDOW: usize = 450;
+
+/// What is needed while a text is looked at, kept from text to text.
+#[derive(Debug)]
+pub struct Scratch {
+    words: Vec<Word>,
+    /// The features that begin at each word, and where those of the next word begin.
+    all: Vec<u32>,
+    ends: Vec<u32>,
+    /// The features of one window.
+    window: Vec<u32>,
+    /// By some bits of a feature, the last one of those bits that was seen, and in which window.
+    seen: Vec<u64>,
+    /// Windows are counted on from text to text, so that nothing has to be wiped between them.
+    count: u32,
+}
+
+const SEEN: usize = 1 << 13;
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch {
+            words: Vec::new(),
+            all: Vec::new(),
+            ends: Vec::new(),
+            window: Vec::new(),
+            seen: vec![0; SEEN],
+            count: 0,
+        }
+    }
+}
+
+impl Scratch {
+    /// Shows each window of `text`: its bytes and its features, each once. A text without words has no window.
+    pub fn windows(&mut self, text: &str, mut show: impl FnMut(Range<usize>, &[u32])) {
+        words::read(text, &mut self.words);
+        self.features();
+        let mut from = 0;
+        while let Some(first) = self.words.get(from) {
+            let start = first.start as usize;
+            let within = |word: &&Word| word.end as usize - start <= WINDOW;
+            let rest = self.words.get(from..).unwrap_or_default();
+            let to = from + rest.iter().take_while(within).count().max(1);
+            let end = self.words.get(to - 1).map_or(start, |word| word.end as usize);
+            let half = rest.iter().take_while(|word| (word.start as usize) < start + WINDOW / 2).count();
+            self.collect(from, to);
+            show(start..end, &self.window);
+            if to >= self.words.len() {
+                break;
+            }
+            from += half.clamp(1, to - from);
+        }
+    }
+
+    /// Puts the features of the words `from..to` together, each once.
+    fn collect(&mut self, from: usize, to: usize) {
+        self.count = match self.count.checked_add(1) {
+            Some(count) => count,
+            None => {
+                self.seen.fill(0);
+                1
+            }
+        };
+        self.window.clear();
+        let begin = from.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = to.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(begin);
+        for &id in self.all.get(begin as usize..end as usize).unwrap_or_default() {
+            let mark = u64::from(self.count) << 32 | u64::from(id);
+            let Some(seen) = self.seen.get_mut(id as usize % SEEN) else { continue };
+            if *seen != mark {
+                *seen = mark;
+                self.window.push(id);
+            }
+        }
+    }
+
+    /// All features of the text, in the order of the words at which they begin.
+    fn features(&mut self) {
+        self.all.clear();
+        self.ends.clear();
+        for (index, word) in self.words.iter().enumerate() {
+            let mut put = |hash: u64, what: u64| self.all.push((mix(hash ^ what) >> 32) as u32);
+            put(word.hash, 11);
+            if let Some(next) = self.words.get(index + 1) {
+                put(word.hash.wrapping_mul(3) ^ next.hash, 12);
+            }
+            if word.made == Made::Letters {
+                let after = self.words.get(index + 1..).unwrap_or_default();
+                let mut letters = after.iter().take(6).filter(|word| word.made == Made::Letters);
+                let [next, second, third] = [letters.next(), letters.next(), letters.next()];
+                if word.begins {
+                    put(word.hash, 21);
+                    next.inspect(|next| put(word.hash.wrapping_mul(3) ^ next.hash, 22));
+                }
+                for later in [second, third].into_iter().flatten() {
+                    put(word.hash.wrapping_mul(7) ^ later.hash, 23);
+                }
+            }
+            self.ends.push(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_short_text_is_one_window_in_which_each_feature_counts_once() {
+        let of = |text: &str| {
+            let mut all = Vec::new();
+            Scratch::default().windows(text, |range, ids| all.push((range, ids.to_vec())));
+            all
+        };
+        assert_eq!(of(""), []);
+        assert_eq!(of(" \n\t "), []);
+        let once = of("send it");
+        assert_eq!(once.len(), 1);
+        assert_eq!(once[0].0, 0..7);
+        let mut twice = of("send it send it").remove(0).1;
+        let length = twice.len();
+        twice.sort_unstable();
+        twice.dedup();
+        assert_eq!(twice.len(), length);
+        assert!(once[0].1.iter().all(|id| twice.contains(id)));
+    }
+
+    proptest! {
+        #[test]
+        fn windows_cover_the_text_and_are_the_same_again(text in "(\\PC{0,30}[ -~]{0,60}\n?){0,30}") {
+            let mut scratch = Scratch::default();
+            let mut first = Vec::new();
+            scratch.windows(&text, |range, ids| first.push((range, ids.to_vec())));
+            let mut again = Vec::new();
+            scratch.windows(&text, |range, ids| again.push((range, ids.to_vec())));
+            prop_assert_eq!(&first, &again);
+            let mut reached = 0;
+            for (range, _) in &first {
+                prop_assert!(text.get(range.clone()).is_some_and(|part| !part.is_empty()));
+                prop_assert!(text.get(reached.min(range.start)..range.start).unwrap().trim().is_empty() || range.start < reached);
+                reached = reached.max(range.end);
+            }
+            prop_assert!(text.get(reached..).unwrap().trim().is_empty());
+            prop_assert!(first.len() <= text.len() / (WINDOW / 2) * 2 + 2, "{} windows of {}", first.len(), text.len());
+        }
+    }
+}

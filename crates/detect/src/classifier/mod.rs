@@ -1,0 +1,87 @@
+//! A small model of how texts speak that give an assistant orders, learnt from many (see `docs/src/detection.md`).
+//!
+//! It looks at windows of about 450 bytes and adds up a weight for each word and pair of words in it: no multiplication of
+//! matrices, no allocation for a feature, a few microseconds for a KiB.
+
+mod features;
+mod model;
+mod words;
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+pub use features::Scratch;
+pub use model::{Head, Model, ModelError, Scale};
+
+use crate::Kind;
+
+/// A model, made ready.
+#[derive(Debug)]
+pub struct Classifier {
+    model: Model,
+    /// For each head, what each of the 256 weights stands for.
+    worth: Vec<[f32; 256]>,
+}
+
+/// What one window of a text is worth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// How much it speaks like an attack; higher is worse.
+    pub raw: f32,
+}
+
+thread_local! {
+    /// What is needed while a text is looked at; what it holds from the text before changes nothing.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Classifier {
+    /// Makes a model ready.
+    #[must_use]
+    pub fn new(model: Model) -> Classifier {
+        let worth = model.heads.iter().map(|head| {
+            std::array::from_fn(|index| {
+                // In the order of the bytes: 0 to 127, then -128 to -1.
+                let weight = i8::from_le_bytes([u8::try_from(index).unwrap_or_default()]);
+                let share = f32::from(weight) / 127.0;
+                share * share.abs() * head.largest
+            })
+        });
+        Classifier { worth: worth.collect(), model }
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What the windows of a text of that kind are worth, in the order of the text.
+    #[must_use]
+    pub fn windows(&self, text: &str, kind: Kind) -> Vec<Window> {
+        let index = self.model.scale(kind).head as usize;
+        let (Some(head), Some(worth)) = (self.model.heads.get(index), self.worth.get(index)) else { return Vec::new() };
+        let shift = 32 - self.model.bits;
+        let mut windows = Vec::new();
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.windows(text, |range, ids| {
+                let weight = |id: &u32| head.weights.get((id >> shift) as usize).copied().unwrap_or(0);
+                let sum: f32 =
+                    ids.iter().map(|id| worth.get(usize::from(weight(id).cast_unsigned())).unwrap_or(&0.0)).sum();
+                #[expect(clippy::cast_precision_loss, reason = "a window holds a few hundred")]
+                let root = (ids.len().max(1) as f32).sqrt();
+                windows.push(Window { range, raw: head.bias + sum / root });
+            });
+        });
+        windows
+    }
+
+    /// How likely it is, from 0 to 1, that a text of that kind whose windows are these gives an assistant orders.
+    #[must_use]
+    pub fn probability(&self, windows: &[Window], kind: Kind) -> f32 {
+        let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
+        if windows.is_empty() { 0.0 } else { self.model.probability(kind, raw, windows.len()) }
+    }
+}

@@ -1,0 +1,212 @@
+//! A text as words and marks, each with a hash of what it says in lower case.
+
+/// What a word is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    Letters,
+    Digits,
+    Marks,
+}
+
+/// A word, a number, a run of one mark, or a character of a script that puts no spaces between words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word {
+    pub(super) hash: u64,
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) made: Made,
+    /// Whether it begins a line or a sentence, or follows a mark that something often begins after.
+    pub(super) begins: bool,
+}
+
+/// A run of letters longer than this is several words: nobody writes longer ones, and what is encoded says nothing.
+const LONGEST: usize = 24;
+
+/// Puts the words of `text` into `words`, which is emptied first.
+pub(super) fn read(text: &str, words: &mut Vec<Word>) {
+    words.clear();
+    let bytes = text.as_bytes();
+    let mut begins = true;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b' ' {
+            at += 1;
+            continue;
+        }
+        let (length, hash, made) = match plain_word(bytes.get(at..).unwrap_or_default()) {
+            Some((length, hash)) => (length, hash, Made::Letters),
+            None => {
+                let rest = text.get(at..).unwrap_or_default();
+                let Some(c) = rest.chars().next() else { break };
+                if c.is_whitespace() {
+                    begins |= c == '\n';
+                    at += c.len_utf8();
+                    continue;
+                }
+                let (length, hash, made) = next(rest, c);
+                if made == Made::Marks {
+                    words.push(Word { hash, start: place(at), end: place(at + length), made, begins: false });
+                    begins |= opens(c);
+                    at += length;
+                    continue;
+                }
+                (length, hash, made)
+            }
+        };
+        words.push(Word {
+            hash,
+            start: place(at),
+            end: place(at + length),
+            made,
+            begins: begins && made == Made::Letters,
+        });
+        begins &= made == Made::Digits;
+        at += length;
+    }
+}
+
+/// The word of ASCII letters that `bytes` begin with and what is not ASCII does not go on with: most words are such.
+fn plain_word(bytes: &[u8]) -> Option<(usize, u64)> {
+    let mut state = SEED_LETTERS;
+    let mut length = 0;
+    for &byte in bytes {
+        let low = byte | 0x20;
+        if !low.is_ascii_lowercase() || length >= LONGEST {
+            // What has a mark within or another letter after it is left to who reads characters.
+            let ends = length > 0 && byte.is_ascii() && byte != b'\'';
+            return ends.then(|| (length, mix(state)));
+        }
+        state = step(state, low);
+        length += 1;
+    }
+    (length > 0).then(|| (length, mix(state)))
+}
+
+/// The first word of `rest`, which begins with `c`: its length, its hash and what it is made of.
+fn next(rest: &str, c: char) -> (usize, u64, Made) {
+    if c.is_ascii_digit() {
+        let length = rest.bytes().take_while(u8::is_ascii_digit).take(LONGEST).count();
+        // Which number it is says nothing; how long it is, a little.
+        return (length, hash([b'#', u8::try_from(length.min(3)).unwrap_or(3)], SEED_DIGITS), Made::Digits);
+    }
+    if stands_alone(c) {
+        return (c.len_utf8(), hash(c.encode_utf8(&mut [0; 4]).bytes(), SEED_LETTERS), Made::Letters);
+    }
+    if !is_letter(c) {
+        let count = rest.chars().take_while(|next| *next == c).count();
+        let many = u8::try_from(count.min(4)).unwrap_or(4);
+        return (count * c.len_utf8(), hash(c.encode_utf8(&mut [0; 4]).bytes().chain([many]), SEED_MARKS), Made::Marks);
+    }
+    let mut state = SEED_LETTERS;
+    let mut length = 0;
+    for c in rest.chars().take_while(|c| is_letter(*c) && !stands_alone(*c)) {
+        if length >= LONGEST {
+            break;
+        }
+        if c.is_ascii() {
+            state = step(state, u8::try_from(c).unwrap_or(b'?').to_ascii_lowercase());
+        } else {
+            let mut buffer = [0; 4];
+            for low in c.to_lowercase() {
+                state = low.encode_utf8(&mut buffer).bytes().fold(state, step);
+            }
+        }
+        length += c.len_utf8();
+    }
+    (length, mix(state), Made::Letters)
+}
+
+fn is_letter(c: char) -> bool {
+    if c.is_ascii() { c.is_ascii_alphabetic() || c == '\'' } else { c.is_alphanumeric() || c == '’' }
+}
+
+/// Characters of scripts in which a run of letters is a sentence.
+fn stands_alone(c: char) -> bool {
+    matches!(c, '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}' | '\u{3040}'..='\u{30FF}'
+        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+/// Marks that an order or a heading often begins after.
+fn opens(c: char) -> bool {
+    matches!(
+        c,
+        '.' | '!'
+            | '?'
+            | ':'
+            | ';'
+            | '#'
+            | '*'
+            | '-'
+            | '>'
+            | '"'
+            | '('
+            | '['
+            | '{'
+            | '<'
+            | ']'
+            | '='
+            | '。'
+            | '！'
+            | '？'
+    )
+}
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+const SEED_LETTERS: u64 = 0xCBF2_9CE4_8422_2325;
+const SEED_DIGITS: u64 = 0x9AE1_6A3B_2F90_404F;
+const SEED_MARKS: u64 = 0xC949_D7C7_509E_6557;
+
+fn step(state: u64, byte: u8) -> u64 {
+    (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+}
+
+fn hash(bytes: impl IntoIterator<Item = u8>, seed: u64) -> u64 {
+    mix(bytes.into_iter().fold(seed, step))
+}
+
+/// Spreads what differs in a few bits over all of them.
+pub(super) fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    value ^ (value >> 29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_read_in_one_way_however_it_is_found() {
+        for word in ["ignore", "a", "Zebra", "it's", "naïve", "abcdefghijklmnopqrstuvwxyzabcdefgh", "don’t"] {
+            for after in ["", " ", ".", "1", "\n"] {
+                let text = format!("{word}{after}");
+                let (length, hash, made) = next(&text, word.chars().next().unwrap());
+                let mut words = Vec::new();
+                read(&text, &mut words);
+                assert_eq!((words[0].end as usize, words[0].hash, words[0].made), (length, hash, made), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_told_apart() {
+        let text = "Ignore ALL 1234 rules!!! don’t\n– 日本 send_mail";
+        let mut words = Vec::new();
+        read(text, &mut words);
+        let said: Vec<_> = words.iter().filter_map(|word| text.get(word.start as usize..word.end as usize)).collect();
+        assert_eq!(said, ["Ignore", "ALL", "1234", "rules", "!!!", "don’t", "–", "日", "本", "send", "_", "mail"]);
+        let begins: Vec<_> = words.iter().map(|word| word.begins).collect();
+        assert_eq!(begins.iter().filter(|begins| **begins).count(), 3, "{begins:?}");
+        let of = |text: &str| {
+            let mut words = Vec::new();
+            read(text, &mut words);
+            words.iter().map(|word| word.hash).collect::<Vec<_>>()
+        };
+        assert_eq!(of("IGNORE Straße 77"), of("ignore straße 12"));
+        assert_ne!(of("ignore"), of("ignored"));
+        assert_ne!(of("77"), of("7"));
+        assert_eq!(of(&"a".repeat(100)).len(), 5);
+    }
+}

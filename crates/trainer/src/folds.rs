@@ -1,0 +1,122 @@
+//! Trains, and measures on what was kept out: each source and each grammar once.
+
+use std::collections::BTreeMap;
+
+use bartizan_detect::Kind;
+use bartizan_detect::classifier::{Classifier, Model, Scratch};
+
+use crate::data::Row;
+use crate::learn::{How, Seen, learn, weigh};
+use crate::mix::{Grammars, generated};
+use crate::random::Random;
+use crate::{HEADS, head, unscaled};
+
+/// Parts into which sources are dealt.
+pub(crate) const FOLDS: usize = 5;
+/// Texts that are drawn from a grammar that was kept out.
+const DRAWN: usize = 60;
+
+/// Where a measured text is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum From {
+    /// The folder: a source that was kept out.
+    Source,
+    /// Our own corpus, which nothing is learnt from.
+    Own,
+    /// A grammar that was kept out.
+    Grammar,
+}
+
+/// A text that was kept out, and what it scored.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) row: Row,
+    pub(crate) from: From,
+    pub(crate) raw: f32,
+    pub(crate) windows: usize,
+    pub(crate) raws: Vec<f32>,
+}
+
+/// Which fold each source is in: the largest are dealt first, so that folds are about as large as each other.
+fn deal<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    names.for_each(|name| *sizes.entry(name).or_default() += 1);
+    let mut order: Vec<_> = sizes.into_iter().collect();
+    order.sort_by_key(|(name, size)| (std::cmp::Reverse(*size), *name));
+    let there_and_back = (0..FOLDS).chain((0..FOLDS).rev()).cycle();
+    order.into_iter().zip(there_and_back).map(|((name, _), fold)| (name.to_owned(), fold)).collect()
+}
+
+/// Trains on all folds but one, for each of them, and scores what was kept out.
+pub(crate) fn measure(rows: &[Row], own: &[Row], grammars: &Grammars, each: usize, how: How) -> Vec<Measured> {
+    // What is of one maker goes together; only of tools there are two collections that have nothing to do with each other.
+    let maker = |source: &str| match source.split_once('_') {
+        Some((first, _)) if first != "tools" => first.to_owned(),
+        _ => source.to_owned(),
+    };
+    let makers: Vec<String> = rows.iter().map(|row| maker(&row.source)).collect();
+    let folds = deal(makers.iter().map(String::as_str));
+    let families = deal(grammars.attack.iter().chain(&grammars.benign).map(|grammar| grammar.family.as_str()));
+    let of_fold = |fold: usize| {
+        let kept: Vec<&Row> = rows.iter().filter(|row| folds[&maker(&row.source)] != fold).collect();
+        let held = |family: &str| families[family] == fold;
+        let model = train(&kept, grammars, held, each, how);
+        let classifier = Classifier::new(model);
+        let out = rows.iter().filter(|row| folds[&maker(&row.source)] == fold);
+        let mut measured: Vec<_> = out.map(|row| score(&classifier, row, From::Source)).collect();
+        let (attack, benign) = grammars.without(|family| !held(family));
+        let drawn = generated(&kept, &attack, &benign, DRAWN, &mut Random::new(77 + fold as u64));
+        measured.extend(
+            drawn.iter().filter(|row| row.source != "carrier").map(|row| score(&classifier, row, From::Grammar)),
+        );
+        measured
+    };
+    let last = || {
+        let all: Vec<&Row> = rows.iter().collect();
+        let classifier = Classifier::new(train(&all, grammars, |_| false, each, how));
+        own.iter().map(|row| score(&classifier, row, From::Own)).collect::<Vec<_>>()
+    };
+    let of_fold = &of_fold;
+    std::thread::scope(|scope| {
+        let odd = scope.spawn(move || (0..FOLDS).filter(|fold| fold % 2 == 1).flat_map(of_fold).collect::<Vec<_>>());
+        let mut all: Vec<Measured> = (0..FOLDS).filter(|fold| fold % 2 == 0).flat_map(of_fold).collect();
+        if let Ok(odd) = odd.join() {
+            all.extend(odd);
+        }
+        all.extend(last());
+        all
+    })
+}
+
+fn score(classifier: &Classifier, row: &Row, from: From) -> Measured {
+    let windows = classifier.windows(&row.text, row.kind);
+    let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
+    Measured {
+        row: row.clone(),
+        from,
+        raw: if windows.is_empty() { -20.0 } else { raw },
+        windows: windows.len(),
+        raws: windows.iter().map(|window| window.raw).collect(),
+    }
+}
+
+/// Trains each head on `rows` and on what the grammars make that are not `held`.
+pub(crate) fn train(rows: &[&Row], grammars: &Grammars, held: impl Fn(&str) -> bool, each: usize, how: How) -> Model {
+    let (attack, benign) = grammars.without(held);
+    let made = generated(rows, &attack, &benign, each, &mut Random::new(1));
+    let mut scratch = Scratch::default();
+    let heads = (0..HEADS.len()).map(|index| {
+        let of_people = HEADS[index].contains(&Kind::UserPrompt);
+        let wanted = |row: &&Row| {
+            let own = head(row.kind) == index;
+            // Few have written attacks for all kinds of content, and what commands an assistant does so anywhere.
+            own || (row.attack && (if of_people { row.text.len() < 600 } else { true }))
+        };
+        let chosen: Vec<&Row> = rows.iter().copied().chain(&made).filter(wanted).collect();
+        let mut seen: Vec<Seen> =
+            chosen.iter().map(|row| Seen::of(&row.text, row.attack, how.bits, &mut scratch)).collect();
+        weigh(&mut seen, &chosen.iter().map(|row| row.source.as_str()).collect::<Vec<_>>());
+        learn(&seen, how).head()
+    });
+    Model { bits: how.bits, heads: heads.collect(), scales: Kind::ALL.map(unscaled) }
+}

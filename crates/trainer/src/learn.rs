@@ -15,14 +15,14 @@ pub(crate) struct Seen {
     /// How much it counts.
     pub(crate) weight: f32,
     features: Vec<u32>,
-    /// Where the features of each window end.
+    /// Where the features of each cell end.
     ends: Vec<usize>,
 }
 
 impl Seen {
     pub(crate) fn of(text: &str, attack: bool, bits: u32, scratch: &mut Scratch) -> Seen {
         let mut seen = Seen { attack, weight: 1.0, features: Vec::new(), ends: Vec::new() };
-        scratch.windows(text, |_, ids| {
+        scratch.cells(text, |_, ids| {
             seen.features.extend(ids.iter().map(|id| id >> (32 - bits)));
             seen.ends.push(seen.features.len());
         });
@@ -30,12 +30,12 @@ impl Seen {
     }
 
     pub(crate) fn windows(&self) -> usize {
-        self.ends.len()
+        self.ends.len().saturating_sub(1).max(self.ends.len().min(1))
     }
 
     fn window(&self, index: usize) -> &[u32] {
         let begin = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.features[begin..self.ends[index]]
+        &self.features[begin..self.ends[(index + 1).min(self.ends.len() - 1)]]
     }
 }
 

@@ -12,7 +12,7 @@ use crate::measure::{Scored, area, curve, flagged, interval, recall, threshold};
 use crate::unscaled;
 
 /// What the logarithm of the number of windows takes away, in content; what people type is short.
-const SPREAD: f32 = 0.8;
+const SPREAD: f32 = 0.3;
 
 fn spread(kind: Kind) -> f32 {
     if kind == Kind::UserPrompt { 0.0 } else { SPREAD }

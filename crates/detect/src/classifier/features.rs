@@ -1,12 +1,16 @@
-//! What the classifier sees of a text: in each window of it, which words there are, which stand side by side or nearly so,
-//! and which begin a sentence. Each is a number; what is seen twice in a window counts once.
+//! What the classifier sees of a text: in each cell of it, which words there are, which stand side by side or nearly so, and
+//! which begin a sentence. Each is a number; what is seen twice in a cell counts once.
 
 use std::ops::Range;
 
 use super::words::{self, Made, Word, mix};
 
-/// Bytes of a window. The next begins in the middle of it, so that whatever is shorter than half of one is whole in one.
-const WINDOW: usize = 450;
+/// Bytes of a cell. Two cells in a row are a window, about a sentence: as the longer windows are, the less one sentence weighs
+/// in them.
+const CELL: usize = 75;
+
+/// Bytes that are looked at together, so that a long text needs no more memory than a short one.
+const BLOCK: usize = 16 * 1024;
 
 /// What is needed while a text is looked at, kept from text to text.
 #[derive(Debug)]
@@ -15,11 +19,11 @@ pub struct Scratch {
     /// The features that begin at each word, and where those of the next word begin.
     all: Vec<u32>,
     ends: Vec<u32>,
-    /// The features of one window.
-    window: Vec<u32>,
-    /// By some bits of a feature, the last one of those bits that was seen, and in which window.
+    /// The features of one cell.
+    cell: Vec<u32>,
+    /// By some bits of a feature, the last one of those bits that was seen, and in which cell.
     seen: Vec<u64>,
-    /// Windows are counted on from text to text, so that nothing has to be wiped between them.
+    /// Cells are counted on from text to text, so that nothing has to be wiped between them.
     count: u32,
 }
 
@@ -31,7 +35,7 @@ impl Default for Scratch {
             words: Vec::new(),
             all: Vec::new(),
             ends: Vec::new(),
-            window: Vec::new(),
+            cell: Vec::new(),
             seen: vec![0; SEEN],
             count: 0,
         }
@@ -39,25 +43,42 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Shows each window of `text`: its bytes and its features, each once. A text without words has no window.
-    pub fn windows(&mut self, text: &str, mut show: impl FnMut(Range<usize>, &[u32])) {
-        words::read(text, &mut self.words);
+    /// Shows each cell of `text`: its bytes and its features, each once. A text without words has no cell.
+    pub fn cells(&mut self, text: &str, mut show: impl FnMut(Range<usize>, &[u32])) {
+        let (mut at, mut begins) = (0, true);
+        while at < text.len() {
+            let end = text.ceil_char_boundary(at.saturating_add(BLOCK));
+            let block = (text.get(at..end).unwrap_or_default(), begins, end == text.len());
+            let next = self.block(block, |range, ids| show(at + range.start..at + range.end, ids));
+            let Some((next, next_begins)) = next else { break };
+            (at, begins) = (at + next.max(1), next_begins);
+        }
+    }
+
+    /// Shows the cells of a block of a text, of which it is known whether its first word begins something and whether it is the
+    /// last. Gives where the next block begins, and whether its first word does: what may go on after this one is not shown.
+    fn block(
+        &mut self,
+        (block, begins, last): (&str, bool, bool),
+        mut show: impl FnMut(Range<usize>, &[u32]),
+    ) -> Option<(usize, bool)> {
+        words::read(block, begins, &mut self.words);
         self.features();
         let mut from = 0;
         while let Some(first) = self.words.get(from) {
             let start = first.start as usize;
-            let within = |word: &&Word| word.end as usize - start <= WINDOW;
+            let within = |word: &&Word| word.end as usize - start <= CELL;
             let rest = self.words.get(from..).unwrap_or_default();
             let to = from + rest.iter().take_while(within).count().max(1);
             let end = self.words.get(to - 1).map_or(start, |word| word.end as usize);
-            let half = rest.iter().take_while(|word| (word.start as usize) < start + WINDOW / 2).count();
-            self.collect(from, to);
-            show(start..end, &self.window);
-            if to >= self.words.len() {
-                break;
+            if to >= self.words.len() && !last && from > 0 {
+                return Some((start, first.begins));
             }
-            from += half.clamp(1, to - from);
+            self.collect(from, to);
+            show(start..end, &self.cell);
+            from = to;
         }
+        (!last).then_some((block.len(), false))
     }
 
     /// Puts the features of the words `from..to` together, each once.
@@ -69,7 +90,7 @@ impl Scratch {
                 1
             }
         };
-        self.window.clear();
+        self.cell.clear();
         let begin = from.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = to.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(begin);
         for &id in self.all.get(begin as usize..end as usize).unwrap_or_default() {
@@ -77,7 +98,7 @@ impl Scratch {
             let Some(seen) = self.seen.get_mut(id as usize % SEEN) else { continue };
             if *seen != mark {
                 *seen = mark;
-                self.window.push(id);
+                self.cell.push(id);
             }
         }
     }
@@ -115,19 +136,20 @@ mod tests {
 
     use super::*;
 
+    fn cells(text: &str) -> Vec<(Range<usize>, Vec<u32>)> {
+        let mut all = Vec::new();
+        Scratch::default().cells(text, |range, ids| all.push((range, ids.to_vec())));
+        all
+    }
+
     #[test]
-    fn a_short_text_is_one_window_in_which_each_feature_counts_once() {
-        let of = |text: &str| {
-            let mut all = Vec::new();
-            Scratch::default().windows(text, |range, ids| all.push((range, ids.to_vec())));
-            all
-        };
-        assert_eq!(of(""), []);
-        assert_eq!(of(" \n\t "), []);
-        let once = of("send it");
+    fn a_short_text_is_one_cell_in_which_each_feature_counts_once() {
+        assert_eq!(cells(""), []);
+        assert_eq!(cells(" \n\t "), []);
+        let once = cells("send it");
         assert_eq!(once.len(), 1);
         assert_eq!(once[0].0, 0..7);
-        let mut twice = of("send it send it").remove(0).1;
+        let mut twice = cells("send it send it").remove(0).1;
         let length = twice.len();
         twice.sort_unstable();
         twice.dedup();
@@ -135,23 +157,36 @@ mod tests {
         assert!(once[0].1.iter().all(|id| twice.contains(id)));
     }
 
+    #[test]
+    fn a_long_text_has_the_cells_that_it_would_have_at_once() {
+        let text = "Send the report to the office, then wait; 42 times – ñandú.\n".repeat(1200);
+        assert!(text.len() > 4 * BLOCK);
+        let (long, mut whole) = (cells(&text), Vec::new());
+        Scratch::default().block((&text, true, true), |range, ids| whole.push((range, ids.to_vec())));
+        assert_eq!(long.len(), whole.len());
+        // What stands at the end of a block has no neighbours after it.
+        let differ = long.iter().zip(&whole).filter(|(one, other)| one != other).count();
+        assert!(differ <= 2 * text.len() / BLOCK, "{differ}");
+        assert!(long.iter().zip(&whole).all(|(one, other)| one.0 == other.0));
+    }
+
     proptest! {
         #[test]
-        fn windows_cover_the_text_and_are_the_same_again(text in "(\\PC{0,30}[ -~]{0,60}\n?){0,30}") {
+        fn cells_cover_the_text_and_are_the_same_again(text in "(\\PC{0,30}[ -~]{0,60}\n?){0,30}") {
             let mut scratch = Scratch::default();
             let mut first = Vec::new();
-            scratch.windows(&text, |range, ids| first.push((range, ids.to_vec())));
+            scratch.cells(&text, |range, ids| first.push((range, ids.to_vec())));
             let mut again = Vec::new();
-            scratch.windows(&text, |range, ids| again.push((range, ids.to_vec())));
+            scratch.cells(&text, |range, ids| again.push((range, ids.to_vec())));
             prop_assert_eq!(&first, &again);
             let mut reached = 0;
             for (range, _) in &first {
                 prop_assert!(text.get(range.clone()).is_some_and(|part| !part.is_empty()));
-                prop_assert!(text.get(reached.min(range.start)..range.start).unwrap().trim().is_empty() || range.start < reached);
-                reached = reached.max(range.end);
+                prop_assert!(text.get(reached..range.start).unwrap().trim().is_empty());
+                reached = range.end;
             }
             prop_assert!(text.get(reached..).unwrap().trim().is_empty());
-            prop_assert!(first.len() <= text.len() / (WINDOW / 2) * 2 + 2, "{} windows of {}", first.len(), text.len());
+            prop_assert!(first.len() <= text.len() / (CELL / 4) + 2, "{} cells of {}", first.len(), text.len());
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A small model of how texts speak that give an assistant orders, learnt from many (see `docs/src/detection.md`).
 //!
-//! It looks at windows of about 450 bytes and adds up a weight for each word and pair of words in it: no multiplication of
+//! It looks at windows of about 150 bytes and adds up a weight for each word and pair of words in it: no multiplication of
 //! matrices, no allocation for a feature, a few microseconds for a KiB.
 
 mod features;
+mod judged;
 mod model;
 mod words;
 
@@ -11,6 +12,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 pub use features::Scratch;
+pub use judged::Judged;
 pub use model::{Head, Model, ModelError, Scale};
 
 use crate::Kind;
@@ -30,6 +32,22 @@ pub struct Window {
     pub range: Range<usize>,
     /// How much it speaks like an attack; higher is worse.
     pub raw: f32,
+}
+
+/// What a cell is worth, which is half a window.
+struct Cell {
+    range: Range<usize>,
+    sum: f32,
+    count: usize,
+}
+
+impl Cell {
+    /// The window of this cell and the next one.
+    fn with(&self, next: &Cell, bias: f32) -> Window {
+        #[expect(clippy::cast_precision_loss, reason = "a window holds a few hundred")]
+        let root = ((self.count + next.count).max(1) as f32).sqrt();
+        Window { range: self.range.start..next.range.end, raw: bias + (self.sum + next.sum) / root }
+    }
 }
 
 thread_local! {
@@ -64,17 +82,23 @@ impl Classifier {
         let index = self.model.scale(kind).head as usize;
         let (Some(head), Some(worth)) = (self.model.heads.get(index), self.worth.get(index)) else { return Vec::new() };
         let shift = 32 - self.model.bits;
-        let mut windows = Vec::new();
+        let mut windows: Vec<Window> = Vec::new();
+        let mut before: Option<Cell> = None;
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.windows(text, |range, ids| {
+            scratch.cells(text, |range, ids| {
                 let weight = |id: &u32| head.weights.get((id >> shift) as usize).copied().unwrap_or(0);
-                let sum: f32 =
-                    ids.iter().map(|id| worth.get(usize::from(weight(id).cast_unsigned())).unwrap_or(&0.0)).sum();
-                #[expect(clippy::cast_precision_loss, reason = "a window holds a few hundred")]
-                let root = (ids.len().max(1) as f32).sqrt();
-                windows.push(Window { range, raw: head.bias + sum / root });
+                let sum = ids.iter().map(|id| worth.get(usize::from(weight(id).cast_unsigned())).unwrap_or(&0.0)).sum();
+                let cell = Cell { range, sum, count: ids.len() };
+                if let Some(before) = &before {
+                    windows.push(before.with(&cell, head.bias));
+                }
+                before = Some(cell);
             });
         });
+        // A text of one cell is a window.
+        if let (Some(only), true) = (before, windows.is_empty()) {
+            windows.push(only.with(&Cell { range: only.range.clone(), sum: 0.0, count: 0 }, head.bias));
+        }
         windows
     }
 

@@ -22,11 +22,10 @@ pub(super) struct Word {
 /// A run of letters longer than this is several words: nobody writes longer ones, and what is encoded says nothing.
 const LONGEST: usize = 24;
 
-/// Puts the words of `text` into `words`, which is emptied first.
-pub(super) fn read(text: &str, words: &mut Vec<Word>) {
+/// Puts the words of `text` into `words`, which is emptied first; the first one begins something if `begins` says so.
+pub(super) fn read(text: &str, mut begins: bool, words: &mut Vec<Word>) {
     words.clear();
     let bytes = text.as_bytes();
-    let mut begins = true;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         if byte == b' ' {
@@ -184,7 +183,7 @@ mod tests {
                 let text = format!("{word}{after}");
                 let (length, hash, made) = next(&text, word.chars().next().unwrap());
                 let mut words = Vec::new();
-                read(&text, &mut words);
+                read(&text, true, &mut words);
                 assert_eq!((words[0].end as usize, words[0].hash, words[0].made), (length, hash, made), "{text:?}");
             }
         }
@@ -194,14 +193,14 @@ mod tests {
     fn words_are_told_apart() {
         let text = "Ignore ALL 1234 rules!!! don’t\n– 日本 send_mail";
         let mut words = Vec::new();
-        read(text, &mut words);
+        read(text, true, &mut words);
         let said: Vec<_> = words.iter().filter_map(|word| text.get(word.start as usize..word.end as usize)).collect();
         assert_eq!(said, ["Ignore", "ALL", "1234", "rules", "!!!", "don’t", "–", "日", "本", "send", "_", "mail"]);
         let begins: Vec<_> = words.iter().map(|word| word.begins).collect();
         assert_eq!(begins.iter().filter(|begins| **begins).count(), 3, "{begins:?}");
         let of = |text: &str| {
             let mut words = Vec::new();
-            read(text, &mut words);
+            read(text, true, &mut words);
             words.iter().map(|word| word.hash).collect::<Vec<_>>()
         };
         assert_eq!(of("IGNORE Straße 77"), of("ignore straße 12"));

@@ -43,10 +43,13 @@ fn read(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
         let digits = run.iter().all(u8::is_ascii_hexdigit).then(|| numbers(bytes, start, Encoding::Hex)).flatten();
         return digits.or_else(|| numbers(bytes, start, Encoding::Binary)).or_else(|| base64(bytes, start, end));
     }
-    // Nearly all runs are words.
-    let word = run.split(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default();
-    let digits = word.strip_prefix(b"0x").or(word.strip_prefix(b"0X")).unwrap_or(word);
-    (word.len() <= 8 && digits.iter().all(u8::is_ascii_hexdigit)).then_some(())?;
+    // Nearly all runs are words, and nearly all numbers are not followed by another one.
+    run.first().filter(|first| first.is_ascii_hexdigit())?;
+    let word = run.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(run.len());
+    let after = start + word;
+    let gap = separator(bytes.get(after..)?, Encoding::Hex);
+    let goes_on = gap > 0 && bytes.get(after + gap).is_some_and(u8::is_ascii_hexdigit);
+    (goes_on && word <= 8 || word >= MIN_BYTES).then_some(())?;
     [Encoding::Binary, Encoding::Hex, Encoding::Decimal].into_iter().find_map(|how| numbers(bytes, start, how))
 }
 

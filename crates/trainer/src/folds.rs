@@ -6,7 +6,7 @@ use bartizan_detect::Kind;
 use bartizan_detect::classifier::{Classifier, Model, Scratch};
 
 use crate::data::Row;
-use crate::learn::{How, Seen, learn, weigh};
+use crate::learn::{How, Seen, keep_common, learn, weigh};
 use crate::mix::{Grammars, generated};
 use crate::random::Random;
 use crate::{HEADS, head, unscaled};
@@ -115,6 +115,8 @@ pub(crate) fn train(rows: &[&Row], grammars: &Grammars, held: impl Fn(&str) -> b
         let chosen: Vec<&Row> = rows.iter().copied().chain(&made).filter(wanted).collect();
         let mut seen: Vec<Seen> =
             chosen.iter().map(|row| Seen::of(&row.text, row.attack, how.bits, &mut scratch)).collect();
+        let sources: Vec<_> = chosen.iter().map(|row| row.source.as_str()).collect();
+        keep_common(&mut seen, &sources, how.bits, how.fewest);
         weigh(&mut seen, &chosen.iter().map(|row| row.source.as_str()).collect::<Vec<_>>());
         learn(&seen, how).head()
     });

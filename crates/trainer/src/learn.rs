@@ -49,6 +49,8 @@ pub(crate) struct How {
     pub(crate) decay: f32,
     /// How many windows of a benign text are looked at besides its highest.
     pub(crate) others: usize,
+    /// In how many sources a feature is seen at least.
+    pub(crate) fewest: u32,
 }
 
 /// What is being learnt.
@@ -85,6 +87,30 @@ impl Learnt {
 #[expect(clippy::cast_precision_loss, reason = "a window holds a few hundred")]
 fn root(ids: &[u32]) -> f32 {
     (ids.len().max(1) as f32).sqrt()
+}
+
+/// Takes out what is not seen in texts of several sources: it says where a text is from, and not what it wants.
+pub(crate) fn keep_common(rows: &mut [Seen], sources: &[&str], bits: u32, fewest: u32) {
+    let mut seen_in = vec![0_u64; 1 << bits];
+    for (row, source) in rows.iter().zip(sources) {
+        // Sources that share a bit count as one.
+        let bit = source
+            .bytes()
+            .fold(17_u64, |hash, byte| hash.wrapping_mul(31) ^ u64::from(byte))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            >> 58;
+        row.features.iter().for_each(|id| seen_in[*id as usize] |= 1 << bit);
+    }
+    for row in rows {
+        let (mut kept, mut ends, mut begin) = (Vec::new(), Vec::new(), 0);
+        for &end in &row.ends {
+            let common = |id: &&u32| seen_in[**id as usize].count_ones() >= fewest;
+            kept.extend(row.features[begin..end].iter().filter(common));
+            ends.push(kept.len());
+            begin = end;
+        }
+        (row.features, row.ends) = (kept, ends);
+    }
 }
 
 /// Gives each text its weight: sources count by the root of their size, attacks and benign texts as much as each other.

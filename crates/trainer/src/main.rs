@@ -60,6 +60,9 @@ struct Options {
     /// How strongly weights are drawn towards nothing
     #[arg(long, default_value_t = 1e-6)]
     decay: f32,
+    /// In how many sources a word or pair is seen at least
+    #[arg(long, default_value_t = 1)]
+    fewest: u32,
     /// Learn without attacks of grammars
     #[arg(long)]
     without_attacks: bool,
@@ -90,8 +93,14 @@ fn main() -> Result<()> {
     if options.without_benign {
         grammars.benign.clear();
     }
-    let how =
-        learn::How { bits: options.bits, rounds: options.rounds, rate: options.rate, decay: options.decay, others: 2 };
+    let how = learn::How {
+        bits: options.bits,
+        rounds: options.rounds,
+        rate: options.rate,
+        decay: options.decay,
+        others: 2,
+        fewest: options.fewest,
+    };
     let measured = folds::measure(&rows, &own, &grammars, options.each, how);
     let scales = report::print(&measured);
     if let Some(path) = &options.dump {

@@ -110,9 +110,11 @@ pub(crate) fn train(rows: &[&Row], grammars: &Grammars, held: impl Fn(&str) -> b
         let wanted = |row: &&Row| {
             let own = head(row.kind) == index;
             // Few have written attacks for all kinds of content, and what commands an assistant does so anywhere.
-            own || (row.attack && (if of_people { row.text.len() < 600 } else { true }))
+            own || (row.attack && (row.text.len() < 600 || !of_people))
         };
-        let chosen: Vec<&Row> = rows.iter().copied().chain(&made).filter(wanted).collect();
+        // What is an attack in content may be what somebody wants.
+        let made = made.iter().filter(|row| !of_people || row.kind == Kind::UserPrompt);
+        let chosen: Vec<&Row> = rows.iter().copied().chain(made).filter(wanted).collect();
         let mut seen: Vec<Seen> =
             chosen.iter().map(|row| Seen::of(&row.text, row.attack, how.bits, &mut scratch)).collect();
         let sources: Vec<_> = chosen.iter().map(|row| row.source.as_str()).collect();

@@ -58,10 +58,10 @@ struct Options {
     #[arg(long, default_value_t = 0.3)]
     rate: f32,
     /// How strongly weights are drawn towards nothing
-    #[arg(long, default_value_t = 1e-6)]
+    #[arg(long, default_value_t = 1e-4)]
     decay: f32,
     /// In how many sources a word or pair is seen at least
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     fewest: u32,
     /// Learn without attacks of grammars
     #[arg(long)]

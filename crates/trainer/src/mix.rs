@@ -15,6 +15,9 @@ pub(crate) struct Grammars {
     pub(crate) benign: Vec<Grammar>,
 }
 
+/// How many benign texts are drawn for an attack: there are fewer grammars of them, and more ways to be honest.
+const BENIGN: usize = 6;
+
 /// Grammars of this name make whole descriptions of tools.
 const OF_TOOLS: &str = "tool_";
 
@@ -43,7 +46,7 @@ pub(crate) fn generated(
     let mut made = Vec::new();
     for (grammars, is_attack) in [(attack, true), (benign, false)] {
         for grammar in grammars {
-            for _ in 0..each {
+            for _ in 0..if is_attack { each } else { each * BENIGN } {
                 let text = grammar.draw(random);
                 let of_tool = grammar.family.starts_with(OF_TOOLS);
                 let kind = match grammar.family.as_str() {

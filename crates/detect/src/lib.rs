@@ -10,5 +10,5 @@ mod kind;
 pub mod normal;
 pub mod rules;
 
-pub use engine::{Engine, Found, Look, Votes};
+pub use engine::{CLASSIFIER, Engine, Found, Look, Votes};
 pub use kind::Kind;

@@ -10,6 +10,7 @@ mod words;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 pub use features::Scratch;
 pub use judged::Judged;
@@ -55,7 +56,20 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// What was learnt, as the trainer wrote it.
+static FILE: &[u8] = include_bytes!("../../model/classifier.bin");
+
+/// Made ready when it is needed first.
+static BUILT_IN: LazyLock<Option<Arc<Classifier>>> =
+    LazyLock::new(|| Model::read(FILE).ok().map(|model| Arc::new(Classifier::new(model))));
+
 impl Classifier {
+    /// The classifier that is built in. A test holds that there is one.
+    #[must_use]
+    pub fn built_in() -> Option<Arc<Classifier>> {
+        BUILT_IN.clone()
+    }
+
     /// Makes a model ready.
     #[must_use]
     pub fn new(model: Model) -> Classifier {
@@ -107,5 +121,38 @@ impl Classifier {
     pub fn probability(&self, windows: &[Window], kind: Kind) -> f32 {
         let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
         if windows.is_empty() { 0.0 } else { self.model.probability(kind, raw, windows.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_that_is_built_in_is_one() {
+        let model = Model::read(FILE).unwrap();
+        assert!(FILE.len() < 4 << 20);
+        assert_eq!(model.write(), FILE);
+        for kind in Kind::ALL {
+            let scale = model.scale(kind);
+            assert!(0.5 < scale.wary && scale.wary < scale.sure && scale.sure < 1.0, "{kind:?}: {scale:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused() {
+        let whole = Model::read(FILE).unwrap().write();
+        assert_eq!(Model::read(b""), Err(ModelError::Form));
+        assert_eq!(Model::read(whole.get(..whole.len() - 1).unwrap()), Err(ModelError::Length));
+        assert_eq!(Model::read(&[&*whole, b"x"].concat()), Err(ModelError::Length));
+        let with = |at: usize, bytes: [u8; 4]| {
+            let mut other = whole.clone();
+            other[at..at + 4].copy_from_slice(&bytes);
+            Model::read(&other)
+        };
+        assert_eq!(with(8, 31_u32.to_le_bytes()), Err(ModelError::Number));
+        assert_eq!(with(12, 0_u32.to_le_bytes()), Err(ModelError::Number));
+        assert_eq!(with(16, 9_u32.to_le_bytes()), Err(ModelError::Number));
+        assert_eq!(with(20, f32::NAN.to_le_bytes()), Err(ModelError::Number));
     }
 }

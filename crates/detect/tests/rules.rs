@@ -26,8 +26,8 @@ fn examples() -> Vec<(&'static Rule, Examples)> {
         let text = fs::read_to_string(&path).unwrap();
         let mut examples: BTreeMap<String, Examples> = serde_json::from_str(&text).unwrap();
         for rule in theme.rules {
-            let examples =
-                examples.remove(rule.id).unwrap_or_else(|| panic!("{} has no examples in {path:?}", rule.id));
+            let held = examples.remove(rule.id);
+            let examples = held.ok_or_else(|| format!("{} has no examples in {path:?}", rule.id)).unwrap();
             all.push((rule, examples));
         }
         assert_eq!(examples.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "{path:?}");

@@ -4,7 +4,7 @@
 //!
 //! - `word` stands for itself in any case; `word*` for all that begin so.
 //! - `{a|b c|d*}` is one of them; an alternative may be several words. `$name` among them, or alone, is a list of such.
-//! - `..3` lets up to three other words stand between; the end of a sentence counts as four. In scripts without spaces between
+//! - `..3` lets up to three other words stand between; the end of a sentence counts as six. In scripts without spaces between
 //!   words, each character counts as a word.
 //! - `@name` is something as programs name it, `@url` a link, `@open_url` one made to have something put in or behind it,
 //!   `@email` a mail address.

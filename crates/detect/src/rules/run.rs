@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::net::{Known, Net, START, Step, role};
+use super::net::{Net, START, Step, role};
 use super::words::{Token, What, Words, around, flag};
 
 /// A place where a rule matches.
@@ -42,25 +42,25 @@ impl<'n> Run<'n> {
     pub(super) fn look(&mut self, text: &str, found: &mut Vec<Match>) {
         const APART: u32 = 1 << 8;
         let mut words = Words::of(text, self.index.saturating_add(APART));
-        let mut roles = [0_u8; 2];
+        let mut said = Said::default();
         let net = self.net;
         while let Some(token) = words.next() {
             let known = net.find(&token);
             self.work += 1;
-            if token.index > self.index.saturating_add(2) {
-                roles = [0; 2];
+            if token.index > self.index.saturating_add(2) || text.as_bytes().get(said.end) == Some(&b',') {
+                said = Said::default();
             }
             self.index = token.index;
             let named = if token.what == What::Word { &[][..] } else { net.steps_of(token.what) };
             let steps = known.map_or(&[][..], |known| net.steps(known));
             if !(named.is_empty() && steps.is_empty()) {
                 let mut flags = around(text, &token);
-                flags |= if may_be_order(roles) { flag::ORDER } else { 0 };
+                flags |= if said.may_go_on_with_order(token.index) { flag::ORDER } else { 0 };
                 // A name is a word as well; what it is as a name leads nowhere else.
                 self.take(steps, &token, flags, found);
                 self.take(named, &token, flags, found);
             }
-            roles = [known.map_or(0, |known: &Known| known.role), roles.first().copied().unwrap_or(0)];
+            said.add(known.map_or(0, |known| known.role), &token);
         }
     }
 
@@ -97,9 +97,32 @@ impl State {
     }
 }
 
-/// Whether a word behind others with these roles may be an order.
-fn may_be_order([last, before]: [u8; 2]) -> bool {
-    let is = |role: u8, what: u8| role & what != 0;
-    let kept_from = is(last, role::NOT | role::SUBJECT) || is(before, role::NOT);
-    !kept_from && (!is(last, role::TO) || is(before, role::SHALL))
+/// What the words before one say about it, in one part of a sentence.
+#[derive(Debug, Default)]
+struct Said {
+    last: u8,
+    before: u8,
+    /// Where something was negated.
+    not: Option<u32>,
+    end: usize,
+}
+
+impl Said {
+    /// How far a negation reaches.
+    const REACH: u32 = 4;
+
+    fn add(&mut self, role: u8, token: &Token<'_>) {
+        (self.before, self.last) = (self.last, role);
+        self.end = token.end;
+        if role & role::NOT != 0 {
+            self.not = Some(token.index);
+        }
+    }
+
+    /// Whether a word may be an order: not if somebody is said to do it, or not to.
+    fn may_go_on_with_order(&self, index: u32) -> bool {
+        let is = |role: u8, what: u8| role & what != 0;
+        let negated = self.not.is_some_and(|not| index - not.min(index) <= Said::REACH);
+        !negated && !is(self.last, role::SUBJECT) && (!is(self.last, role::TO) || is(self.before, role::SHALL))
+    }
 }

@@ -53,7 +53,7 @@ pub(super) struct Token<'a> {
 }
 
 /// How many words an end of a sentence counts as.
-const SENTENCE: u32 = 4;
+const SENTENCE: u32 = 6;
 /// Bytes of a word of which the rest does not matter.
 pub(super) const LONGEST_WORD: usize = 64;
 
@@ -314,17 +314,32 @@ impl<'t> Words<'t> {
         }
         self.at = end;
         if self.byte(end) == b'\'' {
-            let suffix = self.bytes.get(end + 1..).unwrap_or_default().iter().take(3);
-            let suffix = suffix.take_while(|byte| byte.is_ascii_alphabetic()).count();
-            if suffix == 1 && self.byte(end + 1).eq_ignore_ascii_case(&b't') {
-                length = self.fold('t', length);
-                self.at = end + 2;
-            } else if matches!(suffix, 1 | 2) && self.byte(end + 1 + suffix) < 128 {
-                self.at = end + 1 + suffix;
-            }
+            length = self.contraction(end + 1, length);
         }
         let hash = hash(self.folded.get(..length).unwrap_or_default());
         self.token(What::Word, start, hash, Some(length))
+    }
+
+    /// What is behind an apostrophe belongs to the word if it is what is left of another one.
+    fn contraction(&mut self, start: usize, mut length: usize) -> usize {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let end = start + rest.iter().take(3).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let mut suffix = [0; 2];
+        let (Some(left), true) = (self.bytes.get(start..end), self.byte(end) < 128) else { return length };
+        let Some(room) = suffix.get_mut(..left.len()) else { return length };
+        room.copy_from_slice(left);
+        suffix.make_ascii_lowercase();
+        match &suffix {
+            b"s\0" => {}
+            b"t\0" | b"m\0" | b"d\0" | b"re" | b"ll" | b"ve" => {
+                for byte in suffix.into_iter().filter(|byte| *byte != 0) {
+                    length = self.fold(char::from(byte), length);
+                }
+            }
+            _ => return length,
+        }
+        self.at = end;
+        length
     }
 
     fn fold(&mut self, c: char, length: usize) -> usize {

@@ -195,3 +195,63 @@ impl Problem {
         Problem { line, column, what: one_line(what), help: help.to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "[[rule]]\nid = \"custom.names\"\nseverity = \"high\"\nsays = \"Names a project.\"\npatterns = [\"project {hazel|juniper}\"]\n";
+
+    #[test]
+    fn rules_of_an_operator_are_read() {
+        let rules = read(&format!("{GOOD}likely = {{ tool_result = 90, user_prompt = 0 }}\n")).unwrap();
+        let [rule] = rules.as_slice() else { panic!("{rules:?}") };
+        assert_eq!((&*rule.id, rule.severity, &*rule.says), ("custom.names", Severity::High, "Names a project."));
+        assert_eq!((rule.likely.tool_result, rule.likely.user_prompt, rule.likely.document), (90, 0, LIKELY));
+        assert_eq!(rule.patterns.len(), 1);
+        assert_eq!(read("").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_wrong_with_them_is_told_with_its_place() {
+        for (from, to, place, what) in [
+            ("custom.names", "prompt_injection.x", (2, 6), "none of an operator's"),
+            ("custom.names", "custom.", (2, 6), "none of an operator's"),
+            ("custom.names", "custom.A", (2, 6), "none of an operator's"),
+            ("\"high\"", "\"huge\"", (3, 12), "no such severity"),
+            ("\"high\"", "7", (3, 12), "invalid type"),
+            ("Names a project.", "", (4, 8), "no sentence"),
+            ("says =", "sais =", (4, 1), "unknown field `sais`"),
+            ("[\"project {hazel|juniper}\"]", "[]", (5, 12), "no pattern"),
+            ("|juniper}", "", (5, 13), "character 9 of the pattern: `{` is not closed"),
+            ("project {", "project $none {", (5, 13), "no list `none`"),
+            ("patterns", "likely = { page = 1 }\npatterns", (5, 12), "unknown field `page`"),
+            ("patterns", "likely = { document = 100 }\npatterns", (5, 23), "that certain"),
+            ("[[rule]]", "[[rule]", (1, 8), ""),
+            ("[[rule]]", "[rule]", (1, 1), "expected"),
+            ("[[rule]]", "version = 1\n[[rule]]", (1, 1), "unknown field `version`"),
+        ] {
+            let text = GOOD.replacen(from, to, 1);
+            assert_ne!(text, GOOD);
+            let problem = read(&text).unwrap_err();
+            assert!(problem.what.contains(what), "{text}: {problem}");
+            assert_eq!((problem.line, problem.column), place, "{text}: {problem}");
+            assert!(!problem.help.is_empty());
+        }
+        let twice = read(&format!("{GOOD}{GOOD}")).unwrap_err();
+        assert!(twice.what.contains("two rules") && twice.line == 7, "{twice}");
+    }
+
+    #[test]
+    fn there_is_an_end_to_their_number_and_size() {
+        let many: String = (0..=MAX_RULES).map(|number| GOOD.replace("names", &format!("n{number}"))).collect();
+        assert!(read(&many).unwrap_err().what.contains("500 rules"));
+        let words: Vec<_> = (0..200).map(|number| format!("w{number}")).collect();
+        let wide = format!("\"{{{0}}} {{{0}}}\"", words.join("|"));
+        let wide = vec![wide; 60].join(", ");
+        assert!(read(&GOOD.replace("\"project {hazel|juniper}\"", &wide)).unwrap_err().what.contains("too many words"));
+        let long = GOOD.replace("juniper", &"x".repeat(MAX_PATTERN));
+        assert!(read(&long).unwrap_err().what.contains("too long"));
+        assert!(read(&"#".repeat(MAX_TEXT + 1)).unwrap_err().what.contains("256 KiB"));
+    }
+}

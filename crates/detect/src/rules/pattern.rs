@@ -222,3 +222,66 @@ fn plain(word: &str) -> String {
     let normal = Normal::of(&format!("{word}\nжщыбюґї λψξδ"));
     normal.text().split('\n').next().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_pattern_is_told() {
+        for (pattern, at, what) in [
+            ("", 0, "missing"),
+            ("a ..2", 5, "missing"),
+            ("..2 a", 0, "between two words"),
+            ("a ..2 ..3 b", 6, "between two words"),
+            ("a ..0 b", 2, "from 1 to 40"),
+            ("a ..41 b", 2, "from 1 to 40"),
+            ("a ..x b", 2, "from 1 to 40"),
+            ("a {b|c", 2, "not closed"),
+            ("a {b||c}", 2, "no word"),
+            ("a b}", 3, "space is missing"),
+            ("a {b}{c}", 5, "space is missing"),
+            ("abc*", 0, "too many words"),
+            ("a $nothing", 2, "no list `nothing`"),
+            ("a @host", 2, "none of `@name`"),
+            ("a b,c", 2, "no word"),
+            ("a -", 2, "no word"),
+            ("a b c d e f g h i j k l m", 24, "at most 12"),
+        ] {
+            let bad = parse(pattern).unwrap_err();
+            assert!(bad.what.contains(what) && bad.at == at, "{pattern:?}: {bad:?}");
+        }
+        let long = vec!["word"; MAX_PIECES + 1].join(" ");
+        assert!(parse(&format!("{{{long}}}")).is_err());
+        let many: Vec<_> = (0..=MAX_ALTERNATIVES).map(|number| format!("w{number}")).collect();
+        assert!(parse(&format!("{{{}}}", many.join("|"))).is_err());
+    }
+
+    #[test]
+    fn a_pattern_says_what_it_looks_for() {
+        let slots = parse("^{system|the  admin}: ..3 !don't ..1 instruct* @url </user> [inst] $talk").unwrap();
+        let shown: Vec<_> =
+            slots.iter().map(|slot| (slot.gap, slot.first, slot.last, slot.alternatives.len())).collect();
+        let (closing, talk) = (flag::ANGLE | flag::CLOSING, slots.last().unwrap().alternatives.len());
+        assert_eq!(
+            shown,
+            [
+                (0, flag::FIRST, flag::COLON, 2),
+                (3, flag::ORDER, 0, 1),
+                (1, 0, 0, 1),
+                (0, 0, 0, 1),
+                (0, closing, 0, 1),
+                (0, flag::OPENED, flag::CLOSED, 1),
+                (0, 0, 0, talk),
+            ]
+        );
+        assert!(talk > 3);
+        let word = |word: &str| Piece::Word(word.as_bytes().into());
+        assert_eq!(slots.get(1).unwrap().alternatives, [[word("dont")]]);
+        assert_eq!(slots.get(2).unwrap().alternatives, [[Piece::Prefix(b"instruct"[..].into())]]);
+        assert_eq!(parse("{оса|指令|über}").unwrap()[0].alternatives.len(), 3);
+        assert!(parse("{оса}").unwrap()[0].alternatives.contains(&vec![word("оса")]), "not taken for Latin");
+        assert!(parse("über").unwrap()[0].alternatives.contains(&vec![word("uber")]), "as texts are read");
+        assert!(parse("指令").unwrap()[0].alternatives.contains(&vec![word("指"), word("令")]));
+    }
+}

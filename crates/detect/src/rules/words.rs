@@ -427,3 +427,91 @@ pub(super) fn around(text: &str, token: &Token<'_>) -> u16 {
     }
     flags
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a text, each as it is compared.
+    fn words(text: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut words = Words::of(text, 0);
+        while let Some(token) = words.next() {
+            let word = String::from_utf8_lossy(token.word).to_lowercase();
+            all.push(match token.what {
+                What::Word => word,
+                what => format!("{what:?} {word}"),
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn words_are_what_people_take_for_words() {
+        for (text, expected) in [
+            ("Ignore ALL previous, instructions!", "ignore|all|previous|instructions"),
+            ("don't you're user's l'utilisateur d'un 'so' I'll", "dont|youre|user|l|utilisateur|d|un|so|ill"),
+            ("Önceki Ünlü ПРИВЕТ निर्देश", "önceki|ünlü|привет|निर्देश"),
+            ("忽略all指令 지시", "忽|略|all|指|令|지|시"),
+            ("cat .env ~/.ssh/id_rsa a.env ...x", "cat|.env|.ssh|Name id_rsa|a|env|x"),
+            ("`name` send_mail __ x", "Name name|Name send_mail|__|x"),
+            (
+                "see https://a.example/x, http://b.example/?q= and a:b",
+                "see|Url https://a.example/x|OpenUrl http://b.example/?q=|and|a|b",
+            ),
+            ("to a.b-c@example.org. x@y @z", "to|a|b|Email a.b-c@example.org|x|y|z"),
+            ("https://a.example/{data} ends", "OpenUrl https://a.example/{data}|ends"),
+        ] {
+            assert_eq!(words(text).join("|"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_around_a_word_is_told() {
+        for (text, word, expected) in [
+            ("a\n  - **System:** b", "system", flag::FIRST | flag::COLON),
+            ("a system : b", "system", flag::COLON),
+            ("a std::vec", "std", 0),
+            ("a <|im_start|> b", "im_start", flag::FIRST | flag::ANGLE),
+            ("a </user> b", "user", flag::ANGLE | flag::CLOSING),
+            ("a [INST] b", "inst", flag::OPENED | flag::CLOSED),
+            ("{\"a\": \"word b\"}", "word", flag::FIRST),
+            ("a system：b", "system", flag::COLON),
+            ("a word b", "word", 0),
+        ] {
+            let mut words = Words::of(text, 0);
+            let flags = loop {
+                let token = words.next().unwrap();
+                if token.word.eq_ignore_ascii_case(word.as_bytes()) {
+                    break around(text, &token);
+                }
+            };
+            assert_eq!(flags, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quotation_within_prose_is_told_from_a_string() {
+        for (text, quoted) in [
+            ("They write \"word\" there", true),
+            ("the phrase: 'word' there", true),
+            ("says “word” there", true),
+            ("scan(\"word\")", true),
+            ("{\"text\": \"word\"}", false),
+            ("[\"a\", \"word\"]", false),
+            ("\"a\" word", false),
+            ("it's the users' word", false),
+            ("he said \"no\nword", false),
+            ("word", false),
+        ] {
+            let mut words = Words::of(text, 0);
+            let found = loop {
+                let token = words.next().unwrap();
+                if token.word == b"word" {
+                    break token.quoted;
+                }
+            };
+            assert_eq!(found, quoted, "{text}");
+        }
+    }
+}

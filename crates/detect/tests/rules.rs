@@ -2,35 +2,24 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+mod examples;
+
+use std::collections::BTreeSet;
 
 use bartizan_detect::rules::{Rule, THEMES};
 use bartizan_detect::{Engine, Kind};
-use serde::Deserialize;
+use examples::{Examples, of_theme};
 
-/// Examples of one rule. In those that it finds, brackets show what at least.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Examples {
-    found: Vec<String>,
-    passed: Vec<String>,
-}
-
-/// Of each theme its rules with their examples.
+/// Each rule with its examples.
 fn examples() -> Vec<(&'static Rule, Examples)> {
     let mut all = Vec::new();
     for theme in THEMES {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/rules/{}.json", theme.name));
-        let text = fs::read_to_string(&path).unwrap();
-        let mut examples: BTreeMap<String, Examples> = serde_json::from_str(&text).unwrap();
+        let mut examples = of_theme(theme.name);
         for rule in theme.rules {
-            let held = examples.remove(rule.id);
-            let examples = held.ok_or_else(|| format!("{} has no examples in {path:?}", rule.id)).unwrap();
-            all.push((rule, examples));
+            let held = examples.remove(rule.id).ok_or_else(|| format!("{} has no examples", rule.id));
+            all.push((rule, held.unwrap()));
         }
-        assert_eq!(examples.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "{path:?}");
+        assert_eq!(examples.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "of {}", theme.name);
     }
     all
 }

@@ -136,28 +136,51 @@ const ROLES: &[(u8, &[&str])] = &[
     ),
 ];
 
+/// Patterns that begin alike are one group, or several such: as long as none of it has begun, no word has to be held
+/// against the others of it.
+pub(super) const GROUPS: usize = 128;
+
 /// A word that some pattern knows.
 #[derive(Debug)]
 pub(super) struct Known {
     text: Box<[u8]>,
-    steps: (u32, u32),
+    pub(super) leads: Leads,
     pub(super) role: u8,
+}
+
+/// Where a word leads.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Leads {
+    /// The groups in which it leads on from a state.
+    pub(super) groups: u128,
+    /// The first of the ranges of steps, one for each of these groups; then one for what begins with it.
+    ranges: u32,
+}
+
+/// What is known of a state.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct About {
+    /// How many words on something may follow; 0 if nothing does.
+    pub(super) reach: u8,
+    pub(super) group: u8,
+    /// The rules that have matched.
+    rules: (u32, u32),
 }
 
 /// All patterns.
 #[derive(Debug)]
 pub(super) struct Net {
     known: Vec<Known>,
-    /// Of each word its number and one, by its hash; most places are empty.
-    table: Vec<u32>,
+    /// Of each word its hash, and its number and one, by its hash; most places are empty.
+    table: Vec<(u32, u32)>,
     filter: Filter,
     /// Beginnings of words, by their first bytes, longer ones first.
     prefixes: Vec<(u32, u32)>,
     prefix_filter: Filter,
-    atoms: [(u32, u32); 5],
+    atoms: [Leads; 5],
+    ranges: Vec<(u32, u32)>,
     steps: Vec<Step>,
-    /// The rules that have matched in each state.
-    finals: Vec<(u32, u32)>,
+    states: Vec<About>,
     rules: Vec<u16>,
 }
 
@@ -196,7 +219,7 @@ fn spread(key: u32) -> u32 {
 
 impl Net {
     pub(super) fn states(&self) -> usize {
-        self.finals.len()
+        self.states.len()
     }
 
     /// What is known of a word.
@@ -212,11 +235,13 @@ impl Net {
         if !self.filter.may_hold(token.hash) {
             return None;
         }
+        // As many places as a power of two.
+        let mask = self.table.len().wrapping_sub(1);
         let mut at = token.hash as usize;
         loop {
-            let number = *self.table.get(at % self.table.len().max(1))?;
+            let (hash, number) = *self.table.get(at & mask)?;
             let known = self.known.get(number.checked_sub(1)? as usize)?;
-            if known.text.eq_ignore_ascii_case(token.word) {
+            if hash == token.hash && is_same(&known.text, token.word) {
                 return Some(known);
             }
             at += 1;
@@ -227,28 +252,45 @@ impl Net {
         let key = key(word).filter(|key| self.prefix_filter.may_hold(spread(*key)))?;
         let first = self.prefixes.partition_point(|(held, _)| *held < key);
         let alike = self.prefixes.iter().skip(first).take_while(|(held, _)| *held == key);
-        alike.filter_map(|(_, number)| self.known.get(*number as usize)).find(|known| {
-            word.get(..known.text.len()).is_some_and(|beginning| known.text.eq_ignore_ascii_case(beginning))
-        })
+        alike
+            .filter_map(|(_, number)| self.known.get(*number as usize))
+            .find(|known| word.get(..known.text.len()).is_some_and(|beginning| is_same(&known.text, beginning)))
     }
 
-    pub(super) fn steps(&self, known: &Known) -> &[Step] {
-        self.slice(known.steps)
+    pub(super) fn of(&self, what: What) -> Leads {
+        self.atoms.get(what as usize).copied().unwrap_or_default()
     }
 
-    pub(super) fn steps_of(&self, what: What) -> &[Step] {
-        self.atoms.get(what as usize).map_or(&[], |range| self.slice(*range))
+    /// The steps within a group to which `leads` leads.
+    pub(super) fn within(&self, leads: Leads, group: u32) -> &[Step] {
+        let before = leads.groups & ((1 << group) - 1);
+        self.range(leads.ranges + before.count_ones())
     }
 
-    fn slice(&self, (from, to): (u32, u32)) -> &[Step] {
-        self.steps.get(from as usize..to as usize).unwrap_or_default()
+    /// The steps with which patterns begin.
+    pub(super) fn beginnings(&self, leads: Leads) -> &[Step] {
+        self.range(leads.ranges + leads.groups.count_ones())
     }
 
-    /// The rules that have matched once the state is reached.
-    pub(super) fn matched(&self, state: u32) -> &[u16] {
-        let range = self.finals.get(state as usize);
-        range.and_then(|(from, to)| self.rules.get(*from as usize..*to as usize)).unwrap_or_default()
+    fn range(&self, number: u32) -> &[Step] {
+        let range = self.ranges.get(number as usize);
+        range.and_then(|(from, to)| self.steps.get(*from as usize..*to as usize)).unwrap_or_default()
     }
+
+    pub(super) fn about(&self, state: u32) -> About {
+        self.states.get(state as usize).copied().unwrap_or_default()
+    }
+
+    /// The rules that have matched once a state is reached.
+    pub(super) fn matched(&self, about: About) -> &[u16] {
+        self.rules.get(about.rules.0 as usize..about.rules.1 as usize).unwrap_or_default()
+    }
+}
+
+/// Whether a word is one that is known, which is in small letters.
+fn is_same(known: &[u8], word: &[u8]) -> bool {
+    known.len() == word.len()
+        && known.iter().zip(word).all(|(known, byte)| known == byte || *known == byte.to_ascii_lowercase())
 }
 
 /// Makes a net.
@@ -258,6 +300,10 @@ pub(super) struct Builder {
     /// Patterns that begin alike share what is alike.
     shared: BTreeMap<(u32, Slot), u32>,
     finals: Vec<Vec<u16>>,
+    /// Of each state the group.
+    groups: Vec<u8>,
+    /// How many first parts there are.
+    roots: usize,
 }
 
 impl Builder {
@@ -280,8 +326,9 @@ impl Builder {
         Some(())
     }
 
-    fn state(&mut self) -> u32 {
+    fn state(&mut self, group: u8) -> u32 {
         self.finals.push(Vec::new());
+        self.groups.push(group);
         (self.finals.len() - 1) as u32
     }
 
@@ -290,6 +337,12 @@ impl Builder {
         if let Some(known) = self.shared.get(&key) {
             return *known;
         }
+        let group = if from == START {
+            self.roots += 1;
+            (self.roots % GROUPS) as u8
+        } else {
+            self.groups.get(from as usize).copied().unwrap_or_default()
+        };
         // A state has a higher number than those that lead to it.
         let mut inner: BTreeMap<&[Piece], u32> = BTreeMap::new();
         for alternative in &key.1.alternatives {
@@ -297,12 +350,12 @@ impl Builder {
                 if let Some(begun) = alternative.get(..length)
                     && !inner.contains_key(begun)
                 {
-                    let state = self.state();
+                    let state = self.state(group);
                     inner.insert(begun, state);
                 }
             }
         }
-        let to = self.state();
+        let to = self.state(group);
         let mut done = Vec::new();
         for alternative in &key.1.alternatives {
             for length in 1..=alternative.len() {
@@ -333,11 +386,18 @@ impl Builder {
             filter: Filter::default(),
             prefixes: Vec::new(),
             prefix_filter: Filter::default(),
-            atoms: [(0, 0); 5],
+            atoms: [Leads::default(); 5],
+            // Nothing leads nowhere.
+            ranges: vec![(0, 0)],
             steps: Vec::new(),
-            finals: Vec::new(),
+            states: self.groups.iter().map(|group| About { group: *group, ..About::default() }).collect(),
             rules: Vec::new(),
         };
+        for step in self.steps.values().flatten() {
+            if let Some(about) = net.states.get_mut(step.from as usize) {
+                about.reach = about.reach.max(step.gap + 1);
+            }
+        }
         for (_, words) in ROLES {
             for word in *words {
                 self.steps.entry(Piece::Word(word.as_bytes().into())).or_default();
@@ -350,9 +410,9 @@ impl Builder {
             let text: &[u8] = match piece {
                 Piece::Word(text) | Piece::Prefix(text) => text,
                 Piece::Atom(what) => {
-                    let range = net.add_steps(steps);
+                    let leads = net.add_steps(steps);
                     if let Some(held) = net.atoms.get_mut(*what as usize) {
-                        *held = range;
+                        *held = leads;
                     }
                     continue;
                 }
@@ -366,19 +426,19 @@ impl Builder {
                     steps.extend(more.iter());
                 }
             }
-            let range = net.add_steps(steps);
+            let leads = net.add_steps(steps);
             let number = net.known.len() as u32;
-            net.known.push(Known { text: text.into(), steps: range, role: role_of(text) });
+            net.known.push(Known { text: text.into(), leads, role: role_of(text) });
             match piece {
                 Piece::Prefix(_) => net.prefixes.extend(key(text).map(|key| (key, number))),
                 _ => exact.push((hash(text), number)),
             }
         }
         net.index(&exact);
-        for rules in self.finals {
+        for (about, rules) in net.states.iter_mut().zip(self.finals) {
             let from = net.rules.len() as u32;
             net.rules.extend(rules);
-            net.finals.push((from, net.rules.len() as u32));
+            about.rules = (from, net.rules.len() as u32);
         }
         net
     }
@@ -391,24 +451,40 @@ fn role_of(word: &[u8]) -> u8 {
 
 impl Net {
     /// Later states first, so that a word that leads to one and on from it does not do both at once.
-    fn add_steps(&mut self, mut steps: Vec<Step>) -> (u32, u32) {
+    fn add_steps(&mut self, mut steps: Vec<Step>) -> Leads {
+        let group = |step: &Step| if step.from == START { None } else { Some(self.about(step.from).group) };
         steps.sort_by_key(|step| (std::cmp::Reverse(step.to), step.from, step.need, step.gap));
         steps.dedup_by_key(|step| (step.to, step.from, step.need, step.gap));
-        let from = self.steps.len() as u32;
-        self.steps.extend(steps);
-        (from, self.steps.len() as u32)
+        let mut by_group: BTreeMap<u8, Vec<Step>> = BTreeMap::new();
+        let mut beginnings = Vec::new();
+        for step in steps {
+            match group(&step) {
+                Some(group) => by_group.entry(group).or_default().push(step),
+                None => beginnings.push(step),
+            }
+        }
+        let leads = Leads {
+            groups: by_group.keys().fold(0, |groups, group| groups | 1 << group),
+            ranges: self.ranges.len() as u32,
+        };
+        for steps in by_group.into_values().chain([beginnings]) {
+            let from = self.steps.len() as u32;
+            self.steps.extend(steps);
+            self.ranges.push((from, self.steps.len() as u32));
+        }
+        leads
     }
 
     fn index(&mut self, exact: &[(u32, u32)]) {
         let places = (4 * exact.len()).next_power_of_two().max(8);
-        self.table = vec![0; places];
+        self.table = vec![(0, 0); places];
         for (hash, number) in exact {
             let mut at = *hash as usize;
-            while self.table.get(at % places).is_some_and(|held| *held != 0) {
+            while self.table.get(at % places).is_some_and(|(_, held)| *held != 0) {
                 at += 1;
             }
             if let Some(place) = self.table.get_mut(at % places) {
-                *place = number + 1;
+                *place = (*hash, number + 1);
             }
         }
         self.filter = Filter::of(exact.iter().map(|(hash, _)| *hash));

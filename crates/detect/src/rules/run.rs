@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::net::{Net, START, Step, role};
+use super::net::{GROUPS, Leads, Net, Step, role};
 use super::words::{Token, What, Words, around, flag};
 
 /// A place where a rule matches.
@@ -19,6 +19,9 @@ pub(super) struct Run<'n> {
     net: &'n Net,
     /// Empty as long as no pattern has begun.
     states: Vec<State>,
+    /// The groups of which something may go on, and up to which word.
+    live: u128,
+    until: [u32; GROUPS],
     /// Words so far, of all texts.
     index: u32,
     /// How many steps were looked at.
@@ -29,13 +32,32 @@ pub(super) struct Run<'n> {
 struct State {
     /// The last word of what has been read; none has the number 0.
     end: u32,
+    /// Where it began, doubled, and one more if it is quoted.
     start: u32,
-    quoted: bool,
+}
+
+/// A word of the text and what is known of it.
+struct Word<'t, 'w> {
+    text: &'t str,
+    token: &'w Token<'w>,
+    is_order: bool,
+    /// What stands around it, once somebody asked.
+    flags: Option<u16>,
+}
+
+impl Word<'_, '_> {
+    fn has(&mut self, need: u16) -> bool {
+        need == 0 || {
+            let order = if self.is_order { flag::ORDER } else { 0 };
+            let flags = *self.flags.get_or_insert_with(|| around(self.text, self.token) | order);
+            flags & need == need
+        }
+    }
 }
 
 impl<'n> Run<'n> {
     pub(super) fn new(net: &'n Net) -> Run<'n> {
-        Run { net, states: Vec::new(), index: 0, work: 0 }
+        Run { net, states: Vec::new(), live: 0, until: [0; GROUPS], index: 0, work: 0 }
     }
 
     /// Looks at one more text, in which no pattern goes on that began in another.
@@ -51,42 +73,67 @@ impl<'n> Run<'n> {
                 said = Said::default();
             }
             self.index = token.index;
-            let named = if token.what == What::Word { &[][..] } else { net.steps_of(token.what) };
-            let steps = known.map_or(&[][..], |known| net.steps(known));
-            if !(named.is_empty() && steps.is_empty()) {
-                let mut flags = around(text, &token);
-                flags |= if said.may_go_on_with_order(token.index) { flag::ORDER } else { 0 };
-                // A name is a word as well; what it is as a name leads nowhere else.
-                self.take(steps, &token, flags, found);
-                self.take(named, &token, flags, found);
+            let is_order = said.may_go_on_with_order(token.index);
+            let mut word = Word { text, token: &token, is_order, flags: None };
+            if let Some(known) = known {
+                self.take(known.leads, &mut word, found);
+            }
+            // A name is a word as well; what it is as a name leads nowhere else.
+            if token.what != What::Word {
+                self.take(net.of(token.what), &mut word, found);
             }
             said.add(known.map_or(0, |known| known.role), &token);
         }
     }
 
-    fn take(&mut self, steps: &[Step], token: &Token<'_>, flags: u16, found: &mut Vec<Match>) {
-        self.work += steps.len() as u64;
-        for step in steps {
-            if flags & step.need != step.need {
+    fn take(&mut self, leads: Leads, word: &mut Word<'_, '_>, found: &mut Vec<Match>) {
+        let net = self.net;
+        let mut live = leads.groups & self.live;
+        while live != 0 {
+            let group = live.trailing_zeros();
+            live &= live - 1;
+            if self.until.get(group as usize).is_none_or(|until| *until < word.token.index) {
+                self.live &= !(1 << group);
                 continue;
             }
-            let (start, quoted) = if step.from == START {
+            let steps = net.within(leads, group);
+            self.work += steps.len() as u64;
+            for step in steps {
+                if let Some(before) = self.states.get(step.from as usize)
+                    && before.is_near(word.token.index, step.gap)
+                    && word.has(step.need)
+                {
+                    self.reach(step, before.start, word.token, found);
+                }
+            }
+        }
+        let beginnings = net.beginnings(leads);
+        self.work += beginnings.len() as u64;
+        for step in beginnings {
+            if word.has(step.need) {
                 if self.states.is_empty() {
-                    self.states.resize(self.net.states(), State::default());
+                    self.states.resize(net.states(), State::default());
                 }
-                (u32::try_from(token.start).unwrap_or(u32::MAX), token.quoted)
-            } else {
-                match self.states.get(step.from as usize) {
-                    Some(before) if before.is_near(token.index, step.gap) => (before.start, before.quoted),
-                    _ => continue,
-                }
-            };
-            if let Some(state) = self.states.get_mut(step.to as usize) {
-                *state = State { end: token.index, start, quoted };
+                let start = u32::try_from(word.token.start * 2).unwrap_or(u32::MAX - 1);
+                self.reach(step, start + u32::from(word.token.quoted), word.token, found);
             }
-            for rule in self.net.matched(step.to) {
-                found.push(Match { rule: *rule, span: start as usize..token.end, quoted });
-            }
+        }
+    }
+
+    fn reach(&mut self, step: &Step, start: u32, token: &Token<'_>, found: &mut Vec<Match>) {
+        if let Some(state) = self.states.get_mut(step.to as usize) {
+            *state = State { end: token.index, start };
+        }
+        let about = self.net.about(step.to);
+        if about.reach > 0
+            && let Some(until) = self.until.get_mut(usize::from(about.group))
+        {
+            *until = (*until).max(token.index.saturating_add(u32::from(about.reach)));
+            self.live |= 1 << about.group;
+        }
+        for rule in self.net.matched(about) {
+            let span = (start / 2) as usize..token.end;
+            found.push(Match { rule: *rule, span, quoted: start % 2 == 1 });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Every rule finds what it is for and passes over what looks like it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod examples;
 

@@ -49,6 +49,7 @@ fn judge(message: &Message, choices: u8, session: &Session) -> Verdict {
         era: Era::Legacy,
         tool: (choices & 8 == 0).then(|| "t".into()),
         progress_token: None,
+        arguments: None,
     };
     let limited = [Evidence::RateExceeded { scope: RateScope::Tool, limit: "1/min".into(), retry_after_ms: 1 }];
     let event = Event {

@@ -49,7 +49,7 @@ impl Front {
             principal: principal.clone(),
             session: session.to_owned(),
             profile: Arc::new(approvals::unknown(server)),
-            memory: SessionHandle::default(),
+            memory: SessionHandle::new(),
         }
     }
 

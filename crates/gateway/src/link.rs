@@ -104,7 +104,7 @@ impl Link {
             upstream,
             streams: Streams::default(),
             unanswered: Unanswered::default(),
-            session: Arc::default(),
+            session: Arc::new(SessionHandle::new()),
             said: Arc::default(),
             abilities: AtomicU8::default(),
             asks: AtomicU8::new(UNSAID),

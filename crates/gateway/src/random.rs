@@ -7,6 +7,11 @@ pub(crate) fn key() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// What marks of untrusted content bear in one session: 64 random bits as hexadecimal digits.
+pub(crate) fn tag() -> Result<std::sync::Arc<str>, getrandom::Error> {
+    key().map(|key| key.chars().take(16).collect::<String>().into())
+}
+
 /// A name for what a client was given, which is told from other names by how it begins.
 pub(crate) fn name_of_grant() -> Result<String, getrandom::Error> {
     key().map(|key| format!("g-{key}"))

@@ -41,6 +41,8 @@ pub struct Case {
     listed: Vec<DefinitionKind>,
     /// The kinds of which everything had been seen.
     complete: Vec<DefinitionKind>,
+    /// What marks bore in the session.
+    tag: Option<Arc<str>>,
 }
 
 /// Something that a message names, with the digest of its definition.
@@ -82,7 +84,7 @@ impl Case {
     pub fn of(event: &Event<'_>, session: &Session) -> Option<Case> {
         // Without a field being forgotten that is new.
         let Event { message, direction, answers, principal, server, evidence, grant, now } = *event;
-        let Session { version: _, catalog } = session;
+        let Session { version: _, catalog, tag } = session;
         let ServerProfile { name, pins, elsewhere: _ } = server;
         let instructs = message.result().is_some_and(|result| result.get("instructions").is_some());
         if instructs || DefinitionKind::lists_of(message).next().is_some() {
@@ -108,6 +110,7 @@ impl Case {
             pins: names.iter().map(pinned).collect(),
             listed: COUNTED.into_iter().filter(|kind| !catalog.lacks(*kind)).collect(),
             complete: COUNTED.into_iter().filter(|kind| pins.is_complete(*kind)).collect(),
+            tag: tag.clone(),
         })
     }
 
@@ -168,7 +171,7 @@ impl Case {
         let lacks = |kind: &&DefinitionKind| listed.iter().all(|held| held.kind != **kind);
         let others: Vec<_> = self.listed.iter().filter(lacks).filter_map(|kind| self.other(*kind)).collect();
         listed.extend(others);
-        let session = Session::default().with(&[Fact::Listed(listed)]);
+        let session = Session { tag: self.tag.clone(), ..Session::default() }.with(&[Fact::Listed(listed)]);
         let server = ServerProfile { name: Arc::clone(&self.server), pins: Arc::new(pins), elsewhere: Arc::from([]) };
         let event = Event {
             message: &self.message,

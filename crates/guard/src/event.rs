@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_mcp::{Era, Id, Message, meta::Meta};
+use bartizan_mcp::{Era, Id, Message, Value, meta::Meta, method};
 use bartizan_policy::Principal;
 
 use crate::{Grant, Pins};
@@ -77,13 +77,20 @@ pub struct CallSummary {
     pub tool: Option<Arc<str>>,
     /// The progress token it carries, as JSON.
     pub progress_token: Option<Arc<str>>,
+    /// For `prompts/get`, the arguments it carries, as JSON, unless they are longer than [`CallSummary::MOST_ARGUMENTS`].
+    pub arguments: Option<Arc<str>>,
 }
 
 impl CallSummary {
+    /// Bytes of arguments that are kept.
+    pub const MOST_ARGUMENTS: usize = 64 * 1024;
+
     /// The summary of a request; `None` for any other message.
     #[must_use]
     pub fn of(message: &Message) -> Option<CallSummary> {
         let method = message.method()?;
+        let arguments = message.params().filter(|_| method == method::PROMPTS_GET);
+        let arguments = arguments.and_then(|params| params.get("arguments")).map(Value::raw);
         let progress = message.params().and_then(|params| params.at(&["_meta", "progressToken"]));
         Some(CallSummary {
             id: message.id()?.clone(),
@@ -91,6 +98,7 @@ impl CallSummary {
             method: method.into(),
             era: if Meta::of(message).protocol_version().is_some() { Era::Stateless } else { Era::Legacy },
             progress_token: progress.map(|token| token.raw().into()),
+            arguments: arguments.filter(|json| json.len() <= Self::MOST_ARGUMENTS).map(Into::into),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bartizan_mcp::{NodeId, Part, PartKind, Value};
 use bartizan_policy::Reason;
 
+use crate::mark::Mark;
 use crate::{Fact, RuleSpec};
 
 /// How bad it is if a finding is true.
@@ -88,6 +89,8 @@ pub struct Finding {
     pub quoting: Option<String>,
     /// The policies that ask somebody, where one does.
     pub asked_by: Vec<Reason>,
+    /// Texts that `redact` marks, around what is left of them once everything else is edited.
+    pub marks: Vec<(NodeId, Mark)>,
 }
 
 impl Finding {
@@ -107,6 +110,7 @@ impl Finding {
             why: why.into(),
             quoting: None,
             asked_by: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -192,6 +196,7 @@ impl Report {
                 why,
                 quoting: None,
                 asked_by: Vec::new(),
+                marks: Vec::new(),
                 ..finding
             });
         }

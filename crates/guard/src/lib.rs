@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod grant;
 pub mod guards;
+pub mod mark;
 mod named;
 mod pins;
 mod pipeline;

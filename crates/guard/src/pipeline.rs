@@ -1,18 +1,19 @@
 //! Runs the guards over one message and lets the settings decide.
 
+mod redactions;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
-use bartizan_mcp::{Edits, Limits, NodeId, Part};
+use bartizan_mcp::{Edits, Limits, Message, NodeId, Part};
 use thiserror::Error;
 
+use self::redactions::Redactions;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
-    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Event, Fact, Fate, Finding, How, Judged, Mode,
+    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Event, Fact, Fate, Finding, Judged, Mode,
     Report, RuleSpec, Session, Settings, Verdict, grant,
 };
 
@@ -114,9 +115,9 @@ impl Pipeline {
     /// Judges one message.
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {
-        let Looked { mut verdict, removed, settled } = self.look(event, session, |_| true, &[]);
+        let Looked { mut verdict, unmarked, removed, settled } = self.look(event, session, |_| true, &[]);
         if let Decision::Transform(edits) = &verdict.decision
-            && let Err(why) = self.judge_edited(event, session, edits, (&removed, &settled))
+            && let Err(why) = self.judge_edited(event, session, (edits, unmarked.as_ref()), (&removed, &settled))
         {
             verdict.decision = Decision::Deny(Denial { rule: EDIT_UNSAFE.id, why });
         }
@@ -125,23 +126,22 @@ impl Pipeline {
     }
 
     /// What is left after the edits is judged as well: cutting something out can put together what no guard has seen,
-    /// such as a key that makes a member something else.
+    /// such as a key that makes a member something else. Marks add nothing but the gateway's own words and are judged by
+    /// nobody; with `unmarked` edits there are some, and these are what the rest of the edits comes to.
     fn judge_edited(
         &self,
         event: &Event<'_>,
         session: &Session,
-        edits: &Edits,
+        (edits, unmarked): (&Edits, Option<&Edits>),
         (removed, settled): (&BTreeMap<NodeId, NodeId>, &[Ask]),
     ) -> Result<(), String> {
-        // The limits of messages apply when it is admitted.
-        let Ok(edited) = event.message.edited(edits, &Limits::AGAIN) else {
-            return Err(EDIT_FAILED.summary.to_owned());
-        };
-        let stays = |part: &Part<'_>| part.element.is_none_or(|element| !removed.contains_key(&element));
-        let kinds = event.message.parts().filter(stays).map(|part| (part.kind, part.is_key()));
-        if !kinds.eq(edited.parts().map(|part| (part.kind, part.is_key()))) {
-            return Err("without what was hidden, a part of the message would be something else".to_owned());
+        if let Some(unmarked) = unmarked {
+            as_edited(event, edits, removed)?;
+            if unmarked.is_empty() {
+                return Ok(());
+            }
         }
+        let edited = as_edited(event, unmarked.unwrap_or(edits), removed)?;
         let again = Event { message: &edited, ..*event };
         // What was agreed to was the whole message, so also what is left of it.
         let verdict = self.look(&again, session, |spec| spec.sees_edited, settled).verdict;
@@ -194,8 +194,9 @@ impl Pipeline {
             facts.extend(own.into_iter().map(|(at, fact)| settled(fact, at, &stopped, &suspect)));
         }
         let settled = lift((event, session), &mut judged, agreed);
-        let decision = decide((event, session), &judged, redactions, &removed);
-        Looked { verdict: Verdict { decision, findings: judged, omitted: 0, facts, permitted_by }, removed, settled }
+        let (decision, unmarked) = decide((event, session), &judged, redactions, &removed);
+        let verdict = Verdict { decision, findings: judged, omitted: 0, facts, permitted_by };
+        Looked { verdict, unmarked, removed, settled }
     }
 
     /// What the settings make of one finding.
@@ -230,10 +231,26 @@ impl Pipeline {
 /// What came of one look at a message.
 struct Looked {
     verdict: Verdict,
+    /// What is edited besides marks, if anything is marked.
+    unmarked: Option<Edits>,
     /// The elements that are taken out of their lists.
     removed: BTreeMap<NodeId, NodeId>,
     /// What a grant has settled.
     settled: Vec<Ask>,
+}
+
+/// The message as it is edited, in which every part has to be what it was.
+fn as_edited(event: &Event<'_>, edits: &Edits, removed: &BTreeMap<NodeId, NodeId>) -> Result<Message, String> {
+    // The limits of messages apply when it is admitted.
+    let Ok(edited) = event.message.edited(edits, &Limits::AGAIN) else {
+        return Err(EDIT_FAILED.summary.to_owned());
+    };
+    let stays = |part: &Part<'_>| part.element.is_none_or(|element| !removed.contains_key(&element));
+    let kinds = event.message.parts().filter(stays).map(|part| (part.kind, part.is_key()));
+    if !kinds.eq(edited.parts().map(|part| (part.kind, part.is_key()))) {
+        return Err("without what was hidden, a part of the message would be something else".to_owned());
+    }
+    Ok(edited)
 }
 
 /// Has nothing ask any more that a grant for exactly this has settled. It lifts nothing else.
@@ -274,13 +291,13 @@ fn settled(fact: Fact, at: Option<NodeId>, stopped: &BTreeSet<NodeId>, homes: &B
     }
 }
 
-/// Deny over approve over transform over allow.
+/// Deny over approve over transform over allow; and what is edited besides marks, if anything is marked.
 fn decide(
     (event, session): (&Event<'_>, &Session),
     judged: &[Judged],
     redactions: Redactions,
     homes: &BTreeMap<NodeId, NodeId>,
-) -> Decision {
+) -> (Decision, Option<Edits>) {
     let worst = |action| {
         let whole = |held: &&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
         let with = judged.iter().filter(|held| held.action == action).filter(whole);
@@ -288,18 +305,19 @@ fn decide(
         with.max_by_key(|held| (held.finding.rule.severity, held.finding.rule.id)).map(|held| &held.finding)
     };
     if let Some(finding) = worst(Action::Deny) {
-        return Decision::Deny(Denial { rule: finding.rule.id, why: finding.why.clone() });
+        return (Decision::Deny(Denial { rule: finding.rule.id, why: finding.why.clone() }), None);
     }
     if let Some(finding) = worst(Action::Approve) {
         let asks = grant::asks(judged);
         let digest = grant::digest(event, session, &asks);
-        return Decision::RequireApproval(Approval { rule: finding.rule.id, why: finding.why.clone(), asks, digest });
+        let approval = Approval { rule: finding.rule.id, why: finding.why.clone(), asks, digest };
+        return (Decision::RequireApproval(approval), None);
     }
-    let mut edits = redactions.into_edits(event);
-    for (element, list) in homes {
-        edits.remove(*list, *element);
+    let (mut edits, mut unmarked) = redactions.into_edits(event);
+    for all in std::iter::once(&mut edits).chain(&mut unmarked) {
+        homes.iter().for_each(|(element, list)| all.remove(*list, *element));
     }
-    if edits.is_empty() { Decision::Allow } else { Decision::Transform(edits) }
+    (if edits.is_empty() { Decision::Allow } else { Decision::Transform(edits) }, unmarked)
 }
 
 /// Denied elements, each with the list that it can be taken out of; what stands in none stops the whole message.
@@ -345,59 +363,6 @@ fn check(spec: &GuardSpec, held: &crate::GuardSettings) -> Result<(), PipelineEr
     match actions.into_iter().find(|action| !spec.actions.contains(action)) {
         Some(action) => Err(PipelineError::Unsupported { guard: guard(), action: action.as_str() }),
         None => Ok(()),
-    }
-}
-
-/// What to change in which text; all changes to one text are made together.
-#[derive(Default)]
-struct Redactions {
-    by_text: BTreeMap<NodeId, Vec<Change>>,
-}
-
-/// What to put in place of some bytes.
-struct Change {
-    span: Range<usize>,
-    with: Rc<str>,
-}
-
-impl Redactions {
-    fn add(&mut self, finding: &Finding, how: How) {
-        let Some(span) = finding.span.clone() else { return };
-        let spans = std::iter::once(span).chain(finding.also.iter().cloned());
-        let with: Rc<str> = match (how, &finding.replacement) {
-            (How::Neutralise, Some(text)) => (**text).into(),
-            (How::Neutralise | How::Cut, _) => "".into(),
-            (How::Mask, _) => "[redacted]".into(),
-        };
-        // An empty span says that there is nothing to take away here.
-        let changes = spans.filter(|span| !span.is_empty()).map(|span| Change { span, with: Rc::clone(&with) });
-        self.by_text.entry(finding.at).or_default().extend(changes);
-    }
-
-    fn into_edits(self, event: &Event<'_>) -> Edits {
-        let mut edits = Edits::new();
-        for (node, mut changes) in self.by_text {
-            let text = event.message.document().value(node).text();
-            changes.sort_by(|one, other| {
-                let place = |change: &Change| (change.span.start, Reverse(change.span.end));
-                place(one).cmp(&place(other)).then_with(|| one.with.cmp(&other.with))
-            });
-            let mut out = String::with_capacity(text.len());
-            let mut at = 0;
-            for Change { span, with } in changes {
-                // Overlapping findings: the first, widest one speaks for the text they share.
-                if span.start >= at {
-                    out.push_str(text.get(at..span.start).unwrap_or_default());
-                    out.push_str(&with);
-                }
-                at = at.max(span.end);
-            }
-            out.push_str(text.get(at..).unwrap_or_default());
-            if out != *text {
-                edits.set_text(node, &out);
-            }
-        }
-        edits
     }
 }
 

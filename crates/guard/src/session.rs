@@ -11,6 +11,8 @@ pub struct Session {
     pub version: u64,
     /// What the server has defined.
     pub catalog: Arc<Catalog>,
+    /// What marks of untrusted content bear in this session: 16 hexadecimal digits that no server can guess.
+    pub tag: Option<Arc<str>>,
 }
 
 /// Something to remember once a message has been admitted.
@@ -51,6 +53,6 @@ impl Session {
                 definitions.iter().rev().for_each(|definition| held.insert(Arc::clone(definition)));
             }
         }
-        Session { version: self.version + 1, catalog }
+        Session { version: self.version + 1, catalog, tag: self.tag.clone() }
     }
 }

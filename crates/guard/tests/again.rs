@@ -97,7 +97,7 @@ fn what_brings_lists_or_instructions_has_no_case() {
             grant: None,
             now: Timestamp(0),
         };
-        assert!(Case::of(&event, &Session { catalog: Arc::default(), version: 0 }).is_none(), "{result}");
+        assert!(Case::of(&event, &Session { catalog: Arc::default(), version: 0, tag: None }).is_none(), "{result}");
     }
 }
 

@@ -47,6 +47,9 @@ struct Head {
     named: Vec<Name>,
     listed: Vec<String>,
     complete: Vec<String>,
+    /// Nothing was marked before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,6 +77,8 @@ struct Call {
     stateless: bool,
     tool: Option<String>,
     progress: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arguments: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,6 +165,7 @@ impl Case {
             named: self.pins.iter().map(name).collect(),
             listed: kinds(&self.listed),
             complete: kinds(&self.complete),
+            tag: self.tag.as_deref().map(str::to_owned),
         }
     }
 }
@@ -188,6 +194,7 @@ impl Head {
             pins: self.named.into_iter().map(Name::read).collect::<Option<_>>()?,
             listed: kinds(&self.listed)?,
             complete: kinds(&self.complete)?,
+            tag: self.tag.map(Into::into),
         })
     }
 }
@@ -258,13 +265,14 @@ impl Who {
 
 impl Call {
     fn of(call: &CallSummary) -> Call {
-        let CallSummary { id, method, era, tool, progress_token } = call;
+        let CallSummary { id, method, era, tool, progress_token, arguments } = call;
         Call {
             id: id.to_json(),
             method: method.to_string(),
             stateless: *era == Era::Stateless,
             tool: tool.as_deref().map(str::to_owned),
             progress: progress_token.as_deref().map(str::to_owned),
+            arguments: arguments.as_deref().map(str::to_owned),
         }
     }
 
@@ -276,6 +284,7 @@ impl Call {
             era: if self.stateless { Era::Stateless } else { Era::Legacy },
             tool: self.tool.map(Into::into),
             progress_token: self.progress.map(Into::into),
+            arguments: self.arguments.map(Into::into),
         })
     }
 }

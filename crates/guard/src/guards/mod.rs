@@ -23,6 +23,8 @@ guards! {
     schema,
     /// Finds text that people do not see and models do.
     hidden_text,
+    /// Marks content from outside for the model.
+    provenance,
     /// Withholds definitions that changed after they were approved.
     tool_pinning,
     /// Turns the limiter's evidence into findings.

@@ -41,6 +41,7 @@ pub(crate) struct Case {
     signed_in: Option<i64>,
     #[serde(default)]
     now: i64,
+    tag: Option<String>,
     guards: Option<BTreeSet<String>>,
     #[serde(default)]
     settings: SettingsText,
@@ -234,7 +235,8 @@ impl Case {
 
     /// The server and the session after the messages before.
     fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session) {
-        let (mut server, mut session) = (profile(&self.server), Session::default());
+        let mut server = profile(&self.server);
+        let mut session = Session { tag: self.tag.as_deref().map(Into::into), ..Session::default() };
         server.pins = Arc::new(self.pins.read());
         for step in &self.before {
             let sent = message(step.message.get());

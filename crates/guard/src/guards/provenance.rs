@@ -29,7 +29,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     threat: "Content from outside looks to the model like something that its user said.",
     rules: RULES,
     actions: &[Action::Observe, Action::Redact, Action::Deny],
-    skips: &[],
+    skips: SKIPS,
     looks_at: LooksAt::Else(
         "Texts that tools and resources bring and the message of an error, if `mark` is set, and the arguments of a \
          prompt where they stand in it. `redact` marks them.",
@@ -39,6 +39,21 @@ pub const SPEC: GuardSpec = GuardSpec {
     options: || schemars::schema_for!(Options),
     build: |options, _| Ok(Box::new(Provenance(Options::deserialize(options)?))),
 };
+
+const DEFINED: &str = "definitions are approved, and a client's program reads them";
+const READ: &str = "a program reads it, which a mark would break";
+const SKIPS: &[(PartKind, &str)] = &[
+    (PartKind::ToolDefinition, DEFINED),
+    (PartKind::PromptDefinition, DEFINED),
+    (PartKind::ResourceDefinition, DEFINED),
+    (PartKind::Instructions, DEFINED),
+    (PartKind::StructuredContent, READ),
+    (PartKind::Sampling, "the client shows a person what a server asks"),
+    (PartKind::Elicitation, "the client shows a person what a server asks"),
+    (PartKind::Notification, READ),
+    (PartKind::Metadata, READ),
+    (PartKind::Other, READ),
+];
 
 const UNTRUSTED: &str = "provenance.untrusted";
 const ARGUMENT: &str = "provenance.argument";
@@ -218,8 +233,8 @@ fn texts<'e>(event: &Event<'e>) -> (Vec<Value<'e>>, Vec<Value<'e>>) {
             }
         }
     }
-    const READ: [&str; 4] = [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET, method::TASKS_RESULT];
-    if event.answers.is_some_and(|call| READ.contains(&&*call.method)) {
+    const ASKED: [&str; 4] = [method::TOOLS_CALL, method::RESOURCES_READ, method::PROMPTS_GET, method::TASKS_RESULT];
+    if event.answers.is_some_and(|call| ASKED.contains(&&*call.method)) {
         brought.extend(event.message.error().and_then(|error| string(error, "message")));
     }
     (brought, prompted)

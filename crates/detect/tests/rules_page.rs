@@ -13,7 +13,7 @@ use bartizan_detect::rules::{Rule, THEMES};
 use examples::{Examples, of_theme};
 
 /// What stands before the rules.
-const HEAD: &str = include_str!("rules/page.md");
+const HEAD: &str = include_str!("rules/page.txt");
 
 #[test]
 fn the_books_page_on_rules_is_up_to_date() {

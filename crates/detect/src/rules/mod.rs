@@ -3,6 +3,7 @@
 //! All rules are looked for in one pass over a text, which takes as long however many there are.
 
 mod built_in;
+mod common;
 mod extra;
 mod lists;
 mod net;
@@ -292,6 +293,8 @@ fn apart(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::pattern::{Piece, Slot};
+    use super::words::{What, flag};
     use super::*;
 
     #[test]
@@ -299,6 +302,60 @@ mod tests {
         let (rules, wrong) = Rules::made_of(Vec::new());
         assert_eq!(wrong, Vec::<String>::new());
         assert_eq!(rules.known.len(), THEMES.iter().map(|theme| theme.rules.len()).sum::<usize>());
+    }
+
+    /// A text in which a pattern matches, with as many other words between as it allows.
+    fn written(slots: &[Slot], choice: usize) -> String {
+        let mut text = String::new();
+        for slot in slots {
+            text.push_str(&" zyx".repeat(usize::from(slot.gap)));
+            let pieces = &slot.alternatives[choice % slot.alternatives.len()];
+            let has = |flags: u16, flag: u16| flags & flag != 0;
+            text.push_str(if has(slot.first, flag::FIRST) { "\n" } else { " " });
+            text.push_str(match slot.first {
+                first if has(first, flag::CLOSING) => "</",
+                first if has(first, flag::ANGLE) => "<",
+                first if has(first, flag::OPENED) => "[",
+                _ => "",
+            });
+            let words: Vec<_> = pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Word(word) | Piece::Prefix(word) => str::from_utf8(word).unwrap(),
+                    Piece::Atom(What::Url) => "https://a.example/x",
+                    Piece::Atom(What::OpenUrl) => "https://a.example/?q=",
+                    Piece::Atom(What::Email) => "a@b.example",
+                    Piece::Atom(_) => "`a_b`",
+                })
+                .collect();
+            text.push_str(&words.join(" "));
+            text.push_str(if has(slot.last, flag::CLOSED) { "]" } else { "" });
+            text.push_str(if has(slot.last, flag::COLON) { ":" } else { "" });
+        }
+        text
+    }
+
+    #[test]
+    fn every_pattern_matches_what_it_says_wherever_it_stands() {
+        let rules = Rules::built_in();
+        let mut missed = Vec::new();
+        for rule in THEMES.iter().flat_map(|theme| theme.rules) {
+            for source in rule.patterns {
+                let slots = pattern::parse(source).unwrap();
+                let most = slots.iter().map(|slot| slot.alternatives.len()).max().unwrap();
+                for choice in 0..most {
+                    // Wherever it begins among the words that are read at once.
+                    let text = format!("{}\n\n{}", "zyx ".repeat(choice * 7 % 130), written(&slots, choice));
+                    let mut found = Vec::new();
+                    Run::new(&rules.net).look(&text, &mut found);
+                    if !found.iter().any(|found| rules.known[usize::from(found.rule)].id == rule.id) {
+                        missed.push(format!("{}: {source} in {:?}", rule.id, text.trim_start_matches("zyx ")));
+                        break;
+                    }
+                }
+            }
+        }
+        assert!(missed.is_empty(), "{}", missed.join("\n"));
     }
 
     /// How many steps it takes to look at a text.

@@ -3,11 +3,15 @@
 //! A state says that the beginning of a pattern has been read, and where it ended. Whatever may come behind it may come
 //! behind the latest such end, so that one is all that is kept, and a text takes as many steps as it has words, times at most
 //! the number of places at which one word stands in the patterns.
+//!
+//! Most words of a text are common ones, which stand in many patterns. So each pattern waits for its two rarest parts, its
+//! triggers: none begins unless both are near.
 
 use std::collections::BTreeMap;
 
+use super::common::Shares;
 use super::pattern::{Piece, SHORTEST_PREFIX, Slot};
-use super::words::{Token, What, hash};
+use super::words::{Packed, Token, What};
 
 /// The beginning of every pattern.
 pub(super) const START: u32 = u32::MAX;
@@ -136,25 +140,60 @@ const ROLES: &[(u8, &[&str])] = &[
     ),
 ];
 
-/// Patterns that begin alike are one group, or several such: as long as none of it has begun, no word has to be held
-/// against the others of it.
+/// Patterns with the same triggers are one group, or several such: as long as these have not been seen none of it begins, and as long
+/// as none of it has begun, no word has to be held against the others of it.
 pub(super) const GROUPS: usize = 128;
+/// How many words before its triggers a pattern may begin.
+pub(super) const AHEAD: usize = 64;
 
 /// A word that some pattern knows.
 #[derive(Debug)]
 pub(super) struct Known {
     text: Box<[u8]>,
+    packed: Packed,
     pub(super) leads: Leads,
     pub(super) role: u8,
+}
+
+/// The groups that wait for a word, or for one of several.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Triggers {
+    rarest: u128,
+    next: u128,
+}
+
+impl Triggers {
+    pub(super) fn or(self, other: Triggers) -> Triggers {
+        Triggers { rarest: self.rarest | other.rarest, next: self.next | other.next }
+    }
+
+    /// The groups that wait no more.
+    pub(super) fn ready(self) -> u128 {
+        self.rarest & self.next
+    }
 }
 
 /// Where a word leads.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Leads {
+    /// The groups that wait for it.
+    pub(super) triggers: Triggers,
+    /// The groups in which something begins with it.
+    pub(super) begins: u128,
     /// The groups in which it leads on from a state.
-    pub(super) groups: u128,
-    /// The first of the ranges of steps, one for each of these groups; then one for what begins with it.
-    ranges: u32,
+    pub(super) goes_on: u128,
+    /// Its bundles of steps: up to the middle those that go on, behind it those that begin.
+    first: u32,
+    middle: u32,
+    last: u32,
+}
+
+/// Steps of one group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bundle {
+    pub(super) group: u8,
+    from: u32,
+    to: u32,
 }
 
 /// What is known of a state.
@@ -178,7 +217,7 @@ pub(super) struct Net {
     prefixes: Vec<(u32, u32)>,
     prefix_filter: Filter,
     atoms: [Leads; 5],
-    ranges: Vec<(u32, u32)>,
+    bundles: Vec<Bundle>,
     steps: Vec<Step>,
     states: Vec<About>,
     rules: Vec<u16>,
@@ -208,9 +247,9 @@ impl Filter {
     }
 }
 
-/// The first bytes of a word as a number; capital letters count as small ones.
-fn key(word: &[u8]) -> Option<u32> {
-    word.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) | 0x2020_2020)
+/// The first bytes of a word.
+fn key(packed: Packed) -> u32 {
+    packed.bytes.first().map_or(0, |bytes| *bytes as u32)
 }
 
 fn spread(key: u32) -> u32 {
@@ -222,59 +261,71 @@ impl Net {
         self.states.len()
     }
 
-    /// What is known of a word.
-    pub(super) fn find(&self, token: &Token<'_>) -> Option<&Known> {
+    /// What is known by that number.
+    pub(super) fn known(&self, number: u32) -> Option<&Known> {
+        self.known.get(number as usize)
+    }
+
+    /// The number by which a word is known.
+    pub(super) fn find(&self, token: &Token<'_>) -> Option<u32> {
         if matches!(token.what, What::Word | What::Name) {
-            self.exact(token).or_else(|| self.beginning(token.word))
+            self.exact(token).or_else(|| self.beginning(token))
         } else {
             None
         }
     }
 
-    fn exact(&self, token: &Token<'_>) -> Option<&Known> {
-        if !self.filter.may_hold(token.hash) {
+    #[inline]
+    fn exact(&self, token: &Token<'_>) -> Option<u32> {
+        if !self.filter.may_hold(token.packed.hash) {
             return None;
         }
         // As many places as a power of two.
         let mask = self.table.len().wrapping_sub(1);
-        let mut at = token.hash as usize;
+        let mut at = token.packed.hash as usize;
         loop {
             let (hash, number) = *self.table.get(at & mask)?;
-            let known = self.known.get(number.checked_sub(1)? as usize)?;
-            if hash == token.hash && is_same(&known.text, token.word) {
-                return Some(known);
+            let number = number.checked_sub(1)?;
+            if hash == token.packed.hash && self.known(number)?.is(token) {
+                return Some(number);
             }
             at += 1;
         }
     }
 
-    fn beginning(&self, word: &[u8]) -> Option<&Known> {
-        let key = key(word).filter(|key| self.prefix_filter.may_hold(spread(*key)))?;
+    #[inline]
+    fn beginning(&self, token: &Token<'_>) -> Option<u32> {
+        let key = key(token.packed);
+        if token.word.len() < SHORTEST_PREFIX || !self.prefix_filter.may_hold(spread(key)) {
+            return None;
+        }
         let first = self.prefixes.partition_point(|(held, _)| *held < key);
         let alike = self.prefixes.iter().skip(first).take_while(|(held, _)| *held == key);
-        alike
-            .filter_map(|(_, number)| self.known.get(*number as usize))
-            .find(|known| word.get(..known.text.len()).is_some_and(|beginning| is_same(&known.text, beginning)))
+        alike.map(|(_, number)| *number).find(|number| {
+            let beginning = self.known(*number).map_or(&[][..], |known| &known.text);
+            token.word.get(..beginning.len()).is_some_and(|word| word.eq_ignore_ascii_case(beginning))
+        })
     }
 
     pub(super) fn of(&self, what: What) -> Leads {
         self.atoms.get(what as usize).copied().unwrap_or_default()
     }
 
-    /// The steps within a group to which `leads` leads.
-    pub(super) fn within(&self, leads: Leads, group: u32) -> &[Step] {
-        let before = leads.groups & ((1 << group) - 1);
-        self.range(leads.ranges + before.count_ones())
+    /// The steps from states, by group.
+    #[inline]
+    pub(super) fn going_on(&self, leads: Leads) -> &[Bundle] {
+        self.bundles.get(leads.first as usize..leads.middle as usize).unwrap_or_default()
     }
 
-    /// The steps with which patterns begin.
-    pub(super) fn beginnings(&self, leads: Leads) -> &[Step] {
-        self.range(leads.ranges + leads.groups.count_ones())
+    /// The steps with which patterns begin, by group.
+    #[inline]
+    pub(super) fn beginning_with(&self, leads: Leads) -> &[Bundle] {
+        self.bundles.get(leads.middle as usize..leads.last as usize).unwrap_or_default()
     }
 
-    fn range(&self, number: u32) -> &[Step] {
-        let range = self.ranges.get(number as usize);
-        range.and_then(|(from, to)| self.steps.get(*from as usize..*to as usize)).unwrap_or_default()
+    #[inline]
+    pub(super) fn steps(&self, bundle: Bundle) -> &[Step] {
+        self.steps.get(bundle.from as usize..bundle.to as usize).unwrap_or_default()
     }
 
     pub(super) fn about(&self, state: u32) -> About {
@@ -287,10 +338,16 @@ impl Net {
     }
 }
 
-/// Whether a word is one that is known, which is in small letters.
-fn is_same(known: &[u8], word: &[u8]) -> bool {
-    known.len() == word.len()
-        && known.iter().zip(word).all(|(known, byte)| known == byte || *known == byte.to_ascii_lowercase())
+impl Known {
+    /// Whether a word with the same hash is this one.
+    #[inline]
+    fn is(&self, token: &Token<'_>) -> bool {
+        if token.plain && token.word.len() <= 16 {
+            self.packed.bytes == token.packed.bytes && self.text.len() == token.word.len()
+        } else {
+            self.text.eq_ignore_ascii_case(token.word)
+        }
+    }
 }
 
 /// Makes a net.
@@ -298,12 +355,14 @@ fn is_same(known: &[u8], word: &[u8]) -> bool {
 pub(super) struct Builder {
     steps: BTreeMap<Piece, Vec<Step>>,
     /// Patterns that begin alike share what is alike.
-    shared: BTreeMap<(u32, Slot), u32>,
+    shared: BTreeMap<(u32, u8, Slot), u32>,
     finals: Vec<Vec<u16>>,
     /// Of each state the group.
     groups: Vec<u8>,
-    /// How many first parts there are.
-    roots: usize,
+    /// Each trigger with its group, and of each word of one the groups.
+    triggers: BTreeMap<[Vec<Piece>; 2], u8>,
+    triggering: BTreeMap<Piece, Triggers>,
+    shares: Shares,
 }
 
 impl Builder {
@@ -313,11 +372,12 @@ impl Builder {
     /// Adds a pattern of a rule; `None` if there are too many.
     pub(super) fn add(&mut self, pattern: Vec<Slot>, rule: u16) -> Option<()> {
         let mut state = START;
+        let group = self.group(triggers(&pattern, &self.shares));
         for slot in pattern {
             if self.finals.len() > Builder::MAX_STATES {
                 return None;
             }
-            state = self.slot(state, slot);
+            state = self.slot(state, group, slot);
         }
         let rules = self.finals.get_mut(state as usize)?;
         if !rules.contains(&rule) {
@@ -332,20 +392,30 @@ impl Builder {
         (self.finals.len() - 1) as u32
     }
 
-    fn slot(&mut self, from: u32, slot: Slot) -> u32 {
-        let key = (from, slot);
+    fn group(&mut self, triggers: [Vec<Piece>; 2]) -> u8 {
+        if let Some(group) = self.triggers.get(&triggers) {
+            return *group;
+        }
+        let group = (self.triggers.len() % GROUPS) as u8;
+        let [rarest, next] = &triggers;
+        for piece in rarest {
+            self.triggering.entry(piece.clone()).or_default().rarest |= 1 << group;
+        }
+        for piece in next {
+            self.triggering.entry(piece.clone()).or_default().next |= 1 << group;
+        }
+        self.triggers.insert(triggers, group);
+        group
+    }
+
+    fn slot(&mut self, from: u32, group: u8, slot: Slot) -> u32 {
+        let key = (from, group, slot);
         if let Some(known) = self.shared.get(&key) {
             return *known;
         }
-        let group = if from == START {
-            self.roots += 1;
-            (self.roots % GROUPS) as u8
-        } else {
-            self.groups.get(from as usize).copied().unwrap_or_default()
-        };
         // A state has a higher number than those that lead to it.
         let mut inner: BTreeMap<&[Piece], u32> = BTreeMap::new();
-        for alternative in &key.1.alternatives {
+        for alternative in &key.2.alternatives {
             for length in 1..alternative.len() {
                 if let Some(begun) = alternative.get(..length)
                     && !inner.contains_key(begun)
@@ -357,7 +427,7 @@ impl Builder {
         }
         let to = self.state(group);
         let mut done = Vec::new();
-        for alternative in &key.1.alternatives {
+        for alternative in &key.2.alternatives {
             for length in 1..=alternative.len() {
                 let Some((piece, before)) = alternative.get(..length).and_then(<[Piece]>::split_last) else { continue };
                 let begun = alternative.get(..length).unwrap_or_default();
@@ -368,9 +438,9 @@ impl Builder {
                 done.extend((!is_last).then_some(begun));
                 let (from, gap, first) = match inner.get(before) {
                     Some(state) => (*state, 0, 0),
-                    None => (from, key.1.gap, key.1.first),
+                    None => (from, key.2.gap, key.2.first),
                 };
-                let need = first | if is_last { key.1.last } else { 0 };
+                let need = first | if is_last { key.2.last } else { 0 };
                 let to = if is_last { to } else { inner.get(begun).copied().unwrap_or(to) };
                 self.steps.entry(piece.clone()).or_default().push(Step { from, to, need, gap });
             }
@@ -387,8 +457,7 @@ impl Builder {
             prefixes: Vec::new(),
             prefix_filter: Filter::default(),
             atoms: [Leads::default(); 5],
-            // Nothing leads nowhere.
-            ranges: vec![(0, 0)],
+            bundles: Vec::new(),
             steps: Vec::new(),
             states: self.groups.iter().map(|group| About { group: *group, ..About::default() }).collect(),
             rules: Vec::new(),
@@ -405,12 +474,14 @@ impl Builder {
         }
         let prefixes: Vec<_> = self.steps.iter().filter(|(piece, _)| matches!(piece, Piece::Prefix(_))).collect();
         let mut exact = Vec::new();
+        let triggering = |piece: &Piece| self.triggering.get(piece).copied().unwrap_or_default();
         for (piece, steps) in &self.steps {
             let mut steps = steps.clone();
+            let mut triggers = triggering(piece);
             let text: &[u8] = match piece {
                 Piece::Word(text) | Piece::Prefix(text) => text,
                 Piece::Atom(what) => {
-                    let leads = net.add_steps(steps);
+                    let leads = net.add_steps(steps, triggers);
                     if let Some(held) = net.atoms.get_mut(*what as usize) {
                         *held = leads;
                     }
@@ -424,14 +495,16 @@ impl Builder {
                     && text.starts_with(beginning)
                 {
                     steps.extend(more.iter());
+                    triggers = triggers.or(triggering(prefix));
                 }
             }
-            let leads = net.add_steps(steps);
+            let leads = net.add_steps(steps, triggers);
             let number = net.known.len() as u32;
-            net.known.push(Known { text: text.into(), leads, role: role_of(text) });
+            let packed = Packed::of(text);
+            net.known.push(Known { text: text.into(), packed, leads, role: role_of(text) });
             match piece {
-                Piece::Prefix(_) => net.prefixes.extend(key(text).map(|key| (key, number))),
-                _ => exact.push((hash(text), number)),
+                Piece::Prefix(_) => net.prefixes.push((key(packed), number)),
+                _ => exact.push((packed.hash, number)),
             }
         }
         net.index(&exact);
@@ -444,6 +517,35 @@ impl Builder {
     }
 }
 
+/// What a pattern waits for: of its parts the two rarest, as the rarest word of each of their alternatives. What has one part
+/// waits for it twice.
+fn triggers(pattern: &[Slot], shares: &Shares) -> [Vec<Piece>; 2] {
+    let share = |piece: &Piece| match piece {
+        Piece::Word(word) => shares.of(word),
+        Piece::Prefix(_) => 20,
+        Piece::Atom(What::OpenUrl) => 5,
+        Piece::Atom(_) => 300,
+    };
+    let mut ahead = 0;
+    let mut all = Vec::new();
+    for slot in pattern {
+        let longest = slot.alternatives.iter().map(Vec::len).max().unwrap_or(0);
+        ahead += usize::from(slot.gap) + longest;
+        if ahead > AHEAD && !all.is_empty() {
+            break;
+        }
+        let rarest = slot.alternatives.iter().filter_map(|pieces| pieces.iter().min_by_key(|piece| share(piece)));
+        let mut pieces: Vec<_> = rarest.cloned().collect();
+        pieces.sort();
+        pieces.dedup();
+        all.push((pieces.iter().map(share).sum::<u32>(), pieces));
+    }
+    all.sort();
+    let mut all = all.into_iter().map(|(_, pieces)| pieces);
+    let rarest = all.next().unwrap_or_default();
+    [rarest.clone(), all.next().unwrap_or(rarest)]
+}
+
 fn role_of(word: &[u8]) -> u8 {
     let held = ROLES.iter().filter(|(_, words)| words.iter().any(|held| held.as_bytes() == word));
     held.fold(0, |role, (more, _)| role | more)
@@ -451,28 +553,24 @@ fn role_of(word: &[u8]) -> u8 {
 
 impl Net {
     /// Later states first, so that a word that leads to one and on from it does not do both at once.
-    fn add_steps(&mut self, mut steps: Vec<Step>) -> Leads {
-        let group = |step: &Step| if step.from == START { None } else { Some(self.about(step.from).group) };
+    fn add_steps(&mut self, mut steps: Vec<Step>, triggers: Triggers) -> Leads {
         steps.sort_by_key(|step| (std::cmp::Reverse(step.to), step.from, step.need, step.gap));
         steps.dedup_by_key(|step| (step.to, step.from, step.need, step.gap));
-        let mut by_group: BTreeMap<u8, Vec<Step>> = BTreeMap::new();
-        let mut beginnings = Vec::new();
+        let (mut going_on, mut beginning) = (BTreeMap::new(), BTreeMap::new());
         for step in steps {
-            match group(&step) {
-                Some(group) => by_group.entry(group).or_default().push(step),
-                None => beginnings.push(step),
-            }
+            let of = if step.from == START { &mut beginning } else { &mut going_on };
+            of.entry(self.about(step.to).group).or_insert_with(Vec::new).push(step);
         }
-        let leads = Leads {
-            groups: by_group.keys().fold(0, |groups, group| groups | 1 << group),
-            ranges: self.ranges.len() as u32,
-        };
-        for steps in by_group.into_values().chain([beginnings]) {
+        let mask = |groups: &BTreeMap<u8, Vec<Step>>| groups.keys().fold(0, |mask, group| mask | 1 << group);
+        let (begins, goes_on) = (mask(&beginning), mask(&going_on));
+        let first = self.bundles.len() as u32;
+        let middle = first + going_on.len() as u32;
+        for (group, steps) in going_on.into_iter().chain(beginning) {
             let from = self.steps.len() as u32;
             self.steps.extend(steps);
-            self.ranges.push((from, self.steps.len() as u32));
+            self.bundles.push(Bundle { group, from, to: self.steps.len() as u32 });
         }
-        leads
+        Leads { triggers, begins, goes_on, first, middle, last: self.bundles.len() as u32 }
     }
 
     fn index(&mut self, exact: &[(u32, u32)]) {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::net::{GROUPS, Leads, Net, Step, role};
-use super::words::{Token, What, Words, around, flag};
+use super::net::{AHEAD, GROUPS, Leads, Net, Step, Triggers, role};
+use super::words::{self, Token, What, around, flag};
 
 /// A place where a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,21 +36,41 @@ struct State {
     start: u32,
 }
 
-/// A word of the text and what is known of it.
-struct Word<'t, 'w> {
-    text: &'t str,
-    token: &'w Token<'w>,
+/// A word of the text that some pattern knows.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    number: Option<u32>,
+    what: What,
+    start: usize,
+    end: usize,
+    index: u32,
+    first: bool,
+    quoted: bool,
     is_order: bool,
-    /// What stands around it, once somebody asked.
+}
+
+/// So many words that none of them is further from its trigger than those behind them.
+#[derive(Debug, Default)]
+struct Words {
+    words: Vec<Word>,
+    /// The groups of which they hold a trigger.
+    triggers: Triggers,
+}
+
+/// What stands around a word, once somebody asked.
+struct Around<'t> {
+    text: &'t str,
+    word: Word,
     flags: Option<u16>,
 }
 
-impl Word<'_, '_> {
+impl Around<'_> {
     fn has(&mut self, need: u16) -> bool {
         need == 0 || {
-            let order = if self.is_order { flag::ORDER } else { 0 };
-            let flags = *self.flags.get_or_insert_with(|| around(self.text, self.token) | order);
-            flags & need == need
+            let (word, text) = (self.word, self.text);
+            let order = if word.is_order { flag::ORDER } else { 0 };
+            let flags = self.flags.get_or_insert_with(|| around(text, word.start, word.end, word.first) | order);
+            *flags & need == need
         }
     }
 }
@@ -63,84 +83,155 @@ impl<'n> Run<'n> {
     /// Looks at one more text, in which no pattern goes on that began in another.
     pub(super) fn look(&mut self, text: &str, found: &mut Vec<Match>) {
         const APART: u32 = 1 << 8;
-        let mut words = Words::of(text, self.index.saturating_add(APART));
-        let mut said = Said::default();
-        let net = self.net;
-        while let Some(token) = words.next() {
-            let known = net.find(&token);
-            self.work += 1;
-            if token.index > self.index.saturating_add(2) || text.as_bytes().get(said.end) == Some(&b',') {
-                said = Said::default();
-            }
-            self.index = token.index;
-            let is_order = said.may_go_on_with_order(token.index);
-            let mut word = Word { text, token: &token, is_order, flags: None };
-            if let Some(known) = known {
-                self.take(known.leads, &mut word, found);
-            }
-            // A name is a word as well; what it is as a name leads nowhere else.
-            if token.what != What::Word {
-                self.take(net.of(token.what), &mut word, found);
-            }
-            said.add(known.map_or(0, |known| known.role), &token);
-        }
-    }
-
-    fn take(&mut self, leads: Leads, word: &mut Word<'_, '_>, found: &mut Vec<Match>) {
-        let net = self.net;
-        let mut live = leads.groups & self.live;
-        while live != 0 {
-            let group = live.trailing_zeros();
-            live &= live - 1;
-            if self.until.get(group as usize).is_none_or(|until| *until < word.token.index) {
-                self.live &= !(1 << group);
+        let mut reader = Reader {
+            net: self.net,
+            text,
+            words: words::Words::of(text, self.index.saturating_add(APART)),
+            said: Said::default(),
+            index: self.index,
+        };
+        let (mut now, mut ahead) = (Words::default(), Words::default());
+        let mut read = reader.fill(&mut now);
+        while read > 0 {
+            self.work += read;
+            read = reader.fill(&mut ahead);
+            let begins = now.triggers.or(ahead.triggers).ready();
+            if begins == 0 && self.live == 0 {
+                std::mem::swap(&mut now, &mut ahead);
                 continue;
             }
-            let steps = net.within(leads, group);
-            self.work += steps.len() as u64;
-            for step in steps {
-                if let Some(before) = self.states.get(step.from as usize)
-                    && before.is_near(word.token.index, step.gap)
-                    && word.has(step.need)
-                {
-                    self.reach(step, before.start, word.token, found);
+            for word in &now.words {
+                self.take(text, *word, begins, found);
+            }
+            std::mem::swap(&mut now, &mut ahead);
+        }
+        self.index = reader.index;
+    }
+
+    fn take(&mut self, text: &str, word: Word, begins: u128, found: &mut Vec<Match>) {
+        let net = self.net;
+        let mut around = Around { text, word, flags: None };
+        if let Some(known) = word.number.and_then(|number| net.known(number)) {
+            self.step(known.leads, &mut around, begins, found);
+        }
+        // A name is a word as well; what it is as a name leads nowhere else.
+        if word.what != What::Word {
+            self.step(net.of(word.what), &mut around, begins, found);
+        }
+    }
+
+    fn step(&mut self, leads: Leads, word: &mut Around<'_>, begins: u128, found: &mut Vec<Match>) {
+        let net = self.net;
+        let index = word.word.index;
+        if leads.goes_on & self.live != 0 {
+            for bundle in net.going_on(leads) {
+                let group = bundle.group;
+                if !has(self.live, group) {
+                    continue;
+                }
+                if self.until.get(usize::from(group)).is_none_or(|until| *until < index) {
+                    self.live &= !(1 << group);
+                    continue;
+                }
+                let steps = net.steps(*bundle);
+                self.work += steps.len() as u64;
+                for step in steps {
+                    if let Some(before) = self.states.get(step.from as usize)
+                        && before.is_near(index, step.gap)
+                        && word.has(step.need)
+                    {
+                        self.reach(step, before.start, word.word, found);
+                    }
                 }
             }
         }
-        let beginnings = net.beginnings(leads);
-        self.work += beginnings.len() as u64;
-        for step in beginnings {
-            if word.has(step.need) {
-                if self.states.is_empty() {
-                    self.states.resize(net.states(), State::default());
+        if leads.begins & begins != 0 {
+            for bundle in net.beginning_with(leads).iter().filter(|bundle| has(begins, bundle.group)) {
+                let steps = net.steps(*bundle);
+                self.work += steps.len() as u64;
+                for step in steps {
+                    if word.has(step.need) {
+                        self.begin(step, word.word, found);
+                    }
                 }
-                let start = u32::try_from(word.token.start * 2).unwrap_or(u32::MAX - 1);
-                self.reach(step, start + u32::from(word.token.quoted), word.token, found);
             }
         }
     }
 
-    fn reach(&mut self, step: &Step, start: u32, token: &Token<'_>, found: &mut Vec<Match>) {
+    fn begin(&mut self, step: &Step, word: Word, found: &mut Vec<Match>) {
+        if self.states.is_empty() {
+            self.states = vec![State::default(); self.net.states()];
+        }
+        let start = u32::try_from(word.start * 2).unwrap_or(u32::MAX - 1);
+        self.reach(step, start + u32::from(word.quoted), word, found);
+    }
+
+    fn reach(&mut self, step: &Step, start: u32, word: Word, found: &mut Vec<Match>) {
         if let Some(state) = self.states.get_mut(step.to as usize) {
-            *state = State { end: token.index, start };
+            *state = State { end: word.index, start };
         }
         let about = self.net.about(step.to);
         if about.reach > 0
             && let Some(until) = self.until.get_mut(usize::from(about.group))
         {
-            *until = (*until).max(token.index.saturating_add(u32::from(about.reach)));
+            *until = (*until).max(word.index.saturating_add(u32::from(about.reach)));
             self.live |= 1 << about.group;
         }
         for rule in self.net.matched(about) {
-            let span = (start / 2) as usize..token.end;
+            let span = (start / 2) as usize..word.end;
             found.push(Match { rule: *rule, span, quoted: start % 2 == 1 });
         }
     }
 }
 
+/// Whether a bit is set; by halves, as numbers of 128 bits take long to shift.
+fn has(mask: u128, bit: u8) -> bool {
+    let half = if bit < 64 { mask as u64 } else { (mask >> 64) as u64 };
+    half >> (bit & 63) & 1 == 1
+}
+
 impl State {
     fn is_near(self, index: u32, gap: u8) -> bool {
         self.end != 0 && self.end < index && index - self.end <= u32::from(gap) + 1
+    }
+}
+
+/// Reads the words of a text that some pattern knows.
+struct Reader<'n, 't> {
+    net: &'n Net,
+    text: &'t str,
+    words: words::Words<'t>,
+    said: Said,
+    index: u32,
+}
+
+impl Reader<'_, '_> {
+    /// Reads on as far as a trigger may be ahead, and tells how many words there were.
+    fn fill(&mut self, into: &mut Words) -> u64 {
+        into.words.clear();
+        into.triggers = Triggers::default();
+        for read in 0..AHEAD {
+            let Some(token) = self.words.next() else { return read as u64 };
+            let number = self.net.find(&token);
+            if token.index > self.index.saturating_add(2) || self.text.as_bytes().get(self.said.end) == Some(&b',') {
+                self.said = Said::default();
+            }
+            self.index = token.index;
+            let known = number.and_then(|number| self.net.known(number));
+            if known.is_some() || token.what != What::Word {
+                let is_order = self.said.may_go_on_with_order(token.index);
+                let Token { what, start, end, index, first, quoted, .. } = token;
+                into.words.push(Word { number, what, start, end, index, first, quoted, is_order });
+                if let Some(known) = known {
+                    into.triggers = into.triggers.or(known.leads.triggers);
+                }
+                if what != What::Word {
+                    into.triggers = into.triggers.or(self.net.of(what).triggers);
+                }
+            }
+            self.said.add(known.map_or(0, |known| known.role), token.index, token.end);
+        }
+        AHEAD as u64
     }
 }
 
@@ -158,11 +249,11 @@ impl Said {
     /// How far a negation reaches.
     const REACH: u32 = 4;
 
-    fn add(&mut self, role: u8, token: &Token<'_>) {
+    fn add(&mut self, role: u8, index: u32, end: usize) {
         (self.before, self.last) = (self.last, role);
-        self.end = token.end;
+        self.end = end;
         if role & role::NOT != 0 {
-            self.not = Some(token.index);
+            self.not = Some(index);
         }
     }
 

@@ -42,7 +42,9 @@ pub(super) struct Token<'a> {
     pub(super) what: What,
     /// As it is written, or in small letters.
     pub(super) word: &'a [u8],
-    pub(super) hash: u32,
+    pub(super) packed: Packed,
+    /// Whether it is of ASCII.
+    pub(super) plain: bool,
     pub(super) start: usize,
     pub(super) end: usize,
     /// How many words there are up to this one, where a sentence's end counts as several.
@@ -86,18 +88,57 @@ fn class(byte: u8) -> u8 {
     CLASS.get(usize::from(byte)).copied().unwrap_or(SPACE)
 }
 
-fn mix(hash: u64, byte: u8) -> u64 {
-    // The bit that tells small from capital letters does not count; for other characters, words are compared anyway.
-    hash.rotate_left(5) ^ u64::from(byte | 0x20)
+/// A word as numbers, so that two are compared at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Packed {
+    /// Its first bytes. The bit that tells small from capital letters is set in all of them, so that only words of ASCII are
+    /// told apart by it.
+    pub(super) bytes: [u64; 2],
+    pub(super) hash: u32,
 }
 
-/// The hash of a word, in whatever case.
-pub(super) fn hash(word: &[u8]) -> u32 {
-    finish(word.iter().fold(0, |hash, byte| mix(hash, *byte)))
+const SMALL: u64 = 0x2020_2020_2020_2020;
+
+/// So many of the lowest bytes of a number.
+const LOWEST: [u64; 9] =
+    [0, 0xFF, 0xFFFF, 0xFF_FFFF, 0xFFFF_FFFF, 0xFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF, 0xFF_FFFF_FFFF_FFFF, u64::MAX];
+
+fn mask(bytes: usize) -> u64 {
+    LOWEST.get(bytes.min(8)).copied().unwrap_or(u64::MAX)
 }
 
-fn finish(hash: u64) -> u32 {
-    (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+impl Packed {
+    pub(super) fn of(word: &[u8]) -> Packed {
+        let mut chunks = word.chunks(8).map(|chunk| {
+            let mut bytes = [0; 8];
+            for (to, from) in bytes.iter_mut().zip(chunk) {
+                *to = from | 0x20;
+            }
+            u64::from_le_bytes(bytes)
+        });
+        let bytes = [chunks.next().unwrap_or_default(), chunks.next().unwrap_or_default()];
+        Packed { bytes, hash: hash(word.len(), bytes, chunks) }
+    }
+
+    /// The same of the first bytes of `rest`.
+    #[inline(always)]
+    fn first(length: usize, rest: &[u8]) -> Packed {
+        match rest.first_chunk::<16>() {
+            Some(chunk) if length <= 16 => {
+                let both = u128::from_le_bytes(*chunk);
+                let low = (both as u64 | SMALL) & mask(length);
+                let high = ((both >> 64) as u64 | SMALL) & mask(length.saturating_sub(8));
+                Packed { bytes: [low, high], hash: hash(length, [low, high], std::iter::empty()) }
+            }
+            _ => Packed::of(rest.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+fn hash(length: usize, [low, high]: [u64; 2], others: impl Iterator<Item = u64>) -> u32 {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |hash: u64, bytes: u64| (hash ^ (hash >> 32) ^ bytes).wrapping_mul(FACTOR);
+    (others.fold(mix(mix(length as u64, low), high), mix) >> 32) as u32
 }
 
 /// Tells where in scripts without spaces a word may begin anywhere.
@@ -147,20 +188,20 @@ impl<'t> Words<'t> {
     }
 
     /// The next word; it borrows from here.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Token<'_>> {
         loop {
             let byte = *self.bytes.get(self.at)?;
             match class(byte) {
                 SPACE => self.at += 1,
-                SIGN if byte == b'.' && self.names_hidden_file() => return Some(self.word()),
-                SIGN => self.sign(byte),
+                SIGN if byte != b'.' || !self.names_hidden_file() => self.sign(byte),
                 HIGH => {
                     let c = self.character(self.at)?;
                     if is_alone(c) {
                         return Some(self.alone(c));
                     }
                     if is_letter(c) {
-                        return Some(self.word());
+                        return Some(self.other_word(self.at));
                     }
                     self.other(c);
                 }
@@ -204,6 +245,7 @@ impl<'t> Words<'t> {
         self.index = self.index.saturating_add(SENTENCE);
     }
 
+    #[inline(never)]
     fn quotation(&mut self, byte: u8, next: u8) {
         let sign = char::from(byte);
         let before = self.before(self.at);
@@ -240,6 +282,7 @@ impl<'t> Words<'t> {
         }
     }
 
+    #[inline(never)]
     fn other(&mut self, c: char) {
         match c {
             '“' | '„' | '«' | '「' | '『' => {
@@ -258,33 +301,29 @@ impl<'t> Words<'t> {
         self.at += c.len_utf8();
     }
 
+    #[inline(never)]
     fn alone(&mut self, c: char) -> Token<'_> {
         let start = self.at;
         self.at += c.len_utf8();
-        let hash = hash(self.bytes.get(start..self.at).unwrap_or_default());
-        self.token(What::Word, start, hash, None)
+        let packed = Packed::of(self.bytes.get(start..self.at).unwrap_or_default());
+        self.token(What::Word, start, packed, None)
     }
 
     /// The word that begins here, with at least one letter.
+    #[inline(always)]
     fn word(&mut self) -> Token<'_> {
         let start = self.at;
-        let mut end = start;
-        let mut hash = 0;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let dot = usize::from(rest.first() == Some(&b'.'));
         let mut seen = 0;
-        if self.byte(start) == b'.' {
-            hash = mix(hash, b'.');
-            end += 1;
-        }
-        while let Some(byte) = self.bytes.get(end) {
+        let ends = |byte: &u8| {
             let class = class(*byte);
-            if class < LETTER {
-                break;
-            }
             seen |= class;
-            hash = mix(hash, *byte);
-            end += 1;
-        }
-        let what = if seen == LETTER | UNDERSCORE || start == self.ticked { What::Name } else { What::Word };
+            class < LETTER
+        };
+        let letters = rest.get(dot..).unwrap_or_default();
+        let length = dot + letters.iter().position(ends).unwrap_or(letters.len());
+        let end = start + length;
         match self.byte(end) {
             128.. | b'\'' => return self.other_word(start),
             b':' if self.is_url(end) => return self.url(start, end),
@@ -295,11 +334,17 @@ impl<'t> Words<'t> {
             }
             _ => {}
         }
+        let what = if seen & (LETTER | UNDERSCORE) == LETTER | UNDERSCORE || start == self.ticked {
+            What::Name
+        } else {
+            What::Word
+        };
         self.at = end;
-        self.token(what, start, finish(hash), None)
+        self.token(what, start, Packed::first(length, rest), None)
     }
 
     /// A word with letters that are no ASCII, or with an apostrophe.
+    #[inline(never)]
     fn other_word(&mut self, start: usize) -> Token<'_> {
         let mut length = 0;
         let mut end = start;
@@ -316,8 +361,8 @@ impl<'t> Words<'t> {
         if self.byte(end) == b'\'' {
             length = self.contraction(end + 1, length);
         }
-        let hash = hash(self.folded.get(..length).unwrap_or_default());
-        self.token(What::Word, start, hash, Some(length))
+        let packed = Packed::of(self.folded.get(..length).unwrap_or_default());
+        self.token(What::Word, start, packed, Some(length))
     }
 
     /// What is behind an apostrophe belongs to the word if it is what is left of another one.
@@ -353,6 +398,7 @@ impl<'t> Words<'t> {
         self.byte(at + 1) == b'/' && self.byte(at + 2) == b'/'
     }
 
+    #[inline(never)]
     fn url(&mut self, start: usize, colon: usize) -> Token<'_> {
         let rest = self.bytes.get(colon..).unwrap_or_default();
         let ends =
@@ -367,7 +413,7 @@ impl<'t> Words<'t> {
             end -= 1;
         }
         self.at = end.max(colon + 1);
-        self.token(if open { What::OpenUrl } else { What::Url }, start, 0, None)
+        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), None)
     }
 
     /// The end of a host's name from `start` on, if there is one with a dot in it.
@@ -379,33 +425,37 @@ impl<'t> Words<'t> {
         host.get(..length)?.contains(&b'.').then_some(start + length)
     }
 
+    #[inline(never)]
     fn email(&mut self, start: usize, end: usize) -> Token<'_> {
         // What is before the last dot or dash of the name has been read as words.
         let before = self.bytes.get(start.saturating_sub(LONGEST_WORD)..start).unwrap_or_default();
         let local = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_');
         let name = before.iter().rev().take_while(local).count();
         self.at = end;
-        self.token(What::Email, start - name, 0, None)
+        self.token(What::Email, start - name, Packed::default(), None)
     }
 
-    fn token(&mut self, what: What, start: usize, hash: u32, folded: Option<usize>) -> Token<'_> {
+    #[inline(always)]
+    fn token(&mut self, what: What, start: usize, packed: Packed, folded: Option<usize>) -> Token<'_> {
         self.index = self.index.saturating_add(1);
         let first = std::mem::take(&mut self.first);
         let (quoted, index, end) = (self.quote.is_some(), self.index, self.at);
+        let plain = folded.is_none() && self.byte(start) < 128;
         let word = match folded {
             Some(length) => self.folded.get(..length),
             None => self.bytes.get(start..end),
         };
-        Token { what, word: word.unwrap_or_default(), hash, start, end, index, first, quoted }
+        let word = word.unwrap_or_default();
+        Token { what, word, packed, plain, start, end, index, first, quoted }
     }
 }
 
 /// What stands around a word, as flags.
-pub(super) fn around(text: &str, token: &Token<'_>) -> u16 {
+pub(super) fn around(text: &str, start: usize, end: usize, first: bool) -> u16 {
     let bytes = text.as_bytes();
     let byte = |at: usize| bytes.get(at).copied().unwrap_or(b' ');
-    let before = |back: usize| token.start.checked_sub(back).map_or(b' ', byte);
-    let mut flags = if token.first { flag::FIRST } else { 0 };
+    let before = |back: usize| start.checked_sub(back).map_or(b' ', byte);
+    let mut flags = if first { flag::FIRST } else { 0 };
     let (last, last_but_one) = (before(1), before(2));
     match (last_but_one, last) {
         (b'<', b'/') => flags |= flag::ANGLE | flag::CLOSING,
@@ -414,11 +464,11 @@ pub(super) fn around(text: &str, token: &Token<'_>) -> u16 {
         (_, b'[') => flags |= flag::OPENED,
         _ => {}
     }
-    let mut at = token.end;
+    let mut at = end;
     if byte(at) == b']' {
         flags |= flag::CLOSED;
     }
-    while at < token.end + 3 && matches!(byte(at), b'*' | b'_' | b'"' | b')' | b']' | b' ') {
+    while at < end + 3 && matches!(byte(at), b'*' | b'_' | b'"' | b')' | b']' | b' ') {
         at += 1;
     }
     let wide = text.get(at..).is_some_and(|rest| rest.starts_with('：'));
@@ -483,7 +533,7 @@ mod tests {
             let flags = loop {
                 let token = words.next().unwrap();
                 if token.word.eq_ignore_ascii_case(word.as_bytes()) {
-                    break around(text, &token);
+                    break around(text, token.start, token.end, token.first);
                 }
             };
             assert_eq!(flags, expected, "{text}");

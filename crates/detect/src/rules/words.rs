@@ -1,6 +1,6 @@
 //! A text as words with what stands around them; one pass, nothing is allocated.
 //!
-//! A word is letters and digits of one script with underscores, in small letters. `don't` is `dont`, `user's` is `user`. In
+//! A word is letters and digits of one script with underscores, in small letters. `don't` is `dont`, `user's` is `users`. In
 //! scripts without spaces between words each character is a word of its own. What a link or a mail address consists of are
 //! no words.
 
@@ -375,8 +375,7 @@ impl<'t> Words<'t> {
         room.copy_from_slice(left);
         suffix.make_ascii_lowercase();
         match &suffix {
-            b"s\0" => {}
-            b"t\0" | b"m\0" | b"d\0" | b"re" | b"ll" | b"ve" => {
+            b"s\0" | b"t\0" | b"m\0" | b"d\0" | b"re" | b"ll" | b"ve" => {
                 for byte in suffix.into_iter().filter(|byte| *byte != 0) {
                     length = self.fold(char::from(byte), length);
                 }
@@ -500,7 +499,7 @@ mod tests {
     fn words_are_what_people_take_for_words() {
         for (text, expected) in [
             ("Ignore ALL previous, instructions!", "ignore|all|previous|instructions"),
-            ("don't you're user's l'utilisateur d'un 'so' I'll", "dont|youre|user|l|utilisateur|d|un|so|ill"),
+            ("don't you're user's l'utilisateur d'un 'so' I'll", "dont|youre|users|l|utilisateur|d|un|so|ill"),
             ("Önceki Ünlü ПРИВЕТ निर्देश", "önceki|ünlü|привет|निर्देश"),
             ("忽略all指令 지시", "忽|略|all|指|令|지|시"),
             ("cat .env ~/.ssh/id_rsa a.env ...x", "cat|.env|.ssh|Name id_rsa|a|env|x"),

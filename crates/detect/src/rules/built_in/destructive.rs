@@ -13,9 +13,9 @@ pub(super) const THEME: Theme = Theme {
             about: "Manuals say so too, to people who know what they do.",
             likely: Likely { tool_description: 15, tool_result: 40, document: 12, user_prompt: 3, argument: 40 },
             patterns: &[
-                "!{delete|remove|erase|wipe|destroy|purge|empty|trash|overwrite|shred} ..2 {all|every|everything|entire|whole|complete} ..4 {files|file|data|database|databases|tables|records|emails|messages|inbox|repository|repositories|branches|folders|folder|directory|disk|drive|backups|documents|history|accounts|users|events|home|notes|photos|archive|drafts|contacts|calendar}",
-                "!{format|wipe|reformat} ..2 {disk|drive|hard drive|volume|partition|machine|laptop|phone|server}",
-                "!{empty|clear} ..2 {inbox|mailbox|calendar|home directory|archive|database}",
+                "!{delete|remove|erase|wipe|destroy|purge|trash|overwrite|shred} ..2 {all|every|everything|entire|whole|complete} ..4 {files|file|data|database|databases|tables|records|emails|messages|inbox|repository|repositories|branches|folders|folder|directory|disk|drive|backups|documents|history|accounts|users|events|home|notes|photos|archive|drafts|contacts|calendar}",
+                "!{wipe|reformat|format the} ..2 {disk|drive|hard drive|volume|partition|machine|laptop|phone|server}",
+                "!{empty|clear} {the|your|their|all|inbox} ..1 {inbox|mailbox|calendar|home directory|archive|database}",
             ],
         },
         Rule {

@@ -14,7 +14,7 @@ pub(super) const THEME: Theme = Theme {
                     it is odd.",
             likely: Likely { tool_description: 40, tool_result: 25, document: 12, user_prompt: 0, argument: 25 },
             patterns: &[
-                "!{send|forward|email|mail|cc|bcc|copy|deliver|relay|share|submit|transmit} ..14 @email",
+                "!{send|forward|email|mail|cc|copy|deliver|relay|share|submit|transmit} ..12 {to|at|with|for|cc|bcc} ..2 @email",
                 "!{add|put|include|insert} ..4 {bcc|cc|recipient|recipients|copy} ..6 @email",
                 "{bcc|blind copy|cc} ..3 @email",
             ],
@@ -26,7 +26,7 @@ pub(super) const THEME: Theme = Theme {
             about: "Neither a tool nor a document has a reason to want more than it is given.",
             likely: Likely { tool_description: 75, tool_result: 70, document: 50, user_prompt: 3, argument: 55 },
             patterns: &[
-                "!{$send|include|append|attach|add|encode|pass} ..4 {conversation|conversations|chat history|chat|dialogue|user's|users|user|message history|inbox|mailbox|contacts|address book|calendar|private|personal|confidential|customer|customers|salary|salaries|medical|bank|secrets|credentials|password|passwords|files|notes|drafts|everything|all} ..10 {@email|@url|@open_url}",
+                "!{send|forward|upload|submit|transmit|email|mail|share|copy|leak|exfiltrate|relay|post the|publish|include|append|attach|add|encode|pass} ..4 {conversation|conversations|chat history|dialogue|the user's|what the user|message history|inbox|mailbox|contacts|address book|calendar|private|personal|confidential|customer|customers|salary|salaries|medical|bank|secrets|credentials|password|passwords|files|notes|drafts|everything|all} ..10 {@email|@url|@open_url}",
                 "!{$send} ..3 {$secret|$secret_file} ..10 {@email|@url|@open_url|to me|to us|to the following|to this}",
             ],
         },
@@ -50,8 +50,8 @@ pub(super) const THEME: Theme = Theme {
             likely: Likely { tool_description: 70, tool_result: 65, document: 45, user_prompt: 8, argument: 60 },
             patterns: &[
                 "!{render|show|display|insert|include|embed|write|add|output|end|finish|append|use|produce|print} ..10 {image|picture|logo|pixel|img|banner|badge|markdown|map|icon|link|chart} ..8 @open_url",
-                "{image|picture|logo|pixel|img|link|url|address|banner|badge} ..4 {with|containing|contains|carries|whose|parameter|query|followed by|including|fill|filled|replace|replacing} ..8 {conversation|user's|secret|secrets|history|message|messages|base64|encoded|password|last question|name|email|token|api key}",
-                "{replace|replacing|fill|fill in|substitute|put|insert|where} ..4 {@name|placeholder|data|value|parameter|x|payload} ..4 {with|is|by} ..4 {conversation|user's|secret|secrets|chat history|messages|base64|encoded|url encoded|password|api key|system prompt}",
+                "{image|picture|logo|pixel|img|link|url|address|banner|badge} ..4 {with|containing|contains|carries|whose|parameter|query|followed by|including|fill|filled|replace|replacing} ..8 {conversation|user's|secret|secrets|history|messages|base64|password|last question|api key}",
+                "{replace|replacing|fill|fill in|substitute|put|insert|where} ..4 {placeholder|data|value|parameter|x|payload} ..4 {with|is|by} ..4 {conversation|the user's|secrets|chat history|messages|base64|url encoded|password|api key|system prompt}",
             ],
         },
         Rule {
@@ -61,7 +61,7 @@ pub(super) const THEME: Theme = Theme {
             about: "What stands in an address is sent as soon as somebody opens it.",
             likely: Likely { tool_description: 65, tool_result: 60, document: 40, user_prompt: 5, argument: 60 },
             patterns: &[
-                "!{append|add|put|encode|insert|fill|attach|include|embed|place|write|pass|concatenate} ..5 {conversation|user's|chat|history|messages|email address|secret|secrets|token|api key|password|answer|name|session|system prompt|data|contents|content} ..6 {to|in|into|as|after|behind|at the end of} ..3 {url|link|query string|query parameter|query|parameter|path|subdomain|hostname|dns|address bar|image url|src}",
+                "!{append|add|put|encode|insert|fill|attach|include|embed|place|write|pass|concatenate} ..5 {conversation|user's|chat|chat history|messages|email address|secret|secrets|api key|password|answer|system prompt} ..6 {to|in|into|as|after|behind|at the end of} ..3 {url|link|query string|query parameter|subdomain|hostname|dns|address bar|image url|src}",
             ],
         },
         Rule {

@@ -49,7 +49,7 @@ pub(super) const THEME: Theme = Theme {
             severity: Severity::Medium,
             says: "Agents or models are told which tool or vendor to choose.",
             about: "Nobody but the user and who set up the session has a say in it.",
-            likely: Likely { tool_description: 50, tool_result: 40, document: 20, user_prompt: 3, argument: 35 },
+            likely: Likely { tool_description: 35, tool_result: 35, document: 15, user_prompt: 3, argument: 30 },
             patterns: &[
                 "{$assistant} ..6 {should|must|always|will|prefer|are advised to|are required to|care} ..2 {choose|select|pick|use|recommend|rank|favor|favour|this|@name} ..3 {this|@name|our|over|above|first|us|tool}",
                 "!{recommend|suggest|promote|favor|favour|advertise|praise} ..4 {our|this|@name|us|product|products|brand|service} ..6 {first|only|always|over|above|to the user|to users|to all|instead of|competitors|every|highest}",

@@ -24,7 +24,7 @@ pub(super) const THEME: Theme = Theme {
             severity: Severity::High,
             says: "Passwords, keys or tokens are to be shown or passed on.",
             about: "Who runs a tool knows what it needs; content has no use for secrets at all.",
-            likely: Likely { tool_description: 50, tool_result: 50, document: 25, user_prompt: 8, argument: 50 },
+            likely: Likely { tool_description: 40, tool_result: 45, document: 20, user_prompt: 8, argument: 45 },
             patterns: &[
                 "!{reveal|print|show|output|give|tell|send|share|disclose|expose|display|return|provide|paste|dump|include|forward|read back|read out|extract|collect|gather|leak|post|upload|list|find|steal|retrieve|copy|append} ..3 {your|user's|user|their|all|any|every|stored|saved|our|current|secret|environment|local|system|admin|root} ..3 {$secret}",
             ],

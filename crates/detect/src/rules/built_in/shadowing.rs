@@ -11,7 +11,7 @@ pub(super) const THEME: Theme = Theme {
             severity: Severity::High,
             says: "Something is to be done before any other tool is used.",
             about: "A tool may ask for a step before itself; before all others, it wants to steer the session.",
-            likely: Likely { tool_description: 65, tool_result: 60, document: 30, user_prompt: 8, argument: 55 },
+            likely: Likely { tool_description: 45, tool_result: 60, document: 25, user_prompt: 8, argument: 50 },
             patterns: &[
                 "{before|prior to} ..2 {using|calling|invoking|running|executing|you use|you call|use of|any} ..1 {any|other|another|all|every|each} ..2 {tool|tools|function|functions|tool call|api}",
                 "{before|prior to} ..1 {any|every|each|all} ..1 {other} ..1 {tool|tools|action|actions|call|calls|operation}",
@@ -35,7 +35,7 @@ pub(super) const THEME: Theme = Theme {
             severity: Severity::Medium,
             says: "A tool is to be used in place of another.",
             about: "Deprecated tools honestly say so of themselves.",
-            likely: Likely { tool_description: 35, tool_result: 45, document: 15, user_prompt: 3, argument: 35 },
+            likely: Likely { tool_description: 25, tool_result: 25, document: 8, user_prompt: 3, argument: 25 },
             patterns: &[
                 "!{use|call|invoke|choose|prefer} ..3 {this|this tool|@name|our} ..6 {instead of|in place of|rather than} ..2 {@name|any other|all other|other tools|the built in|built in|the native|the other}",
                 "{do not|don't|never|stop} ..1 {use|call|invoke|trust|rely on|using|calling|trusting} ..2 {other|any other|another|the built in|built in|native|default|competing|official} ..2 {tool|tools|server|servers|function|functions|search|client|reader}",

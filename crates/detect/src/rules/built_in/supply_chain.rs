@@ -11,7 +11,7 @@ pub(super) const THEME: Theme = Theme {
             severity: Severity::High,
             says: "What a link returns is to be run at once.",
             about: "Many projects install so; whoever runs it trusts whoever answers.",
-            likely: Likely { tool_description: 55, tool_result: 35, document: 15, user_prompt: 8, argument: 65 },
+            likely: Likely { tool_description: 55, tool_result: 35, document: 6, user_prompt: 5, argument: 65 },
             patterns: &[
                 "{curl|wget|iwr|irm|fetch|invoke webrequest} ..8 {@url|@open_url} ..4 {sh|bash|zsh|python|python3|node|iex|perl|ruby|sudo|invoke expression}",
                 "{bash|sh|zsh|eval|source} ..3 {curl|wget} ..6 {@url|@open_url}",

@@ -196,11 +196,28 @@ impl Rules {
         &self.known
     }
 
-    /// Compiles all rules. What is wrong with a pattern is told; a test holds that nothing is wrong with those that are built
-    /// in, and others were checked when they were read.
+    /// Rules of a caller's own and no others, each of a theme of its own. A pattern that is none finds nothing; see
+    /// [`Rules::problems`].
+    #[must_use]
+    pub fn only(rules: &'static [Rule]) -> Rules {
+        Rules::compiled((0..).zip(rules), Vec::new()).0
+    }
+
+    /// What is wrong with the patterns of some rules, for the test that holds that nothing is.
+    #[must_use]
+    pub fn problems(rules: &'static [Rule]) -> Vec<String> {
+        Rules::compiled((0..).zip(rules), Vec::new()).1
+    }
+
     fn made_of(extra: Vec<extra::Extra>) -> (Rules, Vec<String>) {
+        Rules::compiled(built_in::all(), extra)
+    }
+
+    /// Compiles rules. What is wrong with a pattern is told; a test holds that nothing is wrong with those that are built
+    /// in, and others were checked when they were read.
+    fn compiled(rules: impl Iterator<Item = (u16, &'static Rule)>, extra: Vec<extra::Extra>) -> (Rules, Vec<String>) {
         let (mut known, mut builder, mut wrong) = (Vec::new(), Builder::default(), Vec::new());
-        for (theme, rule) in built_in::all() {
+        for (theme, rule) in rules {
             let number = known.len() as u16;
             for source in rule.patterns {
                 let added = pattern::parse(source).map(|pattern| builder.add(pattern, number));

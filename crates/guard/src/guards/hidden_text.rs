@@ -317,7 +317,7 @@ fn name_of(event: &Event<'_>, element: NodeId) -> Option<String> {
 }
 
 /// The definition that a request uses, and where and by what name the request asks for it.
-fn asked_for<'e, 's>(
+pub(super) fn asked_for<'e, 's>(
     event: &Event<'e>,
     session: &'s Session,
 ) -> Option<(Value<'e>, Cow<'e, str>, &'s Definition)> {

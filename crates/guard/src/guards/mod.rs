@@ -25,6 +25,8 @@ guards! {
     hidden_text,
     /// Marks content from outside for the model.
     provenance,
+    /// Withholds definitions that give orders or ask for what is not theirs.
+    tool_poisoning,
     /// Withholds definitions that changed after they were approved.
     tool_pinning,
     /// Turns the limiter's evidence into findings.

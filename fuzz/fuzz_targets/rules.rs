@@ -2,7 +2,7 @@
 #![no_main]
 
 use bartizan_detect::rules::{Matched, Rules};
-use bartizan_detect::{Engine, Kind, decode::Views};
+use bartizan_detect::{Kind, decode::Views};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &str| {
@@ -18,16 +18,16 @@ fuzz_target!(|input: &str| {
             return;
         }
     };
-    let views = Views::of(text);
+    let (built_in, views) = (Rules::built_in(), Views::of(text));
     for kind in Kind::ALL {
         let matched = rules.look(&views, kind);
         matched.iter().for_each(|matched| check(text, matched));
         let score = Rules::together(&matched);
         assert!((0.0..=1.0).contains(&score), "{score}");
         // An operator's rules take nothing away from those that are built in.
-        let built_in = Engine::new();
-        for found in built_in.look(text, kind).found {
-            assert!(matched.iter().any(|matched| matched.rule.id == found.rule), "{} is lost", found.rule);
+        for found in built_in.look(&views, kind) {
+            let again = matched.iter().find(|matched| matched.rule.id == found.rule.id && matched.how == found.how);
+            assert_eq!(again.map(|matched| &matched.places), Some(&found.places), "{}", found.rule.id);
         }
     }
 });

@@ -117,8 +117,31 @@ const WORDS: &[&str] = &[
 /// The fewest words that have to make sense the other way round.
 const MIN_WORDS: usize = 3;
 
+/// For each first and last letter, one bit for each length of a word of the list.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const SHAPES: [u16; 32 * 32] = {
+    let mut shapes = [0; 32 * 32];
+    let mut at = 0;
+    while at < WORDS.len() {
+        let word = WORDS[at].as_bytes();
+        shapes[shape(word[0], word[word.len() - 1])] |= 1 << word.len();
+        at += 1;
+    }
+    shapes
+};
+
+const fn shape(first: u8, last: u8) -> usize {
+    (first & 31) as usize * 32 + (last & 31) as usize
+}
+
+/// Whether a word of the list is as long and begins and ends so, in whatever case: of most it is told at once that they are none.
+fn may_be_word(word: &str) -> bool {
+    let (Some(first), Some(last)) = (word.as_bytes().first(), word.as_bytes().last()) else { return false };
+    word.len() < 16 && SHAPES.get(shape(*first, *last)).is_some_and(|lengths| lengths >> word.len() & 1 == 1)
+}
+
 fn is_word(word: &str) -> bool {
-    WORDS.binary_search(&word).is_ok()
+    may_be_word(word) && WORDS.binary_search(&word).is_ok()
 }
 
 /// Adds the lines of `text` that make sense another way round.
@@ -281,7 +304,9 @@ fn split(text: &str, map: &Map) -> (String, Map) {
     let (mut out, mut back) = (String::with_capacity(2 * text.len()), Map::default());
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let known = |length: &usize| rest.get(..*length).is_some_and(|word| is_word(&word.to_ascii_lowercase()));
+        let known = |length: &usize| {
+            rest.get(..*length).is_some_and(|word| may_be_word(word) && is_word(&word.to_ascii_lowercase()))
+        };
         let length = (2..=12).rev().find(known);
         if length.is_some() && !out.is_empty() && !out.ends_with(char::is_whitespace) {
             back.stands_for(out.len(), at..at);
@@ -308,5 +333,6 @@ mod tests {
     fn the_words_are_in_order() {
         assert!(WORDS.is_sorted());
         assert!(WORDS.iter().all(|word| (2..=12).contains(&word.len())));
+        assert!(WORDS.iter().all(|word| is_word(word) && may_be_word(&word.to_ascii_uppercase())));
     }
 }

@@ -14,6 +14,7 @@ use crate::approvals::Approvals;
 use crate::budget::Budget;
 use crate::capture::Capture;
 use crate::database::Database;
+use crate::histories::Histories;
 use crate::metrics::Metrics;
 use crate::owners::Owners;
 use crate::policy::Policy;
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub(crate) agreements: Agreements,
     /// What is captured of what clients ask, if anything.
     pub(crate) capture: Capture,
+    /// What tools have brought so far.
+    pub(crate) histories: Histories,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
@@ -74,6 +77,7 @@ impl Gateway {
             lock,
             lock_option: lock_option.into(),
             capture: Capture::default(),
+            histories: Histories::default(),
             metrics: Arc::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             memory,

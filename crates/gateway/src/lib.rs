@@ -36,6 +36,7 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod histories;
 pub mod identity;
 mod in_flight;
 mod issuer;

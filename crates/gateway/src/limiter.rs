@@ -419,7 +419,7 @@ mod tests {
             let evidence = begun.err().unwrap_or_default().into_iter();
             let scopes = evidence.map(|evidence| match evidence {
                 Evidence::InFlight { scope, .. } => scope,
-                Evidence::RateExceeded { .. } | Evidence::HandedOut { .. } => panic!("{evidence:?}"),
+                other => panic!("{other:?}"),
             });
             scopes.collect()
         };

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bartizan_audit::Level;
 use bartizan_guard::{
-    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, Principal,
-    ServerProfile, Session,
+    Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, History,
+    Principal, ServerProfile, Session, Traits,
 };
 use bartizan_mcp::{Id, Message, Rejection, method};
 
@@ -196,6 +196,8 @@ impl Link {
         };
         let (message, handed_out) = self.handed_out(message, direction, answers);
         evidence.extend(handed_out);
+        let subject = History::subject(&message, direction, answers, &self.session.snapshot());
+        evidence.extend(subject.as_deref().and_then(|subject| self.gateway.histories.of(&self.server.name, subject)));
         let mut granted: Option<Granted> = None;
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
@@ -210,7 +212,8 @@ impl Link {
                 grant: granted.as_ref().map(|granted| &granted.grant),
                 now: clock::now(),
             };
-            let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+            let mut verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+            let reply = verdict.reply.take();
             let (name, passes) = (verdict.decision.as_str(), matches!(verdict.decision, Decision::Allow));
             let keep = async |facts: &[Fact]| self.keep(facts).await;
             let mut unsettled = Unsettled::default();
@@ -236,7 +239,7 @@ impl Link {
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {
                 Ok(admitted) => {
-                    self.note_passed(&admitted, direction, answers);
+                    self.note_passed(&admitted, direction, answers, subject.zip(reply));
                     if passes {
                         self.passing.count(direction);
                     } else {
@@ -282,8 +285,17 @@ impl Link {
         }
     }
 
-    /// Notes that a server answers, and what it hands out.
-    fn note_passed(&self, admitted: &Admitted, direction: Direction, answers: Option<&CallSummary>) {
+    /// Notes that a server answers, what it hands out, and what a reply of it looks like.
+    fn note_passed(
+        &self,
+        admitted: &Admitted,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+        reply: Option<(String, Traits)>,
+    ) {
+        if let Some((subject, reply)) = reply {
+            self.gateway.histories.learn(&self.server.name, subject, &reply);
+        }
         if direction == Direction::ToClient {
             self.server.note_answered();
             if let Some(owners) = self.gateway.owners() {

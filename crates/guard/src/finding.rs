@@ -9,7 +9,7 @@ use bartizan_mcp::{NodeId, Part, PartKind, Value};
 use bartizan_policy::Reason;
 
 use crate::mark::Mark;
-use crate::{Fact, RuleSpec};
+use crate::{Fact, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +166,8 @@ pub struct Report {
     pub(crate) overflow: Vec<Finding>,
     /// The policies that permit what is asked for; none if policies do not decide about it.
     pub(crate) permitted_by: Option<BTreeSet<Arc<str>>>,
+    /// What the message looks like beside others of its tool.
+    pub(crate) reply: Option<Traits>,
 }
 
 impl Report {
@@ -208,6 +210,11 @@ impl Report {
         let held = self.permitted_by.get_or_insert_default();
         let room = Self::MAX_PERMITS.saturating_sub(held.len());
         held.extend(policies.iter().take(room).cloned());
+    }
+
+    /// Notes what the message looks like beside others of its tool.
+    pub(crate) fn note(&mut self, reply: Traits) {
+        self.reply = Some(reply);
     }
 
     /// Adds something to be remembered if the message passes.

@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod grant;
 pub mod guards;
+mod history;
 pub mod mark;
 mod named;
 mod pins;
@@ -32,6 +33,7 @@ pub use event::{
 pub use finding::{Confidence, Finding, Report, Severity, excerpt, plain_uri};
 pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
+pub use history::{History, Odd, Traits};
 pub use pins::{Pin, Pins};
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};

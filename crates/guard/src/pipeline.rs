@@ -166,6 +166,7 @@ impl Pipeline {
         let mut facts = listed(event, &self.definitions);
         let mut told = Vec::new();
         let mut permitted_by: Option<Vec<_>> = None;
+        let mut reply = None;
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -179,6 +180,7 @@ impl Pipeline {
             if let Some(own) = report.permitted_by {
                 permitted_by.get_or_insert_default().extend(own);
             }
+            reply = report.reply.or(reply);
             let findings = report.findings.into_iter().chain(report.overflow);
             let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
@@ -195,7 +197,7 @@ impl Pipeline {
         }
         let settled = lift((event, session), &mut judged, agreed);
         let (decision, unmarked) = decide((event, session), &judged, redactions, &removed);
-        let verdict = Verdict { decision, findings: judged, omitted: 0, facts, permitted_by };
+        let verdict = Verdict { decision, findings: judged, omitted: 0, facts, permitted_by, reply };
         Looked { verdict, unmarked, removed, settled }
     }
 

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Case, Known, Named};
-use crate::{CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, Principal, RateScope, Timestamp};
+use crate::{
+    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Principal, RateScope, Timestamp,
+};
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
 const FORM: u32 = 1;
@@ -101,6 +103,7 @@ enum Found {
     InFlight { scope: Scoped, most: u32 },
     Task { theirs: bool, tool: Option<String> },
     State { theirs: bool, tool: Option<String> },
+    History(Box<History>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -312,6 +315,7 @@ impl Found {
                 Found::Rate { scope: (*scope).into(), limit: limit.clone(), retry_after_ms: *retry_after_ms }
             }
             Evidence::InFlight { scope, most } => Found::InFlight { scope: (*scope).into(), most: *most },
+            Evidence::History(history) => Found::History(Box::new((**history).clone())),
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -330,6 +334,7 @@ impl Found {
                 Evidence::RateExceeded { scope: scope.into(), limit, retry_after_ms }
             }
             Found::InFlight { scope, most } => Evidence::InFlight { scope: scope.into(), most },
+            Found::History(history) => Evidence::History((*history).into()),
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
         }

@@ -27,6 +27,8 @@ guards! {
     provenance,
     /// Withholds definitions that give orders or ask for what is not theirs.
     tool_poisoning,
+    /// Holds replies against what the same tool brought before.
+    output_anomaly,
     /// Withholds definitions that changed after they were approved.
     tool_pinning,
     /// Turns the limiter's evidence into findings.

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_guard::{
-    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, How, Mode, Pin, Pins,
-    Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings, Timestamp,
-    Verdict, guards,
+    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Mode,
+    Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings,
+    Timestamp, Verdict, guards,
 };
 use bartizan_guard::{Decision, DefinitionKind, SignedIn};
 use bartizan_mcp::{Limits, Message, PartKind};
@@ -54,6 +54,12 @@ struct Step {
     message: Box<RawValue>,
     direction: String,
     answers: Option<Box<RawValue>>,
+    #[serde(default = "once")]
+    times: usize,
+}
+
+fn once() -> usize {
+    1
 }
 
 #[derive(Deserialize, Default)]
@@ -205,22 +211,28 @@ impl Case {
 
     /// Shows the message with all that is known when it is judged; what came before is judged by `pipeline`.
     pub(crate) fn judged<T>(&self, pipeline: &Pipeline, look: impl FnOnce(&Event<'_>, &Session) -> T) -> T {
-        let (mut server, session) = self.remembered(pipeline);
+        let (mut server, session, histories) = self.remembered(pipeline);
         let sent = message(self.message.get());
         let answers = summary_of(self.answers.as_deref());
-        let evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
+        let mut evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
         let principal = self.principal();
         server.elsewhere = self.elsewhere.iter().map(|(tool, of)| (tool.as_str().into(), of.as_str().into())).collect();
-        let event = Event {
+        let bare = Event {
             message: &sent,
             direction: direction(&self.direction),
             answers: answers.as_ref(),
             principal: &principal,
             server: &server,
-            evidence: &evidence,
+            evidence: &[],
             grant: None,
             now: Timestamp(self.now),
         };
+        if let Some(history) = History::subject(&sent, bare.direction, answers.as_ref(), &session)
+            .and_then(|subject| histories.get(&subject))
+        {
+            evidence.push(Evidence::History(history.clone().into()));
+        }
+        let event = Event { evidence: &evidence, ..bare };
         look(&event, &session)
     }
 
@@ -234,11 +246,12 @@ impl Case {
     }
 
     /// The server and the session after the messages before.
-    fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session) {
+    fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session, BTreeMap<String, History>) {
         let mut server = profile(&self.server);
         let mut session = Session { tag: self.tag.as_deref().map(Into::into), ..Session::default() };
         server.pins = Arc::new(self.pins.read());
-        for step in &self.before {
+        let mut histories: BTreeMap<String, History> = BTreeMap::new();
+        for step in self.before.iter().flat_map(|step| std::iter::repeat_n(step, step.times)) {
             let sent = message(step.message.get());
             let answers = summary_of(step.answers.as_deref());
             let principal = self.principal();
@@ -256,6 +269,11 @@ impl Case {
             if matches!(verdict.decision, Decision::Deny(_)) {
                 continue;
             }
+            if let Some((subject, reply)) =
+                History::subject(&sent, event.direction, answers.as_ref(), &session).zip(verdict.reply.as_ref())
+            {
+                histories.entry(subject).or_default().learn(reply);
+            }
             session = session.with(&verdict.facts);
             let pins = Arc::make_mut(&mut server.pins);
             for fact in verdict.facts {
@@ -267,7 +285,7 @@ impl Case {
                 }
             }
         }
-        (server, session)
+        (server, session, histories)
     }
 
     /// The guards that the case is about.

@@ -10,6 +10,9 @@
 //! An order about a tool of the *same* server is ordinary (`call begin before commit`) and no finding; so is naming another
 //! server's tool as the place where something comes from (`the id from list_notes`).
 //!
+//! Names of other servers' tools are looked for in lists only: what is withheld there is not pinned, and so its use is refused
+//! by `tool_pinning`.
+//!
 //! What a text says as such, whatever it is, is the business of `prompt_injection`.
 
 mod names;
@@ -144,11 +147,8 @@ impl ToolPoisoning {
         let json = String::from_utf8_lossy(&definition.json);
         let held =
             self.read.get(kind, &json, || definition.with_value(|value| texts::read(kind, value)).unwrap_or_default());
-        let nothing = BTreeSet::new();
-        let others = Others::of(event, session, &nothing);
-        let alike = others.imitated(kind, &name);
         let mut told = BTreeSet::new();
-        for said in held.said.iter().chain(&alike).chain(&held.about_others(&others)) {
+        for said in &held.said {
             let Some(rule) = SPEC.rule(said.rule).filter(|rule| told.insert(rule.id)) else { continue };
             let why = format!("the definition of `{}`: {}", called(kind.is_uri(), &name), said.why);
             let mut finding = Finding::about(rule, at, kind.part(), why).of(&name);

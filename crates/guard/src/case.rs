@@ -216,7 +216,7 @@ fn names<'e>(event: &Event<'e>) -> Vec<(DefinitionKind, Cow<'e, str>)> {
 }
 
 /// A definition by its text, which passed the scanner as a part of a larger message.
-fn read(kind: DefinitionKind, text: &[u8]) -> Option<Definition> {
+pub(crate) fn read(kind: DefinitionKind, text: &[u8]) -> Option<Definition> {
     let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, text, b"}"].concat();
     let message = Message::parse(text, &Limits::AGAIN).ok()?;
     Definition::read(kind, message.result()?)

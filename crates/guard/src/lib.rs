@@ -11,6 +11,7 @@ mod finding;
 mod grant;
 pub mod guards;
 mod history;
+mod inspect;
 pub mod mark;
 mod named;
 mod pins;
@@ -23,6 +24,7 @@ mod shared;
 #[cfg(test)]
 extern crate self as bartizan_guard;
 
+pub use bartizan_detect::Kind as TextKind;
 pub use bartizan_policy::{Approver, Challenge, Kind, Policies, Principal, Roles, Scope, Scopes, SignedIn};
 pub use case::{Case, CaseError, Known, Named};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
@@ -34,6 +36,7 @@ pub use finding::{Confidence, Finding, Report, Severity, excerpt, plain_uri};
 pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use history::{History, Odd, Traits};
+pub use inspect::{Inspection, Inspector, Noticed};
 pub use pins::{Pin, Pins};
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};

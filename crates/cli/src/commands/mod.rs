@@ -12,6 +12,7 @@ mod demo;
 mod demo_server;
 mod grant;
 mod guards;
+mod inspect;
 mod key;
 mod lock;
 mod log;
@@ -59,6 +60,7 @@ commands! {
     Deny(approve::DenyArguments),
     Why(why::Arguments),
     Guards(guards::Arguments),
+    Inspect(inspect::Arguments),
     Audit(audit::Arguments),
     Lock(lock::Arguments),
     Key(key::Arguments),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{approve, audit, config, grant, guards, key, lock, policy, secret, upstream, user, why};
+use super::{approve, audit, config, grant, guards, inspect, key, lock, policy, secret, upstream, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 
@@ -56,6 +56,7 @@ const FORMATS: &[Format] = &[
     (why::Requested::FORMAT, || schema_for!(why::Requested).to_value()),
     (why::Granted::FORMAT, || schema_for!(why::Granted).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
+    (inspect::Inspected::FORMAT, || schema_for!(inspect::Inspected<'_>).to_value()),
     #[cfg(feature = "demo")]
     (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),
 ];

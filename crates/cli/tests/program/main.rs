@@ -5,6 +5,7 @@ mod approve;
 mod audit;
 mod config;
 mod grant;
+mod inspect;
 mod key;
 mod lock;
 mod places;
@@ -23,15 +24,24 @@ use support::{bartizan, bartizan_at, bartizan_with, write_log};
 #[test]
 fn help_lists_only_what_works() {
     let help = bartizan(&["--help"]).status(0).stdout;
-    for command in ["audit", "config", "guards", "lock", "why"] {
+    for command in ["audit", "config", "guards", "inspect", "lock", "why"] {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
     }
     assert!(!help.contains("[...]") && !help.contains("TODO"), "{help}");
 }
 
 /// The commands, by the words behind the program.
-const PAGES: [&[&str]; 8] =
-    [&[], &["run"], &["serve"], &["demo"], &["lock"], &["lock", "diff"], &["audit"], &["audit", "verify"]];
+const PAGES: [&[&str]; 9] = [
+    &[],
+    &["run"],
+    &["serve"],
+    &["demo"],
+    &["inspect"],
+    &["lock"],
+    &["lock", "diff"],
+    &["audit"],
+    &["audit", "verify"],
+];
 
 #[test]
 fn help_fits_the_terminal() {

@@ -1,7 +1,8 @@
 //! Runs the program, and writes logs for it to read.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use bartizan_audit::{Entry, Id, Log, Options};
 use serde_json::Value;
@@ -56,6 +57,22 @@ pub(crate) fn bartizan_with(environment: &[(&str, &str)], directory: &Path, argu
     let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
     command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(directory);
     let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    End { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Runs the program in an empty environment, and feeds it.
+pub(crate) fn bartizan_fed(arguments: &[&str], input: &str) -> End {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+    command.args(arguments).env_clear().env("BARTIZAN_HOME", "/nowhere").current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // Whoever does not read all of it need not.
+    let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()).ok());
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     End { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

@@ -310,7 +310,8 @@ fn routes(event: &Event<'_>, part: &Part<'_>) -> bool {
     part.kind == PartKind::Other && (request || event.message.root().get("id").is_some_and(|id| id.id() == part.id()))
 }
 
-fn name_of(event: &Event<'_>, element: NodeId) -> Option<String> {
+/// The name of the definition that is an element of a list.
+pub(super) fn name_of(event: &Event<'_>, element: NodeId) -> Option<String> {
     let element = event.message.document().value(element);
     let name = DefinitionKind::LISTED.into_iter().find_map(|kind| element.get(kind.name_member())?.as_str())?;
     Some(name.into_owned())

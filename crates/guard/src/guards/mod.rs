@@ -23,6 +23,8 @@ guards! {
     schema,
     /// Finds text that people do not see and models do.
     hidden_text,
+    /// Finds text that gives the assistant orders.
+    prompt_injection,
     /// Marks content from outside for the model.
     provenance,
     /// Withholds definitions that give orders or ask for what is not theirs.

@@ -1,0 +1,144 @@
+//! The rules of the guard: those of `detect`, each with what it leads to by default, and a few of its own.
+
+use bartizan_detect::rules::{self, Rule, THEMES};
+use bartizan_mcp::PartKind;
+
+use super::super::RuleSpec;
+use crate::{Action, Severity};
+
+/// How likely an attack is, in percent, from which on a text is acted upon. Below, it is recorded as [`WEAK`].
+pub(super) const LIKELY: u8 = 50;
+
+pub(super) static CLASSIFIER: RuleSpec = RuleSpec::new(
+    bartizan_detect::CLASSIFIER,
+    Severity::Medium,
+    Action::Observe,
+    "The text speaks like attacks do, as far as the classifier has learnt that; no rule knows its words.",
+)
+.in_kinds(IN_DEFINITIONS);
+
+pub(super) static AGREED: RuleSpec = RuleSpec::new(
+    "prompt_injection.agreed",
+    Severity::High,
+    Action::Redact,
+    "A rule that alone says little and the classifier point at the same place.",
+)
+.in_kinds(IN_BOTH);
+
+pub(super) static WEAK: RuleSpec = RuleSpec::new(
+    "prompt_injection.weak",
+    Severity::Low,
+    Action::Observe,
+    "Words of an attack where they are often honest: quoted, or in a text that may well say so.",
+);
+
+pub(super) static CUSTOM: RuleSpec = RuleSpec::new(
+    "prompt_injection.custom",
+    Severity::High,
+    Action::Redact,
+    "A rule of the operator's own file matches.",
+)
+.in_kinds(IN_BOTH);
+
+/// How many rules `detect` has.
+const KNOWN: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < THEMES.len() {
+        count += theme(at).len();
+        at += 1;
+    }
+    count
+};
+
+/// Every rule of the guard.
+pub(super) static ALL: [RuleSpec; KNOWN + 4] = {
+    const FREE: RuleSpec = RuleSpec::new("", Severity::Low, Action::Observe, "");
+    let mut all = [FREE; KNOWN + 4];
+    let (mut next, mut at) = (0, 0);
+    while at < THEMES.len() {
+        let mut index = 0;
+        while index < theme(at).len() {
+            put(&mut all, next, spec(rule(at, index)));
+            (next, index) = (next + 1, index + 1);
+        }
+        at += 1;
+    }
+    put(&mut all, next, copy(&CLASSIFIER));
+    put(&mut all, next + 1, copy(&AGREED));
+    put(&mut all, next + 2, copy(&WEAK));
+    put(&mut all, next + 3, copy(&CUSTOM));
+    all
+};
+
+#[expect(clippy::indexing_slicing, reason = "by the compiler, which would refuse it")]
+const fn theme(at: usize) -> &'static [Rule] {
+    THEMES[at].rules
+}
+
+#[expect(clippy::indexing_slicing, reason = "by the compiler, which would refuse it")]
+const fn rule(at: usize, index: usize) -> &'static Rule {
+    &theme(at)[index]
+}
+
+#[expect(clippy::indexing_slicing, reason = "by the compiler, which would refuse it")]
+const fn put<const N: usize>(all: &mut [RuleSpec; N], at: usize, spec: RuleSpec) {
+    all[at] = spec;
+}
+
+const fn copy(spec: &RuleSpec) -> RuleSpec {
+    RuleSpec { ..*spec }
+}
+
+const fn spec(rule: &Rule) -> RuleSpec {
+    let severity = match rule.severity {
+        rules::Severity::Low => Severity::Low,
+        rules::Severity::Medium => Severity::Medium,
+        rules::Severity::High => Severity::High,
+        rules::Severity::Critical => Severity::Critical,
+    };
+    let (definitions, content) = (rule.likely.tool_description >= LIKELY, rule.likely.tool_result >= LIKELY);
+    let spec = RuleSpec::new(rule.id, severity, Action::Observe, rule.says);
+    match (definitions, content) {
+        (true, true) => spec.in_kinds(IN_BOTH),
+        (true, false) => spec.in_kinds(IN_DEFINITIONS),
+        (false, true) => spec.in_kinds(IN_CONTENT),
+        (false, false) => spec,
+    }
+}
+
+/// Defaults of what no honest definition says: it is withheld.
+const IN_DEFINITIONS: &[(PartKind, Action)] = &[
+    (PartKind::ToolDefinition, Action::Deny),
+    (PartKind::PromptDefinition, Action::Deny),
+    (PartKind::ResourceDefinition, Action::Deny),
+    (PartKind::Instructions, Action::Deny),
+    (PartKind::Argument, Action::Observe),
+    (PartKind::Other, Action::Observe),
+];
+
+/// Defaults of what no honest content says: the sentence is taken out, and what cannot do without it is refused.
+const IN_CONTENT: &[(PartKind, Action)] = &[
+    (PartKind::Content, Action::Redact),
+    (PartKind::StructuredContent, Action::Redact),
+    (PartKind::Error, Action::Redact),
+    (PartKind::Notification, Action::Redact),
+    (PartKind::Sampling, Action::Deny),
+    (PartKind::Elicitation, Action::Deny),
+];
+
+const IN_BOTH: &[(PartKind, Action)] = &[
+    (PartKind::ToolDefinition, Action::Deny),
+    (PartKind::PromptDefinition, Action::Deny),
+    (PartKind::ResourceDefinition, Action::Deny),
+    (PartKind::Instructions, Action::Deny),
+    (PartKind::Content, Action::Redact),
+    (PartKind::StructuredContent, Action::Redact),
+    (PartKind::Error, Action::Redact),
+    (PartKind::Notification, Action::Redact),
+    (PartKind::Sampling, Action::Deny),
+    (PartKind::Elicitation, Action::Deny),
+    // What a client says goes to a server, which no words talk round; names and words of the protocol are looked up.
+    (PartKind::Argument, Action::Observe),
+    (PartKind::Metadata, Action::Observe),
+    (PartKind::Other, Action::Observe),
+];

@@ -42,6 +42,8 @@ pub struct Found<'e> {
     pub also: Vec<Range<usize>>,
     /// How likely it is that this is an attack, from 0 to 1.
     pub score: f32,
+    /// Whether it stands in quotes wherever it stands, as in a text about attacks.
+    pub quoted: bool,
     /// The encodings it stood in, from the outermost on.
     pub how: Vec<Encoding>,
     /// Which layers said so.
@@ -112,6 +114,9 @@ impl Engine {
             }
         }
         vote(&mut found);
+        // It was asked to speak up sooner, but not of what no rule says anything about.
+        let alone = self.classifier.as_ref().map_or(1.0, |held| self.threshold(held.model().scale(kind), kind, 0.0));
+        found.retain(|found| found.rule != CLASSIFIER || found.votes.rules || found.score >= alone);
         found.sort_by_key(|found| (found.span.start, found.span.end));
         Look { score, found, cut: views.cut }
     }
@@ -136,7 +141,8 @@ fn by_rule<'e>(text: &str, matched: Matched<'e>) -> Option<Found<'e>> {
     let votes = Votes { rules: true, classifier: false, hidden: !matched.how.is_empty() };
     let mut places = matched.places.into_iter().map(|place| whole(text, place));
     let span = places.next()?;
-    Some(Found { rule: &matched.rule.id, span, also: places.collect(), score: matched.score, how: matched.how, votes })
+    let (score, quoted, how) = (matched.score, matched.quoted, matched.how);
+    Some(Found { rule: &matched.rule.id, span, also: places.collect(), score, quoted, how, votes })
 }
 
 /// A place with at least one character, and no part of one.
@@ -163,7 +169,8 @@ fn by_classifier<'e>(
     }
     let mut places = apart.into_iter();
     let votes = Votes { rules: false, classifier: true, hidden: !view.how.is_empty() };
-    Some(Found { rule: CLASSIFIER, span: places.next()?, also: places.collect(), score, how: view.how.clone(), votes })
+    let how = view.how.clone();
+    Some(Found { rule: CLASSIFIER, span: places.next()?, also: places.collect(), score, quoted: false, how, votes })
 }
 
 /// Has each finding say which other layers found something at the same place.

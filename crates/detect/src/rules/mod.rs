@@ -147,6 +147,8 @@ pub struct Matched<'r> {
     pub places: Vec<Range<usize>>,
     /// How likely it is, from 0 to 1, that this is an attack.
     pub score: f32,
+    /// Whether it stands in quotes at all of these places.
+    pub quoted: bool,
     /// The encodings it stood in, from the outermost on.
     pub how: Vec<Encoding>,
 }
@@ -264,7 +266,7 @@ impl Rules {
         let matched = by_rule.into_iter().filter_map(|((rule, how), places)| {
             let rule = self.known.get(usize::from(rule))?;
             let score = score(rule, kind, !places.told, how);
-            Some(Matched { rule, places: apart(places.all), score, how: how.to_vec() })
+            Some(Matched { rule, places: apart(places.all), score, quoted: !places.told, how: how.to_vec() })
         });
         let mut matched: Vec<_> = matched.collect();
         matched.sort_by_key(|matched| matched.places.first().map(|place| place.start));

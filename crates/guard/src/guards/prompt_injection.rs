@@ -5,7 +5,7 @@
 //! Texts are read as they are meant, with disguises and encodings undone (`bartizan_detect`), held against rules, and judged
 //! by a small classifier. Neither is a proof: an attack in words that nobody has used yet passes, and honest texts talk about
 //! attacks. So a rule acts only where few honest texts say such a thing, the classifier alone withholds definitions and
-//! records everything else, and where a rule that says little and the classifier point at the same sentence, it is
+//! where a rule that says little and the classifier point at the same sentence, it is
 //! acted upon. A definition is withheld, and so is its use. In content the sentence is taken out, and a note stands in its
 //! place; the rest passes. What a client hands to a server is recorded only, as no words talk a program round. What a
 //! flagged text may lead to is for the policies to decide.
@@ -142,7 +142,8 @@ impl PromptInjection {
         if let Some(key) = key.filter(|_| found.is_empty()) {
             self.clean.add(key);
         }
-        found.into_iter().map(|found| (rule_of(&found), found)).collect()
+        let agreed = found.iter().find(|found| is_agreed(found)).map(|found| (&rules::AGREED, found.clone()));
+        found.into_iter().map(|found| (rule_of(&found), found)).chain(agreed).collect()
     }
 
     /// A request that uses a definition which would be withheld: the client may have been told of it otherwise.
@@ -179,16 +180,17 @@ impl PromptInjection {
 
 /// Under which rule of the guard something comes.
 fn rule_of(found: &Found<'_>) -> &'static RuleSpec {
-    let likely = f32::from(rules::LIKELY) / 100.0;
-    if found.rule == CLASSIFIER {
-        return &rules::CLASSIFIER;
-    }
     match SPEC.rule(found.rule) {
-        _ if found.score < likely && found.votes.classifier => &rules::AGREED,
-        _ if found.score < likely => &rules::WEAK,
+        // Who quotes an attack mostly talks about it.
+        _ if found.quoted && found.how.is_empty() => &rules::WEAK,
         Some(rule) => rule,
         None => &rules::CUSTOM,
     }
+}
+
+/// Whether a rule that says little and the classifier point at the same place.
+fn is_agreed(found: &Found<'_>) -> bool {
+    found.rule != CLASSIFIER && found.votes.classifier && found.score < f32::from(rules::LIKELY) / 100.0
 }
 
 /// What a text is to whoever reads it.

@@ -13,9 +13,8 @@ pub(super) static CLASSIFIER: RuleSpec = RuleSpec::new(
     bartizan_detect::CLASSIFIER,
     Severity::Medium,
     Action::Observe,
-    "The text speaks like attacks do, as far as the classifier has learnt that; no rule knows its words.",
-)
-.in_kinds(IN_DEFINITIONS);
+    "The text speaks like attacks do, as far as the classifier has learnt that.",
+);
 
 pub(super) static AGREED: RuleSpec = RuleSpec::new(
     "prompt_injection.agreed",

@@ -496,7 +496,7 @@ impl Reading<'_> {
     /// The configuration; of use only if no errors were found.
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let file: File = read(&self.without_guards(), &[], problems)?;
-        let mut guards = guards::settings(self.root, problems);
+        let mut guards = guards::settings(self.root, &self.environment.directory, problems);
         self.unknown(&file.unknown, &mut guards, problems);
         self.named_servers(&file, problems);
         let (root, environment) = (self.root, self.environment);

@@ -1,12 +1,14 @@
 //! The tables `[guard.NAME]`: what every guard has, and what is the guard's own.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
 use toml::de::DeValue;
 
+use crate::paths;
 use crate::problems::Problems;
 use crate::read::read;
 use crate::suggest;
@@ -35,7 +37,7 @@ pub(crate) const TOOL_RESULT: &str = "tool_result";
 const RESULT_KINDS: [PartKind; 3] = [PartKind::Content, PartKind::StructuredContent, PartKind::Error];
 
 /// The settings of all guards that the file names.
-pub(crate) fn settings(root: &Node<'_>, problems: &mut Problems) -> BTreeMap<String, GuardSettings> {
+pub(crate) fn settings(root: &Node<'_>, directory: &Path, problems: &mut Problems) -> BTreeMap<String, GuardSettings> {
     let mut settings = BTreeMap::new();
     let Some(node) = tree::get(root, &["guard"]) else { return settings };
     let DeValue::Table(tables) = node.get_ref() else {
@@ -46,7 +48,7 @@ pub(crate) fn settings(root: &Node<'_>, problems: &mut Problems) -> BTreeMap<Str
         let name = key.get_ref().as_ref();
         match guards::ALL.iter().find(|spec| spec.name == name) {
             Some(spec) => {
-                if let Some(held) = (Reader { spec, root }).guard(table, problems) {
+                if let Some(held) = (Reader { spec, root, directory }).guard(table, problems) {
                     settings.insert(name.to_owned(), held);
                 }
             }
@@ -66,9 +68,15 @@ pub(crate) fn option_names(spec: &GuardSpec) -> Vec<String> {
     properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
 }
 
+/// The option of a guard that names a file with further rules.
+const RULES_FILE: &str = "rules_file";
+/// Larger files hold no rules.
+const MAX_RULES_BYTES: u64 = 256 << 10;
+
 struct Reader<'a> {
     spec: &'static GuardSpec,
     root: &'a Node<'a>,
+    directory: &'a Path,
 }
 
 /// What a rule does that cannot be set.
@@ -102,7 +110,8 @@ impl Reader<'_> {
                 "servers" => settings.servers = self.servers(value, &path, problems),
                 TOOL_RESULT => result = self.action(value, &path, problems),
                 _ if own.iter().any(|option| option == name) => {
-                    options.insert(name.to_owned(), tree::to_json(value));
+                    let held = if name == RULES_FILE { self.file(value, problems) } else { Some(tree::to_json(value)) };
+                    options.extend(held.map(|held| (name.to_owned(), held)));
                 }
                 _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
                     Some(kind) => {
@@ -120,6 +129,19 @@ impl Reader<'_> {
         settings.options = serde_json::Value::Object(options);
         self.options(&settings.options, problems);
         Some(settings)
+    }
+
+    /// The content of a file that an option names, which is what the guard gets: it reads no files.
+    fn file(&self, node: &Node<'_>, problems: &mut Problems) -> Option<serde_json::Value> {
+        let path: PathBuf = read(node, &["guard", self.spec.name, RULES_FILE], problems)?;
+        let path = paths::beside(self.directory, &path);
+        match paths::text(&path, MAX_RULES_BYTES) {
+            Ok(text) => Some(text.into()),
+            Err(why) => {
+                problems.error(node.span(), format!("cannot read the rules in {}: {why}", path.display()));
+                None
+            }
+        }
     }
 
     fn unknown(&self, name: &str, place: tree::Place, own: &[String], problems: &mut Problems) {

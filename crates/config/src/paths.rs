@@ -66,6 +66,18 @@ pub(crate) fn beside(directory: &Path, path: &Path) -> PathBuf {
     directory.join(path.strip_prefix(".").unwrap_or(path))
 }
 
+/// The text of a file that the configuration names, of at most so many bytes.
+///
+/// # Errors
+/// Why it cannot be read, in words.
+pub(crate) fn text(path: &Path, most: u64) -> Result<String, String> {
+    let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !meta.is_file() || meta.len() > most {
+        return Err(format!("not a regular file of at most {most} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -100,14 +100,7 @@ fn asks(guard: &GuardSettings) -> bool {
 }
 
 fn text(path: &Path, index: usize, root: &Node<'_>, problems: &mut Problems) -> Option<(String, String)> {
-    let read = || {
-        let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
-        if !meta.is_file() || meta.len() > MAX_FILE_BYTES {
-            return Err(format!("not a regular file of at most {MAX_FILE_BYTES} bytes"));
-        }
-        std::fs::read_to_string(path).map_err(|error| error.to_string())
-    };
-    match read() {
+    match paths::text(path, MAX_FILE_BYTES) {
         Ok(text) => Some((path.display().to_string(), text)),
         Err(why) => {
             let place = tree::place(root, &["policy", "files", &index.to_string()]);

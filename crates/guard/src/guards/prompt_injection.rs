@@ -52,18 +52,25 @@ struct Options {
     /// From which probability on the classifier speaks up, by what the text is: `tool_description`, `tool_result`,
     /// `document`, `user_prompt` or `argument`.
     threshold: BTreeMap<String, f32>,
+    /// A TOML file with further rules, beside the configuration (`docs/src/rules.md` says how they are written). What they
+    /// find comes under `prompt_injection.custom`. The file is read with the configuration, also anew.
+    rules_file: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { classifier: true, threshold: BTreeMap::new() }
+        Options { classifier: true, threshold: BTreeMap::new(), rules_file: None }
     }
 }
 
 impl Options {
     fn guard(self) -> Result<PromptInjection, serde_json::Error> {
         use serde::de::Error;
-        let mut engine = Engine::new();
+        // What is here is no path any more: whoever reads the configuration has put the content in its place.
+        let mut engine = match self.rules_file {
+            Some(rules) => Engine::with_extra(&rules).map_err(Error::custom)?,
+            None => Engine::new(),
+        };
         for (name, probability) in self.threshold {
             let kind = Kind::named(&name).ok_or_else(|| Error::custom(format!("`{name}` is no kind of text")))?;
             if !(0.5..=1.0).contains(&probability) {
@@ -115,7 +122,11 @@ impl PromptInjection {
         let text = part.text();
         for (rule, found) in self.find(&text, kind_of(event, part)) {
             let says = Says::of(rule, &found, &text);
-            let mut spans = std::iter::once(&found.span).chain(&found.also).map(|span| sentence(&text, span.clone()));
+            // What is encoded has no sentences until it is decoded.
+            let whole = |span: &Range<usize>| {
+                if found.how.is_empty() { sentence(&text, span.clone()) } else { span.clone() }
+            };
+            let mut spans = std::iter::once(&found.span).chain(&found.also).map(whole);
             let Some(span) = spans.next() else { continue };
             let mut finding = Finding::within(rule, part, span, says.why).quoting(Some(says.quoting));
             finding.also = apart(finding.span.clone(), spans);
@@ -181,16 +192,20 @@ impl PromptInjection {
 /// Under which rule of the guard something comes.
 fn rule_of(found: &Found<'_>) -> &'static RuleSpec {
     match SPEC.rule(found.rule) {
-        // Who quotes an attack mostly talks about it.
-        _ if found.quoted && found.how.is_empty() => &rules::WEAK,
+        _ if is_quoted(found) => &rules::WEAK,
         Some(rule) => rule,
         None => &rules::CUSTOM,
     }
 }
 
+/// Whether it is quoted for people to read: who quotes an attack mostly talks about it.
+fn is_quoted(found: &Found<'_>) -> bool {
+    found.quoted && found.how.is_empty()
+}
+
 /// Whether a rule that says little and the classifier point at the same place.
 fn is_agreed(found: &Found<'_>) -> bool {
-    found.rule != CLASSIFIER && found.votes.classifier && found.score < f32::from(rules::LIKELY) / 100.0
+    found.rule != CLASSIFIER && found.votes.classifier && !is_quoted(found) && found.score < f32::from(rules::LIKELY) / 100.0
 }
 
 /// What a text is to whoever reads it.

@@ -62,7 +62,7 @@ impl Group {
             }
             _ => ("tools/call", format!(r#""content":[{{"type":"text","text":{text}}}]"#)),
         };
-        let read = |json: String| Message::parse(json.into(), &Limits::default()).map_err(|error| format!("{error:?}"));
+        let read = |json: String| Message::parse(json, &Limits::default()).map_err(|error| format!("{error:?}"));
         let message = read(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{{result}}}}}"#))?;
         let asked =
             read(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"name":"a","uri":"a:b"}}}}"#))?;

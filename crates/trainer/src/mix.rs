@@ -16,7 +16,7 @@ pub(crate) struct Grammars {
 }
 
 /// How many benign texts are drawn for an attack: there are fewer grammars of them, and more ways to be honest.
-const BENIGN: usize = 6;
+const BENIGN: usize = 3;
 
 /// Grammars of this name make whole descriptions of tools.
 const OF_TOOLS: &str = "tool_";

@@ -77,13 +77,19 @@ fn limits(measured: &[Measured], kind: Kind) -> (f32, f32) {
 
 /// What thresholds of that kind rest on: of arguments there are no texts, so they count as results.
 fn basis(measured: &[Measured], kind: Kind) -> impl Iterator<Item = &Measured> {
-    let kind = if kind == Kind::Argument { Kind::ToolResult } else { kind };
+    let kind = kind_of_basis(kind);
     measured.iter().filter(move |row| row.from == From::Source && row.row.kind == kind)
+}
+
+fn kind_of_basis(kind: Kind) -> Kind {
+    if kind == Kind::Argument { Kind::ToolResult } else { kind }
 }
 
 fn scale(measured: &[Measured], kind: Kind) -> Scale {
     let scored = scored(basis(measured, kind));
-    let (slope, offset) = curve(&scored);
+    // Probabilities are to hold for all kinds of texts, also those of which the sources have few.
+    let all = measured.iter().filter(|row| row.row.kind == kind_of_basis(kind));
+    let (slope, offset) = curve(&self::scored(all));
     let probability = |raw: f32| 1.0 / (1.0 + (-(slope * raw + offset)).exp());
     let (wary, sure) = limits(measured, kind);
     let scale = Scale {

@@ -86,7 +86,6 @@ fn kind_of_basis(kind: Kind) -> Kind {
 }
 
 fn scale(measured: &[Measured], kind: Kind) -> Scale {
-    let scored = scored(basis(measured, kind));
     // Probabilities are to hold for all kinds of texts, also those of which the sources have few.
     let all = measured.iter().filter(|row| row.row.kind == kind_of_basis(kind));
     let (slope, offset) = curve(&self::scored(all));

@@ -88,7 +88,7 @@ fn kind_of_basis(kind: Kind) -> Kind {
 fn scale(measured: &[Measured], kind: Kind) -> Scale {
     // Probabilities are to hold for all kinds of texts, also those of which the sources have few.
     let all = measured.iter().filter(|row| row.row.kind == kind_of_basis(kind));
-    let (slope, offset) = curve(&self::scored(all));
+    let (slope, offset) = curve(&scored(all));
     let probability = |raw: f32| 1.0 / (1.0 + (-(slope * raw + offset)).exp());
     let (wary, sure) = limits(measured, kind);
     let scale = Scale {

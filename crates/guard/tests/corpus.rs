@@ -1,5 +1,5 @@
 //! What the guards make of our own texts: attacks of many families, and honest texts that look like them.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
 

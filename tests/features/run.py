@@ -175,10 +175,11 @@ class Built(unittest.TestCase):
 
     def test_commands_of_features_are_not_there(self):
         _, help = self.end("--help")
-        for command in ("demo", "man", "completions"):
+        for command in ("demo", "man", "completions", "redteam"):
             self.assertNotIn(f"\n  {command}", help)
             self.assertEqual(self.end(command)[0], 2)
-        self.assertNotIn("demo", self.end("schema")[1])
+        for format in ("demo", "redteam"):
+            self.assertNotIn(format, self.end("schema")[1])
 
     @contextlib.contextmanager
     def fixture(self):

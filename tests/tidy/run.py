@@ -30,7 +30,8 @@ ARROWS = {
     "config": {"mcp", "guard", "policy", "identity", "keyring"},
     "gateway": {"config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
-    "cli": {"demo", "gateway", "config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "policy", "identity", "store",
+    "redteam": {"demo", "gateway", "config", "guard", "identity", "store"},
+    "cli": {"redteam", "demo", "gateway", "config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "policy", "identity", "store",
             "keyring"},
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.

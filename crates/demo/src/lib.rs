@@ -13,6 +13,7 @@ mod servers;
 mod step;
 mod witness;
 
+pub use client::{Client, ClientError, Hello};
 pub use gateway::{Demo, PlayError, StartError};
 pub use servers::{Role, serve};
 pub use step::{Seen, Step, Stop};

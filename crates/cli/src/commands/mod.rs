@@ -19,6 +19,8 @@ mod log;
 #[cfg(feature = "docs")]
 mod man;
 mod policy;
+#[cfg(feature = "redteam")]
+mod redteam;
 mod run;
 mod schema;
 mod secret;
@@ -69,6 +71,8 @@ commands! {
     Secret(secret::Arguments),
     Upstream(upstream::Arguments),
     Policy(policy::Arguments),
+    #[cfg(feature = "redteam")]
+    Redteam(redteam::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),
     #[cfg(feature = "docs")]

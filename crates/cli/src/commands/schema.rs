@@ -10,6 +10,8 @@ use super::demo;
 use super::{approve, audit, config, grant, guards, inspect, key, lock, policy, secret, upstream, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
+#[cfg(feature = "redteam")]
+use bartizan_redteam::{Baseline, Report};
 
 /// Lists the formats that have a JSON Schema, or prints the schema of one
 #[derive(Args)]
@@ -57,6 +59,10 @@ const FORMATS: &[Format] = &[
     (why::Granted::FORMAT, || schema_for!(why::Granted).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     (inspect::Inspected::FORMAT, || schema_for!(inspect::Inspected<'_>).to_value()),
+    #[cfg(feature = "redteam")]
+    (Report::FORMAT, || schema_for!(Report).to_value()),
+    #[cfg(feature = "redteam")]
+    (Baseline::FORMAT, || schema_for!(Baseline).to_value()),
     #[cfg(feature = "demo")]
     (demo::Shown::FORMAT, || schema_for!(demo::Shown<'_>).to_value()),
 ];

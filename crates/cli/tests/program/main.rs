@@ -10,6 +10,7 @@ mod key;
 mod lock;
 mod places;
 mod policy;
+mod redteam;
 mod replay;
 mod schema;
 mod support;
@@ -31,12 +32,13 @@ fn help_lists_only_what_works() {
 }
 
 /// The commands, by the words behind the program.
-const PAGES: [&[&str]; 9] = [
+const PAGES: [&[&str]; 10] = [
     &[],
     &["run"],
     &["serve"],
     &["demo"],
     &["inspect"],
+    &["redteam"],
     &["lock"],
     &["lock", "diff"],
     &["audit"],

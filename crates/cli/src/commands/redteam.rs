@@ -1,0 +1,190 @@
+//! `bartizan redteam`: attacks through a configuration, and what became of them.
+
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use bartizan_config::Config;
+use bartizan_redteam::{Baseline, Caller, Mutation, Progress, RangeError, Selection, Worse, families, run};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::serve::StopSignals;
+use crate::common;
+use crate::outcome::{Failure, Outcome, say};
+use crate::output;
+use crate::text::count;
+
+const EXAMPLES: &str = "\
+Examples:
+  bartizan redteam --sample 200
+  bartizan redteam --families shadowing,parameter --mutations plain,base64
+  bartizan redteam --config bartizan.toml --write-baseline redteam.json
+  bartizan redteam --config bartizan.toml --baseline redteam.json";
+
+/// Sends attacks through a configuration and says what is stopped, by what, and what comes through
+///
+/// Its guards, policies, exceptions and mode judge real messages between a client and servers that stand in for those of the
+/// configuration: none of these is started or called. The log, the lock file, approvals and keys of the configuration are
+/// not touched: what the trial keeps is in a temporary directory that goes away with it.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The configuration [default: bartizan.toml if it is here, else the defaults]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only these servers of the configuration; without it all, one after the other
+    #[arg(long = "server", value_name = "NAME", value_delimiter = ',')]
+    servers: Vec<String>,
+    /// Only these families of attacks
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    families: Vec<String>,
+    /// Only these disguises [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(Mutation::ALL.map(Mutation::as_str)))]
+    mutations: Vec<String>,
+    /// At most so many attacks, of all families alike, and as many honest texts
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// What chooses the sample: the same number, the same texts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// On whose behalf the client acts, for policies
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+    /// A role that they have; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Holds what comes of it against this file: status 1 if less is stopped of a family, or more of honest texts
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Writes such a file
+    #[arg(long, value_name = "FILE")]
+    write_baseline: Option<PathBuf>,
+    /// Names all that came through
+    #[arg(long)]
+    all: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        common::log_to_stderr("error", false);
+        let config = self.configuration()?;
+        let selection = self.selection()?;
+        // What cannot be read is said before anything is tried.
+        let baseline = self.baseline.as_deref().map(read).transpose()?;
+        let report = common::block_on(async {
+            let mut signals = StopSignals::new().map_err(Failure::ours)?;
+            let caller = Caller { name: self.name.clone(), roles: self.roles.clone() };
+            let mut bar = Bar::new();
+            let tried = run(&config, (&selection, &self.servers, &caller), |progress| bar.show(progress));
+            let tried = tokio::select! {
+                tried = tried => tried.map_err(failure),
+                () = signals.asked() => Err(Failure::incomplete("stopped before all was sent")),
+            };
+            bar.clear();
+            tried
+        })?;
+        let worse = baseline.map(|baseline| report.worse_than(&baseline)).transpose();
+        let worse = worse.map_err(|why| self.other_suite(&why))?;
+        if self.json {
+            output::print_json(&report)?;
+        } else {
+            output::print(table::text(&report, self.all).trim_end())?;
+        }
+        if let Some(path) = &self.write_baseline {
+            write(path, &report.baseline())?;
+        }
+        worse.iter().flatten().for_each(|worse| say(&sentence(worse)));
+        if report.unknown().len() > 0 {
+            let (id, why) = report.unknown().next().unwrap_or_default();
+            let of = count(report.unknown().len(), "text");
+            return Err(Failure::incomplete(format!("nobody knows what became of {of}, such as {id}: {why}")));
+        }
+        Ok(if worse.is_some_and(|worse| !worse.is_empty()) { Outcome::Found } else { Outcome::Clean })
+    }
+
+    fn configuration(&self) -> Result<Config, Failure> {
+        let here = Path::new("bartizan.toml");
+        match self.config.as_deref().or_else(|| here.is_file().then_some(here)) {
+            Some(path) => common::load(path),
+            None => Config::without_file().map_err(Failure::from),
+        }
+    }
+
+    fn selection(&self) -> Result<Selection, Failure> {
+        let known = families();
+        if let Some(unknown) = self.families.iter().find(|family| !known.contains(family)) {
+            return Err(Failure::usage(format!("there is no family `{unknown}`; there are {}", known.join(", "))));
+        }
+        let mut mutations: Vec<_> = self.mutations.iter().filter_map(|name| Mutation::named(name)).collect();
+        if mutations.is_empty() {
+            mutations = Mutation::ALL.to_vec();
+        }
+        mutations.sort();
+        mutations.dedup();
+        Ok(Selection { families: self.families.clone(), mutations, sample: self.sample, seed: self.seed })
+    }
+
+    fn other_suite(&self, why: &str) -> Failure {
+        let path = self.baseline.as_deref().unwrap_or(Path::new("")).display();
+        Failure::usage(format!("cannot hold it against {path}: {why}"))
+    }
+}
+
+fn failure(error: RangeError) -> Failure {
+    match error {
+        RangeError::NoServer(_) => Failure::usage(error),
+        _ => Failure::ours(error),
+    }
+}
+
+fn read(path: &Path) -> Result<Baseline, Failure> {
+    let text =
+        std::fs::read(path).map_err(|error| Failure::incomplete(format!("cannot read {}: {error}", path.display())))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+fn write(path: &Path, baseline: &Baseline) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(baseline).map_err(Failure::ours)?;
+    std::fs::write(path, text + "\n")
+        .map_err(|error| Failure::incomplete(format!("cannot write {}: {error}", path.display())))
+}
+
+fn sentence(worse: &Worse) -> String {
+    let share = |kept: bartizan_redteam::Kept| format!("{} of {}", kept.stopped(), kept.sent());
+    let (before, now) = (share(worse.before), share(worse.now));
+    match &worse.family {
+        Some(family) => format!("worse: of {family} {now} are stopped, and {before} were"),
+        None => format!("worse: of honest texts {now} are stopped, and {before} were"),
+    }
+}
+
+/// How far it is, on a terminal.
+struct Bar {
+    is_shown: bool,
+    last: usize,
+}
+
+impl Bar {
+    fn new() -> Bar {
+        Bar { is_shown: io::stderr().is_terminal(), last: usize::MAX }
+    }
+
+    fn show(&mut self, Progress { sent, all }: Progress) {
+        let percent = sent * 100 / all.max(1);
+        if self.is_shown && percent != self.last {
+            self.last = percent;
+            write!(io::stderr().lock(), "\r{percent:3} %  {sent} of {all} texts").ok();
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            write!(io::stderr().lock(), "\r{:40}\r", "").ok();
+        }
+    }
+}

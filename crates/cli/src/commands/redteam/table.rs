@@ -1,0 +1,74 @@
+//! The report for a person.
+
+use std::fmt::Write;
+
+use bartizan_redteam::{Fate, Report, Tally};
+
+use crate::output::Paint;
+
+/// So many that came through are named, unless all are wanted.
+const FEW: usize = 10;
+
+pub(super) fn text(report: &Report, all: bool) -> String {
+    let paint = Paint::for_stdout();
+    let mut out = String::new();
+    let head = format!("{:14} {:>7} {:>7}  {:>4}  {}", "attacks", "sent", "stopped", "", "by");
+    let _ = writeln!(out, "{}", paint.bold(&head));
+    report.families().iter().for_each(|(family, tally)| row(&mut out, family, tally));
+    row(&mut out, "all", report.attacks());
+    let head = format!("{:14} {:>7} {:>7}", "disguised", "sent", "stopped");
+    let _ = writeln!(out, "\n{}", paint.bold(&head));
+    report.mutations().iter().for_each(|(mutation, tally)| row(&mut out, mutation, tally));
+    let head = format!("{:14} {:>7} {:>7}", "honest texts", "sent", "stopped");
+    let _ = writeln!(out, "\n{}", paint.bold(&head));
+    row(&mut out, "all", report.benign());
+    let attacks = report.attacks();
+    let (marked, observed) = (attacks.count(Fate::Marked), attacks.count(Fate::Observed));
+    let through = attacks.count(Fate::Through);
+    let _ = writeln!(
+        out,
+        "\nOf the attacks that came through {observed} were noticed and recorded, {marked} were marked as content from outside, \
+         and {through} passed as if they were nothing."
+    );
+    if let Some(rule) = refused(report.benign()) {
+        let _ = writeln!(
+            out,
+            "Nearly all honest texts were refused, by {rule}: whoever asks may do nothing here. --as NAME and --role ROLE ask as \
+             somebody who may."
+        );
+    }
+    named(&mut out, "came through", attacks.ids(), all);
+    named(&mut out, "honest texts that were stopped", report.benign().ids(), all);
+    out
+}
+
+/// The rule that refuses whatever is asked.
+fn refused(benign: &Tally) -> Option<&str> {
+    let most = |rule: &str| rule.starts_with("policy.") || rule.starts_with("access.");
+    let (rule, count) = benign.by().into_iter().find(|(rule, _)| most(rule))?;
+    (count * 3 > benign.sent() * 2).then_some(rule)
+}
+
+fn row(out: &mut String, name: &str, tally: &Tally) {
+    let (sent, stopped) = (tally.sent(), tally.stopped());
+    let percent = (stopped * 100).checked_div(sent).unwrap_or_default();
+    let mut by: Vec<_> = tally.by().into_iter().map(|(rule, count)| format!("{rule} {count}")).collect();
+    let more = by.len().saturating_sub(3);
+    by.truncate(3);
+    if more > 0 {
+        by.push(format!("{more} more"));
+    }
+    let line = format!("{name:14} {sent:7} {stopped:7}  {percent:3}%  {}", by.join(", "));
+    let _ = writeln!(out, "{}", line.trim_end());
+}
+
+fn named(out: &mut String, what: &str, ids: &[String], all: bool) {
+    if ids.is_empty() {
+        return;
+    }
+    let shown = if all { ids.len() } else { FEW };
+    let few: Vec<_> = ids.iter().take(shown).map(String::as_str).collect();
+    let more = ids.len().saturating_sub(shown);
+    let more = if more > 0 { format!(" and {more} more (--all names them)") } else { String::new() };
+    let _ = writeln!(out, "{what}: {}{more}", few.join(", "));
+}

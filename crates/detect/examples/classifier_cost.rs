@@ -11,7 +11,7 @@ fn main() -> std::io::Result<()> {
     let texts = std::env::args().skip(1).map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>()?;
     let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
     let bytes: usize = lines.iter().map(|line| line.len()).sum();
-    let head = Head { bias: 0.0, largest: 1.0, weights: (0..1 << 20).map(|at: i32| (at % 251) as i8).collect() };
+    let head = Head { bias: 0.0, largest: 1.0, weights: (0..1 << 20).map(|at: i32| (at % 251) as u8).collect() };
     let scale = Scale { head: 0, spread: 0.0, slope: 1.0, offset: 0.0, wary: 0.9, sure: 0.9 };
     let classifier = Classifier::new(Model { bits: 20, scales: [scale; 5], heads: vec![head] });
     let per_kib = |name: &str, look: &dyn Fn(&str) -> usize| {

@@ -80,7 +80,11 @@ impl Learnt {
         // What a few weights have beyond the others is not worth coarser steps for all.
         let largest = sizes.get(sizes.len().saturating_sub(1 + sizes.len() / 5000)).copied().unwrap_or(1.0).max(1e-6);
         let step = |weight: &f32| ((weight.abs() / largest).min(1.0).sqrt() * 127.0).round().copysign(*weight) as i8;
-        Head { bias: self.bias, largest, weights: self.weights.iter().map(step).collect() }
+        Head {
+            bias: self.bias,
+            largest,
+            weights: self.weights.iter().map(|weight| step(weight).cast_unsigned()).collect(),
+        }
     }
 }
 

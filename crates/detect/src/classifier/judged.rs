@@ -106,8 +106,9 @@ mod tests {
 
     /// A model to which some words are bad: those of about one in eight of all hashes.
     fn classifier() -> Classifier {
-        let weights =
-            (0_u32..1 << 12).map(|at| if at.wrapping_mul(0x9E37_79B9) >> 29 == 0 { 100 } else { -20 }).collect();
+        let weights = (0_u32..1 << 12)
+            .map(|at| if at.wrapping_mul(0x9E37_79B9) >> 29 == 0 { 100_u8 } else { (-20_i8).cast_unsigned() })
+            .collect();
         let scale = Scale { head: 0, spread: 0.1, slope: 1.0, offset: 0.0, wary: 0.5, sure: 0.9 };
         let head = Head { bias: -0.2, largest: 1.0, weights };
         Classifier::new(Model { bits: 12, scales: [scale; Kind::ALL.len()], heads: vec![head] })

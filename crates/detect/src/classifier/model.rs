@@ -12,6 +12,8 @@
 //! Numbers are little-endian, fractions IEEE 754. A weight `q` stands for `(q / 127)² · largest`, with the sign of `q`: most
 //! weights are small, and so are the steps between them.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use crate::Kind;
@@ -39,8 +41,8 @@ pub struct Head {
     pub bias: f32,
     /// What the largest weight stands for.
     pub largest: f32,
-    /// By feature.
-    pub weights: Vec<i8>,
+    /// By feature, each the byte of a signed number; those of the model that is built in are read where they stand in the program.
+    pub weights: Cow<'static, [u8]>,
 }
 
 /// What a raw score means in a text of one kind.
@@ -76,7 +78,7 @@ impl Model {
     ///
     /// # Errors
     /// If it is no model, or not whole.
-    pub fn read(bytes: &[u8]) -> Result<Model, ModelError> {
+    pub fn read(bytes: &'static [u8]) -> Result<Model, ModelError> {
         let mut rest = Rest(bytes.strip_prefix(MAGIC).ok_or(ModelError::Form)?);
         let (bits, count) = (rest.number()?, rest.number()?);
         if !(8..=24).contains(&bits) || !(1..=8).contains(&count) {
@@ -99,10 +101,10 @@ impl Model {
         }
         let mut heads = Vec::new();
         for _ in 0..count {
-            heads.push(Head { bias: rest.fraction()?, largest: rest.fraction()?, weights: Vec::new() });
+            heads.push(Head { bias: rest.fraction()?, largest: rest.fraction()?, weights: Cow::default() });
         }
         for head in &mut heads {
-            head.weights = rest.take(1 << bits)?.iter().map(|byte| i8::from_le_bytes([*byte])).collect();
+            head.weights = Cow::Borrowed(rest.take(1 << bits)?);
         }
         if rest.0.is_empty() { Ok(Model { bits, scales, heads }) } else { Err(ModelError::Length) }
     }
@@ -124,7 +126,7 @@ impl Model {
             file.extend(head.largest.to_le_bytes());
         }
         for head in &self.heads {
-            file.extend(head.weights.iter().flat_map(|weight| weight.to_le_bytes()));
+            file.extend(&*head.weights);
         }
         file
     }
@@ -153,10 +155,10 @@ impl Model {
 }
 
 /// What is left to read.
-struct Rest<'a>(&'a [u8]);
+struct Rest(&'static [u8]);
 
-impl<'a> Rest<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], ModelError> {
+impl Rest {
+    fn take(&mut self, length: usize) -> Result<&'static [u8], ModelError> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(ModelError::Length)?;
         self.0 = rest;
         Ok(taken)

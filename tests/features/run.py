@@ -25,7 +25,7 @@ LONG = os.environ.get("BARTIZAN_TEST_LONG") == "1"
 LOCKED = ["--locked"] if os.environ.get("CI") else []
 PATIENCE = 60
 # Those that are off unless they are asked for.
-ON_REQUEST = {"keyring"}
+ON_REQUEST = {"keyring", "onnx"}
 # Where a feature decides what is compiled. Anything more would have to be read in as many ways as there are features.
 PLACES = {
     "cli/src/commands/mod.rs",
@@ -36,6 +36,7 @@ PLACES = {
     "gateway/src/fetch/tests.rs",
     "gateway/src/lib.rs",
     "keyring/src/lib.rs",
+    "onnx/src/lib.rs",
     "gateway/src/reload.rs",
     "gateway/src/upstream/mod.rs",
 }
@@ -96,6 +97,12 @@ class Alone(unittest.TestCase):
         for feature in set(packages()["cli"]["features"]) - {"default"}:
             with self.subTest(feature):
                 cargo("check", "-p", "bartizan-cli", "--no-default-features", "--features", feature, *LOCKED)
+
+    def test_models_run_and_are_refused_as_they_should(self):
+        # What they bring takes minutes to compile.
+        cargo("clippy", "-p", "bartizan-onnx", "--all-features", "--all-targets", *LOCKED, "--", "-D", "warnings")
+        said = cargo("test", "-p", "bartizan-onnx", "--all-features", "--test", "models", *LOCKED)
+        self.assertRegex(said, r"ok\. [1-9]\d passed; 0 failed")
 
     def test_a_certificate_is_an_error_without_tls(self):
         said = cargo("test", "-p", "bartizan-config", "--no-default-features", *LOCKED, "--test", "no_tls")

@@ -17,6 +17,7 @@ PREFIX = "bartizan-"
 ARROWS = {
     "mcp": set(),
     "detect": set(),
+    "onnx": set(),
     "trainer": {"detect"},
     "audit": set(),
     "capture": set(),

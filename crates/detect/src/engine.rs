@@ -154,7 +154,7 @@ fn whole(text: &str, place: Range<usize>) -> Range<usize> {
 /// What the classifier says of one reading of a text.
 fn by_classifier<'e>(
     text: &str,
-    view: &View,
+    view: &View<'_>,
     places: impl Iterator<Item = Range<usize>>,
     score: f32,
 ) -> Option<Found<'e>> {

@@ -2,6 +2,7 @@
 //!
 //! Pure and linear in the length of the text, whatever it holds; nothing here panics on hostile input.
 
+mod ascii;
 pub mod classifier;
 pub mod decode;
 mod engine;

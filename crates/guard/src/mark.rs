@@ -229,14 +229,14 @@ fn put_together(text: &str, tag: &str) -> String {
 
 /// A text as a reader understands it.
 struct Meant {
-    normal: Normal,
+    normal: Normal<'static>,
     /// Its letters, small; of the same length.
     low: String,
 }
 
 impl Meant {
     fn of(text: &str) -> Meant {
-        let normal = Normal::of(text);
+        let normal = Normal::of(text).into_owned();
         let low = normal.text().to_ascii_lowercase();
         Meant { normal, low }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Encoding, Found};
+use crate::ascii::{self, Head};
 use crate::normal::Map;
 
 /// The shortest base64 that is looked at: twelve bytes. By chance, letters decode to that much text in one of 100,000.
@@ -18,8 +19,11 @@ const TASTE: usize = 24;
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(start) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| is_sextet(byte))) {
-        let start = at + start;
+    loop {
+        let start = at + ascii::run(bytes, at, Head::no_sextets);
+        if start >= bytes.len() {
+            break;
+        }
         let end = run_end(bytes, start);
         at = match read(bytes, start, end) {
             Some((how, span, decoded)) => {
@@ -53,27 +57,8 @@ fn read(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
     [Encoding::Binary, Encoding::Hex, Encoding::Decimal].into_iter().find_map(|how| numbers(bytes, start, how))
 }
 
-/// Which bytes are digits of base64, of either alphabet.
-static IS_SEXTET: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    loop {
-        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
-        let entry = &mut table[byte as usize];
-        *entry = sextet(byte).is_some();
-        if byte == u8::MAX {
-            break table;
-        }
-        byte += 1;
-    }
-};
-
-fn is_sextet(byte: u8) -> bool {
-    IS_SEXTET.get(usize::from(byte)).copied().unwrap_or(false)
-}
-
 /// The value of a digit of base64, of either alphabet.
-const fn sextet(byte: u8) -> Option<u8> {
+fn sextet(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
@@ -85,8 +70,7 @@ const fn sextet(byte: u8) -> Option<u8> {
 }
 
 fn run_end(bytes: &[u8], start: usize) -> usize {
-    let length = bytes.get(start..).and_then(|rest| rest.iter().position(|&byte| !is_sextet(byte)));
-    length.map_or(bytes.len(), |length| start + length)
+    start + ascii::run(bytes, start, Head::sextets)
 }
 
 /// Base64 from one of the first places of the run on, over as many lines as it has.

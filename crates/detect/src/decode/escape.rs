@@ -1,19 +1,21 @@
 //! Characters spelled out: escapes of JSON and of programs, entities of HTML, and octets of URLs.
 
+use std::borrow::Cow;
+
 use crate::normal::{Map, Normal};
 
 /// How often what was read is read again: `%2569` is `%69`, which is `i`.
 const MAX_ROUNDS: usize = 3;
 
 /// What `text` is meant to say with escapes read, and the way back.
-pub(super) fn read(text: &str) -> (String, Map) {
+pub(super) fn read(text: &str) -> (Cow<'_, str>, Map) {
     let (mut meant, mut map) = Normal::of(text).into_parts();
     for _ in 0..MAX_ROUNDS {
         let Some((read, back)) = once(&meant) else { break };
         // What was spelled out may be in disguise as well.
         let (again, normal) = Normal::of(&read).into_parts();
         map = normal.through(&back, read.len()).through(&map, meant.len());
-        meant = again;
+        meant = Cow::Owned(again.into_owned());
     }
     (meant, map)
 }

@@ -8,6 +8,7 @@ mod block;
 mod escape;
 mod turned;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::normal::Map;
@@ -35,16 +36,16 @@ pub enum Encoding {
 
 /// One reading of a text, or of a part of it.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct View<'t> {
     /// How it was encoded, from the outermost encoding to the innermost; nothing for the text itself.
     pub how: Vec<Encoding>,
-    text: String,
+    text: Cow<'t, str>,
     map: Map,
     /// Which of the views it stands in; itself for the first.
     within: usize,
 }
 
-impl View {
+impl View<'_> {
     /// What it says.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -54,8 +55,8 @@ impl View {
 
 /// All readings of one text.
 #[derive(Debug, Clone)]
-pub struct Views {
-    all: Vec<View>,
+pub struct Views<'t> {
+    all: Vec<View<'t>>,
     length: usize,
     /// Whether there was more than is read.
     pub cut: bool,
@@ -73,10 +74,10 @@ struct Found {
     map: Map,
 }
 
-impl Views {
+impl<'t> Views<'t> {
     /// Reads `text`. The first view is the text itself as it is meant ([`Normal`](crate::normal::Normal)), with escapes read.
     #[must_use]
-    pub fn of(text: &str) -> Views {
+    pub fn of(text: &'t str) -> Views<'t> {
         let (plain, map) = escape::read(text);
         let mut views =
             Views { all: vec![View { how: Vec::new(), text: plain, map, within: 0 }], length: text.len(), cut: false };
@@ -92,28 +93,30 @@ impl Views {
                     break;
                 }
                 budget -= found.text.len();
-                views.add(next, &found);
+                views.add(next, found);
             }
             next += 1;
         }
         views
     }
 
-    fn add(&mut self, within: usize, found: &Found) {
+    fn add(&mut self, within: usize, found: Found) {
         let how = self.all.get(within).map(|view| view.how.iter().copied().chain([found.how]).collect());
-        let (text, map) = escape::read(&found.text);
-        let map = map.through(&found.map, found.text.len());
+        let (text, map) = match escape::read(&found.text) {
+            (Cow::Owned(text), map) => (Cow::Owned(text), map.through(&found.map, found.text.len())),
+            (Cow::Borrowed(_), _) => (Cow::Owned(found.text), found.map),
+        };
         self.all.push(View { how: how.unwrap_or_default(), text, map, within });
     }
 
     /// The text itself first, then what is encoded in it.
-    pub fn iter(&self) -> impl Iterator<Item = &View> {
+    pub fn iter(&self) -> impl Iterator<Item = &View<'t>> {
         self.all.iter()
     }
 
     /// Where in the original the bytes of `range` of a view came from.
     #[must_use]
-    pub fn original(&self, view: &View, range: Range<usize>) -> Range<usize> {
+    pub fn original(&self, view: &View<'_>, range: Range<usize>) -> Range<usize> {
         let (mut view, mut range) = (view, range);
         // Each stands in one before it.
         loop {
@@ -143,7 +146,7 @@ mod tests {
     /// What is encoded in the text, with how and from where.
     fn encoded(text: &str) -> Vec<(Vec<Encoding>, String, &str)> {
         let views = Views::of(text);
-        let shown = |view: &View| {
+        let shown = |view: &View<'_>| {
             let from = views.original(view, 0..view.text.len());
             (view.how.clone(), view.text.trim().to_owned(), text.get(from).unwrap())
         };

@@ -5,6 +5,8 @@
 
 mod hints;
 
+use std::ops::Range;
+
 use self::hints::Hints;
 use super::{Encoding, Found};
 use crate::normal::Map;
@@ -130,6 +132,19 @@ const SHAPES: [u16; 32 * 32] = {
     shapes
 };
 
+/// For each first letter, one bit for each length of a word of the list.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const LENGTHS: [u16; 32] = {
+    let mut lengths = [0; 32];
+    let mut at = 0;
+    while at < WORDS.len() {
+        let word = WORDS[at].as_bytes();
+        lengths[(word[0] & 31) as usize] |= 1 << word.len();
+        at += 1;
+    }
+    lengths
+};
+
 const fn shape(first: u8, last: u8) -> usize {
     (first & 31) as usize * 32 + (last & 31) as usize
 }
@@ -146,10 +161,10 @@ fn is_word(word: &str) -> bool {
 
 /// Adds the lines of `text` that make sense another way round.
 pub(super) fn find(text: &str, inside: Option<Encoding>, found: &mut Vec<Found>) {
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).chain([text.len()]) {
+        let line = text.get(start..end).unwrap_or_default();
+        let start = std::mem::replace(&mut start, end);
         if line.len() < 12 {
             continue;
         }
@@ -257,10 +272,30 @@ fn leet(line: &str, start: usize) -> Option<(String, Map)> {
 /// The fewest letters in a row that stand apart.
 const MIN_LETTERS: usize = 8;
 
+/// Letters that stood apart, and where each stood.
+#[derive(Default)]
+struct Apart {
+    text: String,
+    /// For each byte of the text.
+    from: Vec<(u32, u32)>,
+}
+
+impl Apart {
+    fn push(&mut self, c: char, from: Range<usize>) {
+        self.text.push(c);
+        let place = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        self.from.resize(self.text.len(), (place(from.start), place(from.end)));
+    }
+
+    fn from(&self, at: usize) -> Range<usize> {
+        self.from.get(at).map_or(0..0, |(start, end)| *start as usize..*end as usize)
+    }
+}
+
 /// Single letters with one and the same sign between them; two of them, or a space, between words.
 fn spaced(line: &str, start: usize) -> Option<(String, Map)> {
-    let (mut text, mut map) = (String::new(), Map::default());
-    let (mut letters, mut last, mut at) = (0, None, 0);
+    let mut out = Apart::default();
+    let (mut letters, mut begun, mut at) = (0, false, 0);
     let (mut longest, mut sign) = (0, None);
     for (index, c) in line.char_indices() {
         let alone = |text: &str| text.chars().next().is_none_or(|next| !next.is_alphanumeric());
@@ -271,25 +306,23 @@ fn spaced(line: &str, start: usize) -> Option<(String, Map)> {
             continue;
         }
         let between = line.get(at..index).unwrap_or_default();
-        let apart = last.is_some() && is_gap(between) && sign.is_none_or(|sign| between.starts_with(sign));
+        let apart = begun && is_gap(between) && sign.is_none_or(|sign| between.starts_with(sign));
         sign = between.chars().next().filter(|_| apart);
         if !apart {
             letters = 0;
         } else if between.chars().count() > 1 {
-            map.stands_for(text.len(), start + at..start + index);
-            text.push(' ');
+            out.push(' ', start + at..start + index);
         }
-        if last.is_some() && !apart {
-            map.stands_for(text.len(), start + at..start + index);
-            text.push('\n');
+        if begun && !apart {
+            out.push('\n', start + at..start + index);
         }
         letters += usize::from(c.is_alphabetic());
         longest = longest.max(letters);
-        map.stands_for(text.len(), start + index..start + index + c.len_utf8());
-        text.push(c);
-        (last, at) = (Some(c), index + c.len_utf8());
+        at = index + c.len_utf8();
+        out.push(c, start + index..start + at);
+        begun = true;
     }
-    (longest >= MIN_LETTERS).then(|| split(&text, &map))
+    (longest >= MIN_LETTERS).then(|| split(&out))
 }
 
 /// Whether what stands between two letters may be there only to set them apart.
@@ -300,29 +333,37 @@ fn is_gap(between: &str) -> bool {
 }
 
 /// Puts spaces between the words of a text that lost them: the longest words that are known first.
-fn split(text: &str, map: &Map) -> (String, Map) {
-    let (mut out, mut back) = (String::with_capacity(2 * text.len()), Map::default());
+fn split(apart: &Apart) -> (String, Map) {
+    let (mut out, mut map) = (String::with_capacity(2 * apart.text.len()), Map::default());
+    let mut after_word = false;
     let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let known = |length: &usize| {
-            rest.get(..*length).is_some_and(|word| may_be_word(word) && is_word(&word.to_ascii_lowercase()))
-        };
-        let length = (2..=12).rev().find(known);
-        if length.is_some() && !out.is_empty() && !out.ends_with(char::is_whitespace) {
-            back.stands_for(out.len(), at..at);
+    while let Some(rest) = apart.text.get(at..).filter(|rest| !rest.is_empty()) {
+        let known = longest_word(rest);
+        let word = known.or_else(|| rest.get(..rest.chars().next()?.len_utf8())).unwrap_or(rest);
+        let inner = (known.is_some() || after_word) && word.starts_with(char::is_alphanumeric);
+        if inner && !out.is_empty() && !out.ends_with(char::is_whitespace) {
+            let from = apart.from(at).start;
+            map.stands_for(out.len(), from..from);
             out.push(' ');
         }
-        let length = length.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
-        back.copied(out.len(), at);
-        out.push_str(rest.get(..length).unwrap_or_default());
-        at += length;
-        if length > 1 && text.get(at..).is_some_and(|rest| rest.starts_with(char::is_alphanumeric)) {
-            back.stands_for(out.len(), at..at);
-            out.push(' ');
+        for (index, c) in word.char_indices() {
+            map.stands_for(out.len(), apart.from(at + index));
+            out.push(c);
         }
+        after_word = known.is_some();
+        at += word.len();
     }
-    let back = back.through(map, text.len());
-    (out, back)
+    (out, map)
+}
+
+/// The longest word of the list that `rest` begins with.
+fn longest_word(rest: &str) -> Option<&str> {
+    let first = *rest.as_bytes().first()?;
+    let may_be = LENGTHS.get(usize::from(first & 31)).copied().unwrap_or(0);
+    let lengths = (2..=12).rev().filter(|length| may_be >> length & 1 == 1);
+    lengths
+        .filter_map(|length| rest.get(..length))
+        .find(|word| may_be_word(word) && is_word(&word.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

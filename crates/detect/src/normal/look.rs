@@ -7,6 +7,11 @@ pub(super) fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}')
 }
 
+/// Whether it is of a script of which no letter is one of another script in another form, and nothing is hidden.
+pub(super) fn is_itself(c: char) -> bool {
+    matches!(c, '\u{3041}'..='\u{3096}' | '\u{30A1}'..='\u{30FE}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}')
+}
+
 /// Writes what `c` is meant to be. `disguised` says which letter it stands for where it is.
 pub(super) fn push(c: char, disguised: Option<char>, out: &mut String) {
     if let Some(plain) = disguised.or_else(|| other_form(c)) {
@@ -321,6 +326,16 @@ impl<'a> Words<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_itself_is_written_as_it_is() {
+        for c in ('\u{3000}'..='\u{D7FF}').filter(|c| is_itself(*c)) {
+            let mut out = String::new();
+            assert!(alike(c).is_none() && !is_mark(c));
+            push(c, None, &mut out);
+            assert_eq!(out, c.to_string());
+        }
+    }
 
     #[test]
     fn the_lists_are_in_order() {

@@ -6,6 +6,7 @@
 mod look;
 mod map;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub(crate) use map::Map;
@@ -14,12 +15,12 @@ use crate::hidden::{class, skip};
 
 /// A text as it is meant, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Normal {
-    text: String,
+pub struct Normal<'t> {
+    text: Cow<'t, str>,
     map: Map,
 }
 
-impl Normal {
+impl<'t> Normal<'t> {
     /// What `text` is meant to say.
     ///
     /// - Characters that nobody sees are left out, and so are sequences for terminals.
@@ -29,26 +30,31 @@ impl Normal {
     ///   nothing else where the whole text has no other letters of that script.
     /// - Line ends are `\n`, and spaces of whatever width one space each.
     #[must_use]
-    pub fn of(text: &str) -> Normal {
-        let bytes = text.as_bytes();
-        let mut normal = Normal { text: String::with_capacity(text.len()), map: Map::default() };
+    pub fn of(text: &'t str) -> Normal<'t> {
+        let mut map = Map::default();
+        // Most texts are what they are meant to be, and are not copied.
+        if as_it_is(text, 0) == text.len() {
+            map.copied(0, 0);
+            return Normal { text: Cow::Borrowed(text), map };
+        }
+        let mut meant = String::with_capacity(text.len());
         let mut words = look::Words::of(text);
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let plain = skip::next_character(bytes, at);
-            if let Some(run) = text.get(at..plain).filter(|run| !run.is_empty()) {
-                normal.map.copied(normal.text.len(), at);
-                normal.text.push_str(run);
-                at = plain;
+            let end = as_it_is(text, at);
+            if let Some(run) = text.get(at..end).filter(|run| !run.is_empty()) {
+                map.copied(meant.len(), at);
+                meant.push_str(run);
+                at = end;
                 continue;
             }
             let Some(c) = rest.chars().next() else { break };
             let end = class::sequence_end(text, at, c).unwrap_or(at + c.len_utf8());
-            normal.map.stands_for(normal.text.len(), at..end);
-            normal.push(c, rest, &mut words, at);
+            map.stands_for(meant.len(), at..end);
+            push(&mut meant, c, rest, &mut words, at);
             at = end;
         }
-        normal
+        Normal { text: Cow::Owned(meant), map }
     }
 
     /// What it says.
@@ -64,23 +70,44 @@ impl Normal {
         self.map.original(range, self.text.len())
     }
 
-    /// The text and the way back from it.
-    pub(crate) fn into_parts(self) -> (String, Map) {
-        (self.text, self.map)
+    /// The same apart from the text that it was made of.
+    #[must_use]
+    pub fn into_owned(self) -> Normal<'static> {
+        Normal { text: Cow::Owned(self.text.into_owned()), map: self.map }
     }
 
-    /// What a character that is not plain ASCII stands for; nothing if nobody sees it.
-    fn push(&mut self, c: char, rest: &str, words: &mut look::Words<'_>, at: usize) {
-        match c {
-            '\r' if !rest.starts_with("\r\n") => self.text.push('\n'),
-            '\u{85}' | '\u{2028}' | '\u{2029}' => self.text.push('\n'),
-            '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => {
-                self.text.push(' ');
-            }
-            _ if !class::is_seen(c) => {}
-            _ if look::is_mark(c) && self.text.ends_with(|before: char| before.is_ascii()) => {}
-            _ => look::push(c, words.disguised(c, at), &mut self.text),
+    /// The text and the way back from it.
+    pub(crate) fn into_parts(self) -> (Cow<'t, str>, Map) {
+        (self.text, self.map)
+    }
+}
+
+/// The end of what is as it is meant to be from `at` on.
+fn as_it_is(text: &str, at: usize) -> usize {
+    let mut end = at;
+    loop {
+        end = skip::next_character(text.as_bytes(), end);
+        let others = text.get(end..).unwrap_or_default().chars().take_while(|c| look::is_itself(*c));
+        let length: usize = others.map(char::len_utf8).sum();
+        end += length;
+        // Where no ASCII follows, nothing plain does.
+        if length == 0 || text.as_bytes().get(end).is_none_or(|byte| !byte.is_ascii()) {
+            return end;
         }
+    }
+}
+
+/// What a character that is not plain ASCII stands for; nothing if nobody sees it.
+fn push(meant: &mut String, c: char, rest: &str, words: &mut look::Words<'_>, at: usize) {
+    match c {
+        '\r' if !rest.starts_with("\r\n") => meant.push('\n'),
+        '\u{85}' | '\u{2028}' | '\u{2029}' => meant.push('\n'),
+        '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => {
+            meant.push(' ');
+        }
+        _ if !class::is_seen(c) => {}
+        _ if look::is_mark(c) && meant.ends_with(|before: char| before.is_ascii()) => {}
+        _ => look::push(c, words.disguised(c, at), meant),
     }
 }
 

@@ -248,7 +248,7 @@ impl Rules {
 
     /// What matches in any reading of a text, in the order of the text.
     #[must_use]
-    pub fn look(&self, views: &Views, kind: Kind) -> Vec<Matched<'_>> {
+    pub fn look(&self, views: &Views<'_>, kind: Kind) -> Vec<Matched<'_>> {
         let mut run = Run::new(&self.net);
         let mut found = Vec::new();
         let mut by_rule: BTreeMap<(u16, &[Encoding]), Places> = BTreeMap::new();

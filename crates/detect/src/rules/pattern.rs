@@ -219,7 +219,8 @@ fn plain(word: &str) -> String {
     if word.is_ascii() {
         return word.to_owned();
     }
-    let normal = Normal::of(&format!("{word}\nжщыбюґї λψξδ"));
+    let beside = format!("{word}\nжщыбюґї λψξδ");
+    let normal = Normal::of(&beside);
     normal.text().split('\n').next().unwrap_or_default().to_owned()
 }
 

@@ -6,6 +6,8 @@
 
 use unicode_normalization::char::is_combining_mark;
 
+use crate::ascii::{self, Head, WIDTH};
+
 /// What is known of a word from where it stands.
 pub(super) mod flag {
     /// The first of its line, cell, string or element.
@@ -63,7 +65,6 @@ const SPACE: u8 = 0;
 const SIGN: u8 = 1;
 const HIGH: u8 = 2;
 const LETTER: u8 = 4;
-const UNDERSCORE: u8 = 8;
 
 /// What each byte is.
 #[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
@@ -73,8 +74,7 @@ const CLASS: [u8; 256] = {
     while byte < 256 {
         let b = byte as u8;
         class[byte] = match b {
-            b'_' => UNDERSCORE,
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => LETTER,
             b'.' | b'!' | b'?' | b';' | b'\n' | b'"' | b'`' | b'\'' | b'>' | b'|' | b'@' => SIGN,
             128.. => HIGH,
             _ => SPACE,
@@ -97,16 +97,6 @@ pub(super) struct Packed {
     pub(super) hash: u32,
 }
 
-const SMALL: u64 = 0x2020_2020_2020_2020;
-
-/// So many of the lowest bytes of a number.
-const LOWEST: [u64; 9] =
-    [0, 0xFF, 0xFFFF, 0xFF_FFFF, 0xFFFF_FFFF, 0xFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF, 0xFF_FFFF_FFFF_FFFF, u64::MAX];
-
-fn mask(bytes: usize) -> u64 {
-    LOWEST.get(bytes.min(8)).copied().unwrap_or(u64::MAX)
-}
-
 impl Packed {
     pub(super) fn of(word: &[u8]) -> Packed {
         let mut chunks = word.chunks(8).map(|chunk| {
@@ -117,28 +107,22 @@ impl Packed {
             u64::from_le_bytes(bytes)
         });
         let bytes = [chunks.next().unwrap_or_default(), chunks.next().unwrap_or_default()];
-        Packed { bytes, hash: hash(word.len(), bytes, chunks) }
+        Packed { bytes, hash: half(ascii::hash(word.len(), bytes, chunks)) }
     }
 
-    /// The same of the first bytes of `rest`.
+    /// The same of `word`, of which the first bytes are known.
     #[inline(always)]
-    fn first(length: usize, rest: &[u8]) -> Packed {
-        match rest.first_chunk::<16>() {
-            Some(chunk) if length <= 16 => {
-                let both = u128::from_le_bytes(*chunk);
-                let low = (both as u64 | SMALL) & mask(length);
-                let high = ((both >> 64) as u64 | SMALL) & mask(length.saturating_sub(8));
-                Packed { bytes: [low, high], hash: hash(length, [low, high], std::iter::empty()) }
-            }
-            _ => Packed::of(rest.get(..length).unwrap_or_default()),
+    fn first(head: Head, word: &[u8]) -> Packed {
+        if word.len() > WIDTH {
+            return Packed::of(word);
         }
+        let bytes = head.first(word.len());
+        Packed { bytes, hash: half(ascii::hash(word.len(), bytes, std::iter::empty())) }
     }
 }
 
-fn hash(length: usize, [low, high]: [u64; 2], others: impl Iterator<Item = u64>) -> u32 {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mix = |hash: u64, bytes: u64| (hash ^ (hash >> 32) ^ bytes).wrapping_mul(FACTOR);
-    (others.fold(mix(mix(length as u64, low), high), mix) >> 32) as u32
+fn half(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Tells where in scripts without spaces a word may begin anywhere.
@@ -148,6 +132,13 @@ fn is_alone(c: char) -> bool {
 
 fn is_letter(c: char) -> bool {
     c == '_' || c.is_alphanumeric() || is_combining_mark(c)
+}
+
+/// Whether an underscore stands between other bytes of a word, of which the first bytes are known.
+#[inline(always)]
+fn has_underscore(head: Head, word: &[u8]) -> bool {
+    let may = word.len() > WIDTH || head.has_underscore(word.len());
+    may && word.contains(&b'_') && word.iter().any(|&byte| byte != b'_')
 }
 
 /// Reads a text word by word.
@@ -313,17 +304,13 @@ impl<'t> Words<'t> {
     #[inline(always)]
     fn word(&mut self) -> Token<'_> {
         let start = self.at;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let dot = usize::from(rest.first() == Some(&b'.'));
-        let mut seen = 0;
-        let ends = |byte: &u8| {
-            let class = class(*byte);
-            seen |= class;
-            class < LETTER
+        let head = Head::of(self.bytes, start);
+        let dot = usize::from(self.byte(start) == b'.');
+        let end = match head.words() {
+            length @ 1..WIDTH => start + length,
+            _ => start + dot + ascii::run(self.bytes, start + dot, Head::words),
         };
-        let letters = rest.get(dot..).unwrap_or_default();
-        let length = dot + letters.iter().position(ends).unwrap_or(letters.len());
-        let end = start + length;
+        let word = self.bytes.get(start..end).unwrap_or_default();
         match self.byte(end) {
             128.. | b'\'' => return self.other_word(start),
             b':' if self.is_url(end) => return self.url(start, end),
@@ -334,13 +321,10 @@ impl<'t> Words<'t> {
             }
             _ => {}
         }
-        let what = if seen & (LETTER | UNDERSCORE) == LETTER | UNDERSCORE || start == self.ticked {
-            What::Name
-        } else {
-            What::Word
-        };
+        let named = start == self.ticked || has_underscore(head, word);
+        let what = if named { What::Name } else { What::Word };
         self.at = end;
-        self.token(what, start, Packed::first(length, rest), None)
+        self.token(what, start, Packed::first(head, word), None)
     }
 
     /// A word with letters that are no ASCII, or with an apostrophe.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::super::Encoding;
-use super::{MIN_LETTERS, MIN_WORDS, WORDS, letter, turn};
+use super::{MIN_LETTERS, MIN_WORDS, SHAPES, WORDS, letter, shape, turn};
+use crate::ascii::{self, Head};
 
 /// What a line is or may be. It is never said of a line that makes sense in some way that it does not.
 pub(super) struct Hints {
@@ -38,10 +39,12 @@ const PLAIN: u8 = 1;
 const ROT13: u8 = 2;
 const REVERSED: u8 = 4;
 
-/// The words of the list, as they stand and turned, where they are found by their hash.
+/// The words of the list, as they stand and turned, where they are found by what they are made of.
 struct Known {
-    forms: Vec<(Vec<u8>, u8)>,
-    /// By some bits of a hash, one more than the place of a form, or of the first of some that follow each other.
+    /// For each first and last letter, one bit for each length of a form.
+    shapes: [u16; SHAPES.len()],
+    forms: Vec<([u64; 2], u8)>,
+    /// By some bits of a form, one more than its place, or than that of the first of some that follow each other.
     slots: Vec<u16>,
 }
 
@@ -52,9 +55,14 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         *forms.entry(word.bytes().map(turn).collect()).or_default() |= ROT13;
         *forms.entry(word.bytes().rev().collect()).or_default() |= REVERSED;
     }
-    let mut known = Known { forms: forms.into_iter().collect(), slots: vec![0; 1 << BITS] };
-    for (index, (form, _)) in known.forms.iter().enumerate() {
-        let first = place(form.iter().copied().fold(SEED, step));
+    let mut known = Known { shapes: [0; SHAPES.len()], forms: Vec::new(), slots: vec![0; 1 << BITS] };
+    for (index, (form, flags)) in forms.into_iter().enumerate() {
+        if let Some(lengths) = known.shapes.get_mut(shape_of(&form)) {
+            *lengths |= 1 << form.len();
+        }
+        let letters = Head::of(&form, 0).first(form.len());
+        known.forms.push((letters, flags));
+        let first = place(letters);
         let free = (first..known.slots.len()).chain(0..first).find(|slot| known.slots.get(*slot) == Some(&0));
         if let Some(slot) = free.and_then(|free| known.slots.get_mut(free)) {
             *slot = u16::try_from(index + 1).unwrap_or(0);
@@ -64,40 +72,36 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 impl Known {
-    /// What the word of that hash is, if it is `word`, in whatever case.
-    fn flags(&self, hash: u32, word: impl Fn(&[u8]) -> bool) -> u8 {
-        let mut at = place(hash);
+    /// What the word of these letters is.
+    fn flags(&self, word: &[u8], head: impl Fn() -> Head) -> u8 {
+        // Of most words it is told at once that they are none.
+        if word.len() > LONGEST || self.shapes.get(shape_of(word)).is_none_or(|lengths| lengths >> word.len() & 1 == 0)
+        {
+            return 0;
+        }
+        let letters = head().first(word.len());
+        let mut at = place(letters);
         loop {
             let Some(index) = self.slots.get(at).and_then(|slot| usize::from(*slot).checked_sub(1)) else { return 0 };
             match self.forms.get(index) {
-                Some((form, flags)) if word(form) => return *flags,
+                Some((form, flags)) if *form == letters => return *flags,
                 _ => at = (at + 1) % self.slots.len(),
             }
         }
     }
 }
 
-const BITS: u32 = 14;
-const SEED: u32 = 0x811C_9DC5;
-
-/// A word of letters.
-struct Word {
-    hash: u32,
-    letters: usize,
+fn shape_of(word: &[u8]) -> usize {
+    shape(word.first().copied().unwrap_or_default(), word.last().copied().unwrap_or_default())
 }
 
-impl Default for Word {
-    fn default() -> Word {
-        Word { hash: SEED, letters: 0 }
-    }
-}
+const BITS: u32 = 11;
 
-fn step(hash: u32, byte: u8) -> u32 {
-    (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193)
-}
+/// Letters of the longest word of the list.
+const LONGEST: usize = 12;
 
-fn place(hash: u32) -> usize {
-    (hash.wrapping_mul(0x9E37_79B9) >> (32 - BITS)) as usize
+fn place([low, high]: [u64; 2]) -> usize {
+    ((low ^ high.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS)) as usize
 }
 
 /// What a byte is.
@@ -130,27 +134,29 @@ impl Hints {
         let (known, classes) = (&*KNOWN, &*CLASSES);
         let bytes = line.as_bytes();
         let mut hints = Hints { rot13: Streak::default(), reversed: Streak::default(), mixed: 0, apart: 0 };
-        let mut word = Word::default();
         // Where the word of letters and signs began, and whether it has both.
         let (mut begin, mut letters, mut signs) = (0, false, false);
         // Characters of the run that is being read, whether it is one that may be a letter, and letters before it that stand apart.
         let (mut run, mut letter_like, mut apart) = (0_usize, false, 0_usize);
-        for (at, &byte) in bytes.iter().chain(b"\n").enumerate() {
-            let class = classes.get(usize::from(byte)).copied().unwrap_or(Class::Else);
-            if class == Class::Letter {
-                word.hash = step(word.hash, byte);
-                word.letters += 1;
+        let mut at = 0;
+        while at <= bytes.len() {
+            let length = ascii::run(bytes, at, Head::letters);
+            if length > 0 {
+                if length > 1 {
+                    let word = bytes.get(at..at + length).unwrap_or_default();
+                    let flags = known.flags(word, || Head::of(bytes, at));
+                    if flags != 0 {
+                        hints.rot13.see(flags & ROT13 != 0, flags & PLAIN != 0);
+                        hints.reversed.see(flags & REVERSED != 0, flags & PLAIN != 0);
+                    }
+                }
                 letters = true;
-                (run, letter_like) = (run + 1, true);
-                continue;
+                (run, letter_like) = (run + length, true);
+                at += length;
             }
-            if word.letters > 1 {
-                let said = bytes.get(at - word.letters..at).unwrap_or_default();
-                let flags = known.flags(word.hash, |form| form.eq_ignore_ascii_case(said));
-                hints.rot13.see(flags & ROT13 != 0, flags & PLAIN != 0);
-                hints.reversed.see(flags & REVERSED != 0, flags & PLAIN != 0);
-            }
-            word = Word::default();
+            // The end of the line ends what is before it.
+            let byte = bytes.get(at).copied().unwrap_or(b'\n');
+            let class = classes.get(usize::from(byte)).copied().unwrap_or(Class::Else);
             if class == Class::Sign {
                 signs = true;
             } else {
@@ -166,6 +172,7 @@ impl Hints {
                 hints.apart = hints.apart.max(apart);
                 run = 0;
             }
+            at += 1;
         }
         hints
     }
@@ -185,11 +192,12 @@ impl Hints {
 fn is_disguised(word: &[u8]) -> bool {
     let or_l = |byte: u8| if byte == b'1' { b'l' } else { letter(byte) };
     let is = |meant: fn(u8) -> u8| {
-        let hash = word.iter().map(|&byte| meant(byte)).fold(SEED, step);
-        let said = |form: &[u8]| {
-            form.len() == word.len() && form.iter().zip(word).all(|(a, &b)| a.eq_ignore_ascii_case(&meant(b)))
-        };
-        KNOWN.flags(hash, said) & PLAIN != 0
+        let mut letters = [0; LONGEST];
+        let Some(room) = letters.get_mut(..word.len()) else { return false };
+        for (to, from) in room.iter_mut().zip(word) {
+            *to = meant(*from);
+        }
+        KNOWN.flags(room, || Head::of(room, 0)) & PLAIN != 0
     };
     is(letter) || is(or_l)
 }

@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::approval::{self, Approval};
 use crate::capture::{Capture, capture};
+use crate::detection::{Detection, detection};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
 use crate::effects::Written;
 use crate::exceptions::exceptions;
@@ -65,6 +66,8 @@ pub struct Config {
     pub sign_in: Option<SignIn>,
     /// Who agrees to what is asked about.
     pub approval: Approval,
+    /// Who else is asked about doubtful texts.
+    pub detection: Detection,
     /// Which traffic is recorded, if any.
     pub capture: Option<Capture>,
     /// The audit log.
@@ -504,7 +507,8 @@ impl Reading<'_> {
         let policy_files = policy_files(&file, environment);
         let exceptions = exceptions(file.exception, root, environment.now, problems);
         let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
-        let settings = Settings { mode: file.mode, guards, exceptions, policies };
+        let (detection, asks) = detection(&file.detection, root, &environment.directory, problems);
+        let settings = Settings { mode: file.mode, guards, exceptions, policies, asks };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);
@@ -553,6 +557,7 @@ impl Reading<'_> {
             auth: Auth { required: file.auth.required, issuers },
             sign_in,
             approval,
+            detection,
             capture,
             audit: audit?,
             store,

@@ -14,6 +14,7 @@ use crate::Secret;
 use crate::approval::StepUp;
 use crate::capture::CaptureTable;
 use crate::credentials::CredentialTable;
+use crate::detection::DetectionTable;
 use crate::oauth::OauthTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
@@ -56,6 +57,8 @@ pub(crate) struct File {
     pub(crate) tool_group: BTreeMap<String, ToolGroupTable>,
     /// Who agrees to what a policy or a guard asks about, and for how long that is good.
     pub(crate) approval: ApprovalTable,
+    /// Who else is asked about texts that the built-in layers are not sure about.
+    pub(crate) detection: DetectionTable,
     /// Sealed capture of traffic, as soon as this table is there.
     pub(crate) capture: Option<CaptureTable>,
     /// The audit log.

@@ -300,7 +300,7 @@ impl Check<'_> {
     }
 }
 
-fn shown(url: &Uri, problems: &Problems) -> String {
+pub(crate) fn shown(url: &Uri, problems: &Problems) -> String {
     let authority = url.authority().map(Authority::as_str).unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), problems.censored(url.path()))

@@ -376,6 +376,8 @@ fn every_setting_is_in_the_full_example() {
             "ExceptionTable",
             "AuditTable",
             "CaptureTable",
+            "DetectionTable",
+            "JudgeTable",
             "StoreTable",
             "LogTable",
         ]
@@ -406,7 +408,15 @@ fn every_setting_is_on_its_page() {
         );
     }
     let tables = ["ListenTable", "TlsTable", "AuthTable", "AdminTable", "LimitsTable", "ServerTable", "ExceptionTable"];
-    for name in tables.into_iter().chain(["PolicyTable", "CaptureTable", "RoleTable", "GroupTable", "ToolGroupTable"]) {
+    for name in tables.into_iter().chain([
+        "PolicyTable",
+        "CaptureTable",
+        "DetectionTable",
+        "JudgeTable",
+        "RoleTable",
+        "GroupTable",
+        "ToolGroupTable",
+    ]) {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");
         }

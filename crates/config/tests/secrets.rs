@@ -32,6 +32,8 @@ const BLUNDERS: &[&str] = &[
     "[log]\nlevel = \"${V}\"",
     "[listen]\naddress = \"${V}\"",
     "[lock]\n${V} = 1",
+    "[detection.judge]\nkey = S",
+    "[detection.judge]\nkey = [S]",
 ];
 
 proptest! {

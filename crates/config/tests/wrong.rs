@@ -341,3 +341,37 @@ fn captures() {
     let found = Config::parse(text, "test.toml", &nowhere).unwrap_err();
     assert!(list(&found).iter().any(|found| found.contains("where the key is that seals")), "{found}");
 }
+
+#[test]
+fn judges() {
+    let with = |more: &str| {
+        format!(
+            "[server.a]\nurl = 'https://a/'\n[detection.judge]\nurl = 'https://j/v1'\nmodel = 'm'\nservers = ['a']\n{more}\n"
+        )
+    };
+    assert!(Config::parse(&with(""), "test.toml", &environment()).is_ok());
+    check("[detection.judge]\nmodel = 'm'\nservers = ['*']\n", &[("1:12 nothing says where it is", "https://")]);
+    check(
+        "[detection.judge]\nurl = 'https://j'\n",
+        &[("1:12 nothing says of whose texts", "servers = ["), ("1:12 nothing says which model", "model = ")],
+    );
+    for (url, why) in [
+        ("http://j/v1", "http:// to another machine"),
+        ("ftp://j/v1", "not an http or https URL"),
+        ("https://j/v1?key=x", "not an http or https URL"),
+        ("j/v1", "not an http or https URL"),
+        ("https://u:p@j/v1", "a URL cannot hold a user"),
+    ] {
+        let text = format!("[detection.judge]\nmodel = 'm'\nservers = ['*']\nurl = '{url}'\n");
+        let found = Config::parse(&text, "test.toml", &environment()).unwrap_err();
+        assert!(list(&found).iter().any(|found| found.contains(why)), "{url}: {found}");
+    }
+    check(&with("acts_from = 0.2"), &[("7:1 `acts_from` is from 0.5 to 1", "")]);
+    check(&with("kinds = []"), &[("7:1 it is shown no kind of text", "")]);
+    check(&with("kinds = ['argument']"), &[("7:10 ", "")]);
+    check(&with("calls_per_minute = 0"), &[("7:1 `calls_per_minute` is 0", "")]);
+    check(&with("key = 'two words'"), &[("7:1 a key has visible ASCII", "")]);
+    check(&with("[detection]\nask_bytes = 100"), &[("8:13 `ask_bytes` is 100", "")]);
+    check("[detection]\nask_from = 7\n", &[("2:12 `ask_from` is from 0 to 1", "")]);
+    check("[detection]\nask_texts = 0\n", &[("2:13 `ask_texts` is from 1 to 64", "")]);
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::classifier::{Classifier, Scale};
+use crate::classifier::{Classifier, Scale, Window};
 use crate::decode::{Encoding, View, Views};
 use crate::kind::Kind;
 use crate::rules::{Matched, Problem, Rules};
@@ -48,6 +48,15 @@ pub struct Found<'e> {
     pub how: Vec<Encoding>,
     /// Which layers said so.
     pub votes: Votes,
+}
+
+/// A part of a text that speaks more like an attack than most of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    /// Where in the original text.
+    pub span: Range<usize>,
+    /// What it says, if it is encoded.
+    pub decoded: Option<Box<str>>,
 }
 
 /// The layers that found something suspicious at one place.
@@ -119,6 +128,26 @@ impl Engine {
         found.retain(|found| found.rule != CLASSIFIER || found.votes.rules || found.score >= alone);
         found.sort_by_key(|found| (found.span.start, found.span.end));
         Look { score, found, cut: views.cut }
+    }
+
+    /// The parts of a text that speak most like an attack, the worst first, for whoever looks at it again: at most `most`,
+    /// whether or not any layer speaks up.
+    #[must_use]
+    pub fn suspects(&self, text: &str, kind: Kind, most: usize) -> Vec<Suspect> {
+        let Some(classifier) = &self.classifier else { return Vec::new() };
+        let views = Views::of(text);
+        let mut worst: Vec<_> = Vec::new();
+        for view in views.iter() {
+            worst.extend(classifier.windows(view.text(), kind).into_iter().map(|window| (window, view)));
+            // Each view has its own, of which no more than these can be among the worst.
+            worst.sort_by(|(one, _), (other, _)| other.raw.total_cmp(&one.raw));
+            worst.truncate(most);
+        }
+        let suspect = |(window, view): (Window, &View)| {
+            let decoded = view.text().get(window.range.clone()).filter(|_| !view.how.is_empty());
+            Suspect { decoded: decoded.map(Into::into), span: whole(text, views.original(view, window.range)) }
+        };
+        worst.into_iter().map(suspect).collect()
     }
 
     /// From which probability on the classifier speaks up: sooner where rules have found something as well.

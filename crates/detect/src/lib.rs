@@ -11,5 +11,5 @@ mod kind;
 pub mod normal;
 pub mod rules;
 
-pub use engine::{CLASSIFIER, Engine, Found, Look, Votes};
+pub use engine::{CLASSIFIER, Engine, Found, Look, Suspect, Votes};
 pub use kind::Kind;

@@ -108,6 +108,7 @@ mod tests {
             level: Level::Written,
             durable_if_sensitive: false,
             approval: Default::default(),
+            layers: Default::default(),
         };
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{}"}}}}"#, "x".repeat(bytes));
         let message = Message::parse(text, &Limits::default()).unwrap();

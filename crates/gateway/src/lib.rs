@@ -48,6 +48,7 @@ mod limiter;
 mod link;
 mod metrics;
 mod notices;
+pub mod opinions;
 mod own;
 mod owners;
 mod params;

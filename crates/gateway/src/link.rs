@@ -213,6 +213,11 @@ impl Link {
                 now: clock::now(),
             };
             let mut verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+            if let Some(opinions) = policy.layers.ask(&profile.name, &verdict.doubts, &self.gateway.metrics).await {
+                // They are about this message, however often it is judged.
+                evidence.push(opinions);
+                continue;
+            }
             let reply = verdict.reply.take();
             let (name, passes) = (verdict.decision.as_str(), matches!(verdict.decision, Decision::Allow));
             let keep = async |facts: &[Fact]| self.keep(facts).await;
@@ -675,6 +680,7 @@ mod tests {
                 level: usual,
                 durable_if_sensitive: sensitive,
                 approval: Default::default(),
+                layers: Default::default(),
             };
             assert_eq!(level(&policy, &message(text), &session()), expected, "{text}");
         };

@@ -19,6 +19,7 @@ pub struct Metrics {
     captured: Family<CaptureLabels, Counter>,
     capturing: Gauge,
     certificates: Family<TableLabels, Gauge>,
+    asked: Family<AskedLabels, Counter>,
     /// Open client sessions.
     pub sessions: Gauge,
     /// Open client connections.
@@ -55,6 +56,12 @@ struct CaptureLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AskedLabels {
+    layer: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TableLabels {
     table: &'static str,
 }
@@ -83,6 +90,9 @@ impl Default for Metrics {
         let certificates = Family::default();
         let what = "Whole days until the certificate in force ends, by the table with the address; below 0 if it has";
         registry.register("certificate_days_left", what, certificates.clone());
+        let asked = Family::default();
+        let what = "Doubtful texts that a layer was to be asked about, by what came of that";
+        registry.register("opinions", what, asked.clone());
         let sessions = Gauge::default();
         registry.register("sessions", "Open client sessions", sessions.clone());
         let connections = Gauge::default();
@@ -96,6 +106,7 @@ impl Default for Metrics {
             captured,
             capturing,
             certificates,
+            asked,
             sessions,
             connections,
         }
@@ -166,6 +177,11 @@ impl Metrics {
     /// Says whether messages are captured.
     pub(crate) fn capturing(&self, is_on: bool) {
         self.capturing.set(is_on.into());
+    }
+
+    /// Counts a text that a layer was to be asked about.
+    pub(crate) fn asked(&self, layer: &'static str, outcome: &'static str) {
+        self.asked.get_or_create(&AskedLabels { layer, outcome }).inc();
     }
 
     /// All of them as text.

@@ -10,6 +10,7 @@ use bartizan_mcp::{Kind, Limits, Message, method};
 
 use crate::clock;
 use crate::limiter::{Limiter, Request, Slot};
+use crate::opinions::Layers;
 
 /// What a client's model waits for. Lists are asked of all servers at once, and most of the rest is no work.
 const WAITING: [&str; 4] =
@@ -33,6 +34,8 @@ pub struct Policy {
     pub durable_if_sensitive: bool,
     /// Who agrees to what is asked about.
     pub approval: Approval,
+    /// Who else is asked about doubtful texts.
+    pub layers: Layers,
 }
 
 impl Policy {

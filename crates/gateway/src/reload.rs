@@ -58,7 +58,7 @@ pub(crate) struct Told {
 /// What there is to be known of a configuration, which is from `file`, for servers that are wrapped: nothing that they do
 /// would show it.
 pub(crate) fn notes(config: &Config, file: Option<&Path>) -> Vec<String> {
-    let mut notes: Vec<_> = config.settings.mode.notice().map(str::to_owned).into_iter().collect();
+    let mut notes = config.notices();
     let unused = &config.only_for_serve;
     if let Some(file) = file.filter(|_| !unused.is_empty()) {
         let verb = if unused.len() == 1 { "does" } else { "do" };
@@ -219,7 +219,9 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             tracing::warn!("a change of `{table}` takes effect when bartizan is started again");
         }
         let mut policy = setup::policy(&config)?;
-        policy.limiter = policy.limiter.following(&gateway.policy.load().limiter);
+        let before = gateway.policy.load();
+        policy.limiter = policy.limiter.following(&before.limiter);
+        policy.layers = policy.layers.following(&before.layers);
         // Before the servers, with which the lock file follows.
         let certificates = place.certificates(&config)?;
         let issuers = place.issuers(&config)?;
@@ -241,7 +243,7 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             gateway.capture.put(capture, &gateway.recorder, &gateway.metrics);
             place.take((servers, certificates, issuers), &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
-            mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
+            config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
             (
                 "config.reloaded",
                 json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock), "policies": version}),

@@ -22,6 +22,7 @@ use crate::eras::Bridging;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::limiter::Limiter;
+use crate::opinions::Layers;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
@@ -68,6 +69,14 @@ pub enum SetupError {
         /// What is wrong.
         why: std::io::Error,
     },
+    /// A layer that is to be asked about doubtful texts cannot be.
+    #[error("[detection.{layer}]: {why}")]
+    Layer {
+        /// Which one.
+        layer: &'static str,
+        /// What is wrong.
+        why: std::io::Error,
+    },
     /// The certificates that the system trusts cannot be read.
     #[error("cannot read the system's certificates: {0}")]
     Certificates(std::io::Error),
@@ -90,6 +99,8 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
         approval: config.approval.clone(),
+        layers: Layers::of(&config.detection)
+            .map_err(|(layer, why)| SetupError::Layer { layer: layer.as_str(), why })?,
     })
 }
 

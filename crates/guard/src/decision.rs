@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_mcp::Edits;
 
-use crate::{Action, Approval, Fact, Finding, Traits};
+use crate::{Action, Approval, Doubt, Fact, Finding, Traits};
 
 /// What is to happen.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Verdict {
     pub permitted_by: Option<Vec<Arc<str>>>,
     /// What the message looks like beside others of its tool, to be learnt from if it passes.
     pub reply: Option<Traits>,
+    /// Texts about which slow layers are to be asked before this is carried out.
+    pub doubts: Vec<Doubt>,
 }
 
 impl Verdict {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bartizan_mcp::{Era, Id, Message, Value, meta::Meta, method};
 use bartizan_policy::Principal;
 
-use crate::{Grant, History, Pins};
+use crate::{Grant, History, Opinion, Pins};
 
 /// A moment, in microseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -139,6 +139,8 @@ pub enum Evidence {
     },
     /// What the tool that a reply comes from brought before.
     History(Arc<History>),
+    /// What slow layers say of the texts that were doubtful when the message was judged without.
+    Opinions(Arc<[Opinion]>),
     /// The message names a task or the state of a request that a server handed out.
     HandedOut {
         /// Which of the two.

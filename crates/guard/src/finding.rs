@@ -9,7 +9,7 @@ use bartizan_mcp::{NodeId, Part, PartKind, Value};
 use bartizan_policy::Reason;
 
 use crate::mark::Mark;
-use crate::{Fact, RuleSpec, Traits};
+use crate::{Doubt, Fact, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,6 +168,8 @@ pub struct Report {
     pub(crate) permitted_by: Option<BTreeSet<Arc<str>>>,
     /// What the message looks like beside others of its tool.
     pub(crate) reply: Option<Traits>,
+    /// Texts about which slow layers are to be asked.
+    pub(crate) doubts: Vec<Doubt>,
 }
 
 impl Report {
@@ -215,6 +217,17 @@ impl Report {
     /// Notes what the message looks like beside others of its tool.
     pub(crate) fn note(&mut self, reply: Traits) {
         self.reply = Some(reply);
+    }
+
+    /// Adds a text about which slow layers are to be asked, if it is among the most doubtful ones.
+    pub(crate) fn doubt(&mut self, score: f32, doubt: impl FnOnce() -> Doubt) {
+        if self.doubts.len() < Doubt::MOST {
+            self.doubts.push(doubt());
+        } else if let Some(least) = self.doubts.iter_mut().min_by(|one, other| one.score.total_cmp(&other.score))
+            && least.score < score
+        {
+            *least = doubt();
+        }
     }
 
     /// Adds something to be remembered if the message passes.

@@ -13,8 +13,8 @@ use self::redactions::Redactions;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
-    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Event, Fact, Fate, Finding, Judged, Mode,
-    Report, RuleSpec, Session, Settings, Verdict, grant,
+    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Doubt, Event, Fact, Fate, Finding, Judged,
+    Mode, Report, RuleSpec, Session, Settings, Verdict, grant,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -167,6 +167,7 @@ impl Pipeline {
         let mut told = Vec::new();
         let mut permitted_by: Option<Vec<_>> = None;
         let mut reply = None;
+        let mut doubts = Vec::new();
         let mut redactions = Redactions::default();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
@@ -181,6 +182,7 @@ impl Pipeline {
                 permitted_by.get_or_insert_default().extend(own);
             }
             reply = report.reply.or(reply);
+            doubts.extend(report.doubts);
             let findings = report.findings.into_iter().chain(report.overflow);
             let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
@@ -197,7 +199,8 @@ impl Pipeline {
         }
         let settled = lift((event, session), &mut judged, agreed);
         let (decision, unmarked) = decide((event, session), &judged, redactions, &removed);
-        let verdict = Verdict { decision, findings: judged, omitted: 0, facts, permitted_by, reply };
+        settle_doubts(&mut doubts, &judged, &removed);
+        let verdict = Verdict { decision, findings: judged, omitted: 0, facts, permitted_by, reply, doubts };
         Looked { verdict, unmarked, removed, settled }
     }
 
@@ -332,6 +335,30 @@ fn homes<'j>(event: &Event<'_>, judged: impl Iterator<Item = &'j Judged>) -> BTr
     let elements = DefinitionKind::lists_of(event.message)
         .flat_map(|listing| listing.list.elements().map(move |element| (element.id(), listing.list.id())));
     elements.filter(|(element, _)| denied.contains(element)).collect()
+}
+
+/// Says of which doubtful texts it is decided already what becomes of them; nothing is doubtful in a message that does not
+/// pass in any case.
+fn settle_doubts(doubts: &mut Vec<Doubt>, judged: &[Judged], homes: &BTreeMap<NodeId, NodeId>) {
+    if doubts.is_empty() {
+        return;
+    }
+    // What observe mode holds back counts as if it had happened: it is to show what would have.
+    let acts = |held: &&Judged| held.action > Action::Observe || held.by == "mode" && held.would.is_some();
+    let acted: Vec<_> = judged.iter().filter(acts).collect();
+    let stays = |held: &&&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
+    let is_open = |held: &Judged, doubt: &Doubt| doubt.open.contains(&held.finding.rule.id);
+    let mut denied = acted.iter().filter(|held| held.action == Action::Deny).filter(stays);
+    if denied.any(|held| !doubts.iter().any(|doubt| is_open(held, doubt))) {
+        doubts.clear();
+    }
+    for doubt in doubts {
+        let is_about = |held: &Judged| {
+            let element = held.finding.element.filter(|_| held.action == Action::Deny);
+            held.finding.at == doubt.at || element.is_some() && element == doubt.element
+        };
+        doubt.is_settled = acted.iter().any(|held| is_about(held) && !is_open(held, doubt));
+    }
 }
 
 /// Drops findings past what a record holds, the mildest first; says how many.

@@ -8,7 +8,7 @@ use bartizan_policy::Policies;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Finding, Timestamp};
+use crate::{Asks, Finding, Timestamp};
 
 /// What a finding leads to, from the mildest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -94,6 +94,8 @@ pub struct Settings {
     pub exceptions: Vec<Exception>,
     /// Who may do what, if anything is said about that.
     pub policies: Option<Arc<Policies>>,
+    /// Which slow layers are asked about doubtful texts, if any.
+    pub asks: Option<Arc<Asks>>,
 }
 
 /// The settings of one guard.

@@ -13,6 +13,10 @@ use bartizan_mcp::PartKind;
 const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("hidden_text.flood", "tests/hidden_text.rs, where the text is made large enough"),
     ("tool_pinning.no_room", "tests/names.rs, where there are definitions enough"),
+    ("prompt_injection.opinion", "tests/opinions.rs, where somebody is asked"),
+    ("prompt_injection.no_opinion", "tests/opinions.rs"),
+    ("prompt_injection.opinion_required", "tests/opinions.rs"),
+    ("prompt_injection.cleared", "tests/opinions.rs"),
 ];
 
 #[test]

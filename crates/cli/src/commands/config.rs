@@ -79,7 +79,6 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
 
 /// What the file means that whoever starts the gateway with it should know, though nothing is wrong with it.
 fn notes(config: &Config) -> Vec<String> {
-    let mode = config.settings.mode.notice().map(str::to_owned);
     let capture = config.capture.as_ref().map(|capture| {
         let path = crate::text::inline(&capture.path.display().to_string());
         let of = if capture.only.are_all() { "all servers" } else { "what `only` names" };
@@ -88,7 +87,7 @@ fn notes(config: &Config) -> Vec<String> {
             span(capture.keep)
         )
     });
-    mode.into_iter().chain(capture).collect()
+    config.notices().into_iter().chain(capture).collect()
 }
 
 /// A time in the largest unit that it has a whole number of.

@@ -37,7 +37,7 @@ impl Arguments {
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
         warnings.iter().chain(&check_tools(&config)).for_each(|warning| notices.problem(warning));
-        config.settings.mode.notice().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
+        config.notices().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
             let mut signals = StopSignals::new().map_err(Failure::ours)?;

@@ -21,13 +21,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
 
 pub use self::address::{Reach, Spot};
 pub use self::way::Way;
 pub(crate) use self::way::origin;
-use crate::upstream::over;
+use crate::upstream::{Over, over};
 
 /// Larger documents are none that are meant here.
 const MAX_BYTES: usize = 256 * 1024;
@@ -124,6 +124,53 @@ pub fn check(uri: &Uri, reach: Reach) -> Result<(), FetchError> {
 
 async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, way: &Way) -> Result<Fetched, FetchError> {
     check(uri, way.reach())?;
+    // A connection for each: they are few, and nothing one of them leads to is of use to another.
+    let client = client(uri, way, 0).map_err(|error| FetchError::Unreachable(shown(uri), error.to_string()))?;
+    send(&client, method, uri, form).await
+}
+
+/// A way to one address that is asked over and over, with connections that are kept for a while.
+pub(crate) struct Line {
+    uri: Uri,
+    reach: Reach,
+    client: Asking,
+}
+
+/// Connections that are kept although nobody asks.
+const IDLE: usize = 4;
+
+impl Line {
+    /// To that address; nothing is sent yet.
+    ///
+    /// # Errors
+    /// If certificates cannot be read.
+    pub(crate) fn new(uri: Uri, way: Way) -> std::io::Result<Line> {
+        Ok(Line { client: client(&uri, &way, IDLE)?, reach: way.reach(), uri })
+    }
+
+    /// Sends a form there.
+    ///
+    /// # Errors
+    /// If it may not be asked or does not answer within bounds.
+    pub(crate) async fn post(&self, form: Form<'_>) -> Result<Fetched, FetchError> {
+        check(&self.uri, self.reach)?;
+        send(&self.client, Method::POST, &self.uri, Some(form)).await
+    }
+}
+
+type Asking = Client<Over<Guarded>, Full<Bytes>>;
+
+/// Connections to where `uri` is, of which so many are kept.
+fn client(uri: &Uri, way: &Way, idle: usize) -> std::io::Result<Asking> {
+    let mut tcp = HttpConnector::new_with_resolver(Guarded(way.clone()));
+    tcp.set_connect_timeout(Some(PATIENCE));
+    tcp.set_nodelay(true);
+    let connector = over(tcp, uri, way.tls(uri))?;
+    let mut builder = Client::builder(TokioExecutor::new());
+    Ok(builder.pool_timer(TokioTimer::new()).pool_max_idle_per_host(idle).build(connector))
+}
+
+async fn send(client: &Asking, method: Method, uri: &Uri, form: Option<Form<'_>>) -> Result<Fetched, FetchError> {
     let asked = shown(uri);
     let unreachable = |why: String| FetchError::Unreachable(asked.clone(), why);
     let mut request = Request::builder().method(method).uri(uri.clone()).header(header::ACCEPT, "application/json");
@@ -135,12 +182,6 @@ async fn ask(method: Method, uri: &Uri, form: Option<Form<'_>>, way: &Way) -> Re
     }
     let body = form.map(|form| Bytes::copy_from_slice(form.body.as_bytes())).unwrap_or_default();
     let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
-    let mut tcp = HttpConnector::new_with_resolver(Guarded(way.clone()));
-    tcp.set_connect_timeout(Some(PATIENCE));
-    // A connection for each: they are few, and nothing one of them leads to is of use to another.
-    let connector = over(tcp, uri, way.tls(uri)).map_err(|error| unreachable(error.to_string()))?;
-    let client: Client<_, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
     let fetched = async {
         let response = client.request(request).await.map_err(|error| match refused(&error) {
             true => FetchError::Address(asked.clone()),

@@ -82,7 +82,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
         "version": env!("CARGO_PKG_VERSION"), "for": "run", "isolation": "none", "mode": mode.as_str(), "config": read, "lock": lock,
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
-    mode.notice().iter().for_each(|notice| tracing::warn!("{notice}"));
+    config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
     let recording = tokio::spawn(changes::keep_recording(Arc::clone(&gateway)));
     let serving = Arc::new(Serving { gateway, reloads, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());

@@ -39,7 +39,7 @@ impl Default for Breaker {
 
 impl Breaker {
     /// One that opens after this many failures in a row.
-    pub(super) fn after(failures: u32) -> Self {
+    pub(crate) fn after(failures: u32) -> Self {
         Breaker { patience: failures, state: Mutex::default() }
     }
 

@@ -35,7 +35,7 @@ pub(crate) use reply::Reply;
 pub(crate) use shared::{Books, SharedInbox};
 pub use shared::{SharedChild, SharedUpstream};
 pub use stdio::StdioUpstream;
-pub(crate) use tls::{SPEAKS_TLS, over};
+pub(crate) use tls::{Over, SPEAKS_TLS, over};
 pub(crate) use trial::{Starts, Trial, works};
 
 use crate::admit::Admitted;

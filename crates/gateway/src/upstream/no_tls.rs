@@ -8,15 +8,12 @@ use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 pub(super) type Connector = HttpConnector;
+pub(crate) type Over<R> = HttpConnector<R>;
 
 pub(crate) const SPEAKS_TLS: bool = false;
 
 #[expect(clippy::unnecessary_wraps, reason = "with TLS the certificates may be unreadable")]
-pub(crate) fn over<R>(
-    mut tcp: HttpConnector<R>,
-    _url: &Uri,
-    _own: Option<&ServerTls>,
-) -> std::io::Result<HttpConnector<R>> {
+pub(crate) fn over<R>(mut tcp: HttpConnector<R>, _url: &Uri, _own: Option<&ServerTls>) -> std::io::Result<Over<R>> {
     tcp.enforce_http(true);
     Ok(tcp)
 }

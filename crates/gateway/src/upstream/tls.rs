@@ -14,17 +14,15 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use super::own_tls;
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
+/// What [`over`] gives.
+pub(crate) type Over<R> = HttpsConnector<HttpConnector<R>>;
 
 /// Whether anything is spoken over TLS.
 pub(crate) const SPEAKS_TLS: bool = true;
 
 /// Speaks TLS over `tcp` to a server whose URL says so, in its `own` way if it has one. Otherwise the certificates that the
 /// system trusts are trusted; they are read only for such a server: a machine that has none can use all others.
-pub(crate) fn over<R>(
-    mut tcp: HttpConnector<R>,
-    url: &Uri,
-    own: Option<&ServerTls>,
-) -> std::io::Result<HttpsConnector<HttpConnector<R>>> {
+pub(crate) fn over<R>(mut tcp: HttpConnector<R>, url: &Uri, own: Option<&ServerTls>) -> std::io::Result<Over<R>> {
     tcp.enforce_http(false);
     let builder = HttpsConnectorBuilder::new();
     if let Some(own) = own {

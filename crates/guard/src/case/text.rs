@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use super::{Case, Known, Named};
 use crate::{
-    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Principal, RateScope, Timestamp,
+    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Opinion, Principal, RateScope,
+    Timestamp,
 };
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
@@ -104,6 +105,7 @@ enum Found {
     Task { theirs: bool, tool: Option<String> },
     State { theirs: bool, tool: Option<String> },
     History(Box<History>),
+    Opinions(Vec<Opinion>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -316,6 +318,7 @@ impl Found {
             }
             Evidence::InFlight { scope, most } => Found::InFlight { scope: (*scope).into(), most: *most },
             Evidence::History(history) => Found::History(Box::new((**history).clone())),
+            Evidence::Opinions(opinions) => Found::Opinions(opinions.to_vec()),
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -335,6 +338,7 @@ impl Found {
             }
             Found::InFlight { scope, most } => Evidence::InFlight { scope: scope.into(), most },
             Found::History(history) => Evidence::History((*history).into()),
+            Found::Opinions(opinions) => Evidence::Opinions(opinions.into()),
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
         }

@@ -133,7 +133,7 @@ impl Guard for Rate {
                     };
                     (id, format!("{most} of {whose} wait for their answers; the next is possible once one has it"))
                 }
-                Evidence::HandedOut { .. } | Evidence::History(_) => continue,
+                Evidence::HandedOut { .. } | Evidence::History(_) | Evidence::Opinions(_) => continue,
             };
             let Some(rule) = SPEC.rule(id) else { continue };
             report.find(Finding::about(rule, event.message.root(), PartKind::Other, why));

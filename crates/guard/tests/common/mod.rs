@@ -434,7 +434,7 @@ impl SettingsText {
             expires: Timestamp(held.expires),
         });
         let guards = self.guards.iter().map(|(name, held)| (name.clone(), held.read()));
-        Settings { mode: self.mode, guards: guards.collect(), exceptions: exceptions.collect(), policies: None }
+        Settings { mode: self.mode, guards: guards.collect(), exceptions: exceptions.collect(), ..Settings::default() }
     }
 }
 

@@ -39,6 +39,38 @@ pub(super) static CUSTOM: RuleSpec = RuleSpec::new(
 )
 .in_kinds(IN_BOTH);
 
+pub(super) static OPINION: RuleSpec = RuleSpec::new(
+    "prompt_injection.opinion",
+    Severity::High,
+    Action::Redact,
+    "A judge or a model of the operator's, asked about a doubtful text, holds it for an attack.",
+)
+.in_kinds(IN_BOTH);
+
+pub(super) static SILENT: RuleSpec = RuleSpec::new(
+    "prompt_injection.no_opinion",
+    Severity::Info,
+    Action::Observe,
+    "A judge or a model was to be asked about a doubtful text and said nothing: the rest decided.",
+);
+
+pub(super) static REQUIRED: RuleSpec = RuleSpec::new(
+    "prompt_injection.opinion_required",
+    Severity::Medium,
+    Action::Deny,
+    "A judge or a model said nothing about a doubtful text, and nothing doubtful passes without its word.",
+);
+
+pub(super) static CLEARED: RuleSpec = RuleSpec::new(
+    "prompt_injection.cleared",
+    Severity::Info,
+    Action::Observe,
+    "What the classifier alone found, and not surely, a judge or a model holds for harmless.",
+);
+
+/// Those that say what came of asking.
+pub(super) static OPINIONS: [&RuleSpec; 4] = [&OPINION, &SILENT, &REQUIRED, &CLEARED];
+
 /// How many rules `detect` has.
 const KNOWN: usize = {
     let (mut count, mut at) = (0, 0);
@@ -50,9 +82,9 @@ const KNOWN: usize = {
 };
 
 /// Every rule of the guard.
-pub(super) static ALL: [RuleSpec; KNOWN + 4] = {
+pub(super) static ALL: [RuleSpec; KNOWN + 8] = {
     const FREE: RuleSpec = RuleSpec::new("", Severity::Low, Action::Observe, "");
-    let mut all = [FREE; KNOWN + 4];
+    let mut all = [FREE; KNOWN + 8];
     let (mut next, mut at) = (0, 0);
     while at < THEMES.len() {
         let mut index = 0;
@@ -66,6 +98,10 @@ pub(super) static ALL: [RuleSpec; KNOWN + 4] = {
     put(&mut all, next + 1, copy(&AGREED));
     put(&mut all, next + 2, copy(&WEAK));
     put(&mut all, next + 3, copy(&CUSTOM));
+    put(&mut all, next + 4, copy(&OPINION));
+    put(&mut all, next + 5, copy(&SILENT));
+    put(&mut all, next + 6, copy(&REQUIRED));
+    put(&mut all, next + 7, copy(&CLEARED));
     all
 };
 

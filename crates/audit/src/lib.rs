@@ -41,7 +41,7 @@ pub use error::AuditError;
 pub use fault::{Fault, Problem};
 pub use id::Id;
 pub use log::{Log, Options, State};
-pub use read::{Record, Records, Trace, find, iter, trace};
+pub use read::{Record, Records, Trace, find, iter, last, trace};
 pub use receipt::{Level, Receipt};
 pub use recover::{Recovery, Torn};
 pub use refusals::{ReasonCount, RefusalCounter, RefusalSummary, SourceCount};

@@ -68,7 +68,12 @@ impl Lines {
         if waiting.is_empty() {
             return Err(at(Problem::Empty));
         }
-        Ok(Self {
+        Ok(Self::of(waiting))
+    }
+
+    /// Reads these files, each from where it stands.
+    pub(crate) fn of(waiting: VecDeque<Source>) -> Self {
+        Self {
             waiting,
             reader: None,
             bytes: Vec::new(),
@@ -79,7 +84,7 @@ impl Lines {
             next_offset: 0,
             files: 0,
             identity: None,
-        })
+        }
     }
 
     /// Once everything was read: goes on with what has been written since, also if the file was closed meanwhile.

@@ -2,10 +2,12 @@
 //!
 //! Damage keeps nothing from being shown: whoever looks at an entry wants to see it, and to know whether to believe it.
 
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::chain::{Chain, Head};
 use crate::fault::{Fault, Problem};
+use crate::files;
 use crate::id::Id;
 use crate::line::{self, Line};
 use crate::lines::{Lines, Step};
@@ -107,6 +109,32 @@ impl Iterator for Records {
 /// Finds the entry `id`. Damage to other lines does not keep it from being found, nor do unreadable ones of its name.
 pub fn find(dir: &Path, id: Id) -> Result<Option<Record>, Fault> {
     trace(dir, id, &[]).map(|found| found.map(|found| found.record))
+}
+
+/// The last entry of this kind, if it is among the last `within` bytes of the log. Whether the chain holds up to it is not
+/// looked at: that would take reading all that is before it.
+pub fn last(dir: &Path, kind: &str, mut within: u64) -> Result<Option<Record>, Fault> {
+    let io = |error| Fault { file: dir.display().to_string(), line: 0, offset: 0, problem: Problem::Io(error) };
+    for mut source in files::snapshot(dir).map_err(io)?.into_iter().rev() {
+        let bytes = source.file.metadata().map_err(io)?.len();
+        source.file.seek(SeekFrom::Start(bytes.saturating_sub(within))).map_err(io)?;
+        within = within.saturating_sub(bytes);
+        // What is cut off in front is no entry.
+        let (mut lines, mut found) = (Lines::of([source].into()), None);
+        loop {
+            match lines.advance()? {
+                Step::Line if line::kind(lines.bytes()) == Some(kind.as_bytes()) => {
+                    found = Record::parse(lines.bytes()).ok().or(found);
+                }
+                Step::Line | Step::Flaw(_) => {}
+                Step::Unfinished | Step::End => break,
+            }
+        }
+        if found.is_some() || within == 0 {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// One entry with what the log shows of it.

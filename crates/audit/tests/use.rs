@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use bartizan_audit::{AuditError, Level, Log, Options, State, find, iter, verify};
+use bartizan_audit::{AuditError, Entry, Level, Log, Options, State, find, iter, last, verify};
 use common::{append, entry, id, make, reopen};
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -80,6 +80,34 @@ fn records_read_back() {
     assert_eq!(found, records[4]);
     assert_eq!((found.kind.as_str(), found.at_micros), ("test.entry", 1_767_323_045_678_904));
     assert_eq!(found.value()["text"], "\"ä\\\n");
+}
+
+#[test]
+fn the_last_entry_of_a_kind_is_found_from_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let (log, _) = Log::open(dir, &Options { max_file_bytes: 4096 }).unwrap();
+    let note = |number: u64, kind: &str| {
+        // What a text holds is no kind.
+        let fields = json!({"number": number, "text": "\",\"kind\":\"test.rare\""});
+        log.append(&Entry { id: id(number), at_micros: 1_767_323_045_678_901, kind, fields: &fields }).unwrap();
+    };
+    let found = |kind, within| {
+        let found = last(dir, kind, within).unwrap();
+        found.map(|record| record.value()["number"].as_u64().unwrap())
+    };
+    note(1, "test.rare");
+    note(2, "test.rare");
+    assert_eq!((found("test.rare", u64::MAX), found("test.rar", u64::MAX)), (Some(2), None));
+    (3..100).for_each(|number| note(number, "test.entry"));
+    assert!(fs::read_dir(dir).unwrap().count() > 4, "it is in another file now");
+    assert_eq!((found("test.rare", u64::MAX), found("test.entry", u64::MAX)), (Some(2), Some(99)));
+    // Not farther than one wants to look, wherever in a line that is.
+    for within in 0..700 {
+        assert_eq!(found("test.rare", within), None);
+        assert!(found("test.entry", within).is_none_or(|number| number == 99), "{within}");
+    }
+    assert!(last(&dir.join("none"), "test.rare", 1).is_err());
 }
 
 #[test]

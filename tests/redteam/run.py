@@ -67,6 +67,39 @@ def case_the_same_texts_give_the_same_report():
     equal(report["unknown"], [])
 
 
+def case_other_texts_are_no_comparison():
+    with tempfile.TemporaryDirectory(prefix="bartizan-redteam-test-") as folder:
+        kept = pathlib.Path(folder) / "kept.json"
+        chosen = ["--sample", "28"]
+        equal(redteam(DEFAULT, *chosen, "--write-baseline", str(kept))[0], 0)
+        status, output, said = redteam(DEFAULT, *chosen, "--baseline", str(kept), "--json")
+        equal((status, json.loads(output)["worse"]), (0, []), said)
+        status, output, said = redteam('mode = "observe"\n' + DEFAULT, *chosen, "--baseline", str(kept), "--json")
+        equal(status, 1, said)
+        equal(len(json.loads(output)["worse"]), said.count("worse: of "))
+        for other in (["--sample", "56"], [*chosen, "--families", "payment"], [*chosen, "--seed", "1"], [*chosen, "--mutations", "plain"]):
+            status, _, said = redteam(DEFAULT, *other, "--baseline", str(kept))
+            equal((status, "it is of other texts" in said), (2, True), said)
+        # The texts of another version, a file that somebody has edited, another file, and none.
+        held = json.loads(kept.read_text())
+        for change, why in ((lambda file: file["suite"].update(texts="0" * 16), "this version"),
+                            (lambda file: file["families"].update(more=file["benign"]), "none of it was sent"),
+                            (lambda file: file["families"].pop("payment"), "does not have the family `payment`"),
+                            (lambda file: file.update(more=1), "unknown field")):
+            changed = json.loads(json.dumps(held))
+            change(changed)
+            kept.write_text(json.dumps(changed))
+            status, _, said = redteam(DEFAULT, *chosen, "--baseline", str(kept))
+            equal((status, why in said), (2, True), said)
+        equal(redteam(DEFAULT, *chosen, "--baseline", folder + "/none.json")[0], 3)
+
+
+def case_nothing_is_no_trial():
+    for words in (["--sample", "0"], ["--families", "obfuscated", "--mutations", "NONE"], ["--families", "none"], ["--server", "none"]):
+        status, output, said = redteam(DEFAULT, *words)
+        equal((status, output), (2, ""), said)
+
+
 def write():
     for words, baseline in (SAMPLE, WHOLE):
         status, _, said = redteam(DEFAULT, *words, "--write-baseline", str(baseline))

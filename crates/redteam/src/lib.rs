@@ -5,6 +5,7 @@
 //! a server of its own [stands in](stand_in) for each of the configuration, so that none of those is started or called.
 
 mod corpus;
+mod home;
 mod mutation;
 mod range;
 mod report;
@@ -16,9 +17,10 @@ use bartizan_config::Config;
 use bartizan_guard::TextKind;
 
 pub use corpus::{Sample, attacks, benign};
+pub use home::Home;
 pub use mutation::{Disguised, Mutation};
 pub use range::{Caller, RangeError};
-pub use report::{Baseline, Kept, Report, Suite, Tally, Worse};
+pub use report::{Baseline, Kept, Report, Suite, Tally, UnreadBaseline, Worse};
 pub use suite::{Case, Selection, families};
 pub use trial::{Fate, Seen};
 
@@ -34,29 +36,34 @@ pub struct Progress {
     pub all: usize,
 }
 
-/// Sends what is selected through the configuration, once for each of these servers, or for each it has; `on_text` is told
-/// of each.
+/// Sends what is selected through the configuration, once for each of these servers, or for each it has, with state in `home`;
+/// `on_text` is told of each, and the next waits until it is done.
 ///
 /// # Errors
 /// If the gateway cannot be started or tried.
 pub async fn run(
     config: &Config,
+    home: &Home,
     (selection, servers, caller): (&Selection, &[String], &Caller),
-    mut on_text: impl FnMut(Progress),
+    mut on_text: impl AsyncFnMut(Progress),
 ) -> Result<Report, RangeError> {
     let known = range::names(config);
     if let Some(unknown) = servers.iter().find(|name| !known.contains(name)) {
         return Err(RangeError::NoServer(unknown.clone()));
     }
     let servers = if servers.is_empty() { known } else { servers.to_vec() };
-    let (attacks, benign) = suite::cases(selection);
-    let mut cases: Vec<_> = attacks.iter().map(|case| (case, true)).collect();
-    cases.extend(benign.iter().map(|case| (case, false)));
+    let (mut all, benign) = suite::cases(selection);
+    let attacks = all.len();
+    if attacks == 0 || benign.is_empty() {
+        return Err(RangeError::Nothing);
+    }
+    all.extend(benign);
+    let mut report = Report::new(selection, &all, &servers);
+    let mut cases: Vec<_> = all.iter().enumerate().map(|(at, case)| (case, at < attacks)).collect();
     // Before anything is used, all that a server defines counts as seen.
     cases.sort_by_key(|(case, _)| case.sample.kind != TextKind::ToolDescription);
     let all = cases.len() * servers.len();
-    let range = Range::start(config, caller).await?;
-    let mut report = Report::new(selection, &servers);
+    let range = Range::start(config, home, caller).await?;
     let mut sent = 0;
     for server in &servers {
         let mut trial = Trial::begin(&range, server).await?;
@@ -64,7 +71,7 @@ pub async fn run(
             let seen = trial.send(case.sample.kind, &case.sent).await?;
             report.add(server, case, *is_attack, &seen);
             sent += 1;
-            on_text(Progress { sent, all });
+            on_text(Progress { sent, all }).await;
         }
         trial.end().await;
     }
@@ -92,8 +99,11 @@ mod tests {
         let selection = Selection { families: Vec::new(), mutations, sample: Some(56), seed: 7 };
         let servers: Vec<_> = servers.iter().map(|name| (*name).to_owned()).collect();
         let mut last = None;
-        let report =
-            run(&config(text), (&selection, &servers, &caller), |progress| last = Some(progress)).await.unwrap();
+        let report = run(&config(text), &Home::make().unwrap(), (&selection, &servers, &caller), async |progress| {
+            last = Some(progress);
+        })
+        .await
+        .unwrap();
         assert!(last.is_some_and(|last| last.sent == last.all && last.all >= 112));
         assert_eq!(report.unknown().collect::<Vec<_>>(), []);
         report
@@ -142,9 +152,58 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_sent_before_is_no_measure_of_what_is_sent() {
+        let text = format!("[guard.output_anomaly]\naction = \"deny\"\n{TWO}");
+        // As many as it takes until something would be unlike those before.
+        let selection =
+            Selection { families: Vec::new(), mutations: vec![Mutation::Base64], sample: Some(300), seed: 7 };
+        let (home, servers) = (Home::make().unwrap(), ["one".to_owned()]);
+        let tried = run(&config(&text), &home, (&selection, &servers, &Caller::default()), async |_| {}).await;
+        let tried = tried.unwrap();
+        let by: Vec<_> = tried.benign().by().into_iter().chain(tried.attacks().by()).collect();
+        assert!(!by.is_empty() && by.iter().all(|(rule, _)| !rule.starts_with("output_anomaly.")), "{by:?}");
+    }
+
+    #[tokio::test]
+    async fn no_judge_is_asked_who_is_elsewhere() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nothing doubtful would pass without its word, and in the configuration as it stands that is meant.
+        let judge = format!(
+            "[detection]\nask_from = 0.0\n[detection.judge]\nurl = \"http://{address}/v1\"\nmodel = \"m\"\n\
+             servers = [\"*\"]\nrequired = true\n"
+        );
+        let with = tried(&format!("{judge}{TWO}"), &[Mutation::Plain], &["one"], Caller::default()).await;
+        let without = tried(TWO, &[Mutation::Plain], &["one"], Caller::default()).await;
+        assert_eq!(stopped(&with), stopped(&without));
+        assert!(listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+
+    #[tokio::test]
+    async fn a_trial_of_nothing_is_none() {
+        for (families, mutations, sample) in [
+            (vec!["none".to_owned()], Mutation::ALL.to_vec(), None),
+            (Vec::new(), Vec::new(), None),
+            (Vec::new(), Mutation::ALL.to_vec(), Some(0)),
+        ] {
+            let selection = Selection { families, mutations, sample, seed: 0 };
+            let home = Home::make().unwrap();
+            let tried = run(&config(TWO), &home, (&selection, &[], &Caller::default()), async |_| {}).await;
+            assert!(matches!(tried, Err(RangeError::Nothing)));
+        }
+    }
+
+    #[tokio::test]
     async fn a_server_that_is_not_there_is_named() {
         let selection = Selection { families: Vec::new(), mutations: vec![Mutation::Plain], sample: Some(1), seed: 0 };
-        let tried = run(&config(TWO), (&selection, &["three".to_owned()], &Caller::default()), |_| {}).await;
+        let tried = run(
+            &config(TWO),
+            &Home::make().unwrap(),
+            (&selection, &["three".to_owned()], &Caller::default()),
+            async |_| {},
+        )
+        .await;
         assert!(matches!(tried, Err(RangeError::NoServer(name)) if name == "three"));
     }
 }

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bartizan_config::{Config, Http, Server, Upstream};
 use bartizan_demo::{Client, ClientError, Hello};
 use bartizan_gateway::serve::{self, Running, ServeError};
-use bartizan_guard::guards::rate;
+use bartizan_guard::guards::{output_anomaly, rate};
+use bartizan_guard::{Asks, Layer};
 use bartizan_identity::ApiKey;
 use bartizan_store::{Change, Store, StoreError, api_keys};
 use http::HeaderValue;
 use serde_json::json;
-use tempfile::TempDir;
 use thiserror::Error;
 
+use crate::home::Home;
 use crate::stand_in::StandIn;
 
 /// Why nothing can be tried.
@@ -45,6 +46,9 @@ pub enum RangeError {
     /// What was asked for is not there.
     #[error("the configuration has no server `{0}`")]
     NoServer(String),
+    /// What was chosen is no text at all.
+    #[error("no attack is chosen: no text of these families can be in one of these disguises, or none is wanted")]
+    Nothing,
     /// The gateway's log cannot be read.
     #[error("the log of the trial cannot be read: {0}")]
     Log(std::io::Error),
@@ -68,21 +72,20 @@ const SERVER: &str = "server";
 pub(crate) struct Range {
     running: Running,
     pub(crate) servers: StandIn,
-    pub(crate) home: TempDir,
+    /// Where its log is.
+    pub(crate) log: PathBuf,
     key: Option<HeaderValue>,
 }
 
 impl Range {
     /// Starts a gateway as this configuration says, but for what it is not to touch.
-    pub(crate) async fn start(config: &Config, caller: &Caller) -> Result<Range, RangeError> {
-        let private = std::fs::Permissions::from_mode(0o700);
-        let home = tempfile::Builder::new().prefix("bartizan-redteam-").permissions(private).tempdir()?;
+    pub(crate) async fn start(config: &Config, home: &Home, caller: &Caller) -> Result<Range, RangeError> {
         let servers = StandIn::start().await?;
         let config = tried(config, home.path(), &servers)?;
         let has_key = config.auth.required || caller.name.is_some() || !caller.roles.is_empty();
         let key = if has_key { Some(key(&home.path().join(STORE), caller).await?) } else { None };
         let running = serve::start(&config, None).await?;
-        Ok(Range { running, servers, home, key })
+        Ok(Range { running, servers, log: config.audit.directory, key })
     }
 
     /// A session with one server.
@@ -93,18 +96,17 @@ impl Range {
         connected.map_err(|error| RangeError::Connect { server: server.to_owned(), error })
     }
 
-    /// Ends the gateway and removes its state.
+    /// Ends the gateway.
     pub(crate) async fn stop(self) {
         self.running.stop_unless(tokio::time::sleep(Duration::from_secs(1))).await;
-        // What cannot be removed from a temporary directory is nothing to fail for.
-        self.home.close().ok();
     }
 }
 
 const STORE: &str = "state.db";
 
-/// The configuration with a state, addresses and servers of its own. What it says about judging stays, but for rates: they
-/// would stop the trial and not what is tried.
+/// The configuration with a state, addresses and servers of its own. What it says about judging stays, but for rates, which
+/// would stop the trial and not what is tried; for what a tool brought before, which would be what was tried before; and for a
+/// judge elsewhere, who costs something and may say another thing each time.
 fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, RangeError> {
     let mut tried = config.clone();
     tried.listen.address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -123,6 +125,9 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
     tried.store_key = None;
     tried.store_keyring = None;
     tried.rate = rate::Options::default();
+    tried.settings.guards.entry(output_anomaly::SPEC.name.to_owned()).or_default().enabled = false;
+    tried.detection.judge = None;
+    tried.settings.asks = tried.settings.asks.as_deref().and_then(without_judge);
     tried.limits.server_messages = rate::Limit { count: u32::MAX, per_ms: 1_000 };
     tried.approval.wait = Duration::ZERO;
     if tried.servers.is_empty() {
@@ -135,6 +140,12 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
         server.upstream = stand_in(servers, name)?;
     }
     Ok(tried)
+}
+
+/// Who is asked about doubtful texts on this machine, if anybody is.
+fn without_judge(asks: &Asks) -> Option<Arc<Asks>> {
+    let layers: Vec<_> = asks.layers.iter().filter(|terms| terms.layer != Layer::Judge).cloned().collect();
+    (!layers.is_empty()).then(|| Arc::new(Asks { layers, ..asks.clone() }))
 }
 
 /// The servers of a configuration, by name.

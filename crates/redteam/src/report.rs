@@ -1,11 +1,14 @@
 //! What became of all texts, and what is worse than it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-use crate::suite::{Case, Selection};
+use crate::suite::{self, Case, Selection};
 use crate::trial::{Fate, Seen};
 
 /// What `redteam --json` prints.
@@ -27,18 +30,24 @@ pub struct Report {
     benign: Tally,
     /// Texts of which nobody knows what became of them, and why.
     unknown: Vec<Unknown>,
+    /// What is worse than in the baseline; `null` without one.
+    worse: Option<Vec<Worse>>,
 }
 
 /// Which texts were sent; two reports are compared if that is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Suite {
+    /// Families of attacks; `null` for all.
+    families: Option<Vec<String>>,
     /// Disguises of attacks.
     mutations: Vec<String>,
     /// How many attacks at most, and how many honest texts; `null` for all.
     sample: Option<usize>,
     /// What chose them.
     seed: u64,
+    /// A checksum of all that was sent: another version of Bartizan may have other texts.
+    texts: String,
 }
 
 /// What became of some texts.
@@ -83,10 +92,31 @@ pub struct Kept {
     stopped: usize,
 }
 
+/// Why there is no baseline.
+#[derive(Debug, Error)]
+pub enum UnreadBaseline {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It holds something else.
+    #[error("{}: {error}", path.display())]
+    Content {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
+}
+
 /// What is worse than it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Worse {
-    /// The family; none for honest texts.
+    /// The family; `null` for honest texts.
     pub family: Option<String>,
     /// How it was.
     pub before: Kept,
@@ -148,13 +178,17 @@ impl Report {
     /// Its form.
     pub const FORMAT: &'static str = "bartizan.redteam/1";
 
-    pub(crate) fn new(selection: &Selection, servers: &[String]) -> Report {
+    /// Of these texts, which were selected so.
+    pub(crate) fn new(selection: &Selection, cases: &[Case], servers: &[String]) -> Report {
+        let families: BTreeSet<_> = selection.families.iter().cloned().collect();
         Report {
             format: Report::FORMAT,
             suite: Suite {
+                families: (!families.is_empty()).then(|| families.into_iter().collect()),
                 mutations: selection.mutations.iter().map(|mutation| mutation.as_str().to_owned()).collect(),
                 sample: selection.sample,
                 seed: selection.seed,
+                texts: suite::checksum(cases),
             },
             servers: servers.to_vec(),
             attacks: Tally::default(),
@@ -162,6 +196,7 @@ impl Report {
             mutations: BTreeMap::new(),
             benign: Tally::default(),
             unknown: Vec::new(),
+            worse: None,
         }
     }
 
@@ -176,6 +211,12 @@ impl Report {
         let family = self.families.entry(case.sample.family.clone()).or_default();
         let mutation = self.mutations.entry(case.mutation.as_str().to_owned()).or_default();
         [&mut self.attacks, family, mutation].into_iter().for_each(|tally| tally.add(&id, seen, true));
+    }
+
+    /// The servers that texts were sent for.
+    #[must_use]
+    pub fn servers(&self) -> &[String] {
+        &self.servers
     }
 
     /// All attacks.
@@ -207,6 +248,13 @@ impl Report {
         self.unknown.iter().map(|unknown| (unknown.id.as_str(), unknown.why.as_str()))
     }
 
+    /// The rule that stops nearly all honest texts, whatever they say: then the report says little about attacks.
+    #[must_use]
+    pub fn refused_by(&self) -> Option<&str> {
+        let (rule, count) = self.benign.by().into_iter().next()?;
+        (count.saturating_mul(3) > self.benign.sent.saturating_mul(2)).then_some(rule)
+    }
+
     /// What to hold later ones against.
     #[must_use]
     pub fn baseline(&self) -> Baseline {
@@ -219,16 +267,34 @@ impl Report {
         }
     }
 
+    /// Says in it what is worse than in the baseline.
+    ///
+    /// # Errors
+    /// If nothing can be said, as for [`Report::worse_than`].
+    pub fn hold_against(&mut self, baseline: &Baseline) -> Result<&[Worse], String> {
+        let worse = self.worse_than(baseline)?;
+        Ok(self.worse.insert(worse))
+    }
+
     /// What is worse than in the baseline.
     ///
     /// # Errors
-    /// If the baseline is of another suite, so that nothing can be said.
+    /// If the baseline is of other texts, so that nothing can be said.
     pub fn worse_than(&self, baseline: &Baseline) -> Result<Vec<Worse>, String> {
         if baseline.format != Baseline::FORMAT {
             return Err(format!("it has the format {} and not {}", baseline.format, Baseline::FORMAT));
         }
-        if baseline.suite != self.suite {
-            return Err("it is of another suite: --mutations, --sample or --seed were others".to_owned());
+        let (here, there) = (&self.suite, &baseline.suite);
+        if *there != (Suite { texts: there.texts.clone(), ..here.clone() }) {
+            return Err("it is of other texts: --families, --mutations, --sample or --seed were others".to_owned());
+        }
+        if there.texts != here.texts {
+            let why = "it is of other texts: those of this version of Bartizan are others; look at what is stopped now, and write it anew";
+            return Err(why.to_owned());
+        }
+        // Somebody may have edited it.
+        if let Some(family) = baseline.families.keys().find(|family| !self.families.contains_key(*family)) {
+            return Err(format!("it has the family `{family}`, and none of it was sent"));
         }
         let mut worse = Vec::new();
         for (family, tally) in &self.families {
@@ -250,6 +316,26 @@ impl Report {
 impl Baseline {
     /// Its form.
     pub const FORMAT: &'static str = "bartizan.redteam.baseline/1";
+
+    /// That of a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds something else.
+    pub fn read(path: &Path) -> Result<Baseline, UnreadBaseline> {
+        let path = path.to_owned();
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| UnreadBaseline::Content { path, error }),
+            Err(error) => Err(UnreadBaseline::File { path, error }),
+        }
+    }
+}
+
+impl fmt::Display for Worse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = self.family.as_deref().unwrap_or("honest texts");
+        let (now, before) = (self.now, self.before);
+        write!(f, "of {of} {} of {} are stopped, and {} of {} were", now.stopped, now.sent, before.stopped, before.sent)
+    }
 }
 
 impl Kept {
@@ -285,7 +371,8 @@ mod tests {
             seed: 0,
         };
         let (attacks, benign) = cases(&selection);
-        let mut report = Report::new(&selection, &["one".to_owned()]);
+        let all: Vec<_> = attacks.iter().chain(&benign).cloned().collect();
+        let mut report = Report::new(&selection, &all, &["one".to_owned()]);
         let seen = |is_stopped| match is_stopped {
             true => Seen { fate: Fate::Refused, rules: vec!["a.b".to_owned()], why: None },
             false => Seen { fate: Fate::Through, rules: Vec::new(), why: None },
@@ -318,8 +405,39 @@ mod tests {
         assert_eq!(worse(0, 4), ["payment", ""]);
         let read: Baseline = serde_json::from_str(&serde_json::to_string(&baseline).unwrap()).unwrap();
         assert_eq!(read, baseline);
-        let other = Baseline { suite: Suite { seed: 1, ..baseline.suite.clone() }, ..baseline.clone() };
-        assert!(report(3, 1).worse_than(&other).is_err());
-        assert!(report(3, 1).worse_than(&Baseline { families: BTreeMap::new(), ..baseline }).is_err());
+        let mut held = report(2, 1);
+        assert_eq!(held.hold_against(&baseline).unwrap().len(), 1);
+        assert_eq!(serde_json::to_value(&held).unwrap()["worse"][0]["before"]["stopped"], 3);
+        assert_eq!(serde_json::to_value(report(2, 1)).unwrap()["worse"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn what_is_of_other_texts_is_no_comparison() {
+        let baseline = report(3, 1).baseline();
+        let suite = &baseline.suite;
+        let with = |suite: Suite| Baseline { suite, ..baseline.clone() };
+        let families = |more: &str| {
+            let families = baseline.families.iter().map(|(family, kept)| (format!("{family}{more}"), *kept));
+            Baseline { families: families.collect(), ..baseline.clone() }
+        };
+        let mut more = baseline.clone();
+        more.families.insert("other".to_owned(), baseline.benign);
+        for (other, why) in [
+            (with(Suite { seed: 1, ..suite.clone() }), "--seed"),
+            (with(Suite { families: None, ..suite.clone() }), "--families"),
+            (with(Suite { texts: "0".repeat(16), ..suite.clone() }), "this version"),
+            (Baseline { format: "bartizan.redteam.baseline/2".to_owned(), ..baseline.clone() }, "format"),
+            (Baseline { families: BTreeMap::new(), ..baseline.clone() }, "does not have the family `payment`"),
+            (families("s"), "it has the family `payments`"),
+            (more, "it has the family `other`"),
+        ] {
+            let said = report(3, 1).worse_than(&other).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_stops_nearly_all_honest_texts_is_named() {
+        assert_eq!((report(4, 2).refused_by(), report(4, 3).refused_by()), (None, Some("a.b")));
     }
 }

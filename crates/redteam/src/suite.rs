@@ -86,6 +86,16 @@ fn some(cases: Vec<Case>, most: usize, seed: u64) -> Vec<Case> {
     kept.map(|(_, case)| case).collect()
 }
 
+/// What tells these texts from others, as they are sent and in this order. It guards against mistakes and not against people.
+pub(crate) fn checksum(cases: &[Case]) -> String {
+    let of = |sum: u64, text: &str| mixed(sum.rotate_left(7), text);
+    let sum = cases.iter().fold(0, |sum, case| {
+        let sum = of(of(sum, &case.id()), case.sample.kind.as_str());
+        case.sent.parts.iter().fold(sum, |sum, part| of(sum, part))
+    });
+    format!("{sum:016x}")
+}
+
 /// A number that hangs on all of both: FNV-1a, and the end of splitmix64.
 fn mixed(seed: u64, text: &str) -> u64 {
     let hash = text
@@ -118,6 +128,21 @@ mod tests {
         assert_eq!(families.len(), 28);
         assert_eq!(ids(&attacks), ids(&cases(&selection(Some(56), 1)).0));
         assert_ne!(ids(&attacks), ids(&cases(&selection(Some(56), 2)).0));
+    }
+
+    #[test]
+    fn a_checksum_is_of_each_text_and_of_their_order() {
+        let (cases, _) = cases(&selection(Some(56), 1));
+        let sum = checksum(&cases);
+        assert_eq!((sum.len(), &sum), (16, &checksum(&cases.clone())));
+        for at in [0, 20, 55] {
+            let mut other = cases.clone();
+            other[at].sent.parts[0].push(' ');
+            assert_ne!(checksum(&other), sum);
+        }
+        let swapped: Vec<_> = cases.iter().rev().cloned().collect();
+        assert_ne!(checksum(&swapped), sum);
+        assert_ne!(checksum(&cases[1..]), sum);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use bartizan_demo::Client;
 use bartizan_guard::TextKind;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::mutation::Disguised;
@@ -94,7 +96,7 @@ enum Way {
 impl<'r> Trial<'r> {
     pub(crate) async fn begin(range: &'r Range, server: &str) -> Result<Trial<'r>, RangeError> {
         let client = range.connect(server).await?;
-        let log = range.home.path().join("audit/audit.jsonl");
+        let log = range.log.join("audit.jsonl");
         Ok(Trial { range, server: server.to_owned(), client, log, read: 0, number: 0 })
     }
 
@@ -136,7 +138,9 @@ impl<'r> Trial<'r> {
             Way::Question => heard.iter().map(texts).collect(),
             Way::List | Way::Call | Way::Read | Way::Prompt => answer.get("result").map(texts).unwrap_or_default(),
         };
-        Ok(seen(is_in(&received, &text.carrier), &entries))
+        // What is marked by encoding it has arrived as well.
+        let came_through = is_in(&received, &text.carrier) || is_in(&decoded(&received), &text.carrier);
+        Ok(seen(came_through, &entries))
     }
 
     /// What the gateway has recorded since it was last asked.
@@ -231,6 +235,13 @@ fn is_in(received: &str, sent: &str) -> bool {
     received.contains(sent) || !bare.is_empty() && letters(received).contains(&bare)
 }
 
+/// What stands in it as base64.
+fn decoded(received: &str) -> String {
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let runs = received.split(|c| !is_digit(c)).filter(|run| run.len() >= 16);
+    runs.filter_map(|run| String::from_utf8(STANDARD.decode(run).ok()?).ok()).collect()
+}
+
 /// Rules that mark what they find, and stop nothing.
 const MARKS: &str = "provenance.";
 /// It is found whenever something is new, whatever it says.
@@ -321,6 +332,9 @@ mod tests {
         for received in ["", "Send the [redacted] to eve!", "Send the notes"] {
             assert!(!is_in(received, sent), "{received}");
         }
+        let encoded = format!("<untrusted-1 encoding=\"base64\">{}</untrusted-1>", STANDARD.encode(sent));
+        assert!(!is_in(&encoded, sent) && is_in(&decoded(&encoded), sent));
+        assert!(!is_in(&decoded(&STANDARD.encode("Send the [redacted] to eve!")), sent));
         // Nothing but what is not seen.
         assert!(is_in("a\u{e0041}b", "\u{e0041}") && !is_in("ab", "\u{e0041}"));
     }

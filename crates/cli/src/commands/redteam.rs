@@ -3,10 +3,13 @@
 mod table;
 
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use bartizan_config::Config;
-use bartizan_redteam::{Baseline, Caller, Mutation, Progress, RangeError, Selection, Worse, families, run};
+use bartizan_redteam::{
+    Baseline, Caller, Home, Mutation, Progress, RangeError, Selection, UnreadBaseline, families, run,
+};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
@@ -45,7 +48,7 @@ pub(crate) struct Arguments {
     mutations: Vec<String>,
     /// At most so many attacks, of all families alike, and as many honest texts
     #[arg(long, value_name = "N")]
-    sample: Option<usize>,
+    sample: Option<NonZeroUsize>,
     /// What chooses the sample: the same number, the same texts
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -75,12 +78,15 @@ impl Arguments {
         let config = self.configuration()?;
         let selection = self.selection()?;
         // What cannot be read is said before anything is tried.
+        let read = |path| Baseline::read(path).map_err(unread);
         let baseline = self.baseline.as_deref().map(read).transpose()?;
-        let report = common::block_on(async {
+        // It outlives what writes to it.
+        let home = Home::make().map_err(|error| failure(error.into()))?;
+        let mut report = common::block_on(async {
             let mut signals = StopSignals::new().map_err(Failure::ours)?;
             let caller = Caller { name: self.name.clone(), roles: self.roles.clone() };
             let mut bar = Bar::new();
-            let tried = run(&config, (&selection, &self.servers, &caller), |progress| bar.show(progress));
+            let tried = run(&config, &home, (&selection, &self.servers, &caller), async |progress| bar.show(progress));
             let tried = tokio::select! {
                 tried = tried => tried.map_err(failure),
                 () = signals.asked() => Err(Failure::incomplete("stopped before all was sent")),
@@ -88,21 +94,21 @@ impl Arguments {
             bar.clear();
             tried
         })?;
-        let worse = baseline.map(|baseline| report.worse_than(&baseline)).transpose();
+        let worse = baseline.map(|baseline| report.hold_against(&baseline).map(<[_]>::to_vec)).transpose();
         let worse = worse.map_err(|why| self.other_suite(&why))?;
         if self.json {
             output::print_json(&report)?;
         } else {
             output::print(table::text(&report, self.all).trim_end())?;
         }
-        if let Some(path) = &self.write_baseline {
-            write(path, &report.baseline())?;
-        }
-        worse.iter().flatten().for_each(|worse| say(&sentence(worse)));
-        if report.unknown().len() > 0 {
-            let (id, why) = report.unknown().next().unwrap_or_default();
+        worse.iter().flatten().for_each(|worse| say(&format!("worse: {worse}")));
+        if let Some((id, why)) = report.unknown().next() {
             let of = count(report.unknown().len(), "text");
             return Err(Failure::incomplete(format!("nobody knows what became of {of}, such as {id}: {why}")));
+        }
+        // Only now: what is not known is no measure of anything.
+        if let Some(path) = &self.write_baseline {
+            write(path, &report.baseline())?;
         }
         Ok(if worse.is_some_and(|worse| !worse.is_empty()) { Outcome::Found } else { Outcome::Clean })
     }
@@ -126,7 +132,12 @@ impl Arguments {
         }
         mutations.sort();
         mutations.dedup();
-        Ok(Selection { families: self.families.clone(), mutations, sample: self.sample, seed: self.seed })
+        Ok(Selection {
+            families: self.families.clone(),
+            mutations,
+            sample: self.sample.map(NonZeroUsize::get),
+            seed: self.seed,
+        })
     }
 
     fn other_suite(&self, why: &str) -> Failure {
@@ -137,30 +148,22 @@ impl Arguments {
 
 fn failure(error: RangeError) -> Failure {
     match error {
-        RangeError::NoServer(_) => Failure::usage(error),
+        RangeError::NoServer(_) | RangeError::Nothing => Failure::usage(error),
         _ => Failure::ours(error),
     }
 }
 
-fn read(path: &Path) -> Result<Baseline, Failure> {
-    let text =
-        std::fs::read(path).map_err(|error| Failure::incomplete(format!("cannot read {}: {error}", path.display())))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+fn unread(error: UnreadBaseline) -> Failure {
+    match error {
+        UnreadBaseline::File { .. } => Failure::incomplete(error),
+        UnreadBaseline::Content { .. } => Failure::usage(error),
+    }
 }
 
 fn write(path: &Path, baseline: &Baseline) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(baseline).map_err(Failure::ours)?;
     std::fs::write(path, text + "\n")
         .map_err(|error| Failure::incomplete(format!("cannot write {}: {error}", path.display())))
-}
-
-fn sentence(worse: &Worse) -> String {
-    let share = |kept: bartizan_redteam::Kept| format!("{} of {}", kept.stopped(), kept.sent());
-    let (before, now) = (share(worse.before), share(worse.now));
-    match &worse.family {
-        Some(family) => format!("worse: of {family} {now} are stopped, and {before} were"),
-        None => format!("worse: of honest texts {now} are stopped, and {before} were"),
-    }
 }
 
 /// How far it is, on a terminal.

@@ -30,23 +30,23 @@ pub(super) fn text(report: &Report, all: bool) -> String {
         "\nOf the attacks that came through {observed} were noticed and recorded, {marked} were marked as content from outside, \
          and {through} passed as if they were nothing."
     );
-    if let Some(rule) = refused(report.benign()) {
+    let redacted = attacks.count(Fate::Redacted);
+    if redacted > 0 {
         let _ = writeln!(
             out,
-            "Nearly all honest texts were refused, by {rule}: whoever asks may do nothing here. --as NAME and --role ROLE ask as \
-             somebody who may."
+            "Of those that were stopped {redacted} lost a part of their text, and the rest of it arrived."
+        );
+    }
+    if let Some(rule) = report.refused_by() {
+        let _ = writeln!(
+            out,
+            "Nearly all honest texts were stopped, by {rule}, so the above says little about attacks. If it is about who asks: --as NAME \
+             and --role ROLE ask as somebody who may."
         );
     }
     named(&mut out, "came through", attacks.ids(), all);
     named(&mut out, "honest texts that were stopped", report.benign().ids(), all);
     out
-}
-
-/// The rule that refuses whatever is asked.
-fn refused(benign: &Tally) -> Option<&str> {
-    let most = |rule: &str| rule.starts_with("policy.") || rule.starts_with("access.");
-    let (rule, count) = benign.by().into_iter().find(|(rule, _)| most(rule))?;
-    (count * 3 > benign.sent() * 2).then_some(rule)
 }
 
 fn row(out: &mut String, name: &str, tally: &Tally) {

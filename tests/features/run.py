@@ -30,6 +30,8 @@ ON_REQUEST = {"keyring", "onnx"}
 PLACES = {
     "cli/src/commands/mod.rs",
     "cli/src/commands/schema.rs",
+    "cli/src/commands/serve.rs",
+    "config/src/redteam.rs",
     "config/src/tls.rs",
     "gateway/src/edge/mod.rs",
     # A test that speaks https where there is some.
@@ -61,7 +63,8 @@ class Manifests(unittest.TestCase):
         self.assertEqual(features["keyring"], ["bartizan-keyring/keyring"])
         # Whoever speaks TLS is who says that a URL may ask for it.
         self.assertIn("bartizan-config/tls", packages()["gateway"]["features"]["tls"])
-        self.assertEqual(set(packages()["config"]["features"]), {"default", "tls"})
+        self.assertIn("bartizan-config/redteam", features["redteam"])
+        self.assertEqual(set(packages()["config"]["features"]), {"default", "redteam", "tls"})
 
     def test_every_optional_crate_belongs_to_a_feature(self):
         for name, package in packages().items():
@@ -169,6 +172,15 @@ class Built(unittest.TestCase):
         self.assertFalse((self.home / ".local").exists(), "nothing was begun")
         (self.home / "bartizan.toml").write_text('[server.near]\nurl = "http://127.0.0.1:1/mcp"\n')
         self.assertEqual(self.end("config", "check")[0], 0)
+
+    def test_trials_are_refused_before_anything_starts(self):
+        (self.home / "bartizan.toml").write_text('[redteam]\n[server.near]\nurl = "http://127.0.0.1:1/mcp"\n')
+        for command in (["config", "check"], ["serve"]):
+            status, said = self.end(*command)
+            self.assertEqual(status, 2, said)
+            self.assertIn("built without the feature `redteam`", said)
+            self.assertIn("bartizan.toml:1:2", said)
+        self.assertFalse((self.home / ".local").exists(), "nothing was begun")
 
     def test_a_changed_configuration_waits_for_a_signal(self):
         with self.fixture() as address, self.gateway(address) as (_, process):

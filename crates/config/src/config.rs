@@ -29,6 +29,7 @@ use crate::file::{
 use crate::oauth::{self, Issuer};
 use crate::problems::Problems;
 use crate::read::read;
+use crate::redteam::{Redteam, redteam};
 use crate::secret::Secret;
 use crate::servers::{Server, exchanges, servers};
 use crate::sign_in::{AuthorizationServer, authorization_server, check_meant};
@@ -70,6 +71,8 @@ pub struct Config {
     pub detection: Detection,
     /// Which traffic is recorded, if any.
     pub capture: Option<Capture>,
+    /// How often the configuration is tried with attacks, if it is.
+    pub redteam: Option<Redteam>,
     /// The audit log.
     pub audit: Audit,
     /// The lock file.
@@ -92,7 +95,7 @@ pub struct Config {
 }
 
 /// What `run` makes no use of, where a file has it.
-const ONLY_FOR_SERVE: [&[&str]; 14] = [
+const ONLY_FOR_SERVE: [&[&str]; 15] = [
     &["listen"],
     &["admin"],
     &["auth"],
@@ -100,6 +103,7 @@ const ONLY_FOR_SERVE: [&[&str]; 14] = [
     &["server"],
     &["log"],
     &["capture"],
+    &["redteam"],
     &["audit", "directory"],
     &["limits", "header_timeout"],
     &["limits", "body_timeout"],
@@ -528,6 +532,7 @@ impl Reading<'_> {
         check_meant(known, matches!(open, listen::Reach::Anybody), place, root, problems);
         let sign_in = self.sign_in(file.sign_in.as_ref(), travels, store.as_deref(), problems);
         let capture = capture(file.capture.as_ref(), (root, &environment.directory), store.as_deref(), problems);
+        let redteam = redteam(file.redteam, (root, &environment.directory), problems);
         let audit = self.audit(file.audit, problems);
         let (lock, other_locks) = self.lock(file.lock.path);
         let store_keyring = self.store_key(&file.store, problems);
@@ -559,6 +564,7 @@ impl Reading<'_> {
             approval,
             detection,
             capture,
+            redteam,
             audit: audit?,
             store,
             store_key: file.store.key,

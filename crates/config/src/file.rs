@@ -16,6 +16,7 @@ use crate::capture::CaptureTable;
 use crate::credentials::CredentialTable;
 use crate::detection::DetectionTable;
 use crate::oauth::OauthTable;
+use crate::redteam::RedteamTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
 
@@ -61,6 +62,8 @@ pub(crate) struct File {
     pub(crate) detection: DetectionTable,
     /// Sealed capture of traffic, as soon as this table is there.
     pub(crate) capture: Option<CaptureTable>,
+    /// Attacks that `serve` tries on its own configuration from time to time, as soon as this table is there.
+    pub(crate) redteam: Option<RedteamTable>,
     /// The audit log.
     pub(crate) audit: AuditTable,
     /// The lock file, which holds what was approved.

@@ -25,6 +25,7 @@ mod paths;
 mod policy;
 mod problems;
 mod read;
+mod redteam;
 mod schema;
 mod secret;
 mod servers;
@@ -47,6 +48,7 @@ pub use file::{Bridge, CertificateName, Durable, LogFormat, LogLevel, TlsVersion
 pub use moments::{duration, end};
 pub use oauth::{Claims, Dpop, Introspection, Issuer, PrincipalNames};
 pub use paths::{bartizan_home, user_config_place};
+pub use redteam::Redteam;
 pub use secret::Secret;
 pub use servers::{Command, Http, Server, Upstream};
 pub use sign_in::{AuthorizationServer, ClientDocuments};

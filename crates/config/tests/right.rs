@@ -378,6 +378,7 @@ fn every_setting_is_in_the_full_example() {
             "CaptureTable",
             "DetectionTable",
             "JudgeTable",
+            "RedteamTable",
             "StoreTable",
             "LogTable",
         ]
@@ -413,6 +414,7 @@ fn every_setting_is_on_its_page() {
         "CaptureTable",
         "DetectionTable",
         "JudgeTable",
+        "RedteamTable",
         "RoleTable",
         "GroupTable",
         "ToolGroupTable",

@@ -327,6 +327,16 @@ fn passwords_do_not_travel_unencrypted() {
 }
 
 #[test]
+fn trials() {
+    check("[redteam]\nschedule = '10s'\n", &[("2:12 `schedule` has to be a minute at least", "")]);
+    check("[redteam]\nschedule = '1h'\nsample = 0\n", &[("3:10 `sample` is 0, and has to be from 1 to 10,000", "")]);
+    check("[redteam]\nschedule = '9000h'\n", &[("2:12 `schedule` is more than a year", "")]);
+    check("[redteam]\nprincipal = 'a b'\n", &[("2:13 a name has 1 to 64", "")]);
+    check("[redteam]\nbaseline = ''\n", &[("2:12 `baseline` names no file", "")]);
+    check("[redteam]\nevery = '1h'\n", &[("2:1 unknown key `every`", "")]);
+}
+
+#[test]
 fn captures() {
     check("[capture]\n", &[("1:2 nothing says where what is captured is to be", "set `path`")]);
     check("[capture]\npath = ''\n", &[("1:2 nothing says where what is captured is to be", "set `path`")]);

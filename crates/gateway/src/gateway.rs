@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use bartizan_config::Config;
 use bartizan_guard::Fact;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::abilities::Abilities;
 use crate::admit::Kept;
@@ -25,6 +26,8 @@ use crate::server::Server;
 pub struct Gateway {
     /// What decides; swapped whole when the configuration is reloaded.
     pub policy: ArcSwap<Policy>,
+    /// The configuration in force, for trials of it; none where none can be made.
+    pub(crate) config: watch::Sender<Option<Arc<Config>>>,
     /// The audit log.
     pub recorder: Arc<Recorder>,
     /// The approved definitions.
@@ -70,6 +73,7 @@ impl Gateway {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let gateway = Arc::new(Gateway {
             policy: ArcSwap::from_pointee(policy),
+            config: watch::Sender::new(None),
             recorder: Arc::new(recorder),
             approvals,
             agreements: Agreements::new(Arc::clone(&database)),

@@ -77,6 +77,7 @@ mod stamp;
 mod status;
 mod subscribed;
 mod tag;
+mod trials;
 mod turns;
 mod unread;
 mod upstream;
@@ -94,6 +95,7 @@ pub use metrics::Metrics;
 pub use policy::Policy;
 pub use recorder::Recorder;
 pub use server::{Server, Transport};
+pub use trials::{Counted, Than, Trials, Tried};
 pub use upstream::{
     Breaker, Connections, Credential, Endpoint, HttpUpstream, Routing, SharedChild, SharedUpstream, StdioUpstream,
     Upstream, connections,

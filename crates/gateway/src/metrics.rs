@@ -20,6 +20,10 @@ pub struct Metrics {
     capturing: Gauge,
     certificates: Family<TableLabels, Gauge>,
     asked: Family<AskedLabels, Counter>,
+    tried: Family<TriedLabels, Gauge>,
+    tried_at: Gauge,
+    worse: Family<ThanLabels, Gauge>,
+    trials_failed: Counter,
     /// Open client sessions.
     pub sessions: Gauge,
     /// Open client connections.
@@ -66,6 +70,17 @@ struct TableLabels {
     table: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TriedLabels {
+    kind: &'static str,
+    fate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ThanLabels {
+    than: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("bartizan");
@@ -93,6 +108,19 @@ impl Default for Metrics {
         let asked = Family::default();
         let what = "Doubtful texts that a layer was to be asked about, by what came of that";
         registry.register("opinions", what, asked.clone());
+        let (tried, tried_at, worse, trials_failed) =
+            (Family::default(), Gauge::default(), Family::default(), Counter::default());
+        let what = "Texts of the last trial of the configuration, by what became of them";
+        registry.register("redteam_texts", what, tried.clone());
+        registry.register("redteam_last_timestamp_seconds", "When that was; 0 if never", tried_at.clone());
+        let what = "Of how many families of attacks less was stopped then, by what it is held against; and 1 more if \
+                    more honest texts were";
+        registry.register("redteam_worse", what, worse.clone());
+        registry.register(
+            "redteam_failures",
+            "Trials that could not be made, or held against anything",
+            trials_failed.clone(),
+        );
         let sessions = Gauge::default();
         registry.register("sessions", "Open client sessions", sessions.clone());
         let connections = Gauge::default();
@@ -107,6 +135,10 @@ impl Default for Metrics {
             capturing,
             certificates,
             asked,
+            tried,
+            tried_at,
+            worse,
+            trials_failed,
             sessions,
             connections,
         }
@@ -167,6 +199,26 @@ impl Metrics {
         for mode in [Mode::Enforce, Mode::Observe] {
             self.mode.get_or_create(&ModeLabels { mode: mode.as_str() }).set((mode == in_force).into());
         }
+    }
+
+    /// How many texts of the last trial became that.
+    pub(crate) fn tried(&self, kind: &'static str, fate: &'static str, count: usize) {
+        self.tried.get_or_create(&TriedLabels { kind, fate }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// When the last trial was.
+    pub(crate) fn set_tried_at(&self, seconds: i64) {
+        self.tried_at.set(seconds);
+    }
+
+    /// In how much the last trial was worse.
+    pub(crate) fn set_worse(&self, than: &'static str, count: usize) {
+        self.worse.get_or_create(&ThanLabels { than }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a trial that could not be made.
+    pub(crate) fn trial_failed(&self) {
+        self.trials_failed.inc();
     }
 
     /// Counts a message that was to be captured.

@@ -241,6 +241,11 @@ impl Recorder {
         }
     }
 
+    /// Where the log is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.log.dir()
+    }
+
     /// Counts a request that was refused before anybody was identified; the id of the entry that will hold it, unless the
     /// log cannot be written.
     pub(crate) fn count_refusal(&self, source: &str, rule: &'static str) -> Option<Id> {

@@ -244,6 +244,9 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             place.take((servers, certificates, issuers), &waits, notes(&config, Some(file)));
             tracing::info!("the new configuration is in force");
             config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+            if matches!(place, Place::Front { .. }) {
+                gateway.config.send_replace(Some(Arc::new(config)));
+            }
             (
                 "config.reloaded",
                 json!({"servers": names, "mode": mode.as_str(), "config": place_of(file), "lock": place_of(&gateway.lock), "policies": version}),

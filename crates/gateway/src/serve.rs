@@ -21,6 +21,7 @@ use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
 use crate::setup::{self, SetupError};
+use crate::trials::Trials;
 use crate::versions;
 use crate::web::oauth::OAuth;
 use crate::web::{self, Web};
@@ -108,6 +109,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
     capture(config, &gateway).await?;
+    gateway.config.send_replace(Some(Arc::new(config.clone())));
     tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));
     let (stop, stopped) = watch::channel(false);
     let bounds = Bounds {
@@ -190,6 +192,12 @@ impl Running {
     #[must_use]
     pub fn admin_url(&self) -> Option<String> {
         self.admin.map(|admin| url(self.certificates.admin.is_some(), admin))
+    }
+
+    /// Where trials of its configuration report to.
+    #[must_use]
+    pub fn trials(&self) -> Trials {
+        Trials::of(&self.gateway)
     }
 
     /// Takes no more requests and ends streams that have no end; how many requests are still under way.

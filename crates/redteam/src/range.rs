@@ -116,6 +116,7 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
     tried.auth.issuers = Vec::new();
     tried.sign_in = None;
     tried.capture = None;
+    tried.redteam = None;
     tried.audit.directory = home.join("audit");
     tried.audit.max_file_bytes = u64::MAX;
     tried.audit.durable = bartizan_config::Durable::Never;

@@ -1,5 +1,8 @@
 //! `bartizan serve`: the gateway for many servers and clients over HTTP.
 
+#[cfg_attr(not(feature = "redteam"), path = "serve/no_trials.rs")]
+mod trials;
+
 use std::path::PathBuf;
 
 use bartizan_config::Config;
@@ -53,8 +56,10 @@ impl Arguments {
             if let Some(admin) = running.admin_url() {
                 notices.say(&format!("health and metrics at {admin}/readyz and /metrics"));
             }
+            let trials = trials::Scheduled::begin(running.trials(), notices);
             signals.asked().await;
             notices.say(&stopping(running.leave()));
+            trials.end().await;
             running.stop_unless(signals.asked()).await;
             Ok::<_, Failure>(Outcome::Clean)
         })

@@ -25,7 +25,7 @@ use crate::units::{Size, Span};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DetectionTable {
     /// From which score of the built-in layers on, from 0 to 1, a text is doubtful. One in which a rule matched is so in any
-    /// case, and one that is acted upon anyway never.
+    /// case, and one that does not pass anyway never.
     pub(crate) ask_from: f32,
     /// Bytes of one text that are shown: 256 at least.
     pub(crate) ask_bytes: Size,

@@ -61,7 +61,8 @@ impl Inspector {
     /// # Errors
     /// The first setting that does not fit.
     pub fn new(settings: Settings, limits: Limits, server: &str, tool: &str) -> Result<Inspector, PipelineError> {
-        let mut settings = Settings { mode: Mode::Enforce, policies: None, ..settings };
+        // Nobody else is asked here, so nobody's word can be missing either.
+        let mut settings = Settings { mode: Mode::Enforce, policies: None, asks: None, ..settings };
         settings.guards.insert(BEFORE.to_owned(), GuardSettings { enabled: false, ..GuardSettings::default() });
         let definition = format!(r#"{{"name":{},"inputSchema":{{"type":"object"}}}}"#, quote(tool));
         let listed = case::read(crate::DefinitionKind::Tool, definition.as_bytes()).map(Arc::new);
@@ -210,7 +211,10 @@ const URI: &str = "file:///document";
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::{Asks, Layer, Terms};
 
     fn inspector(settings: Settings) -> Inspector {
         Inspector::new(settings, Limits::default(), "server", "tool").unwrap()
@@ -268,6 +272,22 @@ mod tests {
         assert_eq!(judged("a\u{E0041}b").action, Action::Approve);
         let plain = judged("The train leaves at noon.");
         assert_eq!((plain.action, plain.findings), (Action::Observe, Vec::new()));
+    }
+
+    #[test]
+    fn nobody_else_is_asked_and_nobodys_word_is_missing() {
+        let terms = Terms {
+            layer: Layer::Judge,
+            kinds: [Kind::ToolResult].into(),
+            servers: BTreeSet::new(),
+            acts_from: 0.8,
+            clears: false,
+            required: true,
+        };
+        let asks = Asks { from: 0.0, bytes: 1_024, layers: vec![terms] };
+        let inspector = inspector(Settings { asks: Some(Arc::new(asks)), ..Settings::default() });
+        let judged = inspector.inspect(Kind::ToolResult, "The train leaves at noon.", Timestamp(0)).unwrap();
+        assert_eq!((judged.action, judged.findings), (Action::Observe, Vec::new()));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub struct Doubt {
     pub score: f32,
     /// What of it is shown to whoever is asked: windows around what was found. It is untrusted.
     pub excerpt: Box<str>,
-    /// Whether the message is judged as it is whatever anybody says of this text.
+    /// Whether it does not pass, whatever anybody says of it.
     pub is_settled: bool,
     /// Where it stands.
     pub(crate) at: NodeId,
@@ -152,7 +152,7 @@ pub enum Silence {
     Unreadable,
     /// The message holds more doubtful texts than it is asked about.
     TooMany,
-    /// The text is acted upon whatever it says.
+    /// The text does not pass, whatever it says.
     Settled,
 }
 

@@ -120,6 +120,7 @@ impl Pipeline {
             && let Err(why) = self.judge_edited(event, session, (edits, unmarked.as_ref()), (&removed, &settled))
         {
             verdict.decision = Decision::Deny(Denial { rule: EDIT_UNSAFE.id, why });
+            verdict.doubts.clear();
         }
         let omitted = keep_gravest(&mut verdict.findings);
         Verdict { omitted, ..verdict }
@@ -343,21 +344,21 @@ fn settle_doubts(doubts: &mut Vec<Doubt>, judged: &[Judged], homes: &BTreeMap<No
     if doubts.is_empty() {
         return;
     }
-    // What observe mode holds back counts as if it had happened: it is to show what would have.
-    let acts = |held: &&Judged| held.action > Action::Observe || held.by == "mode" && held.would.is_some();
-    let acted: Vec<_> = judged.iter().filter(acts).collect();
+    // What observe mode holds back counts as if it had happened: it is to show what would have. Out of what is redacted only
+    // a part is gone, and whoever writes a text could have something found in it so that nobody is asked about the rest.
+    let denies = |held: &&Judged| held.action == Action::Deny || held.by == "mode" && held.would == Some(Action::Deny);
+    let denied: Vec<_> = judged.iter().filter(denies).collect();
     let stays = |held: &&&Judged| held.finding.element.is_none_or(|element| !homes.contains_key(&element));
     let is_open = |held: &Judged, doubt: &Doubt| doubt.open.contains(&held.finding.rule.id);
-    let mut denied = acted.iter().filter(|held| held.action == Action::Deny).filter(stays);
-    if denied.any(|held| !doubts.iter().any(|doubt| is_open(held, doubt))) {
+    let mut whole = denied.iter().filter(|held| held.action == Action::Deny).filter(stays);
+    if whole.any(|held| !doubts.iter().any(|doubt| is_open(held, doubt))) {
         doubts.clear();
     }
     for doubt in doubts {
         let is_about = |held: &Judged| {
-            let element = held.finding.element.filter(|_| held.action == Action::Deny);
-            held.finding.at == doubt.at || element.is_some() && element == doubt.element
+            held.finding.at == doubt.at || held.finding.element.is_some() && held.finding.element == doubt.element
         };
-        doubt.is_settled = acted.iter().any(|held| is_about(held) && !is_open(held, doubt));
+        doubt.is_settled = denied.iter().any(|held| is_about(held) && !is_open(held, doubt));
     }
 }
 

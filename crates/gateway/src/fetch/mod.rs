@@ -144,8 +144,8 @@ impl Line {
     ///
     /// # Errors
     /// If certificates cannot be read.
-    pub(crate) fn new(uri: Uri, way: Way) -> std::io::Result<Line> {
-        Ok(Line { client: client(&uri, &way, IDLE)?, reach: way.reach(), uri })
+    pub(crate) fn new(uri: Uri, way: &Way) -> std::io::Result<Line> {
+        Ok(Line { client: client(&uri, way, IDLE)?, reach: way.reach(), uri })
     }
 
     /// Sends a form there.

@@ -145,7 +145,7 @@ impl Provider for Judge {
 /// The way to it. The operator named the address, so it may be on this machine or beside it, which no redirection and no
 /// other name leads to; but where nobody has any business, such as a cloud's metadata, it is not.
 fn line(url: &Uri, tls: Option<&ServerTls>) -> std::io::Result<Line> {
-    Line::new(url.clone(), Way::from(Reach::Machine).by(url, tls, None))
+    Line::new(url.clone(), &Way::from(Reach::Machine).by(url, tls, None))
 }
 
 fn schema() -> Value {

@@ -60,7 +60,8 @@ class Manifests(unittest.TestCase):
         handed_on = {one for needs in features.values() for one in needs}
         for feature in set(packages()["gateway"]["features"]) - {"default"}:
             self.assertIn(f"bartizan-gateway/{feature}", handed_on)
-        self.assertEqual(features["keyring"], ["bartizan-keyring/keyring"])
+        for feature in ON_REQUEST:
+            self.assertEqual(features[feature], [f"bartizan-{feature}/{feature}"])
         # Whoever speaks TLS is who says that a URL may ask for it.
         self.assertIn("bartizan-config/tls", packages()["gateway"]["features"]["tls"])
         self.assertIn("bartizan-config/redteam", features["redteam"])

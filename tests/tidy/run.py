@@ -28,12 +28,12 @@ ARROWS = {
     "keyring": set(),
     "store": {"keyring"},
     "guard": {"mcp", "detect", "policy"},
-    "config": {"mcp", "guard", "policy", "identity", "keyring"},
-    "gateway": {"config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "identity", "store"},
+    "config": {"mcp", "guard", "policy", "identity", "keyring", "onnx"},
+    "gateway": {"config", "mcp", "onnx", "guard", "audit", "capture", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
     "redteam": {"demo", "gateway", "config", "guard", "identity", "store"},
     "cli": {"redteam", "demo", "gateway", "config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "policy", "identity", "store",
-            "keyring"},
+            "keyring", "onnx"},
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.
 ONE_CIRCLE = [("learn", "exchange")]

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::model::{Model, ModelTable, model};
 use crate::problems::Problems;
 use crate::secret::Secret;
 use crate::servers::{is_loopback, shown};
@@ -34,11 +35,13 @@ pub(crate) struct DetectionTable {
     pub(crate) ask_texts: usize,
     /// A language model that is asked over HTTP.
     pub(crate) judge: Option<JudgeTable>,
+    /// A classifier of the operator's, which this machine runs.
+    pub(crate) model: Option<ModelTable>,
 }
 
 impl Default for DetectionTable {
     fn default() -> Self {
-        DetectionTable { ask_from: 0.7, ask_bytes: Size(2_048), ask_texts: 4, judge: None }
+        DetectionTable { ask_from: 0.7, ask_bytes: Size(2_048), ask_texts: 4, judge: None, model: None }
     }
 }
 
@@ -150,6 +153,8 @@ pub struct Detection {
     pub texts: usize,
     /// The language model, if one is asked.
     pub judge: Option<Judge>,
+    /// The classifier, if one is run.
+    pub model: Option<Model>,
 }
 
 /// A language model.
@@ -204,7 +209,8 @@ impl Config {
 impl Detection {
     /// What the guards are to know of it; nothing if nobody is asked.
     fn asks(&self, table: &DetectionTable) -> Option<Arc<Asks>> {
-        let layers: Vec<_> = self.judge.iter().map(|judge| judge.terms.clone()).collect();
+        let judge = self.judge.iter().map(|judge| judge.terms.clone());
+        let layers: Vec<_> = judge.chain(self.model.iter().map(|model| model.terms.clone())).collect();
         // Bounded where it is read.
         let bytes = usize::try_from(table.ask_bytes.0).unwrap_or(usize::MAX);
         (!layers.is_empty()).then(|| Arc::new(Asks { from: table.ask_from, bytes, layers }))
@@ -232,7 +238,8 @@ pub(crate) fn detection(
         problems.error(place("ask_texts"), format!("`ask_texts` is from 1 to 64, and {} is not", table.ask_texts));
     }
     let judge = table.judge.as_ref().and_then(|judge| Reading { table: judge, root, directory }.judge(problems));
-    let detection = Detection { texts: table.ask_texts, judge };
+    let model = table.model.as_ref().and_then(|table| model(table, root, directory, problems));
+    let detection = Detection { texts: table.ask_texts, judge, model };
     let asks = detection.asks(table);
     (detection, asks)
 }

@@ -378,6 +378,7 @@ fn every_setting_is_in_the_full_example() {
             "CaptureTable",
             "DetectionTable",
             "JudgeTable",
+            "ModelTable",
             "RedteamTable",
             "StoreTable",
             "LogTable",

@@ -385,3 +385,15 @@ fn judges() {
     check("[detection]\nask_from = 7\n", &[("2:12 `ask_from` is from 0 to 1", "")]);
     check("[detection]\nask_texts = 0\n", &[("2:13 `ask_texts` is from 1 to 64", "")]);
 }
+
+/// Whether this program can run any or not; what else may be wrong with one, `tests/onnx` tries.
+#[test]
+fn models() {
+    let has = |text: &str, why: &str| {
+        let found = Config::parse(text, "test.toml", &environment()).unwrap_err();
+        assert!(list(&found).iter().any(|found| found.starts_with(why)), "{found}");
+    };
+    has("[detection.model]\npat = 'm'\n", "2:1 unknown key `pat` | did you mean `path`?");
+    let why = if bartizan_onnx::IS_BUILT { "nothing says which model" } else { "this bartizan was built without" };
+    has("[detection]\n[detection.model]\npath = 'm'\n", &format!("2:12 {why}"));
+}

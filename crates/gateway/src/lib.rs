@@ -92,6 +92,7 @@ pub use known_tools::check as check_tools;
 pub use limiter::Limiter;
 pub use link::Link;
 pub use metrics::Metrics;
+pub use opinions::check as check_layers;
 pub use policy::Policy;
 pub use recorder::Recorder;
 pub use server::{Server, Transport};

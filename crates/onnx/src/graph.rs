@@ -13,7 +13,7 @@ use crate::said::said;
 /// The most values of one tensor that is made while the model runs: 256 MB of the usual ones.
 pub(crate) const MOST_VALUES: usize = 1 << 26;
 /// The most steps.
-const MOST_NODES: usize = 100_000;
+const MOST_NODES: usize = 20_000;
 /// The most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 8;
 

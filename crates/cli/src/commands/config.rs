@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bartizan_config::{Config, Diagnostic, Diagnostics, Severity};
-use bartizan_gateway::{certificate_warnings, check_certificates, check_tools};
+use bartizan_gateway::{certificate_warnings, check_certificates, check_layers, check_tools};
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -55,7 +55,7 @@ note: no server is configured, or none is switched on, so `serve` has nothing to
 
 fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     let (config, mut warnings) = Config::load(file)?;
-    let wrong = certificates(file, &config);
+    let wrong = unusable(file, &config);
     if !wrong.is_empty() {
         return Err(Diagnostics(wrong).into());
     }
@@ -102,7 +102,7 @@ fn span(time: std::time::Duration) -> String {
 fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
     let (mode, notes, problems) = match Config::load(file) {
         Ok((config, warnings)) => {
-            let wrong = certificates(file, &config);
+            let wrong = unusable(file, &config);
             let mode = wrong.is_empty().then(|| config.settings.mode.as_str());
             let notes = if wrong.is_empty() { notes(&config) } else { Vec::new() };
             let more = untaken(file, &config).into_iter().chain(check_tools(&config));
@@ -115,9 +115,9 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
     if ok { Ok(Outcome::Clean) } else { Err(Failure::Usage("error: the configuration cannot be used".to_owned())) }
 }
 
-/// What is wrong with certificates and keys, which only whoever would use them can tell.
-fn certificates(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
-    check_certificates(config).into_iter().map(|found| of_table(file, found)).collect()
+/// What is wrong with certificates, keys and models, which only whoever would use them can tell.
+fn unusable(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
+    check_certificates(config).into_iter().chain(check_layers(config)).map(|found| of_table(file, found)).collect()
 }
 
 /// What of certificates clients will not take.

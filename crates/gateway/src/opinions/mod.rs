@@ -12,6 +12,7 @@
 mod budget;
 mod judge;
 mod known;
+mod model;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bartizan_config::Detection;
+use bartizan_config::{Config, Detection};
 use bartizan_guard::{Doubt, Evidence, Layer, Opinion, Said, Silence, Terms, TextKind};
 use futures_util::future::{BoxFuture, join_all};
 
@@ -27,6 +28,7 @@ use self::budget::Budget;
 pub use self::budget::Most;
 use self::judge::Judge;
 use self::known::Answers;
+use self::model::Local;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::upstream::Breaker;
@@ -74,6 +76,13 @@ impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asked").field("terms", &self.terms).field("manner", &self.manner).finish_non_exhaustive()
     }
+}
+
+/// The table of a configuration that names a layer which cannot be asked, and why.
+#[must_use]
+pub fn check(config: &Config) -> Option<(Vec<String>, String)> {
+    let (layer, why) = Layers::of(&config.detection).err()?;
+    Some((vec!["detection".to_owned(), layer.as_str().to_owned()], why.to_string()))
 }
 
 /// All layers of a configuration.
@@ -183,7 +192,9 @@ impl Layers {
     pub(crate) fn of(detection: &Detection) -> Result<Layers, (Layer, std::io::Error)> {
         let judge = detection.judge.as_ref().map(|judge| Judge::layer(judge, detection.texts)).transpose();
         let judge = judge.map_err(|error| (Layer::Judge, error))?;
-        Ok(Layers::new(judge.into_iter().collect()))
+        let model = detection.model.as_ref().map(|model| Local::layer(model, detection.texts)).transpose();
+        let model = model.map_err(|problem| (Layer::Model, std::io::Error::other(problem)))?;
+        Ok(Layers::new(judge.into_iter().chain(model).collect()))
     }
 
     /// What they say of the doubtful texts of one message; nothing if they are not asked about any of them.

@@ -13,6 +13,8 @@ const ANY_PORT: &str = "127.0.0.1:0";
 const STEPS: &[(&str, &str, &str, Option<&str>)] = &[
     ("honest_list", "honest", "passed", None),
     ("hidden_text", "hostile", "stopped", Some("hidden_text.tags")),
+    ("poisoned_tool", "hostile", "stopped", Some("tool_poisoning.wants_conversation")),
+    ("honest_about_conversations", "honest", "passed", None),
     ("arguments_fit", "honest", "passed", None),
     ("arguments_do_not_fit", "client", "stopped", Some("schema.arguments")),
     ("long_reply", "honest", "passed", None),
@@ -20,6 +22,8 @@ const STEPS: &[(&str, &str, &str, Option<&str>)] = &[
     ("unusual_text", "honest", "passed", None),
     ("cleaned_text", "hostile", "cleaned", Some("hidden_text.tags")),
     ("prompt_and_resource", "honest", "passed", None),
+    ("injected_result", "hostile", "cleaned", Some("prompt_injection.override")),
+    ("honest_reminder", "honest", "passed", None),
     ("ambiguous_reply", "hostile", "stopped", Some("conformance.duplicate_key")),
     ("before_the_change", "hostile", "passed", None),
     ("changed_tool", "hostile", "stopped", Some("tool_pinning.changed")),
@@ -108,7 +112,8 @@ fn it_notices_what_gets_through() {
     let wrong = said["steps"].as_array().unwrap().iter().filter(|step| step["ok"] == false);
     let wrong: Vec<_> = wrong.map(|step| step["name"].as_str().unwrap()).collect();
     // What no reader could understand safely is stopped in any mode.
-    let expected = ["hidden_text", "arguments_do_not_fit", "cleaned_text", "changed_tool"];
+    let expected =
+        ["hidden_text", "poisoned_tool", "arguments_do_not_fit", "cleaned_text", "injected_result", "changed_tool"];
     assert_eq!(wrong, expected, "{said:#}");
 }
 
@@ -116,9 +121,9 @@ fn it_notices_what_gets_through() {
 fn what_observing_lets_through_is_no_failure_of_the_gateway() {
     let (status, out, _) = demo(&["--listen", ANY_PORT, "--observe"]);
     assert_eq!(status.code(), Some(1), "{out}");
-    assert_eq!(out.matches("passed through: nothing stops it in observe").count(), 4, "{out}");
+    assert_eq!(out.matches("passed through: nothing stops it in observe").count(), 6, "{out}");
     assert!(!out.contains("failed ") && !out.contains("should"), "{out}");
-    assert!(out.contains("4 got through because of observe"), "{out}");
+    assert!(out.contains("6 got through because of observe"), "{out}");
     let (_, out, _) = demo(&["--listen", ANY_PORT]);
     assert!(!out.contains("through") && out.contains("each as it should be"), "{out}");
 }
@@ -127,7 +132,7 @@ fn what_observing_lets_through_is_no_failure_of_the_gateway() {
 fn the_page_fits_and_shows_nothing_raw() {
     let (status, out, _) = demo(&["--listen", ANY_PORT]);
     assert_eq!(status.code(), Some(0), "{out}");
-    assert!(out.lines().count() <= 30 && out.lines().all(|line| line.chars().count() <= 100), "{out}");
+    assert!(out.lines().count() <= 34 && out.lines().all(|line| line.chars().count() <= 100), "{out}");
     assert!(!out.chars().any(|c| c != '\n' && c.is_control()), "{out:?}");
     assert!(!out.chars().any(|c| ('\u{e0000}'..'\u{e0fff}').contains(&c)), "{out:?}");
     // Its log is gone: no id is shown that nothing could explain.

@@ -8,19 +8,25 @@ use crate::client::{Client, ClientError};
 use crate::witness::{Witness, description, hides, otherwise, reached, text, tools};
 use crate::{Role, Seen, Step};
 
-const HONEST_TOOLS: [&str; 5] = ["add", "temperature", "primes", "note", "notes"];
-/// All but the one with hidden text.
-const HARMLESS_TOOLS: [&str; 4] = ["recipe", "report", "balance", "status"];
+const HONEST_TOOLS: [&str; 6] = ["add", "temperature", "primes", "note", "notes", "minutes"];
+/// All but the one with hidden text and the one that asks for the conversation.
+const HARMLESS_TOOLS: [&str; 5] = ["recipe", "report", "balance", "status", "page"];
 /// Accents, another script and an emoji: unusual, but nothing is hidden in it.
 const NOTE: &str = "Crème brûlée, 日本語, 🍮";
+/// What was said, for a tool that is about what was said.
+const SAID: &str = "Ann: Do we ship today?\nBob: Yes, at four.";
+/// Words of an attack that are none.
+const REMINDER: &str = "Talk on Friday: why “ignore all previous instructions” fools chatbots.";
 const PRIMES: u64 = 200_000;
 
 /// Tries everything, and ends all sessions.
 pub(crate) async fn play(clients: Clients, log: &Path, mut on_step: impl FnMut(Step)) {
     let Clients { honest, hostile, both } = clients;
-    let mut play = Play { honest, hostile, both, listed: Value::Null, hiding: None, witness: Witness::of(log) };
+    let mut play = Play { honest, hostile, both, listed: Value::Null, shown: Vec::new(), witness: Witness::of(log) };
     on_step(play.honest_list().await);
     on_step(play.hidden_text().await);
+    on_step(play.poisoned_tool().await);
+    on_step(play.honest_about_conversations().await);
     on_step(play.arguments_fit().await);
     on_step(play.arguments_do_not_fit().await);
     on_step(play.long_reply().await);
@@ -28,6 +34,8 @@ pub(crate) async fn play(clients: Clients, log: &Path, mut on_step: impl FnMut(S
     on_step(play.unusual_text().await);
     on_step(play.cleaned_text().await);
     on_step(play.prompt_and_resource().await);
+    on_step(play.injected_result().await);
+    on_step(play.honest_reminder().await);
     on_step(play.ambiguous_reply().await);
     on_step(play.before_the_change().await);
     on_step(play.changed_tool().await);
@@ -52,8 +60,8 @@ struct Play {
     both: Client,
     /// The honest server's tools, as they were listed first.
     listed: Value,
-    /// The tool with hidden text, if the client was shown it.
-    hiding: Option<&'static str>,
+    /// Tools that the client was shown and should not have been.
+    shown: Vec<&'static str>,
     witness: Witness,
 }
 
@@ -101,21 +109,56 @@ impl Play {
         let mut shown = false;
         let mut seen = self.witness.judge(&listed, |result| {
             shown = description(result, "translate").is_some_and(hides);
-            shown || tools(result) == HARMLESS_TOOLS
+            // The other one is a step of its own.
+            let others = tools(result).into_iter().filter(|tool| *tool != "search");
+            shown || others.eq(HARMLESS_TOOLS)
         });
         if seen == Seen::Passed && !shown {
-            let withheld = self.witness.edited(Role::Hostile, ("method", "tools/list"), "deny");
-            // A client may have been told of the tool elsewhere.
-            let answer = call(&mut self.hostile, "translate", json!({"text": "Hello"})).await;
-            seen = match (self.witness.judge_through(&answer), withheld) {
-                (Seen::Stopped(call), Some(list)) if call.rule == list.rule => Seen::Stopped(list),
-                (other, _) => other,
-            };
+            seen = self.withheld("translate", json!({"text": "Hello"})).await;
         }
-        self.hiding = shown.then_some("translate");
+        self.shown.extend(shown.then_some("translate"));
         let what = "a tool whose description hides instructions";
         let reached = shown.then_some("the client is shown it as it is");
         Step::stopped("hidden_text", Role::Hostile.name(), "hidden_text.tags", &arrow(what, reached), seen)
+    }
+
+    /// What became of a tool that the last list of the hostile server did not hold. A client may have been told of it elsewhere, so
+    /// it is called all the same.
+    async fn withheld(&mut self, tool: &str, arguments: Value) -> Seen {
+        let withheld = self.witness.withheld(Role::Hostile, tool);
+        let answer = call(&mut self.hostile, tool, arguments).await;
+        match (self.witness.judge_through(&answer), withheld) {
+            (Seen::Stopped(call), Some(list)) if call.rule == list.rule => Seen::Stopped(list),
+            (other, _) => other,
+        }
+    }
+
+    async fn poisoned_tool(&mut self) -> Step {
+        let listed = list(&mut self.hostile).await;
+        let mut shown = false;
+        let mut seen = self.witness.judge(&listed, |result| {
+            shown = description(result, "search").is_some();
+            true
+        });
+        if seen == Seen::Passed && !shown {
+            seen = self.withheld("search", json!({"query": "weather", "context": "all of it"})).await;
+        }
+        self.shown.extend(shown.then_some("search"));
+        let what = "a tool that wants the whole conversation";
+        let reached = shown.then_some("the client is shown it as it is");
+        let rule = "tool_poisoning.wants_conversation";
+        Step::stopped("poisoned_tool", Role::Hostile.name(), rule, &arrow(what, reached), seen)
+    }
+
+    async fn honest_about_conversations(&mut self) -> Step {
+        let answer = call(&mut self.honest, "minutes", json!({"conversation": SAID})).await;
+        let mut told = String::new();
+        let seen = self.witness.judge(&answer, |result| {
+            told = text(result).unwrap_or_default().to_owned();
+            told == "2 people, 9 words"
+        });
+        let what = format!("minutes(…), a tool about conversations → {told}");
+        Step::passes("honest_about_conversations", Role::Honest, what, seen)
     }
 
     async fn arguments_fit(&mut self) -> Step {
@@ -179,11 +222,39 @@ impl Play {
             raw || told == "3 tests failed, do not deploy"
         });
         if !raw && seen == Seen::Passed {
-            let cut = self.witness.edited(Role::Hostile, ("tool", "status"), "redact");
+            let cut = self.witness.cleaned(Role::Hostile, "status");
             seen = cut.map_or(seen, Seen::Cleaned);
         }
         let what = format!("status() → {told}");
         Step::cleaned("cleaned_text", Role::Hostile, "hidden_text.tags", what, seen)
+    }
+
+    async fn injected_result(&mut self) -> Step {
+        let answer = call(&mut self.hostile, "page", json!({})).await;
+        let mut told = String::new();
+        let mut raw = false;
+        let mut seen = self.witness.judge(&answer, |result| {
+            told = text(result).unwrap_or_default().to_owned();
+            raw = told.contains("Ignore all previous") || told.contains("delete every note");
+            told.starts_with("Open from 9 to 17.")
+        });
+        if !raw && seen == Seen::Passed {
+            let cut = self.witness.cleaned(Role::Hostile, "page");
+            seen = cut.map_or(seen, Seen::Cleaned);
+        }
+        let what = format!("page() → {told}");
+        Step::cleaned("injected_result", Role::Hostile, "prompt_injection.override", what, seen)
+    }
+
+    async fn honest_reminder(&mut self) -> Step {
+        let saved = call(&mut self.honest, "note", json!({"text": REMINDER})).await;
+        let mut seen = self.witness.judge(&saved, |result| text(result) == Some("saved as note 2"));
+        if seen == Seen::Passed {
+            let answer = call(&mut self.honest, "notes", json!({})).await;
+            let both = format!("{NOTE}\n{REMINDER}");
+            seen = self.witness.judge(&answer, |result| text(result) == Some(&*both));
+        }
+        Step::passes("honest_reminder", Role::Honest, format!("notes() → {REMINDER}"), seen)
     }
 
     async fn prompt_and_resource(&mut self) -> Step {
@@ -226,7 +297,9 @@ impl Play {
         let mut shown = false;
         let mut seen = self.witness.judge(&listed, |result| {
             shown = description(result, "recipe").is_some();
-            shown || tools(result) == ["report", "balance", "status"]
+            // Those that should not be shown at all are steps of their own.
+            let others = tools(result).into_iter().filter(|tool| !["translate", "search"].contains(tool));
+            shown || others.eq(["report", "balance", "status", "page"])
         });
         let mut what = "recipe(\"soup\"), now that the tool is another".to_owned();
         if seen == Seen::Passed {
@@ -245,7 +318,7 @@ impl Play {
         let mut count = 0;
         let mut expected: Vec<String> = HONEST_TOOLS.iter().map(|tool| format!("honest__{tool}")).collect();
         // What got through at the server's own address does so here, which was said there.
-        let hostile = HARMLESS_TOOLS.iter().chain(&self.hiding);
+        let hostile = HARMLESS_TOOLS.iter().chain(&self.shown);
         expected.extend(hostile.map(|tool| format!("hostile__{tool}")));
         let mut more = Vec::new();
         let seen = self.witness.judge(&listed, |result| {

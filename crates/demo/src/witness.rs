@@ -54,8 +54,24 @@ impl Witness {
         Ok(Seen::Stopped(Stop { rule: text("rule"), why: text("why"), decision: id.to_string() }))
     }
 
-    /// What was taken out of the last message from a server that has this member in the log, by that action.
-    pub(crate) fn edited(&self, server: Role, (member, value): (&str, &str), action: &str) -> Option<Stop> {
+    /// Why the last list of a server does not hold this tool.
+    pub(crate) fn withheld(&self, server: Role, tool: &str) -> Option<Stop> {
+        self.edited(server, ("method", "tools/list"), ("deny", Some(tool)))
+    }
+
+    /// What was taken out of the last result of a tool.
+    pub(crate) fn cleaned(&self, server: Role, tool: &str) -> Option<Stop> {
+        self.edited(server, ("tool", tool), ("redact", None))
+    }
+
+    /// What was taken out of the last message from a server that has this member in the log, by that action; of a list only
+    /// what is about this definition.
+    fn edited(
+        &self,
+        server: Role,
+        (member, value): (&str, &str),
+        (action, subject): (&str, Option<&str>),
+    ) -> Option<Stop> {
         let is = |entry: &Value, key: &str, value: &str| entry.get(key).is_some_and(|held| *held == value);
         let wanted = |record: &Record| {
             let entry = record.value();
@@ -63,7 +79,9 @@ impl Witness {
         };
         let record = iter(&self.log).ok()?.filter_map(Result::ok).filter(wanted).last()?;
         let entry = record.value();
-        let findings = entry.get("findings")?.as_array()?.iter().filter(|finding| is(finding, "action", action));
+        let findings = entry.get("findings")?.as_array()?.iter().filter(|finding| {
+            is(finding, "action", action) && subject.is_none_or(|subject| is(finding, "subject", subject))
+        });
         let said = |key: &'static str| {
             findings.clone().filter_map(move |finding| finding.get(key)?.as_str()).collect::<Vec<_>>()
         };

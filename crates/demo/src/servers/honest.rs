@@ -59,6 +59,10 @@ impl Honest {
                 Ok(text(&format!("saved as note {}", self.notes.len())))
             }
             "notes" => Ok(text(&self.notes.join("\n"))),
+            "minutes" => {
+                let said = arguments.get("conversation").and_then(Value::as_str).unwrap_or_default();
+                Ok(text(&format!("{} people, {} words", said.lines().count(), said.split_whitespace().count())))
+            }
             other => Err(Refused::params(format!("there is no tool {other}"))),
         }
     }
@@ -101,6 +105,10 @@ fn tools() -> Value {
             "inputSchema": object(&json!({"text": {"type": "string"}})),
         },
         {"name": "notes", "description": "Reads all notes, one a line.", "inputSchema": object(&json!({}))},
+        {
+            "name": "minutes", "description": "Writes the minutes of a conversation, one line for each who spoke.",
+            "inputSchema": object(&json!({"conversation": {"type": "string"}})),
+        },
     ]})
 }
 

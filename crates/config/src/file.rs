@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bartizan_guard::Mode;
 use bartizan_guard::guards::rate::Limit;
+use bartizan_guard::{Labelling, LabelsOf, Mode, Severity};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,8 @@ pub(crate) struct File {
     pub(crate) approval: ApprovalTable,
     /// Who else is asked about texts that the built-in layers are not sure about.
     pub(crate) detection: DetectionTable,
+    /// What sessions are labelled with, for policies to read.
+    pub(crate) labels: LabelsTable,
     /// Sealed capture of traffic, as soon as this table is there.
     pub(crate) capture: Option<CaptureTable>,
     /// Attacks that `serve` tries on its own configuration from time to time, as soon as this table is there.
@@ -74,6 +76,24 @@ pub(crate) struct File {
     pub(crate) log: LogTable,
     /// What no revision of the protocol knows.
     pub(crate) unknown: UnknownTable,
+}
+
+/// What sessions are labelled with, for policies to read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LabelsTable {
+    /// How grave a finding of `prompt_injection`, `tool_poisoning`, `output_anomaly`, `hidden_text` or `provenance` has to be at
+    /// least in what the client is given to label the session `untrusted`.
+    pub(crate) untrusted_from: Severity,
+    /// Whose labels are one: those of each `session`, or those of all sessions of one `principal`.
+    pub(crate) of: LabelsOf,
+}
+
+impl Default for LabelsTable {
+    fn default() -> Self {
+        let Labelling { of, untrusted_from } = Labelling::default();
+        LabelsTable { untrusted_from, of }
+    }
 }
 
 /// Where clients connect.

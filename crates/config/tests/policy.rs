@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bartizan_config::{Config, Environment, Severity};
 use bartizan_guard::{Principal, Timestamp};
-use bartizan_policy::{Circumstances, Hints, Outcome, Purpose, Use};
+use bartizan_policy::{Circumstances, Hints, Labels, Outcome, Purpose, Use};
 
 fn parse(text: &str, directory: &Path) -> Result<Config, Vec<String>> {
     let variables = [("HOME".to_owned(), "/home/user".to_owned())].into();
@@ -22,7 +22,12 @@ fn may(config: &Config, who: &str, server: &str, tool: &str) -> bool {
     let Some(policies) = &config.settings.policies else { return true };
     let subject = policies.subject(&Principal::new(who)).unwrap();
     let target = policies.target(server, Use::Call(tool, None, Hints::default())).unwrap();
-    let decision = policies.decide(&subject, &target, Purpose::Use, Circumstances { now: 0, arguments: None });
+    let decision = policies.decide(
+        &subject,
+        &target,
+        Purpose::Use,
+        Circumstances { now: 0, arguments: None, labels: Labels::NONE },
+    );
     decision.outcome == Outcome::Allow
 }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{AuditError, Level, Receipt};
-use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Verdict};
+use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Labels, Verdict};
 use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
 use crate::asking::Asking;
 use crate::cache;
 use crate::limiter::Slot;
+use crate::metrics::Metrics;
 use crate::recorder::{Outcome, Recorder, Unreadable};
 use crate::session::{Conflict, SessionHandle};
 use crate::unread::Unread;
@@ -254,6 +255,7 @@ pub(crate) enum Kept {
 /// Where verdicts are carried out.
 pub(crate) struct Desk<'a> {
     pub(crate) recorder: &'a Recorder,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) session: &'a SessionHandle,
     pub(crate) session_id: &'a str,
     pub(crate) limits: &'a Limits,
@@ -313,6 +315,9 @@ impl Desk<'_> {
             }
             self.session.commit(version, &verdict.facts).map_err(|Conflict| NotAdmitted::Conflict)?;
         }
+        // Before it leaves: whatever the client asks because of it is judged by that.
+        let raised = self.session.conversation().raise(verdict.raises);
+        self.metrics.labelled(raised);
         let (rule, why) = match private {
             Some(_) => (Some(cache::RULE), Some(cache::WHY)),
             None => (None, None),
@@ -328,6 +333,7 @@ impl Desk<'_> {
             approval: self.approval,
             policies: self.policies,
             permitted_by: verdict.permitted_by.as_deref(),
+            labels: (verdict.labels, raised),
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         let receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
@@ -349,6 +355,7 @@ impl Desk<'_> {
             approval: self.approval,
             policies: self.policies,
             permitted_by: None,
+            labels: (verdict.labels, Labels::NONE),
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome);
         NotAdmitted::Refused(settle(receipt, denial.rule, denial.why, code))

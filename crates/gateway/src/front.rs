@@ -14,6 +14,7 @@ use crate::approvals;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
+use crate::labels::Conversation;
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::server::Server;
@@ -49,7 +50,7 @@ impl Front {
             principal: principal.clone(),
             session: session.to_owned(),
             profile: Arc::new(approvals::unknown(server)),
-            memory: SessionHandle::new(),
+            memory: SessionHandle::new(gateway.conversations.of(session)),
         }
     }
 
@@ -87,6 +88,11 @@ impl Front {
         }
         let Problem { rule, why, code } = problem;
         self.counted(self.desk(&policy).refuse(&event, rule, why, code))
+    }
+
+    /// What the client's sessions with all servers have in common.
+    pub(crate) fn conversation(&self) -> &Conversation {
+        self.memory.conversation()
     }
 
     /// A response of the gateway's own.
@@ -131,6 +137,7 @@ impl Front {
     fn desk<'a>(&'a self, policy: &'a Policy) -> Desk<'a> {
         Desk {
             recorder: &self.gateway.recorder,
+            metrics: &self.gateway.metrics,
             session: &self.memory,
             session_id: &self.session,
             limits: &policy.limits,

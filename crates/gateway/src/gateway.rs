@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::capture::Capture;
 use crate::database::Database;
 use crate::histories::Histories;
+use crate::labels::{Conversation, Conversations, Who};
 use crate::metrics::Metrics;
 use crate::owners::Owners;
 use crate::policy::Policy;
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub(crate) capture: Capture,
     /// What tools have brought so far.
     pub(crate) histories: Histories,
+    /// What conversations are labelled with.
+    pub(crate) conversations: Conversations,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
@@ -82,6 +85,7 @@ impl Gateway {
             lock_option: lock_option.into(),
             capture: Capture::default(),
             histories: Histories::default(),
+            conversations: Conversations::default(),
             metrics: Arc::default(),
             heavy: Arc::new(Semaphore::new(cores)),
             memory,
@@ -104,6 +108,20 @@ impl Gateway {
         self.recorder.tick();
         self.capture.tick(&self.recorder);
         self.approvals.refresh();
+    }
+
+    /// Begins the conversation of a session; the log says so if it is labelled from the start.
+    pub(crate) fn begin(&self, session: &str, who: Who<'_>) -> Arc<Conversation> {
+        let of = self.policy.load().pipeline.settings().labels.of;
+        let conversation = self.conversations.begin(session, who, of);
+        let labels = conversation.labels();
+        if !labels.is_empty() {
+            let (Who::Calls(principal, ..) | Who::Starts(principal, _)) = who;
+            let fields = serde_json::json!({"session": session, "principal": principal.id, "labels": labels.names()});
+            // If the log cannot be written, nothing of the session passes either.
+            self.recorder.note("session.labelled", &fields).ok();
+        }
+        conversation
     }
 
     /// Says who ends sessions where a server may have no more processes.

@@ -42,6 +42,7 @@ mod in_flight;
 mod issuer;
 mod judge;
 mod known_tools;
+mod labels;
 mod learn;
 mod learned;
 mod limiter;

@@ -29,6 +29,7 @@ use crate::agree::Granted;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge;
+use crate::labels::Conversation;
 use crate::learned::Learned;
 use crate::limiter::{Bucket, Slot};
 use crate::metrics::Passing;
@@ -97,6 +98,7 @@ impl Link {
     ) -> Self {
         Link {
             passing: gateway.metrics.passing(&server.name),
+            session: Arc::new(SessionHandle::new(gateway.conversations.of(&name))),
             gateway,
             server,
             principal,
@@ -104,7 +106,6 @@ impl Link {
             upstream,
             streams: Streams::default(),
             unanswered: Unanswered::default(),
-            session: Arc::new(SessionHandle::new()),
             said: Arc::default(),
             abilities: AtomicU8::default(),
             asks: AtomicU8::new(UNSAID),
@@ -451,7 +452,17 @@ impl Link {
             grant: None,
             now: clock::now(),
         };
-        matches!(policy.pipeline.judge(&event, &self.session.snapshot()).decision, Decision::Allow)
+        let verdict = policy.pipeline.judge(&event, &self.session.snapshot());
+        let may_be = matches!(verdict.decision, Decision::Allow);
+        if may_be {
+            self.gateway.metrics.labelled(self.session.conversation().raise(verdict.raises));
+        }
+        may_be
+    }
+
+    /// What this session has in common with those of the same client with other servers.
+    pub(crate) fn conversation(&self) -> &Conversation {
+        self.session.conversation()
     }
 
     /// The session as it is now.
@@ -558,6 +569,7 @@ impl Link {
     fn desk<'a>(&'a self, policy: &'a Policy, level: Level) -> Desk<'a> {
         Desk {
             recorder: &self.gateway.recorder,
+            metrics: &self.gateway.metrics,
             session: &self.session,
             session_id: &self.name,
             limits: &policy.limits,

@@ -1,7 +1,7 @@
 //! What is counted, in the Prometheus text format. Labels come from bounded sets only: an attacker who invents names
 //! must not be able to invent time series.
 
-use bartizan_guard::{Decision, Direction, Mode};
+use bartizan_guard::{Decision, Direction, Labels, Mode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,6 +15,7 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    labelled: Family<LabelOfSession, Counter>,
     mode: Family<ModeLabels, Gauge>,
     captured: Family<CaptureLabels, Counter>,
     capturing: Gauge,
@@ -47,6 +48,11 @@ struct FailureLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LabelOfSession {
+    label: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,6 +98,8 @@ impl Default for Metrics {
         let what =
             "Requests that were refused before there was a message, by the rule, such as why a token is not good";
         registry.register("refusals", what, refusals.clone());
+        let labelled = Family::default();
+        registry.register("sessions_labelled", "Labels that a message has raised on a session", labelled.clone());
         let mode = Family::default();
         registry.register("mode", "1 for the mode that is in force", mode.clone());
         let captured = Family::default();
@@ -130,6 +138,7 @@ impl Default for Metrics {
             decisions,
             failures,
             refusals,
+            labelled,
             mode,
             captured,
             capturing,
@@ -192,6 +201,13 @@ impl Metrics {
     /// Counts a request that was refused before there was a message.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts what a session was labelled with.
+    pub(crate) fn labelled(&self, raised: Labels) {
+        for label in raised.iter() {
+            self.labelled.get_or_create(&LabelOfSession { label: label.as_str() }).inc();
+        }
     }
 
     /// Says which mode is in force.

@@ -14,6 +14,7 @@ use crate::bridge::Bridge;
 use crate::converse::{converse, listen};
 use crate::event_id::LAST_EVENT;
 use crate::exchange;
+use crate::labels::Conversation;
 use crate::link::{Link, with_completed};
 use crate::params;
 use crate::problem::Problem;
@@ -108,6 +109,15 @@ impl Peer {
             // Each server is begun anew when it is needed.
             Peer::All(_) => false,
             Peer::Bridged(bridge) => bridge.is_over(),
+        }
+    }
+
+    /// What its sessions with all servers have in common.
+    pub(crate) fn conversation(&self) -> &Conversation {
+        match self {
+            Peer::One(link) => link.conversation(),
+            Peer::All(hub) => hub.front().conversation(),
+            Peer::Bridged(bridge) => bridge.front().conversation(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
-use bartizan_guard::{Direction, Event, Finding, Judged, Timestamp, plain_uri};
+use bartizan_guard::{Direction, Event, Finding, Judged, Labels, Timestamp, plain_uri};
 use bartizan_mcp::{Document, Id as RequestId, Kind, PartKind, Rejection};
 use serde::{Serialize, Serializer};
 
@@ -186,6 +186,8 @@ impl Recorder {
             approval: outcome.approval,
             policies: outcome.policies,
             permitted_by: outcome.permitted_by.map(|policies| policies.iter().map(|policy| cut(policy)).collect()),
+            labels: outcome.labels.0.names(),
+            raises: outcome.labels.1.names(),
             findings,
         };
         self.append("message", event.now, &fields)
@@ -441,13 +443,24 @@ pub(crate) struct Outcome<'a> {
     pub(crate) policies: Option<&'a str>,
     /// Those of them that permit what it asks for, if it passes and they decide about it.
     pub(crate) permitted_by: Option<&'a [Arc<str>]>,
+    /// What the session was labelled with when it was judged, and what it is since.
+    pub(crate) labels: (Labels, Labels),
 }
 
 impl<'a> Outcome<'a> {
     /// A refusal that no guard decided.
     pub(crate) fn refusal(rule: &'static str, why: &'a str) -> Outcome<'a> {
-        let (rule, why) = (Some(rule), Some(why));
-        Outcome { decision: "deny", rule, why, findings: &[], approval: None, policies: None, permitted_by: None }
+        let (rule, why, labels) = (Some(rule), Some(why), (Labels::NONE, Labels::NONE));
+        Outcome {
+            decision: "deny",
+            rule,
+            why,
+            findings: &[],
+            approval: None,
+            policies: None,
+            permitted_by: None,
+            labels,
+        }
     }
 }
 
@@ -487,6 +500,10 @@ struct MessageFields<'a> {
     policies: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permitted_by: Option<Vec<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    raises: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bartizan_mcp::{Digest, Limits, Message, method};
 
 use crate::{
-    CallSummary, Definition, DefinitionKind, Direction, Event, Evidence, Fact, Grant, Pin, Pins, Principal,
+    CallSummary, Definition, DefinitionKind, Direction, Event, Evidence, Fact, Grant, Labels, Pin, Pins, Principal,
     ServerProfile, Session, Timestamp,
 };
 
@@ -43,6 +43,8 @@ pub struct Case {
     complete: Vec<DefinitionKind>,
     /// What marks bore in the session.
     tag: Option<Arc<str>>,
+    /// What the session was labelled with.
+    labels: Labels,
 }
 
 /// Something that a message names, with the digest of its definition.
@@ -84,7 +86,7 @@ impl Case {
     pub fn of(event: &Event<'_>, session: &Session) -> Option<Case> {
         // Without a field being forgotten that is new.
         let Event { message, direction, answers, principal, server, evidence, grant, now } = *event;
-        let Session { version: _, catalog, tag } = session;
+        let Session { version: _, catalog, tag, labels } = session;
         let ServerProfile { name, pins, elsewhere: _ } = server;
         let instructs = message.result().is_some_and(|result| result.get("instructions").is_some());
         if instructs || DefinitionKind::lists_of(message).next().is_some() {
@@ -111,6 +113,7 @@ impl Case {
             listed: COUNTED.into_iter().filter(|kind| !catalog.lacks(*kind)).collect(),
             complete: COUNTED.into_iter().filter(|kind| pins.is_complete(*kind)).collect(),
             tag: tag.clone(),
+            labels: *labels,
         })
     }
 
@@ -171,7 +174,8 @@ impl Case {
         let lacks = |kind: &&DefinitionKind| listed.iter().all(|held| held.kind != **kind);
         let others: Vec<_> = self.listed.iter().filter(lacks).filter_map(|kind| self.other(*kind)).collect();
         listed.extend(others);
-        let session = Session { tag: self.tag.clone(), ..Session::default() }.with(&[Fact::Listed(listed)]);
+        let session =
+            Session { tag: self.tag.clone(), labels: self.labels, ..Session::default() }.with(&[Fact::Listed(listed)]);
         let server = ServerProfile { name: Arc::clone(&self.server), pins: Arc::new(pins), elsewhere: Arc::from([]) };
         let event = Event {
             message: &self.message,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_mcp::Edits;
 
-use crate::{Action, Approval, Doubt, Fact, Finding, Traits};
+use crate::{Action, Approval, Doubt, Fact, Finding, Labels, Traits};
 
 /// What is to happen.
 #[derive(Debug, Clone)]
@@ -68,6 +68,10 @@ pub struct Verdict {
     /// The policies that permit what a request asks for, by their ids: an empty list where no policy says anything and that is
     /// permitted, and none if policies do not decide about it.
     pub permitted_by: Option<Vec<Arc<str>>>,
+    /// What the session was labelled with when it was judged.
+    pub labels: Labels,
+    /// What the session is labelled with before the message goes on, if it does.
+    pub raises: Labels,
     /// What the message looks like beside others of its tool, to be learnt from if it passes.
     pub reply: Option<Traits>,
     /// Texts about which slow layers are to be asked before this is carried out.

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use bartizan_mcp::{NodeId, Part, PartKind, Value};
 use bartizan_policy::Reason;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::mark::Mark;
 use crate::{Doubt, Fact, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing.
     Info,

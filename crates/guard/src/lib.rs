@@ -26,7 +26,9 @@ mod shared;
 extern crate self as bartizan_guard;
 
 pub use bartizan_detect::Kind as TextKind;
-pub use bartizan_policy::{Approver, Challenge, Kind, Policies, Principal, Roles, Scope, Scopes, SignedIn};
+pub use bartizan_policy::{
+    Approver, Challenge, Kind, Label, Labels, Policies, Principal, Roles, Scope, Scopes, SignedIn,
+};
 pub use case::{Case, CaseError, Known, Named};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use decision::{Decision, Denial, Judged, Verdict};
@@ -42,4 +44,4 @@ pub use opinion::{Asks, Doubt, Layer, Opinion, Said, Silence, Terms, TextKey};
 pub use pins::{Pin, Pins};
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};
-pub use settings::{Action, Exception, GuardSettings, How, Mode, ServerSettings, Settings};
+pub use settings::{Action, Exception, GuardSettings, How, Labelling, LabelsOf, Mode, ServerSettings, Settings};

@@ -13,8 +13,8 @@ use self::redactions::Redactions;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
-    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Doubt, Event, Fact, Fate, Finding, Judged,
-    Mode, Report, RuleSpec, Session, Settings, Verdict, grant,
+    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Fact, Fate, Finding,
+    Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, grant,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -58,6 +58,9 @@ pub enum PipelineError {
         error: serde_json::Error,
     },
 }
+
+/// What lets a finding pass that an operator knows.
+const EXCEPTED: &str = "exception";
 
 /// A guard that panics has found nothing, so nothing may pass on its word.
 static GUARD_FAILED: RuleSpec =
@@ -123,7 +126,9 @@ impl Pipeline {
             verdict.doubts.clear();
         }
         let omitted = keep_gravest(&mut verdict.findings);
-        Verdict { omitted, ..verdict }
+        let goes_on = matches!(verdict.decision, Decision::Allow | Decision::Transform(_));
+        let raises = if goes_on { verdict.raises } else { Labels::NONE };
+        Verdict { omitted, raises, ..verdict }
     }
 
     /// What is left after the edits is judged as well: cutting something out can put together what no guard has seen,
@@ -170,6 +175,7 @@ impl Pipeline {
         let mut reply = None;
         let mut doubts = Vec::new();
         let mut redactions = Redactions::default();
+        let mut raising = Vec::new();
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
             let mut report = Report::default();
             // A guard holds no state that a panic could leave half changed.
@@ -187,12 +193,16 @@ impl Pipeline {
             let findings = report.findings.into_iter().chain(report.overflow);
             let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
+            raising.extend(judged.iter().skip(before).filter_map(|held| self.raising(spec, held, event)));
             if !report.facts.is_empty() {
                 let own = judged.iter().skip(before).filter(|held| held.action > Action::Observe);
                 told.push((report.facts, own.map(|held| held.finding.at).collect::<BTreeSet<_>>()));
             }
         }
         let removed = homes(event, judged.iter());
+        let comes_through = |element: Option<NodeId>| element.is_none_or(|element| !removed.contains_key(&element));
+        let raises = raising.into_iter().filter(|(element, _)| comes_through(*element));
+        let raises = raises.fold(Labels::NONE, |all, (_, labels)| all.with(labels));
         // What only this principal may not see is as good as before.
         let suspect = homes(event, judged.iter().filter(|held| !held.finding.rule.about_caller));
         for (own, stopped) in told {
@@ -201,8 +211,19 @@ impl Pipeline {
         let settled = lift((event, session), &mut judged, agreed);
         let (decision, unmarked) = decide((event, session), &judged, redactions, &removed);
         settle_doubts(&mut doubts, &judged, &removed);
-        let verdict = Verdict { decision, findings: judged, omitted: 0, facts, permitted_by, reply, doubts };
+        let labels = session.labels;
+        let verdict =
+            Verdict { decision, findings: judged, omitted: 0, facts, permitted_by, labels, raises, reply, doubts };
         Looked { verdict, unmarked, removed, settled }
+    }
+
+    /// What a finding labels the session with, unless the element of a list that it is about is taken out. What an operator
+    /// has excepted is no reason: they know it. That a text was cut is one still, for there is more where it came from.
+    fn raising(&self, spec: &GuardSpec, held: &Judged, event: &Event<'_>) -> Option<(Option<NodeId>, Labels)> {
+        let is_grave = held.finding.rule.severity >= self.settings.labels.untrusted_from;
+        let counts = event.direction == Direction::ToClient && is_grave && held.by != EXCEPTED;
+        let labels = spec.raises.iter().fold(Labels::NONE, |all, label| all.with(Labels::of(*label)));
+        (counts && !labels.is_empty()).then_some((held.finding.element, labels))
     }
 
     /// What the settings make of one finding.
@@ -221,7 +242,7 @@ impl Pipeline {
         let observing = self.settings.mode == Mode::Observe && !finding.rule.fixed;
         let action = if lifted || observing { Action::Observe } else { wanted };
         let by = if lifted {
-            "exception"
+            EXCEPTED
         } else if observing {
             "mode"
         } else {
@@ -426,6 +447,7 @@ mod tests {
         skips: &[],
         looks_at: guards::LooksAt::Else("Nothing."),
         sees_edited: true,
+        raises: &[],
         options: || schemars::schema_for!(()),
         build: |_, _| Ok(Box::new(Script(|_, _| {}))),
     };

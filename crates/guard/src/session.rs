@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Catalog, Definition, DefinitionKind, Pin};
+use crate::{Catalog, Definition, DefinitionKind, Labels, Pin};
 
 /// What is remembered for one principal, one client and one server: a versioned snapshot that guards only read.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,8 @@ pub struct Session {
     pub catalog: Arc<Catalog>,
     /// What marks of untrusted content bear in this session: 16 hexadecimal digits that no server can guess.
     pub tag: Option<Arc<str>>,
+    /// What has come into the conversation so far, also from other servers.
+    pub labels: Labels,
 }
 
 /// Something to remember once a message has been admitted.
@@ -53,6 +55,6 @@ impl Session {
                 definitions.iter().rev().for_each(|definition| held.insert(Arc::clone(definition)));
             }
         }
-        Session { version: self.version + 1, catalog, tag: self.tag.clone() }
+        Session { version: self.version + 1, catalog, tag: self.tag.clone(), labels: self.labels }
     }
 }

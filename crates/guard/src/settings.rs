@@ -8,7 +8,7 @@ use bartizan_policy::Policies;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Asks, Finding, Timestamp};
+use crate::{Asks, Finding, Severity, Timestamp};
 
 /// What a finding leads to, from the mildest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -96,6 +96,35 @@ pub struct Settings {
     pub policies: Option<Arc<Policies>>,
     /// Which slow layers are asked about doubtful texts, if any.
     pub asks: Option<Arc<Asks>>,
+    /// What sessions are labelled because of.
+    pub labels: Labelling,
+}
+
+/// Whose labels are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelsOf {
+    /// Those of one session.
+    #[default]
+    Session,
+    /// Those of all sessions of one principal.
+    Principal,
+}
+
+/// What a session is labelled because of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labelling {
+    /// Whose labels are one.
+    pub of: LabelsOf,
+    /// How grave a finding has to be at least to label the session `untrusted`.
+    pub untrusted_from: Severity,
+}
+
+impl Default for Labelling {
+    /// From what could be part of an attack: what is only unusual is in many an honest page.
+    fn default() -> Self {
+        Labelling { of: LabelsOf::Session, untrusted_from: Severity::Medium }
+    }
 }
 
 /// The settings of one guard.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use bartizan_guard::{Case, CaseError, Decision, Event, Grant, Known, Session, Timestamp, Verdict, guards::policy};
 use proptest::prelude::*;
@@ -97,7 +97,7 @@ fn what_brings_lists_or_instructions_has_no_case() {
             grant: None,
             now: Timestamp(0),
         };
-        assert!(Case::of(&event, &Session { catalog: Arc::default(), version: 0, tag: None }).is_none(), "{result}");
+        assert!(Case::of(&event, &Session::default()).is_none(), "{result}");
     }
 }
 

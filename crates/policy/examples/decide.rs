@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use bartizan_policy::{
-    Circumstances, Hints, Json, Otherwise, Outcome, Policies, Principal, Purpose, Roles, Source, Use,
+    Circumstances, Hints, Json, Labels, Otherwise, Outcome, Policies, Principal, Purpose, Roles, Source, Use,
 };
 use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request};
 use serde_json::json;
@@ -55,7 +55,7 @@ fn slice(policies: &Policies) -> (Duration, impl FnMut()) {
     let target = policies.target("bank", Use::Call("t0", Some(&schema), Hints::default())).unwrap();
     let arguments = Json::from(&json!({ "amount": 5, "currency": "EUR" }));
     let decide = move || {
-        let circumstances = Circumstances { now: 0, arguments: Some(&arguments) };
+        let circumstances = Circumstances { now: 0, arguments: Some(&arguments), labels: Labels::NONE };
         let decision = policies.decide(&subject, &target, Purpose::Use, circumstances);
         assert_eq!(black_box(decision).outcome, Outcome::Allow);
     };

@@ -67,7 +67,7 @@ impl Spellings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Circumstances, Grant, Hints, Otherwise, Outcome, Policies, Purpose, Role, Use};
+    use crate::{Circumstances, Grant, Hints, Labels, Otherwise, Outcome, Policies, Purpose, Role, Use};
 
     fn policies(members: &[&str], cedar: &str) -> Result<Policies, Vec<Problem>> {
         let deny = vec![Grant::parse("tool:bank/pay").unwrap()];
@@ -84,7 +84,7 @@ mod tests {
             forbid(principal == Mcp::User::\"corp:eve\", action, resource);";
         let policies = policies(&["ann", "corp:gil"], cedar).unwrap();
         let decide = |who: &str, tool: &str| {
-            let circumstances = Circumstances { now: 0, arguments: None };
+            let circumstances = Circumstances { now: 0, arguments: None, labels: Labels::NONE };
             let of = Use::Call(tool, None, Hints::default());
             policies.decide_once(&Principal::new(who), ("bank", of), Purpose::Use, circumstances)
         };

@@ -7,6 +7,7 @@ mod cases;
 mod index;
 mod input;
 mod json;
+mod label;
 mod lint;
 mod names;
 mod near;
@@ -27,6 +28,7 @@ mod ways;
 
 pub use input::{Input, Unfit};
 pub use json::Json;
+pub use label::{Label, Labels};
 pub use lint::Known;
 pub use near::{meant, nearest};
 pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};

@@ -16,7 +16,7 @@ use crate::rule::{self, Asks, Challenge, Reason, Rule};
 use crate::schema;
 use crate::subject::{Subject, Target, Use};
 use crate::time::moment;
-use crate::{Principal, Roles, SignedIn, Ways, unknown};
+use crate::{Labels, Principal, Roles, SignedIn, Ways, unknown};
 
 /// What holds where no policy says anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +86,8 @@ pub struct Circumstances<'a> {
     pub now: i64,
     /// The arguments of a call.
     pub arguments: Option<&'a Json>,
+    /// What has come into the conversation in which it is asked for.
+    pub labels: Labels,
 }
 
 /// Policies and what they are about, checked as a whole.
@@ -384,7 +386,7 @@ impl Policies {
     ) -> Result<Request, String> {
         let mut context = Vec::with_capacity(2);
         if slice.reads_session {
-            context.push(("session".to_owned(), session(circumstances.now, subject.signed_in.as_deref())?));
+            context.push(("session".to_owned(), session(circumstances, subject.signed_in.as_deref())?));
         }
         if !slice.input.is_empty() {
             let input = target.input().ok_or("the arguments of the tool are not known")?;
@@ -502,15 +504,16 @@ fn unknown_approvers(rules: &[Rule], roles: &Roles, sources: &[Source<'_>]) -> V
     problems
 }
 
-fn session(now: i64, signed_in: Option<&SignedIn>) -> Result<RestrictedExpression, String> {
+fn session(of: Circumstances<'_>, signed_in: Option<&SignedIn>) -> Result<RestrictedExpression, String> {
     const NONE: &str = "no calendar has this moment";
-    let (text, weekday) = moment(now).ok_or(NONE)?;
+    let (text, weekday) = moment(of.now).ok_or(NONE)?;
+    let labels = of.labels.iter().map(|label| RestrictedExpression::new_string(label.as_str().to_owned()));
     let methods = signed_in.map_or(&[][..], |signed_in| &signed_in.methods);
     let methods = methods.iter().map(|method| RestrictedExpression::new_string(method.to_string()));
     let mut session = vec![
         ("now".to_owned(), RestrictedExpression::new_datetime(text)),
         ("weekday".to_owned(), RestrictedExpression::new_long(weekday)),
-        ("labels".to_owned(), RestrictedExpression::new_set([])),
+        ("labels".to_owned(), RestrictedExpression::new_set(labels)),
         ("methods".to_owned(), RestrictedExpression::new_set(methods)),
     ];
     if let Some(at) = signed_in.and_then(|signed_in| signed_in.at) {

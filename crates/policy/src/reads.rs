@@ -6,6 +6,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
     pub(crate) session: bool,
+    /// The labels of the session.
+    pub(crate) labels: bool,
     /// What the thing is called, or what it is as a whole.
     pub(crate) name: bool,
     /// The arguments, by their paths; an empty one stands for all of them.
@@ -40,11 +42,14 @@ impl Reads {
             match path.split_first() {
                 // All of it, which a policy that names no part may use in any way.
                 None => {
-                    self.session = true;
+                    (self.session, self.labels) = (true, true);
                     self.input.push(Argument { path: String::new(), value });
                 }
                 Some((&"input", rest)) => self.input.push(Argument { path: rest.join("."), value }),
-                Some(_) => self.session = true,
+                Some((_, rest)) => {
+                    self.session = true;
+                    self.labels |= rest.first().is_none_or(|part| *part == "labels");
+                }
             }
             return;
         }
@@ -56,6 +61,36 @@ impl Reads {
             _ => {}
         }
     }
+}
+
+/// The labels that a policy as JSON holds those of the session against.
+pub(crate) fn labels_named(policy: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    held_against_labels(policy, &mut found);
+    found
+}
+
+fn held_against_labels<'a>(expression: &'a Value, found: &mut Vec<&'a str>) {
+    match expression {
+        Value::Array(elements) => elements.iter().for_each(|element| held_against_labels(element, found)),
+        Value::Object(members) => {
+            for (key, value) in members.iter().filter(|(key, _)| *key != "Value") {
+                let is_held = ["contains", "containsAny", "containsAll"].contains(&key.as_str());
+                if is_held && value.get("left").and_then(path).is_some_and(|path| path == ["session", "labels"]) {
+                    texts(value.get("right"), found);
+                }
+                held_against_labels(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A text, or those of a set.
+fn texts<'a>(expression: Option<&'a Value>, found: &mut Vec<&'a str>) {
+    let many = expression.and_then(|set| set.get("Set")?.as_array()).into_iter().flatten();
+    let all = expression.into_iter().chain(many);
+    found.extend(all.filter_map(|value| value.get("Value")?.as_str()));
 }
 
 /// Whether an expression looks at which thing a policy is about: at more than what many have in common.
@@ -222,6 +257,23 @@ mod tests {
                 let text = Policy::from_json(None, listing).unwrap().to_cedar().unwrap();
                 assert!(!text.contains("context") && text.contains(left), "{policy}\n{text}");
             }
+        }
+    }
+
+    #[test]
+    fn labels_are_found_wherever_they_are_held_against_those_of_the_session() {
+        for (condition, reads, named) in [
+            (r#"context.session.labels.contains("a")"#, true, &["a"][..]),
+            (r#"resource.destructive && !context.session.labels.containsAny(["a", "b"])"#, true, &["a", "b"]),
+            (r#"if context.session.labels.containsAll(["a"]) then true else false"#, true, &["a"]),
+            (r#"context.session.labels == ["a"]"#, true, &[]),
+            (r#"context.input.labels.contains("a")"#, false, &[]),
+            (r#"resource.labels.contains("a")"#, false, &[]),
+            (r#"context.session.methods.contains("a")"#, false, &[]),
+            ("context.session == context.session", true, &[]),
+        ] {
+            let policy = json(&format!("forbid(principal, action, resource) when {{ {condition} }};"));
+            assert_eq!((Reads::of(&policy).labels, &*labels_named(&policy)), (reads, named), "{condition}");
         }
     }
 }

@@ -108,6 +108,8 @@ pub struct Reason {
     pub advice: Option<Arc<str>>,
     /// What lifts it, if anything does.
     pub asks: Option<Asks>,
+    /// Whether it looks at the labels of the session.
+    pub reads_labels: bool,
 }
 
 #[derive(Debug)]
@@ -191,14 +193,16 @@ fn rule(
         None => None,
     };
     let text = |name: &str| policy.annotation(name).filter(|text| !text.is_empty()).map(Arc::from);
+    let reads = Reads::of(&json);
+    let reads_labels = reads.labels;
     Ok(Rule {
         // A challenge may be met, so it hides nothing.
         listing: listing.filter(|_| challenge.is_none()),
-        reads: Reads::of(&json),
+        reads,
         principal: policy.principal_constraint(),
         action: policy.action_constraint(),
         resource: policy.resource_constraint(),
-        reason: Reason { id, reason: text("reason"), advice: text("advice"), asks },
+        reason: Reason { id, reason: text("reason"), advice: text("advice"), asks, reads_labels },
         policy,
         source: number,
     })

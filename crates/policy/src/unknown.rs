@@ -1,11 +1,12 @@
-//! Actions and types that there are not. What reads arguments is held against tools only, and a rule about an action that
+//! Actions, types and labels that there are not. What reads arguments is held against tools only, and a rule about an action that
 //! does not exist is about none of them: it would pass every check and hold for nothing.
 
 use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, PrincipalConstraint, ResourceConstraint};
 
 use crate::names::{ACTION, TYPES};
+use crate::reads::labels_named;
 use crate::rule::{Rule, offset};
-use crate::{Problem, Source, nearest};
+use crate::{Label, Problem, Source, nearest};
 
 /// The actions that are not tools.
 const ACTIONS: [&str; 7] = ["use", "call", "read", "get", "send", "sample", "elicit"];
@@ -13,6 +14,7 @@ const ACTIONS: [&str; 7] = ["use", "call", "read", "get", "send", "sample", "eli
 pub(crate) fn check(rules: &[Rule], sources: &[Source<'_>]) -> Vec<Problem> {
     let of = |rule: &Rule| {
         let mut whys: Vec<_> = named(rule).iter().filter_map(wrong).chain(types(rule)).chain(is_group(rule)).collect();
+        whys.extend(labels(rule));
         whys.sort();
         whys.dedup();
         let at = |why: String| {
@@ -41,6 +43,19 @@ fn is_group(rule: &Rule) -> Option<String> {
     let id = uid.id().unescaped();
     let why = || format!("nothing is the action `{id}` itself; write `action in Mcp::Action::\"{id}\"`");
     (*uid.type_name() == *ACTION && ["use", "call"].contains(&id)).then(why)
+}
+
+/// Labels that no session ever bears: a rule that waits for one holds for nothing, and one that is lifted by it for all.
+fn labels(rule: &Rule) -> Vec<String> {
+    let json = rule.policy.to_json().unwrap_or_default();
+    let conditions = json.get("conditions").unwrap_or(&serde_json::Value::Null);
+    let unknown = labels_named(conditions).into_iter().filter(|name| Label::named(name).is_none());
+    let known = Label::ALL.map(Label::as_str);
+    let why = |name: &str| match nearest(name, known) {
+        Some(near) => format!("there is no label `{name}`; did you mean `{near}`?"),
+        None => format!("there is no label `{name}`; there are {}", known.join(", ")),
+    };
+    unknown.map(why).collect()
 }
 
 /// The types that a rule says somebody or something is of.

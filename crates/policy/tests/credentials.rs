@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bartizan_policy::{
-    Circumstances, Grant, Group, Hints, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles, SignedIn,
-    Source, Use,
+    Circumstances, Grant, Group, Hints, Labels, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles,
+    SignedIn, Source, Use,
 };
 
 /// One minute, in milliseconds.
@@ -20,7 +20,7 @@ fn may(policy: &str, principal: &Principal) -> bool {
     let roles = Roles { roles, groups, ..Roles::default() };
     let policies = Policies::new(&[Source { name: "test", text: policy }], roles, Otherwise::Deny).unwrap();
     let target = policies.target("git", Use::Call("push", None, Hints::default())).unwrap();
-    let circumstances = Circumstances { now: 60 * MINUTE, arguments: None };
+    let circumstances = Circumstances { now: 60 * MINUTE, arguments: None, labels: Labels::NONE };
     let subject = policies.subject(principal).unwrap();
     policies.decide(&subject, &target, Purpose::Use, circumstances).outcome == Outcome::Allow
 }

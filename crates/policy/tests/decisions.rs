@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bartizan_policy::{
-    Circumstances, Decision, Grant, Group, Hints, Json, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles,
-    Scope, Scopes, Source, Subject, Target, Use,
+    Circumstances, Decision, Grant, Group, Hints, Json, Label, Labels, Otherwise, Outcome, Policies, Principal,
+    Purpose, Role, Roles, Scope, Scopes, Source, Subject, Target, Use,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,6 +38,9 @@ struct Case {
     r#use: String,
     arguments: Option<Value>,
     at: Option<String>,
+    /// What the session is labelled with.
+    #[serde(default)]
+    labels: Vec<String>,
     #[serde(default)]
     list: bool,
     /// Nothing is known of the tool.
@@ -99,11 +102,13 @@ fn decide(policies: &Policies, made: &mut Made, data: &Data, case: &Case) -> Dec
     };
     let purpose = if case.list { Purpose::List } else { Purpose::Use };
     let arguments = case.arguments.as_ref().map(Json::from);
+    let labels = case.labels.iter().map(|name| Labels::of(Label::named(name).unwrap()));
+    let labels = labels.fold(Labels::NONE, Labels::with);
     let now = case.at.as_ref().map_or(0, |at| data.times[at]);
     let subject = made.subjects.entry(format!("{principal:?}"));
     let subject = subject.or_insert_with(|| policies.subject(&principal).unwrap());
     let target = made.targets.entry(format!("{server} {of:?}")).or_insert_with(|| policies.target(server, of).unwrap());
-    policies.decide(subject, target, purpose, Circumstances { now, arguments: arguments.as_ref() })
+    policies.decide(subject, target, purpose, Circumstances { now, arguments: arguments.as_ref(), labels })
 }
 
 #[test]

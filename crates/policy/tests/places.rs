@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use bartizan_policy::{
-    Circumstances, Decision, Grant, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles, Scope, Scopes,
-    Source, Use,
+    Circumstances, Decision, Grant, Labels, Otherwise, Outcome, Policies, Principal, Purpose, Role, Roles, Scope,
+    Scopes, Source, Use,
 };
 
 /// Other spellings of `file:///srv/secret/x`, and what leads out of `file:///srv/` or out of the directory there.
@@ -49,7 +49,12 @@ fn policies(only: Role, text: &str, otherwise: Otherwise) -> Policies {
 
 fn decide(policies: &Policies, role: &str, server: &str, uri: &str, purpose: Purpose) -> Decision {
     let who = Principal { roles: [role.into()].into(), ..Principal::new("ann") };
-    policies.decide_once(&who, (server, Use::Read(uri)), purpose, Circumstances { now: 0, arguments: None })
+    policies.decide_once(
+        &who,
+        (server, Use::Read(uri)),
+        purpose,
+        Circumstances { now: 0, arguments: None, labels: Labels::NONE },
+    )
 }
 
 fn outcome(policies: &Policies, role: &str, uri: &str) -> Outcome {

@@ -112,6 +112,29 @@ fn what_names_no_action_or_type_is_refused_whatever_it_reads() {
 }
 
 #[test]
+fn a_label_that_no_session_bears_is_refused() {
+    for (condition, expected) in [
+        (
+            "context.session.labels.contains(\"untrustd\")",
+            Some("there is no label `untrustd`; did you mean `untrusted`?"),
+        ),
+        (
+            "context.session.labels.containsAny([\"untrusted\", \"secret\"])",
+            Some("there is no label `secret`; there are untrusted"),
+        ),
+        ("context.session.labels.containsAll([\"untrusted\"])", None),
+        ("context.session.labels.isEmpty()", None),
+        ("resource.labels.contains(\"secret\")", None),
+        ("context.session.methods.contains(\"secret\")", None),
+    ] {
+        let text = format!("forbid(principal, action, resource is Mcp::Tool) when {{ {condition} }};");
+        let problems = read(&text).err().unwrap_or_default();
+        let is_said = expected.is_some_and(|expected| problems.iter().any(|problem| problem.contains(expected)));
+        assert_eq!((is_said, problems.is_empty()), (expected.is_some(), expected.is_none()), "{text}\n{problems:#?}");
+    }
+}
+
+#[test]
 fn how_fresh_a_proof_has_to_be_is_said_where_one_is_asked_for() {
     for (text, expected) in [
         (

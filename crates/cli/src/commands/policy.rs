@@ -16,7 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_config::{Config, Tools};
 use bartizan_policy::{
-    Circumstances, Decision, Hints, Json, Known, Outcome as Decided, Policies, Principal, Purpose, Roles, Use, Ways,
+    Circumstances, Decision, Hints, Json, Known, Label, Labels, Outcome as Decided, Policies, Principal, Purpose,
+    Roles, Use, Ways,
 };
 use bartizan_store::Store;
 use bartizan_trust::Lock;
@@ -123,9 +124,23 @@ struct Brings {
     /// The tenant that the credential says they are of
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
+    /// A label that the session bears, such as `untrusted`; may be given several times
+    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+    labels: Vec<Label>,
+}
+
+/// A label by its name.
+fn label(name: &str) -> Result<Label, String> {
+    let known = Label::ALL.map(Label::as_str);
+    Label::named(name).ok_or_else(|| format!("there is no such label; there are {}", known.join(", ")))
 }
 
 impl Brings {
+    /// What the session is labelled with.
+    fn labels(&self) -> Labels {
+        self.labels.iter().map(|label| Labels::of(*label)).fold(Labels::NONE, Labels::with)
+    }
+
     /// Somebody of that name who brings it.
     fn principal(&self, user: &str) -> Principal {
         let sorted = |names: &[String]| {
@@ -414,8 +429,8 @@ fn explain(
     let target = target.ok_or_else(|| Failure::usage("what is asked for cannot be expressed"))?;
     let arguments = arguments.as_ref().map(Json::from);
     let now = now();
-    let decide =
-        |purpose| policies.decide(&subject, &target, purpose, Circumstances { now, arguments: arguments.as_ref() });
+    let circumstances = Circumstances { now, arguments: arguments.as_ref(), labels: brings.labels() };
+    let decide = |purpose| policies.decide(&subject, &target, purpose, circumstances);
     let held = policies.roles().held_by(user, &principal.roles, &principal.groups);
     let (used, list) = (decide(Purpose::Use), decide(Purpose::List));
     let listed = list.outcome != Decided::Deny;

@@ -65,6 +65,7 @@ impl Arguments {
             restart: !self.no_restart,
             bridge: self.bridge,
             config: config.clone().or_else(common::user_config_place),
+            client: std::os::unix::process::parent_id(),
         };
         common::check_name(&wrap.server_name())?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.

@@ -5,6 +5,7 @@ mod brought;
 mod entries;
 mod events;
 mod grant;
+mod labelled;
 mod plain;
 mod request;
 
@@ -124,6 +125,7 @@ impl Arguments {
         let mut entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
         entry.brought = Brought::of(directory, id, &entry.session);
+        entry.labelled_by = labelled::From::of(directory, id, &entry);
         let story = entry.approval.as_deref().and_then(|request| {
             let story = Story::read(directories, request).ok().flatten();
             let is_whole = |story: &Story| story.is_asked() && (entry.decision == "approve" || story.is_decided());
@@ -229,6 +231,9 @@ struct Entry {
     decision: String,
     rule: Option<String>,
     why: Option<String>,
+    /// What its session was labelled with, and what it is since.
+    labels: Vec<String>,
+    raises: Vec<String>,
     findings: Vec<Found>,
     /// The request for approval that it waits for, or because of which it passed.
     approval: Option<String>,
@@ -257,6 +262,9 @@ struct Entry {
     /// What the credential of its session brought, if the log says so.
     #[serde(skip)]
     brought: Option<Brought>,
+    /// Where its labels are from.
+    #[serde(skip)]
+    labelled_by: Option<labelled::From>,
 }
 
 impl Entry {
@@ -346,6 +354,9 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
     }
     if let Some(brought) = &entry.brought {
         let _ = writeln!(out, "{}", brought.sentence());
+    }
+    if let Some(labelled) = labelled::sentence(entry) {
+        let _ = writeln!(out, "{labelled}");
     }
     if let Some(version) = &entry.policies {
         let _ = writeln!(out, "{}", judged_by(version, entry.permitted_by.as_deref()));
@@ -556,6 +567,9 @@ pub(super) struct Explained {
     /// What the credential of its session brought, if the log says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     brought: Option<Brought>,
+    /// The entry that labelled its session before, if the log has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labelled_by: Option<String>,
     /// The request for approval that it waits for, or because of which it passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<Told>,
@@ -583,6 +597,7 @@ impl Explained {
             },
             entry: found.record.value(),
             brought: entry.brought.clone(),
+            labelled_by: entry.labelled_by.as_ref().and_then(|from| from.entry()).map(str::to_owned),
             approval: story.map(Told::of),
             rules: rules.into_iter().filter_map(rule).map(Rule::of).collect(),
             advice: advice::list(entry),

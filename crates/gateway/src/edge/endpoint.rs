@@ -391,7 +391,7 @@ impl Front {
             ));
         }
         let key = random::key().map_err(|_| respond::refused(StatusCode::INTERNAL_SERVER_ERROR, "edge.failed", ""))?;
-        let peer = self.peers.connect(target, Era::Legacy, principal, &key, &message).await?;
+        let peer = self.peers.connect(target, Era::Legacy, (principal, from), &key, &message).await?;
         // Kept only once the server has answered: a client that leaves meanwhile leaves nothing behind.
         let mut begun = Begun(Some(peer.clone()));
         agreement::check_session(&peer, headers, &message).await?;
@@ -450,6 +450,7 @@ impl Front {
         agreement::check_method(&parts.headers)?;
         let (key, held) = self.peers.legacy(target, &parts.headers, &caller.principal)?;
         self.peers.remove(&key);
+        held.value.conversation().is_ended_by_client();
         part(held).await.ok();
         Ok(respond::status(StatusCode::NO_CONTENT))
     }

@@ -21,6 +21,7 @@ use crate::bridge::{self, Bridge};
 use crate::front::ALL;
 use crate::gateway::Gateway;
 use crate::identity::Caller;
+use crate::labels::Who;
 use crate::link::Link;
 use crate::peer::Peer;
 use crate::server::Server;
@@ -98,8 +99,7 @@ impl Peers {
         from: IpAddr,
         message: &Message,
     ) -> Result<(String, Arc<Held<Peer>>), Early> {
-        let client = Meta::of(message).client_info().and_then(|info| info.get("name")).map(|name| name.text());
-        let client: String = client.as_deref().unwrap_or_default().chars().take(64).collect();
+        let client = client_name(message);
         let able = Abilities::declared(message).unwrap_or_default().index();
         // The name is whatever the client says, the address is not: from elsewhere nobody uses up what is this client's.
         let Principal { id, roles, groups, tenant, signed_in, scopes } = principal;
@@ -115,7 +115,7 @@ impl Peers {
         {
             return Ok((key, held));
         }
-        let peer = Box::pin(self.connect(target, Era::Stateless, principal, &key, message)).await?;
+        let peer = Box::pin(self.connect(target, Era::Stateless, (principal, from), &key, message)).await?;
         let held = self.keep(&self.stateless, &key, (principal.clone(), from), peer)?;
         Ok((key, held))
     }
@@ -141,12 +141,14 @@ impl Peers {
         &self,
         target: &Target<'_>,
         era: Era,
-        principal: &Principal,
+        (principal, from): (&Principal, IpAddr),
         key: &str,
         asked: &Message,
     ) -> Result<Peer, Early> {
         let name = name_of(key);
         let gateway = &self.gateway;
+        // Held until the peer holds it.
+        let _conversation = gateway.begin(&name, Who::Calls(principal, from, &client_name(asked)));
         match target {
             Target::All(current) => {
                 let within = within(&current.by_name, principal);
@@ -237,6 +239,13 @@ impl Peers {
     pub(super) fn count(&self) -> usize {
         self.legacy.len() + self.stateless.len()
     }
+}
+
+/// What a client calls itself, as far as it is looked at.
+fn client_name(asked: &Message) -> String {
+    let info = Meta::of(asked).client_info().or_else(|| asked.params()?.get("clientInfo"));
+    let name = info.and_then(|info| info.get("name")).map(|name| name.text());
+    name.as_deref().unwrap_or_default().chars().take(64).collect()
 }
 
 /// By what else than their name somebody is judged: what the credential brought, of which a token may have any number.

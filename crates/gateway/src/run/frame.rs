@@ -109,6 +109,7 @@ pub(crate) fn write_hello(wrap: &Wrap) -> Bytes {
     put(if wrap.restart { b"restart" } else { b"" });
     put(if wrap.bridge { b"bridge" } else { b"" });
     put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
+    put(wrap.client.to_string().as_bytes());
     put(wrap.directory.as_os_str().as_bytes());
     put(wrap.command.len().to_string().as_bytes());
     wrap.command.iter().for_each(|word| put(word.as_bytes()));
@@ -138,6 +139,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         let bridge = !take()?.is_empty();
         let config = Some(take()?).filter(|config| !config.is_empty());
         let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
+        let client = std::str::from_utf8(take()?).ok()?.parse().ok()?;
         let directory = PathBuf::from(OsStr::from_bytes(take()?));
         let count: usize = std::str::from_utf8(take()?).ok()?.parse().ok()?;
         let command = (0..count).map(|_| take().map(os)).collect::<Option<Vec<_>>>()?;
@@ -145,7 +147,16 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         while let Some(name) = take() {
             env.push((os(name), os(take()?)));
         }
-        Some(Wrap { name: (!name.is_empty()).then_some(name), command, directory, env, restart, bridge, config })
+        Some(Wrap {
+            name: (!name.is_empty()).then_some(name),
+            command,
+            directory,
+            env,
+            restart,
+            bridge,
+            config,
+            client,
+        })
     };
     let mut read = read;
     let wrap = read().ok_or(BadHello::Malformed)?;
@@ -166,6 +177,7 @@ mod tests {
             restart: false,
             bridge: true,
             config: Some("/etc/b.toml".into()),
+            client: 4711,
         };
         let bytes = write_hello(&wrap);
         let back = read_hello(&bytes).unwrap();

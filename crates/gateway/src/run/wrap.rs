@@ -20,6 +20,8 @@ pub struct Wrap {
     pub bridge: bool,
     /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
+    /// The process that wants it wrapped: what it wraps is one conversation.
+    pub client: u32,
 }
 
 impl Wrap {
@@ -81,7 +83,7 @@ mod tests {
     fn name(command: &[&str]) -> String {
         let command = command.iter().map(OsString::from).collect();
         let (directory, env) = (PathBuf::new(), Vec::new());
-        let wrap = Wrap { name: None, command, directory, env, restart: true, bridge: false, config: None };
+        let wrap = Wrap { name: None, command, directory, env, restart: true, bridge: false, config: None, client: 1 };
         let name = wrap.server_name();
         name.rsplit_once('-')
             .map(|(base, digest)| (base.to_owned(), digest.len()))

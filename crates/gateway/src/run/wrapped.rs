@@ -21,6 +21,7 @@ use super::{Paths, RunError, Wrap};
 use crate::changes;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
+use crate::labels::Who;
 use crate::link::Link;
 use crate::random;
 use crate::reload::notes;
@@ -57,11 +58,13 @@ where
     let launch = launch(wrap)?;
     let limits = gateway.policy.load().limits;
     let (stop, stopped) = watch::channel(false);
+    let (principal, session) = (local_user(), random::name());
     let of = Wrapped {
+        _conversation: gateway.begin(&session, Who::Starts(&principal, wrap.client)),
         gateway,
         server: server(gateway, wrap, &launch, &complain)?,
-        principal: local_user(),
-        session: random::name(),
+        principal,
+        session,
         limits,
         restart: Arc::new(Restart::new(wrap.restart.then(|| launch.clone()), limits, complain.clone(), stopped)),
         stop,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::restart::Restart;
 use crate::gateway::Gateway;
+use crate::labels::Conversation;
 use crate::link::Link;
 use crate::server::Server;
 use crate::upstream::Upstream;
@@ -20,6 +21,8 @@ pub(super) struct Wrapped<'a> {
     pub(super) principal: Principal,
     /// The session's name in records.
     pub(super) session: String,
+    /// What it has in common with what else the same client has wrapped; held however often the server is started.
+    pub(super) _conversation: Arc<Conversation>,
     pub(super) limits: Limits,
     pub(super) restart: Arc<Restart>,
     pub(super) stop: watch::Sender<bool>,

@@ -18,6 +18,7 @@ static BROKEN: GuardSpec = GuardSpec {
     skips: &[],
     looks_at: LooksAt::Else("Nothing."),
     sees_edited: true,
+    raises: &[],
     options: bartizan_guard::guards::conformance::SPEC.options,
     build: |_, _| Ok(Box::new(Broken)),
 };

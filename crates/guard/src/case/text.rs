@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use super::{Case, Known, Named};
 use crate::{
-    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Opinion, Principal, RateScope,
-    Timestamp,
+    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labels, Opinion, Principal,
+    RateScope, Timestamp,
 };
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
@@ -53,6 +53,9 @@ struct Head {
     /// Nothing was marked before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
+    /// Nothing was labelled before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,6 +174,7 @@ impl Case {
             listed: kinds(&self.listed),
             complete: kinds(&self.complete),
             tag: self.tag.as_deref().map(str::to_owned),
+            labels: self.labels.iter().map(|label| label.as_str().to_owned()).collect(),
         }
     }
 }
@@ -184,6 +188,8 @@ impl Head {
             definitions.push(known.get(DefinitionKind::from_name(kind)?, pieces.next()?)?);
         }
         pieces.0.is_empty().then_some(())?;
+        let mut labels = self.labels.iter().map(|name| Label::named(name).map(Labels::of));
+        let labels = labels.try_fold(Labels::NONE, |all, label| Some(all.with(label?)));
         let kinds =
             |names: &[String]| -> Option<Vec<_>> { names.iter().map(|name| DefinitionKind::from_name(name)).collect() };
         Some(Case {
@@ -200,6 +206,7 @@ impl Head {
             listed: kinds(&self.listed)?,
             complete: kinds(&self.complete)?,
             tag: self.tag.map(Into::into),
+            labels: labels?,
         })
     }
 }

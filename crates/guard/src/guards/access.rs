@@ -29,6 +29,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: &[],
     looks_at: LooksAt::Else("What is named and who names it."),
     sees_edited: false,
+    raises: &[],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

@@ -25,6 +25,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: &[],
     looks_at: LooksAt::Else("The method, the members and the declared extensions of a message."),
     sees_edited: true,
+    raises: &[],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

@@ -30,7 +30,7 @@ use serde::Deserialize;
 use self::exact::Exact;
 use super::{Guard, GuardSpec, RuleSpec, LooksAt};
 use crate::finding::called;
-use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
+use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, Label};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -41,6 +41,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: &[],
     looks_at: LooksAt::Texts("a\u{E0041}\u{E0042}b"),
     sees_edited: true,
+    raises: &[Label::Untrusted],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

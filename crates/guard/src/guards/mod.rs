@@ -5,7 +5,7 @@ use std::fmt;
 use bartizan_mcp::PartKind;
 use schemars::Schema;
 
-use crate::{Action, Event, Report, Session, Settings, Severity};
+use crate::{Action, Event, Label, Report, Session, Settings, Severity};
 
 /// Declares the modules and lists their specifications in one place: a new guard is one line here.
 macro_rules! guards {
@@ -72,6 +72,9 @@ pub struct GuardSpec {
     /// Whether it looks at what is left after redaction as well. What holds a message against something that was
     /// approved or counted before has seen all there is to see in the message as it came.
     pub sees_edited: bool,
+    /// What it labels a session with when something comes through that it found something in: [`Labelling`](crate::Labelling)
+    /// says how grave that has to be.
+    pub raises: &'static [Label],
     /// The JSON Schema of its own options.
     pub options: fn() -> Schema,
     /// Makes the guard from its own options, and from what is set for all.

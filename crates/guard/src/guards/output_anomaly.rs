@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::history::{History, Odd, Traits};
-use crate::{Action, Event, Evidence, Finding, Report, Session, Severity};
+use crate::{Action, Event, Evidence, Finding, Report, Session, Severity, Label};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -29,6 +29,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     ),
     // What was counted before has seen all there is to see in the message as it came.
     sees_edited: false,
+    raises: &[Label::Untrusted],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

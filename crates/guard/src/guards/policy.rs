@@ -32,6 +32,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: &[],
     looks_at: LooksAt::Else("Who asks for what, and the arguments that policies name."),
     sees_edited: false,
+    raises: &[],
     options: || schemars::schema_for!(Options),
     build: |options, settings| {
         let Options {} = Options::deserialize(options)?;
@@ -203,7 +204,7 @@ impl Asking<'_> {
             let failed = why.or_else(|| Some("what is asked for cannot be expressed".to_owned()));
             return Decision { outcome: Outcome::Deny, reasons: Vec::new(), proven: Vec::new(), permitted_by: Vec::new(), failed };
         };
-        let circumstances = Circumstances { now: self.event.now.0.div_euclid(1_000), arguments };
+        let circumstances = Circumstances { now: self.event.now.0.div_euclid(1_000), arguments, labels: self.session.labels };
         self.policies.decide(subject, target, purpose, circumstances)
     }
 
@@ -235,24 +236,45 @@ impl Asking<'_> {
         }
         match (decision.outcome, &decision.failed) {
             (Outcome::Allow, _) => {}
-            (_, Some(_)) => find("policy.undecided", sentence(decision, &what), Vec::new()),
-            (Outcome::Deny, None) => find("policy.denied", sentence(decision, &what), Vec::new()),
+            (_, Some(_)) => find("policy.undecided", self.sentence(decision, &what), Vec::new()),
+            (Outcome::Deny, None) => find("policy.denied", self.sentence(decision, &what), Vec::new()),
             // Each kind is met in a way of its own.
             (Outcome::Challenge(_), None) => {
                 let asks = |reason: &Reason| reason.asks.is_some();
                 if !decision.reasons.iter().any(asks) {
-                    find("policy.undecided", sentence(decision, &what), Vec::new());
+                    find("policy.undecided", self.sentence(decision, &what), Vec::new());
                 }
                 for (kind, rule) in CHALLENGES {
                     let of_kind = |reason: &&Reason| reason.asks.as_ref().is_some_and(|asks| asks.challenge == kind);
                     let reasons: Vec<_> = decision.reasons.iter().filter(of_kind).cloned().collect();
                     if !reasons.is_empty() {
                         let of_kind = Decision { outcome: Outcome::Challenge(kind), reasons, ..decision.clone() };
-                        find(rule, sentence(&of_kind, &what), of_kind.reasons);
+                        find(rule, self.sentence(&of_kind, &what), of_kind.reasons);
                     }
                 }
             }
         }
+    }
+
+    /// Why, for whoever reads the refusal.
+    fn sentence(&self, decision: &Decision, what: &str) -> String {
+        let ids = names(&decision.reasons);
+        let mut text = match (&decision.failed, decision.outcome) {
+            (Some(why), _) => format!("{what} is refused, for {why}"),
+            (None, Outcome::Challenge(kind)) => format!("{what} needs {}, by {ids}", needed(kind)),
+            (None, _) if ids.is_empty() => format!("no policy allows {what}"),
+            (None, _) => format!("{what} is forbidden by {ids}"),
+        };
+        if decision.reasons.iter().any(|reason| reason.reads_labels) && !self.session.labels.is_empty() {
+            text = format!("{text} in a session labelled `{}`", self.session.labels.names().join("`, `"));
+        }
+        // Sentences of their own, but for the last full stop: the rule follows.
+        let words = decision.reasons.iter().flat_map(|reason| reason.reason.iter().chain(&reason.advice));
+        let words: Vec<_> = words.map(|words| words.trim_end().trim_end_matches('.')).collect();
+        if !words.is_empty() {
+            text = format!("{text}: {}", words.join(". "));
+        }
+        text
     }
 }
 
@@ -302,24 +324,6 @@ pub fn asked<'a>(event: &Event<'a>) -> Vec<Asked<'a>> {
 fn names(reasons: &[Reason]) -> String {
     let ids: Vec<_> = reasons.iter().map(|reason| format!("`{}`", excerpt(&reason.id))).collect();
     ids.join(" and ")
-}
-
-/// Why, for whoever reads the refusal.
-fn sentence(decision: &Decision, what: &str) -> String {
-    let ids = names(&decision.reasons);
-    let mut text = match (&decision.failed, decision.outcome) {
-        (Some(why), _) => format!("{what} is refused, for {why}"),
-        (None, Outcome::Challenge(kind)) => format!("{what} needs {}, by {ids}", needed(kind)),
-        (None, _) if ids.is_empty() => format!("no policy allows {what}"),
-        (None, _) => format!("{what} is forbidden by {ids}"),
-    };
-    // Sentences of their own, but for the last full stop: the rule follows.
-    let words = decision.reasons.iter().flat_map(|reason| reason.reason.iter().chain(&reason.advice));
-    let words: Vec<_> = words.map(|words| words.trim_end().trim_end_matches('.')).collect();
-    if !words.is_empty() {
-        text = format!("{text}: {}", words.join(". "));
-    }
-    text
 }
 
 fn needed(kind: Challenge) -> &'static str {

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::mark::{self, Mark, Marking};
-use crate::{Action, CallSummary, Direction, Event, Finding, Report, Session, Severity};
+use crate::{Action, CallSummary, Direction, Event, Finding, Report, Session, Severity, Label};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -36,6 +36,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     ),
     // What is left of a message after redaction is marked, once.
     sees_edited: false,
+    raises: &[Label::Untrusted],
     options: || schemars::schema_for!(Options),
     build: |options, _| Ok(Box::new(Provenance(Options::deserialize(options)?))),
 };

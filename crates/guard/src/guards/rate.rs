@@ -23,6 +23,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: &[],
     looks_at: LooksAt::Else("The number of messages."),
     sees_edited: false,
+    raises: &[],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         Options::deserialize(options)?;

@@ -42,6 +42,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: SKIPS,
     looks_at: LooksAt::Else("Values that a schema describes."),
     sees_edited: true,
+    raises: &[],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

@@ -42,6 +42,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: SKIPS,
     looks_at: LooksAt::Else("Whole definitions."),
     sees_edited: false,
+    raises: &[],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

@@ -32,7 +32,7 @@ use self::texts::Mention;
 use super::hidden_text::asked_for;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::finding::called;
-use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt};
+use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, Label};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -43,6 +43,7 @@ pub const SPEC: GuardSpec = GuardSpec {
     skips: SKIPS,
     looks_at: LooksAt::Else("Whole definitions, in lists and when they are used."),
     sees_edited: true,
+    raises: &[Label::Untrusted],
     options: || schemars::schema_for!(Options),
     build: |options, _| {
         let Options {} = Options::deserialize(options)?;

@@ -11,14 +11,14 @@ mod common;
 
 /// What an outcome is: the decision with its rule and reason, what is left of the message, and what was found, in
 /// whichever order.
-fn outcome(verdict: &Verdict, message: &Message) -> (String, BTreeSet<String>, usize, BTreeSet<String>) {
+fn outcome(verdict: &Verdict, message: &Message) -> (String, BTreeSet<String>, usize, BTreeSet<String>, Labels) {
     let decided = match &verdict.decision {
         Decision::Transform(edits) => format!("{:?}", edits.apply(message.document())),
         other => format!("{other:?}"),
     };
     let debug = |shown: &dyn std::fmt::Debug| format!("{shown:?}");
     let findings = verdict.findings.iter().map(|held| debug(held)).collect();
-    (decided, findings, verdict.omitted, verdict.facts.iter().map(|fact| debug(fact)).collect())
+    (decided, findings, verdict.omitted, verdict.facts.iter().map(|fact| debug(fact)).collect(), verdict.raises)
 }
 
 /// All orders of so many, each as the places that the guards come from.

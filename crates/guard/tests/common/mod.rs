@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_guard::{
-    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Mode,
-    Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings, Session, Settings,
-    Timestamp, Verdict, guards,
+    Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
+    Labelling, Labels, Mode, Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings,
+    Session, Settings, Severity, Timestamp, Verdict, guards,
 };
 use bartizan_guard::{Decision, DefinitionKind, SignedIn};
 use bartizan_mcp::{Limits, Message, PartKind};
@@ -42,6 +42,8 @@ pub(crate) struct Case {
     #[serde(default)]
     now: i64,
     tag: Option<String>,
+    #[serde(default)]
+    labels: Vec<String>,
     guards: Option<BTreeSet<String>>,
     #[serde(default)]
     settings: SettingsText,
@@ -88,6 +90,7 @@ struct SettingsText {
     mode: Mode,
     guards: BTreeMap<String, GuardText>,
     exceptions: Vec<ExceptionText>,
+    untrusted_from: Option<Severity>,
 }
 
 #[derive(Deserialize, Default)]
@@ -127,6 +130,7 @@ pub(crate) struct Expect {
     edited: Option<serde_json::Value>,
     first_seen: Option<Vec<String>>,
     withheld: Option<Vec<String>>,
+    raises: Option<Vec<String>>,
 }
 
 fn default_server() -> String {
@@ -248,7 +252,9 @@ impl Case {
     /// The server and the session after the messages before.
     fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session, BTreeMap<String, History>) {
         let mut server = profile(&self.server);
-        let mut session = Session { tag: self.tag.as_deref().map(Into::into), ..Session::default() };
+        let labels = self.labels.iter().map(|name| Labels::of(Label::named(name).unwrap()));
+        let labels = labels.fold(Labels::NONE, Labels::with);
+        let mut session = Session { tag: self.tag.as_deref().map(Into::into), labels, ..Session::default() };
         server.pins = Arc::new(self.pins.read());
         let mut histories: BTreeMap<String, History> = BTreeMap::new();
         for step in self.before.iter().flat_map(|step| std::iter::repeat_n(step, step.times)) {
@@ -275,6 +281,7 @@ impl Case {
                 histories.entry(subject).or_default().learn(reply);
             }
             session = session.with(&verdict.facts);
+            session.labels = session.labels.with(verdict.raises);
             let pins = Arc::make_mut(&mut server.pins);
             for fact in verdict.facts {
                 match fact {
@@ -367,6 +374,10 @@ impl Expect {
         if self.withheld.as_ref().is_some_and(|expected| *expected != withheld) {
             wrong.push(format!("withheld {withheld:?}"));
         }
+        let raises = verdict.raises.names();
+        if self.raises.as_ref().is_some_and(|expected| *expected != raises) {
+            wrong.push(format!("raises {raises:?}"));
+        }
         wrong
     }
 }
@@ -434,7 +445,11 @@ impl SettingsText {
             expires: Timestamp(held.expires),
         });
         let guards = self.guards.iter().map(|(name, held)| (name.clone(), held.read()));
-        Settings { mode: self.mode, guards: guards.collect(), exceptions: exceptions.collect(), ..Settings::default() }
+        let labels = self
+            .untrusted_from
+            .map_or_else(Labelling::default, |untrusted_from| Labelling { untrusted_from, ..Labelling::default() });
+        let (guards, exceptions) = (guards.collect(), exceptions.collect());
+        Settings { mode: self.mode, guards, exceptions, labels, ..Settings::default() }
     }
 }
 

@@ -40,6 +40,10 @@ fn section(out: &mut String, spec: &GuardSpec) {
     let actions: Vec<_> = spec.actions.iter().map(|action| format!("`{}`", action.as_str())).collect();
     let _ = write!(out, "\n## {}\n\n**The threat.** {}\n\n", spec.name, spec.threat);
     let _ = write!(out, "**Possible actions.** {}\n\n", actions.join(", "));
+    let labels: Vec<_> = spec.raises.iter().map(|label| format!("`{label}`")).collect();
+    if !labels.is_empty() {
+        let _ = write!(out, "**Labels a session.** {}, from the severity that `[labels]` names\n\n", labels.join(", "));
+    }
     out.push_str("| rule | severity | action | what it means |\n|---|---|---|---|\n");
     for rule in spec.rules {
         let _ =

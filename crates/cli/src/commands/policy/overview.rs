@@ -69,7 +69,8 @@ pub(super) fn run(user: &str, brings: &Brings, place: &Place) -> Result<Outcome,
                 _ => continue,
             };
             let Some(target) = policies.target(server, of) else { continue };
-            let decide = |purpose| policies.decide(&subject, &target, purpose, Circumstances { now, arguments: None });
+            let circumstances = Circumstances { now, arguments: None, labels: brings.labels() };
+            let decide = |purpose| policies.decide(&subject, &target, purpose, circumstances);
             let (decision, listed) = (decide(Purpose::Use), decide(Purpose::List).outcome != Decided::Deny);
             things.push(Thing {
                 server: server.to_owned(),

@@ -5,14 +5,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bartizan_policy::{Circumstances, Hints, Json, Outcome as Decided, Policies, Principal, Purpose, SignedIn, Use};
+use bartizan_policy::{
+    Circumstances, Hints, Json, Labels, Outcome as Decided, Policies, Principal, Purpose, SignedIn, Use,
+};
 use bartizan_trust::Lock;
 use chrono::DateTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Place, declared, lock, missing, now, policies, word};
+use super::{Place, declared, label, lock, missing, now, policies, word};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 use crate::text::{count, inline, printable};
@@ -51,6 +53,9 @@ struct Case {
     signed_in: Option<toml::value::Datetime>,
     #[serde(default)]
     methods: Vec<String>,
+    /// What has come into the session.
+    #[serde(default)]
+    labels: Vec<String>,
     /// One of these says what is asked for.
     tool: Option<String>,
     resource: Option<String>,
@@ -211,7 +216,10 @@ impl Trial<'_> {
         let principal = case.principal().map_err(wrong)?;
         let moment = case.now.as_ref().map(millis).transpose().map_err(wrong)?.unwrap_or_else(now);
         let arguments = case.arguments.as_ref().map(Json::from);
-        let circumstances = Circumstances { now: moment, arguments: arguments.as_ref() };
+        let labels = case.labels.iter().map(|name| label(name).map(Labels::of));
+        let labels = labels.collect::<Result<Vec<_>, _>>().map_err(|why| wrong(format!("`labels`: {why}")))?;
+        let labels = labels.into_iter().fold(Labels::NONE, Labels::with);
+        let circumstances = Circumstances { now: moment, arguments: arguments.as_ref(), labels };
         let decide = |purpose| self.policies.decide_once(&principal, (server, of), purpose, circumstances);
         let decision = decide(Purpose::Use);
         let found = Told {

@@ -58,6 +58,11 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
             };
             format!("The server `{}` was asked what it speaks: {speaks}. Its clients are translated for accordingly.", inline(&entry.server))
         }
+        "session.labelled" => {
+            let labels: Vec<_> = entry.labels.iter().map(|label| format!("`{}`", inline(label))).collect();
+            let labels = labels.join(" and ");
+            format!("The session {} began labelled {labels}, as one of the same client before it was.", inline(&entry.session))
+        }
         "lock.gone" => {
             "The lock file was gone while Bartizan was running. It was written again as it was known, and nothing in it \
              was approved anew."

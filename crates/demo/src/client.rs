@@ -125,7 +125,7 @@ impl Client {
     }
 
     /// Ends the session.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         // The gateway ends it as well, once nobody uses it any more.
         self.send(Method::DELETE, String::new()).await.ok();
     }

@@ -149,6 +149,9 @@ mod tests {
         assert!(report.benign().stopped() > 40 && report.benign().by()[0].0.starts_with("policy."), "{report:?}");
         let report = tried(&text, &[Mutation::Plain], &["one"], named("ann")).await;
         assert!(report.benign().stopped() < 15, "{report:?}");
+        // In as many sessions as there are texts in which something is found, and with the same end.
+        let without = tried(TWO, &[Mutation::Plain], &["one"], Caller::default()).await;
+        assert_eq!(stopped(&report), stopped(&without));
     }
 
     #[tokio::test]

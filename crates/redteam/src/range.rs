@@ -72,6 +72,8 @@ const SERVER: &str = "server";
 pub(crate) struct Range {
     running: Running,
     pub(crate) servers: StandIn,
+    /// Whether somebody judges by more than what a message says.
+    pub(crate) has_policies: bool,
     /// Where its log is.
     pub(crate) log: PathBuf,
     key: Option<HeaderValue>,
@@ -85,7 +87,8 @@ impl Range {
         let has_key = config.auth.required || caller.name.is_some() || !caller.roles.is_empty();
         let key = if has_key { Some(key(&home.path().join(STORE), caller).await?) } else { None };
         let running = serve::start(&config, None).await?;
-        Ok(Range { running, servers, log: config.audit.directory, key })
+        let has_policies = config.settings.policies.is_some();
+        Ok(Range { running, servers, has_policies, log: config.audit.directory, key })
     }
 
     /// A session with one server.

@@ -72,11 +72,13 @@ pub struct Seen {
     pub why: Option<String>,
 }
 
-/// Sessions with one server, and where the log was read to.
+/// Sessions with one server, one after the other, and where the log was read to.
 pub(crate) struct Trial<'r> {
     range: &'r Range,
     server: String,
     client: Client,
+    /// Whether something was found in what went through the session.
+    is_marred: bool,
     log: PathBuf,
     read: u64,
     number: usize,
@@ -97,7 +99,7 @@ impl<'r> Trial<'r> {
     pub(crate) async fn begin(range: &'r Range, server: &str) -> Result<Trial<'r>, RangeError> {
         let client = range.connect(server).await?;
         let log = range.log.join("audit.jsonl");
-        Ok(Trial { range, server: server.to_owned(), client, log, read: 0, number: 0 })
+        Ok(Trial { range, server: server.to_owned(), client, is_marred: false, log, read: 0, number: 0 })
     }
 
     /// Ends the session.
@@ -117,6 +119,13 @@ impl<'r> Trial<'r> {
             TextKind::UserPrompt => Way::Prompt,
             TextKind::Argument => Way::Argument,
         };
+        // What was found in one text is to be no reason for a policy to refuse the next. Definitions are asked for first, by one client.
+        if self.is_marred && self.range.has_policies && way != Way::List {
+            // Before there is another session, which could bear what this one does.
+            self.client.close().await;
+            self.client = self.range.connect(&self.server).await?;
+            self.is_marred = false;
+        }
         self.entries()?;
         self.range.servers.with(&self.server, |lines| way.write(&text.parts, lines, self.number));
         let mut heard = Vec::new();
@@ -140,7 +149,9 @@ impl<'r> Trial<'r> {
         };
         // What is marked by encoding it has arrived as well.
         let came_through = is_in(&received, &text.carrier) || is_in(&decoded(&received), &text.carrier);
-        Ok(seen(came_through, &entries))
+        let seen = seen(came_through, &entries);
+        self.is_marred |= seen.fate != Fate::Through;
+        Ok(seen)
     }
 
     /// What the gateway has recorded since it was last asked.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bartizan_guard::guards::rate;
-use bartizan_guard::{Action, GuardSettings, Labelling, Pipeline, Settings, Timestamp};
+use bartizan_guard::{Action, GuardSettings, Pipeline, Settings, Timestamp};
 use bartizan_keyring::Name;
 use bartizan_policy::Ways;
 use serde::Deserialize;
@@ -512,8 +512,7 @@ impl Reading<'_> {
         let exceptions = exceptions(file.exception, root, environment.now, problems);
         let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let (detection, asks) = detection(&file.detection, root, &environment.directory, problems);
-        let labels = Labelling { of: file.labels.of, untrusted_from: file.labels.untrusted_from };
-        let settings = Settings { mode: file.mode, guards, exceptions, policies, labels, asks };
+        let settings = Settings { mode: file.mode, guards, exceptions, policies, labels: file.labels.read(), asks };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);

@@ -89,6 +89,12 @@ pub(crate) struct LabelsTable {
     pub(crate) of: LabelsOf,
 }
 
+impl LabelsTable {
+    pub(crate) fn read(&self) -> Labelling {
+        Labelling { of: self.of, untrusted_from: self.untrusted_from }
+    }
+}
+
 impl Default for LabelsTable {
     fn default() -> Self {
         let Labelling { of, untrusted_from } = Labelling::default();

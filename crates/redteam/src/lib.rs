@@ -168,6 +168,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_one_text_leaves_on_a_session_stops_no_other() {
+        let home = Home::make().unwrap();
+        let file = home.path().join("closed.cedar");
+        let closed = "@id(\"closed\") forbid(principal, action in Mcp::Action::\"call\", resource)\n\
+                      when { context.session.labels.contains(\"untrusted\") };\n";
+        std::fs::write(&file, closed).unwrap();
+        let policy = format!("[labels]\nof = \"principal\"\n[policy]\ndefault = \"permit\"\nfiles = [{file:?}]\n");
+        let with = tried(&format!("{policy}{TWO}"), &[Mutation::Plain], &["one"], Caller::default()).await;
+        let without = tried(TWO, &[Mutation::Plain], &["one"], Caller::default()).await;
+        assert_eq!(stopped(&with), stopped(&without));
+    }
+
+    #[tokio::test]
     async fn no_judge_is_asked_who_is_elsewhere() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

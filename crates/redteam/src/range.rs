@@ -10,7 +10,7 @@ use bartizan_config::{Config, Http, Server, Upstream};
 use bartizan_demo::{Client, ClientError, Hello};
 use bartizan_gateway::serve::{self, Running, ServeError};
 use bartizan_guard::guards::{output_anomaly, rate};
-use bartizan_guard::{Asks, Layer};
+use bartizan_guard::{Asks, LabelsOf, Layer};
 use bartizan_identity::ApiKey;
 use bartizan_store::{Change, Store, StoreError, api_keys};
 use http::HeaderValue;
@@ -130,6 +130,8 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
     tried.store_keyring = None;
     tried.rate = rate::Options::default();
     tried.settings.guards.entry(output_anomaly::SPEC.name.to_owned()).or_default().enabled = false;
+    // As if each text came to somebody else: else the sessions of a principal would share what one leaves.
+    tried.settings.labels.of = LabelsOf::Session;
     tried.detection.judge = None;
     tried.settings.asks = tried.settings.asks.as_deref().and_then(without_judge);
     tried.limits.server_messages = rate::Limit { count: u32::MAX, per_ms: 1_000 };

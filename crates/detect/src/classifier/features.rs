@@ -1,4 +1,4 @@
-//! What the classifier sees of a text: in each cell of it, which words there are, which stand side by side or nearly so, and
+//! What the classifier sees of a text: in each cell of it, which words there are, which stand side by side, and
 //! which begin a sentence. Each is a number; what is seen twice in a cell counts once.
 
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub struct Scratch {
     count: u32,
 }
 
-const SEEN: usize = 1 << 13;
+const SEEN: usize = 1 << 11;
 
 impl Default for Scratch {
     fn default() -> Scratch {
@@ -113,17 +113,11 @@ impl Scratch {
             if let Some(next) = self.words.get(index + 1) {
                 put(word.hash.wrapping_mul(3) ^ next.hash, 12);
             }
-            if word.made == Made::Letters {
-                let after = self.words.get(index + 1..).unwrap_or_default();
-                let mut letters = after.iter().take(6).filter(|word| word.made == Made::Letters);
-                let [next, second, third] = [letters.next(), letters.next(), letters.next()];
-                if word.begins {
-                    put(word.hash, 21);
-                    next.inspect(|next| put(word.hash.wrapping_mul(3) ^ next.hash, 22));
-                }
-                for later in [second, third].into_iter().flatten() {
-                    put(word.hash.wrapping_mul(7) ^ later.hash, 23);
-                }
+            if word.made == Made::Letters && word.begins {
+                put(word.hash, 21);
+                let mut after = self.words.iter().skip(index + 1).take(6);
+                let next = after.find(|word| word.made == Made::Letters);
+                next.inspect(|next| put(word.hash.wrapping_mul(3) ^ next.hash, 22));
             }
             self.ends.push(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         }

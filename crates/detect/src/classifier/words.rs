@@ -1,5 +1,7 @@
 //! A text as words and marks, each with a hash of what it says in lower case.
 
+use crate::ascii::{self, Head, WIDTH};
+
 /// What a word is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
@@ -32,7 +34,7 @@ pub(super) fn read(text: &str, mut begins: bool, words: &mut Vec<Word>) {
             at += 1;
             continue;
         }
-        let (length, hash, made) = match plain_word(bytes.get(at..).unwrap_or_default()) {
+        let (length, hash, made) = match plain_word(bytes, at) {
             Some((length, hash)) => (length, hash, Made::Letters),
             None => {
                 let rest = text.get(at..).unwrap_or_default();
@@ -64,21 +66,15 @@ pub(super) fn read(text: &str, mut begins: bool, words: &mut Vec<Word>) {
     }
 }
 
-/// The word of ASCII letters that `bytes` begin with and what is not ASCII does not go on with: most words are such.
-fn plain_word(bytes: &[u8]) -> Option<(usize, u64)> {
-    let mut state = SEED_LETTERS;
-    let mut length = 0;
-    for &byte in bytes {
-        let low = byte | 0x20;
-        if !low.is_ascii_lowercase() || length >= LONGEST {
-            // What has a mark within or another letter after it is left to who reads characters.
-            let ends = length > 0 && byte.is_ascii() && byte != b'\'';
-            return ends.then(|| (length, mix(state)));
-        }
-        state = step(state, low);
-        length += 1;
-    }
-    (length > 0).then(|| (length, mix(state)))
+/// The word of ASCII letters that is found at `at` and that what is not ASCII does not go on with: most words are such.
+#[inline(always)]
+fn plain_word(bytes: &[u8], at: usize) -> Option<(usize, u64)> {
+    let head = Head::of(bytes, at);
+    let length = head.letters();
+    // What is longer, or has a mark within or another letter after it, is left to who reads characters.
+    let after = bytes.get(at + length).copied().unwrap_or(b' ');
+    let ends = length > 0 && length < WIDTH && after.is_ascii() && after != b'\'';
+    ends.then(|| (length, spread(ascii::hash(length, head.first(length), std::iter::empty()), LETTERS)))
 }
 
 /// The first word of `rest`, which begins with `c`: its length, its hash and what it is made of.
@@ -86,33 +82,55 @@ fn next(rest: &str, c: char) -> (usize, u64, Made) {
     if c.is_ascii_digit() {
         let length = rest.bytes().take_while(u8::is_ascii_digit).take(LONGEST).count();
         // Which number it is says nothing; how long it is, a little.
-        return (length, hash([b'#', u8::try_from(length.min(3)).unwrap_or(3)], SEED_DIGITS), Made::Digits);
+        return (length, spread(length.min(3) as u64, DIGITS), Made::Digits);
     }
+    let mut said = Folded::default();
     if stands_alone(c) {
-        return (c.len_utf8(), hash(c.encode_utf8(&mut [0; 4]).bytes(), SEED_LETTERS), Made::Letters);
+        said.push(c);
+        return (c.len_utf8(), said.hash(), Made::Letters);
     }
     if !is_letter(c) {
         let count = rest.chars().take_while(|next| *next == c).count();
-        let many = u8::try_from(count.min(4)).unwrap_or(4);
-        return (count * c.len_utf8(), hash(c.encode_utf8(&mut [0; 4]).bytes().chain([many]), SEED_MARKS), Made::Marks);
+        let hash = u64::from(u32::from(c)) << 8 | count.min(4) as u64;
+        return (count * c.len_utf8(), spread(hash, MARKS), Made::Marks);
     }
-    let mut state = SEED_LETTERS;
     let mut length = 0;
     for c in rest.chars().take_while(|c| is_letter(*c) && !stands_alone(*c)) {
         if length >= LONGEST {
             break;
         }
-        if c.is_ascii() {
-            state = step(state, u8::try_from(c).unwrap_or(b'?').to_ascii_lowercase());
-        } else {
-            let mut buffer = [0; 4];
-            for low in c.to_lowercase() {
-                state = low.encode_utf8(&mut buffer).bytes().fold(state, step);
-            }
-        }
+        c.to_lowercase().for_each(|low| said.push(low));
         length += c.len_utf8();
     }
-    (length, mix(state), Made::Letters)
+    (length, said.hash(), Made::Letters)
+}
+
+/// A word in small letters. Bytes of a word are at most [`LONGEST`], those of its small letters at most three times as many.
+struct Folded {
+    bytes: [u8; 3 * LONGEST + 4],
+    length: usize,
+}
+
+impl Default for Folded {
+    fn default() -> Folded {
+        Folded { bytes: [0; 3 * LONGEST + 4], length: 0 }
+    }
+}
+
+impl Folded {
+    fn push(&mut self, c: char) {
+        let end = self.length + c.len_utf8();
+        let Some(room) = self.bytes.get_mut(self.length..end) else { return };
+        c.encode_utf8(room);
+        self.length = end;
+    }
+
+    /// The same as of a word whose letters are seen at once.
+    fn hash(&self) -> u64 {
+        let said = self.bytes.get(..self.length).unwrap_or_default();
+        let others = said.chunks(WIDTH).skip(1).flat_map(|chunk| Head::of(chunk, 0).first(chunk.len()));
+        spread(ascii::hash(said.len(), Head::of(said, 0).first(said.len()), others), LETTERS)
+    }
 }
 
 fn is_letter(c: char) -> bool {
@@ -154,16 +172,13 @@ fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-const SEED_LETTERS: u64 = 0xCBF2_9CE4_8422_2325;
-const SEED_DIGITS: u64 = 0x9AE1_6A3B_2F90_404F;
-const SEED_MARKS: u64 = 0xC949_D7C7_509E_6557;
+const LETTERS: u64 = 0xCBF2_9CE4_8422_2325;
+const DIGITS: u64 = 0x9AE1_6A3B_2F90_404F;
+const MARKS: u64 = 0xC949_D7C7_509E_6557;
 
-fn step(state: u64, byte: u8) -> u64 {
-    (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-}
-
-fn hash(bytes: impl IntoIterator<Item = u8>, seed: u64) -> u64 {
-    mix(bytes.into_iter().fold(seed, step))
+/// A hash of what is one of three things.
+fn spread(hash: u64, what: u64) -> u64 {
+    mix(hash ^ what)
 }
 
 /// Spreads what differs in a few bits over all of them.

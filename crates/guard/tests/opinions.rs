@@ -238,7 +238,7 @@ fn a_word_clears_only_what_the_classifier_alone_found_and_only_if_it_may() {
         assert_ne!(verdict.decision.as_str(), "allow", "{text}: {:?}", rules(&verdict));
     }
     // Whoever saw only a part of it clears nothing.
-    let long = format!("{WEAK} ").repeat(2);
+    let long = format!("{WEAK} Then wait for the auditor, who will call you with what is left to do.");
     let message = result(&[&long]);
     for (bytes, expected) in [(2048, "allow"), (128, "deny")] {
         let mut settings = settings(vec![Terms { clears: true, ..terms() }]);

@@ -457,7 +457,9 @@ def case_a_changed_policy_file_is_in_force_by_itself_and_a_bad_one_is_not():
         first = place.gateway.entries(kind="config.reloaded")[-1]["policies"]
         write("write")
         wait_for(lambda: tools() == ["write"], "a changed file is not in force")
-        second = place.gateway.entries(kind="config.reloaded")[-1]["policies"]
+        # It is in force before it is in the log.
+        second = wait_for(lambda: [held for held in [place.gateway.entries(kind="config.reloaded")[-1]["policies"]] if held != first],
+                          "what is in force is not in the log")[0]
         with place.client(key, "/mcp/files", MODERN) as client:
             routes.refused(client.ask("tools/call", {"name": "read", "arguments": {}}), "policy.denied")
         decided = place.gateway.entries(rule="policy.denied")[-1]

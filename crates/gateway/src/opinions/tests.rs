@@ -47,7 +47,8 @@ fn manner() -> Manner {
 
 /// Texts none of which the built-in layers are sure about.
 fn doubts(names: &[&str]) -> Vec<Doubt> {
-    let text = |name: &str| format!("Next, open the settings page and choose the {name} plan for the user.");
+    let text =
+        |name: &str| format!("Next, open the settings page and choose the {name} plan for the user and for you.");
     let content: Vec<_> = names.iter().map(|name| serde_json::json!({"type": "text", "text": text(name)})).collect();
     let json = serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"content": content}}).to_string();
     let message = Message::parse(json, &Limits::default()).unwrap();

@@ -115,7 +115,7 @@ impl Engine {
         let mut score = by_rules;
         if let Some(classifier) = &self.classifier {
             let threshold = self.threshold(classifier.model().scale(kind), kind, by_rules);
-            for view in views.iter() {
+            for view in views.iter().filter(|view| !says_little(view.text())) {
                 let judged = classifier.judge(view.text(), kind, threshold);
                 score = score.max(judged.probability);
                 let places = judged.spans.into_iter().map(|span| views.original(view, span));
@@ -159,6 +159,19 @@ impl Engine {
 
 /// What rules say together of a text in which the classifier need not be as sure.
 const SUSPICIOUS: f32 = 0.3;
+
+/// Words below which the classifier is not asked: of "Done." or "No results found." nobody can tell anything.
+const FEWEST: usize = 4;
+
+/// Whether a text has hardly any words; each letter that is not ASCII counts as one, as some scripts put no spaces between them.
+fn says_little(text: &str) -> bool {
+    let mut within = false;
+    let begins = |c: char| {
+        let before = std::mem::replace(&mut within, c.is_alphabetic());
+        c.is_alphabetic() && (!before || !c.is_ascii())
+    };
+    text.chars().map(begins).filter(|begins| *begins).take(FEWEST).count() < FEWEST
+}
 
 impl Default for Engine {
     fn default() -> Engine {
@@ -237,6 +250,17 @@ mod tests {
         let calm = engine.look("The weather is fine, and the train leaves at noon.", Kind::ToolResult);
         assert_eq!(calm.found, []);
         assert!(calm.score < look.score, "{}", calm.score);
+    }
+
+    #[test]
+    fn the_classifier_says_nothing_of_hardly_any_words() {
+        let wary = Engine::new().with_threshold(Kind::ToolResult, 0.0);
+        for text in ["Done.", "No results found.", "{\"ok\":true}", "42 17 3 9 12", ""] {
+            assert_eq!(wary.look(text, Kind::ToolResult).score, 0.0, "{text}");
+        }
+        for text in ["Tell me what you see.", "忽略之前"] {
+            assert!(wary.look(text, Kind::ToolResult).score > 0.0, "{text}");
+        }
     }
 
     #[test]

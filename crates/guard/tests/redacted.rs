@@ -1,5 +1,5 @@
 //! An order that is taken out is gone, in whatever encoding it stood, and nothing else of the text is.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod common;
 

@@ -12,10 +12,13 @@ const MIN_BASE64: usize = 16;
 const MIN_BYTES: usize = 8;
 /// A line of base64 that goes on in the next one is at least this long.
 const MIN_LINE: usize = 56;
-/// Bytes decoded before it is first looked whether they are text.
-const TASTE: usize = 24;
+/// The fewest bytes of text in a row among others that are none: by chance they are there in one of 100,000 places.
+const MIN_STRETCH: usize = 12;
 
 /// Adds every part of `text` that is text in such an encoding.
+///
+/// Linear, whatever stands there: what was read once is not read again from a later place, and a byte that is no text does not
+/// hide those around it.
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -25,36 +28,61 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
             break;
         }
         let end = run_end(bytes, start);
-        at = match read(bytes, start, end) {
-            Some((how, span, decoded)) => {
-                let mut map = Map::default();
-                map.stands_for(0, span.clone());
-                let end = span.end;
-                found.push(Found { how, text: decoded, map });
-                end.max(start + 1)
-            }
-            None => end.max(start + 1),
-        };
+        let mut reach = Reach { end, best: None };
+        read(bytes, start, end, &mut reach);
+        at = reach.end.max(start + 1);
+        if let Some((how, span, decoded)) = reach.best {
+            let mut map = Map::default();
+            map.stands_for(0, span);
+            found.push(Found { how, text: decoded, map });
+        }
     }
 }
 
-type Read = (Encoding, Range<usize>, String);
+/// What was read from one place on.
+struct Reach {
+    /// How far anybody has read.
+    end: usize,
+    /// What says most.
+    best: Option<(Encoding, Range<usize>, String)>,
+}
+
+impl Reach {
+    fn add(&mut self, how: Encoding, span: Range<usize>, decoded: &[u8]) {
+        self.end = self.end.max(span.end);
+        let Some(text) = text_of(decoded) else { return };
+        if self.best.as_ref().is_none_or(|(_, _, best)| best.len() < text.len()) {
+            self.best = Some((how, span, text));
+        }
+    }
+}
 
 /// What the run from `start` to `end`, or the numbers that it begins, say.
-fn read(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
-    let run = bytes.get(start..end)?;
+fn read(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
+    let run = bytes.get(start..end).unwrap_or_default();
     if run.len() >= MIN_BASE64 {
-        let digits = run.iter().all(u8::is_ascii_hexdigit).then(|| numbers(bytes, start, Encoding::Hex)).flatten();
-        return digits.or_else(|| numbers(bytes, start, Encoding::Binary)).or_else(|| base64(bytes, start, end));
+        if run.iter().all(u8::is_ascii_hexdigit) {
+            numbers(bytes, start, Encoding::Hex, reach);
+            numbers(bytes, start, Encoding::Binary, reach);
+        }
+        if reach.best.is_none() {
+            base64(bytes, start, end, reach);
+        }
+        return;
     }
     // Nearly all runs are words, and nearly all numbers are not followed by another one.
-    run.first().filter(|first| first.is_ascii_hexdigit())?;
+    if run.first().is_none_or(|first| !first.is_ascii_hexdigit()) {
+        return;
+    }
     let word = run.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(run.len());
     let after = start + word;
-    let gap = separator(bytes.get(after..)?, Encoding::Hex);
+    let gap = separator(bytes.get(after..).unwrap_or_default(), Encoding::Hex);
     let goes_on = gap > 0 && bytes.get(after + gap).is_some_and(u8::is_ascii_hexdigit);
-    (goes_on && word <= 8 || word >= MIN_BYTES).then_some(())?;
-    [Encoding::Binary, Encoding::Hex, Encoding::Decimal].into_iter().find_map(|how| numbers(bytes, start, how))
+    if goes_on && word <= 8 || word >= MIN_BYTES {
+        for how in [Encoding::Binary, Encoding::Hex, Encoding::Decimal] {
+            numbers(bytes, start, how, reach);
+        }
+    }
 }
 
 /// The value of a digit of base64, of either alphabet.
@@ -74,44 +102,27 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Base64 from one of the first places of the run on, over as many lines as it has.
-fn base64(bytes: &[u8], start: usize, end: usize) -> Option<Read> {
-    // What stands before it without a space may put it out of step.
-    (start..start + 4).find_map(|from| {
-        begins_a_text(bytes.get(from..end.min(from + TASTE * 4 / 3))?).then_some(())?;
-        let mut end = end;
-        while end - from >= MIN_LINE && bytes.get(end) == Some(&b'\n') {
-            let next = run_end(bytes, end + 1);
-            if next == end + 1 {
-                break;
-            }
-            end = next;
+fn base64(bytes: &[u8], start: usize, mut end: usize, reach: &mut Reach) {
+    while end - start >= MIN_LINE && bytes.get(end) == Some(&b'\n') {
+        let next = run_end(bytes, end + 1);
+        if next == end + 1 {
+            break;
         }
-        let (decoded, digits) = sextets(bytes, from, end)?;
-        let text = (digits >= MIN_BASE64).then(|| text_of(decoded)).flatten()?;
-        let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
-        Some((Encoding::Base64, from..end + padding, text))
-    })
-}
-
-/// Whether the bytes that the digits spell can be the beginning of a text.
-fn begins_a_text(digits: &[u8]) -> bool {
-    let mut decoded = [0; TASTE];
-    let mut length = 0;
-    for (four, three) in digits.chunks_exact(4).zip(decoded.chunks_exact_mut(3)) {
-        let bits = four.iter().fold(0_u32, |bits, &digit| bits << 6 | u32::from(sextet(digit).unwrap_or(0)));
-        three.copy_from_slice(bits.to_be_bytes().get(1..).unwrap_or(&[0; 3]));
-        // Most of what is no text shows so at once.
-        if three.iter().any(|&byte| is_control(byte)) {
-            return false;
-        }
-        length += 3;
+        end = next;
     }
-    might_be_text(decoded.get(..length).unwrap_or_default())
+    let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
+    // What stands before it without a space may put it out of step.
+    for from in start..start + 4 {
+        let (decoded, digits) = sextets(bytes, from, end);
+        if digits >= MIN_BASE64 {
+            reach.add(Encoding::Base64, from..end + padding, &decoded);
+        }
+    }
 }
 
 /// The bytes that the digits between two places spell, and how many digits there are.
-fn sextets(bytes: &[u8], from: usize, to: usize) -> Option<(Vec<u8>, usize)> {
-    let digits = bytes.get(from..to.min(bytes.len()))?;
+fn sextets(bytes: &[u8], from: usize, to: usize) -> (Vec<u8>, usize) {
+    let digits = bytes.get(from..to.min(bytes.len())).unwrap_or_default();
     let mut decoded = Vec::with_capacity(digits.len() / 4 * 3 + 3);
     let (mut bits, mut count, mut used) = (0_u32, 0, 0);
     for digit in digits.iter().filter_map(|&byte| sextet(byte)) {
@@ -123,38 +134,28 @@ fn sextets(bytes: &[u8], from: usize, to: usize) -> Option<(Vec<u8>, usize)> {
             decoded.push((bits >> count & 0xFF) as u8);
         }
     }
-    Some((decoded, used))
+    (decoded, used)
 }
 
 /// Numbers from `start` on, in whatever way they are separated.
-fn numbers(bytes: &[u8], start: usize, how: Encoding) -> Option<Read> {
+fn numbers(bytes: &[u8], start: usize, how: Encoding, reach: &mut Reach) {
     // A number in the middle of a word is none.
     if start.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphanumeric) {
-        return None;
+        return;
     }
-    let mut end = start;
-    let next = |end: &mut usize| {
-        let at = if *end == start { start } else { *end + separator(bytes.get(*end..).unwrap_or_default(), how) };
-        let (byte, length) = number(bytes.get(at..)?, how)?;
-        *end = at + length;
-        Some(byte)
-    };
-    // Hardly any number is followed by as many others.
-    let mut few = [0; MIN_BYTES];
-    for place in &mut few {
-        *place = next(&mut end)?;
-    }
-    let mut decoded = few.to_vec();
-    while let Some(byte) = next(&mut end) {
+    let (mut decoded, mut end) = (Vec::new(), start);
+    loop {
+        let rest = bytes.get(end..).unwrap_or_default();
+        let gap = if decoded.is_empty() { 0 } else { separator(rest, how) };
+        let Some((byte, length)) = rest.get(gap..).and_then(|rest| number(rest, how)) else { break };
         decoded.push(byte);
-        if decoded.len() == TASTE && !might_be_text(&decoded) {
-            return None;
-        }
+        end += gap + length;
     }
-    // Hex without spaces ends where its word does.
+    // Hex without spaces ends where its word does, unless it is long.
     let goes_on = bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
-    let text = (decoded.len() >= MIN_BYTES && !goes_on).then(|| text_of(decoded)).flatten()?;
-    Some((how, start..end, text))
+    if decoded.len() >= if goes_on { MIN_STRETCH } else { MIN_BYTES } {
+        reach.add(how, start..end, &decoded);
+    }
 }
 
 /// One number at the beginning of `bytes`, and how long it is.
@@ -191,26 +192,28 @@ fn is_control(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
 }
 
-/// Whether bytes can be the beginning of a text.
-fn might_be_text(bytes: &[u8]) -> bool {
-    let valid = match str::from_utf8(bytes) {
-        Ok(_) => true,
-        // A character may go on where it was cut.
-        Err(error) => error.error_len().is_none(),
-    };
-    valid && !bytes.iter().any(|&byte| is_control(byte))
+/// The text that bytes are, or the stretches of text among them, a line each; nothing if there are none.
+fn text_of(bytes: &[u8]) -> Option<String> {
+    if let Ok(whole) = str::from_utf8(bytes)
+        && !bytes.iter().any(|&byte| is_control(byte))
+    {
+        return is_text(whole).then(|| whole.to_owned());
+    }
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        let pieces = chunk.valid().split(|c: char| c.is_ascii() && is_control(c as u8));
+        for piece in pieces.filter(|piece| piece.len() >= MIN_STRETCH && is_text(piece)) {
+            text.push_str(if text.is_empty() { "" } else { "\n" });
+            text.push_str(piece);
+        }
+    }
+    (!text.is_empty()).then_some(text)
 }
 
-/// The text that bytes are; nothing if they are none.
-fn text_of(mut bytes: Vec<u8>) -> Option<String> {
-    if !might_be_text(&bytes) {
-        return None;
-    }
-    let valid = str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
-    bytes.truncate(valid);
-    let text = String::from_utf8(bytes).ok()?;
+fn is_text(text: &str) -> bool {
     let counted = |is: fn(char) -> bool| text.chars().filter(|&c| is(c)).count();
     let (all, plain, letters) =
         (text.chars().count(), counted(|c| c.is_alphanumeric() || c == ' '), counted(char::is_alphabetic));
-    (2 * plain >= all && (letters > 0)).then_some(text)
+    // A few bytes are a letter of some script by chance.
+    2 * plain >= all && letters > 0 && all >= MIN_BYTES
 }

@@ -69,7 +69,8 @@ fn backslash(kind: u8, text: &str) -> Option<(char, usize)> {
         b'x' => Some((hex(text.get(2..4)?)?, 4)),
         b'u' => match text.get(2..)?.strip_prefix('{') {
             Some(braced) => {
-                let digits = braced.get(..braced.find('}').filter(|&end| end <= 6)?)?;
+                let head = braced.as_bytes().get(..7.min(braced.len()))?;
+                let digits = braced.get(..memchr::memchr(b'}', head)?)?;
                 Some((hex(digits)?, digits.len() + 4))
             }
             None => unit(text),

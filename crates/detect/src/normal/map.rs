@@ -58,6 +58,13 @@ impl Map {
         self.begin(Run::new(at, from.start, place(from.end)));
     }
 
+    /// From `at` on, bytes came from where `other` says that its own did.
+    pub(crate) fn append(&mut self, at: usize, other: &Map) {
+        for run in &other.runs {
+            self.begin(Run { at: place(at + run.at()), ..*run });
+        }
+    }
+
     /// One that made nothing of what it is about leaves no trace.
     fn begin(&mut self, run: Run) {
         match self.runs.last_mut() {

@@ -326,21 +326,35 @@ fn sentence(text: &str, span: Range<usize>) -> Range<usize> {
     let to = text.floor_char_boundary(span.end.saturating_add(REACH));
     let before = text.get(from..span.start).unwrap_or_default();
     let after = text.get(span.end..to).unwrap_or_default();
-    let start = before.rfind(ends_sentence).and_then(|at| {
-        let end = at + before.get(at..)?.chars().next()?.len_utf8();
-        let blank = before.get(end..)?.len() - before.get(end..)?.trim_start().len();
-        Some(from + end + blank)
+    let start = before.char_indices().rev().find(|(at, c)| ends_sentence(text, from + at, *c)).map(|(at, c)| {
+        let rest = before.get(at + c.len_utf8()..).unwrap_or_default();
+        from + before.len() - rest.trim_start().len()
     });
-    let end = after.find(ends_sentence).map(|at| {
-        let mark = after.get(at..).and_then(|rest| rest.chars().next()).filter(|mark| *mark != '\n');
-        span.end + at + mark.map_or(0, char::len_utf8)
+    let end = after.char_indices().find(|(at, c)| ends_sentence(text, span.end + at, *c)).map(|(at, c)| {
+        // A line's end and a string's are not of the sentence.
+        span.end + at + if matches!(c, '\n' | '"') { 0 } else { c.len_utf8() }
     });
-    let ended = text.get(..span.end).is_some_and(|before| before.ends_with(ends_sentence));
+    let within = text.get(..span.end).unwrap_or_default();
+    let ended = within.char_indices().next_back().is_some_and(|(at, c)| ends_sentence(text, at, c));
     start.unwrap_or(from).min(span.start)..if ended { span.end } else { end.unwrap_or(to) }
 }
 
-fn ends_sentence(c: char) -> bool {
-    matches!(c, '\n' | '.' | '!' | '?' | '。' | '！' | '？' | '।' | '؟')
+/// Whether a sentence ends with the character there. A full stop within a number, a name or an abbreviation ends none, and what
+/// stands in one string of JSON has nothing to do with what stands in the next.
+fn ends_sentence(text: &str, at: usize, c: char) -> bool {
+    let after = text.get(at + c.len_utf8()..).unwrap_or_default();
+    match c {
+        '\n' | '。' | '！' | '？' | '।' | '؟' => true,
+        '.' | '!' | '?' => after.chars().next().is_none_or(|next| !(next.is_alphanumeric() || "_/-~@#%&=".contains(next))),
+        '"' => {
+            let before = text.get(..at).unwrap_or_default();
+            let opens = before.trim_end().ends_with([':', ',', '{', '[']);
+            let closes = after.trim_start().starts_with([':', ',', '}', ']']);
+            let is_json = text.trim_start().starts_with(['{', '[']);
+            is_json && !before.ends_with('\\') && (opens || closes)
+        }
+        _ => false,
+    }
 }
 
 /// Further places, in order and none of them touching another.

@@ -11,7 +11,7 @@ pub(super) const LIKELY: u8 = 50;
 
 pub(super) static CLASSIFIER: RuleSpec = RuleSpec::new(
     bartizan_detect::CLASSIFIER,
-    Severity::Medium,
+    Severity::Low,
     Action::Observe,
     "The text speaks like attacks do, as far as the classifier has learnt that.",
 );

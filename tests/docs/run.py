@@ -40,8 +40,8 @@ COMMANDS = {
     'bartizan inspect --kind document --text "See <!-- the draft --> below." --fail-on never':
         (0, '"rule":"hidden_text.html_comment","severity":"low","span":[4,22]'),
     "bartizan redteam --sample 84 --mutations plain,tags": (0, "hidden_text.tags"),
-    "bartizan redteam --write-baseline redteam.json --sample 84": (0, "honest texts"),
-    "bartizan redteam --baseline redteam.json --sample 84": (0, "honest texts"),
+    "bartizan redteam --write-baseline plain.json --mutations plain": (0, "honest texts"),
+    "bartizan redteam --baseline plain.json --mutations plain": (0, "honest texts"),
     "bartizan guards rate": (0, "rate.principal            medium    deny"),
     "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
     "bartizan policy explain ann git/git_push --config team.toml": (0, "by role.developer.deny tool:git/git_push"),

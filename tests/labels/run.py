@@ -151,6 +151,7 @@ def told(held, refused, found, where):
     equal([entry for entry in entries if entry.get("labels") and entry["seq"] < raising["seq"]], [], f"{where}: labelled too early")
     rule = [word for word in words(refused).split() if word.startswith("01")][0].strip('."}],')[:26]
     check(f"Session: labelled `untrusted`, by the decision {raising['id']}" in bartizan(held, "why", rule), f"{where}: why")
+    check("--label untrusted" in bartizan(held, "why", rule), f"{where}: what to ask without the label says the opposite")
     equal(json.loads(bartizan(held, "why", rule, "--json"))["labelled_by"], raising["id"], f"{where}: why --json")
     check("Session: labelled `untrusted` from here on" in bartizan(held, "why", raising["id"]), f"{where}: why of the other")
     check('bartizan_sessions_labelled_total{label="untrusted"} 1' in held.metrics(), f"{where}: the metrics")

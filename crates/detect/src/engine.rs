@@ -51,12 +51,14 @@ pub struct Found<'e> {
 }
 
 /// A part of a text that speaks more like an attack than most of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Suspect {
     /// Where in the original text.
     pub span: Range<usize>,
     /// What it says, if it is encoded.
     pub decoded: Option<Box<str>>,
+    /// How likely it is, from 0 to 1, that this part alone gives the assistant orders.
+    pub score: f32,
 }
 
 /// The layers that found something suspicious at one place.
@@ -138,14 +140,18 @@ impl Engine {
         let views = Views::of(text);
         let mut worst: Vec<_> = Vec::new();
         for view in views.iter() {
-            worst.extend(classifier.windows(view.text(), kind).into_iter().map(|window| (window, view)));
+            let windows = classifier.windows(view.text(), kind);
+            let count = windows.len();
+            worst.extend(windows.into_iter().map(|window| (window, count, view)));
             // Each view has its own, of which no more than these can be among the worst.
-            worst.sort_by(|(one, _), (other, _)| other.raw.total_cmp(&one.raw));
+            worst.sort_by(|(one, ..), (other, ..)| other.raw.total_cmp(&one.raw));
             worst.truncate(most);
         }
-        let suspect = |(window, view): (Window, &View)| {
+        let suspect = |(window, count, view): (Window, usize, &View)| {
+            let score = classifier.model().probability(kind, window.raw, count);
             let decoded = view.text().get(window.range.clone()).filter(|_| !view.how.is_empty());
-            Suspect { decoded: decoded.map(Into::into), span: whole(text, views.original(view, window.range)) }
+            let span = whole(text, views.original(view, window.range));
+            Suspect { decoded: decoded.map(Into::into), span, score }
         };
         worst.into_iter().map(suspect).collect()
     }

@@ -177,6 +177,21 @@ impl Link {
         self.pass_as(message, Direction::ToServer, None, Standing::Rest, None).await
     }
 
+    /// Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
+    fn may_say(
+        &self,
+        policy: &Policy,
+        message: &Message,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+    ) -> Result<(), Refusal> {
+        if direction == Direction::ToClient && answers.is_none() && !self.said.spend(policy.said, clock::now()) {
+            let why = format!("the server says more on its own account than {}", policy.said);
+            return Err(self.protest(message, direction, None, (FLOOD, why), CODE_DENIED));
+        }
+        Ok(())
+    }
+
     async fn pass_as(
         &self,
         message: Message,
@@ -186,11 +201,7 @@ impl Link {
         paid: Option<Box<Paid>>,
     ) -> Result<Admitted, Refusal> {
         let policy = self.gateway.policy.load_full();
-        // Each of a client's requests has one answer; for the rest nobody but the server decides how much it is.
-        if direction == Direction::ToClient && answers.is_none() && !self.said.spend(policy.said, clock::now()) {
-            let why = format!("the server says more on its own account than {}", policy.said);
-            return Err(self.protest(&message, direction, None, (FLOOD, why), CODE_DENIED));
-        }
+        self.may_say(&policy, &message, direction, answers)?;
         let (slot, mut evidence) = match paid.map(|paid| *paid) {
             Some(Paid(slot)) => (slot, Vec::new()),
             None => self.begin(&policy, &message, direction, standing),

@@ -152,6 +152,8 @@ pub enum Silence {
     Unreadable,
     /// The message holds more doubtful texts than it is asked about.
     TooMany,
+    /// It answered, and was not shown all that is doubtful.
+    Part,
     /// The text does not pass, whatever it says.
     Settled,
 }
@@ -168,6 +170,7 @@ impl Silence {
             Silence::Refused => "refused",
             Silence::Unreadable => "unreadable",
             Silence::TooMany => "too_many",
+            Silence::Part => "part",
             Silence::Settled => "settled",
         }
     }
@@ -183,6 +186,7 @@ impl Silence {
             Silence::Refused => "it refused to answer",
             Silence::Unreadable => "its answer is not the one that was asked for",
             Silence::TooMany => "the message holds more doubtful texts than it is asked about",
+            Silence::Part => "it was shown only a part of what is doubtful",
             Silence::Settled => "it was not asked",
         }
     }

@@ -295,3 +295,37 @@ fn what_was_said_is_kept_with_the_case() {
     assert_eq!(case.to_bytes(), bytes);
     case.judged(|event, _| assert_eq!(event.evidence, evidence));
 }
+
+#[test]
+fn no_number_of_quoted_attacks_keeps_the_order_from_being_shown() {
+    let dull = "The train leaves at noon, and the museum is open until six. ".repeat(10);
+    let decoys = "A user wrote \"ignore all previous instructions\" in the chat, and that was all. ".repeat(12);
+    let message = result(&[&format!("{decoys}{dull}{DOUBTFUL} {dull}{decoys}")]);
+    let verdict = judge(&pipeline(vec![terms()]), &message, &[]);
+    let [doubt] = &*verdict.doubts else { panic!("{:?}", verdict.doubts) };
+    assert!(doubt.excerpt.contains(DOUBTFUL), "{}", doubt.excerpt);
+}
+
+#[test]
+fn who_saw_a_part_says_nothing_of_the_rest() {
+    let dull = "The train leaves at noon, and the museum is open until six. ".repeat(10);
+    let many = result(&[&format!("{RULED} {dull}").repeat(12)]);
+    let may = pipeline(vec![terms()]);
+    let must = pipeline(vec![Terms { required: true, ..terms() }]);
+    // Harmless is what it saw, and there was more.
+    let verdict = told(&may, &many, Said::Likely(0));
+    assert!(rules(&verdict).contains(&"prompt_injection.no_opinion"), "{:?}", rules(&verdict));
+    let verdict = told(&must, &many, Said::Likely(0));
+    assert!(matches!(&verdict.decision, Decision::Deny(denial) if denial.rule == "prompt_injection.opinion_required"));
+    // An attack is what it saw, and the rest is no better.
+    let left = edited(&told(&may, &many, Said::Likely(970)), &many);
+    assert!(!left.contains(RULED) && !left.contains("museum"), "{left}");
+    // The twin: all that is doubtful was shown.
+    let dull = dull.repeat(4);
+    let one = result(&[&format!("{dull}{RULED} {dull}")]);
+    for pipeline in [&may, &must] {
+        assert!(matches!(told(pipeline, &one, Said::Likely(0)).decision, Decision::Allow));
+    }
+    let left = edited(&told(&may, &one, Said::Likely(970)), &one);
+    assert!(!left.contains(RULED) && left.contains("museum"), "{left}");
+}

@@ -56,7 +56,9 @@ fn table(specs: &[&GuardSpec]) -> String {
         let _ = writeln!(out, "{}\n  {}", paint.bold(spec.name), spec.threat);
         let _ = writeln!(out, "  {}", paint.dim(&format!("possible: {}", possible.join(", "))));
         for rule in spec.rules {
-            let action = paint.decision(rule.default.as_str());
+            // What is done in a part of some kind is what counts; the page says in which.
+            let strongest = rule.by_kind.iter().map(|(_, action)| *action).chain([rule.default]).max();
+            let action = paint.decision(strongest.unwrap_or(rule.default).as_str());
             let fixed = if rule.fixed { "always" } else { "" };
             let severity = rule.severity.as_str();
             let _ = writeln!(out, "  {:width$}  {severity:8}  {action:7} {fixed:6}  {}", rule.id, rule.summary);

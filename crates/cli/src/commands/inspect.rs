@@ -28,7 +28,7 @@ Examples:
 
   A line of the input, and the line of the output that it gives:
     {\"id\": 1, \"kind\": \"document\", \"text\": \"Dear reader\"}
-    {\"id\":1,\"action\":\"allow\",\"score\":0.01,\"findings\":[]}";
+    {\"id\":1,\"action\":\"allow\",\"score\":0.0,\"findings\":[]}";
 
 /// Judges texts one by one, as what brings them would be judged by a gateway that enforces
 ///

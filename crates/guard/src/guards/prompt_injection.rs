@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bartizan_detect::rules::Known;
 use bartizan_detect::{CLASSIFIER, Engine, Found, Kind};
 use bartizan_mcp::{Part, PartKind, Value};
 use schemars::JsonSchema;
@@ -102,6 +103,8 @@ struct Seen<'e> {
     found: Vec<(&'static RuleSpec, Found<'e>)>,
     /// Their score, if somebody else is to be asked about it.
     doubt: Option<f32>,
+    /// Whether there was more than they read.
+    cut: bool,
 }
 
 /// Shorter texts have no room for an order.
@@ -145,8 +148,11 @@ impl PromptInjection {
             Heard::default()
         };
         self.report_heard(event, part, &heard, report);
+        if seen.cut {
+            report.find(placed(event, part, Finding::about(&rules::UNREAD, part.value, part.kind, rules::UNREAD.summary)));
+        }
         for (rule, found) in seen.found.into_iter().filter(|(_, found)| !(heard.clears && found.rule == CLASSIFIER)) {
-            let says = Says::of(rule, &found, &text);
+            let says = self.says(rule, &found, &text);
             // What is encoded has no sentences until it is decoded.
             let whole = |span: &Range<usize>| {
                 if found.how.is_empty() { sentence(&text, span.clone()) } else { span.clone() }
@@ -183,13 +189,39 @@ impl PromptInjection {
         }
         let look = self.engine.look(text, kind);
         let found = look.found;
-        let doubtful = |asks: &Arc<Asks>| !found.is_empty() || look.score >= asks.from;
+        let doubtful = |asks: &Arc<Asks>| look.cut || !found.is_empty() || look.score >= asks.from;
         let doubt = self.asks.as_ref().filter(|asks| doubtful(asks)).map(|_| look.score);
-        if let Some(key) = key.filter(|_| found.is_empty() && doubt.is_none()) {
+        if let Some(key) = key.filter(|_| found.is_empty() && doubt.is_none() && !look.cut) {
             self.clean.add(key);
         }
         let agreed = found.iter().find(|found| is_agreed(found)).map(|found| (&rules::AGREED, found.clone()));
-        Seen { found: found.into_iter().map(|found| (rule_of(&found), found)).chain(agreed).collect(), doubt }
+        let cut = look.cut;
+        Seen { found: found.into_iter().map(|found| (self.rule_of(&found), found)).chain(agreed).collect(), doubt, cut }
+    }
+
+    /// The operator's own rule of that id.
+    fn own(&self, id: &str) -> Option<&Known> {
+        self.engine.rules().all().iter().find(|rule| rule.id == id && SPEC.rule(id).is_none())
+    }
+
+    /// Under which rule of the guard something comes.
+    fn rule_of(&self, found: &Found<'_>) -> &'static RuleSpec {
+        match SPEC.rule(found.rule) {
+            _ if is_quoted(found) => &rules::WEAK,
+            Some(rule) => rule,
+            None if found.score < f32::from(rules::LIKELY) / 100.0 => &rules::WEAK,
+            None => {
+                let severity = self.own(found.rule).map(|rule| rule.severity);
+                let as_said = rules::CUSTOM_BY_SEVERITY.iter().find(|(held, _)| Some(*held) == severity);
+                as_said.map_or(&rules::CUSTOM, |(_, rule)| rule)
+            }
+        }
+    }
+
+    /// What is said of it: of an operator's rule, what that rule says.
+    fn says(&self, rule: &RuleSpec, found: &Found<'_>, text: &str) -> Says {
+        let summary = self.own(found.rule).filter(|_| rule.id == rules::CUSTOM.id).map_or(rule.summary, |own| &own.says);
+        Says::of(rule, summary, found, text)
     }
 
     /// A request that uses a definition which would be withheld: the client may have been told of it otherwise.
@@ -213,7 +245,7 @@ impl PromptInjection {
                 }
                 for (rule, found) in seen.found {
                     if !(heard.clears && found.rule == CLASSIFIER) {
-                        let says = || (rule, confidence(found.score), Says::of(rule, &found, &text));
+                        let says = || (rule, confidence(found.score), self.says(rule, &found, &text));
                         rules.entry(rule.id).or_insert_with(says);
                     }
                 }
@@ -244,15 +276,6 @@ fn placed(event: &Event<'_>, part: &Part<'_>, mut finding: Finding) -> Finding {
     match part.element.and_then(|element| name_of(event, element)) {
         Some(name) => finding.of(&name),
         None => finding,
-    }
-}
-
-/// Under which rule of the guard something comes.
-fn rule_of(found: &Found<'_>) -> &'static RuleSpec {
-    match SPEC.rule(found.rule) {
-        _ if is_quoted(found) => &rules::WEAK,
-        Some(rule) => rule,
-        None => &rules::CUSTOM,
     }
 }
 
@@ -297,7 +320,7 @@ struct Says {
 }
 
 impl Says {
-    fn of(rule: &RuleSpec, found: &Found<'_>, text: &str) -> Says {
+    fn of(rule: &RuleSpec, summary: &str, found: &Found<'_>, text: &str) -> Says {
         let more = if found.also.is_empty() { String::new() } else { format!(", at {} places", found.also.len() + 1) };
         let hidden = if found.how.is_empty() { "" } else { ", in an encoding" };
         let other = if rule.id == found.rule || found.rule == CLASSIFIER {
@@ -311,7 +334,7 @@ impl Says {
             (true, false) => "by a rule",
             _ => "by the classifier",
         };
-        let why = format!("{}{other} Found {layers}{hidden}{more}.", rule.summary);
+        let why = format!("{summary}{other} Found {layers}{hidden}{more}.");
         let quoted = excerpt(text.get(found.span.clone()).unwrap_or_default());
         Says { quoting: format!("{why} It begins with “{quoted}”."), why }
     }

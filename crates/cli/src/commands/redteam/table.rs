@@ -51,7 +51,8 @@ pub(super) fn text(report: &Report, all: bool) -> String {
 
 fn row(out: &mut String, name: &str, tally: &Tally) {
     let (sent, stopped) = (tally.sent(), tally.stopped());
-    let percent = (stopped * 100).checked_div(sent).unwrap_or_default();
+    // Rounded: what is cut off makes false alarms look fewer.
+    let percent = (stopped * 100 + sent / 2).checked_div(sent).unwrap_or_default();
     let mut by: Vec<_> = tally.by().into_iter().map(|(rule, count)| format!("{rule} {count}")).collect();
     let more = by.len().saturating_sub(3);
     by.truncate(3);

@@ -260,7 +260,8 @@ fn of_caller(entry: &Entry, id: &str) -> Option<Advice> {
                     String::new(),
                 ),
             };
-            (what, Some(format!("bartizan policy explain {who}{of}{options}")))
+            let labels: String = entry.labels.iter().map(|label| format!(" --label {}", shell_word(label))).collect();
+            (what, Some(format!("bartizan policy explain {who}{of}{options}{labels}")))
         }
     };
     Some(Advice { rule: id.to_owned(), what: what.to_owned(), write })

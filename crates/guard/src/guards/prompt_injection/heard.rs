@@ -3,6 +3,7 @@
 //! Their word can only make a finding more. It takes one away where the operator says so, and then only what the
 //! classifier alone found and not surely: what a rule found stays, however a text talks a layer round that reads it.
 
+use std::cell::LazyCell;
 use std::ops::Range;
 
 use bartizan_detect::{CLASSIFIER, Found, Kind};
@@ -75,9 +76,16 @@ impl PromptInjection {
     ) -> Heard {
         let mut heard = Heard::default();
         let mut harmless = None;
+        let shown = LazyCell::new(|| self.shown(asks, text, seen));
         for terms in covering {
             let name = terms.layer.as_str();
-            match said(terms) {
+            let acts = |thousandths: u16| f32::from(thousandths) / 1000.0 >= terms.acts_from;
+            let said = match said(terms) {
+                // Whoever did not see all of it cannot say that there is nothing.
+                Said::Likely(thousandths) if !acts(thousandths) && !shown.is_all => Said::Nothing(Silence::Part),
+                said => said,
+            };
+            match said {
                 Said::Nothing(Silence::Settled) => {}
                 Said::Nothing(silence) if terms.required => {
                     heard.found.push((&rules::REQUIRED, 1000, unasked(terms, silence.words())));
@@ -85,7 +93,7 @@ impl PromptInjection {
                 Said::Nothing(silence) => {
                     heard.found.push((&rules::SILENT, 1000, format!("{name}: {}, so the rest decided.", silence.words())));
                 }
-                Said::Likely(thousandths) if f32::from(thousandths) / 1000.0 >= terms.acts_from => {
+                Said::Likely(thousandths) if acts(thousandths) => {
                     let why = format!("{name}: asked about a doubtful text, it holds it for an attack.");
                     heard.found.push((&rules::OPINION, thousandths, why));
                 }
@@ -95,22 +103,21 @@ impl PromptInjection {
         }
         let is_attack = heard.found.iter().any(|(rule, ..)| rule.id == rules::OPINION.id);
         let harmless = harmless.filter(|_| !is_attack && is_weak(&seen.found));
-        if is_attack || harmless.is_some() {
-            let shown = self.shown(asks, text, seen);
-            heard.spans = shown.spans;
-            // Whoever did not see all of it cannot say that there is nothing.
-            if let Some(name) = harmless.filter(|_| shown.is_all) {
-                heard.clears = true;
-                let why = format!("{name}: what the classifier alone found, and not surely, it holds for harmless.");
-                heard.found.push((&rules::CLEARED, 1000, why));
-            }
+        if is_attack {
+            // Where it saw a part, the rest is as doubtful as what it saw.
+            let whole = std::iter::once(0..text.0.len());
+            heard.spans = if shown.is_all { shown.spans.clone() } else { whole.collect() };
+        } else if let Some(name) = harmless {
+            heard.clears = true;
+            let why = format!("{name}: what the classifier alone found, and not surely, it holds for harmless.");
+            heard.found.push((&rules::CLEARED, 1000, why));
         }
         heard
     }
 
     fn shown(&self, asks: &Asks, text: (&str, Kind), seen: &Seen<'_>) -> Shown {
         let found: Vec<_> = seen.found.iter().map(|(_, found)| found.clone()).collect();
-        Shown::of(&self.engine, text, &found, asks.bytes)
+        Shown::of(&self.engine, text, &found, (asks.bytes, asks.from))
     }
 }
 

@@ -39,6 +39,20 @@ pub(super) static CUSTOM: RuleSpec = RuleSpec::new(
 )
 .in_kinds(IN_BOTH);
 
+/// The same of a rule that says how severe it is; a rule has one id and one action, whatever its severity.
+pub(super) static CUSTOM_BY_SEVERITY: [(rules::Severity, RuleSpec); 3] = [
+    (rules::Severity::Low, RuleSpec { severity: Severity::Low, ..copy(&CUSTOM) }),
+    (rules::Severity::Medium, RuleSpec { severity: Severity::Medium, ..copy(&CUSTOM) }),
+    (rules::Severity::Critical, RuleSpec { severity: Severity::Critical, ..copy(&CUSTOM) }),
+];
+
+pub(super) static UNREAD: RuleSpec = RuleSpec::new(
+    "prompt_injection.unread",
+    Severity::Medium,
+    Action::Observe,
+    "There are more encodings in encodings than are read.",
+);
+
 pub(super) static OPINION: RuleSpec = RuleSpec::new(
     "prompt_injection.opinion",
     Severity::High,
@@ -82,9 +96,9 @@ const KNOWN: usize = {
 };
 
 /// Every rule of the guard.
-pub(super) static ALL: [RuleSpec; KNOWN + 8] = {
+pub(super) static ALL: [RuleSpec; KNOWN + 9] = {
     const FREE: RuleSpec = RuleSpec::new("", Severity::Low, Action::Observe, "");
-    let mut all = [FREE; KNOWN + 8];
+    let mut all = [FREE; KNOWN + 9];
     let (mut next, mut at) = (0, 0);
     while at < THEMES.len() {
         let mut index = 0;
@@ -102,6 +116,7 @@ pub(super) static ALL: [RuleSpec; KNOWN + 8] = {
     put(&mut all, next + 5, copy(&SILENT));
     put(&mut all, next + 6, copy(&REQUIRED));
     put(&mut all, next + 7, copy(&CLEARED));
+    put(&mut all, next + 8, copy(&UNREAD));
     all
 };
 

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use bartizan_detect::{Engine, Found, Kind};
+use bartizan_detect::{Engine, Found, Kind, Suspect};
+
+use super::is_quoted;
 
 /// Windows around what was found in a text.
 pub(super) struct Shown {
@@ -10,7 +12,7 @@ pub(super) struct Shown {
     pub(super) text: String,
     /// Where they are, in order and apart from each other.
     pub(super) spans: Vec<Range<usize>>,
-    /// Whether all that was found is in them.
+    /// Whether all that was found is in them, and all that is doubtful by itself.
     pub(super) is_all: bool,
 }
 
@@ -20,15 +22,26 @@ const LEFT_OUT: &str = "\n[...]\n";
 const DECODED: &str = "\n[decoded:]\n";
 /// Places around which there are windows.
 const PLACES: usize = 8;
-/// Of these, those at which no layer is sure enough to speak up.
+/// Of these, those at which no layer is sure enough to speak up. They come first.
 const SUSPECTS: usize = 3;
+/// Places that are looked through for whether any doubtful one is left out.
+const LOOKED: usize = 256;
 
 impl Shown {
-    /// What is shown of `text` in at most `bytes`.
-    pub(super) fn of(engine: &Engine, (text, kind): (&str, Kind), found: &[Found<'_>], bytes: usize) -> Shown {
-        let suspects = engine.suspects(text, kind, SUSPECTS);
+    /// What is shown of `text` in at most `bytes`. What is `doubtful` or more likely is an attack by itself.
+    pub(super) fn of(
+        engine: &Engine,
+        (text, kind): (&str, Kind),
+        found: &[Found<'_>],
+        (bytes, doubtful): (usize, f32),
+    ) -> Shown {
+        let suspects = engine.suspects(text, kind, LOOKED);
+        let (quoted, sure): (Vec<_>, Vec<_>) = found.iter().partition(|found| is_quoted(found));
+        // A quotation speaks like an attack as well, and a text can quote as many as it likes.
+        let is_apart = |suspect: &&Suspect| quoted.iter().all(|found| places_of(found).all(|place| !overlap(place, &suspect.span)));
+        let first: Vec<_> = suspects.iter().filter(is_apart).take(SUSPECTS).collect();
         let mut readings = String::new();
-        for decoded in suspects.iter().filter_map(|suspect| suspect.decoded.as_deref()) {
+        for decoded in first.iter().filter_map(|suspect| suspect.decoded.as_deref()) {
             // At most half of it all.
             let room = (bytes / 2).saturating_sub(readings.len() + DECODED.len());
             let piece = decoded.get(..decoded.floor_char_boundary(room)).unwrap_or_default();
@@ -36,15 +49,14 @@ impl Shown {
                 readings.extend([DECODED, piece]);
             }
         }
-        let by_layers = found.iter().flat_map(|found| std::iter::once(&found.span).chain(&found.also)).cloned();
-        let mut places: Vec<_> = by_layers.collect();
-        let sure = places.len();
-        places.extend(suspects.into_iter().map(|suspect| suspect.span));
+        let by_layers: Vec<_> = sure.into_iter().chain(quoted.iter().copied()).flat_map(places_of).collect();
+        let places: Vec<_> = first.iter().map(|suspect| &suspect.span).chain(by_layers.iter().copied()).cloned().collect();
         let spans = windows(text, &places, bytes - readings.len());
         let is_within = |place: &Range<usize>| {
             spans.iter().any(|span| span.start <= place.start && place.end <= span.end)
         };
-        let is_all = places.iter().take(sure).all(is_within);
+        let open = suspects.iter().filter(|suspect| suspect.score >= doubtful).map(|suspect| &suspect.span);
+        let is_all = by_layers.into_iter().chain(open).all(is_within);
         let mut shown = String::with_capacity(bytes);
         let mut at = 0;
         for span in &spans {
@@ -60,6 +72,14 @@ impl Shown {
         shown.push_str(&readings);
         Shown { text: shown, spans, is_all }
     }
+}
+
+fn places_of<'f>(found: &'f Found<'_>) -> impl Iterator<Item = &'f Range<usize>> {
+    std::iter::once(&found.span).chain(&found.also)
+}
+
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 /// Windows of at most `room` bytes in all, marks for what is left out included, around the first of the places.
@@ -109,7 +129,7 @@ mod tests {
     fn shown(text: &str, bytes: usize) -> Shown {
         let engine = Engine::new();
         let found = engine.look(text, Kind::ToolResult).found;
-        Shown::of(&engine, (text, Kind::ToolResult), &found, bytes)
+        Shown::of(&engine, (text, Kind::ToolResult), &found, (bytes, 0.7))
     }
 
     #[test]

@@ -144,6 +144,29 @@ fn the_page_fits_and_shows_nothing_raw() {
 }
 
 #[test]
+fn an_id_stands_apart_and_can_be_copied() {
+    let mut child = program().args(["demo", "--listen", ANY_PORT]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = Vec::new();
+    for line in lines {
+        let is_last = line.starts_with("end ");
+        said.push(line);
+        if is_last {
+            break;
+        }
+    }
+    let staying = Staying { child, said: Value::Null };
+    let is_id = |word: &&str| word.len() == 26 && word.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+    let stopped: Vec<_> = said.iter().filter(|line| line.starts_with(['✘', '~'])).collect();
+    assert_eq!(stopped.len(), STEPS.iter().filter(|(_, _, outcome, _)| *outcome != "passed").count(), "{said:#?}");
+    for line in stopped {
+        assert!(line.split_whitespace().next_back().is_some_and(|last| is_id(&last)), "{line}");
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert_eq!(staying.end().code(), Some(0));
+}
+
+#[test]
 fn it_stays_up_beside_others_and_explains_what_it_did() {
     let staying = Staying::start();
     check(&staying.said);

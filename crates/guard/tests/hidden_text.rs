@@ -205,6 +205,7 @@ fn a_reason_says_how_long_it_is_and_only_the_quote_what_it_is() {
         (format!("a{}", tags("secret")), "tag characters that hide 6 characters", Some("“secret”")),
         (format!("a{}b{}", tags("s"), tags("t")), "tag characters that hide 1 character, and 1 more", Some("“s”")),
         (format!("a{}", tags(&long)), "tag characters that hide 256 characters or more", Some("yyy…”")),
+        ("a<!-- secret -->".to_owned(), "a comment that hides 15 characters", Some("that hides “<!-- secret -->”")),
         ("a\u{202e}b".to_owned(), "controls of direction", None),
     ] {
         let text = bartizan_mcp::quote(&text);

@@ -178,6 +178,21 @@ fn rule_id(kind: Kind) -> &'static str {
     }
 }
 
+/// Whether what it is called is more than one thing.
+fn is_plural(kind: Kind) -> bool {
+    match kind {
+        Kind::Tags | Kind::ZeroWidth | Kind::Bidi | Kind::Variation | Kind::Terminal | Kind::Format => true,
+        Kind::Stray
+        | Kind::Overwrite
+        | Kind::Comment
+        | Kind::Invisible
+        | Kind::Unseen
+        | Kind::Faint
+        | Kind::Unclosed
+        | Kind::Flood => false,
+    }
+}
+
 fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Tags => "tag characters",
@@ -291,9 +306,10 @@ impl Says {
             length if length < Hidden::MAX_DECODED => format!("{length} characters"),
             most => format!("{most} characters or more"),
         };
+        let hide = if is_plural(kind) { "hide" } else { "hides" };
         Says {
-            why: sentence(format!(" that hide {length}")),
-            quoting: Some(sentence(format!(" that hide “{}”", excerpt(&decoded)))),
+            why: sentence(format!(" that {hide} {length}")),
+            quoting: Some(sentence(format!(" that {hide} “{}”", excerpt(&decoded)))),
         }
     }
 

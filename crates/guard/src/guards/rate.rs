@@ -132,7 +132,8 @@ impl Guard for Rate {
                         RateScope::Tool => ("rate.in_flight_tool", "this principal's calls of the tool"),
                         _ => ("rate.in_flight_principal", "this principal's calls"),
                     };
-                    (id, format!("{most} of {whose} wait for their answers; the next is possible once one has it"))
+                    let wait = if *most == 1 { "waits for its answer" } else { "wait for their answers" };
+                    (id, format!("{most} of {whose} {wait}; the next is possible once one has it"))
                 }
                 Evidence::HandedOut { .. } | Evidence::History(_) | Evidence::Opinions(_) => continue,
             };

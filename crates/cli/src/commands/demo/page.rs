@@ -42,16 +42,18 @@ impl<'a> Page<'a> {
             _ if self.is_let_through(step) => ("! through", "transform"),
             _ => ("! failed ", "deny"),
         };
-        let what = cut(&step.what, WIDTH - MARGIN);
+        // An id that nothing could explain any more would only be tried in vain.
+        let id = step.seen.stop().filter(|_| self.stays).map_or("", |stop| &*stop.decision);
+        let room = (WIDTH - MARGIN).saturating_sub(id.len());
+        // A word may not end where the id begins.
+        let what = cut(&step.what, room.saturating_sub(usize::from(!id.is_empty())));
         let line = format!("{} {:8} {what}", self.paint.like(decision, mark), step.from);
         match &step.seen {
             Seen::Stopped(stop) | Seen::Cleaned(stop) => {
-                // An id that nothing could explain any more would only be tried in vain.
-                let id = self.paint.dim(if self.stays { &stop.decision } else { "" });
-                let room = (WIDTH - MARGIN).saturating_sub(step.what.chars().count() + stop.decision.len());
+                let room = room.saturating_sub(what.chars().count());
                 let why = cut(&stop.why, (WIDTH - MARGIN).saturating_sub(stop.rule.len() + 2));
                 let rule = self.paint.bold(&stop.rule);
-                let head = format!("{line}{:room$}{id}", "");
+                let head = format!("{line}{:room$}{}", "", self.paint.dim(id));
                 format!("{}\n{:MARGIN$}{rule}  {why}", head.trim_end(), "")
             }
             Seen::Passed if step.is_as_expected() => line,

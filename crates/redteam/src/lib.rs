@@ -58,7 +58,7 @@ pub async fn run(
         return Err(RangeError::Nothing);
     }
     all.extend(benign);
-    let mut report = Report::new(selection, &all, &servers);
+    let mut report = Report::new(selection, &all, &servers, &config.settings);
     let mut cases: Vec<_> = all.iter().enumerate().map(|(at, case)| (case, at < attacks)).collect();
     // Before anything is used, all that a server defines counts as seen.
     cases.sort_by_key(|(case, _)| case.sample.kind != TextKind::ToolDescription);

@@ -10,7 +10,7 @@ use bartizan_config::{Config, Http, Server, Upstream};
 use bartizan_demo::{Client, ClientError, Hello};
 use bartizan_gateway::serve::{self, Running, ServeError};
 use bartizan_guard::guards::{output_anomaly, rate};
-use bartizan_guard::{Asks, LabelsOf, Layer};
+use bartizan_guard::{Asks, LabelsOf, Layer, Settings};
 use bartizan_identity::ApiKey;
 use bartizan_store::{Change, Store, StoreError, api_keys};
 use http::HeaderValue;
@@ -106,6 +106,8 @@ impl Range {
 }
 
 const STORE: &str = "state.db";
+/// The guard that is off in every trial: what is sent before would be all that it knows.
+const UNTRIED: &str = output_anomaly::SPEC.name;
 
 /// The configuration with a state, addresses and servers of its own. What it says about judging stays, but for rates, which
 /// would stop the trial and not what is tried; for what a tool brought before, which would be what was tried before; and for a
@@ -129,7 +131,7 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
     tried.store_key = None;
     tried.store_keyring = None;
     tried.rate = rate::Options::default();
-    tried.settings.guards.entry(output_anomaly::SPEC.name.to_owned()).or_default().enabled = false;
+    tried.settings.guards.entry(UNTRIED.to_owned()).or_default().enabled = false;
     // As if each text came to somebody else: else the sessions of a principal would share what one leaves.
     tried.settings.labels.of = LabelsOf::Session;
     tried.detection.judge = None;
@@ -157,6 +159,12 @@ fn without_judge(asks: &Asks) -> Option<Arc<Asks>> {
 /// The servers of a configuration, by name.
 pub(crate) fn names(config: &Config) -> Vec<String> {
     if config.servers.is_empty() { vec![SERVER.to_owned()] } else { config.servers.keys().cloned().collect() }
+}
+
+/// The guards that judge in a trial of these settings.
+pub(crate) fn guards(settings: &Settings) -> Vec<&'static str> {
+    let is_on = |name: &str| name != UNTRIED && settings.guards.get(name).is_none_or(|held| held.enabled);
+    bartizan_guard::guards::ALL.iter().map(|spec| spec.name).filter(|name| is_on(name)).collect()
 }
 
 fn stand_in(servers: &StandIn, name: &str) -> Result<Upstream, RangeError> {

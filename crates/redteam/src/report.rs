@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+use bartizan_guard::Settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::mutation::Mutation;
+use crate::range;
 use crate::suite::{self, Case, Selection};
 use crate::trial::{Fate, Seen};
 
@@ -16,9 +19,15 @@ use crate::trial::{Fate, Seen};
 pub struct Report {
     #[schemars(extend("const" = Report::FORMAT))]
     format: &'static str,
+    /// The configuration file that was tried; `null` for the defaults.
+    config: Option<String>,
+    /// Its `mode`: `enforce` or `observe`.
+    mode: &'static str,
+    /// The guards that judged what was sent.
+    guards: Vec<&'static str>,
     /// What was sent.
     suite: Suite,
-    /// The servers of the configuration that texts were sent for.
+    /// The servers of the configuration that texts were sent for; something else stood in for each.
     servers: Vec<String>,
     /// All attacks.
     attacks: Tally,
@@ -178,18 +187,14 @@ impl Report {
     /// Its form.
     pub const FORMAT: &'static str = "bartizan.redteam/1";
 
-    /// Of these texts, which were selected so.
-    pub(crate) fn new(selection: &Selection, cases: &[Case], servers: &[String]) -> Report {
-        let families: BTreeSet<_> = selection.families.iter().cloned().collect();
+    /// Of these texts, which were selected so, through what these settings say.
+    pub(crate) fn new(selection: &Selection, cases: &[Case], servers: &[String], settings: &Settings) -> Report {
         Report {
             format: Report::FORMAT,
-            suite: Suite {
-                families: (!families.is_empty()).then(|| families.into_iter().collect()),
-                mutations: selection.mutations.iter().map(|mutation| mutation.as_str().to_owned()).collect(),
-                sample: selection.sample,
-                seed: selection.seed,
-                texts: suite::checksum(cases),
-            },
+            config: None,
+            mode: settings.mode.as_str(),
+            guards: range::guards(settings),
+            suite: Suite::of(selection, cases),
             servers: servers.to_vec(),
             attacks: Tally::default(),
             families: BTreeMap::new(),
@@ -211,6 +216,30 @@ impl Report {
         let family = self.families.entry(case.sample.family.clone()).or_default();
         let mutation = self.mutations.entry(case.mutation.as_str().to_owned()).or_default();
         [&mut self.attacks, family, mutation].into_iter().for_each(|tally| tally.add(&id, seen, true));
+    }
+
+    /// The same, of the configuration in that file.
+    #[must_use]
+    pub fn of_file(self, file: Option<&Path>) -> Report {
+        Report { config: file.map(|file| file.display().to_string()), ..self }
+    }
+
+    /// The configuration file that was tried, if there is one.
+    #[must_use]
+    pub fn config(&self) -> Option<&str> {
+        self.config.as_deref()
+    }
+
+    /// Whether what is found is stopped.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        self.mode
+    }
+
+    /// The guards that judged what was sent.
+    #[must_use]
+    pub fn guards(&self) -> &[&'static str] {
+        &self.guards
     }
 
     /// The servers that texts were sent for.
@@ -281,26 +310,11 @@ impl Report {
     /// # Errors
     /// If the baseline is of other texts, so that nothing can be said.
     pub fn worse_than(&self, baseline: &Baseline) -> Result<Vec<Worse>, String> {
-        if baseline.format != Baseline::FORMAT {
-            return Err(format!("it has the format {} and not {}", baseline.format, Baseline::FORMAT));
-        }
-        let (here, there) = (&self.suite, &baseline.suite);
-        if *there != (Suite { texts: there.texts.clone(), ..here.clone() }) {
-            return Err("it is of other texts: --families, --mutations, --sample or --seed were others".to_owned());
-        }
-        if there.texts != here.texts {
-            let why = "it is of other texts: those of this version of Bartizan are others; look at what is stopped now, and write it anew";
-            return Err(why.to_owned());
-        }
-        // Somebody may have edited it.
-        if let Some(family) = baseline.families.keys().find(|family| !self.families.contains_key(*family)) {
-            return Err(format!("it has the family `{family}`, and none of it was sent"));
-        }
+        baseline.is_of(&self.suite, self.families.keys().map(String::as_str))?;
         let mut worse = Vec::new();
         for (family, tally) in &self.families {
             let now = tally.kept();
-            let before = baseline.families.get(family).copied();
-            let before = before.ok_or_else(|| format!("it does not have the family `{family}`"))?;
+            let Some(before) = baseline.families.get(family).copied() else { continue };
             if now.share_is_below(before) {
                 worse.push(Worse { family: Some(family.clone()), before, now });
             }
@@ -328,13 +342,84 @@ impl Baseline {
             Err(error) => Err(UnreadBaseline::File { path, error }),
         }
     }
+
+    /// Whether what is selected can be held against it, which is known before anything is sent.
+    ///
+    /// # Errors
+    /// In what it differs.
+    pub fn fits(&self, selection: &Selection) -> Result<(), String> {
+        let (attacks, benign) = suite::cases(selection);
+        let all: Vec<_> = attacks.iter().chain(&benign).cloned().collect();
+        self.is_of(&Suite::of(selection, &all), attacks.iter().map(|case| case.sample.family.as_str()))
+    }
+
+    /// Whether it is of these texts, which are of these families.
+    fn is_of<'f>(&self, suite: &Suite, families: impl Iterator<Item = &'f str>) -> Result<(), String> {
+        if self.format != Baseline::FORMAT {
+            return Err(format!("it has the format {} and not {}", self.format, Baseline::FORMAT));
+        }
+        if let Some(differs) = self.suite.differs(suite) {
+            return Err(format!("it is of other texts: {differs}"));
+        }
+        if self.suite.texts != suite.texts {
+            let why = "it is of other texts: those of this version of Bartizan are others; look at what is stopped now, and write it anew";
+            return Err(why.to_owned());
+        }
+        // Somebody may have edited it.
+        let families: BTreeSet<_> = families.collect();
+        if let Some(family) = self.families.keys().find(|family| !families.contains(family.as_str())) {
+            return Err(format!("it has the family `{family}`, which is not sent"));
+        }
+        match families.iter().find(|family| !self.families.contains_key(**family)) {
+            Some(family) => Err(format!("it does not have the family `{family}`")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Suite {
+    fn of(selection: &Selection, cases: &[Case]) -> Suite {
+        let families: BTreeSet<_> = selection.families.iter().cloned().collect();
+        Suite {
+            families: (!families.is_empty()).then(|| families.into_iter().collect()),
+            mutations: selection.mutations.iter().map(|mutation| mutation.as_str().to_owned()).collect(),
+            sample: selection.sample,
+            seed: selection.seed,
+            texts: suite::checksum(cases),
+        }
+    }
+
+    /// What is chosen otherwise here, as the options that choose it.
+    fn differs(&self, here: &Suite) -> Option<String> {
+        let others: Vec<_> =
+            self.options().into_iter().zip(here.options()).filter(|(one, other)| one != other).collect();
+        let list = |options: Vec<String>| options.join(" and ");
+        let (was, is): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+        (!was.is_empty()).then(|| format!("it was written with {}, and this is with {}", list(was), list(is)))
+    }
+
+    /// What chooses the texts, as it would be typed.
+    fn options(&self) -> [String; 4] {
+        let all: Vec<_> = Mutation::ALL.iter().map(|mutation| mutation.as_str()).collect();
+        [
+            self.families.as_ref().map_or("all families".to_owned(), |names| format!("--families {}", names.join(","))),
+            match self.mutations == all {
+                true => "all mutations".to_owned(),
+                false => format!("--mutations {}", self.mutations.join(",")),
+            },
+            self.sample.map_or("no --sample".to_owned(), |sample| format!("--sample {sample}")),
+            format!("--seed {}", self.seed),
+        ]
+    }
 }
 
 impl fmt::Display for Worse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = self.family.as_deref().unwrap_or("honest texts");
         let (now, before) = (self.now, self.before);
-        write!(f, "of {of} {} of {} are stopped, and {} of {} were", now.stopped, now.sent, before.stopped, before.sent)
+        let (is, was) = (if now.stopped == 1 { "is" } else { "are" }, if before.stopped == 1 { "was" } else { "were" });
+        let (now, before) = (format!("{} of {} {is}", now.stopped, now.sent), (before.stopped, before.sent));
+        write!(f, "of {of} {now} stopped, and {} of {} {was}", before.0, before.1)
     }
 }
 
@@ -360,19 +445,18 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mutation;
     use crate::suite::cases;
 
+    fn selection() -> Selection {
+        let families = vec!["payment".to_owned()];
+        Selection { families, mutations: vec![Mutation::Plain], sample: Some(4), seed: 0 }
+    }
+
     fn report(stopped: usize, wrongly: usize) -> Report {
-        let selection = Selection {
-            families: vec!["payment".to_owned()],
-            mutations: vec![Mutation::Plain],
-            sample: Some(4),
-            seed: 0,
-        };
+        let selection = selection();
         let (attacks, benign) = cases(&selection);
         let all: Vec<_> = attacks.iter().chain(&benign).cloned().collect();
-        let mut report = Report::new(&selection, &all, &["one".to_owned()]);
+        let mut report = Report::new(&selection, &all, &["one".to_owned()], &Settings::default());
         let seen = |is_stopped| match is_stopped {
             true => Seen { fate: Fate::Refused, rules: vec!["a.b".to_owned()], why: None },
             false => Seen { fate: Fate::Through, rules: Vec::new(), why: None },
@@ -423,8 +507,12 @@ mod tests {
         let mut more = baseline.clone();
         more.families.insert("other".to_owned(), baseline.benign);
         for (other, why) in [
-            (with(Suite { seed: 1, ..suite.clone() }), "--seed"),
-            (with(Suite { families: None, ..suite.clone() }), "--families"),
+            (with(Suite { seed: 1, ..suite.clone() }), "it was written with --seed 1, and this is with --seed 0"),
+            (
+                with(Suite { families: None, sample: None, ..suite.clone() }),
+                "with all families and no --sample, and this is with --families payment and --sample 4",
+            ),
+            (with(Suite { mutations: vec!["tags".to_owned()], ..suite.clone() }), "--mutations tags, and"),
             (with(Suite { texts: "0".repeat(16), ..suite.clone() }), "this version"),
             (Baseline { format: "bartizan.redteam.baseline/2".to_owned(), ..baseline.clone() }, "format"),
             (Baseline { families: BTreeMap::new(), ..baseline.clone() }, "does not have the family `payment`"),
@@ -433,7 +521,12 @@ mod tests {
         ] {
             let said = report(3, 1).worse_than(&other).unwrap_err();
             assert!(said.contains(why), "{said}");
+            // And it is known before anything is sent.
+            assert_eq!(other.fits(&selection()).unwrap_err(), said);
         }
+        assert_eq!(baseline.fits(&selection()), Ok(()));
+        let all = Selection { mutations: Mutation::ALL.to_vec(), ..selection() };
+        assert!(baseline.fits(&all).unwrap_err().contains("and this is with all mutations"));
     }
 
     #[test]

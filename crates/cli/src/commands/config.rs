@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::serve::baseline_warning;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
 use crate::text::count;
@@ -59,7 +60,7 @@ fn check(file: &std::path::Path) -> Result<Outcome, Failure> {
     if !wrong.is_empty() {
         return Err(Diagnostics(wrong).into());
     }
-    warnings.extend(untaken(file, &config).into_iter().chain(check_tools(&config)));
+    warnings.extend(without_effect(file, &config));
     for warning in &warnings {
         say(&format!("{warning}\n"));
     }
@@ -105,8 +106,7 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
             let wrong = unusable(file, &config);
             let mode = wrong.is_empty().then(|| config.settings.mode.as_str());
             let notes = if wrong.is_empty() { notes(&config) } else { Vec::new() };
-            let more = untaken(file, &config).into_iter().chain(check_tools(&config));
-            (mode, notes, wrong.into_iter().chain(warnings).chain(more).collect())
+            (mode, notes, wrong.into_iter().chain(warnings).chain(without_effect(file, &config)).collect())
         }
         Err(found) => (None, Vec::new(), found.0),
     };
@@ -118,6 +118,14 @@ fn check_json(file: &std::path::Path) -> Result<Outcome, Failure> {
 /// What is wrong with certificates, keys and models, which only whoever would use them can tell.
 fn unusable(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
     check_certificates(config).into_iter().chain(check_layers(config)).map(|found| of_table(file, found)).collect()
+}
+
+/// What does nothing, or not what it is there for.
+fn without_effect(file: &std::path::Path, config: &Config) -> Vec<Diagnostic> {
+    let mut found = untaken(file, config);
+    found.extend(check_tools(config));
+    found.extend(baseline_warning(file, config));
+    found
 }
 
 /// What of certificates clients will not take.

@@ -75,11 +75,12 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         common::log_to_stderr("error", false);
-        let config = self.configuration()?;
+        let file = self.file();
+        let config = file.map_or_else(|| Config::without_file().map_err(Failure::from), common::load)?;
         let selection = self.selection()?;
-        // What cannot be read is said before anything is tried.
-        let read = |path| Baseline::read(path).map_err(unread);
-        let baseline = self.baseline.as_deref().map(read).transpose()?;
+        // What cannot be read, compared or written is said before anything is tried.
+        let baseline = self.baseline.as_deref().map(|path| held(path, &selection)).transpose()?;
+        self.write_baseline.as_deref().map_or(Ok(()), check_place)?;
         // It outlives what writes to it.
         let home = Home::make().map_err(|error| failure(error.into()))?;
         let mut report = common::block_on(async {
@@ -92,10 +93,10 @@ impl Arguments {
                 () = signals.asked() => Err(Failure::incomplete("stopped before all was sent")),
             };
             bar.clear();
-            tried
+            tried.map(|report| report.of_file(file))
         })?;
         let worse = baseline.map(|baseline| report.hold_against(&baseline).map(<[_]>::to_vec)).transpose();
-        let worse = worse.map_err(|why| self.other_suite(&why))?;
+        let worse = worse.map_err(Failure::ours)?;
         if self.json {
             output::print_json(&report)?;
         } else {
@@ -113,12 +114,10 @@ impl Arguments {
         Ok(if worse.is_some_and(|worse| !worse.is_empty()) { Outcome::Found } else { Outcome::Clean })
     }
 
-    fn configuration(&self) -> Result<Config, Failure> {
+    /// The configuration that is meant, if there is one.
+    fn file(&self) -> Option<&Path> {
         let here = Path::new("bartizan.toml");
-        match self.config.as_deref().or_else(|| here.is_file().then_some(here)) {
-            Some(path) => common::load(path),
-            None => Config::without_file().map_err(Failure::from),
-        }
+        self.config.as_deref().or_else(|| here.is_file().then_some(here))
     }
 
     fn selection(&self) -> Result<Selection, Failure> {
@@ -139,11 +138,34 @@ impl Arguments {
             seed: self.seed,
         })
     }
+}
 
-    fn other_suite(&self, why: &str) -> Failure {
-        let path = self.baseline.as_deref().unwrap_or(Path::new("")).display();
-        Failure::usage(format!("cannot hold it against {path}: {why}"))
+/// The baseline in that file, if what is selected can be held against it.
+fn held(path: &Path, selection: &Selection) -> Result<Baseline, Failure> {
+    let baseline = Baseline::read(path).map_err(unread)?;
+    match baseline.fits(selection) {
+        Ok(()) => Ok(baseline),
+        Err(why) => {
+            let help = "try it with the options that it was written with, or write it anew with --write-baseline";
+            Err(Failure::usage(format!(
+                "nothing was sent: cannot hold it against {}: {why}\n  = help: {help}",
+                path.display()
+            )))
+        }
     }
+}
+
+/// Whether a file can be in that place.
+fn check_place(path: &Path) -> Result<(), Failure> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let why = if path.is_dir() {
+        "it is a directory"
+    } else if !directory.is_dir() {
+        "there is no such directory"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(format!("nothing was sent: cannot write {}: {why}", path.display())))
 }
 
 fn failure(error: RangeError) -> Failure {

@@ -3,9 +3,9 @@
 #[cfg_attr(not(feature = "redteam"), path = "serve/no_trials.rs")]
 mod trials;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bartizan_config::Config;
+use bartizan_config::{Config, Diagnostic, Severity};
 use bartizan_gateway::check_tools;
 use bartizan_gateway::serve::{self, ServeError};
 use clap::Args;
@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::common;
 use crate::outcome::{Failure, Outcome};
+use crate::text::{inline, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +40,8 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         let (config, warnings) = Config::load(&self.config)?;
         let notices = common::log_as(&config.log);
-        warnings.iter().chain(&check_tools(&config)).for_each(|warning| notices.problem(warning));
+        let more = check_tools(&config).into_iter().chain(baseline_warning(&self.config, &config));
+        warnings.into_iter().chain(more).for_each(|warning| notices.problem(&warning));
         config.notices().iter().for_each(|notice| notices.warn(&format!("bartizan: {notice}")));
         common::block_on(async {
             // Before anything says that it is ready: whoever reads that may well ask for the end at once.
@@ -64,6 +66,17 @@ impl Arguments {
             Ok::<_, Failure>(Outcome::Clean)
         })
     }
+}
+
+/// That the trials of a configuration cannot be held against its `baseline`, which would be noticed only after the first.
+pub(super) fn baseline_warning(file: &Path, config: &Config) -> Option<Diagnostic> {
+    let why = trials::unheld(config)?;
+    let name = inline(&file.display().to_string());
+    let message = format!("[redteam]: no trial can be held against `baseline`: {}", printable(&why));
+    let help = "write it with `bartizan redteam --write-baseline FILE` and the `sample` that [redteam] has";
+    let mut warning = Diagnostic::of_file(&name, message).with_help(help);
+    warning.severity = Severity::Warning;
+    Some(warning)
 }
 
 fn unstarted(error: &ServeError) -> Failure {

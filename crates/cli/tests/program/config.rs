@@ -56,6 +56,32 @@ fn that_content_is_recorded_is_noted() {
 }
 
 #[test]
+fn a_baseline_that_nothing_can_be_held_against_is_warned_about() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let server = "[server.a]\nurl = 'https://a.example/mcp'\n";
+    fs::write(path("bartizan.toml"), server).unwrap();
+    let written =
+        ["redteam", "--config", &path("bartizan.toml"), "--sample", "4", "--write-baseline", &path("good.json")];
+    bartizan(&written).status(0);
+    fs::write(path("bad.json"), "{").unwrap();
+    for (name, sample, said) in [
+        ("good.json", 4, None),
+        ("good.json", 5, Some("with --sample 4, and this is with --sample 5")),
+        ("bad.json", 4, Some("EOF")),
+        ("none.json", 4, Some("No such file")),
+    ] {
+        fs::write(path("bartizan.toml"), format!("[redteam]\nbaseline = '{name}'\nsample = {sample}\n{server}"))
+            .unwrap();
+        let end = bartizan(&["config", "check", &path("bartizan.toml")]).status(0);
+        let is_warned = end.stderr.contains("warning: [redteam]: no trial can be held against `baseline`: ");
+        assert!(is_warned == said.is_some() && end.stderr.contains(said.unwrap_or_default()), "{name}: {}", end.stderr);
+        let json = bartizan(&["config", "check", &path("bartizan.toml"), "--json"]).status(0).json();
+        assert_eq!(json["problems"].as_array().unwrap().len(), usize::from(said.is_some()), "{json:#}");
+    }
+}
+
+#[test]
 fn a_bad_file_is_explained_on_stderr() {
     let (file, end) = check("[listen]\nadress = '127.0.0.1:1'\n", &[]);
     let end = end.status(2);

@@ -50,11 +50,35 @@ fn it_says_what_was_stopped_and_touches_nothing() {
     assert_eq!(report["attacks"]["ids"], Value::Array(Vec::new()));
     assert_eq!(report["attacks"]["by"]["hidden_text.tags"], 28);
     assert_eq!(report["servers"][0], "notes");
+    assert_eq!((&report["config"], &report["mode"]), (&"bartizan.toml".into(), &"enforce".into()));
+    let guards = report["guards"].as_array().unwrap();
+    assert!(guards.contains(&"prompt_injection".into()) && !guards.contains(&"output_anomaly".into()), "{guards:?}");
     // The server was never started, and what the configuration keeps is not there.
     assert_eq!(place.names(), ["bartizan.toml"]);
     let (text, _) = place.redteam(TAGS, 0);
     assert!(text.contains("hidden_text.tags 28") && text.contains("28      28  100%"), "{text}");
+    let tried = "configuration  bartizan.toml\nmode           enforce\nservers        notes (";
+    assert!(text.starts_with(tried) && text.contains("guards         all but output_anomaly\n"), "{text}");
     assert_eq!(place.redteam(&[TAGS, &["--json"]].concat(), 0).0, json);
+}
+
+#[test]
+fn it_says_what_it_tried() {
+    let place = Place::new("");
+    std::fs::remove_file(place.path("bartizan.toml")).unwrap();
+    let (text, _) = place.redteam(TAGS, 0);
+    let tried = "configuration  none, so the defaults\nmode           enforce\nservers        server (";
+    assert!(text.starts_with(tried) && text.contains("guards         all but output_anomaly\n"), "{text}");
+    let servers = "[server.a]\ncommand = [\"/nowhere\"]\n[server.b]\ncommand = [\"/nowhere\"]\n";
+    let file = format!("mode = \"observe\"\n[guard.hidden_text]\nenabled = false\n{servers}");
+    std::fs::write(place.path("other.toml"), file).unwrap();
+    let (text, _) = place.redteam(&[TAGS, &["--config", "other.toml"]].concat(), 0);
+    let tried = "configuration  other.toml\nmode           observe, so nothing is stopped\nservers        a, b (";
+    assert!(text.starts_with(tried) && text.contains("hidden_text"), "{text}");
+    let (json, _) = place.redteam(&[TAGS, &["--config", "other.toml", "--json"]].concat(), 0);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["config"], &report["mode"]), (&"other.toml".into(), &"observe".into()));
+    assert!(!report["guards"].as_array().unwrap().contains(&"hidden_text".into()), "{json}");
 }
 
 #[test]
@@ -68,10 +92,13 @@ fn a_configuration_that_stops_less_is_worse_than_its_baseline() {
     place.redteam(&held, 0);
     let weak = Place::new("[guard.hidden_text]\naction = \"observe\"\n");
     let (_, stderr) = weak.redteam(&held, 1);
-    assert!(stderr.contains("worse: of shadowing 0 of 1 are stopped, and 1 of 1 were"), "{stderr}");
+    assert!(stderr.contains("worse: of shadowing 0 of 1 are stopped, and 1 of 1 was"), "{stderr}");
     // What cannot be compared is not said to be good.
-    let (_, stderr) = place.redteam(&[&["--mutations", "plain"][..], &["--baseline", &file]].concat(), 2);
-    assert!(stderr.contains("it is of other texts"), "{stderr}");
+    let (stdout, stderr) = place.redteam(&[&["--mutations", "plain"][..], &["--baseline", &file]].concat(), 2);
+    let differs = "it is of other texts: it was written with --mutations tags, and this is with --mutations plain";
+    assert!(stdout.is_empty() && stderr.contains(differs) && stderr.contains("nothing was sent"), "{stderr}");
+    let (_, stderr) = place.redteam(&[TAGS, &["--write-baseline", "nowhere/baseline.json"]].concat(), 2);
+    assert!(stderr.contains("nothing was sent") && stderr.contains("no such directory"), "{stderr}");
     place.redteam(&[TAGS, &["--baseline", "/nowhere/baseline.json"]].concat(), 3);
 }
 

@@ -2,17 +2,20 @@
 
 use std::fmt::Write;
 
+use bartizan_guard::Mode;
+use bartizan_guard::guards::ALL;
 use bartizan_redteam::{Fate, Report, Tally};
 
 use crate::output::Paint;
+use crate::text::inline;
 
 /// So many that came through are named, unless all are wanted.
 const FEW: usize = 10;
 
 pub(super) fn text(report: &Report, all: bool) -> String {
     let paint = Paint::for_stdout();
-    let mut out = String::new();
-    let head = format!("{:14} {:>7} {:>7}  {:>4}  {}", "attacks", "sent", "stopped", "", "by");
+    let mut out = tried(report);
+    let head = format!("\n{:14} {:>7} {:>7}  {:>4}  {}", "attacks", "sent", "stopped", "", "by");
     let _ = writeln!(out, "{}", paint.bold(&head));
     report.families().iter().for_each(|(family, tally)| row(&mut out, family, tally));
     row(&mut out, "all", report.attacks());
@@ -27,8 +30,8 @@ pub(super) fn text(report: &Report, all: bool) -> String {
     let through = attacks.count(Fate::Through);
     let _ = writeln!(
         out,
-        "\nOf the attacks that came through {observed} were noticed and recorded, {marked} were marked as content from outside, \
-         and {through} passed as if they were nothing."
+        "\nOf the attacks that came through: noticed and recorded {observed}, marked as content from outside {marked}, passed as if \
+         it was nothing {through}."
     );
     let redacted = attacks.count(Fate::Redacted);
     if redacted > 0 {
@@ -47,6 +50,20 @@ pub(super) fn text(report: &Report, all: bool) -> String {
     named(&mut out, "came through", attacks.ids(), all);
     named(&mut out, "honest texts that were stopped", report.benign().ids(), all);
     out
+}
+
+/// What was tried: which file, in which mode, for which servers, and with which guards.
+fn tried(report: &Report) -> String {
+    let file = report.config().map_or("none, so the defaults".to_owned(), inline);
+    let servers = report.servers().join(", ");
+    let missing: Vec<_> = ALL.iter().map(|spec| spec.name).filter(|name| !report.guards().contains(name)).collect();
+    let missing = missing.join(", ");
+    let mode = report.mode();
+    let nothing = if mode == Mode::Observe.as_str() { ", so nothing is stopped" } else { "" };
+    format!(
+        "configuration  {file}\nmode           {mode}{nothing}\nservers        {servers} (something else stood in; none was started or called)\n\
+         guards         all but {missing}\n"
+    )
 }
 
 fn row(out: &mut String, name: &str, tally: &Tally) {

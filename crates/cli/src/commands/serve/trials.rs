@@ -3,6 +3,7 @@
 //! Each trial has a thread of its own of the lowest priority, with a gateway and servers of its own on it, and rests after each
 //! text for as long as that took: what is served comes first.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -82,6 +83,23 @@ async fn keep(trials: Trials, notices: Notices, mut stopped: watch::Receiver<boo
 fn stand_back() {
     #[cfg(target_os = "linux")]
     rustix::process::setpriority_process(None, 19).ok();
+}
+
+/// Why no trial of this configuration could be held against the file that it names, if that is so.
+pub(in super::super) fn unheld(config: &Config) -> Option<String> {
+    let redteam = config.redteam.as_ref()?;
+    let path = redteam.baseline.as_deref()?;
+    let held = Baseline::read(path).map_err(|error| error.to_string());
+    held.and_then(|held| held.fits(&selection(redteam)).map_err(|why| cannot(path, &why))).err()
+}
+
+fn cannot(path: &Path, why: &str) -> String {
+    format!("cannot hold it against {}: {why}", path.display())
+}
+
+/// What is sent: as `bartizan redteam` chooses if it is told nothing but how many.
+fn selection(redteam: &Redteam) -> Selection {
+    Selection { families: Vec::new(), mutations: Mutation::ALL.to_vec(), sample: Some(redteam.sample), seed: 0 }
 }
 
 fn untried(trials: &Trials, notices: Notices, why: &str) {
@@ -180,13 +198,7 @@ impl Trial {
             Ok(made) => made,
             Err(error) => return Some(Err(format!("cannot make a place for the trial: {error}"))),
         };
-        // As `bartizan redteam` chooses if it is told nothing else.
-        let selection = Selection {
-            families: Vec::new(),
-            mutations: Mutation::ALL.to_vec(),
-            sample: Some(self.redteam.sample),
-            seed: 0,
-        };
+        let selection = selection(&self.redteam);
         let caller = Caller { name: self.redteam.principal.clone(), roles: self.redteam.roles.clone() };
         let mut began = Instant::now();
         let rest = async |_| {
@@ -213,8 +225,7 @@ impl Trial {
         }
         let Some(path) = &self.redteam.baseline else { return };
         let held = Baseline::read(path).map_err(|error| error.to_string());
-        let cannot = |why| format!("cannot hold it against {}: {why}", path.display());
-        match held.and_then(|held| report.worse_than(&held).map_err(cannot)) {
+        match held.and_then(|held| report.worse_than(&held).map_err(|why| cannot(path, &why))) {
             Ok(worse) => self.say(Than::Baseline, &path.display().to_string(), &worse),
             Err(why) => {
                 self.notices.warn(&format!("bartizan: the configuration was tried, and that is all: {why}"));
@@ -256,8 +267,6 @@ fn counted(tally: &Tally) -> Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use bartizan_config::Environment;
 
     use super::*;

@@ -509,7 +509,7 @@ impl Reading<'_> {
         let (root, environment) = (self.root, self.environment);
         let policies = policy::policies(&file, root, &environment.directory, problems);
         let policy_files = policy_files(&file, environment);
-        let exceptions = exceptions(file.exception, root, environment.now, problems);
+        let exceptions = exceptions(file.exception, (root, &guards), environment.now, problems);
         let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let (detection, asks) = detection(&file.detection, root, &environment.directory, problems);
         let settings = Settings { mode: file.mode, guards, exceptions, policies, labels: file.labels.read(), asks };

@@ -237,11 +237,31 @@ pub(crate) fn detection(
     if !(1..=64).contains(&table.ask_texts) {
         problems.error(place("ask_texts"), format!("`ask_texts` is from 1 to 64, and {} is not", table.ask_texts));
     }
+    if table.judge.is_none() && table.model.is_none() && tree::get(root, &["detection"]).is_some() {
+        // What is wrong with a table has been said where it was read.
+        let is_broken = ["judge", "model"].iter().any(|layer| problems.is_broken(&["detection", layer]));
+        if !is_broken {
+            problems
+                .warn(
+                    tree::key_place(root, &["detection"]),
+                    "nobody is asked about doubtful texts, so [detection] does nothing",
+                )
+                .help("add [detection.judge] or [detection.model], or leave it out");
+        }
+    }
     let judge = table.judge.as_ref().and_then(|judge| Reading { table: judge, root, directory }.judge(problems));
     let model = table.model.as_ref().and_then(|table| model(table, root, directory, problems));
     let detection = Detection { texts: table.ask_texts, judge, model };
     let asks = detection.asks(table);
     (detection, asks)
+}
+
+/// What stands behind the address of an API like OpenAI's where questions go.
+const QUESTIONS: &str = "/chat/completions";
+
+/// Whether that key of the judge's was there and has been left out, so that nobody calls it missing.
+fn is_wrong(key: &str, problems: &Problems) -> bool {
+    problems.is_broken(&["detection", "judge", key])
 }
 
 struct Reading<'a> {
@@ -270,7 +290,7 @@ impl Reading<'_> {
         }
         let terms = self.terms(problems);
         let model = table.model.clone().filter(|model| !model.trim().is_empty());
-        if model.is_none() {
+        if model.is_none() && !is_wrong("model", problems) {
             let place = tree::key_place(self.root, &["detection", "judge"]);
             problems.error(place, "nothing says which model is asked").help("such as model = \"gpt-4.1-mini\"");
         }
@@ -316,12 +336,14 @@ impl Reading<'_> {
         }
         let is_all = table.servers.iter().any(|name| name == "*");
         if table.servers.is_empty() {
-            problems
-                .error(
-                    tree::key_place(self.root, &["detection", "judge"]),
-                    "nothing says of whose texts it is shown something",
-                )
-                .help("servers = [\"NAME\"], or servers = [\"*\"] for all");
+            if !is_wrong("servers", problems) {
+                problems
+                    .error(
+                        tree::key_place(self.root, &["detection", "judge"]),
+                        "nothing says of whose texts it is shown something",
+                    )
+                    .help("servers = [\"NAME\"], or servers = [\"*\"] for all");
+            }
             return None;
         }
         for (index, name) in table.servers.iter().enumerate().filter(|(_, name)| *name != "*") {
@@ -342,12 +364,14 @@ impl Reading<'_> {
     /// Where questions go.
     fn url(&self, problems: &mut Problems) -> Option<Uri> {
         let Some(text) = self.table.url.as_deref() else {
-            problems
-                .error(tree::key_place(self.root, &["detection", "judge"]), "nothing says where it is")
-                .help("such as url = \"https://llm.example.com/v1\"");
+            if !is_wrong("url", problems) {
+                problems
+                    .error(tree::key_place(self.root, &["detection", "judge"]), "nothing says where it is")
+                    .help("such as url = \"https://llm.example.com/v1\"");
+            }
             return None;
         };
-        let whole = format!("{}/chat/completions", text.trim_end_matches('/'));
+        let whole = format!("{}{QUESTIONS}", text.trim_end_matches('/'));
         let url = whole.parse::<Uri>().ok().filter(|url| url.host().is_some_and(|host| !host.is_empty()));
         let place = tree::place(self.root, &["detection", "judge", "url"]);
         let is_http = |url: &Uri| url.scheme() == Some(&Scheme::HTTP);
@@ -371,6 +395,11 @@ impl Reading<'_> {
                 .error(place, "http:// to another machine sends what it is shown unencrypted, the key included")
                 .help("use https://");
             return None;
+        }
+        if text.trim_end_matches('/').ends_with(QUESTIONS) {
+            problems
+                .warn(place, format!("`{QUESTIONS}` is put behind `url`, and so would stand there twice"))
+                .help("leave it out here");
         }
         Some(url)
     }

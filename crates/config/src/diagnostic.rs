@@ -65,6 +65,11 @@ impl Diagnostic {
         }
     }
 
+    /// A problem at a line and a column of a file that the configuration names.
+    pub(crate) fn in_line(file: &str, (line, column): (usize, usize), message: impl Into<String>) -> Self {
+        Diagnostic { line, column, ..Diagnostic::of_file(file, message) }
+    }
+
     /// The same with advice.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

@@ -1,6 +1,8 @@
 //! Exceptions: checked against the rules that exist, and turned into moments.
 
-use bartizan_guard::{Exception, RuleSpec, Timestamp, guards};
+use std::collections::BTreeMap;
+
+use bartizan_guard::{Exception, GuardSettings, Timestamp, guards};
 
 use crate::file::ExceptionTable;
 use crate::moments::timestamp;
@@ -11,13 +13,14 @@ use crate::tree::{self, Node};
 /// The exceptions of the file. Expired ones are kept, as they do nothing, and reported.
 pub(crate) fn exceptions(
     tables: Vec<ExceptionTable>,
-    root: &Node<'_>,
+    (root, guards): (&Node<'_>, &BTreeMap<String, GuardSettings>),
     now: Timestamp,
     problems: &mut Problems,
 ) -> Vec<Exception> {
+    let own = crate::guards::own_rules(root, guards);
     let mut exceptions = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
-        exceptions.extend(exception(table, &index.to_string(), root, now, problems));
+        exceptions.extend(exception(table, &index.to_string(), (root, own.as_deref()), now, problems));
     }
     exceptions
 }
@@ -25,7 +28,7 @@ pub(crate) fn exceptions(
 fn exception(
     table: ExceptionTable,
     index: &str,
-    root: &Node<'_>,
+    (root, own): (&Node<'_>, Option<&[String]>),
     now: Timestamp,
     problems: &mut Problems,
 ) -> Option<Exception> {
@@ -50,7 +53,7 @@ fn exception(
         }
     }
     if !table.rule.is_empty() {
-        rule(&table.rule, &path("rule"), root, problems);
+        rule(&table.rule, &path("rule"), (root, own), problems);
     }
     let place = tree::place(root, &path("expires"));
     let expires = match table.expires.map(|moment| timestamp(&moment)) {
@@ -68,11 +71,16 @@ fn exception(
     complete.then_some(Exception { rule: table.rule, server, tool, reason: table.reason, expires })
 }
 
-fn rule(id: &str, path: &[&str], root: &Node<'_>, problems: &mut Problems) {
+fn rule(id: &str, path: &[&str], (root, own): (&Node<'_>, Option<&[String]>), problems: &mut Problems) {
     let place = tree::place(root, path);
-    match all_rules().find(|rule| rule.id == id) {
+    let rule = guards::ALL.iter().find_map(|spec| spec.rule(id));
+    match rule.filter(|rule| crate::guards::is_there(rule, id, own)) {
         None => {
-            let near = suggest::nearest(id, all_rules().map(|rule| rule.id));
+            let all = guards::ALL.iter().flat_map(|spec| spec.rules).map(|rule| rule.id);
+            let own = own.unwrap_or_default().iter().map(String::as_str);
+            // By the name that it has in its file.
+            let meant = own.clone().find(|own| own.split_once('.').is_some_and(|(_, name)| name == id));
+            let near = meant.or_else(|| suggest::nearest(id, all.chain(own)));
             let help =
                 near.map_or("`bartizan guards` lists the rules".to_owned(), |near| format!("did you mean `{near}`?"));
             problems.error(place, format!("there is no rule `{id}`")).help(help);
@@ -83,8 +91,4 @@ fn rule(id: &str, path: &[&str], root: &Node<'_>, problems: &mut Problems) {
         }
         Some(_) => {}
     }
-}
-
-fn all_rules() -> impl Iterator<Item = &'static RuleSpec> {
-    guards::ALL.iter().flat_map(|spec| spec.rules)
 }

@@ -29,7 +29,8 @@ const WORKSPACE: &str = "workspace";
 
 /// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` and `keyring:NAME` in values that may be secret.
 pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) {
-    Expander { environment, problems, is_keyring_slow: false }.walk(root, &mut Vec::new());
+    let place = root.span();
+    Expander { environment, problems, is_keyring_slow: false }.walk(root, &(place.start..place.start), &mut Vec::new());
 }
 
 struct Expander<'a> {
@@ -40,20 +41,26 @@ struct Expander<'a> {
 }
 
 impl Expander<'_> {
-    fn walk(&mut self, node: &mut Node<'_>, path: &mut Vec<String>) {
+    /// `key` is where the key stands whose value, or part of it, this is.
+    fn walk(&mut self, node: &mut Node<'_>, key: &Place, path: &mut Vec<String>) {
         let place = node.span();
         match node.get_mut() {
             DeValue::Table(table) => {
                 for (key, value) in table {
                     path.push(key.get_ref().to_string());
-                    self.walk(value, path);
+                    self.walk(value, &key.span(), path);
                     path.pop();
                 }
             }
-            DeValue::Array(array) => array.iter_mut().for_each(|value| self.walk(value, path)),
+            DeValue::Array(array) => array.iter_mut().for_each(|value| self.walk(value, key, path)),
             DeValue::String(text) => {
+                let before = self.problems.errors();
                 if let Some(expanded) = self.text(text, &place, path) {
                     *text = Cow::Owned(expanded);
+                }
+                if self.problems.errors() > before {
+                    self.problems.unknown(place);
+                    self.problems.unknown(key.clone());
                 }
             }
             _ => {}
@@ -74,6 +81,11 @@ impl Expander<'_> {
         }
         if secret {
             self.problems.hide(value);
+        }
+        if expanded.is_none() && !text.is_empty() && path.iter().eq(["detection", "judge", "key"]) {
+            self.problems
+                .warn(place.clone(), "a key stands in the file itself, for all to see who can read or copy it")
+                .help("key = \"${JUDGE_KEY}\", \"file:PATH\" or \"keyring:NAME\"");
         }
         expanded
     }

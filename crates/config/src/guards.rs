@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use bartizan_guard::guards::prompt_injection;
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
 use toml::de::DeValue;
 
+use crate::diagnostic::Diagnostic;
 use crate::paths;
 use crate::problems::Problems;
 use crate::read::read;
@@ -48,7 +50,8 @@ pub(crate) fn settings(root: &Node<'_>, directory: &Path, problems: &mut Problem
         let name = key.get_ref().as_ref();
         match guards::ALL.iter().find(|spec| spec.name == name) {
             Some(spec) => {
-                if let Some(held) = (Reader { spec, root, directory }).guard(table, problems) {
+                let reader = Reader { spec, root, extra: Extra::of(spec, table, directory, problems) };
+                if let Some(held) = reader.guard(table, problems) {
                     settings.insert(name.to_owned(), held);
                 }
             }
@@ -72,11 +75,51 @@ pub(crate) fn option_names(spec: &GuardSpec) -> Vec<String> {
 const RULES_FILE: &str = "rules_file";
 /// Larger files hold no rules.
 const MAX_RULES_BYTES: u64 = 256 << 10;
+/// So many rules are named where one is not there.
+const FEW: usize = 20;
 
 struct Reader<'a> {
     spec: &'static GuardSpec,
     root: &'a Node<'a>,
-    directory: &'a Path,
+    extra: Extra,
+}
+
+/// Rules that the operator wrote, from the file that an option of a guard names.
+#[derive(Default)]
+struct Extra {
+    /// The content of the file, which is what the guard gets: it reads no files.
+    text: Option<String>,
+    /// What settings call its rules; none if it names a file, and that cannot be read.
+    names: Option<Vec<String>>,
+}
+
+impl Extra {
+    fn of(spec: &GuardSpec, table: &Node<'_>, directory: &Path, problems: &mut Problems) -> Extra {
+        let none = Extra { text: None, names: Some(Vec::new()) };
+        let path = &["guard", spec.name, RULES_FILE];
+        if !option_names(spec).iter().any(|option| option == RULES_FILE) {
+            return none;
+        }
+        let Some(node) = tree::get(table, &[RULES_FILE]) else { return none };
+        let Some(path) = read::<PathBuf>(node, path, problems) else { return Extra::default() };
+        let path = paths::beside(directory, &path);
+        let text = match paths::text(&path, MAX_RULES_BYTES) {
+            Ok(text) => text,
+            Err(why) => {
+                problems.error(node.span(), format!("cannot read the rules in {}: {why}", path.display()));
+                return Extra::default();
+            }
+        };
+        match prompt_injection::own_rules(&text) {
+            Ok(names) => Extra { text: Some(text), names: Some(names) },
+            Err(wrong) => {
+                let name = path.display().to_string();
+                problems
+                    .in_file(Diagnostic::in_line(&name, (wrong.line, wrong.column), wrong.what).with_help(wrong.help));
+                Extra::default()
+            }
+        }
+    }
 }
 
 /// What a rule does that cannot be set.
@@ -110,7 +153,8 @@ impl Reader<'_> {
                 "servers" => settings.servers = self.servers(value, &path, problems),
                 TOOL_RESULT => result = self.action(value, &path, problems),
                 _ if own.iter().any(|option| option == name) => {
-                    let held = if name == RULES_FILE { self.file(value, problems) } else { Some(tree::to_json(value)) };
+                    let rules = || self.extra.text.clone().map(serde_json::Value::from);
+                    let held = if name == RULES_FILE { rules() } else { Some(tree::to_json(value)) };
                     options.extend(held.map(|held| (name.to_owned(), held)));
                 }
                 _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
@@ -129,19 +173,6 @@ impl Reader<'_> {
         settings.options = serde_json::Value::Object(options);
         self.options(&settings.options, problems);
         Some(settings)
-    }
-
-    /// The content of a file that an option names, which is what the guard gets: it reads no files.
-    fn file(&self, node: &Node<'_>, problems: &mut Problems) -> Option<serde_json::Value> {
-        let path: PathBuf = read(node, &["guard", self.spec.name, RULES_FILE], problems)?;
-        let path = paths::beside(self.directory, &path);
-        match paths::text(&path, MAX_RULES_BYTES) {
-            Ok(text) => Some(text.into()),
-            Err(why) => {
-                problems.error(node.span(), format!("cannot read the rules in {}: {why}", path.display()));
-                None
-            }
-        }
     }
 
     fn unknown(&self, name: &str, place: tree::Place, own: &[String], problems: &mut Problems) {
@@ -183,18 +214,31 @@ impl Reader<'_> {
             }
             let path: Vec<&str> = path.iter().copied().chain([name]).collect();
             let full = format!("{}.{name}", self.spec.name);
-            match self.spec.rule(name).or_else(|| self.spec.rule(&full)) {
+            let own = self.extra.names.as_deref();
+            let (id, rule) = match self.spec.rule(name) {
+                Some(rule) => (name, Some(rule)),
+                None => (&*full, self.spec.rule(&full)),
+            };
+            match rule.filter(|rule| is_there(rule, id, own)) {
                 None => {
-                    let help = suggest::help(name, self.spec.rules.iter().map(|rule| rule.id));
+                    let own = own.unwrap_or_default().iter().map(String::as_str);
+                    let known = self.spec.rules.iter().map(|rule| rule.id).chain(own);
+                    // Of many nobody reads the list.
+                    let near = suggest::nearest(name, known.clone()).or_else(|| suggest::nearest(&full, known.clone()));
+                    let help = match near {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None if known.clone().count() > FEW => {
+                            format!("`bartizan guards {}` lists them", self.spec.name)
+                        }
+                        None => suggest::help(name, known),
+                    };
                     problems.error(key.span(), format!("guard `{}` has no rule `{name}`", self.spec.name)).help(help);
                 }
                 Some(rule) if rule.fixed => {
                     problems
                         .error(key.span(), format!("the rule `{}` always {} and cannot be set", rule.id, always(rule)));
                 }
-                Some(rule) => {
-                    rules.extend(self.action(value, &path, problems).map(|action| (rule.id.to_owned(), action)));
-                }
+                Some(_) => rules.extend(self.action(value, &path, problems).map(|action| (id.to_owned(), action))),
             }
         }
         rules
@@ -258,6 +302,21 @@ impl Reader<'_> {
             problems.error(tree::key_place(self.root, &path), format!("guard `{}`: {message}", self.spec.name)).help =
                 help;
         }
+    }
+}
+
+/// Whether there is a rule of that id: of those that the operator wrote, whose names are these as far as they are known.
+pub(crate) fn is_there(rule: &RuleSpec, id: &str, own: Option<&[String]>) -> bool {
+    rule.id == id || own.is_none_or(|own| own.iter().any(|own| own == id))
+}
+
+/// What settings call the rules that the operator wrote; none if the file with them cannot be read.
+pub(crate) fn own_rules(root: &Node<'_>, settings: &BTreeMap<String, GuardSettings>) -> Option<Vec<String>> {
+    let guard = prompt_injection::SPEC.name;
+    let text = settings.get(guard).and_then(|held| held.options.get(RULES_FILE)?.as_str());
+    match text {
+        Some(text) => prompt_injection::own_rules(text).ok(),
+        None => tree::get(root, &["guard", guard, RULES_FILE]).is_none().then(Vec::new),
     }
 }
 

@@ -11,6 +11,12 @@ pub(crate) struct Problems {
     secrets: Vec<String>,
     /// Paths of entries that were left out because they are wrong, so that nobody calls them missing.
     removed: Vec<Vec<String>>,
+    /// Where values stand that are not known, as what they refer to is not there.
+    unknown: Vec<Place>,
+    /// What was said of these, which is not true of what they would be.
+    untrue: Vec<Problem>,
+    /// What is wrong with other files that this one names.
+    elsewhere: Vec<Diagnostic>,
 }
 
 impl Problems {
@@ -23,10 +29,27 @@ impl Problems {
     }
 
     fn add(&mut self, severity: Severity, place: Place, message: String) -> &mut Problem {
-        let end = self.found.len();
-        self.found.push(Problem { severity, place, message, help: None });
+        let is_untrue = self.unknown.iter().any(|held| held.start <= place.start && place.end <= held.end);
+        let list = if is_untrue { &mut self.untrue } else { &mut self.found };
+        let end = list.len();
+        list.push(Problem { severity, place, message, help: None });
         #[expect(clippy::indexing_slicing, reason = "pushed in the line above")]
-        &mut self.found[end]
+        &mut list[end]
+    }
+
+    /// A problem of another file, which has a name and lines of its own.
+    pub(crate) fn in_file(&mut self, problem: Diagnostic) {
+        self.elsewhere.push(problem);
+    }
+
+    /// How many errors there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.found.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
+    /// Has nothing more said of a value there: why it is not known has been said.
+    pub(crate) fn unknown(&mut self, place: Place) {
+        self.unknown.push(place);
     }
 
     /// Keeps a text out of all messages. Short ones are words that would only make messages unreadable.
@@ -57,17 +80,19 @@ impl Problems {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.found.iter().any(|problem| problem.severity == Severity::Error)
+        let elsewhere = self.elsewhere.iter().map(|problem| problem.severity);
+        self.found.iter().map(|problem| problem.severity).chain(elsewhere).any(|severity| severity == Severity::Error)
     }
 
     /// Everything in the order of the file; warnings apart if there are no errors.
     pub(crate) fn into_result(self, excerpts: &Source<'_>) -> Result<Vec<Diagnostic>, Diagnostics> {
         let failed = self.has_errors();
-        let Problems { mut found, mut secrets, .. } = self;
+        let Problems { mut found, mut secrets, elsewhere, .. } = self;
         // Longer ones first, so that none is left half shown.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         found.sort_by_key(|problem| (problem.place.start, problem.place.end));
-        let shown: Vec<_> = found.into_iter().map(|problem| excerpts.show(censor(problem, &secrets))).collect();
+        let shown = found.into_iter().map(|problem| excerpts.show(censor(problem, &secrets)));
+        let shown: Vec<_> = shown.chain(elsewhere).collect();
         if failed { Err(Diagnostics(shown)) } else { Ok(shown) }
     }
 }

@@ -384,6 +384,115 @@ fn judges() {
     check(&with("[detection]\nask_bytes = 100"), &[("8:13 `ask_bytes` is 100", "")]);
     check("[detection]\nask_from = 7\n", &[("2:12 `ask_from` is from 0 to 1", "")]);
     check("[detection]\nask_texts = 0\n", &[("2:13 `ask_texts` is from 1 to 64", "")]);
+    // What is wrong is said once.
+    check(&with("key = '${JUDGE_KY}'"), &[("7:7 the environment variable `JUDGE_KY` is not set", "")]);
+    check(&with("key = 'file:/none/such'"), &[("7:7 cannot read /none/such", "")]);
+    let of = |url: &str, model: &str, servers: &str| {
+        format!("[detection.judge]\nurl = {url}\nmodel = {model}\nservers = {servers}\n")
+    };
+    check(&of("'https://j'", "1", "['*']"), &[("3:9 expected a string", "")]);
+    check(&of("'${NO_URL}/v1'", "'m'", "['*']"), &[("2:7 the environment variable `NO_URL` is not set", "")]);
+    check(&of("1", "'m'", "7"), &[("2:7 expected a string", ""), ("4:11 ", "")]);
+}
+
+#[test]
+fn what_of_a_judge_does_nothing_or_is_open_to_others_is_warned_about() {
+    let warned = |text: &str| {
+        let (_, warnings) = Config::parse(text, "test.toml", &environment()).unwrap();
+        let line = |warning: &bartizan_config::Diagnostic| {
+            let help = warning.help.as_deref().unwrap_or_default();
+            format!("{}:{} {} | {help}", warning.line, warning.column, warning.message)
+        };
+        warnings.iter().map(line).collect::<Vec<_>>()
+    };
+    let with =
+        |url: &str, more: &str| format!("[detection.judge]\nurl = '{url}'\nmodel = 'm'\nservers = ['*']\n{more}\n");
+    for (text, expected) in [
+        (with("https://j/v1", ""), None),
+        (with("https://j/v1/", "key = '${SERVICE_TOKEN}'"), None),
+        (with("https://j/v1", "key = '${NO_KEY:-none}'"), None),
+        (with("https://j/v1/chat/completions", ""), Some("2:7 `/chat/completions` is put behind `url`")),
+        (with("https://j/v1/chat/completions/", ""), Some("2:7 `/chat/completions` is put behind `url`")),
+        (with("https://j/v1", "key = 'sk-1234'"), Some("5:7 a key stands in the file itself")),
+        ("[detection]\nask_from = 0.5\n".to_owned(), Some("1:2 nobody is asked about doubtful texts")),
+        (format!("[detection]\nask_from = 0.5\n{}", with("https://j/v1", "")), None),
+        (String::new(), None),
+    ] {
+        let found = warned(&text);
+        assert_eq!(found.len(), usize::from(expected.is_some()), "{text}: {found:?}");
+        assert!(found.iter().all(|found| found.starts_with(expected.unwrap_or_default())), "{text}: {found:?}");
+        assert!(found.iter().all(|found| !found.contains("sk-1234") && !found.ends_with(" | ")), "{found:?}");
+    }
+}
+
+/// Rules of an operator in a file beside the configuration, and settings that name them.
+#[test]
+fn rules_of_an_operator() {
+    let place = tempfile::tempdir().unwrap();
+    let rules = place.path().join("rules.toml");
+    let environment = Environment { directory: place.path().to_owned(), ..environment() };
+    let of = |rules_toml: &str, more: &str| {
+        std::fs::write(&rules, rules_toml).unwrap();
+        let text = format!("[guard.prompt_injection]\nrules_file = 'rules.toml'\n{more}\n");
+        Config::parse(&text, "test.toml", &environment)
+    };
+    let good = "[[rule]]\nid = \"custom.names\"\nseverity = \"high\"\nsays = \"Names a project.\"\npatterns = [\"project hazel\"]\n";
+    let exception = |rule: &str| format!("[[exception]]\nrule = '{rule}'\nreason = 'a test'\nexpires = 2099-01-01\n");
+    let set = "rules = { 'prompt_injection.custom.names' = 'deny' }\n[guard.prompt_injection.servers.a.rules]\n'custom.names' = 'observe'";
+    let (config, warnings) = of(good, &format!("{set}\n{}", exception("prompt_injection.custom.names"))).unwrap();
+    assert_eq!(warnings, []);
+    let id = "prompt_injection.custom.names";
+    let held = &config.settings.guards["prompt_injection"];
+    assert!(held.rules.contains_key(id) && held.servers["a"].rules.contains_key(id), "{held:?}");
+    assert_eq!(config.settings.exceptions[0].rule, id);
+    // All of them together, as before.
+    of(good, &format!("rules = {{ 'prompt_injection.custom' = 'deny' }}\n{}", exception("prompt_injection.custom")))
+        .unwrap();
+    // A name that none of them has does nothing, and so is wrong.
+    for (more, said, help) in [
+        (
+            "rules = { 'custom.nams' = 'deny' }".to_owned(),
+            "3:11 guard `prompt_injection` has no rule `custom.nams`",
+            "did you mean `prompt_injection.custom.names`?",
+        ),
+        (
+            "rules = { 'quite_another' = 'deny' }".to_owned(),
+            "3:11 guard `prompt_injection` has no rule",
+            "`bartizan guards prompt_injection` lists them",
+        ),
+        (
+            exception("prompt_injection.custom.nams"),
+            "4:8 there is no rule `prompt_injection.custom.nams`",
+            "did you mean `prompt_injection.custom.names`?",
+        ),
+        (
+            exception("custom.names"),
+            "4:8 there is no rule `custom.names`",
+            "did you mean `prompt_injection.custom.names`?",
+        ),
+    ] {
+        let found = list(&of(good, &more).unwrap_err());
+        assert!(found.len() == 1 && found[0].starts_with(said) && found[0].contains(help), "{found:#?}");
+    }
+    let without =
+        Config::parse("[guard.prompt_injection]\nrules = { 'custom.names' = 'deny' }\n", "test.toml", &environment);
+    assert!(list(&without.unwrap_err())[0].starts_with("2:11 guard `prompt_injection` has no rule `custom.names`"));
+    // What is wrong in that file is said of it and its line, once, whatever names its rules.
+    for (from, to, line, column, said) in [
+        ("custom.names", "names", 2, 6, "the id is none of an operator's rule"),
+        ("project hazel", "project {hazel", 5, 13, "character 9 of the pattern: `{` is not closed"),
+        ("says", "sais", 4, 1, "unknown field `sais`"),
+    ] {
+        let more = format!("rules = {{ 'custom.names' = 'deny' }}\n{}", exception("prompt_injection.custom.names"));
+        let found = of(&good.replacen(from, to, 1), &more).unwrap_err();
+        let [problem] = found.0.as_slice() else { panic!("{found}") };
+        assert_eq!(
+            (problem.file.as_str(), problem.line, problem.column),
+            (&*rules.display().to_string(), line, column)
+        );
+        assert!(problem.message.starts_with(said) && problem.help.is_some(), "{found}");
+        assert!(found.to_string().contains(&format!("rules.toml:{line}:{column}")), "{found}");
+    }
 }
 
 /// Whether this program can run any or not; what else may be wrong with one, `tests/onnx` tries.

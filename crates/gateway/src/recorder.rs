@@ -155,6 +155,7 @@ impl Recorder {
             .zip(places)
             .map(|(judged, at)| FindingFields {
                 rule: judged.finding.rule.id,
+                own: judged.finding.own.as_deref(),
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
@@ -520,6 +521,8 @@ impl Serialize for Shown<'_> {
 #[derive(Serialize)]
 struct FindingFields<'a> {
     rule: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<&'a str>,
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     would: Option<&'static str>,

@@ -210,7 +210,7 @@ fn is_same_admin(started: Option<&Admin>, now: Option<&Admin>) -> bool {
 fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> bool {
     // The log of the user's Bartizan is for people in any case.
     let json = matches!(place, Place::Front { .. }) && started.log.format == LogFormat::Json;
-    let outcome = Config::load(file).map_err(Refused::from).and_then(|(config, warnings)| {
+    let outcome = Config::load(file).map_err(|found| Refused::of(found, file)).and_then(|(config, warnings)| {
         for warning in warnings.into_iter().chain(known_tools::check(&config)) {
             if json { log_fields(&warning) } else { tracing::warn!("{warning}") }
         }
@@ -294,12 +294,15 @@ struct Refused {
 /// Problems of one file that are recorded, and bytes of each.
 const PROBLEMS: (usize, usize) = (16, 500);
 
-impl From<Diagnostics> for Refused {
-    fn from(found: Diagnostics) -> Self {
+impl Refused {
+    /// Because of what is wrong with a file, or with another one that it names.
+    fn of(found: Diagnostics, file: &Path) -> Self {
+        let file = file.display().to_string();
         let errors = found.0.iter().filter(|one| one.severity == Severity::Error);
         let problems = errors.take(PROBLEMS.0).map(|one| {
             let place = if one.line > 0 { format!("{}:{}: ", one.line, one.column) } else { String::new() };
-            cut(format!("{place}{}", one.message))
+            let other = if one.file == file { String::new() } else { format!("{}:", one.file) };
+            cut(format!("{other}{place}{}", one.message))
         });
         Refused { problems: problems.collect(), said: found.to_string(), found: found.0 }
     }

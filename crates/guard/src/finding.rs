@@ -69,6 +69,8 @@ impl Confidence {
 pub struct Finding {
     /// The rule that fired.
     pub rule: &'static RuleSpec,
+    /// The id of the rule that the operator wrote and that comes under it, if it is one: settings may name that.
+    pub own: Option<Box<str>>,
     /// Where: a text, a value or the whole message.
     pub at: NodeId,
     /// The role of that place.
@@ -102,6 +104,7 @@ impl Finding {
     pub fn about(rule: &'static RuleSpec, at: Value<'_>, kind: PartKind, why: impl Into<String>) -> Self {
         Finding {
             rule,
+            own: None,
             at: at.id(),
             kind,
             element: None,
@@ -134,6 +137,13 @@ impl Finding {
     #[must_use]
     pub fn in_element(mut self, element: NodeId) -> Self {
         self.element = Some(element);
+        self
+    }
+
+    /// The same, by a rule that the operator wrote.
+    #[must_use]
+    pub fn by_own(mut self, id: Option<&str>) -> Self {
+        self.own = id.map(Box::from);
         self
     }
 
@@ -196,6 +206,8 @@ impl Report {
             let why =
                 format!("more than {} findings in one message; one of the others: {}", Self::MAX_FINDINGS, finding.why);
             self.overflow.push(Finding {
+                // There may be several of the operator's rules among the others.
+                own: None,
                 element: None,
                 subject: None,
                 span: None,

@@ -35,6 +35,9 @@ pub struct Inspection {
     pub score: f32,
     /// What was found, one for each place.
     pub findings: Vec<Noticed>,
+    /// What would be written in front of it to mark it as content from outside, if it passes and is marked; with zeros for
+    /// the tag, which is another one in each session.
+    pub mark: Option<String>,
 }
 
 /// One thing that was found at one place.
@@ -42,6 +45,8 @@ pub struct Inspection {
 pub struct Noticed {
     /// The id of the rule.
     pub rule: &'static str,
+    /// The id of the rule that the operator wrote, if it is one.
+    pub own: Option<Box<str>>,
     /// How bad it is if it is true.
     pub severity: Severity,
     /// Bytes of the text; all of it for what is no single place.
@@ -102,7 +107,9 @@ impl Inspector {
         let at = form.place.iter().try_fold(message.root(), |value, step| step.of(value)).map(Value::id);
         let findings = verdict.findings.iter().filter(|held| held.finding.marks.is_empty());
         let findings = findings.flat_map(|held| noticed(held, at, text)).collect();
-        Ok(Inspection { action: action(&verdict), score: self.engine.look(text, kind).score, findings })
+        let (action, score) = (action(&verdict), self.engine.look(text, kind).score);
+        let mark = mark(&verdict, at, text).filter(|_| action < Action::Approve);
+        Ok(Inspection { action, score, findings, mark })
     }
 }
 
@@ -119,6 +126,14 @@ fn action(verdict: &Verdict) -> Action {
     }
 }
 
+/// What a mark of the text begins with.
+fn mark(verdict: &Verdict, at: Option<NodeId>, text: &str) -> Option<String> {
+    let marking = verdict.findings.iter().filter(|held| held.action == Action::Redact);
+    let mut marks = marking.flat_map(|held| &held.finding.marks);
+    let (_, mark) = marks.find(|(node, _)| Some(*node) == at)?;
+    mark.of(text).lines().next().map(str::to_owned)
+}
+
 /// A finding at each of its places, in order.
 fn noticed(held: &Judged, at: Option<NodeId>, text: &str) -> Vec<Noticed> {
     let finding = &held.finding;
@@ -130,6 +145,7 @@ fn noticed(held: &Judged, at: Option<NodeId>, text: &str) -> Vec<Noticed> {
     }
     let noticed = |span| Noticed {
         rule: finding.rule.id,
+        own: finding.own.clone(),
         severity: finding.rule.severity,
         span,
         why: finding.why.clone(),

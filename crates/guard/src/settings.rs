@@ -136,7 +136,7 @@ pub struct GuardSettings {
     pub action: Option<Action>,
     /// How it redacts.
     pub how: How,
-    /// Actions by rule id.
+    /// Actions by rule id, also of rules that the operator wrote.
     pub rules: BTreeMap<String, Action>,
     /// Actions by the role of the text.
     pub parts: BTreeMap<PartKind, Action>,
@@ -199,11 +199,16 @@ impl Settings {
         let settings = self.guards.get(guard).unwrap_or(&default);
         let here = settings.servers.get(server);
         let by_tool = here.zip(tool).and_then(|(here, tool)| here.tools.get(tool));
+        // That of the operator's own rule goes before that of all of them.
+        let of_rule = |rules: &BTreeMap<String, Action>| {
+            let own = finding.own.as_deref().and_then(|own| rules.get(own));
+            own.or_else(|| rules.get(rule.id)).copied()
+        };
         let candidates = [
             (by_tool.copied(), "guard.servers.tools"),
-            (here.and_then(|here| here.rules.get(rule.id)).copied(), "guard.servers.rules"),
+            (here.and_then(|here| of_rule(&here.rules)), "guard.servers.rules"),
             (here.and_then(|here| here.action), "guard.servers.action"),
-            (settings.rules.get(rule.id).copied(), "guard.rules"),
+            (of_rule(&settings.rules), "guard.rules"),
             (settings.parts.get(&finding.kind).copied(), "guard.parts"),
             (settings.action, "guard.action"),
         ];
@@ -217,7 +222,7 @@ impl Settings {
         let tool = finding.subject.as_deref().or(tool);
         !finding.rule.fixed
             && self.exceptions.iter().any(|exception| {
-                exception.rule == finding.rule.id
+                (exception.rule == finding.rule.id || Some(&*exception.rule) == finding.own.as_deref())
                     && exception.server.as_deref().is_none_or(|name| name == server)
                     && exception.tool.as_deref().is_none_or(|name| Some(name) == tool)
                     && now < exception.expires

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_guard::{Action, Inspection, Inspector, Settings, Severity, TextKind, Timestamp};
-use bartizan_mcp::Limits;
+use bartizan_mcp::{Limits, Rejection};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::value::RawValue;
@@ -18,7 +18,7 @@ pub(super) use self::report::Inspected;
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
-use crate::text::{count, printable};
+use crate::text::{count, inline, printable};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +61,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// What a line is, for whoever has another file.
+const EXPECTED: &str = "
+  = help: each line is a JSON object such as {\"id\": 1, \"kind\": \"document\", \"text\": \"Dear reader\"}; a text that is none is \
+judged with --kind KIND --text TEXT";
 
 /// What may be found, from the mildest on: actions, then severities.
 const FAIL_ON: [&str; 10] =
@@ -121,7 +126,7 @@ impl Arguments {
     }
 
     fn one(&self, inspector: &Inspector, kind: TextKind, text: &str, fail_on: FailOn) -> Result<Outcome, Failure> {
-        let found = inspector.inspect(kind, text, now()).map_err(Failure::incomplete)?;
+        let found = inspector.inspect(kind, text, now()).map_err(|why| Failure::incomplete(unheld(&why)))?;
         if self.json || !io::stdout().is_terminal() {
             output::print_json_line(&Inspected::of(None, &found).line()?)?;
         } else {
@@ -148,14 +153,23 @@ impl Arguments {
                 }
                 Err(why) => {
                     bad += 1;
-                    say(&format!("error: line {}: {}", lines.number(), printable(&why)));
+                    say(&format!("error: line {} of {}: {}", lines.number(), self.name(), printable(&why)));
                 }
             }
         }
         if bad > 0 {
-            return Err(Failure::incomplete(format!("{} of {} could not be judged", bad, count(read, "text"))));
+            return Err(Failure::incomplete(format!("{bad} of {} could not be judged{EXPECTED}", count(read, "text"))));
+        }
+        if read == 0 {
+            say(&format!("note: there is no text in {}, so nothing was judged", self.name()));
         }
         Ok(if met { Outcome::Found } else { Outcome::Clean })
+    }
+
+    /// What the input is called.
+    fn name(&self) -> String {
+        let file = self.file.as_ref().filter(|path| path.as_os_str() != "-");
+        file.map_or_else(|| "standard input".to_owned(), |path| inline(&path.display().to_string()))
     }
 
     fn input(&self) -> Result<Box<dyn Read>, Failure> {
@@ -179,13 +193,22 @@ fn judged(
     let asked = Asked::read(line)?;
     let kind = match (kind, asked.kind.as_deref()) {
         (Some(kind), _) => kind,
-        (None, Some(name)) => TextKind::named(name).ok_or_else(|| {
-            format!("there is no kind `{name}`; there are {}", TextKind::ALL.map(TextKind::as_str).join(", "))
-        })?,
-        (None, None) => return Err("it has no `kind`, and there is no --kind".to_owned()),
+        (None, Some(name)) => {
+            TextKind::named(name).ok_or_else(|| format!("there is no kind `{name}`; there are {}", kinds()))?
+        }
+        (None, None) => return Err(format!("it has no `kind`, and there is no --kind; there are {}", kinds())),
     };
-    let found = inspector.inspect(kind, &asked.text, now()).map_err(|rejection| rejection.to_string())?;
+    let found = inspector.inspect(kind, &asked.text, now()).map_err(|why| unheld(&why))?;
     Ok((asked.id, found))
+}
+
+fn kinds() -> String {
+    TextKind::ALL.map(TextKind::as_str).join(", ")
+}
+
+/// Where in the message that would bring it nobody has to know.
+fn unheld(why: &Rejection) -> String {
+    format!("no message can hold it: {}", why.fault)
 }
 
 /// An exception holds until a moment.

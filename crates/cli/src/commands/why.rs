@@ -82,6 +82,8 @@ impl Arguments {
     fn grant(&self, directories: &[PathBuf], id: &str) -> Result<Outcome, Failure> {
         let story = soon(|| grant::Story::read(directories, id))?;
         let story = story.ok_or_else(|| none_has(directories, &format!("entry about a grant {id}"), ""))?;
+        let config = self.config_option_at(directories, story.last());
+        let story = story.in_force(&config);
         self.tell(&Granted::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
     }
 
@@ -93,7 +95,15 @@ impl Arguments {
                         --who NAME` what they did";
             none_has(directories, &format!("entry about a request for approval {id}"), if can_be_key { help } else { "" })
         })?;
+        let config = self.config_option_at(directories, story.latest());
+        let story = story.in_force(&config);
         self.tell(&Requested::of(&story), story.broken.as_deref(), |paint| story.sentences(paint))
+    }
+
+    /// What a command needs to find the configuration that was in force at that entry.
+    fn config_option_at(&self, directories: &[PathBuf], id: Option<Id>) -> String {
+        let found = id.and_then(|id| look(directories, id).ok());
+        config_option(found.as_ref().and_then(|(_, found)| found.before.as_ref()), self.place.config())
     }
 
     /// Prints a story, in one form or the other, and what is wrong with the log that it is from.
@@ -124,16 +134,19 @@ impl Arguments {
         // Whatever kind of entry it is, it has some of these members.
         let mut entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
+        entry.config_option = config_option(found.before.as_ref(), self.place.config());
         entry.brought = Brought::of(directory, id, &entry.session);
         entry.labelled_by = labelled::From::of(directory, id, &entry);
         let story = entry.approval.as_deref().and_then(|request| {
-            let story = Story::read(directories, request).ok().flatten();
+            let read =
+                || Story::read(directories, request).ok().flatten().map(|story| story.in_force(&entry.config_option));
+            let story = read();
             let is_whole = |story: &Story| story.is_asked() && (entry.decision == "approve" || story.is_decided());
             if !is_recent(id) || story.as_ref().is_some_and(is_whole) {
                 return story;
             }
             std::thread::sleep(COUNTED);
-            Story::read(directories, request).ok().flatten()
+            read()
         });
         if self.json {
             output::print_json(&Explained::of(&found, &entry, story.as_ref()))?;
@@ -167,6 +180,20 @@ fn lock_option(before: Option<&Record>, config: Option<&Path>) -> String {
     };
     let is_found = lock::found_anywhere().unwrap_or_default().iter().any(same);
     if is_found { String::new() } else { format!(" --lock {}", word(lock)) }
+}
+
+/// What a command about the configuration that was in force needs besides, with a space in front; nothing if it is found
+/// without, or if nobody knows which it was.
+fn config_option(before: Option<&Record>, named: Option<&Path>) -> String {
+    let option = |file: &Path| format!(" --config {}", shell_word(&file.display().to_string()));
+    let here = || Path::new("bartizan.toml").canonicalize().ok();
+    match (named, Config::of(before)) {
+        (Some(named), _) => option(named),
+        (None, Config::File(file)) if here().is_none_or(|here| Path::new(&file).canonicalize().ok() != Some(here)) => {
+            option(Path::new(&file))
+        }
+        (None, _) => String::new(),
+    }
 }
 
 /// The entries that say which configuration is in force from then on.
@@ -259,6 +286,8 @@ struct Entry {
     refused: Option<String>,
     #[serde(skip)]
     lock_option: String,
+    #[serde(skip)]
+    config_option: String,
     /// What the credential of its session brought, if the log says so.
     #[serde(skip)]
     brought: Option<Brought>,
@@ -283,6 +312,8 @@ impl Entry {
 #[serde(default)]
 struct Found {
     rule: String,
+    /// The id of the rule of the operator's that comes under it, if it is one.
+    own: Option<String>,
     action: String,
     would: Option<String>,
     by: String,
@@ -293,6 +324,13 @@ struct Found {
     digest: Option<String>,
     confidence: u16,
     why: String,
+}
+
+impl Found {
+    /// What settings call the rule, as narrowly as they can.
+    fn name(&self) -> &str {
+        self.own.as_deref().unwrap_or(&self.rule)
+    }
 }
 
 /// The rule of that id, as built into this program.
@@ -359,7 +397,7 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
         let _ = writeln!(out, "{labelled}");
     }
     if let Some(version) = &entry.policies {
-        let _ = writeln!(out, "{}", judged_by(version, entry.permitted_by.as_deref()));
+        let _ = writeln!(out, "{}", judged_by(version, entry.permitted_by.as_deref(), &entry.config_option));
     }
     if let Some(config) = Config::of(found.before.as_ref()).sentence() {
         let _ = writeln!(out, "{config}");
@@ -389,7 +427,7 @@ fn explain(found: &Trace, entry: &Entry, story: Option<&Story>, paint: Paint) ->
 }
 
 /// The version of the policies, and those that permit what was asked for.
-fn judged_by(version: &str, permitted_by: Option<&[String]>) -> String {
+fn judged_by(version: &str, permitted_by: Option<&[String]>, config: &str) -> String {
     let name = |policy: &String| match policy.strip_prefix("role.").and_then(|rest| rest.split_once(".allow ")) {
         // What the list of a role is translated into.
         Some((role, what)) => format!("the role `{}` (`{}`)", inline(role), inline(what)),
@@ -401,7 +439,7 @@ fn judged_by(version: &str, permitted_by: Option<&[String]>) -> String {
         Some(policies) => format!("permitted by {}; ", policies.iter().map(name).collect::<Vec<_>>().join(" and ")),
     };
     let version = inline(version);
-    format!("Policies: {permitted}version {version}, which `bartizan policy show {version}` prints")
+    format!("Policies: {permitted}version {version}, which `bartizan policy show {version}{config}` prints")
 }
 
 /// What kind of message it was, and between whom.
@@ -495,7 +533,7 @@ fn grouped(findings: &[Found]) -> Vec<Vec<&Found>> {
 
 /// What a finding says, whatever it is about.
 fn said(found: &Found) -> (&str, &str, &str, &str, Option<&str>) {
-    (&found.rule, &found.why, &found.action, &found.by, found.would.as_deref())
+    (found.name(), &found.why, &found.action, &found.by, found.would.as_deref())
 }
 
 /// What several findings are about: as many names as are worth reading.
@@ -513,7 +551,7 @@ fn finding(alike: &[&Found], paint: Paint) -> String {
     let Some(found) = alike.first() else { return String::new() };
     let spec = rule(&found.rule);
     let severity = spec.map(|rule| format!(" ({})", rule.severity.as_str())).unwrap_or_default();
-    let mut out = format!("{}{severity}", paint.bold(&inline(&found.rule)));
+    let mut out = format!("{}{severity}", paint.bold(&inline(found.name())));
     if let Some(spec) = spec {
         let _ = write!(out, " — {}", spec.summary);
     }

@@ -68,7 +68,12 @@ fn a_bad_line_is_named_and_the_others_go_on() {
     );
     let (lines, stderr) = inspect(&["--kind", "document"], &input, 3);
     assert_eq!(lines.iter().map(|line| line["id"].clone()).collect::<Vec<_>>(), [json!(1), json!(6)]);
-    for said in ["line 2: expected", "line 4: its `id`", "line 5: longer than", "3 of 5 texts could not be judged"] {
+    for said in [
+        "line 2 of standard input: it is no JSON object",
+        "line 4 of standard input: its `id`",
+        "line 5 of standard input: longer than",
+        "3 of 5 texts could not be judged\n  = help: each line is a JSON object such as {",
+    ] {
         assert!(stderr.contains(said), "{said}: {stderr}");
     }
     inspect(&["/nowhere/texts.jsonl", "--kind", "document"], "", 3);
@@ -90,7 +95,11 @@ fn lines_may_say_what_their_texts_are() {
     assert_eq!(actions(&["--kind", "argument"]), ["deny", "deny"]);
     let wrong = format!("{}\n{}\n", json!({"text": ""}), json!({"kind": "letter", "text": ""}));
     let (lines, stderr) = inspect(&[], &wrong, 3);
-    assert!(lines.is_empty() && stderr.contains("line 1: it has no `kind`") && stderr.contains("no kind `letter`"));
+    assert!(
+        lines.is_empty()
+            && stderr.contains("line 1 of standard input: it has no `kind`")
+            && stderr.contains("no kind `letter`")
+    );
 }
 
 #[test]
@@ -141,6 +150,48 @@ fn a_configuration_has_its_settings_enforced() {
     assert_eq!(action(&["--server", "notes"]), "allow");
     let arguments = ["inspect", "--kind", "document", "--text", "x", "--config", &config, "--server", "nope"];
     assert!(bartizan(&arguments).status(2).stderr.contains("it has files, notes"));
+}
+
+#[test]
+fn what_is_wrong_is_said_of_the_file_and_the_line() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("texts.jsonl");
+    std::fs::write(&file, format!("{}\nDear reader\n", json!({"text": PLAIN}))).unwrap();
+    let file = file.display().to_string();
+    let (lines, stderr) = inspect(&[&file, "--kind", "document"], "", 3);
+    assert!(lines.len() == 1 && stderr.contains(&format!("error: line 2 of {file}: it is no JSON")), "{stderr}");
+    // What the example says can be typed.
+    let example = stderr.split_once("such as ").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+    inspect(&[], example, 0);
+    let (_, stderr) = inspect(&["--kind", "document"], "\n", 0);
+    assert_eq!(stderr, "note: there is no text in standard input, so nothing was judged\n");
+}
+
+#[test]
+fn the_mark_that_a_text_would_get_is_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("bartizan.toml");
+    let of = |settings: &str, kind: &str, text: &str| {
+        std::fs::write(&config, format!("[server.files]\ncommand = [\"cat\"]\n{settings}")).unwrap();
+        let config = config.display().to_string();
+        let arguments =
+            ["--kind", kind, "--text", text, "--fail-on", "never", "--config", &config, "--server", "files"];
+        let line = bartizan(&[&["inspect"], &arguments[..]].concat()).status(0).stdout;
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let marked = "[guard.provenance]\nmark = \"encode\"\n";
+    let line = of(marked, "tool_result", PLAIN);
+    let mark = line["mark"].as_str().unwrap();
+    assert!(mark.starts_with("<untrusted-") && mark.contains("files/tool") && mark.contains("as base64"), "{line}");
+    assert_eq!((&line["action"], &line["findings"]), (&json!("allow"), &json!([])));
+    // Its twins: without the setting, for whose texts it is off, of another kind, and of what does not pass.
+    assert_eq!(of("", "tool_result", PLAIN).get("mark"), None);
+    let other = format!("{marked}servers = {{ files = {{ action = \"observe\" }} }}\n");
+    assert_eq!(of(&other, "tool_result", PLAIN).get("mark"), None);
+    assert_eq!(of(marked, "tool_description", PLAIN).get("mark"), None);
+    let denied = format!("{marked}[guard.hidden_text]\naction = \"deny\"\n");
+    let line = of(&denied, "tool_result", TAGGED);
+    assert_eq!((&line["action"], line.get("mark")), (&json!("deny"), None), "{line}");
 }
 
 /// A line is judged when it comes, and not once all have.

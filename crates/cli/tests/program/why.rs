@@ -102,6 +102,61 @@ fn whoever_may_not_do_it_is_told_what_they_would_need() {
     }
 }
 
+/// What is advised works where it is typed.
+#[test]
+fn a_command_that_would_not_find_the_configuration_names_it() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join("home");
+    let file = place.path().join("my team.toml");
+    let role =
+        "[role.reader]\nallow = [\"server:notes\"]\n[group.all]\nmembers = [\"local:alice\"]\nroles = [\"reader\"]\n";
+    let log = home.join("audit");
+    let text = format!("[audit]\ndirectory = {log:?}\n[server.files]\nurl = 'https://files.example/mcp'\n{role}");
+    std::fs::write(&file, text).unwrap();
+    let shown = file.display().to_string();
+    let denied = || call("deny", Some("policy.denied"), &json!([finding("policy.denied", "deny", "fixed")]));
+    let mut asked = call("approve", Some("policy.approval"), &json!([finding("policy.approval", "approve", "fixed")]));
+    asked.1["approval"] = "4mz0k7q2x9cd".into();
+    let started = |file: &str| ("gateway.started", json!({"version": "1", "config": file}));
+    let ids = write_log(&home, &[denied(), started(&shown), denied(), asked]);
+    let variables = home.display().to_string();
+    let environment = [("BARTIZAN_HOME", &*variables), ("HOME", "/h")];
+    let run = |words: &[&str], directory: &std::path::Path| bartizan_with(&environment, directory, words);
+    let advised = |id: &str, more: &[&str], directory: &std::path::Path| {
+        advice(&run(&[&["why", id, "--json"], more].concat(), directory).status(0).json())
+    };
+    let plain = "bartizan policy explain local:alice files/read_file";
+    let named = format!("{plain} --config '{shown}'");
+    let elsewhere = std::path::Path::new("/");
+    // As the log says which was in force; as was said; and neither.
+    assert_eq!(advised(&ids[2], &[], elsewhere), [&*named]);
+    assert_eq!(advised(&ids[0], &["--config", &shown], elsewhere), [&*named]);
+    assert_eq!(advised(&ids[0], &[], elsewhere), [plain]);
+    let approve = format!("bartizan approve 4mz0k7q2x9cd --config '{shown}'");
+    assert_eq!(advised(&ids[3], &[], elsewhere), [&*approve, &*named]);
+    let said = run(&["why", &ids[3]], elsewhere).status(0).stdout;
+    assert!(said.contains(&format!("    {approve}\n")), "{said}");
+    let words = ["policy", "explain", "local:alice", "files/read_file", "--config", &shown];
+    assert!(run(&words, elsewhere).status(0).stdout.contains("roles   reader"));
+    // Where the command finds it by itself, it is not named.
+    let here = place.path().join("bartizan.toml");
+    std::fs::copy(&file, &here).unwrap();
+    let ids = write_log(&home.join("run"), &[started(&here.display().to_string()), denied()]);
+    let log = home.join("run/audit").display().to_string();
+    assert_eq!(advised(&ids[1], &["--log", &log], place.path()), [plain]);
+    assert!(advised(&ids[1], &["--log", &log], elsewhere)[0].ends_with("bartizan.toml"));
+}
+
+#[test]
+fn the_advice_for_an_operators_rule_names_it() {
+    let mut found = finding("prompt_injection.custom", "deny", "rule default");
+    found["own"] = "prompt_injection.custom.names".into();
+    let (text, json) = explain(call("deny", Some("prompt_injection.custom"), &json!([found])));
+    let advice: Vec<_> = json["advice"].as_array().unwrap().iter().map(|one| one["write"].as_str().unwrap()).collect();
+    assert!(advice.len() == 2 && advice[0].contains("rule = \"prompt_injection.custom.names\"\n"), "{advice:?}");
+    assert!(text.contains("1. prompt_injection.custom.names (high) — "), "{text}");
+}
+
 #[test]
 fn what_is_said_to_the_gateway_itself_is_about_no_server() {
     let (kind, mut fields) =

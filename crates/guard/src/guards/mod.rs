@@ -82,10 +82,12 @@ pub struct GuardSpec {
 }
 
 impl GuardSpec {
-    /// The rule with that id.
+    /// The rule with that id; for one that the operator wrote, the rule that it comes under.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&'static RuleSpec> {
-        self.rules.iter().find(|rule| rule.id == id)
+        let under =
+            |rule: &&RuleSpec| rule.holds_others && id.strip_prefix(rule.id).is_some_and(|name| name.starts_with('.'));
+        self.rules.iter().find(|rule| rule.id == id).or_else(|| self.rules.iter().find(under))
     }
 
     /// Whether no setting may change any of its rules; such a guard cannot be switched off either.
@@ -127,13 +129,24 @@ pub struct RuleSpec {
     pub fixed: bool,
     /// Whether it is about who asks and not about what is said: what it withholds from one, others may see.
     pub about_caller: bool,
+    /// Whether rules that the operator wrote come under it: each can be set by this id, a dot and its own name.
+    pub holds_others: bool,
 }
 
 impl RuleSpec {
     /// A rule that settings may tune.
     #[must_use]
     pub const fn new(id: &'static str, severity: Severity, default: Action, summary: &'static str) -> Self {
-        RuleSpec { id, severity, summary, default, by_kind: &[], fixed: false, about_caller: false }
+        RuleSpec {
+            id,
+            severity,
+            summary,
+            default,
+            by_kind: &[],
+            fixed: false,
+            about_caller: false,
+            holds_others: false,
+        }
     }
 
     /// A rule that always denies.
@@ -147,6 +160,7 @@ impl RuleSpec {
             by_kind: &[],
             fixed: true,
             about_caller: false,
+            holds_others: false,
         }
     }
 
@@ -166,6 +180,12 @@ impl RuleSpec {
     #[must_use]
     pub const fn about_caller(self) -> Self {
         RuleSpec { about_caller: true, ..self }
+    }
+
+    /// The same, as what rules of the operator come under.
+    #[must_use]
+    pub const fn holds_others(self) -> Self {
+        RuleSpec { holds_others: true, ..self }
     }
 
     /// The same with other defaults in parts of some kinds.

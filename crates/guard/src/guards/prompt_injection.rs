@@ -20,6 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_detect::rules::Known;
+pub use bartizan_detect::rules::Problem as RulesProblem;
 use bartizan_detect::{CLASSIFIER, Engine, Found, Kind};
 use bartizan_mcp::{Part, PartKind, Value};
 use schemars::JsonSchema;
@@ -59,7 +60,8 @@ struct Options {
     /// `document`, `user_prompt` or `argument`.
     threshold: BTreeMap<String, f32>,
     /// A TOML file with further rules, beside the configuration (`docs/src/rules.md` says how they are written). What they
-    /// find comes under `prompt_injection.custom`. The file is read with the configuration, also anew.
+    /// find comes under `prompt_injection.custom`, and each can be set and excepted by its own name
+    /// (`prompt_injection.custom.NAME`). The file is read with the configuration, also anew.
     rules_file: Option<String>,
 }
 
@@ -87,6 +89,20 @@ impl Options {
         let engine = if self.classifier { engine } else { engine.without_classifier() };
         Ok(PromptInjection { engine, clean: Clean::default(), asks })
     }
+}
+
+/// The ids by which settings name the rules of an operator's file.
+///
+/// # Errors
+/// What is wrong with them, and where.
+pub fn own_rules(toml: &str) -> Result<Vec<String>, RulesProblem> {
+    let rules = bartizan_detect::rules::Rules::with_extra(toml)?;
+    Ok(rules.all().iter().filter(|rule| SPEC.rule(&rule.id).is_none()).map(|rule| own_id(&rule.id)).collect())
+}
+
+/// What settings call the operator's rule of that name, which begins with `custom.`.
+fn own_id(name: &str) -> String {
+    format!("{}.{name}", SPEC.name)
 }
 
 struct PromptInjection {
@@ -159,7 +175,9 @@ impl PromptInjection {
             };
             let mut spans = std::iter::once(&found.span).chain(&found.also).map(whole);
             let Some(span) = spans.next() else { continue };
-            let mut finding = Finding::within(rule, part, span, says.why).quoting(Some(says.quoting));
+            let own = self.own_of(rule, &found);
+            let finding = Finding::within(rule, part, span, says.why).quoting(Some(says.quoting));
+            let mut finding = finding.by_own(own.as_deref());
             finding.also = apart(finding.span.clone(), spans);
             finding.confidence = confidence(found.score);
             finding.replacement = Some(format!("[removed by bartizan: {}]", rule.id).into());
@@ -218,6 +236,13 @@ impl PromptInjection {
         }
     }
 
+    /// What settings call the operator's rule that found it. What is quoted, and what needs the classifier to agree, comes under a
+    /// rule of its own, as it does where a built-in rule found it.
+    fn own_of(&self, rule: &RuleSpec, found: &Found<'_>) -> Option<String> {
+        let is_its = rule.id == rules::CUSTOM.id || rule.id == rules::WEAK.id && !is_quoted(found);
+        self.own(found.rule).filter(|_| is_its).map(|own| own_id(&own.id))
+    }
+
     /// What is said of it: of an operator's rule, what that rule says.
     fn says(&self, rule: &RuleSpec, found: &Found<'_>, text: &str) -> Says {
         let summary = self.own(found.rule).filter(|_| rule.id == rules::CUSTOM.id).map_or(rule.summary, |own| &own.says);
@@ -232,7 +257,7 @@ impl PromptInjection {
         if self.clean.has(&key) {
             return;
         }
-        let mut rules: BTreeMap<&str, (&'static RuleSpec, Confidence, Says)> = BTreeMap::new();
+        let mut rules: BTreeMap<(&str, Option<String>), (&'static RuleSpec, Confidence, Says)> = BTreeMap::new();
         let mut is_clean = true;
         definition.with_value(|value| {
             for text in value.subtree().filter_map(Value::as_str) {
@@ -241,12 +266,12 @@ impl PromptInjection {
                 let heard = self.heard(event, (&text, Kind::ToolDescription), &seen, (at.id(), None), report);
                 for (rule, thousandths, why) in heard.found {
                     let sure = Confidence::from_thousandths(thousandths);
-                    rules.entry(rule.id).or_insert_with(|| (rule, sure, Says { quoting: why.clone(), why }));
+                    rules.entry((rule.id, None)).or_insert_with(|| (rule, sure, Says { quoting: why.clone(), why }));
                 }
                 for (rule, found) in seen.found {
                     if !(heard.clears && found.rule == CLASSIFIER) {
                         let says = || (rule, confidence(found.score), self.says(rule, &found, &text));
-                        rules.entry(rule.id).or_insert_with(says);
+                        rules.entry((rule.id, self.own_of(rule, &found))).or_insert_with(says);
                     }
                 }
             }
@@ -254,10 +279,11 @@ impl PromptInjection {
         if is_clean {
             self.clean.add(key);
         }
-        for (rule, sure, says) in rules.into_values() {
+        for ((_, own), (rule, sure, says)) in rules {
             let within = |says: &str| format!("the definition of `{}`: {says}", called(definition.kind.is_uri(), &name));
             let mut finding = Finding::about(rule, at, definition.kind.part(), within(&says.why))
                 .quoting(Some(within(&says.quoting)))
+                .by_own(own.as_deref())
                 .of(&name);
             // Where definitions are redacted the client never saw it, and nothing is left to take away here.
             finding.span = Some(0..0);

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 /// The lines of an input.
@@ -62,16 +63,30 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn read(line: &[u8]) -> Result<Asked, String> {
-        let asked: Asked = serde_json::from_slice(line).map_err(|error| {
-            // There is only one line, and which one that is has been said.
-            error.to_string().replace(" at line 1 column ", " at byte ")
-        })?;
+        // An array would do for the members in their order.
+        if line.trim_ascii_start().first() != Some(&b'{') {
+            return Err("it is no JSON object, which begins with `{`".to_owned());
+        }
+        let asked: Asked = serde_json::from_slice(line).map_err(|error| why(&error))?;
         match asked.id.as_deref().map(RawValue::get) {
             Some(id) if id.starts_with(['{', '[', 't', 'f']) => {
                 Err("its `id` is neither a text nor a number".to_owned())
             }
             _ => Ok(asked),
         }
+    }
+}
+
+/// What is wrong with a line. There is only one, and which one that is has been said.
+fn why(error: &serde_json::Error) -> String {
+    let at = error.column();
+    let said = error.to_string();
+    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
+    match error.classify() {
+        Category::Eof => "it ends within its JSON".to_owned(),
+        Category::Data if said == "missing field `text`" => "it has no `text`".to_owned(),
+        Category::Data => format!("{said}, at byte {at}"),
+        Category::Syntax | Category::Io => format!("it is no JSON from byte {at} on ({said})"),
     }
 }
 
@@ -103,5 +118,21 @@ mod tests {
             assert!(id(wrong).is_err(), "{wrong}");
         }
         assert!(id(r#"{"text":"a","text":"b"}"#).is_err());
+        assert!(id(r#"[1,"document","a"]"#).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_said_in_words() {
+        for (line, said) in [
+            ("nonsense", "it is no JSON object, which begins with `{`"),
+            ("[]", "it is no JSON object, which begins with `{`"),
+            (r#"{"text": "a""#, "it ends within its JSON"),
+            (r#"{"text": nonsense}"#, "it is no JSON from byte 11 on (expected ident)"),
+            (r#"{"id": 1}"#, "it has no `text`"),
+            (r#"{"text": 1}"#, "invalid type: integer `1`, expected a string, at byte 10"),
+            (r#"{"id": true, "text": ""}"#, "its `id` is neither a text nor a number"),
+        ] {
+            assert_eq!(Asked::read(line.as_bytes()).err().as_deref(), Some(said), "{line}");
+        }
     }
 }

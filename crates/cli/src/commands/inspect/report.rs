@@ -25,7 +25,11 @@ pub(in super::super) struct Inspected<'a> {
     /// How likely it is that the text gives the assistant orders that its user did not.
     #[schemars(range(min = 0, max = 1))]
     score: f32,
-    findings: Vec<Finding>,
+    findings: Vec<Finding<'a>>,
+    /// What the settings write in front of the text to mark it as content from outside, if they do; the tag is another one in
+    /// each session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<&'a str>,
 }
 
 /// What becomes of a text.
@@ -40,9 +44,12 @@ enum Done {
 
 /// What was found at one place; there may be several of one rule.
 #[derive(Serialize, JsonSchema)]
-struct Finding {
+struct Finding<'a> {
     /// The id of the rule.
     rule: &'static str,
+    /// The id by which settings name the rule of the operator's that comes under it, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own: Option<&'a str>,
     /// `info`, `low`, `medium`, `high` or `critical`.
     severity: &'static str,
     /// Where it begins and ends in the text, in bytes of UTF-8; all of the text for what is no single place.
@@ -54,9 +61,10 @@ struct Finding {
 impl<'a> Inspected<'a> {
     pub(in super::super) const FORMAT: &'static str = "bartizan.inspect/1";
 
-    pub(super) fn of(id: Option<&'a RawValue>, found: &Inspection) -> Inspected<'a> {
+    pub(super) fn of(id: Option<&'a RawValue>, found: &'a Inspection) -> Inspected<'a> {
         let findings = found.findings.iter().map(|held| Finding {
             rule: held.rule,
+            own: held.own.as_deref(),
             severity: held.severity.as_str(),
             span: [held.span.start, held.span.end],
             why: held.why.clone(),
@@ -67,7 +75,7 @@ impl<'a> Inspected<'a> {
             Action::Approve => Done::Approve,
             Action::Deny => Done::Deny,
         };
-        Inspected { id, action, score: shown(found.score), findings: findings.collect() }
+        Inspected { id, action, score: shown(found.score), findings: findings.collect(), mark: found.mark.as_deref() }
     }
 
     pub(super) fn line(&self) -> Result<String, Failure> {
@@ -90,10 +98,18 @@ pub(super) fn text(text: &str, found: &Inspection) -> String {
     for held in &found.findings {
         let Range { start, end } = held.span;
         let led = paint.decision(held.action.as_str());
-        let _ =
-            writeln!(out, "\n{} ({}, {led}), bytes {start} to {end}", paint.bold(held.rule), held.severity.as_str());
+        let _ = writeln!(
+            out,
+            "\n{} ({}, {led}), bytes {start} to {end}",
+            paint.bold(held.own.as_deref().unwrap_or(held.rule)),
+            held.severity.as_str()
+        );
         let _ = writeln!(out, "  {}", held.why);
         let _ = writeln!(out, "  {}", paint.dim(&excerpt(text.get(start..end).unwrap_or_default())));
+    }
+    if let Some(mark) = &found.mark {
+        let _ =
+            writeln!(out, "\nmarked as content from outside, with another tag in each session:\n  {}", paint.dim(mark));
     }
     out
 }

@@ -7,7 +7,7 @@ use bartizan_guard::Principal;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Entry, Found, rule};
+use super::{Brought, Entry, Found, rule};
 use crate::text::{inline, shell_word, toml_string};
 
 /// One way to another outcome.
@@ -47,7 +47,7 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
     }
     let (mut told, mut more) = (0_usize, 0_usize);
     for found in entry.findings.iter().filter(|found| found.action != "observe" || found.would.is_some()) {
-        let about_it = (found.rule.as_str(), tool(entry, found));
+        let about_it = (found.name(), tool(entry, found));
         if seen.contains(&about_it) {
             continue;
         }
@@ -71,7 +71,9 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
     }
     // A refusal without a finding: unreadable messages, servers that fail, what is said beside messages, what was counted.
     let counted = entry.reasons.iter().map(|reason| reason.rule.as_str());
-    for id in entry.rule.as_deref().into_iter().chain(counted).filter(|id| !seen.iter().any(|(rule, _)| rule == id)) {
+    for id in
+        entry.rule.as_deref().into_iter().chain(counted).filter(|id| !seen.iter().any(|(rule, _)| is_of(rule, id)))
+    {
         match rule(id) {
             Some(spec) if !spec.fixed => about(entry, &Found { rule: id.to_owned(), ..Found::default() }, &mut list),
             _ => list.push(without_guard(entry, id)),
@@ -79,6 +81,11 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
     }
     list.extend(of_event(entry));
     list
+}
+
+/// Whether it is that rule, or one of the operator's that comes under it.
+fn is_of(name: &str, rule: &str) -> bool {
+    name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// What to do about an entry that is about no message.
@@ -99,13 +106,13 @@ fn of_event(entry: &Entry) -> Option<Advice> {
 /// What lets a call pass that somebody has to agree to, and that no setting lifts.
 fn of_request(entry: &Entry, rule: &str) -> Vec<Advice> {
     let advise = |what: &str, write: Option<String>| Advice { rule: rule.to_owned(), what: what.to_owned(), write };
-    let what = "another policy, or another role or group; `bartizan policy explain USER SERVER/TOOL` says what decides";
+    let what = "another policy, or another role or group; which decide now, this says";
     let mut list = Vec::new();
     if let Some(request) = entry.approval.as_deref().filter(|_| entry.decision == "approve") {
         let what = "that what its request asks for is met, after which the same call passes once";
-        list.push(advise(what, Some(format!("bartizan approve {}", shell_word(request)))));
+        list.push(advise(what, Some(format!("bartizan approve {}{}", shell_word(request), entry.config_option))));
     }
-    list.push(advise(what, None));
+    list.push(advise(what, Some(explain(entry))));
     list
 }
 
@@ -126,7 +133,8 @@ const WAITING: [&str; 7] = [
 ];
 
 fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
-    let advise = |what: &str, write: Option<String>| Advice { rule: found.rule.clone(), what: what.to_owned(), write };
+    let advise =
+        |what: &str, write: Option<String>| Advice { rule: found.name().to_owned(), what: what.to_owned(), write };
     let would = found.would.as_deref().unwrap_or_default();
     match found.by.as_str() {
         "fixed" if found.action == "approve" => return list.extend(of_request(entry, &found.rule)),
@@ -151,7 +159,7 @@ fn about(entry: &Entry, found: &Found, list: &mut Vec<Advice>) {
     // What is said to the gateway itself is about no server that settings could name.
     if entry.server.is_empty() || entry.server == "*" {
         let guard = inline(found.rule.split('.').next().unwrap_or_default());
-        let permanent = format!("[guard.{guard}]\nrules = {{ {} = \"observe\" }}", toml_string(&found.rule));
+        let permanent = format!("[guard.{guard}]\nrules = {{ {} = \"observe\" }}", toml_string(found.name()));
         return list.push(advise(
             "to let it pass everywhere from now on, still recorded, as it is about no server",
             Some(permanent),
@@ -217,7 +225,7 @@ fn of_server(entry: &Entry) -> String {
 /// The narrowest exception that covers the case.
 fn exception(entry: &Entry, found: &Found) -> String {
     let mut text =
-        format!("[[exception]]\nrule = {}\nserver = {}\n", toml_string(&found.rule), toml_string(&entry.server));
+        format!("[[exception]]\nrule = {}\nserver = {}\n", toml_string(found.name()), toml_string(&entry.server));
     if let Some(tool) = tool(entry, found) {
         let _ = writeln!(text, "tool = {}", toml_string(tool));
     }
@@ -232,7 +240,7 @@ fn permanent(entry: &Entry, found: &Found) -> String {
     let server = format!("[guard.{guard}.servers.{}]", toml_string(&entry.server));
     match tool(entry, found) {
         Some(tool) => format!("{server}\ntools = {{ {} = \"observe\" }}", toml_string(tool)),
-        None => format!("{server}\nrules = {{ {} = \"observe\" }}", toml_string(&found.rule)),
+        None => format!("{server}\nrules = {{ {} = \"observe\" }}", toml_string(found.name())),
     }
 }
 
@@ -249,22 +257,26 @@ fn of_caller(entry: &Entry, id: &str) -> Option<Advice> {
             (what, Some(format!("--scope {}", shell_word(&scope))))
         }
         _ => {
-            let of = entry.tool.as_deref().map(|tool| shell_word(&format!("{}/{tool}", entry.server)));
-            let of = of.map(|of| format!(" {of}")).unwrap_or_default();
-            let who = shell_word(&entry.principal);
-            let (what, options) = match &entry.brought {
-                Some(brought) => ("a policy or a role that allows it; which decide now, this says", brought.options()),
-                None => (
+            let what = match &entry.brought {
+                Some(_) => "a policy or a role that allows it; which decide now, this says",
+                None => {
                     "a policy or a role that allows it; which decide now, this says (with --role, --group and --tenant, if the \
-                     credential brings any)",
-                    String::new(),
-                ),
+                     credential brings any)"
+                }
             };
-            let labels: String = entry.labels.iter().map(|label| format!(" --label {}", shell_word(label))).collect();
-            (what, Some(format!("bartizan policy explain {who}{of}{options}{labels}")))
+            (what, Some(explain(entry)))
         }
     };
     Some(Advice { rule: id.to_owned(), what: what.to_owned(), write })
+}
+
+/// The command that says which policies decide about it.
+fn explain(entry: &Entry) -> String {
+    let of = entry.tool.as_deref().map(|tool| format!(" {}", shell_word(&format!("{}/{tool}", entry.server))));
+    let who = shell_word(&entry.principal);
+    let brought = entry.brought.as_ref().map(Brought::options).unwrap_or_default();
+    let labels: String = entry.labels.iter().map(|label| format!(" --label {}", shell_word(label))).collect();
+    format!("bartizan policy explain {who}{}{brought}{labels}{}", of.unwrap_or_default(), entry.config_option)
 }
 
 fn scope(entry: &Entry, tool: &str) -> String {

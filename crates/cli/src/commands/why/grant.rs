@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use bartizan_audit::{Record, rfc3339};
+use bartizan_audit::{Id, Record, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +35,8 @@ pub(super) struct Story {
     entries: Vec<Record>,
     /// What is wrong with the log up to the last of them.
     pub(super) broken: Option<String>,
+    /// What a command needs to find the configuration, with a space in front.
+    config: String,
 }
 
 impl Story {
@@ -44,7 +46,22 @@ impl Story {
         let is_about =
             |record: &Record| is_about(record) && record.text().contains(id) && text(&record.value(), "grant") == id;
         let entries = Entries::read(directories, is_about)?;
-        Ok(entries.map(|Entries { all, broken }| Story { id: id.to_owned(), entries: all, broken }))
+        Ok(entries.map(|Entries { all, broken }| Story {
+            id: id.to_owned(),
+            entries: all,
+            broken,
+            config: String::new(),
+        }))
+    }
+
+    /// The same, under a configuration that commands find with this option.
+    pub(super) fn in_force(self, config: &str) -> Story {
+        Story { config: config.to_owned(), ..self }
+    }
+
+    /// The last entry about it.
+    pub(super) fn last(&self) -> Option<Id> {
+        self.entries.last().map(|record| record.id)
     }
 
     /// For people: a line for each thing that happened with it.
@@ -54,7 +71,7 @@ impl Story {
             let _ = writeln!(out, "  {}", sentence(record));
         }
         if !self.entries.iter().any(|record| record.kind == "grant.ended") {
-            let _ = writeln!(out, "  to end it: `bartizan grant revoke {}`", self.id);
+            let _ = writeln!(out, "  to end it: `bartizan grant revoke {}{}`", self.id, self.config);
         }
         out
     }

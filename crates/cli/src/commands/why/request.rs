@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use bartizan_audit::{Record, rfc3339};
+use bartizan_audit::{Id, Record, rfc3339};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -32,13 +32,30 @@ pub(super) struct Story {
     entries: Vec<Record>,
     /// What is wrong with the log up to the last of them.
     pub(super) broken: Option<String>,
+    /// What a command needs to find the configuration, with a space in front.
+    config: String,
 }
 
 impl Story {
     /// From the first log that has any; none if no log has.
     pub(super) fn read(directories: &[PathBuf], id: &str) -> Result<Option<Story>, Failure> {
         let entries = Entries::read(directories, |record| is_about(record, id))?;
-        Ok(entries.map(|Entries { all, broken }| Story { id: id.to_owned(), entries: all, broken }))
+        Ok(entries.map(|Entries { all, broken }| Story {
+            id: id.to_owned(),
+            entries: all,
+            broken,
+            config: String::new(),
+        }))
+    }
+
+    /// The same, under a configuration that commands find with this option.
+    pub(super) fn in_force(self, config: &str) -> Story {
+        Story { config: config.to_owned(), ..self }
+    }
+
+    /// The last entry about it.
+    pub(super) fn latest(&self) -> Option<Id> {
+        self.entries.last().map(|record| record.id)
     }
 
     /// The last entry of that kind: one may be there twice, if the gateway ended between its store and its log.
@@ -123,7 +140,11 @@ impl Story {
             let _ = writeln!(out, "  {what:10}{line}");
         }
         if !is_over {
-            let _ = writeln!(out, "  {:10}`bartizan approve {}` shows it and asks back", "to decide", self.id);
+            let _ = writeln!(
+                out,
+                "  {:10}`bartizan approve {}{}` shows it and asks back",
+                "to decide", self.id, self.config
+            );
         }
         out
     }

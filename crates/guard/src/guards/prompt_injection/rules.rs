@@ -37,7 +37,8 @@ pub(super) static CUSTOM: RuleSpec = RuleSpec::new(
     Action::Redact,
     "A rule of the operator's own file matches.",
 )
-.in_kinds(IN_BOTH);
+.in_kinds(IN_BOTH)
+.holds_others();
 
 /// The same of a rule that says how severe it is; a rule has one id and one action, whatever its severity.
 pub(super) static CUSTOM_BY_SEVERITY: [(rules::Severity, RuleSpec); 3] = [

@@ -1,25 +1,23 @@
 //! Sixteen bytes at once: how far a word goes, without a branch for each of its letters.
 
+use wide::u8x16;
+
 /// Sixteen bytes of a text; zeros where it has ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Head(u128);
+pub(crate) struct Head([u8; WIDTH]);
 
 /// How many bytes are looked at together.
 pub(crate) const WIDTH: usize = 16;
 
-const HIGH: u128 = every(0x80);
-const SMALL: u128 = every(0x20);
-
-const fn every(byte: u8) -> u128 {
-    u128::from_le_bytes([byte; WIDTH])
-}
+/// The bit that tells small letters from capital ones.
+const SMALL: u8 = 0x20;
 
 impl Head {
     /// The bytes from `at` on.
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8], at: usize) -> Head {
         match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            Some(chunk) => Head(u128::from_le_bytes(*chunk)),
+            Some(chunk) => Head(*chunk),
             None => Head::last(bytes.get(at..).unwrap_or_default()),
         }
     }
@@ -30,7 +28,7 @@ impl Head {
         for (to, from) in chunk.iter_mut().zip(rest) {
             *to = *from;
         }
-        Head(u128::from_le_bytes(chunk))
+        Head(chunk)
     }
 
     /// How many letters it begins with.
@@ -48,7 +46,7 @@ impl Head {
     /// Whether there is an underscore among its first bytes.
     #[inline(always)]
     pub(crate) fn has_underscore(self, length: usize) -> bool {
-        self.within(b'_', b'_') & lowest(length) != 0
+        self.within(b'_', b'_').to_bitmask().trailing_zeros() < length.min(WIDTH) as u32
     }
 
     /// How many digits of base64, of either alphabet, it begins with.
@@ -57,50 +55,99 @@ impl Head {
         leading(self.are_sextets())
     }
 
-    /// How many bytes it begins with that are no digits of base64.
-    #[inline(always)]
-    pub(crate) fn no_sextets(self) -> usize {
-        leading(!self.are_sextets() & HIGH)
-    }
-
     /// Its first bytes, letters in small ones: the bit that tells them from capital ones is set in each.
     #[inline(always)]
     pub(crate) fn first(self, length: usize) -> [u64; 2] {
-        let low = (self.0 | SMALL) & lowest(length);
+        let bytes = u128::from_le_bytes(self.0) | u128::from_le_bytes([SMALL; WIDTH]);
+        let low = bytes & if length < WIDTH { (1 << (8 * length)) - 1 } else { u128::MAX };
         [low as u64, (low >> 64) as u64]
     }
 
     #[inline(always)]
-    fn are_letters(self) -> u128 {
-        Head(self.0 | SMALL).within(b'a', b'z')
+    fn are_letters(self) -> u8x16 {
+        within(u8x16::from(self.0) | u8x16::splat(SMALL), b'a', b'z')
     }
 
     #[inline(always)]
-    fn are_sextets(self) -> u128 {
+    fn are_sextets(self) -> u8x16 {
         // From the slash on, digits follow it.
         let signs = self.within(b'+', b'+') | self.within(b'-', b'-') | self.within(b'_', b'_');
         self.are_letters() | self.within(b'/', b'9') | signs
     }
 
-    /// The highest bit of each byte that lies between two of ASCII, and no other bit.
     #[inline(always)]
-    fn within(self, from: u8, to: u8) -> u128 {
-        // The sums stay within their byte, as what is added to is below 0x80.
-        let low = self.0 & !HIGH;
-        (low + every(0x80 - from)) & !(low + every(0x7F - to)) & !self.0 & HIGH
+    fn within(self, from: u8, to: u8) -> u8x16 {
+        within(u8x16::from(self.0), from, to)
     }
 }
 
-/// All bits of so many of the first bytes.
+/// All bits of each byte that lies between two, and no bit of another.
 #[inline(always)]
-fn lowest(length: usize) -> u128 {
-    if length < WIDTH { (1 << (8 * length)) - 1 } else { u128::MAX }
+fn within(bytes: u8x16, from: u8, to: u8) -> u8x16 {
+    // What is below the first one is far above it in a byte.
+    let above = bytes - u8x16::splat(from);
+    above.min(u8x16::splat(to - from)).simd_eq(above)
 }
 
 /// How many bytes from the first on are marked.
 #[inline(always)]
-fn leading(marked: u128) -> usize {
-    (!marked & HIGH).trailing_zeros() as usize / 8
+fn leading(marked: u8x16) -> usize {
+    (!marked.to_bitmask()).trailing_zeros().min(WIDTH as u32) as usize
+}
+
+/// Bytes of a [`Block`].
+pub(crate) const BLOCK: usize = 64;
+
+/// Sixty-four bytes at once: one bit for each of them that is of a kind, the lowest for the first; none where a text has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block([Head; BLOCK / WIDTH]);
+
+impl Block {
+    /// The bytes from `at` on.
+    #[inline(always)]
+    pub(crate) fn of(bytes: &[u8], at: usize) -> Block {
+        Block(std::array::from_fn(|index| Head::of(bytes, at + index * WIDTH)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn letters(&self) -> u64 {
+        self.bits(Head::are_letters)
+    }
+
+    #[inline(always)]
+    pub(crate) fn digits(&self) -> u64 {
+        self.bits(|head| head.within(b'0', b'9'))
+    }
+
+    /// Digits of numbers to the base of sixteen.
+    #[inline(always)]
+    pub(crate) fn hexadecimal(&self) -> u64 {
+        self.bits(|head| within(u8x16::from(head.0) | u8x16::splat(SMALL), b'a', b'f') | head.within(b'0', b'9'))
+    }
+
+    /// Digits of base64, of either alphabet.
+    #[inline(always)]
+    pub(crate) fn sextets(&self) -> u64 {
+        self.bits(Head::are_sextets)
+    }
+
+    /// First bytes of characters that are not ASCII.
+    #[inline(always)]
+    pub(crate) fn firsts(&self) -> u64 {
+        self.bits(|head| head.within(0xC0, 0xFF))
+    }
+
+    /// Bytes that are one of these.
+    #[inline(always)]
+    pub(crate) fn any_of<const N: usize>(&self, wanted: [u8; N]) -> u64 {
+        self.bits(|head| wanted.into_iter().fold(u8x16::ZERO, |any, byte| any | head.within(byte, byte)))
+    }
+
+    #[inline(always)]
+    fn bits(&self, marked: impl Fn(Head) -> u8x16) -> u64 {
+        let [first, second, third, fourth] = self.0.map(|head| u64::from(marked(head).to_bitmask()));
+        first | second << 16 | third << 32 | fourth << 48
+    }
 }
 
 /// The length of what `bytes` begin with from `at` on, of which `count` tells how much of a head belongs to it.
@@ -143,7 +190,14 @@ mod tests {
             assert_eq!(head.letters(), all(byte.is_ascii_alphabetic()), "{byte}");
             assert_eq!(head.words(), all(is_word), "{byte}");
             assert_eq!(head.sextets(), all(is_sextet), "{byte}");
-            assert_eq!(head.no_sextets(), all(!is_sextet), "{byte}");
+            let block = Block::of(&[byte; BLOCK], 0);
+            let all = |is: bool| if is { u64::MAX } else { 0 };
+            assert_eq!(block.letters(), all(byte.is_ascii_alphabetic()), "{byte}");
+            assert_eq!(block.digits(), all(byte.is_ascii_digit()), "{byte}");
+            assert_eq!(block.hexadecimal(), all(byte.is_ascii_hexdigit()), "{byte}");
+            assert_eq!(block.sextets(), all(is_sextet), "{byte}");
+            assert_eq!(block.firsts(), all(byte >= 0xC0), "{byte}");
+            assert_eq!(block.any_of([b'!', b'|']), all(matches!(byte, b'!' | b'|')), "{byte}");
         }
         assert_eq!(Head::of(b"It is", 0).first(2), [u64::from_le_bytes(*b"it\0\0\0\0\0\0"), 0]);
         let both = [u64::from_le_bytes(*b"abcdefgh"), u64::from_le_bytes(*b"ijklmnop")];
@@ -159,7 +213,8 @@ mod tests {
             prop_assert_eq!(run(&bytes, at, Head::words), length(|byte| byte.is_ascii_alphanumeric() || **byte == b'_'));
             let is_sextet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'-' | b'/');
             prop_assert_eq!(run(&bytes, at, Head::sextets), rest.iter().take_while(|byte| is_sextet(byte)).count());
-            prop_assert_eq!(run(&bytes, at, Head::no_sextets), rest.iter().take_while(|byte| !is_sextet(byte)).count());
+            let letters = rest.iter().take(BLOCK).enumerate().filter(|(_, byte)| byte.is_ascii_alphabetic());
+            prop_assert_eq!(Block::of(&bytes, at).letters(), letters.fold(0, |bits, (place, _)| bits | 1 << place));
         }
     }
 }

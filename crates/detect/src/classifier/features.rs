@@ -16,13 +16,10 @@ const BLOCK: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Scratch {
     words: Vec<Word>,
-    /// The features that begin at each word, and where those of the next word begin.
-    all: Vec<u32>,
-    ends: Vec<u32>,
     /// The features of one cell.
     cell: Vec<u32>,
     /// By some bits of a feature, the last one of those bits that was seen, and in which cell.
-    seen: Vec<u64>,
+    seen: Box<[u64; SEEN]>,
     /// Cells are counted on from text to text, so that nothing has to be wiped between them.
     count: u32,
 }
@@ -31,14 +28,7 @@ const SEEN: usize = 1 << 11;
 
 impl Default for Scratch {
     fn default() -> Scratch {
-        Scratch {
-            words: Vec::new(),
-            all: Vec::new(),
-            ends: Vec::new(),
-            cell: Vec::new(),
-            seen: vec![0; SEEN],
-            count: 0,
-        }
+        Scratch { words: Vec::new(), cell: Vec::new(), seen: Box::new([0; SEEN]), count: 0 }
     }
 }
 
@@ -63,7 +53,6 @@ impl Scratch {
         mut show: impl FnMut(Range<usize>, &[u32]),
     ) -> Option<(usize, bool)> {
         words::read(block, begins, &mut self.words);
-        self.features();
         let mut from = 0;
         while let Some(first) = self.words.get(from) {
             let start = first.start as usize;
@@ -90,37 +79,31 @@ impl Scratch {
                 1
             }
         };
-        self.cell.clear();
-        let begin = from.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = to.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(begin);
-        for &id in self.all.get(begin as usize..end as usize).unwrap_or_default() {
-            let mark = u64::from(self.count) << 32 | u64::from(id);
-            let Some(seen) = self.seen.get_mut(id as usize % SEEN) else { continue };
-            if *seen != mark {
-                *seen = mark;
-                self.cell.push(id);
-            }
-        }
-    }
-
-    /// All features of the text, in the order of the words at which they begin.
-    fn features(&mut self) {
-        self.all.clear();
-        self.ends.clear();
-        for (index, word) in self.words.iter().enumerate() {
-            let mut put = |hash: u64, what: u64| self.all.push((mix(hash ^ what) >> 32) as u32);
+        let Scratch { words, cell, seen, count, .. } = self;
+        // Of a word there are at most four.
+        cell.resize(4 * (to - from), 0);
+        let mut length = 0;
+        // Without a branch for what is seen again, which nothing foretells.
+        let mut put = |hash: u64, what: u64| {
+            let id = (mix(hash ^ what) >> 32) as u32;
+            let mark = u64::from(*count) << 32 | u64::from(id);
+            let (Some(seen), Some(room)) = (seen.get_mut(id as usize % SEEN), cell.get_mut(length)) else { return };
+            *room = id;
+            length += usize::from(std::mem::replace(seen, mark) != mark);
+        };
+        for (index, word) in words.iter().enumerate().take(to).skip(from) {
             put(word.hash, 11);
-            if let Some(next) = self.words.get(index + 1) {
+            let after = words.get(index + 1..).unwrap_or_default();
+            if let Some(next) = after.first() {
                 put(word.hash.wrapping_mul(3) ^ next.hash, 12);
             }
             if word.made == Made::Letters && word.begins {
                 put(word.hash, 21);
-                let mut after = self.words.iter().skip(index + 1).take(6);
-                let next = after.find(|word| word.made == Made::Letters);
+                let next = after.iter().take(6).find(|word| word.made == Made::Letters);
                 next.inspect(|next| put(word.hash.wrapping_mul(3) ^ next.hash, 22));
             }
-            self.ends.push(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         }
+        cell.truncate(length);
     }
 }
 

@@ -30,30 +30,35 @@ pub(super) fn read(text: &str, mut begins: bool, words: &mut Vec<Word>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        if byte == b' ' {
+        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Else);
+        if class == Class::Blank {
+            begins |= byte == b'\n';
             at += 1;
             continue;
         }
-        let (length, hash, made) = match plain_word(bytes, at) {
-            Some((length, hash)) => (length, hash, Made::Letters),
+        let plain = match class {
+            Class::Letter => plain_word(bytes, at).map(|(length, hash)| (length, hash, Made::Letters)),
+            Class::Digit | Class::Mark => Some(plain_run(bytes, at, byte, class)),
+            _ => None,
+        };
+        let (length, hash, made) = match plain {
+            Some(word) => word,
             None => {
                 let rest = text.get(at..).unwrap_or_default();
                 let Some(c) = rest.chars().next() else { break };
                 if c.is_whitespace() {
-                    begins |= c == '\n';
                     at += c.len_utf8();
                     continue;
                 }
-                let (length, hash, made) = next(rest, c);
-                if made == Made::Marks {
-                    words.push(Word { hash, start: place(at), end: place(at + length), made, begins: false });
-                    begins |= opens(c);
-                    at += length;
-                    continue;
-                }
-                (length, hash, made)
+                next(rest, c)
             }
         };
+        if made == Made::Marks {
+            words.push(Word { hash, start: place(at), end: place(at + length), made, begins: false });
+            begins |= text.get(at..).and_then(|rest| rest.chars().next()).is_some_and(opens);
+            at += length;
+            continue;
+        }
         words.push(Word {
             hash,
             start: place(at),
@@ -63,7 +68,58 @@ pub(super) fn read(text: &str, mut begins: bool, words: &mut Vec<Word>) {
         });
         begins &= made == Made::Digits;
         at += length;
+        // What most words are followed by.
+        at += usize::from(bytes.get(at) == Some(&b' '));
     }
+}
+
+/// What a byte is, as far as it is told by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Blank,
+    Letter,
+    Digit,
+    Mark,
+    Else,
+}
+
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Else; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte] = match byte as u8 {
+            b' ' | b'\t'..=b'\r' => Class::Blank,
+            b'a'..=b'z' | b'A'..=b'Z' => Class::Letter,
+            b'0'..=b'9' => Class::Digit,
+            // It is a part of words.
+            b'\'' => Class::Else,
+            _ => Class::Mark,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// The number, or the run of one mark, at `at`.
+#[inline(always)]
+fn plain_run(bytes: &[u8], at: usize, byte: u8, class: Class) -> (usize, u64, Made) {
+    let rest = bytes.get(at + 1..).unwrap_or_default();
+    if class == Class::Digit {
+        let length = 1 + rest.iter().take(LONGEST - 1).take_while(|byte| byte.is_ascii_digit()).count();
+        return (length, digits(length), Made::Digits);
+    }
+    let length = 1 + rest.iter().take_while(|next| **next == byte).count();
+    (length, marks(byte.into(), length), Made::Marks)
+}
+
+/// Which number it is says nothing; how long it is, a little.
+fn digits(length: usize) -> u64 {
+    spread(length.min(3) as u64, DIGITS)
+}
+
+fn marks(mark: char, count: usize) -> u64 {
+    spread(u64::from(u32::from(mark)) << 8 | count.min(4) as u64, MARKS)
 }
 
 /// The word of ASCII letters that is found at `at` and that what is not ASCII does not go on with: most words are such.
@@ -81,8 +137,7 @@ fn plain_word(bytes: &[u8], at: usize) -> Option<(usize, u64)> {
 fn next(rest: &str, c: char) -> (usize, u64, Made) {
     if c.is_ascii_digit() {
         let length = rest.bytes().take_while(u8::is_ascii_digit).take(LONGEST).count();
-        // Which number it is says nothing; how long it is, a little.
-        return (length, spread(length.min(3) as u64, DIGITS), Made::Digits);
+        return (length, digits(length), Made::Digits);
     }
     let mut said = Folded::default();
     if stands_alone(c) {
@@ -91,8 +146,7 @@ fn next(rest: &str, c: char) -> (usize, u64, Made) {
     }
     if !is_letter(c) {
         let count = rest.chars().take_while(|next| *next == c).count();
-        let hash = u64::from(u32::from(c)) << 8 | count.min(4) as u64;
-        return (count * c.len_utf8(), spread(hash, MARKS), Made::Marks);
+        return (count * c.len_utf8(), marks(c, count), Made::Marks);
     }
     let mut length = 0;
     for c in rest.chars().take_while(|c| is_letter(*c) && !stands_alone(*c)) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Encoding, Found};
-use crate::ascii::{self, Head};
+use crate::ascii::{self, BLOCK, Block, Head};
 use crate::normal::Map;
 
 /// The shortest base64 that is looked at: twelve bytes. By chance, letters decode to that much text in one of 100,000.
@@ -21,21 +21,91 @@ const MIN_STRETCH: usize = 12;
 /// hide those around it.
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    loop {
-        let start = at + ascii::run(bytes, at, Head::no_sextets);
-        if start >= bytes.len() {
-            break;
-        }
+    let mut candidates = Candidates::from(bytes, 0);
+    while let Some(start) = candidates.next() {
         let end = run_end(bytes, start);
         let mut reach = Reach { end, best: None };
         read(bytes, start, end, &mut reach);
-        at = reach.end.max(start + 1);
+        if reach.end > end {
+            candidates = Candidates::from(bytes, reach.end);
+        }
         if let Some((how, span, decoded)) = reach.best {
             let mut map = Map::default();
             map.stands_for(0, span);
             found.push(Found { how, text: decoded, map });
         }
+    }
+}
+
+/// The places at which a run of digits of base64 begins that may say something: a long one, or one that begins like a number.
+/// Of sixty-four bytes at once it is told that nothing begins in them.
+struct Candidates<'t> {
+    bytes: &'t [u8],
+    /// Where the block begins of which those that are left are bits of `left`.
+    at: usize,
+    left: u64,
+    /// The block after it, as far as it has to be known.
+    next: Digits,
+    /// Whether the block ends within a run.
+    within: bool,
+}
+
+/// Which bytes of a block are digits of what.
+#[derive(Clone, Copy)]
+struct Digits {
+    sextets: u64,
+    hexadecimal: u64,
+    decimal: u64,
+}
+
+impl Digits {
+    fn of(bytes: &[u8], at: usize) -> Digits {
+        if at >= bytes.len() {
+            return Digits { sextets: 0, hexadecimal: 0, decimal: 0 };
+        }
+        let block = Block::of(bytes, at);
+        Digits { sextets: block.sextets(), hexadecimal: block.hexadecimal(), decimal: block.digits() }
+    }
+}
+
+impl<'t> Candidates<'t> {
+    /// Those from `at` on; a run that goes on there counts as one that begins.
+    fn from(bytes: &'t [u8], at: usize) -> Candidates<'t> {
+        let mut candidates = Candidates { bytes, at, left: 0, next: Digits::of(bytes, at), within: false };
+        candidates.look();
+        candidates
+    }
+
+    /// Looks at the next block, which begins at `at`.
+    fn look(&mut self) {
+        let here = self.next;
+        self.next = Digits::of(self.bytes, self.at + BLOCK);
+        let starts = here.sextets & !(here.sextets << 1 | u64::from(self.within));
+        self.within = here.sextets >> 63 == 1;
+        // Where this one and the fifteen after it are digits.
+        let mut long = u128::from(self.next.sextets) << 64 | u128::from(here.sextets);
+        for more in [1, 2, 4, 8] {
+            long &= long >> more;
+        }
+        let pairs = here.hexadecimal & (here.hexadecimal >> 1 | self.next.hexadecimal << 63);
+        self.left = starts & (long as u64 | here.decimal | pairs);
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while self.left == 0 {
+            self.at += BLOCK;
+            if self.at >= self.bytes.len() {
+                return None;
+            }
+            self.look();
+        }
+        let start = self.at + self.left.trailing_zeros() as usize;
+        self.left &= self.left - 1;
+        Some(start)
     }
 }
 
@@ -112,18 +182,19 @@ fn base64(bytes: &[u8], start: usize, mut end: usize, reach: &mut Reach) {
     }
     let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
     // What stands before it without a space may put it out of step.
+    let mut decoded = Vec::new();
     for from in start..start + 4 {
-        let (decoded, digits) = sextets(bytes, from, end);
+        let digits = sextets(bytes.get(from..end.min(bytes.len())).unwrap_or_default(), &mut decoded);
         if digits >= MIN_BASE64 {
             reach.add(Encoding::Base64, from..end + padding, &decoded);
         }
     }
 }
 
-/// The bytes that the digits between two places spell, and how many digits there are.
-fn sextets(bytes: &[u8], from: usize, to: usize) -> (Vec<u8>, usize) {
-    let digits = bytes.get(from..to.min(bytes.len())).unwrap_or_default();
-    let mut decoded = Vec::with_capacity(digits.len() / 4 * 3 + 3);
+/// Puts the bytes that the digits spell into `decoded`, and tells how many digits there are.
+fn sextets(digits: &[u8], decoded: &mut Vec<u8>) -> usize {
+    decoded.clear();
+    decoded.reserve(digits.len() / 4 * 3 + 3);
     let (mut bits, mut count, mut used) = (0_u32, 0, 0);
     for digit in digits.iter().filter_map(|&byte| sextet(byte)) {
         bits = bits << 6 | u32::from(digit);
@@ -134,7 +205,7 @@ fn sextets(bytes: &[u8], from: usize, to: usize) -> (Vec<u8>, usize) {
             decoded.push((bits >> count & 0xFF) as u8);
         }
     }
-    (decoded, used)
+    used
 }
 
 /// Numbers from `start` on, in whatever way they are separated.
@@ -192,8 +263,31 @@ fn is_control(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
 }
 
+/// Whether enough bytes in a row may be text: of those that are none, nearly all are told at once.
+fn may_be_text(bytes: &[u8]) -> bool {
+    let (mut at, mut row) = (0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        let length = match byte {
+            0x00..=0x7F => usize::from(!is_control(byte)),
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 0,
+        };
+        row = if length == 0 { 0 } else { row + length };
+        if row >= MIN_BYTES {
+            return true;
+        }
+        at += length.max(1);
+    }
+    false
+}
+
 /// The text that bytes are, or the stretches of text among them, a line each; nothing if there are none.
 fn text_of(bytes: &[u8]) -> Option<String> {
+    if !may_be_text(bytes) {
+        return None;
+    }
     if let Ok(whole) = str::from_utf8(bytes)
         && !bytes.iter().any(|&byte| is_control(byte))
     {

@@ -4,6 +4,7 @@
 //! that way alone.
 
 mod hints;
+mod quick;
 
 use std::ops::Range;
 
@@ -165,7 +166,7 @@ pub(super) fn find(text: &str, inside: Option<Encoding>, found: &mut Vec<Found>)
     for end in memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).chain([text.len()]) {
         let line = text.get(start..end).unwrap_or_default();
         let start = std::mem::replace(&mut start, end);
-        if line.len() < 12 {
+        if line.len() < 12 || !quick::may_make_sense(text.as_bytes(), start..end) {
             continue;
         }
         let hints = Hints::of(line);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::net::{AHEAD, GROUPS, Leads, Net, Step, Triggers, role};
-use super::words::{self, Token, What, around, flag};
+use super::words::{self, Spot, What, around, flag};
 
 /// A place where a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl Reader<'_, '_> {
             let known = number.and_then(|number| self.net.known(number));
             if known.is_some() || token.what != What::Word {
                 let is_order = self.said.may_go_on_with_order(token.index);
-                let Token { what, start, end, index, first, quoted, .. } = token;
+                let Spot { what, start, end, index, first, quoted, .. } = *token;
                 into.words.push(Word { number, what, start, end, index, first, quoted, is_order });
                 if let Some(known) = known {
                     into.triggers = into.triggers.or(known.leads.triggers);

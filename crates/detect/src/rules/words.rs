@@ -38,12 +38,26 @@ pub(super) enum What {
     Email,
 }
 
-/// One word.
+/// One word, where its reader keeps it: most of what is known of most words nobody asks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token<'a> {
-    pub(super) what: What,
+    spot: &'a Spot,
     /// As it is written, or in small letters.
     pub(super) word: &'a [u8],
+}
+
+impl std::ops::Deref for Token<'_> {
+    type Target = Spot;
+
+    fn deref(&self) -> &Spot {
+        self.spot
+    }
+}
+
+/// What is known of a word.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) what: What,
     pub(super) packed: Packed,
     /// Whether it is of ASCII.
     pub(super) plain: bool,
@@ -153,6 +167,8 @@ pub(super) struct Words<'t> {
     /// Behind this backtick something may be named.
     ticked: usize,
     folded: [u8; LONGEST_WORD],
+    /// The word that was read last.
+    spot: Spot,
 }
 
 impl<'t> Words<'t> {
@@ -167,6 +183,16 @@ impl<'t> Words<'t> {
             quote: None,
             ticked: usize::MAX,
             folded: [0; LONGEST_WORD],
+            spot: Spot {
+                what: What::Word,
+                packed: Packed::default(),
+                plain: true,
+                start: 0,
+                end: 0,
+                index,
+                first: false,
+                quoted: false,
+            },
         }
     }
 
@@ -429,7 +455,8 @@ impl<'t> Words<'t> {
             None => self.bytes.get(start..end),
         };
         let word = word.unwrap_or_default();
-        Token { what, word, packed, plain, start, end, index, first, quoted }
+        self.spot = Spot { what, packed, plain, start, end, index, first, quoted };
+        Token { spot: &self.spot, word }
     }
 }
 

@@ -4,6 +4,7 @@
 //! all other layers together.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::super::Encoding;
@@ -43,6 +44,8 @@ const REVERSED: u8 = 4;
 struct Known {
     /// For each first and last letter, one bit for each length of a form.
     shapes: [u16; SHAPES.len()],
+    /// The same of the forms that are turned.
+    turned: [u16; SHAPES.len()],
     forms: Vec<([u64; 2], u8)>,
     /// By some bits of a form, one more than its place, or than that of the first of some that follow each other.
     slots: Vec<u16>,
@@ -55,9 +58,15 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         *forms.entry(word.bytes().map(turn).collect()).or_default() |= ROT13;
         *forms.entry(word.bytes().rev().collect()).or_default() |= REVERSED;
     }
-    let mut known = Known { shapes: [0; SHAPES.len()], forms: Vec::new(), slots: vec![0; 1 << BITS] };
+    let mut known =
+        Known { shapes: [0; SHAPES.len()], turned: [0; SHAPES.len()], forms: Vec::new(), slots: vec![0; 1 << BITS] };
     for (index, (form, flags)) in forms.into_iter().enumerate() {
         if let Some(lengths) = known.shapes.get_mut(shape_of(&form)) {
+            *lengths |= 1 << form.len();
+        }
+        if flags != PLAIN
+            && let Some(lengths) = known.turned.get_mut(shape_of(&form))
+        {
             *lengths |= 1 << form.len();
         }
         let letters = Head::of(&form, 0).first(form.len());
@@ -89,6 +98,25 @@ impl Known {
             }
         }
     }
+}
+
+/// Which word of the list a word of letters is, turned.
+pub(super) struct Turned {
+    pub(super) rot13: bool,
+    pub(super) reversed: bool,
+}
+
+/// What the word at that place of a text is.
+#[inline]
+pub(super) fn turned(text: &[u8], place: Range<usize>) -> Turned {
+    let start = place.start;
+    let word = text.get(place).unwrap_or_default();
+    let shape = KNOWN.turned.get(shape_of(word)).copied().unwrap_or_default();
+    if word.len() > LONGEST || shape >> word.len() & 1 == 0 {
+        return Turned { rot13: false, reversed: false };
+    }
+    let flags = KNOWN.flags(word, || Head::of(text, start));
+    Turned { rot13: flags & ROT13 != 0, reversed: flags & REVERSED != 0 }
 }
 
 fn shape_of(word: &[u8]) -> usize {
@@ -189,7 +217,7 @@ impl Hints {
 }
 
 /// Whether a word is one of the list once its digits and signs are letters; the one stands for two.
-fn is_disguised(word: &[u8]) -> bool {
+pub(super) fn is_disguised(word: &[u8]) -> bool {
     let or_l = |byte: u8| if byte == b'1' { b'l' } else { letter(byte) };
     let is = |meant: fn(u8) -> u8| {
         let mut letters = [0; LONGEST];
@@ -225,12 +253,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_passed_over_that_makes_sense_another_way(words in proptest::collection::vec(word(), 0..20), gap in "[ .–é-]{0,2}") {
+        fn no_line_is_passed_over_that_makes_sense_another_way(words in proptest::collection::vec(word(), 0..20), gap in "[ .–é-]{0,2}", before in "[a-z0 \n]{0,9}") {
             let line = words.join(&gap);
             let hints = Hints::of(&line);
             for how in [Encoding::Leet, Encoding::Spaced] {
                 prop_assert!(hints.may_be(how) || read(&line, 0, how).is_none(), "{how:?}: {line}");
             }
+            let text = format!("{before}{line}{before}");
+            let quick = super::super::quick::may_make_sense(text.as_bytes(), before.len()..before.len() + line.len());
+            let all = [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced];
+            prop_assert!(quick || !all.into_iter().any(|how| hints.may_be(how)), "{line}");
         }
     }
 

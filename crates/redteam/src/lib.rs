@@ -21,7 +21,7 @@ pub use home::Home;
 pub use mutation::{Disguised, Mutation};
 pub use range::{Caller, RangeError};
 pub use report::{Baseline, Kept, Report, Suite, Tally, UnreadBaseline, Worse};
-pub use suite::{Case, Selection, families};
+pub use suite::{Case, Selection, families, named};
 pub use trial::{Fate, Seen};
 
 use range::Range;

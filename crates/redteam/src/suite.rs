@@ -48,6 +48,21 @@ pub fn families() -> Vec<String> {
     families
 }
 
+/// The text of that name as it is sent with this seed; reports may have the server's name in front of it.
+#[must_use]
+pub fn named(name: &str, seed: u64) -> Option<Case> {
+    let words: Vec<_> = name.split('/').collect();
+    corpus::attacks().into_iter().chain(corpus::benign()).find_map(|sample| {
+        let at = words.iter().position(|word| *word == sample.id)?;
+        let mutation = match words.get(at + 1..)? {
+            [] => Mutation::Plain,
+            [mutation] => Mutation::named(mutation)?,
+            _ => return None,
+        };
+        disguised(&sample, &[mutation], seed).pop()
+    })
+}
+
 /// The attacks that are sent, and the honest texts.
 pub(crate) fn cases(selection: &Selection) -> (Vec<Case>, Vec<Case>) {
     let wanted = |sample: &Sample| selection.families.is_empty() || selection.families.contains(&sample.family);
@@ -128,6 +143,20 @@ mod tests {
         assert_eq!(families.len(), 28);
         assert_eq!(ids(&attacks), ids(&cases(&selection(Some(56), 1)).0));
         assert_ne!(ids(&attacks), ids(&cases(&selection(Some(56), 2)).0));
+    }
+
+    #[test]
+    fn each_text_is_found_by_its_name_as_it_is_sent() {
+        let (attacks, benign) = cases(&selection(Some(112), 3));
+        for case in attacks.iter().chain(&benign) {
+            for name in [case.id(), format!("web/{}", case.id())] {
+                let found = named(&name, 3).unwrap();
+                assert_eq!((found.id(), found.sent), (case.id(), case.sent.clone()), "{name}");
+            }
+        }
+        for name in ["", "payment", "payment-001/none", "payment-001/tags/tags", "none-001"] {
+            assert!(named(name, 3).is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod lines;
 mod report;
 
 use std::io::{self, BufReader, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_guard::{Action, Inspection, Inspector, Settings, Severity, TextKind, Timestamp};
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     /// Judges this text, and nothing else
     #[arg(long, requires = "kind", allow_hyphen_values = true)]
     text: Option<String>,
-    /// Judges by the guards' settings in this configuration, in mode `enforce`
+    /// Judges by the guards' settings in this configuration, in mode `enforce`; without it by the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The server of the configuration that the texts are from
@@ -115,7 +115,15 @@ impl Arguments {
 
     /// The guards' settings, and how large a message may be.
     fn settings(&self) -> Result<(Settings, Limits), Failure> {
-        let Some(path) = &self.config else { return Ok((Settings::default(), Limits::default())) };
+        let Some(path) = &self.config else {
+            let here = Path::new("bartizan.toml");
+            if here.is_file() {
+                say(
+                    "note: judged by the defaults, and not by the bartizan.toml that is here; --config bartizan.toml judges by that",
+                );
+            }
+            return Ok((Settings::default(), Limits::default()));
+        };
         let config = common::load(path)?;
         if let Some(name) = self.server.as_ref().filter(|name| !config.servers.contains_key(*name)) {
             let names: Vec<_> = config.servers.keys().map(String::as_str).collect();

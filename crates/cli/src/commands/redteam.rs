@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_config::Config;
 use bartizan_redteam::{
-    Baseline, Caller, Home, Mutation, Progress, RangeError, Selection, UnreadBaseline, families, run,
+    Baseline, Caller, Home, Mutation, Progress, RangeError, Selection, UnreadBaseline, families, named, run,
 };
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -17,14 +17,15 @@ use super::serve::StopSignals;
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output;
-use crate::text::count;
+use crate::text::{count, inline};
 
 const EXAMPLES: &str = "\
 Examples:
   bartizan redteam --sample 200
   bartizan redteam --families shadowing,parameter --mutations plain,base64
   bartizan redteam --config bartizan.toml --write-baseline redteam.json
-  bartizan redteam --config bartizan.toml --baseline redteam.json";
+  bartizan redteam --config bartizan.toml --baseline redteam.json
+  bartizan redteam --show payment-001/base64 | bartizan inspect";
 
 /// Sends attacks through a configuration and says what is stopped, by what, and what comes through
 ///
@@ -67,6 +68,9 @@ pub(crate) struct Arguments {
     /// Names all that came through
     #[arg(long)]
     all: bool,
+    /// Prints the text that a report names so, as it is sent, as input for `bartizan inspect`; sends nothing
+    #[arg(long, value_name = "ID", conflicts_with_all = ["families", "mutations", "sample", "baseline", "write_baseline", "all"])]
+    show: Option<String>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -75,6 +79,9 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
         common::log_to_stderr("error", false);
+        if let Some(id) = &self.show {
+            return self.shown(id);
+        }
         let file = self.file();
         let config = file.map_or_else(|| Config::without_file().map_err(Failure::from), common::load)?;
         let selection = self.selection()?;
@@ -118,6 +125,18 @@ impl Arguments {
     fn file(&self) -> Option<&Path> {
         let here = Path::new("bartizan.toml");
         self.config.as_deref().or_else(|| here.is_file().then_some(here))
+    }
+
+    /// One text, of which each part is a line.
+    fn shown(&self, id: &str) -> Result<Outcome, Failure> {
+        let case = named(id, self.seed).ok_or_else(|| {
+            Failure::usage(format!("there is no text `{}`; reports have names such as payment-001/base64", inline(id)))
+        })?;
+        for text in &case.sent.parts {
+            let line = serde_json::json!({"id": case.id(), "kind": case.sample.kind.as_str(), "text": text});
+            output::print_json_line(&line.to_string())?;
+        }
+        Ok(Outcome::Clean)
     }
 
     fn selection(&self) -> Result<Selection, Failure> {

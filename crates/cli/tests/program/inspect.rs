@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{End, bartizan, bartizan_fed, conforms};
+use crate::support::{End, bartizan, bartizan_fed, bartizan_with, conforms};
 
 /// Judges lines, and holds each line of the output against the published form.
 fn inspect(arguments: &[&str], input: &str, status: i32) -> (Vec<Value>, String) {
@@ -165,6 +165,19 @@ fn what_is_wrong_is_said_of_the_file_and_the_line() {
     inspect(&[], example, 0);
     let (_, stderr) = inspect(&["--kind", "document"], "\n", 0);
     assert_eq!(stderr, "note: there is no text in standard input, so nothing was judged\n");
+}
+
+#[test]
+fn a_configuration_that_is_here_and_not_asked_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let inspect = |more: &[&str]| {
+        let words = [&["inspect", "--kind", "document", "--text", PLAIN], more].concat();
+        bartizan_with(&[("BARTIZAN_HOME", "/nowhere")], home.path(), &words).status(0).stderr
+    };
+    assert_eq!(inspect(&[]), "");
+    std::fs::write(home.path().join("bartizan.toml"), "mode = \"observe\"\n").unwrap();
+    assert!(inspect(&[]).contains("note: judged by the defaults"));
+    assert_eq!(inspect(&["--config", "bartizan.toml"]), "");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{bartizan, bartizan_with, conforms};
+use crate::support::{bartizan, bartizan_fed, bartizan_with, conforms};
 
 /// A directory with a configuration whose server leaves a mark if it is ever started.
 struct Place(tempfile::TempDir);
@@ -100,6 +100,24 @@ fn a_configuration_that_stops_less_is_worse_than_its_baseline() {
     let (_, stderr) = place.redteam(&[TAGS, &["--write-baseline", "nowhere/baseline.json"]].concat(), 2);
     assert!(stderr.contains("nothing was sent") && stderr.contains("no such directory"), "{stderr}");
     place.redteam(&[TAGS, &["--baseline", "/nowhere/baseline.json"]].concat(), 3);
+}
+
+#[test]
+fn what_came_through_can_be_read_and_inspected() {
+    let place = Place::new("");
+    let (json, _) = place.redteam(&["--mutations", "split", "--json"], 0);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let id = report["attacks"]["ids"][0].as_str().unwrap();
+    let show = |id: &str| bartizan(&["redteam", "--show", id]);
+    let lines = show(id).status(0).stdout;
+    assert!(lines.lines().count() > 1 && lines.lines().all(|line| line.contains(id)), "{lines}");
+    let judged = bartizan_fed(&["inspect", "--fail-on", "never"], &lines).status(0).stdout;
+    assert_eq!(judged.lines().count(), lines.lines().count());
+    // What is not seen is no secret of the terminal's.
+    let tags = show("payment-001/tags").status(0).stdout;
+    assert!(tags.is_ascii() && tags.contains("\\udb40"), "{tags}");
+    assert!(show("nonsense").status(2).stderr.contains("there is no text `nonsense`"));
+    bartizan(&["redteam", "--show", id, "--sample", "3"]).status(2);
 }
 
 #[test]

@@ -88,5 +88,5 @@ fn named(out: &mut String, what: &str, ids: &[String], all: bool) {
     let few: Vec<_> = ids.iter().take(shown).map(String::as_str).collect();
     let more = ids.len().saturating_sub(shown);
     let more = if more > 0 { format!(" and {more} more (--all names them)") } else { String::new() };
-    let _ = writeln!(out, "{what}: {}{more}", few.join(", "));
+    let _ = writeln!(out, "{what} (--show ID prints one): {}{more}", few.join(", "));
 }

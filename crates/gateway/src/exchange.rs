@@ -522,8 +522,8 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let link = link(home.path(), listener.local_addr().unwrap()).await;
             link.unanswered.remember_asking(CallSummary::of(&message(QUESTION)).unwrap()).unwrap();
-            let places = u32::try_from(link.gateway.heavy.available_permits()).unwrap();
-            let taken = link.gateway.heavy.acquire_many(places).await.unwrap();
+            let places = u32::try_from(link.gateway.turns.heavy.available_permits()).unwrap();
+            let taken = link.gateway.turns.heavy.acquire_many(places).await.unwrap();
             let relay = Relay::default();
             let mut begun = Box::pin(begin(&link, message(&large), &relay));
             assert!(tokio::time::timeout(Duration::from_millis(50), &mut begun).await.is_err());

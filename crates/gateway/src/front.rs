@@ -102,7 +102,7 @@ impl Front {
 
     async fn judge(&self, policy: &Arc<Policy>, event: &Event<'_>) -> Verdict {
         let session = self.memory.snapshot();
-        let verdict = judge::judge(&self.gateway.heavy, policy, event, &self.profile, &session).await;
+        let verdict = judge::judge(&self.gateway.turns, policy, event, &self.profile, &session).await;
         // What a message teaches is of its server, and this one has none.
         Verdict { facts: Vec::new(), ..verdict }
     }

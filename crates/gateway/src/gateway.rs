@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_guard::Fact;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::abilities::Abilities;
 use crate::admit::Kept;
@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::capture::Capture;
 use crate::database::Database;
 use crate::histories::Histories;
+use crate::judge::Turns;
 use crate::labels::{Conversation, Conversations, Who};
 use crate::metrics::Metrics;
 use crate::owners::Owners;
@@ -50,7 +51,7 @@ pub struct Gateway {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// How many large messages are judged at once; the others wait in line.
-    pub(crate) heavy: Arc<Semaphore>,
+    pub(crate) turns: Turns,
     /// What messages that arrive may take together.
     pub(crate) memory: Budget,
     /// Ends a session that nobody needs, for a server that may have no more processes; set by whoever keeps sessions.
@@ -87,7 +88,7 @@ impl Gateway {
             histories: Histories::default(),
             conversations: Conversations::default(),
             metrics: Arc::default(),
-            heavy: Arc::new(Semaphore::new(cores)),
+            turns: Turns::new(cores),
             memory,
             make_room: OnceLock::new(),
             owners: OnceLock::new(),

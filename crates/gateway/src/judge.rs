@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_guard::guards::LARGE;
 use bartizan_guard::{
     CallSummary, Direction, Event, Evidence, Grant, Principal, ServerProfile, Session, Timestamp, Verdict,
 };
@@ -10,20 +11,41 @@ use tokio::sync::Semaphore;
 
 use crate::policy::Policy;
 
-/// Judging a larger message takes long enough to matter to others.
+/// A larger message may take hundreds of times as long as a smaller one, so it waits in a line of its own.
 const HEAVY: usize = 64 * 1024;
 
-/// Judges a message; `turns` says how many of those that may take long are judged at once, first come, first served.
+/// How many of the messages that may take long are judged at once, first come, first served.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    /// Those of more than [`HEAVY`] bytes, and what takes long whatever its size.
+    pub(crate) heavy: Arc<Semaphore>,
+    /// Others of more than [`LARGE`] bytes.
+    large: Arc<Semaphore>,
+}
+
+impl Turns {
+    /// So many of either kind.
+    pub(crate) fn new(cores: usize) -> Turns {
+        Turns { heavy: Arc::new(Semaphore::new(cores)), large: Arc::new(Semaphore::new(cores)) }
+    }
+}
+
+/// Judges a message, in its turn if that may take long.
 pub(crate) async fn judge(
-    turns: &Arc<Semaphore>,
+    turns: &Turns,
     policy: &Arc<Policy>,
     event: &Event<'_>,
     profile: &Arc<ServerProfile>,
     session: &Arc<Session>,
 ) -> Verdict {
-    if event.message.bytes().len() <= HEAVY && !policy.pipeline.takes_long(event, session) {
+    let bytes = event.message.bytes().len();
+    let turns = if bytes > HEAVY || policy.pipeline.takes_long(event, session) {
+        &turns.heavy
+    } else if bytes > LARGE {
+        &turns.large
+    } else {
         return policy.pipeline.judge(event, session);
-    }
+    };
     // The semaphore is never closed.
     let turn = Arc::clone(turns).acquire_owned().await;
     let case = Case::of(event, profile, session);
@@ -98,7 +120,7 @@ mod tests {
     use crate::limiter::Limiter;
 
     /// What is judged, with a text of so many bytes.
-    async fn judge_one(turns: Arc<Semaphore>, bytes: usize) {
+    async fn judge_one(turns: Arc<Turns>, bytes: usize) {
         let policy = Policy {
             pipeline: Pipeline::new(Settings::default()).unwrap(),
             limiter: Limiter::default(),
@@ -132,22 +154,26 @@ mod tests {
         // With one thread for work, which is kept busy, what is judged waits for it.
         let runtime =
             tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap();
-        runtime.block_on(async {
-            let turns = Arc::new(Semaphore::new(1));
-            let (free, busy) = std::sync::mpsc::channel::<()>();
-            let other = tokio::task::spawn_blocking(move || busy.recv());
-            {
-                let mut judging = Box::pin(judge_one(Arc::clone(&turns), HEAVY));
-                let mut context = Context::from_waker(Waker::noop());
-                assert!(judging.as_mut().poll(&mut context).is_pending());
-            }
-            assert_eq!(turns.available_permits(), 0, "the client has gone, the work has not");
-            // What is small needs no turn.
-            judge_one(Arc::clone(&turns), 100).await;
-            free.send(()).unwrap();
-            other.await.unwrap().unwrap();
-            let turn = tokio::time::timeout(Duration::from_secs(60), turns.acquire()).await;
-            assert!(turn.is_ok(), "the work is done");
-        });
+        for (bytes, is_heavy) in [(HEAVY, true), (LARGE, false)] {
+            runtime.block_on(async {
+                let turns = Arc::new(Turns::new(1));
+                let (own, others) = if is_heavy { (&turns.heavy, &turns.large) } else { (&turns.large, &turns.heavy) };
+                let (free, busy) = std::sync::mpsc::channel::<()>();
+                let other = tokio::task::spawn_blocking(move || busy.recv());
+                {
+                    let mut judging = Box::pin(judge_one(Arc::clone(&turns), bytes));
+                    let mut context = Context::from_waker(Waker::noop());
+                    assert!(judging.as_mut().poll(&mut context).is_pending());
+                }
+                assert_eq!(own.available_permits(), 0, "the client has gone, the work has not");
+                // The line of the others is another one, and what is small needs no turn.
+                assert_eq!(others.available_permits(), 1);
+                judge_one(Arc::clone(&turns), 100).await;
+                free.send(()).unwrap();
+                other.await.unwrap().unwrap();
+                let turn = tokio::time::timeout(Duration::from_secs(60), own.acquire()).await;
+                assert!(turn.is_ok(), "the work is done");
+            });
+        }
     }
 }

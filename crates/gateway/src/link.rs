@@ -224,7 +224,7 @@ impl Link {
                 grant: granted.as_ref().map(|granted| &granted.grant),
                 now: clock::now(),
             };
-            let mut verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+            let mut verdict = judge::judge(&self.gateway.turns, &policy, &event, &profile, &session).await;
             if let Some(opinions) = policy.layers.ask(&profile.name, &verdict.doubts, &self.gateway.metrics).await {
                 // They are about this message, however often it is judged.
                 evidence.push(opinions);
@@ -356,7 +356,7 @@ impl Link {
             grant: None,
             now: clock::now(),
         };
-        let verdict = judge::judge(&self.gateway.heavy, &policy, &event, &profile, &session).await;
+        let verdict = judge::judge(&self.gateway.turns, &policy, &event, &profile, &session).await;
         match verdict.decision {
             Decision::Allow => None,
             Decision::Deny(denial) => Some(denial),

@@ -28,7 +28,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::exact::Exact;
-use super::{Guard, GuardSpec, RuleSpec, LooksAt};
+use super::{Guard, GuardSpec, RuleSpec, LooksAt, LARGE};
 use crate::finding::called;
 use crate::{Action, Definition, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, Label};
 
@@ -218,9 +218,6 @@ fn noun(kind: Kind) -> &'static str {
 struct Options {}
 
 struct HiddenText;
-
-/// A definition of more bytes takes long to look through, if it has to be.
-const LARGE: usize = 64 * 1024;
 
 impl Guard for HiddenText {
     /// However small a request is, the definition that it uses is looked through again.

@@ -30,7 +30,7 @@ use serde::Deserialize;
 use self::names::Others;
 use self::texts::Mention;
 use super::hidden_text::asked_for;
-use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use super::{Guard, GuardSpec, LARGE, LooksAt, RuleSpec};
 use crate::finding::called;
 use crate::{Action, DefinitionKind, Direction, Event, Finding, Report, Session, Severity, excerpt, Label};
 
@@ -94,9 +94,6 @@ struct Options {}
 struct ToolPoisoning {
     read: Read,
 }
-
-/// A definition of more bytes takes long to look through, if it has to be.
-const LARGE: usize = 64 * 1024;
 
 impl Guard for ToolPoisoning {
     /// However small a request is, the definition that it uses is looked through again.
@@ -200,6 +197,8 @@ struct Read(Mutex<HashMap<(DefinitionKind, Digest), Arc<Held>>>);
 
 /// As many are kept; then all are read anew, for there may be ever new ones.
 const KEPT: usize = 8_192;
+/// What is read of a longer definition is not kept: it may be as long.
+const LONGEST_KEPT: usize = 64 * 1024;
 
 impl Read {
     fn get(&self, kind: DefinitionKind, json: &str, read: impl FnOnce() -> Held) -> Arc<Held> {
@@ -209,7 +208,7 @@ impl Read {
         }
         // Read without the lock, for it may take a while.
         let held = Arc::new(read());
-        if json.len() <= LARGE {
+        if json.len() <= LONGEST_KEPT {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.len() >= KEPT {
                 kept.clear();

@@ -13,6 +13,9 @@ use libfuzzer_sys::fuzz_target;
 
 static PIPELINE: LazyLock<Pipeline> = LazyLock::new(|| Pipeline::new(Settings::default()).expect("the defaults fit"));
 
+/// What finds notes that somebody else wrote.
+const NOTE_RULE: &str = "prompt_injection.note";
+
 /// What the message may answer.
 const METHODS: [&str; 4] = ["tools/list", "tools/call", "initialize", "resources/read"];
 
@@ -30,9 +33,14 @@ fuzz_target!(|input: (u8, &str, &str)| {
     let Ok(edited) = message.edited(edits, &limits) else { return };
     is_cut(&message, &edited, &first);
     let second = judge(&edited, choices, &session);
-    let again = second.findings.iter().find(|held| held.action == Action::Redact);
-    assert!(again.is_none(), "there was more to take out: {again:?}");
-    assert!(!matches!(second.decision, Decision::Transform(_)), "a second time something changes");
+    // But for notes, which could be anybody's by then; broken up they are left alone.
+    let again = second.findings.iter().filter(|held| held.action == Action::Redact);
+    let again: Vec<_> = again.filter(|held| held.finding.rule.id != NOTE_RULE).collect();
+    assert!(again.is_empty(), "there was more to take out: {again:?}");
+    let Decision::Transform(edits) = &second.decision else { return };
+    let Ok(third) = edited.edited(edits, &limits) else { return };
+    let last = judge(&third, choices, &session);
+    assert!(!matches!(last.decision, Decision::Transform(_)), "a third time something changes");
 });
 
 /// What a conversation knows after the server has listed something, if that is a message that passes.
@@ -92,8 +100,10 @@ fn is_cut(message: &Message, edited: &Message, verdict: &Verdict) {
     }
 }
 
+/// Nor does the name in notes that are broken up.
 fn without_notes(text: &str) -> String {
     const NOTE: &str = "[removed by bartizan: ";
+    let text = text.replace("~bartizan", "");
     let mut pieces = text.split(NOTE);
     let first = pieces.next().unwrap_or_default().to_owned();
     pieces.fold(first, |left, piece| left + piece.split_once(']').map_or(piece, |(_, after)| after))

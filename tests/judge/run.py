@@ -134,7 +134,7 @@ def gateway(judge, *more, says="Makes plans.", **options):
 
 def found(held):
     """The rules that have to do with asking, each with its reason, in the order of the log."""
-    kinds = ("opinion", "no_opinion", "opinion_required", "cleared")
+    kinds = ("opinion", "no_opinion", "unasked", "opinion_required", "cleared")
     ids = {f"prompt_injection.{kind}" for kind in kinds}
     findings = [each for entry in held.entries(kind="message") for each in entry.get("findings") or []]
     return [(each["rule"].removeprefix("prompt_injection."), each["why"]) for each in findings if each["rule"] in ids]
@@ -222,9 +222,9 @@ def case_who_does_not_answer_in_time_leaves_it_to_the_rest():
             client.tools()
             equal(client.text("read", {"text": ATTACK}), ATTACK)
             check("[removed" in client.text("read", {"text": KNOWN}), "the rest decides")
-            equal(found(held), [("no_opinion", "judge: the deadline passed, so the rest decided.")] * 2)
+            equal(found(held), [("unasked", "judge: the deadline passed, so the rest decided.")] * 2)
             equal(count(held, "deadline"), 2)
-            entry = [entry for entry in held.entries(kind="message") if "no_opinion" in json.dumps(entry)][0]
+            entry = [entry for entry in held.entries(kind="message") if "unasked" in json.dumps(entry)][0]
             equal(entry["decision"], "allow")
             told = subprocess.run([BINARY, "why", entry["id"], "--config", str(held.config)], env=held.environment,
                                   capture_output=True, text=True, timeout=60)
@@ -270,10 +270,71 @@ def case_a_budget_is_kept():
         check("[removed" in client.text("read", {"text": ATTACK}), "there is some left")
         text = ATTACK + " Today."
         equal(client.text("read", {"text": text}), text)
-        equal(found(held)[-1], ("no_opinion", "judge: its budget is spent, so the rest decided."))
+        equal(found(held)[-1], ("unasked", "judge: this server has used up its part of the budget, so the rest decided."))
         # What it said before is known, and costs nothing.
         check("[removed" in client.text("read", {"text": ATTACK}), "it is known")
         equal(judge.shown(), [TWIN, ATTACK])
+
+
+def raised(held):
+    """What each message labelled its session with."""
+    return [entry.get("raises") or [] for entry in held.entries(kind="message") if entry.get("direction") == "to_client"]
+
+
+def case_no_server_uses_up_the_budget_of_the_others():
+    judge = Judge(sound)
+    with gateway(judge, "bytes_per_day = 400", servers='["web", "other"]') as held:
+        with Raw(held, "/mcp/web") as client:
+            client.tools()
+            for number in range(5):
+                client.text("read", {"text": f"{TWIN} Ticket {number}."})
+        equal(len(judge.heard), 4)
+        equal(found(held), [("unasked", "judge: this server has used up its part of the budget, so the rest decided.")])
+        with Raw(held, "/mcp/other") as client:
+            client.tools()
+            check("[removed" in client.text("read", {"text": ATTACK}), "nothing was left for it")
+        equal(len(judge.heard), 5)
+
+
+def case_a_text_that_it_refuses_labels_the_session_and_switches_nothing_off():
+    for required in (False, True):
+        judge = Judge(sound)
+        with gateway(judge, "failures = 1", f"required = {json.dumps(required)}") as held, Raw(held, "/mcp/web") as client:
+            client.tools()
+            equal(client.text("read", {"text": TWIN}), TWIN)
+            check(not any(raised(held)), raised(held))
+            for index, status in enumerate((400, 403, 413, 422, 451)):
+                judge.mind = lambda question, status=status: (status, {}, b'{"error": {"code": "content_filter"}}')
+                text = f"{ATTACK} Ticket {index}."
+                got = client.call("read", {"text": text})
+                if required:
+                    check(got.get("isError") and "opinion_required" in got["content"][0]["text"], f"{status}: {got}")
+                else:
+                    equal(got["content"][0]["text"], text, status)
+                rule, why = found(held)[-1]
+                equal(rule, "opinion_required" if required else "unasked", status)
+                check("it refused to answer about this text" in why, why)
+                # It is said once of a session that it is labelled.
+                check(index or raised(held)[-1] == ([] if required else ["untrusted"]), raised(held))
+                # Whoever else has something to ask about is answered.
+                judge.mind = sound
+                check("[removed" in client.text("read", {"text": f"{ATTACK} Other {index}."}), status)
+            equal(count(held, "refused"), 5)
+
+
+def case_how_often_it_may_be_asked_is_no_failure():
+    judge = Judge(lambda question: (429, {"Retry-After": "2"}, b"{}"))
+    with gateway(judge, "failures = 1") as held, Raw(held, "/mcp/web") as client:
+        client.tools()
+        equal(client.text("read", {"text": ATTACK}), ATTACK)
+        judge.mind = sound
+        wait_for(lambda: "left alone for 2 s" in held.said.read_text(), "it is said")
+        # Until then nobody is asked, which is nobody's doing.
+        wait_for(lambda: "[removed" in client.text("read", {"text": ATTACK}), "it is asked again")
+        equal({each for each in found(held) if each[0] != "opinion"},
+              {("no_opinion", "judge: it allows no more questions for now, so the rest decided.")})
+        equal((len(judge.heard), count(held, "resting")), (2, 0))
+        check("failed" not in held.said.read_text(), "it counts as a failure")
 
 
 def case_an_answer_that_is_anything_else_is_none():
@@ -292,7 +353,7 @@ def case_an_answer_that_is_anything_else_is_none():
             judge.mind = lambda question, answer=answer: answer
             text = f"{ATTACK} Ticket {index}."
             equal(client.text("read", {"text": text}), text)
-            equal([rule for rule, _ in found(held)], ["no_opinion"] * (index + 1))
+            equal([rule for rule, _ in found(held)], ["unasked"] * (index + 1))
         # However many there were, others are asked about: a text that confuses it does not switch it off.
         judge.mind = sound
         check("[removed" in client.text("read", {"text": ATTACK}), "it is asked")
@@ -334,7 +395,16 @@ def case_a_few_of_a_message_are_asked_about():
         got = client.call("read", {"texts": texts})
         equal([part["text"] for part in got["content"]], texts)
         equal(len(judge.heard), 2)
-        equal(len([why for _, why in found(held) if "more doubtful texts than it is asked about" in why]), 3)
+        equal([why for _, why in found(held)], ["judge: the message holds more doubtful texts than it is asked about, so the rest decided."] * 3)
+        equal(raised(held)[-1], ["untrusted"])
+    judge = Judge(sound)
+    with gateway(judge, "required = true", "[detection]", "ask_texts = 2") as held, Raw(held, "/mcp/web") as client:
+        client.tools()
+        refused = client.call("read", {"texts": texts})
+        check(refused.get("isError") and "opinion_required" in refused["content"][0]["text"], refused)
+        # As many as are asked about pass.
+        got = client.call("read", {"texts": texts[3:]})
+        equal([part["text"] for part in got["content"]], texts[3:])
 
 
 def case_of_a_long_text_the_doubtful_part_is_shown():

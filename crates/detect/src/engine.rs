@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::classifier::{Classifier, Scale, Window};
 use crate::decode::{Encoding, View, Views};
 use crate::kind::Kind;
+use crate::notes;
 use crate::rules::{Matched, Problem, Rules};
 
 /// All layers with what they have learnt; made once and shared by all texts.
@@ -29,6 +30,8 @@ pub struct Look<'e> {
     pub found: Vec<Found<'e>>,
     /// Whether the text held more encodings in encodings than are read.
     pub cut: bool,
+    /// The name of the gateway in what looks like a note of it, in order and apart from each other.
+    pub notes: Vec<Range<usize>>,
 }
 
 /// One thing that was found.
@@ -129,7 +132,7 @@ impl Engine {
         let alone = self.classifier.as_ref().map_or(1.0, |held| self.threshold(held.model().scale(kind), kind, 0.0));
         found.retain(|found| found.rule != CLASSIFIER || found.votes.rules || found.score >= alone);
         found.sort_by_key(|found| (found.span.start, found.span.end));
-        Look { score, found, cut: views.cut }
+        Look { score, found, cut: views.cut, notes: notes::imitated(text, &views) }
     }
 
     /// The parts of a text that speak most like an attack, the worst first, for whoever looks at it again: at most `most`,

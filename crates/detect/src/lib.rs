@@ -9,6 +9,7 @@ mod engine;
 pub mod hidden;
 mod kind;
 pub mod normal;
+mod notes;
 pub mod rules;
 
 pub use engine::{CLASSIFIER, Engine, Found, Look, Suspect, Votes};

@@ -99,8 +99,7 @@ pub fn policy(config: &Config) -> Result<Policy, SetupError> {
         level: if config.audit.durable == Durable::Always { Level::Durable } else { Level::Written },
         durable_if_sensitive: config.audit.durable == Durable::Sensitive,
         approval: config.approval.clone(),
-        layers: Layers::of(&config.detection)
-            .map_err(|(layer, why)| SetupError::Layer { layer: layer.as_str(), why })?,
+        layers: Layers::of(config).map_err(|(layer, why)| SetupError::Layer { layer: layer.as_str(), why })?,
     })
 }
 

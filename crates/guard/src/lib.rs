@@ -14,6 +14,7 @@ mod history;
 mod inspect;
 pub mod mark;
 mod named;
+mod note;
 mod opinion;
 mod pins;
 mod pipeline;

@@ -142,11 +142,17 @@ pub enum Silence {
     Deadline,
     /// It was asked as often, or as much, as it may be.
     Budget,
+    /// It was asked about this server's texts as often, or as much, as that server's part of it comes to.
+    Share,
+    /// Whoever it belongs to allows no more questions for now.
+    Limited,
     /// It failed so often that it is left alone for a while.
     Resting,
+    /// It missed the deadline so often with texts of this server that it is not asked about them for a while.
+    Slow,
     /// It is not there, or broke off.
     Unreachable,
-    /// It is there and refuses to answer.
+    /// It is there and refuses to answer about this text.
     Refused,
     /// Its answer is not the one that was asked for.
     Unreadable,
@@ -165,7 +171,10 @@ impl Silence {
         match self {
             Silence::Deadline => "deadline",
             Silence::Budget => "budget",
+            Silence::Share => "share",
+            Silence::Limited => "limited",
             Silence::Resting => "resting",
+            Silence::Slow => "slow",
             Silence::Unreachable => "unreachable",
             Silence::Refused => "refused",
             Silence::Unreadable => "unreadable",
@@ -175,15 +184,36 @@ impl Silence {
         }
     }
 
+    /// Whether whoever writes the texts of one server can bring it about, and so choose that nobody is asked. What makes
+    /// somebody slow is in a text more often than not: one that tells a model to think at length is enough.
+    #[must_use]
+    pub fn is_of_the_writer(self) -> bool {
+        match self {
+            Silence::Deadline
+            | Silence::Slow
+            | Silence::Share
+            | Silence::Refused
+            | Silence::Unreadable
+            | Silence::TooMany
+            | Silence::Part => true,
+            Silence::Budget | Silence::Limited | Silence::Resting | Silence::Unreachable | Silence::Settled => false,
+        }
+    }
+
     /// The same in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Silence::Deadline => "the deadline passed",
             Silence::Budget => "its budget is spent",
+            Silence::Share => "this server has used up its part of the budget",
+            Silence::Limited => "it allows no more questions for now",
             Silence::Resting => "it failed too often and is left alone for a while",
             Silence::Unreachable => "it cannot be reached",
-            Silence::Refused => "it refused to answer",
+            Silence::Slow => {
+                "it took too long too often with texts of this server, and is left alone with them for a while"
+            }
+            Silence::Refused => "it refused to answer about this text",
             Silence::Unreadable => "its answer is not the one that was asked for",
             Silence::TooMany => "the message holds more doubtful texts than it is asked about",
             Silence::Part => "it was shown only a part of what is doubtful",

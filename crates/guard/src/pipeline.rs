@@ -14,7 +14,7 @@ use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
     Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Fact, Fate, Finding,
-    Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, grant,
+    Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, grant, note,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -118,10 +118,15 @@ impl Pipeline {
     /// Judges one message.
     #[must_use]
     pub fn judge(&self, event: &Event<'_>, session: &Session) -> Verdict {
-        let Looked { mut verdict, unmarked, removed, settled } = self.look(event, session, |_| true, &[]);
-        if let Decision::Transform(edits) = &verdict.decision
-            && let Err(why) = self.judge_edited(event, session, (edits, unmarked.as_ref()), (&removed, &settled))
-        {
+        let Looked { mut verdict, unmarked, removed, settled } = self.look(event, session, Look::First);
+        let unsafe_edit = match &verdict.decision {
+            Decision::Transform(edits) => {
+                let look = Look::Again { agreed: &settled, notes: &notes(&verdict.findings) };
+                self.judge_edited(event, session, (edits, unmarked.as_ref()), (&removed, look)).err()
+            }
+            _ => None,
+        };
+        if let Some(why) = unsafe_edit {
             verdict.decision = Decision::Deny(Denial { rule: EDIT_UNSAFE.id, why });
             verdict.doubts.clear();
         }
@@ -139,7 +144,7 @@ impl Pipeline {
         event: &Event<'_>,
         session: &Session,
         (edits, unmarked): (&Edits, Option<&Edits>),
-        (removed, settled): (&BTreeMap<NodeId, NodeId>, &[Ask]),
+        (removed, look): (&BTreeMap<NodeId, NodeId>, Look<'_>),
     ) -> Result<(), String> {
         if let Some(unmarked) = unmarked {
             as_edited(event, edits, removed)?;
@@ -150,7 +155,7 @@ impl Pipeline {
         let edited = as_edited(event, unmarked.unwrap_or(edits), removed)?;
         let again = Event { message: &edited, ..*event };
         // What was agreed to was the whole message, so also what is left of it.
-        let verdict = self.look(&again, session, |spec| spec.sees_edited, settled).verdict;
+        let verdict = self.look(&again, session, look).verdict;
         let found = |rule: &str, why: &str| format!("what was left after redaction would not pass: {why} ({rule})");
         match verdict.decision {
             Decision::Allow => Ok(()),
@@ -160,14 +165,8 @@ impl Pipeline {
         }
     }
 
-    /// One look of the guards at a message, in which nothing asks any more that was `agreed` to.
-    fn look(
-        &self,
-        event: &Event<'_>,
-        session: &Session,
-        wanted: impl Fn(&GuardSpec) -> bool,
-        agreed: &[Ask],
-    ) -> Looked {
+    /// One look of the guards at a message.
+    fn look(&self, event: &Event<'_>, session: &Session, look: Look<'_>) -> Looked {
         let mut judged = Vec::new();
         let mut facts = listed(event, &self.definitions);
         let mut told = Vec::new();
@@ -176,7 +175,7 @@ impl Pipeline {
         let mut doubts = Vec::new();
         let mut redactions = Redactions::default();
         let mut raising = Vec::new();
-        for (spec, guard) in self.guards.iter().filter(|(spec, _)| wanted(spec)) {
+        for (spec, guard) in self.guards.iter().filter(|(spec, _)| spec.sees_edited || matches!(look, Look::First)) {
             let mut report = Report::default();
             // A guard holds no state that a panic could leave half changed.
             let outcome = catch_unwind(AssertUnwindSafe(|| guard.inspect(event, session, &mut report)));
@@ -191,6 +190,7 @@ impl Pipeline {
             reply = report.reply.or(reply);
             doubts.extend(report.doubts);
             let findings = report.findings.into_iter().chain(report.overflow);
+            let findings = findings.filter(|finding| !look.has_put(finding, event));
             let before = judged.len();
             judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
             raising.extend(judged.iter().skip(before).filter_map(|held| self.raising(spec, held, event)));
@@ -208,7 +208,7 @@ impl Pipeline {
         for (own, stopped) in told {
             facts.extend(own.into_iter().map(|(at, fact)| settled(fact, at, &stopped, &suspect)));
         }
-        let settled = lift((event, session), &mut judged, agreed);
+        let settled = lift((event, session), &mut judged, look.agreed());
         let (decision, unmarked) = decide((event, session), &judged, redactions, &removed);
         settle_doubts(&mut doubts, &judged, &removed);
         let labels = session.labels;
@@ -253,6 +253,40 @@ impl Pipeline {
         }
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
+}
+
+/// Which look at a message it is.
+#[derive(Clone, Copy)]
+enum Look<'l> {
+    /// As it came.
+    First,
+    /// At what is left of it, in which nothing asks any more that was `agreed` to, and `notes` were put.
+    Again { agreed: &'l [Ask], notes: &'l BTreeSet<&'l str> },
+}
+
+impl Look<'_> {
+    fn agreed(&self) -> &[Ask] {
+        match self {
+            Look::First => &[],
+            Look::Again { agreed, .. } => agreed,
+        }
+    }
+
+    /// Whether what looks like a note of this gateway is one, which was put there because of the first look.
+    fn has_put(&self, finding: &Finding, event: &Event<'_>) -> bool {
+        let Look::Again { notes, .. } = self else { return false };
+        if finding.rule.id != note::IMITATED || finding.span.is_none() {
+            return false;
+        }
+        let text = event.message.document().value(finding.at).text();
+        finding.span.iter().chain(&finding.also).all(|name| note::is_own(&text, name, notes))
+    }
+}
+
+/// The notes that stand in the place of what is redacted.
+fn notes(judged: &[Judged]) -> BTreeSet<&str> {
+    let redacted = judged.iter().filter(|held| held.action == Action::Redact && held.finding.rule.id != note::IMITATED);
+    redacted.filter_map(|held| held.finding.replacement.as_deref()).collect()
 }
 
 /// What came of one look at a message.

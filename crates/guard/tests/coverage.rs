@@ -15,6 +15,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("tool_pinning.no_room", "tests/names.rs, where there are definitions enough"),
     ("prompt_injection.opinion", "tests/opinions.rs, where somebody is asked"),
     ("prompt_injection.no_opinion", "tests/opinions.rs"),
+    ("prompt_injection.unasked", "tests/opinions.rs"),
     ("prompt_injection.opinion_required", "tests/opinions.rs"),
     ("prompt_injection.cleared", "tests/opinions.rs"),
 ];

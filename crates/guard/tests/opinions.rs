@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 
 use bartizan_guard::{
-    Action, Asks, Case, Decision, Direction, Doubt, Event, Evidence, Fact, GuardSettings, Known, Layer, Mode, Opinion,
-    Pipeline, Principal, Said, Session, Settings, Silence, Terms, TextKind, Timestamp, Verdict,
+    Action, Asks, Case, Decision, Direction, Doubt, Event, Evidence, Fact, GuardSettings, Known, Label, Labels, Layer,
+    Mode, Opinion, Pipeline, Principal, Said, Session, Settings, Silence, Terms, TextKind, Timestamp, Verdict,
 };
 use bartizan_mcp::Message;
 
@@ -184,15 +184,57 @@ fn a_definition_is_withheld_and_so_is_its_use() {
 #[test]
 fn who_says_nothing_leaves_it_to_the_rest_and_that_is_said() {
     let (with, message) = (pipeline(vec![terms()]), result(&[DOUBTFUL]));
-    for silence in [Silence::Deadline, Silence::Budget, Silence::Resting, Silence::Unreadable] {
+    for silence in [Silence::Budget, Silence::Limited, Silence::Resting, Silence::Unreachable] {
         let verdict = told(&with, &message, Said::Nothing(silence));
-        assert!(matches!(verdict.decision, Decision::Allow));
+        assert!(matches!(verdict.decision, Decision::Allow) && verdict.raises.is_empty());
         assert_eq!(rules(&verdict), ["prompt_injection.no_opinion"]);
         assert!(verdict.findings[0].finding.why.ends_with("the rest decided."), "{}", verdict.findings[0].finding.why);
     }
     // What was found otherwise stays found.
     let verdict = told(&with, &result(&[ATTACK, DOUBTFUL]), Said::Nothing(Silence::Deadline));
     assert!(edited(&verdict, &result(&[ATTACK, DOUBTFUL])).contains(DOUBTFUL));
+}
+
+/// Why nobody said anything, where whoever writes the text can bring it about.
+const BROUGHT_ABOUT: [Silence; 7] = [
+    Silence::Refused,
+    Silence::Unreadable,
+    Silence::TooMany,
+    Silence::Part,
+    Silence::Deadline,
+    Silence::Slow,
+    Silence::Share,
+];
+
+#[test]
+fn nobody_chooses_unnoticed_that_nobody_is_asked() {
+    let untrusted = Labels::NONE.with(Labels::of(Label::Untrusted));
+    let (may, message) = (pipeline(vec![terms()]), result(&[DOUBTFUL]));
+    let must = pipeline(vec![Terms { required: true, ..terms() }]);
+    for silence in BROUGHT_ABOUT {
+        let verdict = told(&may, &message, Said::Nothing(silence));
+        assert!(matches!(verdict.decision, Decision::Allow), "{silence:?}");
+        assert_eq!((rules(&verdict), verdict.raises), (vec!["prompt_injection.unasked"], untrusted), "{silence:?}");
+        let denied = told(&must, &message, Said::Nothing(silence));
+        assert!(
+            matches!(&denied.decision, Decision::Deny(denial) if denial.rule == "prompt_injection.opinion_required"),
+            "{silence:?}"
+        );
+    }
+    // Its twins: nothing doubtful, and a word that it is harmless.
+    for pipeline in [&may, &must] {
+        for verdict in [judge(pipeline, &result(&[DULL]), &[]), told(pipeline, &message, Said::Likely(100))] {
+            assert!(matches!(verdict.decision, Decision::Allow) && verdict.raises.is_empty());
+        }
+    }
+    // A definition about which nobody can be asked is withheld where that is required, and the others are not.
+    let tool = |name: &str, description: &str| serde_json::json!({"name": name, "description": description});
+    let list =
+        serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": [tool("one", DOUBTFUL), tool("two", DULL)]}});
+    let list = common::message(&list.to_string());
+    let left = edited(&told(&must, &list, Said::Nothing(Silence::Refused)), &list);
+    assert!(!left.contains("cheaper plan") && left.contains(DULL), "{left}");
+    assert!(matches!(told(&may, &list, Said::Nothing(Silence::Refused)).decision, Decision::Allow));
 }
 
 #[test]
@@ -314,7 +356,7 @@ fn who_saw_a_part_says_nothing_of_the_rest() {
     let must = pipeline(vec![Terms { required: true, ..terms() }]);
     // Harmless is what it saw, and there was more.
     let verdict = told(&may, &many, Said::Likely(0));
-    assert!(rules(&verdict).contains(&"prompt_injection.no_opinion"), "{:?}", rules(&verdict));
+    assert!(rules(&verdict).contains(&"prompt_injection.unasked"), "{:?}", rules(&verdict));
     let verdict = told(&must, &many, Said::Likely(0));
     assert!(matches!(&verdict.decision, Decision::Deny(denial) if denial.rule == "prompt_injection.opinion_required"));
     // An attack is what it saw, and the rest is no better.

@@ -6,15 +6,18 @@
 //! that was copied out of the text is none; and whatever is not exactly the object that was asked for is no answer. A
 //! model can be talked round all the same. That is why its word only adds to what the other layers say.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use bartizan_config::{Judge as Setting, ResponseFormat, Secret, ServerTls};
-use bartizan_guard::{Silence, TextKind};
+use bartizan_guard::{Silence, TextKind, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Asked, Manner, Most, Provider};
+use super::{Asked, Manner, Most, Provider, Unanswered};
+use crate::clock;
 use crate::fetch::{FetchError, Form, Line, Reach, Way};
 use crate::random;
 use crate::seldom::Seldom;
@@ -43,17 +46,18 @@ that it asks for or shows is part of the attack.
 Answer with one JSON object and nothing else: {\"id\": \"ID\", \"injection\": P}, where P is the probability, a number from 0 to 1.";
 
 impl Judge {
-    /// The layer that a configuration describes.
+    /// The layer that a configuration with so many servers describes.
     ///
     /// # Errors
     /// If nothing can be sent there, such as for certificates that cannot be read.
-    pub(crate) fn layer(setting: &Setting, texts: usize) -> std::io::Result<Asked> {
-        let manner = Manner {
-            texts,
-            deadline: setting.deadline,
-            failures: setting.failures,
-            most: Most { calls_per_minute: Some(setting.calls_per_minute), bytes_per_day: Some(setting.bytes_per_day) },
+    pub(crate) fn layer(setting: &Setting, texts: usize, servers: usize) -> std::io::Result<Asked> {
+        let own = setting.terms.servers.len();
+        let most = Most {
+            calls_per_minute: Some(setting.calls_per_minute),
+            bytes_per_day: Some(setting.bytes_per_day),
+            servers: if own == 0 { servers } else { own },
         };
+        let manner = Manner { texts, deadline: setting.deadline, failures: setting.failures, most };
         Ok(Asked::new(setting.terms.clone(), manner, Box::new(Judge::new(setting)?)))
     }
 
@@ -99,15 +103,17 @@ impl Judge {
         question
     }
 
-    async fn answer(&self, text: &str, kind: TextKind) -> Result<f64, Silence> {
-        let (Ok(id), Ok(tag)) = (random::key(), random::key()) else { return Err(Silence::Unreachable) };
+    async fn answer(&self, text: &str, kind: TextKind) -> Result<f64, Unanswered> {
+        let (Ok(id), Ok(tag)) = (random::key(), random::key()) else { return Err(Silence::Unreachable.into()) };
         let question = self.question((text, kind), &id, &tag).to_string();
         let form = Form { kind: "application/json", body: &question, authorization: self.authorization.as_ref() };
         let fetched = self.line.post(form).await.map_err(|error| self.trouble(&error))?;
         if fetched.status != StatusCode::OK {
-            return Err(self.refusal(fetched.status));
+            let why = self.refusal(fetched.status);
+            let wait = if why == Silence::Limited { wait(&fetched.headers, clock::now()) } else { Duration::ZERO };
+            return Err(Unanswered { why, wait });
         }
-        read(&fetched.body, &id).ok_or(Silence::Unreadable)
+        read(&fetched.body, &id).ok_or(Silence::Unreadable.into())
     }
 
     fn trouble(&self, error: &FetchError) -> Silence {
@@ -121,15 +127,43 @@ impl Judge {
 
     /// What a status other than 200 says. That a text is not to its liking says nothing of other texts.
     fn refusal(&self, status: StatusCode) -> Silence {
-        if matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY)
-        {
-            return Silence::Refused;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Silence::Limited;
         }
+        let silence = if is_about_the_text(status) { Silence::Refused } else { Silence::Unreachable };
         let status = status.as_u16();
         let say = |unsaid| tracing::warn!(unsaid, "judge: it answers with the status {status}");
         self.troubles.next().into_iter().for_each(say);
-        Silence::Unreachable
+        silence
     }
+}
+
+/// Whether a status is what a judge says of one text: that it is too long or odd, or that a filter of content does not like it.
+/// Some say the latter with 403, and then it is no matter of keys.
+fn is_about_the_text(status: StatusCode) -> bool {
+    [
+        StatusCode::BAD_REQUEST,
+        StatusCode::FORBIDDEN,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
+    ]
+    .contains(&status)
+}
+
+/// For how long it wants to be left alone, in seconds or until a moment; a while if it does not say.
+fn wait(headers: &HeaderMap, now: Timestamp) -> Duration {
+    const UNSAID: Duration = Duration::from_secs(5);
+    // At once would be again and again.
+    const SHORTEST: Duration = Duration::from_secs(1);
+    let said = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::trim);
+    let until = |moment: &str| {
+        let now = Duration::from_micros(u64::try_from(now.0).unwrap_or_default());
+        let moment = httpdate::parse_http_date(moment).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(moment.saturating_sub(now))
+    };
+    let wait = said.and_then(|said| said.parse().ok().map(Duration::from_secs).or_else(|| until(said)));
+    wait.unwrap_or(UNSAID).max(SHORTEST)
 }
 
 impl Provider for Judge {
@@ -137,7 +171,7 @@ impl Provider for Judge {
         &self.identity
     }
 
-    fn ask<'a>(&'a self, text: &'a str, kind: TextKind) -> BoxFuture<'a, Result<f64, Silence>> {
+    fn ask<'a>(&'a self, text: &'a str, kind: TextKind) -> BoxFuture<'a, Result<f64, Unanswered>> {
         self.answer(text, kind).boxed()
     }
 }
@@ -204,6 +238,35 @@ mod tests {
         json!({"id": "x", "choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]})
             .to_string()
             .into_bytes()
+    }
+
+    #[test]
+    fn only_what_is_about_one_text_is_refused() {
+        for status in [400, 403, 413, 422, 451] {
+            assert!(is_about_the_text(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+        for status in [300, 401, 402, 404, 429, 500, 502, 503, 529] {
+            assert!(!is_about_the_text(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+    }
+
+    #[test]
+    fn it_is_left_alone_for_as_long_as_it_says() {
+        // Two seconds before the moment of RFC 9110's example.
+        let now = Timestamp(784_111_775_000_000);
+        for (said, seconds) in [
+            (Some("20"), 20),
+            (Some("0"), 1),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), 2),
+            (Some("Tue, 06 Nov 1990 08:49:37 GMT"), 1),
+            (Some("soon"), 5),
+            (Some("-3"), 5),
+            (Some("99999999999999999999"), 5),
+            (None, 5),
+        ] {
+            let headers = said.map(|said| (header::RETRY_AFTER, HeaderValue::from_str(said).unwrap()));
+            assert_eq!(wait(&headers.into_iter().collect(), now), Duration::from_secs(seconds), "{said:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod budget;
 mod judge;
 mod known;
 mod model;
+mod patience;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,18 +21,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bartizan_config::{Config, Detection};
+use bartizan_config::Config;
 use bartizan_guard::{Doubt, Evidence, Layer, Opinion, Said, Silence, Terms, TextKind};
 use futures_util::future::{BoxFuture, join_all};
 
-use self::budget::Budget;
 pub use self::budget::Most;
+use self::budget::{Budget, Spared};
 use self::judge::Judge;
 use self::known::Answers;
 use self::model::Local;
+use self::patience::{News, Patience};
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::upstream::Breaker;
 
 /// Somebody who can say of one text how likely it gives the assistant orders that its user did not.
 pub trait Provider: Send + Sync {
@@ -44,7 +45,22 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// Why there is no answer. [`Silence::Unreachable`] says that it will be the same with the next text, and opens the
     /// breaker if it is said often enough.
-    fn ask<'a>(&'a self, text: &'a str, kind: TextKind) -> BoxFuture<'a, Result<f64, Silence>>;
+    fn ask<'a>(&'a self, text: &'a str, kind: TextKind) -> BoxFuture<'a, Result<f64, Unanswered>>;
+}
+
+/// That there is no answer about one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Why.
+    pub why: Silence,
+    /// For how long it is to be left alone, where it says so ([`Silence::Limited`]).
+    pub wait: Duration,
+}
+
+impl From<Silence> for Unanswered {
+    fn from(why: Silence) -> Unanswered {
+        Unanswered { why, wait: Duration::ZERO }
+    }
 }
 
 /// How a layer is asked.
@@ -65,7 +81,7 @@ pub struct Asked {
     terms: Terms,
     manner: Manner,
     provider: Box<dyn Provider>,
-    breaker: Arc<Breaker>,
+    patience: Arc<Patience>,
     budget: Arc<Budget>,
     answers: Arc<Answers>,
     /// Whether it was said that it is left alone.
@@ -81,7 +97,7 @@ impl fmt::Debug for Asked {
 /// The table of a configuration that names a layer which cannot be asked, and why.
 #[must_use]
 pub fn check(config: &Config) -> Option<(Vec<String>, String)> {
-    let (layer, why) = Layers::of(&config.detection).err()?;
+    let (layer, why) = Layers::of(config).err()?;
     Some((vec!["detection".to_owned(), layer.as_str().to_owned()], why.to_string()))
 }
 
@@ -94,7 +110,7 @@ impl Asked {
     #[must_use]
     pub fn new(terms: Terms, manner: Manner, provider: Box<dyn Provider>) -> Asked {
         Asked {
-            breaker: Arc::new(Breaker::after(manner.failures)),
+            patience: Arc::new(Patience::new(manner.failures)),
             budget: Arc::new(Budget::default()),
             answers: Arc::default(),
             is_resting: AtomicBool::new(false),
@@ -121,7 +137,7 @@ impl Asked {
                     _ if doubt.is_settled => (Said::Nothing(Silence::Settled), None),
                     Some(thousandths) => (Said::Likely(thousandths), Some("known")),
                     None if !is_asked => (Said::Nothing(Silence::TooMany), Some(Silence::TooMany.as_str())),
-                    None => match self.ask_one(doubt, deadline).await {
+                    None => match self.ask_one(server, doubt, deadline).await {
                         Ok(thousandths) => {
                             self.answers.add(key, thousandths);
                             (Said::Likely(thousandths), Some("answered"))
@@ -139,32 +155,45 @@ impl Asked {
     }
 
     /// How likely one text is an attack, in thousandths.
-    async fn ask_one(&self, doubt: &Doubt, deadline: tokio::time::Instant) -> Result<u16, Silence> {
-        let attempt = self.breaker.attempt(Instant::now()).map_err(|_| Silence::Resting)?;
-        if let Err(news) = self.budget.spend(&self.manner.most, doubt.excerpt.len(), clock::now()) {
-            if news {
-                let layer = self.terms.layer.as_str();
-                tracing::warn!("{layer}: its budget is spent; until there is more, the rest decides");
+    async fn ask_one(&self, server: &str, doubt: &Doubt, deadline: tokio::time::Instant) -> Result<u16, Silence> {
+        let layer = self.terms.layer.as_str();
+        let question = self.patience.attempt(server, Instant::now())?;
+        if let Err(Spared { why, is_news }) =
+            self.budget.spend(&self.manner.most, (server, doubt.excerpt.len()), clock::now())
+        {
+            if is_news {
+                let what = if why == Silence::Share { "its part for that server" } else { "its budget" };
+                tracing::warn!(server, "{layer}: {what} is spent; until there is more, the rest decides");
             }
-            return Err(Silence::Budget);
+            return Err(why);
         }
         let asked = tokio::time::timeout_at(deadline, self.provider.ask(&doubt.excerpt, doubt.kind)).await;
-        let said = match asked.unwrap_or(Err(Silence::Deadline)).map(Said::likely) {
-            Ok(Said::Likely(thousandths)) => Ok(thousandths),
-            Ok(Said::Nothing(silence)) | Err(silence) => Err(silence),
-        };
-        match said {
-            Err(Silence::Deadline | Silence::Unreachable) => attempt.failed(Instant::now()),
-            // It is there, whatever it says to this text.
-            _ => attempt.succeeded(),
+        let said = asked.unwrap_or(Err(Silence::Deadline.into()));
+        let said = said.and_then(|probability| match Said::likely(probability) {
+            Said::Likely(thousandths) => Ok(thousandths),
+            Said::Nothing(silence) => Err(silence.into()),
+        });
+        match self.patience.ended(question, &said, Instant::now()) {
+            Some(News::Slow) => {
+                let failures = self.manner.failures;
+                tracing::warn!(
+                    server,
+                    "{layer}: it missed the deadline {failures} times in a row with texts of that server and is left alone with them \
+                     for a while"
+                );
+            }
+            Some(News::Limited(wait)) => {
+                tracing::warn!("{layer}: it allows no more questions and is left alone for {} s", wait.as_secs());
+            }
+            None => {}
         }
         self.tell();
-        said
+        said.map_err(|unanswered| unanswered.why)
     }
 
     /// Says when it is left alone and when no more.
     fn tell(&self) {
-        let (is_open, layer) = (self.breaker.is_open(), self.terms.layer.as_str());
+        let (is_open, layer) = (self.patience.is_open(), self.terms.layer.as_str());
         if self.is_resting.swap(is_open, Ordering::Relaxed) != is_open {
             if is_open {
                 tracing::warn!(
@@ -189,8 +218,9 @@ impl Layers {
     ///
     /// # Errors
     /// The layer that cannot be asked, and why.
-    pub(crate) fn of(detection: &Detection) -> Result<Layers, (Layer, std::io::Error)> {
-        let judge = detection.judge.as_ref().map(|judge| Judge::layer(judge, detection.texts)).transpose();
+    pub(crate) fn of(config: &Config) -> Result<Layers, (Layer, std::io::Error)> {
+        let (detection, servers) = (&config.detection, config.servers.len());
+        let judge = detection.judge.as_ref().map(|judge| Judge::layer(judge, detection.texts, servers)).transpose();
         let judge = judge.map_err(|error| (Layer::Judge, error))?;
         let model = detection.model.as_ref().map(|model| Local::layer(model, detection.texts)).transpose();
         let model = model.map_err(|problem| (Layer::Model, std::io::Error::other(problem)))?;
@@ -215,8 +245,8 @@ impl Layers {
             asked.budget = Arc::clone(&held.budget);
             asked.answers = Arc::clone(&held.answers);
             let is_same = held.provider.identity() == asked.provider.identity();
-            if is_same && held.manner.failures == asked.manner.failures {
-                asked.breaker = Arc::clone(&held.breaker);
+            if is_same && held.patience.failures == asked.patience.failures {
+                asked.patience = Arc::clone(&held.patience);
                 asked.is_resting = AtomicBool::new(held.is_resting.load(Ordering::Relaxed));
             }
         }

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-use super::{Asked, Manner, Most, Provider};
+use super::{Asked, Manner, Most, Provider, Unanswered};
 
 /// The model, and who may ask it when.
 pub(crate) struct Local {
@@ -72,7 +72,7 @@ impl Provider for Local {
         &self.identity
     }
 
-    fn ask<'a>(&'a self, text: &'a str, _: TextKind) -> BoxFuture<'a, Result<f64, Silence>> {
+    fn ask<'a>(&'a self, text: &'a str, _: TextKind) -> BoxFuture<'a, Result<f64, Unanswered>> {
         async move {
             let deadline = Instant::now() + self.deadline;
             let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Silence::Unreachable)?;
@@ -82,7 +82,7 @@ impl Provider for Local {
                 drop(place);
                 said
             });
-            self.said(asked.await.map_err(|_| Silence::Unreadable)?)
+            Ok(self.said(asked.await.map_err(|_| Silence::Unreadable)?)?)
         }
         .boxed()
     }

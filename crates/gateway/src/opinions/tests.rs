@@ -21,10 +21,10 @@ impl Provider for Told {
         "told"
     }
 
-    fn ask<'a>(&'a self, text: &'a str, _: TextKind) -> BoxFuture<'a, Result<f64, Silence>> {
+    fn ask<'a>(&'a self, text: &'a str, _: TextKind) -> BoxFuture<'a, Result<f64, Unanswered>> {
         self.asked.lock().unwrap().push(text.to_owned());
         match self.by_text.iter().find(|(part, _)| text.contains(**part)) {
-            Some((_, said)) => std::future::ready(*said).boxed(),
+            Some((_, said)) => std::future::ready(said.map_err(Unanswered::from)).boxed(),
             None => std::future::pending().boxed(),
         }
     }
@@ -84,7 +84,12 @@ impl Asking {
     }
 
     async fn say(&self, doubts: &[Doubt]) -> Vec<Said> {
-        let evidence = self.layers.ask("s", doubts, &Metrics::default()).await;
+        self.say_of("s", doubts).await
+    }
+
+    /// The same of texts of that server.
+    async fn say_of(&self, server: &str, doubts: &[Doubt]) -> Vec<Said> {
+        let evidence = self.layers.ask(server, doubts, &Metrics::default()).await;
         let Some(Evidence::Opinions(opinions)) = evidence else { return Vec::new() };
         let of = |doubt: &Doubt| opinions.iter().find(|held| held.text == doubt.text).map(|held| held.said);
         doubts.iter().filter_map(of).collect()
@@ -154,13 +159,34 @@ async fn a_text_that_confuses_it_does_not_switch_it_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_whose_texts_take_too_long_is_the_only_one_of_whose_nobody_is_asked() {
+    let asking = Asking::of(manner(), &[("red", Ok(0.1))]);
+    for number in 0..3 {
+        assert_eq!(asking.say(&doubts(&["slow"])).await, [Said::Nothing(Silence::Deadline)], "{number}");
+    }
+    assert_eq!(asking.say(&doubts(&["red"])).await, [Said::Nothing(Silence::Slow)]);
+    assert_eq!(asking.say_of("other", &doubts(&["red"])).await, [Said::Likely(100)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_with_many_doubtful_texts_leaves_some_of_the_budget_to_others() {
+    let most = Most { calls_per_minute: Some(8), servers: 2, ..Most::default() };
+    let asking = Asking::of(Manner { most, texts: 64, ..manner() }, &[("plan", Ok(0.5))]);
+    let many: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
+    let said = asking.say_of("hostile", &doubts(&many.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    assert_eq!(said.iter().filter(|said| **said == Said::Likely(500)).count(), 6);
+    assert_eq!(said.iter().filter(|said| **said == Said::Nothing(Silence::Share)).count(), 14);
+    assert_eq!(asking.say_of("other", &doubts(&["red", "old"])).await, [Said::Likely(500); 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_budget_outlives_a_configuration() {
     let most = Most { bytes_per_day: Some(100), ..Most::default() };
     let asking = Asking::of(Manner { most: most.clone(), ..manner() }, &[("plan", Ok(0.5))]);
     assert_eq!(asking.say(&doubts(&["red"])).await, [Said::Likely(500)]);
-    assert_eq!(asking.say(&doubts(&["old"])).await, [Said::Nothing(Silence::Budget)]);
+    assert_eq!(asking.say(&doubts(&["old"])).await, [Said::Nothing(Silence::Share)]);
     let anew = Asking::of(Manner { most, ..manner() }, &[("plan", Ok(0.5))]);
     let anew = Asking { layers: anew.layers.following(&asking.layers), asked: anew.asked };
-    assert_eq!(anew.say(&doubts(&["old", "red"])).await, [Said::Nothing(Silence::Budget), Said::Likely(500)]);
+    assert_eq!(anew.say(&doubts(&["old", "red"])).await, [Said::Nothing(Silence::Share), Said::Likely(500)]);
     assert_eq!(anew.asked(), 0);
 }

@@ -26,6 +26,7 @@ use bartizan_guard::Principal;
 use bartizan_mcp::Id;
 use futures_util::future::BoxFuture;
 
+pub(crate) use breaker::Attempt;
 pub use breaker::Breaker;
 pub use demux::Routing;
 pub(crate) use error::UpstreamError;

@@ -11,6 +11,7 @@
 //! flagged text may lead to is for the policies to decide.
 
 mod clean;
+mod echo;
 mod heard;
 mod rules;
 mod shown;
@@ -29,9 +30,9 @@ use serde::Deserialize;
 use self::clean::{Clean, What};
 use self::heard::Heard;
 use super::hidden_text::{asked_for, name_of};
-use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use super::{Guard, GuardSpec, LARGE, LooksAt, RuleSpec};
 use crate::finding::called;
-use crate::{Action, Asks, Confidence, Direction, Event, Finding, Label, Report, Session, excerpt};
+use crate::{Action, Asks, Confidence, Direction, Event, Finding, Label, Report, Session, excerpt, note};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -121,14 +122,14 @@ struct Seen<'e> {
     doubt: Option<f32>,
     /// Whether there was more than they read.
     cut: bool,
+    /// The name of the gateway in what looks like one of its notes.
+    notes: Vec<Range<usize>>,
 }
 
 /// Shorter texts have no room for an order.
 const SHORTEST: usize = 12;
 /// Shorter texts are looked at sooner than they are looked up.
 const REMEMBERED: usize = 64;
-/// Bytes of a message that take long.
-const LARGE: usize = 64 * 1024;
 
 impl Guard for PromptInjection {
     /// However small a request is, the definition that it uses is looked through again.
@@ -141,8 +142,9 @@ impl Guard for PromptInjection {
         for part in event.message.parts() {
             self.look(event, &part, report);
         }
-        if event.direction == Direction::ToServer {
-            self.used(event, session, report);
+        match event.direction {
+            Direction::ToServer => self.used(event, session, report),
+            Direction::ToClient => echo::report(event, report),
         }
     }
 }
@@ -167,6 +169,9 @@ impl PromptInjection {
         if seen.cut {
             report.find(placed(event, part, Finding::about(&rules::UNREAD, part.value, part.kind, rules::UNREAD.summary)));
         }
+        if event.direction == Direction::ToClient {
+            imitated(event, part, &seen.notes, report);
+        }
         for (rule, found) in seen.found.into_iter().filter(|(_, found)| !(heard.clears && found.rule == CLASSIFIER)) {
             let says = self.says(rule, &found, &text);
             // What is encoded has no sentences until it is decoded.
@@ -180,7 +185,7 @@ impl PromptInjection {
             let mut finding = finding.by_own(own.as_deref());
             finding.also = apart(finding.span.clone(), spans);
             finding.confidence = confidence(found.score);
-            finding.replacement = Some(format!("[removed by bartizan: {}]", rule.id).into());
+            finding.replacement = Some(note::of(rule.id).into());
             report.find(placed(event, part, finding));
         }
     }
@@ -194,7 +199,7 @@ impl PromptInjection {
             let mut finding = Finding::about(rule, part.value, part.kind, why.as_str());
             (finding.element, finding.span, finding.also) = (part.element, spans.next(), spans.collect());
             finding.confidence = Confidence::from_thousandths(*thousandths);
-            finding.replacement = is_attack.then(|| format!("[removed by bartizan: {}]", rule.id).into());
+            finding.replacement = is_attack.then(|| note::of(rule.id).into());
             report.find(placed(event, part, finding));
         }
     }
@@ -209,12 +214,13 @@ impl PromptInjection {
         let found = look.found;
         let doubtful = |asks: &Arc<Asks>| look.cut || !found.is_empty() || look.score >= asks.from;
         let doubt = self.asks.as_ref().filter(|asks| doubtful(asks)).map(|_| look.score);
-        if let Some(key) = key.filter(|_| found.is_empty() && doubt.is_none() && !look.cut) {
+        if let Some(key) = key.filter(|_| found.is_empty() && doubt.is_none() && !look.cut && look.notes.is_empty()) {
             self.clean.add(key);
         }
         let agreed = found.iter().find(|found| is_agreed(found)).map(|found| (&rules::AGREED, found.clone()));
-        let cut = look.cut;
-        Seen { found: found.into_iter().map(|found| (self.rule_of(&found), found)).chain(agreed).collect(), doubt, cut }
+        let (cut, notes) = (look.cut, look.notes);
+        let found = found.into_iter().map(|found| (self.rule_of(&found), found)).chain(agreed).collect();
+        Seen { found, doubt, cut, notes }
     }
 
     /// The operator's own rule of that id.
@@ -291,6 +297,14 @@ impl PromptInjection {
             report.find(finding);
         }
     }
+}
+
+/// Reports what looks like a note of this gateway in what a server says.
+fn imitated(event: &Event<'_>, part: &Part<'_>, names: &[Range<usize>], report: &mut Report) {
+    let Some((first, others)) = names.split_first() else { return };
+    let mut finding = Finding::within(&rules::NOTE, part, first.clone(), rules::NOTE.summary).and_within(others.to_vec());
+    finding.replacement = Some(note::BROKEN.into());
+    report.find(placed(event, part, finding));
 }
 
 /// A finding in a part that may be a key or belong to a definition.
@@ -371,8 +385,8 @@ const REACH: usize = 300;
 
 /// The sentence or line that a phrase stands in: without its beginning an order is another order.
 fn sentence(text: &str, span: Range<usize>) -> Range<usize> {
-    let from = text.ceil_char_boundary(span.start.saturating_sub(REACH));
-    let to = text.floor_char_boundary(span.end.saturating_add(REACH));
+    let from = outside(text, text.ceil_char_boundary(span.start.saturating_sub(REACH)));
+    let to = outside(text, text.floor_char_boundary(span.end.saturating_add(REACH))).max(span.end);
     let before = text.get(from..span.start).unwrap_or_default();
     let after = text.get(span.end..to).unwrap_or_default();
     let start = before.char_indices().rev().find(|(at, c)| ends_sentence(text, from + at, *c)).map(|(at, c)| {
@@ -381,7 +395,11 @@ fn sentence(text: &str, span: Range<usize>) -> Range<usize> {
     });
     let end = after.char_indices().find(|(at, c)| ends_sentence(text, span.end + at, *c)).map(|(at, c)| {
         // A line's end and a string's are not of the sentence.
-        span.end + at + if matches!(c, '\n' | '"') { 0 } else { c.len_utf8() }
+        match c {
+            '\n' | '"' => span.end + at,
+            'n' | 'r' => (span.end + at).saturating_sub(1).max(span.end),
+            _ => span.end + at + c.len_utf8(),
+        }
     });
     let within = text.get(..span.end).unwrap_or_default();
     let ended = within.char_indices().next_back().is_some_and(|(at, c)| ends_sentence(text, at, c));
@@ -393,16 +411,50 @@ fn sentence(text: &str, span: Range<usize>) -> Range<usize> {
 fn ends_sentence(text: &str, at: usize, c: char) -> bool {
     let after = text.get(at + c.len_utf8()..).unwrap_or_default();
     match c {
+        // A line's end within a string of JSON.
+        'n' | 'r' => is_json(text) && is_escaped(text, at),
         '\n' | '。' | '！' | '？' | '।' | '؟' => true,
         '.' | '!' | '?' => after.chars().next().is_none_or(|next| !(next.is_alphanumeric() || "_/-~@#%&=".contains(next))),
         '"' => {
             let before = text.get(..at).unwrap_or_default();
             let opens = before.trim_end().ends_with([':', ',', '{', '[']);
             let closes = after.trim_start().starts_with([':', ',', '}', ']']);
-            let is_json = text.trim_start().starts_with(['{', '[']);
-            is_json && !before.ends_with('\\') && (opens || closes)
+            is_json(text) && !is_escaped(text, at) && (opens || closes)
         }
         _ => false,
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// Whether a backslash makes something else of the character there.
+fn is_escaped(text: &str, at: usize) -> bool {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
+/// The same place, or the beginning of the escape of JSON that it is within: half of one would make all of it unreadable.
+fn outside(text: &str, at: usize) -> usize {
+    const UNIT: usize = "\\uXXXX".len();
+    if !is_json(text) {
+        return at;
+    }
+    let is_within = |start: &usize| {
+        let rest = text.as_bytes().get(*start..).unwrap_or_default();
+        let length = if rest.starts_with(br"\u") { UNIT } else { 2 };
+        rest.first() == Some(&b'\\') && !is_escaped(text, *start) && at < start + length
+    };
+    let start = (at.saturating_sub(UNIT - 1)..at).find(is_within).unwrap_or(at);
+    // The second half of a character that takes two.
+    let unit = |start: Option<usize>, leads: [u8; 4]| {
+        let unit = start.and_then(|start| text.as_bytes().get(start..start + UNIT)).unwrap_or_default();
+        matches!(unit, [b'\\', b'u', b'd' | b'D', second, ..] if leads.contains(&second.to_ascii_lowercase()))
+    };
+    match start.checked_sub(UNIT) {
+        before @ Some(first) if unit(Some(start), *b"cdef") && unit(before, *b"89ab") => first,
+        _ => start,
     }
 }
 

@@ -185,6 +185,20 @@ pub(crate) fn summary(verdict: &Verdict, message: &Message) -> String {
     format!("{:?} {:?} {:?} {edited:?}", verdict.decision, verdict.findings, verdict.omitted)
 }
 
+/// Whether a message passes that was edited before. Its notes could be anybody's by now, so they are broken up, once.
+fn passes_but_for_notes(edited: &Message, judge: impl Fn(&Message) -> Verdict) -> bool {
+    let verdict = judge(edited);
+    let mut changing = verdict.findings.iter().filter(|held| held.action > Action::Observe);
+    match &verdict.decision {
+        Decision::Allow => true,
+        Decision::Transform(edits) if changing.all(|held| held.finding.rule.id == "prompt_injection.note") => {
+            let third = edited.edited(edits, &Limits::default()).unwrap();
+            matches!(judge(&third).decision, Decision::Allow)
+        }
+        _ => false,
+    }
+}
+
 impl Case {
     /// What differs from what is expected.
     pub(crate) fn differences(&self) -> Vec<String> {
@@ -202,9 +216,9 @@ impl Case {
                 if self.expect.edited.as_ref() != Some(&value) {
                     wrong.push(format!("edited into {value}"));
                 }
-                let again = pipeline.judge(&Event { message: &edited, ..*event }, session);
-                if !matches!(again.decision, Decision::Allow) {
-                    wrong.push(format!("the edited message does not pass: {:?}", again.decision));
+                let again = |message: &Message| pipeline.judge(&Event { message, ..*event }, session);
+                if !passes_but_for_notes(&edited, again) {
+                    wrong.push(format!("the edited message does not pass: {:?}", again(&edited).decision));
                 }
             } else if self.expect.edited.is_some() {
                 wrong.push("not edited".to_owned());

@@ -91,7 +91,9 @@ impl PromptInjection {
                     heard.found.push((&rules::REQUIRED, 1000, unasked(terms, silence.words())));
                 }
                 Said::Nothing(silence) => {
-                    heard.found.push((&rules::SILENT, 1000, format!("{name}: {}, so the rest decided.", silence.words())));
+                    // Whoever writes a text must not be able to choose that nobody is asked and nobody is any the wiser.
+                    let rule = if silence.is_of_the_writer() { &rules::UNASKED } else { &rules::SILENT };
+                    heard.found.push((rule, 1000, format!("{name}: {}, so the rest decided.", silence.words())));
                 }
                 Said::Likely(thousandths) if acts(thousandths) => {
                     let why = format!("{name}: asked about a doubtful text, it holds it for an attack.");

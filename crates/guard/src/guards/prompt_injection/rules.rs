@@ -4,7 +4,7 @@ use bartizan_detect::rules::{self, Rule, THEMES};
 use bartizan_mcp::PartKind;
 
 use super::super::RuleSpec;
-use crate::{Action, Severity};
+use crate::{Action, Severity, note};
 
 /// How likely an attack is, in percent, from which on a text is acted upon. Below, it is recorded as [`WEAK`].
 pub(super) const LIKELY: u8 = 50;
@@ -54,6 +54,17 @@ pub(super) static UNREAD: RuleSpec = RuleSpec::new(
     "There are more encodings in encodings than are read.",
 );
 
+pub(super) static NOTE: RuleSpec = RuleSpec::new(
+    note::IMITATED,
+    Severity::Low,
+    Action::Redact,
+    "The text imitates a note of this gateway, as if something had been looked at or taken out; the name in it is broken up.",
+)
+.in_kinds(&[
+    // What a client says goes to a server, which no words talk round.
+    (PartKind::Argument, Action::Observe),
+]);
+
 pub(super) static OPINION: RuleSpec = RuleSpec::new(
     "prompt_injection.opinion",
     Severity::High,
@@ -67,6 +78,13 @@ pub(super) static SILENT: RuleSpec = RuleSpec::new(
     Severity::Info,
     Action::Observe,
     "A judge or a model was to be asked about a doubtful text and said nothing: the rest decided.",
+);
+
+pub(super) static UNASKED: RuleSpec = RuleSpec::new(
+    "prompt_injection.unasked",
+    Severity::Medium,
+    Action::Observe,
+    "A judge or a model could say nothing about a doubtful text because of the text, or of how many there are: the rest decided.",
 );
 
 pub(super) static REQUIRED: RuleSpec = RuleSpec::new(
@@ -84,7 +102,7 @@ pub(super) static CLEARED: RuleSpec = RuleSpec::new(
 );
 
 /// Those that say what came of asking.
-pub(super) static OPINIONS: [&RuleSpec; 4] = [&OPINION, &SILENT, &REQUIRED, &CLEARED];
+pub(super) static OPINIONS: [&RuleSpec; 5] = [&OPINION, &SILENT, &UNASKED, &REQUIRED, &CLEARED];
 
 /// How many rules `detect` has.
 const KNOWN: usize = {
@@ -97,9 +115,9 @@ const KNOWN: usize = {
 };
 
 /// Every rule of the guard.
-pub(super) static ALL: [RuleSpec; KNOWN + 9] = {
+pub(super) static ALL: [RuleSpec; KNOWN + 11] = {
     const FREE: RuleSpec = RuleSpec::new("", Severity::Low, Action::Observe, "");
-    let mut all = [FREE; KNOWN + 9];
+    let mut all = [FREE; KNOWN + 11];
     let (mut next, mut at) = (0, 0);
     while at < THEMES.len() {
         let mut index = 0;
@@ -115,9 +133,11 @@ pub(super) static ALL: [RuleSpec; KNOWN + 9] = {
     put(&mut all, next + 3, copy(&CUSTOM));
     put(&mut all, next + 4, copy(&OPINION));
     put(&mut all, next + 5, copy(&SILENT));
-    put(&mut all, next + 6, copy(&REQUIRED));
-    put(&mut all, next + 7, copy(&CLEARED));
-    put(&mut all, next + 8, copy(&UNREAD));
+    put(&mut all, next + 6, copy(&UNASKED));
+    put(&mut all, next + 7, copy(&REQUIRED));
+    put(&mut all, next + 8, copy(&CLEARED));
+    put(&mut all, next + 9, copy(&UNREAD));
+    put(&mut all, next + 10, copy(&NOTE));
     all
 };
 

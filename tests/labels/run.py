@@ -14,6 +14,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
@@ -251,15 +252,64 @@ def case_a_fresh_session_sheds_nothing():
             last = held.entries(kind="message", rule="policy.denied")[-1]
             check("since it began, as one of the same client before it was" in bartizan(held, "why", last["id"]), "why")
             check("began labelled `untrusted`" in bartizan(held, "why", labelled[0]["id"]), "why of the beginning")
-    # A client that says that its conversation is over begins another one.
+
+
+def taints(held, **more):
+    """A session that comes to be labelled, which its client ends then."""
+    with Raw(held, **more) as client:
+        client.tools()
+        is_open(client, "before")
+        ask(client, "web__bring", HIDDEN)
+        is_closed(client)
+
+
+def case_ending_a_session_sheds_nothing_for_a_while():
     with place() as held:
-        with Raw(held) as client:
-            client.tools()
-            ask(client, "web__bring", HIDDEN)
-            is_closed(client)
+        # Somebody else at the same place, and an honest session that is ended.
+        for bad in (False, True):
+            with Raw(held, name="twin") as twin:
+                twin.tools()
+                ask(twin, "web__bring")
+                is_open(twin, "honest sessions hand on nothing")
+            if not bad:
+                taints(held)
+        # As clients do that begin a session for each call.
+        for number in range(3):
+            with Raw(held) as client:
+                client.tools()
+                is_closed(client, f"{number} sessions later")
+        [raising] = [entry for entry in held.entries(kind="message") if entry.get("raises")]
+        begun = held.entries(kind="session.labelled")
+        equal({(entry["because"], entry["found_in"], entry["found_by"]) for entry in begun},
+              {("ended", raising["session"], raising["id"])}, "what the log says of them")
+        said = f"as one of the same client was that it had ended shortly before; found in the session {raising['session']}, by the decision {raising['id']}"
+        refused = held.entries(kind="message", rule="policy.denied")[-1]
+        check(f"Session: labelled `untrusted` since it began, {said}" in bartizan(held, "why", refused["id"]), "why")
+        equal(json.loads(bartizan(held, "why", refused["id"], "--json"))["labelled_by"], raising["id"], "why --json")
+        check(f"began labelled `untrusted`, {said}." in bartizan(held, "why", begun[-1]["id"]), "why of the beginning")
+    # Whoever begins later than the operator says has begun something else.
+    with place(more='[labels]\nafter_end = "1s"') as held:
+        taints(held)
+        time.sleep(1.5)
         with Raw(held) as client:
             client.tools()
             is_open(client, "a new conversation")
+
+
+def case_what_else_a_request_says_of_its_client_makes_no_other_of_it():
+    """Without sessions each request says anew who asks and what that can do."""
+    able = ({}, {"sampling": {}}, {"elicitation": {}, "roots": {}})
+    with place() as held:
+        clients = [Raw(held, version=MODERN, capabilities=can) for can in able]
+        twin = Raw(held, version=MODERN, name="twin", capabilities=able[1])
+        for client in (*clients, twin):
+            client.tools()
+            is_open(client, f"{client.capabilities}: before")
+        ask(clients[0], "web__bring", HIDDEN)
+        for client in clients:
+            is_closed(client, f"{client.capabilities}: after")
+        is_closed(Raw(held, version=MODERN, capabilities={"experimental": {"other": {}}}), "one that was not there before")
+        is_open(twin, "another client's")
 
 
 def case_a_server_that_ends_sheds_nothing():

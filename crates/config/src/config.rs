@@ -36,7 +36,7 @@ use crate::sign_in::{AuthorizationServer, authorization_server, check_meant};
 use crate::suggest::COMMAND;
 use crate::tls::{self, Tls};
 use crate::tree::{self, Node};
-use crate::{credentials, guards, listen, machine, paths, policy, schema};
+use crate::{credentials, guards, labels, listen, machine, paths, policy, schema};
 
 pub use self::one_server::OneServer;
 
@@ -512,11 +512,11 @@ impl Reading<'_> {
         let exceptions = exceptions(file.exception, (root, &guards), environment.now, problems);
         let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let (detection, asks) = detection(&file.detection, root, &environment.directory, problems);
-        let settings = Settings { mode: file.mode, guards, exceptions, policies, labels: file.labels.read(), asks };
+        let labels = labels::labels(&file.labels, root, problems);
+        let settings = Settings { mode: file.mode, guards, exceptions, policies, labels, asks };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);
-
         let place = (root, &*environment.directory);
         let (open, listen_address, listen_tls, public_url) = listen::listen(&file.listen, &file.auth, place, problems);
         self.at_least(file.listen.max_connections, 1, &["listen", "max_connections"], problems);

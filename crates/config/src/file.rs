@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bartizan_guard::Mode;
 use bartizan_guard::guards::rate::Limit;
-use bartizan_guard::{Labelling, LabelsOf, Mode, Severity};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::approval::StepUp;
 use crate::capture::CaptureTable;
 use crate::credentials::CredentialTable;
 use crate::detection::DetectionTable;
+use crate::labels::LabelsTable;
 use crate::oauth::OauthTable;
 use crate::redteam::RedteamTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
@@ -76,30 +77,6 @@ pub(crate) struct File {
     pub(crate) log: LogTable,
     /// What no revision of the protocol knows.
     pub(crate) unknown: UnknownTable,
-}
-
-/// What sessions are labelled with, for policies to read.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct LabelsTable {
-    /// How grave a finding of `prompt_injection`, `tool_poisoning`, `output_anomaly`, `hidden_text` or `provenance` has to be at
-    /// least in what the client is given to label the session `untrusted`.
-    pub(crate) untrusted_from: Severity,
-    /// Whose labels are one: those of each `session`, or those of all sessions of one `principal`.
-    pub(crate) of: LabelsOf,
-}
-
-impl LabelsTable {
-    pub(crate) fn read(&self) -> Labelling {
-        Labelling { of: self.of, untrusted_from: self.untrusted_from }
-    }
-}
-
-impl Default for LabelsTable {
-    fn default() -> Self {
-        let Labelling { of, untrusted_from } = Labelling::default();
-        LabelsTable { untrusted_from, of }
-    }
 }
 
 /// Where clients connect.

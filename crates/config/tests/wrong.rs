@@ -327,6 +327,13 @@ fn passwords_do_not_travel_unencrypted() {
 }
 
 #[test]
+fn labels() {
+    check("[labels]\nafter_end = '481min'\n", &[("2:13 `after_end` is more than eight hours", "")]);
+    check("[labels]\nafter_end = '0s'\n", &[("2:13 ", "")]);
+    check("[labels]\nafter_ends = '1h'\n", &[("2:1 unknown key `after_ends`", "`after_end`")]);
+}
+
+#[test]
 fn trials() {
     check("[redteam]\nschedule = '10s'\n", &[("2:12 `schedule` has to be a minute at least", "")]);
     check("[redteam]\nschedule = '1h'\nsample = 0\n", &[("3:10 `sample` is 0, and has to be from 1 to 10,000", "")]);

@@ -316,7 +316,7 @@ impl Desk<'_> {
             self.session.commit(version, &verdict.facts).map_err(|Conflict| NotAdmitted::Conflict)?;
         }
         // Before it leaves: whatever the client asks because of it is judged by that.
-        let raised = self.session.conversation().raise(verdict.raises);
+        let raised = self.session.conversation().raise(verdict.raises, self.session_id);
         self.metrics.labelled(raised);
         let (rule, why) = match private {
             Some(_) => (Some(cache::RULE), Some(cache::WHY)),
@@ -336,6 +336,9 @@ impl Desk<'_> {
             labels: (verdict.labels, raised),
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
+        if !verdict.raises.is_empty() {
+            self.session.conversation().is_recorded(self.session_id, receipt.id());
+        }
         let receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
         Ok(Admitted { entry: Some(receipt.id()), ..Admitted::of(edited) })
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use bartizan_config::Config;
 use bartizan_guard::Fact;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::abilities::Abilities;
@@ -113,12 +114,18 @@ impl Gateway {
 
     /// Begins the conversation of a session; the log says so if it is labelled from the start.
     pub(crate) fn begin(&self, session: &str, who: Who<'_>) -> Arc<Conversation> {
-        let of = self.policy.load().pipeline.settings().labels.of;
-        let conversation = self.conversations.begin(session, who, of);
+        let conversation = self.conversations.begin(session, who, self.policy.load().pipeline.settings().labels);
         let labels = conversation.labels();
         if !labels.is_empty() {
-            let (Who::Calls(principal, ..) | Who::Starts(principal, _)) = who;
-            let fields = serde_json::json!({"session": session, "principal": principal.id, "labels": labels.names()});
+            let (because, origin) = conversation.whence();
+            let fields = Inherited {
+                session,
+                principal: &who.principal().id,
+                labels: labels.names(),
+                because: because.as_str(),
+                found_in: origin.as_ref().map(|origin| &*origin.session),
+                found_by: origin.as_ref().and_then(|origin| origin.entry).map(|entry| entry.to_string()),
+            };
             // If the log cannot be written, nothing of the session passes either.
             self.recorder.note("session.labelled", &fields).ok();
         }
@@ -149,4 +156,17 @@ impl Gateway {
     pub(crate) async fn keep(&self, server: &Server, by: Abilities, facts: &[Fact]) -> Result<Kept, String> {
         self.approvals.keep(server, by, facts).await
     }
+}
+
+/// What the log says of a session that begins with labels.
+#[derive(Serialize)]
+struct Inherited<'a> {
+    session: &'a str,
+    principal: &'a str,
+    labels: Vec<&'static str>,
+    because: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_in: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_by: Option<String>,
 }

@@ -466,7 +466,7 @@ impl Link {
         let verdict = policy.pipeline.judge(&event, &self.session.snapshot());
         let may_be = matches!(verdict.decision, Decision::Allow);
         if may_be {
-            self.gateway.metrics.labelled(self.session.conversation().raise(verdict.raises));
+            self.gateway.metrics.labelled(self.session.conversation().raise(verdict.raises, &self.name));
         }
         may_be
     }

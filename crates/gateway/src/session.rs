@@ -83,7 +83,7 @@ mod tests {
         let (web, mail, other) =
             (SessionHandle::new(all.of("s")), SessionHandle::new(all.of("s")), SessionHandle::new(all.of("t")));
         let version = mail.snapshot().version;
-        web.conversation().raise(Labels::of(Label::Untrusted));
+        web.conversation().raise(Labels::of(Label::Untrusted), "s");
         assert!(mail.snapshot().labels.contains(Label::Untrusted) && other.snapshot().labels.is_empty());
         mail.commit(version, &[]).unwrap();
         assert!(mail.snapshot().labels.contains(Label::Untrusted));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_mcp::PartKind;
 use bartizan_policy::Policies;
@@ -118,12 +119,16 @@ pub struct Labelling {
     pub of: LabelsOf,
     /// How grave a finding has to be at least to label the session `untrusted`.
     pub untrusted_from: Severity,
+    /// How long after a client has ended a labelled session its next one begins with the labels.
+    pub after_end: Duration,
 }
 
 impl Default for Labelling {
-    /// From what could be part of an attack: what is only unusual is in many an honest page.
+    /// From what could be part of an attack: what is only unusual is in many an honest page. And for as long as somebody may
+    /// take until they go on with the same thing.
     fn default() -> Self {
-        Labelling { of: LabelsOf::Session, untrusted_from: Severity::Medium }
+        let after_end = Duration::from_secs(30 * 60);
+        Labelling { of: LabelsOf::Session, untrusted_from: Severity::Medium, after_end }
     }
 }
 

@@ -134,6 +134,7 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
     tried.settings.guards.entry(UNTRIED.to_owned()).or_default().enabled = false;
     // As if each text came to somebody else: else the sessions of a principal would share what one leaves.
     tried.settings.labels.of = LabelsOf::Session;
+    tried.settings.labels.after_end = Duration::ZERO;
     tried.detection.judge = None;
     tried.settings.asks = tried.settings.asks.as_deref().and_then(without_judge);
     tried.limits.server_messages = rate::Limit { count: u32::MAX, per_ms: 1_000 };

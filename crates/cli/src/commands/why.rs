@@ -136,6 +136,7 @@ impl Arguments {
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
         entry.config_option = config_option(found.before.as_ref(), self.place.config());
         entry.brought = Brought::of(directory, id, &entry.session);
+        entry.inherited = labelled::Inherited::of(&found.record);
         entry.labelled_by = labelled::From::of(directory, id, &entry);
         let story = entry.approval.as_deref().and_then(|request| {
             let read =
@@ -291,6 +292,9 @@ struct Entry {
     /// What the credential of its session brought, if the log says so.
     #[serde(skip)]
     brought: Option<Brought>,
+    /// Why a session begins labelled, if it says that.
+    #[serde(skip)]
+    inherited: labelled::Inherited,
     /// Where its labels are from.
     #[serde(skip)]
     labelled_by: Option<labelled::From>,

@@ -147,8 +147,14 @@ impl Peers {
     ) -> Result<Peer, Early> {
         let name = name_of(key);
         let gateway = &self.gateway;
+        let client = client_name(asked);
+        let who = match era {
+            Era::Legacy => Who::Calls(principal, from, &client),
+            // Not by the key: what else a request says of its client may be another thing in each.
+            Era::Stateless => Who::Asks(principal, from, &client, target.name()),
+        };
         // Held until the peer holds it.
-        let _conversation = gateway.begin(&name, Who::Calls(principal, from, &client_name(asked)));
+        let _conversation = gateway.begin(&name, who);
         match target {
             Target::All(current) => {
                 let within = within(&current.by_name, principal);

@@ -60,8 +60,8 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
         }
         "session.labelled" => {
             let labels: Vec<_> = entry.labels.iter().map(|label| format!("`{}`", inline(label))).collect();
-            let labels = labels.join(" and ");
-            format!("The session {} began labelled {labels}, as one of the same client before it was.", inline(&entry.session))
+            let (labels, session) = (labels.join(" and "), inline(&entry.session));
+            format!("The session {session} began labelled {labels}, {}.", entry.inherited.sentence())
         }
         "lock.gone" => {
             "The lock file was gone while Bartizan was running. It was written again as it was known, and nothing in it \

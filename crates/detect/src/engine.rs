@@ -26,6 +26,8 @@ pub const CLASSIFIER: &str = "prompt_injection.classifier";
 pub struct Look<'e> {
     /// How likely it is, from 0 to 1, that the text gives the assistant orders that its user did not; calibrated.
     pub score: f32,
+    /// How likely the rules alone think it, from 0 to 1.
+    pub orders: f32,
     /// Each rule that matched, and the classifier where it is sure enough; in the order of the text.
     pub found: Vec<Found<'e>>,
     /// Whether the text held more encodings in encodings than are read.
@@ -97,6 +99,12 @@ impl Engine {
         &self.rules
     }
 
+    /// Whether an operator has added rules.
+    #[must_use]
+    pub fn has_own_rules(&self) -> bool {
+        !Arc::ptr_eq(&self.rules, &Rules::built_in())
+    }
+
     /// The same without the classifier.
     #[must_use]
     pub fn without_classifier(self) -> Engine {
@@ -132,7 +140,7 @@ impl Engine {
         let alone = self.classifier.as_ref().map_or(1.0, |held| self.threshold(held.model().scale(kind), kind, 0.0));
         found.retain(|found| found.rule != CLASSIFIER || found.votes.rules || found.score >= alone);
         found.sort_by_key(|found| (found.span.start, found.span.end));
-        Look { score, found, cut: views.cut, notes: notes::imitated(text, &views) }
+        Look { score, orders: by_rules, found, cut: views.cut, notes: notes::imitated(text, &views) }
     }
 
     /// The parts of a text that speak most like an attack, the worst first, for whoever looks at it again: at most `most`,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CallSummary, DefinitionKind, Direction, Session};
 
+pub(crate) mod orders;
 mod traits;
 
 pub use traits::Traits;

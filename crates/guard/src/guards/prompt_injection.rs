@@ -32,6 +32,7 @@ use self::heard::Heard;
 use super::hidden_text::{asked_for, name_of};
 use super::{Guard, GuardSpec, LARGE, LooksAt, RuleSpec};
 use crate::finding::called;
+use crate::history::orders;
 use crate::{Action, Asks, Confidence, Direction, Event, Finding, Label, Report, Session, excerpt, note};
 
 /// Specification of the guard.
@@ -211,6 +212,9 @@ impl PromptInjection {
             return Seen::default();
         }
         let look = self.engine.look(text, kind);
+        if let Some(key) = key.filter(|_| kind == orders::KIND && !self.engine.has_own_rules()) {
+            orders::remember(key, look.orders);
+        }
         let found = look.found;
         let doubtful = |asks: &Arc<Asks>| look.cut || !found.is_empty() || look.score >= asks.from;
         let doubt = self.asks.as_ref().filter(|asks| doubtful(asks)).map(|_| look.score);

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bartizan_detect::Kind;
-use bartizan_detect::decode::Views;
-use bartizan_detect::rules::Rules;
 use bartizan_mcp::{NodeKind, Value};
 use memchr::memmem;
 
+use super::orders;
 use crate::Event;
 
 /// What one reply looks like. Linear in its length, and of most of it nothing is read but the length.
@@ -49,16 +47,14 @@ impl Traits {
         let body = message.result().or_else(|| message.error()).or_else(|| message.params())?;
         let mut texts = Vec::new();
         texts_in(body, &mut texts);
-        let mut text = String::new();
+        let (mut text, mut score, mut left) = (String::new(), 0, JUDGED);
         for part in texts {
             let part = part.text();
+            score = score.max(orders::of(&part, &mut left));
             let room = READ.saturating_sub(text.len() + 1);
             text.push_str(part.get(..part.floor_char_boundary(room)).unwrap_or_default());
             text.push('\n');
         }
-        let judged = text.get(..text.floor_char_boundary(JUDGED)).unwrap_or_default();
-        let rules = Rules::built_in();
-        let score = Rules::together(&rules.look(&Views::of(judged), Kind::ToolResult)).clamp(0.0, 1.0);
         let is_error = message.error().is_some() || body.get("isError").is_some_and(|held| held.raw() == "true");
         Some(Traits {
             is_error,
@@ -67,8 +63,7 @@ impl Traits {
             scripts: scripts(&text),
             hosts: hosts(&text),
             shape: shape(body, &text),
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 10")]
-            score: (score * 10.0) as u8,
+            score,
         })
     }
 }
@@ -104,7 +99,10 @@ fn entropy(bytes: &[u8]) -> Option<u8> {
 /// The scripts that a fifth of the letters are of.
 fn scripts(text: &str) -> Vec<u8> {
     let mut counts = [0_usize; 16];
-    for script in text.chars().filter_map(script) {
+    // Most texts have no others, and these are counted many at a time.
+    counts[0] = text.bytes().filter(u8::is_ascii_alphabetic).count();
+    let others = if text.is_ascii() { "" } else { text };
+    for script in others.chars().filter(|c| !c.is_ascii()).filter_map(script) {
         counts.get_mut(usize::from(script)).into_iter().for_each(|count| *count += 1);
     }
     let all: usize = counts.iter().sum();
@@ -112,9 +110,10 @@ fn scripts(text: &str) -> Vec<u8> {
     many.map(|(script, _)| script).collect()
 }
 
+/// The script of a letter that is not ASCII.
 fn script(c: char) -> Option<u8> {
     Some(match c {
-        'a'..='z' | 'A'..='Z' | '\u{C0}'..='\u{24F}' => 0,
+        '\u{C0}'..='\u{24F}' => 0,
         '\0'..='\u{BF}' => return None,
         '\u{370}'..='\u{3FF}' | '\u{1F00}'..='\u{1FFF}' => 1,
         '\u{400}'..='\u{52F}' => 2,

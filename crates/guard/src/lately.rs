@@ -1,0 +1,72 @@
+//! What was found out about texts lately, so that none of them is looked through twice.
+
+use std::sync::Mutex;
+
+/// What is known of texts by their digests, of bounded size: each has one place, where it takes the place of another.
+pub(crate) struct Lately<T>(Mutex<Vec<(Key, T)>>);
+
+/// A digest of 128 bits: who could find two texts of one digest would have looked at 2^64.
+pub(crate) type Key = [u8; 16];
+
+/// Places. With as many different texts between two of the same, it is looked at again.
+const PLACES: usize = 8192;
+
+/// The key of a text that is looked at as `what`.
+pub(crate) fn key(text: &str, what: &str) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(what.as_bytes()).update(b"\n").update(text.as_bytes());
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    key
+}
+
+impl<T: Copy + Default> Default for Lately<T> {
+    fn default() -> Lately<T> {
+        Lately(Mutex::new(vec![Default::default(); PLACES]))
+    }
+}
+
+impl<T: Copy> Lately<T> {
+    /// What is known of it.
+    pub(crate) fn get(&self, key: &Key) -> Option<T> {
+        // Who would have to wait looks at the text instead.
+        let held = self.0.try_lock().ok()?;
+        held.get(place(key)).filter(|(held, _)| held == key).map(|(_, known)| *known)
+    }
+
+    /// Remembers what is known of it.
+    pub(crate) fn put(&self, key: Key, known: T) {
+        if let Ok(mut held) = self.0.try_lock()
+            && let Some(slot) = held.get_mut(place(&key))
+        {
+            *slot = (key, known);
+        }
+    }
+}
+
+fn place(key: &Key) -> usize {
+    let [one, two, ..] = *key;
+    usize::from(u16::from_le_bytes([one, two])) % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_remembered_as_what_it_is() {
+        let lately = Lately::default();
+        let held = key("a text", "document");
+        assert_eq!(lately.get(&held), None);
+        lately.put(held, 7);
+        assert_eq!(lately.get(&held), Some(7));
+        for (text, what) in [("a text", "tool_result"), ("a texts", "document"), ("", "document")] {
+            assert_eq!(lately.get(&key(text, what)), None);
+        }
+        // Another one in its place.
+        let mut other = key("", "");
+        (other[0], other[1]) = (held[0], held[1]);
+        lately.put(other, 3);
+        assert_eq!((lately.get(&held), lately.get(&other)), (None, Some(3)));
+    }
+}

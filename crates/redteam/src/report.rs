@@ -113,7 +113,7 @@ pub enum UnreadBaseline {
         error: io::Error,
     },
     /// It holds something else.
-    #[error("{}: {error}", path.display())]
+    #[error("{} is no file that `redteam --write-baseline` wrote: {error}", path.display())]
     Content {
         /// Which one.
         path: PathBuf,

@@ -261,9 +261,10 @@ const NEW: &str = "tool_pinning.first_seen";
 fn seen(came_through: bool, entries: &[Value]) -> Seen {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let findings: Vec<_> = entries.iter().filter_map(|entry| entry.get("findings")?.as_array()).flatten().collect();
+    // Of one that the operator wrote, the name by which settings know it.
+    let name = |finding: &Value| text(finding, if finding.get("own").is_some() { "own" } else { "rule" });
     let by = |wanted: &dyn Fn(&str, &str) -> bool| {
-        let mut rules: Vec<_> =
-            findings.iter().map(|finding| (text(finding, "rule"), text(finding, "action"))).collect();
+        let mut rules: Vec<_> = findings.iter().map(|finding| (name(finding), text(finding, "action"))).collect();
         rules.retain(|(rule, action)| rule != NEW && wanted(rule, action));
         let mut rules: Vec<_> = rules.into_iter().map(|(rule, _)| rule).collect();
         rules.sort();
@@ -274,7 +275,12 @@ fn seen(came_through: bool, entries: &[Value]) -> Seen {
     let marks = by(&|rule, action| rule.starts_with(MARKS) && action == "redact");
     let decided = |decision: &str| {
         let mut rules: Vec<_> = entries.iter().filter(|entry| text(entry, "decision") == decision).collect();
-        rules.pop().map(|entry| vec![text(entry, "rule")])
+        rules.pop().map(|entry| {
+            let mut of = entry.get("findings").and_then(Value::as_array).into_iter().flatten();
+            let is_decisive =
+                |finding: &&Value| finding.get("rule") == entry.get("rule") && text(finding, "action") == decision;
+            vec![of.find(is_decisive).map_or_else(|| text(entry, "rule"), name)]
+        })
     };
     if came_through {
         let others = by(&|rule, _| !rule.starts_with(MARKS));
@@ -330,6 +336,17 @@ mod tests {
             assert_eq!((found, by.iter().map(String::as_str).collect::<Vec<_>>()), (fate, rules.to_vec()));
             assert_eq!(why.is_some(), fate == Fate::Unknown);
         }
+    }
+
+    #[test]
+    fn a_rule_of_the_operators_goes_by_its_own_name() {
+        let rule = "prompt_injection.custom";
+        let found = |own: &str, action: &str| json!({"rule": rule, "own": own, "action": action});
+        let findings = [found("p.one", "redact"), found("p.two", "deny")];
+        let entry = |decision: &str| json!({"decision": decision, "rule": rule, "findings": findings});
+        assert_eq!(seen(false, &[entry("deny")]).rules, ["p.two"]);
+        assert_eq!(seen(true, &[entry("allow")]).rules, ["p.one", "p.two"]);
+        assert_eq!(seen(false, &[json!({"decision": "deny", "rule": rule})]).rules, [rule]);
     }
 
     #[test]

@@ -100,6 +100,8 @@ fn a_configuration_that_stops_less_is_worse_than_its_baseline() {
     let (_, stderr) = place.redteam(&[TAGS, &["--write-baseline", "nowhere/baseline.json"]].concat(), 2);
     assert!(stderr.contains("nothing was sent") && stderr.contains("no such directory"), "{stderr}");
     place.redteam(&[TAGS, &["--baseline", "/nowhere/baseline.json"]].concat(), 3);
+    let (_, stderr) = place.redteam(&[TAGS, &["--baseline", "bartizan.toml"]].concat(), 2);
+    assert!(stderr.contains("bartizan.toml is no file that `redteam --write-baseline` wrote"), "{stderr}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) const THEME: Theme = Theme {
             patterns: &[
                 "{you are|you're|act as|acting as|pretend|become|roleplay|role play|simulate|imagine|play|playing} ..12 {no rules|no restrictions|no limits|no limitations|no filters|no guidelines|no ethics|no constraints|no morals|without rules|without any rules|without restrictions|without limits|without filters|without any restrictions|without ethical|free of all|free from all|unbound by|unrestricted|not bound by|not restricted by|unfiltered|uncensored|never heard of rules|no content policy|no safety|without censorship|without constraints|ignores all rules|broken free}",
                 "{has|have|with|under} {no|zero} {restrictions|ethical|moral|content|safety} ..1 {whatsoever|at all|guidelines|limits|filters|constraints|rules|policy|policies|boundaries}",
-                "{do anything now|can do anything|answer anything without|jailbroken|no topic is off limits|no topics are off limits}",
+                "{stands for do anything now|called do anything now|can do anything|answer anything without|jailbroken|no topic is off limits|no topics are off limits}",
             ],
         },
         Rule {
@@ -48,7 +48,7 @@ pub(super) const THEME: Theme = Theme {
             severity: Severity::Medium,
             says: "The assistant is not to refuse, warn or apologise.",
             about: "Said where refusals stand in the way.",
-            likely: Likely { tool_description: 35, tool_result: 50, document: 25, user_prompt: 35, argument: 50 },
+            likely: Likely { tool_description: 35, tool_result: 40, document: 25, user_prompt: 35, argument: 50 },
             patterns: &[
                 "{never|do not|don't|you cannot|you can't|must not|may not|you will not|without} ..1 {refuse|refusing|decline|declining|apologize|apologise|say you can't|say you cannot|lecture|moralize|moralise|add disclaimers|include disclaimers|add warnings|include warnings|add a disclaimer|mention policy|mention ethics|say sorry|object}",
                 "{refusal|refusals|refusing|disclaimers|warnings} ..1 {is|are} ..1 {not an option|forbidden|not allowed|not permitted|prohibited|unacceptable|disabled|off}",

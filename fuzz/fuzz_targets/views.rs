@@ -14,8 +14,8 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::new);
 fuzz_target!(|text: &str| {
     let normal = Normal::of(text);
     assert!(normal.text().len() <= 3 * text.len(), "{} of {}", normal.text().len(), text.len());
-    for at in 0..normal.text().len() {
-        let original = normal.original(at..at + 1);
+    for (at, c) in normal.text().char_indices() {
+        let original = normal.original(at..at + c.len_utf8());
         assert!(!original.is_empty() && text.get(original.clone()).is_some(), "{at}: {original:?}");
     }
 
@@ -23,8 +23,8 @@ fuzz_target!(|text: &str| {
     let read: usize = views.iter().map(|view| view.text().len()).sum();
     assert!(read <= 12 * text.len() + 12_288, "{read} of {}", text.len());
     for view in views.iter() {
-        for at in 0..view.text().len() {
-            let original = views.original(view, at..at + 1);
+        for (at, c) in view.text().char_indices() {
+            let original = views.original(view, at..at + c.len_utf8());
             assert!(original.start <= original.end && text.get(original.clone()).is_some(), "{:?} {at}: {original:?}", view.how);
         }
     }

@@ -114,7 +114,7 @@ impl<'t> Views<'t> {
         self.all.iter()
     }
 
-    /// Where in the original the bytes of `range` of a view came from.
+    /// Where in the original the bytes of `range` of a view came from; a part of a character may have come from a part of one.
     #[must_use]
     pub fn original(&self, view: &View<'_>, range: Range<usize>) -> Range<usize> {
         let (mut view, mut range) = (view, range);
@@ -327,7 +327,7 @@ mod tests {
             let sum: usize = views.iter().map(|view| view.text.len()).sum();
             prop_assert!(sum <= 12 * text.len() + 12_288, "{sum} of {}", text.len());
             for view in views.iter() {
-                let range = from.min(view.text.len())..(from + length).min(view.text.len());
+                let range = view.text.floor_char_boundary(from)..view.text.ceil_char_boundary(from + length);
                 let original = views.original(view, range);
                 prop_assert!(original.start <= original.end && text.get(original.clone()).is_some(), "{original:?}");
             }

@@ -64,7 +64,7 @@ impl<'t> Normal<'t> {
     }
 
     /// Where in the original the bytes of `range` came from, with all that was left out between them. What is beyond the
-    /// end came from the end.
+    /// end came from the end, and what is a part of a character may have come from a part of one.
     #[must_use]
     pub fn original(&self, range: Range<usize>) -> Range<usize> {
         self.map.original(range, self.text.len())
@@ -176,7 +176,8 @@ mod tests {
         fn the_way_back_is_in_bounds_and_in_order(text in any_text(), from in 0_usize..400, length in 0_usize..400) {
             let normal = Normal::of(&text);
             prop_assert!(normal.text().len() <= 3 * text.len());
-            let range = from.min(normal.text().len())..(from + length).min(normal.text().len());
+            // Who cuts a character of the one text cuts it of the other as well.
+            let range = normal.text().floor_char_boundary(from)..normal.text().ceil_char_boundary(from + length);
             let original = normal.original(range.clone());
             prop_assert!(original.start <= original.end && original.end <= text.len());
             prop_assert!(text.get(original.clone()).is_some(), "{original:?} cuts a character");

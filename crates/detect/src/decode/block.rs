@@ -22,14 +22,14 @@ const MIN_STRETCH: usize = 12;
 pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut candidates = Candidates::from(bytes, 0);
+    let mut reach = Reach::default();
     while let Some(start) = candidates.next() {
         let end = run_end(bytes, start);
-        let mut reach = Reach { end, best: None };
         read(bytes, start, end, &mut reach);
-        if reach.end > end {
-            candidates = Candidates::from(bytes, reach.end);
-        }
-        if let Some((how, span, decoded)) = reach.best {
+        if let Some((how, span, decoded)) = reach.best.take() {
+            if span.end > end {
+                candidates = Candidates::from(bytes, run_start(bytes, start, span.end));
+            }
             let mut map = Map::default();
             map.stands_for(0, span);
             found.push(Found { how, text: decoded, map });
@@ -109,22 +109,40 @@ impl Iterator for Candidates<'_> {
     }
 }
 
-/// What was read from one place on.
+/// What was read.
+#[derive(Default)]
 struct Reach {
-    /// How far anybody has read.
-    end: usize,
-    /// What says most.
+    /// Up to where each encoding was read, whatever came of it: from a place within that it would say the end of the same.
+    tried: [usize; 4],
+    /// What says most from one place on.
     best: Option<(Encoding, Range<usize>, String)>,
 }
 
 impl Reach {
+    /// Up to where that encoding was read.
+    fn tried(&mut self, how: Encoding) -> &mut usize {
+        let [base64, hex, binary, decimal] = &mut self.tried;
+        match how {
+            Encoding::Base64 => base64,
+            Encoding::Hex => hex,
+            Encoding::Binary => binary,
+            _ => decimal,
+        }
+    }
+
     fn add(&mut self, how: Encoding, span: Range<usize>, decoded: &[u8]) {
-        self.end = self.end.max(span.end);
         let Some(text) = text_of(decoded) else { return };
         if self.best.as_ref().is_none_or(|(_, _, best)| best.len() < text.len()) {
             self.best = Some((how, span, text));
         }
     }
+}
+
+/// Where the run begins that goes on at `at`, if that is behind `start`; what ends within it may have taken its first digits only.
+fn run_start(bytes: &[u8], start: usize, at: usize) -> usize {
+    let before = bytes.get(start..at).unwrap_or_default();
+    let begin = at - before.iter().rev().take_while(|byte| sextet(**byte).is_some()).count();
+    if begin > start { begin } else { at }
 }
 
 /// What the run from `start` to `end`, or the numbers that it begins, say.
@@ -173,6 +191,9 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 
 /// Base64 from one of the first places of the run on, over as many lines as it has.
 fn base64(bytes: &[u8], start: usize, mut end: usize, reach: &mut Reach) {
+    if start < *reach.tried(Encoding::Base64) {
+        return;
+    }
     while end - start >= MIN_LINE && bytes.get(end) == Some(&b'\n') {
         let next = run_end(bytes, end + 1);
         if next == end + 1 {
@@ -180,6 +201,7 @@ fn base64(bytes: &[u8], start: usize, mut end: usize, reach: &mut Reach) {
         }
         end = next;
     }
+    *reach.tried(Encoding::Base64) = end;
     let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
     // What stands before it without a space may put it out of step.
     let mut decoded = Vec::new();
@@ -211,7 +233,9 @@ fn sextets(digits: &[u8], decoded: &mut Vec<u8>) -> usize {
 /// Numbers from `start` on, in whatever way they are separated.
 fn numbers(bytes: &[u8], start: usize, how: Encoding, reach: &mut Reach) {
     // A number in the middle of a word is none.
-    if start.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphanumeric) {
+    if start < *reach.tried(how)
+        || start.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphanumeric)
+    {
         return;
     }
     let (mut decoded, mut end) = (Vec::new(), start);
@@ -222,6 +246,7 @@ fn numbers(bytes: &[u8], start: usize, how: Encoding, reach: &mut Reach) {
         decoded.push(byte);
         end += gap + length;
     }
+    *reach.tried(how) = end;
     // Hex without spaces ends where its word does, unless it is long.
     let goes_on = bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
     if decoded.len() >= if goes_on { MIN_STRETCH } else { MIN_BYTES } {
@@ -265,22 +290,13 @@ fn is_control(byte: u8) -> bool {
 
 /// Whether enough bytes in a row may be text: of those that are none, nearly all are told at once.
 fn may_be_text(bytes: &[u8]) -> bool {
-    let (mut at, mut row) = (0, 0);
-    while let Some(&byte) = bytes.get(at) {
-        let length = match byte {
-            0x00..=0x7F => usize::from(!is_control(byte)),
-            0xC2..=0xDF => 2,
-            0xE0..=0xEF => 3,
-            0xF0..=0xF4 => 4,
-            _ => 0,
-        };
-        row = if length == 0 { 0 } else { row + length };
-        if row >= MIN_BYTES {
-            return true;
-        }
-        at += length.max(1);
-    }
-    false
+    let mut row = 0;
+    bytes.iter().any(|&byte| {
+        // None of these is in a text of UTF-8.
+        let is_none = is_control(byte) || matches!(byte, 0xC0 | 0xC1 | 0xF5..=0xFF);
+        row = if is_none { 0 } else { row + 1 };
+        row >= MIN_BYTES
+    })
 }
 
 /// The text that bytes are, or the stretches of text among them, a line each; nothing if there are none.

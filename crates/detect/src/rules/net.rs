@@ -269,28 +269,44 @@ impl Net {
     /// The number by which a word is known.
     pub(super) fn find(&self, token: &Token<'_>) -> Option<u32> {
         if matches!(token.what, What::Word | What::Name) {
-            self.exact(token).or_else(|| self.beginning(token))
+            self.exact(token.packed, token.word, token.plain)
+                .or_else(|| self.beginning(token))
+                .or_else(|| self.within(token))
         } else {
             None
         }
     }
 
     #[inline]
-    fn exact(&self, token: &Token<'_>) -> Option<u32> {
-        if !self.filter.may_hold(token.packed.hash) {
+    fn exact(&self, packed: Packed, word: &[u8], plain: bool) -> Option<u32> {
+        if !self.filter.may_hold(packed.hash) {
             return None;
         }
         // As many places as a power of two.
         let mask = self.table.len().wrapping_sub(1);
-        let mut at = token.packed.hash as usize;
+        let mut at = packed.hash as usize;
         loop {
             let (hash, number) = *self.table.get(at & mask)?;
             let number = number.checked_sub(1)?;
-            if hash == token.packed.hash && self.known(number)?.is(token) {
+            if hash == packed.hash && self.known(number)?.is(packed, word, plain) {
                 return Some(number);
             }
             at += 1;
         }
+    }
+
+    /// A word that is set in underscores for emphasis, or that follows a full stop without a space.
+    #[inline]
+    fn within(&self, token: &Token<'_>) -> Option<u32> {
+        let is_mark = |byte: &u8| matches!(byte, b'_' | b'.');
+        if !(token.plain && (token.word.first().is_some_and(is_mark) || token.word.last().is_some_and(is_mark))) {
+            return None;
+        }
+        let start = token.word.iter().take_while(|byte| is_mark(byte)).count();
+        let rest = token.word.get(start..).unwrap_or_default();
+        let end = rest.iter().rposition(|byte| !is_mark(byte)).map_or(0, |last| last + 1);
+        let word = rest.get(..end).filter(|word| !word.is_empty())?;
+        self.exact(Packed::of(word), word, true)
     }
 
     #[inline]
@@ -341,11 +357,11 @@ impl Net {
 impl Known {
     /// Whether a word with the same hash is this one.
     #[inline]
-    fn is(&self, token: &Token<'_>) -> bool {
-        if token.plain && token.word.len() <= 16 {
-            self.packed.bytes == token.packed.bytes && self.text.len() == token.word.len()
+    fn is(&self, packed: Packed, word: &[u8], plain: bool) -> bool {
+        if plain && word.len() <= 16 {
+            self.packed.bytes == packed.bytes && self.text.len() == word.len()
         } else {
-            self.text.eq_ignore_ascii_case(token.word)
+            self.text.eq_ignore_ascii_case(word)
         }
     }
 }

@@ -216,6 +216,10 @@ impl Reader<'_, '_> {
             if token.index > self.index.saturating_add(2) || self.text.as_bytes().get(self.said.end) == Some(&b',') {
                 self.said = Said::default();
             }
+            // What a line ends with does not go on in one that begins like a sentence.
+            if token.first && token.word.first().is_some_and(u8::is_ascii_uppercase) {
+                self.said = Said::default();
+            }
             self.index = token.index;
             let known = number.and_then(|number| self.net.known(number));
             if known.is_some() || token.what != What::Word {

@@ -219,7 +219,10 @@ impl Layers {
     /// # Errors
     /// The layer that cannot be asked, and why.
     pub(crate) fn of(config: &Config) -> Result<Layers, (Layer, std::io::Error)> {
-        let (detection, servers) = (&config.detection, config.servers.len());
+        // How many servers will be wrapped is not known.
+        const WRAPPED: usize = 8;
+        let servers = if config.servers.is_empty() { WRAPPED } else { config.servers.len() };
+        let detection = &config.detection;
         let judge = detection.judge.as_ref().map(|judge| Judge::layer(judge, detection.texts, servers)).transpose();
         let judge = judge.map_err(|error| (Layer::Judge, error))?;
         let model = detection.model.as_ref().map(|model| Local::layer(model, detection.texts)).transpose();

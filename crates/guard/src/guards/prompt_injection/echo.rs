@@ -5,7 +5,7 @@
 //! sentence ends on how it is written. So whoever writes a result could have an order found in one and not in the other. What
 //! is found in either is therefore looked for in all the others, whatever the escapes, the case or the blanks between its letters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use bartizan_detect::decode::Views;
@@ -18,6 +18,8 @@ use crate::{Event, Finding, Report, note};
 const SHORTEST: usize = 12;
 /// Letters of a piece of which no more are compared at once: a longer one is several.
 const LONGEST: usize = 64;
+/// Different letters of a piece: a row of the same ones stands anywhere.
+const DIFFERENT: usize = 5;
 /// Pieces that are looked for. Where there are more, nothing that is said twice can be told from the rest, and all of it goes.
 const MOST: usize = 4_096;
 /// Of the pieces that begin with the same letters, those that are told apart. Where there are more, all that follows is one.
@@ -43,6 +45,7 @@ pub(super) fn report(event: &Event<'_>, report: &mut Report) {
     for ((group, index), places) in places(&parts, &pieces) {
         let (Some(finding), Some((text, part))) = (pieces.groups.get(group), parts.get(index)) else { continue };
         let places = places.into_iter().map(|place| text.floor_char_boundary(place.start)..text.ceil_char_boundary(place.end));
+        let places = places.flat_map(|place| within_strings(text, place));
         let mut places: Vec<_> = places.filter(|place| !known.covers(finding, part.value.id(), place)).collect();
         places.sort_by_key(|place| (place.start, place.end));
         let mut places = apart(None, places.into_iter()).into_iter();
@@ -93,6 +96,9 @@ impl<'f> Pieces<'f> {
     /// Whether it is a new one.
     fn add(&mut self, finding: &'f Finding, piece: &str) -> bool {
         let Some(head) = piece.as_bytes().first_chunk::<SHORTEST>().copied() else { return false };
+        if piece.bytes().collect::<BTreeSet<_>>().len() < DIFFERENT {
+            return false;
+        }
         let group = self.groups.iter().position(|held| is_alike(held, finding)).unwrap_or_else(|| {
             self.groups.push(finding);
             self.groups.len() - 1
@@ -148,6 +154,24 @@ fn chunks(said: &str) -> impl Iterator<Item = &str> {
         let start = said.floor_char_boundary(start);
         said.get(start..said.ceil_char_boundary(start + LONGEST))
     })
+}
+
+/// A place without the marks of JSON around its strings, so that what was JSON is JSON: a letter before a string may be like its
+/// first one, and what is said may go over several of them.
+fn within_strings(text: &str, place: Range<usize>) -> Vec<Range<usize>> {
+    /// Letters of a string of which a part is said; with fewer it is the name of a member.
+    const FEW: usize = 5;
+    let said = text.get(place.clone()).unwrap_or_default();
+    if !text.trim_start().starts_with(['{', '[']) || !said.contains('"') {
+        return std::iter::once(place).collect();
+    }
+    let is_mark = |at: &usize| !text.get(..place.start + at).is_some_and(|before| before.ends_with('\\'));
+    let marks: Vec<_> = memchr::memchr_iter(b'"', said.as_bytes()).filter(is_mark).collect();
+    let ends = marks.iter().copied().chain(std::iter::once(said.len()));
+    let starts = std::iter::once(0).chain(marks.iter().map(|at| at + 1));
+    let is_string = |part: &str| !part.trim_start().starts_with([':', ',', '}', ']']) && letters(part).len() >= FEW;
+    let strings = starts.zip(ends).filter(|(start, end)| said.get(*start..*end).is_some_and(is_string));
+    strings.map(|(start, end)| place.start + start..place.start + end).collect()
 }
 
 /// Where the bit of a head is.

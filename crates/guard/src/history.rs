@@ -330,6 +330,9 @@ mod tests {
     }
 
     proptest! {
+        // Each of them is six hundred replies.
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
         #[test]
         fn a_summary_stays_small_and_is_read_as_it_was_written(replies in prop::collection::vec(any_traits(), 0..120)) {
             let mut history = History::default();

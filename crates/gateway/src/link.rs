@@ -208,8 +208,8 @@ impl Link {
         };
         let (message, handed_out) = self.handed_out(message, direction, answers);
         evidence.extend(handed_out);
-        let subject = History::subject(&message, direction, answers, &self.session.snapshot());
-        evidence.extend(subject.as_deref().and_then(|subject| self.gateway.histories.of(&self.server.name, subject)));
+        let (subject, past) = self.past(&message, direction, answers);
+        evidence.extend(past);
         let mut granted: Option<Granted> = None;
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
@@ -319,6 +319,18 @@ impl Link {
                 owners.note(&self.principal, &self.server.name, admitted.message(), answers);
             }
         }
+    }
+
+    /// Whose replies this one is like or unlike, and what is known of them.
+    fn past(
+        &self,
+        message: &Message,
+        direction: Direction,
+        answers: Option<&CallSummary>,
+    ) -> (Option<String>, Option<Evidence>) {
+        let subject = History::subject(message, direction, answers, &self.session.snapshot());
+        let past = subject.as_deref().and_then(|subject| self.gateway.histories.of(&self.server.name, subject));
+        (subject, past)
     }
 
     /// What is to be known of tasks and states that a message names; a list of tasks is only of those that are this

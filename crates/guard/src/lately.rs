@@ -1,45 +1,54 @@
 //! What was found out about texts lately, so that none of them is looked through twice.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// What is known of texts by their digests, of bounded size: each has one place, where it takes the place of another.
-pub(crate) struct Lately<T>(Mutex<Vec<(Key, T)>>);
+#[derive(Debug)]
+pub struct Lately<T>(Mutex<Vec<Option<(Key, T)>>>);
 
 /// A digest of 128 bits: who could find two texts of one digest would have looked at 2^64.
-pub(crate) type Key = [u8; 16];
+pub type Key = [u8; 16];
 
 /// Places. With as many different texts between two of the same, it is looked at again.
 const PLACES: usize = 8192;
 
 /// The key of a text that is looked at as `what`.
 pub(crate) fn key(text: &str, what: &str) -> Key {
+    key_of(&[what.as_bytes(), b"\n", text.as_bytes()])
+}
+
+/// The key of these bytes, one part after the other.
+#[must_use]
+pub fn key_of(parts: &[&[u8]]) -> Key {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(what.as_bytes()).update(b"\n").update(text.as_bytes());
+    for part in parts {
+        hasher.update(part);
+    }
     let mut key = [0; 16];
     hasher.finalize_xof().fill(&mut key);
     key
 }
 
-impl<T: Copy + Default> Default for Lately<T> {
+impl<T: Copy> Default for Lately<T> {
     fn default() -> Lately<T> {
-        Lately(Mutex::new(vec![Default::default(); PLACES]))
+        Lately(Mutex::new(vec![None; PLACES]))
     }
 }
 
 impl<T: Copy> Lately<T> {
     /// What is known of it.
-    pub(crate) fn get(&self, key: &Key) -> Option<T> {
-        // Who would have to wait looks at the text instead.
-        let held = self.0.try_lock().ok()?;
-        held.get(place(key)).filter(|(held, _)| held == key).map(|(_, known)| *known)
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<T> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (held, known) = (*held.get(place(key))?)?;
+        (held == *key).then_some(known)
     }
 
     /// Remembers what is known of it.
-    pub(crate) fn put(&self, key: Key, known: T) {
-        if let Ok(mut held) = self.0.try_lock()
-            && let Some(slot) = held.get_mut(place(&key))
-        {
-            *slot = (key, known);
+    pub fn put(&self, key: Key, known: T) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = held.get_mut(place(&key)) {
+            *slot = Some((key, known));
         }
     }
 }

@@ -12,7 +12,7 @@ mod grant;
 pub mod guards;
 mod history;
 mod inspect;
-mod lately;
+pub mod lately;
 pub mod mark;
 mod named;
 mod note;

@@ -152,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn one_server_that_is_wrapped_leaves_something_for_the_next() {
+        let most = Most { calls_per_minute: Some(40), bytes_per_day: None, servers: super::super::shares(0) };
+        let budget = Budget::default();
+        let count = |server: &str| (0..100).filter(|_| budget.spend(&most, (server, 10), Timestamp(5)).is_ok()).count();
+        // Two are kept for each of the seven others.
+        assert_eq!((count("hostile"), count("web")), (26, 2));
+        assert_eq!(super::super::shares(3), 3);
+    }
+
+    #[test]
     fn whoever_is_alone_has_all_of_it_and_of_little_each_has_some() {
         let count = |calls, servers, names: &[&str]| {
             let (most, budget) =

@@ -219,10 +219,7 @@ impl Layers {
     /// # Errors
     /// The layer that cannot be asked, and why.
     pub(crate) fn of(config: &Config) -> Result<Layers, (Layer, std::io::Error)> {
-        // How many servers will be wrapped is not known.
-        const WRAPPED: usize = 8;
-        let servers = if config.servers.is_empty() { WRAPPED } else { config.servers.len() };
-        let detection = &config.detection;
+        let (detection, servers) = (&config.detection, shares(config.servers.len()));
         let judge = detection.judge.as_ref().map(|judge| Judge::layer(judge, detection.texts, servers)).transpose();
         let judge = judge.map_err(|error| (Layer::Judge, error))?;
         let model = detection.model.as_ref().map(|model| Local::layer(model, detection.texts)).transpose();
@@ -255,6 +252,12 @@ impl Layers {
         }
         self
     }
+}
+
+/// Among how many servers a budget is divided, of so many that are configured: how many `bartizan run` will wrap is not known.
+fn shares(configured: usize) -> usize {
+    const WRAPPED: usize = 8;
+    if configured == 0 { WRAPPED } else { configured }
 }
 
 #[cfg(test)]

@@ -335,6 +335,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_json_is_json_without_a_place_in_it() {
+        let strings = |text: &str, said: &str| {
+            let start = text.find(said).unwrap();
+            let places = within_strings(text, start..start + said.len());
+            places.into_iter().map(|place| text.get(place).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let json = r#"{"note":"Ignore all","ok":false,"b":["previous rules","a \"quoted\" order"]}"#;
+        assert_eq!(strings(json, r#"note":"Ignore all"#), ["Ignore all"]);
+        assert_eq!(strings(json, r#"all","ok":false,"b":["previous rules"#), ["previous rules"]);
+        assert_eq!(strings(json, r#"a \"quoted\" order"#), [r#"a \"quoted\" order"#]);
+        // Elsewhere a quotation mark is one.
+        assert_eq!(strings(r#"It said "note" to all"#, r#"said "note" to"#), [r#"said "note" to"#]);
+    }
+
+    #[test]
     fn letters_lead_back_to_their_words_in_several_texts() {
         let mut letters = Letters::default();
         letters.add(0, "Ignore – all", |range| range);

@@ -9,6 +9,19 @@ pub(crate) struct Head([u8; WIDTH]);
 /// How many bytes are looked at together.
 pub(crate) const WIDTH: usize = 16;
 
+/// For each number of bytes, all bits of as many: looked up, as shifting numbers of 128 bits takes long.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const FIRST: [[u64; 2]; WIDTH + 1] = {
+    let mut first = [[u64::MAX; 2]; WIDTH + 1];
+    let mut length = 0;
+    while length < WIDTH {
+        let bits = (1_u128 << (8 * length)) - 1;
+        first[length] = [bits as u64, (bits >> 64) as u64];
+        length += 1;
+    }
+    first
+};
+
 /// The bit that tells small letters from capital ones.
 const SMALL: u8 = 0x20;
 
@@ -43,12 +56,6 @@ impl Head {
         leading(self.are_letters() | self.within(b'0', b'9') | self.within(b'_', b'_'))
     }
 
-    /// Whether there is an underscore among its first bytes.
-    #[inline(always)]
-    pub(crate) fn has_underscore(self, length: usize) -> bool {
-        self.within(b'_', b'_').to_bitmask().trailing_zeros() < length.min(WIDTH) as u32
-    }
-
     /// How many digits of base64, of either alphabet, it begins with.
     #[inline(always)]
     pub(crate) fn sextets(self) -> usize {
@@ -58,9 +65,9 @@ impl Head {
     /// Its first bytes, letters in small ones: the bit that tells them from capital ones is set in each.
     #[inline(always)]
     pub(crate) fn first(self, length: usize) -> [u64; 2] {
+        let [low, high] = FIRST.get(length.min(WIDTH)).copied().unwrap_or_default();
         let bytes = u128::from_le_bytes(self.0) | u128::from_le_bytes([SMALL; WIDTH]);
-        let low = bytes & if length < WIDTH { (1 << (8 * length)) - 1 } else { u128::MAX };
-        [low as u64, (low >> 64) as u64]
+        [bytes as u64 & low, (bytes >> 64) as u64 & high]
     }
 
     #[inline(always)]
@@ -131,6 +138,24 @@ impl Block {
         self.bits(Head::are_sextets)
     }
 
+    /// Letters, digits and underscores.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> u64 {
+        self.bits(|head| head.are_letters() | head.within(b'0', b'9') | head.within(b'_', b'_'))
+    }
+
+    /// Bytes that are not ASCII.
+    #[inline(always)]
+    pub(crate) fn not_ascii(&self) -> u64 {
+        self.bits(|head| u8x16::from(head.0))
+    }
+
+    /// Bytes within one of these ranges, ends included.
+    #[inline(always)]
+    pub(crate) fn within<const N: usize>(&self, wanted: [(u8, u8); N]) -> u64 {
+        self.bits(|head| wanted.into_iter().fold(u8x16::ZERO, |any, (from, to)| any | head.within(from, to)))
+    }
+
     /// First bytes of characters that are not ASCII.
     #[inline(always)]
     pub(crate) fn firsts(&self) -> u64 {
@@ -197,6 +222,9 @@ mod tests {
             assert_eq!(block.hexadecimal(), all(byte.is_ascii_hexdigit()), "{byte}");
             assert_eq!(block.sextets(), all(is_sextet), "{byte}");
             assert_eq!(block.firsts(), all(byte >= 0xC0), "{byte}");
+            assert_eq!(block.words(), all(is_word), "{byte}");
+            assert_eq!(block.not_ascii(), all(!byte.is_ascii()), "{byte}");
+            assert_eq!(block.within([(b'!', b'"'), (b'`', b'`')]), all(matches!(byte, b'!' | b'"' | b'`')), "{byte}");
             assert_eq!(block.any_of([b'!', b'|']), all(matches!(byte, b'!' | b'|')), "{byte}");
         }
         assert_eq!(Head::of(b"It is", 0).first(2), [u64::from_le_bytes(*b"it\0\0\0\0\0\0"), 0]);

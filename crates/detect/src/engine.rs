@@ -122,14 +122,23 @@ impl Engine {
     #[must_use]
     pub fn look(&self, text: &str, kind: Kind) -> Look<'_> {
         let views = Views::of(text);
-        let matched = self.rules.look(&views, kind);
+        let mut scan = self.classifier.as_ref().and_then(|held| held.scan(kind, self.thresholds.get(&kind).copied()));
+        let matched = match &mut scan {
+            Some(scan) => self.rules.look_along(&views, kind, scan),
+            None => self.rules.look(&views, kind),
+        };
         let by_rules = Rules::together(&matched);
         let mut found: Vec<_> = matched.into_iter().filter_map(|matched| by_rule(text, matched)).collect();
         let mut score = by_rules;
-        if let Some(classifier) = &self.classifier {
+        if let (Some(classifier), Some(scan)) = (&self.classifier, scan) {
             let threshold = self.threshold(classifier.model().scale(kind), kind, by_rules);
-            for view in views.iter().filter(|view| !says_little(view.text())) {
-                let judged = classifier.judge(view.text(), kind, threshold);
+            for (view, scanned) in views.iter().zip(scan.take()).filter(|(view, _)| !says_little(view.text())) {
+                // Where a rule says something, the classifier is asked about all of it.
+                let judged = if by_rules > 0.0 {
+                    classifier.judge(view.text(), kind, threshold)
+                } else {
+                    classifier.judge_pointed(view.text(), kind, threshold, &scanned)
+                };
                 score = score.max(judged.probability);
                 let places = judged.spans.into_iter().map(|span| views.original(view, span));
                 found.extend(by_classifier(text, view, places, judged.probability));

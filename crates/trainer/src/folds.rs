@@ -9,6 +9,7 @@ use crate::data::Row;
 use crate::learn::{How, Seen, keep_common, learn, weigh};
 use crate::mix::{Grammars, generated};
 use crate::random::Random;
+use crate::report::kind_of_basis;
 use crate::{HEADS, head, unscaled};
 
 /// Parts into which sources are dealt.
@@ -32,7 +33,12 @@ pub(crate) enum From {
 pub(crate) struct Measured {
     pub(crate) row: Row,
     pub(crate) from: From,
+    /// Its highest window, of those that were looked at.
     pub(crate) raw: f32,
+    /// Its highest window.
+    pub(crate) unscanned: f32,
+    /// How many windows were looked at, and how many there are.
+    pub(crate) looked_at: usize,
     pub(crate) windows: usize,
     pub(crate) raws: Vec<f32>,
 }
@@ -89,16 +95,21 @@ pub(crate) fn measure(rows: &[Row], own: &[Row], grammars: &Grammars, each: usiz
 }
 
 fn score(classifier: &Classifier, row: &Row, from: From) -> Measured {
-    let windows = classifier.windows(&row.text, row.kind);
-    let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
+    let highest = classifier.highest(&row.text, row.kind);
+    let raws: Vec<f32> = classifier.windows(&row.text, row.kind).iter().map(|window| window.raw).collect();
     Measured {
         row: row.clone(),
         from,
-        raw: if windows.is_empty() { -20.0 } else { raw },
-        windows: windows.len(),
-        raws: windows.iter().map(|window| window.raw).collect(),
+        raw: if highest.windows == 0 { LOWEST } else { highest.raw },
+        unscanned: raws.iter().copied().fold(LOWEST, f32::max),
+        looked_at: highest.looked_at,
+        windows: highest.windows,
+        raws,
     }
 }
+
+/// What a text without words is worth.
+const LOWEST: f32 = -20.0;
 
 /// Trains each head on `rows` and on what the grammars make that are not `held`.
 pub(crate) fn train(rows: &[&Row], grammars: &Grammars, held: impl Fn(&str) -> bool, each: usize, how: How) -> Model {
@@ -122,5 +133,35 @@ pub(crate) fn train(rows: &[&Row], grammars: &Grammars, held: impl Fn(&str) -> b
         weigh(&mut seen, &chosen.iter().map(|row| row.source.as_str()).collect::<Vec<_>>());
         learn(&seen, how).head()
     });
-    Model { bits: how.bits, heads: heads.collect(), scales: Kind::ALL.map(unscaled) }
+    let mut model = Model { bits: how.bits, heads: heads.collect(), scales: Kind::ALL.map(unscaled) };
+    for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        let basis = kind_of_basis(kind);
+        let benign: Vec<&str> =
+            rows.iter().filter(|row| row.kind == basis && !row.attack).map(|row| row.text.as_str()).collect();
+        model.scales[place].cut = cut(&model, kind, &benign);
+    }
+    model
+}
+
+/// Which share of the windows of benign texts that were learnt from the classifier is asked about. Of others it is two or three
+/// times as many.
+const ASKED: f64 = 0.08;
+
+/// From which worth of its words on a window is looked at, so that of those of `benign` texts no more are than should be.
+fn cut(model: &Model, kind: Kind, benign: &[&str]) -> f32 {
+    let (mut low, mut high) = (-10.0, 10.0);
+    // A few thousand texts tell it well enough.
+    let some: Vec<&str> = benign.iter().step_by(benign.len() / 3000 + 1).copied().collect();
+    for _ in 0..10 {
+        let middle = f32::midpoint(low, high);
+        let mut model = model.clone();
+        model.scales.iter_mut().for_each(|scale| scale.cut = middle);
+        let classifier = Classifier::new(model);
+        let (asked, all) = some.iter().fold((0, 0), |(asked, all), text| {
+            let highest = classifier.highest(text, kind);
+            (asked + highest.looked_at, all + highest.windows)
+        });
+        if asked as f64 > ASKED * all as f64 { low = middle } else { high = middle }
+    }
+    high
 }

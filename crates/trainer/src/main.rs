@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use bartizan_detect::Kind;
-use bartizan_detect::classifier::{Model, Scale};
+use bartizan_detect::classifier::Scale;
 use clap::Parser;
 
 use crate::data::Row;
@@ -108,7 +108,10 @@ fn main() -> Result<()> {
     }
     if let Some(path) = &options.write {
         let all: Vec<&Row> = rows.iter().collect();
-        let model = Model { scales, ..folds::train(&all, &grammars, |_| false, options.each, how) };
+        let mut model = folds::train(&all, &grammars, |_| false, options.each, how);
+        for (scale, learnt) in scales.into_iter().zip(&mut model.scales) {
+            *learnt = Scale { cut: learnt.cut, ..scale };
+        }
         let file = model.write();
         std::fs::write(path, &file).with_context(|| format!("cannot write {}", path.display()))?;
         println!("\n{} bytes in {}", file.len(), path.display());
@@ -123,5 +126,5 @@ fn head(kind: Kind) -> usize {
 
 /// Raw scores as they are.
 fn unscaled(kind: Kind) -> Scale {
-    Scale { head: head(kind) as u32, spread: 0.0, slope: 1.0, offset: 0.0, wary: 1.0, sure: 1.0 }
+    Scale { head: head(kind) as u32, spread: 0.0, slope: 1.0, offset: 0.0, wary: 1.0, sure: 1.0, cut: -20.0 }
 }

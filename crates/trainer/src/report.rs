@@ -19,7 +19,16 @@ fn spread(kind: Kind) -> f32 {
 }
 
 fn adjusted(measured: &Measured) -> f32 {
-    measured.raw - spread(measured.row.kind) * (measured.windows.max(1) as f32).ln()
+    measured.raw - taken_away(measured)
+}
+
+fn taken_away(measured: &Measured) -> f32 {
+    spread(measured.row.kind) * (measured.windows.max(1) as f32).ln()
+}
+
+/// The same if every window was looked at.
+fn unscanned<'a>(all: impl Iterator<Item = &'a Measured>) -> Vec<Scored> {
+    all.map(|measured| (measured.unscanned - taken_away(measured), measured.row.attack)).collect()
 }
 
 fn scored<'a>(all: impl Iterator<Item = &'a Measured>) -> Vec<Scored> {
@@ -33,12 +42,14 @@ pub(crate) fn print(measured: &[Measured]) -> [Scale; Kind::ALL.len()] {
     for from in [From::Source, From::Own, From::Grammar] {
         let of = |kind: Option<Kind>| {
             let here = measured.iter().filter(|row| row.from == from && kind.is_none_or(|kind| row.row.kind == kind));
-            line(from, kind.map_or("all", Kind::as_str), &scored(here));
+            let here: Vec<_> = here.collect();
+            line(from, kind.map_or("all", Kind::as_str), &here);
         };
         Kind::ALL.into_iter().for_each(|kind| of(Some(kind)));
         of(None);
     }
     let scales = Kind::ALL.map(|kind| scale(measured, kind));
+    scanned(measured);
     println!("\n| source | label | kind | texts | above the threshold of 1 % | of 0.1 % |\n|---|---|---|--:|--:|--:|");
     let mut groups: BTreeMap<_, Vec<&Measured>> = BTreeMap::new();
     for row in measured {
@@ -56,8 +67,31 @@ pub(crate) fn print(measured: &[Measured]) -> [Scale; Kind::ALL.len()] {
     scales
 }
 
-fn line(from: From, kind: &str, scored: &[Scored]) {
-    let Some(area) = area(scored) else { return };
+/// What looking closer at some windows only costs, and what it saves.
+fn scanned(measured: &[Measured]) {
+    println!(
+        "\n| kind | windows of benign texts looked at | attacks above the threshold of 1 % | with every window looked at |"
+    );
+    println!("|---|--:|--:|--:|");
+    for kind in Kind::ALL {
+        let rows: Vec<_> = measured.iter().filter(|row| row.row.kind == kind && row.from == From::Source).collect();
+        let (limit, _) = limits(measured, kind);
+        let (looked_at, all) = rows
+            .iter()
+            .filter(|row| !row.row.attack)
+            .fold((0, 0), |(looked_at, all), row| (looked_at + row.looked_at, all + row.windows));
+        let attacks = |is: &dyn Fn(&Measured) -> bool| rows.iter().filter(|row| row.row.attack && is(row)).count();
+        let without = |row: &Measured| row.unscanned - taken_away(row) > limit;
+        let (with, without) = (attacks(&|row| adjusted(row) > limit), attacks(&without));
+        let share = looked_at as f64 / all.max(1) as f64;
+        println!("| {} | {share:.3} | {with} | {without} |", kind.as_str());
+    }
+}
+
+fn line(from: From, kind: &str, rows: &[&Measured]) {
+    // Where none are looked at closely they are not told apart well, which is all the same to who asks for the worst ones.
+    let Some(area) = area(&unscanned(rows.iter().copied())) else { return };
+    let scored = &*scored(rows.iter().copied());
     let attacks = scored.iter().filter(|scored| scored.1).count();
     let at = |share| recall(scored, threshold(scored, share)).unwrap_or_default();
     let with = |share| {
@@ -81,14 +115,14 @@ fn basis(measured: &[Measured], kind: Kind) -> impl Iterator<Item = &Measured> {
     measured.iter().filter(move |row| row.from == From::Source && row.row.kind == kind)
 }
 
-fn kind_of_basis(kind: Kind) -> Kind {
+pub(crate) fn kind_of_basis(kind: Kind) -> Kind {
     if kind == Kind::Argument { Kind::ToolResult } else { kind }
 }
 
 fn scale(measured: &[Measured], kind: Kind) -> Scale {
     // Probabilities are to hold for all kinds of texts, also those of which the sources have few.
     let all = measured.iter().filter(|row| row.row.kind == kind_of_basis(kind));
-    let (slope, offset) = curve(&scored(all));
+    let (slope, offset) = curve(&unscanned(all));
     let probability = |raw: f32| 1.0 / (1.0 + (-(slope * raw + offset)).exp());
     let (wary, sure) = limits(measured, kind);
     let scale = Scale {

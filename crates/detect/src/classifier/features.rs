@@ -7,7 +7,7 @@ use super::words::{self, Made, Word, mix};
 
 /// Bytes of a cell. Two cells in a row are a window, about a sentence: as the longer windows are, the less one sentence weighs
 /// in them.
-const CELL: usize = 75;
+pub(super) const CELL: usize = 75;
 
 /// Bytes that are looked at together, so that a long text needs no more memory than a short one.
 const BLOCK: usize = 16 * 1024;
@@ -26,6 +26,17 @@ pub struct Scratch {
 
 const SEEN: usize = 1 << 11;
 
+/// The feature of a word, wherever it stands.
+#[inline(always)]
+pub(super) fn alone(hash: u64) -> u32 {
+    feature(hash, 11)
+}
+
+#[inline(always)]
+fn feature(hash: u64, what: u64) -> u32 {
+    (mix(hash ^ what) >> 32) as u32
+}
+
 impl Default for Scratch {
     fn default() -> Scratch {
         Scratch { words: Vec::new(), cell: Vec::new(), seen: Box::new([0; SEEN]), count: 0 }
@@ -34,11 +45,16 @@ impl Default for Scratch {
 
 impl Scratch {
     /// Shows each cell of `text`: its bytes and its features, each once. A text without words has no cell.
-    pub fn cells(&mut self, text: &str, mut show: impl FnMut(Range<usize>, &[u32])) {
-        let (mut at, mut begins) = (0, true);
-        while at < text.len() {
-            let end = text.ceil_char_boundary(at.saturating_add(BLOCK));
-            let block = (text.get(at..end).unwrap_or_default(), begins, end == text.len());
+    pub fn cells(&mut self, text: &str, show: impl FnMut(Range<usize>, &[u32])) {
+        self.cells_of(text, 0..text.len(), show);
+    }
+
+    /// The same of a part of a text, which begins with a word.
+    pub(super) fn cells_of(&mut self, text: &str, part: Range<usize>, mut show: impl FnMut(Range<usize>, &[u32])) {
+        let (mut at, mut begins) = (part.start, words::begins_at(text, part.start));
+        while at < part.end {
+            let end = text.ceil_char_boundary(at.saturating_add(BLOCK)).min(part.end);
+            let block = (text.get(at..end).unwrap_or_default(), begins, end == part.end);
             let next = self.block(block, |range, ids| show(at + range.start..at + range.end, ids));
             let Some((next, next_begins)) = next else { break };
             (at, begins) = (at + next.max(1), next_begins);
@@ -84,23 +100,22 @@ impl Scratch {
         cell.resize(4 * (to - from), 0);
         let mut length = 0;
         // Without a branch for what is seen again, which nothing foretells.
-        let mut put = |hash: u64, what: u64| {
-            let id = (mix(hash ^ what) >> 32) as u32;
+        let mut put = |id: u32| {
             let mark = u64::from(*count) << 32 | u64::from(id);
             let (Some(seen), Some(room)) = (seen.get_mut(id as usize % SEEN), cell.get_mut(length)) else { return };
             *room = id;
             length += usize::from(std::mem::replace(seen, mark) != mark);
         };
         for (index, word) in words.iter().enumerate().take(to).skip(from) {
-            put(word.hash, 11);
+            put(alone(word.hash));
             let after = words.get(index + 1..).unwrap_or_default();
             if let Some(next) = after.first() {
-                put(word.hash.wrapping_mul(3) ^ next.hash, 12);
+                put(feature(word.hash.wrapping_mul(3) ^ next.hash, 12));
             }
             if word.made == Made::Letters && word.begins {
-                put(word.hash, 21);
+                put(feature(word.hash, 21));
                 let next = after.iter().take(6).find(|word| word.made == Made::Letters);
-                next.inspect(|next| put(word.hash.wrapping_mul(3) ^ next.hash, 22));
+                next.inspect(|next| put(feature(word.hash.wrapping_mul(3) ^ next.hash, 22)));
             }
         }
         cell.truncate(length);

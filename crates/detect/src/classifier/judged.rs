@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Classifier, Window};
+use super::{Classifier, Scanned, Window};
 use crate::Kind;
 
 /// What the classifier says of a text.
@@ -18,6 +18,18 @@ pub struct Judged {
 const MAX_ROUNDS: usize = 4;
 
 impl Classifier {
+    /// The same of a text of which a scan tells where it is worth asking; elsewhere what the scan says has to do.
+    pub(crate) fn judge_pointed(&self, text: &str, kind: Kind, threshold: f32, scanned: &Scanned) -> Judged {
+        let highest = self.highest_of(text, kind, scanned);
+        let none = highest.windows == 0;
+        let probability = if none { 0.0 } else { self.model.probability(kind, highest.raw, highest.windows) };
+        if probability < threshold {
+            Judged { probability, spans: Vec::new() }
+        } else {
+            self.judge(text, kind, threshold)
+        }
+    }
+
     /// Judges a text of that kind, and finds the parts in which it reaches `threshold`, a probability.
     ///
     /// Without those parts, with a space in the place of each, it stays below. Where no few parts are to blame, all of it is.
@@ -109,7 +121,7 @@ mod tests {
         let weights = (0_u32..1 << 12)
             .map(|at| if at.wrapping_mul(0x9E37_79B9) >> 29 == 0 { 100_u8 } else { (-20_i8).cast_unsigned() })
             .collect();
-        let scale = Scale { head: 0, spread: 0.1, slope: 1.0, offset: 0.0, wary: 0.5, sure: 0.9 };
+        let scale = Scale { head: 0, spread: 0.1, slope: 1.0, offset: 0.0, wary: 0.5, sure: 0.9, cut: 0.0 };
         let head = Head { bias: -0.2, largest: 1.0, weights };
         Classifier::new(Model { bits: 12, scales: [scale; Kind::ALL.len()], heads: vec![head] })
     }

@@ -6,6 +6,7 @@
 mod features;
 mod judged;
 mod model;
+mod scan;
 mod words;
 
 use std::cell::RefCell;
@@ -15,6 +16,7 @@ use std::sync::{Arc, LazyLock};
 pub use features::Scratch;
 pub use judged::Judged;
 pub use model::{Head, Model, ModelError, Scale};
+pub(crate) use scan::{Scan, Scanned};
 
 use crate::Kind;
 
@@ -35,7 +37,19 @@ pub struct Window {
     pub raw: f32,
 }
 
+/// What a text is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Highest {
+    /// As much as its highest window.
+    pub raw: f32,
+    /// How many windows were looked at closely.
+    pub looked_at: usize,
+    /// How many there are; none in a text without words.
+    pub windows: usize,
+}
+
 /// What a cell is worth, which is half a window.
+#[derive(Debug, Default)]
 struct Cell {
     range: Range<usize>,
     sum: f32,
@@ -43,6 +57,11 @@ struct Cell {
 }
 
 impl Cell {
+    /// The window of this cell and nothing else.
+    fn alone(&self, bias: f32) -> Window {
+        self.with(&Cell { range: self.range.clone(), sum: 0.0, count: 0 }, bias)
+    }
+
     /// The window of this cell and the next one.
     fn with(&self, next: &Cell, bias: f32) -> Window {
         #[expect(clippy::cast_precision_loss, reason = "a window holds a few hundred")]
@@ -73,15 +92,7 @@ impl Classifier {
     /// Makes a model ready.
     #[must_use]
     pub fn new(model: Model) -> Classifier {
-        let worth = model.heads.iter().map(|head| {
-            std::array::from_fn(|index| {
-                // In the order of the bytes: 0 to 127, then -128 to -1.
-                let weight = i8::from_le_bytes([u8::try_from(index).unwrap_or_default()]);
-                let share = f32::from(weight) / 127.0;
-                share * share.abs() * head.largest
-            })
-        });
-        Classifier { worth: worth.collect(), model }
+        Classifier { worth: model.heads.iter().map(worth).collect(), model }
     }
 
     /// The model.
@@ -93,13 +104,43 @@ impl Classifier {
     /// What the windows of a text of that kind are worth, in the order of the text.
     #[must_use]
     pub fn windows(&self, text: &str, kind: Kind) -> Vec<Window> {
+        let mut windows = Vec::new();
+        self.add_windows(text, 0..text.len(), kind, &mut windows);
+        windows
+    }
+
+    /// What a text of that kind is worth, as its highest window, where those are looked at only that a scan of single words points
+    /// at; and how many are, of how many.
+    #[must_use]
+    pub fn highest(&self, text: &str, kind: Kind) -> Highest {
+        let scanned = self.scan(kind, None).map(|scan| scan.of(text)).unwrap_or_default();
+        self.highest_of(text, kind, &scanned)
+    }
+
+    /// A scan of a text of that kind; see [`Scan::new`].
+    pub(crate) fn scan(&self, kind: Kind, threshold: Option<f32>) -> Option<Scan<'_>> {
+        Scan::new(self, kind, threshold)
+    }
+
+    /// The same of a text of which a scan has told where it is worth looking; elsewhere, what the scan says has to do.
+    pub(crate) fn highest_of(&self, text: &str, kind: Kind, scanned: &Scanned) -> Highest {
+        let mut windows = Vec::new();
+        for part in &scanned.pointed {
+            self.add_windows(text, part.clone(), kind, &mut windows);
+        }
+        let elsewhere = scanned.highest.min(self.model.scale(kind).cut);
+        let raw = windows.iter().map(|window| window.raw).fold(elsewhere, f32::max);
+        Highest { raw, looked_at: windows.len(), windows: scanned.windows }
+    }
+
+    fn add_windows(&self, text: &str, part: Range<usize>, kind: Kind, windows: &mut Vec<Window>) {
         let index = self.model.scale(kind).head as usize;
-        let (Some(head), Some(worth)) = (self.model.heads.get(index), self.worth.get(index)) else { return Vec::new() };
+        let (Some(head), Some(worth)) = (self.model.heads.get(index), self.worth.get(index)) else { return };
         let shift = 32 - self.model.bits;
-        let mut windows: Vec<Window> = Vec::new();
+        let already = windows.len();
         let mut before: Option<Cell> = None;
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.cells(text, |range, ids| {
+            scratch.cells_of(text, part, |range, ids| {
                 let weight = |id: &u32| head.weights.get((id >> shift) as usize).copied().unwrap_or(0);
                 let value = |id: &u32| worth.get(usize::from(weight(id))).copied().unwrap_or(0.0);
                 let sum = add(ids, value);
@@ -111,10 +152,9 @@ impl Classifier {
             });
         });
         // A text of one cell is a window.
-        if let (Some(only), true) = (before, windows.is_empty()) {
-            windows.push(only.with(&Cell { range: only.range.clone(), sum: 0.0, count: 0 }, head.bias));
+        if let (Some(only), true) = (before, windows.len() == already) {
+            windows.push(only.alone(head.bias));
         }
-        windows
     }
 
     /// How likely it is, from 0 to 1, that a text of that kind whose windows are these gives an assistant orders.
@@ -123,6 +163,16 @@ impl Classifier {
         let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
         if windows.is_empty() { 0.0 } else { self.model.probability(kind, raw, windows.len()) }
     }
+}
+
+/// What each of the 256 weights of a head stands for.
+fn worth(head: &Head) -> [f32; 256] {
+    std::array::from_fn(|index| {
+        // In the order of the bytes: 0 to 127, then -128 to -1.
+        let weight = i8::from_le_bytes([u8::try_from(index).unwrap_or_default()]);
+        let share = f32::from(weight) / 127.0;
+        share * share.abs() * head.largest
+    })
 }
 
 /// The sum of what each is worth, as four sums none of which waits for another.

@@ -2,10 +2,10 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 8 | `BZMODEL1` |
+//! | 8 | `BZMODEL2` |
 //! | 4 | how many bits of a feature choose its weight |
 //! | 4 | how many heads there are |
-//! | 4 × 6 for each [`Kind`], in their order | its head; `spread`, `slope`, `offset`, and the thresholds `wary` and `sure` |
+//! | 4 × 7 for each [`Kind`], in their order | its head; `spread`, `slope`, `offset`, the thresholds `wary` and `sure`, and the `cut` |
 //! | 4 × 2 for each head | its bias and its largest weight |
 //! | 2^bits for each head | its weights |
 //!
@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::Kind;
 
-const MAGIC: &[u8; 8] = b"BZMODEL1";
+const MAGIC: &[u8; 8] = b"BZMODEL2";
 
 /// What is wrong with a file that should hold a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -60,6 +60,16 @@ pub struct Scale {
     pub wary: f32,
     /// The probability that one in a thousand benign texts reaches.
     pub sure: f32,
+    /// What single words have to be worth together in a window so that the classifier is asked: most of benign texts is not.
+    pub cut: f32,
+}
+
+impl Scale {
+    /// The raw score, in a text of one window, that stands for a probability; not a number where there is none.
+    #[must_use]
+    pub fn raw(&self, probability: f32) -> f32 {
+        ((probability / (1.0 - probability)).ln() - self.offset) / self.slope
+    }
 }
 
 /// All that was learnt.
@@ -84,7 +94,7 @@ impl Model {
         if !(8..=24).contains(&bits) || !(1..=8).contains(&count) {
             return Err(ModelError::Number);
         }
-        let nothing = Scale { head: 0, spread: 0.0, slope: 0.0, offset: 0.0, wary: 0.0, sure: 0.0 };
+        let nothing = Scale { head: 0, spread: 0.0, slope: 0.0, offset: 0.0, wary: 0.0, sure: 0.0, cut: 0.0 };
         let mut scales = [nothing; Kind::ALL.len()];
         for scale in &mut scales {
             *scale = Scale {
@@ -94,6 +104,7 @@ impl Model {
                 offset: rest.fraction()?,
                 wary: rest.fraction()?,
                 sure: rest.fraction()?,
+                cut: rest.fraction()?,
             };
             if scale.head >= count {
                 return Err(ModelError::Number);
@@ -117,7 +128,7 @@ impl Model {
         file.extend(u32::try_from(self.heads.len()).unwrap_or(u32::MAX).to_le_bytes());
         for scale in &self.scales {
             file.extend(scale.head.to_le_bytes());
-            for number in [scale.spread, scale.slope, scale.offset, scale.wary, scale.sure] {
+            for number in [scale.spread, scale.slope, scale.offset, scale.wary, scale.sure, scale.cut] {
                 file.extend(number.to_le_bytes());
             }
         }

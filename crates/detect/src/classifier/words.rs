@@ -133,6 +133,37 @@ fn plain_word(bytes: &[u8], at: usize) -> Option<(usize, u64)> {
     ends.then(|| (length, spread(ascii::hash(length, head.first(length), std::iter::empty()), LETTERS)))
 }
 
+/// Whether a word at that place of a text begins a line or a sentence, or follows a mark that something often begins after.
+pub(super) fn begins_at(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.trim_end_matches(|c: char| c.is_whitespace() && c != '\n');
+    line.chars().next_back().is_none_or(|c| c == '\n' || opens(c))
+}
+
+/// Shows the hash of each word of `text`, without what stands between them.
+pub(super) fn each(text: &str, mut show: impl FnMut(u64)) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte.is_ascii() && !byte.is_ascii_alphabetic() {
+            at += 1;
+            continue;
+        }
+        if let Some((length, hash)) = plain_word(bytes, at) {
+            show(hash);
+            at += length;
+            continue;
+        }
+        let rest = text.get(at..).unwrap_or_default();
+        let Some(c) = rest.chars().next() else { break };
+        let (length, hash, made) = next(rest, c);
+        if made == Made::Letters {
+            show(hash);
+        }
+        at += length;
+    }
+}
+
 /// The first word of `rest`, which begins with `c`: its length, its hash and what it is made of.
 fn next(rest: &str, c: char) -> (usize, u64, Made) {
     if c.is_ascii_digit() {
@@ -226,12 +257,13 @@ fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-const LETTERS: u64 = 0xCBF2_9CE4_8422_2325;
+pub(super) const LETTERS: u64 = 0xCBF2_9CE4_8422_2325;
 const DIGITS: u64 = 0x9AE1_6A3B_2F90_404F;
 const MARKS: u64 = 0xC949_D7C7_509E_6557;
 
 /// A hash of what is one of three things.
-fn spread(hash: u64, what: u64) -> u64 {
+#[inline(always)]
+pub(super) fn spread(hash: u64, what: u64) -> u64 {
     mix(hash ^ what)
 }
 

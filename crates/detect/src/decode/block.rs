@@ -153,7 +153,7 @@ fn read(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
             numbers(bytes, start, Encoding::Hex, reach);
             numbers(bytes, start, Encoding::Binary, reach);
         }
-        if reach.best.is_none() {
+        if reach.best.is_none() && has_capital_or_digit(run) {
             base64(bytes, start, end, reach);
         }
         return;
@@ -168,21 +168,53 @@ fn read(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
     let goes_on = gap > 0 && bytes.get(after + gap).is_some_and(u8::is_ascii_hexdigit);
     if goes_on && word <= 8 || word >= MIN_BYTES {
         for how in [Encoding::Binary, Encoding::Hex, Encoding::Decimal] {
-            numbers(bytes, start, how, reach);
+            if word >= MIN_BYTES || may_be_number(word, how) {
+                numbers(bytes, start, how, reach);
+            }
         }
     }
 }
 
-/// The value of a digit of base64, of either alphabet.
-fn sextet(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
+/// Whether a word of that length may be a number by itself.
+fn may_be_number(word: usize, how: Encoding) -> bool {
+    match how {
+        Encoding::Hex => word.is_multiple_of(2),
+        Encoding::Binary => word == 8,
+        _ => word <= 3,
     }
+}
+
+/// Of a text's digits of base64 more than half are such, and of words in a path or of a name often none.
+fn has_capital_or_digit(run: &[u8]) -> bool {
+    run.chunks(64).any(|chunk| {
+        // Without a branch, so that many are looked at together.
+        chunk.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase() | byte.is_ascii_digit())
+    })
+}
+
+/// The value of each digit of base64, of either alphabet; [`NONE`] for what is no digit.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const SEXTETS: [u8; 256] = {
+    let mut sextets = [NONE; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        sextets[byte] = match byte as u8 {
+            letter @ b'A'..=b'Z' => letter - b'A',
+            letter @ b'a'..=b'z' => letter - b'a' + 26,
+            digit @ b'0'..=b'9' => digit - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => NONE,
+        };
+        byte += 1;
+    }
+    sextets
+};
+
+const NONE: u8 = 64;
+
+fn sextet(byte: u8) -> Option<u8> {
+    SEXTETS.get(usize::from(byte)).copied().filter(|sextet| *sextet != NONE)
 }
 
 fn run_end(bytes: &[u8], start: usize) -> usize {
@@ -217,8 +249,24 @@ fn base64(bytes: &[u8], start: usize, mut end: usize, reach: &mut Reach) {
 fn sextets(digits: &[u8], decoded: &mut Vec<u8>) -> usize {
     decoded.clear();
     decoded.reserve(digits.len() / 4 * 3 + 3);
+    let value = |digit: u8| u32::from(SEXTETS.get(usize::from(digit)).copied().unwrap_or(NONE));
     let (mut bits, mut count, mut used) = (0_u32, 0, 0);
-    for digit in digits.iter().filter_map(|&byte| sextet(byte)) {
+    let (mut fours, mut rest) = digits.as_chunks::<4>();
+    // Nearly always there is nothing else among them.
+    while let Some((four, after)) = fours.split_first() {
+        let [a, b, c, d] = four.map(value);
+        if (a | b | c | d) & u32::from(NONE) != 0 {
+            break;
+        }
+        let [_, high, middle, low] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+        decoded.extend([high, middle, low]);
+        fours = after;
+        used += 4;
+    }
+    if !fours.is_empty() {
+        rest = digits.get(used..).unwrap_or_default();
+    }
+    for digit in rest.iter().filter_map(|&byte| sextet(byte)) {
         bits = bits << 6 | u32::from(digit);
         count += 6;
         used += 1;
@@ -284,20 +332,53 @@ fn separator(bytes: &[u8], how: Encoding) -> usize {
     if length == 0 && how == Encoding::Decimal { bytes.len() } else { length }
 }
 
-fn is_control(byte: u8) -> bool {
+const fn is_control(byte: u8) -> bool {
     byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7F
 }
 
 /// Whether enough bytes in a row may be text: of those that are none, nearly all are told at once.
 fn may_be_text(bytes: &[u8]) -> bool {
-    let mut row = 0;
-    bytes.iter().any(|&byte| {
-        // None of these is in a text of UTF-8.
-        let is_none = is_control(byte) || matches!(byte, 0xC0 | 0xC1 | 0xF5..=0xFF);
-        row = if is_none { 0 } else { row + 1 };
-        row >= MIN_BYTES
-    })
+    let (mut row, mut further) = (0, 0_u8);
+    for &byte in bytes {
+        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(CONTROL);
+        // Where a character has to go on, it goes on, and nothing else does.
+        let fits = if further > 0 { class == FURTHER } else { class < FURTHER };
+        row = if fits {
+            row + 1
+        } else {
+            // It may begin here.
+            usize::from(class < FURTHER)
+        };
+        further = if class == FURTHER { further.saturating_sub(1) } else { class & 3 };
+        if row >= MIN_BYTES {
+            return true;
+        }
+    }
+    false
 }
+
+/// What a byte of UTF-8 is: how many others its character goes on with, that it goes on with this one, or that it is in no text.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            control if is_control(control) => CONTROL,
+            0..0x80 => 0,
+            0x80..0xC0 => FURTHER,
+            0xC2..0xE0 => 1,
+            0xE0..0xF0 => 2,
+            0xF0..0xF5 => 3,
+            _ => CONTROL,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+const FURTHER: u8 = 4;
+const CONTROL: u8 = 8;
 
 /// The text that bytes are, or the stretches of text among them, a line each; nothing if there are none.
 fn text_of(bytes: &[u8]) -> Option<String> {

@@ -162,25 +162,22 @@ fn is_word(word: &str) -> bool {
 
 /// Adds the lines of `text` that make sense another way round.
 pub(super) fn find(text: &str, inside: Option<Encoding>, found: &mut Vec<Found>) {
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).chain([text.len()]) {
-        let line = text.get(start..end).unwrap_or_default();
-        let start = std::mem::replace(&mut start, end);
-        if line.len() < 12 || !quick::may_make_sense(text.as_bytes(), start..end) {
-            continue;
+    quick::lines(text.as_bytes(), |place| {
+        let start = place.start;
+        let line = text.get(place).unwrap_or_default();
+        if line.len() < SHORTEST {
+            return;
         }
         let hints = Hints::of(line);
-        for how in [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced] {
-            if inside == Some(how) || !hints.may_be(how) {
-                continue;
-            }
-            if let Some((text, map)) = read(line, start, how) {
-                found.push(Found { how, text, map });
-                break;
-            }
-        }
-    }
+        let may_be = |how: &Encoding| inside != Some(*how) && hints.may_be(*how);
+        let all = [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced];
+        let read = |how| read(line, start, how).map(|(text, map)| Found { how, text, map });
+        found.extend(all.into_iter().filter(may_be).find_map(read));
+    });
 }
+
+/// Bytes of the shortest line in which as many words may stand as have to.
+const SHORTEST: usize = 12;
 
 fn read(line: &str, start: usize, how: Encoding) -> Option<(String, Map)> {
     match how {
@@ -238,18 +235,29 @@ fn reversed(line: &str, start: usize) -> (String, Map) {
 
 /// The letter that a digit or sign stands for among letters.
 fn letter(byte: u8) -> u8 {
-    match byte {
-        b'0' => b'o',
-        b'1' | b'!' | b'|' => b'i',
-        b'3' => b'e',
-        b'4' | b'@' => b'a',
-        b'5' | b'$' => b's',
-        b'7' | b'+' => b't',
-        b'8' => b'b',
-        b'9' => b'g',
-        _ => byte,
-    }
+    LETTERS.get(usize::from(byte)).copied().unwrap_or(byte)
 }
+
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        letters[byte] = match byte as u8 {
+            b'0' => b'o',
+            b'1' | b'!' | b'|' => b'i',
+            b'3' => b'e',
+            b'4' | b'@' => b'a',
+            b'5' | b'$' => b's',
+            b'7' | b'+' => b't',
+            b'8' => b'b',
+            b'9' => b'g',
+            other => other,
+        };
+        byte += 1;
+    }
+    letters
+};
 
 fn leet(line: &str, start: usize) -> Option<(String, Map)> {
     let is_part = |byte: u8| byte.is_ascii_alphabetic() || letter(byte) != byte;

@@ -22,7 +22,9 @@ pub use extra::Problem;
 use crate::decode::{Encoding, Views};
 use crate::kind::Kind;
 use net::{Builder, Net};
+pub(crate) use run::Along;
 use run::Run;
+pub(crate) use words::{Token, Words};
 
 /// How bad it is if what a rule says is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -249,11 +251,16 @@ impl Rules {
     /// What matches in any reading of a text, in the order of the text.
     #[must_use]
     pub fn look(&self, views: &Views<'_>, kind: Kind) -> Vec<Matched<'_>> {
+        self.look_along(views, kind, &mut ())
+    }
+
+    /// The same; each word of each reading is shown to `along` as well.
+    pub(crate) fn look_along(&self, views: &Views<'_>, kind: Kind, along: &mut impl Along) -> Vec<Matched<'_>> {
         let mut run = Run::new(&self.net);
         let mut found = Vec::new();
         let mut by_rule: BTreeMap<(u16, &[Encoding]), Places> = BTreeMap::new();
         for view in views.iter() {
-            run.look(view.text(), &mut found);
+            run.look(view.text(), &mut found, along);
             for place in found.drain(..) {
                 let applies = self.known.get(usize::from(place.rule)).is_some_and(|rule| rule.likely.of(kind) > 0);
                 if applies {
@@ -366,7 +373,7 @@ mod tests {
                     // Wherever it begins among the words that are read at once.
                     let text = format!("{}\n\n{}", "zyx ".repeat(choice * 7 % 130), written(&slots, choice));
                     let mut found = Vec::new();
-                    Run::new(&rules.net).look(&text, &mut found);
+                    Run::new(&rules.net).look(&text, &mut found, &mut ());
                     if !found.iter().any(|found| rules.known[usize::from(found.rule)].id == rule.id) {
                         missed.push(format!("{}: {source} in {:?}", rule.id, text.trim_start_matches("zyx ")));
                         break;
@@ -380,7 +387,7 @@ mod tests {
     /// How many steps it takes to look at a text.
     fn work(rules: &Rules, text: &str) -> u64 {
         let mut run = Run::new(&rules.net);
-        run.look(text, &mut Vec::new());
+        run.look(text, &mut Vec::new(), &mut ());
         run.work
     }
 

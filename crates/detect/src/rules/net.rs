@@ -248,7 +248,7 @@ impl Filter {
 }
 
 /// The first bytes of a word.
-fn key(packed: Packed) -> u32 {
+fn key(packed: &Packed) -> u32 {
     packed.bytes.first().map_or(0, |bytes| *bytes as u32)
 }
 
@@ -267,28 +267,30 @@ impl Net {
     }
 
     /// The number by which a word is known.
+    #[inline(always)]
     pub(super) fn find(&self, token: &Token<'_>) -> Option<u32> {
-        if matches!(token.what, What::Word | What::Name) {
-            self.exact(token.packed, token.word, token.plain)
-                .or_else(|| self.beginning(token))
-                .or_else(|| self.within(token))
-        } else {
-            None
-        }
+        let word = matches!(token.what, What::Word | What::Name);
+        let exact = self.filter.may_hold(token.packed.short());
+        let begins = self.prefix_filter.may_hold(spread(key(&token.packed)));
+        // Of most words all of this is told at once, in one branch.
+        if word & (exact | begins | token.is_set_in_marks()) { self.find_slowly(token) } else { None }
+    }
+
+    fn find_slowly(&self, token: &Token<'_>) -> Option<u32> {
+        self.exact(&token.packed, token.word(), token.plain)
+            .or_else(|| self.beginning(token))
+            .or_else(|| self.within(token))
     }
 
     #[inline]
-    fn exact(&self, packed: Packed, word: &[u8], plain: bool) -> Option<u32> {
-        if !self.filter.may_hold(packed.hash) {
-            return None;
-        }
+    fn exact(&self, packed: &Packed, word: &[u8], plain: bool) -> Option<u32> {
         // As many places as a power of two.
-        let mask = self.table.len().wrapping_sub(1);
-        let mut at = packed.hash as usize;
+        let (short, mask) = (packed.short(), self.table.len().wrapping_sub(1));
+        let mut at = short as usize;
         loop {
             let (hash, number) = *self.table.get(at & mask)?;
             let number = number.checked_sub(1)?;
-            if hash == packed.hash && self.known(number)?.is(packed, word, plain) {
+            if hash == short && self.known(number)?.is(packed, word, plain) {
                 return Some(number);
             }
             at += 1;
@@ -299,43 +301,43 @@ impl Net {
     #[inline]
     fn within(&self, token: &Token<'_>) -> Option<u32> {
         let is_mark = |byte: &u8| matches!(byte, b'_' | b'.');
-        if !(token.plain && (token.word.first().is_some_and(is_mark) || token.word.last().is_some_and(is_mark))) {
+        if !token.is_set_in_marks() {
             return None;
         }
-        let start = token.word.iter().take_while(|byte| is_mark(byte)).count();
-        let rest = token.word.get(start..).unwrap_or_default();
+        let start = token.word().iter().take_while(|byte| is_mark(byte)).count();
+        let rest = token.word().get(start..).unwrap_or_default();
         let end = rest.iter().rposition(|byte| !is_mark(byte)).map_or(0, |last| last + 1);
         let word = rest.get(..end).filter(|word| !word.is_empty())?;
-        self.exact(Packed::of(word), word, true)
+        self.exact(&Packed::of(word), word, true)
     }
 
     #[inline]
     fn beginning(&self, token: &Token<'_>) -> Option<u32> {
-        let key = key(token.packed);
-        if token.word.len() < SHORTEST_PREFIX || !self.prefix_filter.may_hold(spread(key)) {
+        let key = key(&token.packed);
+        if token.word().len() < SHORTEST_PREFIX || !self.prefix_filter.may_hold(spread(key)) {
             return None;
         }
         let first = self.prefixes.partition_point(|(held, _)| *held < key);
         let alike = self.prefixes.iter().skip(first).take_while(|(held, _)| *held == key);
         alike.map(|(_, number)| *number).find(|number| {
             let beginning = self.known(*number).map_or(&[][..], |known| &known.text);
-            token.word.get(..beginning.len()).is_some_and(|word| word.eq_ignore_ascii_case(beginning))
+            token.word().get(..beginning.len()).is_some_and(|word| word.eq_ignore_ascii_case(beginning))
         })
     }
 
-    pub(super) fn of(&self, what: What) -> Leads {
-        self.atoms.get(what as usize).copied().unwrap_or_default()
+    pub(super) fn of(&self, what: What) -> Option<&Leads> {
+        self.atoms.get(what as usize)
     }
 
     /// The steps from states, by group.
     #[inline]
-    pub(super) fn going_on(&self, leads: Leads) -> &[Bundle] {
+    pub(super) fn going_on(&self, leads: &Leads) -> &[Bundle] {
         self.bundles.get(leads.first as usize..leads.middle as usize).unwrap_or_default()
     }
 
     /// The steps with which patterns begin, by group.
     #[inline]
-    pub(super) fn beginning_with(&self, leads: Leads) -> &[Bundle] {
+    pub(super) fn beginning_with(&self, leads: &Leads) -> &[Bundle] {
         self.bundles.get(leads.middle as usize..leads.last as usize).unwrap_or_default()
     }
 
@@ -357,7 +359,7 @@ impl Net {
 impl Known {
     /// Whether a word with the same hash is this one.
     #[inline]
-    fn is(&self, packed: Packed, word: &[u8], plain: bool) -> bool {
+    fn is(&self, packed: &Packed, word: &[u8], plain: bool) -> bool {
         if plain && word.len() <= 16 {
             self.packed.bytes == packed.bytes && self.text.len() == word.len()
         } else {
@@ -519,8 +521,8 @@ impl Builder {
             let packed = Packed::of(text);
             net.known.push(Known { text: text.into(), packed, leads, role: role_of(text) });
             match piece {
-                Piece::Prefix(_) => net.prefixes.push((key(packed), number)),
-                _ => exact.push((packed.hash, number)),
+                Piece::Prefix(_) => net.prefixes.push((key(&packed), number)),
+                _ => exact.push((packed.short(), number)),
             }
         }
         net.index(&exact);

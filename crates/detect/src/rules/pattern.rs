@@ -194,7 +194,7 @@ fn add(word: &str, pieces: &mut Vec<Piece>) -> Result<(), String> {
     let before = pieces.len();
     let mut words = Words::of(&plain, 0);
     while let Some(token) = words.next() {
-        let word = token.word.to_ascii_lowercase().into_boxed_slice();
+        let word = token.word().to_ascii_lowercase().into_boxed_slice();
         if !matches!(token.what, What::Word | What::Name) || word.len() >= LONGEST_WORD {
             return Err(format!("`{stem}` is no word"));
         }

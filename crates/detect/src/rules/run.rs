@@ -1,9 +1,24 @@
 //! Reads a text once and tells where each rule matches.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::net::{AHEAD, GROUPS, Leads, Net, Step, Triggers, role};
-use super::words::{self, Spot, What, around, flag};
+use super::words::{self, Spot, Token, What, around, flag};
+
+/// Who is shown every word of a text while the rules read it, so that nobody has to read it again.
+pub(crate) trait Along {
+    fn word(&mut self, text: &str, word: &Token<'_>);
+    /// The text has ended.
+    fn end(&mut self);
+}
+
+/// Nobody.
+impl Along for () {
+    fn word(&mut self, _: &str, _: &Token<'_>) {}
+
+    fn end(&mut self) {}
+}
 
 /// A place where a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +32,15 @@ pub(super) struct Match {
 #[derive(Debug)]
 pub(super) struct Run<'n> {
     net: &'n Net,
-    /// Empty as long as no pattern has begun.
+    /// At least as many as the net has, once a pattern has begun.
     states: Vec<State>,
     /// The groups of which something may go on, and up to which word.
     live: u128,
     until: [u32; GROUPS],
-    /// Words so far, of all texts.
+    /// Words so far, of all texts and of runs before.
     index: u32,
+    /// Room for words, while no text is looked at.
+    words: [Vec<Word>; 2],
     /// How many steps were looked at.
     pub(super) work: u64,
 }
@@ -75,13 +92,44 @@ impl Around<'_> {
     }
 }
 
+thread_local! {
+    /// What the run before had.
+    static KEPT: Cell<Kept> = const { Cell::new(Kept { states: Vec::new(), index: 0, words: [const { Vec::new() }; 2] }) };
+}
+
+/// What is kept from run to run, so that nothing has to be made anew for each text.
+#[derive(Default)]
+struct Kept {
+    states: Vec<State>,
+    /// How many words were read: as they are counted on, none of the states is near any more.
+    index: u32,
+    words: [Vec<Word>; 2],
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        KEPT.set(Kept {
+            states: std::mem::take(&mut self.states),
+            index: self.index,
+            words: std::mem::take(&mut self.words),
+        });
+    }
+}
+
 impl<'n> Run<'n> {
     pub(super) fn new(net: &'n Net) -> Run<'n> {
-        Run { net, states: Vec::new(), live: 0, until: [0; GROUPS], index: 0, work: 0 }
+        let mut kept = KEPT.take();
+        if kept.index > u32::MAX / 2 {
+            kept = Kept::default();
+        }
+        let Kept { states, index, words } = kept;
+        Run { net, states, live: 0, until: [0; GROUPS], index, words, work: 0 }
     }
 
     /// Looks at one more text, in which no pattern goes on that began in another.
-    pub(super) fn look(&mut self, text: &str, found: &mut Vec<Match>) {
+    ///
+    /// Each of its words is shown to `along` as well.
+    pub(super) fn look(&mut self, text: &str, found: &mut Vec<Match>, along: &mut impl Along) {
         const APART: u32 = 1 << 8;
         let mut reader = Reader {
             net: self.net,
@@ -90,11 +138,12 @@ impl<'n> Run<'n> {
             said: Said::default(),
             index: self.index,
         };
-        let (mut now, mut ahead) = (Words::default(), Words::default());
-        let mut read = reader.fill(&mut now);
+        let [now, ahead] = std::mem::take(&mut self.words);
+        let [mut now, mut ahead] = [now, ahead].map(|words| Words { words, triggers: Triggers::default() });
+        let mut read = reader.fill(&mut now, along);
         while read > 0 {
             self.work += read;
-            read = reader.fill(&mut ahead);
+            read = reader.fill(&mut ahead, along);
             let begins = now.triggers.or(ahead.triggers).ready();
             if begins == 0 && self.live == 0 {
                 std::mem::swap(&mut now, &mut ahead);
@@ -106,21 +155,23 @@ impl<'n> Run<'n> {
             std::mem::swap(&mut now, &mut ahead);
         }
         self.index = reader.index;
+        self.words = [now.words, ahead.words];
+        along.end();
     }
 
     fn take(&mut self, text: &str, word: Word, begins: u128, found: &mut Vec<Match>) {
         let net = self.net;
         let mut around = Around { text, word, flags: None };
         if let Some(known) = word.number.and_then(|number| net.known(number)) {
-            self.step(known.leads, &mut around, begins, found);
+            self.step(&known.leads, &mut around, begins, found);
         }
         // A name is a word as well; what it is as a name leads nowhere else.
-        if word.what != What::Word {
-            self.step(net.of(word.what), &mut around, begins, found);
+        if let Some(leads) = net.of(word.what).filter(|_| word.what != What::Word) {
+            self.step(leads, &mut around, begins, found);
         }
     }
 
-    fn step(&mut self, leads: Leads, word: &mut Around<'_>, begins: u128, found: &mut Vec<Match>) {
+    fn step(&mut self, leads: &Leads, word: &mut Around<'_>, begins: u128, found: &mut Vec<Match>) {
         let net = self.net;
         let index = word.word.index;
         if leads.goes_on & self.live != 0 {
@@ -159,8 +210,8 @@ impl<'n> Run<'n> {
     }
 
     fn begin(&mut self, step: &Step, word: Word, found: &mut Vec<Match>) {
-        if self.states.is_empty() {
-            self.states = vec![State::default(); self.net.states()];
+        if self.states.len() < self.net.states() {
+            self.states.resize(self.net.states(), State::default());
         }
         let start = u32::try_from(word.start * 2).unwrap_or(u32::MAX - 1);
         self.reach(step, start + u32::from(word.quoted), word, found);
@@ -207,17 +258,18 @@ struct Reader<'n, 't> {
 
 impl Reader<'_, '_> {
     /// Reads on as far as a trigger may be ahead, and tells how many words there were.
-    fn fill(&mut self, into: &mut Words) -> u64 {
+    fn fill(&mut self, into: &mut Words, along: &mut impl Along) -> u64 {
         into.words.clear();
         into.triggers = Triggers::default();
         for read in 0..AHEAD {
             let Some(token) = self.words.next() else { return read as u64 };
+            along.word(self.text, &token);
             let number = self.net.find(&token);
             if token.index > self.index.saturating_add(2) || self.text.as_bytes().get(self.said.end) == Some(&b',') {
                 self.said = Said::default();
             }
             // What a line ends with does not go on in one that begins like a sentence.
-            if token.first && token.word.first().is_some_and(u8::is_ascii_uppercase) {
+            if token.first && token.word().first().is_some_and(u8::is_ascii_uppercase) {
                 self.said = Said::default();
             }
             self.index = token.index;
@@ -229,8 +281,8 @@ impl Reader<'_, '_> {
                 if let Some(known) = known {
                     into.triggers = into.triggers.or(known.leads.triggers);
                 }
-                if what != What::Word {
-                    into.triggers = into.triggers.or(self.net.of(what).triggers);
+                if let Some(leads) = self.net.of(what).filter(|_| what != What::Word) {
+                    into.triggers = into.triggers.or(leads.triggers);
                 }
             }
             self.said.add(known.map_or(0, |known| known.role), token.index, token.end);

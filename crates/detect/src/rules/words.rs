@@ -6,7 +6,7 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use crate::ascii::{self, Head, WIDTH};
+use crate::ascii::{self, BLOCK, Block, Head, WIDTH};
 
 /// What is known of a word from where it stands.
 pub(super) mod flag {
@@ -28,7 +28,7 @@ pub(super) mod flag {
 
 /// What a word is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+pub(crate) enum What {
     Word,
     /// A word as programs name things: with an underscore in it, or between backticks.
     Name,
@@ -39,30 +39,45 @@ pub(super) enum What {
 }
 
 /// One word, where its reader keeps it: most of what is known of most words nobody asks for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Token<'a> {
-    spot: &'a Spot,
+#[derive(Clone, Copy)]
+pub(crate) struct Token<'a>(&'a Words<'a>);
+
+impl<'a> Token<'a> {
     /// As it is written, or in small letters.
-    pub(super) word: &'a [u8],
+    #[inline(always)]
+    pub(super) fn word(self) -> &'a [u8] {
+        let word = match self.0.length {
+            Some(length) => self.0.folded.get(..length),
+            None => self.0.bytes.get(self.start..self.end),
+        };
+        word.unwrap_or_default()
+    }
+
+    /// Whether it begins or ends with an underscore, or begins with a full stop.
+    #[inline(always)]
+    pub(super) fn is_set_in_marks(self) -> bool {
+        let is_mark = |byte: u8| (byte == b'_') | (byte == b'.');
+        self.plain & (is_mark(self.0.byte(self.start)) | is_mark(self.0.before(self.end)))
+    }
 }
 
 impl std::ops::Deref for Token<'_> {
     type Target = Spot;
 
     fn deref(&self) -> &Spot {
-        self.spot
+        &self.0.spot
     }
 }
 
 /// What is known of a word.
 #[derive(Debug)]
-pub(super) struct Spot {
-    pub(super) what: What,
-    pub(super) packed: Packed,
+pub(crate) struct Spot {
+    pub(crate) what: What,
+    pub(crate) packed: Packed,
     /// Whether it is of ASCII.
-    pub(super) plain: bool,
-    pub(super) start: usize,
-    pub(super) end: usize,
+    pub(crate) plain: bool,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
     /// How many words there are up to this one, where a sentence's end counts as several.
     pub(super) index: u32,
     pub(super) first: bool,
@@ -70,10 +85,40 @@ pub(super) struct Spot {
     pub(super) quoted: bool,
 }
 
+impl Spot {
+    /// Whether it is made of letters of ASCII, or begins with some and goes on with digits.
+    #[inline(always)]
+    pub(crate) fn is_letters(&self) -> bool {
+        self.plain && self.what == What::Word && self.first_byte().is_ascii_lowercase()
+    }
+
+    /// Whether it is a number, a link or an address.
+    #[inline(always)]
+    pub(crate) fn says_nothing(&self) -> bool {
+        matches!(self.what, What::Url | What::OpenUrl | What::Email) || self.first_byte().is_ascii_digit()
+    }
+
+    fn first_byte(&self) -> u8 {
+        self.packed.bytes.first().map_or(0, |bytes| *bytes as u8)
+    }
+}
+
 /// How many words an end of a sentence counts as.
 const SENTENCE: u32 = 6;
 /// Bytes of a word of which the rest does not matter.
 pub(super) const LONGEST_WORD: usize = 64;
+
+/// Signs that say something about the words around them; all others are passed over.
+const SIGNS: [(u8, u8); 8] = [
+    (b'\n', b'\n'),
+    (b'!', b'"'),
+    (b'\'', b'\''),
+    (b'.', b'.'),
+    (b';', b';'),
+    (b'>', b'@'),
+    (b'`', b'`'),
+    (b'|', b'|'),
+];
 
 const SPACE: u8 = 0;
 const SIGN: u8 = 1;
@@ -104,11 +149,12 @@ fn class(byte: u8) -> u8 {
 
 /// A word as numbers, so that two are compared at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Packed {
+pub(crate) struct Packed {
     /// Its first bytes. The bit that tells small from capital letters is set in all of them, so that only words of ASCII are
     /// told apart by it.
     pub(super) bytes: [u64; 2],
-    pub(super) hash: u32,
+    /// See [`ascii::hash`].
+    pub(crate) hash: u64,
 }
 
 impl Packed {
@@ -121,7 +167,13 @@ impl Packed {
             u64::from_le_bytes(bytes)
         });
         let bytes = [chunks.next().unwrap_or_default(), chunks.next().unwrap_or_default()];
-        Packed { bytes, hash: half(ascii::hash(word.len(), bytes, chunks)) }
+        Packed { bytes, hash: ascii::hash(word.len(), bytes, chunks) }
+    }
+
+    /// Half of the hash, as it is kept of words that are known.
+    #[inline(always)]
+    pub(super) fn short(&self) -> u32 {
+        (self.hash >> 32) as u32
     }
 
     /// The same of `word`, of which the first bytes are known.
@@ -131,12 +183,8 @@ impl Packed {
             return Packed::of(word);
         }
         let bytes = head.first(word.len());
-        Packed { bytes, hash: half(ascii::hash(word.len(), bytes, std::iter::empty())) }
+        Packed { bytes, hash: ascii::hash(word.len(), bytes, std::iter::empty()) }
     }
-}
-
-fn half(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }
 
 /// Tells where in scripts without spaces a word may begin anywhere.
@@ -148,18 +196,49 @@ fn is_letter(c: char) -> bool {
     c == '_' || c.is_alphanumeric() || is_combining_mark(c)
 }
 
-/// Whether an underscore stands between other bytes of a word, of which the first bytes are known.
+/// Whether an underscore stands between other bytes of a word, of which it is known where in its first bytes some are.
 #[inline(always)]
-fn has_underscore(head: Head, word: &[u8]) -> bool {
-    let may = word.len() > WIDTH || head.has_underscore(word.len());
+fn has_underscore(underscores: u64, word: &[u8]) -> bool {
+    let may = word.len() >= BLOCK || (underscores.trailing_zeros() as usize) < word.len();
     may && word.contains(&b'_') && word.iter().any(|&byte| byte != b'_')
 }
 
+/// Some bytes of a text, and which of them are what.
+#[derive(Clone, Copy)]
+struct Part {
+    start: usize,
+    words: u64,
+    underscores: u64,
+    /// All that is not passed over.
+    stops: u64,
+}
+
+impl Part {
+    fn of(bytes: &[u8], start: usize) -> Part {
+        let block = Block::of(bytes, start);
+        let words = block.words();
+        let stops = words | block.within(SIGNS) | block.not_ascii();
+        Part { start, words, underscores: block.any_of([b'_']), stops }
+    }
+
+    /// Those from `at` on, which is a place in it.
+    fn from(self, at: usize) -> Part {
+        let past = at - self.start;
+        let Part { words, underscores, stops, .. } = self;
+        Part { start: at, words: words >> past, underscores: underscores >> past, stops: stops >> past }
+    }
+
+    fn holds(&self, at: usize) -> bool {
+        at.wrapping_sub(self.start) < BLOCK
+    }
+}
+
 /// Reads a text word by word.
-pub(super) struct Words<'t> {
+pub(crate) struct Words<'t> {
     text: &'t str,
     bytes: &'t [u8],
     at: usize,
+    part: Part,
     index: u32,
     first: bool,
     /// The sign that ends the quotation in which we are.
@@ -167,22 +246,26 @@ pub(super) struct Words<'t> {
     /// Behind this backtick something may be named.
     ticked: usize,
     folded: [u8; LONGEST_WORD],
+    /// How much of that is the word that was read last; nothing if it is as it is written.
+    length: Option<usize>,
     /// The word that was read last.
     spot: Spot,
 }
 
 impl<'t> Words<'t> {
     /// The words of `text`, counted from `index` on.
-    pub(super) fn of(text: &'t str, index: u32) -> Words<'t> {
+    pub(crate) fn of(text: &'t str, index: u32) -> Words<'t> {
         Words {
             text,
             bytes: text.as_bytes(),
             at: 0,
+            part: Part::of(text.as_bytes(), 0),
             index,
             first: true,
             quote: None,
             ticked: usize::MAX,
             folded: [0; LONGEST_WORD],
+            length: None,
             spot: Spot {
                 what: What::Word,
                 packed: Packed::default(),
@@ -206,23 +289,38 @@ impl<'t> Words<'t> {
 
     /// The next word; it borrows from here.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<Token<'_>> {
+    pub(crate) fn next(&mut self) -> Option<Token<'_>> {
         loop {
-            let byte = *self.bytes.get(self.at)?;
-            match class(byte) {
-                SPACE => self.at += 1,
-                SIGN if byte != b'.' || !self.names_hidden_file() => self.sign(byte),
-                HIGH => {
-                    let c = self.character(self.at)?;
-                    if is_alone(c) {
-                        return Some(self.alone(c));
-                    }
-                    if is_letter(c) {
-                        return Some(self.other_word(self.at));
-                    }
-                    self.other(c);
+            if !self.part.holds(self.at) {
+                if self.at >= self.bytes.len() {
+                    return None;
                 }
-                _ => return Some(self.word()),
+                self.part = Part::of(self.bytes, self.at);
+            }
+            let here = self.part.from(self.at);
+            if here.stops == 0 {
+                self.at = self.part.start + BLOCK;
+                continue;
+            }
+            let past = here.stops.trailing_zeros();
+            self.at += past as usize;
+            if here.words >> past & 1 == 1 {
+                return Some(self.word());
+            }
+            let byte = self.byte(self.at);
+            if byte >= 128 {
+                let c = self.character(self.at)?;
+                if is_alone(c) {
+                    return Some(self.alone(c));
+                }
+                if is_letter(c) {
+                    return Some(self.other_word(self.at));
+                }
+                self.other(c);
+            } else if byte != b'.' || !self.names_hidden_file() {
+                self.sign(byte);
+            } else {
+                return Some(self.word());
             }
         }
     }
@@ -330,12 +428,18 @@ impl<'t> Words<'t> {
     #[inline(always)]
     fn word(&mut self) -> Token<'_> {
         let start = self.at;
-        let head = Head::of(self.bytes, start);
+        // The full stop of a hidden file is a part of its name.
         let dot = usize::from(self.byte(start) == b'.');
-        let end = match head.words() {
-            length @ 1..WIDTH => start + length,
-            _ => start + dot + ascii::run(self.bytes, start + dot, Head::words),
-        };
+        let mut here = self.part.from(start);
+        let mut length = dot + (!(here.words >> dot)).trailing_zeros() as usize;
+        if !self.part.holds(start + length) {
+            // It may go on.
+            self.part = Part::of(self.bytes, start);
+            here = self.part;
+            length = dot + ascii::run(self.bytes, start + dot, Head::words);
+        }
+        let end = start + length;
+        let head = Head::of(self.bytes, start);
         let word = self.bytes.get(start..end).unwrap_or_default();
         match self.byte(end) {
             128.. | b'\'' => return self.other_word(start),
@@ -347,7 +451,7 @@ impl<'t> Words<'t> {
             }
             _ => {}
         }
-        let named = start == self.ticked || has_underscore(head, word);
+        let named = start == self.ticked || has_underscore(here.underscores, word);
         let what = if named { What::Name } else { What::Word };
         self.at = end;
         self.token(what, start, Packed::first(head, word), None)
@@ -449,14 +553,12 @@ impl<'t> Words<'t> {
         self.index = self.index.saturating_add(1);
         let first = std::mem::take(&mut self.first);
         let (quoted, index, end) = (self.quote.is_some(), self.index, self.at);
+        // What most words are followed by.
+        self.at += usize::from(self.byte(end) == b' ');
         let plain = folded.is_none() && self.byte(start) < 128;
-        let word = match folded {
-            Some(length) => self.folded.get(..length),
-            None => self.bytes.get(start..end),
-        };
-        let word = word.unwrap_or_default();
+        self.length = folded;
         self.spot = Spot { what, packed, plain, start, end, index, first, quoted };
-        Token { spot: &self.spot, word }
+        Token(self)
     }
 }
 
@@ -497,7 +599,7 @@ mod tests {
         let mut all = Vec::new();
         let mut words = Words::of(text, 0);
         while let Some(token) = words.next() {
-            let word = String::from_utf8_lossy(token.word).to_lowercase();
+            let word = String::from_utf8_lossy(token.word()).to_lowercase();
             all.push(match token.what {
                 What::Word => word,
                 what => format!("{what:?} {word}"),
@@ -542,7 +644,7 @@ mod tests {
             let mut words = Words::of(text, 0);
             let flags = loop {
                 let token = words.next().unwrap();
-                if token.word.eq_ignore_ascii_case(word.as_bytes()) {
+                if token.word().eq_ignore_ascii_case(word.as_bytes()) {
                     break around(text, token.start, token.end, token.first);
                 }
             };
@@ -567,7 +669,7 @@ mod tests {
             let mut words = Words::of(text, 0);
             let found = loop {
                 let token = words.next().unwrap();
-                if token.word == b"word" {
+                if token.word() == b"word" {
                     break token.quoted;
                 }
             };

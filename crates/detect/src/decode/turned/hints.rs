@@ -106,16 +106,28 @@ pub(super) struct Turned {
     pub(super) reversed: bool,
 }
 
-/// What the word at that place of a text is.
-#[inline]
-pub(super) fn turned(text: &[u8], place: Range<usize>) -> Turned {
-    let start = place.start;
-    let word = text.get(place).unwrap_or_default();
-    let shape = KNOWN.turned.get(shape_of(word)).copied().unwrap_or_default();
-    if word.len() > LONGEST || shape >> word.len() & 1 == 0 {
-        return Turned { rot13: false, reversed: false };
-    }
-    let flags = KNOWN.flags(word, || Head::of(text, start));
+impl Turned {
+    const NONE: Turned = Turned { rot13: false, reversed: false };
+}
+
+/// Of each first and last letter, for which lengths a form that is turned has them; see [`Known`].
+pub(super) fn shapes() -> &'static [u16; SHAPES.len()] {
+    &KNOWN.turned
+}
+
+/// What the word at that place of a text is. Of nearly all words their shape says that they are none.
+#[inline(always)]
+pub(super) fn turned(shapes: &[u16; SHAPES.len()], text: &[u8], place: Range<usize>) -> Turned {
+    let byte = |at: usize| text.get(at).copied().unwrap_or_default();
+    let length = place.end - place.start;
+    let lengths = shapes.get(shape(byte(place.start), byte(place.end.saturating_sub(1)))).copied().unwrap_or_default();
+    // Of lengths that are too large for it no bit is set.
+    if u32::from(lengths) >> length.min(16) & 1 == 0 { Turned::NONE } else { look_up(text, place) }
+}
+
+#[cold]
+fn look_up(text: &[u8], place: Range<usize>) -> Turned {
+    let flags = KNOWN.flags(text.get(place.clone()).unwrap_or_default(), || Head::of(text, place.start));
     Turned { rot13: flags & ROT13 != 0, reversed: flags & REVERSED != 0 }
 }
 
@@ -220,6 +232,12 @@ impl Hints {
 pub(super) fn is_disguised(word: &[u8]) -> bool {
     let or_l = |byte: u8| if byte == b'1' { b'l' } else { letter(byte) };
     let is = |meant: fn(u8) -> u8| {
+        // Of most words it is told at once that they are none.
+        let [first, last] = [word.first(), word.last()].map(|byte| byte.map_or(0, |byte| meant(*byte)));
+        let lengths = KNOWN.shapes.get(shape(first, last)).copied().unwrap_or_default();
+        if word.len() > LONGEST || lengths >> word.len() & 1 == 0 {
+            return false;
+        }
         let mut letters = [0; LONGEST];
         let Some(room) = letters.get_mut(..word.len()) else { return false };
         for (to, from) in room.iter_mut().zip(word) {
@@ -234,7 +252,7 @@ pub(super) fn is_disguised(word: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::read;
+    use super::super::{quick, read};
     use super::*;
 
     #[test]
@@ -259,10 +277,19 @@ mod tests {
             for how in [Encoding::Leet, Encoding::Spaced] {
                 prop_assert!(hints.may_be(how) || read(&line, 0, how).is_none(), "{how:?}: {line}");
             }
-            let text = format!("{before}{line}{before}");
-            let quick = super::super::quick::may_make_sense(text.as_bytes(), before.len()..before.len() + line.len());
-            let all = [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced];
-            prop_assert!(quick || !all.into_iter().any(|how| hints.may_be(how)), "{line}");
+            let text = format!("{before}{line}{before}\n{line}\n");
+            let mut shown = Vec::new();
+            quick::lines(text.as_bytes(), |place| shown.push(place));
+            let mut end = 0;
+            for line in text.split_inclusive('\n') {
+                let place = end..end + line.len();
+                end = place.end;
+                let all = [Encoding::Rot13, Encoding::Reversed, Encoding::Leet, Encoding::Spaced];
+                let hints = Hints::of(line);
+                prop_assert!(shown.contains(&place) || !all.into_iter().any(|how| hints.may_be(how)), "{line}");
+                shown.retain(|shown| *shown != place);
+            }
+            prop_assert!(shown.is_empty(), "no lines: {shown:?} of {text:?}");
         }
     }
 

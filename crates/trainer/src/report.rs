@@ -89,7 +89,7 @@ fn scanned(measured: &[Measured]) {
 }
 
 fn line(from: From, kind: &str, rows: &[&Measured]) {
-    // Where none are looked at closely they are not told apart well, which is all the same to who asks for the worst ones.
+    // The area is over all texts, and most honest ones are not looked at closely; recall is as it is shipped.
     let Some(area) = area(&unscanned(rows.iter().copied())) else { return };
     let scored = &*scored(rows.iter().copied());
     let attacks = scored.iter().filter(|scored| scored.1).count();

@@ -24,7 +24,7 @@ use crate::kind::Kind;
 use net::{Builder, Net};
 pub(crate) use run::Along;
 use run::Run;
-pub(crate) use words::{Token, Words};
+pub(crate) use words::{Letters, Token, Words};
 
 /// How bad it is if what a rule says is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

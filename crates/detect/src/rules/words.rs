@@ -76,6 +76,7 @@ pub(crate) struct Spot {
     pub(crate) packed: Packed,
     /// Whether it is of ASCII.
     pub(crate) plain: bool,
+    pub(crate) letters: Letters,
     pub(crate) start: usize,
     pub(crate) end: usize,
     /// How many words there are up to this one, where a sentence's end counts as several.
@@ -85,22 +86,15 @@ pub(crate) struct Spot {
     pub(super) quoted: bool,
 }
 
-impl Spot {
-    /// Whether it is made of letters of ASCII, or begins with some and goes on with digits.
-    #[inline(always)]
-    pub(crate) fn is_letters(&self) -> bool {
-        self.plain && self.what == What::Word && self.first_byte().is_ascii_lowercase()
-    }
-
-    /// Whether it is a number, a link or an address.
-    #[inline(always)]
-    pub(crate) fn says_nothing(&self) -> bool {
-        matches!(self.what, What::Url | What::OpenUrl | What::Email) || self.first_byte().is_ascii_digit()
-    }
-
-    fn first_byte(&self) -> u8 {
-        self.packed.bytes.first().map_or(0, |bytes| *bytes as u8)
-    }
+/// Which part of a word are letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Letters {
+    /// All of it, of ASCII.
+    All,
+    /// Some of it, or it has others.
+    Some,
+    /// None: it is a number, a link or an address.
+    None,
 }
 
 /// How many words an end of a sentence counts as.
@@ -208,6 +202,7 @@ fn has_underscore(underscores: u64, word: &[u8]) -> bool {
 struct Part {
     start: usize,
     words: u64,
+    letters: u64,
     underscores: u64,
     /// All that is not passed over.
     stops: u64,
@@ -218,14 +213,20 @@ impl Part {
         let block = Block::of(bytes, start);
         let words = block.words();
         let stops = words | block.within(SIGNS) | block.not_ascii();
-        Part { start, words, underscores: block.any_of([b'_']), stops }
+        Part { start, words, letters: block.letters(), underscores: block.any_of([b'_']), stops }
     }
 
     /// Those from `at` on, which is a place in it.
     fn from(self, at: usize) -> Part {
         let past = at - self.start;
-        let Part { words, underscores, stops, .. } = self;
-        Part { start: at, words: words >> past, underscores: underscores >> past, stops: stops >> past }
+        let Part { words, letters, underscores, stops, .. } = self;
+        Part {
+            start: at,
+            words: words >> past,
+            letters: letters >> past,
+            underscores: underscores >> past,
+            stops: stops >> past,
+        }
     }
 
     fn holds(&self, at: usize) -> bool {
@@ -270,6 +271,7 @@ impl<'t> Words<'t> {
                 what: What::Word,
                 packed: Packed::default(),
                 plain: true,
+                letters: Letters::None,
                 start: 0,
                 end: 0,
                 index,
@@ -392,6 +394,8 @@ impl<'t> Words<'t> {
             Some(b'(') => true,
             Some(b':') => !matches!(key, Some(b'"' | b'\'')),
             Some(b',') => space == 1 && !matches!(key, Some(b'"' | b'\'' | b'}' | b']')),
+            // What somebody says begins behind the end of a sentence as well, where no structure has a string.
+            Some(b'.' | b'!' | b'?') => space == 1,
             Some(byte) => space == 1 && class(byte) >= HIGH,
             None => false,
         }
@@ -421,7 +425,7 @@ impl<'t> Words<'t> {
         let start = self.at;
         self.at += c.len_utf8();
         let packed = Packed::of(self.bytes.get(start..self.at).unwrap_or_default());
-        self.token(What::Word, start, packed, None)
+        self.token(What::Word, start, packed, (None, Letters::Some))
     }
 
     /// The word that begins here, with at least one letter.
@@ -454,7 +458,13 @@ impl<'t> Words<'t> {
         let named = start == self.ticked || has_underscore(here.underscores, word);
         let what = if named { What::Name } else { What::Word };
         self.at = end;
-        self.token(what, start, Packed::first(head, word), None)
+        let bits = 1_u64.checked_shl(length as u32).map_or(u64::MAX, |bit| bit - 1);
+        let letters = match here.letters & bits {
+            all if all == bits => Letters::All,
+            0 => Letters::None,
+            _ => Letters::Some,
+        };
+        self.token(what, start, Packed::first(head, word), (None, letters))
     }
 
     /// A word with letters that are no ASCII, or with an apostrophe.
@@ -476,7 +486,7 @@ impl<'t> Words<'t> {
             length = self.contraction(end + 1, length);
         }
         let packed = Packed::of(self.folded.get(..length).unwrap_or_default());
-        self.token(What::Word, start, packed, Some(length))
+        self.token(What::Word, start, packed, (Some(length), Letters::Some))
     }
 
     /// What is behind an apostrophe belongs to the word if it is what is left of another one.
@@ -526,7 +536,7 @@ impl<'t> Words<'t> {
             end -= 1;
         }
         self.at = end.max(colon + 1);
-        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), None)
+        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), (None, Letters::None))
     }
 
     /// The end of a host's name from `start` on, if there is one with a dot in it.
@@ -545,11 +555,17 @@ impl<'t> Words<'t> {
         let local = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_');
         let name = before.iter().rev().take_while(local).count();
         self.at = end;
-        self.token(What::Email, start - name, Packed::default(), None)
+        self.token(What::Email, start - name, Packed::default(), (None, Letters::None))
     }
 
     #[inline(always)]
-    fn token(&mut self, what: What, start: usize, packed: Packed, folded: Option<usize>) -> Token<'_> {
+    fn token(
+        &mut self,
+        what: What,
+        start: usize,
+        packed: Packed,
+        (folded, letters): (Option<usize>, Letters),
+    ) -> Token<'_> {
         self.index = self.index.saturating_add(1);
         let first = std::mem::take(&mut self.first);
         let (quoted, index, end) = (self.quote.is_some(), self.index, self.at);
@@ -557,7 +573,7 @@ impl<'t> Words<'t> {
         self.at += usize::from(self.byte(end) == b' ');
         let plain = folded.is_none() && self.byte(start) < 128;
         self.length = folded;
-        self.spot = Spot { what, packed, plain, start, end, index, first, quoted };
+        self.spot = Spot { what, packed, plain, letters, start, end, index, first, quoted };
         Token(self)
     }
 }
@@ -659,6 +675,8 @@ mod tests {
             ("the phrase: 'word' there", true),
             ("says “word” there", true),
             ("scan(\"word\")", true),
+            ("She bent down. \"word,\" she said.", true),
+            ("Said so. \"word\"", true),
             ("{\"text\": \"word\"}", false),
             ("[\"a\", \"word\"]", false),
             ("\"a\" word", false),

@@ -35,6 +35,8 @@ pub(crate) struct Measured {
     pub(crate) from: From,
     /// Its highest window, of those that were looked at.
     pub(crate) raw: f32,
+    /// What single words say of its highest window.
+    pub(crate) words: f32,
     /// Its highest window.
     pub(crate) unscanned: f32,
     /// How many windows were looked at, and how many there are.
@@ -100,7 +102,8 @@ fn score(classifier: &Classifier, row: &Row, from: From) -> Measured {
     Measured {
         row: row.clone(),
         from,
-        raw: if highest.windows == 0 { LOWEST } else { highest.raw },
+        raw: highest.raw.max(LOWEST),
+        words: highest.words.max(LOWEST),
         unscanned: raws.iter().copied().fold(LOWEST, f32::max),
         looked_at: highest.looked_at,
         windows: highest.windows,
@@ -108,7 +111,7 @@ fn score(classifier: &Classifier, row: &Row, from: From) -> Measured {
     }
 }
 
-/// What a text without words is worth.
+/// What a text is worth of which no window was looked at.
 const LOWEST: f32 = -20.0;
 
 /// Trains each head on `rows` and on what the grammars make that are not `held`.

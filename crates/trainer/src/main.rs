@@ -126,5 +126,15 @@ fn head(kind: Kind) -> usize {
 
 /// Raw scores as they are.
 fn unscaled(kind: Kind) -> Scale {
-    Scale { head: head(kind) as u32, spread: 0.0, slope: 1.0, offset: 0.0, wary: 1.0, sure: 1.0, cut: -20.0 }
+    Scale {
+        head: head(kind) as u32,
+        spread: 0.0,
+        slope: 1.0,
+        offset: 0.0,
+        wary: 1.0,
+        sure: 1.0,
+        cut: -20.0,
+        cut_slope: 1.0,
+        cut_offset: 0.0,
+    }
 }

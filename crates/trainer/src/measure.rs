@@ -53,14 +53,29 @@ pub(crate) fn interval(share: f64, all: usize) -> (f64, f64) {
     ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
+/// The least slope of a curve.
+const LEAST: f64 = 0.05;
+
 /// `slope` and `offset` of the logistic curve that makes probabilities of scores (Platt, 1999), where attacks and benign texts
 /// weigh as much as each other.
 pub(crate) fn curve(scored: &[Scored]) -> (f32, f32) {
-    let attacks = scored.iter().filter(|scored| scored.1).count().max(1) as f64;
-    let benign = (scored.len() as f64 - attacks).max(1.0);
+    curve_of_part(scored, counts(scored))
+}
+
+/// How many attacks there are, and how many benign texts.
+pub(crate) fn counts(scored: &[Scored]) -> (usize, usize) {
+    let attacks = scored.iter().filter(|scored| scored.1).count();
+    (attacks, scored.len() - attacks)
+}
+
+/// The same of a part of texts, of which there are as many attacks and benign ones in all.
+pub(crate) fn curve_of_part(scored: &[Scored], (attacks, benign): (usize, usize)) -> (f32, f32) {
+    let (attacks, benign) = (attacks.max(1) as f64, benign.max(1) as f64);
     let (mut slope, mut offset) = (1.0_f64, 0.0_f64);
+    // What does not rise with the score does not count, and then only the offset is left to choose.
+    let mut least = f64::MIN;
     // Newton's method on two parameters, damped a little.
-    for _ in 0..100 {
+    for round in 0..200 {
         let mut gradient = [0.0; 2];
         let mut curvature = [1e-6, 0.0, 1e-6];
         for &(score, attack) in scored {
@@ -75,14 +90,21 @@ pub(crate) fn curve(scored: &[Scored]) -> (f32, f32) {
             curvature[1] += bend * x;
             curvature[2] += bend;
         }
+        if slope <= least {
+            offset -= 0.7 * gradient[1] / curvature[2];
+            continue;
+        }
         let determinant = curvature[0] * curvature[2] - curvature[1] * curvature[1];
         if determinant.abs() < 1e-12 {
             break;
         }
         slope -= 0.7 * (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant;
         offset -= 0.7 * (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant;
+        if round == 99 && slope < LEAST {
+            (slope, least) = (LEAST, LEAST);
+        }
     }
-    (slope.clamp(0.05, 20.0) as f32, offset.clamp(-100.0, 100.0) as f32)
+    (slope.clamp(LEAST, 20.0) as f32, offset.clamp(-100.0, 100.0) as f32)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bartizan_detect::Kind;
 use bartizan_detect::classifier::Scale;
 
 use crate::folds::{From, Measured};
-use crate::measure::{Scored, area, curve, flagged, interval, recall, threshold};
+use crate::measure::{Scored, area, counts, curve, curve_of_part, flagged, interval, recall, threshold};
 use crate::unscaled;
 
 /// What the logarithm of the number of windows takes away, in content; what people type is short.
@@ -121,8 +121,11 @@ pub(crate) fn kind_of_basis(kind: Kind) -> Kind {
 
 fn scale(measured: &[Measured], kind: Kind) -> Scale {
     // Probabilities are to hold for all kinds of texts, also those of which the sources have few.
-    let all = measured.iter().filter(|row| row.row.kind == kind_of_basis(kind));
-    let (slope, offset) = curve(&unscanned(all));
+    let all: Vec<_> = measured.iter().filter(|row| row.row.kind == kind_of_basis(kind)).collect();
+    let unscanned = unscanned(all.iter().copied());
+    let (slope, offset) = curve(&unscanned);
+    let unseen = all.iter().filter(|row| row.looked_at == 0).map(|row| (row.words, row.row.attack));
+    let (cut_slope, cut_offset) = curve_of_part(&unseen.collect::<Vec<_>>(), counts(&unscanned));
     let probability = |raw: f32| 1.0 / (1.0 + (-(slope * raw + offset)).exp());
     let (wary, sure) = limits(measured, kind);
     let scale = Scale {
@@ -131,6 +134,8 @@ fn scale(measured: &[Measured], kind: Kind) -> Scale {
         offset,
         wary: probability(wary),
         sure: probability(sure),
+        cut_slope,
+        cut_offset,
         ..unscaled(kind)
     };
     println!("\n{}: {scale:?}", kind.as_str());
@@ -143,7 +148,7 @@ pub(crate) fn dump(measured: &[Measured], path: &Path) -> Result<()> {
     for row in measured {
         let text: String = row.row.text.chars().take(3000).collect();
         let line = serde_json::json!({
-            "score": adjusted(row), "attack": row.row.attack, "kind": row.row.kind.as_str(), "source": row.row.source,
+            "score": adjusted(row), "words": row.words, "seen": row.looked_at > 0, "attack": row.row.attack, "kind": row.row.kind.as_str(), "source": row.row.source,
             "family": row.row.family, "from": format!("{:?}", row.from), "text": text, "raws": row.raws,
         });
         file += &format!("{line}\n");

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Classifier, Scanned, Window};
+use super::{Classifier, Highest, Scanned, Window};
 use crate::Kind;
 
 /// What the classifier says of a text.
@@ -18,11 +18,14 @@ pub struct Judged {
 const MAX_ROUNDS: usize = 4;
 
 impl Classifier {
-    /// The same of a text of which a scan tells where it is worth asking; elsewhere what the scan says has to do.
+    /// The same of a text of which a scan tells where it is worth asking. Where it is nowhere, what the scan says has to do.
     pub(crate) fn judge_pointed(&self, text: &str, kind: Kind, threshold: f32, scanned: &Scanned) -> Judged {
-        let highest = self.highest_of(text, kind, scanned);
-        let none = highest.windows == 0;
-        let probability = if none { 0.0 } else { self.model.probability(kind, highest.raw, highest.windows) };
+        let Highest { raw, words, looked_at, windows } = self.highest_of(text, kind, scanned);
+        let probability = match (windows, looked_at) {
+            (0, _) => 0.0,
+            (_, 0) => return Judged { probability: self.model.probability_unseen(kind, words), spans: Vec::new() },
+            _ => self.model.probability(kind, raw, windows),
+        };
         if probability < threshold {
             Judged { probability, spans: Vec::new() }
         } else {
@@ -121,7 +124,17 @@ mod tests {
         let weights = (0_u32..1 << 12)
             .map(|at| if at.wrapping_mul(0x9E37_79B9) >> 29 == 0 { 100_u8 } else { (-20_i8).cast_unsigned() })
             .collect();
-        let scale = Scale { head: 0, spread: 0.1, slope: 1.0, offset: 0.0, wary: 0.5, sure: 0.9, cut: 0.0 };
+        let scale = Scale {
+            head: 0,
+            spread: 0.1,
+            slope: 1.0,
+            offset: 0.0,
+            wary: 0.5,
+            sure: 0.9,
+            cut: 0.0,
+            cut_slope: 1.0,
+            cut_offset: 0.0,
+        };
         let head = Head { bias: -0.2, largest: 1.0, weights };
         Classifier::new(Model { bits: 12, scales: [scale; Kind::ALL.len()], heads: vec![head] })
     }

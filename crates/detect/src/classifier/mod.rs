@@ -40,8 +40,10 @@ pub struct Window {
 /// What a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Highest {
-    /// As much as its highest window.
+    /// As much as the highest of the windows that were looked at closely.
     pub raw: f32,
+    /// What single words say of its highest window.
+    pub words: f32,
     /// How many windows were looked at closely.
     pub looked_at: usize,
     /// How many there are; none in a text without words.
@@ -109,8 +111,7 @@ impl Classifier {
         windows
     }
 
-    /// What a text of that kind is worth, as its highest window, where those are looked at only that a scan of single words points
-    /// at; and how many are, of how many.
+    /// What a text of that kind is worth where those windows are looked at only that a scan of its single words points at.
     #[must_use]
     pub fn highest(&self, text: &str, kind: Kind) -> Highest {
         let scanned = self.scan(kind, None).map(|scan| scan.of(text)).unwrap_or_default();
@@ -122,15 +123,14 @@ impl Classifier {
         Scan::new(self, kind, threshold)
     }
 
-    /// The same of a text of which a scan has told where it is worth looking; elsewhere, what the scan says has to do.
+    /// The same of a text of which a scan has told where it is worth looking.
     pub(crate) fn highest_of(&self, text: &str, kind: Kind, scanned: &Scanned) -> Highest {
         let mut windows = Vec::new();
         for part in &scanned.pointed {
             self.add_windows(text, part.clone(), kind, &mut windows);
         }
-        let elsewhere = scanned.highest.min(self.model.scale(kind).cut);
-        let raw = windows.iter().map(|window| window.raw).fold(elsewhere, f32::max);
-        Highest { raw, looked_at: windows.len(), windows: scanned.windows }
+        let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
+        Highest { raw, words: scanned.highest, looked_at: windows.len(), windows: scanned.windows }
     }
 
     fn add_windows(&self, text: &str, part: Range<usize>, kind: Kind, windows: &mut Vec<Window>) {

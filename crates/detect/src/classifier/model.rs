@@ -5,7 +5,7 @@
 //! | 8 | `BZMODEL2` |
 //! | 4 | how many bits of a feature choose its weight |
 //! | 4 | how many heads there are |
-//! | 4 × 7 for each [`Kind`], in their order | its head; `spread`, `slope`, `offset`, the thresholds `wary` and `sure`, and the `cut` |
+//! | 4 × 9 for each [`Kind`], in their order | its head; `spread`, `slope`, `offset`, the thresholds `wary` and `sure`, the `cut`, `cut_slope` and `cut_offset` |
 //! | 4 × 2 for each head | its bias and its largest weight |
 //! | 2^bits for each head | its weights |
 //!
@@ -62,6 +62,11 @@ pub struct Scale {
     pub sure: f32,
     /// What single words have to be worth together in a window so that the classifier is asked: most of benign texts is not.
     pub cut: f32,
+    /// Of a text in which nothing is: the probability is `1 / (1 + exp(-(cut_slope · worth + cut_offset)))`, where `worth` is what
+    /// the single words of its highest window are worth.
+    pub cut_slope: f32,
+    /// See `cut_slope`.
+    pub cut_offset: f32,
 }
 
 impl Scale {
@@ -94,7 +99,17 @@ impl Model {
         if !(8..=24).contains(&bits) || !(1..=8).contains(&count) {
             return Err(ModelError::Number);
         }
-        let nothing = Scale { head: 0, spread: 0.0, slope: 0.0, offset: 0.0, wary: 0.0, sure: 0.0, cut: 0.0 };
+        let nothing = Scale {
+            head: 0,
+            spread: 0.0,
+            slope: 0.0,
+            offset: 0.0,
+            wary: 0.0,
+            sure: 0.0,
+            cut: 0.0,
+            cut_slope: 0.0,
+            cut_offset: 0.0,
+        };
         let mut scales = [nothing; Kind::ALL.len()];
         for scale in &mut scales {
             *scale = Scale {
@@ -105,6 +120,8 @@ impl Model {
                 wary: rest.fraction()?,
                 sure: rest.fraction()?,
                 cut: rest.fraction()?,
+                cut_slope: rest.fraction()?,
+                cut_offset: rest.fraction()?,
             };
             if scale.head >= count {
                 return Err(ModelError::Number);
@@ -128,7 +145,8 @@ impl Model {
         file.extend(u32::try_from(self.heads.len()).unwrap_or(u32::MAX).to_le_bytes());
         for scale in &self.scales {
             file.extend(scale.head.to_le_bytes());
-            for number in [scale.spread, scale.slope, scale.offset, scale.wary, scale.sure, scale.cut] {
+            let Scale { head: _, spread, slope, offset, wary, sure, cut, cut_slope, cut_offset } = *scale;
+            for number in [spread, slope, offset, wary, sure, cut, cut_slope, cut_offset] {
                 file.extend(number.to_le_bytes());
             }
         }
@@ -148,7 +166,15 @@ impl Model {
         let scale = self.scale(kind);
         #[expect(clippy::cast_precision_loss, reason = "a logarithm of it is all that is used")]
         let raw = raw - scale.spread * (windows.max(1) as f32).ln();
-        1.0 / (1.0 + (-(scale.slope * raw + scale.offset)).exp())
+        logistic(scale.slope * raw + scale.offset)
+    }
+
+    /// What it means that no window of a text of that kind was looked at, and the single words of the highest are worth this: a
+    /// probability.
+    #[must_use]
+    pub fn probability_unseen(&self, kind: Kind, worth: f32) -> f32 {
+        let scale = self.scale(kind);
+        logistic(scale.cut_slope * worth + scale.cut_offset)
     }
 
     /// What raw scores mean in a text of that kind.
@@ -163,6 +189,10 @@ impl Model {
             Kind::Argument => argument,
         }
     }
+}
+
+fn logistic(value: f32) -> f32 {
+    1.0 / (1.0 + (-value).exp())
 }
 
 /// What is left to read.

@@ -1,5 +1,7 @@
 //! A text as words and marks, each with a hash of what it says in lower case.
 
+use std::ops::Range;
+
 use crate::ascii::{self, Head, WIDTH};
 
 /// What a word is made of.
@@ -140,8 +142,8 @@ pub(super) fn begins_at(text: &str, at: usize) -> bool {
     line.chars().next_back().is_none_or(|c| c == '\n' || opens(c))
 }
 
-/// Shows the hash of each word of `text`, without what stands between them.
-pub(super) fn each(text: &str, mut show: impl FnMut(u64)) {
+/// Shows each word of `text` with its place and its hash, without what stands between them.
+pub(super) fn each(text: &str, mut show: impl FnMut(Range<usize>, u64)) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -150,7 +152,7 @@ pub(super) fn each(text: &str, mut show: impl FnMut(u64)) {
             continue;
         }
         if let Some((length, hash)) = plain_word(bytes, at) {
-            show(hash);
+            show(at..at + length, hash);
             at += length;
             continue;
         }
@@ -158,7 +160,7 @@ pub(super) fn each(text: &str, mut show: impl FnMut(u64)) {
         let Some(c) = rest.chars().next() else { break };
         let (length, hash, made) = next(rest, c);
         if made == Made::Letters {
-            show(hash);
+            show(at..at + length, hash);
         }
         at += length;
     }

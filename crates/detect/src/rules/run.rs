@@ -268,8 +268,8 @@ impl Reader<'_, '_> {
             if token.index > self.index.saturating_add(2) || self.text.as_bytes().get(self.said.end) == Some(&b',') {
                 self.said = Said::default();
             }
-            // What a line ends with does not go on in one that begins like a sentence.
-            if token.first && token.word().first().is_some_and(u8::is_ascii_uppercase) {
+            // What a line ends with goes on in one that begins in the middle of a sentence only.
+            if token.first && !self.text.get(token.start..).is_some_and(|rest| rest.starts_with(char::is_lowercase)) {
                 self.said = Said::default();
             }
             self.index = token.index;

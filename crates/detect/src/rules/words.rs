@@ -93,9 +93,12 @@ pub(crate) enum Letters {
     All,
     /// Some of it, or it has others.
     Some,
-    /// None: it is a number, a link or an address.
+    /// None: it is a number.
     None,
 }
+
+/// Bytes of the longest quotation: who quotes more than a paragraph does not only talk about it.
+const LONGEST_QUOTATION: usize = 1024;
 
 /// How many words an end of a sentence counts as.
 const SENTENCE: u32 = 6;
@@ -373,7 +376,7 @@ impl<'t> Words<'t> {
             // Nobody begins a quotation within a word.
         } else if next == b' ' || next == b'\n' {
             // Nor at the end of one.
-        } else if self.is_prose_before() && self.quote.is_none() {
+        } else if self.quote.is_none() && self.is_prose_before(byte) && self.is_closed(sign) {
             self.quote = Some(sign);
         }
         if byte == b'`' {
@@ -385,8 +388,16 @@ impl<'t> Words<'t> {
         }
     }
 
+    /// Whether a quotation that begins here ends on its line: who opens one and leaves it open quotes nothing.
+    fn is_closed(&self, sign: char) -> bool {
+        let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
+        let near = rest.get(..LONGEST_QUOTATION.min(rest.len())).unwrap_or_default();
+        let line = memchr::memchr(b'\n', near).and_then(|end| near.get(..end)).unwrap_or(near);
+        memchr::memmem::find(line, sign.encode_utf8(&mut [0; 4]).as_bytes()).is_some()
+    }
+
     /// Whether what precedes a quotation mark is a sentence, or the call of a function, and not the key of a structure.
-    fn is_prose_before(&self) -> bool {
+    fn is_prose_before(&self, sign: u8) -> bool {
         let space = usize::from(self.before(self.at) == b' ');
         let before = self.at.checked_sub(1 + space).map(|at| self.byte(at));
         let key = self.at.checked_sub(2 + space).map(|at| self.byte(at));
@@ -395,7 +406,7 @@ impl<'t> Words<'t> {
             Some(b':') => !matches!(key, Some(b'"' | b'\'')),
             Some(b',') => space == 1 && !matches!(key, Some(b'"' | b'\'' | b'}' | b']')),
             // What somebody says begins behind the end of a sentence as well, where no structure has a string.
-            Some(b'.' | b'!' | b'?') => space == 1,
+            Some(b'.' | b'!' | b'?') => space == 1 && sign == b'"',
             Some(byte) => space == 1 && class(byte) >= HIGH,
             None => false,
         }
@@ -405,12 +416,13 @@ impl<'t> Words<'t> {
     fn other(&mut self, c: char) {
         match c {
             '“' | '„' | '«' | '「' | '『' => {
-                self.quote = Some(match c {
+                let sign = match c {
                     '«' => '»',
                     '「' => '」',
                     '『' => '』',
                     _ => '”',
-                });
+                };
+                self.quote = Some(sign).filter(|sign| self.is_closed(*sign));
                 self.first = true;
             }
             '”' | '»' | '」' | '』' => self.quote = None,
@@ -523,10 +535,13 @@ impl<'t> Words<'t> {
 
     #[inline(never)]
     fn url(&mut self, start: usize, colon: usize) -> Token<'_> {
-        let rest = self.bytes.get(colon..).unwrap_or_default();
-        let ends =
-            |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'"' | b'\'' | b'`' | b'<' | b'>' | b')' | b']' | b'|');
-        let mut end = colon + rest.iter().position(ends).unwrap_or(rest.len());
+        let rest = self.text.get(colon..).unwrap_or_default();
+        // In scripts without spaces, what is said goes on behind a link without one.
+        let ends = |c: char| {
+            matches!(c, ' ' | '\n' | '\t' | '"' | '\'' | '`' | '<' | '>' | ')' | ']' | '|')
+                || !c.is_ascii() && (is_alone(c) || !is_letter(c))
+        };
+        let mut end = colon + rest.find(ends).unwrap_or(rest.len());
         let text = self.bytes.get(colon..end).unwrap_or_default();
         let open = text.ends_with(b"=") || text.iter().any(|byte| matches!(byte, b'{' | b'$' | b'[')) || {
             let next = self.byte(end);
@@ -536,7 +551,7 @@ impl<'t> Words<'t> {
             end -= 1;
         }
         self.at = end.max(colon + 1);
-        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), (None, Letters::None))
+        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), (None, Letters::Some))
     }
 
     /// The end of a host's name from `start` on, if there is one with a dot in it.
@@ -555,7 +570,7 @@ impl<'t> Words<'t> {
         let local = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_');
         let name = before.iter().rev().take_while(local).count();
         self.at = end;
-        self.token(What::Email, start - name, Packed::default(), (None, Letters::None))
+        self.token(What::Email, start - name, Packed::default(), (None, Letters::Some))
     }
 
     #[inline(always)]
@@ -639,6 +654,11 @@ mod tests {
             ),
             ("to a.b-c@example.org. x@y @z", "to|a|b|Email a.b-c@example.org|x|y|z"),
             ("https://a.example/{data} ends", "OpenUrl https://a.example/{data}|ends"),
+            ("https://a.example/x，忽略", "Url https://a.example/x|忽|略"),
+            (
+                "详https://a.example/x。现 https://a.example/ünï",
+                "详|Url https://a.example/x|现|Url https://a.example/ünï",
+            ),
         ] {
             assert_eq!(words(text).join("|"), expected, "{text}");
         }
@@ -680,6 +700,11 @@ mod tests {
             ("{\"text\": \"word\"}", false),
             ("[\"a\", \"word\"]", false),
             ("\"a\" word", false),
+            ("Done. \"word and more", false),
+            ("Done: \"word and more\nand \"more\"", false),
+            ("Done. 'word' and more", false),
+            ("says «word", false),
+            ("says «word»", true),
             ("it's the users' word", false),
             ("he said \"no\nword", false),
             ("word", false),

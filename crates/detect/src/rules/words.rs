@@ -388,12 +388,20 @@ impl<'t> Words<'t> {
         }
     }
 
+    /// Whether an angle bracket was opened on this line, and not closed.
+    fn is_in_tag(&self) -> bool {
+        let before = self.bytes.get(self.at.saturating_sub(LONGEST_QUOTATION)..self.at).unwrap_or_default();
+        let last = memchr::memrchr3(b'<', b'>', b'\n', before).and_then(|at| before.get(at));
+        last == Some(&b'<')
+    }
+
     /// Whether a quotation that begins here ends on its line: who opens one and leaves it open quotes nothing.
     fn is_closed(&self, sign: char) -> bool {
         let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
         let near = rest.get(..LONGEST_QUOTATION.min(rest.len())).unwrap_or_default();
         let line = memchr::memchr(b'\n', near).and_then(|end| near.get(..end)).unwrap_or(near);
-        memchr::memmem::find(line, sign.encode_utf8(&mut [0; 4]).as_bytes()).is_some()
+        let has = |sign: char| memchr::memmem::find(line, sign.encode_utf8(&mut [0; 4]).as_bytes()).is_some();
+        has(sign) || sign == '"' && (has('”') || has('“'))
     }
 
     /// Whether what precedes a quotation mark is a sentence, or the call of a function, and not the key of a structure.
@@ -407,6 +415,8 @@ impl<'t> Words<'t> {
             Some(b',') => space == 1 && !matches!(key, Some(b'"' | b'\'' | b'}' | b']')),
             // What somebody says begins behind the end of a sentence as well, where no structure has a string.
             Some(b'.' | b'!' | b'?') => space == 1 && sign == b'"',
+            // A line of a log, but not an attribute of an element.
+            Some(b'=') => space == 0 && !self.is_in_tag(),
             Some(byte) => space == 1 && class(byte) >= HIGH,
             None => false,
         }
@@ -420,7 +430,8 @@ impl<'t> Words<'t> {
                     '«' => '»',
                     '「' => '」',
                     '『' => '』',
-                    _ => '”',
+                    // As which those of other forms are read; see `Normal`.
+                    _ => '"',
                 };
                 self.quote = Some(sign).filter(|sign| self.is_closed(*sign));
                 self.first = true;
@@ -705,6 +716,11 @@ mod tests {
             ("Done. 'word' and more", false),
             ("says «word", false),
             ("says «word»", true),
+            ("says „word“", true),
+            ("says „word\"", true),
+            ("says „no“ word", false),
+            ("WARN text=\"word\" id=1", true),
+            ("<a><img src=x alt=\"word\">", false),
             ("it's the users' word", false),
             ("he said \"no\nword", false),
             ("word", false),

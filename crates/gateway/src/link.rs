@@ -270,9 +270,13 @@ impl Link {
                 Err(NotAdmitted::Conflict) => {}
             }
         }
+        Err(self.contended(&message, direction, answers))
+    }
+
+    /// The refusal of a message that other ones kept from being judged.
+    fn contended(&self, message: &Message, direction: Direction, answers: Option<&CallSummary>) -> Refusal {
         let why = "the session changed faster than the message could be judged".to_owned();
-        let refusal = self.protest(&message, direction, answers, ("gateway.contention", why), admit::CODE_OURS);
-        Err(refusal)
+        self.protest(message, direction, answers, ("gateway.contention", why), admit::CODE_OURS)
     }
 
     /// Keeps what a list says, and says what of it is not accepted.

@@ -23,7 +23,11 @@ impl Classifier {
         let Highest { raw, words, looked_at, windows } = self.highest_of(text, kind, scanned);
         let probability = match (windows, looked_at) {
             (0, _) => 0.0,
-            (_, 0) => return Judged { probability: self.model.probability_unseen(kind, words), spans: Vec::new() },
+            // What nobody looked at is never as likely as what is spoken up about.
+            (_, 0) => {
+                let probability = self.model.probability_unseen(kind, words).min(threshold);
+                return Judged { probability, spans: Vec::new() };
+            }
             _ => self.model.probability(kind, raw, windows),
         };
         if probability < threshold {

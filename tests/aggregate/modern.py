@@ -107,9 +107,10 @@ def listening(server, accept=None):
     def listen(call):
         wanted = call.params["notifications"]
         meta = {"_meta": {SUBSCRIPTION: call.message["id"]}}
-        call.note("notifications/subscriptions/acknowledged", meta | {"notifications": accept(wanted) if accept else wanted})
-        server.listeners.append(call)
+        # Before the acknowledgement: whoever has read it may use both at once.
         server.meta = meta
+        server.listeners.append(call)
+        call.note("notifications/subscriptions/acknowledged", meta | {"notifications": accept(wanted) if accept else wanted})
         server.over.wait(PATIENCE)
         return {"resultType": "complete"} | meta
 

@@ -113,7 +113,8 @@ impl Block {
     /// The bytes from `at` on.
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8], at: usize) -> Block {
-        Block(std::array::from_fn(|index| Head::of(bytes, at + index * WIDTH)))
+        let head = |index: usize| Head::of(bytes, at + index * WIDTH);
+        Block([head(0), head(1), head(2), head(3)])
     }
 
     #[inline(always)]
@@ -170,8 +171,9 @@ impl Block {
 
     #[inline(always)]
     fn bits(&self, marked: impl Fn(Head) -> u8x16) -> u64 {
-        let [first, second, third, fourth] = self.0.map(|head| u64::from(marked(head).to_bitmask()));
-        first | second << 16 | third << 32 | fourth << 48
+        let [first, second, third, fourth] = &self.0;
+        let bits = |head: &Head| u64::from(marked(*head).to_bitmask());
+        bits(first) | bits(second) << 16 | bits(third) << 32 | bits(fourth) << 48
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct Scan<'c> {
     cut: f32,
     before: Option<Cell>,
     cell: Cell,
+    /// The words of the cell. What they are worth is looked up once they are all known: nearly each stands in memory that no
+    /// cache holds, and so one is not waited for after the other.
+    ids: [u32; CELL + 1],
     scanned: Scanned,
     ended: Vec<Scanned>,
     /// By some bits of a word, the last one of those bits that was seen, and in which cell: as for the classifier, a word counts
@@ -65,6 +68,7 @@ impl<'c> Scan<'c> {
             cut: if sooner.is_nan() { f32::MIN } else { scale.cut - sooner.max(0.0) },
             before: None,
             cell: Cell::default(),
+            ids: [0; CELL + 1],
             scanned: Scanned::default(),
             ended: Vec::new(),
             seen: [0; SEEN],
@@ -90,12 +94,12 @@ impl<'c> Scan<'c> {
         self.cell.range.end = place.end;
         let id = alone(hash);
         let mark = u64::from(self.cells) << 32 | u64::from(id);
-        let Some(seen) = self.seen.get_mut(id as usize % SEEN) else { return };
-        if std::mem::replace(seen, mark) != mark {
-            let weight = self.head.weights.get((id >> self.shift) as usize).copied().unwrap_or(0);
-            self.cell.sum += self.worth.get(usize::from(weight)).copied().unwrap_or(0.0);
-            self.cell.count += 1;
-        }
+        let (Some(seen), Some(room)) = (self.seen.get_mut(id as usize % SEEN), self.ids.get_mut(self.cell.count)) else {
+            return;
+        };
+        *room = id;
+        // Without a branch for what is seen again, which nothing foretells.
+        self.cell.count += usize::from(std::mem::replace(seen, mark) != mark);
     }
 
     /// What is not of ASCII letters only, such as a name or a link: what it consists of.
@@ -109,7 +113,10 @@ impl<'c> Scan<'c> {
 
     /// Ends a cell; the next one begins at `next`.
     fn close(&mut self, next: usize) {
-        let cell = std::mem::replace(&mut self.cell, Cell { range: next..next, sum: 0.0, count: 0 });
+        let mut cell = std::mem::replace(&mut self.cell, Cell { range: next..next, sum: 0.0, count: 0 });
+        let ids = self.ids.get(..cell.count).unwrap_or_default();
+        let weight = |id: &u32| self.head.weights.get((id >> self.shift) as usize).copied().unwrap_or(0);
+        cell.sum = ids.iter().map(|id| self.worth.get(usize::from(weight(id))).copied().unwrap_or(0.0)).sum();
         // Of what was seen more than four thousand million cells ago nothing is left.
         self.cells = self.cells.wrapping_add(1);
         if cell.count > 0 {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::common::Shares;
 use super::pattern::{Piece, SHORTEST_PREFIX, Slot};
-use super::words::{Packed, Token, What};
+use super::words::{Letters, Packed, Token, What};
 
 /// The beginning of every pattern.
 pub(super) const START: u32 = u32::MAX;
@@ -224,26 +224,29 @@ pub(super) struct Net {
 }
 
 /// Tells at once of most words that they are not known.
-#[derive(Debug, Default)]
-struct Filter(Vec<u64>);
+#[derive(Debug)]
+struct Filter(Box<[u64; Filter::WORDS]>);
 
 impl Filter {
-    const BITS: u32 = 1 << 15;
+    const WORDS: usize = 1 << 9;
 
     fn of(hashes: impl Iterator<Item = u32>) -> Filter {
-        let mut filter = Filter(vec![0; Filter::BITS as usize / 64]);
+        let mut filter = Filter(Box::new([0; Filter::WORDS]));
         for hash in hashes {
-            let bit = hash % Filter::BITS;
-            if let Some(word) = filter.0.get_mut(bit as usize / 64) {
-                *word |= 1 << (bit % 64);
+            if let Some(word) = filter.0.get_mut(Filter::word(hash)) {
+                *word |= 1 << (hash % 64);
             }
         }
         filter
     }
 
+    fn word(hash: u32) -> usize {
+        hash as usize / 64 % Filter::WORDS
+    }
+
+    #[inline(always)]
     fn may_hold(&self, hash: u32) -> bool {
-        let bit = hash % Filter::BITS;
-        self.0.get(bit as usize / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        self.0.get(Filter::word(hash)).is_some_and(|word| word >> (hash % 64) & 1 == 1)
     }
 }
 
@@ -273,7 +276,7 @@ impl Net {
         let exact = self.filter.may_hold(token.packed.short());
         let begins = self.prefix_filter.may_hold(spread(key(&token.packed)));
         // Of most words all of this is told at once, in one branch.
-        if word & (exact | begins | token.is_set_in_marks()) { self.find_slowly(token) } else { None }
+        if word & (exact | begins | (token.letters != Letters::All && token.is_set_in_marks())) { self.find_slowly(token) } else { None }
     }
 
     fn find_slowly(&self, token: &Token<'_>) -> Option<u32> {
@@ -471,9 +474,9 @@ impl Builder {
         let mut net = Net {
             known: Vec::new(),
             table: Vec::new(),
-            filter: Filter::default(),
+            filter: Filter::of(std::iter::empty()),
             prefixes: Vec::new(),
-            prefix_filter: Filter::default(),
+            prefix_filter: Filter::of(std::iter::empty()),
             atoms: [Leads::default(); 5],
             bundles: Vec::new(),
             steps: Vec::new(),

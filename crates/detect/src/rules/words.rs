@@ -46,9 +46,9 @@ impl<'a> Token<'a> {
     /// As it is written, or in small letters.
     #[inline(always)]
     pub(super) fn word(self) -> &'a [u8] {
-        let word = match self.0.length {
-            Some(length) => self.0.folded.get(..length),
-            None => self.0.bytes.get(self.start..self.end),
+        let word = match self.plain {
+            true => self.0.bytes.get(self.start..self.end),
+            false => self.0.folded.get(..self.0.length),
         };
         word.unwrap_or_default()
     }
@@ -74,7 +74,7 @@ impl std::ops::Deref for Token<'_> {
 pub(crate) struct Spot {
     pub(crate) what: What,
     pub(crate) packed: Packed,
-    /// Whether it is of ASCII.
+    /// Whether it is of ASCII, and without an apostrophe.
     pub(crate) plain: bool,
     pub(crate) letters: Letters,
     pub(crate) start: usize,
@@ -173,14 +173,19 @@ impl Packed {
         (self.hash >> 32) as u32
     }
 
-    /// The same of `word`, of which the first bytes are known.
+    /// The same of the word of ASCII that is found there.
     #[inline(always)]
-    fn first(head: Head, word: &[u8]) -> Packed {
-        if word.len() > WIDTH {
-            return Packed::of(word);
+    fn at(bytes: &[u8], start: usize, length: usize) -> Packed {
+        if length > WIDTH {
+            return Packed::long(bytes, start, length);
         }
-        let bytes = head.first(word.len());
-        Packed { bytes, hash: ascii::hash(word.len(), bytes, std::iter::empty()) }
+        let bytes = Head::of(bytes, start).first(length);
+        Packed { bytes, hash: ascii::hash(length, bytes, std::iter::empty()) }
+    }
+
+    #[cold]
+    fn long(bytes: &[u8], start: usize, length: usize) -> Packed {
+        Packed::of(bytes.get(start..start + length).unwrap_or_default())
     }
 }
 
@@ -193,48 +198,58 @@ fn is_letter(c: char) -> bool {
     c == '_' || c.is_alphanumeric() || is_combining_mark(c)
 }
 
-/// Whether an underscore stands between other bytes of a word, of which it is known where in its first bytes some are.
-#[inline(always)]
-fn has_underscore(underscores: u64, word: &[u8]) -> bool {
-    let may = word.len() >= BLOCK || (underscores.trailing_zeros() as usize) < word.len();
-    may && word.contains(&b'_') && word.iter().any(|&byte| byte != b'_')
+/// Which letters a word has, of which `others` tells what is none, and whether an underscore stands between them.
+#[cold]
+fn made_of(word: &[u8], others: u64, bits: u64) -> (Letters, bool) {
+    let letters = if others == bits { Letters::None } else { Letters::Some };
+    (letters, word.contains(&b'_') && word.iter().any(|&byte| byte != b'_'))
 }
 
-/// Some bytes of a text, and which of them are what.
+#[cold]
+fn long_run(bytes: &[u8], start: usize) -> usize {
+    ascii::run(bytes, start, Head::words)
+}
+
+/// Which of sixty-four bytes are what, and which of the sixty-four after them, as a word may go on there.
 #[derive(Clone, Copy)]
 struct Part {
     start: usize,
-    words: u64,
-    letters: u64,
-    underscores: u64,
-    /// All that is not passed over.
-    stops: u64,
+    words: [u64; 2],
+    /// Of words what is no letter.
+    others: [u64; 2],
+    /// What is not passed over and in no word.
+    signs: [u64; 2],
 }
 
 impl Part {
     fn of(bytes: &[u8], start: usize) -> Part {
-        let block = Block::of(bytes, start);
-        let words = block.words();
-        let stops = words | block.within(SIGNS) | block.not_ascii();
-        Part { start, words, letters: block.letters(), underscores: block.any_of([b'_']), stops }
+        Part { start, words: [0; 2], others: [0; 2], signs: [0; 2] }.with_next(bytes, start).next(bytes, start)
     }
 
-    /// Those from `at` on, which is a place in it.
-    fn from(self, at: usize) -> Part {
-        let past = at - self.start;
-        let Part { words, letters, underscores, stops, .. } = self;
-        Part {
-            start: at,
-            words: words >> past,
-            letters: letters >> past,
-            underscores: underscores >> past,
-            stops: stops >> past,
+    /// The part that begins at `start`, which is where the second half of this one begins.
+    fn next(self, bytes: &[u8], start: usize) -> Part {
+        let ([_, words], [_, others], [_, signs]) = (self.words, self.others, self.signs);
+        let next = Part { start, words: [words, 0], others: [others, 0], signs: [signs, 0] };
+        next.with_next(bytes, start.saturating_add(BLOCK))
+    }
+
+    #[inline(always)]
+    fn with_next(mut self, bytes: &[u8], at: usize) -> Part {
+        if at < bytes.len() {
+            let block = Block::of(bytes, at);
+            let ([_, words], [_, others], [_, signs]) = (&mut self.words, &mut self.others, &mut self.signs);
+            *words = block.words();
+            *others = *words & !block.letters();
+            *signs = block.within(SIGNS) | block.not_ascii();
         }
+        self
     }
+}
 
-    fn holds(&self, at: usize) -> bool {
-        at.wrapping_sub(self.start) < BLOCK
-    }
+/// Sixty-four bits of which the first is that one of the first half.
+#[inline(always)]
+fn from([here, next]: [u64; 2], bit: u32) -> u64 {
+    here >> bit | (next << 1) << (63 - bit)
 }
 
 /// Reads a text word by word.
@@ -243,6 +258,9 @@ pub(crate) struct Words<'t> {
     bytes: &'t [u8],
     at: usize,
     part: Part,
+    /// Where in the first half of the part words begin that have not been read, and where signs stand.
+    starts: u64,
+    signs: u64,
     index: u32,
     first: bool,
     /// The sign that ends the quotation in which we are.
@@ -250,8 +268,8 @@ pub(crate) struct Words<'t> {
     /// Behind this backtick something may be named.
     ticked: usize,
     folded: [u8; LONGEST_WORD],
-    /// How much of that is the word that was read last; nothing if it is as it is written.
-    length: Option<usize>,
+    /// How much of that is the word that was read last, if it is not as it is written.
+    length: usize,
     /// The word that was read last.
     spot: Spot,
 }
@@ -259,17 +277,22 @@ pub(crate) struct Words<'t> {
 impl<'t> Words<'t> {
     /// The words of `text`, counted from `index` on.
     pub(crate) fn of(text: &'t str, index: u32) -> Words<'t> {
+        let part = Part::of(text.as_bytes(), 0);
+        let [words, _] = part.words;
+        let [signs, _] = part.signs;
         Words {
             text,
             bytes: text.as_bytes(),
             at: 0,
-            part: Part::of(text.as_bytes(), 0),
+            part,
+            starts: words & !(words << 1),
+            signs,
             index,
             first: true,
             quote: None,
             ticked: usize::MAX,
             folded: [0; LONGEST_WORD],
-            length: None,
+            length: 0,
             spot: Spot {
                 what: What::Word,
                 packed: Packed::default(),
@@ -296,22 +319,20 @@ impl<'t> Words<'t> {
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Token<'_>> {
         loop {
-            if !self.part.holds(self.at) {
-                if self.at >= self.bytes.len() {
+            let left = self.starts | self.signs;
+            if left == 0 {
+                if !self.next_part() {
                     return None;
                 }
-                self.part = Part::of(self.bytes, self.at);
-            }
-            let here = self.part.from(self.at);
-            if here.stops == 0 {
-                self.at = self.part.start + BLOCK;
                 continue;
             }
-            let past = here.stops.trailing_zeros();
-            self.at += past as usize;
-            if here.words >> past & 1 == 1 {
-                return Some(self.word());
+            let (bit, first) = (left.trailing_zeros(), left & left.wrapping_neg());
+            self.at = self.part.start + bit as usize;
+            if self.starts & first != 0 {
+                self.starts ^= first;
+                return Some(self.word(bit));
             }
+            self.signs ^= first;
             let byte = self.byte(self.at);
             if byte >= 128 {
                 let c = self.character(self.at)?;
@@ -325,9 +346,41 @@ impl<'t> Words<'t> {
             } else if byte != b'.' || !self.names_hidden_file() {
                 self.sign(byte);
             } else {
-                return Some(self.word());
+                return Some(self.hidden_file());
             }
         }
+    }
+
+    /// Goes on to where something may begin next, if the text has not ended.
+    #[inline(never)]
+    fn next_part(&mut self) -> bool {
+        let [before, _] = self.part.words;
+        let start = self.part.start + BLOCK;
+        if start.max(self.at) >= self.bytes.len() {
+            return false;
+        }
+        if self.at < start + BLOCK {
+            self.part = self.part.next(self.bytes, start);
+        } else {
+            self.part = Part::of(self.bytes, self.at - self.at % BLOCK);
+        }
+        let ([words, _], [signs, _]) = (self.part.words, self.part.signs);
+        self.starts = words & !(words << 1 | before >> 63);
+        self.signs = signs;
+        if self.at > start {
+            self.skip();
+        }
+        true
+    }
+
+    /// Leaves out what is before `at`.
+    fn skip(&mut self) {
+        let past = self.at.saturating_sub(self.part.start);
+        let from = u64::MAX.checked_shl(u32::try_from(past).unwrap_or(u32::MAX)).unwrap_or(0);
+        let [words, _] = self.part.words;
+        // A word may begin here that would go on.
+        self.starts = self.starts & from | words & from & from.wrapping_neg();
+        self.signs &= from;
     }
 
     fn character(&self, at: usize) -> Option<char> {
@@ -358,7 +411,6 @@ impl<'t> Words<'t> {
             }
             _ => {}
         }
-        self.at += 1;
     }
 
     fn sentence(&mut self) {
@@ -441,33 +493,29 @@ impl<'t> Words<'t> {
             _ => {}
         }
         self.at += c.len_utf8();
+        self.skip();
     }
 
     #[inline(never)]
     fn alone(&mut self, c: char) -> Token<'_> {
         let start = self.at;
         self.at += c.len_utf8();
+        self.skip();
+        self.length = self.fold(c, 0);
         let packed = Packed::of(self.bytes.get(start..self.at).unwrap_or_default());
-        self.token(What::Word, start, packed, (None, Letters::Some))
+        self.token(What::Word, start, packed, (false, Letters::Some))
     }
 
-    /// The word that begins here, with at least one letter.
+    /// The word that begins here, at that bit of the part.
     #[inline(always)]
-    fn word(&mut self) -> Token<'_> {
+    fn word(&mut self, bit: u32) -> Token<'_> {
         let start = self.at;
-        // The full stop of a hidden file is a part of its name.
-        let dot = usize::from(self.byte(start) == b'.');
-        let mut here = self.part.from(start);
-        let mut length = dot + (!(here.words >> dot)).trailing_zeros() as usize;
-        if !self.part.holds(start + length) {
+        let mut length = (!from(self.part.words, bit)).trailing_zeros() as usize;
+        if length >= BLOCK {
             // It may go on.
-            self.part = Part::of(self.bytes, start);
-            here = self.part;
-            length = dot + ascii::run(self.bytes, start + dot, Head::words);
+            length = long_run(self.bytes, start);
         }
         let end = start + length;
-        let head = Head::of(self.bytes, start);
-        let word = self.bytes.get(start..end).unwrap_or_default();
         match self.byte(end) {
             128.. | b'\'' => return self.other_word(start),
             b':' if self.is_url(end) => return self.url(start, end),
@@ -478,16 +526,40 @@ impl<'t> Words<'t> {
             }
             _ => {}
         }
-        let named = start == self.ticked || has_underscore(here.underscores, word);
+        // No word is empty.
+        let bits = u64::MAX >> ((BLOCK - length.min(BLOCK)) & (BLOCK - 1));
+        let (mut letters, mut named) = (Letters::All, start == self.ticked);
+        let others = from(self.part.others, bit) & bits;
+        if others != 0 {
+            let underscore;
+            (letters, underscore) = made_of(self.bytes.get(start..end).unwrap_or_default(), others, bits);
+            named |= underscore;
+        }
         let what = if named { What::Name } else { What::Word };
         self.at = end;
-        let bits = 1_u64.checked_shl(length as u32).map_or(u64::MAX, |bit| bit - 1);
-        let letters = match here.letters & bits {
-            all if all == bits => Letters::All,
-            0 => Letters::None,
-            _ => Letters::Some,
-        };
-        self.token(what, start, Packed::first(head, word), (None, letters))
+        self.token(what, start, Packed::at(self.bytes, start, length), (true, letters))
+    }
+
+    /// The full stop of a hidden file is a part of its name.
+    #[inline(never)]
+    fn hidden_file(&mut self) -> Token<'_> {
+        let start = self.at;
+        let end = start + 1 + ascii::run(self.bytes, start + 1, Head::words);
+        match self.byte(end) {
+            128.. | b'\'' => return self.other_word(start),
+            b':' if self.is_url(end) => return self.url(start, end),
+            b'@' => {
+                if let Some(end) = self.host_end(end + 1) {
+                    return self.email(start, end);
+                }
+            }
+            _ => {}
+        }
+        let (_, underscore) = made_of(self.bytes.get(start..end).unwrap_or_default(), 0, 1);
+        let what = if underscore || start == self.ticked { What::Name } else { What::Word };
+        self.at = end;
+        self.skip();
+        self.token(what, start, Packed::at(self.bytes, start, end - start), (true, Letters::Some))
     }
 
     /// A word with letters that are no ASCII, or with an apostrophe.
@@ -508,8 +580,10 @@ impl<'t> Words<'t> {
         if self.byte(end) == b'\'' {
             length = self.contraction(end + 1, length);
         }
+        self.skip();
         let packed = Packed::of(self.folded.get(..length).unwrap_or_default());
-        self.token(What::Word, start, packed, (Some(length), Letters::Some))
+        self.length = length;
+        self.token(What::Word, start, packed, (false, Letters::Some))
     }
 
     /// What is behind an apostrophe belongs to the word if it is what is left of another one.
@@ -562,7 +636,8 @@ impl<'t> Words<'t> {
             end -= 1;
         }
         self.at = end.max(colon + 1);
-        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), (None, Letters::Some))
+        self.skip();
+        self.token(if open { What::OpenUrl } else { What::Url }, start, Packed::default(), (true, Letters::Some))
     }
 
     /// The end of a host's name from `start` on, if there is one with a dot in it.
@@ -581,24 +656,16 @@ impl<'t> Words<'t> {
         let local = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_');
         let name = before.iter().rev().take_while(local).count();
         self.at = end;
-        self.token(What::Email, start - name, Packed::default(), (None, Letters::Some))
+        self.skip();
+        self.token(What::Email, start - name, Packed::default(), (true, Letters::Some))
     }
 
+    /// A word from `start` up to here; one that is not `plain` has been folded.
     #[inline(always)]
-    fn token(
-        &mut self,
-        what: What,
-        start: usize,
-        packed: Packed,
-        (folded, letters): (Option<usize>, Letters),
-    ) -> Token<'_> {
+    fn token(&mut self, what: What, start: usize, packed: Packed, (plain, letters): (bool, Letters)) -> Token<'_> {
         self.index = self.index.saturating_add(1);
         let first = std::mem::take(&mut self.first);
         let (quoted, index, end) = (self.quote.is_some(), self.index, self.at);
-        // What most words are followed by.
-        self.at += usize::from(self.byte(end) == b' ');
-        let plain = folded.is_none() && self.byte(start) < 128;
-        self.length = folded;
         self.spot = Spot { what, packed, plain, letters, start, end, index, first, quoted };
         Token(self)
     }

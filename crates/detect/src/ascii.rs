@@ -1,6 +1,6 @@
 //! Sixteen bytes at once: how far a word goes, without a branch for each of its letters.
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
 /// Sixteen bytes of a text; zeros where it has ended.
 #[derive(Debug, Clone, Copy)]
@@ -91,9 +91,13 @@ impl Head {
 /// All bits of each byte that lies between two, and no bit of another.
 #[inline(always)]
 fn within(bytes: u8x16, from: u8, to: u8) -> u8x16 {
-    // What is below the first one is far above it in a byte.
-    let above = bytes - u8x16::splat(from);
-    above.min(u8x16::splat(to - from)).simd_eq(above)
+    if from == to {
+        return bytes.simd_eq(u8x16::splat(from));
+    }
+    // What is below the first one is far above it in a byte. Numbers with a sign are compared in one step, others in two.
+    let above = bytes - u8x16::splat(from.wrapping_add(128));
+    let least = i8x16::splat((to - from).wrapping_sub(127).cast_signed());
+    above.cast_signed().simd_lt(least).cast_unsigned()
 }
 
 /// How many bytes from the first on are marked.
@@ -115,6 +119,16 @@ impl Block {
     pub(crate) fn of(bytes: &[u8], at: usize) -> Block {
         let head = |index: usize| Head::of(bytes, at + index * WIDTH);
         Block([head(0), head(1), head(2), head(3)])
+    }
+
+    /// All of them; zeros where a text has ended.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        for (to, Head(from)) in bytes.as_chunks_mut().0.iter_mut().zip(&self.0) {
+            *to = *from;
+        }
+        bytes
     }
 
     #[inline(always)]
@@ -154,7 +168,15 @@ impl Block {
     /// Bytes within one of these ranges, ends included.
     #[inline(always)]
     pub(crate) fn within<const N: usize>(&self, wanted: [(u8, u8); N]) -> u64 {
-        self.bits(|head| wanted.into_iter().fold(u8x16::ZERO, |any, (from, to)| any | head.within(from, to)))
+        let mut bits = 0;
+        for (index, head) in self.0.iter().enumerate() {
+            let mut any = u8x16::ZERO;
+            for (from, to) in wanted {
+                any |= head.within(from, to);
+            }
+            bits |= u64::from(any.to_bitmask()) << (WIDTH * index);
+        }
+        bits
     }
 
     /// First bytes of characters that are not ASCII.
@@ -166,7 +188,7 @@ impl Block {
     /// Bytes that are one of these.
     #[inline(always)]
     pub(crate) fn any_of<const N: usize>(&self, wanted: [u8; N]) -> u64 {
-        self.bits(|head| wanted.into_iter().fold(u8x16::ZERO, |any, byte| any | head.within(byte, byte)))
+        self.within(wanted.map(|byte| (byte, byte)))
     }
 
     #[inline(always)]

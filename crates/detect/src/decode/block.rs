@@ -37,8 +37,8 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     }
 }
 
-/// The places at which a run of digits of base64 begins that may say something: a long one, or one that begins like a number.
-/// Of sixty-four bytes at once it is told that nothing begins in them.
+/// The places at which a run of digits of base64 begins that may say something: a long one, or one with which as many numbers
+/// may begin as have to. Of sixty-four bytes at once it is told that nothing begins in them.
 struct Candidates<'t> {
     bytes: &'t [u8],
     /// Where the block begins of which those that are left are bits of `left`.
@@ -55,18 +55,43 @@ struct Candidates<'t> {
 struct Digits {
     sextets: u64,
     hexadecimal: u64,
-    decimal: u64,
+    /// What numbers and what separates them consist of.
+    numbers: u64,
 }
+
+/// What may stand between two numbers, and what those to the base of sixteen may begin with.
+const AROUND: [(u8, u8); 6] = [
+    (b' ', b' '),
+    (b',', b'-'),
+    (b':', b';'),
+    (b'\n', b'\n'),
+    (b'x', b'x'),
+    (b'X', b'X'),
+];
 
 impl Digits {
     fn of(bytes: &[u8], at: usize) -> Digits {
         if at >= bytes.len() {
-            return Digits { sextets: 0, hexadecimal: 0, decimal: 0 };
+            return Digits { sextets: 0, hexadecimal: 0, numbers: 0 };
         }
         let block = Block::of(bytes, at);
-        Digits { sextets: block.sextets(), hexadecimal: block.hexadecimal(), decimal: block.digits() }
+        let hexadecimal = block.hexadecimal();
+        Digits { sextets: block.sextets(), hexadecimal, numbers: hexadecimal | block.within(AROUND) }
     }
 }
+
+/// The places in `here` from which on as many are set as `more` and one are together.
+#[inline(always)]
+fn row(here: u64, next: u64, more: [u32; 4]) -> u64 {
+    let mut row = u128::from(next) << 64 | u128::from(here);
+    for more in more {
+        row &= row >> more;
+    }
+    row as u64
+}
+
+const _: () = assert!(MIN_BASE64 == 16, "`look` wants as many digits of base64 in a row");
+const _: () = assert!(2 * MIN_BYTES - 1 == 15, "`look` wants as many bytes of numbers in a row: of each a digit, and what separates them");
 
 impl<'t> Candidates<'t> {
     /// Those from `at` on; a run that goes on there counts as one that begins.
@@ -82,13 +107,9 @@ impl<'t> Candidates<'t> {
         self.next = Digits::of(self.bytes, self.at + BLOCK);
         let starts = here.sextets & !(here.sextets << 1 | u64::from(self.within));
         self.within = here.sextets >> 63 == 1;
-        // Where this one and the fifteen after it are digits.
-        let mut long = u128::from(self.next.sextets) << 64 | u128::from(here.sextets);
-        for more in [1, 2, 4, 8] {
-            long &= long >> more;
-        }
-        let pairs = here.hexadecimal & (here.hexadecimal >> 1 | self.next.hexadecimal << 63);
-        self.left = starts & (long as u64 | here.decimal | pairs);
+        let long = row(here.sextets, self.next.sextets, [1, 2, 4, 8]);
+        let numbers = row(here.numbers, self.next.numbers, [1, 2, 4, 7]);
+        self.left = starts & (long | here.hexadecimal & numbers);
     }
 }
 

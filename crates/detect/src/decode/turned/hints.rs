@@ -106,27 +106,13 @@ pub(super) struct Turned {
     pub(super) reversed: bool,
 }
 
-impl Turned {
-    const NONE: Turned = Turned { rot13: false, reversed: false };
-}
-
 /// Of each first and last letter, for which lengths a form that is turned has them; see [`Known`].
 pub(super) fn shapes() -> &'static [u16; SHAPES.len()] {
     &KNOWN.turned
 }
 
-/// What the word at that place of a text is. Of nearly all words their shape says that they are none.
-#[inline(always)]
-pub(super) fn turned(shapes: &[u16; SHAPES.len()], text: &[u8], place: Range<usize>) -> Turned {
-    let byte = |at: usize| text.get(at).copied().unwrap_or_default();
-    let length = place.end - place.start;
-    let lengths = shapes.get(shape(byte(place.start), byte(place.end.saturating_sub(1)))).copied().unwrap_or_default();
-    // Of lengths that are too large for it no bit is set.
-    if u32::from(lengths) >> length.min(16) & 1 == 0 { Turned::NONE } else { look_up(text, place) }
-}
-
-#[cold]
-fn look_up(text: &[u8], place: Range<usize>) -> Turned {
+/// What the word at that place of a text is.
+pub(super) fn turned(text: &[u8], place: Range<usize>) -> Turned {
     let flags = KNOWN.flags(text.get(place.clone()).unwrap_or_default(), || Head::of(text, place.start));
     Turned { rot13: flags & ROT13 != 0, reversed: flags & REVERSED != 0 }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::hints::{Turned, is_disguised, shapes, turned};
-use super::{MIN_LETTERS, MIN_WORDS, SHAPES};
+use super::{MIN_LETTERS, MIN_WORDS, SHAPES, shape};
 use crate::ascii::{BLOCK, Block};
 
 /// Signs that stand for letters; nearly all digits do as well.
@@ -31,7 +31,8 @@ pub(super) fn lines(text: &[u8], mut show: impl FnMut(Range<usize>)) {
     let mut before = Carry::default();
     let mut at = 0;
     while at < text.len() {
-        let masks = Masks::of(text, at);
+        let block = Block::of(text, at);
+        let masks = Masks::of(&block);
         let starts = masks.letters & !(masks.letters << 1 | before.letter);
         let ends = !masks.letters & (masks.letters << 1 | before.letter);
         // A letter beside a sign.
@@ -45,7 +46,7 @@ pub(super) fn lines(text: &[u8], mut show: impl FnMut(Range<usize>)) {
             let next = lines.trailing_zeros();
             // A word ends where its line does.
             let part = up_to(next + 1) & !up_to(from);
-            seen.words(text, at, (starts & part, ends & part));
+            seen.words((text, at), &block.bytes(), (starts & part, ends & part));
             seen.with_signs(text, at, beside & part);
             seen.apart += (single & part).count_ones();
             if lines == 0 {
@@ -63,7 +64,7 @@ pub(super) fn lines(text: &[u8], mut show: impl FnMut(Range<usize>)) {
         at += BLOCK;
     }
     if let Some(start) = seen.begun.take() {
-        seen.word(text, start..text.len());
+        seen.look_up(text, start..text.len());
     }
     if seen.may_make_sense() {
         show(seen.start..text.len());
@@ -92,8 +93,7 @@ struct Masks {
 }
 
 impl Masks {
-    fn of(text: &[u8], at: usize) -> Masks {
-        let block = Block::of(text, at);
+    fn of(block: &Block) -> Masks {
         let digits = block.digits();
         Masks {
             letters: block.letters(),
@@ -118,21 +118,29 @@ impl Seen {
     }
 
     /// Looks at the words of letters that end in a part of a block.
-    fn words(&mut self, text: &[u8], at: usize, (mut starts, mut ends): (u64, u64)) {
+    fn words(&mut self, (text, at): (&[u8], usize), block: &[u8; BLOCK], (mut starts, mut ends): (u64, u64)) {
+        if ends != 0
+            && let Some(start) = self.begun.take()
+        {
+            self.look_up(text, start..at + next(&mut ends));
+        }
         while ends != 0 {
-            let end = at + ends.trailing_zeros() as usize;
-            ends &= ends - 1;
-            let start = self.begun.take().unwrap_or_else(|| next(at, &mut starts));
-            self.word(text, start..end);
+            let (start, end) = (next(&mut starts), next(&mut ends));
+            let byte = |at: usize| block.get(at % BLOCK).copied().unwrap_or_default();
+            let lengths = self.shapes.get(shape(byte(start), byte(end.wrapping_sub(1)))).copied().unwrap_or_default();
+            // Of nearly all words their shape says that they are none. Of lengths that are too large for it no bit is set.
+            if u32::from(lengths) >> (end - start).min(16) & 1 == 1 {
+                self.look_up(text, at + start..at + end);
+            }
         }
         if starts != 0 {
-            self.begun = Some(next(at, &mut starts));
+            self.begun = Some(at + next(&mut starts));
         }
     }
 
-    #[inline(always)]
-    fn word(&mut self, text: &[u8], word: Range<usize>) {
-        let Turned { rot13, reversed } = turned(self.shapes, text, word);
+    #[cold]
+    fn look_up(&mut self, text: &[u8], word: Range<usize>) {
+        let Turned { rot13, reversed } = turned(text, word);
         self.rot13 += usize::from(rot13);
         self.reversed += usize::from(reversed);
     }
@@ -157,8 +165,9 @@ impl Seen {
 }
 
 /// The place of the lowest bit, which is taken out.
-fn next(at: usize, bits: &mut u64) -> usize {
-    let place = at + bits.trailing_zeros() as usize;
+#[inline(always)]
+fn next(bits: &mut u64) -> usize {
+    let place = bits.trailing_zeros() as usize;
     *bits &= bits.wrapping_sub(1);
     place
 }

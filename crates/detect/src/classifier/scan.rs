@@ -22,18 +22,47 @@ pub(crate) struct Scan<'c> {
     cut: f32,
     before: Option<Cell>,
     cell: Cell,
-    /// The words of the cell. What they are worth is looked up once they are all known: nearly each stands in memory that no
-    /// cache holds, and so one is not waited for after the other.
-    ids: [u32; CELL + 1],
     scanned: Scanned,
     ended: Vec<Scanned>,
-    /// By some bits of a word, the last one of those bits that was seen, and in which cell: as for the classifier, a word counts
-    /// once in a cell, so that nobody makes a cell worth less by saying the same again.
-    seen: [u64; SEEN],
-    cells: u32,
+    kept: Box<Kept>,
 }
 
 const SEEN: usize = 256;
+
+/// What is kept from text to text, so that nothing has to be wiped for each.
+struct Kept {
+    /// The words of the cell. What they are worth is looked up once they are all known: nearly each stands in memory that no
+    /// cache holds, and so one is not waited for after the other.
+    ids: [u32; CELL + 1],
+    /// By some bits of a word, the last one of those bits that was seen, and in which cell: as for the classifier, a word counts
+    /// once in a cell, so that nobody makes a cell worth less by saying the same again.
+    seen: [u64; SEEN],
+    /// Cells so far, of all texts; none has the number 0.
+    cells: u32,
+}
+
+thread_local! {
+    static KEPT: std::cell::Cell<Option<Box<Kept>>> = const { std::cell::Cell::new(None) };
+}
+
+impl Kept {
+    fn take() -> Box<Kept> {
+        let kept = KEPT.take().filter(|kept| kept.cells < u32::MAX / 2);
+        kept.unwrap_or_else(|| Box::new(Kept { ids: [0; CELL + 1], seen: [0; SEEN], cells: 1 }))
+    }
+
+    /// One more word of a cell that has `count` already; gives how many it has then.
+    #[inline(always)]
+    fn add(&mut self, count: usize, id: u32) -> usize {
+        let mark = u64::from(self.cells) << 32 | u64::from(id);
+        let (Some(seen), Some(room)) = (self.seen.get_mut(id as usize % SEEN), self.ids.get_mut(count)) else {
+            return count;
+        };
+        *room = id;
+        // Without a branch for what is seen again, which nothing foretells.
+        count + usize::from(std::mem::replace(seen, mark) != mark)
+    }
+}
 
 /// What a scan tells of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,11 +97,9 @@ impl<'c> Scan<'c> {
             cut: if sooner.is_nan() { f32::MIN } else { scale.cut - sooner.max(0.0) },
             before: None,
             cell: Cell::default(),
-            ids: [0; CELL + 1],
             scanned: Scanned::default(),
             ended: Vec::new(),
-            seen: [0; SEEN],
-            cells: 1,
+            kept: Kept::take(),
         })
     }
 
@@ -83,7 +110,7 @@ impl<'c> Scan<'c> {
             self.word(text, &word);
         }
         self.end();
-        self.ended.pop().unwrap_or_default()
+        self.take().pop().unwrap_or_default()
     }
 
     #[inline(always)]
@@ -92,14 +119,7 @@ impl<'c> Scan<'c> {
             self.close(place.start);
         }
         self.cell.range.end = place.end;
-        let id = alone(hash);
-        let mark = u64::from(self.cells) << 32 | u64::from(id);
-        let (Some(seen), Some(room)) = (self.seen.get_mut(id as usize % SEEN), self.ids.get_mut(self.cell.count)) else {
-            return;
-        };
-        *room = id;
-        // Without a branch for what is seen again, which nothing foretells.
-        self.cell.count += usize::from(std::mem::replace(seen, mark) != mark);
+        self.cell.count = self.kept.add(self.cell.count, alone(hash));
     }
 
     /// What is not of ASCII letters only, such as a name or a link: what it consists of.
@@ -114,11 +134,10 @@ impl<'c> Scan<'c> {
     /// Ends a cell; the next one begins at `next`.
     fn close(&mut self, next: usize) {
         let mut cell = std::mem::replace(&mut self.cell, Cell { range: next..next, sum: 0.0, count: 0 });
-        let ids = self.ids.get(..cell.count).unwrap_or_default();
+        let ids = self.kept.ids.get(..cell.count).unwrap_or_default();
         let weight = |id: &u32| self.head.weights.get((id >> self.shift) as usize).copied().unwrap_or(0);
         cell.sum = ids.iter().map(|id| self.worth.get(usize::from(weight(id))).copied().unwrap_or(0.0)).sum();
-        // Of what was seen more than four thousand million cells ago nothing is left.
-        self.cells = self.cells.wrapping_add(1);
+        self.kept.cells = self.kept.cells.wrapping_add(1);
         if cell.count > 0 {
             if let Some(before) = self.before.take() {
                 self.window(&before.with(&cell, self.head.bias));
@@ -140,6 +159,8 @@ impl<'c> Scan<'c> {
 
     /// What it tells of each text whose words it was shown.
     pub(crate) fn take(self) -> Vec<Scanned> {
+        // As the cells are counted on, what was seen here is not taken for seen again.
+        KEPT.set(Some(self.kept));
         self.ended
     }
 }

@@ -133,12 +133,7 @@ impl Engine {
         if let (Some(classifier), Some(scan)) = (&self.classifier, scan) {
             let threshold = self.threshold(classifier.model().scale(kind), kind, by_rules);
             for (view, scanned) in views.iter().zip(scan.take()).filter(|(view, _)| !says_little(view.text())) {
-                // Where a rule says something, the classifier is asked about all of it.
-                let judged = if by_rules > 0.0 {
-                    classifier.judge(view.text(), kind, threshold)
-                } else {
-                    classifier.judge_pointed(view.text(), kind, threshold, &scanned)
-                };
+                let judged = classifier.judge_pointed(view.text(), kind, threshold, &scanned);
                 score = score.max(judged.probability);
                 let places = judged.spans.into_iter().map(|span| views.original(view, span));
                 found.extend(by_classifier(text, view, places, judged.probability));

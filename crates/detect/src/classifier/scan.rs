@@ -23,6 +23,8 @@ pub(crate) struct Scan<'c> {
     before: Option<Cell>,
     cell: Cell,
     scanned: Scanned,
+    /// Where rules match.
+    matched: Vec<Range<usize>>,
     ended: Vec<Scanned>,
     kept: Box<Kept>,
 }
@@ -39,6 +41,8 @@ struct Kept {
     seen: [u64; SEEN],
     /// Cells so far, of all texts; none has the number 0.
     cells: u32,
+    /// Where those of this text are.
+    places: Vec<Range<usize>>,
 }
 
 thread_local! {
@@ -47,8 +51,9 @@ thread_local! {
 
 impl Kept {
     fn take() -> Box<Kept> {
-        let kept = KEPT.take().filter(|kept| kept.cells < u32::MAX / 2);
-        kept.unwrap_or_else(|| Box::new(Kept { ids: [0; CELL + 1], seen: [0; SEEN], cells: 1 }))
+        // None is left that was put back in the middle of a text.
+        let kept = KEPT.take().filter(|kept| kept.cells < u32::MAX / 2 && kept.places.is_empty());
+        kept.unwrap_or_else(|| Box::new(Kept { ids: [0; CELL + 1], seen: [0; SEEN], cells: 1, places: Vec::new() }))
     }
 
     /// One more word of a cell that has `count` already; gives how many it has then.
@@ -81,6 +86,16 @@ impl Default for Scanned {
     }
 }
 
+impl Scanned {
+    /// Adds a part that begins behind all others.
+    fn point_at(&mut self, part: Range<usize>) {
+        match self.pointed.last_mut() {
+            Some(last) if part.start <= last.end => last.end = last.end.max(part.end),
+            _ => self.pointed.push(part),
+        }
+    }
+}
+
 impl<'c> Scan<'c> {
     /// A scan of a text of that kind, in which the classifier is to speak up from the probability `threshold` on; as usual if
     /// there is none.
@@ -98,6 +113,7 @@ impl<'c> Scan<'c> {
             before: None,
             cell: Cell::default(),
             scanned: Scanned::default(),
+            matched: Vec::new(),
             ended: Vec::new(),
             kept: Kept::take(),
         })
@@ -139,6 +155,7 @@ impl<'c> Scan<'c> {
         cell.sum = ids.iter().map(|id| self.worth.get(usize::from(weight(id))).copied().unwrap_or(0.0)).sum();
         self.kept.cells = self.kept.cells.wrapping_add(1);
         if cell.count > 0 {
+            self.kept.places.push(cell.range.clone());
             if let Some(before) = self.before.take() {
                 self.window(&before.with(&cell, self.head.bias));
             }
@@ -150,10 +167,24 @@ impl<'c> Scan<'c> {
         self.scanned.windows += 1;
         self.scanned.highest = self.scanned.highest.max(window.raw);
         if window.raw >= self.cut {
-            match self.scanned.pointed.last_mut() {
-                Some(last) if window.range.start <= last.end => last.end = window.range.end,
-                _ => self.scanned.pointed.push(window.range.clone()),
+            self.scanned.point_at(window.range.clone());
+        }
+    }
+
+    /// Points at where rules match as well, with the cell before each and the one after it.
+    fn point_at_matched(&mut self) {
+        let places = &self.kept.places;
+        for matched in self.matched.drain(..) {
+            let first = places.partition_point(|cell| cell.end <= matched.start).saturating_sub(1);
+            let last = places.partition_point(|cell| cell.start < matched.end).min(places.len().saturating_sub(1));
+            if let (Some(first), Some(last)) = (places.get(first), places.get(last)) {
+                self.scanned.pointed.push(first.start..last.end);
             }
+        }
+        let mut all = std::mem::take(&mut self.scanned.pointed);
+        all.sort_by_key(|part| part.start);
+        for part in all {
+            self.scanned.point_at(part);
         }
     }
 
@@ -176,12 +207,20 @@ impl Along for Scan<'_> {
         }
     }
 
+    fn matched(&mut self, place: &Range<usize>) {
+        self.matched.push(place.clone());
+    }
+
     fn end(&mut self) {
         self.close(0);
         // A text of one cell is a window.
         if let (Some(only), 0) = (self.before.take(), self.scanned.windows) {
             self.window(&only.alone(self.head.bias));
         }
+        if !self.matched.is_empty() {
+            self.point_at_matched();
+        }
+        self.kept.places.clear();
         self.ended.push(std::mem::take(&mut self.scanned));
     }
 }

@@ -254,7 +254,7 @@ impl Rules {
         self.look_along(views, kind, &mut ())
     }
 
-    /// The same; each word of each reading is shown to `along` as well.
+    /// The same; each word of each reading is shown to `along` as well, and then where rules match in it.
     pub(crate) fn look_along(&self, views: &Views<'_>, kind: Kind, along: &mut impl Along) -> Vec<Matched<'_>> {
         let mut run = Run::new(&self.net);
         let mut found = Vec::new();
@@ -264,11 +264,13 @@ impl Rules {
             for place in found.drain(..) {
                 let applies = self.known.get(usize::from(place.rule)).is_some_and(|rule| rule.likely.of(kind) > 0);
                 if applies {
+                    along.matched(&place.span);
                     let places = by_rule.entry((place.rule, &view.how)).or_default();
                     places.all.push(views.original(view, place.span));
                     places.told |= !place.quoted;
                 }
             }
+            along.end();
         }
         let matched = by_rule.into_iter().filter_map(|((rule, how), places)| {
             let rule = self.known.get(usize::from(rule))?;

@@ -9,6 +9,8 @@ use super::words::{self, Spot, Token, What, around, flag};
 /// Who is shown every word of a text while the rules read it, so that nobody has to read it again.
 pub(crate) trait Along {
     fn word(&mut self, text: &str, word: &Token<'_>);
+    /// A rule matches there, in the text that has been read.
+    fn matched(&mut self, place: &Range<usize>);
     /// The text has ended.
     fn end(&mut self);
 }
@@ -16,6 +18,8 @@ pub(crate) trait Along {
 /// Nobody.
 impl Along for () {
     fn word(&mut self, _: &str, _: &Token<'_>) {}
+
+    fn matched(&mut self, _: &Range<usize>) {}
 
     fn end(&mut self) {}
 }
@@ -156,7 +160,6 @@ impl<'n> Run<'n> {
         }
         self.index = reader.index;
         self.words = [now.words, ahead.words];
-        along.end();
     }
 
     fn take(&mut self, text: &str, word: Word, begins: u128, found: &mut Vec<Match>) {

@@ -22,6 +22,8 @@ pub(crate) struct Scan<'c> {
     cut: f32,
     before: Option<Cell>,
     cell: Cell,
+    /// Where the cell has to end; none has begun if it is at the beginning of the text.
+    limit: usize,
     scanned: Scanned,
     /// Where rules match.
     matched: Vec<Range<usize>>,
@@ -112,6 +114,7 @@ impl<'c> Scan<'c> {
             cut: if sooner.is_nan() { f32::MIN } else { scale.cut - sooner.max(0.0) },
             before: None,
             cell: Cell::default(),
+            limit: 0,
             scanned: Scanned::default(),
             matched: Vec::new(),
             ended: Vec::new(),
@@ -131,7 +134,7 @@ impl<'c> Scan<'c> {
 
     #[inline(always)]
     fn add(&mut self, place: &Range<usize>, hash: u64) {
-        if place.end.saturating_sub(self.cell.range.start) > CELL || self.cell.count == 0 {
+        if place.end > self.limit {
             self.close(place.start);
         }
         self.cell.range.end = place.end;
@@ -150,6 +153,7 @@ impl<'c> Scan<'c> {
     /// Ends a cell; the next one begins at `next`.
     fn close(&mut self, next: usize) {
         let mut cell = std::mem::replace(&mut self.cell, Cell { range: next..next, sum: 0.0, count: 0 });
+        self.limit = next.saturating_add(CELL);
         let ids = self.kept.ids.get(..cell.count).unwrap_or_default();
         let weight = |id: &u32| self.head.weights.get((id >> self.shift) as usize).copied().unwrap_or(0);
         cell.sum = ids.iter().map(|id| self.worth.get(usize::from(weight(id))).copied().unwrap_or(0.0)).sum();
@@ -213,6 +217,7 @@ impl Along for Scan<'_> {
 
     fn end(&mut self) {
         self.close(0);
+        self.limit = 0;
         // A text of one cell is a window.
         if let (Some(only), 0) = (self.before.take(), self.scanned.windows) {
             self.window(&only.alone(self.head.bias));

@@ -62,8 +62,9 @@ struct State {
 struct Word {
     number: Option<u32>,
     what: What,
-    start: usize,
+    // Not in the order in which they were just written: both read at once would have to wait for that.
     end: usize,
+    start: usize,
     index: u32,
     first: bool,
     quoted: bool,
@@ -268,7 +269,7 @@ impl Reader<'_, '_> {
             let Some(token) = self.words.next() else { return read as u64 };
             along.word(self.text, &token);
             let number = self.net.find(&token);
-            if token.index > self.index.saturating_add(2) || self.text.as_bytes().get(self.said.end) == Some(&b',') {
+            if token.index.wrapping_sub(self.index) > 2 || self.text.as_bytes().get(self.said.end) == Some(&b',') {
                 self.said = Said::default();
             }
             // What a line ends with goes on in one that begins in the middle of a sentence only.

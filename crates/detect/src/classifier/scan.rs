@@ -271,6 +271,31 @@ mod tests {
     }
 
     #[test]
+    fn it_points_around_what_rules_match() {
+        let classifier = Classifier::built_in().unwrap();
+        let text = HONEST.repeat(20);
+        let pointed = |matched: &[Range<usize>]| {
+            let mut scan = classifier.scan(Kind::ToolResult, None).unwrap();
+            let mut words = Words::of(&text, 0);
+            while let Some(word) = words.next() {
+                scan.word(&text, &word);
+            }
+            matched.iter().for_each(|place| scan.matched(place));
+            scan.end();
+            scan.take().pop().unwrap().pointed
+        };
+        assert_eq!(pointed(&[]), []);
+        for place in [0..9, 700..730, 1000..1300, text.len() - 9..text.len()] {
+            let parts = pointed(std::slice::from_ref(&place));
+            let [part] = parts.as_slice() else { panic!("{parts:?}") };
+            assert!(part.start <= place.start && place.end <= part.end + 2, "{place:?}: {part:?}");
+            assert!(part.len() <= place.len() + 4 * CELL, "{place:?}: {part:?}");
+        }
+        let [first, last] = &pointed(&[1500..1510, 10..20, 30..40])[..] else { panic!("not two parts") };
+        assert!(first.contains(&10) && first.contains(&40) && last.contains(&1500) && first.end < last.start);
+    }
+
+    #[test]
     fn who_wants_to_hear_of_less_has_all_of_it_looked_at() {
         let text = HONEST.repeat(20);
         let all = scanned(&text, Some(0.0)).pointed;

@@ -60,14 +60,7 @@ struct Digits {
 }
 
 /// What may stand between two numbers, and what those to the base of sixteen may begin with.
-const AROUND: [(u8, u8); 6] = [
-    (b' ', b' '),
-    (b',', b'-'),
-    (b':', b';'),
-    (b'\n', b'\n'),
-    (b'x', b'x'),
-    (b'X', b'X'),
-];
+const AROUND: [(u8, u8); 6] = [(b' ', b' '), (b',', b'-'), (b':', b';'), (b'\n', b'\n'), (b'x', b'x'), (b'X', b'X')];
 
 impl Digits {
     fn of(bytes: &[u8], at: usize) -> Digits {
@@ -91,7 +84,10 @@ fn row(here: u64, next: u64, more: [u32; 4]) -> u64 {
 }
 
 const _: () = assert!(MIN_BASE64 == 16, "`look` wants as many digits of base64 in a row");
-const _: () = assert!(2 * MIN_BYTES - 1 == 15, "`look` wants as many bytes of numbers in a row: of each a digit, and what separates them");
+const _: () = assert!(
+    2 * MIN_BYTES - 1 == 15,
+    "`look` wants as many bytes of numbers in a row: of each a digit, and what separates them"
+);
 
 impl<'t> Candidates<'t> {
     /// Those from `at` on; a run that goes on there counts as one that begins.

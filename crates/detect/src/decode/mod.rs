@@ -218,6 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_that_is_read_is_found_wherever_it_stands() {
+        use Encoding::*;
+        for (how, text) in [
+            (Hex, "69676e6f72652e41"),
+            (Hex, "69,67,6e,6f,72,65,2E,41"),
+            (Hex, "0x69 0x67 0x6e 0x6f 0x72 0x65 0x2e 0x41"),
+            (Binary, "01101001 01100111 01101110 01101111 01110010 01100101 00101110 01000001"),
+            (Decimal, "105; 103; 110; 111; 114; 101; 46; 65"),
+            (Base64, "aWdub3JlIHRoaXMu"),
+        ] {
+            for before in 0..130 {
+                let whole = format!("{}{text}{}", "– ".repeat(before), " .".repeat(before % 40));
+                let found = encoded(&whole);
+                assert!(found.iter().any(|(found, ..)| found == &[how]), "{how:?} {text} behind {before}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_encoding_in_an_encoding_is_read() {
         use Encoding::*;
         // base64 of hex of the words; and of base64 with a letter before it.

@@ -7,6 +7,7 @@ mod common;
 mod extra;
 mod lists;
 mod net;
+mod part;
 mod pattern;
 mod run;
 mod words;

@@ -276,7 +276,11 @@ impl Net {
         let exact = self.filter.may_hold(token.packed.short());
         let begins = self.prefix_filter.may_hold(spread(key(&token.packed)));
         // Of most words all of this is told at once, in one branch.
-        if word & (exact | begins | (token.letters != Letters::All && token.is_set_in_marks())) { self.find_slowly(token) } else { None }
+        if word & (exact | begins | (token.letters != Letters::All && token.is_set_in_marks())) {
+            self.find_slowly(token)
+        } else {
+            None
+        }
     }
 
     fn find_slowly(&self, token: &Token<'_>) -> Option<u32> {

@@ -6,7 +6,8 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use crate::ascii::{self, BLOCK, Block, Head, WIDTH};
+use super::part::{Part, from};
+use crate::ascii::{self, BLOCK, Head, WIDTH};
 
 /// What is known of a word from where it stands.
 pub(super) mod flag {
@@ -105,18 +106,6 @@ const SENTENCE: u32 = 6;
 /// Bytes of a word of which the rest does not matter.
 pub(super) const LONGEST_WORD: usize = 64;
 
-/// Signs that say something about the words around them; all others are passed over.
-const SIGNS: [(u8, u8); 8] = [
-    (b'\n', b'\n'),
-    (b'!', b'"'),
-    (b'\'', b'\''),
-    (b'.', b'.'),
-    (b';', b';'),
-    (b'>', b'@'),
-    (b'`', b'`'),
-    (b'|', b'|'),
-];
-
 const SPACE: u8 = 0;
 const SIGN: u8 = 1;
 const HIGH: u8 = 2;
@@ -208,48 +197,6 @@ fn made_of(word: &[u8], others: u64, bits: u64) -> (Letters, bool) {
 #[cold]
 fn long_run(bytes: &[u8], start: usize) -> usize {
     ascii::run(bytes, start, Head::words)
-}
-
-/// Which of sixty-four bytes are what, and which of the sixty-four after them, as a word may go on there.
-#[derive(Clone, Copy)]
-struct Part {
-    start: usize,
-    words: [u64; 2],
-    /// Of words what is no letter.
-    others: [u64; 2],
-    /// What is not passed over and in no word.
-    signs: [u64; 2],
-}
-
-impl Part {
-    fn of(bytes: &[u8], start: usize) -> Part {
-        Part { start, words: [0; 2], others: [0; 2], signs: [0; 2] }.with_next(bytes, start).next(bytes, start)
-    }
-
-    /// The part that begins at `start`, which is where the second half of this one begins.
-    fn next(self, bytes: &[u8], start: usize) -> Part {
-        let ([_, words], [_, others], [_, signs]) = (self.words, self.others, self.signs);
-        let next = Part { start, words: [words, 0], others: [others, 0], signs: [signs, 0] };
-        next.with_next(bytes, start.saturating_add(BLOCK))
-    }
-
-    #[inline(always)]
-    fn with_next(mut self, bytes: &[u8], at: usize) -> Part {
-        if at < bytes.len() {
-            let block = Block::of(bytes, at);
-            let ([_, words], [_, others], [_, signs]) = (&mut self.words, &mut self.others, &mut self.signs);
-            *words = block.words();
-            *others = *words & !block.letters();
-            *signs = block.within(SIGNS) | block.not_ascii();
-        }
-        self
-    }
-}
-
-/// Sixty-four bits of which the first is that one of the first half.
-#[inline(always)]
-fn from([here, next]: [u64; 2], bit: u32) -> u64 {
-    here >> bit | (next << 1) << (63 - bit)
 }
 
 /// Reads a text word by word.
@@ -367,7 +314,8 @@ impl<'t> Words<'t> {
         let ([words, _], [signs, _]) = (self.part.words, self.part.signs);
         self.starts = words & !(words << 1 | before >> 63);
         self.signs = signs;
-        if self.at > start {
+        // Also where a word would go on that ended right here.
+        if self.at >= start {
             self.skip();
         }
         true
@@ -701,7 +649,51 @@ pub(super) fn around(text: &str, start: usize, end: usize, first: bool) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What is told of the words of a text, each with its place as if the text began at `start`.
+    fn told(text: &str, start: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut words = Words::of(text, 0);
+        while let Some(token) = words.next() {
+            let Spot { what, packed, plain, letters, start: from, end, index, first, quoted } = *token;
+            let word = String::from_utf8_lossy(token.word()).into_owned();
+            let place = from - start..end - start;
+            all.push(format!(
+                "{word} {what:?} {packed:?} {plain} {letters:?} {place:?} {index} {first} {quoted} {}",
+                token.is_set_in_marks()
+            ));
+        }
+        all
+    }
+
+    proptest! {
+        /// Sixty-four bytes are looked at together, and it does not matter which.
+        #[test]
+        fn words_are_the_same_wherever_a_text_begins(pieces in proptest::collection::vec(piece(), 0..40), before in 1_usize..130) {
+            let text = pieces.concat();
+            let moved = format!("{}{text}", " ".repeat(before));
+            prop_assert_eq!(told(&text, 0), told(&moved, before), "{}", text);
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        let signs = [
+            "\"", "'", "`", ":", "://", "@", ".", " .", "|", ">", "\n", "_", "'s", "n't", ", ", "! ", " \"", "。", "“",
+            "”",
+        ];
+        let words = ["ignore", "a.b@c.de", "https://x.y/{z}", ".env", "send_mail", "é", "忽略", "ё", "9x", "\u{301}"];
+        prop_oneof![
+            4 => "[a-zA-Z]{1,12}",
+            4 => Just(" ".to_owned()),
+            3 => proptest::sample::select(signs.to_vec()).prop_map(str::to_owned),
+            2 => proptest::sample::select(words.to_vec()).prop_map(str::to_owned),
+            1 => "[a-z_0-9]{50,140}",
+            1 => "\\PC{1,3}",
+        ]
+    }
 
     /// The words of a text, each as it is compared.
     fn words(text: &str) -> Vec<String> {

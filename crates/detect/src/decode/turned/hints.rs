@@ -257,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_passed_over_that_makes_sense_another_way(words in proptest::collection::vec(word(), 0..20), gap in "[ .–é-]{0,2}", before in "[a-z0 \n]{0,9}") {
+        fn no_line_is_passed_over_that_makes_sense_another_way(words in proptest::collection::vec(word(), 0..20), gap in "[ .–é-]{0,2}", before in "[a-z0 \n]{0,70}") {
             let line = words.join(&gap);
             let hints = Hints::of(&line);
             for how in [Encoding::Leet, Encoding::Spaced] {

@@ -46,30 +46,34 @@ struct Candidates<'t> {
     left: u64,
     /// The block after it, as far as it has to be known.
     next: Digits,
-    /// Whether the block ends within a run.
-    within: bool,
+    /// Whether the block ends within a run, and within a word.
+    within: [bool; 2],
 }
 
 /// Which bytes of a block are digits of what.
 #[derive(Clone, Copy)]
 struct Digits {
     sextets: u64,
+    /// Letters and digits.
+    words: u64,
     hexadecimal: u64,
     /// What numbers and what separates them consist of.
     numbers: u64,
 }
 
 /// What may stand between two numbers, and what those to the base of sixteen may begin with.
-const AROUND: [(u8, u8); 6] = [(b' ', b' '), (b',', b'-'), (b':', b';'), (b'\n', b'\n'), (b'x', b'x'), (b'X', b'X')];
+const AROUND: [(u8, u8); 8] =
+    [(b'\t', b'\n'), (b' ', b' '), (b',', b'/'), (b':', b';'), (b'|', b'|'), (b'_', b'_'), (b'x', b'x'), (b'X', b'X')];
 
 impl Digits {
     fn of(bytes: &[u8], at: usize) -> Digits {
         if at >= bytes.len() {
-            return Digits { sextets: 0, hexadecimal: 0, numbers: 0 };
+            return Digits { sextets: 0, words: 0, hexadecimal: 0, numbers: 0 };
         }
         let block = Block::of(bytes, at);
         let hexadecimal = block.hexadecimal();
-        Digits { sextets: block.sextets(), hexadecimal, numbers: hexadecimal | block.within(AROUND) }
+        let (sextets, words) = (block.sextets(), block.letters() | block.digits());
+        Digits { sextets, words, hexadecimal, numbers: hexadecimal | block.within(AROUND) }
     }
 }
 
@@ -92,7 +96,7 @@ const _: () = assert!(
 impl<'t> Candidates<'t> {
     /// Those from `at` on; a run that goes on there counts as one that begins.
     fn from(bytes: &'t [u8], at: usize) -> Candidates<'t> {
-        let mut candidates = Candidates { bytes, at, left: 0, next: Digits::of(bytes, at), within: false };
+        let mut candidates = Candidates { bytes, at, left: 0, next: Digits::of(bytes, at), within: [false; 2] };
         candidates.look();
         candidates
     }
@@ -101,11 +105,13 @@ impl<'t> Candidates<'t> {
     fn look(&mut self) {
         let here = self.next;
         self.next = Digits::of(self.bytes, self.at + BLOCK);
-        let starts = here.sextets & !(here.sextets << 1 | u64::from(self.within));
-        self.within = here.sextets >> 63 == 1;
+        let [run, word] = self.within.map(u64::from);
+        let runs = here.sextets & !(here.sextets << 1 | run);
+        let words = here.words & !(here.words << 1 | word);
+        self.within = [here.sextets >> 63 == 1, here.words >> 63 == 1];
         let long = row(here.sextets, self.next.sextets, [1, 2, 4, 8]);
         let numbers = row(here.numbers, self.next.numbers, [1, 2, 4, 7]);
-        self.left = starts & (long | here.hexadecimal & numbers);
+        self.left = runs & long | words & here.hexadecimal & numbers;
     }
 }
 
@@ -131,6 +137,8 @@ impl Iterator for Candidates<'_> {
 struct Reach {
     /// Up to where each encoding was read, whatever came of it: from a place within that it would say the end of the same.
     tried: [usize; 4],
+    /// Up to where lines of base64 were read as one.
+    joined: usize,
     /// What says most from one place on.
     best: Option<(Encoding, Range<usize>, String)>,
 }
@@ -165,20 +173,17 @@ fn run_start(bytes: &[u8], start: usize, at: usize) -> usize {
 /// What the run from `start` to `end`, or the numbers that it begins, say.
 fn read(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
     let run = bytes.get(start..end).unwrap_or_default();
-    if run.len() >= MIN_BASE64 {
-        if run.iter().all(u8::is_ascii_hexdigit) {
-            numbers(bytes, start, Encoding::Hex, reach);
-            numbers(bytes, start, Encoding::Binary, reach);
-        }
-        if reach.best.is_none() && has_capital_or_digit(run) {
-            base64(bytes, start, end, reach);
-        }
-        return;
+    if run.first().is_some_and(u8::is_ascii_hexdigit) {
+        spelled(bytes, start, run, reach);
     }
+    if run.len() >= MIN_BASE64 && reach.best.is_none() && has_capital_or_digit(run) {
+        base64(bytes, start, end, reach);
+    }
+}
+
+/// What the numbers say that begin with a run, some of which go on behind it.
+fn spelled(bytes: &[u8], start: usize, run: &[u8], reach: &mut Reach) {
     // Nearly all runs are words, and nearly all numbers are not followed by another one.
-    if run.first().is_none_or(|first| !first.is_ascii_hexdigit()) {
-        return;
-    }
     let word = run.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(run.len());
     let after = start + word;
     let gap = separator(bytes.get(after..).unwrap_or_default(), Encoding::Hex);
@@ -239,27 +244,50 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Base64 from one of the first places of the run on, over as many lines as it has.
-fn base64(bytes: &[u8], start: usize, mut end: usize, reach: &mut Reach) {
+fn base64(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
     if start < *reach.tried(Encoding::Base64) {
         return;
     }
-    while end - start >= MIN_LINE && bytes.get(end) == Some(&b'\n') {
+    *reach.tried(Encoding::Base64) = end;
+    let joined = reach.joined;
+    let mut decoded = Vec::new();
+    let mut read_to = |end: usize| {
+        let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
+        // What stands before it without a space may put it out of step.
+        for from in start..start + 4 {
+            let digits = sextets(bytes.get(from..end.min(bytes.len())).unwrap_or_default(), &mut decoded);
+            if digits >= MIN_BASE64 {
+                reach.add(Encoding::Base64, from..end + padding, &decoded);
+            }
+        }
+    };
+    // What the next line begins with may be a word that has nothing to do with it, or a text of its own.
+    read_to(end);
+    if start >= joined {
+        let last = last_line_end(bytes, start, end);
+        if last > end {
+            read_to(last);
+        }
+        reach.joined = last;
+    }
+}
+
+/// Where base64 ends of which the first line is known. Its lines are all as long, but for the last; and for the first, if something
+/// stands before it.
+fn last_line_end(bytes: &[u8], start: usize, first: usize) -> usize {
+    let (mut end, mut width, mut last) = (first, first - start, first - start);
+    while (end - start >= MIN_LINE || last == width) && bytes.get(end) == Some(&b'\n') {
         let next = run_end(bytes, end + 1);
-        if next == end + 1 {
+        let length = next - (end + 1);
+        if end == first {
+            width = width.max(length);
+        }
+        if length == 0 || length > width && end - start < MIN_LINE {
             break;
         }
-        end = next;
+        (last, end) = (length, next);
     }
-    *reach.tried(Encoding::Base64) = end;
-    let padding = bytes.get(end..).map_or(0, |rest| rest.iter().take(2).take_while(|&&byte| byte == b'=').count());
-    // What stands before it without a space may put it out of step.
-    let mut decoded = Vec::new();
-    for from in start..start + 4 {
-        let digits = sextets(bytes.get(from..end.min(bytes.len())).unwrap_or_default(), &mut decoded);
-        if digits >= MIN_BASE64 {
-            reach.add(Encoding::Base64, from..end + padding, &decoded);
-        }
-    }
+    end
 }
 
 /// Puts the bytes that the digits spell into `decoded`, and tells how many digits there are.
@@ -342,8 +370,9 @@ fn number(bytes: &[u8], how: Encoding) -> Option<(u8, usize)> {
 /// How much stands between two numbers; decimal ones need something.
 fn separator(bytes: &[u8], how: Encoding) -> usize {
     let length = match bytes {
-        [b',' | b':' | b';', b' ', ..] => 2,
-        [b' ' | b',' | b':' | b'-' | b'\n', ..] => 1,
+        [b' ', b'|', b' ', ..] => 3,
+        [b',' | b':' | b';' | b'|', b' ', ..] | [b' ', b'|', ..] => 2,
+        [b' ' | b',' | b':' | b'-' | b'\n' | b'\t' | b'|' | b'/' | b'.' | b'_', ..] => 1,
         _ => 0,
     };
     if length == 0 && how == Encoding::Decimal { bytes.len() } else { length }
@@ -399,6 +428,9 @@ const CONTROL: u8 = 8;
 
 /// The text that bytes are, or the stretches of text among them, a line each; nothing if there are none.
 fn text_of(bytes: &[u8]) -> Option<String> {
+    if let Some(text) = of_pairs(bytes) {
+        return is_text(&text).then_some(text);
+    }
     if !may_be_text(bytes) {
         return None;
     }
@@ -416,6 +448,21 @@ fn text_of(bytes: &[u8]) -> Option<String> {
         }
     }
     (!text.is_empty()).then_some(text)
+}
+
+/// The text that bytes are, two for each character as in UTF-16, if nearly all of it is of ASCII.
+fn of_pairs(bytes: &[u8]) -> Option<String> {
+    // Of bytes that are none it is told at once.
+    if !bytes.iter().take(4).any(|&byte| byte == 0) {
+        return None;
+    }
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let is_plain = |unit: &u16| u8::try_from(*unit).is_ok_and(|byte| byte.is_ascii() && !is_control(byte));
+    [u16::from_le_bytes, u16::from_be_bytes].into_iter().find_map(|of| {
+        let units = || pairs.iter().map(|pair| of(*pair));
+        let is_it = pairs.len() >= MIN_BYTES && 4 * units().filter(is_plain).count() >= 3 * pairs.len();
+        is_it.then(|| char::decode_utf16(units()).filter_map(Result::ok).filter(|c| *c != '\u{FEFF}').collect())
+    })
 }
 
 fn is_text(text: &str) -> bool {

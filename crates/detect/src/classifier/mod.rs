@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
+use features::CELL;
 pub use features::Scratch;
 pub use judged::Judged;
 pub use model::{Head, Model, ModelError, Scale};
@@ -127,7 +128,8 @@ impl Classifier {
     pub(crate) fn highest_of(&self, text: &str, kind: Kind, scanned: &Scanned) -> Highest {
         let mut windows = Vec::new();
         for part in &scanned.pointed {
-            self.add_windows(text, part.clone(), kind, &mut windows);
+            let part = marks_start(text, part.start)..marks_end(text, part.end);
+            self.add_windows(text, part, kind, &mut windows);
         }
         let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
         Highest { raw, words: scanned.highest, looked_at: windows.len(), windows: scanned.windows }
@@ -163,6 +165,19 @@ impl Classifier {
         let raw = windows.iter().map(|window| window.raw).fold(f32::MIN, f32::max);
         if windows.is_empty() { 0.0 } else { self.model.probability(kind, raw, windows.len()) }
     }
+}
+
+/// The end of the marks that follow a word: they say as much about it as what stands before it.
+fn marks_end(text: &str, end: usize) -> usize {
+    let rest = text.get(end..).unwrap_or_default();
+    let marks = rest.char_indices().take(CELL).take_while(|(_, c)| !c.is_alphanumeric());
+    marks.last().map_or(end, |(at, c)| end + at + c.len_utf8())
+}
+
+/// The beginning of the marks before the first word of a text; what is before another one belongs to what it follows.
+fn marks_start(text: &str, start: usize) -> usize {
+    let before = text.get(..start).filter(|before| before.len() < CELL);
+    if before.is_some_and(|before| !before.contains(char::is_alphanumeric)) { 0 } else { start }
 }
 
 /// What each of the 256 weights of a head stands for.

@@ -37,7 +37,9 @@ pub(super) const THEME: Theme = Theme {
                     outside.",
             likely: Likely { tool_description: 25, tool_result: 45, document: 25, user_prompt: 3, argument: 50 },
             patterns: &[
-                "{assistant|ai|agent|model|llm|chatbot|ai assistant|ai agent|copilot} ..1 {must|shall|has to|needs to|is required to|is instructed to|is to|will now|should now|is authorized to|is allowed to|is expected to} ..2 {$send|delete|include|execute|run|append|insert|visit|open|read|recommend|purchase|pay|transfer|approve|grant|install|download|disable|ignore|reveal|attach}",
+                // What it must not do is no order to do something; what it is to keep to itself other rules know.
+                "{assistant|ai|agent|model|llm|chatbot|ai assistant|ai agent|copilot} ..1 {must|shall|will now|should now} ..2 !{$send|delete|include|execute|run|append|insert|visit|open|read|recommend|purchase|pay|transfer|approve|grant|install|download|disable|ignore|reveal|attach}",
+                "{assistant|ai|agent|model|llm|chatbot|ai assistant|ai agent|copilot} ..1 {has to|needs to|is required to|is instructed to|is to|is authorized to|is allowed to|is expected to} ..2 {$send|delete|include|execute|run|append|insert|visit|open|read|recommend|purchase|pay|transfer|approve|grant|install|download|disable|ignore|reveal|attach}",
                 "^{assistant|agent|ai|bot|copilot}: ..1 {please|you must|you should|run|call|send|open|read|forward|delete|upload|execute|visit|ignore|fetch}",
             ],
         },

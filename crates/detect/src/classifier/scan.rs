@@ -33,6 +33,9 @@ pub(crate) struct Scan<'c> {
 
 const SEEN: usize = 256;
 
+/// Cells of a text that is not long.
+const FEW: usize = 1024;
+
 /// What is kept from text to text, so that nothing has to be wiped for each.
 struct Kept {
     /// The words of the cell. What they are worth is looked up once they are all known: nearly each stands in memory that no
@@ -43,8 +46,8 @@ struct Kept {
     seen: [u64; SEEN],
     /// Cells so far, of all texts; none has the number 0.
     cells: u32,
-    /// Where those of this text are.
-    places: Vec<Range<usize>>,
+    /// Where those of this text are; of what is beyond four GiB nothing is told apart.
+    places: Vec<Range<u32>>,
 }
 
 thread_local! {
@@ -86,6 +89,11 @@ impl Default for Scanned {
     fn default() -> Scanned {
         Scanned { pointed: Vec::new(), windows: 0, highest: f32::MIN }
     }
+}
+
+/// A place in half the memory.
+fn near(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 impl Scanned {
@@ -159,7 +167,7 @@ impl<'c> Scan<'c> {
         cell.sum = ids.iter().map(|id| self.worth.get(usize::from(weight(id))).copied().unwrap_or(0.0)).sum();
         self.kept.cells = self.kept.cells.wrapping_add(1);
         if cell.count > 0 {
-            self.kept.places.push(cell.range.clone());
+            self.kept.places.push(near(cell.range.start)..near(cell.range.end));
             if let Some(before) = self.before.take() {
                 self.window(&before.with(&cell, self.head.bias));
             }
@@ -179,10 +187,11 @@ impl<'c> Scan<'c> {
     fn point_at_matched(&mut self) {
         let places = &self.kept.places;
         for matched in self.matched.drain(..) {
-            let first = places.partition_point(|cell| cell.end <= matched.start).saturating_sub(1);
-            let last = places.partition_point(|cell| cell.start < matched.end).min(places.len().saturating_sub(1));
+            let (start, end) = (near(matched.start), near(matched.end));
+            let first = places.partition_point(|cell| cell.end <= start).saturating_sub(1);
+            let last = places.partition_point(|cell| cell.start < end).min(places.len().saturating_sub(1));
             if let (Some(first), Some(last)) = (places.get(first), places.get(last)) {
-                self.scanned.pointed.push(first.start..last.end);
+                self.scanned.pointed.push(first.start as usize..last.end as usize);
             }
         }
         let mut all = std::mem::take(&mut self.scanned.pointed);
@@ -193,7 +202,9 @@ impl<'c> Scan<'c> {
     }
 
     /// What it tells of each text whose words it was shown.
-    pub(crate) fn take(self) -> Vec<Scanned> {
+    pub(crate) fn take(mut self) -> Vec<Scanned> {
+        // A long text leaves no memory behind that is not needed for most others.
+        self.kept.places.shrink_to(FEW);
         // As the cells are counted on, what was seen here is not taken for seen again.
         KEPT.set(Some(self.kept));
         self.ended

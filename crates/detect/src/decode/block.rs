@@ -23,8 +23,12 @@ pub(super) fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut candidates = Candidates::from(bytes, 0);
     let mut reach = Reach::default();
+    let mut end = 0;
     while let Some(start) = candidates.next() {
-        let end = run_end(bytes, start);
+        // Many numbers may begin in one run, of which the end is looked for once.
+        if start >= end {
+            end = run_end(bytes, start);
+        }
         read(bytes, start, end, &mut reach);
         if let Some((how, span, decoded)) = reach.best.take() {
             if span.end > end {
@@ -176,8 +180,12 @@ fn read(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
     if run.first().is_some_and(u8::is_ascii_hexdigit) {
         spelled(bytes, start, run, reach);
     }
-    if run.len() >= MIN_BASE64 && reach.best.is_none() && has_capital_or_digit(run) {
-        base64(bytes, start, end, reach);
+    let is_new = start >= *reach.tried(Encoding::Base64);
+    if is_new && run.len() >= MIN_BASE64 && reach.best.is_none() {
+        *reach.tried(Encoding::Base64) = end;
+        if has_capital_or_digit(run) {
+            base64(bytes, start, end, reach);
+        }
     }
 }
 
@@ -245,10 +253,6 @@ fn run_end(bytes: &[u8], start: usize) -> usize {
 
 /// Base64 from one of the first places of the run on, over as many lines as it has.
 fn base64(bytes: &[u8], start: usize, end: usize, reach: &mut Reach) {
-    if start < *reach.tried(Encoding::Base64) {
-        return;
-    }
-    *reach.tried(Encoding::Base64) = end;
     let joined = reach.joined;
     let mut decoded = Vec::new();
     let mut read_to = |end: usize| {

@@ -262,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn many_numbers_in_one_run_are_read_once() {
+        // Each of these took minutes when the rest of the run was read for each number.
+        for piece in ["aa-bb-cc-", "9f-8e-7d-", "face/bead_", "zz/aa-bb_cc/", "0x9f-0x8e_", "ab-CD-12-"] {
+            let text = piece.repeat(400_000 / piece.len());
+            assert!(Views::of(&text).iter().count() < MAX_VIEWS, "{piece}");
+        }
+    }
+
+    #[test]
     fn what_looks_like_an_encoding_and_says_nothing_is_left() {
         for text in [
             "Versions 10.4.11.2, 192.168.100.101 and 1.2.3.4.5.6.7.8.9.10 of 2026/11/28/09/30/00/12/55.",

@@ -25,6 +25,11 @@ pub(crate) fn word() -> Result<String, getrandom::Error> {
     Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect())
 }
 
+/// Seeds what only this process tells apart.
+pub(crate) fn seed() -> Result<u64, getrandom::Error> {
+    getrandom::u64()
+}
+
 /// A name for a session in records, where nothing secret depends on it.
 pub(crate) fn name() -> String {
     key().map(|key| key.chars().take(16).collect()).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_flow::Traces;
 use bartizan_mcp::{Era, Id, Message, Value, meta::Meta, method};
 use bartizan_policy::Principal;
 
@@ -139,6 +140,8 @@ pub enum Evidence {
     },
     /// What the tool that a reply comes from brought before.
     History(Arc<History>),
+    /// Where the values of a call were before.
+    Traces(Arc<Traces>),
     /// What slow layers say of the texts that were doubtful when the message was judged without.
     Opinions(Arc<[Opinion]>),
     /// The message names a task or the state of a request that a server handed out.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mark::Mark;
-use crate::{Doubt, Fact, RuleSpec, Traits};
+use crate::{Doubt, Fact, Labels, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -183,6 +183,8 @@ pub struct Report {
     pub(crate) reply: Option<Traits>,
     /// Texts about which slow layers are to be asked.
     pub(crate) doubts: Vec<Doubt>,
+    /// What the message labels the session with if it passes, whatever is found in it.
+    pub(crate) labels: Labels,
 }
 
 impl Report {
@@ -232,6 +234,11 @@ impl Report {
     /// Notes what the message looks like beside others of its tool.
     pub(crate) fn note(&mut self, reply: Traits) {
         self.reply = Some(reply);
+    }
+
+    /// Labels the session, if the message passes.
+    pub(crate) fn label(&mut self, labels: Labels) {
+        self.labels = self.labels.with(labels);
     }
 
     /// Adds a text about which slow layers are to be asked, if it is among the most doubtful ones.

@@ -8,6 +8,7 @@ mod catalog;
 mod decision;
 mod event;
 mod finding;
+mod follow;
 mod grant;
 pub mod guards;
 mod history;
@@ -28,6 +29,7 @@ mod shared;
 extern crate self as bartizan_guard;
 
 pub use bartizan_detect::Kind as TextKind;
+pub use bartizan_flow as flow;
 pub use bartizan_policy::{
     Approver, Challenge, Kind, Label, Labels, Policies, Principal, Roles, Scope, Scopes, SignedIn,
 };
@@ -38,6 +40,7 @@ pub use event::{
     CallSummary, Direction, EVERY_SERVER, Event, Evidence, HandedOut, RateScope, ServerProfile, Timestamp,
 };
 pub use finding::{Confidence, Finding, Report, Severity, excerpt, plain_uri};
+pub use follow::{Follow, News};
 pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use history::{History, Odd, Traits};

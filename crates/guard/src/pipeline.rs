@@ -5,8 +5,10 @@ mod redactions;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Limits, Message, NodeId, Part};
+use serde::Deserialize;
 use thiserror::Error;
 
 use self::redactions::Redactions;
@@ -14,7 +16,7 @@ use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
     Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Fact, Fate, Finding,
-    Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, grant, note,
+    Follow, Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, grant, note,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -22,6 +24,7 @@ pub struct Pipeline {
     guards: Vec<(&'static GuardSpec, Box<dyn Guard>)>,
     settings: Settings,
     definitions: Definitions,
+    follow: Option<Follow>,
 }
 
 /// What is wrong with the settings of a guard.
@@ -92,7 +95,8 @@ impl Pipeline {
                 built.push((*spec, guard));
             }
         }
-        Ok(Pipeline { guards: built, settings, definitions: Definitions::default() })
+        let follow = follow(&settings)?;
+        Ok(Pipeline { guards: built, settings, definitions: Definitions::default(), follow })
     }
 
     /// The same with one more guard, of a program that uses this crate. It cannot loosen anything: whatever it finds is
@@ -107,6 +111,12 @@ impl Pipeline {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Follows what messages bring, if the guard that looks at that is switched on.
+    #[must_use]
+    pub fn follow(&self) -> Option<&Follow> {
+        self.follow.as_ref()
     }
 
     /// Whether judging the message may take long however small it is.
@@ -175,6 +185,7 @@ impl Pipeline {
         let mut doubts = Vec::new();
         let mut redactions = Redactions::default();
         let mut raising = Vec::new();
+        let mut brought = Labels::NONE;
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| spec.sees_edited || matches!(look, Look::First)) {
             let mut report = Report::default();
             // A guard holds no state that a panic could leave half changed.
@@ -189,6 +200,7 @@ impl Pipeline {
             }
             reply = report.reply.or(reply);
             doubts.extend(report.doubts);
+            brought = brought.with(report.labels);
             let findings = report.findings.into_iter().chain(report.overflow);
             let findings = findings.filter(|finding| !look.has_put(finding, event));
             let before = judged.len();
@@ -202,7 +214,7 @@ impl Pipeline {
         let removed = homes(event, judged.iter());
         let comes_through = |element: Option<NodeId>| element.is_none_or(|element| !removed.contains_key(&element));
         let raises = raising.into_iter().filter(|(element, _)| comes_through(*element));
-        let raises = raises.fold(Labels::NONE, |all, (_, labels)| all.with(labels));
+        let raises = raises.fold(brought, |all, (_, labels)| all.with(labels));
         // What only this principal may not see is as good as before.
         let suspect = homes(event, judged.iter().filter(|held| !held.finding.rule.about_caller));
         for (own, stopped) in told {
@@ -253,6 +265,15 @@ impl Pipeline {
         }
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
+}
+
+/// What follows values, unless the guard that it is for is switched off.
+fn follow(settings: &Settings) -> Result<Option<Follow>, PipelineError> {
+    let guard = guards::flow::SPEC.name;
+    let held = settings.guards.get(guard).cloned().unwrap_or_default();
+    let options = guards::flow::Options::deserialize(&held.options)
+        .map_err(|error| PipelineError::Options { guard: guard.to_owned(), error })?;
+    Ok(held.enabled.then(|| Follow(Arc::new(options))))
 }
 
 /// Which look at a message it is.
@@ -509,8 +530,8 @@ mod tests {
             grant: None,
             now: Timestamp(0),
         };
-        let verdict =
-            Pipeline { guards, settings, definitions: Definitions::default() }.judge(&event, &Session::default());
+        let verdict = Pipeline { guards, settings, definitions: Definitions::default(), follow: None }
+            .judge(&event, &Session::default());
         (verdict, message)
     }
 

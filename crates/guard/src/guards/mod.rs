@@ -37,6 +37,8 @@ guards! {
     rate,
     /// Keeps a credential to what it is good for.
     access,
+    /// Stops what was private, or comes from strangers, where it meets what reaches others.
+    flow,
     /// Asks the policies who may do what.
     policy,
 }

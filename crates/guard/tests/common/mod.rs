@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory};
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
     Labelling, Labels, Mode, Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings,
@@ -199,6 +200,14 @@ fn passes_but_for_notes(edited: &Message, judge: impl Fn(&Message) -> Verdict) -
     }
 }
 
+/// What is known when the message of a case comes.
+struct Past {
+    server: ServerProfile,
+    session: Session,
+    histories: BTreeMap<String, History>,
+    memory: Memory,
+}
+
 impl Case {
     /// What differs from what is expected.
     pub(crate) fn differences(&self) -> Vec<String> {
@@ -229,7 +238,7 @@ impl Case {
 
     /// Shows the message with all that is known when it is judged; what came before is judged by `pipeline`.
     pub(crate) fn judged<T>(&self, pipeline: &Pipeline, look: impl FnOnce(&Event<'_>, &Session) -> T) -> T {
-        let (mut server, session, histories) = self.remembered(pipeline);
+        let Past { mut server, session, histories, memory } = self.remembered(pipeline);
         let sent = message(self.message.get());
         let answers = summary_of(self.answers.as_deref());
         let mut evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
@@ -250,6 +259,11 @@ impl Case {
         {
             evidence.push(Evidence::History(history.clone().into()));
         }
+        if let Some(follow) = pipeline.follow()
+            && let Some(arguments) = follow.traced(&bare, &session)
+        {
+            evidence.push(Evidence::Traces(Arc::new(follow.traces(arguments, &memory))));
+        }
         let event = Event { evidence: &evidence, ..bare };
         look(&event, &session)
     }
@@ -263,14 +277,15 @@ impl Case {
         scopes.map_or(alice.clone(), |scopes| Principal { scopes: Scopes::of(scopes), ..alice })
     }
 
-    /// The server and the session after the messages before.
-    fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session, BTreeMap<String, History>) {
+    /// What is known after the messages before.
+    fn remembered(&self, pipeline: &Pipeline) -> Past {
         let mut server = profile(&self.server);
         let labels = self.labels.iter().map(|name| Labels::of(Label::named(name).unwrap()));
         let labels = labels.fold(Labels::NONE, Labels::with);
         let mut session = Session { tag: self.tag.as_deref().map(Into::into), labels, ..Session::default() };
         server.pins = Arc::new(self.pins.read());
         let mut histories: BTreeMap<String, History> = BTreeMap::new();
+        let mut memory = Memory::new(MemoryKey::new(7), Bounds::default());
         for step in self.before.iter().flat_map(|step| std::iter::repeat_n(step, step.times)) {
             let sent = message(step.message.get());
             let answers = summary_of(step.answers.as_deref());
@@ -296,6 +311,9 @@ impl Case {
             }
             session = session.with(&verdict.facts);
             session.labels = session.labels.with(verdict.raises);
+            if let Some(news) = pipeline.follow().and_then(|follow| follow.news(memory.key(), &event, &session)) {
+                news.join(&mut memory);
+            }
             let pins = Arc::make_mut(&mut server.pins);
             for fact in verdict.facts {
                 match fact {
@@ -306,7 +324,7 @@ impl Case {
                 }
             }
         }
-        (server, session, histories)
+        Past { server, session, histories, memory }
     }
 
     /// The guards that the case is about.

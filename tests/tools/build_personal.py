@@ -2,8 +2,8 @@
 """Writes the texts with personal data that the detector is measured on: `crates/detect/tests/personal/*.jsonl`.
 
 The texts stand in `personal/*.txt` beside this, each under a line `### ID`, with every personal datum marked in place:
-`{PERSON:Anna Schuster}`, or `{IBAN:=de}` for a number that `personal/numbers.py` makes. What is not marked is no personal
-datum of the types below. The offsets in the output are of bytes in UTF-8.
+`{PERSON:Anna Schuster}`, or `{IBAN:=de}` for a number that `personal/numbers.py` makes. What is not marked is no
+personal datum of the types below. The offsets in the output are of bytes in UTF-8.
 
 Usage: build_personal.py [--check]
 With --check nothing is written, and files that are not what would be written are an error.
@@ -22,9 +22,10 @@ from personal import numbers  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 OUTPUT = HERE.parent.parent / "crates" / "detect" / "tests" / "personal"
-TYPES = (
-    "PERSON EMAIL PHONE IBAN CARD NATIONAL_ID PASSPORT TAX_ID IP MAC DATE_OF_BIRTH ADDRESS HEALTH_ID BANK_ID DRIVING_LICENCE"
-).split()
+TYPES = [
+    "PERSON", "EMAIL", "PHONE", "IBAN", "CARD", "NATIONAL_ID", "PASSPORT", "TAX_ID", "IP", "MAC", "DATE_OF_BIRTH",
+    "ADDRESS", "HEALTH_ID", "BANK_ID", "DRIVING_LICENCE",
+]  # fmt: skip
 MARK = re.compile(r"\{(" + "|".join(TYPES) + r"):([^{}]+)\}")
 SHORT = {"IBAN": "iban/", "CARD": "card/"}  # of these a country or a brand is enough
 STRAY = re.compile(r"\{[A-Z_]{2,}:|=[a-z]{2}\.[a-z]")
@@ -52,7 +53,8 @@ def main() -> int:
         empty = sum(not one["spans"] for one in rows)
         print(f"{source.stem}: {len(rows)} texts, {empty} without personal data, {types.total()} data")
     print(", ".join(f"{name} {count}" for name, count in total.most_common()))
-    print(f"national identifiers of {len({kind.partition('.')[0] for kind in kinds})} countries: {' '.join(sorted(kinds))}")
+    countries = {kind.partition(".")[0] for kind in kinds}
+    print(f"national identifiers of {len(countries)} countries: {' '.join(sorted(kinds))}")
     return 1 if stale else 0
 
 

@@ -92,10 +92,14 @@ def in_attack(attack: dict, honest: list[dict], tools: dict) -> Iterator[str]:
     goal, calls = attack["goal"], attack["calls"]
     if not goal or len(set(goal)) != len(goal) or not all(0 <= index < len(calls) for index in goal):
         yield "its goal is none of its calls"
-    elif any(calls[index] in honest for index in goal):
+    elif any(asked(calls[index]) in map(asked, honest) for index in goal):
         yield "its goal is a call of the honest task"
     yield from in_result(attack["result"])
     yield from in_calls(calls, tools)
+
+
+def asked(call: dict) -> tuple[str, str, dict]:
+    return call["server"], call["tool"], call["arguments"]
 
 
 def in_calls(calls: list[dict], tools: dict) -> Iterator[str]:

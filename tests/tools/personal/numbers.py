@@ -97,8 +97,10 @@ def cross(digits: str, weights: list[int]) -> str:
     return str(sum(sum(divmod(int(digit) * weight, 10)) for digit, weight in zip(digits, weights, strict=True)) % 10)
 
 
-DIHEDRAL = ["0123456789", "1234067895", "2340178956", "3401289567", "4012395678", "5987604321", "6598710432", "7659821043", "8765932104", "9876543210"]
-TURNS = ["0123456789", "1576283094", "5803796142", "8916043527", "9453126870", "4286573901", "2793806415", "7046913258"]
+DIHEDRAL = (
+    "0123456789 1234067895 2340178956 3401289567 4012395678 5987604321 6598710432 7659821043 8765932104 9876543210"
+).split()
+TURNS = "0123456789 1576283094 5803796142 8916043527 9453126870 4286573901 2793806415 7046913258".split()
 
 
 def verhoeff(digits: str) -> str:
@@ -111,8 +113,9 @@ def verhoeff(digits: str) -> str:
 # Accounts and cards.
 
 BBAN = {
-    "de": "18n", "at": "16n", "ch": "17n", "fr": "23n", "es": "20n", "pt": "21n", "be": "12n", "pl": "24n", "lu": "16n", "dk": "14n",
-    "se": "20n", "no": "11n", "fi": "14n", "cz": "20n", "it": "1a22n", "gb": "4a14n", "nl": "4a10n", "ie": "4a14n", "ro": "4a16n", "hu": "24n",
+    "de": "18n", "at": "16n", "ch": "17n", "fr": "23n", "es": "20n", "pt": "21n", "be": "12n", "pl": "24n", "lu": "16n",
+    "dk": "14n", "se": "20n", "no": "11n", "fi": "14n", "cz": "20n", "it": "1a22n",
+    "gb": "4a14n", "nl": "4a10n", "ie": "4a14n", "ro": "4a16n", "hu": "24n",
 }  # fmt: skip
 
 
@@ -142,7 +145,8 @@ def checked_at_home(country: str, own: str) -> str:
 
 @kind("card")
 def card(dice: Dice, brand: str = "visa") -> str:
-    start, length = {"visa": ("4", 16), "mc": ("5" + str(dice.between(1, 5)), 16), "amex": ("37", 15), "maestro": ("6759", 16)}[brand]
+    start = {"visa": "4", "mc": f"5{dice.between(1, 5)}", "amex": "37", "maestro": "6759"}[brand]
+    length = 15 if brand == "amex" else 16
     bare = start + dice.digits(length - 1 - len(start))
     bare += luhn(bare)
     return f"{bare[:4]} {bare[4:10]} {bare[10:]}" if brand == "amex" else bare
@@ -264,7 +268,8 @@ def es_social(dice: Dice) -> str:
     return f"{bare[:2]}/{bare[2:]}/{int(bare) % 97:02}"
 
 
-ODD = dict(zip(string.digits + string.ascii_uppercase, [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23]))  # fmt: skip
+ODD_VALUES = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21] * 2 + [2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23]
+ODD = dict(zip(string.digits + string.ascii_uppercase, ODD_VALUES, strict=True))
 
 
 @kind("it.cf")
@@ -272,14 +277,16 @@ def it_tax(dice: Dice, surname: str, name: str, born: str, sex: str, place: str)
     day = dice.day(born)
     consonants = [char for char in name if char not in "AEIOU"]
     first = "".join(consonants[at] for at in (0, 2, 3)) if len(consonants) > 3 else three(name)
-    bare = f"{three(surname)}{first}{day:%y}{'ABCDEHLMPRST'[day.month - 1]}{day.day + (40 if sex == 'f' else 0):02}{place}"
+    month, of_month = "ABCDEHLMPRST"[day.month - 1], day.day + (40 if sex == "f" else 0)
+    bare = f"{three(surname)}{first}{day:%y}{month}{of_month:02}{place}"
     odd = sum(ODD[char] for char in bare[::2])
     even = sum(int(char) if char.isdigit() else ord(char) - 65 for char in bare[1::2])
     return bare + string.ascii_uppercase[(odd + even) % 26]
 
 
 def three(name: str) -> str:
-    return ("".join(char for char in name if char not in "AEIOU") + "".join(char for char in name if char in "AEIOU") + "XXX")[:3]
+    vowels = "".join(char for char in name if char in "AEIOU")
+    return ("".join(char for char in name if char not in "AEIOU") + vowels + "XXX")[:3]
 
 
 @kind("it.ts")
@@ -475,7 +482,8 @@ def tr_register(dice: Dice) -> str:
 @kind("gb.nino")
 def gb_insurance(dice: Dice) -> str:
     bare = dice.digits(6)
-    return f"{dice.of('ABCEHJKLMPRSTWXY')}{dice.of('ABCEHKLMPRSTWX')} {bare[:2]} {bare[2:4]} {bare[4:]} {dice.of('ABCD')}"
+    prefix = dice.of("ABCEHJKLMPRSTWXY") + dice.of("ABCEHKLMPRSTWX")
+    return f"{prefix} {bare[:2]} {bare[2:4]} {bare[4:]} {dice.of('ABCD')}"
 
 
 @kind("gb.nhs")
@@ -512,8 +520,9 @@ def us_tax(dice: Dice) -> str:
 def us_health(dice: Dice) -> str:
     letters = "ACDEFGHJKMNPQRTUVWXY"
     some = letters + string.digits
-    bare = [dice.of("123456789"), dice.of(letters), dice.of(some), dice.digits(1), dice.of(letters), dice.of(some), dice.digits(1)]
-    return f"{''.join(bare[:4])}-{''.join(bare[4:])}-{dice.of(letters, 2)}{dice.digits(2)}"
+    first = dice.of("123456789") + dice.of(letters) + dice.of(some) + dice.digits(1)
+    second = dice.of(letters) + dice.of(some) + dice.digits(1)
+    return f"{first}-{second}-{dice.of(letters, 2)}{dice.digits(2)}"
 
 
 @kind("ca.sin")

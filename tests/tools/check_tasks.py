@@ -73,6 +73,8 @@ def problems(domain: dict, stem: str, seen: set[str]) -> Iterator[str]:
 def in_task(task: dict, tools: dict) -> Iterator[str]:
     if set(task) != {"id", "user", "calls", "attacks"} or not task["user"] or not task["calls"] or not task["attacks"]:
         yield "a key is missing, unknown or empty"
+    if not 2 <= len(task["calls"]) <= 8:
+        yield "a task has two to eight calls"
     yield from in_calls(task["calls"], tools)
     names = [attack["name"] for attack in task["attacks"]]
     if len(set(names)) != len(names):

@@ -159,14 +159,25 @@ impl Reading<'_> {
                 block.push(line);
                 continue;
             }
-            let shaped = block.iter().all(|line| cells(line).is_some());
+            // So do lists of short lines that begin with a sign or a value, as no sentence does.
+            let is_short = |line: &str| cells(line).is_some() || is_listed(line.trim());
+            let shaped = block.iter().all(|line| is_short(line));
             for line in block.drain(..) {
                 match cells(line).filter(|_| shaped) {
                     Some(cells) => cells.into_iter().for_each(|cell| self.field(cell)),
+                    None if shaped => self.listed(line),
                     None => self.prose(line),
                 }
             }
         }
+    }
+
+    /// A line of a list: all of it, and each value in it.
+    fn listed(&mut self, line: &str) {
+        self.field(line);
+        let values = values::of(line);
+        let own = values.iter().map(|value| self.key.hash(&value.normal));
+        self.brought.fields.extend(own);
     }
 
     fn field(&mut self, text: &str) {
@@ -219,6 +230,25 @@ impl Reading<'_> {
     }
 }
 
+/// Whether a text has more to say than short values do, as an order has.
+#[must_use]
+pub fn has_prose(text: &str) -> bool {
+    if is_json(text)
+        && let Some(inner) = parsed(text)
+        && let Some(result) = inner.result()
+    {
+        return result.subtree().any(|node| node.kind() == NodeKind::String && has_words(&node.text()));
+    }
+    has_words(text)
+}
+
+fn has_words(text: &str) -> bool {
+    !is_field(text)
+        && text.split("\n\n").any(|block| {
+            !block.lines().all(|line| line.trim().is_empty() || is_listed(line.trim()) || cells(line).is_some())
+        })
+}
+
 fn is_json(text: &str) -> bool {
     let trimmed = text.trim();
     trimmed.starts_with('{') && trimmed.ends_with('}') || trimmed.starts_with('[') && trimmed.ends_with(']')
@@ -238,6 +268,11 @@ fn is_field(text: &str) -> bool {
     text.len() <= LONGEST_FIELD && !text.contains('\n') && !sentence && values::words(text).nth(MOST_WORDS).is_none()
         // An address may have many words.
         || text.len() <= normal::LONGEST && !text.contains(char::is_whitespace)
+}
+
+fn is_listed(line: &str) -> bool {
+    let begins = line.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '*' | '•' | '[' | '/' | '#'));
+    is_field(line) && (begins || values::of(line).first().is_some_and(|value| value.span.start == 0))
 }
 
 /// The values of a line with a name before them, or of a row of a table.

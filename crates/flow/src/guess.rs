@@ -20,6 +20,8 @@ pub struct Nature {
     pub labels: ToolLabels,
     /// Whether a call changes nothing: if it reaches others at all, then by what it asks for.
     pub reads: bool,
+    /// Whether it reaches others only where a call says whom.
+    pub if_addressed: bool,
 }
 
 const READS: &[&str] = &[
@@ -59,11 +61,9 @@ const READS: &[&str] = &[
     "convert",
     "explain",
     "preview",
-    "filter",
     "select",
     "watch",
     "monitor",
-    "status",
     "stat",
     "tree",
     "glob",
@@ -81,10 +81,12 @@ const READS: &[&str] = &[
     "think",
     "recall",
     "current",
+    "export",
 ];
 
 /// What reaches somebody or something outside by its nature.
 const SENDS: &[&str] = &[
+    "upload",
     "send",
     "post",
     "publish",
@@ -95,7 +97,6 @@ const SENDS: &[&str] = &[
     "notify",
     "tweet",
     "submit",
-    "upload",
     "push",
     "invite",
     "transfer",
@@ -110,7 +111,6 @@ const SENDS: &[&str] = &[
     "checkout",
     "call",
     "dial",
-    "export",
     "broadcast",
     "dm",
     "announce",
@@ -212,6 +212,7 @@ const WRITES: &[&str] = &[
     "switch",
     "checkin",
     "check_in",
+    "keep",
 ];
 
 /// What cannot be taken back.
@@ -315,12 +316,6 @@ const STAYS: &[&str] = &[
     "wishlist",
     "favorite",
     "favourite",
-    "label",
-    "tag",
-    "flag",
-    "read",
-    "unread",
-    "star",
     "thought",
     "plan",
     "cron",
@@ -329,7 +324,6 @@ const STAYS: &[&str] = &[
     "preference",
     "setting",
     "theme",
-    "filter",
     "view",
     "tab",
     "window",
@@ -337,6 +331,10 @@ const STAYS: &[&str] = &[
     "text",
     "block",
     "task",
+    "document",
+    "doc",
+    "photo",
+    "image",
 ];
 
 /// What strangers write, or may have written into.
@@ -515,6 +513,16 @@ const PRIVATE: &[&str] = &[
     "vault",
     "diary",
     "journal",
+    "page",
+    "wiki",
+    "project",
+    "plan",
+    "task",
+    "board",
+    "graph",
+    "entity",
+    "entities",
+    "node",
 ];
 
 /// What is one's own and nobody else writes.
@@ -624,6 +632,7 @@ pub fn guess(tool: Value<'_>) -> Nature {
     let arguments = Arguments::of(tool);
     let mut labels = ToolLabels::NONE;
     let mut reads = verb == Verb::Reads;
+    let mut if_addressed = false;
     match verb {
         Verb::Reads => {
             if arguments.has_address || named(PUBLIC) {
@@ -646,7 +655,8 @@ pub fn guess(tool: Value<'_>) -> Nature {
         Verb::Destroys => labels = labels.with(ToolLabel::Destructive),
         Verb::Sends => labels = labels.with(ToolLabel::PublicSink),
         Verb::Writes => {
-            if arguments.has_destination || !named(STAYS) {
+            if_addressed = named(STAYS);
+            if arguments.has_destination || !if_addressed {
                 labels = labels.with(ToolLabel::PublicSink);
             }
         }
@@ -655,9 +665,10 @@ pub fn guess(tool: Value<'_>) -> Nature {
         labels = labels.with(ToolLabel::Destructive);
     }
     if is_open {
+        if_addressed = false;
         labels = labels.with(if reads { ToolLabel::UntrustedContent } else { ToolLabel::PublicSink });
     }
-    Nature { labels, reads }
+    Nature { labels, reads, if_addressed }
 }
 
 /// What the arguments of a tool say of it.
@@ -673,9 +684,15 @@ const MOST: usize = 64;
 
 impl Arguments {
     fn of(tool: Value<'_>) -> Arguments {
-        let properties = tool.at(&["inputSchema", "properties"]);
         let mut all = Arguments { has_destination: false, has_address: false };
-        for (key, schema) in properties.into_iter().flat_map(Value::members).take(MOST) {
+        let own: Vec<_> =
+            tool.at(&["inputSchema", "properties"]).into_iter().flat_map(Value::members).take(MOST).collect();
+        // One that is an object says within where something goes: `action.forward`.
+        let inner = own
+            .iter()
+            .filter_map(|(_, schema)| schema.get("properties").or_else(|| schema.at(&["items", "properties"])));
+        let inner: Vec<_> = inner.flat_map(Value::members).take(MOST).collect();
+        for (key, schema) in own.into_iter().chain(inner) {
             let key = key.text();
             let words = of_name(&key);
             let is_uri = schema.get("format").is_some_and(|format| format.is_text("uri") || format.is_text("url"));

@@ -14,7 +14,8 @@ mod shingle;
 mod values;
 mod words;
 
-pub use brought::Brought;
+pub use brought::{Brought, has_prose};
 pub use guess::{Nature, guess};
 pub use label::{ToolLabel, ToolLabels};
 pub use memory::{Bounds, Key, Memory, Origin, Overlap, Source, Traced, Traces, Use};
+pub use role::is_credential;

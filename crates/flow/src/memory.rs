@@ -3,7 +3,7 @@
 //! Kept are hashes under a key of the conversation, in a bounded number. If there would be more, the rest is not kept, and from
 //! then on a value that was never seen may be one of those: [`Origin::Forgotten`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -76,8 +76,11 @@ pub struct Memory {
     bounds: Bounds,
     sources: Vec<Source>,
     fields: HashMap<u64, Seen>,
-    untrusted: Words,
-    trusted: Words,
+    words: Words,
+    /// Which value stood alone in which result.
+    alone: HashSet<u64>,
+    /// Which value was anywhere in which private result.
+    facts: HashSet<u64>,
     rows: HashMap<u64, u32>,
     forgets: bool,
 }
@@ -107,11 +110,13 @@ pub enum Origin {
     Unseen,
     /// In no result that is remembered, and not all are.
     Forgotten,
+    /// In no result before the client named it: it counts as the user's.
+    Client,
     /// In a result that is trusted, by its number among [`Traces::sources`].
     Trusted(usize),
     /// In a field of its own in a result that is not.
     Field(usize),
-    /// Only in prose that strangers may have written.
+    /// In prose of a result in which it does not stand alone: whoever wrote that names it.
     Prose(usize),
 }
 
@@ -128,6 +133,8 @@ pub struct Traced {
     pub value: Box<str>,
     /// Whether it is an address of the web that is asked for.
     pub is_url: bool,
+    /// Whether its form alone says that it names something, as ids do and words do not.
+    pub is_id: bool,
     /// Where it was before.
     pub origin: Origin,
     /// In which private result it was, if in one.
@@ -178,6 +185,10 @@ pub struct Traces {
     pub overlaps: Vec<Overlap>,
     /// The results that are named.
     pub sources: Vec<Source>,
+    /// Whether it says which thing is meant, as with an id.
+    pub has_target: bool,
+    /// Whether it says that something is for everybody.
+    pub publishes: bool,
     /// Whether it holds more than was looked at.
     pub cut: bool,
 }
@@ -194,8 +205,9 @@ impl Memory {
             bounds,
             sources: Vec::new(),
             fields: HashMap::new(),
-            untrusted: Words::default(),
-            trusted: Words::default(),
+            words: Words::default(),
+            alone: HashSet::new(),
+            facts: HashSet::new(),
             rows: HashMap::new(),
             forgets: false,
         }
@@ -231,9 +243,9 @@ impl Memory {
         let table = |capacity: usize, entry: usize| capacity * (entry + 1) * 8 / 7;
         table(self.fields.capacity(), 8 + size_of::<Seen>())
             + table(self.rows.capacity(), 16)
-            + self.untrusted.bytes.capacity()
-            + self.trusted.bytes.capacity()
-            + (self.untrusted.starts.capacity() + self.trusted.starts.capacity()) * 16
+            + table(self.alone.capacity() + self.facts.capacity(), 8)
+            + self.words.bytes.capacity()
+            + self.words.starts.capacity() * 16
             + self.sources.capacity() * size_of::<Source>()
     }
 
@@ -259,16 +271,19 @@ impl Memory {
             }
             let seen = self.fields.entry(*hash).or_default();
             match (is_fact, untrusted) {
-                (true, _) => {}
-                (false, true) => seen.field = number,
+                (true, _) => drop(self.facts.insert(pair(*hash, number))),
+                (false, true) => {
+                    seen.field = number;
+                    self.alone.insert(pair(*hash, number));
+                }
                 (false, false) => seen.trusted = number,
             }
             if private && seen.private == 0 {
                 seen.private = number;
             }
         }
-        let words = if untrusted { &mut self.untrusted } else { &mut self.trusted };
-        self.forgets |= !words.add(&brought.prose, number, self.bounds.words);
+        // Also of a trusted result: who wrote its sentences is another question.
+        self.forgets |= !self.words.add(&brought.prose, number, self.bounds.words);
         for row in &brought.rows {
             if self.rows.len() >= self.bounds.values && !self.rows.contains_key(row) {
                 self.forgets = true;
@@ -295,33 +310,48 @@ impl Memory {
     pub fn trace(&self, arguments: Value<'_>, readings: &dyn Fn(&str) -> Vec<String>) -> Traces {
         let mut tracing = Tracing { memory: self, readings, traces: Traces::default(), numbers: HashMap::new() };
         tracing.value(arguments, &mut Vec::new());
+        tracing.settle();
         tracing.traces
     }
 
-    /// Where a value was before that reads `text` and is compared as `normal`.
-    fn seen(&self, form: Form, text: &str, normal: &str) -> Seen {
-        let mut seen = self.fields.get(&self.key.hash(normal)).copied().unwrap_or_default();
-        if seen.trusted == 0 {
-            seen.trusted = self.find(&self.trusted, form, text, normal);
+    /// What the client has named before anybody else did counts as its user's.
+    pub fn is_named_by_client(&mut self, arguments: Value<'_>) {
+        let traces = self.trace(arguments, &|_| Vec::new());
+        let unseen = traces.values.iter().filter(|traced| traced.origin == Origin::Unseen);
+        for hash in unseen.map(|traced| self.key.hash(&traced.value)).collect::<Vec<_>>() {
+            if self.fields.len() >= self.bounds.values {
+                // It stays unseen, which is as good.
+                return;
+            }
+            self.fields.entry(hash).or_default().trusted = CLIENT;
         }
-        seen
     }
 
-    /// The first source in whose prose it is mentioned.
-    fn find(&self, words: &Words, form: Form, text: &str, normal: &str) -> u32 {
+    /// The first result in whose prose a value is mentioned and in which it does not stand alone.
+    fn find(&self, form: Form, text: &str, normal: &str) -> u32 {
+        let words = &self.words;
         if words.bytes.is_empty() {
             return 0;
         }
         let row = |text: &str| -> Vec<u8> {
             self.key.words(text).into_iter().flat_map(|word| short(word).to_le_bytes()).collect()
         };
-        let found = words.find(&row(text));
+        let hash = self.key.hash(normal);
+        let is_alone = |source: u32| self.alone.contains(&pair(hash, source));
+        let found = words.find(&row(text), is_alone);
         match form {
-            Form::Number if found == 0 => words.find(&short(self.key.word(normal)).to_le_bytes()),
-            Form::Url if found == 0 => words.find(&row(normal)),
+            Form::Number if found == 0 => words.find(&short(self.key.word(normal)).to_le_bytes(), is_alone),
+            Form::Url if found == 0 => words.find(&row(normal), is_alone),
             _ => found,
         }
     }
+}
+
+/// Names what the client said in the place of a result.
+const CLIENT: u32 = u32::MAX;
+
+fn pair(hash: u64, source: u32) -> u64 {
+    hash.rotate_left(17) ^ u64::from(source).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Words {
@@ -341,25 +371,25 @@ impl Words {
         true
     }
 
-    /// The first source that has this row of words.
-    fn find(&self, row: &[u8]) -> u32 {
+    /// The first source that has this row of words, but for those that are left out.
+    fn find(&self, row: &[u8], left_out: impl Fn(u32) -> bool) -> u32 {
         if row.is_empty() {
             return 0;
         }
         let finder = memchr::memmem::Finder::new(row);
         let mut from = 0;
-        let at = loop {
-            let Some(at) = self.bytes.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) else {
-                return 0;
-            };
-            if at % 4 == 0 {
-                break at;
+        while let Some(at) = self.bytes.get(from..).and_then(|rest| finder.find(rest)).map(|at| from + at) {
+            let next = self.starts.partition_point(|(start, _)| *start <= at);
+            let source = next.checked_sub(1).and_then(|last| self.starts.get(last)).map_or(0, |(_, source)| *source);
+            // Else it is half of one word and half of the next, and the next place may overlap it.
+            let is_row = at % 4 == 0;
+            if is_row && !left_out(source) {
+                return source;
             }
-            // Half of one word and half of the next; the next place may overlap it.
-            from = at + 1;
-        };
-        let next = self.starts.partition_point(|(start, _)| *start <= at);
-        next.checked_sub(1).and_then(|last| self.starts.get(last)).map_or(0, |(_, source)| *source)
+            // The rest of what is left out need not be looked at.
+            from = if is_row { self.starts.get(next).map_or(self.bytes.len(), |(start, _)| *start) } else { at + 1 };
+        }
+        0
     }
 }
 
@@ -386,10 +416,23 @@ impl<'m> Tracing<'m> {
                 }
             }
             NodeKind::Array => value.elements().for_each(|element| self.value(element, path)),
-            NodeKind::String => self.text(&value.text(), path, None),
-            NodeKind::Number => self.text(value.raw(), path, None),
+            NodeKind::String => self.scalar(&value.text(), path),
+            NodeKind::Number => self.scalar(value.raw(), path),
+            NodeKind::True => self.note(path, "true"),
             _ => {}
         }
+    }
+
+    fn scalar(&mut self, text: &str, path: &[std::borrow::Cow<'_, str>]) {
+        self.note(path, text);
+        self.text(text, path, None);
+    }
+
+    /// What a value says of the call as a whole.
+    fn note(&mut self, path: &[std::borrow::Cow<'_, str>], value: &str) {
+        let names: Vec<&str> = path.iter().map(|name| &**name).collect();
+        self.traces.publishes |= role::publishes(&names, value);
+        self.traces.has_target |= role::is_target(&names) && !value.trim().is_empty();
     }
 
     fn text(&mut self, text: &str, path: &[std::borrow::Cow<'_, str>], role: Option<Role>) {
@@ -408,6 +451,9 @@ impl<'m> Tracing<'m> {
             let written = text.get(value.span.clone()).unwrap_or_default();
             self.traced(&place, value.form, value.span.clone(), (written, &value.normal));
         }
+        for url in inner.iter().filter(|value| value.form == Form::Url) {
+            self.tail(&place, text, url);
+        }
         self.overlaps(&place, text, None);
         for reading in (self.readings)(text) {
             for value in values::of(&reading) {
@@ -418,21 +464,77 @@ impl<'m> Tracing<'m> {
         }
     }
 
+    /// What an address says behind its host.
+    fn tail(&mut self, place: &Place<'_>, text: &str, url: &values::Value) {
+        let written = text.get(url.span.clone()).unwrap_or_default();
+        let host = written.find("://").map_or(0, |at| at + 3);
+        if let Some(asks) = written.find(['?', '#']) {
+            // All but what is asked: a stranger may have written the rest, and what is to be filled in.
+            let (base, span) = (written.get(..asks).unwrap_or_default(), url.span.start..url.span.start + asks);
+            let normal = base.get(host..).unwrap_or_default().to_lowercase();
+            self.traced(place, Form::Host, span, (base, &normal));
+        }
+        let Some(tail) = written.get(host..).and_then(|rest| rest.split_once('/')).map(|(_, tail)| tail) else {
+            return;
+        };
+        let decoded = (self.readings)(tail);
+        let tail = decoded.first().map_or(tail, |decoded| &**decoded);
+        let plain: String =
+            tail.chars().map(|c| if matches!(c, '/' | '?' | '&' | '=' | '#' | '+') { ' ' } else { c }).collect();
+        let place = Place { role: Role::Content, ..*place };
+        for value in values::of(&plain) {
+            let written = plain.get(value.span.clone()).unwrap_or_default();
+            self.traced(&place, value.form, url.span.clone(), (written, &value.normal));
+        }
+        self.overlaps(&place, &plain, Some(&url.span));
+    }
+
+    /// What whoever is addressed has written themselves is nothing private to them.
+    fn settle(&mut self) {
+        let numbers: Vec<(usize, u32)> = self.numbers.iter().map(|(source, number)| (*number, *source)).collect();
+        let of = |number: usize| numbers.iter().find(|(held, _)| *held == number).map(|(_, source)| *source);
+        let theirs = self.traces.values.iter().filter(|traced| traced.role != Use::Content);
+        let theirs: Vec<u32> = theirs
+            .filter_map(|traced| match traced.origin {
+                Origin::Field(number) | Origin::Prose(number) => of(number),
+                _ => None,
+            })
+            .collect();
+        let memory = self.memory;
+        for traced in
+            self.traces.values.iter_mut().filter(|traced| traced.role == Use::Content && traced.private.is_some())
+        {
+            let hash = memory.key.hash(&traced.value);
+            let is_theirs = |source: &u32| {
+                memory.alone.contains(&pair(hash, *source)) || memory.facts.contains(&pair(hash, *source))
+            };
+            if theirs.iter().any(is_theirs) {
+                traced.private = None;
+            }
+        }
+    }
+
     fn traced(&mut self, place: &Place<'_>, form: Form, span: Range<usize>, (text, normal): (&str, &str)) {
         if self.traces.values.len() >= MOST_VALUES {
             self.traces.cut = true;
             return;
         }
         let memory = self.memory;
-        let seen = memory.seen(form, text, normal);
-        let origin = match seen {
-            Seen { trusted: 1.., .. } => Origin::Trusted(self.number(seen.trusted)),
-            Seen { field: 1.., .. } => Origin::Field(self.number(seen.field)),
-            _ => match memory.find(&memory.untrusted, form, text, normal) {
-                0 if memory.forgets => Origin::Forgotten,
-                0 => Origin::Unseen,
-                source => Origin::Prose(self.number(source)),
+        let seen = memory.fields.get(&memory.key.hash(normal)).copied().unwrap_or_default();
+        // Plain words are in many a text by chance; what cannot be is somebody's idea who is not it.
+        let by_others = || match form {
+            _ if seen.field > 0 && (form == Form::Whole || place.role == Role::Selector) => 0,
+            _ => memory.find(form, text, normal),
+        };
+        let origin = match seen.trusted {
+            0 => match (by_others(), seen.field) {
+                (0, 0) if memory.forgets => Origin::Forgotten,
+                (0, 0) => Origin::Unseen,
+                (0, source) => Origin::Field(self.number(source)),
+                (source, _) => Origin::Prose(self.number(source)),
             },
+            CLIENT => Origin::Client,
+            source => Origin::Trusted(self.number(source)),
         };
         let private = (seen.private > 0).then(|| self.number(seen.private));
         let (path, role) = (place.path.into(), place.role.into());
@@ -442,6 +544,7 @@ impl<'m> Tracing<'m> {
             span,
             value: normal.into(),
             is_url: form == Form::Url,
+            is_id: matches!(form, Form::Token | Form::Number),
             origin,
             private,
         });
@@ -499,6 +602,7 @@ impl<'m> Tracing<'m> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Place<'p> {
     path: &'p str,
     role: Role,
@@ -539,6 +643,7 @@ mod tests {
             let (what, number) = match traced.origin {
                 Origin::Unseen => ("?", None),
                 Origin::Forgotten => ("forgotten", None),
+                Origin::Client => ("client", None),
                 Origin::Trusted(number) => ("t", Some(number)),
                 Origin::Field(number) => ("f", Some(number)),
                 Origin::Prose(number) => ("p", Some(number)),
@@ -651,16 +756,13 @@ mod tests {
     #[test]
     fn all_that_is_remembered_has_a_bound() {
         let mut memory = Memory::new(Key::new(7), Bounds::default());
-        let rows: Vec<_> = (0..40_000)
-            .map(|n| format!(r#"{{"id":"id-{n}x","note":"number {n} of what is told of at some length here"}}"#))
-            .collect();
-        for turn in 0..16 {
-            let json = format!(r#"{{"structuredContent":[{}]}}"#, rows.join(",")).replace("id-", &format!("id{turn}-"));
-            let labels = [ToolLabel::PrivateData]
-                .into_iter()
-                .chain((turn % 2 == 0).then_some(ToolLabel::UntrustedContent))
-                .collect();
-            let brought = Brought::of(memory.key(), parse(&json).result().unwrap(), true, &|_| Vec::new());
+        let labels: ToolLabels = [ToolLabel::PrivateData, ToolLabel::UntrustedContent].into_iter().collect();
+        for turn in 0..20_000_u64 {
+            let of = |count: u64| {
+                (0..count).map(|n| (turn * count + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect::<Vec<_>>()
+            };
+            let prose = vec![1; 60];
+            let brought = Brought { fields: of(9), rows: of(8), facts: of(2), prose, ..Brought::default() };
             memory.bring(Source::of(&"s".into(), None, labels), &brought);
         }
         assert!(memory.forgets());

@@ -128,11 +128,12 @@ const LONGEST: usize = 160;
 
 /// What an argument is for, by the names on the way to it (the innermost last) and what it holds.
 pub(crate) fn of(path: &[&str], text: &str) -> Role {
-    if text.len() > LONGEST && text.contains(' ') {
+    if text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n') {
         return Role::Content;
     }
     // The innermost name says most; of it, the last word: `repo_name` is a name, `reply_to` an address.
-    for name in path.iter().rev() {
+    // What has a full stop is the name of a file, which says nothing of what is in it.
+    for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
         let words = words::of_name(name);
         let ids = ["id", "ids", "name", "names", "slug", "key", "list"];
         let telling = words.iter().rev().filter(|word| !ids.contains(&word.as_str()));
@@ -149,6 +150,71 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
         }
     }
     Role::Selector
+}
+
+/// Whether an argument says which thing is meant, as ids do.
+pub(crate) fn is_target(path: &[&str]) -> bool {
+    const TARGETS: &[&str] = &[
+        "id",
+        "uuid",
+        "number",
+        "no",
+        "key",
+        "ref",
+        "reference",
+        "slug",
+        "sku",
+        "thread",
+        "ticket",
+        "issue",
+        "event",
+        "order",
+        "page",
+        "path",
+        "file",
+        "name",
+        "code",
+        "document",
+        "item",
+        "record",
+        "product",
+        "hotel",
+        "flight",
+        "place",
+        "booking",
+    ];
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    last.iter().any(|word| words::is_among(word, TARGETS))
+}
+
+/// Whether an argument sets what lets somebody in.
+#[must_use]
+pub fn is_credential(path: &str) -> bool {
+    const CREDENTIALS: &[&str] = &[
+        "password",
+        "passwd",
+        "passphrase",
+        "pin",
+        "secret",
+        "token",
+        "otp",
+        "key",
+        "credential",
+        "recovery",
+        "phone",
+        "code",
+    ];
+    let last = path.rsplit('.').next().unwrap_or_default();
+    words::of_name(last).iter().any(|word| words::is_among(word, CREDENTIALS))
+}
+
+/// Whether an argument says that something is for everybody.
+pub(crate) fn publishes(path: &[&str], value: &str) -> bool {
+    const SAYS: &[&str] = &["public", "publish", "published", "visibility", "access", "audience", "sharing", "anyone"];
+    const EVERYBODY: &[&str] =
+        &["true", "public", "anyone", "everyone", "everybody", "world", "all", "internet", "web"];
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    last.iter().any(|word| SAYS.contains(&word.as_str())) && EVERYBODY.contains(&value.to_lowercase().as_str())
 }
 
 #[cfg(test)]

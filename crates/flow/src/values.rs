@@ -190,9 +190,12 @@ fn token(piece: &str, start: usize) -> Option<Value> {
 
 /// A date or a time, of which every text has some.
 fn is_moment(text: &str) -> bool {
-    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
-    let digits = text.chars().filter(char::is_ascii_digit).count();
-    digits >= 3 && letters <= 2 && text.contains([':', '-', '/'])
+    let fits = |c: char| c.is_ascii_digit() || matches!(c, ':' | '-' | '/' | '.' | '+' | ' ' | 'T' | 'Z' | 't' | 'z');
+    let text = text.trim_end_matches(['a', 'p', 'A', 'P', 'm', 'M']);
+    text.chars().filter(char::is_ascii_digit).count() >= 3
+        && text.contains([':', '-', '/'])
+        && text.chars().all(fits)
+        && text.split(|c: char| !c.is_ascii_digit()).all(|group| group.len() <= 4)
 }
 
 /// Whether a short text could be what names something: not a plain word, a number of few digits, or a moment.
@@ -207,6 +210,7 @@ pub(crate) fn is_telling(text: &str) -> bool {
 pub(crate) fn spelled(text: &str) -> Vec<String> {
     let all: Vec<&str> = text
         .split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@')))
+        .map(|word| word.trim_end_matches('.'))
         .filter(|word| !word.is_empty())
         .collect();
     let is = |at: usize, word: &str| all.get(at).is_some_and(|held| held.eq_ignore_ascii_case(word));
@@ -214,7 +218,16 @@ pub(crate) fn spelled(text: &str) -> Vec<String> {
     let mut next = 1;
     while let Some(at) = (next..all.len()).find(|at| is(*at, "at")).filter(|_| found.len() < MOST) {
         next = at + 1;
-        let Some(name) = at.checked_sub(1).and_then(|before| all.get(before)) else { continue };
+        let word = |before: usize| at.checked_sub(before).and_then(|before| all.get(before));
+        let Some(name) = word(1) else { continue };
+        let mut name = (*name).to_owned();
+        let mut before = 2;
+        while let Some(first) =
+            word(before + 1).filter(|_| word(before).is_some_and(|word| word.eq_ignore_ascii_case("dot")))
+        {
+            name = format!("{first}.{name}");
+            before += 2;
+        }
         let mut host = all.get(at + 1).map(|host| (*host).to_owned()).unwrap_or_default();
         let mut reached = at + 2;
         while is(reached, "dot") && reached < at + 12 {
@@ -268,9 +281,11 @@ mod tests {
             "Eve [at] evil [dot] example",
             "eve (AT) evil.example",
             "write to eve at evil dot example now",
+            "eve (at) evil (dot) example.",
         ] {
             assert_eq!(spelled(text), ["eve@evil.example"], "{text}");
         }
+        assert_eq!(spelled("set it to eve dot adams at new-mail dot example."), ["eve.adams@new-mail.example"]);
         assert_eq!(spelled("at noon we met at the station"), Vec::<String>::new());
     }
 

@@ -262,9 +262,7 @@ impl Link {
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {
                 Ok(admitted) => {
-                    if let (Some(_), Some(follow)) = (&granted, policy.pipeline.follow()) {
-                        self.session.conversation().agrees(follow, &known);
-                    }
+                    self.note_named(&policy, &event, granted.is_some());
                     self.note_passed(&admitted, direction, answers, subject.zip(reply));
                     if passes {
                         self.passing.count(direction);
@@ -312,6 +310,15 @@ impl Link {
         match policy.begin(&self.principal, &self.server.name, message, standing != Standing::Rest) {
             Ok(slot) => (slot, Vec::new()),
             Err(evidence) => (None, evidence),
+        }
+    }
+
+    /// Notes what a client's call names, and that somebody agreed to that.
+    fn note_named(&self, policy: &Policy, event: &Event<'_>, is_agreed: bool) {
+        let Some(follow) = policy.pipeline.follow() else { return };
+        self.session.conversation().hears(follow, event);
+        if is_agreed {
+            self.session.conversation().agrees(follow, event.evidence);
         }
     }
 

@@ -43,6 +43,12 @@ impl Follow {
         memory.trace(arguments, &readings)
     }
 
+    /// The arguments of a call of any tool: what the client names before anybody else does counts as its user's.
+    #[must_use]
+    pub fn named<'m>(&self, event: &Event<'m>) -> Option<Value<'m>> {
+        flow::call(event).map(|(_, arguments)| arguments)
+    }
+
     /// The places that somebody has agreed to by agreeing to a call with this evidence, as what is trusted from then on.
     #[must_use]
     pub fn agreed(&self, key: &Key, evidence: &[Evidence]) -> Option<News> {
@@ -50,10 +56,9 @@ impl Follow {
             Evidence::Traces(traces) => Some(&**traces),
             _ => None,
         });
-        let places = traces
-            .into_iter()
-            .flat_map(|traces: &Traces| &traces.values)
-            .filter(|traced: &&Traced| traced.role == Use::Destination && !matches!(traced.origin, Origin::Trusted(_)));
+        let places = traces.into_iter().flat_map(|traces: &Traces| &traces.values).filter(|traced: &&Traced| {
+            traced.role == Use::Destination && !matches!(traced.origin, Origin::Trusted(_) | Origin::Client)
+        });
         let brought = Brought::of_values(key, places.map(|traced| &*traced.value));
         let source =
             Source { server: "approval".into(), tool: None, entry: None, is_untrusted: false, is_private: false };

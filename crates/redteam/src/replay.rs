@@ -16,12 +16,13 @@ use crate::range::{Caller, Range, RangeError};
 use crate::trial::Log;
 
 /// The tasks, by domain.
-const TASKS: [&str; 8] = [
+const TASKS: [&str; 9] = [
     include_str!("../tasks/bank.json"),
     include_str!("../tasks/chat.json"),
     include_str!("../tasks/code.json"),
     include_str!("../tasks/household.json"),
     include_str!("../tasks/mail.json"),
+    include_str!("../tasks/office.json"),
     include_str!("../tasks/research.json"),
     include_str!("../tasks/support.json"),
     include_str!("../tasks/travel.json"),

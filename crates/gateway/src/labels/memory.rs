@@ -114,6 +114,13 @@ impl Conversation {
         }
     }
 
+    /// Notes what an admitted call names.
+    pub(crate) fn hears(&self, follow: &Follow, event: &Event<'_>) {
+        let Some(arguments) = follow.named(event) else { return };
+        let mut held = lock(&self.client.memory);
+        held.get().into_iter().for_each(|memory| memory.is_named_by_client(arguments));
+    }
+
     /// Somebody has agreed to a call with this evidence: where it goes counts as theirs from now on.
     pub(crate) fn agrees(&self, follow: &Follow, evidence: &[Evidence]) {
         let Some(key) = lock(&self.client.memory).key() else { return };

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bartizan_flow::{Nature, Origin, Source, ToolLabel, ToolLabels, Traced, Traces, Use};
+use bartizan_flow::{Nature, Origin, Source, ToolLabel, ToolLabels, Traced, Traces, Use, has_prose, is_credential};
 use bartizan_mcp::{Message, NodeKind, PartKind, Value, method};
 use serde::Deserialize;
 
@@ -75,8 +75,8 @@ const RULES: &[RuleSpec] = &[
     ),
     RuleSpec::new(
         "flow.untrusted_link",
-        Severity::Low,
-        Action::Observe,
+        Severity::Medium,
+        Action::Approve,
         "A call passes a link on that only what strangers may have written names.",
     ),
     RuleSpec::new(
@@ -106,7 +106,7 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
     let call = event.answers?;
     let server = &event.server.name;
     let labels = match (&*call.method, &call.tool) {
-        (method::TOOLS_CALL, Some(tool)) => options.nature(server, tool, &session.catalog).labels,
+        (method::TOOLS_CALL, Some(tool)) => options.brings(server, tool, &session.catalog),
         (method::RESOURCES_READ, _) => {
             let uri = event.message.result().and_then(|result| result.get("contents")).and_then(|all| all.elements().next());
             let uri = uri.and_then(|first| first.get("uri")).map(Value::text).unwrap_or_default();
@@ -139,10 +139,16 @@ pub(crate) fn traced<'m>(options: &Options, event: &Event<'m>, session: &Session
     (limits || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
 }
 
-fn call<'m>(event: &Event<'m>) -> Option<(Cow<'m, str>, Value<'m>)> {
+pub(crate) fn call<'m>(event: &Event<'m>) -> Option<(Cow<'m, str>, Value<'m>)> {
     let is_call = event.direction == Direction::ToServer && event.message.method() == Some(method::TOOLS_CALL);
     let params = event.message.params().filter(|_| is_call)?;
     Some((params.get("name")?.as_str()?, params.get("arguments")?))
+}
+
+/// Whether a result has more to say than short values do: an order takes some words.
+fn says_something(message: &Message) -> bool {
+    let brings = |kind| matches!(kind, PartKind::Content | PartKind::StructuredContent | PartKind::Error);
+    message.parts().any(|part| brings(part.kind) && !part.is_key() && has_prose(&part.text()))
 }
 
 impl ToolEntry {
@@ -154,9 +160,12 @@ impl ToolEntry {
 impl Guard for Flow {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
         if let Some((_, labels)) = brings(&self.0, event, session) {
-            let label = |has, label| if labels.has(has) { Labels::of(label) } else { Labels::NONE };
-            report.label(label(ToolLabel::UntrustedContent, Label::UntrustedContent));
-            report.label(label(ToolLabel::PrivateData, Label::PrivateData));
+            if labels.has(ToolLabel::PrivateData) {
+                report.label(Labels::of(Label::PrivateData));
+            }
+            if labels.has(ToolLabel::UntrustedContent) && says_something(event.message) {
+                report.label(Labels::of(Label::UntrustedContent));
+            }
         }
         let Some((tool, arguments)) = call(event) else { return };
         // Whoever did not look knows nothing good.
@@ -204,20 +213,19 @@ impl Looking<'_> {
     fn all(&self) -> Vec<Found> {
         let mut found = Vec::new();
         found.extend(self.limits());
-        if self.untrusted {
-            let is_sink = self.nature.labels.has(ToolLabel::PublicSink);
-            let destroys = self.nature.labels.has(ToolLabel::Destructive);
-            if is_sink && self.nature.reads {
-                found.extend(self.asks_a_place());
-            } else if is_sink || destroys {
-                found.extend(self.goes_somewhere());
-            }
-            if is_sink {
-                found.extend(self.carries_something());
-            }
-            if destroys {
-                found.extend(self.destroys());
-            }
+        let is_addressed = !self.nature.if_addressed || self.destinations().next().is_some();
+        let is_sink = self.nature.labels.has(ToolLabel::PublicSink) && is_addressed || self.traces.publishes;
+        let destroys = self.nature.labels.has(ToolLabel::Destructive);
+        if is_sink && self.nature.reads {
+            found.extend(self.asks_a_place());
+        } else if is_sink || destroys {
+            found.extend(self.goes_somewhere());
+        }
+        if is_sink {
+            found.extend(self.carries_something());
+        }
+        if destroys && self.untrusted {
+            found.extend(self.destroys());
         }
         let mut seen = BTreeSet::new();
         found.retain(|(rule, _)| seen.insert(*rule));
@@ -273,11 +281,11 @@ impl Looking<'_> {
                     let why = format!("`{}` is `{}`, which only {} names", traced.path, excerpt(&traced.value), self.from(source));
                     found.push(("flow.untrusted_destination", why));
                 }
-                (Origin::Prose(source), Use::Selector) => {
+                (Origin::Prose(source), Use::Selector) if traced.is_id || is_credential(&traced.path) => {
                     let why = format!("`{}` has a value that only {} names", traced.path, self.from(source));
                     found.push(("flow.untrusted_value", why));
                 }
-                (Origin::Prose(source), Use::Content) if traced.is_url => {
+                (Origin::Prose(source), Use::Content) if traced.is_url && self.nature.labels.has(ToolLabel::PublicSink) => {
                     let why = format!("`{}` has a link that only {} names", traced.path, self.from(source));
                     found.push(("flow.untrusted_link", why));
                 }
@@ -288,7 +296,7 @@ impl Looking<'_> {
                 _ => {}
             }
         }
-        if self.traces.cut {
+        if self.traces.cut && self.untrusted {
             found.push(("flow.forgotten", "the call has more values than are looked at".to_owned()));
         }
         found
@@ -304,11 +312,15 @@ impl Looking<'_> {
         let composed = composed.filter(|traced| matches!(traced.origin, Origin::Unseen | Origin::Forgotten));
         let mut found = Vec::new();
         for url in composed {
-            let host = self.traces.values.iter().find(|host| {
-                !host.is_url && host.path == url.path && host.span.start >= url.span.start && host.span.end <= url.span.end
-            });
+            let within = |part: &&Traced| {
+                let is_within = part.span.start >= url.span.start && part.span.end <= url.span.end;
+                !part.is_url && part.role != Use::Content && part.path == url.path && is_within
+            };
+            // What a stranger has written of it: the host, or all but what is asked.
+            let named = self.traces.values.iter().filter(within).map(|part| part.origin);
+            let by_others = |origin: &Origin| matches!(origin, Origin::Prose(_) | Origin::Field(_));
             let tells = url.value.contains(['?', '#']) || url.value.trim_end_matches('/').contains('/');
-            if let Some(Origin::Prose(source) | Origin::Field(source)) = host.map(|host| host.origin).filter(|_| tells) {
+            if let Some(Origin::Prose(source) | Origin::Field(source)) = named.filter(by_others).last().filter(|_| tells) {
                 let why = format!("`{}` is an address that nobody named, at a place that {} names", url.path, self.from(source));
                 found.push(("flow.untrusted_url", why));
             }
@@ -318,14 +330,17 @@ impl Looking<'_> {
 
     /// Something private, to somebody of whom it is not known that the user chose them.
     fn carries_something(&self) -> Vec<Found> {
-        let known = |traced: &Traced| self.is_allowed(traced) || matches!(traced.origin, Origin::Unseen | Origin::Trusted(_));
-        let mut unknown = self.destinations().filter(|traced| !known(traced)).peekable();
-        let none = self.destinations().next().is_none();
-        if unknown.peek().is_none() && !none {
+        let known = |traced: &Traced| self.is_allowed(traced) || is_known(traced.origin);
+        // What says which thing is meant says where: an answer to a mail goes to whoever that is from.
+        let targets = || self.traces.values.iter().filter(|traced| traced.role != Use::Content && !traced.is_url);
+        let none = self.traces.publishes || targets().next().is_none();
+        let mut places = self.destinations().filter(|traced| !traced.is_url).peekable();
+        let known = !self.traces.publishes && places.peek().is_some() && places.all(|traced| known(traced));
+        if known {
             return Vec::new();
         }
         // What whoever is answered has written themselves is no news to them.
-        let theirs: Vec<usize> = unknown.filter_map(|traced| source_of(traced.origin)).collect();
+        let theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).collect();
         let is_news = |source: usize| !theirs.contains(&source);
         let mut found = Vec::new();
         for overlap in self.traces.overlaps.iter().filter(|overlap| is_news(overlap.source)) {
@@ -338,7 +353,8 @@ impl Looking<'_> {
         for (traced, source) in values.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?))) {
             found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
         }
-        if none && self.private && !self.nature.reads {
+        let for_all = self.traces.publishes || none && !self.traces.has_target;
+        if for_all && self.private && self.untrusted && !self.nature.reads {
             let why = "it reaches others without saying whom, and both private data and what strangers may have written have come in";
             found.push(("flow.trifecta", why.to_owned()));
         }
@@ -347,6 +363,11 @@ impl Looking<'_> {
 
     /// What cannot be taken back.
     fn destroys(&self) -> Vec<Found> {
+        let mut targets = self.traces.values.iter().filter(|traced| traced.role != Use::Content).peekable();
+        // What the user names is theirs to destroy.
+        if targets.peek().is_some() && targets.all(|traced| is_known(traced.origin) || self.is_allowed(traced)) {
+            return Vec::new();
+        }
         vec![("flow.destructive", format!("{} cannot be taken back, and what strangers may have written has come in", excerpt(self.tool)))]
     }
 
@@ -362,6 +383,11 @@ impl Looking<'_> {
 fn source_of(origin: Origin) -> Option<usize> {
     match origin {
         Origin::Field(source) | Origin::Prose(source) | Origin::Trusted(source) => Some(source),
-        Origin::Unseen | Origin::Forgotten => None,
+        Origin::Unseen | Origin::Client | Origin::Forgotten => None,
     }
+}
+
+/// Whether it counts as the user's choice, or as known to them.
+fn is_known(origin: Origin) -> bool {
+    matches!(origin, Origin::Unseen | Origin::Client | Origin::Trusted(_))
 }

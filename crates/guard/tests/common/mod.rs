@@ -311,6 +311,9 @@ impl Case {
             }
             session = session.with(&verdict.facts);
             session.labels = session.labels.with(verdict.raises);
+            if let Some(arguments) = pipeline.follow().and_then(|follow| follow.named(&event)) {
+                memory.is_named_by_client(arguments);
+            }
             if let Some(news) = pipeline.follow().and_then(|follow| follow.news(memory.key(), &event, &session)) {
                 news.join(&mut memory);
             }

@@ -112,15 +112,22 @@ impl Options {
     /// What a tool does with information. Of one that is not listed nothing good is known.
     pub(crate) fn nature(&self, server: &str, tool: &str, catalog: &Catalog) -> Nature {
         let known = catalog.get(DefinitionKind::Tool, tool);
-        let unknown = || Nature { labels: ToolLabel::ALL.into_iter().collect(), reads: false };
+        let unknown = || Nature { labels: ToolLabel::ALL.into_iter().collect(), ..Nature::default() };
         let mut nature = known.map_or_else(unknown, |definition| definition.nature());
         if let Some(set) = self.entry(server, tool).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);
+            nature.if_addressed = false;
         }
         if self.trusts(server, tool) {
             nature.labels = nature.labels.without(ToolLabel::UntrustedContent);
         }
         nature
+    }
+
+    /// What a tool's results bring. One that writes says what became of that, in which a stranger may have had a word.
+    pub(crate) fn brings(&self, server: &str, tool: &str, catalog: &Catalog) -> ToolLabels {
+        let nature = self.nature(server, tool, catalog);
+        if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
     }
 
     /// What a resource brings.

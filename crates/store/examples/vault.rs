@@ -16,8 +16,8 @@ const KEEP: Keep = Keep { keep_for: 1_000_000_000, most: i64::MAX };
 const MANY: usize = 1_000;
 const ROUNDS: usize = 15;
 
-fn change() -> Change {
-    Change { by: "uid:7".to_owned(), at: 10 }
+fn change(at: usize) -> Change {
+    Change { by: "uid:7".to_owned(), at: at as i64 }
 }
 
 fn tokens(round: usize) -> Vec<String> {
@@ -68,7 +68,7 @@ async fn main() {
     let pool = plain(directory.path()).await;
     for round in 0..before / MANY {
         let tokens = tokens(1_000 + round);
-        store.put_pseudonyms(SCOPE, &all(&tokens), KEEP, &change()).await.unwrap();
+        store.put_pseudonyms(SCOPE, &all(&tokens), KEEP, &change(round)).await.unwrap();
         put_plain(&pool, &tokens).await;
     }
     let mut least = [Duration::MAX; 7];
@@ -80,13 +80,13 @@ async fn main() {
     for round in 0..ROUNDS {
         let tokens = tokens(round);
         let new = all(&tokens);
-        let put = async || _ = store.put_pseudonyms(SCOPE, &new, KEEP, &change()).await.unwrap();
+        let put = async || _ = store.put_pseudonyms(SCOPE, &new, KEEP, &change(before + round)).await.unwrap();
         keep(0, timed(put()).await);
         keep(1, timed(put_plain(&pool, &tokens)).await);
         keep(2, timed(put()).await);
         let names: Vec<_> = tokens.iter().map(String::as_str).collect();
         let reveal = async |names: &[&str]| {
-            let values = store.reveal(SCOPE, names, 11).await.unwrap();
+            let values = store.reveal(SCOPE, names, before as i64 + 100).await.unwrap();
             assert!(values.iter().all(Option::is_some));
         };
         keep(3, timed(reveal(&names)).await);
@@ -97,7 +97,7 @@ async fn main() {
         }
     }
     if before > 0 {
-        keep(6, timed(async { _ = store.rotate_master(None, true, &change()).await.unwrap() }).await);
+        keep(6, timed(async { _ = store.rotate_master(None, true, &change(before)).await.unwrap() }).await);
     }
     let [put, put_plain, again, reveal_all, reveal, select, reseal] = least;
     println!("{before} before; the least of {ROUNDS} rounds of {MANY}, in one transaction each");

@@ -210,7 +210,7 @@ async fn much_that_expired_is_swept_in_parts() {
     let directory = tempfile::tempdir().unwrap();
     let place = store(directory.path()).await;
     let tokens: Vec<_> = (0..2_500).map(|number| number.to_string()).collect();
-    let all: Vec<_> = tokens.iter().map(|token| about(&token[..1], token, "x")).collect();
+    let all: Vec<_> = tokens.iter().map(|token| about(token.get(..1).unwrap(), token, "x")).collect();
     put(&place, SUPPORT, &all, 0).await;
     put(&place, OTHER, &[new("a", "y")], 1).await;
     assert_eq!(place.sweep_pseudonyms(HOUR).await.unwrap(), 2_500);

@@ -17,9 +17,16 @@ const BEGIN: &str = "[removed by ";
 const NAME: &str = "bartizan: ";
 const END: &str = "]";
 
-/// The note in the place of what that rule found.
+/// The note in the place of what that rule found, or of what is said there.
 pub(crate) fn of(rule: &str) -> String {
     format!("{BEGIN}{NAME}{rule}{END}")
+}
+
+/// Whether a whole text is in the form of one, whoever wrote it. Nobody says much in one.
+pub(crate) fn is_one(text: &str) -> bool {
+    const LONGEST: usize = 100;
+    let said = text.strip_prefix(BEGIN).and_then(|rest| rest.strip_prefix(NAME)).and_then(|rest| rest.strip_suffix(END));
+    said.is_some_and(|said| said.len() <= LONGEST && !said.contains(END))
 }
 
 /// Whether the name that stands in a text there is the one of a note that was just put there.

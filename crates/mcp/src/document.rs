@@ -324,6 +324,12 @@ impl<'a> Value<'a> {
         (self.id.0..end).map(move |index| document.value(NodeId(index)))
     }
 
+    /// The positions of it and of all it holds.
+    #[must_use]
+    pub fn ids(self) -> Range<u32> {
+        self.id.0..self.node().skip.min(self.document.nodes.len() as u32)
+    }
+
     /// Whether it is the key under which `value` stands.
     #[must_use]
     pub fn is_key_of(self, value: Value<'_>) -> bool {

@@ -1,0 +1,130 @@
+//! What a guard has changed in the structure of a message where its finding is redacted.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use bartizan_mcp::{Document, Limits, NodeId, NodeKind, PartKind};
+
+/// One change to a message besides what is cut out of a text. A change in what another one removes is not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The element or the member with the value `node` is taken out of `parent`.
+    Remove {
+        /// The array or object.
+        parent: NodeId,
+        /// The value.
+        node: NodeId,
+    },
+    /// Another JSON value comes in the place of `node`.
+    Replace {
+        /// The value that goes.
+        node: NodeId,
+        /// The one that comes.
+        json: Box<str>,
+        /// The role of the texts in it.
+        kind: PartKind,
+    },
+    /// Some bytes of a text are replaced, whatever the settings say of how to redact.
+    Cut {
+        /// The text.
+        text: NodeId,
+        /// Bytes of it, decoded.
+        span: Range<usize>,
+        /// What comes in their place.
+        with: Box<str>,
+    },
+    /// The value of a text that is JSON changes within: what these changes name are places of that value, and bytes of the text.
+    Within {
+        /// The text.
+        text: NodeId,
+        /// What changes in it; no notes, and no texts within.
+        changes: Vec<Change>,
+    },
+    /// A block of content that says something to the model is added behind the others.
+    Note {
+        /// The array of blocks.
+        blocks: NodeId,
+        /// What it says.
+        text: Box<str>,
+    },
+}
+
+impl Change {
+    /// Adds what it puts there that may be a note of the gateway.
+    pub(crate) fn say<'c>(&'c self, said: &mut BTreeSet<&'c str>) {
+        match self {
+            Change::Cut { with: text, .. } | Change::Note { text, .. } => drop(said.insert(text)),
+            Change::Within { changes, .. } => changes.iter().for_each(|change| change.say(said)),
+            Change::Remove { .. } | Change::Replace { .. } => {}
+        }
+    }
+}
+
+/// Where a change puts parts in the place of others: nodes of the document, and the parts that come there.
+struct Turn {
+    gone: Range<u32>,
+    come: Vec<(PartKind, bool)>,
+}
+
+/// The kinds of the parts of a document with all changes made, each with whether it is a key.
+pub(crate) fn kinds<'c>(
+    document: &Document,
+    parts: impl Iterator<Item = (NodeId, PartKind, bool)>,
+    changes: impl Iterator<Item = &'c Change>,
+) -> Vec<(PartKind, bool)> {
+    let mut turns: Vec<Turn> = changes.filter_map(|change| turn(document, change)).collect();
+    // As edits are made: what is added before what is taken away behind it, and the widest first.
+    turns.sort_by_key(|turn| {
+        (turn.gone.start, !turn.gone.is_empty(), std::cmp::Reverse(turn.gone.end), !turn.come.is_empty())
+    });
+    let mut kinds = Vec::new();
+    let mut turns = turns.into_iter().peekable();
+    let mut reached = 0;
+    let mut take = |up_to: u32, kinds: &mut Vec<(PartKind, bool)>| {
+        while let Some(turn) = turns.next_if(|turn| turn.gone.start <= up_to) {
+            if turn.gone.start >= reached {
+                reached = turn.gone.end;
+                kinds.extend(turn.come);
+            }
+        }
+        reached
+    };
+    for (node, kind, is_key) in parts {
+        if node.index() >= take(node.index(), &mut kinds) {
+            kinds.push((kind, is_key));
+        }
+    }
+    take(u32::MAX, &mut kinds);
+    kinds
+}
+
+fn turn(document: &Document, change: &Change) -> Option<Turn> {
+    match change {
+        Change::Remove { parent, node } => {
+            let ids = document.value(*node).ids();
+            // The key of a member goes with it.
+            let key = u32::from(document.value(*parent).kind() == NodeKind::Object);
+            Some(Turn { gone: ids.start.saturating_sub(key)..ids.end, come: Vec::new() })
+        }
+        Change::Replace { node, json, kind } => {
+            Some(Turn { gone: document.value(*node).ids(), come: parts_of(json, *kind) })
+        }
+        Change::Note { blocks, .. } => {
+            let end = document.value(*blocks).ids().end;
+            let kind = PartKind::Content;
+            Some(Turn { gone: end..end, come: vec![(kind, true), (kind, false), (kind, true), (kind, false)] })
+        }
+        Change::Cut { .. } | Change::Within { .. } => None,
+    }
+}
+
+/// The parts of a value by itself.
+fn parts_of(json: &str, kind: PartKind) -> Vec<(PartKind, bool)> {
+    // Nearly all are empty values.
+    if !json.contains('"') {
+        return Vec::new();
+    }
+    let Ok(document) = Document::parse(json.to_owned(), &Limits::AGAIN) else { return Vec::new() };
+    let nodes = document.root().subtree().map(|value| value.kind());
+    nodes.filter(|held| matches!(held, NodeKind::Key | NodeKind::String)).map(|held| (kind, held == NodeKind::Key)).collect()
+}

@@ -21,6 +21,7 @@ pub(crate) struct WhereTable {
     /// Only this way.
     direction: Option<Direction>,
     /// Only in parts of this kind.
+    #[serde(default)]
     #[schemars(schema_with = "part_schema")]
     part: Option<String>,
     /// Only at this server; with a `*` at the end, at all whose names begin so.
@@ -88,10 +89,11 @@ impl Reader<'_> {
         let full = format!("{}.{name}", self.spec.name);
         let own = self.own_rules();
         if let Some(start) = name.strip_suffix('*') {
-            let ids = || self.spec.rules.iter().map(|rule| rule.id).chain(own.into_iter().flatten().map(String::as_str));
-            let pattern = [name, &full].into_iter().find(|pattern| {
-                ids().any(|id| id.starts_with(pattern.strip_suffix('*').unwrap_or_default()))
-            });
+            let ids =
+                || self.spec.rules.iter().map(|rule| rule.id).chain(own.into_iter().flatten().map(String::as_str));
+            let pattern = [name, &full]
+                .into_iter()
+                .find(|pattern| ids().any(|id| id.starts_with(pattern.strip_suffix('*').unwrap_or_default())));
             if pattern.is_none() {
                 let why = format!("guard `{}` has no rule that begins with `{start}`", self.spec.name);
                 problems.error(place, why);

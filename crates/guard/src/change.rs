@@ -126,5 +126,8 @@ fn parts_of(json: &str, kind: PartKind) -> Vec<(PartKind, bool)> {
     }
     let Ok(document) = Document::parse(json.to_owned(), &Limits::AGAIN) else { return Vec::new() };
     let nodes = document.root().subtree().map(|value| value.kind());
-    nodes.filter(|held| matches!(held, NodeKind::Key | NodeKind::String)).map(|held| (kind, held == NodeKind::Key)).collect()
+    nodes
+        .filter(|held| matches!(held, NodeKind::Key | NodeKind::String))
+        .map(|held| (kind, held == NodeKind::Key))
+        .collect()
 }

@@ -51,4 +51,6 @@ pub(crate) use pipeline::as_json;
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};
 pub use settings::fits;
-pub use settings::{Action, Exception, GuardSettings, HashKey, How, Labelling, LabelsOf, Mode, ServerSettings, Settings, Where};
+pub use settings::{
+    Action, Exception, GuardSettings, HashKey, How, Labelling, LabelsOf, Mode, ServerSettings, Settings, Where,
+};

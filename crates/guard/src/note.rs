@@ -25,7 +25,8 @@ pub(crate) fn of(rule: &str) -> String {
 /// Whether a whole text is in the form of one, whoever wrote it. Nobody says much in one.
 pub(crate) fn is_one(text: &str) -> bool {
     const LONGEST: usize = 100;
-    let said = text.strip_prefix(BEGIN).and_then(|rest| rest.strip_prefix(NAME)).and_then(|rest| rest.strip_suffix(END));
+    let said =
+        text.strip_prefix(BEGIN).and_then(|rest| rest.strip_prefix(NAME)).and_then(|rest| rest.strip_suffix(END));
     said.is_some_and(|said| said.len() <= LONGEST && !said.contains(END))
 }
 

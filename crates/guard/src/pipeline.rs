@@ -452,7 +452,13 @@ fn check(spec: &GuardSpec, held: &crate::GuardSettings) -> Result<(), PipelineEr
     }
     let servers = held.servers.values().flat_map(|server| server.action.iter().chain(server.tools.values()));
     let places = held.places.iter().map(|place| &place.action);
-    let actions = held.action.iter().chain(held.parts.values()).chain(by_rule.map(|(_, action)| action)).chain(servers).chain(places);
+    let actions = held
+        .action
+        .iter()
+        .chain(held.parts.values())
+        .chain(by_rule.map(|(_, action)| action))
+        .chain(servers)
+        .chain(places);
     match actions.into_iter().find(|action| !spec.actions.contains(action)) {
         Some(action) => Err(PipelineError::Unsupported { guard: guard(), action: action.as_str() }),
         None => Ok(()),

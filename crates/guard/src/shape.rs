@@ -283,7 +283,8 @@ fn longest_in(
     found: &mut BTreeMap<NodeId, usize>,
 ) {
     let ids = value.ids();
-    let (from, to) = (texts.partition_point(|id| id.index() < ids.start), texts.partition_point(|id| id.index() < ids.end));
+    let (from, to) =
+        (texts.partition_point(|id| id.index() < ids.start), texts.partition_point(|id| id.index() < ids.end));
     let texts = texts.get(from..to).unwrap_or_default();
     let Some(shape) = shape.filter(|_| !texts.is_empty()) else { return };
     match value.kind() {
@@ -330,8 +331,14 @@ mod tests {
             (json!({"enum": ["a", ""]}), Some("\"\"")),
             (json!({"enum": ["a", "b"]}), None),
             (json!({"const": 1}), None),
-            (json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {}}, "required": ["a"]}), Some(r#"{"a":""}"#)),
-            (json!({"properties": {"a": {"properties": {"b": {"type": "integer"}}, "required": ["b"]}}, "required": ["a"]}), Some(r#"{"a":{"b":0}}"#)),
+            (
+                json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {}}, "required": ["a"]}),
+                Some(r#"{"a":""}"#),
+            ),
+            (
+                json!({"properties": {"a": {"properties": {"b": {"type": "integer"}}, "required": ["b"]}}, "required": ["a"]}),
+                Some(r#"{"a":{"b":0}}"#),
+            ),
             (json!({"$ref": "#/$defs/x", "$defs": {"x": {"type": "boolean"}}}), Some("false")),
             (json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}), None),
         ] {

@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn characters_are_counted_as_they_are_meant() {
         let inner = r"a\n\u00e9é\ud83d\ude00x";
-        for (characters, rest) in [(0, inner), (1, r"\n\u00e9é\ud83d\ude00x"), (3, r"é\ud83d\ude00x"), (4, r"\ud83d\ude00x"), (5, "x")] {
+        for (characters, rest) in
+            [(0, inner), (1, r"\n\u00e9é\ud83d\ude00x"), (3, r"é\ud83d\ude00x"), (4, r"\ud83d\ude00x"), (5, "x")]
+        {
             assert_eq!(place_after(inner, characters).map(|at| &inner[at..]), Some(rest));
         }
         assert_eq!(place_after(inner, 6), None);

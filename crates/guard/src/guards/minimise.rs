@@ -63,8 +63,18 @@ const SKIPS: &[(PartKind, &str)] = &[
 const RULES: &[RuleSpec] = &[
     RuleSpec::new(PROJECTED, Severity::Info, Action::Redact, "Fields of a result that are not to reach the model."),
     RuleSpec::new(TOO_LONG, Severity::Info, Action::Redact, "A text of a result is longer than `max_length`."),
-    RuleSpec::new(TOO_MANY_ROWS, Severity::Info, Action::Redact, "An array of a result has more elements than `max_rows`."),
-    RuleSpec::new(BLOB, Severity::Info, Action::Redact, "An image, a sound, a blob or a link that is not to reach the model."),
+    RuleSpec::new(
+        TOO_MANY_ROWS,
+        Severity::Info,
+        Action::Redact,
+        "An array of a result has more elements than `max_rows`.",
+    ),
+    RuleSpec::new(
+        BLOB,
+        Severity::Info,
+        Action::Redact,
+        "An image, a sound, a blob or a link that is not to reach the model.",
+    ),
     RuleSpec::new(ARGUMENT, Severity::Info, Action::Redact, "An argument that is not to reach the server."),
     RuleSpec::new(
         UNKNOWN_TOOL,
@@ -109,7 +119,13 @@ fn unknown(event: &Event<'_>, report: &mut Report) {
     let is_late = event.answers.is_some_and(|call| call.method.starts_with("tasks/"));
     let holds = |result: &Value<'_>| result.get("content").is_some() || result.get("structuredContent").is_some();
     if let Some(result) = event.results().find(holds).filter(|_| is_late) {
-        find(UNKNOWN_TOOL, result, PartKind::Content, "the result of a task does not say which tool it came of", report);
+        find(
+            UNKNOWN_TOOL,
+            result,
+            PartKind::Content,
+            "the result of a task does not say which tool it came of",
+            report,
+        );
     }
 }
 

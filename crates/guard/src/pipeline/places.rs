@@ -60,7 +60,8 @@ impl<'e, 's> Places<'e, 's> {
             let before = ranges.partition_point(|range| range.start <= span.start);
             before.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| span.end <= range.end)
         };
-        let spans: Vec<Range<usize>> = finding.span.iter().chain(&finding.also).filter(|span| !span.is_empty()).cloned().collect();
+        let spans: Vec<Range<usize>> =
+            finding.span.iter().chain(&finding.also).filter(|span| !span.is_empty()).cloned().collect();
         if spans.is_empty() {
             // It is about the text as a whole.
             let whole = 0..value.text().len();
@@ -97,7 +98,7 @@ impl<'e, 's> Places<'e, 's> {
         self.within.entry((at, path.as_str())).or_insert_with(|| {
             let text = message.document().value(at).text();
             if path.is_root() {
-                return vec![0..text.len()];
+                return std::iter::once(0..text.len()).collect();
             }
             let Some(document) = texts.entry(at).or_insert_with(|| as_json(&text)) else { return Vec::new() };
             Paths::of([path]).outermost(document.root()).into_iter().map(|value| value.span()).collect()

@@ -78,7 +78,8 @@ impl Redactions {
             (How::Mask, _) => Put::Text(MASK.into()),
         };
         // An empty span says that there is nothing to take away here.
-        let mut changes = spans.filter(|span| !span.is_empty()).map(|span| Change { span, with: with.clone() }).peekable();
+        let mut changes =
+            spans.filter(|span| !span.is_empty()).map(|span| Change { span, with: with.clone() }).peekable();
         if changes.peek().is_some() {
             self.by_text.entry(finding.at).or_default().extend(changes);
         }
@@ -95,7 +96,9 @@ impl Redactions {
                 let with = Put::Exactly((**with).into());
                 self.by_text.entry(*text).or_default().push(Change { span: span.clone(), with });
             }
-            crate::Change::Within { text, changes } => changes.iter().for_each(|change| self.change_within(*text, change)),
+            crate::Change::Within { text, changes } => {
+                changes.iter().for_each(|change| self.change_within(*text, change));
+            }
         }
     }
 
@@ -176,7 +179,8 @@ fn changed_within(text: &str, changes: &[Change], longest: Option<usize>) -> (St
 
 /// Has `0` stand for each number of a text that is JSON in which something changes: it would not be JSON any more.
 fn keep_numbers(text: &str, splices: &mut [Splice]) {
-    let is_digit = |splice: &Splice| text.get(splice.span.clone()).is_some_and(|held| held.contains(|c: char| c.is_ascii_digit()));
+    let is_digit =
+        |splice: &Splice| text.get(splice.span.clone()).is_some_and(|held| held.contains(|c: char| c.is_ascii_digit()));
     if !splices.iter().any(|splice| !splice.exactly && is_digit(splice)) {
         return;
     }

@@ -107,7 +107,9 @@ impl ToolTable {
     fn entry(self) -> Result<Entry, serde_json::Error> {
         let keep = match (self.keep, &self.schema) {
             (Some(_), Some(_)) => return Err(Error::custom("`keep` and `schema` say the same thing in two ways")),
-            (Some(paths), None) if paths.is_empty() => return Err(Error::custom("`keep` is empty, which leaves nothing")),
+            (Some(paths), None) if paths.is_empty() => {
+                return Err(Error::custom("`keep` is empty, which leaves nothing"));
+            }
             (Some(paths), None) => Some(read("keep", &paths)?),
             (None, Some(schema)) => Some(named_in(schema)?),
             (None, None) => None,

@@ -185,7 +185,8 @@ impl<'w, 's> Walk<'w, 's> {
                 is_left = true;
                 continue;
             }
-            let is_required = |shapes: &mut &mut Shapes<'s>| at.shape.is_some_and(|shape| shapes.requires(shape, &name));
+            let is_required =
+                |shapes: &mut &mut Shapes<'s>| at.shape.is_some_and(|shape| shapes.requires(shape, &name));
             if self.shapes.as_mut().is_some_and(is_required) {
                 self.replace(member, shape, &name);
             } else {

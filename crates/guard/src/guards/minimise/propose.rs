@@ -101,8 +101,20 @@ fn plain(name: &str) -> String {
 
 fn is_internal(name: &str) -> bool {
     const NAMES: [&str; 14] = [
-        "links", "embedded", "etag", "hash", "sha", "checksum", "digest", "revision", "avatar", "avatarurl", "gravatarid",
-        "thumbnail", "icon", "nodeid",
+        "links",
+        "embedded",
+        "etag",
+        "hash",
+        "sha",
+        "checksum",
+        "digest",
+        "revision",
+        "avatar",
+        "avatarurl",
+        "gravatarid",
+        "thumbnail",
+        "icon",
+        "nodeid",
     ];
     let plain = plain(name);
     name.starts_with("__") || NAMES.contains(&&*plain) || plain.ends_with("avatar") || plain.ends_with("checksum")
@@ -110,9 +122,26 @@ fn is_internal(name: &str) -> bool {
 
 fn is_private_name(name: &str) -> bool {
     const WORDS: [&str; 20] = [
-        "password", "passwd", "secret", "apikey", "accesskey", "privatekey", "accesstoken", "refreshtoken", "credential",
-        "email", "phone", "mobile", "birthdate", "dateofbirth", "birthday", "iban", "creditcard", "cardnumber",
-        "socialsecurity", "passport",
+        "password",
+        "passwd",
+        "secret",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "accesstoken",
+        "refreshtoken",
+        "credential",
+        "email",
+        "phone",
+        "mobile",
+        "birthdate",
+        "dateofbirth",
+        "birthday",
+        "iban",
+        "creditcard",
+        "cardnumber",
+        "socialsecurity",
+        "passport",
     ];
     const NAMES: [&str; 6] = ["ssn", "dob", "token", "cvv", "pin", "fax"];
     let plain = plain(name);
@@ -123,7 +152,9 @@ fn is_private_name(name: &str) -> bool {
 fn is_private(text: &str) -> bool {
     const KEYS: [&str; 8] = ["ghp_", "github_pat_", "sk-", "xoxb-", "xoxp-", "AKIA", "-----BEGIN", "eyJ"];
     let is_address = text.len() <= 254
-        && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'))
+        && text
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && host.contains('.') && !host.contains('@'))
         && !text.contains(char::is_whitespace);
     is_address || text.len() >= 20 && KEYS.iter().any(|key| text.starts_with(key))
 }
@@ -159,7 +190,10 @@ mod tests {
             "sum":"d41d8cd98f00b204e9800998ecf8427e","picture":"https://h/a.PNG?s=1","old":null,"apiKey":"k","a b":true}]"#;
         for result in [
             format!(r#"{{"structuredContent":{{"rows":{rows}}},"content":[{{"type":"text","text":"other"}}]}}"#),
-            format!(r#"{{"content":[{{"type":"text","text":{}}}]}}"#, bartizan_mcp::quote(&format!("{{\"rows\":{rows}}}"))),
+            format!(
+                r#"{{"content":[{{"type":"text","text":{}}}]}}"#,
+                bartizan_mcp::quote(&format!("{{\"rows\":{rows}}}"))
+            ),
         ] {
             let (keep, drop) = proposed(&[&result]);
             assert_eq!(keep, ["$.rows[*].id", "$.rows[*].name", "$.rows[*]['a b']"].map(str::to_owned));

@@ -131,3 +131,64 @@ fn parts_of(json: &str, kind: PartKind) -> Vec<(PartKind, bool)> {
         .map(|held| (kind, held == NodeKind::Key))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use bartizan_mcp::{Edits, Message, Value};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"a"},
+        {"type":"image","data":"b"}],"structuredContent":{"a":[1,"b",{"c":"d"},["e"]],"f":{"g":{"h":"i"},"j":[],"k":"l"},"m":"n"},
+        "_meta":{"o":"p"}},"q":["r"]}"#;
+
+    /// Changes picked by the dice, below removed and replaced values too.
+    fn chosen(message: &Message, dice: &[u8]) -> Vec<Change> {
+        const VALUES: [&str; 5] = ["\"\"", "0", "null", "[]", r#"{"x":"","y":[""]}"#];
+        let mut dice = dice.iter().copied().cycle();
+        let mut next = || usize::from(dice.next().unwrap());
+        let mut changes = Vec::new();
+        let result = message.result().unwrap();
+        let (content, structured) = (result.get("content").unwrap(), result.get("structuredContent").unwrap());
+        let mut change = |parent: Value<'_>, node: Value<'_>, kind| match next() % 6 {
+            0 => changes.push(Change::Remove { parent: parent.id(), node: node.id() }),
+            1 if kind == PartKind::StructuredContent => {
+                let json = VALUES[next() % VALUES.len()].into();
+                changes.push(Change::Replace { node: node.id(), json, kind });
+            }
+            2 if parent.id() == content.id() => {
+                changes.push(Change::Note { blocks: content.id(), text: "said".into() });
+            }
+            _ => {}
+        };
+        content.elements().for_each(|block| change(content, block, PartKind::Content));
+        for parent in structured.subtree() {
+            parent.members().for_each(|(_, member)| change(parent, member, PartKind::StructuredContent));
+            parent.elements().for_each(|element| change(parent, element, PartKind::StructuredContent));
+        }
+        changes
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_of_what_is_changed_are_known_before(dice in proptest::collection::vec(any::<u8>(), 1..40)) {
+            let message = Message::parse(RESULT, &Limits::default()).unwrap();
+            let changes = chosen(&message, &dice);
+            let mut edits = Edits::new();
+            for change in &changes {
+                match change {
+                    Change::Remove { parent, node } => edits.remove(*parent, *node),
+                    Change::Replace { node, json, .. } => edits.set_json(*node, &**json),
+                    Change::Note { blocks, .. } => edits.append(*blocks, r#"{"type":"text","text":"said"}"#),
+                    Change::Cut { .. } | Change::Within { .. } => {}
+                }
+            }
+            let edited = message.edited(&edits, &Limits::default()).unwrap();
+            let parts = message.parts().map(|part| (part.id(), part.kind, part.is_key()));
+            let told = kinds(message.document(), parts, changes.iter());
+            let held: Vec<_> = edited.parts().map(|part| (part.kind, part.is_key())).collect();
+            prop_assert_eq!(told, held, "{:?} {:?}", changes, edited.bytes());
+        }
+    }
+}

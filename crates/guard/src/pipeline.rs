@@ -481,7 +481,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
+    use crate::{Change, Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
     use bartizan_mcp::{Limits, Message, PartKind};
 
     static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Redact, "For a test.");
@@ -611,5 +611,34 @@ mod tests {
         let (verdict, message) = judge(script, Mode::Enforce, &texts(1));
         let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
         assert_eq!(edits.apply(message.document()), texts(1).replace("xhidden", "x_n"));
+    }
+
+    #[test]
+    fn a_number_in_which_something_is_redacted_stays_one() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            let Some(card) = event.message.root().at(&["result", "structuredContent", "card"]) else { return };
+            let finding = Finding::about(&RULE, card, PartKind::StructuredContent, "a card");
+            if card.raw() != "0" {
+                report.find(Finding { span: Some(0..card.raw().len()), ..finding });
+            }
+        };
+        let text = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"card":4111111111111111}}}"#;
+        let (verdict, message) = judge(script, Mode::Enforce, text);
+        let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+        assert_eq!(edits.apply(message.document()), text.replace("4111111111111111", "0"));
+    }
+
+    #[test]
+    fn what_changes_within_what_goes_breaks_nothing() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            let Some(first) = event.message.root().at(&["result", "content"]) else { return };
+            let Some(part) = event.message.parts().find(|part| part.text() == "xhidden") else { return };
+            let changes = vec![Change::Remove { parent: first.id(), node: part.id() }];
+            report.find(Finding::about(&RULE, first, PartKind::Content, "gone").changing(changes));
+            report.find(Finding::within(&RULE, &part, 1..4, "in it"));
+        };
+        let (verdict, message) = judge(script, Mode::Enforce, &texts(1));
+        let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+        assert_eq!(edits.apply(message.document()), texts(0));
     }
 }

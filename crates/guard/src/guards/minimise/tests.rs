@@ -141,7 +141,6 @@ fn a_large_result_is_gone_through_once() {
     let kept: Vec<_> = (0..100_000).map(|n| format!(r#"{{"name":"name {n}"}}"#)).collect();
     let expected = format!(r#"{{"rows":[{}]}}"#, kept.join(","));
     assert_eq!(both(&pipeline(&serde_json::json!({"keep": ["$.rows[*].name"]})), &json), expected);
-    assert_eq!(both(&pipeline(&serde_json::json!({"drop": ["$..id", "$..secret"]})), &json), expected);
     let first = format!(r#"{{"rows":[{},{}]}}"#, rows[0], rows[1]);
     assert_eq!(both(&pipeline(&serde_json::json!({"max_rows": 2})), &json), first);
 }

@@ -48,7 +48,8 @@ fn shortened(text: &str, most: usize) -> Option<(usize, String)> {
     if count <= most {
         return None;
     }
-    match most.checked_sub(says(count).len()) {
+    // One more, for what breaks up the note if it goes through another gateway.
+    match most.checked_sub(says(count).len() + 1) {
         Some(kept) => Some((kept, says(count - kept))),
         // There is no room to say so.
         None => Some((most, String::new())),

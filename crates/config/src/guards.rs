@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bartizan_guard::guards::prompt_injection;
+use bartizan_guard::guards::{minimise, prompt_injection};
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use crate::diagnostic::Diagnostic;
 use crate::paths;
+use crate::places::WhereTable;
 use crate::problems::Problems;
 use crate::read::read;
 use crate::suggest;
@@ -30,9 +31,11 @@ pub(crate) struct Common {
     rules: BTreeMap<String, Action>,
     /// Settings for single servers.
     servers: BTreeMap<String, ServerSettings>,
+    /// Settings for single places, which go before all others; of these the first that fits.
+    r#where: Vec<WhereTable>,
 }
 
-const COMMON: [&str; 5] = ["enabled", "action", "how", "rules", "servers"];
+const COMMON: [&str; 6] = ["enabled", "action", "how", "rules", "servers", "where"];
 
 /// Short for the three kinds of part in which a tool's result comes.
 pub(crate) const TOOL_RESULT: &str = "tool_result";
@@ -78,15 +81,15 @@ const MAX_RULES_BYTES: u64 = 256 << 10;
 /// So many rules are named where one is not there.
 const FEW: usize = 20;
 
-struct Reader<'a> {
-    spec: &'static GuardSpec,
-    root: &'a Node<'a>,
+pub(crate) struct Reader<'a> {
+    pub(crate) spec: &'static GuardSpec,
+    pub(crate) root: &'a Node<'a>,
     extra: Extra,
 }
 
 /// Rules that the operator wrote, from the file that an option of a guard names.
 #[derive(Default)]
-struct Extra {
+pub(crate) struct Extra {
     /// The content of the file, which is what the guard gets: it reads no files.
     text: Option<String>,
     /// What settings call its rules; none if it names a file, and that cannot be read.
@@ -151,6 +154,7 @@ impl Reader<'_> {
                 "how" => settings.how = read(value, &path, problems).unwrap_or_default(),
                 "rules" => settings.rules = self.rules(value, &path, problems),
                 "servers" => settings.servers = self.servers(value, &path, problems),
+                "where" => settings.places = self.places(value, &path, problems),
                 TOOL_RESULT => result = self.action(value, &path, problems),
                 _ if own.iter().any(|option| option == name) => {
                     let rules = || self.extra.text.clone().map(serde_json::Value::from);
@@ -172,6 +176,12 @@ impl Reader<'_> {
         }
         settings.options = serde_json::Value::Object(options);
         self.options(&settings.options, problems);
+        if self.spec.name == minimise::SPEC.name {
+            for (at, server) in minimise::servers(&settings.options).iter().enumerate() {
+                let place = tree::place(self.root, &["guard", self.spec.name, "tool", &at.to_string(), "server"]);
+                known_servers(server, place, self.root, problems);
+            }
+        }
         Some(settings)
     }
 
@@ -187,7 +197,12 @@ impl Reader<'_> {
         self.supported(action, node, problems)
     }
 
-    fn supported(&self, action: Action, node: &Node<'_>, problems: &mut Problems) -> Option<Action> {
+    /// What settings call the rules that the operator wrote, as far as they are known.
+    pub(crate) fn own_rules(&self) -> Option<&[String]> {
+        self.extra.names.as_deref()
+    }
+
+    pub(crate) fn supported(&self, action: Action, node: &Node<'_>, problems: &mut Problems) -> Option<Action> {
         if self.spec.actions.contains(&action) {
             return Some(action);
         }
@@ -294,14 +309,35 @@ impl Reader<'_> {
         for (key, error) in &blamed {
             path.truncate(2);
             path.push(key);
-            let (message, help) = suggest::rewrite(&error.to_string(), &[]);
-            problems.error(tree::place(self.root, &path), message).help = help;
+            let elements = self.blamed_elements(key, options);
+            let whole = (tree::place(self.root, &path), error);
+            let places = elements.iter().map(|(at, error)| {
+                let place = tree::place(self.root, &[path.as_slice(), &[at.as_str()]].concat());
+                (place, error)
+            });
+            let places = if elements.is_empty() { vec![whole] } else { places.collect() };
+            for (place, error) in places {
+                let (message, help) = suggest::rewrite(&error.to_string(), &[]);
+                problems.error(place, message).help = help;
+            }
         }
         if blamed.is_empty() {
             let (message, help) = suggest::rewrite(&error.to_string(), &[]);
             problems.error(tree::key_place(self.root, &path), format!("guard `{}`: {message}", self.spec.name)).help =
                 help;
         }
+    }
+}
+
+impl Reader<'_> {
+    /// Of an option that is a list, the elements that the guard does not like, each by its number and what is wrong with it.
+    fn blamed_elements(&self, key: &str, options: &serde_json::Value) -> Vec<(String, serde_json::Error)> {
+        let elements = options.get(key).and_then(serde_json::Value::as_array).into_iter().flatten().enumerate();
+        let blamed = elements.filter_map(|(at, element)| {
+            let alone = serde_json::json!({ key: [element] });
+            Some((at.to_string(), (self.spec.build)(&alone, &Settings::default()).err()?))
+        });
+        blamed.collect()
     }
 }
 
@@ -317,6 +353,15 @@ pub(crate) fn own_rules(root: &Node<'_>, settings: &BTreeMap<String, GuardSettin
     match text {
         Some(text) => prompt_injection::own_rules(text).ok(),
         None => tree::get(root, &["guard", guard, RULES_FILE]).is_none().then(Vec::new),
+    }
+}
+
+/// Warns of a server that the file does not have, or with a `*` at the end of servers: a setting for it does nothing.
+pub(crate) fn known_servers(pattern: &str, place: tree::Place, root: &Node<'_>, problems: &mut Problems) {
+    let Some(start) = pattern.strip_suffix('*') else { return known_server(pattern, place, root, problems) };
+    let Some(DeValue::Table(servers)) = tree::get(root, &["server"]).map(|node| node.get_ref()) else { return };
+    if !servers.keys().any(|key| key.get_ref().starts_with(start)) {
+        problems.warn(place, format!("this file has no server whose name begins with `{start}`"));
     }
 }
 

@@ -175,6 +175,46 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
+fn settings_for_single_places() {
+    check("[guard.rate]\nwhere = 'x'\n", &[("2:9 expected a list of tables", "[[guard.rate.where]]")]);
+    check("[[guard.rate.where]]\npath = '$'\n", &[("1:1 `action` is missing", "")]);
+    check("[[guard.rate.where]]\naction = 'redact'\n", &[("2:10 guard `rate` cannot `redact`", "`observe`")]);
+    check("[[guard.rate.where]]\naction = 'deny'\npth = '$'\n", &[("3:1 unknown key `pth`", "did you mean `path`?")]);
+    check(
+        "[[guard.rate.where]]\naction = 'deny'\n[[guard.rate.where]]\npath = '$.a['\naction = 'deny'\n",
+        &[("4:8 `$.a[` is no path: expected `*`, a number or a name in quotes, at character 5", "$.rows[*].name")],
+    );
+    check(
+        "[[guard.rate.where]]\nrule = 'tol'\naction = 'deny'\n",
+        &[("2:8 guard `rate` has no rule `tol`", "`rate.tool`")],
+    );
+    check(
+        "[[guard.rate.where]]\nrule = 'x*'\naction = 'deny'\n",
+        &[("2:8 guard `rate` has no rule that begins with `x`", "")],
+    );
+    check(
+        "[[guard.conformance.where]]\nrule = 'batch'\naction = 'deny'\n",
+        &[("2:8 the rule `conformance.batch` always denies", "")],
+    );
+    check(
+        "[[guard.rate.where]]\npart = 'text'\naction = 'deny'\n",
+        &[("2:8 there is no kind of part `text`", "`argument`")],
+    );
+    check("[[guard.rate.where]]\nhow = 'hide'\naction = 'deny'\n", &[("2:7 unknown value `hide`", "`partial`")]);
+}
+
+#[test]
+fn what_is_left_of_results() {
+    let first = "[[guard.minimise.tool]]\nserver = 'a'\ntool = 'b'\n";
+    check(
+        &format!("{first}{first}keep = ['rows']\n"),
+        &[("4:1 keep: `rows` is no path: it begins with `$`, at character 1", "")],
+    );
+    check(&format!("{first}kep = ['$']\n"), &[("1:1 unknown key `kep`", "did you mean `keep`?")]);
+    check("[guard.minimise]\naction = 'approve'\n", &[("2:10 guard `minimise` cannot `approve`", "`redact`")]);
+}
+
+#[test]
 fn guards() {
     check("guard = 1\n", &[("1:9 expected a table", "[guard.NAME]")]);
     check("[guard.conformence]\n", &[("1:8 there is no guard `conformence`", "did you mean `conformance`?")]);

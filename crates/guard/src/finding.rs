@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mark::Mark;
-use crate::{Doubt, Fact, Labels, RuleSpec, Traits};
+use crate::{Change, Doubt, Fact, Labels, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -96,6 +96,8 @@ pub struct Finding {
     pub asked_by: Vec<Reason>,
     /// Texts that `redact` marks, around what is left of them once everything else is edited.
     pub marks: Vec<(NodeId, Mark)>,
+    /// What `redact` changes besides, whatever the settings say of how.
+    pub changes: Vec<Change>,
 }
 
 impl Finding {
@@ -117,6 +119,7 @@ impl Finding {
             quoting: None,
             asked_by: Vec::new(),
             marks: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -137,6 +140,15 @@ impl Finding {
     #[must_use]
     pub fn in_element(mut self, element: NodeId) -> Self {
         self.element = Some(element);
+        self
+    }
+
+    /// The same, which `redact` answers by these changes.
+    #[must_use]
+    pub fn changing(mut self, changes: Vec<Change>) -> Self {
+        // Nothing has to be cut out of the value that it is about.
+        self.span = Some(0..0);
+        self.changes = changes;
         self
     }
 
@@ -218,6 +230,7 @@ impl Report {
                 quoting: None,
                 asked_by: Vec::new(),
                 marks: Vec::new(),
+                changes: Vec::new(),
                 ..finding
             });
         }

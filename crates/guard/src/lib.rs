@@ -5,6 +5,7 @@
 
 mod case;
 mod catalog;
+mod change;
 mod decision;
 mod event;
 mod finding;
@@ -22,6 +23,7 @@ mod pins;
 mod pipeline;
 mod session;
 mod settings;
+mod shape;
 mod shared;
 
 /// By this name the code in `tests/common` knows the crate, which tests inside it use as well.
@@ -35,6 +37,7 @@ pub use bartizan_policy::{
 };
 pub use case::{Case, CaseError, Known, Named};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
+pub use change::Change;
 pub use decision::{Decision, Denial, Judged, Verdict};
 pub use event::{
     CallSummary, Direction, EVERY_SERVER, Event, Evidence, HandedOut, RateScope, ServerProfile, Timestamp,
@@ -47,6 +50,10 @@ pub use history::{History, Odd, Traits};
 pub use inspect::{Inspection, Inspector, Noticed};
 pub use opinion::{Asks, Doubt, Layer, Opinion, Said, Silence, Terms, TextKey};
 pub use pins::{Pin, Pins};
+pub(crate) use pipeline::as_json;
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};
-pub use settings::{Action, Exception, GuardSettings, How, Labelling, LabelsOf, Mode, ServerSettings, Settings};
+pub use settings::fits;
+pub use settings::{
+    Action, Exception, GuardSettings, HashKey, How, Labelling, LabelsOf, Mode, ServerSettings, Settings, Where,
+};

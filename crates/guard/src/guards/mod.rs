@@ -23,6 +23,8 @@ guards! {
     schema,
     /// Finds text that people do not see and models do.
     hidden_text,
+    /// Leaves out of results what the model has no use for.
+    minimise,
     /// Finds text that gives the assistant orders.
     prompt_injection,
     /// Marks content from outside for the model.

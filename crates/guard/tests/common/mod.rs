@@ -9,10 +9,10 @@ use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory};
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
     Labelling, Labels, Mode, Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings,
-    Session, Settings, Severity, Timestamp, Verdict, guards,
+    Session, Settings, Severity, Timestamp, Verdict, Where, guards,
 };
 use bartizan_guard::{Decision, DefinitionKind, SignedIn};
-use bartizan_mcp::{Limits, Message, PartKind};
+use bartizan_mcp::{JsonPath, Limits, Message, PartKind};
 use bartizan_policy::{Otherwise, Policies, Roles, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -103,7 +103,22 @@ struct GuardText {
     rules: BTreeMap<String, Action>,
     parts: BTreeMap<String, Action>,
     servers: BTreeMap<String, ServerSettings>,
+    #[serde(rename = "where")]
+    places: Vec<WhereText>,
     options: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhereText {
+    rule: Option<String>,
+    direction: Option<Direction>,
+    part: Option<String>,
+    server: Option<String>,
+    tool: Option<String>,
+    path: Option<String>,
+    action: Action,
+    how: Option<How>,
 }
 
 #[derive(Deserialize)]
@@ -498,7 +513,23 @@ impl GuardText {
             rules: self.rules.clone(),
             parts: self.parts.iter().map(|(name, action)| (part_kind(name), *action)).collect(),
             servers: self.servers.clone(),
+            places: self.places.iter().map(WhereText::read).collect(),
             options: self.options.clone().unwrap_or(default.options),
+        }
+    }
+}
+
+impl WhereText {
+    fn read(&self) -> Where {
+        Where {
+            rule: self.rule.clone(),
+            direction: self.direction,
+            part: self.part.as_deref().map(part_kind),
+            server: self.server.clone(),
+            tool: self.tool.clone(),
+            path: self.path.as_deref().map(|path| JsonPath::parse(path).unwrap()),
+            action: self.action,
+            how: self.how,
         }
     }
 }

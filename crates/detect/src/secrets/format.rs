@@ -171,6 +171,16 @@ pub(super) const SHORTEST: usize = 3;
 /// The most letters of one run.
 const LONGEST: usize = 2000;
 
+impl Format {
+    /// Whether it is told by its own beginning wherever it stands, so that it may be put together of pieces.
+    #[must_use]
+    pub fn is_distinct(&self) -> bool {
+        let is_odd = |shape: &Shape| shape.anchor.len() > SHORTEST || shape.anchor.contains(|c: char| c.is_ascii_punctuation());
+        let is_of_it = matches!(self.group, Group::PrivateKey | Group::Token | Group::Jwt);
+        is_of_it && self.named.is_none() && self.near.is_empty() && self.shapes.iter().all(is_odd)
+    }
+}
+
 impl Shape {
     /// Reads a shape. One without an anchor of at least [`SHORTEST`] bytes has an empty one.
     pub(super) fn parse(written: &str) -> Result<Shape, String> {

@@ -213,7 +213,7 @@ impl Scanner {
                 let (span, is_pgp) = special::pem(text, at, ahead)?;
                 Some(of(if is_pgp { places.pgp } else { places.pem }, span))
             }
-            Leads::Putty => special::putty(text, &at).map(|span| of(places.putty, span)),
+            Leads::Putty => special::putty(text, &at, ahead).map(|span| of(places.putty, span)),
             Leads::Jwt => special::jwt(text, at.start).map(|span| of(places.jwt, span)),
             Leads::Url => special::url(text, &at).map(|span| of(places.url, span)),
             Leads::Bearer => special::bearer(text, &at).map(|span| of(places.bearer, span)),
@@ -240,14 +240,15 @@ impl Scanner {
     /// The secret that is given a name.
     fn value(&self, text: &mut Text<'_>, assigned: &assign::Assigned) -> Option<Place> {
         let said = text.text.get(assigned.value.clone())?;
-        if said.len() >= SHORTEST_NAMED && !plausible::is_template(said) && !plausible::is_placeholder(said) {
-            let around = text.around(&(assigned.name.start..assigned.value.start));
-            for at in &self.named {
-                let Some(format) = self.formats.get(*at) else { continue };
-                let is_near = format.near.iter().any(|word| around.contains(&**word));
-                if is_near && format.shapes.iter().any(|shape| text.is_of(shape, &assigned.value)) {
-                    return Some(Place { format: *at, span: assigned.value.clone(), sure: Sure::Format });
-                }
+        if SHORTEST_NAMED <= said.len() && said.len() <= LONGEST_NAMED && !plausible::is_template(said) {
+            let name = assigned.name.start..assigned.value.start;
+            // What stands around is looked through last: few values have the right length.
+            let mut is_of = |format: &Format| {
+                format.shapes.iter().any(|shape| text.is_of(shape, &assigned.value)) && text.is_near(&format.near, &name)
+            };
+            let of = |at: &&usize| self.formats.get(**at).is_some_and(&mut is_of);
+            if let Some(at) = self.named.iter().find(of).filter(|_| !plausible::is_placeholder(said)) {
+                return Some(Place { format: *at, span: assigned.value.clone(), sure: Sure::Format });
             }
         }
         let (format, sure) = match assigned.is(text)? {
@@ -261,6 +262,8 @@ impl Scanner {
 
 /// The shortest secret that is found as the value of a name.
 const SHORTEST_NAMED: usize = 18;
+/// The longest one.
+const LONGEST_NAMED: usize = 200;
 
 /// Whether random letters are not taken for that encoding.
 fn is_looked_at(view: &View<'_>) -> bool {

@@ -16,21 +16,30 @@ pub(super) struct Ahead {
 }
 
 /// What begins and ends armour.
-const SIGNS: [&[u8]; 3] = [b"--END ", b"-- END ", b"BEGIN "];
+const SIGNS: [&[u8]; 4] = [b"--END ", b"-- END ", b"BEGIN ", PUTTY_LINES];
+/// What the private lines of a key of PuTTY follow.
+const PUTTY_LINES: &[u8] = b"Private-Lines:";
 
 impl Ahead {
     /// Where the next armour begins or ends from `at` on; the end of the text if none does.
     fn armour(&mut self, bytes: &[u8], at: usize) -> usize {
-        let next = |(sign, held): (&[u8], &mut Option<(usize, usize)>)| match held {
-            Some((from, next)) if *from <= at && at <= *next => *next,
-            _ => {
-                let found = bytes.get(at..).and_then(|rest| memmem::find(rest, sign));
-                let next = found.map_or(bytes.len(), |found| at + found);
-                *held = Some((at, next));
-                next
-            }
-        };
-        SIGNS.into_iter().zip(&mut self.next).map(next).min().unwrap_or(bytes.len())
+        let of_armour = SIGNS.into_iter().filter(|sign| *sign != PUTTY_LINES);
+        of_armour.map(|sign| self.sign(bytes, at, sign)).min().unwrap_or(bytes.len())
+    }
+
+    /// Where one of the signs stands next.
+    fn sign(&mut self, bytes: &[u8], at: usize, sign: &[u8]) -> usize {
+        let held = SIGNS.into_iter().zip(&mut self.next).find(|(held, _)| *held == sign);
+        let Some((_, held)) = held else { return bytes.len() };
+        if let Some((from, next)) = held
+            && (*from..=*next).contains(&at)
+        {
+            return *next;
+        }
+        let found = bytes.get(at..).and_then(|rest| memmem::find(rest, sign));
+        let next = found.map_or(bytes.len(), |found| at + found);
+        *held = Some((at, next));
+        next
     }
 }
 
@@ -87,10 +96,10 @@ pub(super) fn pem(text: &Text<'_>, label: Range<usize>, ahead: &mut Ahead) -> Op
 const PUTTY: usize = 16 * 1024;
 
 /// The key of PuTTY that begins there.
-pub(super) fn putty(text: &Text<'_>, head: &Range<usize>) -> Option<Range<usize>> {
+pub(super) fn putty(text: &Text<'_>, head: &Range<usize>, ahead: &mut Ahead) -> Option<Range<usize>> {
+    let lines = ahead.sign(text.bytes, head.end, PUTTY_LINES) - head.end;
     let rest = text.bytes.get(head.end..)?;
     let rest = rest.get(..PUTTY).unwrap_or(rest);
-    let lines = memmem::find(rest, b"Private-Lines:")?;
     let after = rest.get(lines..)?;
     let digits = after.iter().skip(20).take(400).filter(|byte| Set::Base64.holds(**byte)).count();
     let end = match memmem::find(after, b"Private-MAC:") {
@@ -100,6 +109,8 @@ pub(super) fn putty(text: &Text<'_>, head: &Range<usize>) -> Option<Range<usize>
     (digits >= SHORTEST_KEY / 2).then_some(head.start..head.end + end)
 }
 
+/// The shortest head of a token there is: of `{"alg":"x"}`.
+const SHORTEST_HEAD: usize = 14;
 /// The longest head of a token that is read.
 const LONGEST_HEAD: usize = 2048;
 const LONGEST_TOKEN: usize = 64 * 1024;
@@ -115,6 +126,9 @@ pub(super) fn jwt(text: &mut Text<'_>, start: usize) -> Option<Range<usize>> {
     let mut at = start;
     loop {
         let length = text.run(Set::Url, at, LONGEST_TOKEN);
+        if length < SHORTEST_HEAD && ends.is_empty() {
+            return None;
+        }
         ends.push(at..at + length);
         at += length;
         if text.byte(at) != Some(b'.') || ends.len() == 5 {

@@ -11,8 +11,24 @@ use memchr::memmem::Finder;
 
 /// What is made to be read again and again.
 const HOSTILE: [&str; 18] = [
-    "ghp_", "sk-", "eyJ", "eyJ.", "=", "://", "a://b:", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----\n", "password=", "token:\"", "AKIA",
-    "AAAA", "aGVsbG8gd29ybGQ", "xoxb-1234567890-", "bearer ", ":AA", "sk-abcdefghijklmnopqrstuvwxyz ",
+    "ghp_",
+    "sk-",
+    "eyJ",
+    "eyJ.",
+    "=",
+    "://",
+    "a://b:",
+    "-----BEGIN ",
+    "-----BEGIN PRIVATE KEY-----\n",
+    "password=",
+    "token:\"",
+    "AKIA",
+    "AAAA",
+    "aGVsbG8gd29ybGQ",
+    "xoxb-1234567890-",
+    "bearer ",
+    ":AA",
+    "sk-abcdefghijklmnopqrstuvwxyz ",
 ];
 
 fn main() -> std::io::Result<()> {

@@ -65,7 +65,9 @@ fn every_format_is_found_wherever_it_stands() {
         for sample in samples(&scanner, seed) {
             for (context, template) in CONTEXTS {
                 // What is found by its name only has to have one.
-                if sample.needs_name && !template.contains("{name}") || sample.is_long && context != "alone" && context != "json" {
+                if sample.needs_name && !template.contains("{name}")
+                    || sample.is_long && context != "alone" && context != "json"
+                {
                     continue;
                 }
                 // A shape that goes on in the parameters of a URL is another one.
@@ -104,12 +106,15 @@ fn every_format_is_found_in_every_encoding() {
     for seed in 0..2 {
         for sample in samples(&scanner, seed) {
             for how in ENCODINGS {
-                let line = if sample.needs_name { format!("{}={}", sample.name, sample.text) } else { sample.text.clone() };
+                let line =
+                    if sample.needs_name { format!("{}={}", sample.name, sample.text) } else { sample.text.clone() };
                 let written = encoded(&line, how);
                 let text = format!("Here it is: {written} as asked.");
                 let found = look(&scanner, &text);
                 let at = text.find(&written).unwrap();
-                let is = found.iter().any(|found| found.span.start < at + written.len() && found.span.end > at && found.sure > Sure::Doubtful);
+                let is = found.iter().any(|found| {
+                    found.span.start < at + written.len() && found.span.end > at && found.sure > Sure::Doubtful
+                });
                 let count = counts.entry(how).or_default();
                 (count.0, count.1) = (count.0 + usize::from(is), count.1 + 1);
                 if !is {
@@ -250,9 +255,31 @@ fn a_secret_is_found_over_the_edges_of_texts() {
 fn hostile_texts_are_read_in_linear_time() {
     let scanner = Scanner::built_in();
     let pieces = [
-        "ghp_", "sk-", "eyJ", "eyJ.", "=", "://", "a://b:", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "PuTTY-User-Key-File-",
-        "password=", "token:\"", "AKIA", "AAAA", "aGVsbG8", "github_pat_", "xoxb-1234567890-", "bearer ", "Basic a:", ":AA",
-        "sk-abcdefghijklmnopqrstuvwxyz ", "key-", "secret is ", "\"d\":\"", "pass;pwd=",
+        "ghp_",
+        "sk-",
+        "eyJ",
+        "eyJ.",
+        "=",
+        "://",
+        "a://b:",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY-----",
+        "PuTTY-User-Key-File-",
+        "password=",
+        "token:\"",
+        "AKIA",
+        "AAAA",
+        "aGVsbG8",
+        "github_pat_",
+        "xoxb-1234567890-",
+        "bearer ",
+        "Basic a:",
+        ":AA",
+        "sk-abcdefghijklmnopqrstuvwxyz ",
+        "key-",
+        "secret is ",
+        "\"d\":\"",
+        "pass;pwd=",
     ];
     for piece in pieces {
         let text = piece.repeat((1 << 20) / piece.len());

@@ -29,14 +29,49 @@ pub(super) struct Assigned {
 
 /// Names of values that are not secret, though they are called so.
 const OTHERS: [&str; 22] = [
-    "public", "publish", "csrf", "xsrf", "next", "page", "continuation", "progress", "cursor", "resume", "sync", "cancel",
-    "idempotency", "cache", "primary", "foreign", "partition", "sort", "stop", "eos", "bos", "pad",
+    "public",
+    "publish",
+    "csrf",
+    "xsrf",
+    "next",
+    "page",
+    "continuation",
+    "progress",
+    "cursor",
+    "resume",
+    "sync",
+    "cancel",
+    "idempotency",
+    "cache",
+    "primary",
+    "foreign",
+    "partition",
+    "sort",
+    "stop",
+    "eos",
+    "bos",
+    "pad",
 ];
 
 /// What stands before `key` in the name of a secret one.
 const KEYS: [&str; 17] = [
-    "api", "access", "secret", "private", "account", "auth", "encryption", "signing", "master", "subscription", "shared",
-    "admin", "app", "application", "service", "license", "x",
+    "api",
+    "access",
+    "secret",
+    "private",
+    "account",
+    "auth",
+    "encryption",
+    "signing",
+    "master",
+    "subscription",
+    "shared",
+    "admin",
+    "app",
+    "application",
+    "service",
+    "license",
+    "x",
 ];
 
 /// What is assigned to the name that ends with the word there.
@@ -62,7 +97,8 @@ fn name(text: &Text<'_>, word: &Range<usize>) -> Option<Range<usize>> {
     let more = after.iter().take(LONGEST_NAME).take_while(is_of_name).count();
     let rest = after.get(..more)?;
     // `password2`, `tokens`, `secret_value`.
-    let is_end = rest.iter().all(u8::is_ascii_digit) || matches!(rest, b"s" | b"_value" | b"Value" | b"-value" | b"_b64" | b"_base64");
+    let is_end = rest.iter().all(u8::is_ascii_digit)
+        || matches!(rest, b"s" | b"_value" | b"Value" | b"-value" | b"_b64" | b"_base64");
     let before = text.bytes.get(..word.start)?;
     let less = before.iter().rev().take(LONGEST_NAME).take_while(is_of_name).count();
     is_end.then_some(word.start - less..word.end + more)
@@ -79,7 +115,9 @@ fn is_secret(name: &str, at: usize, kind: Name) -> bool {
         Name::Key => KEYS.iter().any(|key| plain.ends_with(key)) && (plain.len() > 1),
         // `bypass` and `compass` are words.
         Name::Password if name.get(at..).is_some_and(|word| word.len() == 4 && word.eq_ignore_ascii_case("pass")) => {
-            before.is_empty() || before.ends_with(['_', '-', '.']) || name.get(at..).is_some_and(|word| word.starts_with('P'))
+            before.is_empty()
+                || before.ends_with(['_', '-', '.'])
+                || name.get(at..).is_some_and(|word| word.starts_with('P'))
         }
         _ => true,
     }
@@ -128,7 +166,10 @@ fn spaces(text: &Text<'_>, at: usize) -> usize {
 /// What stands in quotes there.
 fn quoted(text: &Text<'_>, at: usize) -> Option<Range<usize>> {
     // `r"…"`, `b"…"`, `f'…'`.
-    let at = at + usize::from(matches!(text.byte(at), Some(b'r' | b'b' | b'f' | b'@')) && matches!(text.byte(at + 1), Some(b'"' | b'\'')));
+    let at = at
+        + usize::from(
+            matches!(text.byte(at), Some(b'r' | b'b' | b'f' | b'@')) && matches!(text.byte(at + 1), Some(b'"' | b'\'')),
+        );
     let quote = text.byte(at).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
     let rest = text.bytes.get(at + 1..)?;
     let rest = rest.get(..LONGEST).unwrap_or(rest);
@@ -156,15 +197,29 @@ pub(super) enum Is {
 
 /// What else is in a connection string.
 const CONNECTS: [&str; 12] = [
-    "server=", "host=", "data source=", "datasource=", "uid=", "user id=", "username=", "user=", "database=", "jdbc:",
-    "endpoint=", "://",
+    "server=",
+    "host=",
+    "data source=",
+    "datasource=",
+    "uid=",
+    "user id=",
+    "username=",
+    "user=",
+    "database=",
+    "jdbc:",
+    "endpoint=",
+    "://",
 ];
 
 impl Assigned {
     /// What the value is; nothing if it looks like no secret.
     pub(super) fn is(&self, text: &Text<'_>) -> Option<Is> {
         let said = text.text.get(self.value.clone())?;
-        if self.kind == Name::Password && self.is_among_others && (SHORTEST_PASSWORD..=128).contains(&said.len()) && is_password(said) {
+        if self.kind == Name::Password
+            && self.is_among_others
+            && (SHORTEST_PASSWORD..=128).contains(&said.len())
+            && is_password(said)
+        {
             let around = text.around(&self.name);
             if CONNECTS.iter().any(|word| around.contains(word)) {
                 return Some(Is::Connection);

@@ -175,7 +175,8 @@ impl Format {
     /// Whether it is told by its own beginning wherever it stands, so that it may be put together of pieces.
     #[must_use]
     pub fn is_distinct(&self) -> bool {
-        let is_odd = |shape: &Shape| shape.anchor.len() > SHORTEST || shape.anchor.contains(|c: char| c.is_ascii_punctuation());
+        let is_odd =
+            |shape: &Shape| shape.anchor.len() > SHORTEST || shape.anchor.contains(|c: char| c.is_ascii_punctuation());
         let is_of_it = matches!(self.group, Group::PrivateKey | Group::Token | Group::Jwt);
         is_of_it && self.named.is_none() && self.near.is_empty() && self.shapes.iter().all(is_odd)
     }
@@ -238,7 +239,8 @@ fn pieces(written: &str) -> Result<Vec<Piece>, String> {
 }
 
 fn run(inside: &str) -> Result<Piece, String> {
-    let (name, count) = inside.split_once(':').ok_or_else(|| format!("`{inside}` is no set with a number of letters"))?;
+    let (name, count) =
+        inside.split_once(':').ok_or_else(|| format!("`{inside}` is no set with a number of letters"))?;
     let set = Set::named(name).ok_or_else(|| format!("there is no set `{name}`"))?;
     let (from, to) = count.split_once('-').unwrap_or((count, count));
     let number = |text: &str| text.parse::<usize>().ok().filter(|number| (1..=LONGEST).contains(number));

@@ -144,16 +144,17 @@ impl Scanner {
     #[must_use]
     pub fn look(&self, text: &str, views: &Views<'_>, is_known: impl Fn(&str) -> bool) -> Vec<Found<'_>> {
         let mut found = Vec::new();
-        let mut add = |said: &str, places: Vec<Place>, how: &[Encoding], original: &dyn Fn(Range<usize>) -> Range<usize>| {
-            for place in places {
-                if said.get(place.span.clone()).is_some_and(&is_known) {
-                    continue;
+        let mut add =
+            |said: &str, places: Vec<Place>, how: &[Encoding], original: &dyn Fn(Range<usize>) -> Range<usize>| {
+                for place in places {
+                    if said.get(place.span.clone()).is_some_and(&is_known) {
+                        continue;
+                    }
+                    let format = self.formats.get(place.format);
+                    let span = whole(text, original(place.span));
+                    found.extend(format.map(|format| Found { format, span, sure: place.sure, how: how.to_vec() }));
                 }
-                let format = self.formats.get(place.format);
-                let span = whole(text, original(place.span));
-                found.extend(format.map(|format| Found { format, span, sure: place.sure, how: how.to_vec() }));
-            }
-        };
+            };
         let mut is_read = false;
         for view in views.iter().filter(|view| is_looked_at(view)) {
             is_read |= view.how.is_empty() && view.text() == text;
@@ -244,7 +245,8 @@ impl Scanner {
             let name = assigned.name.start..assigned.value.start;
             // What stands around is looked through last: few values have the right length.
             let mut is_of = |format: &Format| {
-                format.shapes.iter().any(|shape| text.is_of(shape, &assigned.value)) && text.is_near(&format.near, &name)
+                format.shapes.iter().any(|shape| text.is_of(shape, &assigned.value))
+                    && text.is_near(&format.near, &name)
             };
             let of = |at: &&usize| self.formats.get(**at).is_some_and(&mut is_of);
             if let Some(at) = self.named.iter().find(of).filter(|_| !plausible::is_placeholder(said)) {
@@ -267,7 +269,8 @@ const LONGEST_NAMED: usize = 200;
 
 /// Whether random letters are not taken for that encoding.
 fn is_looked_at(view: &View<'_>) -> bool {
-    let turns = |how: &Encoding| matches!(how, Encoding::Rot13 | Encoding::Reversed | Encoding::Leet | Encoding::Spaced);
+    let turns =
+        |how: &Encoding| matches!(how, Encoding::Rot13 | Encoding::Reversed | Encoding::Leet | Encoding::Spaced);
     !view.how.iter().any(turns)
 }
 

@@ -5,9 +5,30 @@ const READ: usize = 96;
 
 /// Words that nobody's secret holds, but for one in 10,000.
 const WORDS: [&str; 24] = [
-    "example", "placeholder", "your", "xxxx", "dummy", "sample", "changeme", "change_me", "change-me", "redact", "replace",
-    "insert", "fake", "todo", "notreal", "not_real", "not-real", "testtest", "foobar", "deadbeef", "secrethere", "abcdefg",
-    "0123456", "1234567",
+    "example",
+    "placeholder",
+    "your",
+    "xxxx",
+    "dummy",
+    "sample",
+    "changeme",
+    "change_me",
+    "change-me",
+    "redact",
+    "replace",
+    "insert",
+    "fake",
+    "todo",
+    "notreal",
+    "not_real",
+    "not-real",
+    "testtest",
+    "foobar",
+    "deadbeef",
+    "secrethere",
+    "abcdefg",
+    "0123456",
+    "1234567",
 ];
 
 /// Whether letters that a machine drew look as if nobody had: an example, or the same again and again.
@@ -52,7 +73,7 @@ pub(super) fn distinct(bytes: &[u8]) -> usize {
 
 /// Which of small letters, capital ones, digits and others there are, and how many of them.
 pub(super) fn classes(text: &str) -> usize {
-    let has = |is: fn(&u8) -> bool| usize::from(text.as_bytes().iter().any(|byte| is(byte)));
+    let has = |is: fn(&u8) -> bool| usize::from(text.as_bytes().iter().any(is));
     has(u8::is_ascii_lowercase) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_digit) + has(u8::is_ascii_punctuation)
 }
 
@@ -60,8 +81,8 @@ pub(super) fn classes(text: &str) -> usize {
 pub(super) fn is_template(value: &str) -> bool {
     const STARTS: [&str; 10] = ["$", "<", "%", "{", "[", "(", "@", "*", "&", "#"];
     const HOLDS: [&str; 17] = [
-        "${", "{{", "}}", "%s", "%(", "...", "…", "***", "•", "process.", "environ", "getenv", "secrets.", "()", "::", "->",
-        "://",
+        "${", "{{", "}}", "%s", "%(", "...", "…", "***", "•", "process.", "environ", "getenv", "secrets.", "()", "::",
+        "->", "://",
     ];
     STARTS.iter().any(|start| value.starts_with(start)) || HOLDS.iter().any(|held| value.contains(held))
 }
@@ -84,10 +105,50 @@ pub(super) fn entropy(bytes: &[u8]) -> f32 {
 
 /// Words of ordinary language and of code that passwords in examples are made of.
 const COMMON: [&str; 44] = [
-    "password", "passwd", "passw0rd", "p@ssw0rd", "p@ssword", "pass", "secret", "secrets", "token", "tokens", "letmein", "hunter2", "admin", "root",
-    "guest", "user", "test", "testing", "demo", "none", "null", "undefined", "true", "false", "string", "changeit",
-    "qwerty", "swordfish", "postgres", "mysql", "mongo", "redis", "rabbitmq", "guitar", "default", "welcome", "required",
-    "optional", "hidden", "bearer", "basic", "pwd", "foo", "bar",
+    "password",
+    "passwd",
+    "passw0rd",
+    "p@ssw0rd",
+    "p@ssword",
+    "pass",
+    "secret",
+    "secrets",
+    "token",
+    "tokens",
+    "letmein",
+    "hunter2",
+    "admin",
+    "root",
+    "guest",
+    "user",
+    "test",
+    "testing",
+    "demo",
+    "none",
+    "null",
+    "undefined",
+    "true",
+    "false",
+    "string",
+    "changeit",
+    "qwerty",
+    "swordfish",
+    "postgres",
+    "mysql",
+    "mongo",
+    "redis",
+    "rabbitmq",
+    "guitar",
+    "default",
+    "welcome",
+    "required",
+    "optional",
+    "hidden",
+    "bearer",
+    "basic",
+    "pwd",
+    "foo",
+    "bar",
 ];
 
 /// Whether a password is a word that stands in many examples, perhaps with a number behind it.
@@ -103,7 +164,9 @@ pub(super) fn is_words(value: &str) -> bool {
     let is_word = |word: &str| {
         let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
         // Two capital letters within small ones are no name.
-        letters.bytes().all(|byte| byte.is_ascii_alphabetic()) && word.len() - letters.len() <= 3 && humps(letters) * 3 <= letters.len()
+        letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && word.len() - letters.len() <= 3
+            && humps(letters) * 3 <= letters.len()
     };
     words.into_iter().all(is_word)
 }
@@ -116,7 +179,10 @@ fn humps(word: &str) -> usize {
 
 /// Whether it is the name of something and no secret of it: a UUID, or a digest that says so.
 pub(super) fn is_identifier(value: &str) -> bool {
-    is_uuid(value) || ["sha1-", "sha256-", "sha384-", "sha512-", "sha256:", "sha1:", "sha512:", "md5:"].iter().any(|start| value.starts_with(start))
+    is_uuid(value)
+        || ["sha1-", "sha256-", "sha384-", "sha512-", "sha256:", "sha1:", "sha512:", "md5:"]
+            .iter()
+            .any(|start| value.starts_with(start))
 }
 
 /// Whether it is a UUID.
@@ -133,15 +199,25 @@ mod tests {
     #[test]
     fn examples_are_told() {
         for text in [
-            "IOSFODNN7EXAMPLE", "xxxxxxxxxxxxxxxxxxxx", "XXXXXXXXXXXXXXXX", "your_api_key_here", "0000000000000000", "abababababababab",
-            "abcdefghijklmnopqrstuvwxyz", "1234567890abcdef", "00000000000000000000000000000001", "123412341234123412341234",
+            "IOSFODNN7EXAMPLE",
+            "xxxxxxxxxxxxxxxxxxxx",
+            "XXXXXXXXXXXXXXXX",
+            "your_api_key_here",
+            "0000000000000000",
+            "abababababababab",
+            "abcdefghijklmnopqrstuvwxyz",
+            "1234567890abcdef",
+            "00000000000000000000000000000001",
+            "123412341234123412341234",
         ] {
             assert!(is_placeholder(text), "{text}");
         }
         for text in ["3f9a1c77be02d46188e5a0c94b7d2f10", "kQ7vR2mXw9ZpLt4N", "J6W2QK7TZP4RM3XA"] {
             assert!(!is_placeholder(text), "{text}");
         }
-        for text in ["${TOKEN}", "<token>", "{{ .Values.key }}", "$API_KEY", "process.env.KEY", "****", "os.environ['X']"] {
+        for text in
+            ["${TOKEN}", "<token>", "{{ .Values.key }}", "$API_KEY", "process.env.KEY", "****", "os.environ['X']"]
+        {
             assert!(is_template(text), "{text}");
         }
         for text in ["get_access_token", "myAccessToken", "path/to/file", "some-words-here", "AccessTokenProvider2"] {

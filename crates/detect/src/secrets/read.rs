@@ -45,7 +45,9 @@ fn token() -> Group {
 
 /// Those that are built in; a test holds that they can be read.
 pub(super) fn built_in() -> Vec<Format> {
-    toml::from_str::<BuiltIn>(BUILT_IN).map(|held| held.format.into_iter().map(Known::format).collect()).unwrap_or_default()
+    toml::from_str::<BuiltIn>(BUILT_IN)
+        .map(|held| held.format.into_iter().map(Known::format).collect())
+        .unwrap_or_default()
 }
 
 impl Known {
@@ -122,7 +124,10 @@ fn check(text: &str, written: Written) -> Result<Format, Problem> {
         let help = "write `custom.` and a name of small letters, digits and underscores";
         return Err(problem(id_at, "the id is none of an operator's format", help));
     }
-    if name.trim().is_empty() || name.len() > 60 || !name.chars().all(|c| c.is_alphanumeric() || " '&./()-_".contains(c)) {
+    if name.trim().is_empty()
+        || name.len() > 60
+        || !name.chars().all(|c| c.is_alphanumeric() || " '&./()-_".contains(c))
+    {
         let help = "say in at most 60 letters what it is, as in `key of the payroll`";
         return Err(problem(name_at, "this is no name", help));
     }
@@ -144,12 +149,17 @@ fn check(text: &str, written: Written) -> Result<Format, Problem> {
         let help = "a shape is text with runs in it, as in `acme_{alnum:32}`";
         let shape = Shape::parse(written.get_ref()).map_err(|why| problem(at, &why, help))?;
         if shape.anchor.is_empty() {
-            let what = format!("there is nothing in it by which it could be found: at least {SHORTEST} letters in a row");
+            let what =
+                format!("there is nothing in it by which it could be found: at least {SHORTEST} letters in a row");
             return Err(problem(at, &what, help));
         }
         let letters = |piece: Piece| if let Piece::Run(_, from, _) = piece { from } else { 0 };
         if shape.pieces().map(letters).sum::<usize>() < FEWEST {
-            return Err(problem(at, "what anybody could guess is no secret", "let it have at least 8 letters of a set"));
+            return Err(problem(
+                at,
+                "what anybody could guess is no secret",
+                "let it have at least 8 letters of a set",
+            ));
         }
         shapes.push(shape);
     }
@@ -178,7 +188,13 @@ mod tests {
             for written in &known.shapes {
                 let shape = Shape::parse(written).unwrap_or_else(|why| panic!("{written}: {why}"));
                 assert_eq!(shape.anchor.is_empty(), known.named.is_some(), "{written}");
-                let again: String = shape.pieces().map(|piece| match piece { Piece::Text(text) => text, Piece::Run(..) => "{}".to_owned() }).collect();
+                let again: String = shape
+                    .pieces()
+                    .map(|piece| match piece {
+                        Piece::Text(text) => text,
+                        Piece::Run(..) => "{}".to_owned(),
+                    })
+                    .collect();
                 assert!(!again.is_empty());
             }
         }
@@ -189,7 +205,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_formats_of_an_operator_is_told_with_its_place() {
         let [format] = own(GOOD).unwrap().try_into().unwrap();
-        assert_eq!((&*format.id, &*format.name, format.shapes.len(), format.is_own), ("custom.acme", "key of Acme", 1, true));
+        assert_eq!(
+            (&*format.id, &*format.name, format.shapes.len(), format.is_own),
+            ("custom.acme", "key of Acme", 1, true)
+        );
         for (from, to, place, what) in [
             ("custom.acme", "github", (2, 6), "none of an operator's"),
             ("key of Acme", "", (3, 8), "no name"),

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::format::Set;
 use super::plausible;
 use super::text::Text;
-use super::format::Set;
 
 /// What was read of the rest of a text, so that it is not read again for each of many that begin in it.
 #[derive(Default)]
@@ -62,15 +62,18 @@ pub(super) fn pem(text: &Text<'_>, label: Range<usize>, ahead: &mut Ahead) -> Op
     let dashes = before.get(..begin)?.iter().rev().take_while(|byte| matches!(byte, b'-' | b' ')).count();
     let rest = text.bytes.get(label.end..)?;
     let rest = rest.strip_prefix(b" BLOCK").unwrap_or(rest);
-    let start = text.bytes.len() - rest.len() + rest.iter().take(8).take_while(|byte| matches!(byte, b'-' | b' ')).count();
+    let start =
+        text.bytes.len() - rest.len() + rest.iter().take(8).take_while(|byte| matches!(byte, b'-' | b' ')).count();
     if dashes < 4 || !rest.starts_with(b"----") && !rest.starts_with(b" ----") {
         return None;
     }
     let armour = ahead.armour(text.bytes, start);
-    let is_closed = text.bytes.get(armour..).is_some_and(|rest| rest.starts_with(b"--END") || rest.starts_with(b"-- END"));
+    let is_closed =
+        text.bytes.get(armour..).is_some_and(|rest| rest.starts_with(b"--END") || rest.starts_with(b"-- END"));
     let end = armour.min(start + LONGEST_KEY);
     let inside = text.bytes.get(start..end)?;
-    let is_of_key = |byte: &u8| Set::Base64.holds(*byte) || byte.is_ascii_whitespace() || b"=\\\"',:;-.()+>|#".contains(byte);
+    let is_of_key =
+        |byte: &u8| Set::Base64.holds(*byte) || byte.is_ascii_whitespace() || b"=\\\"',:;-.()+>|#".contains(byte);
     let length = inside.iter().take_while(|byte| is_of_key(byte)).count();
     let body: Vec<u8> = inside.iter().take(length).copied().filter(|byte| Set::Base64.holds(*byte)).collect();
     let head = body.get(..SHORTEST_KEY).and_then(|head| str::from_utf8(head).ok())?;
@@ -80,7 +83,8 @@ pub(super) fn pem(text: &Text<'_>, label: Range<usize>, ahead: &mut Ahead) -> Op
     }
     let start = from + begin - dashes;
     let start = start + text.bytes.get(start..)?.iter().take_while(|byte| **byte == b' ').count();
-    let tail = || text.bytes.get(armour..(armour + 80).min(text.bytes.len())).and_then(|tail| memmem::find(tail, b"KEY"));
+    let tail =
+        || text.bytes.get(armour..(armour + 80).min(text.bytes.len())).and_then(|tail| memmem::find(tail, b"KEY"));
     let end = match is_closed.then(tail).flatten() {
         Some(key) => {
             let after = armour + key + 3;
@@ -103,7 +107,12 @@ pub(super) fn putty(text: &Text<'_>, head: &Range<usize>, ahead: &mut Ahead) -> 
     let after = rest.get(lines..)?;
     let digits = after.iter().skip(20).take(400).filter(|byte| Set::Base64.holds(**byte)).count();
     let end = match memmem::find(after, b"Private-MAC:") {
-        Some(mac) => lines + mac + 12 + after.get(mac + 12..)?.iter().take_while(|byte| byte.is_ascii_hexdigit() || **byte == b' ').count(),
+        Some(mac) => {
+            lines
+                + mac
+                + 12
+                + after.get(mac + 12..)?.iter().take_while(|byte| byte.is_ascii_hexdigit() || **byte == b' ').count()
+        }
         None => rest.len(),
     };
     (digits >= SHORTEST_KEY / 2).then_some(head.start..head.end + end)
@@ -208,8 +217,8 @@ pub(super) fn is_password(said: &str) -> bool {
         && !plausible::is_template(said)
         && !plausible::is_common(said)
         && !plausible::is_placeholder(said)
-        && !(is_letters && said.len() < 12)
-        && !(plausible::is_words(said) && said.bytes().any(|byte| matches!(byte, b'_' | b'-' | b'.')))
+        && (!is_letters || said.len() >= 12)
+        && !(plausible::is_words(said) && said.contains(['_', '-', '.']))
 }
 
 /// The longest credential of a header.

@@ -41,7 +41,8 @@ impl<'t> Text<'t> {
             let read = self.bytes.get(at..).unwrap_or_default();
             let read = read.get(..most.max(AHEAD)).unwrap_or(read);
             let length = read.iter().take_while(|byte| set.holds(**byte)).count();
-            *held = Run { start: at, end: at + length, is_over: length < read.len() || at + length == self.bytes.len() };
+            *held =
+                Run { start: at, end: at + length, is_over: length < read.len() || at + length == self.bytes.len() };
         }
         (held.end - at).min(most)
     }
@@ -73,7 +74,9 @@ impl<'t> Text<'t> {
         }
         let (first, last) = (shape.before.first(), shape.after.last());
         let is_apart = match first {
-            Some(Piece::Run(set, ..)) => self.before(start).is_none_or(|byte| !set.holds(byte) && !byte.is_ascii_alphanumeric()),
+            Some(Piece::Run(set, ..)) => {
+                self.before(start).is_none_or(|byte| !set.holds(byte) && !byte.is_ascii_alphanumeric())
+            }
             _ if self.byte(start).is_some_and(|byte| !byte.is_ascii_alphanumeric()) => true,
             _ => self.before(start).is_none_or(|byte| !byte.is_ascii_alphanumeric()),
         };
@@ -85,7 +88,8 @@ impl<'t> Text<'t> {
             (_, None) => false,
             (Some(Piece::Run(set, ..)), Some(byte)) => set.holds(byte) || byte.is_ascii_alphanumeric() || byte == b'_',
             (_, Some(byte)) => {
-                byte.is_ascii_alphanumeric() && end.checked_sub(1).and_then(|at| self.byte(at)).is_some_and(|last| last.is_ascii_alphanumeric())
+                byte.is_ascii_alphanumeric()
+                    && end.checked_sub(1).and_then(|at| self.byte(at)).is_some_and(|last| last.is_ascii_alphanumeric())
             }
         };
         if goes_on { None } else { Some(Stands { span: start..end, runs, is_apart }) }
@@ -168,7 +172,8 @@ impl Stands {
     pub(super) fn is_plausible(&self, format: &Format, text: &str) -> bool {
         let of = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
         let body: String = self.runs.iter().filter(|(set, _)| *set != Set::Digit).map(|(_, range)| of(range)).collect();
-        !plausible::is_placeholder(&body) && (format.check.is_some() || self.runs.iter().all(|(set, range)| is_mixed(*set, of(range))))
+        !plausible::is_placeholder(&body)
+            && (format.check.is_some() || self.runs.iter().all(|(set, range)| is_mixed(*set, of(range))))
     }
 }
 
@@ -185,7 +190,7 @@ fn is_mixed(set: Set, text: &str) -> bool {
     if text.len() < MANY {
         return true;
     }
-    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(|byte| is(byte));
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
     let (lower, upper, digit) = (has(u8::is_ascii_lowercase), has(u8::is_ascii_uppercase), has(u8::is_ascii_digit));
     match set {
         Set::Alnum | Set::Word | Set::Url | Set::UrlEncoded | Set::Azure | Set::Base64 => {

@@ -25,7 +25,10 @@ pub(crate) struct Drawn(u64);
 
 impl Drawn {
     pub(crate) fn of(seed: u64, name: &str) -> Drawn {
-        let mut drawn = Drawn(name.bytes().fold(seed ^ 0x9E37_79B9_7F4A_7C15, |all, byte| (all ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)));
+        let mut drawn =
+            Drawn(name.bytes().fold(seed ^ 0x9E37_79B9_7F4A_7C15, |all, byte| {
+                (all ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+            }));
         drawn.next();
         drawn
     }
@@ -94,10 +97,24 @@ fn of_shape(format: &Format, shape: &Shape, drawn: &mut Drawn) -> Sample {
         "jwk" => format!("{{\"kty\":\"EC\",{text}}}"),
         _ => text,
     };
-    let around = around + match &*format.id { "azure_sas" => 28, "jwk" => 14, _ => 0 };
+    let around = around
+        + match &*format.id {
+            "azure_sas" => 28,
+            "jwk" => 14,
+            _ => 0,
+        };
     let name = if format.id == "wireguard" { "[Interface]\nPrivateKey".to_owned() } else { named };
     let needs_name = format.named.is_some() || near.is_some();
-    Sample { id: format.id.clone(), shape: shape.written.clone(), text, name, needs_name, is_long: matches!(&*format.id, "jwk" | "wireguard"), is_checked: format.check.is_some(), around }
+    Sample {
+        id: format.id.clone(),
+        shape: shape.written.clone(),
+        text,
+        name,
+        needs_name,
+        is_long: matches!(&*format.id, "jwk" | "wireguard"),
+        is_checked: format.check.is_some(),
+        around,
+    }
 }
 
 /// Base64 in lines.
@@ -109,28 +126,64 @@ fn special(format: &Format, drawn: &mut Drawn) -> Sample {
     let password = |drawn: &mut Drawn| drawn.letters(Set::Alnum, 4) + "7" + &drawn.letters(Set::Alnum, 7) + "x";
     let (text, name, needs_name, is_long, around) = match &*format.id {
         "pem" => {
-            let kinds = ["RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "DSA PRIVATE KEY"];
+            let kinds = [
+                "RSA PRIVATE KEY",
+                "PRIVATE KEY",
+                "EC PRIVATE KEY",
+                "OPENSSH PRIVATE KEY",
+                "ENCRYPTED PRIVATE KEY",
+                "DSA PRIVATE KEY",
+            ];
             let kind = kinds[drawn.below(kinds.len())];
             (format!("-----BEGIN {kind}-----\n{}-----END {kind}-----", lines(drawn, 8)), "key", false, true, 0)
         }
-        "pgp" => (format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{}=Ab3x\n-----END PGP PRIVATE KEY BLOCK-----", lines(drawn, 8)), "key", false, true, 0),
+        "pgp" => (
+            format!(
+                "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{}=Ab3x\n-----END PGP PRIVATE KEY BLOCK-----",
+                lines(drawn, 8)
+            ),
+            "key",
+            false,
+            true,
+            0,
+        ),
         "putty" => {
             let head = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: work\nPublic-Lines: 2\n";
             let (public, private) = (lines(drawn, 2), lines(drawn, 1));
-            (format!("{head}{public}Private-Lines: 1\n{private}Private-MAC: {}", drawn.letters(Set::Hex, 64)), "key", false, true, 0)
+            (
+                format!("{head}{public}Private-Lines: 1\n{private}Private-MAC: {}", drawn.letters(Set::Hex, 64)),
+                "key",
+                false,
+                true,
+                0,
+            )
         }
         "jwt" => {
             let head = URL_SAFE_NO_PAD.encode("{\"alg\":\"RS256\",\"typ\":\"JWT\"}");
-            let claims = URL_SAFE_NO_PAD.encode(format!("{{\"sub\":\"{}\",\"exp\":1790000000}}", drawn.letters(Set::Alnum, 12)));
+            let claims =
+                URL_SAFE_NO_PAD.encode(format!("{{\"sub\":\"{}\",\"exp\":1790000000}}", drawn.letters(Set::Alnum, 12)));
             (format!("{head}.{claims}.{}", drawn.letters(Set::Url, 86)), "value", false, false, 0)
         }
         "url" => (format!("postgres://app:{}@db.internal:5432/shop", password(drawn)), "dsn", false, false, 37),
-        "ado" => (format!("Server=db1;Database=shop;User Id=app;Password={};", password(drawn)), "dsn", false, false, 47),
+        "ado" => {
+            (format!("Server=db1;Database=shop;User Id=app;Password={};", password(drawn)), "dsn", false, false, 47)
+        }
         "bearer" => (format!("Bearer {}", drawn.letters(Set::Alnum, 40)), "Authorization", false, false, 7),
-        "basic" => (format!("Basic {}", STANDARD.encode(format!("app:{}", password(drawn)))), "Authorization", false, false, 6),
+        "basic" => {
+            (format!("Basic {}", STANDARD.encode(format!("app:{}", password(drawn)))), "Authorization", false, false, 6)
+        }
         "password" => (password(drawn), "DB_PASSWORD", true, false, 0),
         "key" => (drawn.letters(Set::Alnum, 30) + "7", "PAYROLL_API_KEY", true, false, 0),
         other => panic!("no samples of {other}"),
     };
-    Sample { id: format.id.clone(), shape: format.id.clone(), text, name: name.to_owned(), needs_name, is_long, is_checked: false, around }
+    Sample {
+        id: format.id.clone(),
+        shape: format.id.clone(),
+        text,
+        name: name.to_owned(),
+        needs_name,
+        is_long,
+        is_checked: false,
+        around,
+    }
 }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
 pub use bartizan_detect::rules::Problem as FormatsProblem;
-use bartizan_detect::secrets::{Format, Found, Group, Scanner, Severity, Sure};
+use bartizan_detect::secrets::{Format, Found, Group, Scanner, Sure};
 use bartizan_mcp::{NodeId, Part, PartKind, Value, method};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -149,6 +149,9 @@ const SHORTEST: usize = 12;
 /// Shorter texts are looked at sooner than they are looked up.
 const REMEMBERED: usize = 64;
 
+/// Secrets of one kind in a text: the rule that they come under, and each of them.
+type OfKind<'s> = (&'static RuleSpec, Vec<Found<'s>>);
+
 /// Where secrets were found, by text.
 type Told = BTreeMap<NodeId, Vec<Range<usize>>>;
 
@@ -170,7 +173,7 @@ impl Secrets {
     /// One text: a finding for each kind of secret in it.
     fn look(&self, event: &Event<'_>, part: &Part<'_>, is_given: bool, told: &mut Told, report: &mut Report) {
         let text = part.text();
-        let mut kinds: BTreeMap<(&str, Option<String>), (&'static RuleSpec, Vec<Found<'_>>)> = BTreeMap::new();
+        let mut kinds: BTreeMap<(&str, Option<String>), OfKind<'_>> = BTreeMap::new();
         for found in self.find(&text) {
             told.entry(part.id()).or_default().push(found.span.clone());
             let rule = rules::of(&found, is_given);
@@ -265,6 +268,8 @@ fn asks(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_detect::secrets::Severity;
+
     use super::*;
 
     #[test]

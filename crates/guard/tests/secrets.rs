@@ -48,7 +48,11 @@ fn nothing_of_a_secret_is_said() {
                     Decision::Deny(denial) => denial.why.clone(),
                     _ => String::new(),
                 };
-                let whys = verdict.findings.iter().map(|held| &held.finding).flat_map(|finding| [Some(&finding.why), finding.quoting.as_ref()]);
+                let whys = verdict
+                    .findings
+                    .iter()
+                    .map(|held| &held.finding)
+                    .flat_map(|finding| [Some(&finding.why), finding.quoting.as_ref()]);
                 for why in whys.flatten().chain([&denied]) {
                     // What stands before a secret, such as the host of a URL, is none.
                     let secret = sample.text.get(sample.around.min(sample.text.len())..).unwrap();
@@ -101,7 +105,11 @@ fn a_secret_that_is_known_passes_by_its_digest() {
 #[test]
 fn the_digests_of_the_cases_are_right() {
     let text = include_str!("cases/secrets.json");
-    let token = text.split('"').flat_map(|text| text.split(' ')).find(|text| text.starts_with("btz_") && text.len() == 66).unwrap();
+    let token = text
+        .split('"')
+        .flat_map(|text| text.split(' '))
+        .find(|text| text.starts_with("btz_") && text.len() == 66)
+        .unwrap();
     let digest = secrets::digest("a key of the operator's", token);
     assert!(text.contains(&digest), "write {digest}");
 }

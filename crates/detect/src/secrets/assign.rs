@@ -239,11 +239,12 @@ fn is_strong(said: &str, is_quoted: bool) -> bool {
     let has_digit = said.bytes().any(|byte| byte.is_ascii_digit());
     let is_one = said.bytes().all(|byte| byte.is_ascii_graphic());
     let is_code = said.contains(['(', '[', '{']) && !is_quoted || said.contains("=>");
-    is_password(said)
-        && (8..=128).contains(&said.len())
+    // What takes long comes last: many values may be long, and few are of the right letters.
+    (8..=128).contains(&said.len())
         && is_one
         && has_digit
         && (kinds >= 3 || kinds == 2 && said.len() >= 10 && plausible::entropy(said.as_bytes()) >= 2.9)
+        && is_password(said)
         && !is_code
         && !plausible::is_words(said)
         && !plausible::is_identifier(said)

@@ -82,7 +82,9 @@ impl Options {
         };
         let key = self.allow_key.as_deref().filter(|key| key.len() >= SHORTEST_ALLOW_KEY);
         if key.is_none() && (self.allow_key.is_some() || !self.allow.is_empty()) {
-            return Err(Error::custom(format!("`allow` needs an `allow_key` of at least {SHORTEST_ALLOW_KEY} characters")));
+            return Err(Error::custom(format!(
+                "`allow` needs an `allow_key` of at least {SHORTEST_ALLOW_KEY} characters"
+            )));
         }
         let is_digest = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !self.allow.iter().all(is_digest) {
@@ -183,7 +185,9 @@ impl Secrets {
         for ((_, own), (rule, found)) in kinds {
             let Some(first) = found.first() else { continue };
             let others = found.iter().skip(1).map(|found| found.span.clone()).collect();
-            let mut finding = Finding::within(rule, part, first.span.clone(), says(rule, &found)).and_within(others).by_own(own.as_deref());
+            let mut finding = Finding::within(rule, part, first.span.clone(), says(rule, &found))
+                .and_within(others)
+                .by_own(own.as_deref());
             finding.confidence = confidence(found.iter().map(|found| found.sure).max().unwrap_or(Sure::Doubtful));
             finding.replacement = Some(note::of(own.as_deref().unwrap_or(rule.id)).into());
             report.find(placed(event, part, finding));
@@ -248,8 +252,21 @@ fn placed(event: &Event<'_>, part: &Part<'_>, mut finding: Finding) -> Finding {
 
 /// What parameters are called that ask for a secret.
 const ASKS: [&str; 15] = [
-    "password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "apikey", "accesskey", "authkey", "credential",
-    "authorization", "connectionstring", "dsn", "jwt",
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "authkey",
+    "credential",
+    "authorization",
+    "connectionstring",
+    "dsn",
+    "jwt",
 ];
 
 /// The arguments of a call whose parameters ask for a secret by their names; only those of the tool itself, as what is within them

@@ -40,7 +40,8 @@ const SIGNED: &[(PartKind, Action)] = &[
 ];
 
 static PRIVATE_KEY: RuleSpec =
-    RuleSpec::new("secrets.private_key", Severity::Critical, Action::Redact, "The text holds a private key.").in_kinds(KEYS);
+    RuleSpec::new("secrets.private_key", Severity::Critical, Action::Redact, "The text holds a private key.")
+        .in_kinds(KEYS);
 
 pub(super) static TOKEN: RuleSpec = RuleSpec::new(
     "secrets.token",
@@ -55,7 +56,8 @@ pub(super) static TOKEN: RuleSpec = RuleSpec::new(
 static CRITICAL_TOKEN: RuleSpec = RuleSpec { severity: Severity::Critical, ..copy(&TOKEN) };
 
 static JWT: RuleSpec =
-    RuleSpec::new("secrets.jwt", Severity::High, Action::Redact, "The text holds a signed token (JWT).").in_kinds(SIGNED);
+    RuleSpec::new("secrets.jwt", Severity::High, Action::Redact, "The text holds a signed token (JWT).")
+        .in_kinds(SIGNED);
 
 static CONNECTION: RuleSpec = RuleSpec::new(
     "secrets.connection_string",

@@ -90,7 +90,12 @@ impl<'m> Joined<'m> {
             if !is_secret || places.len() < 2 || places.iter().any(is_told) || is_allowed() {
                 continue;
             }
-            let why = format!("{} It is told by what it looks like: {}, in {} pieces.", rules::SPLIT.summary, found.format.name, places.len());
+            let why = format!(
+                "{} It is told by what it looks like: {}, in {} pieces.",
+                rules::SPLIT.summary,
+                found.format.name,
+                places.len()
+            );
             for (part, place) in places {
                 let mut finding = Finding::within(&rules::SPLIT, &part, place, &*why);
                 finding.confidence = confidence(found.sure);

@@ -58,10 +58,10 @@ pub const SPEC: GuardSpec = GuardSpec {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    /// Digests of secrets that may pass, as `secrets digest` prints them: 64 hexadecimal digits each. Whoever reads them learns
-    /// nothing of the secrets as long as they do not know `allow_key`.
+    /// Digests of secrets that may pass, of 64 hexadecimal digits each (`docs/src/secrets.md` says how they are made). Whoever
+    /// reads them learns nothing of the secrets as long as they do not know `allow_key`.
     allow: Vec<String>,
-    /// What the digests are made with, of at least 16 characters: `${NAME}` takes it from the environment.
+    /// What the digests are made with, of at least 16 characters: `${NAME}`, `file:PATH` and `keyring:NAME` take it from elsewhere.
     allow_key: Option<String>,
     /// A TOML file with further formats, beside the configuration (`docs/src/secrets.md` says how they are written). What they
     /// find comes under `secrets.custom`, and each can be set and excepted by its own name (`secrets.custom.NAME`). The file is

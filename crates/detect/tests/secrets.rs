@@ -1,5 +1,11 @@
 //! Every format of secrets is found wherever it stands and however it is written, and what looks like one is not.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may panic"
+)]
 
 mod samples;
 

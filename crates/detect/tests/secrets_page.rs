@@ -35,7 +35,8 @@ fn page() -> String {
     writeln!(page, "| rule | what | issuer | looks like | checked |\n|---|---|---|---|---|").unwrap();
     for format in Scanner::built_in().formats() {
         let checked = if format.check.is_some() { "yes" } else { "" };
-        writeln!(page, "| `{}` | {} | {} | {} | {checked} |", rule(format), format.name, format.issuer, shapes(format)).unwrap();
+        writeln!(page, "| `{}` | {} | {} | {} | {checked} |", rule(format), format.name, format.issuer, shapes(format))
+            .unwrap();
     }
     page
 }

@@ -1,5 +1,5 @@
 //! Secrets of every format: none passes, and nothing of one is said.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod common;
 #[path = "../../detect/tests/samples/mod.rs"]

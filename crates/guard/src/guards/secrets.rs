@@ -167,7 +167,7 @@ impl Guard for Secrets {
                 self.look(event, &part, given.contains(&part.id()), &mut told, report);
             }
         }
-        split::report(self, event, &told, report);
+        split::report(self, event, told, report);
     }
 }
 

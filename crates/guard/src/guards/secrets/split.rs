@@ -1,7 +1,9 @@
 //! Secrets in pieces: neighbouring texts of one message that are one if they are put together.
 //!
-//! Of a long text only its ends are put to its neighbours, so that all of them together are no longer than the message.
+//! Of a long text only its ends are put to its neighbours, so that all of them together are no longer than twice the message.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bartizan_detect::secrets::Sure;
@@ -32,19 +34,43 @@ struct Piece<'m> {
     length: usize,
 }
 
+/// Texts of one role, put together in the order in which they stand, and those of members of one name: between the texts of
+/// two blocks of content stands what type the second one is of.
+#[derive(Default)]
+struct Group<'m> {
+    all: Joined<'m>,
+    by_name: BTreeMap<Cow<'m, str>, Joined<'m>>,
+}
+
 /// Reports each secret that is put together of several texts, in each of them. Where one was `told` already, it is whole.
-pub(super) fn report(guard: &Secrets, event: &Event<'_>, told: &Told, report: &mut Report) {
-    let mut joined = Joined::default();
+pub(super) fn report(guard: &Secrets, event: &Event<'_>, mut told: Told, report: &mut Report) {
+    let mut group = Group::default();
     let mut of: Option<(PartKind, Option<NodeId>)> = None;
-    for part in event.message.parts().filter(|part| !part.is_key()) {
+    let mut name = Cow::Borrowed("");
+    for part in event.message.parts() {
+        if part.is_key() {
+            name = part.text();
+            continue;
+        }
         let its = Some((part.kind, part.element));
         if of != its {
-            joined.report(guard, event, told, report);
-            (joined, of) = (Joined::default(), its);
+            group.report(guard, event, &mut told, report);
+            (group, of) = (Group::default(), its);
         }
-        joined.push(part);
+        group.all.push(part);
+        group.by_name.entry(name.clone()).or_default().push(part);
     }
-    joined.report(guard, event, told, report);
+    group.report(guard, event, &mut told, report);
+}
+
+impl Group<'_> {
+    fn report(&self, guard: &Secrets, event: &Event<'_>, told: &mut Told, report: &mut Report) {
+        self.all.report(guard, event, told, report);
+        // Of one name only they are the same once more.
+        if self.by_name.len() > 1 {
+            self.by_name.values().for_each(|joined| joined.report(guard, event, told, report));
+        }
+    }
 }
 
 impl<'m> Joined<'m> {
@@ -73,7 +99,7 @@ impl<'m> Joined<'m> {
         self.text.push_str(piece);
     }
 
-    fn report(&self, guard: &Secrets, event: &Event<'_>, told: &Told, report: &mut Report) {
+    fn report(&self, guard: &Secrets, event: &Event<'_>, told: &mut Told, report: &mut Report) {
         if self.pieces.len() < 2 {
             return;
         }
@@ -97,6 +123,7 @@ impl<'m> Joined<'m> {
                 places.len()
             );
             for (part, place) in places {
+                told.entry(part.id()).or_default().push(place.clone());
                 let mut finding = Finding::within(&rules::SPLIT, &part, place, &*why);
                 finding.confidence = confidence(found.sure);
                 finding.replacement = Some(note::of(rules::SPLIT.id).into());

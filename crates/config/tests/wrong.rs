@@ -449,7 +449,10 @@ fn formats_of_secrets() {
     let (config, warnings) = of(good, &format!("formats_file = 'formats.toml'\n{set}")).unwrap();
     assert_eq!(warnings, []);
     let held = &config.settings.guards["secrets"];
-    assert!(held.rules.contains_key("secrets.token.github") && held.rules.contains_key("secrets.custom.acme"), "{held:?}");
+    assert!(
+        held.rules.contains_key("secrets.token.github") && held.rules.contains_key("secrets.custom.acme"),
+        "{held:?}"
+    );
     // The key of digests comes from where other secrets come from.
     let allow = format!("allow = ['{}']\nallow_key = 'file:key'", "0".repeat(64));
     let (config, _) = of(good, &allow).unwrap();

@@ -464,7 +464,7 @@ fn formats_of_secrets() {
         (good, "allow = ['x']\nallow_key = 'file:key'", "is no digest"),
     ] {
         let problems = of(formats, more).unwrap_err();
-        let found: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let found: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
         assert!(found.iter().any(|found| found.contains(said)), "{more}: {found:?}");
     }
 }

@@ -80,15 +80,15 @@ impl Options {
             Some(formats) => Arc::new(Scanner::with_extra(&formats).map_err(Error::custom)?),
             None => Scanner::built_in(),
         };
+        let is_digest = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !self.allow.iter().all(is_digest) {
+            return Err(Error::custom("an entry of `allow` is no digest of 64 hexadecimal digits"));
+        }
         let key = self.allow_key.as_deref().filter(|key| key.len() >= SHORTEST_ALLOW_KEY);
         if key.is_none() && (self.allow_key.is_some() || !self.allow.is_empty()) {
             return Err(Error::custom(format!(
                 "`allow` needs an `allow_key` of at least {SHORTEST_ALLOW_KEY} characters"
             )));
-        }
-        let is_digest = |digest: &String| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !self.allow.iter().all(is_digest) {
-            return Err(Error::custom("an entry of `allow` is no digest of 64 hexadecimal digits"));
         }
         let digests = self.allow.iter().map(|digest| digest.to_ascii_lowercase()).collect::<BTreeSet<_>>();
         let allowed = key.filter(|_| !digests.is_empty()).map(|key| Allowed { key: key_of(key), digests });

@@ -152,7 +152,27 @@ fn value(text: &Text<'_>, name_end: usize, [is_option, is_loud]: [bool; 2]) -> O
         return Some((range, true));
     }
     let rest = text.bytes.get(at..)?;
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`,;&)}]<>|\\".contains(byte);
+    let ends = |byte: &u8| {
+        matches!(
+            byte,
+            b'\t'
+                ..=b'\r'
+                    | b' '
+                    | b'"'
+                    | b'\''
+                    | b'`'
+                    | b','
+                    | b';'
+                    | b'&'
+                    | b')'
+                    | b'}'
+                    | b']'
+                    | b'<'
+                    | b'>'
+                    | b'|'
+                    | b'\\'
+        )
+    };
     let rest = rest.get(..LONGEST).unwrap_or(rest);
     let end = rest.iter().position(ends).unwrap_or(rest.len());
     (end > 0).then_some((at..at + end, false))
@@ -235,13 +255,15 @@ impl Assigned {
 
 /// Whether a text may be a password that somebody uses: of letters of several kinds, and no name.
 fn is_strong(said: &str, is_quoted: bool) -> bool {
+    // What takes long comes last: many values may be long, and few are of the right letters.
+    if !(8..=128).contains(&said.len()) {
+        return false;
+    }
     let kinds = plausible::classes(said);
     let has_digit = said.bytes().any(|byte| byte.is_ascii_digit());
     let is_one = said.bytes().all(|byte| byte.is_ascii_graphic());
     let is_code = said.contains(['(', '[', '{']) && !is_quoted || said.contains("=>");
-    // What takes long comes last: many values may be long, and few are of the right letters.
-    (8..=128).contains(&said.len())
-        && is_one
+    is_one
         && has_digit
         && (kinds >= 3 || kinds == 2 && said.len() >= 10 && plausible::entropy(said.as_bytes()) >= 2.9)
         && is_password(said)

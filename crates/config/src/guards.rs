@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bartizan_guard::guards::{minimise, prompt_injection};
+use bartizan_guard::guards::{minimise, prompt_injection, secrets};
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
@@ -74,8 +74,28 @@ pub(crate) fn option_names(spec: &GuardSpec) -> Vec<String> {
     properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// The option of a guard that names a file with further rules.
-const RULES_FILE: &str = "rules_file";
+/// A guard that finds more than one rule says: by a file of the operator's, or by formats that settings may name one by one.
+struct Own {
+    guard: &'static str,
+    /// The option that names the file.
+    option: &'static str,
+    /// What settings call what it finds, with what the file holds.
+    names: fn(Option<&str>) -> Result<Vec<String>, prompt_injection::RulesProblem>,
+}
+
+const OWN: [Own; 2] = [
+    Own {
+        guard: prompt_injection::SPEC.name,
+        option: "rules_file",
+        names: |text| text.map_or(Ok(Vec::new()), prompt_injection::own_rules),
+    },
+    Own { guard: secrets::SPEC.name, option: "formats_file", names: secrets::own_formats },
+];
+
+fn own(spec: &GuardSpec) -> Option<&'static Own> {
+    OWN.iter().find(|own| own.guard == spec.name)
+}
+
 /// Larger files hold no rules.
 const MAX_RULES_BYTES: u64 = 256 << 10;
 /// So many rules are named where one is not there.
@@ -98,12 +118,11 @@ pub(crate) struct Extra {
 
 impl Extra {
     fn of(spec: &GuardSpec, table: &Node<'_>, directory: &Path, problems: &mut Problems) -> Extra {
-        let none = Extra { text: None, names: Some(Vec::new()) };
-        let path = &["guard", spec.name, RULES_FILE];
-        if !option_names(spec).iter().any(|option| option == RULES_FILE) {
-            return none;
-        }
-        let Some(node) = tree::get(table, &[RULES_FILE]) else { return none };
+        let Some(own) = own(spec) else { return Extra { text: None, names: Some(Vec::new()) } };
+        let path = &["guard", spec.name, own.option];
+        let Some(node) = tree::get(table, &[own.option]) else {
+            return Extra { text: None, names: (own.names)(None).ok() };
+        };
         let Some(path) = read::<PathBuf>(node, path, problems) else { return Extra::default() };
         let path = paths::beside(directory, &path);
         let text = match paths::text(&path, MAX_RULES_BYTES) {
@@ -113,7 +132,7 @@ impl Extra {
                 return Extra::default();
             }
         };
-        match prompt_injection::own_rules(&text) {
+        match (own.names)(Some(&text)) {
             Ok(names) => Extra { text: Some(text), names: Some(names) },
             Err(wrong) => {
                 let name = path.display().to_string();
@@ -158,7 +177,8 @@ impl Reader<'_> {
                 TOOL_RESULT => result = self.action(value, &path, problems),
                 _ if own.iter().any(|option| option == name) => {
                     let rules = || self.extra.text.clone().map(serde_json::Value::from);
-                    let held = if name == RULES_FILE { rules() } else { Some(tree::to_json(value)) };
+                    let is_file = self::own(self.spec).is_some_and(|own| own.option == name);
+                    let held = if is_file { rules() } else { Some(tree::to_json(value)) };
                     options.extend(held.map(|held| (name.to_owned(), held)));
                 }
                 _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
@@ -346,14 +366,15 @@ pub(crate) fn is_there(rule: &RuleSpec, id: &str, own: Option<&[String]>) -> boo
     rule.id == id || own.is_none_or(|own| own.iter().any(|own| own == id))
 }
 
-/// What settings call the rules that the operator wrote; none if the file with them cannot be read.
+/// What settings call the rules that the operator wrote, and single formats; none if a file with them cannot be read.
 pub(crate) fn own_rules(root: &Node<'_>, settings: &BTreeMap<String, GuardSettings>) -> Option<Vec<String>> {
-    let guard = prompt_injection::SPEC.name;
-    let text = settings.get(guard).and_then(|held| held.options.get(RULES_FILE)?.as_str());
-    match text {
-        Some(text) => prompt_injection::own_rules(text).ok(),
-        None => tree::get(root, &["guard", guard, RULES_FILE]).is_none().then(Vec::new),
-    }
+    let of = |own: &Own| {
+        let text = settings.get(own.guard).and_then(|held| held.options.get(own.option)?.as_str());
+        let is_missing = text.is_none() && tree::get(root, &["guard", own.guard, own.option]).is_some();
+        (own.names)(text).ok().filter(|_| !is_missing)
+    };
+    let all: Option<Vec<Vec<String>>> = OWN.iter().map(of).collect();
+    all.map(|all| all.concat())
 }
 
 /// Warns of a server that the file does not have, or with a `*` at the end of servers: a setting for it does nothing.

@@ -472,6 +472,43 @@ fn what_of_a_judge_does_nothing_or_is_open_to_others_is_warned_about() {
     }
 }
 
+/// Formats of secrets, those that are built in and those of a file beside the configuration, and settings that name them.
+#[test]
+fn formats_of_secrets() {
+    let place = tempfile::tempdir().unwrap();
+    let environment = Environment { directory: place.path().to_owned(), ..environment() };
+    std::fs::write(place.path().join("key"), "a key of the operator's\n").unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(place.path().join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let of = |formats: &str, more: &str| {
+        std::fs::write(place.path().join("formats.toml"), formats).unwrap();
+        Config::parse(&format!("[guard.secrets]\n{more}\n"), "test.toml", &environment)
+    };
+    let good = "[[format]]\nid = \"custom.acme\"\nname = \"key of Acme\"\nshapes = [\"acme_{alnum:20}\"]\n";
+    let set = "rules = { 'secrets.token.github' = 'observe', 'custom.acme' = 'deny' }";
+    let (config, warnings) = of(good, &format!("formats_file = 'formats.toml'\n{set}")).unwrap();
+    assert_eq!(warnings, []);
+    let held = &config.settings.guards["secrets"];
+    assert!(
+        held.rules.contains_key("secrets.token.github") && held.rules.contains_key("secrets.custom.acme"),
+        "{held:?}"
+    );
+    // The key of digests comes from where other secrets come from.
+    let allow = format!("allow = ['{}']\nallow_key = 'file:key'", "0".repeat(64));
+    let (config, _) = of(good, &allow).unwrap();
+    assert_eq!(config.settings.guards["secrets"].options["allow_key"], "a key of the operator's");
+    for (formats, more, said) in [
+        (good, set, "has no rule `custom.acme`"),
+        (good, "rules = { 'secrets.token.githbu' = 'observe' }", "has no rule `secrets.token.githbu`"),
+        (&good.replace("alnum:20", "alnum:2"), "formats_file = 'formats.toml'", "could guess"),
+        (good, "allow = ['x']\nallow_key = 'file:key'", "is no digest"),
+    ] {
+        let problems = of(formats, more).unwrap_err();
+        let found: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|found| found.contains(said)), "{more}: {found:?}");
+    }
+}
+
 /// Rules of an operator in a file beside the configuration, and settings that name them.
 #[test]
 fn rules_of_an_operator() {

@@ -11,6 +11,7 @@ mod kind;
 pub mod normal;
 mod notes;
 pub mod rules;
+pub mod secrets;
 
 pub use engine::{CLASSIFIER, Engine, Found, Look, Suspect, Votes};
 pub use kind::Kind;

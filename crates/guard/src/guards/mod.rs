@@ -27,6 +27,8 @@ guards! {
     minimise,
     /// Finds text that gives the assistant orders.
     prompt_injection,
+    /// Finds keys, tokens and passwords, on the way out and on the way in.
+    secrets,
     /// Marks content from outside for the model.
     provenance,
     /// Withholds definitions that give orders or ask for what is not theirs.

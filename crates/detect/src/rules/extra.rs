@@ -188,7 +188,8 @@ fn one_line(message: &str) -> String {
 }
 
 impl Problem {
-    fn at(text: &str, at: usize, what: &str, help: &str) -> Problem {
+    /// One at a byte of `text`.
+    pub(crate) fn at(text: &str, at: usize, what: &str, help: &str) -> Problem {
         let before = text.get(..at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;

@@ -27,7 +27,7 @@ pub(super) mod class {
 const WORDS: &[(u32, &str)] = &[
     (
         class::PHONE,
-        "phone|phones|tel|telephone|mobile|cell|cellphone|fax|call|calls|called|calling|caller|whatsapp|sms|dial|hotline|ring|ph|mob|landline|my number|number is|text me|text him|text her|reach me|reach him|reach her|reached at|contact number|phonenumber|\
+        "phone|phones|tel|telephone|mobile|cell|cellphone|fax|call|calls|called|calling|caller|whatsapp|sms|dial|hotline|ring|ph|mob|landline|my number|answering|answer|text me|text him|text her|reach me|reach him|reach her|reached at|contact number|phonenumber|office|desk|home|\
          telefon|telefonnummer|rufnummer|handy|handynummer|mobil|mobilnummer|mobiltelefon|festnetz|anrufen|durchwahl|tel nr|ruf|\
          telefono|telefone|movil|celular|fijo|llamar|llame|llamame|telef|\
          portable|gsm|joindre|appeler|appelez|telecopie|mobile|\

@@ -87,7 +87,7 @@ fn colons(text: &str, hits: &mut Vec<Hit>) {
             let span = url(text, next, at);
             next = span.end.max(at + 1);
             if span.len() > at + 3 - span.start {
-                hits.push(Hit::new(PersonalKind::Url, "url", span, 600));
+                hits.push(Hit::new(PersonalKind::Url, "url", span, 850));
             }
             continue;
         }

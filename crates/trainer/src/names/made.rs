@@ -122,7 +122,7 @@ impl Lists {
     /// A name of the list, or one put together of two.
     fn blend(&self, of: &[&str], random: &mut Random) -> String {
         let first = one(of, random);
-        if random.below(3) > 0 {
+        if random.below(5) < 3 {
             return first.to_owned();
         }
         let second = one(of, random);

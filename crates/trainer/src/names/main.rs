@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use bartizan_detect::personal::tagger::{Tagger, Weights};
 use clap::Parser;
 
-use crate::learn::Sample;
+use crate::learn::{How, Sample};
 use crate::random::Random;
 use crate::texts::{Row, Score};
 
@@ -50,6 +50,18 @@ struct Options {
     /// How often all is gone through
     #[arg(long, default_value_t = 6)]
     rounds: usize,
+    /// How far a correction goes
+    #[arg(long, default_value_t = 0.1)]
+    rate: f32,
+    /// How strongly weights are drawn towards nothing
+    #[arg(long, default_value_t = 1e-3)]
+    decay: f32,
+    /// Of a hundred features, how many are left out each time
+    #[arg(long, default_value_t = 30)]
+    left_out: usize,
+    /// Count only what is at least that sure, in thousandths
+    #[arg(long, default_value_t = 400)]
+    least: u16,
     /// Print what is missed and what is found wrongly
     #[arg(long)]
     wrong: bool,
@@ -76,11 +88,12 @@ fn main() -> Result<()> {
         let mut score = Score::default();
         for fold in 0..FOLDS {
             let learnt: Vec<&Row> = rows.iter().filter(|row| row.template % FOLDS != fold).collect();
-            let weights = train(&options, &tagger, &made, if options.without_texts { &[] } else { &learnt });
-            score.add(weights, rows.iter().filter(|row| row.template % FOLDS == fold), options.wrong);
             if options.without_texts {
+                score.add(train(&options, &tagger, &made, &[]), rows.iter(), options.least, options.wrong);
                 break;
             }
+            let weights = train(&options, &tagger, &made, &learnt);
+            score.add(weights, rows.iter().filter(|row| row.template % FOLDS == fold), options.least, options.wrong);
         }
         score.print();
     }
@@ -98,5 +111,6 @@ fn train(options: &Options, tagger: &Tagger, made: &[Sample], rows: &[&Row]) -> 
         let of_row = learn::samples(tagger, &row.as_made(), options.bits);
         (0..options.often).for_each(|_| samples.extend(of_row.iter().cloned()));
     }
-    learn::learn(&samples, options.bits, options.rounds)
+    let Options { bits, rounds, rate, decay, left_out, .. } = *options;
+    learn::learn(&samples, How { bits, rounds, rate, decay, left_out })
 }

@@ -87,12 +87,13 @@ pub(crate) struct Score(BTreeMap<String, [usize; 4]>);
 
 impl Score {
     /// Adds what weights make of rows.
-    pub(crate) fn add<'r>(&mut self, weights: Weights, rows: impl Iterator<Item = &'r Row>, wrong: bool) {
+    pub(crate) fn add<'r>(&mut self, weights: Weights, rows: impl Iterator<Item = &'r Row>, least: u16, wrong: bool) {
         let personal = Personal::with_tagger(Tagger::with(weights));
         for row in rows {
             let found = personal.look_text(&row.text);
             let said: Vec<(Range<usize>, &str)> = found
                 .iter()
+                .filter(|found| found.confidence >= least)
                 .flat_map(|found| std::iter::once(&found.span).chain(&found.also).map(|span| (span.clone(), type_of(found.kind))))
                 .collect();
             let meets = |one: &Range<usize>, other: &Range<usize>| one.start < other.end && other.start < one.end;

@@ -60,7 +60,7 @@ pub struct Part {
 static FILE: &[u8] = include_bytes!("../../../model/names.bin");
 
 /// Between which a span is surer than not.
-const SPREAD: f32 = 0.35;
+const SPREAD: f32 = 0.6;
 
 impl Tagger {
     pub(super) fn built_in() -> Tagger {

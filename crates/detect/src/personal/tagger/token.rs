@@ -201,6 +201,8 @@ fn is_age(text: &str, at: usize, lexicon: &Lexicon) -> bool {
     let Some(end) = at.checked_sub(1).filter(|at| matches!(bytes.get(*at), Some(b' '))) else { return false };
     let before = bytes.get(..end).unwrap_or_default();
     let before = before.strip_suffix(b":").unwrap_or(before);
+    // `the age of 61`, `à l'âge de 61 ans`.
+    let before = [&b" of"[..], b" de", b" von", b" di", b" van"].iter().find_map(|word| before.strip_suffix(*word)).unwrap_or(before);
     let length = before.iter().rev().take(10).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = before.get(before.len() - length..).and_then(|word| str::from_utf8(word).ok()).unwrap_or_default();
     length > 0 && lexicon.get(fold::hash(word)) & is::AGE != 0

@@ -227,3 +227,6 @@ fn in_order(mut all: Vec<Found<'_>>) -> Vec<Found<'_>> {
     all.sort_by_key(|found| (found.span.start, found.span.end));
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,32 @@ fn letter(alphabet: &[u8], number: u64) -> u8 {
     alphabet.get(usize::try_from(number).unwrap_or(usize::MAX)).copied().unwrap_or(0)
 }
 
+/// A valid number made by trying what the last places have to be.
+#[cfg(test)]
+pub(super) fn made(id: &Identifier, shape: &str, seed: usize) -> Option<String> {
+    let mut random = seed as u64 * 2 + 1;
+    let mut draw = |end: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % end
+    };
+    for _ in 0..400_000 {
+        let text: Vec<u8> = shape
+            .bytes()
+            .map(|wanted| match wanted {
+                b'd' => b'0' + draw(10) as u8,
+                b'L' => b'A' + draw(26) as u8,
+                b'X' if draw(2) == 0 => b'0' + draw(10) as u8,
+                b'X' => b'A' + draw(26) as u8,
+                other => other,
+            })
+            .collect();
+        if (id.check)(&text) {
+            return String::from_utf8(text).ok();
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -71,31 +97,6 @@ mod tests {
         }
         let countries: BTreeSet<_> = all().filter_map(|id| country(id.name)).collect();
         assert!(countries.len() >= 50, "{countries:?}");
-    }
-
-    /// A valid number made by trying what the last places have to be.
-    pub(super) fn made(id: &Identifier, shape: &str, seed: usize) -> Option<String> {
-        let mut random = seed as u64 * 2 + 1;
-        let mut draw = |end: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % end
-        };
-        for _ in 0..400_000 {
-            let text: Vec<u8> = shape
-                .bytes()
-                .map(|wanted| match wanted {
-                    b'd' => b'0' + draw(10) as u8,
-                    b'L' => b'A' + draw(26) as u8,
-                    b'X' if draw(2) == 0 => b'0' + draw(10) as u8,
-                    b'X' => b'A' + draw(26) as u8,
-                    other => other,
-                })
-                .collect();
-            if (id.check)(&text) {
-                return String::from_utf8(text).ok();
-            }
-        }
-        None
     }
 
     #[test]

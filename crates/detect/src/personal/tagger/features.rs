@@ -1,10 +1,11 @@
 //! What the tagger sees of a word: itself, its ends, how it is written, what the lists say, and its neighbours.
 
 use super::super::fold::both;
+use super::lexicon::is;
 use super::token::{Gap, Shape, Token};
 
 /// Features of a word.
-pub(super) const COUNT: usize = 30;
+pub(super) const COUNT: usize = 32;
 
 /// The features of the word at `index`, each a number below 2^`bits`.
 #[inline]
@@ -13,7 +14,10 @@ pub(super) fn of(tokens: &[Token], index: usize, bits: u32) -> [u32; COUNT] {
     let [back3, back2, back, here, next, next2] = [see(-3), see(-2), see(-1), see(0), see(1), see(2)];
     let ends = tokens.get(index).map_or([0; 4], |token| token.ends);
     let [two, three, four, first] = ends;
+    let prose = u64::from(tokens.get(index).is_some_and(|token| token.prose));
     let known = |seen: &Seen| seen.known;
+    let named = |seen: &Seen| seen.known & u64::from(is::GIVEN | is::FAMILY | is::COMMON | is::HONORIFIC | is::JOB);
+    let placed = |seen: &Seen| seen.known & u64::from(is::TOWN | is::COUNTRY | is::STREET | is::UNIT | is::PEOPLE | is::BODY | is::FORM);
     let all = [
         here.word,
         both(back.word, here.gap),
@@ -31,7 +35,8 @@ pub(super) fn of(tokens: &[Token], index: usize, bits: u32) -> [u32; COUNT] {
         first,
         both(known(&here), known(&back)),
         both(known(&here), both(known(&next), next.gap)),
-        both(known(&here), both(known(&back), both(known(&next), here.gap))),
+        both(named(&here), both(named(&back), both(named(&next), here.gap))),
+        both(placed(&here), both(placed(&back), both(placed(&next), here.gap))),
         both(both(here.shape, here.gap), both(back.shape, both(next.shape, next.gap))),
         both(both(back2.shape, back.gap), both(back.shape, both(here.shape, here.gap))),
         both(both(here.shape, next.gap), both(next.shape, both(next2.shape, next2.gap))),
@@ -43,8 +48,9 @@ pub(super) fn of(tokens: &[Token], index: usize, bits: u32) -> [u32; COUNT] {
         both(both(back.word, back2.word), here.shape),
         both(back3.word, both(back2.word, back.word)),
         both(known(&back), both(three, here.gap)),
-        both(here.gap, next.gap),
-        both(back3.shape, both(back2.shape, here.shape)),
+        both(prose, both(here.gap, next.gap)),
+        both(prose, both(here.shape, both(placed(&here), here.gap))),
+        both(prose, both(named(&here), both(back3.shape, both(back2.shape, here.shape)))),
     ];
     let mut number = 0_u64;
     all.map(|feature| {

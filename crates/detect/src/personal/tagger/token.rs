@@ -19,6 +19,8 @@ pub(super) struct Token {
     pub(super) ends: [u64; 4],
     /// Whether it may be anything but a common word.
     pub(super) open: bool,
+    /// Whether common small words stand not far before it, as in a sentence and not in a list or on an envelope.
+    pub(super) prose: bool,
 }
 
 /// How a word is written.
@@ -292,15 +294,24 @@ fn token(text: &str, start: usize, gap: Gap, lexicon: &Lexicon) -> Token {
     let part = |chars: &[char]| chars.iter().fold(fold::START, |hash, c| fold::add(hash, *c));
     let [_, second, third, fourth] = last;
     let ends = [part(&[third, fourth]), part(&[second, third, fourth]), part(&last), part(&first)];
-    Token { start, end, hash, shape, gap, known: lexicon.get(hash), ends, open: false }
+    Token { start, end, hash, shape, gap, known: lexicon.get(hash), ends, open: false, prose: false }
 }
+
+/// How many words may lie between a common word and one that is in the same sentence.
+const PROSE: usize = 14;
 
 /// Says of each word whether it may be anything but a common word.
 fn open(tokens: &mut [Token], small: bool) {
     let mut before = false;
+    let mut since = usize::MAX;
     for index in 0..tokens.len() {
         let next = tokens.get(index + 1).copied();
         let Some(token) = tokens.get_mut(index) else { break };
+        if token.gap == Gap::Blank {
+            since = usize::MAX;
+        }
+        token.prose = since <= PROSE;
+        since = if token.shape == Shape::Small && token.known & is::COMMON != 0 { 0 } else { since.saturating_add(1) };
         let common = token.known & is::COMMON != 0 && token.known & is::ANY_NAME == 0;
         let capital = |shape: Shape| matches!(shape, Shape::Capital | Shape::Capitals | Shape::Mixed | Shape::Initial);
         let begins = matches!(token.gap, Gap::Line | Gap::Blank | Gap::Stop) || index == 0;

@@ -39,7 +39,7 @@ struct Options {
     #[arg(long)]
     write: Option<PathBuf>,
     /// How often each template is filled
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 10)]
     each: usize,
     /// How often a text counts that was not made
     #[arg(long, default_value_t = 2)]

@@ -2,7 +2,7 @@
 
 use super::super::fold::both;
 use super::lexicon::is;
-use super::token::{Gap, Shape, Token};
+use super::token::{Gap, Token};
 
 /// Features of a word.
 pub(super) const COUNT: usize = 32;
@@ -74,8 +74,7 @@ impl Seen {
 
     fn of(token: &Token) -> Seen {
         // Numbers are alike whatever they say.
-        let is_number = matches!(token.shape, Shape::One | Shape::Two | Shape::Three | Shape::Four | Shape::Five | Shape::More);
-        let word = if is_number { 1000 + token.shape as u64 } else { token.hash };
+        let word = if token.is_number() { 1000 + token.shape as u64 } else { token.hash };
         Seen { word, shape: token.shape as u64, gap: gap(token.gap), known: u64::from(token.known) }
     }
 }

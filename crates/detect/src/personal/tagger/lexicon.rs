@@ -78,7 +78,7 @@ fn words(list: &str) -> impl Iterator<Item = &str> {
     list.lines().filter(|line| !line.starts_with('#')).flat_map(|line| {
         line.split(',').flat_map(|entry| {
             let several = entry.trim().contains(' ');
-            entry.split_whitespace().filter(move |word| !several || word.chars().count() >= 3)
+            entry.split_whitespace().filter(move |word| !several || word.chars().count() >= 3 && !word.eq_ignore_ascii_case("the"))
         })
     })
 }

@@ -16,8 +16,8 @@ pub use model::Weights;
 
 use super::context::{Words, class};
 use super::{Hit, PersonalKind};
-use lexicon::Lexicon;
-use token::{Gap, Token};
+use lexicon::{Lexicon, is};
+use token::{Gap, Shape, Token};
 
 /// What a word may be labelled as; nothing is the first.
 pub const LABELS: usize = 10;
@@ -37,6 +37,7 @@ pub const KINDS: [Option<PersonalKind>; LABELS] = [
 ];
 
 const ADDRESS: u8 = 4;
+const AGE: u8 = 7;
 
 /// The lists and the weights.
 #[derive(Debug)]
@@ -169,6 +170,12 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
         let Some(kind) = KINDS.get(usize::from(label)).copied().flatten() else { continue };
         while labels.get(at) == Some(&label) && tokens.get(at).is_some_and(|token| joins(label, token.gap)) {
             at += 1;
+        }
+        let these = tokens.get(begin..at).unwrap_or_default();
+        // No common words alone, and no number alone for an address.
+        let is_name = |token: &Token| token.shape != Shape::Small || token.known & is::COMMON == 0;
+        if label != AGE && (!these.iter().any(is_name) || (label == ADDRESS && these.iter().all(Token::is_number))) {
+            continue;
         }
         let end = tokens.get(at - 1).map_or(first.end, |token| token.end);
         let margin = |worth: &[f32; LABELS]| worth.get(usize::from(label)).copied().unwrap_or(0.0) - worth[0];

@@ -23,6 +23,13 @@ pub(super) struct Token {
     pub(super) prose: bool,
 }
 
+impl Token {
+    /// Whether it is of digits only.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.shape, Shape::One | Shape::Two | Shape::Three | Shape::Four | Shape::Five | Shape::More)
+    }
+}
+
 /// How a word is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {

@@ -93,7 +93,8 @@ impl Numbers {
             for count in 1..=rest.len().min(MOST_GROUPS) {
                 let (Some(window), Some(lengths)) = (rest.get(..count), lengths.get(..count)) else { break };
                 let Some(number) = Number::of(text, window) else { break };
-                if number.digits >= 4 && stands_alone(text, window) {
+                // Nothing is written digit by digit.
+                if number.digits >= 4 && number.compact().len() + 1 >= 2 * count && stands_alone(text, window) {
                     self.judge(&Seen { number, context, lengths }, hits);
                 }
             }
@@ -294,6 +295,9 @@ fn phones(text: &str, groups: &[Range<usize>], context: Context, hits: &mut Vec<
     for (index, group) in groups.iter().take(MOST_GROUPS).enumerate() {
         let these = bytes(group);
         if !these.iter().all(u8::is_ascii_digit) || digits.len() + these.len() > 17 {
+            break;
+        }
+        if digits.len() + these.len() < 2 * index {
             break;
         }
         let alone = groups.get(..=index).is_some_and(|window| stands_alone(text, window));

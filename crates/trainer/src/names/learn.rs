@@ -1,7 +1,7 @@
 //! Learns weights by going through sentences again and again, each time making the right labels of one a little likelier: a
 //! conditional random field (Lafferty et al., 2001) with AdaGrad (Duchi et al., 2011), a part of the features left out each time.
 
-use bartizan_detect::personal::tagger::{LABELS, Part, Tagger, Weights};
+use bartizan_detect::personal::tagger::{LABELS, Part, ROW, Tagger, Weights};
 
 use crate::made::Made;
 use crate::random::Random;
@@ -185,12 +185,11 @@ fn kept(bits: u32, rows: &[Row], follows: &[Row; LABELS]) -> Weights {
     let largest = sizes.get(sizes.len().saturating_sub(1 + sizes.len() / 2000)).copied().unwrap_or(1.0);
     let unit = (largest / 127.0).max(1e-6);
     let byte = |weight: &f32| (weight / unit).round().clamp(-127.0, 127.0) as i8;
-    let row = |row: &Row| {
-        let mut bytes = [0; LABELS];
+    let padded = |row: &Row| {
+        let mut bytes = [0; ROW];
         bytes.iter_mut().zip(row).for_each(|(to, weight)| *to = byte(weight));
         bytes
     };
-    let mut kept = [[0; LABELS]; LABELS];
-    kept.iter_mut().zip(follows).for_each(|(to, from)| *to = row(from));
-    Weights { bits, unit, follows: kept, rows: rows.iter().map(row).collect() }
+    let follows = follows.map(|row| row.map(|weight| byte(&weight)));
+    Weights { bits, unit, follows, rows: rows.iter().map(padded).collect() }
 }

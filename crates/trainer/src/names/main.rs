@@ -29,6 +29,9 @@ struct Options {
     /// Templates of our own
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/names"))]
     templates: PathBuf,
+    /// Folders of texts that name hardly anybody, such as code and its documentation
+    #[arg(long)]
+    plain: Vec<PathBuf>,
     /// Labelled texts: JSON lines with `text`, `spans` and `template_id`
     #[arg(long)]
     texts: Option<PathBuf>,
@@ -79,6 +82,12 @@ fn main() -> Result<()> {
     for path in &paths {
         let file = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         for row in made::all(&file, options.each, &mut random) {
+            made.extend(learn::samples(&tagger, &row, options.bits));
+        }
+    }
+    for folder in &options.plain {
+        for text in texts::plain(folder)? {
+            let row = made::Made { text, spans: Vec::new() };
             made.extend(learn::samples(&tagger, &row, options.bits));
         }
     }

@@ -72,6 +72,21 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The texts of a folder, in order.
+pub(crate) fn plain(folder: &Path) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    let mut paths: Vec<_> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            texts.extend(plain(&path)?);
+        } else if path.extension().is_some_and(|end| end == "rs" || end == "md" || end == "toml" || end == "py") {
+            texts.push(std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(texts)
+}
+
 impl Row {
     /// As the tagger learns from it: with what it has labels for.
     pub(crate) fn as_made(&self) -> Made {

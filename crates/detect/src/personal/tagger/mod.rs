@@ -12,7 +12,9 @@ mod token;
 use std::ops::Range;
 
 pub use lexicon::entries;
-pub use model::Weights;
+pub use model::{ROW, Weights};
+
+use wide::{i8x16, i16x16};
 
 use super::context::{Words, class};
 use super::{Hit, PersonalKind};
@@ -112,16 +114,14 @@ impl Tagger {
 
 /// What each label is worth for a word.
 fn worth(weights: &Weights, tokens: &[Token], index: usize) -> [f32; LABELS] {
-    let mut sums = [0_i32; LABELS];
+    let mut sums = i16x16::ZERO;
     for id in features::of(tokens, index, weights.bits) {
         if let Some(row) = weights.rows.get(id as usize) {
-            for (sum, weight) in sums.iter_mut().zip(row) {
-                *sum += i32::from(*weight);
-            }
+            sums += i16x16::from_i8x16(i8x16::new(*row));
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-    let worth = sums.map(|sum| sum as f32 * weights.unit);
+    let mut worth = [0.0; LABELS];
+    worth.iter_mut().zip(sums.to_array()).for_each(|(worth, sum)| *worth = f32::from(sum) * weights.unit);
     worth
 }
 
@@ -134,14 +134,17 @@ pub fn best(worth: &[[f32; LABELS]], open: &[bool], follows: &[[f32; LABELS]; LA
     for (worth, open) in worth.iter().zip(open) {
         let mut now = [f32::NEG_INFINITY; LABELS];
         let mut from = [0_u8; LABELS];
-        let labels = if *open { LABELS } else { 1 };
-        for (label, ((now, from), worth)) in now.iter_mut().zip(&mut from).zip(worth).enumerate().take(labels) {
-            for ((previous, held), follows) in (0_u8..).zip(&before).zip(follows) {
-                let value = held + follows.get(label).copied().unwrap_or(0.0) + worth;
-                if value > *now {
-                    (*now, *from) = (value, previous);
-                }
+        for ((previous, held), follows) in (0_u8..).zip(&before).zip(follows) {
+            for ((now, from), follows) in now.iter_mut().zip(&mut from).zip(follows) {
+                let value = held + follows;
+                let better = value > *now;
+                *now = if better { value } else { *now };
+                *from = if better { previous } else { *from };
             }
+        }
+        now.iter_mut().zip(worth).for_each(|(now, worth)| *now += worth);
+        if !open {
+            now.iter_mut().skip(1).for_each(|now| *now = f32::NEG_INFINITY);
         }
         before = now;
         came.push(from);
@@ -172,9 +175,9 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
             at += 1;
         }
         let these = tokens.get(begin..at).unwrap_or_default();
-        // No common words alone, and no number alone for an address.
+        // No common words alone, and no small number alone for an address.
         let is_name = |token: &Token| token.shape != Shape::Small || token.known & is::COMMON == 0;
-        if label != AGE && (!these.iter().any(is_name) || (label == ADDRESS && these.iter().all(Token::is_number))) {
+        if label != AGE && (!these.iter().any(is_name) || (label == ADDRESS && these.iter().all(|token| token.is_number() && token.end - token.start < 3))) {
             continue;
         }
         let end = tokens.get(at - 1).map_or(first.end, |token| token.end);

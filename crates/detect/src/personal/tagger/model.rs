@@ -14,6 +14,9 @@ use super::LABELS;
 
 const MAGIC: &[u8; 8] = b"BZNAMES1";
 
+/// How long a row is in memory, so that it is added in one step.
+pub const ROW: usize = 16;
+
 /// Weights by feature and label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
@@ -23,8 +26,8 @@ pub struct Weights {
     pub unit: f32,
     /// What it is worth that one label follows another.
     pub follows: [[i8; LABELS]; LABELS],
-    /// One row for each feature.
-    pub rows: Vec<[i8; LABELS]>,
+    /// One row for each feature, filled up with zeros.
+    pub rows: Vec<[i8; ROW]>,
 }
 
 impl Weights {
@@ -44,7 +47,12 @@ impl Weights {
         for (to, from) in weights.follows.iter_mut().zip(follows.as_chunks().0) {
             *to = row(from);
         }
-        weights.rows = rest.as_chunks().0.iter().map(row).collect();
+        let padded = |bytes: &[u8; LABELS]| {
+            let mut padded = [0; ROW];
+            padded.iter_mut().zip(row(bytes)).for_each(|(to, from)| *to = from);
+            padded
+        };
+        weights.rows = rest.as_chunks().0.iter().map(padded).collect();
         Some(weights)
     }
 
@@ -54,8 +62,11 @@ impl Weights {
         let mut file = MAGIC.to_vec();
         file.extend(self.bits.to_le_bytes());
         file.extend(self.unit.to_le_bytes());
-        for row in self.follows.iter().chain(&self.rows) {
+        for row in &self.follows {
             file.extend(row.map(i8::cast_unsigned));
+        }
+        for row in &self.rows {
+            file.extend(row.iter().take(LABELS).map(|weight| weight.cast_unsigned()));
         }
         file
     }

@@ -187,7 +187,33 @@ fn is_trigger(text: &str, at: usize, lexicon: &Lexicon) -> bool {
     if known & is::TECHNICAL != 0 || (known & is::COMMON != 0 && known & (is::ANY_NAME & !is::FAMILY) == 0) {
         return false;
     }
-    !(capitals == letters && letters <= 5 && known & is::ANY_NAME == 0)
+    !(capitals == letters && letters <= 5 && known & is::ANY_NAME == 0) && !is_in_code(bytes, at)
+}
+
+/// How far a line is looked at for signs of code, in bytes each way.
+const LINE: usize = 120;
+
+/// Whether a place is in a line of code, and not in a comment or between quotes.
+fn is_in_code(bytes: &[u8], at: usize) -> bool {
+    let before = bytes.get(at.saturating_sub(LINE)..at).unwrap_or_default();
+    let before = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let after = bytes.get(at..at.saturating_add(LINE).min(bytes.len())).unwrap_or_default();
+    let after = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let start = before.trim_ascii_start();
+    let comments: [&[u8]; 6] = [b"//", b"#", b"*", b"--", b"/*", b"<!--"];
+    if comments.iter().any(|sign| start.starts_with(sign)) || memchr::memmem::find(before, b"// ").is_some() {
+        return false;
+    }
+    if !before.iter().filter(|byte| **byte == b'"').count().is_multiple_of(2) {
+        return false;
+    }
+    let ends = after.trim_ascii_end().last();
+    let words: [&[u8]; 13] = [
+        b"fn ", b"let ", b"pub ", b"use ", b"impl", b"struct ", b"enum ", b"def ", b"class ", b"import ", b"return ", b"const ", b"type ",
+    ];
+    matches!(ends, Some(b';' | b'{' | b'}'))
+        || words.iter().any(|word| start.starts_with(word))
+        || [before, after].iter().any(|half| half.windows(2).any(|two| matches!(two, b"::" | b"->" | b"=>" | b"()" | b"==" | b"&&" | b"<'")))
 }
 
 /// Whether words beside a number of two or three digits speak of an age.

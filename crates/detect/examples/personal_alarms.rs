@@ -31,7 +31,11 @@ fn main() -> std::io::Result<()> {
             }
         }
     }
-    writeln!(out, "{} files, {lines} lines\n\n| kind | in 10,000 lines | of those surer than 0.7 |\n|---|--:|--:|", files.len())?;
+    writeln!(
+        out,
+        "{} files, {lines} lines\n\n| kind | in 10,000 lines | of those surer than 0.7 |\n|---|--:|--:|",
+        files.len()
+    )?;
     for (kind, [all, sure]) in counts {
         let of = |count: usize| count as f64 * 10_000.0 / lines.max(1) as f64;
         writeln!(out, "| `{kind}` | {:.2} | {:.2} |", of(all), of(sure))?;
@@ -41,7 +45,8 @@ fn main() -> std::io::Result<()> {
 
 fn gather(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if path.is_dir() {
-        let mut entries: Vec<_> = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+        let mut entries: Vec<_> =
+            std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
         entries.sort();
         return entries.iter().try_for_each(|entry| gather(entry, files));
     }

@@ -39,7 +39,9 @@ fn main() -> std::io::Result<()> {
         let content = std::fs::read_to_string(&path)?;
         let rows = content.split('\n').filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let texts: Vec<String> = if path.ends_with(".jsonl") {
-            rows.filter_map(|row| Some(row.get("text")?.as_str()?.to_owned())).filter(|text| text.len() >= 200).collect()
+            rows.filter_map(|row| Some(row.get("text")?.as_str()?.to_owned()))
+                .filter(|text| text.len() >= 200)
+                .collect()
         } else {
             vec![content]
         };

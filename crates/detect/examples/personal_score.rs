@@ -56,7 +56,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         kind.is_some_and(|kind| !kind.by_itself())
     };
     let sum = |all: &mut dyn Iterator<Item = (&String, &Counts)>| {
-        all.fold([0; 4], |sum: Counts, (_, counts)| std::array::from_fn(|at| sum.get(at).unwrap_or(&0) + counts.get(at).unwrap_or(&0)))
+        all.fold([0; 4], |sum: Counts, (_, counts)| {
+            std::array::from_fn(|at| sum.get(at).unwrap_or(&0) + counts.get(at).unwrap_or(&0))
+        })
     };
     write_line(&mut out, "**personal by themselves**", &sum(&mut counts.iter().filter(|(kind, _)| !weak(kind))))?;
     write_line(&mut out, "**all**", &sum(&mut counts.iter()))?;
@@ -93,7 +95,12 @@ fn count(personal: &Personal, row: &serde_json::Value, counts: &mut BTreeMap<Str
 }
 
 /// Counts spans at one place of the counts and the next: all of them, and those that the others have too.
-fn tally(spans: &[(Range<usize>, &str)], others: &[(Range<usize>, &str)], at: usize, counts: &mut BTreeMap<String, Counts>) {
+fn tally(
+    spans: &[(Range<usize>, &str)],
+    others: &[(Range<usize>, &str)],
+    at: usize,
+    counts: &mut BTreeMap<String, Counts>,
+) {
     for (span, kind) in spans {
         let met = others.iter().any(|(other, held)| held == kind && other.start < span.end && span.start < other.end);
         if let Some([all, both]) = counts.entry((*kind).to_owned()).or_default().get_mut(at - 1..=at) {

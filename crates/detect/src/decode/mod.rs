@@ -80,8 +80,7 @@ impl<'t> Views<'t> {
     #[must_use]
     pub fn of(text: &'t str) -> Views<'t> {
         let (plain, map) = escape::read(text);
-        let mut views =
-            Views { all: vec![View { how: Vec::new(), text: plain, map, within: 0 }], text, cut: false };
+        let mut views = Views { all: vec![View { how: Vec::new(), text: plain, map, within: 0 }], text, cut: false };
         // What the decoders may write in all; honest texts need a fraction.
         let mut budget = 2 * text.len() + 4096;
         let mut next = 0;
@@ -108,6 +107,12 @@ impl<'t> Views<'t> {
             (Cow::Borrowed(_), _) => (Cow::Owned(found.text), found.map),
         };
         self.all.push(View { how: how.unwrap_or_default(), text, map, within });
+    }
+
+    /// The original.
+    #[must_use]
+    pub fn text(&self) -> &'t str {
+        self.text
     }
 
     /// The text itself first, then what is encoded in it.

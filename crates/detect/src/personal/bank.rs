@@ -4,15 +4,95 @@ use super::check;
 
 /// How many characters an IBAN of each country has (the registry of ISO 13616).
 const LENGTHS: &[(&str, usize)] = &[
-    ("AD", 24), ("AE", 23), ("AL", 28), ("AT", 20), ("AZ", 28), ("BA", 20), ("BE", 16), ("BG", 22), ("BH", 22), ("BI", 27),
-    ("BR", 29), ("BY", 28), ("CH", 21), ("CR", 22), ("CY", 28), ("CZ", 24), ("DE", 22), ("DJ", 27), ("DK", 18), ("DO", 28),
-    ("EE", 20), ("EG", 29), ("ES", 24), ("FI", 18), ("FK", 18), ("FO", 18), ("FR", 27), ("GB", 22), ("GE", 22), ("GI", 23),
-    ("GL", 18), ("GR", 27), ("GT", 28), ("HN", 28), ("HR", 21), ("HU", 28), ("IE", 22), ("IL", 23), ("IQ", 23), ("IS", 26),
-    ("IT", 27), ("JO", 30), ("KW", 30), ("KZ", 20), ("LB", 28), ("LC", 32), ("LI", 21), ("LT", 20), ("LU", 20), ("LV", 21),
-    ("LY", 25), ("MC", 27), ("MD", 24), ("ME", 22), ("MK", 19), ("MN", 20), ("MR", 27), ("MT", 31), ("MU", 30), ("NI", 28),
-    ("NL", 18), ("NO", 15), ("OM", 23), ("PK", 24), ("PL", 28), ("PS", 29), ("PT", 25), ("QA", 29), ("RO", 24), ("RS", 22),
-    ("RU", 33), ("SA", 24), ("SC", 31), ("SD", 18), ("SE", 24), ("SI", 19), ("SK", 24), ("SM", 27), ("SO", 23), ("ST", 25),
-    ("SV", 28), ("TL", 23), ("TN", 24), ("TR", 26), ("UA", 29), ("VA", 22), ("VG", 24), ("XK", 20), ("YE", 30),
+    ("AD", 24),
+    ("AE", 23),
+    ("AL", 28),
+    ("AT", 20),
+    ("AZ", 28),
+    ("BA", 20),
+    ("BE", 16),
+    ("BG", 22),
+    ("BH", 22),
+    ("BI", 27),
+    ("BR", 29),
+    ("BY", 28),
+    ("CH", 21),
+    ("CR", 22),
+    ("CY", 28),
+    ("CZ", 24),
+    ("DE", 22),
+    ("DJ", 27),
+    ("DK", 18),
+    ("DO", 28),
+    ("EE", 20),
+    ("EG", 29),
+    ("ES", 24),
+    ("FI", 18),
+    ("FK", 18),
+    ("FO", 18),
+    ("FR", 27),
+    ("GB", 22),
+    ("GE", 22),
+    ("GI", 23),
+    ("GL", 18),
+    ("GR", 27),
+    ("GT", 28),
+    ("HN", 28),
+    ("HR", 21),
+    ("HU", 28),
+    ("IE", 22),
+    ("IL", 23),
+    ("IQ", 23),
+    ("IS", 26),
+    ("IT", 27),
+    ("JO", 30),
+    ("KW", 30),
+    ("KZ", 20),
+    ("LB", 28),
+    ("LC", 32),
+    ("LI", 21),
+    ("LT", 20),
+    ("LU", 20),
+    ("LV", 21),
+    ("LY", 25),
+    ("MC", 27),
+    ("MD", 24),
+    ("ME", 22),
+    ("MK", 19),
+    ("MN", 20),
+    ("MR", 27),
+    ("MT", 31),
+    ("MU", 30),
+    ("NI", 28),
+    ("NL", 18),
+    ("NO", 15),
+    ("OM", 23),
+    ("PK", 24),
+    ("PL", 28),
+    ("PS", 29),
+    ("PT", 25),
+    ("QA", 29),
+    ("RO", 24),
+    ("RS", 22),
+    ("RU", 33),
+    ("SA", 24),
+    ("SC", 31),
+    ("SD", 18),
+    ("SE", 24),
+    ("SI", 19),
+    ("SK", 24),
+    ("SM", 27),
+    ("SO", 23),
+    ("ST", 25),
+    ("SV", 28),
+    ("TL", 23),
+    ("TN", 24),
+    ("TR", 26),
+    ("UA", 29),
+    ("VA", 22),
+    ("VG", 24),
+    ("XK", 20),
+    ("YE", 30),
 ];
 
 /// The length of an IBAN that begins with these letters.
@@ -72,7 +152,9 @@ pub(super) fn is_grouped_as_card(lengths: &[usize]) -> bool {
 pub(super) fn is_bic(text: &[u8]) -> bool {
     let Some((bank, rest)) = text.split_at_checked(4) else { return false };
     let Some((country, place)) = rest.split_at_checked(2) else { return false };
-    let others = [*b"US", *b"JP", *b"CN", *b"IN", *b"AU", *b"CA", *b"ZA", *b"SG", *b"HK", *b"KR", *b"MX", *b"TH", *b"MY", *b"NZ"];
+    let others = [
+        *b"US", *b"JP", *b"CN", *b"IN", *b"AU", *b"CA", *b"ZA", *b"SG", *b"HK", *b"KR", *b"MX", *b"TH", *b"MY", *b"NZ",
+    ];
     matches!(text.len(), 8 | 11)
         && bank.iter().all(u8::is_ascii_uppercase)
         && (iban_length(country).is_some() || others.iter().any(|other| other == country))
@@ -85,7 +167,9 @@ mod tests {
 
     #[test]
     fn published_examples_are_valid_and_their_neighbours_are_not() {
-        for text in ["GB82WEST12345698765432", "DE89370400440532013000", "FR1420041010050500013M02606", "NO9386011117947"] {
+        for text in
+            ["GB82WEST12345698765432", "DE89370400440532013000", "FR1420041010050500013M02606", "NO9386011117947"]
+        {
             assert!(is_iban(text.as_bytes()), "{text}");
             for at in 2..text.len() {
                 let mut other = text.as_bytes().to_vec();
@@ -108,7 +192,9 @@ mod tests {
             let sure = card(text.as_bytes());
             assert!(sure >= least && (least > 0 || sure == 0), "{text}: {sure}");
         }
-        for (text, good) in [("DEUTDEFF", true), ("DEUTDEFF500", true), ("BOFAUS3N", true), ("PASSWORD", false), ("DEUTDE", false)] {
+        for (text, good) in
+            [("DEUTDEFF", true), ("DEUTDEFF500", true), ("BOFAUS3N", true), ("PASSWORD", false), ("DEUTDE", false)]
+        {
             assert_eq!(is_bic(text.as_bytes()), good, "{text}");
         }
     }

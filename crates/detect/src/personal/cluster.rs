@@ -34,8 +34,7 @@ impl<'t> Number<'t> {
     pub(super) fn of(whole: &'t str, groups: &[Range<usize>]) -> Option<Number<'t>> {
         let (first, last) = (groups.first()?, groups.last()?);
         let raw = whole.get(first.start..last.end)?;
-        let mut number =
-            Number { raw, start: first.start, end: last.end, text: [0; LONGEST], length: 0, digits: 0 };
+        let mut number = Number { raw, start: first.start, end: last.end, text: [0; LONGEST], length: 0, digits: 0 };
         for group in groups {
             for byte in whole.as_bytes().get(group.clone())? {
                 *number.text.get_mut(number.length)? = byte.to_ascii_uppercase();
@@ -97,7 +96,7 @@ impl Cluster {
         let start = at - before.iter().rev().take(LONGEST).take_while(|byte| byte.is_ascii_alphanumeric()).count();
         let end = start + ascii::run(bytes, start, Head::words);
         let mut group = self.group(bytes, start, end);
-        if group.len() > LONGEST || bytes.get(start.wrapping_sub(1)).is_some_and(|byte| *byte >= 0xC3) {
+        if group.len() > LONGEST {
             return end;
         }
         self.add_before(bytes, from, start);
@@ -137,7 +136,9 @@ impl Cluster {
             let before = bytes.get(from..sign).unwrap_or_default();
             let letters = before.iter().rev().take(LETTERS + 1).take_while(|byte| byte.is_ascii_uppercase()).count();
             let other = sign.checked_sub(letters + 1).and_then(|at| bytes.get(at));
-            if !(1..=LETTERS).contains(&letters) || other.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80) {
+            if !(1..=LETTERS).contains(&letters)
+                || other.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)
+            {
                 break;
             }
             start = sign - letters;
@@ -185,7 +186,7 @@ mod tests {
             ("a 1, 2; 3", vec![vec!["1"], vec!["2"], vec!["3"]]),
             ("345-899-3560x4587 and", vec![vec!["345", "899", "3560"], vec!["x4587"]]),
             ("user_12345678", vec![vec!["12345678"]]),
-            ("é12", vec![]),
+            ("号12", vec![vec!["12"]]),
             ("", vec![]),
         ] {
             for before in [0, 1, 60, 64, 70, 128] {

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn case_and_accents_change_nothing() {
-        for (one, other) in [("Müller", "muller"), ("ŁÓDŹ", "lodz"), ("Ångström", "angstrom"), ("Иван", "иван")] {
+        for (one, other) in [("Müller", "muller"), ("ŁÓDŹ", "lodz"), ("Ångström", "angstrom"), ("Иван", "иван")]
+        {
             assert_eq!(hash(one), hash(other), "{one}");
         }
         assert_ne!(hash("ab"), hash("ba"));
@@ -122,6 +123,9 @@ mod tests {
             table.add(number * 31, number, |old, new| old + new);
         }
         table.add(31, 10, |old, new| old + new);
-        assert_eq!((table.get(0), table.get(31), table.get(31 * 999), table.get(5)), (Some(0), Some(11), Some(999), None));
+        assert_eq!(
+            (table.get(0), table.get(31), table.get(31 * 999), table.get(5)),
+            (Some(0), Some(11), Some(999), None)
+        );
     }
 }

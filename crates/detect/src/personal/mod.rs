@@ -142,13 +142,15 @@ impl Personal {
     pub fn look(&self, views: &Views<'_>) -> Vec<Found<'_>> {
         let mut all = Vec::new();
         for view in views.iter() {
-            let turned =
-                |how: &Encoding| matches!(how, Encoding::Rot13 | Encoding::Reversed | Encoding::Leet | Encoding::Spaced);
+            let turned = |how: &Encoding| {
+                matches!(how, Encoding::Rot13 | Encoding::Reversed | Encoding::Leet | Encoding::Spaced)
+            };
             if view.how.iter().any(turned) {
                 continue;
             }
             let place = |span: Range<usize>| views.whole(views.original(view, span));
-            self.add(view.text(), &view.how, place, &mut all);
+            let written = view.how.is_empty().then(|| views.text());
+            self.add(view.text(), &view.how, written, place, &mut all);
         }
         in_order(all)
     }
@@ -157,7 +159,7 @@ impl Personal {
     #[must_use]
     pub fn look_text(&self, text: &str) -> Vec<Found<'_>> {
         let mut all = Vec::new();
-        self.add(text, &[], |span| span, &mut all);
+        self.add(text, &[], None, |span| span, &mut all);
         in_order(all)
     }
 
@@ -166,6 +168,7 @@ impl Personal {
         &'p self,
         text: &str,
         how: &[Encoding],
+        written: Option<&str>,
         place: impl Fn(Range<usize>) -> Range<usize>,
         all: &mut Vec<Found<'p>>,
     ) {
@@ -177,6 +180,8 @@ impl Personal {
             if span.is_empty() {
                 continue;
             }
+            // As it is written there, if it is not encoded: the text as it is meant has other letters for some.
+            let value = written.and_then(|text| text.get(span.clone())).unwrap_or(value);
             let key = (hit.kind, normal(hit.kind, value));
             if let Some(held) = by_value.get(&key).and_then(|index| all.get_mut(*index)) {
                 let last = held.also.last().unwrap_or(&held.span);
@@ -193,7 +198,16 @@ impl Personal {
             };
             let country = ids::country(name);
             let (kind, confidence) = (hit.kind, hit.confidence);
-            all.push(Found { kind, name, country, span, also: Vec::new(), how: how.to_vec(), value: value.into(), confidence });
+            all.push(Found {
+                kind,
+                name,
+                country,
+                span,
+                also: Vec::new(),
+                how: how.to_vec(),
+                value: value.into(),
+                confidence,
+            });
         }
     }
 

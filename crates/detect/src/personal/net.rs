@@ -27,13 +27,20 @@ fn emails(text: &str, hits: &mut Vec<Hit>) {
     let mut from = 0;
     for at in memchr::memchr_iter(b'@', bytes) {
         let before = bytes.get(from..at).unwrap_or_default();
-        let is_local = |byte: &&u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(byte) || **byte >= 0x80;
+        let is_local =
+            |byte: &&u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(byte) || **byte >= 0x80;
         let mut length = before.iter().rev().take(LOCAL).take_while(is_local).count();
         // What quotes or delimits an address is not of it.
-        while length > 0 && bytes.get(at - length).is_some_and(|byte| b"'`.|/={}&?*!#$%^~".contains(byte) || !text.is_char_boundary(at - length)) {
+        while length > 0
+            && bytes
+                .get(at - length)
+                .is_some_and(|byte| b"'`.|/={}&?*!#$%^~".contains(byte) || !text.is_char_boundary(at - length))
+        {
             length -= 1;
         }
-        if let Some(cut) = bytes.get(at - length..at).and_then(|local| local.iter().rposition(|byte| b"|={}&?/'`".contains(byte))) {
+        if let Some(cut) =
+            bytes.get(at - length..at).and_then(|local| local.iter().rposition(|byte| b"|={}&?/'`".contains(byte)))
+        {
             length -= cut + 1;
         }
         let host = host(bytes, at + 1);
@@ -97,7 +104,9 @@ fn colons(text: &str, hits: &mut Vec<Hit>) {
         let rest = bytes.get(start..).unwrap_or_default();
         let length = rest.iter().take(64).take_while(is_part).count();
         next = start + length.max(at + 1 - start);
-        let outside = |place: Option<&u8>| !place.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b':');
+        let outside = |place: Option<&u8>| {
+            !place.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b':')
+        };
         if length < 6 || !outside(start.checked_sub(1).and_then(|at| bytes.get(at))) || !outside(bytes.get(next)) {
             continue;
         }
@@ -119,7 +128,8 @@ fn url(text: &str, from: usize, colon: usize) -> Range<usize> {
     let bytes = text.as_bytes();
     let before = bytes.get(from..colon).unwrap_or_default();
     let start = colon - before.iter().rev().take(12).take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let is_part = |byte: &&u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'\\');
+    let is_part =
+        |byte: &&u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'\\');
     let length = bytes.get(colon..).unwrap_or_default().iter().take_while(is_part).count();
     let rest = text.get(colon..colon + length).unwrap_or_default();
     start..colon + rest.trim_end_matches(['.', ',', ')', ';', ':', '\'', ']', '!', '?']).len()
@@ -169,7 +179,9 @@ fn v4(text: &str, words: &Words, hits: &mut Vec<Hit>) {
         let rest = bytes.get(start..).unwrap_or_default();
         let length = rest.iter().take(64).take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
         next = start + length.max(at + 1 - start);
-        let outside = |place: Option<&u8>| !place.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+'));
+        let outside = |place: Option<&u8>| {
+            !place.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+'))
+        };
         if !outside(start.checked_sub(1).and_then(|at| bytes.get(at))) || !outside(bytes.get(next)) {
             continue;
         }
@@ -206,7 +218,12 @@ fn value_behind(text: &str, from: usize) -> Option<Range<usize>> {
         return None;
     }
     let start = from + signs + word;
-    let length = text.get(start..)?.bytes().take(80).take_while(|byte| !byte.is_ascii_whitespace() && !b"\"',;)(<>}".contains(byte)).count();
+    let length = text
+        .get(start..)?
+        .bytes()
+        .take(80)
+        .take_while(|byte| !byte.is_ascii_whitespace() && !b"\"',;)(<>}".contains(byte))
+        .count();
     Some(start..text.floor_char_boundary(start + length))
 }
 
@@ -235,8 +252,13 @@ fn user_names(text: &str, hits: &mut Vec<Hit>) {
             let value = value.trim_end_matches(['.', ':', '!', '?']);
             let signs = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
             // What looks like no word of a sentence.
-            let unusual = value.bytes().any(|byte| !byte.is_ascii_lowercase()) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
-            if (3..=40).contains(&value.len()) && signs && unusual && value.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            let unusual = value.bytes().any(|byte| !byte.is_ascii_lowercase())
+                && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+            if (3..=40).contains(&value.len())
+                && signs
+                && unusual
+                && value.bytes().any(|byte| byte.is_ascii_lowercase())
+            {
                 hits.push(Hit::new(PersonalKind::UserName, "user_name", span.start..span.start + value.len(), 650));
             }
         }
@@ -260,13 +282,22 @@ fn passports(text: &str, hits: &mut Vec<Hit>) {
         };
         let first = line(start);
         next = start + first.len().max(2);
-        let second_start = next + bytes.get(next..).unwrap_or_default().iter().take(4).take_while(|byte| byte.is_ascii_whitespace()).count();
+        let second_start = next
+            + bytes
+                .get(next..)
+                .unwrap_or_default()
+                .iter()
+                .take(4)
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
         let second = line(second_start);
         let checked = |line: &[u8], from: usize, length: usize| {
             line.get(from..from + length).is_some_and(|part| check::icao(part) == check::digit(line, from + length))
         };
         let good = match (first.len(), second.len()) {
-            (44 | 36, length) if length == first.len() => checked(second, 0, 9) && checked(second, 13, 6) && checked(second, 21, 6),
+            (44 | 36, length) if length == first.len() => {
+                checked(second, 0, 9) && checked(second, 13, 6) && checked(second, 21, 6)
+            }
             (30, 30) => checked(first, 5, 9) && checked(second, 0, 6) && checked(second, 8, 6),
             _ => false,
         };

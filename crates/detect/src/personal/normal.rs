@@ -24,7 +24,9 @@ pub fn normal(kind: PersonalKind, text: &str) -> String {
             text.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect()
         }
         PersonalKind::IpAddress => ip(text),
-        PersonalKind::DateOfBirth | PersonalKind::Date | PersonalKind::Age | PersonalKind::PostalCode => words(text, ' '),
+        PersonalKind::DateOfBirth | PersonalKind::Date | PersonalKind::Age | PersonalKind::PostalCode => {
+            words(text, ' ')
+        }
         PersonalKind::PersonName
         | PersonalKind::Organisation
         | PersonalKind::Place

@@ -23,7 +23,7 @@ impl std::fmt::Debug for Identifier {
 }
 
 /// Fewer digits are no number of anybody's.
-const FEWEST: usize = 5;
+const FEWEST: usize = 4;
 /// The longest identifier.
 const LONGEST_ID: usize = 18;
 
@@ -177,8 +177,14 @@ const CARD: &str = "payment_card";
 
 /// What only the words beside it make a number of.
 fn by_context(seen: &Seen<'_>, hits: &mut Vec<Hit>) {
-    const ANY: u32 =
-        class::PASSPORT | class::LICENCE | class::ACCOUNT | class::ROUTING | class::SORT | class::HEALTH | class::TAX | class::NATIONAL;
+    const ANY: u32 = class::PASSPORT
+        | class::LICENCE
+        | class::ACCOUNT
+        | class::ROUTING
+        | class::SORT
+        | class::HEALTH
+        | class::TAX
+        | class::NATIONAL;
     if !seen.near(ANY) || seen.lengths.len() > 6 {
         return;
     }
@@ -251,7 +257,9 @@ fn is_date(seen: &Seen<'_>) -> Option<()> {
 /// Whether all groups are years, as in `2019-2024`.
 fn is_years(raw: &str, lengths: &[usize]) -> bool {
     lengths.iter().all(|length| *length == 4)
-        && raw.split(|c: char| !c.is_ascii_alphanumeric()).all(|group| group.is_empty() || group.starts_with("19") || group.starts_with("20"))
+        && raw
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .all(|group| group.is_empty() || group.starts_with("19") || group.starts_with("20"))
 }
 
 fn is_uuid(groups: &[Range<usize>]) -> bool {
@@ -277,7 +285,9 @@ fn phones(text: &str, groups: &[Range<usize>], context: Context, hits: &mut Vec<
     let before = text.as_bytes().get(..first.start).unwrap_or_default();
     let plus = before.last() == Some(&b'+');
     let bytes = |group: &Range<usize>| text.as_bytes().get(group.clone()).unwrap_or_default();
-    if before.last().is_some_and(|byte| matches!(byte, b'.' | b'$' | b'-' | b'/' | b'=' | b'#') || byte.is_ascii_alphanumeric())
+    if before
+        .last()
+        .is_some_and(|byte| matches!(byte, b'.' | b'$' | b'-' | b'/' | b'=' | b'#') || byte.is_ascii_alphanumeric())
         && !(before.last() == Some(&b'=') && context.near.of(class::PHONE))
     {
         return 0;

@@ -126,7 +126,11 @@ fn checked(text: &str, written: Written) -> Result<Own, Problem> {
             words.push(hash);
         });
         if parts != 1 || words.len() > MAX_WORDS {
-            return problem(word.span().start, "this is no single word, or there are too many", "write up to 64 single words");
+            return problem(
+                word.span().start,
+                "this is no single word, or there are too many",
+                "write up to 64 single words",
+            );
         }
     }
     if written.words_required && words.is_empty() {
@@ -216,7 +220,9 @@ impl Pattern {
                 '[' => class(&mut chars).ok_or((at, "`[` is not closed, or empty"))?,
                 '.' => Class { ranges: vec![('\n', '\n')], others: true },
                 '{' | '?' => return Err((at, "there is nothing before it to repeat")),
-                '(' | ')' | '|' | '*' | '+' | '^' | '$' => return Err((at, "this sign has no meaning here; write `\\` before it")),
+                '(' | ')' | '|' | '*' | '+' | '^' | '$' => {
+                    return Err((at, "this sign has no meaning here; write `\\` before it"));
+                }
                 c => Class::one(c),
             };
             let (least, most) = match chars.peek() {
@@ -249,7 +255,8 @@ impl Pattern {
         let mut longest = None;
         let mut last = None;
         for (at, c) in text.char_indices() {
-            if states >> self.places.len() & 1 == 1 && !(last.is_some_and(char::is_alphanumeric) && c.is_alphanumeric()) {
+            if states >> self.places.len() & 1 == 1 && !(last.is_some_and(char::is_alphanumeric) && c.is_alphanumeric())
+            {
                 longest = Some(at);
             }
             let mut next = 0_u128;

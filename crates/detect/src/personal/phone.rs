@@ -78,7 +78,9 @@ const CODES: &[(&str, u8, u8)] = &[
 /// Whether digits may be a number with its calling code.
 pub(super) fn is_international(digits: &[u8]) -> bool {
     let fits = |(code, least, most): &(&str, u8, u8)| {
-        digits.strip_prefix(code.as_bytes()).is_some_and(|rest| (*least as usize..=*most as usize).contains(&rest.len()))
+        digits
+            .strip_prefix(code.as_bytes())
+            .is_some_and(|rest| (*least as usize..=*most as usize).contains(&rest.len()))
     };
     (7..=15).contains(&digits.len()) && CODES.iter().any(fits)
 }
@@ -141,7 +143,9 @@ mod tests {
 
     #[test]
     fn a_calling_code_and_enough_digits_are_a_number() {
-        for digits in ["14155550123", "442079460958", "4930123456", "33612345678", "35312345678", "8613800138000", "37069912345"] {
+        for digits in
+            ["14155550123", "442079460958", "4930123456", "33612345678", "35312345678", "8613800138000", "37069912345"]
+        {
             assert!(is_international(digits.as_bytes()), "{digits}");
         }
         for digits in ["1415555012", "999", "0044207946", "4420794609581234", "28123456789", ""] {

@@ -97,7 +97,8 @@ impl Learning {
                 features.copied().collect()
             })
             .collect();
-        let worth: Vec<Row> = (kept.iter().zip(&part.open)).map(|(features, open)| self.worth(features, *open)).collect();
+        let worth: Vec<Row> =
+            (kept.iter().zip(&part.open)).map(|(features, open)| self.worth(features, *open)).collect();
         let count = worth.len();
         // What leads to each label, and what follows from it (forward and backward).
         let mut to: Vec<Row> = Vec::with_capacity(count);
@@ -114,7 +115,9 @@ impl Learning {
         let mut from: Vec<Row> = vec![[0.0; LABELS]; count];
         for at in (0..count.saturating_sub(1)).rev() {
             for label in 0..LABELS {
-                from[at][label] = log_sum((0..LABELS).map(|next| self.follows[label][next] + worth[at + 1][next] + from[at + 1][next]));
+                from[at][label] = log_sum(
+                    (0..LABELS).map(|next| self.follows[label][next] + worth[at + 1][next] + from[at + 1][next]),
+                );
             }
         }
         let Some(last) = to.last() else { return };
@@ -136,7 +139,9 @@ impl Learning {
             for (held, row) in steps.iter_mut().enumerate() {
                 for (label, step) in row.iter_mut().enumerate() {
                     let likely = match before {
-                        Some(before) => to[before][held] + self.follows[held][label] + worth[at][label] + from[at][label] - all,
+                        Some(before) => {
+                            to[before][held] + self.follows[held][label] + worth[at][label] + from[at][label] - all
+                        }
                         None if held == 0 => to[at][label] + from[at][label] - all,
                         None => f32::NEG_INFINITY,
                     };

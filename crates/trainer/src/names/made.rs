@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use bartizan_detect::personal::tagger::{entries, KINDS};
 use bartizan_detect::personal::PersonalKind;
+use bartizan_detect::personal::tagger::{KINDS, entries};
 
 use crate::random::Random;
 
@@ -81,7 +81,10 @@ impl Lists {
         use PersonalKind::*;
         let number = |most: usize, random: &mut Random| (1 + random.below(most)).to_string();
         let digits = |pattern: &str, random: &mut Random| {
-            pattern.chars().map(|c| if c == '#' { char::from(b'0' + random.below(10) as u8) } else { c }).collect::<String>()
+            pattern
+                .chars()
+                .map(|c| if c == '#' { char::from(b'0' + random.below(10) as u8) } else { c })
+                .collect::<String>()
         };
         match name {
             "person" => (Some(PersonName), self.person(random)),
@@ -95,23 +98,103 @@ impl Lists {
             "address" => (Some(PostalAddress), self.address(random)),
             "unit" => (Some(PostalAddress), unit(random)),
             "zip" => {
-                let pattern = one(&["#####", "#####", "####", "##-###", "### ##", "####-###", "#####-####", "#### AB", "SW1A 2AA", "K1A 0B1"], random);
+                let pattern = one(
+                    &[
+                        "#####",
+                        "#####",
+                        "####",
+                        "##-###",
+                        "### ##",
+                        "####-###",
+                        "#####-####",
+                        "#### AB",
+                        "SW1A 2AA",
+                        "K1A 0B1",
+                    ],
+                    random,
+                );
                 (Some(PostalCode), digits(pattern, random))
             }
             "job" => (Some(Title), one(&self.jobs, random).to_owned()),
             "hon" => {
-                let of = ["Mr.", "Mrs.", "Ms.", "Miss", "Dr.", "Mr", "Mrs", "Dr", "Prof.", "Sir", "Herr", "Frau", "Mme", "M.", "Señor", "Sra.", "Sr.", "Signora", "Sig.", "Dott.", "Pan", "Pani", "Mevrouw", "Dhr."];
+                let of = [
+                    "Mr.", "Mrs.", "Ms.", "Miss", "Dr.", "Mr", "Mrs", "Dr", "Prof.", "Sir", "Herr", "Frau", "Mme",
+                    "M.", "Señor", "Sra.", "Sr.", "Signora", "Sig.", "Dott.", "Pan", "Pani", "Mevrouw", "Dhr.",
+                ];
                 (Some(Title), one(&of, random).to_owned())
             }
             "age" => (Some(Age), number(98, random)),
             "people" => (Some(Nationality), one(&self.peoples, random).to_owned()),
             "year" => (Some(Date), (1930 + random.below(97)).to_string()),
-            "day" => (Some(Date), one(&["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "Montag", "Freitag", "lundi", "viernes", "venerdì", "sábado", "piątek", "vrijdag"], random).to_owned()),
+            "day" => (
+                Some(Date),
+                one(
+                    &[
+                        "Monday",
+                        "Tuesday",
+                        "Wednesday",
+                        "Thursday",
+                        "Friday",
+                        "Saturday",
+                        "Sunday",
+                        "Montag",
+                        "Freitag",
+                        "lundi",
+                        "viernes",
+                        "venerdì",
+                        "sábado",
+                        "piątek",
+                        "vrijdag",
+                    ],
+                    random,
+                )
+                .to_owned(),
+            ),
             "date" => {
-                let month = one(&["January", "March", "May", "July", "October", "December", "Feb", "Sept", "Juni", "März", "janvier", "août", "de mayo", "de julio", "maggio", "ottobre", "de março", "oktober", "maja", "grudnia"], random);
-                (Some(Date), if random.below(2) == 0 { format!("{} {month} {}", number(28, random), 1940 + random.below(86)) } else { format!("{month} {}, {}", number(28, random), 1940 + random.below(86)) })
+                let month = one(
+                    &[
+                        "January",
+                        "March",
+                        "May",
+                        "July",
+                        "October",
+                        "December",
+                        "Feb",
+                        "Sept",
+                        "Juni",
+                        "März",
+                        "janvier",
+                        "août",
+                        "de mayo",
+                        "de julio",
+                        "maggio",
+                        "ottobre",
+                        "de março",
+                        "oktober",
+                        "maja",
+                        "grudnia",
+                    ],
+                    random,
+                );
+                (
+                    Some(Date),
+                    if random.below(2) == 0 {
+                        format!("{} {month} {}", number(28, random), 1940 + random.below(86))
+                    } else {
+                        format!("{month} {}, {}", number(28, random), 1940 + random.below(86))
+                    },
+                )
             }
-            "phone" => (None, digits(one(&["+44 20 7### ####", "(###) ###-####", "0### #######", "### ### ###", "+49 30 ######"], random), random)),
+            "phone" => (
+                None,
+                digits(
+                    one(
+                        &["+44 20 7### ####", "(###) ###-####", "0### #######", "### ### ###", "+49 30 ######"],
+                        random,
+                    ),
+                    random,
+                ),
+            ),
             "num" => (None, number(900, random)),
             "id" => (None, digits(one(&["A-####", "########", "##-##-##", "INV-####", "#.#.#"], random), random)),
             "email" => (None, format!("{}@example.org", self.given(random).to_lowercase())),
@@ -138,7 +221,11 @@ impl Lists {
     fn family(&self, random: &mut Random) -> String {
         match random.below(12) {
             0 => format!("{}-{}", one(&self.family, random), one(&self.family, random)),
-            1 => format!("{} {}", one(&["van", "von", "de", "da", "del", "El", "Al", "Mac", "van der"], random), one(&self.family, random)),
+            1 => format!(
+                "{} {}",
+                one(&["van", "von", "de", "da", "del", "El", "Al", "Mac", "van der"], random),
+                one(&self.family, random)
+            ),
             2 => format!("O'{}", one(&self.family, random)),
             _ => self.blend(&self.family, random),
         }
@@ -162,8 +249,28 @@ impl Lists {
 
     fn town(&self, random: &mut Random) -> String {
         let town = match random.below(6) {
-            0 => format!("{}{}", self.blend(&self.family, random), one(&["ville", "ton", "burg", "dorf", "heim", "by", "sta", "stad", "ów", "ice", "ovo", "hagen", "nes", "vík", "járvi", "field", "ford", "borough", "ingen"], random)),
-            1 => format!("{} {}", one(&["San", "Santa", "Saint", "New", "Bad", "Villa", "Vila", "Nova", "Stary", "Velká", "Upper", "North", "Castel", "Puerto"], random), self.blend(&self.towns, random)),
+            0 => format!(
+                "{}{}",
+                self.blend(&self.family, random),
+                one(
+                    &[
+                        "ville", "ton", "burg", "dorf", "heim", "by", "sta", "stad", "ów", "ice", "ovo", "hagen",
+                        "nes", "vík", "járvi", "field", "ford", "borough", "ingen"
+                    ],
+                    random
+                )
+            ),
+            1 => format!(
+                "{} {}",
+                one(
+                    &[
+                        "San", "Santa", "Saint", "New", "Bad", "Villa", "Vila", "Nova", "Stary", "Velká", "Upper",
+                        "North", "Castel", "Puerto"
+                    ],
+                    random
+                ),
+                self.blend(&self.towns, random)
+            ),
             _ => self.blend(&self.towns, random),
         };
         if random.below(7) == 0 { town.to_uppercase() } else { town }
@@ -186,8 +293,22 @@ impl Lists {
 
     /// What a company might call itself.
     fn coined(&self, random: &mut Random) -> String {
-        let first = one(&["Zon", "Open", "Data", "Clear", "Blue", "Net", "Inno", "Legi", "Bio", "Eco", "Smart", "True", "Bright", "Cloud", "Quant", "Nova", "Red", "Vert", "Agri", "Med", "Fin", "Geo", "Pro", "Uni", "City", "Home", "Walk", "Grad", "Topo", "Loca", "Social", "Health"], random);
-        let second = one(&["ability", "mine", "path", "graphy", "storm", "scan", "score", "coder", "vore", "gate", "lytics", "ware", "works", "grid", "flow", "wise", "metrics", "nest", "hub", "spark", "point", "via", "ify", "ra", "ex", "ium", "Data", "Labs", "Insights", "Radar"], random);
+        let first = one(
+            &[
+                "Zon", "Open", "Data", "Clear", "Blue", "Net", "Inno", "Legi", "Bio", "Eco", "Smart", "True", "Bright",
+                "Cloud", "Quant", "Nova", "Red", "Vert", "Agri", "Med", "Fin", "Geo", "Pro", "Uni", "City", "Home",
+                "Walk", "Grad", "Topo", "Loca", "Social", "Health",
+            ],
+            random,
+        );
+        let second = one(
+            &[
+                "ability", "mine", "path", "graphy", "storm", "scan", "score", "coder", "vore", "gate", "lytics",
+                "ware", "works", "grid", "flow", "wise", "metrics", "nest", "hub", "spark", "point", "via", "ify",
+                "ra", "ex", "ium", "Data", "Labs", "Insights", "Radar",
+            ],
+            random,
+        );
         if random.below(3) == 0 { format!("{first} {}", one(&self.bodies, random)) } else { format!("{first}{second}") }
     }
 
@@ -196,15 +317,64 @@ impl Lists {
         let most = if random.below(3) == 0 { 9999 } else { 200 };
         let house = (1 + random.below(most)).to_string();
         let name = match random.below(12) {
-            0..=2 => format!("{family} {}", one(&["Street", "St", "Road", "Rd", "Avenue", "Ave", "Lane", "Drive", "Court", "Way", "Close", "Boulevard", "Place", "Crescent"], random)),
-            3 => format!("{family}{}", one(&["straße", "strasse", "weg", "gasse", "allee", "platz", "ring", "straat", "laan", "gatan", "vägen", "gata", "veien", "vej", "gade", "katu", "tie", "vegur", "holt", "utca", "stræti", "parken"], random)),
-            4 => format!("{} {}{}", one(&["rue", "Rue", "avenue", "boulevard", "chemin", "place", "quai"], random), one(&["de ", "du ", "des ", "de la ", ""], random), self.town(random)),
-            5 => format!("{} {family}", one(&["Calle", "Avenida", "Plaza", "Paseo", "Camino", "Rúa", "Carrer", "C/"], random)),
-            6 => format!("{} {} {family}", one(&["Via", "Viale", "Corso", "Piazza", "Largo", "Strada"], random), self.given(random)),
+            0..=2 => format!(
+                "{family} {}",
+                one(
+                    &[
+                        "Street",
+                        "St",
+                        "Road",
+                        "Rd",
+                        "Avenue",
+                        "Ave",
+                        "Lane",
+                        "Drive",
+                        "Court",
+                        "Way",
+                        "Close",
+                        "Boulevard",
+                        "Place",
+                        "Crescent"
+                    ],
+                    random
+                )
+            ),
+            3 => format!(
+                "{family}{}",
+                one(
+                    &[
+                        "straße", "strasse", "weg", "gasse", "allee", "platz", "ring", "straat", "laan", "gatan",
+                        "vägen", "gata", "veien", "vej", "gade", "katu", "tie", "vegur", "holt", "utca", "stræti",
+                        "parken"
+                    ],
+                    random
+                )
+            ),
+            4 => format!(
+                "{} {}{}",
+                one(&["rue", "Rue", "avenue", "boulevard", "chemin", "place", "quai"], random),
+                one(&["de ", "du ", "des ", "de la ", ""], random),
+                self.town(random)
+            ),
+            5 => format!(
+                "{} {family}",
+                one(&["Calle", "Avenida", "Plaza", "Paseo", "Camino", "Rúa", "Carrer", "C/"], random)
+            ),
+            6 => format!(
+                "{} {} {family}",
+                one(&["Via", "Viale", "Corso", "Piazza", "Largo", "Strada"], random),
+                self.given(random)
+            ),
             7 => format!("{} {family}", one(&["Rua", "Avenida", "Travessa", "Praça", "Alameda"], random)),
             8 => format!("{} {family}", one(&["ul.", "ulica", "al.", "os.", "Aleja", "plac", "nám."], random)),
-            9 => format!("{family} {}", one(&["utca", "út", "tér", "ulice", "ulica", "cesta", "Caddesi", "Marg", "Sokak"], random)),
-            10 => format!("{family} {}", one(&["Hill", "Row", "Gardens", "Terrace", "Park", "Square", "Grove", "Mews"], random)),
+            9 => format!(
+                "{family} {}",
+                one(&["utca", "út", "tér", "ulice", "ulica", "cesta", "Caddesi", "Marg", "Sokak"], random)
+            ),
+            10 => format!(
+                "{family} {}",
+                one(&["Hill", "Row", "Gardens", "Terrace", "Park", "Square", "Grove", "Mews"], random)
+            ),
             _ => self.blend(&self.family, random),
         };
         match random.below(5) {
@@ -229,7 +399,8 @@ impl Lists {
             0 => parts.extend([town, format!("{country} {zip}")]),
             1 => parts.extend([format!("{zip} {town}")]),
             2 => parts.extend([town, country]),
-            3 => parts.extend([town, format!("{} {zip}", one(&["CA", "NY", "TX", "WA", "MN", "CO", "VIC", "NSW"], random))]),
+            3 => parts
+                .extend([town, format!("{} {zip}", one(&["CA", "NY", "TX", "WA", "MN", "CO", "VIC", "NSW"], random))]),
             4 => parts.extend([format!("{zip} {town}"), country]),
             _ => parts.push(town),
         }
@@ -238,5 +409,12 @@ impl Lists {
 }
 
 fn unit(random: &mut Random) -> String {
-    format!("{} {}", one(&["Apt.", "Suite", "Apt", "Unit", "Flat", "Floor", "Ste.", "Apartment", "Piso", "Bus", "Etage", "m."], random), 1 + random.below(999))
+    format!(
+        "{} {}",
+        one(
+            &["Apt.", "Suite", "Apt", "Unit", "Flat", "Floor", "Ste.", "Apartment", "Piso", "Bus", "Etage", "m."],
+            random
+        ),
+        1 + random.below(999)
+    )
 }

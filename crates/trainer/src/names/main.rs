@@ -77,7 +77,8 @@ fn main() -> Result<()> {
     let tagger = Tagger::untrained();
     let mut made = Vec::new();
     let mut random = Random::new(20_261_129);
-    let mut paths: Vec<_> = std::fs::read_dir(&options.templates)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut paths: Vec<_> =
+        std::fs::read_dir(&options.templates)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.sort();
     for path in &paths {
         let file = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -109,17 +109,23 @@ impl Score {
             let said: Vec<(Range<usize>, &str)> = found
                 .iter()
                 .filter(|found| found.confidence >= least)
-                .flat_map(|found| std::iter::once(&found.span).chain(&found.also).map(|span| (span.clone(), type_of(found.kind))))
+                .flat_map(|found| {
+                    std::iter::once(&found.span).chain(&found.also).map(|span| (span.clone(), type_of(found.kind)))
+                })
                 .collect();
             let meets = |one: &Range<usize>, other: &Range<usize>| one.start < other.end && other.start < one.end;
             for (span, kind) in &self.count(row, &said) {
-                let here = said.iter().filter(|(other, _)| meets(span, other)).map(|(_, kind)| *kind).collect::<Vec<_>>();
+                let here =
+                    said.iter().filter(|(other, _)| meets(span, other)).map(|(_, kind)| *kind).collect::<Vec<_>>();
                 if wrong {
                     println!("missed {kind} {:?} as {here:?} in {:?}", &row.text[span.clone()], row.text);
                 }
             }
             if wrong {
-                for (span, kind) in said.iter().filter(|(span, kind)| !row.spans.iter().any(|(other, held)| held == kind && meets(span, other))) {
+                for (span, kind) in said
+                    .iter()
+                    .filter(|(span, kind)| !row.spans.iter().any(|(other, held)| held == kind && meets(span, other)))
+                {
                     println!("wrong {kind} {:?} in {:?}", &row.text[span.clone()], row.text);
                 }
             }

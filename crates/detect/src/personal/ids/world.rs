@@ -140,7 +140,8 @@ pub(super) const ALL: &[Identifier] = &[
         forms: &["dd.ddd.ddd-X", "d.ddd.ddd-X", "dddddddd-X"],
         check: |t| {
             let Some((last, rest)) = t.split_last() else { return false };
-            let sum: u32 = (0..rest.len()).map(|place| digit(rest, rest.len() - 1 - place) * (2 + place as u32 % 6)).sum();
+            let sum: u32 =
+                (0..rest.len()).map(|place| digit(rest, rest.len() - 1 - place) * (2 + place as u32 % 6)).sum();
             letter(b"0K987654321", u64::from(sum % 11)) == *last && number(rest, 0, rest.len()) > 100_000
         },
         alone: 0,
@@ -182,7 +183,9 @@ pub(super) const ALL: &[Identifier] = &[
         kind: NationalId,
         shapes: &["ddddddddddddd"],
         forms: &["dddddd dddd ddd", "dddddd dddd dd d"],
-        check: |t| luhn(t) && yymmdd(t, 0) && matches!(at(t, 10), b'0' | b'1' | b'2') && matches!(at(t, 11), b'8' | b'9'),
+        check: |t| {
+            luhn(t) && yymmdd(t, 0) && matches!(at(t, 10), b'0' | b'1' | b'2') && matches!(at(t, 11), b'8' | b'9')
+        },
         alone: 700,
         formed: 900,
         words: "id number|identity number|south african|sa id|id no|rsa id",
@@ -288,7 +291,8 @@ pub(super) const ALL: &[Identifier] = &[
         shapes: &["LddddddX", "LLddddddX"],
         forms: &["Ldddddd(X)", "LLdddddd(X)"],
         check: |t| {
-            let value = |byte: u8| u32::from(if byte.is_ascii_digit() { byte - b'0' } else { byte.wrapping_sub(b'A') + 10 });
+            let value =
+                |byte: u8| u32::from(if byte.is_ascii_digit() { byte - b'0' } else { byte.wrapping_sub(b'A') + 10 });
             let one = if t.len() == 8 { 36 * 9 } else { 0 };
             let last = at(t, t.len().saturating_sub(1));
             let weights = if t.len() == 8 { 8..=8_u32 } else { 9..=9 };
@@ -305,7 +309,8 @@ pub(super) const ALL: &[Identifier] = &[
         shapes: &["L1dddddddd", "L2dddddddd", "L8dddddddd", "L9dddddddd"],
         forms: &[],
         check: |t| {
-            let code = b"ABCDEFGHJKLMNPQRSTUVXYWZIO".iter().position(|letter| *letter == at(t, 0)).unwrap_or(0) as u32 + 10;
+            let code =
+                b"ABCDEFGHJKLMNPQRSTUVXYWZIO".iter().position(|letter| *letter == at(t, 0)).unwrap_or(0) as u32 + 10;
             let sum = code / 10 + code % 10 * 9 + weighted(t, &[0, 8, 7, 6, 5, 4, 3, 2, 1, 1]);
             sum.is_multiple_of(10)
         },
@@ -342,7 +347,10 @@ pub(super) const ALL: &[Identifier] = &[
         kind: NationalId,
         shapes: &["dddddddddddd"],
         forms: &["dddddd-dd-dddd"],
-        check: |t| yymmdd(t, 0) && matches!(number(t, 6, 2), 1..=16 | 21..=59 | 60..=68 | 71..=72 | 74..=79 | 82..=93 | 98 | 99),
+        check: |t| {
+            yymmdd(t, 0)
+                && matches!(number(t, 6, 2), 1..=16 | 21..=59 | 60..=68 | 71..=72 | 74..=79 | 82..=93 | 98 | 99)
+        },
         alone: 0,
         formed: 800,
         words: "mykad|nric|ic|ic number|kad pengenalan|pengenalan",

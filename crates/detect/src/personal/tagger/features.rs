@@ -10,14 +10,17 @@ pub(super) const COUNT: usize = 32;
 /// The features of the word at `index`, each a number below 2^`bits`.
 #[inline]
 pub(super) fn of(tokens: &[Token], index: usize, bits: u32) -> [u32; COUNT] {
-    let see = |offset: isize| index.checked_add_signed(offset).and_then(|at| tokens.get(at)).map_or(Seen::NONE, Seen::of);
+    let see =
+        |offset: isize| index.checked_add_signed(offset).and_then(|at| tokens.get(at)).map_or(Seen::NONE, Seen::of);
     let [back3, back2, back, here, next, next2] = [see(-3), see(-2), see(-1), see(0), see(1), see(2)];
     let ends = tokens.get(index).map_or([0; 4], |token| token.ends);
     let [two, three, four, first] = ends;
     let prose = u64::from(tokens.get(index).is_some_and(|token| token.prose));
     let known = |seen: &Seen| seen.known;
     let named = |seen: &Seen| seen.known & u64::from(is::GIVEN | is::FAMILY | is::COMMON | is::HONORIFIC | is::JOB);
-    let placed = |seen: &Seen| seen.known & u64::from(is::TOWN | is::COUNTRY | is::STREET | is::UNIT | is::PEOPLE | is::BODY | is::FORM);
+    let placed = |seen: &Seen| {
+        seen.known & u64::from(is::TOWN | is::COUNTRY | is::STREET | is::UNIT | is::PEOPLE | is::BODY | is::FORM)
+    };
     let all = [
         here.word,
         both(back.word, here.gap),

@@ -27,7 +27,8 @@ pub(super) mod is {
     /// What is written with a capital in technical texts and is nobody.
     pub(in super::super) const TECHNICAL: u32 = 1 << 17;
     /// All that makes a small word worth a look.
-    pub(in super::super) const ANY_NAME: u32 = GIVEN | FAMILY | TOWN | COUNTRY | PEOPLE | JOB | COMPANY | STREET | UNIT | HONORIFIC | PARTICLE | DAY | MONTH;
+    pub(in super::super) const ANY_NAME: u32 =
+        GIVEN | FAMILY | TOWN | COUNTRY | PEOPLE | JOB | COMPANY | STREET | UNIT | HONORIFIC | PARTICLE | DAY | MONTH;
 }
 
 const LISTS: &[(u32, &str)] = &[
@@ -78,7 +79,9 @@ fn words(list: &str) -> impl Iterator<Item = &str> {
     list.lines().filter(|line| !line.starts_with('#')).flat_map(|line| {
         line.split(',').flat_map(|entry| {
             let several = entry.trim().contains(' ');
-            entry.split_whitespace().filter(move |word| !several || word.chars().count() >= 3 && !word.eq_ignore_ascii_case("the"))
+            entry
+                .split_whitespace()
+                .filter(move |word| !several || word.chars().count() >= 3 && !word.eq_ignore_ascii_case("the"))
         })
     })
 }

@@ -103,8 +103,11 @@ impl Tagger {
             if !open.contains(&true) {
                 return;
             }
-            let worth: Vec<[f32; LABELS]> =
-                tokens.iter().enumerate().map(|(index, token)| if token.open { worth(weights, tokens, index) } else { [0.0; LABELS] }).collect();
+            let worth: Vec<[f32; LABELS]> = tokens
+                .iter()
+                .enumerate()
+                .map(|(index, token)| if token.open { worth(weights, tokens, index) } else { [0.0; LABELS] })
+                .collect();
             let follows = weights.follows.map(|row| row.map(|weight| f32::from(weight) * weights.unit));
             let labels = best(&worth, &open, &follows);
             spans(text, tokens, &labels, &worth, words, hits);
@@ -177,7 +180,10 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
         let these = tokens.get(begin..at).unwrap_or_default();
         // No common words alone, and no small number alone for an address.
         let is_name = |token: &Token| token.shape != Shape::Small || token.known & is::COMMON == 0;
-        if label != AGE && (!these.iter().any(is_name) || (label == ADDRESS && these.iter().all(|token| token.is_number() && token.end - token.start < 3))) {
+        if label != AGE
+            && (!these.iter().any(is_name)
+                || (label == ADDRESS && these.iter().all(|token| token.is_number() && token.end - token.start < 3)))
+        {
             continue;
         }
         let end = tokens.get(at - 1).map_or(first.end, |token| token.end);
@@ -187,7 +193,12 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
         let sure = (1000.0 / (1.0 + (-most * SPREAD).exp())) as u16;
         let mut hit = Hit::new(kind, kind.as_str(), first.start..end, sure.min(950));
         if kind == PersonalKind::Date && words.around(text, first.start, end).near.of(class::BIRTH) {
-            hit = Hit::new(PersonalKind::DateOfBirth, PersonalKind::DateOfBirth.as_str(), first.start..end, sure.min(950));
+            hit = Hit::new(
+                PersonalKind::DateOfBirth,
+                PersonalKind::DateOfBirth.as_str(),
+                first.start..end,
+                sure.min(950),
+            );
         }
         hits.push(hit);
     }
@@ -197,7 +208,10 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
 fn joins(label: u8, gap: Gap) -> bool {
     match gap {
         Gap::None | Gap::Space | Gap::Hyphen | Gap::Apostrophe => true,
-        Gap::Stop => label == ADDRESS || KINDS.get(usize::from(label)).is_some_and(|kind| *kind == Some(PersonalKind::PersonName)),
+        Gap::Stop => {
+            label == ADDRESS
+                || KINDS.get(usize::from(label)).is_some_and(|kind| *kind == Some(PersonalKind::PersonName))
+        }
         Gap::And => KINDS.get(usize::from(label)).is_some_and(|kind| *kind == Some(PersonalKind::Organisation)),
         Gap::Comma | Gap::Line | Gap::Open => label == ADDRESS,
         _ => false,

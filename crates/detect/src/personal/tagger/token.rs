@@ -98,6 +98,8 @@ impl Gap {
 /// How far around a word that may be a name words are read, in bytes.
 const BEFORE: usize = 48;
 const AFTER: usize = 64;
+/// How much of that is enough for a name and what stands behind it.
+const ENOUGH: usize = 32;
 /// A text without any capital letter is read whole up to here: people write so in chats.
 const SMALL_TEXT: usize = 4096;
 
@@ -105,7 +107,7 @@ const SMALL_TEXT: usize = 4096;
 pub(super) fn each_part(text: &str, lexicon: &Lexicon, mut each: impl FnMut(&[Token])) {
     let mut tokens = Vec::new();
     if text.len() <= SMALL_TEXT && !text.chars().any(char::is_uppercase) {
-        read(text, 0, text.len(), lexicon, true, &mut tokens);
+        read(text, 0, text.len(), lexicon, &mut tokens);
         return each(&tokens);
     }
     let mut part: Option<(usize, usize)> = None;
@@ -115,16 +117,15 @@ pub(super) fn each_part(text: &str, lexicon: &Lexicon, mut each: impl FnMut(&[To
             Some((_, held)) if start <= *held + 16 => *held = end,
             _ => {
                 if let Some((start, end)) = part.replace((start, end)) {
-                    read(text, start, end, lexicon, false, &mut tokens);
+                    read(text, start, end, lexicon, &mut tokens);
                     each(&tokens);
                 }
             }
         }
-        // What is read already points to nothing new.
         end
     });
     if let Some((start, end)) = part {
-        read(text, start, end, lexicon, false, &mut tokens);
+        read(text, start, end, lexicon, &mut tokens);
         each(&tokens);
     }
 }
@@ -132,7 +133,7 @@ pub(super) fn each_part(text: &str, lexicon: &Lexicon, mut each: impl FnMut(&[To
 /// Calls `each` with the place of every word that may be a name, or number that may be an age.
 fn each_trigger(text: &str, lexicon: &Lexicon, mut each: impl FnMut(usize) -> usize) {
     let bytes = text.as_bytes();
-    let mut before = false;
+    let (mut before, mut read) = (false, 0);
     for start in (0..bytes.len()).step_by(BLOCK) {
         let block = Block::of(bytes, start);
         let words = block.words() | block.not_ascii();
@@ -142,8 +143,9 @@ fn each_trigger(text: &str, lexicon: &Lexicon, mut each: impl FnMut(usize) -> us
         while candidates != 0 {
             let at = start + candidates.trailing_zeros() as usize;
             candidates &= candidates - 1;
-            if is_trigger(text, at, lexicon) {
-                each(at);
+            // What is read anyway with much behind it need not be looked at twice.
+            if at + ENOUGH > read && is_trigger(text, at, lexicon) {
+                read = each(at);
             }
         }
     }
@@ -172,7 +174,8 @@ fn is_trigger(text: &str, at: usize, lexicon: &Lexicon) -> bool {
         return false;
     }
     let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'\n');
-    let behind = (bytes.get(at + length).copied().unwrap_or(b'\n'), bytes.get(at + length + 1).copied().unwrap_or(b'\n'));
+    let behind =
+        (bytes.get(at + length).copied().unwrap_or(b'\n'), bytes.get(at + length + 1).copied().unwrap_or(b'\n'));
     // What stands in code is no name of anybody.
     if matches!(before, b'.' | b':' | b'/' | b'\\' | b'$' | b'@' | b'#' | b'<' | b'&' | b'%')
         || matches!(behind.0, b'(' | b'<' | b'[' | b'=' | b'{')
@@ -209,11 +212,14 @@ fn is_in_code(bytes: &[u8], at: usize) -> bool {
     }
     let ends = after.trim_ascii_end().last();
     let words: [&[u8]; 13] = [
-        b"fn ", b"let ", b"pub ", b"use ", b"impl", b"struct ", b"enum ", b"def ", b"class ", b"import ", b"return ", b"const ", b"type ",
+        b"fn ", b"let ", b"pub ", b"use ", b"impl", b"struct ", b"enum ", b"def ", b"class ", b"import ", b"return ",
+        b"const ", b"type ",
     ];
     matches!(ends, Some(b';' | b'{' | b'}'))
         || words.iter().any(|word| start.starts_with(word))
-        || [before, after].iter().any(|half| half.windows(2).any(|two| matches!(two, b"::" | b"->" | b"=>" | b"()" | b"==" | b"&&" | b"<'")))
+        || [before, after]
+            .iter()
+            .any(|half| half.windows(2).any(|two| matches!(two, b"::" | b"->" | b"=>" | b"()" | b"==" | b"&&" | b"<'")))
 }
 
 /// Whether words beside a number of two or three digits speak of an age.
@@ -237,14 +243,17 @@ fn is_age(text: &str, at: usize, lexicon: &Lexicon) -> bool {
     let before = bytes.get(..end).unwrap_or_default();
     let before = before.strip_suffix(b":").unwrap_or(before);
     // `the age of 61`, `à l'âge de 61 ans`.
-    let before = [&b" of"[..], b" de", b" von", b" di", b" van"].iter().find_map(|word| before.strip_suffix(*word)).unwrap_or(before);
+    let before = [&b" of"[..], b" de", b" von", b" di", b" van"]
+        .iter()
+        .find_map(|word| before.strip_suffix(*word))
+        .unwrap_or(before);
     let length = before.iter().rev().take(10).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = before.get(before.len() - length..).and_then(|word| str::from_utf8(word).ok()).unwrap_or_default();
     length > 0 && lexicon.get(fold::hash(word)) & is::AGE != 0
 }
 
 /// Reads the words of a part, from the first that begins in it to the last.
-pub(super) fn read(text: &str, start: usize, end: usize, lexicon: &Lexicon, small: bool, tokens: &mut Vec<Token>) {
+pub(super) fn read(text: &str, start: usize, end: usize, lexicon: &Lexicon, tokens: &mut Vec<Token>) {
     tokens.clear();
     let (start, end) = (text.ceil_char_boundary(start.min(text.len())), text.ceil_char_boundary(end.min(text.len())));
     // Within a word it begins behind it.
@@ -252,7 +261,10 @@ pub(super) fn read(text: &str, start: usize, end: usize, lexicon: &Lexicon, smal
     let within = start > 0 && text.get(..start).is_some_and(|before| before.chars().next_back().is_some_and(is_part));
     let skipped = if within { rest.find(|c| !is_part(c)).unwrap_or(rest.len()) } else { 0 };
     let mut at = start + skipped;
-    let mut last = text.get(..at).map_or(0, |before| before.trim_end_matches(|c: char| !is_part(c) && c != '\n').len()).max(at.saturating_sub(8));
+    let mut last = text
+        .get(..at)
+        .map_or(0, |before| before.trim_end_matches(|c: char| !is_part(c) && c != '\n').len())
+        .max(at.saturating_sub(8));
     last = text.ceil_char_boundary(last);
     while at < end {
         let Some(rest) = text.get(at..) else { break };
@@ -266,7 +278,7 @@ pub(super) fn read(text: &str, start: usize, end: usize, lexicon: &Lexicon, smal
         last = token.end;
         tokens.push(token);
     }
-    open(tokens, small);
+    open(tokens);
 }
 
 fn is_part(c: char) -> bool {
@@ -286,7 +298,11 @@ fn token(text: &str, start: usize, gap: Gap, lexicon: &Lexicon) -> Token {
     let mut chars = rest.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         // An apostrophe or hyphen between letters is of the word.
-        let joins = matches!(c, '\'' | '\u{2019}') && letters > 0 && digits == 0 && letters <= 2 && chars.peek().is_some_and(|(_, c)| c.is_uppercase());
+        let joins = matches!(c, '\'' | '\u{2019}')
+            && letters > 0
+            && digits == 0
+            && letters <= 2
+            && chars.peek().is_some_and(|(_, c)| c.is_uppercase());
         if !(is_part(c) || joins) || at > LONGEST * 4 {
             break;
         }
@@ -334,7 +350,7 @@ fn token(text: &str, start: usize, gap: Gap, lexicon: &Lexicon) -> Token {
 const PROSE: usize = 14;
 
 /// Says of each word whether it may be anything but a common word.
-fn open(tokens: &mut [Token], small: bool) {
+fn open(tokens: &mut [Token]) {
     let mut before = false;
     let mut since = usize::MAX;
     for index in 0..tokens.len() {
@@ -354,7 +370,7 @@ fn open(tokens: &mut [Token], small: bool) {
             Shape::Other => token.known & is::ANY_NAME != 0,
             Shape::Small => {
                 let between = before && next.is_some_and(|next| capital(next.shape));
-                token.known & is::ANY_NAME != 0 || (small && !common) || between || (before && token.known & is::COMMON == 0)
+                token.known & is::ANY_NAME != 0 || between || (before && token.known & is::COMMON == 0)
             }
             Shape::More => token.end - token.start <= 6,
             _ => true,

@@ -236,7 +236,7 @@ pub(super) const ALL: &[Identifier] = &[
         forms: &[],
         check: |t| {
             let sum = weighted(t, &[9, 8, 7, 6, 5, 4, 3, 2]) + 10 * digit(t, 8);
-            (sum % 11) == 0 && number(t, 0, 9) > 1_000_000
+            sum.is_multiple_of(11) && number(t, 0, 9) > 1_000_000
         },
         alone: 0,
         formed: 0,

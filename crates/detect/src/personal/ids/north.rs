@@ -144,7 +144,7 @@ pub(super) const ALL: &[Identifier] = &[
             let value =
                 |byte: &u8| if byte.is_ascii_digit() { u32::from(byte - b'0') } else { u32::from(byte - b'A') + 10 };
             let sum: u32 = t.iter().zip([7, 3, 1, 9, 7, 3, 1, 7, 3]).map(|(byte, weight)| value(byte) * weight).sum();
-            sum % 10 == 0
+            sum.is_multiple_of(10)
         },
         alone: 0,
         formed: 0,

@@ -443,7 +443,7 @@ pub(super) const ALL: &[Identifier] = &[
         kind: TaxId,
         shapes: &["ddddddddddd"],
         forms: &["dd ddd ddd ddd"],
-        check: |t| at(t, 0) != b'0' && (weighted(t, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]) - 10) % 89 == 0,
+        check: |t| at(t, 0) != b'0' && (weighted(t, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]) - 10).is_multiple_of(89),
         alone: 0,
         formed: 800,
         words: "abn|business number",

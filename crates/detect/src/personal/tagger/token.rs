@@ -170,7 +170,7 @@ fn is_trigger(text: &str, at: usize, lexicon: &Lexicon) -> bool {
         inner |= c == '_' || c.is_ascii_digit();
         hash = fold::add(hash, fold::letter(c));
     }
-    if capitals == 0 || letters < 2 || letters >= 40 {
+    if capitals == 0 || !(2..40).contains(&letters) {
         return false;
     }
     let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'\n');
@@ -190,7 +190,8 @@ fn is_trigger(text: &str, at: usize, lexicon: &Lexicon) -> bool {
     if known & is::TECHNICAL != 0 || (known & is::COMMON != 0 && known & (is::ANY_NAME & !is::FAMILY) == 0) {
         return false;
     }
-    !(capitals == letters && letters <= 5 && known & is::ANY_NAME == 0) && !is_in_code(bytes, at)
+    let is_short = capitals == letters && letters <= 5 && known & is::ANY_NAME == 0;
+    !is_short && !is_in_code(bytes, at)
 }
 
 /// How far a line is looked at for signs of code, in bytes each way.

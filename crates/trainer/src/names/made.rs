@@ -79,13 +79,6 @@ impl Lists {
 
     fn value(&self, name: &str, random: &mut Random) -> (Option<PersonalKind>, String) {
         use PersonalKind::*;
-        let number = |most: usize, random: &mut Random| (1 + random.below(most)).to_string();
-        let digits = |pattern: &str, random: &mut Random| {
-            pattern
-                .chars()
-                .map(|c| if c == '#' { char::from(b'0' + random.below(10) as u8) } else { c })
-                .collect::<String>()
-        };
         match name {
             "person" => (Some(PersonName), self.person(random)),
             "given" => (Some(PersonName), self.given(random)),
@@ -97,108 +90,10 @@ impl Lists {
             "street" => (Some(PostalAddress), self.street(random)),
             "address" => (Some(PostalAddress), self.address(random)),
             "unit" => (Some(PostalAddress), unit(random)),
-            "zip" => {
-                let pattern = one(
-                    &[
-                        "#####",
-                        "#####",
-                        "####",
-                        "##-###",
-                        "### ##",
-                        "####-###",
-                        "#####-####",
-                        "#### AB",
-                        "SW1A 2AA",
-                        "K1A 0B1",
-                    ],
-                    random,
-                );
-                (Some(PostalCode), digits(pattern, random))
-            }
             "job" => (Some(Title), one(&self.jobs, random).to_owned()),
-            "hon" => {
-                let of = [
-                    "Mr.", "Mrs.", "Ms.", "Miss", "Dr.", "Mr", "Mrs", "Dr", "Prof.", "Sir", "Herr", "Frau", "Mme",
-                    "M.", "Señor", "Sra.", "Sr.", "Signora", "Sig.", "Dott.", "Pan", "Pani", "Mevrouw", "Dhr.",
-                ];
-                (Some(Title), one(&of, random).to_owned())
-            }
-            "age" => (Some(Age), number(98, random)),
             "people" => (Some(Nationality), one(&self.peoples, random).to_owned()),
-            "year" => (Some(Date), (1930 + random.below(97)).to_string()),
-            "day" => (
-                Some(Date),
-                one(
-                    &[
-                        "Monday",
-                        "Tuesday",
-                        "Wednesday",
-                        "Thursday",
-                        "Friday",
-                        "Saturday",
-                        "Sunday",
-                        "Montag",
-                        "Freitag",
-                        "lundi",
-                        "viernes",
-                        "venerdì",
-                        "sábado",
-                        "piątek",
-                        "vrijdag",
-                    ],
-                    random,
-                )
-                .to_owned(),
-            ),
-            "date" => {
-                let month = one(
-                    &[
-                        "January",
-                        "March",
-                        "May",
-                        "July",
-                        "October",
-                        "December",
-                        "Feb",
-                        "Sept",
-                        "Juni",
-                        "März",
-                        "janvier",
-                        "août",
-                        "de mayo",
-                        "de julio",
-                        "maggio",
-                        "ottobre",
-                        "de março",
-                        "oktober",
-                        "maja",
-                        "grudnia",
-                    ],
-                    random,
-                );
-                (
-                    Some(Date),
-                    if random.below(2) == 0 {
-                        format!("{} {month} {}", number(28, random), 1940 + random.below(86))
-                    } else {
-                        format!("{month} {}, {}", number(28, random), 1940 + random.below(86))
-                    },
-                )
-            }
-            "phone" => (
-                None,
-                digits(
-                    one(
-                        &["+44 20 7### ####", "(###) ###-####", "0### #######", "### ### ###", "+49 30 ######"],
-                        random,
-                    ),
-                    random,
-                ),
-            ),
-            "num" => (None, number(900, random)),
-            "id" => (None, digits(one(&["A-####", "########", "##-##-##", "INV-####", "#.#.#"], random), random)),
             "email" => (None, format!("{}@example.org", self.given(random).to_lowercase())),
-            _ => (None, String::new()),
+            _ => filled(name, random),
         }
     }
 
@@ -407,6 +302,40 @@ impl Lists {
         parts.join(between)
     }
 }
+
+/// What has no list.
+fn filled(name: &str, random: &mut Random) -> (Option<PersonalKind>, String) {
+    use PersonalKind::*;
+    let among = |list: &str, random: &mut Random| one(&list.split('|').collect::<Vec<_>>(), random).to_owned();
+    let digits = |patterns: &str, random: &mut Random| {
+        let pattern = among(patterns, random);
+        pattern
+            .chars()
+            .map(|c| if c == '#' { char::from(b'0' + random.below(10) as u8) } else { c })
+            .collect::<String>()
+    };
+    match name {
+        "zip" => (Some(PostalCode), digits(ZIPS, random)),
+        "hon" => (Some(Title), among(HONORIFICS, random)),
+        "age" => (Some(Age), (1 + random.below(98)).to_string()),
+        "year" => (Some(Date), (1930 + random.below(97)).to_string()),
+        "day" => (Some(Date), among(DAYS, random)),
+        "date" => {
+            let (day, month, year) = (1 + random.below(28), among(MONTHS, random), 1940 + random.below(86));
+            let first = random.below(2) == 0;
+            (Some(Date), if first { format!("{day} {month} {year}") } else { format!("{month} {day}, {year}") })
+        }
+        "phone" => (None, digits("+44 20 7### ####|(###) ###-####|0### #######|### ### ###|+49 30 ######", random)),
+        "id" => (None, digits("A-####|########|##-##-##|INV-####|#.#.#", random)),
+        "num" => (None, (1 + random.below(900)).to_string()),
+        _ => (None, String::new()),
+    }
+}
+
+const ZIPS: &str = "#####|#####|####|##-###|### ##|####-###|#####-####|#### AB|SW1A 2AA|K1A 0B1";
+const HONORIFICS: &str = "Mr.|Mrs.|Ms.|Miss|Dr.|Mr|Mrs|Dr|Prof.|Sir|Herr|Frau|Mme|M.|Señor|Sra.|Sr.|Signora|Sig.|Dott.|Pan|Pani|Mevrouw|Dhr.";
+const DAYS: &str = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|Montag|Freitag|lundi|viernes|venerdì|sábado|piątek|vrijdag";
+const MONTHS: &str = "January|March|May|July|October|December|Feb|Sept|Juni|März|janvier|août|de mayo|de julio|maggio|ottobre|de março|oktober|maja|grudnia";
 
 fn unit(random: &mut Random) -> String {
     format!(

@@ -142,8 +142,11 @@ pub(super) fn ddmmyy(text: &[u8], at: usize) -> bool {
     is_day(number(text, at + 2, 2), number(text, at, 2))
 }
 
+/// Whether a number is valid.
+pub(super) type Check = fn(&[u8]) -> bool;
+
 /// A check by its name, as operators write it.
-pub(super) fn named(name: &str) -> Option<fn(&[u8]) -> bool> {
+pub(super) fn named(name: &str) -> Option<Check> {
     Some(match name {
         "luhn" => luhn,
         "mod97" => mod97,
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn each_check_takes_its_own_and_no_neighbour() {
-        let examples: [(&str, fn(&[u8]) -> bool); 8] = [
+        let examples: [(&str, Check); 8] = [
             ("79927398713", luhn),
             ("4111111111111111", luhn),
             ("GB82WEST12345698765432", mod97),

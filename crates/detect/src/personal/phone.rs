@@ -98,8 +98,8 @@ pub(super) fn by_form(raw: &str, lengths: &[usize], first: u8) -> u16 {
             }
         }
         [1, 3, 3, 4] if first == b'1' && north_american(raw.get(1..).unwrap_or_default()) => 650,
-        // France.
-        [2, 2, 2, 2, 2] if first == b'0' && !sign('/') => 800,
+        // France; rows of bytes look alike.
+        [2, 2, 2, 2, 2] if first == b'0' && !sign('/') => 500,
         // Numbers that begin with the 0 of another town.
         [3, 4, 4] | [4, 3, 4] | [5, 6] | [5, 3, 3] | [4, 3, 3] | [3, 3, 2, 2] | [4, 3, 2, 2] | [4, 2, 2, 2]
             if first == b'0' && !sign('.') =>

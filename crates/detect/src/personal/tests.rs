@@ -73,7 +73,7 @@ fn every_identifier_is_found_beside_its_word() {
                 let Some(number) = ids::made(id, shape, seed) else { continue };
                 let text = format!("Your {word}: {number}.");
                 let found = personal.look_text(&text);
-                let told = found.iter().any(|found| &*found.value == number && found.kind != PersonalKind::Phone);
+                let told = found.iter().any(|found| *found.value == *number && found.kind != PersonalKind::Phone);
                 assert!(told, "{} {text}: {found:?}", id.name);
             }
         }

@@ -218,9 +218,11 @@ fn is_in_code(bytes: &[u8], at: usize) -> bool {
     ];
     matches!(ends, Some(b';' | b'{' | b'}'))
         || words.iter().any(|word| start.starts_with(word))
-        || [before, after]
-            .iter()
-            .any(|half| half.windows(2).any(|two| matches!(two, b"::" | b"->" | b"=>" | b"()" | b"==" | b"&&" | b"<'")))
+        || [before, after].iter().any(|half| {
+            let signs = memchr::memchr3(b':', b'(', b'=', half).or_else(|| memchr::memchr3(b'-', b'&', b'<', half));
+            signs.is_some()
+                && half.windows(2).any(|two| matches!(two, b"::" | b"->" | b"=>" | b"()" | b"==" | b"&&" | b"<'"))
+        })
 }
 
 /// Whether words beside a number of two or three digits speak of an age.

@@ -39,6 +39,7 @@ fn choose(message: &Message, choices: u64) -> Edits {
     for value in message.root().subtree() {
         match next() {
             0 if value.kind() == NodeKind::Object => edits.insert(value.id(), "added", "[1e400,null]"),
+            0 => edits.append(value.id(), "[\"added\"]"),
             1 => remove_one(&mut edits, value, next()),
             2 if value.kind() != NodeKind::Key => edits.set_json(value.id(), "{\"a\":-0.0}"),
             _ => {}

@@ -26,8 +26,10 @@ ARROWS = {
     "policy": set(),
     "identity": set(),
     "keyring": set(),
+    "pseudonym": set(),
     "store": {"keyring"},
-    "guard": {"mcp", "detect", "policy"},
+    "flow": {"mcp"},
+    "guard": {"mcp", "detect", "flow", "policy"},
     "config": {"mcp", "guard", "policy", "identity", "keyring", "onnx"},
     "gateway": {"config", "mcp", "onnx", "guard", "audit", "capture", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
@@ -37,7 +39,7 @@ ARROWS = {
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.
 ONE_CIRCLE = [("learn", "exchange")]
-PURE = ["mcp", "detect", "policy", "identity", "guard"]
+PURE = ["mcp", "detect", "flow", "policy", "identity", "pseudonym", "guard"]
 # What is there to do I/O; no pure crate may bring it in, directly or not.
 IO_CRATES = {"tokio", "mio", "socket2", "hyper", "hyper-util", "reqwest", "rustix", "notify", "tempfile"}
 # Hash tables further down seed themselves with these, so only direct use counts.

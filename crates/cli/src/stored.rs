@@ -133,6 +133,7 @@ pub(crate) fn failure(error: StoreError) -> Failure {
         | StoreError::Linked(_)
         | StoreError::Unwritable { .. }
         | StoreError::Seal(_)
+        | StoreError::Full { .. }
         | StoreError::Newer { .. } => Failure::usage(error),
         StoreError::Busy(_) => Failure::incomplete(error),
         _ => Failure::ours(error),

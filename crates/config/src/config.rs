@@ -513,7 +513,7 @@ impl Reading<'_> {
         let approval = approval::approval(&file.approval, policies.as_deref(), root, problems);
         let (detection, asks) = detection(&file.detection, root, &environment.directory, problems);
         let labels = labels::labels(&file.labels, root, problems);
-        let settings = Settings { mode: file.mode, guards, exceptions, policies, labels, asks };
+        let settings = Settings { mode: file.mode, guards, exceptions, policies, labels, asks, hash_key: None };
         let servers = servers(file.server, root, environment, problems);
         machine::check(&servers, root, environment, problems);
         let limits = self.limits(&file.limits, problems);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bartizan_guard::guards::prompt_injection;
+use bartizan_guard::guards::{minimise, prompt_injection, secrets};
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use crate::diagnostic::Diagnostic;
 use crate::paths;
+use crate::places::WhereTable;
 use crate::problems::Problems;
 use crate::read::read;
 use crate::suggest;
@@ -30,9 +31,11 @@ pub(crate) struct Common {
     rules: BTreeMap<String, Action>,
     /// Settings for single servers.
     servers: BTreeMap<String, ServerSettings>,
+    /// Settings for single places, which go before all others; of these the first that fits.
+    r#where: Vec<WhereTable>,
 }
 
-const COMMON: [&str; 5] = ["enabled", "action", "how", "rules", "servers"];
+const COMMON: [&str; 6] = ["enabled", "action", "how", "rules", "servers", "where"];
 
 /// Short for the three kinds of part in which a tool's result comes.
 pub(crate) const TOOL_RESULT: &str = "tool_result";
@@ -71,22 +74,42 @@ pub(crate) fn option_names(spec: &GuardSpec) -> Vec<String> {
     properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// The option of a guard that names a file with further rules.
-const RULES_FILE: &str = "rules_file";
+/// A guard that finds more than one rule says: by a file of the operator's, or by formats that settings may name one by one.
+struct Own {
+    guard: &'static str,
+    /// The option that names the file.
+    option: &'static str,
+    /// What settings call what it finds, with what the file holds.
+    names: fn(Option<&str>) -> Result<Vec<String>, prompt_injection::RulesProblem>,
+}
+
+const OWN: [Own; 2] = [
+    Own {
+        guard: prompt_injection::SPEC.name,
+        option: "rules_file",
+        names: |text| text.map_or(Ok(Vec::new()), prompt_injection::own_rules),
+    },
+    Own { guard: secrets::SPEC.name, option: "formats_file", names: secrets::own_formats },
+];
+
+fn own(spec: &GuardSpec) -> Option<&'static Own> {
+    OWN.iter().find(|own| own.guard == spec.name)
+}
+
 /// Larger files hold no rules.
 const MAX_RULES_BYTES: u64 = 256 << 10;
 /// So many rules are named where one is not there.
 const FEW: usize = 20;
 
-struct Reader<'a> {
-    spec: &'static GuardSpec,
-    root: &'a Node<'a>,
+pub(crate) struct Reader<'a> {
+    pub(crate) spec: &'static GuardSpec,
+    pub(crate) root: &'a Node<'a>,
     extra: Extra,
 }
 
 /// Rules that the operator wrote, from the file that an option of a guard names.
 #[derive(Default)]
-struct Extra {
+pub(crate) struct Extra {
     /// The content of the file, which is what the guard gets: it reads no files.
     text: Option<String>,
     /// What settings call its rules; none if it names a file, and that cannot be read.
@@ -95,12 +118,11 @@ struct Extra {
 
 impl Extra {
     fn of(spec: &GuardSpec, table: &Node<'_>, directory: &Path, problems: &mut Problems) -> Extra {
-        let none = Extra { text: None, names: Some(Vec::new()) };
-        let path = &["guard", spec.name, RULES_FILE];
-        if !option_names(spec).iter().any(|option| option == RULES_FILE) {
-            return none;
-        }
-        let Some(node) = tree::get(table, &[RULES_FILE]) else { return none };
+        let Some(own) = own(spec) else { return Extra { text: None, names: Some(Vec::new()) } };
+        let path = &["guard", spec.name, own.option];
+        let Some(node) = tree::get(table, &[own.option]) else {
+            return Extra { text: None, names: (own.names)(None).ok() };
+        };
         let Some(path) = read::<PathBuf>(node, path, problems) else { return Extra::default() };
         let path = paths::beside(directory, &path);
         let text = match paths::text(&path, MAX_RULES_BYTES) {
@@ -110,7 +132,7 @@ impl Extra {
                 return Extra::default();
             }
         };
-        match prompt_injection::own_rules(&text) {
+        match (own.names)(Some(&text)) {
             Ok(names) => Extra { text: Some(text), names: Some(names) },
             Err(wrong) => {
                 let name = path.display().to_string();
@@ -151,10 +173,12 @@ impl Reader<'_> {
                 "how" => settings.how = read(value, &path, problems).unwrap_or_default(),
                 "rules" => settings.rules = self.rules(value, &path, problems),
                 "servers" => settings.servers = self.servers(value, &path, problems),
+                "where" => settings.places = self.places(value, &path, problems),
                 TOOL_RESULT => result = self.action(value, &path, problems),
                 _ if own.iter().any(|option| option == name) => {
                     let rules = || self.extra.text.clone().map(serde_json::Value::from);
-                    let held = if name == RULES_FILE { rules() } else { Some(tree::to_json(value)) };
+                    let is_file = self::own(self.spec).is_some_and(|own| own.option == name);
+                    let held = if is_file { rules() } else { Some(tree::to_json(value)) };
                     options.extend(held.map(|held| (name.to_owned(), held)));
                 }
                 _ => match PartKind::ALL.into_iter().find(|kind| kind.as_str() == name) {
@@ -172,6 +196,12 @@ impl Reader<'_> {
         }
         settings.options = serde_json::Value::Object(options);
         self.options(&settings.options, problems);
+        if self.spec.name == minimise::SPEC.name {
+            for (at, server) in minimise::servers(&settings.options).iter().enumerate() {
+                let place = tree::place(self.root, &["guard", self.spec.name, "tool", &at.to_string(), "server"]);
+                known_servers(server, place, self.root, problems);
+            }
+        }
         Some(settings)
     }
 
@@ -187,7 +217,12 @@ impl Reader<'_> {
         self.supported(action, node, problems)
     }
 
-    fn supported(&self, action: Action, node: &Node<'_>, problems: &mut Problems) -> Option<Action> {
+    /// What settings call the rules that the operator wrote, as far as they are known.
+    pub(crate) fn own_rules(&self) -> Option<&[String]> {
+        self.extra.names.as_deref()
+    }
+
+    pub(crate) fn supported(&self, action: Action, node: &Node<'_>, problems: &mut Problems) -> Option<Action> {
         if self.spec.actions.contains(&action) {
             return Some(action);
         }
@@ -294,8 +329,17 @@ impl Reader<'_> {
         for (key, error) in &blamed {
             path.truncate(2);
             path.push(key);
-            let (message, help) = suggest::rewrite(&error.to_string(), &[]);
-            problems.error(tree::place(self.root, &path), message).help = help;
+            let elements = self.blamed_elements(key, options);
+            let whole = (tree::place(self.root, &path), error);
+            let places = elements.iter().map(|(at, error)| {
+                let place = tree::place(self.root, &[path.as_slice(), &[at.as_str()]].concat());
+                (place, error)
+            });
+            let places = if elements.is_empty() { vec![whole] } else { places.collect() };
+            for (place, error) in places {
+                let (message, help) = suggest::rewrite(&error.to_string(), &[]);
+                problems.error(place, message).help = help;
+            }
         }
         if blamed.is_empty() {
             let (message, help) = suggest::rewrite(&error.to_string(), &[]);
@@ -305,18 +349,40 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Of an option that is a list, the elements that the guard does not like, each by its number and what is wrong with it.
+    fn blamed_elements(&self, key: &str, options: &serde_json::Value) -> Vec<(String, serde_json::Error)> {
+        let elements = options.get(key).and_then(serde_json::Value::as_array).into_iter().flatten().enumerate();
+        let blamed = elements.filter_map(|(at, element)| {
+            let alone = serde_json::json!({ key: [element] });
+            Some((at.to_string(), (self.spec.build)(&alone, &Settings::default()).err()?))
+        });
+        blamed.collect()
+    }
+}
+
 /// Whether there is a rule of that id: of those that the operator wrote, whose names are these as far as they are known.
 pub(crate) fn is_there(rule: &RuleSpec, id: &str, own: Option<&[String]>) -> bool {
     rule.id == id || own.is_none_or(|own| own.iter().any(|own| own == id))
 }
 
-/// What settings call the rules that the operator wrote; none if the file with them cannot be read.
+/// What settings call the rules that the operator wrote, and single formats; none if a file with them cannot be read.
 pub(crate) fn own_rules(root: &Node<'_>, settings: &BTreeMap<String, GuardSettings>) -> Option<Vec<String>> {
-    let guard = prompt_injection::SPEC.name;
-    let text = settings.get(guard).and_then(|held| held.options.get(RULES_FILE)?.as_str());
-    match text {
-        Some(text) => prompt_injection::own_rules(text).ok(),
-        None => tree::get(root, &["guard", guard, RULES_FILE]).is_none().then(Vec::new),
+    let of = |own: &Own| {
+        let text = settings.get(own.guard).and_then(|held| held.options.get(own.option)?.as_str());
+        let is_missing = text.is_none() && tree::get(root, &["guard", own.guard, own.option]).is_some();
+        (own.names)(text).ok().filter(|_| !is_missing)
+    };
+    let all: Option<Vec<Vec<String>>> = OWN.iter().map(of).collect();
+    all.map(|all| all.concat())
+}
+
+/// Warns of a server that the file does not have, or with a `*` at the end of servers: a setting for it does nothing.
+pub(crate) fn known_servers(pattern: &str, place: tree::Place, root: &Node<'_>, problems: &mut Problems) {
+    let Some(start) = pattern.strip_suffix('*') else { return known_server(pattern, place, root, problems) };
+    let Some(DeValue::Table(servers)) = tree::get(root, &["server"]).map(|node| node.get_ref()) else { return };
+    if !servers.keys().any(|key| key.get_ref().starts_with(start)) {
+        problems.warn(place, format!("this file has no server whose name begins with `{start}`"));
     }
 }
 

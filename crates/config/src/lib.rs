@@ -24,6 +24,7 @@ mod model;
 mod moments;
 mod oauth;
 mod paths;
+mod places;
 mod policy;
 mod problems;
 mod read;

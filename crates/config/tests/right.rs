@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bartizan_config::{Command, Config, Diagnostic, Environment, Http, Upstream};
-use bartizan_guard::{Action, Mode, Timestamp};
+use bartizan_guard::{Action, Direction, How, Mode, Timestamp};
 use bartizan_mcp::PartKind;
 
 fn environment() -> Environment {
@@ -352,6 +352,9 @@ fn the_examples_fit_the_schema() {
         serde_json::json!({"server": {"A_B": {"url": "https://a"}}}),
         serde_json::json!({"admin": 8485}),
         serde_json::json!({"exception": [{"rule": "rate.tool"}]}),
+        serde_json::json!({"guard": {"rate": {"where": [{"path": "$.a"}]}}}),
+        serde_json::json!({"guard": {"rate": {"where": [{"part": "text", "action": "deny"}]}}}),
+        serde_json::json!({"guard": {"minimise": {"tool": [{"server": "a", "tool": "b", "kept": []}]}}}),
     ] {
         assert!(!validator.is_valid(&wrong), "{wrong}");
     }
@@ -382,6 +385,8 @@ fn every_setting_is_in_the_full_example() {
             "RedteamTable",
             "StoreTable",
             "LogTable",
+            "WhereTable",
+            "minimise.ToolTable",
         ]
         .iter()
         .map(|name| &schema["$defs"][*name]),
@@ -419,6 +424,7 @@ fn every_setting_is_on_its_page() {
         "RoleTable",
         "GroupTable",
         "ToolGroupTable",
+        "WhereTable",
     ]) {
         for key in keys(&schema["$defs"][name]) {
             assert!(page.contains(&format!("\n| `{key}` |")), "{name}: {key}");
@@ -431,9 +437,38 @@ fn every_setting_is_on_its_page() {
             assert!(page.contains(&format!("\n| `{section}.{key}` |")), "{section}.{key}");
         }
     }
+    let minimisation = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/minimisation.md");
+    let minimisation = fs::read_to_string(minimisation).unwrap();
+    for key in keys(&schema["$defs"]["minimise.ToolTable"]) {
+        assert!(minimisation.contains(&format!("`{key}`")), "{key}");
+    }
     for kind in PartKind::ALL {
         assert!(page.contains(&format!("`{}`", kind.as_str())), "{}", kind.as_str());
     }
+}
+
+#[test]
+fn settings_for_single_places() {
+    let text = "[server.files]\nurl = 'https://a.example'\n[[guard.rate.where]]\nrule = 'tool'\ndirection = 'to_server'\n\
+                part = 'argument'\nserver = 'fil*'\ntool = 't*'\npath = \"$['a b'][*]\"\naction = 'observe'\nhow = 'hash'\n\
+                [[guard.rate.where]]\nrule = 'rate.*'\naction = 'deny'\n";
+    let (config, warnings) = Config::parse(text, "test.toml", &environment()).unwrap();
+    assert_eq!(warnings, []);
+    let [first, second] = &config.settings.guards["rate"].places[..] else { panic!("not two") };
+    assert_eq!((first.rule.as_deref(), second.rule.as_deref()), (Some("rate.tool"), Some("rate.*")));
+    assert_eq!((first.part, first.direction), (Some(PartKind::Argument), Some(Direction::ToServer)));
+    assert_eq!(first.path.as_ref().map(|path| path.as_str()), Some("$['a b'][*]"));
+    assert_eq!((first.action, first.how, second.how), (Action::Observe, Some(How::Hash), None));
+
+    let text = text.replace("fil*", "file*").replace("server.files", "server.tickets");
+    let text = format!("{text}[[guard.minimise.tool]]\nserver = 'ticket'\ntool = '*'\nmax_rows = 1\n");
+    let (_, warnings) = Config::parse(&text, "test.toml", &environment()).unwrap();
+    let said: Vec<_> =
+        warnings.iter().map(|warning| format!("{}:{} {}", warning.line, warning.column, warning.message)).collect();
+    assert_eq!(
+        said,
+        ["7:10 this file has no server whose name begins with `file`", "16:10 this file has no server `ticket`"]
+    );
 }
 
 #[test]

@@ -175,6 +175,46 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
+fn settings_for_single_places() {
+    check("[guard.rate]\nwhere = 'x'\n", &[("2:9 expected a list of tables", "[[guard.rate.where]]")]);
+    check("[[guard.rate.where]]\npath = '$'\n", &[("1:1 `action` is missing", "")]);
+    check("[[guard.rate.where]]\naction = 'redact'\n", &[("2:10 guard `rate` cannot `redact`", "`observe`")]);
+    check("[[guard.rate.where]]\naction = 'deny'\npth = '$'\n", &[("3:1 unknown key `pth`", "did you mean `path`?")]);
+    check(
+        "[[guard.rate.where]]\naction = 'deny'\n[[guard.rate.where]]\npath = '$.a['\naction = 'deny'\n",
+        &[("4:8 `$.a[` is no path: expected `*`, a number or a name in quotes, at character 5", "$.rows[*].name")],
+    );
+    check(
+        "[[guard.rate.where]]\nrule = 'tol'\naction = 'deny'\n",
+        &[("2:8 guard `rate` has no rule `tol`", "`rate.tool`")],
+    );
+    check(
+        "[[guard.rate.where]]\nrule = 'x*'\naction = 'deny'\n",
+        &[("2:8 guard `rate` has no rule that begins with `x`", "")],
+    );
+    check(
+        "[[guard.conformance.where]]\nrule = 'batch'\naction = 'deny'\n",
+        &[("2:8 the rule `conformance.batch` always denies", "")],
+    );
+    check(
+        "[[guard.rate.where]]\npart = 'text'\naction = 'deny'\n",
+        &[("2:8 there is no kind of part `text`", "`argument`")],
+    );
+    check("[[guard.rate.where]]\nhow = 'hide'\naction = 'deny'\n", &[("2:7 unknown value `hide`", "`partial`")]);
+}
+
+#[test]
+fn what_is_left_of_results() {
+    let first = "[[guard.minimise.tool]]\nserver = 'a'\ntool = 'b'\n";
+    check(
+        &format!("{first}{first}keep = ['rows']\n"),
+        &[("4:1 keep: `rows` is no path: it begins with `$`, at character 1", "")],
+    );
+    check(&format!("{first}kep = ['$']\n"), &[("1:1 unknown key `kep`", "did you mean `keep`?")]);
+    check("[guard.minimise]\naction = 'approve'\n", &[("2:10 guard `minimise` cannot `approve`", "`redact`")]);
+}
+
+#[test]
 fn guards() {
     check("guard = 1\n", &[("1:9 expected a table", "[guard.NAME]")]);
     check("[guard.conformence]\n", &[("1:8 there is no guard `conformence`", "did you mean `conformance`?")]);
@@ -429,6 +469,43 @@ fn what_of_a_judge_does_nothing_or_is_open_to_others_is_warned_about() {
         assert_eq!(found.len(), usize::from(expected.is_some()), "{text}: {found:?}");
         assert!(found.iter().all(|found| found.starts_with(expected.unwrap_or_default())), "{text}: {found:?}");
         assert!(found.iter().all(|found| !found.contains("sk-1234") && !found.ends_with(" | ")), "{found:?}");
+    }
+}
+
+/// Formats of secrets, those that are built in and those of a file beside the configuration, and settings that name them.
+#[test]
+fn formats_of_secrets() {
+    let place = tempfile::tempdir().unwrap();
+    let environment = Environment { directory: place.path().to_owned(), ..environment() };
+    std::fs::write(place.path().join("key"), "a key of the operator's\n").unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(place.path().join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let of = |formats: &str, more: &str| {
+        std::fs::write(place.path().join("formats.toml"), formats).unwrap();
+        Config::parse(&format!("[guard.secrets]\n{more}\n"), "test.toml", &environment)
+    };
+    let good = "[[format]]\nid = \"custom.acme\"\nname = \"key of Acme\"\nshapes = [\"acme_{alnum:20}\"]\n";
+    let set = "rules = { 'secrets.token.github' = 'observe', 'custom.acme' = 'deny' }";
+    let (config, warnings) = of(good, &format!("formats_file = 'formats.toml'\n{set}")).unwrap();
+    assert_eq!(warnings, []);
+    let held = &config.settings.guards["secrets"];
+    assert!(
+        held.rules.contains_key("secrets.token.github") && held.rules.contains_key("secrets.custom.acme"),
+        "{held:?}"
+    );
+    // The key of digests comes from where other secrets come from.
+    let allow = format!("allow = ['{}']\nallow_key = 'file:key'", "0".repeat(64));
+    let (config, _) = of(good, &allow).unwrap();
+    assert_eq!(config.settings.guards["secrets"].options["allow_key"], "a key of the operator's");
+    for (formats, more, said) in [
+        (good, set, "has no rule `custom.acme`"),
+        (good, "rules = { 'secrets.token.githbu' = 'observe' }", "has no rule `secrets.token.githbu`"),
+        (&good.replace("alnum:20", "alnum:2"), "formats_file = 'formats.toml'", "could guess"),
+        (good, "allow = ['x']\nallow_key = 'file:key'", "is no digest"),
+    ] {
+        let problems = of(formats, more).unwrap_err();
+        let found: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|found| found.contains(said)), "{more}: {found:?}");
     }
 }
 

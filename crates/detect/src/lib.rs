@@ -12,6 +12,7 @@ pub mod normal;
 mod notes;
 pub mod personal;
 pub mod rules;
+pub mod secrets;
 
 pub use engine::{CLASSIFIER, Engine, Found, Look, Suspect, Votes};
 pub use kind::Kind;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{AuditError, Level, Receipt};
-use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Labels, Verdict};
+use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Labels, News, Verdict};
 use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
 use bytes::Bytes;
 
@@ -269,6 +269,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) unsettled: Option<&'a str>,
     /// Whether somebody is asked for it.
     pub(crate) waits: bool,
+    /// What the message brings into the conversation.
+    pub(crate) news: Option<&'a News>,
 }
 
 impl Desk<'_> {
@@ -318,6 +320,9 @@ impl Desk<'_> {
         // Before it leaves: whatever the client asks because of it is judged by that.
         let raised = self.session.conversation().raise(verdict.raises, self.session_id);
         self.metrics.labelled(raised);
+        if let Some(news) = self.news {
+            self.session.conversation().remembers(news);
+        }
         let (rule, why) = match private {
             Some(_) => (Some(cache::RULE), Some(cache::WHY)),
             None => (None, None),
@@ -338,6 +343,9 @@ impl Desk<'_> {
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         if !verdict.raises.is_empty() {
             self.session.conversation().is_recorded(self.session_id, receipt.id());
+        }
+        if self.news.is_some() {
+            self.session.conversation().news_are_recorded(receipt.id());
         }
         let receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
         Ok(Admitted { entry: Some(receipt.id()), ..Admitted::of(edited) })

@@ -102,9 +102,9 @@ impl Front {
 
     async fn judge(&self, policy: &Arc<Policy>, event: &Event<'_>) -> Verdict {
         let session = self.memory.snapshot();
-        let verdict = judge::judge(&self.gateway.turns, policy, event, &self.profile, &session).await;
+        let judged = judge::judge(&self.gateway.turns, policy, event, (&self.profile, &session), None).await;
         // What a message teaches is of its server, and this one has none.
-        Verdict { facts: Vec::new(), ..verdict }
+        Verdict { facts: Vec::new(), ..judged.verdict }
     }
 
     async fn carry_out(&self, policy: &Policy, event: &Event<'_>, verdict: Verdict) -> Result<(), Refusal> {
@@ -146,6 +146,7 @@ impl Front {
             approval: None,
             unsettled: None,
             waits: false,
+            news: None,
         }
     }
 

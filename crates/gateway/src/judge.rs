@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bartizan_guard::guards::LARGE;
 use bartizan_guard::{
-    CallSummary, Direction, Event, Evidence, Grant, Principal, ServerProfile, Session, Timestamp, Verdict,
+    CallSummary, Decision, Direction, Event, Evidence, Grant, News, Principal, ServerProfile, Session, Timestamp,
+    Verdict,
 };
 use bartizan_mcp::Message;
 use tokio::sync::Semaphore;
 
+use crate::labels::Conversation;
 use crate::policy::Policy;
 
 /// A larger message may take hundreds of times as long as a smaller one, so it waits in a line of its own.
@@ -30,36 +32,62 @@ impl Turns {
     }
 }
 
-/// Judges a message, in its turn if that may take long.
+/// A verdict, and what goes with it.
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    /// What the message was held against besides what was known before.
+    pub(crate) traces: Option<Evidence>,
+    /// What it brings into the conversation, if it passes.
+    pub(crate) news: Option<News>,
+}
+
+/// Judges a message, in its turn if that may take long. Of a conversation that is given, the message is held against what it
+/// remembers.
 pub(crate) async fn judge(
     turns: &Turns,
     policy: &Arc<Policy>,
     event: &Event<'_>,
-    profile: &Arc<ServerProfile>,
-    session: &Arc<Session>,
-) -> Verdict {
+    (profile, session): (&Arc<ServerProfile>, &Arc<Session>),
+    conversation: Option<&Arc<Conversation>>,
+) -> Judgement {
     let bytes = event.message.bytes().len();
     let turns = if bytes > HEAVY || policy.pipeline.takes_long(event, session) {
         &turns.heavy
     } else if bytes > LARGE {
         &turns.large
     } else {
-        return policy.pipeline.judge(event, session);
+        return here(policy, event, session, conversation.map(|held| &**held));
     };
     // The semaphore is never closed.
     let turn = Arc::clone(turns).acquire_owned().await;
     let case = Case::of(event, profile, session);
-    let there = Arc::clone(policy);
+    let (there, held) = (Arc::clone(policy), conversation.map(Arc::clone));
     let judging = move || {
         // Held for as long as the work goes on: whoever asked for it may have hung up.
         let _turn = turn;
-        case.judge(&there)
+        case.judge(&there, held.as_deref())
     };
     match tokio::task::spawn_blocking(judging).await {
-        Ok(verdict) => verdict,
+        Ok(judgement) => judgement,
         // The runtime is shutting down; what is judged last is judged here.
-        Err(_) => policy.pipeline.judge(event, session),
+        Err(_) => here(policy, event, session, conversation.map(|held| &**held)),
     }
+}
+
+/// Judges it on this thread.
+fn here(policy: &Policy, event: &Event<'_>, session: &Session, conversation: Option<&Conversation>) -> Judgement {
+    let follow = conversation.zip(policy.pipeline.follow());
+    let traces = follow.and_then(|(conversation, follow)| conversation.traces(follow, event, session));
+    let verdict = match &traces {
+        None => policy.pipeline.judge(event, session),
+        Some(traces) => {
+            let evidence: Vec<Evidence> = event.evidence.iter().chain([traces]).cloned().collect();
+            policy.pipeline.judge(&Event { evidence: &evidence, ..*event }, session)
+        }
+    };
+    let passes = matches!(verdict.decision, Decision::Allow | Decision::Transform(_));
+    let news = follow.filter(|_| passes).and_then(|(conversation, follow)| conversation.news(follow, event, session));
+    Judgement { verdict, traces, news }
 }
 
 /// An event with all that it refers to, fit to be judged elsewhere. Nothing large is copied.
@@ -90,7 +118,7 @@ impl Case {
         }
     }
 
-    fn judge(&self, policy: &Policy) -> Verdict {
+    fn judge(&self, policy: &Policy, conversation: Option<&Conversation>) -> Judgement {
         let event = Event {
             message: &self.message,
             direction: self.direction,
@@ -101,7 +129,7 @@ impl Case {
             grant: self.grant.as_ref(),
             now: self.now,
         };
-        policy.pipeline.judge(&event, &self.session)
+        here(policy, &event, &self.session, conversation)
     }
 }
 
@@ -146,7 +174,7 @@ mod tests {
             grant: None,
             now: Timestamp(0),
         };
-        judge(&turns, &Arc::new(policy), &event, &profile, &Arc::default()).await;
+        judge(&turns, &Arc::new(policy), &event, (&profile, &Arc::default()), None).await;
     }
 
     #[test]

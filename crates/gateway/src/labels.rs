@@ -8,6 +8,7 @@
 //! in this process, and no other one knows of it.
 
 mod kept;
+mod memory;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -181,7 +182,11 @@ fn micros(time: Duration) -> i64 {
 
 impl Own {
     fn begin(client: &Client) -> (Own, Because) {
-        let (labels, because) = lock(&client.0).begin(clock::steady().0);
+        let (labels, because) = lock(&client.past).begin(clock::steady().0);
+        if labels.is_empty() {
+            // What was brought lapses with the labels that it came with.
+            lock(&client.memory).lapse();
+        }
         (Own { labels: AtomicU8::new(labels.bits()), is_over: AtomicBool::new(false) }, because)
     }
 
@@ -204,7 +209,7 @@ impl Conversation {
             return own;
         }
         let now = clock::steady().0;
-        let mut past = lock(&self.client.0);
+        let mut past = lock(&self.client.past);
         let all = if self.is_shared { own.with(past.left(now)) } else { own };
         if !all.is_empty() && !self.own.is_over.load(Ordering::Relaxed) {
             let before = self.own.bear(all);
@@ -220,7 +225,7 @@ impl Conversation {
             return labels;
         }
         let now = clock::steady().0;
-        let mut past = lock(&self.client.0);
+        let mut past = lock(&self.client.past);
         let shared = if self.is_shared { past.left(now) } else { Labels::NONE };
         // Also if it is over: what was under way reaches its client all the same.
         let before = self.own.bear(labels);
@@ -235,17 +240,17 @@ impl Conversation {
 
     /// Says in which entry it is what raised labels last.
     pub(crate) fn is_recorded(&self, session: &str, entry: Id) {
-        lock(&self.client.0).is_found(Origin { session: session.into(), entry: Some(entry) });
+        lock(&self.client.past).is_found(Origin { session: session.into(), entry: Some(entry) });
     }
 
     /// Why it began with labels, if it did, and where they were found, if that is known.
     pub(crate) fn whence(&self) -> (Because, Option<Origin>) {
-        (self.because, lock(&self.client.0).origin().cloned())
+        (self.because, lock(&self.client.past).origin().cloned())
     }
 
     /// Its client says that it is over: what it bears is handed on for a while, unless there are more that bear it.
     pub(crate) fn is_ended_by_client(&self) {
-        let mut past = lock(&self.client.0);
+        let mut past = lock(&self.client.past);
         if self.is_shared || self.own.is_over.swap(true, Ordering::Relaxed) {
             return;
         }

@@ -28,7 +28,7 @@ use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, 
 use crate::agree::Granted;
 use crate::clock;
 use crate::gateway::Gateway;
-use crate::judge;
+use crate::judge::{self, Judgement};
 use crate::labels::Conversation;
 use crate::learned::Learned;
 use crate::limiter::{Bucket, Slot};
@@ -224,7 +224,12 @@ impl Link {
                 grant: granted.as_ref().map(|granted| &granted.grant),
                 now: clock::now(),
             };
-            let mut verdict = judge::judge(&self.gateway.turns, &policy, &event, &profile, &session).await;
+            let conversation = Some(self.session.conversation());
+            let at = (&profile, &session);
+            let judged = judge::judge(&self.gateway.turns, &policy, &event, at, conversation).await;
+            let Judgement { mut verdict, traces, news } = judged;
+            let known: Vec<Evidence> = evidence.iter().cloned().chain(traces).collect();
+            let event = Event { evidence: &known, ..event };
             if let Some(opinions) = policy.layers.ask(&profile.name, &verdict.doubts, &self.gateway.metrics).await {
                 // They are about this message, however often it is judged.
                 evidence.push(opinions);
@@ -249,6 +254,7 @@ impl Link {
                 approval: granted.as_ref().map(|granted| &*granted.id).or(unsettled.id()),
                 unsettled: unsettled.words(),
                 waits: unsettled.asking.is_some(),
+                news: news.as_ref(),
                 ..self.desk(&policy, level)
             };
             let taken = self.gateway.capture.take((&event, &session), &verdict, policy.version());
@@ -256,6 +262,7 @@ impl Link {
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {
                 Ok(admitted) => {
+                    self.note_named(&policy, &event, granted.is_some());
                     self.note_passed(&admitted, direction, answers, subject.zip(reply));
                     if passes {
                         self.passing.count(direction);
@@ -303,6 +310,15 @@ impl Link {
         match policy.begin(&self.principal, &self.server.name, message, standing != Standing::Rest) {
             Ok(slot) => (slot, Vec::new()),
             Err(evidence) => (None, evidence),
+        }
+    }
+
+    /// Notes what a client's call names, and that somebody agreed to that.
+    fn note_named(&self, policy: &Policy, event: &Event<'_>, is_agreed: bool) {
+        let Some(follow) = policy.pipeline.follow() else { return };
+        self.session.conversation().hears(follow, event);
+        if is_agreed {
+            self.session.conversation().agrees(follow, event.evidence);
         }
     }
 
@@ -372,7 +388,8 @@ impl Link {
             grant: None,
             now: clock::now(),
         };
-        let verdict = judge::judge(&self.gateway.turns, &policy, &event, &profile, &session).await;
+        let judged = judge::judge(&self.gateway.turns, &policy, &event, (&profile, &session), None).await;
+        let verdict = judged.verdict;
         match verdict.decision {
             Decision::Allow => None,
             Decision::Deny(denial) => Some(denial),
@@ -605,6 +622,7 @@ impl Link {
             approval: None,
             unsettled: None,
             waits: false,
+            news: None,
         }
     }
 

@@ -1,5 +1,9 @@
 //! Names and secrets of the gateway's own making.
 
+use std::sync::OnceLock;
+
+use bartizan_guard::HashKey;
+
 /// 128 random bits as hexadecimal digits.
 pub(crate) fn key() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 16];
@@ -23,6 +27,21 @@ pub(crate) fn word() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32))).map(|letter| char::from(*letter)).collect())
+}
+
+/// Seeds what only this process tells apart.
+pub(crate) fn seed() -> Result<u64, getrandom::Error> {
+    getrandom::u64()
+}
+
+/// The key of the digests that stand for what is redacted; none without randomness. It is the same for as long as the process
+/// runs, so that digests are when the configuration is read anew.
+pub(crate) fn hash_key() -> Option<HashKey> {
+    static KEY: OnceLock<Option<HashKey>> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).ok().map(|()| HashKey(bytes))
+    })
 }
 
 /// A name for a session in records, where nothing secret depends on it.

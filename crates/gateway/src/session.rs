@@ -40,7 +40,7 @@ impl SessionHandle {
     }
 
     /// What it has in common with the client's sessions with other servers.
-    pub(crate) fn conversation(&self) -> &Conversation {
+    pub(crate) fn conversation(&self) -> &Arc<Conversation> {
         &self.conversation
     }
 

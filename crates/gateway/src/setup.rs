@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use bartizan_audit::Level;
 use bartizan_config::{Config, Durable, Upstream as Place};
-use bartizan_guard::{Pipeline, PipelineError};
+use bartizan_guard::{Pipeline, PipelineError, Settings};
 use bartizan_sandbox::{Environment, Launch};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
@@ -24,6 +24,7 @@ use crate::in_flight::InFlight;
 use crate::limiter::Limiter;
 use crate::opinions::Layers;
 use crate::policy::Policy;
+use crate::random;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
 use crate::upstream::{Endpoint, SharedChild, connections};
@@ -90,8 +91,9 @@ pub type Servers = BTreeMap<Arc<str>, Arc<Server>>;
 /// # Errors
 /// If a guard does not take its settings.
 pub fn policy(config: &Config) -> Result<Policy, SetupError> {
+    let settings = Settings { hash_key: random::hash_key(), ..config.settings.clone() };
     Ok(Policy {
-        pipeline: Pipeline::new(config.settings.clone())?,
+        pipeline: Pipeline::new(settings)?,
         limiter: Limiter::new(config.rate.clone()),
         credential_required: config.auth.required,
         limits: config.limits.message,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use bartizan_flow::{Nature, guess};
 use bartizan_mcp::{Digest, Limits, Message, NodeKind, PartKind, Value};
 use bytes::Bytes;
 
@@ -152,11 +153,13 @@ pub struct Definition {
     pub json: Bytes,
     /// The schemas of a tool, once the guard that holds messages against them has read them.
     pub(crate) compiled: OnceLock<Arc<Compiled>>,
+    /// What a tool does with information, once it was asked for.
+    nature: OnceLock<Nature>,
 }
 
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Definition { kind, name, digest, json, compiled: _ } = self;
+        let Definition { kind, name, digest, json, compiled: _, nature: _ } = self;
         f.debug_struct("Definition")
             .field("kind", kind)
             .field("name", name)
@@ -188,7 +191,14 @@ impl Definition {
             // A copy, so that a definition does not keep the whole list it came in alive.
             json: Bytes::copy_from_slice(element.raw().as_bytes()),
             compiled: OnceLock::new(),
+            nature: OnceLock::new(),
         }
+    }
+
+    /// What the tool does with information, as far as its definition shows it.
+    #[must_use]
+    pub fn nature(&self) -> Nature {
+        *self.nature.get_or_init(|| self.with_value(guess).unwrap_or_default())
     }
 
     /// Whether the server itself says that the tool destroys something. The protocol takes that for granted where

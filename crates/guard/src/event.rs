@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use bartizan_flow::Traces;
 use bartizan_mcp::{Era, Id, Message, Value, meta::Meta, method};
 use bartizan_policy::Principal;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::{Grant, History, Opinion, Pins};
 
@@ -12,7 +15,8 @@ use crate::{Grant, History, Opinion, Pins};
 pub struct Timestamp(pub i64);
 
 /// Which way a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the client to a server.
     ToServer,
@@ -61,6 +65,12 @@ impl Event<'_> {
             None if self.message.method() == Some("tools/call") => self.message.param("name"),
             None => None,
         }
+    }
+
+    /// The result that a response brings, and the one within if it is that of a finished task.
+    pub(crate) fn results(&self) -> impl Iterator<Item = Value<'_>> {
+        let result = self.message.result();
+        result.into_iter().chain(result.and_then(|result| result.get("result")))
     }
 }
 
@@ -139,6 +149,8 @@ pub enum Evidence {
     },
     /// What the tool that a reply comes from brought before.
     History(Arc<History>),
+    /// Where the values of a call were before.
+    Traces(Arc<Traces>),
     /// What slow layers say of the texts that were doubtful when the message was judged without.
     Opinions(Arc<[Opinion]>),
     /// The message names a task or the state of a request that a server handed out.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mark::Mark;
-use crate::{Doubt, Fact, RuleSpec, Traits};
+use crate::{Change, Doubt, Fact, Labels, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -96,6 +96,8 @@ pub struct Finding {
     pub asked_by: Vec<Reason>,
     /// Texts that `redact` marks, around what is left of them once everything else is edited.
     pub marks: Vec<(NodeId, Mark)>,
+    /// What `redact` changes besides, whatever the settings say of how.
+    pub changes: Vec<Change>,
 }
 
 impl Finding {
@@ -117,6 +119,7 @@ impl Finding {
             quoting: None,
             asked_by: Vec::new(),
             marks: Vec::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -137,6 +140,15 @@ impl Finding {
     #[must_use]
     pub fn in_element(mut self, element: NodeId) -> Self {
         self.element = Some(element);
+        self
+    }
+
+    /// The same, which `redact` answers by these changes.
+    #[must_use]
+    pub fn changing(mut self, changes: Vec<Change>) -> Self {
+        // Nothing has to be cut out of the value that it is about.
+        self.span = Some(0..0);
+        self.changes = changes;
         self
     }
 
@@ -183,6 +195,8 @@ pub struct Report {
     pub(crate) reply: Option<Traits>,
     /// Texts about which slow layers are to be asked.
     pub(crate) doubts: Vec<Doubt>,
+    /// What the message labels the session with if it passes, whatever is found in it.
+    pub(crate) labels: Labels,
 }
 
 impl Report {
@@ -216,6 +230,7 @@ impl Report {
                 quoting: None,
                 asked_by: Vec::new(),
                 marks: Vec::new(),
+                changes: Vec::new(),
                 ..finding
             });
         }
@@ -232,6 +247,11 @@ impl Report {
     /// Notes what the message looks like beside others of its tool.
     pub(crate) fn note(&mut self, reply: Traits) {
         self.reply = Some(reply);
+    }
+
+    /// Labels the session, if the message passes.
+    pub(crate) fn label(&mut self, labels: Labels) {
+        self.labels = self.labels.with(labels);
     }
 
     /// Adds a text about which slow layers are to be asked, if it is among the most doubtful ones.

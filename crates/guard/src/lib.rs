@@ -5,9 +5,11 @@
 
 mod case;
 mod catalog;
+mod change;
 mod decision;
 mod event;
 mod finding;
+mod follow;
 mod grant;
 pub mod guards;
 mod history;
@@ -21,6 +23,7 @@ mod pins;
 mod pipeline;
 mod session;
 mod settings;
+mod shape;
 mod shared;
 
 /// By this name the code in `tests/common` knows the crate, which tests inside it use as well.
@@ -28,22 +31,29 @@ mod shared;
 extern crate self as bartizan_guard;
 
 pub use bartizan_detect::Kind as TextKind;
+pub use bartizan_flow as flow;
 pub use bartizan_policy::{
     Approver, Challenge, Kind, Label, Labels, Policies, Principal, Roles, Scope, Scopes, SignedIn,
 };
 pub use case::{Case, CaseError, Known, Named};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
+pub use change::Change;
 pub use decision::{Decision, Denial, Judged, Verdict};
 pub use event::{
     CallSummary, Direction, EVERY_SERVER, Event, Evidence, HandedOut, RateScope, ServerProfile, Timestamp,
 };
 pub use finding::{Confidence, Finding, Report, Severity, excerpt, plain_uri};
+pub use follow::{Follow, News};
 pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use history::{History, Odd, Traits};
 pub use inspect::{Inspection, Inspector, Noticed};
 pub use opinion::{Asks, Doubt, Layer, Opinion, Said, Silence, Terms, TextKey};
 pub use pins::{Pin, Pins};
+pub(crate) use pipeline::as_json;
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};
-pub use settings::{Action, Exception, GuardSettings, How, Labelling, LabelsOf, Mode, ServerSettings, Settings};
+pub use settings::fits;
+pub use settings::{
+    Action, Exception, GuardSettings, HashKey, How, Labelling, LabelsOf, Mode, ServerSettings, Settings, Where,
+};

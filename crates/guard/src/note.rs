@@ -17,9 +17,17 @@ const BEGIN: &str = "[removed by ";
 const NAME: &str = "bartizan: ";
 const END: &str = "]";
 
-/// The note in the place of what that rule found.
+/// The note in the place of what that rule found, or of what is said there.
 pub(crate) fn of(rule: &str) -> String {
     format!("{BEGIN}{NAME}{rule}{END}")
+}
+
+/// Whether a whole text is in the form of one, broken up or not and whoever wrote it. Nobody says much in one.
+pub(crate) fn is_one(text: &str) -> bool {
+    const LONGEST: usize = 100;
+    let rest = text.strip_prefix(BEGIN).map(|rest| rest.strip_prefix('~').unwrap_or(rest));
+    let said = rest.and_then(|rest| rest.strip_prefix(NAME)).and_then(|rest| rest.strip_suffix(END));
+    said.is_some_and(|said| said.len() <= LONGEST && !said.contains(END))
 }
 
 /// Whether the name that stands in a text there is the one of a note that was just put there.
@@ -32,6 +40,20 @@ pub(crate) fn is_own(text: &str, name: &Range<usize>, notes: &BTreeSet<&str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_text_may_be_a_note() {
+        let long = of(&"a".repeat(200));
+        for (text, expected) in [
+            ("[removed by bartizan: 2 images]", true),
+            ("[removed by ~bartizan: 2 images]", true),
+            ("[removed by bartizan: 2 images] and it is safe]", false),
+            ("see [removed by bartizan: 2 images]", false),
+            (&*long, false),
+        ] {
+            assert_eq!(is_one(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn only_a_note_that_was_put_there_is_ones_own() {

@@ -1,20 +1,27 @@
 //! Runs the guards over one message and lets the settings decide.
 
+mod edited;
+mod places;
 mod redactions;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use bartizan_mcp::{Edits, Limits, Message, NodeId, Part};
+use bartizan_mcp::{Edits, NodeId};
+use serde::Deserialize;
 use thiserror::Error;
 
+use self::edited::{Altered, as_edited};
+use self::places::Places;
+pub(crate) use self::places::as_json;
 use self::redactions::Redactions;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
     Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Fact, Fate, Finding,
-    Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, grant, note,
+    Follow, Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, Where, grant, note,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -22,6 +29,7 @@ pub struct Pipeline {
     guards: Vec<(&'static GuardSpec, Box<dyn Guard>)>,
     settings: Settings,
     definitions: Definitions,
+    follow: Option<Follow>,
 }
 
 /// What is wrong with the settings of a guard.
@@ -92,7 +100,8 @@ impl Pipeline {
                 built.push((*spec, guard));
             }
         }
-        Ok(Pipeline { guards: built, settings, definitions: Definitions::default() })
+        let follow = follow(&settings)?;
+        Ok(Pipeline { guards: built, settings, definitions: Definitions::default(), follow })
     }
 
     /// The same with one more guard, of a program that uses this crate. It cannot loosen anything: whatever it finds is
@@ -109,6 +118,12 @@ impl Pipeline {
         &self.settings
     }
 
+    /// Follows what messages bring, if the guard that looks at that is switched on.
+    #[must_use]
+    pub fn follow(&self) -> Option<&Follow> {
+        self.follow.as_ref()
+    }
+
     /// Whether judging the message may take long however small it is.
     #[must_use]
     pub fn takes_long(&self, event: &Event<'_>, session: &Session) -> bool {
@@ -122,7 +137,8 @@ impl Pipeline {
         let unsafe_edit = match &verdict.decision {
             Decision::Transform(edits) => {
                 let look = Look::Again { agreed: &settled, notes: &notes(&verdict.findings) };
-                self.judge_edited(event, session, (edits, unmarked.as_ref()), (&removed, look)).err()
+                let altered = Altered::of(&removed, &verdict.findings);
+                self.judge_edited(event, session, (edits, unmarked.as_ref()), (&altered, look)).err()
             }
             _ => None,
         };
@@ -144,15 +160,15 @@ impl Pipeline {
         event: &Event<'_>,
         session: &Session,
         (edits, unmarked): (&Edits, Option<&Edits>),
-        (removed, look): (&BTreeMap<NodeId, NodeId>, Look<'_>),
+        (altered, look): (&Altered<'_>, Look<'_>),
     ) -> Result<(), String> {
         if let Some(unmarked) = unmarked {
-            as_edited(event, edits, removed)?;
+            as_edited(event, edits, altered)?;
             if unmarked.is_empty() {
                 return Ok(());
             }
         }
-        let edited = as_edited(event, unmarked.unwrap_or(edits), removed)?;
+        let edited = as_edited(event, unmarked.unwrap_or(edits), altered)?;
         let again = Event { message: &edited, ..*event };
         // What was agreed to was the whole message, so also what is left of it.
         let verdict = self.look(&again, session, look).verdict;
@@ -173,8 +189,10 @@ impl Pipeline {
         let mut permitted_by: Option<Vec<_>> = None;
         let mut reply = None;
         let mut doubts = Vec::new();
-        let mut redactions = Redactions::default();
+        let mut redactions = Redactions::new(self.settings.hash_key);
+        let mut places = Places::of(event, &self.settings);
         let mut raising = Vec::new();
+        let mut brought = Labels::NONE;
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| spec.sees_edited || matches!(look, Look::First)) {
             let mut report = Report::default();
             // A guard holds no state that a panic could leave half changed.
@@ -189,10 +207,14 @@ impl Pipeline {
             }
             reply = report.reply.or(reply);
             doubts.extend(report.doubts);
+            brought = brought.with(report.labels);
             let findings = report.findings.into_iter().chain(report.overflow);
             let findings = findings.filter(|finding| !look.has_put(finding, event));
             let before = judged.len();
-            judged.extend(findings.map(|finding| self.settle(spec, finding, event, &mut redactions)));
+            for finding in findings {
+                let held = places.split(spec.name, finding).into_iter();
+                judged.extend(held.map(|held| self.settle(spec, held, event, &mut redactions)));
+            }
             raising.extend(judged.iter().skip(before).filter_map(|held| self.raising(spec, held, event)));
             if !report.facts.is_empty() {
                 let own = judged.iter().skip(before).filter(|held| held.action > Action::Observe);
@@ -202,7 +224,7 @@ impl Pipeline {
         let removed = homes(event, judged.iter());
         let comes_through = |element: Option<NodeId>| element.is_none_or(|element| !removed.contains_key(&element));
         let raises = raising.into_iter().filter(|(element, _)| comes_through(*element));
-        let raises = raises.fold(Labels::NONE, |all, (_, labels)| all.with(labels));
+        let raises = raises.fold(brought, |all, (_, labels)| all.with(labels));
         // What only this principal may not see is as good as before.
         let suspect = homes(event, judged.iter().filter(|held| !held.finding.rule.about_caller));
         for (own, stopped) in told {
@@ -227,9 +249,15 @@ impl Pipeline {
     }
 
     /// What the settings make of one finding.
-    fn settle(&self, spec: &GuardSpec, finding: Finding, event: &Event<'_>, redactions: &mut Redactions) -> Judged {
+    fn settle(
+        &self,
+        spec: &GuardSpec,
+        (finding, place): (Finding, Option<&Where>),
+        event: &Event<'_>,
+        redactions: &mut Redactions,
+    ) -> Judged {
         let tool = event.tool();
-        let chosen = self.settings.action(spec.name, &finding, &event.server.name, tool.as_deref());
+        let chosen = self.settings.action(spec.name, (&finding, place), &event.server.name, tool.as_deref());
         let mut wanted = chosen.action;
         if wanted == Action::Redact && finding.span.is_none() {
             // Nothing can be cut out of a whole value, so the milder action would silently be none at all.
@@ -253,6 +281,15 @@ impl Pipeline {
         }
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
+}
+
+/// What follows values, unless the guard that it is for is switched off.
+fn follow(settings: &Settings) -> Result<Option<Follow>, PipelineError> {
+    let guard = guards::flow::SPEC.name;
+    let held = settings.guards.get(guard).cloned().unwrap_or_default();
+    let options = guards::flow::Options::deserialize(&held.options)
+        .map_err(|error| PipelineError::Options { guard: guard.to_owned(), error })?;
+    Ok(held.enabled.then(|| Follow(Arc::new(options))))
 }
 
 /// Which look at a message it is.
@@ -286,7 +323,12 @@ impl Look<'_> {
 /// The notes that stand in the place of what is redacted.
 fn notes(judged: &[Judged]) -> BTreeSet<&str> {
     let redacted = judged.iter().filter(|held| held.action == Action::Redact && held.finding.rule.id != note::IMITATED);
-    redacted.filter_map(|held| held.finding.replacement.as_deref()).collect()
+    let mut notes = BTreeSet::new();
+    for Judged { finding, .. } in redacted {
+        notes.extend(finding.replacement.as_deref());
+        finding.changes.iter().for_each(|change| change.say(&mut notes));
+    }
+    notes
 }
 
 /// What came of one look at a message.
@@ -298,20 +340,6 @@ struct Looked {
     removed: BTreeMap<NodeId, NodeId>,
     /// What a grant has settled.
     settled: Vec<Ask>,
-}
-
-/// The message as it is edited, in which every part has to be what it was.
-fn as_edited(event: &Event<'_>, edits: &Edits, removed: &BTreeMap<NodeId, NodeId>) -> Result<Message, String> {
-    // The limits of messages apply when it is admitted.
-    let Ok(edited) = event.message.edited(edits, &Limits::AGAIN) else {
-        return Err(EDIT_FAILED.summary.to_owned());
-    };
-    let stays = |part: &Part<'_>| part.element.is_none_or(|element| !removed.contains_key(&element));
-    let kinds = event.message.parts().filter(stays).map(|part| (part.kind, part.is_key()));
-    if !kinds.eq(edited.parts().map(|part| (part.kind, part.is_key()))) {
-        return Err("without what was hidden, a part of the message would be something else".to_owned());
-    }
-    Ok(edited)
 }
 
 /// Has nothing ask any more that a grant for exactly this has settled. It lifts nothing else.
@@ -374,7 +402,7 @@ fn decide(
         let approval = Approval { rule: finding.rule.id, why: finding.why.clone(), asks, digest };
         return (Decision::RequireApproval(approval), None);
     }
-    let (mut edits, mut unmarked) = redactions.into_edits(event);
+    let (mut edits, mut unmarked) = redactions.into_edits(event, session);
     for all in std::iter::once(&mut edits).chain(&mut unmarked) {
         homes.iter().for_each(|(element, list)| all.remove(*list, *element));
     }
@@ -444,7 +472,14 @@ fn check(spec: &GuardSpec, held: &crate::GuardSettings) -> Result<(), PipelineEr
         }
     }
     let servers = held.servers.values().flat_map(|server| server.action.iter().chain(server.tools.values()));
-    let actions = held.action.iter().chain(held.parts.values()).chain(by_rule.map(|(_, action)| action)).chain(servers);
+    let places = held.places.iter().map(|place| &place.action);
+    let actions = held
+        .action
+        .iter()
+        .chain(held.parts.values())
+        .chain(by_rule.map(|(_, action)| action))
+        .chain(servers)
+        .chain(places);
     match actions.into_iter().find(|action| !spec.actions.contains(action)) {
         Some(action) => Err(PipelineError::Unsupported { guard: guard(), action: action.as_str() }),
         None => Ok(()),
@@ -467,7 +502,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
+    use crate::{Change, Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
     use bartizan_mcp::{Limits, Message, PartKind};
 
     static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Redact, "For a test.");
@@ -509,8 +544,8 @@ mod tests {
             grant: None,
             now: Timestamp(0),
         };
-        let verdict =
-            Pipeline { guards, settings, definitions: Definitions::default() }.judge(&event, &Session::default());
+        let verdict = Pipeline { guards, settings, definitions: Definitions::default(), follow: None }
+            .judge(&event, &Session::default());
         (verdict, message)
     }
 
@@ -597,5 +632,34 @@ mod tests {
         let (verdict, message) = judge(script, Mode::Enforce, &texts(1));
         let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
         assert_eq!(edits.apply(message.document()), texts(1).replace("xhidden", "x_n"));
+    }
+
+    #[test]
+    fn a_number_in_which_something_is_redacted_stays_one() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            let Some(card) = event.message.root().at(&["result", "structuredContent", "card"]) else { return };
+            let finding = Finding::about(&RULE, card, PartKind::StructuredContent, "a card");
+            if card.raw() != "0" {
+                report.find(Finding { span: Some(0..card.raw().len()), ..finding });
+            }
+        };
+        let text = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"card":4111111111111111}}}"#;
+        let (verdict, message) = judge(script, Mode::Enforce, text);
+        let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+        assert_eq!(edits.apply(message.document()), text.replace("4111111111111111", "0"));
+    }
+
+    #[test]
+    fn what_changes_within_what_goes_breaks_nothing() {
+        let script = |event: &Event<'_>, report: &mut Report| {
+            let Some(first) = event.message.root().at(&["result", "content"]) else { return };
+            let Some(part) = event.message.parts().find(|part| part.text() == "xhidden") else { return };
+            let changes = vec![Change::Remove { parent: first.id(), node: part.id() }];
+            report.find(Finding::about(&RULE, first, PartKind::Content, "gone").changing(changes));
+            report.find(Finding::within(&RULE, &part, 1..4, "in it"));
+        };
+        let (verdict, message) = judge(script, Mode::Enforce, &texts(1));
+        let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
+        assert_eq!(edits.apply(message.document()), texts(0));
     }
 }

@@ -1,15 +1,16 @@
 //! What the operator has decided: which finding leads to which action.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_mcp::PartKind;
+use bartizan_mcp::{JsonPath, PartKind};
 use bartizan_policy::Policies;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Asks, Finding, Severity, Timestamp};
+use crate::{Asks, Direction, Finding, Severity, Timestamp};
 
 /// What a finding leads to, from the mildest to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -49,6 +50,20 @@ pub enum How {
     Cut,
     /// Replaced by `[redacted]`.
     Mask,
+    /// Each character replaced by `*`, but for the last four of eight or more and the domain of an e-mail address.
+    Partial,
+    /// Replaced by a keyed digest, by which what is the same can be told until the gateway starts anew.
+    Hash,
+}
+
+/// The key of the digests that stand for what is redacted. It never shows itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HashKey(pub [u8; 32]);
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey(…)")
+    }
 }
 
 /// Whether decisions are carried out or only recorded.
@@ -99,6 +114,8 @@ pub struct Settings {
     pub asks: Option<Arc<Asks>>,
     /// What sessions are labelled because of.
     pub labels: Labelling,
+    /// The key of digests that stand for what is redacted; without one it is masked.
+    pub hash_key: Option<HashKey>,
 }
 
 /// Whose labels are one.
@@ -147,6 +164,8 @@ pub struct GuardSettings {
     pub parts: BTreeMap<PartKind, Action>,
     /// Settings for single servers.
     pub servers: BTreeMap<String, ServerSettings>,
+    /// Settings for single places, which go before all others; of these the first that fits.
+    pub places: Vec<Where>,
     /// The guard's own options, as JSON; read by its [`GuardSpec::build`](crate::GuardSpec).
     pub options: serde_json::Value,
 }
@@ -160,6 +179,7 @@ impl Default for GuardSettings {
             rules: BTreeMap::new(),
             parts: BTreeMap::new(),
             servers: BTreeMap::new(),
+            places: Vec::new(),
             options: serde_json::Value::Object(serde_json::Map::new()),
         }
     }
@@ -175,6 +195,48 @@ pub struct ServerSettings {
     pub rules: BTreeMap<String, Action>,
     /// Actions by tool name.
     pub tools: BTreeMap<String, Action>,
+}
+
+/// What is done about findings in some places, by all that is said of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Where {
+    /// Only of this rule, which the operator may have written; with a `*` at the end, of all that begin so.
+    pub rule: Option<String>,
+    /// Only this way.
+    pub direction: Option<Direction>,
+    /// Only in parts of this kind.
+    pub part: Option<PartKind>,
+    /// Only at this server; with a `*` at the end, at all whose names begin so.
+    pub server: Option<String>,
+    /// Only of this tool; with a `*` at the end, of all whose names begin so.
+    pub tool: Option<String>,
+    /// Only in what this path addresses in the arguments of a call, in structured content, or in content that is JSON.
+    pub path: Option<JsonPath>,
+    /// What is done.
+    pub action: Action,
+    /// How it is redacted, unless as the guard's `how` says.
+    pub how: Option<How>,
+}
+
+impl Where {
+    /// Whether it is for such a finding, wherever it is in the message.
+    pub(crate) fn is_for(&self, finding: &Finding, direction: Direction, server: &str, tool: Option<&str>) -> bool {
+        let tool = finding.subject.as_deref().or(tool);
+        let of_rule = |pattern: &str| {
+            fits(pattern, finding.rule.id) || finding.own.as_deref().is_some_and(|own| fits(pattern, own))
+        };
+        self.direction.is_none_or(|held| held == direction)
+            && self.part.is_none_or(|held| held == finding.kind)
+            && self.rule.as_deref().is_none_or(of_rule)
+            && self.server.as_deref().is_none_or(|pattern| fits(pattern, server))
+            && self.tool.as_deref().is_none_or(|pattern| tool.is_some_and(|tool| fits(pattern, tool)))
+    }
+}
+
+/// Whether a name is this one, or begins with what stands before a `*` at the end.
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
 }
 
 /// A rule that does not apply somewhere, for a stated reason, until a stated day.
@@ -193,8 +255,14 @@ pub struct Exception {
 }
 
 impl Settings {
-    /// The action for a finding, and the setting that chose it: the most specific one wins.
-    pub(crate) fn action(&self, guard: &str, finding: &Finding, server: &str, tool: Option<&str>) -> Chosen {
+    /// The action for a finding, and the setting that chose it: one for its very place, and else the most specific one.
+    pub(crate) fn action(
+        &self,
+        guard: &str,
+        (finding, place): (&Finding, Option<&Where>),
+        server: &str,
+        tool: Option<&str>,
+    ) -> Chosen {
         let rule = finding.rule;
         if rule.fixed {
             return Chosen { action: rule.default, by: "fixed", how: How::Cut };
@@ -202,6 +270,9 @@ impl Settings {
         let tool = finding.subject.as_deref().or(tool);
         let default = GuardSettings::default();
         let settings = self.guards.get(guard).unwrap_or(&default);
+        if let Some(place) = place {
+            return Chosen { action: place.action, by: "guard.where", how: place.how.unwrap_or(settings.how) };
+        }
         let here = settings.servers.get(server);
         let by_tool = here.zip(tool).and_then(|(here, tool)| here.tools.get(tool));
         // That of the operator's own rule goes before that of all of them.

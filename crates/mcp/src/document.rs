@@ -7,6 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use crate::{Limits, Rejection};
+
 /// A JSON text that passed the scanner.
 ///
 /// The nodes are in the order of the text. An object is followed by its keys and values in turn, an array by its
@@ -56,6 +58,14 @@ pub enum NodeKind {
 }
 
 impl Document {
+    /// Reads a JSON text that is no message, as strictly: such as one that stands as a text in one.
+    ///
+    /// # Errors
+    /// What two parsers could read differently; see [`Fault`](crate::Fault).
+    pub fn parse(text: impl Into<Bytes>, limits: &Limits) -> Result<Document, Rejection> {
+        crate::scan::scan(text.into(), limits)
+    }
+
     pub(crate) fn new(text: ByteString, nodes: Vec<Node>) -> Self {
         Document { text, nodes }
     }
@@ -255,6 +265,14 @@ impl<'a> Value<'a> {
         matches!(node.kind, NodeKind::String | NodeKind::Key).then(|| crate::text::unquote(self.raw(), node.escaped))
     }
 
+    /// Where in the document the text of a string has so many characters; nothing if it does not have more.
+    #[must_use]
+    pub fn place_after(self, characters: usize) -> Option<usize> {
+        let (start, end) = (self.span().start + 1, self.span().end.saturating_sub(1));
+        let inner = self.document.text.get(start..end).filter(|_| self.kind() == NodeKind::String)?;
+        crate::text::place_after(inner, characters).map(|at| start + at)
+    }
+
     /// The number, if it is an integer within 64 bits, written without fraction or exponent.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
@@ -304,6 +322,12 @@ impl<'a> Value<'a> {
         let end = self.node().skip.min(self.document.nodes.len() as u32);
         let document = self.document;
         (self.id.0..end).map(move |index| document.value(NodeId(index)))
+    }
+
+    /// The positions of it and of all it holds.
+    #[must_use]
+    pub fn ids(self) -> Range<u32> {
+        self.id.0..self.node().skip.min(self.document.nodes.len() as u32)
     }
 
     /// Whether it is the key under which `value` stands.

@@ -24,6 +24,7 @@ enum Edit {
     Replace { node: NodeId, json: String },
     Remove { parent: NodeId, node: NodeId },
     Insert { object: NodeId, key: String, json: String },
+    Append { array: NodeId, json: String },
 }
 
 impl Edits {
@@ -60,6 +61,11 @@ impl Edits {
         self.list.push(Edit::Insert { object, key: key.to_owned(), json: json.into() });
     }
 
+    /// Adds an element, which must be one JSON value, at the end of the array. Where there is no array, nothing is added.
+    pub fn append(&mut self, array: NodeId, json: impl Into<String>) {
+        self.list.push(Edit::Append { array, json: json.into() });
+    }
+
     /// Adds all changes of `other`.
     pub fn extend(&mut self, other: Edits) {
         self.list.extend(other.list);
@@ -69,26 +75,39 @@ impl Edits {
     #[must_use]
     pub fn apply(&self, document: &Document) -> Bytes {
         let text = document.bytes();
+        let splices = self.places(document);
+        let mut out = Vec::with_capacity(text.len() + splices.iter().map(|(_, with)| with.len()).sum::<usize>());
+        let mut at = 0;
+        for (range, with) in splices {
+            out.extend_from_slice(text.get(at..range.start).unwrap_or_default());
+            out.extend_from_slice(with.as_bytes());
+            at = range.end;
+        }
+        out.extend_from_slice(text.get(at..).unwrap_or_default());
+        out.into()
+    }
+
+    /// The bytes of `document` that change, in order and none of them twice, each with what comes in their place.
+    #[must_use]
+    pub fn places(&self, document: &Document) -> Vec<(Range<usize>, String)> {
         let mut splices = self.splices(document);
         // Where several begin together, insertions come first, then the widest, and of equals the removal: it wins
         // over what it removes.
         splices.sort_by_key(|Splice { range, with }| {
             (range.start, !range.is_empty(), std::cmp::Reverse(range.end), !with.is_empty())
         });
-        let mut out = Vec::with_capacity(text.len() + splices.iter().map(|splice| splice.with.len()).sum::<usize>());
         let mut at = 0;
-        for splice in splices {
-            let inserts = splice.range.is_empty();
-            if splice.range.start < at && (inserts || splice.range.end <= at) {
+        let mut places = Vec::with_capacity(splices.len());
+        for Splice { range, with } in splices {
+            let inserts = range.is_empty();
+            if range.start < at && (inserts || range.end <= at) {
                 continue;
             }
-            let start = splice.range.start.max(at);
-            out.extend_from_slice(text.get(at..start).unwrap_or_default());
-            out.extend_from_slice(splice.with.as_bytes());
-            at = splice.range.end.max(at);
+            let start = range.start.max(at);
+            at = range.end.max(at);
+            places.push((start..at, with));
         }
-        out.extend_from_slice(text.get(at..).unwrap_or_default());
-        out.into()
+        places
     }
 
     fn splices(&self, document: &Document) -> Vec<Splice> {
@@ -106,7 +125,7 @@ impl Edits {
                 Edit::Replace { node, json } => {
                     splices.push(Splice { range: document.value(*node).span(), with: json.clone() });
                 }
-                Edit::Remove { .. } => {}
+                Edit::Remove { .. } | Edit::Append { .. } => {}
                 Edit::Insert { object, .. } if document.value(*object).kind() != NodeKind::Object => {}
                 Edit::Insert { object, key, json } => {
                     let stays = |value: Value<'_>| removed.binary_search(&(*object, value.id())).is_err();
@@ -117,12 +136,33 @@ impl Edits {
                 }
             }
         }
+        self.appended(document, &removed, &mut splices);
         for group in removed.chunk_by(|left, right| left.0 == right.0) {
             let Some((parent, _)) = group.first() else { continue };
             let gone: Vec<NodeId> = group.iter().map(|(_, node)| *node).collect();
             removals(document.value(*parent), &gone, &mut splices);
         }
         splices
+    }
+}
+
+impl Edits {
+    /// What is added at the ends of arrays, of which these elements are taken out.
+    fn appended(&self, document: &Document, removed: &[(NodeId, NodeId)], splices: &mut Vec<Splice>) {
+        let mut begun: Vec<NodeId> = Vec::new();
+        for edit in &self.list {
+            let Edit::Append { array, json } = edit else { continue };
+            let value = document.value(*array);
+            if value.kind() != NodeKind::Array {
+                continue;
+            }
+            let stays = |element: Value<'_>| removed.binary_search(&(*array, element.id())).is_err();
+            let follows = begun.contains(array) || value.elements().any(stays);
+            begun.push(*array);
+            let end = value.span().end.saturating_sub(1);
+            let comma = if follows { "," } else { "" };
+            splices.push(Splice { range: end..end, with: format!("{comma}{json}") });
+        }
     }
 }
 

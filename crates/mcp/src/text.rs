@@ -36,6 +36,20 @@ fn decode_escape(escape: &str) -> (char, usize) {
     (character, 2)
 }
 
+/// Where the literal, without its quotes, has so many characters of text; nothing if it does not have more.
+pub(crate) fn place_after(inner: &str, characters: usize) -> Option<usize> {
+    let (mut at, mut left) = (0, characters);
+    while let Some(first) = inner.get(at..)?.chars().next() {
+        if left == 0 {
+            return Some(at);
+        }
+        left -= 1;
+        let escape = inner.get(at..).filter(|_| first == '\\');
+        at += escape.map_or(first.len_utf8(), |escape| decode_escape(escape).1);
+    }
+    None
+}
+
 fn decode_unit(escape: &str) -> (char, usize) {
     let unit = |from: usize| {
         let digits = escape.get(from..from + 4)?;
@@ -100,6 +114,18 @@ mod tests {
         for (literal, text) in cases {
             assert_eq!(unquote(literal, literal.contains('\\')), text, "{literal}");
         }
+    }
+
+    #[test]
+    fn characters_are_counted_as_they_are_meant() {
+        let inner = r"a\n\u00e9é\ud83d\ude00x";
+        for (characters, rest) in
+            [(0, inner), (1, r"\n\u00e9é\ud83d\ude00x"), (3, r"é\ud83d\ude00x"), (4, r"\ud83d\ude00x"), (5, "x")]
+        {
+            assert_eq!(place_after(inner, characters).and_then(|at| inner.get(at..)), Some(rest));
+        }
+        assert_eq!(place_after(inner, 6), None);
+        assert_eq!(place_after("", 0), None);
     }
 
     #[test]

@@ -40,7 +40,14 @@ impl Planner {
         let plan = match value.kind() {
             NodeKind::Array => {
                 let elements = value.elements().filter_map(|element| self.child(value.id(), element));
-                Expected::Array(elements.collect())
+                let mut elements: Vec<_> = elements.collect();
+                for _ in 0..self.throw().saturating_sub(200) % 3 {
+                    let json = self.fresh();
+                    self.edits.append(value.id(), &*json);
+                    elements.push(Expected::Raw(json));
+                    self.throw();
+                }
+                Expected::Array(elements)
             }
             NodeKind::Object => Expected::Object(self.members(value)),
             _ => Expected::Raw(value.raw().to_owned()),

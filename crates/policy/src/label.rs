@@ -7,17 +7,23 @@ use std::fmt;
 pub enum Label {
     /// The client was given something that may give its model orders.
     Untrusted,
+    /// The client was given what strangers may have written.
+    UntrustedContent,
+    /// The client was given what is not for everybody.
+    PrivateData,
 }
 
 impl Label {
     /// All of them; a new one is one line here and its name below.
-    pub const ALL: [Label; 1] = [Label::Untrusted];
+    pub const ALL: [Label; 3] = [Label::Untrusted, Label::UntrustedContent, Label::PrivateData];
 
     /// Its name in policies, records and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Label::Untrusted => "untrusted",
+            Label::UntrustedContent => "untrusted_content",
+            Label::PrivateData => "private_data",
         }
     }
 

@@ -99,6 +99,15 @@ impl Range {
         connected.map_err(|error| RangeError::Connect { server: server.to_owned(), error })
     }
 
+    /// A session with all servers as one, of a client that nobody has seen before.
+    pub(crate) async fn connect_to_all(&self) -> Result<Client, RangeError> {
+        let url = format!("http://{}/mcp", self.running.address);
+        let name = format!("bartizan-replay-{}", getrandom::u64().map_err(RangeError::Random)?);
+        let hello = Hello { name: &name, capabilities: json!({}), key: self.key.clone() };
+        let connected = Client::connect_as(url, hello).await;
+        connected.map_err(|error| RangeError::Connect { server: "*".to_owned(), error })
+    }
+
     /// Ends the gateway.
     pub(crate) async fn stop(self) {
         self.running.stop_unless(tokio::time::sleep(Duration::from_secs(1))).await;

@@ -46,6 +46,8 @@ pub(crate) struct Lines {
     pub(crate) question: Value,
     /// What a tool was last called with; null if none was.
     pub(crate) called: Value,
+    /// The tools that it offers instead of its own; each brings what it is told to bring.
+    pub(crate) tools: Option<Value>,
 }
 
 type Script = Arc<Mutex<BTreeMap<String, Lines>>>;
@@ -152,7 +154,7 @@ impl Lines {
             "tools/list" if params.get("cursor").is_some_and(|cursor| cursor == CURSOR) => {
                 json!({"tools": self.page, "nextCursor": CURSOR})
             }
-            "tools/list" => json!({"tools": tools()}),
+            "tools/list" => json!({"tools": self.tools.clone().unwrap_or_else(tools)}),
             "prompts/list" => json!({"prompts": [{"name": PROMPT, "description": "What happened today."}]}),
             "resources/list" => json!({"resources": [{"name": "page", "uri": URI}]}),
             "resources/templates/list" => json!({"resourceTemplates": []}),
@@ -160,6 +162,7 @@ impl Lines {
                 self.called = params.get("arguments").cloned().unwrap_or_default();
                 match params.get("name").and_then(Value::as_str) {
                     Some(FETCH) => self.result.clone(),
+                    _ if self.tools.is_some() => self.result.clone(),
                     _ => json!({"content": [{"type": "text", "text": "Done."}]}),
                 }
             }

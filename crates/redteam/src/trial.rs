@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bartizan_demo::Client;
 use bartizan_guard::TextKind;
@@ -72,6 +72,9 @@ pub struct Seen {
     pub why: Option<String>,
 }
 
+/// The file of a log.
+const FILE: &str = "audit.jsonl";
+
 /// Sessions with one server, one after the other, and where the log was read to.
 pub(crate) struct Trial<'r> {
     range: &'r Range,
@@ -79,8 +82,7 @@ pub(crate) struct Trial<'r> {
     client: Client,
     /// Whether something was found in what went through the session.
     is_marred: bool,
-    log: PathBuf,
-    read: u64,
+    log: Log,
     number: usize,
 }
 
@@ -98,8 +100,8 @@ enum Way {
 impl<'r> Trial<'r> {
     pub(crate) async fn begin(range: &'r Range, server: &str) -> Result<Trial<'r>, RangeError> {
         let client = range.connect(server).await?;
-        let log = range.log.join("audit.jsonl");
-        Ok(Trial { range, server: server.to_owned(), client, is_marred: false, log, read: 0, number: 0 })
+        let log = Log::new(range.log.join(FILE));
+        Ok(Trial { range, server: server.to_owned(), client, is_marred: false, log, number: 0 })
     }
 
     /// Ends the session.
@@ -126,7 +128,7 @@ impl<'r> Trial<'r> {
             self.client = self.range.connect(&self.server).await?;
             self.is_marred = false;
         }
-        self.entries()?;
+        self.log.entries()?;
         self.range.servers.with(&self.server, |lines| way.write(&text.parts, lines, self.number));
         let mut heard = Vec::new();
         let (method, params) = way.request(&text.parts);
@@ -137,7 +139,7 @@ impl<'r> Trial<'r> {
             let no = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -1, "message": "no"}});
             self.client.tell(&no).await.ok();
         }
-        let entries: Vec<_> = self.entries()?.into_iter().filter(|entry| way.is_about(entry)).collect();
+        let entries: Vec<_> = self.log.entries()?.into_iter().filter(|entry| way.is_about(entry)).collect();
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return Ok(Seen { fate: Fate::Unknown, rules: Vec::new(), why: Some(error.to_string()) }),
@@ -153,10 +155,30 @@ impl<'r> Trial<'r> {
         self.is_marred |= seen.fate != Fate::Through;
         Ok(seen)
     }
+}
+
+/// Where a gateway's log was read to.
+pub(crate) struct Log {
+    path: PathBuf,
+    read: u64,
+}
+
+impl Log {
+    /// From its beginning.
+    fn new(path: PathBuf) -> Log {
+        Log { path, read: 0 }
+    }
+
+    /// From its end.
+    pub(crate) fn at_its_end(directory: &Path) -> Result<Log, RangeError> {
+        let mut log = Log::new(directory.join(FILE));
+        log.entries()?;
+        Ok(log)
+    }
 
     /// What the gateway has recorded since it was last asked.
-    fn entries(&mut self) -> Result<Vec<Value>, RangeError> {
-        let mut file = File::open(&self.log).map_err(RangeError::Log)?;
+    pub(crate) fn entries(&mut self) -> Result<Vec<Value>, RangeError> {
+        let mut file = File::open(&self.path).map_err(RangeError::Log)?;
         file.seek(SeekFrom::Start(self.read)).map_err(RangeError::Log)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(RangeError::Log)?;

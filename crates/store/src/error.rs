@@ -63,6 +63,14 @@ pub enum StoreError {
         /// Under which name.
         name: String,
     },
+    /// A tenant has as many pseudonyms as it may have.
+    #[error(
+        "there are {most} pseudonyms of this tenant, and no more are kept; what is not used any more goes by itself in time"
+    )]
+    Full {
+        /// So many may be.
+        most: i64,
+    },
     /// What somebody has shown was taken from them meanwhile.
     #[error("what was shown is not good any more")]
     Stale,

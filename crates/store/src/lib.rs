@@ -2,8 +2,8 @@
 //!
 //! It is a SQLite database beside a small file that says whether it changed ([`Revision`]). Statements are such that
 //! PostgreSQL takes them as well. Each kind of thing that is kept has a file with its type and what can be done with it:
-//! [`api_keys`], [`approvals`], [`people`] with their [`passkeys`] and [`web_sessions`], [`upstream_tokens`], and what they let clients have
-//! ([`grants`]). What is secret of it is sealed ([`Sealer`]).
+//! [`api_keys`], [`approvals`], [`people`] with their [`passkeys`] and [`web_sessions`], [`upstream_tokens`], what they let clients have
+//! ([`grants`]), and what [`pseudonyms`] stand for. What is secret of it is sealed ([`Sealer`]).
 
 pub mod api_keys;
 pub mod approvals;
@@ -17,6 +17,7 @@ pub mod passkeys;
 pub mod people;
 mod place;
 pub mod policies;
+pub mod pseudonyms;
 mod revision;
 mod seal;
 mod store;

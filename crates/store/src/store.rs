@@ -18,7 +18,7 @@ use crate::seal::{Held, MasterKey, Whose};
 use crate::{Result, SealError, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("schema/001_api_key.sql"),
     include_str!("schema/002_event.sql"),
     include_str!("schema/003_data_key.sql"),
@@ -29,6 +29,7 @@ const STEPS: [&str; 10] = [
     include_str!("schema/008_policy_version.sql"),
     include_str!("schema/009_generation.sql"),
     include_str!("schema/010_id.sql"),
+    include_str!("schema/011_pseudonym.sql"),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -378,8 +379,9 @@ mod tests {
         fs::rename(&path, &moved).unwrap();
         let store = Store::open(&moved).await.unwrap();
         assert_eq!(*store.id, *first);
-        // As the version before left it.
-        sqlx::raw_sql("DROP TABLE this_store; PRAGMA user_version = 9").execute(&store.pool).await.unwrap();
+        // As a version left it that had neither ids nor what came after them.
+        let before = "DROP TABLE pseudonym; DROP TABLE subject; DROP TABLE vault; DROP TABLE this_store; PRAGMA user_version = 9";
+        sqlx::raw_sql(before).execute(&store.pool).await.unwrap();
         store.close().await;
         let again = id_at(&moved).await;
         assert!(again.len() == 32 && again != first);

@@ -583,6 +583,7 @@ fn setting(by: &str) -> String {
         "mode" => "because the mode is `observe`".to_owned(),
         "exception" => "because of an exception".to_owned(),
         "approval" => "as it was agreed to".to_owned(),
+        "guard.where" => "set for this place".to_owned(),
         "guard.servers.tools" => "set for this tool of this server".to_owned(),
         "guard.servers.rules" => "set for this rule and this server".to_owned(),
         "guard.servers.action" => "set for this server".to_owned(),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
+use super::memory::{Held, Total};
 use super::past::Past;
 
 /// If more is kept than this beyond what sessions need, it is thinned out; there is never twice as much.
@@ -19,7 +20,11 @@ pub(super) const FEW: usize = 1_024;
 
 /// What is known of one client, held by its sessions.
 #[derive(Debug, Default)]
-pub(super) struct Client(pub(super) Mutex<Past>);
+pub(super) struct Client {
+    pub(super) past: Mutex<Past>,
+    /// What its sessions were brought, and where those values were.
+    pub(super) memory: Mutex<Held>,
+}
 
 /// A client, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +42,8 @@ pub(super) struct Remembered {
     room: usize,
     /// What was of principals that were forgotten as a whole.
     rest: Past,
+    /// Bytes that all memories of these clients take.
+    total: Total,
 }
 
 /// One principal; of those who are anonymous, one address.
@@ -55,6 +62,8 @@ impl Remembered {
         }
         if self.count >= self.room.max(FEW) {
             self.make_room(now);
+        } else if self.total.is_crowded() {
+            self.lapse(now);
         }
         let holder = self.holders.entry(key.holder).or_insert_with(|| {
             self.count += 1;
@@ -66,7 +75,13 @@ impl Remembered {
         let mut past = Past::default();
         past.take_over(&holder.rest, holder.rest.origin(), now);
         self.count += 1;
-        Arc::clone(holder.clients.entry(key.client).or_insert_with(|| Arc::new(Client(Mutex::new(past)))))
+        let total = self.total.clone();
+        Arc::clone(
+            holder
+                .clients
+                .entry(key.client)
+                .or_insert_with(|| Arc::new(Client { past: Mutex::new(past), memory: Mutex::new(Held::new(&total)) })),
+        )
     }
 
     /// How many entries there are.
@@ -75,11 +90,16 @@ impl Remembered {
         self.holders.values().map(|holder| holder.clients.len() + 1).sum()
     }
 
-    fn make_room(&mut self, now: i64) {
+    /// Forgets what does not count any more.
+    fn lapse(&mut self, now: i64) {
         self.holders.retain(|_, holder| {
-            holder.clients.retain(|_, client| is_held(client) || !lock(&client.0).left(now).is_empty());
+            holder.clients.retain(|_, client| is_held(client) || !lock(&client.past).left(now).is_empty());
             !holder.clients.is_empty() || !holder.rest.left(now).is_empty()
         });
+    }
+
+    fn make_room(&mut self, now: i64) {
+        self.lapse(now);
         let shares: Vec<_> = self.holders.values().map(Holder::share).collect();
         if shares.iter().sum::<usize>() > ENOUGH {
             let mut most = shares.iter().copied().max().unwrap_or_default();
@@ -103,7 +123,7 @@ impl Remembered {
             if let Some(holder) = self.holders.remove(key) {
                 self.rest.take_over(&holder.rest, None, now);
                 for client in holder.clients.values() {
-                    self.rest.take_over(&lock(&client.0), None, now);
+                    self.rest.take_over(&lock(&client.past), None, now);
                 }
             }
         }
@@ -117,17 +137,18 @@ impl Holder {
     }
 
     fn until(&self) -> i64 {
-        self.clients.values().map(|client| lock(&client.0).until()).fold(self.rest.until(), i64::max)
+        self.clients.values().map(|client| lock(&client.past).until()).fold(self.rest.until(), i64::max)
     }
 
     /// Forgets clients that have no session until its share is no more than this, those unused for longest first.
     fn keep(&mut self, most: usize, now: i64) {
         let gone = self.clients.iter().filter(|(_, client)| !is_held(client));
-        let mut gone: Vec<_> = gone.map(|(key, client)| (std::cmp::Reverse(lock(&client.0).until()), *key)).collect();
+        let mut gone: Vec<_> =
+            gone.map(|(key, client)| (std::cmp::Reverse(lock(&client.past).until()), *key)).collect();
         gone.sort_unstable();
         for (_, key) in gone.iter().skip(most.saturating_sub(1)) {
             if let Some(client) = self.clients.remove(key) {
-                let past = lock(&client.0);
+                let past = lock(&client.past);
                 self.rest.take_over(&past, past.origin(), now);
             }
         }

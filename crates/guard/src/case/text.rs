@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bartizan_flow::Traces;
 use bartizan_mcp::{Digest, Era, Limits, Message};
 use bartizan_policy::{Scope, Scopes, SignedIn};
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,7 @@ enum Found {
     State { theirs: bool, tool: Option<String> },
     History(Box<History>),
     Opinions(Vec<Opinion>),
+    Traces(Box<Traces>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -326,6 +328,7 @@ impl Found {
             Evidence::InFlight { scope, most } => Found::InFlight { scope: (*scope).into(), most: *most },
             Evidence::History(history) => Found::History(Box::new((**history).clone())),
             Evidence::Opinions(opinions) => Found::Opinions(opinions.to_vec()),
+            Evidence::Traces(traces) => Found::Traces(Box::new((**traces).clone())),
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -346,6 +349,7 @@ impl Found {
             Found::InFlight { scope, most } => Evidence::InFlight { scope: scope.into(), most },
             Found::History(history) => Evidence::History((*history).into()),
             Found::Opinions(opinions) => Evidence::Opinions(opinions.into()),
+            Found::Traces(traces) => Evidence::Traces((*traces).into()),
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
         }

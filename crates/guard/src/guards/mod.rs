@@ -23,8 +23,12 @@ guards! {
     schema,
     /// Finds text that people do not see and models do.
     hidden_text,
+    /// Leaves out of results what the model has no use for.
+    minimise,
     /// Finds text that gives the assistant orders.
     prompt_injection,
+    /// Finds keys, tokens and passwords, on the way out and on the way in.
+    secrets,
     /// Marks content from outside for the model.
     provenance,
     /// Withholds definitions that give orders or ask for what is not theirs.
@@ -37,6 +41,8 @@ guards! {
     rate,
     /// Keeps a credential to what it is good for.
     access,
+    /// Stops what was private, or comes from strangers, where it meets what reaches others.
+    flow,
     /// Asks the policies who may do what.
     policy,
 }

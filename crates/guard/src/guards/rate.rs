@@ -135,7 +135,10 @@ impl Guard for Rate {
                     let wait = if *most == 1 { "waits for its answer" } else { "wait for their answers" };
                     (id, format!("{most} of {whose} {wait}; the next is possible once one has it"))
                 }
-                Evidence::HandedOut { .. } | Evidence::History(_) | Evidence::Opinions(_) => continue,
+                Evidence::HandedOut { .. }
+                | Evidence::History(_)
+                | Evidence::Opinions(_)
+                | Evidence::Traces(_) => continue,
             };
             let Some(rule) = SPEC.rule(id) else { continue };
             report.find(Finding::about(rule, event.message.root(), PartKind::Other, why));

@@ -91,6 +91,15 @@ fn of<'d>(definition: &'d Definition, schemas: &Schemas) -> &'d Compiled {
     definition.compiled.get_or_init(|| schemas.get(definition.digest, || Compiled::of(&definition.json)))
 }
 
+/// A schema of a tool as it stands, if anything can be held against it: of its arguments, or else of its results.
+pub(crate) fn schema_of(definition: &Definition, arguments: bool) -> Option<&serde_json::Value> {
+    let compiled = definition.compiled.get_or_init(|| Compiled::of(&definition.json).into());
+    match if arguments { &compiled.input } else { &compiled.output } {
+        Side::Usable(schema) => Some(schema.value()),
+        Side::Absent | Side::Unusable(_) => None,
+    }
+}
+
 #[derive(Default)]
 struct SchemaGuard {
     schemas: Schemas,
@@ -186,13 +195,13 @@ fn call(event: &Event<'_>, session: &Session, schemas: &Schemas, report: &mut Re
 }
 
 /// The definition of the tool that a request calls.
-fn called<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definition> {
+pub(crate) fn called<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definition> {
     let name = event.message.method().filter(|method| *method == "tools/call").and_then(|_| event.message.param("name"))?;
     session.catalog.get(DefinitionKind::Tool, &name).map(|held| &**held)
 }
 
 /// That of the tool whose result a reply brings.
-fn answering<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definition> {
+pub(crate) fn answering<'s>(event: &Event<'_>, session: &'s Session) -> Option<&'s Definition> {
     let name = event.answers.filter(|call| &*call.method == "tools/call").and_then(|call| call.tool.as_deref())?;
     session.catalog.get(DefinitionKind::Tool, name).map(|held| &**held)
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory};
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
     Labelling, Labels, Mode, Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings,
-    Session, Settings, Severity, Timestamp, Verdict, guards,
+    Session, Settings, Severity, Timestamp, Verdict, Where, guards,
 };
 use bartizan_guard::{Decision, DefinitionKind, SignedIn};
-use bartizan_mcp::{Limits, Message, PartKind};
+use bartizan_mcp::{JsonPath, Limits, Message, PartKind};
 use bartizan_policy::{Otherwise, Policies, Roles, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -102,7 +103,22 @@ struct GuardText {
     rules: BTreeMap<String, Action>,
     parts: BTreeMap<String, Action>,
     servers: BTreeMap<String, ServerSettings>,
+    #[serde(rename = "where")]
+    places: Vec<WhereText>,
     options: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhereText {
+    rule: Option<String>,
+    direction: Option<Direction>,
+    part: Option<String>,
+    server: Option<String>,
+    tool: Option<String>,
+    path: Option<String>,
+    action: Action,
+    how: Option<How>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +215,14 @@ fn passes_but_for_notes(edited: &Message, judge: impl Fn(&Message) -> Verdict) -
     }
 }
 
+/// What is known when the message of a case comes.
+struct Past {
+    server: ServerProfile,
+    session: Session,
+    histories: BTreeMap<String, History>,
+    memory: Memory,
+}
+
 impl Case {
     /// What differs from what is expected.
     pub(crate) fn differences(&self) -> Vec<String> {
@@ -229,7 +253,7 @@ impl Case {
 
     /// Shows the message with all that is known when it is judged; what came before is judged by `pipeline`.
     pub(crate) fn judged<T>(&self, pipeline: &Pipeline, look: impl FnOnce(&Event<'_>, &Session) -> T) -> T {
-        let (mut server, session, histories) = self.remembered(pipeline);
+        let Past { mut server, session, histories, memory } = self.remembered(pipeline);
         let sent = message(self.message.get());
         let answers = summary_of(self.answers.as_deref());
         let mut evidence: Vec<Evidence> = self.evidence.iter().map(EvidenceText::read).collect();
@@ -250,6 +274,11 @@ impl Case {
         {
             evidence.push(Evidence::History(history.clone().into()));
         }
+        if let Some(follow) = pipeline.follow()
+            && let Some(arguments) = follow.traced(&bare, &session)
+        {
+            evidence.push(Evidence::Traces(Arc::new(follow.traces(arguments, &memory))));
+        }
         let event = Event { evidence: &evidence, ..bare };
         look(&event, &session)
     }
@@ -263,14 +292,15 @@ impl Case {
         scopes.map_or(alice.clone(), |scopes| Principal { scopes: Scopes::of(scopes), ..alice })
     }
 
-    /// The server and the session after the messages before.
-    fn remembered(&self, pipeline: &Pipeline) -> (ServerProfile, Session, BTreeMap<String, History>) {
+    /// What is known after the messages before.
+    fn remembered(&self, pipeline: &Pipeline) -> Past {
         let mut server = profile(&self.server);
         let labels = self.labels.iter().map(|name| Labels::of(Label::named(name).unwrap()));
         let labels = labels.fold(Labels::NONE, Labels::with);
         let mut session = Session { tag: self.tag.as_deref().map(Into::into), labels, ..Session::default() };
         server.pins = Arc::new(self.pins.read());
         let mut histories: BTreeMap<String, History> = BTreeMap::new();
+        let mut memory = Memory::new(MemoryKey::new(7), Bounds::default());
         for step in self.before.iter().flat_map(|step| std::iter::repeat_n(step, step.times)) {
             let sent = message(step.message.get());
             let answers = summary_of(step.answers.as_deref());
@@ -296,6 +326,12 @@ impl Case {
             }
             session = session.with(&verdict.facts);
             session.labels = session.labels.with(verdict.raises);
+            if let Some(arguments) = pipeline.follow().and_then(|follow| follow.named(&event)) {
+                memory.is_named_by_client(arguments);
+            }
+            if let Some(news) = pipeline.follow().and_then(|follow| follow.news(memory.key(), &event, &session)) {
+                news.join(&mut memory);
+            }
             let pins = Arc::make_mut(&mut server.pins);
             for fact in verdict.facts {
                 match fact {
@@ -306,7 +342,7 @@ impl Case {
                 }
             }
         }
-        (server, session, histories)
+        Past { server, session, histories, memory }
     }
 
     /// The guards that the case is about.
@@ -477,7 +513,23 @@ impl GuardText {
             rules: self.rules.clone(),
             parts: self.parts.iter().map(|(name, action)| (part_kind(name), *action)).collect(),
             servers: self.servers.clone(),
+            places: self.places.iter().map(WhereText::read).collect(),
             options: self.options.clone().unwrap_or(default.options),
+        }
+    }
+}
+
+impl WhereText {
+    fn read(&self) -> Where {
+        Where {
+            rule: self.rule.clone(),
+            direction: self.direction,
+            part: self.part.as_deref().map(part_kind),
+            server: self.server.clone(),
+            tool: self.tool.clone(),
+            path: self.path.as_deref().map(|path| JsonPath::parse(path).unwrap()),
+            action: self.action,
+            how: self.how,
         }
     }
 }

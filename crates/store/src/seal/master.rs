@@ -79,7 +79,7 @@ impl Master {
 }
 
 /// 32 bytes that nobody knows.
-pub(super) fn random() -> Result<Zeroizing<[u8; 32]>, SealError> {
+pub(crate) fn random() -> Result<Zeroizing<[u8; 32]>, SealError> {
     let mut bytes = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| SealError::Failed)?;
     Ok(bytes)

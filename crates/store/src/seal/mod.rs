@@ -24,21 +24,23 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use self::claim::Claimed;
-use self::envelope::{Key, KeyId};
+pub(crate) use self::envelope::{Key, KeyId};
 pub(crate) use self::keys::Held;
 pub use self::master::MasterKey;
+pub(crate) use self::master::random;
 pub(crate) use self::owner::Whose;
 pub use self::rotate::{Resealed, Rotated};
 
 /// What content is sealed for. Each has a data key of its own.
-pub const PURPOSES: [&str; 6] = [
-    // Second factors of people.
-    "totp",     // Keys that the gateway signs with.
-    "signing",  // What upstream authorization servers gave.
-    "token",    // Secrets that operators keep here.
-    "secret",   // What waits for somebody's approval.
-    "approval", // Recorded traffic.
-    "capture",
+pub const PURPOSES: [&str; 8] = [
+    "totp",      // Second factors of people.
+    "signing",   // Keys that the gateway signs with.
+    "token",     // What upstream authorization servers gave.
+    "secret",    // Secrets that operators keep here.
+    "approval",  // What waits for somebody's approval.
+    "capture",   // Recorded traffic.
+    "pseudonym", // What names of personal data are made with.
+    "subject",   // The keys of those whom personal data is about.
 ];
 
 /// Seals and unseals content of the store. Ask the store for it each time ([`Store::sealer`](crate::Store::sealer)): what

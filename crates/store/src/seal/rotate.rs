@@ -5,13 +5,14 @@
 //! and the old place the old one until after. Whoever changes either holds the lock of those who write to the store.
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::keys::{self, ALL, DataKey, data_keys, master_of, unwrap, wrap};
 use super::master::Master;
 use super::owner::Whose;
 use super::{MasterKey, PURPOSES, SealError, Sealer};
 use crate::events::{Change, note};
+use crate::pseudonyms::{NAMES, SUBJECT};
 use crate::{Result, Store, StoreError};
 
 /// A column with what was sealed.
@@ -22,19 +23,30 @@ struct Column {
     purpose: &'static str,
     /// What of the row says whose it is, in SQL: the text that it was sealed with.
     owner: &'static str,
+    /// What tells a row from others: columns of text.
+    keys: &'static [&'static str],
 }
 
 /// Every column of the store with what was sealed. The content of others would stay sealed with the key before.
-const COLUMNS: [Column; 4] = [
-    Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id" },
-    Column { table: "person", column: "totp", purpose: "totp", owner: "'person ' || name" },
-    Column { table: "signing_key", column: "sealed", purpose: "signing", owner: "id" },
+const COLUMNS: [Column; 6] = [
+    Column { table: "approval", column: "sealed", purpose: "approval", owner: "'request ' || id", keys: &["id"] },
+    Column { table: "person", column: "totp", purpose: "totp", owner: "'person ' || name", keys: &["name"] },
+    Column { table: "signing_key", column: "sealed", purpose: "signing", owner: "id", keys: &["id"] },
+    Column {
+        table: "subject",
+        column: "sealed",
+        purpose: SUBJECT,
+        owner: "tenant || char(10) || id",
+        keys: &["tenant", "id"],
+    },
     Column {
         table: "upstream_token",
         column: "sealed",
         purpose: "token",
         owner: "server || char(10) || principal || char(10) || issuer || char(10) || resource",
+        keys: &["server", "principal"],
     },
+    Column { table: "vault", column: "sealed", purpose: NAMES, owner: "tenant", keys: &["tenant"] },
 ];
 
 const REWRAP: &str = "UPDATE data_key SET wrapped = $2 WHERE id = $1";
@@ -42,6 +54,9 @@ const RETIRE: &str = "UPDATE data_key SET retired_at = $1 WHERE retired_at IS NU
 /// Files that are not of the store are sealed with the keys for captures, and nothing here tells for how long there are any.
 const RETIRED: &str = "SELECT id FROM data_key WHERE retired_at < $1 AND purpose <> 'capture'";
 const REMOVE: &str = "DELETE FROM data_key WHERE id = $1";
+
+/// So many rows are read at a time: there may be as many subjects as fit a disk.
+const PAGE: usize = 1_000;
 
 /// So long a data key is kept that nothing is sealed with any more, in microseconds: somebody may have sealed something with
 /// it who has not written that yet.
@@ -212,22 +227,66 @@ async fn reseal_column(
     sealer: &Sealer,
     done: &mut Resealed,
 ) -> Result<()> {
-    let Column { table, column, purpose, owner } = at;
-    let select = format!("SELECT {owner} AS owner, {column} AS sealed FROM {table} WHERE length({column}) > 0");
-    let update = format!("UPDATE {table} SET {column} = $1 WHERE {owner} = $2 AND {column} = $3");
-    for row in sqlx::query(sqlx::AssertSqlSafe(select)).fetch_all(&mut *connection).await? {
-        let (owner, sealed): (String, Vec<u8>) = (row.try_get("owner")?, row.try_get("sealed")?);
-        let Ok(plain) = sealer.unseal(purpose, &owner, &sealed) else {
-            // It opens no better with the old key, and must not keep everything else at it.
-            done.broken += 1;
-            continue;
-        };
-        let anew = sealer.seal(purpose, &owner, &plain)?;
-        let query = sqlx::query(sqlx::AssertSqlSafe(update.clone())).bind(anew).bind(owner).bind(sealed);
-        query.execute(&mut *connection).await?;
-        done.values += 1;
+    let update = at.update();
+    let mut last: Option<Vec<String>> = None;
+    loop {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(at.page(last.is_some())));
+        for key in last.iter().flatten() {
+            query = query.bind(key);
+        }
+        let rows = query.fetch_all(&mut *connection).await?;
+        let Some(end) = rows.last() else { return Ok(()) };
+        last = Some(at.keys_of(end)?);
+        for row in &rows {
+            let (owner, sealed): (String, Vec<u8>) = (row.try_get("owner")?, row.try_get("content")?);
+            let Ok(plain) = sealer.unseal(at.purpose, &owner, &sealed) else {
+                // It opens no better with the old key, and must not keep everything else at it.
+                done.broken += 1;
+                continue;
+            };
+            let anew = sealer.seal(at.purpose, &owner, &plain)?;
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(update.clone())).bind(anew).bind(sealed);
+            for key in at.keys_of(row)? {
+                query = query.bind(key);
+            }
+            query.execute(&mut *connection).await?;
+            done.values += 1;
+        }
     }
-    Ok(())
+}
+
+impl Column {
+    /// Rows with something sealed, some at a time: those from the beginning, or behind others.
+    fn page(&self, is_behind: bool) -> String {
+        let Column { table, column, owner, keys, .. } = self;
+        let keys = keys.join(", ");
+        let behind = if is_behind {
+            format!("AND ({keys}) > ({})", self.bound(1, ", ", |bound, _| bound))
+        } else {
+            String::new()
+        };
+        format!(
+            "SELECT {owner} AS owner, {column} AS content, {keys} FROM {table} WHERE length({column}) > 0 {behind}
+            ORDER BY {keys} LIMIT {PAGE}"
+        )
+    }
+
+    /// Puts other content in the place of some, if it is still there, in a row that is found by its key.
+    fn update(&self) -> String {
+        let Column { table, column, .. } = self;
+        let which = self.bound(3, " AND ", |bound, key| format!("{key} = {bound}"));
+        format!("UPDATE {table} SET {column} = $1 WHERE {column} = $2 AND {which}")
+    }
+
+    /// A place for each part of the key, from that number on.
+    fn bound(&self, first: usize, between: &str, form: impl Fn(String, &str) -> String) -> String {
+        let places = self.keys.iter().zip(first..).map(|(key, number)| form(format!("${number}"), key));
+        places.collect::<Vec<_>>().join(between)
+    }
+
+    fn keys_of(&self, row: &SqliteRow) -> Result<Vec<String>> {
+        self.keys.iter().map(|key| Ok(row.try_get(*key)?)).collect()
+    }
 }
 
 /// Whether anything that was sealed with that data key is left.
@@ -247,8 +306,8 @@ async fn is_used(connection: &mut SqliteConnection, id: &[u8]) -> Result<bool> {
 mod tests {
     use super::*;
 
-    /// Columns of bytes that hold nothing sealed.
-    const OTHERS: [&str; 13] = [
+    /// Columns of bytes that hold nothing sealed with a data key. What pseudonyms stand for is under the keys of subjects.
+    const OTHERS: [&str; 14] = [
         "api_key.digest",
         "approval.digest",
         "authorization_code.challenge",
@@ -259,6 +318,7 @@ mod tests {
         "passkey.id",
         "passkey.public_key",
         "person.handle",
+        "pseudonym.value",
         "recovery_code.digest",
         "refresh_token.digest",
         "web_session.digest",

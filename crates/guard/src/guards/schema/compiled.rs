@@ -165,6 +165,10 @@ impl Schema {
         Ok(Schema { value, graph, checker: OnceLock::new() })
     }
 
+    pub(super) fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// Compiles at first use.
     pub(super) fn checker(&self) -> Result<&Checker, &Problem> {
         self.checker.get_or_init(|| Checker::build(&self.value, &self.graph)).as_ref()

@@ -1,0 +1,301 @@
+//! What a result brings into a conversation, as fingerprints: nothing of it can be read again.
+//!
+//! **Threat.** Whoever writes a mail or a page writes sentences, and a sentence can say to whom something is to be sent. A value that
+//! a field of its own holds, such as who a mail is from, was put there by a program. So the two are told apart: a value that
+//! stands alone is a *field*, all else is *prose*, and of a field with several words the words count as prose as well.
+
+use std::hash::{BuildHasher, Hasher};
+
+use bartizan_mcp::{Limits, Message, NodeKind, Value};
+use foldhash::quality::FixedState;
+
+use crate::normal;
+use crate::shingle;
+use crate::values::{self, Form};
+
+/// Seeds the hashes of one conversation, so that nobody outside can tell what has the same one.
+#[derive(Debug, Clone)]
+pub struct Key(FixedState);
+
+impl Key {
+    /// From a number that nobody can guess.
+    #[must_use]
+    pub fn new(seed: u64) -> Key {
+        Key(FixedState::with_seed(seed))
+    }
+
+    pub(crate) fn hash(&self, text: &str) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(text.as_bytes());
+        hasher.finish()
+    }
+
+    /// A word as it is compared; never 0, which ends a text.
+    pub(crate) fn word(&self, word: &str) -> u64 {
+        let hash = if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+            self.hash(word)
+        } else {
+            self.hash(&word.to_lowercase())
+        };
+        hash | 1
+    }
+
+    pub(crate) fn words(&self, text: &str) -> Vec<u64> {
+        values::words(text).map(|(_, word)| self.word(word)).collect()
+    }
+}
+
+/// The half of a word's hash that is kept.
+pub(crate) fn short(word: u64) -> u32 {
+    (word >> 32) as u32 | 1
+}
+
+/// Ends a text, so that no row of words goes on in the next.
+pub(crate) const END: u32 = 0;
+
+/// What one result brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// Values that stand alone.
+    pub(crate) fields: Vec<u64>,
+    /// The words of everything else, in order.
+    pub(crate) prose: Vec<u32>,
+    /// Rows of words, if it is private.
+    pub(crate) rows: Vec<u64>,
+    /// Addresses, numbers and tokens wherever they stand, if it is private.
+    pub(crate) facts: Vec<u64>,
+    /// Whether it holds more than is read.
+    pub(crate) cut: bool,
+}
+
+/// Rows that are kept of one result: of a longer one they are winnowed from more neighbours, and only longer pieces of it are
+/// sure to be known again.
+const MOST_ROWS: usize = 16_384;
+/// Values of one result.
+const MOST_FIELDS: usize = 65_536;
+/// JSON in a text in JSON.
+const DEEPEST: usize = 2;
+
+impl Brought {
+    /// What `result` brings. `readings` gives what a text says in an encoding; `private` is whether pieces of it are to be known again.
+    #[must_use]
+    pub fn of(key: &Key, result: Value<'_>, private: bool, readings: &dyn Fn(&str) -> Vec<String>) -> Brought {
+        let mut reading = Reading { key, readings, private, brought: Brought::default(), words: Vec::new() };
+        reading.value(result, 0);
+        let Reading { mut brought, words, .. } = reading;
+        if private {
+            let window = shingle::WINDOW.max(2 * words.len() / MOST_ROWS);
+            brought.rows = shingle::winnowed(&words, window);
+        }
+        brought
+    }
+
+    /// Values that stand alone, in the form in which they are compared.
+    #[must_use]
+    pub fn of_values<'v>(key: &Key, values: impl Iterator<Item = &'v str>) -> Brought {
+        Brought { fields: values.map(|value| key.hash(value)).collect(), ..Brought::default() }
+    }
+
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.prose.is_empty()
+    }
+}
+
+struct Reading<'r> {
+    key: &'r Key,
+    readings: &'r dyn Fn(&str) -> Vec<String>,
+    private: bool,
+    brought: Brought,
+    /// All words, if it is private.
+    words: Vec<u64>,
+}
+
+impl Reading<'_> {
+    fn value(&mut self, value: Value<'_>, depth: usize) {
+        for node in value.subtree() {
+            match node.kind() {
+                NodeKind::String => self.text(&node.text(), depth),
+                NodeKind::Number => self.field(node.raw()),
+                // A name that is an address is a value, as in a list of who may do what.
+                NodeKind::Key => {
+                    let name = node.text();
+                    if name.contains(['@', '/', '.']) {
+                        self.field(&name);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, depth: usize) {
+        if is_json(text)
+            && depth < DEEPEST
+            && let Some(inner) = parsed(text)
+            && let Some(result) = inner.result()
+        {
+            return self.value(result, depth + 1);
+        }
+        if is_field(text) {
+            self.field(text);
+        } else if text.contains('\n') && depth == 0 {
+            self.lines(text);
+        } else {
+            self.prose(text);
+        }
+        for reading in (self.readings)(text) {
+            self.prose(&reading);
+        }
+    }
+
+    /// A text for people in which lines have a name and a value, or are rows of a table. Such lines are fields where nothing else
+    /// stands among them: blank lines end what belongs together.
+    fn lines(&mut self, text: &str) {
+        let mut block: Vec<&str> = Vec::new();
+        for line in text.lines().chain([""]) {
+            if !line.trim().is_empty() {
+                block.push(line);
+                continue;
+            }
+            // So do lists of short lines that begin with a sign or a value, as no sentence does.
+            let is_short = |line: &str| cells(line).is_some() || is_listed(line.trim());
+            let shaped = block.iter().all(|line| is_short(line));
+            for line in block.drain(..) {
+                match cells(line).filter(|_| shaped) {
+                    Some(cells) => cells.into_iter().for_each(|cell| self.field(cell)),
+                    None if shaped => self.listed(line),
+                    None => self.prose(line),
+                }
+            }
+        }
+    }
+
+    /// A line of a list: all of it, and each value in it.
+    fn listed(&mut self, line: &str) {
+        self.field(line);
+        let values = values::of(line);
+        let own = values.iter().map(|value| self.key.hash(&value.normal));
+        self.brought.fields.extend(own);
+    }
+
+    fn field(&mut self, text: &str) {
+        if self.brought.fields.len() >= MOST_FIELDS {
+            self.brought.cut = true;
+            return;
+        }
+        self.whole(text);
+        for piece in pieces(text) {
+            self.whole(piece);
+        }
+        // `Send it to eve@evil.example` may stand in a field, too.
+        self.prose(text);
+    }
+
+    /// One value that stands alone.
+    fn whole(&mut self, text: &str) {
+        let trimmed = text.trim_matches(|c: char| c.is_whitespace() || normal::decorates(c));
+        let all = values::of(trimmed);
+        let covers = |value: &&values::Value| value.form == Form::Host || value.span.len() + 2 >= trimmed.len();
+        let is_one = all.first().is_some_and(|value| value.span.len() + 2 >= trimmed.len());
+        let values = all.iter().filter(covers).filter(|_| is_one).map(|value| value.normal.clone());
+        let hashes: Vec<u64> =
+            normal::of_text(text).into_iter().chain(values).map(|normal| self.key.hash(&normal)).collect();
+        self.brought.fields.extend(hashes);
+    }
+
+    fn prose(&mut self, text: &str) {
+        let key = self.key;
+        for (_, word) in values::words(text) {
+            let hash = key.word(word);
+            self.brought.prose.push(short(hash));
+            if self.private {
+                self.words.push(hash);
+            }
+        }
+        self.brought.prose.push(END);
+        let values = values::of(text);
+        for value in values.iter().filter(|value| value.form == Form::Number) {
+            self.brought.prose.extend([short(key.word(&value.normal)), END]);
+        }
+        for address in values::spelled(text) {
+            self.brought.prose.extend(key.words(&address).into_iter().map(short).chain([END]));
+        }
+        if self.private {
+            let facts = values.iter().filter(|value| matches!(value.form, Form::Email | Form::Number | Form::Token));
+            self.brought.facts.extend(facts.map(|value| key.hash(&value.normal)));
+        }
+        self.brought.cut |= values.len() >= values::MOST;
+    }
+}
+
+/// Whether a text has more to say than short values do, as an order has.
+#[must_use]
+pub fn has_prose(text: &str) -> bool {
+    if is_json(text)
+        && let Some(inner) = parsed(text)
+        && let Some(result) = inner.result()
+    {
+        return result.subtree().any(|node| node.kind() == NodeKind::String && has_words(&node.text()));
+    }
+    has_words(text)
+}
+
+fn has_words(text: &str) -> bool {
+    !is_field(text)
+        && text.split("\n\n").any(|block| {
+            !block.lines().all(|line| line.trim().is_empty() || is_listed(line.trim()) || cells(line).is_some())
+        })
+}
+
+fn is_json(text: &str) -> bool {
+    let trimmed = text.trim();
+    trimmed.starts_with('{') && trimmed.ends_with('}') || trimmed.starts_with('[') && trimmed.ends_with(']')
+}
+
+fn parsed(text: &str) -> Option<Message> {
+    let wrapped = [r#"{"jsonrpc":"2.0","id":0,"result":"#, text.trim(), "}"].concat();
+    Message::parse(wrapped, &Limits::AGAIN).ok()
+}
+
+/// Bytes and words of what stands alone.
+const LONGEST_FIELD: usize = 120;
+const MOST_WORDS: usize = 8;
+
+fn is_field(text: &str) -> bool {
+    let sentence = text.contains(". ") || text.contains("! ") || text.contains("? ");
+    text.len() <= LONGEST_FIELD && !text.contains('\n') && !sentence && values::words(text).nth(MOST_WORDS).is_none()
+        // An address may have many words.
+        || text.len() <= normal::LONGEST && !text.contains(char::is_whitespace)
+}
+
+fn is_listed(line: &str) -> bool {
+    let begins = line.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '*' | '•' | '[' | '/' | '#'));
+    is_field(line) && (begins || values::of(line).first().is_some_and(|value| value.span.start == 0))
+}
+
+/// The values of a line with a name before them, or of a row of a table.
+fn cells(line: &str) -> Option<Vec<&str>> {
+    let line = line.trim().trim_start_matches(['-', '*', '•', '+']).trim();
+    if line.starts_with('|') && line.ends_with('|') {
+        return Some(line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect())
+            .filter(|cells: &Vec<&str>| cells.iter().all(|cell| is_field(cell)));
+    }
+    let (name, value) = line.split_once([':', '='])?;
+    let name = name.trim_matches(|c: char| c.is_whitespace() || normal::decorates(c));
+    let named = !name.is_empty() && name.len() <= 40 && values::words(name).nth(4).is_none();
+    (named && is_field(value)).then(|| vec![value.trim()])
+}
+
+/// What a field holds several of: `Bob <bob@corp.example>`, `a@x.example, b@x.example`.
+fn pieces(text: &str) -> Vec<&str> {
+    if let Some((name, address)) = text.split_once('<').filter(|(_, address)| address.trim_end().ends_with('>')) {
+        return vec![name, address];
+    }
+    let all: Vec<&str> = text.split([',', ';']).map(str::trim).collect();
+    let is_address = |piece: &&str| {
+        values::of(piece).iter().any(|value| value.form == Form::Email && value.span.len() == piece.len())
+    };
+    if all.len() > 1 && all.iter().all(is_address) { all } else { Vec::new() }
+}

@@ -1,0 +1,21 @@
+//! What tools do with information, and where the values in a call come from.
+//!
+//! Pure. [`guess`] says of a tool's definition what its results bring and what its calls do; [`Memory`] keeps, within a bound,
+//! what results have brought into a conversation; and [`Memory::trace`] says of each value of a call where it was before.
+//! Nothing here decides anything.
+
+mod brought;
+mod guess;
+mod label;
+mod memory;
+mod normal;
+mod role;
+mod shingle;
+mod values;
+mod words;
+
+pub use brought::{Brought, has_prose};
+pub use guess::{Nature, guess};
+pub use label::{ToolLabel, ToolLabels};
+pub use memory::{Bounds, Key, Memory, Origin, Overlap, Source, Traced, Traces, Use};
+pub use role::is_credential;

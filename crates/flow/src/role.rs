@@ -1,0 +1,243 @@
+//! What an argument is for: where something goes, what is said, or which thing is meant.
+
+use crate::words;
+
+/// What an argument is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Who or what it goes to: a recipient, an address, an account, a place.
+    Destination,
+    /// What is said there; long texts are that whatever they are called.
+    Content,
+    /// Which thing is meant, and how: ids, names, dates, options.
+    Selector,
+}
+
+/// Names of arguments that say where something goes. Facts of many servers' schemas, not of any one.
+const DESTINATIONS: &[&str] = &[
+    "to",
+    "cc",
+    "bcc",
+    "recipient",
+    "receiver",
+    "email",
+    "mail",
+    "address",
+    "participant",
+    "attendee",
+    "guest",
+    "invitee",
+    "user",
+    "username",
+    "member",
+    "collaborator",
+    "assignee",
+    "reviewer",
+    "contact",
+    "person",
+    "people",
+    "channel",
+    "chat",
+    "room",
+    "group",
+    "team",
+    "conversation",
+    "url",
+    "uri",
+    "link",
+    "href",
+    "webhook",
+    "endpoint",
+    "callback",
+    "host",
+    "hostname",
+    "domain",
+    "server",
+    "phone",
+    "mobile",
+    "number",
+    "iban",
+    "bic",
+    "account",
+    "payee",
+    "beneficiary",
+    "destination",
+    "target",
+    "dest",
+    "remote",
+    "repo",
+    "repository",
+    "owner",
+    "organization",
+    "org",
+    "bucket",
+    "audience",
+    "who",
+    "share",
+    "forward",
+    "invite",
+    "handle",
+    "wallet",
+    "site",
+    "website",
+];
+
+/// Names of arguments that hold what is said.
+const CONTENTS: &[&str] = &[
+    "body",
+    "text",
+    "message",
+    "content",
+    "comment",
+    "description",
+    "subject",
+    "title",
+    "summary",
+    "note",
+    "query",
+    "question",
+    "code",
+    "html",
+    "markdown",
+    "caption",
+    "reason",
+    "prompt",
+    "data",
+    "payload",
+    "blob",
+    "patch",
+    "diff",
+    "memo",
+    "details",
+    "answer",
+    "reply",
+    "post",
+    "tweet",
+    "status",
+    "bio",
+    "headline",
+    "instruction",
+    "attachment",
+    "keyword",
+    "search",
+    "term",
+];
+
+/// Longer texts of more words are said, whatever their argument is called.
+const LONGEST: usize = 160;
+
+/// What an argument is for, by the names on the way to it (the innermost last) and what it holds.
+pub(crate) fn of(path: &[&str], text: &str) -> Role {
+    if text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n') {
+        return Role::Content;
+    }
+    // The innermost name says most; of it, the last word: `repo_name` is a name, `reply_to` an address.
+    // What has a full stop is the name of a file, which says nothing of what is in it.
+    for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
+        let words = words::of_name(name);
+        let ids = ["id", "ids", "name", "names", "slug", "key", "list"];
+        let telling = words.iter().rev().filter(|word| !ids.contains(&word.as_str()));
+        for word in telling {
+            if words::is_among(word, DESTINATIONS) {
+                return Role::Destination;
+            }
+            if words::is_among(word, CONTENTS) {
+                return Role::Content;
+            }
+        }
+        if !words.is_empty() {
+            return Role::Selector;
+        }
+    }
+    Role::Selector
+}
+
+/// Whether an argument says which thing is meant, as ids do.
+pub(crate) fn is_target(path: &[&str]) -> bool {
+    const TARGETS: &[&str] = &[
+        "id",
+        "uuid",
+        "number",
+        "no",
+        "key",
+        "ref",
+        "reference",
+        "slug",
+        "sku",
+        "thread",
+        "ticket",
+        "issue",
+        "event",
+        "order",
+        "page",
+        "path",
+        "file",
+        "name",
+        "code",
+        "document",
+        "item",
+        "record",
+        "product",
+        "hotel",
+        "flight",
+        "place",
+        "booking",
+    ];
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    last.iter().any(|word| words::is_among(word, TARGETS))
+}
+
+/// Whether an argument sets what lets somebody in.
+#[must_use]
+pub fn is_credential(path: &str) -> bool {
+    const CREDENTIALS: &[&str] = &[
+        "password",
+        "passwd",
+        "passphrase",
+        "pin",
+        "secret",
+        "token",
+        "otp",
+        "key",
+        "credential",
+        "recovery",
+        "phone",
+        "code",
+    ];
+    let last = path.rsplit('.').next().unwrap_or_default();
+    words::of_name(last).iter().any(|word| words::is_among(word, CREDENTIALS))
+}
+
+/// Whether an argument says that something is for everybody.
+pub(crate) fn publishes(path: &[&str], value: &str) -> bool {
+    const SAYS: &[&str] = &["public", "publish", "published", "visibility", "access", "audience", "sharing", "anyone"];
+    const EVERYBODY: &[&str] =
+        &["true", "public", "anyone", "everyone", "everybody", "world", "all", "internet", "web"];
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    last.iter().any(|word| SAYS.contains(&word.as_str())) && EVERYBODY.contains(&value.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_for_something() {
+        let long = "word ".repeat(40);
+        for (path, text, role) in [
+            (&["to"][..], "a@b.example", Role::Destination),
+            (&["recipients"], "a@b.example", Role::Destination),
+            (&["reply_to"], "a@b.example", Role::Destination),
+            (&["message", "to"], "a@b.example", Role::Destination),
+            (&["channel_id"], "C024", Role::Destination),
+            (&["webhookUrl"], "https://a.example", Role::Destination),
+            (&["body"], "hello", Role::Content),
+            (&["to"], &long, Role::Content),
+            (&["event_id"], "12", Role::Selector),
+            (&["date"], "2026-11-29", Role::Selector),
+            (&[], "x", Role::Selector),
+        ] {
+            assert_eq!(of(path, text), role, "{path:?}");
+        }
+    }
+}

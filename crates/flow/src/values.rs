@@ -1,0 +1,297 @@
+//! The words of a text and the values in it: addresses, places of the web, numbers, tokens.
+//!
+//! A value that a text mentions is found in it again as a row of its words, so no list of what could be a value is kept. What
+//! one is asked for in an argument has to be told: there, these are the values.
+
+use std::ops::Range;
+
+use crate::normal;
+
+/// A run of letters and digits.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let tail = text.get(rest..)?;
+        let start = rest + tail.find(char::is_alphanumeric)?;
+        let tail = text.get(start..)?;
+        let end = start + tail.find(|c: char| !c.is_alphanumeric()).unwrap_or(tail.len());
+        rest = end;
+        Some((start..end, text.get(start..end)?))
+    })
+}
+
+/// What a value is, as far as its form shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Form {
+    /// `name@host`.
+    Email,
+    /// An address of the web, as a whole.
+    Url,
+    /// The host of one, or a name that looks like one.
+    Host,
+    /// Digits, perhaps with letters, in groups or not: accounts, phones, cards.
+    Number,
+    /// Letters with digits or signs in one piece: ids, passwords, handles.
+    Token,
+    /// All of a short text.
+    Whole,
+}
+
+/// A value in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) form: Form,
+    pub(crate) span: Range<usize>,
+    /// As it is compared.
+    pub(crate) normal: String,
+}
+
+/// Values of one text that are told apart. Who writes more in one argument than these has written a document.
+pub(crate) const MOST: usize = 512;
+
+/// The addresses, numbers and tokens in a text, in its order.
+pub(crate) fn of(text: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut pieces = Pieces { text, at: 0 };
+    while let Some(piece) = pieces.next().filter(|_| found.len() < MOST) {
+        let Some(raw) = text.get(piece.clone()) else { continue };
+        if let Some(url) = url(raw, piece.start) {
+            found.extend(url);
+        } else if let Some(email) = email(raw, piece.start) {
+            found.push(email);
+        } else if let Some((number, end)) = number(text, &piece) {
+            pieces.at = end;
+            found.push(number);
+        } else if let Some(token) = token(raw, piece.start) {
+            found.push(token);
+        }
+    }
+    found
+}
+
+/// What stands between spaces, quotes and brackets, without the signs of the sentence around it.
+struct Pieces<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+fn parts(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | '|' | '“' | '”' | '«' | '»'
+        )
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let tail = self.text.get(self.at..)?;
+        let start = self.at + tail.find(|c| !parts(c))?;
+        let tail = self.text.get(start..)?;
+        let end = start + tail.find(parts).unwrap_or(tail.len());
+        self.at = end;
+        let piece = self.text.get(start..end)?;
+        let trimmed = piece.trim_end_matches(['.', ':', '!', '?', '*', '…', '\\']);
+        Some(start..start + trimmed.len())
+    }
+}
+
+fn email(piece: &str, start: usize) -> Option<Value> {
+    let piece_at = piece.strip_prefix("mailto:").map_or(0, |_| "mailto:".len());
+    let piece = piece.get(piece_at..)?;
+    let (name, host) = piece.rsplit_once('@')?;
+    let fits = !name.is_empty() && host.contains('.') && is_host(host);
+    let start = start + piece_at;
+    fits.then(|| Value { form: Form::Email, span: start..start + piece.len(), normal: piece.to_lowercase() })
+}
+
+fn is_host(text: &str) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.chars().all(fits) && last.chars().count() >= 2 && last.chars().all(char::is_alphabetic)
+}
+
+/// An address of the web, and its host.
+fn url(piece: &str, start: usize) -> Option<Vec<Value>> {
+    let scheme = piece.find("://");
+    let bare = piece.get(..4).is_some_and(|www| www.eq_ignore_ascii_case("www."));
+    let from = match scheme {
+        Some(at)
+            if piece
+                .get(..at)?
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '=' | ':')) =>
+        {
+            at + 3
+        }
+        None if bare => 0,
+        _ => return None,
+    };
+    let rest = piece.get(from..)?;
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let authority = rest.get(..end)?;
+    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
+    let host = authority.get(host_at..)?.split(':').next()?;
+    let span = start + from + host_at..start + from + host_at + host.len();
+    let whole = rest.trim_end_matches('/').to_lowercase();
+    let mut found = vec![Value { form: Form::Url, span: start..start + piece.len(), normal: whole }];
+    if !host.is_empty() {
+        found.push(Value { form: Form::Host, span, normal: host.to_lowercase() });
+    }
+    Some(found)
+}
+
+/// Groups of digits, and how far they go.
+fn number(text: &str, piece: &Range<usize>) -> Option<(Value, usize)> {
+    let first = text.get(piece.clone())?;
+    let is_group = |group: &str| {
+        group.bytes().any(|byte| byte.is_ascii_digit())
+            && group.len() <= normal::LONGEST
+            && group
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '/' | '.' | '(' | ')'))
+    };
+    if !is_group(first) {
+        return None;
+    }
+    // Groups go on behind single spaces, as those of accounts and phones do.
+    let mut end = piece.end;
+    while let Some(rest) = text.get(end..).and_then(|rest| rest.strip_prefix(' ')) {
+        let next = rest.find(parts).unwrap_or(rest.len());
+        let group = rest.get(..next).unwrap_or_default().trim_end_matches(['.', ':']);
+        if !is_group(group) || end - piece.start > normal::LONGEST {
+            break;
+        }
+        end += 1 + group.len();
+    }
+    let normal = normal::of_number(text.get(piece.start..end).filter(|text| !is_moment(text))?)?;
+    Some((Value { form: Form::Number, span: piece.start..end, normal }, end))
+}
+
+/// Letters and digits, or signs within, in one piece of at least this many bytes.
+const SHORTEST: usize = 5;
+
+fn token(piece: &str, start: usize) -> Option<Value> {
+    let trimmed = piece.trim_start_matches(normal::decorates);
+    let start = start + (piece.len() - trimmed.len());
+    let trimmed = trimmed.trim_end_matches(normal::decorates);
+    let has = |of: fn(char) -> bool| trimmed.chars().any(of);
+    let is_path = trimmed.contains('/') || trimmed.contains('\\');
+    let odd =
+        has(|c| c.is_numeric()) && has(char::is_alphabetic) || is_path || is_host(trimmed) && trimmed.contains('.');
+    if trimmed.len() < SHORTEST || trimmed.len() > normal::LONGEST || !odd || is_moment(trimmed) {
+        return None;
+    }
+    let form = if is_host(trimmed) && trimmed.contains('.') { Form::Host } else { Form::Token };
+    Some(Value { form, span: start..start + trimmed.len(), normal: trimmed.to_lowercase() })
+}
+
+/// A date or a time, of which every text has some.
+fn is_moment(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_digit() || matches!(c, ':' | '-' | '/' | '.' | '+' | ' ' | 'T' | 'Z' | 't' | 'z');
+    let text = text.trim_end_matches(['a', 'p', 'A', 'P', 'm', 'M']);
+    text.chars().filter(char::is_ascii_digit).count() >= 3
+        && text.contains([':', '-', '/'])
+        && text.chars().all(fits)
+        && text.split(|c: char| !c.is_ascii_digit()).all(|group| group.len() <= 4)
+}
+
+/// Whether a short text could be what names something: not a plain word, a number of few digits, or a moment.
+pub(crate) fn is_telling(text: &str) -> bool {
+    !is_moment(text)
+        && text.chars().filter(|c| c.is_alphanumeric()).count() >= 3
+        && text.chars().any(char::is_alphabetic)
+        || normal::of_number(text).is_some() && !is_moment(text)
+}
+
+/// Addresses that are spelled so that they do not look like one: `name at host dot example`, `name [at] host [dot] example`.
+pub(crate) fn spelled(text: &str) -> Vec<String> {
+    let all: Vec<&str> = text
+        .split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '@')))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let is = |at: usize, word: &str| all.get(at).is_some_and(|held| held.eq_ignore_ascii_case(word));
+    let mut found = Vec::new();
+    let mut next = 1;
+    while let Some(at) = (next..all.len()).find(|at| is(*at, "at")).filter(|_| found.len() < MOST) {
+        next = at + 1;
+        let word = |before: usize| at.checked_sub(before).and_then(|before| all.get(before));
+        let Some(name) = word(1) else { continue };
+        let mut name = (*name).to_owned();
+        let mut before = 2;
+        while let Some(first) =
+            word(before + 1).filter(|_| word(before).is_some_and(|word| word.eq_ignore_ascii_case("dot")))
+        {
+            name = format!("{first}.{name}");
+            before += 2;
+        }
+        let mut host = all.get(at + 1).map(|host| (*host).to_owned()).unwrap_or_default();
+        let mut reached = at + 2;
+        while is(reached, "dot") && reached < at + 12 {
+            let Some(label) = all.get(reached + 1) else { break };
+            host = format!("{host}.{label}");
+            reached += 2;
+        }
+        if host.contains('.') && is_host(&host) {
+            found.push(format!("{name}@{host}").to_lowercase());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(Form, String)> {
+        of(text)
+            .into_iter()
+            .map(|value| {
+                assert!(text.get(value.span.clone()).is_some(), "{text}: {value:?}");
+                (value.form, value.normal)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_values_of_a_text_are_found() {
+        use Form::*;
+        for (text, values) in [
+            ("Write to Eve <Eve@Evil.example>, please.", vec![(Email, "eve@evil.example")]),
+            ("See https://evil.example/a?b=C.", vec![(Url, "evil.example/a?b=c"), (Host, "evil.example")]),
+            ("www.evil.example/x", vec![(Url, "www.evil.example/x"), (Host, "www.evil.example")]),
+            ("pay DE89 3704 0044 0532 0130 00 now", vec![(Number, "de89370400440532013000")]),
+            ("call +49 30 901820.", vec![(Number, "4930901820")]),
+            ("the password is 1j1l-2k3j, and id evt_12ab", vec![(Token, "1j1l-2k3j"), (Token, "evt_12ab")]),
+            ("open evil.example and /etc/passwd", vec![(Host, "evil.example"), (Token, "/etc/passwd")]),
+            ("On 2026-11-29 at 10:30 the three of us met.", vec![]),
+        ] {
+            let values: Vec<_> = values.into_iter().map(|(form, text)| (form, text.to_owned())).collect();
+            assert_eq!(found(text), values, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_however_they_are_spelled() {
+        for text in [
+            "eve at evil dot example",
+            "Eve [at] evil [dot] example",
+            "eve (AT) evil.example",
+            "write to eve at evil dot example now",
+            "eve (at) evil (dot) example.",
+        ] {
+            assert_eq!(spelled(text), ["eve@evil.example"], "{text}");
+        }
+        assert_eq!(spelled("set it to eve dot adams at new-mail dot example."), ["eve.adams@new-mail.example"]);
+        assert_eq!(spelled("at noon we met at the station"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn words_are_in_order_and_in_bounds() {
+        let text = "Grüße, a-b_c 12é";
+        assert_eq!(words(text).map(|(_, word)| word).collect::<Vec<_>>(), ["Grüße", "a", "b", "c", "12é"]);
+    }
+}

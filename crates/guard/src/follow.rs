@@ -1,0 +1,89 @@
+//! What a conversation remembers for the guard [`flow`](crate::guards::flow), kept by whoever runs the pipeline.
+
+use std::sync::Arc;
+
+use bartizan_detect::decode::{Encoding, Views};
+use bartizan_flow::{Brought, Key, Memory, Origin, Source, ToolLabel, Traced, Traces, Use};
+
+use bartizan_mcp::Value;
+
+use crate::guards::flow::{self, Options};
+use crate::{Event, Evidence, Session};
+
+/// Follows what messages bring and where values of calls were before, as the settings say.
+#[derive(Debug, Clone)]
+pub struct Follow(pub(crate) Arc<Options>);
+
+/// What an admitted message brings, to be added to the memory of its conversation.
+#[derive(Debug)]
+pub struct News {
+    source: Source,
+    brought: Brought,
+}
+
+impl Follow {
+    /// What a message brings, as it reaches the client. This takes as long as it takes to read it.
+    #[must_use]
+    pub fn news(&self, key: &Key, event: &Event<'_>, session: &Session) -> Option<News> {
+        let (source, labels) = flow::brings(&self.0, event, session)?;
+        let content = event.message.result().or_else(|| event.message.error())?;
+        let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings);
+        (!brought.is_empty()).then_some(News { source, brought })
+    }
+
+    /// The arguments of a call, if it is one that is held against where its values were before.
+    #[must_use]
+    pub fn traced<'m>(&self, event: &Event<'m>, session: &Session) -> Option<Value<'m>> {
+        flow::traced(&self.0, event, session)
+    }
+
+    /// Where the values of arguments were before.
+    #[must_use]
+    pub fn traces(&self, arguments: Value<'_>, memory: &Memory) -> Traces {
+        memory.trace(arguments, &readings)
+    }
+
+    /// The arguments of a call of any tool: what the client names before anybody else does counts as its user's.
+    #[must_use]
+    pub fn named<'m>(&self, event: &Event<'m>) -> Option<Value<'m>> {
+        flow::call(event).map(|(_, arguments)| arguments)
+    }
+
+    /// The places that somebody has agreed to by agreeing to a call with this evidence, as what is trusted from then on.
+    #[must_use]
+    pub fn agreed(&self, key: &Key, evidence: &[Evidence]) -> Option<News> {
+        let traces = evidence.iter().find_map(|evidence| match evidence {
+            Evidence::Traces(traces) => Some(&**traces),
+            _ => None,
+        });
+        let places = traces.into_iter().flat_map(|traces: &Traces| &traces.values).filter(|traced: &&Traced| {
+            traced.role == Use::Destination && !matches!(traced.origin, Origin::Trusted(_) | Origin::Client)
+        });
+        let brought = Brought::of_values(key, places.map(|traced| &*traced.value));
+        let source =
+            Source { server: "approval".into(), tool: None, entry: None, is_untrusted: false, is_private: false };
+        (!brought.is_empty()).then_some(News { source, brought })
+    }
+}
+
+impl News {
+    /// Adds it to what is remembered.
+    pub fn join(&self, memory: &mut Memory) {
+        memory.bring(self.source.clone(), &self.brought);
+    }
+}
+
+/// What a text says in the encodings that carry bytes; turned letters are for people who want to be understood by a model, and
+/// the words of a text that is not turned make none.
+fn readings(text: &str) -> Vec<String> {
+    // What is shorter than this holds no address in any encoding.
+    if text.len() < 12 {
+        return Vec::new();
+    }
+    let views = Views::of(text);
+    let carries =
+        |how: &Encoding| matches!(how, Encoding::Base64 | Encoding::Hex | Encoding::Binary | Encoding::Decimal);
+    let differs = views.iter().next().filter(|view| view.text() != text);
+    let inner = views.iter().skip(1).filter(|view| view.how.iter().all(carries));
+    differs.into_iter().chain(inner).map(|view| view.text().to_owned()).collect()
+}

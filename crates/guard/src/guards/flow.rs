@@ -1,0 +1,393 @@
+//! **Threat.** A page, a mail or an issue tells the model to send what it has read elsewhere to whoever wrote that, to pay them, or to
+//! delete something, in words that no detector knows. Each call by itself looks like work.
+//!
+//! So what a conversation has come to hold is remembered, and where each value of a call was before is found out
+//! ([`bartizan_flow::Memory`]) and handed in as evidence. What a tool does with information is guessed from its definition and corrected by the operator.
+//! A call that reaches others, or cannot be taken back, is held against both: whoever wrote something may not say where things go.
+//!
+//! **What passes, so that ordinary work does.** A place that no result named counts as the user's, as does one that a trusted result named, such
+//! as their contacts; to answer whoever a mail is from is usual, too, as long as it carries nothing from elsewhere that is private.
+//! A link that was brought may be followed as it is, as whoever wrote it knew nothing yet.
+//!
+//! **What this cannot see.** What the user typed and what the model thinks. An address that a stranger has the model put together from
+//! pieces counts as the user's, and so does what a model says in its own words of what it has read.
+
+pub mod settings;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bartizan_flow::{Nature, Origin, Source, ToolLabel, ToolLabels, Traced, Traces, Use, has_prose, is_credential};
+use bartizan_mcp::{Message, NodeKind, PartKind, Value, method};
+use serde::Deserialize;
+
+pub use self::settings::Options;
+use self::settings::{ToolEntry, fits, is_below};
+use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use crate::{Action, Direction, Event, Evidence, Finding, Label, Labels, Report, Session, Severity, excerpt};
+
+/// Specification of the guard.
+pub const SPEC: GuardSpec = GuardSpec {
+    name: "flow",
+    threat: "What a stranger wrote has the model send what is private somewhere, pay somebody, or destroy something.",
+    rules: RULES,
+    actions: &[Action::Observe, Action::Approve, Action::Deny],
+    skips: &[],
+    looks_at: LooksAt::Else("Calls of tools, where their values were before, and what has come in so far."),
+    // Where values were before was found out of the message as it came.
+    sees_edited: false,
+    raises: &[],
+    options: || schemars::schema_for!(Options),
+    build: |options, _| Ok(Box::new(Flow(Arc::new(Options::deserialize(options)?)))),
+};
+
+const RULES: &[RuleSpec] = &[
+    RuleSpec::new(
+        "flow.untrusted_destination",
+        Severity::High,
+        Action::Approve,
+        "A call goes to a place that only what strangers may have written names.",
+    ),
+    RuleSpec::new(
+        "flow.private_data",
+        Severity::High,
+        Action::Approve,
+        "A call carries something private to a place that is not known to be the user's choice.",
+    ),
+    RuleSpec::new(
+        "flow.trifecta",
+        Severity::High,
+        Action::Approve,
+        "A call reaches others without saying whom, after private data and what strangers may have written have come in.",
+    ),
+    RuleSpec::new(
+        "flow.untrusted_url",
+        Severity::High,
+        Action::Approve,
+        "A call asks a place that only strangers name for something that none of them named, after private data has come in.",
+    ),
+    RuleSpec::new(
+        "flow.untrusted_value",
+        Severity::Medium,
+        Action::Approve,
+        "A call sets a value, such as a password, that only what strangers may have written names.",
+    ),
+    RuleSpec::new(
+        "flow.untrusted_link",
+        Severity::Medium,
+        Action::Approve,
+        "A call passes a link on that only what strangers may have written names.",
+    ),
+    RuleSpec::new(
+        "flow.destructive",
+        Severity::Medium,
+        Action::Approve,
+        "A call that cannot be taken back, after what strangers may have written has come in.",
+    ),
+    RuleSpec::new(
+        "flow.forgotten",
+        Severity::Medium,
+        Action::Approve,
+        "A call goes to a place of which it is not known any more whether strangers named it.",
+    ),
+    RuleSpec::new("flow.recipient", Severity::High, Action::Deny, "A call goes to somebody whom the tool may not reach."),
+    RuleSpec::new("flow.domain", Severity::High, Action::Deny, "A call goes to a domain that the tool may not reach."),
+    RuleSpec::new("flow.path", Severity::High, Action::Deny, "A call names a path that the tool may not use."),
+];
+
+struct Flow(Arc<Options>);
+
+/// What a message brings into the conversation, if it passes: what it is from, and its labels.
+pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) -> Option<(Source, ToolLabels)> {
+    if event.direction != Direction::ToClient || !has_content(event.message) {
+        return None;
+    }
+    let call = event.answers?;
+    let server = &event.server.name;
+    let labels = match (&*call.method, &call.tool) {
+        (method::TOOLS_CALL, Some(tool)) => options.brings(server, tool, &session.catalog),
+        (method::RESOURCES_READ, _) => {
+            let uri = event.message.result().and_then(|result| result.get("contents")).and_then(|all| all.elements().next());
+            let uri = uri.and_then(|first| first.get("uri")).map(Value::text).unwrap_or_default();
+            options.of_resource(server, &uri)
+        }
+        _ => return None,
+    };
+    Some((Source::of(server, call.tool.as_ref(), labels), labels))
+}
+
+/// Whether anything comes with a result besides that it is one.
+fn has_content(message: &Message) -> bool {
+    let Some(result) = message.result() else { return message.error().is_some() };
+    let says = |block: Value<'_>| {
+        let text = block.get("text").and_then(Value::as_str);
+        text.map_or_else(|| !block.is_text(""), |text| !text.trim().is_empty())
+    };
+    result.members().any(|(key, value)| match &*key.text() {
+        "content" | "contents" if value.kind() == NodeKind::Array => value.elements().any(says),
+        "isError" | "_meta" | "resultType" => false,
+        _ => true,
+    })
+}
+
+/// The arguments of a call that has to be traced: of one that reaches others or cannot be taken back.
+pub(crate) fn traced<'m>(options: &Options, event: &Event<'m>, session: &Session) -> Option<Value<'m>> {
+    let (tool, arguments) = call(event)?;
+    let nature = options.nature(&event.server.name, &tool, &session.catalog);
+    let limits = options.entry(&event.server.name, &tool).is_some_and(ToolEntry::limits);
+    (limits || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
+}
+
+pub(crate) fn call<'m>(event: &Event<'m>) -> Option<(Cow<'m, str>, Value<'m>)> {
+    let is_call = event.direction == Direction::ToServer && event.message.method() == Some(method::TOOLS_CALL);
+    let params = event.message.params().filter(|_| is_call)?;
+    Some((params.get("name")?.as_str()?, params.get("arguments")?))
+}
+
+/// Whether a result has more to say than short values do: an order takes some words.
+fn says_something(message: &Message) -> bool {
+    let brings = |kind| matches!(kind, PartKind::Content | PartKind::StructuredContent | PartKind::Error);
+    message.parts().any(|part| brings(part.kind) && !part.is_key() && has_prose(&part.text()))
+}
+
+impl ToolEntry {
+    fn limits(&self) -> bool {
+        self.recipients.is_some() || self.domains.is_some() || self.paths.is_some()
+    }
+}
+
+impl Guard for Flow {
+    fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
+        if let Some((_, labels)) = brings(&self.0, event, session) {
+            if labels.has(ToolLabel::PrivateData) {
+                report.label(Labels::of(Label::PrivateData));
+            }
+            if labels.has(ToolLabel::UntrustedContent) && says_something(event.message) {
+                report.label(Labels::of(Label::UntrustedContent));
+            }
+        }
+        let Some((tool, arguments)) = call(event) else { return };
+        // Whoever did not look knows nothing good.
+        let none = Traces { cut: true, ..Traces::default() };
+        let traces = event.evidence.iter().find_map(|evidence| match evidence {
+            Evidence::Traces(traces) => Some(&**traces),
+            _ => None,
+        });
+        let nature = self.0.nature(&event.server.name, &tool, &session.catalog);
+        let entry = self.0.entry(&event.server.name, &tool);
+        let labels = session.labels;
+        let looking = Looking {
+            options: &self.0,
+            traces: traces.unwrap_or(&none),
+            nature,
+            entry,
+            untrusted: labels.contains(Label::UntrustedContent) || labels.contains(Label::Untrusted),
+            private: labels.contains(Label::PrivateData),
+            tool: &tool,
+        };
+        for (rule, why) in looking.all() {
+            let finding = SPEC.rule(rule).map(|rule| Finding::about(rule, arguments, PartKind::Argument, why).of(&tool));
+            finding.into_iter().for_each(|finding| report.find(finding));
+        }
+    }
+}
+
+/// What is known of one call.
+struct Looking<'l> {
+    options: &'l Options,
+    traces: &'l Traces,
+    nature: Nature,
+    entry: Option<&'l ToolEntry>,
+    /// Whether something has come in that strangers may have written.
+    untrusted: bool,
+    /// Whether something private has come in.
+    private: bool,
+    tool: &'l str,
+}
+
+type Found = (&'static str, String);
+
+impl Looking<'_> {
+    /// Each rule that this call meets, once, with a sentence.
+    fn all(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        found.extend(self.limits());
+        let is_addressed = !self.nature.if_addressed || self.destinations().next().is_some();
+        let is_sink = self.nature.labels.has(ToolLabel::PublicSink) && is_addressed || self.traces.publishes;
+        let destroys = self.nature.labels.has(ToolLabel::Destructive);
+        if is_sink && self.nature.reads {
+            found.extend(self.asks_a_place());
+        } else if is_sink || destroys {
+            found.extend(self.goes_somewhere());
+        }
+        if is_sink {
+            found.extend(self.carries_something());
+        }
+        if destroys && self.untrusted {
+            found.extend(self.destroys());
+        }
+        let mut seen = BTreeSet::new();
+        found.retain(|(rule, _)| seen.insert(*rule));
+        found
+    }
+
+    /// Whether the operator has said that anything may go there.
+    fn is_allowed(&self, traced: &Traced) -> bool {
+        let host = traced.value.rsplit('@').next().unwrap_or_default();
+        let host = host.split(['/', '?', '#', ':']).next().unwrap_or_default();
+        let own = self.entry.and_then(|entry| entry.recipients.as_ref());
+        let own_domains = self.entry.and_then(|entry| entry.domains.as_ref());
+        self.options.recipients.iter().chain(own.into_iter().flatten()).any(|pattern| fits(pattern, &traced.value))
+            || self.options.domains.iter().chain(own_domains.into_iter().flatten()).any(|domain| is_below(domain, host))
+    }
+
+    fn destinations(&self) -> impl Iterator<Item = &Traced> {
+        self.traces.values.iter().filter(|traced| traced.role == Use::Destination)
+    }
+
+    /// What the operator has limited a tool to.
+    fn limits(&self) -> Vec<Found> {
+        let Some(entry) = self.entry else { return Vec::new() };
+        let mut found = Vec::new();
+        for traced in self.destinations() {
+            let value = excerpt(&traced.value);
+            let (recipients, domains) = (entry.recipients.is_some(), entry.domains.is_some());
+            let is_host = traced.is_url || traced.value.contains('@') || traced.value.contains('.');
+            if (recipients || domains) && !self.is_allowed(traced) {
+                let rule = if domains && (is_host || !recipients) { "flow.domain" } else { "flow.recipient" };
+                found.push((rule, format!("`{}` is `{value}`, and {} may not reach that", traced.path, excerpt(self.tool))));
+            }
+        }
+        if let Some(paths) = &entry.paths {
+            let named = self.traces.values.iter().filter(|traced| traced.value.contains(['/', '\\']) && traced.role != Use::Content);
+            for traced in named.filter(|traced| !traced.is_url) {
+                let climbs = traced.value.split(['/', '\\']).any(|part| part == "..");
+                if climbs || !paths.iter().any(|pattern| fits(pattern, &traced.value)) {
+                    let value = excerpt(&traced.value);
+                    found.push(("flow.path", format!("`{}` is `{value}`, and {} may not use that", traced.path, excerpt(self.tool))));
+                }
+            }
+        }
+        found
+    }
+
+    /// What is written, sent or paid somewhere.
+    fn goes_somewhere(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for traced in self.traces.values.iter().filter(|traced| !self.is_allowed(traced)) {
+            match (traced.origin, traced.role) {
+                (Origin::Prose(source), Use::Destination) => {
+                    let why = format!("`{}` is `{}`, which only {} names", traced.path, excerpt(&traced.value), self.from(source));
+                    found.push(("flow.untrusted_destination", why));
+                }
+                (Origin::Prose(source), Use::Selector) if traced.is_id || is_credential(&traced.path) => {
+                    let why = format!("`{}` has a value that only {} names", traced.path, self.from(source));
+                    found.push(("flow.untrusted_value", why));
+                }
+                (Origin::Prose(source), Use::Content) if traced.is_url && self.nature.labels.has(ToolLabel::PublicSink) => {
+                    let why = format!("`{}` has a link that only {} names", traced.path, self.from(source));
+                    found.push(("flow.untrusted_link", why));
+                }
+                (Origin::Forgotten, Use::Destination) => {
+                    let why = format!("`{}` is `{}`, and not all is remembered that has come in", traced.path, excerpt(&traced.value));
+                    found.push(("flow.forgotten", why));
+                }
+                _ => {}
+            }
+        }
+        if self.traces.cut && self.untrusted {
+            found.push(("flow.forgotten", "the call has more values than are looked at".to_owned()));
+        }
+        found
+    }
+
+    /// What only reads, and tells a place by that what was read elsewhere.
+    fn asks_a_place(&self) -> Vec<Found> {
+        if !self.private {
+            return Vec::new();
+        }
+        let composed = self.traces.values.iter().filter(|traced| traced.is_url && !self.is_allowed(traced));
+        // A link that was brought as it is tells nobody what was read since.
+        let composed = composed.filter(|traced| matches!(traced.origin, Origin::Unseen | Origin::Forgotten));
+        let mut found = Vec::new();
+        for url in composed {
+            let within = |part: &&Traced| {
+                let is_within = part.span.start >= url.span.start && part.span.end <= url.span.end;
+                !part.is_url && part.role != Use::Content && part.path == url.path && is_within
+            };
+            // What a stranger has written of it: the host, or all but what is asked.
+            let named = self.traces.values.iter().filter(within).map(|part| part.origin);
+            let by_others = |origin: &Origin| matches!(origin, Origin::Prose(_) | Origin::Field(_));
+            let tells = url.value.contains(['?', '#']) || url.value.trim_end_matches('/').contains('/');
+            if let Some(Origin::Prose(source) | Origin::Field(source)) = named.filter(by_others).last().filter(|_| tells) {
+                let why = format!("`{}` is an address that nobody named, at a place that {} names", url.path, self.from(source));
+                found.push(("flow.untrusted_url", why));
+            }
+        }
+        found
+    }
+
+    /// Something private, to somebody of whom it is not known that the user chose them.
+    fn carries_something(&self) -> Vec<Found> {
+        let known = |traced: &Traced| self.is_allowed(traced) || is_known(traced.origin);
+        // What says which thing is meant says where: an answer to a mail goes to whoever that is from.
+        let targets = || self.traces.values.iter().filter(|traced| traced.role != Use::Content && !traced.is_url);
+        let none = self.traces.publishes || targets().next().is_none();
+        let mut places = self.destinations().filter(|traced| !traced.is_url).peekable();
+        let known = !self.traces.publishes && places.peek().is_some() && places.all(|traced| known(traced));
+        if known {
+            return Vec::new();
+        }
+        // What whoever is answered has written themselves is no news to them.
+        let theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).collect();
+        let is_news = |source: usize| !theirs.contains(&source);
+        let mut found = Vec::new();
+        for overlap in self.traces.overlaps.iter().filter(|overlap| is_news(overlap.source)) {
+            let (words, from) = (overlap.words, self.from(overlap.source));
+            let (start, end) = (overlap.span.start, overlap.span.end);
+            let why = format!("`{}` has {words} words in a row of {from}, at bytes {start} to {end}", overlap.path);
+            found.push(("flow.private_data", why));
+        }
+        let values = self.traces.values.iter().filter(|traced| traced.role == Use::Content);
+        for (traced, source) in values.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?))) {
+            found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
+        }
+        let for_all = self.traces.publishes || none && !self.traces.has_target;
+        if for_all && self.private && self.untrusted && !self.nature.reads {
+            let why = "it reaches others without saying whom, and both private data and what strangers may have written have come in";
+            found.push(("flow.trifecta", why.to_owned()));
+        }
+        found
+    }
+
+    /// What cannot be taken back.
+    fn destroys(&self) -> Vec<Found> {
+        let mut targets = self.traces.values.iter().filter(|traced| traced.role != Use::Content).peekable();
+        // What the user names is theirs to destroy.
+        if targets.peek().is_some() && targets.all(|traced| is_known(traced.origin) || self.is_allowed(traced)) {
+            return Vec::new();
+        }
+        vec![("flow.destructive", format!("{} cannot be taken back, and what strangers may have written has come in", excerpt(self.tool)))]
+    }
+
+    /// What a result is called in a sentence.
+    fn from(&self, source: usize) -> String {
+        let Some(source) = self.traces.sources.get(source) else { return "an earlier result".to_owned() };
+        let tool = source.tool.as_deref().map(|tool| format!("/{tool}")).unwrap_or_default();
+        let entry = source.entry.as_deref().map(|entry| format!(" (entry {entry})")).unwrap_or_default();
+        format!("a result of {}{entry}", excerpt(&format!("{}{tool}", source.server)))
+    }
+}
+
+fn source_of(origin: Origin) -> Option<usize> {
+    match origin {
+        Origin::Field(source) | Origin::Prose(source) | Origin::Trusted(source) => Some(source),
+        Origin::Unseen | Origin::Client | Origin::Forgotten => None,
+    }
+}
+
+/// Whether it counts as the user's choice, or as known to them.
+fn is_known(origin: Origin) -> bool {
+    matches!(origin, Origin::Unseen | Origin::Client | Origin::Trusted(_))
+}

@@ -1,0 +1,101 @@
+//! Making a name, and telling one's own from others.
+
+use std::fmt;
+use std::ops::Range;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+
+use crate::code::{self, CHECK, ID, LENGTH};
+use crate::key::framed;
+use crate::kind::Kind;
+
+/// A name that stands for something of its kind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    kind: Kind,
+    code: [u8; LENGTH],
+}
+
+impl Token {
+    pub(crate) fn new(kind: Kind, code: [u8; LENGTH]) -> Token {
+        Token { kind, code }
+    }
+
+    /// What it stands for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What tells it from all others of its tenant and purpose: twenty small letters and digits. It is what to look it up by.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        // It holds nothing but ASCII.
+        std::str::from_utf8(&self.code).unwrap_or_default()
+    }
+}
+
+/// As it stands in a text.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = self.kind.form().map_or(("", ""), |form| (form.before, form.after));
+        write!(f, "{before}{}{after}", self.id())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({self})")
+    }
+}
+
+/// Makes the names of one tenant for one purpose: the same of the same data, each time.
+pub struct Namer {
+    id: hmac::Key,
+    check: hmac::Key,
+}
+
+impl fmt::Debug for Namer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Namer")
+    }
+}
+
+impl Namer {
+    pub(crate) fn new(id: hmac::Key, check: hmac::Key) -> Namer {
+        Namer { id, check }
+    }
+
+    /// The name of that data. Spellings that are the same data have to come in one form, such as an address in small letters.
+    #[must_use]
+    pub fn name(&self, kind: Kind, normal_form: &str) -> Token {
+        let tag = hmac::sign(&self.id, &framed(&[kind.as_str().as_bytes(), normal_form.as_bytes()]));
+        let id: [u8; ID] = code::encode(tag.as_ref());
+        let mut code = [0; LENGTH];
+        let letters = id.into_iter().chain(self.check(kind, &id));
+        code.iter_mut().zip(letters).for_each(|(to, from)| *to = from);
+        Token { kind, code }
+    }
+
+    /// Whether it was made here. Of a million that somebody makes up one passes; whether such a one stands for anything, only
+    /// whoever kept them knows.
+    #[must_use]
+    pub fn is_own(&self, token: &Token) -> bool {
+        let (id, check) = token.code.split_at(ID);
+        verify_slices_are_equal(&self.check(token.kind, id), check).is_ok()
+    }
+
+    /// All names in a text that were made here, and where they stand; see [`find`](crate::find()).
+    #[must_use]
+    pub fn find(&self, text: &str) -> Vec<(Range<usize>, Token)> {
+        let mut found = crate::find(text);
+        found.retain(|(_, token)| self.is_own(token));
+        found
+    }
+
+    /// The kind is part of it, so that a name of one is none of another.
+    fn check(&self, kind: Kind, id: &[u8]) -> [u8; CHECK] {
+        code::encode(hmac::sign(&self.check, &framed(&[kind.as_str().as_bytes(), id])).as_ref())
+    }
+}

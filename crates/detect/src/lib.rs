@@ -10,6 +10,7 @@ pub mod hidden;
 mod kind;
 pub mod normal;
 mod notes;
+pub mod personal;
 pub mod rules;
 pub mod secrets;
 

@@ -57,7 +57,8 @@ impl View<'_> {
 #[derive(Debug, Clone)]
 pub struct Views<'t> {
     all: Vec<View<'t>>,
-    length: usize,
+    /// The original.
+    text: &'t str,
     /// Whether there was more than is read.
     pub cut: bool,
 }
@@ -79,8 +80,7 @@ impl<'t> Views<'t> {
     #[must_use]
     pub fn of(text: &'t str) -> Views<'t> {
         let (plain, map) = escape::read(text);
-        let mut views =
-            Views { all: vec![View { how: Vec::new(), text: plain, map, within: 0 }], length: text.len(), cut: false };
+        let mut views = Views { all: vec![View { how: Vec::new(), text: plain, map, within: 0 }], text, cut: false };
         // What the decoders may write in all; honest texts need a fraction.
         let mut budget = 2 * text.len() + 4096;
         let mut next = 0;
@@ -109,9 +109,22 @@ impl<'t> Views<'t> {
         self.all.push(View { how: how.unwrap_or_default(), text, map, within });
     }
 
+    /// The original.
+    #[must_use]
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
     /// The text itself first, then what is encoded in it.
     pub fn iter(&self) -> impl Iterator<Item = &View<'t>> {
         self.all.iter()
+    }
+
+    /// The same place with at least one character, and no part of one; empty in an empty text.
+    #[must_use]
+    pub fn whole(&self, place: Range<usize>) -> Range<usize> {
+        let start = self.text.floor_char_boundary(place.start.min(self.text.len().saturating_sub(1)));
+        start..self.text.ceil_char_boundary(place.end.max(start + 1).min(self.text.len()))
     }
 
     /// Where in the original the bytes of `range` of a view came from; a part of a character may have come from a part of one.
@@ -123,7 +136,10 @@ impl<'t> Views<'t> {
             range = view.map.original(range, view.text.len());
             match self.all.get(view.within) {
                 Some(outer) if !view.how.is_empty() => view = outer,
-                _ => return range.start.min(self.length)..range.end.min(self.length),
+                _ => {
+                    let length = self.text.len();
+                    return range.start.min(length)..range.end.min(length);
+                }
             }
         }
     }

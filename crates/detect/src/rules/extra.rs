@@ -188,6 +188,7 @@ fn one_line(message: &str) -> String {
 }
 
 impl Problem {
+    /// One at a byte of `text`.
     pub(crate) fn at(text: &str, at: usize, what: &str, help: &str) -> Problem {
         let before = text.get(..at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;

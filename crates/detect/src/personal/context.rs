@@ -1,0 +1,248 @@
+//! Words beside a number that say what it is, in several languages.
+
+use super::fold::{self, Table};
+use super::ids;
+
+/// What a word beside a number makes of it.
+pub(super) mod class {
+    pub(in super::super) const PHONE: u32 = 1;
+    pub(in super::super) const CARD: u32 = 1 << 1;
+    pub(in super::super) const BANK: u32 = 1 << 2;
+    pub(in super::super) const ACCOUNT: u32 = 1 << 3;
+    pub(in super::super) const ROUTING: u32 = 1 << 4;
+    pub(in super::super) const SORT: u32 = 1 << 5;
+    pub(in super::super) const PASSPORT: u32 = 1 << 6;
+    pub(in super::super) const LICENCE: u32 = 1 << 7;
+    pub(in super::super) const BIRTH: u32 = 1 << 8;
+    pub(in super::super) const NATIONAL: u32 = 1 << 9;
+    pub(in super::super) const TAX: u32 = 1 << 10;
+    pub(in super::super) const HEALTH: u32 = 1 << 11;
+    /// What it is instead: an order, a version.
+    pub(in super::super) const OTHER: u32 = 1 << 12;
+    pub(in super::super) const IP: u32 = 1 << 13;
+    pub(in super::super) const BIC: u32 = 1 << 14;
+}
+
+/// Each class with its words: small, without accents, apart by `|`, of two words at most.
+const WORDS: &[(u32, &str)] = &[
+    (
+        class::PHONE,
+        "phone|phones|tel|telephone|mobile|cell|cellphone|fax|call|calls|called|calling|caller|whatsapp|sms|dial|hotline|ring|ph|mob|landline|my number|answering|answer|text me|text him|text her|reach me|reach him|reach her|reached at|contact number|phonenumber|office|desk|home|\
+         telefon|telefonnummer|rufnummer|handy|handynummer|mobil|mobilnummer|mobiltelefon|festnetz|anrufen|durchwahl|tel nr|ruf|\
+         telefono|telefone|movil|celular|fijo|llamar|llame|llamame|telef|\
+         portable|gsm|joindre|appeler|appelez|telecopie|mobile|\
+         cellulare|fisso|chiamare|chiama|recapito|telemovel|ligar|ligue|contacto|\
+         telefoon|telefoonnummer|mobiel|bellen|bel|mobiele|\
+         telefonu|komorka|komorkowy|zadzwon|dzwonic|numer telefonu|kom|\
+         puhelin|puh|tlf|telefonnr|ring|\u{43a}\u{43e}\u{43d}\u{442}\u{430}\u{43a}\u{442}|телефон|тел|моб|電話|电话|手机|携帯|전화|전화번호|휴대폰|هاتف|טלפון|फोन",
+    ),
+    (
+        class::CARD,
+        "card|cards|credit|debit|visa|mastercard|amex|cc|pan|creditcard|cardnumber|maestro|discover|diners|jcb|cvv|expiry|karte|kreditkarte|kreditkartennummer|kartennummer|tarjeta|carte|carte bancaire|carta|cartao|kaart|creditcard|karta|karty|kartes|kort|kortti|kredit|карта|карты|信用卡|カード|카드",
+    ),
+    (
+        class::BANK,
+        "iban|bank|banking|wire|transfer|konto|kontonummer|bankverbindung|uberweisung|cuenta|compte|conto|conta|rekening|rekeningnummer|konta|rachunek|rachunku|virement|bonifico|przelew|transferencia|deposit",
+    ),
+    (
+        class::ACCOUNT,
+        "account|accounts|acct|account number|konto|kontonummer|kontonr|cuenta|numero de cuenta|compte|conto|conta|rekening|rekeningnummer|konta|rachunku|rachunek|clabe|ccc",
+    ),
+    (class::ROUTING, "routing|aba|rtn|routing number|transit|ach"),
+    (class::SORT, "sort code|sortcode|sort|bsb"),
+    (class::BIC, "bic|swift|swiftcode"),
+    (
+        class::PASSPORT,
+        "passport|passports|reisepass|reisepassnummer|passnummer|pass nr|passeport|pasaporte|passaporto|passaporte|paspoort|paspoortnummer|paszport|paszportu|pas|passi|passnr|паспорт|паспорта|护照|旅券|パスポート|여권",
+    ),
+    (
+        class::LICENCE,
+        "license|licence|driver|drivers|driver's|driving|dl|dln|fuhrerschein|fuhrerscheinnummer|permis|permis de|licencia|conducir|carnet|patente|guida|conducao|carta de|rijbewijs|rijbewijsnummer|prawo jazdy|jazdy|korkort|korekort|forerkort",
+    ),
+    (
+        class::BIRTH,
+        "birth|born|dob|birthday|birthdate|dateofbirth|bday|geboren|geburtsdatum|geb|geburtstag|ne le|nee le|naissance|nacimiento|nacido|nacida|nacio|nacimento|nascimento|nascido|nascida|nasceu|nato|nata|nascita|geboren op|geboortedatum|geboorte|urodzony|urodzona|urodzenia|ur|fodd|fodt|fodselsdato|fodelsedatum|syntynyt|narozeni|narozen|рождения|родился|родилась|出生|生年月日|생년월일",
+    ),
+    (
+        class::NATIONAL,
+        "identity|national id|id number|identity number|id card|personal number|personal id|nationalid|national number|ausweis|ausweisnummer|personalausweis|identite|carte d'identite|identidad|identidade|identita|identiteitskaart|identiteitsbewijs|dowod|dowodu|cedula|cartao de|国民身份",
+    ),
+    (
+        class::TAX,
+        "tax|taxpayer|tin|vat|ein|fiscal|steuer|steuernummer|impots|impot|impuesto|tributaria|fiscale|contribuinte|btw|belasting|podatkowy|podatku|nip|skatte",
+    ),
+    (
+        class::HEALTH,
+        "mrn|medical record|record number|patient|patients|patientid|patient id|insurance|insured|member id|member number|memberid|policy|policy number|health|medicare|medicaid|npi|hospital|chart|chart number|versicherung|versicherungsnummer|patientennummer|patienten|krankenkasse|assurance|mutuelle|seguro|sanitaria|tarjeta sanitaria|sanitario|assicurazione|tessera sanitaria|seguranca|utente|sns|verzekering|verzekeringsnummer|patientnummer|polisnummer|polisa|polisy|ubezpieczenia|pacjenta|poliza|police|polizza|apolice",
+    ),
+    (
+        class::OTHER,
+        "order|orders|version|invoice|build|port|isbn|issn|sku|tracking|ticket|issue|commit|sha|revision|timestamp|ts|epoch|serial|part|item|product|page|bytes|size|offset|line|column|id=|pid|seq|sequence|nonce|checksum|hash|duration|latency|ref|reference|price|amount|total|count|rev|doi|rfc|section|bestellung|bestellnummer|rechnung|rechnungsnummer|pedido|factura|commande|facture|ordine|fattura|bestelling|factuur|zamowienie|faktura|artikel|auftrag",
+    ),
+    (class::IP, "ip|ipv4|ipv6|address|host|client|remote|addr|login|logged|from|visitor"),
+];
+
+/// All words, with the class and the identifiers that each speaks of.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    table: Table<Spoken>,
+    /// Words of scripts without spaces, which stand within others.
+    within: Vec<(String, Spoken)>,
+}
+
+/// What words speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Spoken {
+    pub(super) classes: u32,
+    /// One bit for each identifier, in the order of [`ids::all`].
+    pub(super) ids: u128,
+}
+
+impl Spoken {
+    fn with(self, other: Spoken) -> Spoken {
+        Spoken { classes: self.classes | other.classes, ids: self.ids | other.ids }
+    }
+
+    pub(super) fn of(self, classes: u32) -> bool {
+        self.classes & classes != 0
+    }
+
+    pub(super) fn is_of_id(self, index: usize) -> bool {
+        self.ids.checked_shr(index as u32).unwrap_or(0) & 1 == 1
+    }
+}
+
+/// What stands around a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Context {
+    /// All words of it.
+    pub(super) all: Spoken,
+    /// The last before it that speaks of anything, which counts most.
+    pub(super) near: Spoken,
+}
+
+/// How far words before a place, and behind it, speak of it, in bytes.
+const BEFORE: usize = 72;
+const AFTER: usize = 28;
+/// Lines before it, its own included.
+const LINES: usize = 2;
+
+impl Words {
+    pub(super) fn built_in() -> Words {
+        let mut words = Words::default();
+        for (class, list) in WORDS {
+            words.add(list, Spoken { classes: *class, ids: 0 });
+        }
+        for (index, id) in ids::all().enumerate() {
+            words.add(id.words, Spoken { classes: 0, ids: 1 << (index % 128) });
+        }
+        words
+    }
+
+    fn add(&mut self, list: &str, spoken: Spoken) {
+        for word in list.split('|') {
+            if word.chars().any(|c| c >= '\u{2E80}') {
+                self.within.push((word.to_owned(), spoken));
+                continue;
+            }
+            let mut parts = word.split([' ', '-', '\'']).filter(|part| !part.is_empty()).map(fold::hash);
+            let hash = match (parts.next(), parts.next()) {
+                (Some(first), Some(second)) => fold::both(first, second),
+                (Some(first), None) => first,
+                _ => continue,
+            };
+            self.table.add(hash, spoken, Spoken::with);
+        }
+    }
+
+    /// What stands around `start..end`.
+    pub(super) fn around(&self, text: &str, start: usize, end: usize) -> Context {
+        let from = text.ceil_char_boundary(start.saturating_sub(BEFORE));
+        let mut before = text.get(from..start).unwrap_or_default();
+        if let Some((at, _)) = before.rmatch_indices('\n').nth(LINES - 1) {
+            before = before.get(at..).unwrap_or_default();
+        }
+        let to = text.floor_char_boundary(end.saturating_add(AFTER).min(text.len()));
+        let after = text.get(end..to).unwrap_or_default();
+        let after = after.split('\n').next().unwrap_or_default();
+        let mut context = Context::default();
+        self.speak(before, |spoken| {
+            context.all = context.all.with(spoken);
+            context.near = spoken;
+        });
+        self.speak(after, |spoken| {
+            context.all = context.all.with(spoken);
+            if context.near == Spoken::default() {
+                context.near = spoken;
+            }
+        });
+        context
+    }
+
+    fn speak(&self, text: &str, mut told: impl FnMut(Spoken)) {
+        let mut last = None;
+        each_word(text, |hash| {
+            let single = self.table.get(hash);
+            let pair = last.and_then(|last| self.table.get(fold::both(last, hash)));
+            last = Some(hash);
+            // Two words together say more than the second alone.
+            if let Some(spoken) = pair.or(single) {
+                told(spoken);
+            }
+        });
+        if text.bytes().any(|byte| byte >= 0xE3) {
+            for (word, spoken) in &self.within {
+                if text.contains(word.as_str()) {
+                    told(*spoken);
+                }
+            }
+        }
+    }
+}
+
+/// The words of a text, those of `camelCase` and `snake_case` one by one.
+pub(super) fn each_word(text: &str, mut word: impl FnMut(u64)) {
+    let (mut hash, mut empty, mut small) = (fold::START, true, false);
+    for c in text.chars() {
+        let begins = c.is_uppercase() && small;
+        if (!c.is_alphabetic() || begins) && !empty {
+            word(hash);
+            (hash, empty) = (fold::START, true);
+        }
+        small = c.is_lowercase();
+        if c.is_alphabetic() {
+            hash = fold::add(hash, fold::letter(c));
+            empty = false;
+        }
+    }
+    if !empty {
+        word(hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_speak_of_what_stands_beside_them() {
+        let words = Words::built_in();
+        let near = |text: &str| {
+            let (start, end) = (text.find('#').unwrap(), text.rfind('#').unwrap() + 1);
+            words.around(text, start, end).near
+        };
+        assert!(near("Phone: ##").of(class::PHONE));
+        assert!(near("phoneNumber\": \"##\"").of(class::PHONE));
+        assert!(near("Téléphone ##").of(class::PHONE));
+        assert!(near("## is my passport").of(class::PASSPORT));
+        assert!(near("date of birth: ##").of(class::BIRTH));
+        assert!(near("sort code ##").of(class::SORT));
+        assert!(near("my phone, and the passport ##").of(class::PASSPORT));
+        let ssn = ids::all().position(|id| id.name == "US.ssn").unwrap();
+        assert!(near("social security ##").is_of_id(ssn));
+        let china = ids::all().position(|id| id.name == "CN.id").unwrap();
+        assert!(near("身份证号##").is_of_id(china));
+        assert_eq!(near("three lines above: phone\n\n\n##"), Spoken::default());
+        assert!(ids::all().count() <= 128);
+    }
+}

@@ -197,14 +197,12 @@ impl Front {
         if self.gateway.recorder.log().state() != bartizan_audit::State::Writing {
             return Err("not ready: the audit log cannot be written\n".to_owned());
         }
-        let degraded = self.degraded.load();
-        Ok(match &**degraded {
-            Some(why) => format!("ready, degraded: {why}\n"),
-            None if self.is_behind.load(Ordering::Relaxed) => {
-                "ready, degraded: a changed certificate cannot be used; the one before is in force\n".to_owned()
-            }
-            None => "ready\n".to_owned(),
-        })
+        let config = self.degraded.load();
+        let behind = "a changed certificate cannot be used; the one before is in force";
+        let behind = self.is_behind.load(Ordering::Relaxed).then_some(behind);
+        // Each by itself: what one hides, nobody mends.
+        let all = config.as_deref().into_iter().chain(behind).map(|why| format!("ready, degraded: {why}\n"));
+        Ok(Some(all.collect::<String>()).filter(|all| !all.is_empty()).unwrap_or_else(|| "ready\n".to_owned()))
     }
 
     /// Answers one request.

@@ -1,6 +1,6 @@
 //! What is found of the personal data in documents of our own, in several languages, stays above a floor.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -31,6 +31,8 @@ pub struct Source {
     pub is_untrusted: bool,
     /// Whether it is not for everybody.
     pub is_private: bool,
+    /// Whether an operator vouches for whoever writes it, whatever it says.
+    pub is_vouched: bool,
 }
 
 impl Source {
@@ -43,6 +45,7 @@ impl Source {
             entry: None,
             is_untrusted: labels.has(ToolLabel::UntrustedContent),
             is_private: labels.has(ToolLabel::PrivateData),
+            is_vouched: false,
         }
     }
 }
@@ -254,7 +257,7 @@ impl Memory {
         if brought.is_empty() {
             return;
         }
-        let (untrusted, private) = (source.is_untrusted, source.is_private);
+        let (untrusted, private, vouched) = (source.is_untrusted, source.is_private, source.is_vouched);
         self.forgets |= brought.cut;
         let Some(number) =
             u32::try_from(self.sources.len() + 1).ok().filter(|_| self.sources.len() < self.bounds.sources)
@@ -282,8 +285,8 @@ impl Memory {
                 seen.private = number;
             }
         }
-        // Also of a trusted result: who wrote its sentences is another question.
-        self.forgets |= !self.words.add(&brought.prose, number, self.bounds.words);
+        // Also of one's own contacts: who wrote their sentences is another question.
+        self.forgets |= !vouched && !self.words.add(&brought.prose, number, self.bounds.words);
         for row in &brought.rows {
             if self.rows.len() >= self.bounds.values && !self.rows.contains_key(row) {
                 self.forgets = true;

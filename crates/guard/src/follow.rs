@@ -60,8 +60,14 @@ impl Follow {
             traced.role == Use::Destination && !matches!(traced.origin, Origin::Trusted(_) | Origin::Client)
         });
         let brought = Brought::of_values(key, places.map(|traced| &*traced.value));
-        let source =
-            Source { server: "approval".into(), tool: None, entry: None, is_untrusted: false, is_private: false };
+        let source = Source {
+            server: "approval".into(),
+            tool: None,
+            entry: None,
+            is_untrusted: false,
+            is_private: false,
+            is_vouched: true,
+        };
         (!brought.is_empty()).then_some(News { source, brought })
     }
 }

@@ -65,7 +65,7 @@ pub async fn run(
     // Before anything is used, all that a server defines counts as seen.
     cases.sort_by_key(|(case, _)| case.sample.kind != TextKind::ToolDescription);
     let all = cases.len() * servers.len();
-    let range = Range::start(config, home, caller).await?;
+    let range = Range::start(config, home, caller, range::UNTRIED).await?;
     let mut sent = 0;
     for server in &servers {
         let mut trial = Trial::begin(&range, server).await?;
@@ -129,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn an_exception_opens_one_server_and_marks_are_seen() {
         let open = "[guard.provenance]\nmark = \"encode\"\n[guard.hidden_text]\naction = \"observe\"\n\
-                    [guard.prompt_injection]\naction = \"observe\"\n[guard.tool_poisoning]\naction = \"observe\"\n";
+                    [guard.prompt_injection]\naction = \"observe\"\n[guard.tool_poisoning]\naction = \"observe\"\n[guard.secrets]\naction = \"observe\"\n";
         let report = tried(&format!("{TWO}{open}"), &[Mutation::Plain], &["two"], Caller::default()).await;
         assert_eq!(stopped(&report), (0, 0));
         assert!(report.attacks().count(Fate::Marked) > 20, "{report:?}");

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bartizan_config::{Config, Http, Server, Upstream};
 use bartizan_demo::{Client, ClientError, Hello};
 use bartizan_gateway::serve::{self, Running, ServeError};
-use bartizan_guard::guards::{output_anomaly, rate};
+use bartizan_guard::guards::{flow, output_anomaly, rate};
 use bartizan_guard::{Asks, LabelsOf, Layer, Settings};
 use bartizan_identity::ApiKey;
 use bartizan_store::{Change, Store, StoreError, api_keys};
@@ -81,9 +81,14 @@ pub(crate) struct Range {
 
 impl Range {
     /// Starts a gateway as this configuration says, but for what it is not to touch.
-    pub(crate) async fn start(config: &Config, home: &Home, caller: &Caller) -> Result<Range, RangeError> {
+    pub(crate) async fn start(
+        config: &Config,
+        home: &Home,
+        caller: &Caller,
+        untried: &[&str],
+    ) -> Result<Range, RangeError> {
         let servers = StandIn::start().await?;
-        let config = tried(config, home.path(), &servers)?;
+        let config = tried(config, home.path(), &servers, untried)?;
         let has_key = config.auth.required || caller.name.is_some() || !caller.roles.is_empty();
         let key = if has_key { Some(key(&home.path().join(STORE), caller).await?) } else { None };
         let running = serve::start(&config, None).await?;
@@ -115,13 +120,15 @@ impl Range {
 }
 
 const STORE: &str = "state.db";
-/// The guard that is off in every trial: what is sent before would be all that it knows.
-const UNTRIED: &str = output_anomaly::SPEC.name;
+/// The guards that are off in every trial of texts: what is sent before would be all that they know.
+pub(crate) const UNTRIED: &[&str] = &[output_anomaly::SPEC.name, flow::SPEC.name];
+/// That of a trial of tasks, in which what came before is what counts.
+pub(crate) const UNTRIED_IN_TASKS: &[&str] = &[output_anomaly::SPEC.name];
 
 /// The configuration with a state, addresses and servers of its own. What it says about judging stays, but for rates, which
 /// would stop the trial and not what is tried; for what a tool brought before, which would be what was tried before; and for a
 /// judge elsewhere, who costs something and may say another thing each time.
-fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, RangeError> {
+fn tried(config: &Config, home: &Path, servers: &StandIn, untried: &[&str]) -> Result<Config, RangeError> {
     let mut tried = config.clone();
     tried.listen.address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     tried.listen.public_url = None;
@@ -140,7 +147,9 @@ fn tried(config: &Config, home: &Path, servers: &StandIn) -> Result<Config, Rang
     tried.store_key = None;
     tried.store_keyring = None;
     tried.rate = rate::Options::default();
-    tried.settings.guards.entry(UNTRIED.to_owned()).or_default().enabled = false;
+    for guard in untried {
+        tried.settings.guards.entry((*guard).to_owned()).or_default().enabled = false;
+    }
     // As if each text came to somebody else: else the sessions of a principal would share what one leaves.
     tried.settings.labels.of = LabelsOf::Session;
     tried.settings.labels.after_end = Duration::ZERO;
@@ -173,7 +182,7 @@ pub(crate) fn names(config: &Config) -> Vec<String> {
 
 /// The guards that judge in a trial of these settings.
 pub(crate) fn guards(settings: &Settings) -> Vec<&'static str> {
-    let is_on = |name: &str| name != UNTRIED && settings.guards.get(name).is_none_or(|held| held.enabled);
+    let is_on = |name: &str| !UNTRIED.contains(&name) && settings.guards.get(name).is_none_or(|held| held.enabled);
     bartizan_guard::guards::ALL.iter().map(|spec| spec.name).filter(|name| is_on(name)).collect()
 }
 

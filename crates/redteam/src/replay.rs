@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::range::{Caller, Range, RangeError};
+use crate::range::{Caller, Range, RangeError, UNTRIED_IN_TASKS};
 use crate::trial::Log;
 
 /// The tasks, by domain.
@@ -113,7 +113,7 @@ pub async fn replay(knowing: Knowing, more: &str, mut on_run: impl FnMut(&Run)) 
             serde_json::from_str(text).map_err(|error| RangeError::Place(std::io::Error::other(error)))?;
         let config = domain.config(knowing, more)?;
         let home = Home::make()?;
-        let range = Range::start(&config, &home, &Caller::default()).await?;
+        let range = Range::start(&config, &home, &Caller::default(), UNTRIED_IN_TASKS).await?;
         for server in &domain.servers {
             range.servers.with(&server.name, |lines| lines.tools = Some(server.tools.clone()));
         }

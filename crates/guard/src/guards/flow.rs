@@ -114,7 +114,8 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
         }
         _ => return None,
     };
-    Some((Source::of(server, call.tool.as_ref(), labels), labels))
+    let is_vouched = options.trusts(server, call.tool.as_deref().unwrap_or_default());
+    Some((Source { is_vouched, ..Source::of(server, call.tool.as_ref(), labels) }, labels))
 }
 
 /// Whether anything comes with a result besides that it is one.
@@ -317,10 +318,10 @@ impl Looking<'_> {
                 !part.is_url && part.role != Use::Content && part.path == url.path && is_within
             };
             // What a stranger has written of it: the host, or all but what is asked.
-            let named = self.traces.values.iter().filter(within).map(|part| part.origin);
+            let mut named = self.traces.values.iter().filter(within).map(|part| part.origin);
             let by_others = |origin: &Origin| matches!(origin, Origin::Prose(_) | Origin::Field(_));
             let tells = url.value.contains(['?', '#']) || url.value.trim_end_matches('/').contains('/');
-            if let Some(Origin::Prose(source) | Origin::Field(source)) = named.filter(by_others).last().filter(|_| tells) {
+            if let Some(Origin::Prose(source) | Origin::Field(source)) = named.rfind(by_others).filter(|_| tells) {
                 let why = format!("`{}` is an address that nobody named, at a place that {} names", url.path, self.from(source));
                 found.push(("flow.untrusted_url", why));
             }
@@ -335,7 +336,7 @@ impl Looking<'_> {
         let targets = || self.traces.values.iter().filter(|traced| traced.role != Use::Content && !traced.is_url);
         let none = self.traces.publishes || targets().next().is_none();
         let mut places = self.destinations().filter(|traced| !traced.is_url).peekable();
-        let known = !self.traces.publishes && places.peek().is_some() && places.all(|traced| known(traced));
+        let known = !self.traces.publishes && places.peek().is_some() && places.all(known);
         if known {
             return Vec::new();
         }

@@ -252,6 +252,65 @@ const DESTROYS: &[&str] = &[
     "dismiss",
 ];
 
+/// Verbs that are things as well.
+const THINGS_TOO: &[&str] = &[
+    "text",
+    "message",
+    "email",
+    "mail",
+    "issue",
+    "order",
+    "book",
+    "quote",
+    "request",
+    "call",
+    "post",
+    "star",
+    "fork",
+    "reply",
+    "trigger",
+    "share",
+    "charge",
+    "release",
+    "sms",
+    "fax",
+    "ping",
+    "webhook",
+    "transfer",
+    "tweet",
+    "draft",
+    "log",
+    "label",
+    "tag",
+    "link",
+    "copy",
+    "change",
+    "update",
+    "set",
+    "start",
+    "trash",
+    "reset",
+    "command",
+    "script",
+    "shell",
+    "terminal",
+    "view",
+    "status",
+    "check",
+    "count",
+    "query",
+    "search",
+    "filter",
+    "watch",
+    "tree",
+    "diff",
+    "stat",
+    "screenshot",
+    "snapshot",
+    "preview",
+    "browser",
+];
+
 /// What does whatever it is told.
 const EXECUTES: &[&str] =
     &["execute", "exec", "run", "eval", "evaluate", "invoke", "shell", "bash", "terminal", "command", "script"];
@@ -608,7 +667,10 @@ fn verb(words: &[String]) -> Option<Verb> {
         ];
         all.into_iter().find(|(list, _)| is_verb(word, list)).map(|(_, verb)| verb)
     };
-    words.iter().find_map(of)
+    // What is a thing as well does something only to what follows it: `post_message`, but not `get_post`, nor `simple_text`.
+    let last = words.len().saturating_sub(1);
+    let acts = |(at, word): (usize, &String)| last == 0 || at < last || !THINGS_TOO.contains(&word.as_str());
+    words.iter().enumerate().filter(|found| acts(*found)).map(|(_, word)| word).find_map(of)
 }
 
 /// Words of a description that say what a tool does: those of its first sentence, and no more than these.
@@ -750,6 +812,8 @@ mod tests {
         let shared = r#","inputSchema":{"type":"object","properties":{"recipients":{"type":"array"}}}"#;
         check("create_file", shared, &["public_sink"], false);
         check("courier", r#","description":"Sends a parcel.""#, &["public_sink"], false);
+        check("test_simple_text", "", &["untrusted_content"], true);
+        check("slack_post_message", "", &["public_sink"], false);
         check("mailbox", r#","description":"Shows what came.""#, &["untrusted_content"], true);
     }
 

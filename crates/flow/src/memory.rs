@@ -192,6 +192,8 @@ pub struct Traces {
     pub has_target: bool,
     /// Whether it says that something is for everybody.
     pub publishes: bool,
+    /// Whether anything is said in it.
+    pub has_content: bool,
     /// Whether it holds more than was looked at.
     pub cut: bool,
 }
@@ -441,6 +443,7 @@ impl<'m> Tracing<'m> {
     fn text(&mut self, text: &str, path: &[std::borrow::Cow<'_, str>], role: Option<Role>) {
         let names: Vec<&str> = path.iter().map(|name| &**name).collect();
         let role = role.unwrap_or_else(|| role::of(&names, text));
+        self.traces.has_content |= role == Role::Content && text.contains(char::is_alphanumeric);
         let path: Box<str> = names.join(".").into();
         let place = Place { path: &path, role };
         let whole = normal::of_text(text).filter(|_| role != Role::Content && values::is_telling(text));

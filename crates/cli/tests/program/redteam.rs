@@ -58,7 +58,7 @@ fn it_says_what_was_stopped_and_touches_nothing() {
     let (text, _) = place.redteam(TAGS, 0);
     assert!(text.contains("hidden_text.tags 28") && text.contains("28      28  100%"), "{text}");
     let tried = "configuration  bartizan.toml\nmode           enforce\nservers        notes (";
-    assert!(text.starts_with(tried) && text.contains("guards         all but output_anomaly\n"), "{text}");
+    assert!(text.starts_with(tried) && text.contains("guards         all but output_anomaly, flow\n"), "{text}");
     assert_eq!(place.redteam(&[TAGS, &["--json"]].concat(), 0).0, json);
 }
 
@@ -68,7 +68,7 @@ fn it_says_what_it_tried() {
     std::fs::remove_file(place.path("bartizan.toml")).unwrap();
     let (text, _) = place.redteam(TAGS, 0);
     let tried = "configuration  none, so the defaults\nmode           enforce\nservers        server (";
-    assert!(text.starts_with(tried) && text.contains("guards         all but output_anomaly\n"), "{text}");
+    assert!(text.starts_with(tried) && text.contains("guards         all but output_anomaly, flow\n"), "{text}");
     let servers = "[server.a]\ncommand = [\"/nowhere\"]\n[server.b]\ncommand = [\"/nowhere\"]\n";
     let file = format!("mode = \"observe\"\n[guard.hidden_text]\nenabled = false\n{servers}");
     std::fs::write(place.path("other.toml"), file).unwrap();

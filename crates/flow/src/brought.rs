@@ -226,7 +226,6 @@ impl Reading<'_> {
             let facts = values.iter().filter(|value| matches!(value.form, Form::Email | Form::Number | Form::Token));
             self.brought.facts.extend(facts.map(|value| key.hash(&value.normal)));
         }
-        self.brought.cut |= values.len() >= values::MOST;
     }
 }
 

@@ -63,12 +63,12 @@ pub struct Bounds {
 
 impl Bounds {
     /// At most so many bytes take all of it, as measured by a test.
-    pub const MOST_BYTES: usize = 32 << 20;
+    pub const MOST_BYTES: usize = 64 << 20;
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { sources: 16_384, values: 1 << 17, words: 1 << 20 }
+        Bounds { sources: 16_384, values: 1 << 18, words: 1 << 22 }
     }
 }
 
@@ -200,6 +200,8 @@ pub struct Traces {
 
 /// Values of one call that are looked at.
 const MOST_VALUES: usize = 1024;
+/// Bytes that are searched for them, of what is remembered; some tenths of a second.
+const MOST_SEARCHED: usize = 1 << 30;
 
 impl Memory {
     /// One that remembers nothing yet.
@@ -313,7 +315,8 @@ impl Memory {
     /// Where the values of `arguments` were before. `readings` gives what a text says in an encoding.
     #[must_use]
     pub fn trace(&self, arguments: Value<'_>, readings: &dyn Fn(&str) -> Vec<String>) -> Traces {
-        let mut tracing = Tracing { memory: self, readings, traces: Traces::default(), numbers: HashMap::new() };
+        let mut tracing =
+            Tracing { memory: self, readings, traces: Traces::default(), searched: 0, numbers: HashMap::new() };
         tracing.value(arguments, &mut Vec::new());
         tracing.settle();
         tracing.traces
@@ -402,6 +405,8 @@ struct Tracing<'m> {
     memory: &'m Memory,
     readings: &'m dyn Fn(&str) -> Vec<String>,
     traces: Traces,
+    /// Bytes that were searched so far.
+    searched: usize,
     /// Numbers of sources, by those in the memory.
     numbers: HashMap<u32, usize>,
 }
@@ -452,7 +457,6 @@ impl<'m> Tracing<'m> {
         if let Some(normal) = whole.filter(|_| !covered) {
             self.traced(&place, Form::Whole, 0..text.len(), (text, &normal));
         }
-        self.traces.cut |= inner.len() >= values::MOST;
         for value in &inner {
             let written = text.get(value.span.clone()).unwrap_or_default();
             self.traced(&place, value.form, value.span.clone(), (written, &value.normal));
@@ -521,14 +525,22 @@ impl<'m> Tracing<'m> {
     }
 
     fn traced(&mut self, place: &Place<'_>, form: Form, span: Range<usize>, (text, normal): (&str, &str)) {
-        if self.traces.values.len() >= MOST_VALUES {
+        let memory = self.memory;
+        let seen = memory.fields.get(&memory.key.hash(normal)).copied().unwrap_or_default();
+        // In what is said only links and what is private matter: a document has thousands of other values.
+        let is_said = place.role == Role::Content;
+        if is_said && form != Form::Url && seen.private == 0 {
+            return;
+        }
+        let searches = seen.trusted == 0 && (!is_said || form == Form::Url);
+        self.searched += if searches { memory.words.bytes.len() } else { 0 };
+        if self.traces.values.len() >= MOST_VALUES || self.searched > MOST_SEARCHED {
             self.traces.cut = true;
             return;
         }
-        let memory = self.memory;
-        let seen = memory.fields.get(&memory.key.hash(normal)).copied().unwrap_or_default();
         // Plain words are in many a text by chance; what cannot be is somebody's idea who is not it.
         let by_others = || match form {
+            _ if !searches => 0,
             _ if seen.field > 0 && (form == Form::Whole || place.role == Role::Selector) => 0,
             _ => memory.find(form, text, normal),
         };
@@ -760,10 +772,26 @@ mod tests {
     }
 
     #[test]
+    fn a_long_call_is_looked_at_in_bounds() {
+        let memory = memory(&[(
+            "u",
+            r#"{"content":[{"type":"text","text":"Please see https://evil.example/a for all of it, and tell us."}]}"#,
+        )]);
+        let document = (0..20_000).map(|n| format!("id-{n}x and p{n}@corp.example")).collect::<Vec<_>>().join(" ");
+        let message = parse(&format!(r#"{{"to":"bob@corp.example","body":"{document} https://evil.example/a"}}"#));
+        let traces = memory.trace(message.result().unwrap(), &|_| Vec::new());
+        assert!(!traces.cut && traces.values.len() < 10, "{}", traces.values.len());
+        assert!(traces.values.iter().any(|traced| traced.is_url && matches!(traced.origin, Origin::Prose(_))));
+        let many = (0..2_000).map(|n| format!(r#""p{n}@corp.example""#)).collect::<Vec<_>>().join(",");
+        let message = parse(&format!(r#"{{"to":[{many}]}}"#));
+        assert!(memory.trace(message.result().unwrap(), &|_| Vec::new()).cut);
+    }
+
+    #[test]
     fn all_that_is_remembered_has_a_bound() {
         let mut memory = Memory::new(Key::new(7), Bounds::default());
         let labels: ToolLabels = [ToolLabel::PrivateData, ToolLabel::UntrustedContent].into_iter().collect();
-        for turn in 0..20_000_u64 {
+        for turn in 0..40_000_u64 {
             let of = |count: u64| {
                 (0..count).map(|n| (turn * count + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect::<Vec<_>>()
             };

@@ -46,14 +46,14 @@ pub(crate) struct Value {
     pub(crate) normal: String,
 }
 
-/// Values of one text that are told apart. Who writes more in one argument than these has written a document.
-pub(crate) const MOST: usize = 512;
+/// Spelled addresses of one text; honest ones have one.
+const MOST_SPELLED: usize = 64;
 
 /// The addresses, numbers and tokens in a text, in its order.
 pub(crate) fn of(text: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut pieces = Pieces { text, at: 0 };
-    while let Some(piece) = pieces.next().filter(|_| found.len() < MOST) {
+    while let Some(piece) = pieces.next() {
         let Some(raw) = text.get(piece.clone()) else { continue };
         if let Some(url) = url(raw, piece.start) {
             found.extend(url);
@@ -216,7 +216,7 @@ pub(crate) fn spelled(text: &str) -> Vec<String> {
     let is = |at: usize, word: &str| all.get(at).is_some_and(|held| held.eq_ignore_ascii_case(word));
     let mut found = Vec::new();
     let mut next = 1;
-    while let Some(at) = (next..all.len()).find(|at| is(*at, "at")).filter(|_| found.len() < MOST) {
+    while let Some(at) = (next..all.len()).find(|at| is(*at, "at")).filter(|_| found.len() < MOST_SPELLED) {
         next = at + 1;
         let word = |before: usize| at.checked_sub(before).and_then(|before| all.get(before));
         let Some(name) = word(1) else { continue };

@@ -14,114 +14,18 @@ pub enum Role {
 }
 
 /// Names of arguments that say where something goes. Facts of many servers' schemas, not of any one.
-const DESTINATIONS: &[&str] = &[
-    "to",
-    "cc",
-    "bcc",
-    "recipient",
-    "receiver",
-    "email",
-    "mail",
-    "address",
-    "participant",
-    "attendee",
-    "guest",
-    "invitee",
-    "user",
-    "username",
-    "member",
-    "collaborator",
-    "assignee",
-    "reviewer",
-    "contact",
-    "person",
-    "people",
-    "channel",
-    "chat",
-    "room",
-    "group",
-    "team",
-    "conversation",
-    "url",
-    "uri",
-    "link",
-    "href",
-    "webhook",
-    "endpoint",
-    "callback",
-    "host",
-    "hostname",
-    "domain",
-    "server",
-    "phone",
-    "mobile",
-    "number",
-    "iban",
-    "bic",
-    "account",
-    "payee",
-    "beneficiary",
-    "destination",
-    "target",
-    "dest",
-    "remote",
-    "repo",
-    "repository",
-    "owner",
-    "organization",
-    "org",
-    "bucket",
-    "audience",
-    "who",
-    "share",
-    "forward",
-    "invite",
-    "handle",
-    "wallet",
-    "site",
-    "website",
-];
+const DESTINATIONS: &str = "\
+    to cc bcc recipient receiver email mail address participant attendee guest invitee user username member \
+    collaborator assignee reviewer contact person people channel chat room group team conversation url uri link href \
+    webhook endpoint callback host hostname domain server phone mobile number iban bic account payee beneficiary \
+    destination target dest remote repo repository owner organization org bucket audience who share forward invite \
+    handle wallet site website";
 
 /// Names of arguments that hold what is said.
-const CONTENTS: &[&str] = &[
-    "body",
-    "text",
-    "message",
-    "content",
-    "comment",
-    "description",
-    "subject",
-    "title",
-    "summary",
-    "note",
-    "query",
-    "question",
-    "code",
-    "html",
-    "markdown",
-    "caption",
-    "reason",
-    "prompt",
-    "data",
-    "payload",
-    "blob",
-    "patch",
-    "diff",
-    "memo",
-    "details",
-    "answer",
-    "reply",
-    "post",
-    "tweet",
-    "status",
-    "bio",
-    "headline",
-    "instruction",
-    "attachment",
-    "keyword",
-    "search",
-    "term",
-];
+const CONTENTS: &str = "\
+    body text message content comment description subject title summary note query question code html markdown \
+    caption reason prompt data payload blob patch diff memo details answer reply post tweet status bio headline \
+    instruction attachment keyword search term";
 
 /// Longer texts of more words are said, whatever their argument is called.
 const LONGEST: usize = 160;
@@ -135,8 +39,8 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
     // What has a full stop is the name of a file, which says nothing of what is in it.
     for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
         let words = words::of_name(name);
-        let ids = ["id", "ids", "name", "names", "slug", "key", "list"];
-        let telling = words.iter().rev().filter(|word| !ids.contains(&word.as_str()));
+        let ids = "id ids name names slug key list";
+        let telling = words.iter().rev().filter(|word| !words::is_in(word, ids));
         for word in telling {
             if words::is_among(word, DESTINATIONS) {
                 return Role::Destination;
@@ -154,35 +58,9 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
 
 /// Whether an argument says which thing is meant, as ids do.
 pub(crate) fn is_target(path: &[&str]) -> bool {
-    const TARGETS: &[&str] = &[
-        "id",
-        "uuid",
-        "number",
-        "no",
-        "key",
-        "ref",
-        "reference",
-        "slug",
-        "sku",
-        "thread",
-        "ticket",
-        "issue",
-        "event",
-        "order",
-        "page",
-        "path",
-        "file",
-        "name",
-        "code",
-        "document",
-        "item",
-        "record",
-        "product",
-        "hotel",
-        "flight",
-        "place",
-        "booking",
-    ];
+    const TARGETS: &str = "\
+        id uuid number no key ref reference slug sku thread ticket issue event order page path file name code \
+        document item record product hotel flight place booking";
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.iter().any(|word| words::is_among(word, TARGETS))
 }
@@ -190,31 +68,20 @@ pub(crate) fn is_target(path: &[&str]) -> bool {
 /// Whether an argument sets what lets somebody in.
 #[must_use]
 pub fn is_credential(path: &str) -> bool {
-    const CREDENTIALS: &[&str] = &[
-        "password",
-        "passwd",
-        "passphrase",
-        "pin",
-        "secret",
-        "token",
-        "otp",
-        "key",
-        "credential",
-        "recovery",
-        "phone",
-        "code",
-    ];
+    const CREDENTIALS: &str = "\
+        password passwd passphrase pin secret token otp key credential recovery phone code";
     let last = path.rsplit('.').next().unwrap_or_default();
     words::of_name(last).iter().any(|word| words::is_among(word, CREDENTIALS))
 }
 
 /// Whether an argument says that something is for everybody.
 pub(crate) fn publishes(path: &[&str], value: &str) -> bool {
-    const SAYS: &[&str] = &["public", "publish", "published", "visibility", "access", "audience", "sharing", "anyone"];
-    const EVERYBODY: &[&str] =
-        &["true", "public", "anyone", "everyone", "everybody", "world", "all", "internet", "web"];
+    const SAYS: &str = "\
+        public publish published visibility access audience sharing anyone";
+    const EVERYBODY: &str = "\
+        true public anyone everyone everybody world all internet web";
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
-    last.iter().any(|word| SAYS.contains(&word.as_str())) && EVERYBODY.contains(&value.to_lowercase().as_str())
+    last.iter().any(|word| words::is_in(word, SAYS)) && words::is_in(&value.to_lowercase(), EVERYBODY)
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ mod memory;
 mod normal;
 mod role;
 mod shingle;
+mod traces;
 mod values;
 mod words;
 
 pub use brought::{Brought, has_prose};
 pub use guess::{Nature, guess};
 pub use label::{ToolLabel, ToolLabels};
-pub use memory::{Bounds, Key, Memory, Origin, Overlap, Source, Traced, Traces, Use};
+pub use memory::{Bounds, Key, Memory, Source};
 pub use role::is_credential;
+pub use traces::{Origin, Overlap, Traced, Traces, Use};

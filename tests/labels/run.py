@@ -83,7 +83,7 @@ def place(policies=NO_SINK, more="", says="Brings a page."):
         file.write_text(policies)
         web, mail = Upstream(Web), Upstream(Mail)
         web.says = says
-        with Gateway({"web": {"url": web.url}, "mail": {"url": mail.url}}, f'[policy]\nfiles = ["{file}"]\n{more}') as held:
+        with Gateway({"web": {"url": web.url}, "mail": {"url": mail.url}}, f'[guard.flow]\nenabled = false\n[policy]\nfiles = ["{file}"]\n{more}') as held:
             held.mail = mail
             yield held
 
@@ -384,7 +384,7 @@ def own_home():
         home = pathlib.Path(folder)
         (home / "config/bartizan").mkdir(parents=True)
         (home / "p.cedar").write_text(NO_SINK)
-        (home / "config/bartizan/bartizan.toml").write_text(f'[policy]\nfiles = ["{home}/p.cedar"]\n')
+        (home / "config/bartizan/bartizan.toml").write_text(f'[guard.flow]\nenabled = false\n[policy]\nfiles = ["{home}/p.cedar"]\n')
         yield home
 
 

@@ -109,10 +109,12 @@ impl Options {
         self.trusted.iter().any(|pattern| fits(pattern, server) || fits(pattern, &name))
     }
 
-    /// What a tool does with information. Of one that is not listed nothing good is known.
+    /// What a tool does with information. Of one that is not listed, as a server lists more than is remembered, it is taken for
+    /// granted that it brings and reaches anything, and for every one of them to wait for somebody would be too much.
     pub(crate) fn nature(&self, server: &str, tool: &str, catalog: &Catalog) -> Nature {
         let known = catalog.get(DefinitionKind::Tool, tool);
-        let unknown = || Nature { labels: ToolLabel::ALL.into_iter().collect(), ..Nature::default() };
+        let all = ToolLabel::ALL.into_iter().filter(|label| *label != ToolLabel::Destructive);
+        let unknown = || Nature { labels: all.collect(), ..Nature::default() };
         let mut nature = known.map_or_else(unknown, |definition| definition.nature());
         if let Some(set) = self.entry(server, tool).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);

@@ -22,6 +22,8 @@ pub struct Nature {
     pub reads: bool,
     /// Whether it reaches others only where a call says whom.
     pub if_addressed: bool,
+    /// Whether only an annotation says that it reaches others.
+    pub by_hint: bool,
 }
 
 const READS: &str = "\
@@ -188,11 +190,12 @@ pub fn guess(tool: Value<'_>) -> Nature {
     if verb != Verb::Reads && named(ACCESS) || hint("destructiveHint") == Some(NodeKind::True) {
         labels = labels.with(ToolLabel::Destructive);
     }
+    let by_hint = is_open && !labels.has(ToolLabel::PublicSink);
     if is_open {
         if_addressed = false;
         labels = labels.with(if reads { ToolLabel::UntrustedContent } else { ToolLabel::PublicSink });
     }
-    Nature { labels, reads, if_addressed }
+    Nature { labels, reads, if_addressed, by_hint }
 }
 
 /// What the arguments of a tool say of it.

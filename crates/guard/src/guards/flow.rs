@@ -354,7 +354,8 @@ impl Looking<'_> {
         for (traced, source) in values.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?))) {
             found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
         }
-        let for_all = self.traces.publishes || none && !self.traces.has_target && self.traces.has_content;
+        // Some servers say of each of their tools that it is open, and each of them would be asked about.
+        let for_all = self.traces.publishes || !self.nature.by_hint && none && !self.traces.has_target && self.traces.has_content;
         if for_all && self.private && self.untrusted && !self.nature.reads {
             let why = "it reaches others without saying whom, and both private data and what strangers may have written have come in";
             found.push(("flow.trifecta", why.to_owned()));

@@ -118,7 +118,7 @@ impl Options {
         let mut nature = known.map_or_else(unknown, |definition| definition.nature());
         if let Some(set) = self.entry(server, tool).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);
-            nature.if_addressed = false;
+            (nature.if_addressed, nature.by_hint) = (false, false);
         }
         if self.trusts(server, tool) {
             nature.labels = nature.labels.without(ToolLabel::UntrustedContent);

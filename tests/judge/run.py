@@ -129,7 +129,8 @@ def gateway(judge, *more, says="Makes plans.", **options):
         upstream = Upstream(Saying)
         upstream.says = says
         servers[name] = {"url": upstream.url}
-    return Gateway(servers, settings(judge, *more, **options))
+    # What labels by itself is off.
+    return Gateway(servers, settings(judge, *more, **options) + "\n[guard.flow]\nenabled = false\n")
 
 
 def found(held):

@@ -54,7 +54,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         let read = least(rounds, || drop(black_box(Brought::of(memory.key(), content, true, &nothing))));
         let brought = Brought::of(memory.key(), content, true, &nothing);
-        let joined = least(3, || memory.bring(source(), &brought));
+        let joined = least(3, || {
+            memory.bring(source(), &brought);
+        });
         let trace = least(rounds, || drop(black_box(memory.trace(content, &nothing))));
         writeln!(out, "| {name} | {search:.2} | {read:.1} | {joined:.1} | {trace:.1} |")?;
         Ok(())

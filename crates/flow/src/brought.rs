@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use bartizan_mcp::{Limits, Message, NodeKind, Value};
+use bartizan_mcp::{Document, Limits, NodeKind, Value};
 use foldhash::quality::FixedState;
 
 use crate::normal;
@@ -53,6 +53,9 @@ pub(crate) fn short(word: u64) -> u32 {
 /// Ends a text, so that no row of words goes on in the next.
 pub(crate) const END: u32 = 0;
 
+/// What a text says in the encodings that carry bytes, each reading by itself.
+pub type Readings<'r> = dyn Fn(&str) -> Vec<String> + 'r;
+
 /// What one result brings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Brought {
@@ -79,7 +82,7 @@ const DEEPEST: usize = 2;
 impl Brought {
     /// What `result` brings. `readings` gives what a text says in an encoding; `private` is whether pieces of it are to be known again.
     #[must_use]
-    pub fn of(key: &Key, result: Value<'_>, private: bool, readings: &dyn Fn(&str) -> Vec<String>) -> Brought {
+    pub fn of(key: &Key, result: Value<'_>, private: bool, readings: &Readings<'_>) -> Brought {
         let mut reading = Reading { key, readings, private, brought: Brought::default(), words: Vec::new() };
         reading.value(result, 0);
         let Reading { mut brought, words, .. } = reading;
@@ -105,7 +108,7 @@ impl Brought {
 
 struct Reading<'r> {
     key: &'r Key,
-    readings: &'r dyn Fn(&str) -> Vec<String>,
+    readings: &'r Readings<'r>,
     private: bool,
     brought: Brought,
     /// All words, if it is private.
@@ -133,10 +136,9 @@ impl Reading<'_> {
     fn text(&mut self, text: &str, depth: usize) {
         if is_json(text)
             && depth < DEEPEST
-            && let Some(inner) = parsed(text)
-            && let Some(result) = inner.result()
+            && let Ok(inner) = Document::parse(text.trim().to_owned(), &Limits::AGAIN)
         {
-            return self.value(result, depth + 1);
+            return self.value(inner.root(), depth + 1);
         }
         if is_field(text) {
             self.field(text);
@@ -229,16 +231,33 @@ impl Reading<'_> {
     }
 }
 
-/// Whether a text has more to say than short values do, as an order has.
+/// Whether a text has more to say than short values do, as an order has. Of JSON each string is looked at as it is written, which is
+/// cheaper than reading it, and a line break in one counts as more.
 #[must_use]
 pub fn has_prose(text: &str) -> bool {
-    if is_json(text)
-        && let Some(inner) = parsed(text)
-        && let Some(result) = inner.result()
-    {
-        return result.subtree().any(|node| node.kind() == NodeKind::String && has_words(&node.text()));
+    if !is_json(text) {
+        return has_words(text);
     }
-    has_words(text)
+    let mut rest = text;
+    while let Some(string) = rest.find('"').and_then(|start| rest.get(start + 1..)) {
+        let end = end_of_string(string);
+        if string.get(..end).is_some_and(|written| written.contains("\\n") || has_words(written)) {
+            return true;
+        }
+        rest = string.get(end + 1..).unwrap_or_default();
+    }
+    false
+}
+
+/// Where a string of JSON ends that begins here.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    let ends = |byte: u8| {
+        let was = escaped;
+        escaped = byte == b'\\' && !was;
+        byte == b'"' && !was
+    };
+    text.bytes().position(ends).unwrap_or(text.len())
 }
 
 fn has_words(text: &str) -> bool {
@@ -251,11 +270,6 @@ fn has_words(text: &str) -> bool {
 fn is_json(text: &str) -> bool {
     let trimmed = text.trim();
     trimmed.starts_with('{') && trimmed.ends_with('}') || trimmed.starts_with('[') && trimmed.ends_with(']')
-}
-
-fn parsed(text: &str) -> Option<Message> {
-    let wrapped = [r#"{"jsonrpc":"2.0","id":0,"result":"#, text.trim(), "}"].concat();
-    Message::parse(wrapped, &Limits::AGAIN).ok()
 }
 
 /// Bytes and words of what stands alone.

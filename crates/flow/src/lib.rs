@@ -7,6 +7,7 @@
 mod brought;
 mod guess;
 mod label;
+mod leaves;
 mod memory;
 mod normal;
 mod role;
@@ -15,9 +16,10 @@ mod traces;
 mod values;
 mod words;
 
-pub use brought::{Brought, has_prose};
+pub use brought::{Brought, Readings, has_prose};
 pub use guess::{Nature, guess};
 pub use label::{ToolLabel, ToolLabels};
+pub use leaves::{Leaf, Place, leaves, places};
 pub use memory::{Bounds, Key, Memory, Source};
-pub use role::is_credential;
-pub use traces::{Origin, Overlap, Traced, Traces, Use};
+pub use role::{Role, is_credential};
+pub use traces::{Origin, Overlap, Traced, Traces};

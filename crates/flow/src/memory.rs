@@ -11,12 +11,12 @@ use bartizan_mcp::{NodeKind, Value};
 use serde::{Deserialize, Serialize};
 
 pub use crate::brought::Key;
-use crate::brought::{Brought, END, short};
+use crate::brought::{Brought, END, Readings, short};
 use crate::label::{ToolLabel, ToolLabels};
 use crate::normal;
 use crate::role::{self, Role};
 use crate::shingle;
-use crate::traces::{Origin, Overlap, Traced, Traces, Use};
+use crate::traces::{Origin, Overlap, Traced, Traces};
 use crate::values::{self, Form};
 
 /// A result that brought something.
@@ -164,10 +164,10 @@ impl Memory {
             + self.sources.capacity() * size_of::<Source>()
     }
 
-    /// Remembers what a result brought.
-    pub fn bring(&mut self, source: Source, brought: &Brought) {
+    /// Remembers what a result brought; by which number it is known, if it is.
+    pub fn bring(&mut self, source: Source, brought: &Brought) -> Option<u32> {
         if brought.is_empty() {
-            return;
+            return None;
         }
         let (untrusted, private, vouched) = (source.is_untrusted, source.is_private, source.is_vouched);
         self.forgets |= brought.cut;
@@ -175,7 +175,7 @@ impl Memory {
             u32::try_from(self.sources.len() + 1).ok().filter(|_| self.sources.len() < self.bounds.sources)
         else {
             self.forgets = true;
-            return;
+            return None;
         };
         self.sources.push(source);
         let facts = brought.facts.iter().map(|hash| (hash, true));
@@ -206,6 +206,7 @@ impl Memory {
             }
             self.rows.entry(*row).or_insert(number);
         }
+        Some(number)
     }
 
     /// Remembers nothing more.
@@ -213,26 +214,33 @@ impl Memory {
         self.forgets = true;
     }
 
-    /// Says in which entry of the log the last result is that was brought.
-    pub fn is_recorded(&mut self, entry: Arc<str>) {
-        if let Some(last) = self.sources.last_mut() {
-            last.entry = Some(entry);
+    /// Says in which entry of the log the result of that number is.
+    pub fn is_recorded(&mut self, number: u32, entry: Arc<str>) {
+        let at = number.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        if let Some(source) = at.and_then(|at| self.sources.get_mut(at)) {
+            source.entry = Some(entry);
         }
     }
 
     /// Where the values of `arguments` were before. `readings` gives what a text says in an encoding.
     #[must_use]
-    pub fn trace(&self, arguments: Value<'_>, readings: &dyn Fn(&str) -> Vec<String>) -> Traces {
-        let mut tracing =
-            Tracing { memory: self, readings, traces: Traces::default(), searched: 0, numbers: HashMap::new() };
+    pub fn trace(&self, arguments: Value<'_>, readings: &Readings<'_>) -> Traces {
+        let mut tracing = Tracing::of(self, Some(readings));
         tracing.value(arguments, &mut Vec::new());
         tracing.settle();
         tracing.traces
     }
 
+    /// The same of what is no content, as a call names it.
+    #[must_use]
+    pub fn trace_names(&self, arguments: Value<'_>) -> Traces {
+        let mut tracing = Tracing::of(self, None);
+        tracing.value(arguments, &mut Vec::new());
+        tracing.traces
+    }
+
     /// What the client has named before anybody else did counts as its user's.
-    pub fn is_named_by_client(&mut self, arguments: Value<'_>) {
-        let traces = self.trace(arguments, &|_| Vec::new());
+    pub fn is_named_by_client(&mut self, traces: &Traces) {
         let unseen = traces.values.iter().filter(|traced| traced.origin == Origin::Unseen);
         for hash in unseen.map(|traced| self.key.hash(&traced.value)).collect::<Vec<_>>() {
             if self.fields.len() >= self.bounds.values {
@@ -311,7 +319,8 @@ impl Words {
 
 struct Tracing<'m> {
     memory: &'m Memory,
-    readings: &'m dyn Fn(&str) -> Vec<String>,
+    /// What a text says in an encoding; without it only names count.
+    readings: Option<&'m Readings<'m>>,
     traces: Traces,
     /// Bytes that were searched so far.
     searched: usize,
@@ -320,6 +329,10 @@ struct Tracing<'m> {
 }
 
 impl<'m> Tracing<'m> {
+    fn of(memory: &'m Memory, readings: Option<&'m Readings<'m>>) -> Tracing<'m> {
+        Tracing { memory, readings, traces: Traces::default(), searched: 0, numbers: HashMap::new() }
+    }
+
     fn value<'a>(&mut self, value: Value<'a>, path: &mut Vec<std::borrow::Cow<'a, str>>) {
         match value.kind() {
             NodeKind::Object => {
@@ -359,31 +372,39 @@ impl<'m> Tracing<'m> {
         self.traces.has_content |= role == Role::Content && text.contains(char::is_alphanumeric);
         let path: Box<str> = names.join(".").into();
         let place = Place { path: &path, role };
-        let whole = normal::of_text(text).filter(|_| role != Role::Content && values::is_telling(text));
         let inner = values::of(text);
-        let covered = inner.iter().any(|value| value.span.len() + 2 >= text.trim().len());
-        if let Some(normal) = whole.filter(|_| !covered) {
-            self.traced(&place, Form::Whole, 0..text.len(), (text, &normal));
+        if role != Role::Content || self.readings.is_some() {
+            self.values(&place, text, &inner);
         }
-        for value in &inner {
-            let written = text.get(value.span.clone()).unwrap_or_default();
-            self.traced(&place, value.form, value.span.clone(), (written, &value.normal));
-        }
+        let Some(readings) = self.readings else { return };
         for url in inner.iter().filter(|value| value.form == Form::Url) {
-            self.tail(&place, text, url);
+            self.tail(&place, text, url, readings);
         }
         self.overlaps(&place, text, None);
-        for reading in (self.readings)(text) {
+        for reading in readings(text) {
             for value in values::of(&reading) {
-                let written = reading.get(value.span.clone()).unwrap_or_default().to_owned();
-                self.traced(&place, value.form, 0..text.len(), (&written, &value.normal));
+                let written = reading.get(value.span.clone()).unwrap_or_default();
+                self.traced(&place, value.form, 0..text.len(), (written, &value.normal));
             }
             self.overlaps(&place, &reading, Some(&(0..text.len())));
         }
     }
 
+    /// The text as a whole, unless one of its values is all of it, and each of them.
+    fn values(&mut self, place: &Place<'_>, text: &str, inner: &[values::Value]) {
+        let whole = normal::of_text(text).filter(|_| place.role != Role::Content && values::is_telling(text));
+        let covered = inner.iter().any(|value| value.span.len() + 2 >= text.trim().len());
+        if let Some(normal) = whole.filter(|_| !covered) {
+            self.traced(place, Form::Whole, 0..text.len(), (text, &normal));
+        }
+        for value in inner {
+            let written = text.get(value.span.clone()).unwrap_or_default();
+            self.traced(place, value.form, value.span.clone(), (written, &value.normal));
+        }
+    }
+
     /// What an address says behind its host.
-    fn tail(&mut self, place: &Place<'_>, text: &str, url: &values::Value) {
+    fn tail(&mut self, place: &Place<'_>, text: &str, url: &values::Value, readings: &Readings<'_>) {
         let written = text.get(url.span.clone()).unwrap_or_default();
         let host = written.find("://").map_or(0, |at| at + 3);
         if let Some(asks) = written.find(['?', '#']) {
@@ -392,10 +413,9 @@ impl<'m> Tracing<'m> {
             let normal = base.get(host..).unwrap_or_default().to_lowercase();
             self.traced(place, Form::Host, span, (base, &normal));
         }
-        let Some(tail) = written.get(host..).and_then(|rest| rest.split_once('/')).map(|(_, tail)| tail) else {
-            return;
-        };
-        let decoded = (self.readings)(tail);
+        let rest = written.get(host..).unwrap_or_default();
+        let Some(tail) = rest.find(['/', '?', '#']).and_then(|at| rest.get(at + 1..)) else { return };
+        let decoded = readings(tail);
         let tail = decoded.first().map_or(tail, |decoded| &**decoded);
         let plain: String =
             tail.chars().map(|c| if matches!(c, '/' | '?' | '&' | '=' | '#' | '+') { ' ' } else { c }).collect();
@@ -411,7 +431,7 @@ impl<'m> Tracing<'m> {
     fn settle(&mut self) {
         let numbers: Vec<(usize, u32)> = self.numbers.iter().map(|(source, number)| (*number, *source)).collect();
         let of = |number: usize| numbers.iter().find(|(held, _)| *held == number).map(|(_, source)| *source);
-        let theirs = self.traces.values.iter().filter(|traced| traced.role != Use::Content);
+        let theirs = self.traces.values.iter().filter(|traced| traced.role != Role::Content);
         let theirs: Vec<u32> = theirs
             .filter_map(|traced| match traced.origin {
                 Origin::Field(number) | Origin::Prose(number) => of(number),
@@ -420,7 +440,7 @@ impl<'m> Tracing<'m> {
             .collect();
         let memory = self.memory;
         for traced in
-            self.traces.values.iter_mut().filter(|traced| traced.role == Use::Content && traced.private.is_some())
+            self.traces.values.iter_mut().filter(|traced| traced.role == Role::Content && traced.private.is_some())
         {
             let hash = memory.key.hash(&traced.value);
             let is_theirs = |source: &u32| {
@@ -463,7 +483,7 @@ impl<'m> Tracing<'m> {
             source => Origin::Trusted(self.number(source)),
         };
         let private = (seen.private > 0).then(|| self.number(seen.private));
-        let (path, role) = (place.path.into(), place.role.into());
+        let (path, role) = (place.path.into(), place.role);
         self.traces.values.push(Traced {
             path,
             role,

@@ -1,9 +1,12 @@
 //! What an argument is for: where something goes, what is said, or which thing is meant.
 
+use serde::{Deserialize, Serialize};
+
 use crate::words;
 
 /// What an argument is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Who or what it goes to: a recipient, an address, an account, a place.
     Destination,
@@ -27,14 +30,11 @@ const CONTENTS: &str = "\
     caption reason prompt data payload blob patch diff memo details answer reply post tweet status bio headline \
     instruction attachment keyword search term";
 
-/// Longer texts of more words are said, whatever their argument is called.
+/// Longer texts of more words are said, unless their argument says where something goes: a list of recipients is long.
 const LONGEST: usize = 160;
 
 /// What an argument is for, by the names on the way to it (the innermost last) and what it holds.
 pub(crate) fn of(path: &[&str], text: &str) -> Role {
-    if text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n') {
-        return Role::Content;
-    }
     // The innermost name says most; of it, the last word: `repo_name` is a name, `reply_to` an address.
     // What has a full stop is the name of a file, which says nothing of what is in it.
     for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
@@ -50,10 +50,11 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
             }
         }
         if !words.is_empty() {
-            return Role::Selector;
+            break;
         }
     }
-    Role::Selector
+    let is_said = text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n');
+    if is_said { Role::Content } else { Role::Selector }
 }
 
 /// Whether an argument says which thing is meant, as ids do.
@@ -63,6 +64,13 @@ pub(crate) fn is_target(path: &[&str]) -> bool {
         document item record product hotel flight place booking";
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.iter().any(|word| words::is_among(word, TARGETS))
+}
+
+/// Whether an argument names a file or a folder.
+pub(crate) fn is_path(path: &[&str]) -> bool {
+    const PATHS: &str = "path file filename filepath dir directory folder root cwd";
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    last.last().is_some_and(|word| words::is_among(word, PATHS))
 }
 
 /// Whether an argument sets what lets somebody in.
@@ -99,7 +107,9 @@ mod tests {
             (&["channel_id"], "C024", Role::Destination),
             (&["webhookUrl"], "https://a.example", Role::Destination),
             (&["body"], "hello", Role::Content),
-            (&["to"], &long, Role::Content),
+            (&["to"], &long, Role::Destination),
+            (&["x"], &long, Role::Content),
+            (&["files", "a.yml"], "a:\n  b", Role::Content),
             (&["event_id"], "12", Role::Selector),
             (&["date"], "2026-11-29", Role::Selector),
             (&[], "x", Role::Selector),

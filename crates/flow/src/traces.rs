@@ -31,7 +31,7 @@ pub struct Traced {
     /// The names on the way to its argument.
     pub path: Box<str>,
     /// What the argument is for.
-    pub role: Use,
+    pub role: Role,
     /// Where it stands in the text of the argument.
     pub span: Range<usize>,
     /// As it is compared.
@@ -57,28 +57,6 @@ pub struct Overlap {
     pub words: usize,
     /// Where it was before, by its number among [`Traces::sources`].
     pub source: usize,
-}
-
-/// What the argument is for that a value stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Use {
-    /// See [`Role::Destination`].
-    Destination,
-    /// See [`Role::Content`].
-    Content,
-    /// See [`Role::Selector`].
-    Selector,
-}
-
-impl From<Role> for Use {
-    fn from(role: Role) -> Use {
-        match role {
-            Role::Destination => Use::Destination,
-            Role::Content => Use::Content,
-            Role::Selector => Use::Selector,
-        }
-    }
 }
 
 /// Where all values of a call were before.

@@ -320,9 +320,7 @@ impl Desk<'_> {
         // Before it leaves: whatever the client asks because of it is judged by that.
         let raised = self.session.conversation().raise(verdict.raises, self.session_id);
         self.metrics.labelled(raised);
-        if let Some(news) = self.news {
-            self.session.conversation().remembers(news);
-        }
+        let number = self.news.and_then(|news| self.session.conversation().remembers(news));
         let (rule, why) = match private {
             Some(_) => (Some(cache::RULE), Some(cache::WHY)),
             None => (None, None),
@@ -344,8 +342,8 @@ impl Desk<'_> {
         if !verdict.raises.is_empty() {
             self.session.conversation().is_recorded(self.session_id, receipt.id());
         }
-        if self.news.is_some() {
-            self.session.conversation().news_are_recorded(receipt.id());
+        if let Some(number) = number {
+            self.session.conversation().news_are_recorded(number, receipt.id());
         }
         let receipt = self.recorder.at_least(self.level, receipt).await.map_err(|_| log_failed())?;
         Ok(Admitted { entry: Some(receipt.id()), ..Admitted::of(edited) })

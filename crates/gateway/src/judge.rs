@@ -35,8 +35,8 @@ impl Turns {
 /// A verdict, and what goes with it.
 pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
-    /// What the message was held against besides what was known before.
-    pub(crate) traces: Option<Evidence>,
+    /// All that it was held against: what was known before, and what its conversation remembers.
+    pub(crate) evidence: Vec<Evidence>,
     /// What it brings into the conversation, if it passes.
     pub(crate) news: Option<News>,
 }
@@ -78,16 +78,11 @@ pub(crate) async fn judge(
 fn here(policy: &Policy, event: &Event<'_>, session: &Session, conversation: Option<&Conversation>) -> Judgement {
     let follow = conversation.zip(policy.pipeline.follow());
     let traces = follow.and_then(|(conversation, follow)| conversation.traces(follow, event, session));
-    let verdict = match &traces {
-        None => policy.pipeline.judge(event, session),
-        Some(traces) => {
-            let evidence: Vec<Evidence> = event.evidence.iter().chain([traces]).cloned().collect();
-            policy.pipeline.judge(&Event { evidence: &evidence, ..*event }, session)
-        }
-    };
+    let evidence: Vec<Evidence> = event.evidence.iter().cloned().chain(traces).collect();
+    let verdict = policy.pipeline.judge(&Event { evidence: &evidence, ..*event }, session);
     let passes = matches!(verdict.decision, Decision::Allow | Decision::Transform(_));
     let news = follow.filter(|_| passes).and_then(|(conversation, follow)| conversation.news(follow, event, session));
-    Judgement { verdict, traces, news }
+    Judgement { verdict, evidence, news }
 }
 
 /// An event with all that it refers to, fit to be judged elsewhere. Nothing large is copied.

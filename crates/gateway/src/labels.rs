@@ -30,6 +30,9 @@ use crate::{address, clock};
 /// How long after its last use a labelled session is remembered that its client has not ended.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
+/// Who holds a client that has no session: what is remembered of all, and whoever asks.
+const ALONE: usize = 2;
+
 /// One conversation: a client's session, with however many servers.
 #[derive(Debug)]
 pub(crate) struct Conversation {
@@ -119,6 +122,10 @@ impl Conversations {
         let key = who.key(terms.of);
         let all = if who.principal().is_anonymous() { &self.anonymous } else { &self.named };
         let client = lock(all).client(key, clock::steady().0);
+        // What was brought lapses with the labels that it came with, unless there is a session that it was brought to.
+        if Arc::strong_count(&client) <= ALONE && lock(&client.past).left(clock::steady().0).is_empty() {
+            lock(&client.memory).lapse();
+        }
         let is_shared = terms.of == LabelsOf::Principal || matches!(who, Who::Starts(..));
         lock(&self.by_name).find(name.into(), || {
             let mut because = Because::Used;
@@ -183,10 +190,6 @@ fn micros(time: Duration) -> i64 {
 impl Own {
     fn begin(client: &Client) -> (Own, Because) {
         let (labels, because) = lock(&client.past).begin(clock::steady().0);
-        if labels.is_empty() {
-            // What was brought lapses with the labels that it came with.
-            lock(&client.memory).lapse();
-        }
         (Own { labels: AtomicU8::new(labels.bits()), is_over: AtomicBool::new(false) }, because)
     }
 

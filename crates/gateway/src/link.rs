@@ -224,11 +224,9 @@ impl Link {
                 grant: granted.as_ref().map(|granted| &granted.grant),
                 now: clock::now(),
             };
-            let conversation = Some(self.session.conversation());
-            let at = (&profile, &session);
-            let judged = judge::judge(&self.gateway.turns, &policy, &event, at, conversation).await;
-            let Judgement { mut verdict, traces, news } = judged;
-            let known: Vec<Evidence> = evidence.iter().cloned().chain(traces).collect();
+            let (at, held) = ((&profile, &session), Some(self.session.conversation()));
+            let judged = judge::judge(&self.gateway.turns, &policy, &event, at, held).await;
+            let Judgement { mut verdict, evidence: known, news } = judged;
             let event = Event { evidence: &known, ..event };
             if let Some(opinions) = policy.layers.ask(&profile.name, &verdict.doubts, &self.gateway.metrics).await {
                 // They are about this message, however often it is judged.
@@ -236,8 +234,7 @@ impl Link {
                 continue;
             }
             let reply = verdict.reply.take();
-            let (name, passes) = (verdict.decision.as_str(), matches!(verdict.decision, Decision::Allow));
-            let keep = async |facts: &[Fact]| self.keep(facts).await;
+            let name = verdict.decision.as_str();
             let mut unsettled = Unsettled::default();
             if let (Decision::RequireApproval(approval), None) = (&verdict.decision, &granted) {
                 match Box::pin(self.agreed(&policy, (&event, &session), approval, standing)).await {
@@ -258,17 +255,13 @@ impl Link {
                 ..self.desk(&policy, level)
             };
             let taken = self.gateway.capture.take((&event, &session), &verdict, policy.version());
-            let done = desk.admit(&event, verdict, session.version, keep).await;
+            let done = desk.admit(&event, verdict, session.version, async |facts| self.keep(facts).await).await;
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {
                 Ok(admitted) => {
                     self.note_named(&policy, &event, granted.is_some());
                     self.note_passed(&admitted, direction, answers, subject.zip(reply));
-                    if passes {
-                        self.passing.count(direction);
-                    } else {
-                        self.gateway.metrics.decided(&self.server.name, direction.as_str(), name, "");
-                    }
+                    self.count_passed(direction, name);
                     return Ok(admitted.with_slot(slot));
                 }
                 Err(NotAdmitted::Refused(refusal)) => {
@@ -310,6 +303,15 @@ impl Link {
         match policy.begin(&self.principal, &self.server.name, message, standing != Standing::Rest) {
             Ok(slot) => (slot, Vec::new()),
             Err(evidence) => (None, evidence),
+        }
+    }
+
+    /// Counts a message that has passed, by what was decided about it.
+    fn count_passed(&self, direction: Direction, decision: &'static str) {
+        if decision == Decision::Allow.as_str() {
+            self.passing.count(direction);
+        } else {
+            self.gateway.metrics.decided(&self.server.name, direction.as_str(), decision, "");
         }
     }
 

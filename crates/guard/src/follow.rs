@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_detect::decode::{Encoding, Views};
-use bartizan_flow::{Brought, Key, Memory, Origin, Source, ToolLabel, Traced, Traces, Use};
+use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, Traced, Traces};
 
 use bartizan_mcp::Value;
 
@@ -43,22 +43,22 @@ impl Follow {
         memory.trace(arguments, &readings)
     }
 
-    /// The arguments of a call of any tool: what the client names before anybody else does counts as its user's.
-    #[must_use]
-    pub fn named<'m>(&self, event: &Event<'m>) -> Option<Value<'m>> {
-        flow::call(event).map(|(_, arguments)| arguments)
+    /// Remembers what an admitted call of any tool names: what nobody else has named before counts as the user's.
+    pub fn hear(&self, event: &Event<'_>, memory: &mut Memory) {
+        let Some((_, arguments)) = flow::call(event) else { return };
+        match traces_of(event.evidence) {
+            Some(traces) => memory.is_named_by_client(traces),
+            None => memory.is_named_by_client(&memory.trace_names(arguments)),
+        }
     }
 
     /// The places that somebody has agreed to by agreeing to a call with this evidence, as what is trusted from then on.
     #[must_use]
     pub fn agreed(&self, key: &Key, evidence: &[Evidence]) -> Option<News> {
-        let traces = evidence.iter().find_map(|evidence| match evidence {
-            Evidence::Traces(traces) => Some(&**traces),
-            _ => None,
-        });
-        let places = traces.into_iter().flat_map(|traces: &Traces| &traces.values).filter(|traced: &&Traced| {
-            traced.role == Use::Destination && !matches!(traced.origin, Origin::Trusted(_) | Origin::Client)
-        });
+        let places =
+            traces_of(evidence).into_iter().flat_map(|traces: &Traces| &traces.values).filter(|traced: &&Traced| {
+                traced.role == Role::Destination && !matches!(traced.origin, Origin::Trusted(_) | Origin::Client)
+            });
         let brought = Brought::of_values(key, places.map(|traced| &*traced.value));
         let source = Source {
             server: "approval".into(),
@@ -73,10 +73,18 @@ impl Follow {
 }
 
 impl News {
-    /// Adds it to what is remembered.
-    pub fn join(&self, memory: &mut Memory) {
-        memory.bring(self.source.clone(), &self.brought);
+    /// Adds it to what is remembered; by which number it is known there, if it is.
+    pub fn join(&self, memory: &mut Memory) -> Option<u32> {
+        memory.bring(self.source.clone(), &self.brought)
     }
+}
+
+/// Where the values of a call were before, if that was found out.
+pub(crate) fn traces_of(evidence: &[Evidence]) -> Option<&Traces> {
+    evidence.iter().find_map(|evidence| match evidence {
+        Evidence::Traces(traces) => Some(&**traces),
+        _ => None,
+    })
 }
 
 /// What a text says in the encodings that carry bytes; turned letters are for people who want to be understood by a model, and

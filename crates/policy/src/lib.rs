@@ -31,6 +31,7 @@ pub use json::Json;
 pub use label::{Label, Labels};
 pub use lint::Known;
 pub use near::{meant, nearest};
+pub use place::canonical as canonical_uri;
 pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};
 pub use principal::{Principal, SignedIn};
 pub use problem::{Problem, Source};

@@ -16,7 +16,8 @@ use url::Url;
 const EITHER_WAY: &[u8] = b"!$&'()*+,;=:@[]";
 
 /// A URI, or a template of them, as it is compared; `None` if it can be read as several.
-pub(crate) fn canonical(uri: &str) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn canonical(uri: &str) -> Option<Cow<'_, str>> {
     if !uri.contains(['{', '}']) {
         return is_plain(uri).then(|| of_path(uri));
     }

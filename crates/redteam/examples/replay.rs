@@ -6,43 +6,33 @@
 
 use std::io::Write;
 
-use bartizan_redteam::{Knowing, replay, sums};
+use bartizan_redteam::{replay, sums};
 
 /// Guards that look at wordings.
-const WORDINGS: &str =
-    "guard.prompt_injection.enabled = false\nguard.tool_poisoning.enabled = false\nguard.hidden_text.enabled = false\n";
+const WORDINGS: &str = "guard.prompt_injection.enabled = false\nguard.tool_poisoning.enabled = false\nguard.hidden_text.enabled = false\n\
+                        guard.secrets.enabled = false\n";
 
 #[tokio::main(flavor = "multi_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
     let more = if has("--all-guards") { "" } else { WORDINGS };
     let mut out = std::io::stdout();
-    for (knowing, title) in
-        [(Knowing::Nothing, "knowing nothing but definitions"), (Knowing::Operator, "with ten lines of an operator")]
-    {
-        writeln!(out, "\n{title}\n")?;
-        let runs = replay(knowing, more, |run| {
-            if has("--each") && (!run.is_good || has("--verbose")) {
-                let kind = if run.is_attack { "attack" } else { "honest" };
-                println(&format!("{kind} {} / {}: stopped {:?}", run.domain, run.id, run.stopped));
-            }
-        })
-        .await?;
-        writeln!(out, "| domain | attacks stopped | honest tasks untouched |\n|---|--:|--:|")?;
-        let mut all = [(0, 0); 2];
-        for (domain, [attacks, benign]) in sums(&runs) {
-            writeln!(out, "| {domain} | {} of {} | {} of {} |", attacks.0, attacks.1, benign.0, benign.1)?;
-            for (sum, part) in all.iter_mut().zip([attacks, benign]) {
-                *sum = (sum.0 + part.0, sum.1 + part.1);
-            }
+    let runs = replay(more, |run| {
+        if has("--each") && !run.is_good {
+            let kind = if run.is_attack { "attack" } else { "honest" };
+            writeln!(std::io::stderr(), "{kind} {} / {}: stopped {:?}", run.domain, run.id, run.stopped).ok();
         }
-        let share =
-            |(good, all): (usize, usize)| format!("{good} of {all} ({:.1} %)", 100.0 * good as f64 / all as f64);
-        writeln!(out, "| all | {} | {} |", share(all[0]), share(all[1]))?;
+    })
+    .await?;
+    writeln!(out, "| domain | attacks stopped | honest tasks untouched |\n|---|--:|--:|")?;
+    let mut all = [(0, 0); 2];
+    for (domain, [attacks, benign]) in sums(&runs) {
+        writeln!(out, "| {domain} | {} of {} | {} of {} |", attacks.0, attacks.1, benign.0, benign.1)?;
+        for (sum, part) in all.iter_mut().zip([attacks, benign]) {
+            *sum = (sum.0 + part.0, sum.1 + part.1);
+        }
     }
+    let share = |(good, all): (usize, usize)| format!("{good} of {all} ({:.1} %)", 100.0 * good as f64 / all as f64);
+    writeln!(out, "| all | {} | {} |", share(all[0]), share(all[1]))?;
     Ok(())
-}
-
-fn println(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
 }

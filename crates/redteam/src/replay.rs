@@ -34,8 +34,6 @@ const TASKS: [&str; 9] = [
 struct Domain {
     domain: String,
     servers: Vec<Server>,
-    /// What an operator says of these servers, in TOML.
-    operator: String,
     tasks: Vec<Task>,
 }
 
@@ -78,15 +76,6 @@ struct Attack {
     goal: Vec<usize>,
 }
 
-/// Which configuration tasks are replayed through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knowing {
-    /// The definitions of the tools and nothing else.
-    Nothing,
-    /// What an operator says of them in up to ten lines.
-    Operator,
-}
-
 /// What became of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -106,12 +95,12 @@ pub struct Run {
 ///
 /// # Errors
 /// If a gateway cannot be started, or its configuration is none.
-pub async fn replay(knowing: Knowing, more: &str, mut on_run: impl FnMut(&Run)) -> Result<Vec<Run>, RangeError> {
+pub async fn replay(more: &str, mut on_run: impl FnMut(&Run)) -> Result<Vec<Run>, RangeError> {
     let mut runs = Vec::new();
     for text in TASKS {
         let domain: Domain =
             serde_json::from_str(text).map_err(|error| RangeError::Place(std::io::Error::other(error)))?;
-        let config = domain.config(knowing, more)?;
+        let config = domain.config(more)?;
         let home = Home::make()?;
         let range = Range::start(&config, &home, &Caller::default(), UNTRIED_IN_TASKS).await?;
         for server in &domain.servers {
@@ -145,11 +134,8 @@ pub async fn replay(knowing: Knowing, more: &str, mut on_run: impl FnMut(&Run)) 
 
 impl Domain {
     /// A configuration with its servers, of which none is started.
-    fn config(&self, knowing: Knowing, more: &str) -> Result<Config, RangeError> {
+    fn config(&self, more: &str) -> Result<Config, RangeError> {
         let mut text = String::from(more);
-        if knowing == Knowing::Operator {
-            text.push_str(&self.operator);
-        }
         for server in &self.servers {
             text.push_str(&format!("\n[server.{}]\nurl = \"http://127.0.0.1:1/mcp\"\n", server.name));
         }

@@ -1,6 +1,6 @@
 //! What the guard `flow` alone makes of tasks and attacks that it has never seen, knowing nothing but definitions.
 
-use bartizan_redteam::{Knowing, replay, sums};
+use bartizan_redteam::{replay, sums};
 
 /// Guards that look at wordings are off, so that only where values come from counts.
 const WORDINGS: &str = "guard.prompt_injection.enabled = false\nguard.tool_poisoning.enabled = false\n\
@@ -8,7 +8,7 @@ const WORDINGS: &str = "guard.prompt_injection.enabled = false\nguard.tool_poiso
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_replayed_is_stopped_as_often_as_is_published() {
-    let runs = replay(Knowing::Nothing, WORDINGS, |_| {}).await.unwrap();
+    let runs = replay(WORDINGS, |_| {}).await.unwrap();
     let sums = sums(&runs);
     let of =
         |which: usize| sums.values().map(|both| both[which]).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));

@@ -67,16 +67,18 @@ impl Held {
         self.get().map(|memory| memory.key().clone())
     }
 
-    fn add(&mut self, news: &News) {
+    fn add(&mut self, news: &News) -> Option<u32> {
         let full = self.total.0.load(Ordering::Relaxed) > MOST;
-        let Some(memory) = self.get() else { return };
-        if full {
+        let memory = self.get()?;
+        let number = if full {
             memory.give_up();
+            None
         } else {
-            news.join(memory);
-        }
+            news.join(memory)
+        };
         let bytes = memory.bytes();
         self.count(bytes);
+        number
     }
 }
 
@@ -102,28 +104,26 @@ impl Conversation {
         follow.news(&key, event, session)
     }
 
-    /// Remembers it. Whatever is judged after this has returned is held against it.
-    pub(crate) fn remembers(&self, news: &News) {
-        lock(&self.client.memory).add(news);
+    /// Remembers it, under a number. Whatever is judged after this has returned is held against it.
+    pub(crate) fn remembers(&self, news: &News) -> Option<u32> {
+        lock(&self.client.memory).add(news)
     }
 
-    /// Says in which entry of the log it is what was brought last.
-    pub(crate) fn news_are_recorded(&self, entry: Id) {
+    /// Says in which entry of the log it is what was brought under that number.
+    pub(crate) fn news_are_recorded(&self, number: u32, entry: Id) {
         if let Some(memory) = &mut lock(&self.client.memory).memory {
-            memory.is_recorded(entry.to_string().into());
+            memory.is_recorded(number, entry.to_string().into());
         }
     }
 
     /// Notes what an admitted call names.
     pub(crate) fn hears(&self, follow: &Follow, event: &Event<'_>) {
-        let Some(arguments) = follow.named(event) else { return };
-        let mut held = lock(&self.client.memory);
-        held.get().into_iter().for_each(|memory| memory.is_named_by_client(arguments));
+        lock(&self.client.memory).get().into_iter().for_each(|memory| follow.hear(event, memory));
     }
 
     /// Somebody has agreed to a call with this evidence: where it goes counts as theirs from now on.
     pub(crate) fn agrees(&self, follow: &Follow, evidence: &[Evidence]) {
         let Some(key) = lock(&self.client.memory).key() else { return };
-        follow.agreed(&key, evidence).iter().for_each(|news| self.remembers(news));
+        follow.agreed(&key, evidence).and_then(|news| self.remembers(&news));
     }
 }

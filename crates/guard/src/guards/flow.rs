@@ -18,14 +18,16 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bartizan_flow::{Nature, Origin, Source, ToolLabel, ToolLabels, Traced, Traces, Use, has_prose, is_credential};
+use bartizan_flow::{Nature, Origin, Role, Source, ToolLabel, ToolLabels, Traced, Traces, has_prose, is_credential, leaves, places};
 use bartizan_mcp::{Message, NodeKind, PartKind, Value, method};
 use serde::Deserialize;
 
 pub use self::settings::Options;
-use self::settings::{ToolEntry, fits, is_below};
+use self::settings::ToolEntry;
+use crate::follow::traces_of;
+use crate::settings::fits;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::{Action, Direction, Event, Evidence, Finding, Label, Labels, Report, Session, Severity, excerpt};
+use crate::{Action, Direction, Event, Finding, Label, Labels, Report, Session, Severity, excerpt};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -108,9 +110,10 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
     let labels = match (&*call.method, &call.tool) {
         (method::TOOLS_CALL, Some(tool)) => options.brings(server, tool, &session.catalog),
         (method::RESOURCES_READ, _) => {
-            let uri = event.message.result().and_then(|result| result.get("contents")).and_then(|all| all.elements().next());
-            let uri = uri.and_then(|first| first.get("uri")).map(Value::text).unwrap_or_default();
-            options.of_resource(server, &uri)
+            let contents = event.message.result().and_then(|result| result.get("contents"));
+            let uris = contents.into_iter().flat_map(Value::elements).map(|held| held.get("uri").map(Value::text));
+            // All that any of it is; one that says of itself nothing is whatever nobody has named.
+            uris.map(|uri| options.of_resource(server, &uri.unwrap_or_default())).flat_map(ToolLabels::iter).collect()
         }
         _ => return None,
     };
@@ -136,8 +139,7 @@ fn has_content(message: &Message) -> bool {
 pub(crate) fn traced<'m>(options: &Options, event: &Event<'m>, session: &Session) -> Option<Value<'m>> {
     let (tool, arguments) = call(event)?;
     let nature = options.nature(&event.server.name, &tool, &session.catalog);
-    let limits = options.entry(&event.server.name, &tool).is_some_and(ToolEntry::limits);
-    (limits || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
+    (nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
 }
 
 pub(crate) fn call<'m>(event: &Event<'m>) -> Option<(Cow<'m, str>, Value<'m>)> {
@@ -152,11 +154,6 @@ fn says_something(message: &Message) -> bool {
     message.parts().any(|part| brings(part.kind) && !part.is_key() && has_prose(&part.text()))
 }
 
-impl ToolEntry {
-    fn limits(&self) -> bool {
-        self.recipients.is_some() || self.domains.is_some() || self.paths.is_some()
-    }
-}
 
 impl Guard for Flow {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
@@ -171,10 +168,7 @@ impl Guard for Flow {
         let Some((tool, arguments)) = call(event) else { return };
         // Whoever did not look knows nothing good.
         let none = Traces { cut: true, ..Traces::default() };
-        let traces = event.evidence.iter().find_map(|evidence| match evidence {
-            Evidence::Traces(traces) => Some(&**traces),
-            _ => None,
-        });
+        let traces = traces_of(event.evidence);
         let nature = self.0.nature(&event.server.name, &tool, &session.catalog);
         let entry = self.0.entry(&event.server.name, &tool);
         let labels = session.labels;
@@ -186,6 +180,7 @@ impl Guard for Flow {
             untrusted: labels.contains(Label::UntrustedContent) || labels.contains(Label::Untrusted),
             private: labels.contains(Label::PrivateData),
             tool: &tool,
+            arguments,
         };
         for (rule, why) in looking.all() {
             let finding = SPEC.rule(rule).map(|rule| Finding::about(rule, arguments, PartKind::Argument, why).of(&tool));
@@ -205,6 +200,7 @@ struct Looking<'l> {
     /// Whether something private has come in.
     private: bool,
     tool: &'l str,
+    arguments: Value<'l>,
 }
 
 type Found = (&'static str, String);
@@ -235,38 +231,32 @@ impl Looking<'_> {
 
     /// Whether the operator has said that anything may go there.
     fn is_allowed(&self, traced: &Traced) -> bool {
-        let host = traced.value.rsplit('@').next().unwrap_or_default();
-        let host = host.split(['/', '?', '#', ':']).next().unwrap_or_default();
-        let own = self.entry.and_then(|entry| entry.recipients.as_ref());
-        let own_domains = self.entry.and_then(|entry| entry.domains.as_ref());
-        self.options.recipients.iter().chain(own.into_iter().flatten()).any(|pattern| fits(pattern, &traced.value))
-            || self.options.domains.iter().chain(own_domains.into_iter().flatten()).any(|domain| is_below(domain, host))
+        let own = self.entry.map(|entry| (entry.recipients.as_deref(), entry.domains.as_deref())).unwrap_or_default();
+        settings::allows(&self.options.recipients, &self.options.domains, &traced.value)
+            || settings::allows(own.0.unwrap_or_default(), own.1.unwrap_or_default(), &traced.value)
     }
 
     fn destinations(&self) -> impl Iterator<Item = &Traced> {
-        self.traces.values.iter().filter(|traced| traced.role == Use::Destination)
+        self.traces.values.iter().filter(|traced| traced.role == Role::Destination)
     }
 
-    /// What the operator has limited a tool to.
+    /// What the operator has limited a tool to: whatever an argument holds, however it is written, has to be one of those.
     fn limits(&self) -> Vec<Found> {
-        let Some(entry) = self.entry else { return Vec::new() };
+        let Some(entry) = self.entry.filter(|entry| entry.limits()) else { return Vec::new() };
         let mut found = Vec::new();
-        for traced in self.destinations() {
-            let value = excerpt(&traced.value);
-            let (recipients, domains) = (entry.recipients.is_some(), entry.domains.is_some());
-            let is_host = traced.is_url || traced.value.contains('@') || traced.value.contains('.');
-            if (recipients || domains) && !self.is_allowed(traced) {
-                let rule = if domains && (is_host || !recipients) { "flow.domain" } else { "flow.recipient" };
-                found.push((rule, format!("`{}` is `{value}`, and {} may not reach that", traced.path, excerpt(self.tool))));
+        for leaf in leaves(self.arguments) {
+            let (path, tool) = (&leaf.path, excerpt(self.tool));
+            let may_not = |what: &str| format!("`{path}` is `{}`, and {tool} may not {what}", excerpt(&leaf.text));
+            let sent = leaf.is_destination && (entry.recipients.is_some() || entry.domains.is_some());
+            if sent && !places(&leaf.text).iter().all(|place| entry.allows(place)) {
+                let is_host = entry.domains.is_some() && (entry.recipients.is_none() || leaf.text.contains(['@', '.']));
+                let rule = if is_host { "flow.domain" } else { "flow.recipient" };
+                found.push((rule, may_not("reach that")));
             }
-        }
-        if let Some(paths) = &entry.paths {
-            let named = self.traces.values.iter().filter(|traced| traced.value.contains(['/', '\\']) && traced.role != Use::Content);
-            for traced in named.filter(|traced| !traced.is_url) {
-                let climbs = traced.value.split(['/', '\\']).any(|part| part == "..");
-                if climbs || !paths.iter().any(|pattern| fits(pattern, &traced.value)) {
-                    let value = excerpt(&traced.value);
-                    found.push(("flow.path", format!("`{}` is `{value}`, and {} may not use that", traced.path, excerpt(self.tool))));
+            if let Some(paths) = entry.paths.as_ref().filter(|_| leaf.is_path) {
+                let climbs = leaf.text.split(['/', '\\']).any(|part| part == "..");
+                if climbs || !paths.iter().any(|pattern| fits(pattern, &leaf.text)) {
+                    found.push(("flow.path", may_not("use that")));
                 }
             }
         }
@@ -278,19 +268,19 @@ impl Looking<'_> {
         let mut found = Vec::new();
         for traced in self.traces.values.iter().filter(|traced| !self.is_allowed(traced)) {
             match (traced.origin, traced.role) {
-                (Origin::Prose(source), Use::Destination) => {
+                (Origin::Prose(source), Role::Destination) => {
                     let why = format!("`{}` is `{}`, which only {} names", traced.path, excerpt(&traced.value), self.from(source));
                     found.push(("flow.untrusted_destination", why));
                 }
-                (Origin::Prose(source), Use::Selector) if traced.is_id || is_credential(&traced.path) => {
+                (Origin::Prose(source), Role::Selector) if traced.is_id || is_credential(&traced.path) => {
                     let why = format!("`{}` has a value that only {} names", traced.path, self.from(source));
                     found.push(("flow.untrusted_value", why));
                 }
-                (Origin::Prose(source), Use::Content) if traced.is_url && self.nature.labels.has(ToolLabel::PublicSink) => {
+                (Origin::Prose(source), Role::Content) if traced.is_url && self.nature.labels.has(ToolLabel::PublicSink) => {
                     let why = format!("`{}` has a link that only {} names", traced.path, self.from(source));
                     found.push(("flow.untrusted_link", why));
                 }
-                (Origin::Forgotten, Use::Destination) => {
+                (Origin::Forgotten, Role::Destination) => {
                     let why = format!("`{}` is `{}`, and not all is remembered that has come in", traced.path, excerpt(&traced.value));
                     found.push(("flow.forgotten", why));
                 }
@@ -315,7 +305,7 @@ impl Looking<'_> {
         for url in composed {
             let within = |part: &&Traced| {
                 let is_within = part.span.start >= url.span.start && part.span.end <= url.span.end;
-                !part.is_url && part.role != Use::Content && part.path == url.path && is_within
+                !part.is_url && part.role != Role::Content && part.path == url.path && is_within
             };
             // What a stranger has written of it: the host, or all but what is asked.
             let mut named = self.traces.values.iter().filter(within).map(|part| part.origin);
@@ -333,7 +323,7 @@ impl Looking<'_> {
     fn carries_something(&self) -> Vec<Found> {
         let known = |traced: &Traced| self.is_allowed(traced) || is_known(traced.origin);
         // What says which thing is meant says where: an answer to a mail goes to whoever that is from.
-        let targets = || self.traces.values.iter().filter(|traced| traced.role != Use::Content && !traced.is_url);
+        let targets = || self.traces.values.iter().filter(|traced| traced.role != Role::Content && !traced.is_url);
         let none = self.traces.publishes || targets().next().is_none();
         let mut places = self.destinations().filter(|traced| !traced.is_url).peekable();
         let known = !self.traces.publishes && places.peek().is_some() && places.all(known);
@@ -350,7 +340,7 @@ impl Looking<'_> {
             let why = format!("`{}` has {words} words in a row of {from}, at bytes {start} to {end}", overlap.path);
             found.push(("flow.private_data", why));
         }
-        let values = self.traces.values.iter().filter(|traced| traced.role == Use::Content);
+        let values = self.traces.values.iter().filter(|traced| traced.role == Role::Content);
         for (traced, source) in values.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?))) {
             found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
         }
@@ -365,7 +355,7 @@ impl Looking<'_> {
 
     /// What cannot be taken back.
     fn destroys(&self) -> Vec<Found> {
-        let mut targets = self.traces.values.iter().filter(|traced| traced.role != Use::Content).peekable();
+        let mut targets = self.traces.values.iter().filter(|traced| traced.role != Role::Content).peekable();
         // What the user names is theirs to destroy.
         if targets.peek().is_some() && targets.all(|traced| is_known(traced.origin) || self.is_allowed(traced)) {
             return Vec::new();

@@ -1,9 +1,11 @@
 //! What the operator says of tools, resources and destinations.
 
-use bartizan_flow::{Nature, ToolLabel, ToolLabels};
+use bartizan_flow::{Nature, Place, ToolLabel, ToolLabels};
+use bartizan_policy::canonical_uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::settings::fits;
 use crate::{Catalog, DefinitionKind};
 
 /// Labels of a tool or a resource.
@@ -73,21 +75,41 @@ pub struct ResourceEntry {
     pub labels: Vec<LabelName>,
 }
 
+impl ToolEntry {
+    /// Whether its calls may go to some places only.
+    pub(super) fn limits(&self) -> bool {
+        self.recipients.is_some() || self.domains.is_some() || self.paths.is_some()
+    }
+
+    /// Whether they may go there.
+    pub(super) fn allows(&self, place: &Place) -> bool {
+        let (recipients, domains) =
+            (self.recipients.as_deref().unwrap_or_default(), self.domains.as_deref().unwrap_or_default());
+        let all = |value: &String| allows(recipients, domains, value);
+        allows(recipients, &[], &place.whole) || !place.values.is_empty() && place.values.iter().all(all)
+    }
+}
+
+/// Whether a place is one of these recipients, or within one of these domains.
+pub(super) fn allows(recipients: &[String], domains: &[String], value: &str) -> bool {
+    // What is before the path first: `evil.example/@corp.example` is at the former.
+    let authority = value.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
+    recipients.iter().any(|pattern| is_like(pattern, value)) || domains.iter().any(|domain| is_below(domain, host))
+}
+
 /// Whether a text is what a pattern says: the same, or with the same beginning or end where the pattern has a `*` there. The case
 /// of letters does not count.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+fn is_like(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(""), _) => true,
-        (Some(end), None) => text.ends_with(end),
-        (None, Some(begin)) => text.starts_with(begin),
-        (Some(_), Some(begin)) => text.contains(begin.trim_start_matches('*')),
-        (None, None) => pattern == text,
+    match pattern.strip_prefix('*') {
+        Some(end) => text.ends_with(end),
+        None => fits(&pattern, &text),
     }
 }
 
 /// Whether a host is a domain or below it.
-pub(super) fn is_below(domain: &str, host: &str) -> bool {
+fn is_below(domain: &str, host: &str) -> bool {
     let (domain, host) = (domain.trim_start_matches("*.").to_lowercase(), host.to_lowercase());
     host == domain || host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'))
 }
@@ -134,7 +156,10 @@ impl Options {
 
     /// What a resource brings.
     pub(crate) fn of_resource(&self, server: &str, uri: &str) -> ToolLabels {
-        let set = self.resource.iter().find(|entry| fits(&entry.uri, uri)).map(|entry| labels(&entry.labels));
+        // A URI that can be read as several is none that the operator knows.
+        let form = canonical_uri(uri);
+        let entry = form.and_then(|uri| self.resource.iter().find(|entry| fits(&entry.uri, &uri)));
+        let set = entry.map(|entry| labels(&entry.labels));
         let guessed = || {
             let is_local = !uri.to_lowercase().starts_with("http");
             [ToolLabel::UntrustedContent].into_iter().chain(is_local.then_some(ToolLabel::PrivateData)).collect()
@@ -151,15 +176,26 @@ mod tests {
     #[test]
     fn a_pattern_fits_what_it_says() {
         for (pattern, text, does) in [
-            ("mail/send", "mail/send", true),
-            ("mail/send", "mail/send_all", false),
-            ("mail/*", "Mail/send", true),
+            ("bob@corp.example", "Bob@corp.example", true),
             ("*@corp.example", "Bob@corp.example", true),
             ("*@corp.example", "bob@corp.example.evil.example", false),
+            ("anna@*", "anna@corp.example", true),
             ("*", "", true),
-            ("*corp*", "a.corp.b", true),
+            ("mail", "mails", false),
         ] {
-            assert_eq!(fits(pattern, text), does, "{pattern} {text}");
+            assert_eq!(is_like(pattern, text), does, "{pattern} {text}");
+        }
+        let own = ["corp.example".to_owned()];
+        for (value, does) in [
+            ("bob@corp.example", true),
+            ("corp.example/a", true),
+            ("corp.example:8443/a", true),
+            ("evil.example/@corp.example", false),
+            ("evil.example\\@corp.example", false),
+            ("corp.example@evil.example", false),
+            ("evil.example?corp.example", false),
+        ] {
+            assert_eq!(allows(&[], &own, value), does, "{value}");
         }
         for (host, is) in [("corp.example", true), ("a.b.Corp.example", true), ("notcorp.example", false), ("example", false)] {
             assert_eq!(is_below("corp.example", host), is, "{host}");

@@ -1,0 +1,106 @@
+//! What the arguments of a call name, for whoever allows a tool some places and no other: all of it, whatever it looks like.
+
+use bartizan_mcp::{NodeKind, Value};
+
+use crate::normal;
+use crate::role::{self, Role};
+use crate::values;
+
+/// A text or a number in the arguments of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// The names on the way to it.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+    /// Whether its name says that something goes there.
+    pub is_destination: bool,
+    /// Whether it names a file: its name says so, or it looks like the path of one.
+    pub is_path: bool,
+}
+
+/// One of several places that a text names, as in a list of recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// All of it, as it is compared.
+    pub whole: String,
+    /// The addresses and numbers in it, as they are compared, if they are all there is beside a name: `Bob <bob@corp.example>`.
+    pub values: Vec<String>,
+}
+
+/// All texts and numbers of the arguments, and the names in them that look like addresses.
+#[must_use]
+pub fn leaves(arguments: Value<'_>) -> Vec<Leaf> {
+    let mut all = Vec::new();
+    collect(arguments, &mut Vec::new(), &mut all);
+    all
+}
+
+fn collect<'a>(value: Value<'a>, path: &mut Vec<std::borrow::Cow<'a, str>>, all: &mut Vec<Leaf>) {
+    match value.kind() {
+        NodeKind::Object => {
+            for (key, value) in value.members() {
+                let name = key.text();
+                if name.contains(['@', '/']) {
+                    let (path, text) = (path.join("."), name.to_string());
+                    all.push(Leaf { path, text, is_destination: true, is_path: false });
+                }
+                path.push(name);
+                collect(value, path, all);
+                path.pop();
+            }
+        }
+        NodeKind::Array => value.elements().for_each(|element| collect(element, path, all)),
+        NodeKind::String => all.push(leaf(path, value.text().into_owned())),
+        NodeKind::Number => all.push(leaf(path, value.raw().to_owned())),
+        _ => {}
+    }
+}
+
+fn leaf(path: &[std::borrow::Cow<'_, str>], text: String) -> Leaf {
+    let names: Vec<&str> = path.iter().map(|name| &**name).collect();
+    let is_url = text.contains("://");
+    let looks = text.contains(['/', '\\']) && !is_url && role::of(&names, &text) != Role::Content;
+    let is_path = role::is_path(&names) || looks;
+    Leaf { path: names.join("."), is_destination: role::of(&names, "") == Role::Destination, is_path, text }
+}
+
+/// The places that a text names, each by itself.
+#[must_use]
+pub fn places(text: &str) -> Vec<Place> {
+    let pieces = text.split([',', ';', '\n']).map(str::trim).filter(|piece| !piece.is_empty());
+    pieces.map(place).collect()
+}
+
+fn place(piece: &str) -> Place {
+    let found = values::of(piece);
+    let covers = found.iter().any(|value| value.span.len() + 2 >= piece.len());
+    let is_named = piece.ends_with('>') && piece.matches('<').count() == 1 && found.len() == 1;
+    let values = if covers || is_named { found.into_iter().map(|value| value.normal).collect() } else { Vec::new() };
+    // What is too long to be compared is no place that anybody has allowed.
+    Place { whole: normal::of_text(piece).unwrap_or_default(), values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_of_a_text_is_told() {
+        let of = |text: &str| places(text).into_iter().map(|place| (place.whole, place.values)).collect::<Vec<_>>();
+        let strings = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        for (text, expected) in [
+            ("bob@corp.example", vec![("bob@corp.example", vec!["bob@corp.example"])]),
+            ("Bob <bob@corp.example>", vec![("bob <bob@corp.example", vec!["bob@corp.example"])]),
+            ("bob@corp.example, eve", vec![("bob@corp.example", vec!["bob@corp.example"]), ("eve", vec![])]),
+            ("bob@corp.example eve", vec![("bob@corp.example eve", vec![])]),
+            ("<bob@corp.example> <eve@evil.example>", vec![("bob@corp.example> <eve@evil.example", vec![])]),
+            ("ed", vec![("ed", vec![])]),
+        ] {
+            let expected: Vec<_> =
+                expected.into_iter().map(|(whole, values)| (whole.to_owned(), strings(&values))).collect();
+            assert_eq!(of(text), expected, "{text}");
+        }
+        assert_eq!(of(&"x".repeat(300)), [(String::new(), Vec::new())]);
+    }
+}

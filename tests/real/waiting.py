@@ -12,7 +12,7 @@ from process import WAYS, call, start, text
 MIB = 1024 * 1024
 # What bartizan may take at any moment (a debug build; a release takes less), with what detection keeps ready, and what a client
 # tries to make it take.
-MEMORY_BOUND, FLOOD = 184 * MIB, 300 * MIB
+MEMORY_BOUND, FLOOD = 160 * MIB, 300 * MIB
 LARGE = "x" * MIB
 
 

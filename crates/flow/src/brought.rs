@@ -25,17 +25,27 @@ impl Key {
     }
 
     pub(crate) fn hash(&self, text: &str) -> u64 {
+        self.hash_bytes(text.as_bytes())
+    }
+
+    fn hash_bytes(&self, bytes: &[u8]) -> u64 {
         let mut hasher = self.0.build_hasher();
-        hasher.write(text.as_bytes());
+        hasher.write(bytes);
         hasher.finish()
     }
 
     /// A word as it is compared; never 0, which ends a text.
     pub(crate) fn word(&self, word: &str) -> u64 {
-        let hash = if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-            self.hash(word)
-        } else {
-            self.hash(&word.to_lowercase())
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let mut lower = [0; SHORT];
+        let hash = match lower.get_mut(..word.len()) {
+            _ if word.bytes().all(plain) => self.hash(word),
+            Some(lower) if word.is_ascii() => {
+                lower.copy_from_slice(word.as_bytes());
+                lower.make_ascii_lowercase();
+                self.hash_bytes(lower)
+            }
+            _ => self.hash(&word.to_lowercase()),
         };
         hash | 1
     }
@@ -44,6 +54,9 @@ impl Key {
         values::words(text).map(|(_, word)| self.word(word)).collect()
     }
 }
+
+/// Bytes of a word that is put into lower case without more ado.
+const SHORT: usize = 32;
 
 /// The half of a word's hash that is kept.
 pub(crate) fn short(word: u64) -> u32 {
@@ -198,7 +211,12 @@ impl Reading<'_> {
     /// One value that stands alone.
     fn whole(&mut self, text: &str) {
         let trimmed = text.trim_matches(|c: char| c.is_whitespace() || normal::decorates(c));
-        let all = values::of(trimmed);
+        // A plain word is nothing else as well.
+        let all = if trimmed.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ') {
+            Vec::new()
+        } else {
+            values::of(trimmed)
+        };
         let covers = |value: &&values::Value| value.form == Form::Host || value.span.len() + 2 >= trimmed.len();
         let is_one = all.first().is_some_and(|value| value.span.len() + 2 >= trimmed.len());
         let values = all.iter().filter(covers).filter(|_| is_one).map(|value| value.normal.clone());
@@ -209,8 +227,10 @@ impl Reading<'_> {
 
     fn prose(&mut self, text: &str) {
         let key = self.key;
+        let mut spells = false;
         for (_, word) in values::words(text) {
             let hash = key.word(word);
+            spells |= word.eq_ignore_ascii_case("at");
             self.brought.prose.push(short(hash));
             if self.private {
                 self.words.push(hash);
@@ -221,7 +241,8 @@ impl Reading<'_> {
         for value in values.iter().filter(|value| value.form == Form::Number) {
             self.brought.prose.extend([short(key.word(&value.normal)), END]);
         }
-        for address in values::spelled(text) {
+        let spelled = if spells { values::spelled(text) } else { Vec::new() };
+        for address in spelled {
             self.brought.prose.extend(key.words(&address).into_iter().map(short).chain([END]));
         }
         if self.private {

@@ -11,7 +11,7 @@ use bartizan_mcp::{NodeKind, Value};
 
 use crate::label::{ToolLabel, ToolLabels};
 use crate::role::{self, Role};
-use crate::words::{is_among, is_in, of_name};
+use crate::words::{List, list, of_name};
 
 /// What a tool does with information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,87 +26,96 @@ pub struct Nature {
     pub by_hint: bool,
 }
 
-const READS: &str = "\
-    get read list search find fetch view show query lookup look describe check count browse retrieve load inspect \
-    browser navigate visit open scrape crawl download extract summarize summarise analyze analyse compare calculate \
-    compute convert explain preview select watch monitor stat tree glob grep diff who whoami screenshot snapshot \
-    resolve validate verify detect parse think recall current export";
+static READS: List = list!(
+    "get read list search find fetch view show query lookup look describe check count browse retrieve load inspect"
+    "browser navigate visit open scrape crawl download extract summarize summarise analyze analyse compare calculate"
+    "compute convert explain preview select watch monitor stat tree glob grep diff who whoami screenshot snapshot"
+    "resolve validate verify detect parse think recall current export"
+);
 
 /// What reaches somebody or something outside by its nature.
-const SENDS: &str = "\
-    upload send post publish share forward reply respond notify tweet submit push invite transfer pay wire donate \
-    book reserve order purchase buy checkout call dial broadcast dm announce release deploy fork refund charge issue \
-    dispatch react star follow merge approve quote message email mail text sms fax ping webhook";
+static SENDS: List = list!(
+    "upload send post publish share forward reply respond notify tweet submit push invite transfer pay wire donate"
+    "book reserve order purchase buy checkout call dial broadcast dm announce release deploy fork refund charge issue"
+    "dispatch react star follow merge approve quote message email mail text sms fax ping webhook"
+);
 
 /// What writes; whether it reaches others depends on what it writes.
-const WRITES: &str = "\
-    create add update edit set write put insert append save store modify change rename move copy make mkdir patch \
-    replace assign schedule reschedule register enable disable mark label tag apply commit import upsert configure \
-    start stop pause resume join leave subscribe link attach pin log draft grant transition close reopen archive \
-    remember fill click type press drag hover upgrade install sync split generate new complete finish accept decline \
-    switch checkin check_in keep";
+static WRITES: List = list!(
+    "create add update edit set write put insert append save store modify change rename move copy make mkdir patch"
+    "replace assign schedule reschedule register enable disable mark label tag apply commit import upsert configure"
+    "start stop pause resume join leave subscribe link attach pin log draft grant transition close reopen archive"
+    "remember fill click type press drag hover upgrade install sync split generate new complete finish accept decline"
+    "switch checkin check_in keep"
+);
 
 /// What cannot be taken back.
-const DESTROYS: &str = "\
-    delete remove destroy drop purge wipe erase truncate cancel terminate kill revoke reset uninstall overwrite \
-    shutdown ban unlink rm rmdir clear empty trash deactivate evict unshare detach rollback expire discard prune \
-    abort dismiss";
+static DESTROYS: List = list!(
+    "delete remove destroy drop purge wipe erase truncate cancel terminate kill revoke reset uninstall overwrite"
+    "shutdown ban unlink rm rmdir clear empty trash deactivate evict unshare detach rollback expire discard prune"
+    "abort dismiss"
+);
 
 /// Verbs that are things as well.
-const THINGS_TOO: &str = "\
-    text message email mail issue order book quote request call post star fork reply trigger share charge release \
-    sms fax ping webhook transfer tweet draft log label tag link copy change update set start trash reset command \
-    script shell terminal view status check count query search filter watch tree diff stat screenshot snapshot \
-    preview browser";
+static THINGS_TOO: List = list!(
+    "text message email mail issue order book quote request call post star fork reply trigger share charge release"
+    "sms fax ping webhook transfer tweet draft log label tag link copy change update set start trash reset command"
+    "script shell terminal view status check count query search filter watch tree diff stat screenshot snapshot"
+    "preview browser"
+);
 
 /// What does whatever it is told.
-const EXECUTES: &str = "\
-    execute exec run eval evaluate invoke shell bash terminal command script";
+static EXECUTES: List = list!("execute exec run eval evaluate invoke shell bash terminal command script");
 
 /// Who may do what: whoever changes these has more than they had.
-const ACCESS: &str = "\
-    password passwd permission role ssh key token webhook collaborator admin administrator rule forwarding \
-    credential secret policy access privilege mfa 2fa otp acl visibility protection firewall delegate";
+static ACCESS: List = list!(
+    "password passwd permission role ssh key token webhook collaborator admin administrator rule forwarding"
+    "credential secret policy access privilege mfa 2fa otp acl visibility protection firewall delegate"
+);
 
 /// What stays with whoever has it written, unless it is said where it goes.
-const STAYS: &str = "\
-    file directory folder dir note memory entity entities relation observation node graph draft todo reminder \
-    bookmark cell sheet spreadsheet row column variable local cache cart wishlist favorite favourite thought plan \
-    cron timer alarm preference setting theme view tab window line text block task document doc photo image";
+static STAYS: List = list!(
+    "file directory folder dir note memory entity entities relation observation node graph draft todo reminder"
+    "bookmark cell sheet spreadsheet row column variable local cache cart wishlist favorite favourite thought plan"
+    "cron timer alarm preference setting theme view tab window line text block task document doc photo image"
+);
 
 /// What strangers write, or may have written into.
-const BY_OTHERS: &str = "\
-    email mail inbox message thread chat channel conversation dm slack comment review issue ticket pull pr \
-    discussion post tweet timeline feed news article web website webpage page url html browser site document doc \
-    file attachment invitation event calendar transaction invoice wiki readme repo repository commit log rss video \
-    transcript form response feedback rating hotel restaurant listing product image pdf drive content code answer \
-    case lead submission package gist blog forum notification attendee meeting note";
+static BY_OTHERS: List = list!(
+    "email mail inbox message thread chat channel conversation dm slack comment review issue ticket pull pr"
+    "discussion post tweet timeline feed news article web website webpage page url html browser site document doc"
+    "file attachment invitation event calendar transaction invoice wiki readme repo repository commit log rss video"
+    "transcript form response feedback rating hotel restaurant listing product image pdf drive content code answer"
+    "case lead submission package gist blog forum notification attendee meeting note"
+);
 
 /// What is not for everybody.
-const PRIVATE: &str = "\
-    email mail inbox message thread chat channel conversation dm slack calendar event meeting contact file document \
-    doc drive note account balance transaction payment customer client user profile employee patient record invoice \
-    order booking reservation secret credential password key token env environment config database table row sql db \
-    repo repository code log history address salary payroll crm deal lead ticket case memory directory folder \
-    attachment cloud statement card contract medical prescription passport me whoami person people member team phone \
-    iban bank commit branch variable clipboard screenshot report spreadsheet sheet subscription trip itinerary \
-    flight workspace vault diary journal page wiki project plan task board graph entity entities node";
+static PRIVATE: List = list!(
+    "email mail inbox message thread chat channel conversation dm slack calendar event meeting contact file document"
+    "doc drive note account balance transaction payment customer client user profile employee patient record invoice"
+    "order booking reservation secret credential password key token env environment config database table row sql db"
+    "repo repository code log history address salary payroll crm deal lead ticket case memory directory folder"
+    "attachment cloud statement card contract medical prescription passport me whoami person people member team phone"
+    "iban bank commit branch variable clipboard screenshot report spreadsheet sheet subscription trip itinerary"
+    "flight workspace vault diary journal page wiki project plan task board graph entity entities node"
+);
 
 /// What is one's own and nobody else writes.
-const OWN: &str = "\
-    contact account balance me whoami profile iban setting preference permission card time date timezone weather \
-    currency exchange calculator unit status version info user day clock memory setup capability quota usage";
+static OWN: List = list!(
+    "contact account balance me whoami profile iban setting preference permission card time date timezone weather"
+    "currency exchange calculator unit status version info user day clock memory setup capability quota usage"
+);
 
 /// What is of everybody, so that asking for it tells somebody what was asked.
-const PUBLIC: &str = "\
-    web website webpage internet google bing brave duckduckgo url http online tavily browser wikipedia";
+static PUBLIC: List =
+    list!("web website webpage internet google bing brave duckduckgo url http online tavily browser wikipedia");
 
 /// Verbs, in the form they have in a name.
-fn is_verb(word: &str, list: &str) -> bool {
+fn is_verb(word: &str, list: &List) -> bool {
     // Names have the bare form; descriptions also say `Sends`, and no verb above is the plural of another.
     let of_ies = word.strip_suffix("ies").map(|stem| format!("{stem}y"));
     let bare = [Some(word), word.strip_suffix('s'), word.strip_suffix("es"), of_ies.as_deref()];
-    bare.into_iter().flatten().any(|word| is_in(word, list))
+    bare.into_iter().flatten().any(|word| list.has(word))
 }
 
 /// What a tool does, as its verb says.
@@ -123,17 +132,17 @@ enum Verb {
 fn verb(words: &[String]) -> Option<Verb> {
     let of = |word: &String| {
         let all = [
-            (DESTROYS, Verb::Destroys),
-            (READS, Verb::Reads),
-            (EXECUTES, Verb::Executes),
-            (WRITES, Verb::Writes),
-            (SENDS, Verb::Sends),
+            (&DESTROYS, Verb::Destroys),
+            (&READS, Verb::Reads),
+            (&EXECUTES, Verb::Executes),
+            (&WRITES, Verb::Writes),
+            (&SENDS, Verb::Sends),
         ];
         all.into_iter().find(|(list, _)| is_verb(word, list)).map(|(_, verb)| verb)
     };
     // What is a thing as well does something only to what follows it: `post_message`, but not `get_post`, nor `simple_text`.
     let last = words.len().saturating_sub(1);
-    let acts = |(at, word): (usize, &String)| last == 0 || at < last || !is_in(word, THINGS_TOO);
+    let acts = |(at, word): (usize, &String)| last == 0 || at < last || !THINGS_TOO.has(word);
     words.iter().enumerate().filter(|found| acts(*found)).map(|(_, word)| word).find_map(of)
 }
 
@@ -153,21 +162,21 @@ pub fn guess(tool: Value<'_>) -> Nature {
     let is_open = hint("openWorldHint") == Some(NodeKind::True);
     // A description of a thing begins with it (`Current weather of a town`), one of an act with its verb.
     let verb = verb(&name).or_else(|| verb(said.get(..3).unwrap_or(&said))).unwrap_or(Verb::Reads);
-    let has = |list: &str| name.iter().chain(&said).any(|word| is_among(word, list));
-    let named = |list: &str| name.iter().any(|word| is_among(word, list));
+    let has = |list: &List| name.iter().chain(&said).any(|word| list.has_any(word));
+    let named = |list: &List| name.iter().any(|word| list.has_any(word));
     let arguments = Arguments::of(tool);
     let mut labels = ToolLabels::NONE;
     let mut reads = verb == Verb::Reads;
     let mut if_addressed = false;
     match verb {
         Verb::Reads => {
-            if arguments.has_address || named(PUBLIC) {
+            if arguments.has_address || named(&PUBLIC) {
                 labels = labels.with(ToolLabel::PublicSink).with(ToolLabel::UntrustedContent);
-            } else if has(PRIVATE) {
+            } else if has(&PRIVATE) {
                 labels = labels.with(ToolLabel::PrivateData);
             }
             // Its own name says more than what else is talked about.
-            let is_own = if named(BY_OTHERS) { false } else { named(OWN) };
+            let is_own = if named(&BY_OTHERS) { false } else { named(&OWN) };
             if !is_own {
                 labels = labels.with(ToolLabel::UntrustedContent);
             }
@@ -181,13 +190,13 @@ pub fn guess(tool: Value<'_>) -> Nature {
         Verb::Destroys => labels = labels.with(ToolLabel::Destructive),
         Verb::Sends => labels = labels.with(ToolLabel::PublicSink),
         Verb::Writes => {
-            if_addressed = named(STAYS);
+            if_addressed = named(&STAYS);
             if arguments.has_destination || !if_addressed {
                 labels = labels.with(ToolLabel::PublicSink);
             }
         }
     }
-    if verb != Verb::Reads && named(ACCESS) || hint("destructiveHint") == Some(NodeKind::True) {
+    if verb != Verb::Reads && named(&ACCESS) || hint("destructiveHint") == Some(NodeKind::True) {
         labels = labels.with(ToolLabel::Destructive);
     }
     let by_hint = is_open && !labels.has(ToolLabel::PublicSink);
@@ -206,6 +215,9 @@ struct Arguments {
     has_address: bool,
 }
 
+/// Names of arguments that are addresses of the web.
+static ADDRESSES: List = list!("url uri href");
+
 /// Arguments that are looked at; honest tools have fewer.
 const MOST: usize = 64;
 
@@ -223,7 +235,7 @@ impl Arguments {
             let key = key.text();
             let words = of_name(&key);
             let is_uri = schema.get("format").is_some_and(|format| format.is_text("uri") || format.is_text("url"));
-            all.has_address |= is_uri || words.iter().any(|word| is_among(word, "url uri href"));
+            all.has_address |= is_uri || words.iter().any(|word| ADDRESSES.has_any(word));
             all.has_destination |= role::of(&[&key], "") == Role::Destination;
         }
         all

@@ -372,10 +372,11 @@ impl<'m> Tracing<'m> {
         self.traces.has_content |= role == Role::Content && text.contains(char::is_alphanumeric);
         let path: Box<str> = names.join(".").into();
         let place = Place { path: &path, role };
-        let inner = values::of(text);
-        if role != Role::Content || self.readings.is_some() {
-            self.values(&place, text, &inner);
+        if role == Role::Content && self.readings.is_none() {
+            return;
         }
+        let inner = values::of(text);
+        self.values(&place, text, &inner);
         let Some(readings) = self.readings else { return };
         for url in inner.iter().filter(|value| value.form == Form::Url) {
             self.tail(&place, text, url, readings);

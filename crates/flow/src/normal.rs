@@ -20,7 +20,11 @@ pub(crate) fn of_text(text: &str) -> Option<String> {
         if std::mem::take(&mut space) {
             out.push(' ');
         }
-        out.extend(c.to_lowercase());
+        if c.is_ascii() {
+            out.push(c.to_ascii_lowercase());
+        } else {
+            out.extend(c.to_lowercase());
+        }
     }
     Some(out)
 }

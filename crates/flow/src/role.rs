@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::words;
+use crate::words::{self, List, list};
 
 /// What an argument is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,18 +17,23 @@ pub enum Role {
 }
 
 /// Names of arguments that say where something goes. Facts of many servers' schemas, not of any one.
-const DESTINATIONS: &str = "\
-    to cc bcc recipient receiver email mail address participant attendee guest invitee user username member \
-    collaborator assignee reviewer contact person people channel chat room group team conversation url uri link href \
-    webhook endpoint callback host hostname domain server phone mobile number iban bic account payee beneficiary \
-    destination target dest remote repo repository owner organization org bucket audience who share forward invite \
-    handle wallet site website";
+static DESTINATIONS: List = list!(
+    "to cc bcc recipient receiver email mail address participant attendee guest invitee user username member"
+    "collaborator assignee reviewer contact person people channel chat room group team conversation url uri link href"
+    "webhook endpoint callback host hostname domain server phone mobile number iban bic account payee beneficiary"
+    "destination target dest remote repo repository owner organization org bucket audience who share forward invite"
+    "handle wallet site website"
+);
 
 /// Names of arguments that hold what is said.
-const CONTENTS: &str = "\
-    body text message content comment description subject title summary note query question code html markdown \
-    caption reason prompt data payload blob patch diff memo details answer reply post tweet status bio headline \
-    instruction attachment keyword search term";
+static CONTENTS: List = list!(
+    "body text message content comment description subject title summary note query question code html markdown"
+    "caption reason prompt data payload blob patch diff memo details answer reply post tweet status bio headline"
+    "instruction attachment keyword search term"
+);
+
+/// Names that say only that something is meant.
+static NAMES: List = list!("id ids name names slug key list");
 
 /// Longer texts of more words are said, unless their argument says where something goes: a list of recipients is long.
 const LONGEST: usize = 160;
@@ -39,13 +44,12 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
     // What has a full stop is the name of a file, which says nothing of what is in it.
     for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
         let words = words::of_name(name);
-        let ids = "id ids name names slug key list";
-        let telling = words.iter().rev().filter(|word| !words::is_in(word, ids));
+        let telling = words.iter().rev().filter(|word| !NAMES.has(word));
         for word in telling {
-            if words::is_among(word, DESTINATIONS) {
+            if DESTINATIONS.has_any(word) {
                 return Role::Destination;
             }
-            if words::is_among(word, CONTENTS) {
+            if CONTENTS.has_any(word) {
                 return Role::Content;
             }
         }
@@ -59,37 +63,36 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
 
 /// Whether an argument says which thing is meant, as ids do.
 pub(crate) fn is_target(path: &[&str]) -> bool {
-    const TARGETS: &str = "\
-        id uuid number no key ref reference slug sku thread ticket issue event order page path file name code \
-        document item record product hotel flight place booking";
+    static TARGETS: List = list!(
+        "id uuid number no key ref reference slug sku thread ticket issue event order page path file name code"
+        "document item record product hotel flight place booking"
+    );
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
-    last.iter().any(|word| words::is_among(word, TARGETS))
+    last.iter().any(|word| TARGETS.has_any(word))
 }
 
 /// Whether an argument names a file or a folder.
 pub(crate) fn is_path(path: &[&str]) -> bool {
-    const PATHS: &str = "path file filename filepath dir directory folder root cwd";
+    static PATHS: List = list!("path file filename filepath dir directory folder root cwd");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
-    last.last().is_some_and(|word| words::is_among(word, PATHS))
+    last.last().is_some_and(|word| PATHS.has_any(word))
 }
 
 /// Whether an argument sets what lets somebody in.
 #[must_use]
 pub fn is_credential(path: &str) -> bool {
-    const CREDENTIALS: &str = "\
-        password passwd passphrase pin secret token otp key credential recovery phone code";
+    static CREDENTIALS: List =
+        list!("password passwd passphrase pin secret token otp key credential recovery phone code");
     let last = path.rsplit('.').next().unwrap_or_default();
-    words::of_name(last).iter().any(|word| words::is_among(word, CREDENTIALS))
+    words::of_name(last).iter().any(|word| CREDENTIALS.has_any(word))
 }
 
 /// Whether an argument says that something is for everybody.
 pub(crate) fn publishes(path: &[&str], value: &str) -> bool {
-    const SAYS: &str = "\
-        public publish published visibility access audience sharing anyone";
-    const EVERYBODY: &str = "\
-        true public anyone everyone everybody world all internet web";
+    static SAYS: List = list!("public publish published visibility access audience sharing anyone");
+    static EVERYBODY: List = list!("true public anyone everyone everybody world all internet web");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
-    last.iter().any(|word| words::is_in(word, SAYS)) && words::is_in(&value.to_lowercase(), EVERYBODY)
+    last.iter().any(|word| SAYS.has(word)) && EVERYBODY.has(&value.to_lowercase())
 }
 
 #[cfg(test)]

@@ -11,13 +11,37 @@ use crate::normal;
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
-        let tail = text.get(rest..)?;
-        let start = rest + tail.find(char::is_alphanumeric)?;
-        let tail = text.get(start..)?;
-        let end = start + tail.find(|c: char| !c.is_alphanumeric()).unwrap_or(tail.len());
+        let start = until(text, rest, true, u8::is_ascii_alphanumeric, char::is_alphanumeric)?;
+        let end = until(text, start, false, u8::is_ascii_alphanumeric, char::is_alphanumeric).unwrap_or(text.len());
         rest = end;
         Some((start..end, text.get(start..end)?))
     })
+}
+
+/// The first place from `from` on where a character is of a kind, or is not. Nearly all are told by their byte.
+fn until(
+    text: &str,
+    from: usize,
+    is: bool,
+    ascii: impl Fn(&u8) -> bool,
+    other: impl Fn(char) -> bool,
+) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let byte = text.as_bytes().get(at)?;
+        if byte.is_ascii() {
+            if ascii(byte) == is {
+                return Some(at);
+            }
+            at += 1;
+            continue;
+        }
+        let c = text.get(at..)?.chars().next()?;
+        if other(c) == is {
+            return Some(at);
+        }
+        at += c.len_utf8();
+    }
 }
 
 /// What a value is, as far as its form shows it.
@@ -55,6 +79,10 @@ pub(crate) fn of(text: &str) -> Vec<Value> {
     let mut pieces = Pieces { text, at: 0 };
     while let Some(piece) = pieces.next() {
         let Some(raw) = text.get(piece.clone()) else { continue };
+        // A word like most, which is none of them.
+        if raw.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            continue;
+        }
         if let Some(url) = url(raw, piece.start) {
             found.extend(url);
         } else if let Some(email) = email(raw, piece.start) {
@@ -75,22 +103,28 @@ struct Pieces<'t> {
     at: usize,
 }
 
-fn parts(c: char) -> bool {
-    c.is_whitespace()
+fn parts(byte: &u8) -> bool {
+    byte.is_ascii_whitespace()
         || matches!(
-            c,
-            '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | '|' | '“' | '”' | '«' | '»'
+            byte,
+            b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',' | b';' | b'|'
         )
+}
+
+fn parts_wide(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '“' | '”' | '«' | '»')
+}
+
+fn parts_any(c: char) -> bool {
+    u8::try_from(c).ok().filter(u8::is_ascii).map_or_else(|| parts_wide(c), |byte| parts(&byte))
 }
 
 impl Iterator for Pieces<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
-        let tail = self.text.get(self.at..)?;
-        let start = self.at + tail.find(|c| !parts(c))?;
-        let tail = self.text.get(start..)?;
-        let end = start + tail.find(parts).unwrap_or(tail.len());
+        let start = until(self.text, self.at, false, parts, parts_wide)?;
+        let end = until(self.text, start, true, parts, parts_wide).unwrap_or(self.text.len());
         self.at = end;
         let piece = self.text.get(start..end)?;
         let trimmed = piece.trim_end_matches(['.', ':', '!', '?', '*', '…', '\\']);
@@ -146,25 +180,31 @@ fn url(piece: &str, start: usize) -> Option<Vec<Value>> {
 /// Groups of digits, and how far they go.
 fn number(text: &str, piece: &Range<usize>) -> Option<(Value, usize)> {
     let first = text.get(piece.clone())?;
+    let has_digit = |group: &str| group.bytes().any(|byte| byte.is_ascii_digit());
+    // Of an account some groups are letters.
     let is_group = |group: &str| {
-        group.bytes().any(|byte| byte.is_ascii_digit())
+        (has_digit(group) || group.len() <= 4)
+            && !group.is_empty()
             && group.len() <= normal::LONGEST
             && group
                 .chars()
                 .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '/' | '.' | '(' | ')'))
     };
-    if !is_group(first) {
+    if !has_digit(first) || !is_group(first) {
         return None;
     }
-    // Groups go on behind single spaces, as those of accounts and phones do.
-    let mut end = piece.end;
-    while let Some(rest) = text.get(end..).and_then(|rest| rest.strip_prefix(' ')) {
-        let next = rest.find(parts).unwrap_or(rest.len());
+    // Groups go on behind single spaces, as those of accounts and phones do, and end with digits.
+    let (mut at, mut end) = (piece.end, piece.end);
+    while let Some(rest) = text.get(at..).and_then(|rest| rest.strip_prefix(' ')) {
+        let next = rest.find(parts_any).unwrap_or(rest.len());
         let group = rest.get(..next).unwrap_or_default().trim_end_matches(['.', ':']);
-        if !is_group(group) || end - piece.start > normal::LONGEST {
+        if !is_group(group) || at - piece.start > normal::LONGEST {
             break;
         }
-        end += 1 + group.len();
+        at += 1 + group.len();
+        if has_digit(group) {
+            end = at;
+        }
     }
     let normal = normal::of_number(text.get(piece.start..end).filter(|text| !is_moment(text))?)?;
     Some((Value { form: Form::Number, span: piece.start..end, normal }, end))
@@ -264,6 +304,7 @@ mod tests {
             ("See https://evil.example/a?b=C.", vec![(Url, "evil.example/a?b=c"), (Host, "evil.example")]),
             ("www.evil.example/x", vec![(Url, "www.evil.example/x"), (Host, "www.evil.example")]),
             ("pay DE89 3704 0044 0532 0130 00 now", vec![(Number, "de89370400440532013000")]),
+            ("GB29 NWBK 6016 1331 9268 19 GBP", vec![(Number, "gb29nwbk60161331926819")]),
             ("call +49 30 901820.", vec![(Number, "4930901820")]),
             ("the password is 1j1l-2k3j, and id evt_12ab", vec![(Token, "1j1l-2k3j"), (Token, "evt_12ab")]),
             ("open evil.example and /etc/passwd", vec![(Host, "evil.example"), (Token, "/etc/passwd")]),

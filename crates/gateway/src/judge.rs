@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bartizan_guard::flow::Traces;
 use bartizan_guard::guards::LARGE;
 use bartizan_guard::{
     CallSummary, Decision, Direction, Event, Evidence, Grant, News, Principal, ServerProfile, Session, Timestamp,
@@ -39,6 +40,8 @@ pub(crate) struct Judgement {
     pub(crate) evidence: Vec<Evidence>,
     /// What it brings into the conversation, if it passes.
     pub(crate) news: Option<News>,
+    /// What it names, if it passes.
+    pub(crate) names: Option<Traces>,
 }
 
 /// Judges a message, in its turn if that may take long. Of a conversation that is given, the message is held against what it
@@ -79,10 +82,13 @@ fn here(policy: &Policy, event: &Event<'_>, session: &Session, conversation: Opt
     let follow = conversation.zip(policy.pipeline.follow());
     let traces = follow.and_then(|(conversation, follow)| conversation.traces(follow, event, session));
     let evidence: Vec<Evidence> = event.evidence.iter().cloned().chain(traces).collect();
-    let verdict = policy.pipeline.judge(&Event { evidence: &evidence, ..*event }, session);
+    let event = &Event { evidence: &evidence, ..*event };
+    let verdict = policy.pipeline.judge(event, session);
     let passes = matches!(verdict.decision, Decision::Allow | Decision::Transform(_));
-    let news = follow.filter(|_| passes).and_then(|(conversation, follow)| conversation.news(follow, event, session));
-    Judgement { verdict, evidence, news }
+    let follow = follow.filter(|_| passes);
+    let news = follow.and_then(|(conversation, follow)| conversation.news(follow, event, session));
+    let names = follow.and_then(|(conversation, follow)| conversation.names(follow, event));
+    Judgement { verdict, evidence, news, names }
 }
 
 /// An event with all that it refers to, fit to be judged elsewhere. Nothing large is copied.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bartizan_audit::Level;
+use bartizan_guard::flow::Traces;
 use bartizan_guard::{
     Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, History,
     Principal, ServerProfile, Session, Traits,
@@ -226,7 +227,7 @@ impl Link {
             };
             let (at, held) = ((&profile, &session), Some(self.session.conversation()));
             let judged = judge::judge(&self.gateway.turns, &policy, &event, at, held).await;
-            let Judgement { mut verdict, evidence: known, news } = judged;
+            let Judgement { mut verdict, evidence: known, news, names } = judged;
             let event = Event { evidence: &known, ..event };
             if let Some(opinions) = policy.layers.ask(&profile.name, &verdict.doubts, &self.gateway.metrics).await {
                 // They are about this message, however often it is judged.
@@ -259,7 +260,7 @@ impl Link {
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {
                 Ok(admitted) => {
-                    self.note_named(&policy, &event, granted.is_some());
+                    self.note_named(&policy, names.as_ref(), granted.is_some().then_some(&known));
                     self.note_passed(&admitted, direction, answers, subject.zip(reply));
                     self.count_passed(direction, name);
                     return Ok(admitted.with_slot(slot));
@@ -315,13 +316,12 @@ impl Link {
         }
     }
 
-    /// Notes what a client's call names, and that somebody agreed to that.
-    fn note_named(&self, policy: &Policy, event: &Event<'_>, is_agreed: bool) {
+    /// Notes what a client's call names, and that somebody agreed to it by what was known.
+    fn note_named(&self, policy: &Policy, names: Option<&Traces>, agreed: Option<&Vec<Evidence>>) {
         let Some(follow) = policy.pipeline.follow() else { return };
-        self.session.conversation().hears(follow, event);
-        if is_agreed {
-            self.session.conversation().agrees(follow, event.evidence);
-        }
+        let conversation = self.session.conversation();
+        names.into_iter().for_each(|names| conversation.hears(names));
+        agreed.into_iter().for_each(|evidence| conversation.agrees(follow, evidence));
     }
 
     /// Notes that a server answers, what it hands out, and what a reply of it looks like.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bartizan_detect::decode::{Encoding, Views};
+use bartizan_detect::decode::Views;
 use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, Traced, Traces};
 
 use bartizan_mcp::Value;
@@ -43,13 +43,12 @@ impl Follow {
         memory.trace(arguments, &readings)
     }
 
-    /// Remembers what an admitted call of any tool names: what nobody else has named before counts as the user's.
-    pub fn hear(&self, event: &Event<'_>, memory: &mut Memory) {
-        let Some((_, arguments)) = flow::call(event) else { return };
-        match traces_of(event.evidence) {
-            Some(traces) => memory.is_named_by_client(traces),
-            None => memory.is_named_by_client(&memory.trace_names(arguments)),
-        }
+    /// What a call of any tool names; once it is admitted, what nobody else has named before counts as the user's
+    /// ([`Memory::is_named_by_client`]).
+    #[must_use]
+    pub fn names(&self, event: &Event<'_>, memory: &Memory) -> Option<Traces> {
+        let (_, arguments) = flow::call(event)?;
+        Some(traces_of(event.evidence).cloned().unwrap_or_else(|| memory.trace_names(arguments)))
     }
 
     /// The places that somebody has agreed to by agreeing to a call with this evidence, as what is trusted from then on.
@@ -94,10 +93,7 @@ fn readings(text: &str) -> Vec<String> {
     if text.len() < 12 {
         return Vec::new();
     }
-    let views = Views::of(text);
-    let carries =
-        |how: &Encoding| matches!(how, Encoding::Base64 | Encoding::Hex | Encoding::Binary | Encoding::Decimal);
+    let views = Views::carried(text);
     let differs = views.iter().next().filter(|view| view.text() != text);
-    let inner = views.iter().skip(1).filter(|view| view.how.iter().all(carries));
-    differs.into_iter().chain(inner).map(|view| view.text().to_owned()).collect()
+    differs.into_iter().chain(views.iter().skip(1)).map(|view| view.text().to_owned()).collect()
 }

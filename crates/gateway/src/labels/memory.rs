@@ -116,9 +116,14 @@ impl Conversation {
         }
     }
 
+    /// What a call names.
+    pub(crate) fn names(&self, follow: &Follow, event: &Event<'_>) -> Option<Traces> {
+        lock(&self.client.memory).get().and_then(|memory| follow.names(event, memory))
+    }
+
     /// Notes what an admitted call names.
-    pub(crate) fn hears(&self, follow: &Follow, event: &Event<'_>) {
-        lock(&self.client.memory).get().into_iter().for_each(|memory| follow.hear(event, memory));
+    pub(crate) fn hears(&self, names: &Traces) {
+        lock(&self.client.memory).get().into_iter().for_each(|memory| memory.is_named_by_client(names));
     }
 
     /// Somebody has agreed to a call with this evidence: where it goes counts as theirs from now on.

@@ -326,8 +326,8 @@ impl Case {
             }
             session = session.with(&verdict.facts);
             session.labels = session.labels.with(verdict.raises);
-            if let Some(follow) = pipeline.follow() {
-                follow.hear(&event, &mut memory);
+            if let Some(names) = pipeline.follow().and_then(|follow| follow.names(&event, &memory)) {
+                memory.is_named_by_client(&names);
             }
             if let Some(news) = pipeline.follow().and_then(|follow| follow.news(memory.key(), &event, &session)) {
                 news.join(&mut memory);

@@ -4,6 +4,8 @@
 A step is a command. Its output streams through unchanged, a failing step never stops the next one, and the exit
 status is 1 if anything failed. A folder `tests/NAME` that holds a `run.py` is a suite: adding one adds a step.
 
+Suites that wait most of the time (`BESIDE`) run beside the others, and show what they said once they have ended.
+
 What a suite owes the runner: exit status 0 only if nothing failed, and its counts, either as JSON in the file that
 BARTIZAN_COUNTS names (`{"passed": 1, "failed": 0, "skipped": 0}`) or as its last line `1 passed, 0 failed`.
 BARTIZAN_BIN names the program under test; BARTIZAN_TEST_LONG=1 asks for the long versions.
@@ -31,6 +33,10 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 NEXTEST = re.compile(r"^\s*Summary \[.*?\]\s+(?:\d+/)?(\d+) tests? run:(.*)$", re.M)
 LIBTEST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(.*)$", re.M)
+# Minutes of waiting for limits of the gateway to pass, and little else.
+BESIDE = {"hostile_server"}
+# What runs now, to be ended if this ends.
+LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 
 
@@ -130,9 +136,14 @@ def steps(long: bool) -> list[Step]:
     return fixed + [Step(path.parent.name, ["python3", str(path.relative_to(ROOT))], from_suite) for path in suites]
 
 
-def run(step: Step, long: bool, limit: float) -> Counts:
+def at_once(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def run(step: Step, long: bool, limit: float, show: Callable[[str], None]) -> Counts:
     """Runs one step and says what it is worth."""
-    say(f"\n=== {step.name}: {' '.join(step.command)}")
+    show(f"\n=== {step.name}: {' '.join(step.command)}\n")
     command = [python() if word == "python3" else word for word in step.command]
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder, "counts.json")
@@ -144,7 +155,7 @@ def run(step: Step, long: bool, limit: float) -> Counts:
             # A stated sample: the same cases every time, so that a change is blamed for what it broke and for nothing
             # else. The long version draws new ones.
             environment.setdefault("PROPTEST_RNG_SEED", "20261123")
-        status, output = stream(command, environment, limit)
+        status, output = stream(command, environment, limit, show)
         if step.read is None:
             counts = None
         elif step.read is from_suite:
@@ -153,43 +164,44 @@ def run(step: Step, long: bool, limit: float) -> Counts:
             counts = step.read(output)
     worth = settle(status, counts, must_count=step.read is not None and step.must_count)
     if worth.failed and status != 0:
-        say(f"=== {step.name}: exit status {status}")
+        show(f"=== {step.name}: exit status {status}\n")
     return worth
 
 
-def stream(command: list[str], environment: dict[str, str], limit: float) -> tuple[int, str]:
+def stream(command: list[str], environment: dict[str, str], limit: float, show: Callable[[str], None] = at_once) -> tuple[int, str]:
     """Runs a command without stdin, showing its output as it comes; gives its exit status and that output."""
     try:
         # A session of its own, so that a step that has to be ended is ended with everything it started.
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, start_new_session=True)
     except OSError as error:
-        say(f"cannot start {command[0]}: {error.strerror}")
+        show(f"cannot start {command[0]}: {error.strerror}\n")
         return 127, ""
+    LIVE.add(child)
     lines: list[str] = []
-    pump = threading.Thread(target=echo, args=(child.stdout, lines), daemon=True)
+    pump = threading.Thread(target=echo, args=(child.stdout, lines, show), daemon=True)
     pump.start()
     try:
         status = child.wait(timeout=limit)
     except subprocess.TimeoutExpired:
-        say(f"=== no end after {limit:.0f} s, stopping it")
+        show(f"=== no end after {limit:.0f} s, stopping it\n")
         status = 124
     finally:
         end_group(child)
+        LIVE.discard(child)
     # Waiting for the end of the output instead would wait for anything the step left running.
     pump.join(timeout=5)
     if pump.is_alive():
-        say("=== something this step started outlives it and holds its output")
+        show("=== something this step started outlives it and holds its output\n")
     return status, "".join(list(lines))
 
 
-def echo(source, lines: list[str]) -> None:
+def echo(source, lines: list[str], show: Callable[[str], None]) -> None:
     with source:
         for raw in source:
             line = raw.decode("utf-8", "replace")
             lines.append(ANSI.sub("", line))
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            show(line)
 
 
 def end_group(child: subprocess.Popen) -> None:
@@ -214,6 +226,38 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+class Beside:
+    """Steps that run one after the other while others do."""
+
+    def __init__(self, chosen: list[Step], long: bool, limit: float):
+        self.chosen, self.long, self.limit = chosen, long, limit
+        self.done: list[tuple[str, Counts, float]] = []
+        self.said: list[str] = []
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        if self.chosen and self.thread.ident is None:
+            self.thread.start()
+
+    def _run(self) -> None:
+        for step in self.chosen:
+            started = time.monotonic()
+            try:
+                counts = run(step, self.long, self.limit, self.said.append)
+            except Exception as error:  # whatever it is, it is no success
+                self.said.append(f"=== {step.name}: {error!r}\n")
+                counts = Counts(failed=1)
+            self.done.append((step.name, counts, time.monotonic() - started))
+
+    def end(self) -> list[tuple[str, Counts, float]]:
+        """What became of them, once they have ended."""
+        self.start()
+        if self.chosen:
+            self.thread.join()
+        at_once("".join(self.said))
+        return self.done
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs every suite and ends with one line of totals.")
     parser.add_argument("names", nargs="*", help="only these steps (default: all)")
@@ -229,13 +273,20 @@ def main() -> int:
     if unknown:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     table, total = [], Counts()
+    chosen = [step for step in chosen if not options.names or step.name in options.names]
+    # What is alone has nothing to run beside.
+    beside = Beside([step for step in chosen if step.name in BESIDE and len(chosen) > 1], options.long, options.limit)
     for step in chosen:
-        if options.names and step.name not in options.names:
+        if step in beside.chosen:
             continue
+        if step.read is from_suite:
+            beside.start()
         started = time.monotonic()
-        counts = run(step, options.long, options.limit)
-        total += counts
+        counts = run(step, options.long, options.limit, at_once)
         table.append((step.name, counts, time.monotonic() - started))
+    table += beside.end()
+    for _, counts, _ in table:
+        total += counts
     say("\n=== by step")
     for name, counts, seconds in table:
         mark = "FAIL" if counts.failed else "ok"
@@ -251,4 +302,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
+        for left in list(LIVE):
+            end_group(left)
         sys.exit(130)

@@ -2,6 +2,8 @@
 """Checks the runner itself: a failure it misread would hide every other one."""
 
 import importlib.util
+import contextlib
+import io
 import os
 import pathlib
 import shutil
@@ -101,6 +103,19 @@ class Runner(unittest.TestCase):
     def test_a_stuck_step_is_stopped(self):
         status, output = runner.stream(["bash", "-c", "echo begun; sleep 600"], dict(os.environ), 1)
         self.assertEqual((status, output), (124, "begun\n"))
+
+    def test_what_runs_beside_is_counted_and_shown_at_the_end(self):
+        script = "sleep 0.2; echo inside; echo '2 passed, {} failed'"
+        chosen = [runner.Step(name, ["bash", "-c", script.format(failed)], runner.from_suite) for name, failed in (("one", 0), ("two", 1))]
+        chosen.append(runner.Step("three", ["bash", "-c", "echo nothing"], runner.from_suite))
+        beside = runner.Beside(chosen, False, 60)
+        beside.start()
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            done = beside.end()
+        self.assertEqual([(name, counts) for name, counts, _ in done], [("one", Counts(2)), ("two", Counts(2, 1)), ("three", Counts(0, 1))])
+        self.assertEqual(shown.getvalue().count("\ninside\n"), 2)
+        self.assertEqual(runner.Beside([], False, 60).end(), [])
 
     def test_an_unknown_step_is_a_usage_error(self):
         ended = subprocess.run([sys.executable, ROOT / "tests" / "run.py", "no-such-step"], capture_output=True)

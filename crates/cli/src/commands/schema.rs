@@ -58,6 +58,7 @@ const FORMATS: &[Format] = &[
     (why::Requested::FORMAT, || schema_for!(why::Requested).to_value()),
     (why::Granted::FORMAT, || schema_for!(why::Granted).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
+    (guards::Flows::FORMAT, || schema_for!(guards::Flows<'_>).to_value()),
     (inspect::Inspected::FORMAT, || schema_for!(inspect::Inspected<'_>).to_value()),
     #[cfg(feature = "redteam")]
     (Report::FORMAT, || schema_for!(Report).to_value()),

@@ -4,6 +4,7 @@
 mod approve;
 mod audit;
 mod config;
+mod flows;
 mod grant;
 mod inspect;
 mod key;

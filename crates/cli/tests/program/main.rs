@@ -14,6 +14,7 @@ mod policy;
 mod redteam;
 mod replay;
 mod schema;
+mod secret;
 mod support;
 mod upstream;
 mod user;

@@ -15,6 +15,7 @@ mod redteam;
 mod replay;
 mod schema;
 mod secret;
+mod session;
 mod support;
 mod upstream;
 mod user;

@@ -94,6 +94,24 @@ def case_what_is_private_goes_to_nobody_whom_the_user_did_not_choose():
             passes(send(client, CARL, f"It {COPIED}."), f"{version}: whom the user named")
 
 
+def case_what_is_reset_is_not_remembered_any_more():
+    for version in ERAS:
+        with place() as held, Raw(held, version=version) as client:
+            client.tools()
+            ask(client, "read__search_emails", query="lunch")
+            waits(send(client, EVE), "flow.untrusted_destination", version)
+            [session] = json.loads(bartizan(held, "session", "list", "--json"))["sessions"]
+            check(session["values"] > 0 and session["results"] > 0, f"{version}: {session}")
+            shown = bartizan(held, "session", "show", session["session"][:12])
+            check(EVE not in shown and f"{session['values']} values" in shown, f"{version}: {shown}")
+            cleared = json.loads(bartizan(held, "session", "reset", session["session"], "--yes", "--json"))
+            equal((cleared["values"], cleared["labels"]), (session["values"], [label["label"] for label in session["labels"]]), version)
+            passes(send(client, EVE), f"{version}: nobody has named it as far as is known")
+            # What is read from then on is held against it as before.
+            ask(client, "read__search_emails", query="lunch")
+            waits(ask(client, "send__delete_email", id="Lunch"), "flow.destructive", version)
+
+
 def case_what_cannot_be_taken_back_waits():
     for version in ERAS:
         with place() as held, Raw(held, version=version) as client:
@@ -179,6 +197,13 @@ def case_policies_read_what_has_come_in():
             check("by `quiet` in a session labelled" in said, f"both: {said}")
 
 
+def own(client, *arguments):
+    """What the program says to the user of a client of `run`."""
+    done = subprocess.run([BINARY, *arguments], env=client.environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    equal(done.returncode, 0, f"{arguments}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def case_what_one_client_has_wrapped_is_followed_from_one_server_to_the_other():
     for version in ERAS:
         with tempfile.TemporaryDirectory(prefix="bartizan-flow-") as folder, contextlib.ExitStack() as stack:
@@ -194,6 +219,15 @@ def case_what_one_client_has_wrapped_is_followed_from_one_server_to_the_other():
             alone = stack.enter_context(Wrapped(home, "mail", program, "--standalone", version=version))
             alone.result("tools/list")
             passes(send(alone, EVE, tool="send_email"), f"{version}: by itself it knows of nothing else")
+            # The operator sees them all without naming a log, and what the two share is reset at once.
+            listed = json.loads(own(read, "session", "list", "--json"))["sessions"]
+            equal([sorted(one["servers"] for one in listed)], [[["mail"], ["mail"], ["read"]]], version)
+            [session] = [one for one in listed if one["servers"] == ["read"]]
+            cleared = json.loads(own(read, "session", "reset", session["session"], "--yes", "--json"))
+            equal(sorted(cleared["sessions"]), sorted([session["session"], *session["with"]]), version)
+            equal(cleared["labels"], [label["label"] for label in session["labels"]], version)
+            check({"untrusted_content", "private_data"} <= set(cleared["labels"]), f"{version}: {cleared}")
+            passes(send(mail, EVE, tool="send_email"), f"{version}: once it is reset")
 
 
 if __name__ == "__main__":

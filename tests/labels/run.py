@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -261,6 +262,39 @@ def taints(held, **more):
         is_open(client, "before")
         ask(client, "web__bring", HIDDEN)
         is_closed(client)
+
+
+def sessions(held, *arguments, code=0):
+    return json.loads(bartizan(held, "session", *arguments, "--json", code=code))
+
+
+def case_the_operator_sees_what_labels_a_session_and_resets_it():
+    for version in ERAS:
+        with place() as held, Raw(held, version=version, name="twin") as twin, Raw(held, version=version) as client:
+            for each in (twin, client):
+                each.tools()
+                is_open(each, f"{version}: before")
+            ask(client, "web__bring", HIDDEN), ask(twin, "web__bring", HIDDEN)
+            is_closed(client), is_closed(twin)
+            raising = [entry for entry in held.entries(kind="message") if entry.get("raises")][0]
+            [mine] = [one for one in sessions(held, "list", "--labelled")["sessions"] if one["session"] == raising["session"]]
+            [label] = mine["labels"]
+            equal((label["label"], label["server"], label["tool"], label["entry"]), ("untrusted", "web", "bring", raising["id"]), version)
+            equal((mine["principal"], sorted(mine["servers"])), ("anonymous", ["mail", "web"]), version)
+            shown = bartizan(held, "session", "show", raising["session"])
+            check(f"by a result of web/bring (entry {raising['id']})" in shown and "collect.example" not in shown, shown)
+            bartizan(held, "session", "reset", raising["session"], code=2)
+            is_closed(client, f"{version}: nobody has said yes")
+            cleared = sessions(held, "reset", raising["session"], "--yes")
+            equal(cleared["labels"], ["untrusted"], version)
+            is_open(client, f"{version}: once it is reset")
+            is_closed(twin, f"{version}: the twin is another client's")
+            [entry] = held.entries(kind="session.reset")
+            equal((entry["id"], entry["session"], entry["by"]), (cleared["entry"], raising["session"], f"uid:{os.getuid()}"), version)
+            check("has reset the session" in bartizan(held, "why", entry["id"]), "why")
+            ask(client, "web__bring", HIDDEN)
+            is_closed(client, f"{version}: what comes in anew counts anew")
+            bartizan(held, "session", "show", "no such session", code=2)
 
 
 def case_ending_a_session_sheds_nothing_for_a_while():

@@ -202,7 +202,7 @@ impl Reader<'_> {
             name if name == personal_data::SPEC.name => Some(("entitled", personal_data::servers(&settings.options))),
             _ => None,
         };
-        for (table, servers) in named {
+        if let Some((table, servers)) = named {
             for (at, server) in servers.iter().enumerate() {
                 let place = tree::place(self.root, &["guard", self.spec.name, table, &at.to_string(), "server"]);
                 known_servers(server, place, self.root, problems);

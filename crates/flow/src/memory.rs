@@ -146,6 +146,12 @@ impl Memory {
         self.sources.len()
     }
 
+    /// Values that it remembers, those that a call named included.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.fields.len()
+    }
+
     /// Whether it remembers nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -340,7 +340,8 @@ impl Desk<'_> {
         };
         let receipt = self.recorder.message(event, self.session_id, &outcome).map_err(|_| log_failed())?;
         if !verdict.raises.is_empty() {
-            self.session.conversation().is_recorded(self.session_id, receipt.id());
+            let of = (&event.server.name, event.answers.and_then(|call| call.tool.as_ref()));
+            self.session.conversation().is_recorded(self.session_id, receipt.id(), raised, of);
         }
         if let Some(number) = number {
             self.session.conversation().news_are_recorded(number, receipt.id());

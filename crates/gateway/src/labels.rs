@@ -10,6 +10,7 @@
 mod kept;
 mod memory;
 mod past;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ use bartizan_guard::{Labelling, Labels, LabelsOf, Principal};
 
 use self::kept::{Client, FEW, Key, Remembered};
 pub(crate) use self::past::{Because, Origin};
+use self::seen::{About, Whose};
+pub use self::seen::{Cleared, Seen, SeenLabel};
 use crate::{address, clock};
 
 /// How long after its last use a labelled session is remembered that its client has not ended.
@@ -38,6 +41,8 @@ const ALONE: usize = 2;
 pub(crate) struct Conversation {
     own: Arc<Own>,
     client: Arc<Client>,
+    /// What an operator is told of it.
+    about: About,
     /// Whether it has whatever any session of its client has.
     is_shared: bool,
     /// Why it began with labels, if it did.
@@ -92,6 +97,11 @@ impl<K, V> Default for Kept<K, V> {
 }
 
 impl<K: Eq + Hash, V> Kept<K, V> {
+    /// All that somebody holds.
+    fn held(&self) -> impl Iterator<Item = Arc<V>> {
+        self.entries.values().filter_map(Weak::upgrade)
+    }
+
     fn find(&mut self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
         if let Some(held) = self.entries.get(&key).and_then(Weak::upgrade) {
             return held;
@@ -111,7 +121,13 @@ impl Conversations {
     pub(crate) fn of(&self, name: &str) -> Arc<Conversation> {
         let of_nobody = || {
             let (own, _) = Own::begin(&Client::default());
-            Conversation::new(Arc::new(own), Arc::default(), Labelling::default(), false, Because::Used)
+            Conversation::new(
+                Arc::new(own),
+                Arc::default(),
+                About::default(),
+                Labelling::default(),
+                (false, Because::Used),
+            )
         };
         lock(&self.by_name).find(name.into(), of_nobody)
     }
@@ -126,6 +142,7 @@ impl Conversations {
         if Arc::strong_count(&client) <= ALONE && lock(&client.past).left(clock::steady().0).is_empty() {
             lock(&client.memory).lapse();
         }
+        let about = About::new(name, client.whose.get_or_init(|| Whose::of(who)).clone());
         let is_shared = terms.of == LabelsOf::Principal || matches!(who, Who::Starts(..));
         lock(&self.by_name).find(name.into(), || {
             let mut because = Because::Used;
@@ -138,7 +155,7 @@ impl Conversations {
                 Who::Asks(.., at) => lock(&self.standing).find(key.at(at), new),
                 Who::Calls(..) | Who::Starts(..) => Arc::new(new()),
             };
-            Conversation::new(own, client, terms, is_shared, because)
+            Conversation::new(own, client, about, terms, (is_shared, because))
         })
     }
 }
@@ -193,6 +210,15 @@ impl Own {
         (Own { labels: AtomicU8::new(labels.bits()), is_over: AtomicBool::new(false) }, because)
     }
 
+    fn load(&self) -> Labels {
+        Labels::from_bits(self.labels.load(Ordering::Acquire))
+    }
+
+    /// Bears nothing any more.
+    fn forget(&self) {
+        self.labels.store(Labels::NONE.bits(), Ordering::Release);
+    }
+
     /// What it bore before.
     fn bear(&self, labels: Labels) -> Labels {
         Labels::from_bits(self.labels.fetch_or(labels.bits(), Ordering::AcqRel))
@@ -200,19 +226,26 @@ impl Own {
 }
 
 impl Conversation {
-    fn new(own: Arc<Own>, client: Arc<Client>, terms: Labelling, is_shared: bool, because: Because) -> Conversation {
+    fn new(
+        own: Arc<Own>,
+        client: Arc<Client>,
+        about: About,
+        terms: Labelling,
+        (is_shared, because): (bool, Because),
+    ) -> Conversation {
         let grace = micros(terms.after_end);
-        Conversation { own, client, is_shared, because, remembered: micros(REMEMBERED).max(grace), grace }
+        Conversation { own, client, about, is_shared, because, remembered: micros(REMEMBERED).max(grace), grace }
     }
 
     /// What it is labelled with, for a message that is to be judged.
     pub(crate) fn labels(&self) -> Labels {
-        let own = Labels::from_bits(self.own.labels.load(Ordering::Acquire));
-        if own.is_empty() && !self.is_shared {
-            return own;
+        if self.own.load().is_empty() && !self.is_shared {
+            return Labels::NONE;
         }
         let now = clock::steady().0;
         let mut past = lock(&self.client.past);
+        // Only now: what was there a moment ago may have been reset.
+        let own = self.own.load();
         let all = if self.is_shared { own.with(past.left(now)) } else { own };
         if !all.is_empty() && !self.own.is_over.load(Ordering::Relaxed) {
             let before = self.own.bear(all);
@@ -238,12 +271,16 @@ impl Conversation {
             past.is_used(labels, before.is_empty(), now.saturating_add(self.remembered), now);
         }
         past.is_found(Origin { session: session.into(), entry: None });
-        labels.without(before.with(shared))
+        let raised = labels.without(before.with(shared));
+        seen::note(past.given_mut(), raised, session);
+        raised
     }
 
-    /// Says in which entry it is what raised labels last.
-    pub(crate) fn is_recorded(&self, session: &str, entry: Id) {
-        lock(&self.client.past).is_found(Origin { session: session.into(), entry: Some(entry) });
+    /// Says in which entry it is what raised labels last; these labels are new by that, from a server and a tool of it.
+    pub(crate) fn is_recorded(&self, session: &str, entry: Id, raised: Labels, of: (&Arc<str>, Option<&Arc<str>>)) {
+        let mut past = lock(&self.client.past);
+        past.is_found(Origin { session: session.into(), entry: Some(entry) });
+        seen::recorded(past.given_mut(), raised, session, entry, of);
     }
 
     /// Why it began with labels, if it did, and where they were found, if that is known.
@@ -257,7 +294,7 @@ impl Conversation {
         if self.is_shared || self.own.is_over.swap(true, Ordering::Relaxed) {
             return;
         }
-        let labels = Labels::from_bits(self.own.labels.load(Ordering::Acquire));
+        let labels = self.own.load();
         if !labels.is_empty() {
             past.is_ended(labels, self.grace, clock::steady().0);
         }

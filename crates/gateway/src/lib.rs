@@ -22,6 +22,7 @@ mod clock;
 mod codes;
 mod collect;
 mod connect;
+pub mod control;
 mod converse;
 pub mod credentials;
 pub mod database;

@@ -98,9 +98,11 @@ impl Link {
         name: String,
         upstream: Upstream,
     ) -> Self {
+        let conversation = gateway.conversations.of(&name);
+        conversation.uses(&server.name);
         Link {
             passing: gateway.metrics.passing(&server.name),
-            session: Arc::new(SessionHandle::new(gateway.conversations.of(&name))),
+            session: Arc::new(SessionHandle::new(conversation)),
             gateway,
             server,
             principal,

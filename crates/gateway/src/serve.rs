@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
+use crate::control::{self, Control};
 use crate::database::Database;
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
 use crate::files::place_of;
@@ -63,6 +64,8 @@ pub struct Running {
     gateway: Arc<Gateway>,
     front: Arc<Front>,
     stop: watch::Sender<bool>,
+    /// Where the operator asks, for as long as it runs.
+    control: Option<Control>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -140,7 +143,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         let reloads = Reloads::new((file, held), place, Arc::clone(&gateway), config.clone());
         tasks.push(tokio::spawn(reload::watch(reloads)));
     }
-    Ok(Running { address, admin: admin_address, certificates, gateway, front, stop, tasks })
+    let control = control::serve(&gateway);
+    Ok(Running { control, address, admin: admin_address, certificates, gateway, front, stop, tasks })
 }
 
 /// Begins to capture what clients ask, if that is wanted.
@@ -214,6 +218,7 @@ impl Running {
     /// The same, but waits for nobody any more once `hurry` comes: what is left then ends with this process.
     pub async fn stop_unless(mut self, hurry: impl Future<Output = ()>) {
         self.leave();
+        drop(self.control.take());
         let serving = self.tasks.remove(0);
         let orderly = async {
             if tokio::time::timeout(DRAIN, serving).await.is_err() {

@@ -72,10 +72,11 @@ fn code(at: usize) -> String {
 
 fn messages(line: Line, bytes: usize, count: usize) -> Result<Vec<Message>, Box<dyn std::error::Error>> {
     let message = |number: usize| {
-        let text: String = (number * 100_003..).map(line).scan(0, |length, line| {
+        let lines = (number * 100_003..).map(line).scan(0, |length, line| {
             *length += line.len();
             (*length <= bytes).then_some(line)
         });
+        let text: String = lines.collect();
         let text =
             format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{{"type":"text","text":{}}}]}}}}"#, quote(&text));
         Message::parse(text, &Limits::default())

@@ -176,6 +176,13 @@ impl Definition {
         kind.name_of(element).map(|name| Definition::named(kind, &name, element))
     }
 
+    /// Reads the text of one, such as it was kept; `None` if it is none.
+    #[must_use]
+    pub fn of_text(kind: DefinitionKind, json: &[u8]) -> Option<Definition> {
+        let text = [br#"{"jsonrpc":"2.0","id":0,"result":"#, json, b"}"].concat();
+        Definition::read(kind, Message::parse(text, &Limits::AGAIN).ok()?.result()?)
+    }
+
     /// The same, which is the one that another session has if its text is the same: servers list the same to all.
     pub(crate) fn shared(kind: DefinitionKind, element: Value<'_>, all: &Definitions) -> Option<Arc<Definition>> {
         let name = kind.name_of(element)?;

@@ -1,8 +1,10 @@
 //! `bartizan guards`: what there is to protect with.
 
+mod flows;
 mod page;
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use bartizan_guard::{GuardSpec, RuleSpec, guards};
 use clap::Args;
@@ -10,11 +12,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+pub(super) use self::flows::Flows;
 use crate::outcome::{Failure, Outcome};
 use crate::output::{self, Paint};
 
+const EXAMPLES: &str = "\
+Examples:
+  bartizan guards secrets
+  bartizan guards --flows --config bartizan.toml   what may meet; status 1 if a way out is open";
+
 /// Lists every guard: the threat it answers, its rules and what they lead to
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Only these guards, or the guards of these rules
     names: Vec<String>,
@@ -24,10 +33,19 @@ pub(crate) struct Arguments {
     /// Prints the page of the book
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
+    /// Names the servers that together bring in what strangers write and what is private, and let it out again
+    #[arg(long, conflicts_with_all = ["names", "markdown"])]
+    flows: bool,
+    /// The configuration of the servers; without it the user's own, and all servers that the lock files know
+    #[arg(long, value_name = "FILE", requires = "flows")]
+    config: Option<PathBuf>,
 }
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<Outcome, Failure> {
+        if self.flows {
+            return flows::run(self.config.as_deref(), self.json);
+        }
         let means = |name: &str, spec: &GuardSpec| spec.name == name || spec.rule(name).is_some();
         if let Some(unknown) = self.names.iter().find(|name| !guards::ALL.iter().any(|spec| means(name, spec))) {
             let names: Vec<_> = guards::ALL.iter().map(|spec| spec.name).collect();

@@ -366,6 +366,17 @@ fn unknown<'a>(what: &str, name: &str, found: impl Iterator<Item = &'a Waiting>)
     format!("no {what} `{}` in {}", inline(name), files.join(" or "))
 }
 
+/// The lock files of a configuration, or those that are the user's, as far as they are there.
+pub(super) fn of_config(file: Option<&Path>) -> Result<Vec<Lock>, Failure> {
+    let place = Place { lock: None, config: file.map(Path::to_owned) };
+    place.paths()?.into_iter().map(|path| Lock::open(path).map_err(failure)).collect()
+}
+
+/// What an approved definition is, if its text was kept.
+pub(super) fn approved(lock: &Lock, server: &str, (kind, name): (&str, &str)) -> Result<Option<String>, Failure> {
+    lock.approved_text(server, kind, name).map_err(failure)
+}
+
 /// Where a user's lock files may be: that of the project here, that of their configuration, and that of the defaults.
 fn users_own() -> Result<Vec<PathBuf>, Failure> {
     let mut places: Vec<_> = std::path::absolute("mcp.lock").into_iter().collect();

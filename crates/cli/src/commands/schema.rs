@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{approve, audit, config, grant, guards, inspect, key, lock, policy, secret, upstream, user, why};
+use super::{approve, audit, config, grant, guards, inspect, key, lock, policy, secret, session, upstream, user, why};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 #[cfg(feature = "redteam")]
@@ -36,6 +36,9 @@ const FORMATS: &[Format] = &[
     (key::Created::FORMAT, || schema_for!(key::Created<'_>).to_value()),
     (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
     (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),
+    (session::Listed::FORMAT, || schema_for!(session::Listed<'_>).to_value()),
+    (session::Shown::FORMAT, || schema_for!(session::Shown<'_>).to_value()),
+    (session::Cleared::FORMAT, || schema_for!(session::Cleared<'_>).to_value()),
     (secret::Listed::FORMAT, || schema_for!(secret::Listed<'_>).to_value()),
     (upstream::Listed::FORMAT, || schema_for!(upstream::Listed<'_>).to_value()),
     (key::MasterRotated::FORMAT, || schema_for!(key::MasterRotated).to_value()),
@@ -58,6 +61,7 @@ const FORMATS: &[Format] = &[
     (why::Requested::FORMAT, || schema_for!(why::Requested).to_value()),
     (why::Granted::FORMAT, || schema_for!(why::Granted).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
+    (guards::Flows::FORMAT, || schema_for!(guards::Flows<'_>).to_value()),
     (inspect::Inspected::FORMAT, || schema_for!(inspect::Inspected<'_>).to_value()),
     #[cfg(feature = "redteam")]
     (Report::FORMAT, || schema_for!(Report).to_value()),

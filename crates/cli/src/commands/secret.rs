@@ -1,4 +1,6 @@
-//! `bartizan secret`: what the keyring of the user keeps for configurations.
+//! `bartizan secret`: what the keyring of the user keeps for configurations, and digests of secrets that may pass.
+
+mod digest;
 
 use std::io::{self, IsTerminal, Read};
 
@@ -17,11 +19,12 @@ Examples:
   bartizan secret set github-token < file    takes what the file holds
   bartizan secret list
   bartizan secret remove github-token
+  bartizan secret digest --config bartizan.toml < file   for `allow` under [guard.secrets]
 
 A configuration refers to it as \"keyring:github-token\", wherever it may have \"file:PATH\". It is in the keyring of the
 user who runs this, and each program of that user may read it while the keyring is unlocked.";
 
-/// Puts secrets for the configuration into the keyring, lists their names and removes them
+/// Puts secrets for the configuration into the keyring, lists their names and removes them; makes digests of those that may pass
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -37,6 +40,8 @@ enum Command {
     List(List),
     /// Removes a secret
     Remove(One),
+    /// Prints the digest by which the guard `secrets` lets a secret pass
+    Digest(digest::Arguments),
 }
 
 #[derive(Args)]
@@ -72,6 +77,7 @@ impl Arguments {
             Command::Set(one) => set(&one.name),
             Command::List(list) => list.run(),
             Command::Remove(one) => remove(&one.name),
+            Command::Digest(arguments) => arguments.run(),
         }
     }
 }
@@ -118,8 +124,14 @@ impl List {
     }
 }
 
-/// What somebody types, or all that another program writes, without the end of its last line.
+/// What somebody types, or all that another program writes, without the blanks around.
 fn read_secret() -> Result<String, Failure> {
+    // Who reads it trims it, so that a blank at an end would be lost there.
+    Ok(read()?.trim().to_owned())
+}
+
+/// What somebody types, or all that another program writes.
+fn read() -> Result<String, Failure> {
     if io::stdin().is_terminal() {
         return ask::twice("Secret: ", "the two differ");
     }
@@ -129,8 +141,7 @@ fn read_secret() -> Result<String, Failure> {
     if text.len() > MAX_BYTES {
         return Err(Failure::usage(format!("a secret has at most {MAX_BYTES} bytes")));
     }
-    // Who reads it trims it, so that a blank at an end would be lost there.
-    Ok(text.trim().to_owned())
+    Ok(text)
 }
 
 fn name(text: &str) -> Result<Name, &'static str> {

@@ -4,6 +4,7 @@
 mod approve;
 mod audit;
 mod config;
+mod flows;
 mod grant;
 mod inspect;
 mod key;
@@ -13,6 +14,8 @@ mod policy;
 mod redteam;
 mod replay;
 mod schema;
+mod secret;
+mod session;
 mod support;
 mod upstream;
 mod user;

@@ -5,11 +5,12 @@
 //! is forgotten of a client is from then on every other one's of the same principal that is not remembered: it may be that one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::lock;
 use super::memory::{Held, Total};
 use super::past::Past;
+use super::seen::Whose;
 
 /// If more is kept than this beyond what sessions need, it is thinned out; there is never twice as much.
 pub(super) const ENOUGH: usize = 32_768;
@@ -24,6 +25,8 @@ pub(super) struct Client {
     pub(super) past: Mutex<Past>,
     /// What its sessions were brought, and where those values were.
     pub(super) memory: Mutex<Held>,
+    /// Whose it is, once a session of it has begun.
+    pub(super) whose: OnceLock<Whose>,
 }
 
 /// A client, and whose it is.
@@ -76,12 +79,19 @@ impl Remembered {
         past.take_over(&holder.rest, holder.rest.origin(), now);
         self.count += 1;
         let total = self.total.clone();
-        Arc::clone(
-            holder
-                .clients
-                .entry(key.client)
-                .or_insert_with(|| Arc::new(Client { past: Mutex::new(past), memory: Mutex::new(Held::new(&total)) })),
-        )
+        Arc::clone(holder.clients.entry(key.client).or_insert_with(|| {
+            let (past, memory) = (Mutex::new(past), Mutex::new(Held::new(&total)));
+            Arc::new(Client { past, memory, whose: OnceLock::new() })
+        }))
+    }
+
+    /// Clients without a session whose next one would begin with labels, by where these were found.
+    pub(super) fn over(&self, now: i64) -> Vec<Arc<Client>> {
+        let counts = |client: &&Arc<Client>| {
+            let past = lock(&client.past);
+            !is_held(client) && !past.left(now).is_empty() && past.origin().is_some()
+        };
+        self.holders.values().flat_map(|holder| holder.clients.values()).filter(counts).cloned().collect()
     }
 
     /// How many entries there are.

@@ -28,10 +28,19 @@ impl Total {
     }
 }
 
+/// By what a result is known to the memory that it was brought to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number {
+    number: u32,
+    times: u32,
+}
+
 /// The memory of one client, made when it is needed.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     memory: Option<Memory>,
+    /// How often it was forgotten: numbers from before are of nothing any more.
+    times: u32,
     /// What of the total it takes.
     counted: usize,
     total: Total,
@@ -39,13 +48,28 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(total: &Total) -> Held {
-        Held { memory: None, counted: 0, total: total.clone() }
+        Held { memory: None, times: 0, counted: 0, total: total.clone() }
     }
 
     /// Forgets all, as it does not count any more.
     pub(super) fn lapse(&mut self) {
         self.memory = None;
+        self.times = self.times.wrapping_add(1);
         self.count(0);
+    }
+
+    /// Forgets all while it is used. The key stays: what is being read now is hashed with it already.
+    pub(super) fn forget(&mut self) {
+        let key = self.memory.as_ref().map(|memory| memory.key().clone());
+        self.memory = key.map(|key| Memory::new(key, Bounds::default()));
+        self.times = self.times.wrapping_add(1);
+        self.count(self.memory.as_ref().map_or(0, Memory::bytes));
+    }
+
+    /// How many results and values it remembers, and whether there were more.
+    pub(super) fn counts(&self) -> (u64, u64, bool) {
+        let count = |of: fn(&Memory) -> usize| self.memory.as_ref().map_or(0, of) as u64;
+        (count(Memory::len), count(Memory::values), self.memory.as_ref().is_some_and(Memory::forgets))
     }
 
     fn count(&mut self, bytes: usize) {
@@ -67,7 +91,7 @@ impl Held {
         self.get().map(|memory| memory.key().clone())
     }
 
-    fn add(&mut self, news: &News) -> Option<u32> {
+    fn add(&mut self, news: &News) -> Option<Number> {
         let full = self.total.0.load(Ordering::Relaxed) > MOST;
         let memory = self.get()?;
         let number = if full {
@@ -78,7 +102,7 @@ impl Held {
         };
         let bytes = memory.bytes();
         self.count(bytes);
-        number
+        number.map(|number| Number { number, times: self.times })
     }
 }
 
@@ -105,14 +129,16 @@ impl Conversation {
     }
 
     /// Remembers it, under a number. Whatever is judged after this has returned is held against it.
-    pub(crate) fn remembers(&self, news: &News) -> Option<u32> {
+    pub(crate) fn remembers(&self, news: &News) -> Option<Number> {
         lock(&self.client.memory).add(news)
     }
 
     /// Says in which entry of the log it is what was brought under that number.
-    pub(crate) fn news_are_recorded(&self, number: u32, entry: Id) {
-        if let Some(memory) = &mut lock(&self.client.memory).memory {
-            memory.is_recorded(number, entry.to_string().into());
+    pub(crate) fn news_are_recorded(&self, number: Number, entry: Id) {
+        let mut held = lock(&self.client.memory);
+        let times = held.times;
+        if let Some(memory) = held.memory.as_mut().filter(|_| times == number.times) {
+            memory.is_recorded(number.number, entry.to_string().into());
         }
     }
 

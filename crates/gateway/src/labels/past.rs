@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bartizan_audit::Id;
 use bartizan_guard::Labels;
 
+use super::seen::Given;
+
 /// For how long sessions that their client ends, each soon after the one before, hand on what was found, in microseconds.
 /// Without an end a client that ends a session after each task would never be rid of one false finding.
 const HANDED_ON: i64 = 8 * 60 * 60 * 1_000_000;
@@ -51,11 +53,21 @@ pub(super) struct Past {
     /// Whether it is of others that were forgotten.
     is_of_others: bool,
     origin: Option<Origin>,
+    /// Which results gave the labels of its sessions, as far as that is kept.
+    given: Vec<Given>,
 }
 
 impl Default for Past {
     fn default() -> Self {
-        Past { labels: Labels::NONE, until: i64::MIN, labelled: 0, ended: None, is_of_others: false, origin: None }
+        Past {
+            labels: Labels::NONE,
+            until: i64::MIN,
+            labelled: 0,
+            ended: None,
+            is_of_others: false,
+            origin: None,
+            given: Vec::new(),
+        }
     }
 }
 
@@ -71,6 +83,20 @@ impl Past {
 
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// Which results gave the labels of its sessions.
+    pub(super) fn given(&self) -> &[Given] {
+        &self.given
+    }
+
+    pub(super) fn given_mut(&mut self) -> &mut Vec<Given> {
+        &mut self.given
+    }
+
+    /// Forgets all of it.
+    pub(super) fn forget(&mut self) {
+        *self = Past::default();
     }
 
     /// A session begins: what with, and why.
@@ -142,7 +168,8 @@ impl Past {
     fn lapses(&mut self, now: i64) -> bool {
         let is_over = self.left(now).is_empty();
         if is_over {
-            *self = Past { origin: self.origin.take(), ..Past::default() };
+            let (origin, given) = (self.origin.take(), std::mem::take(&mut self.given));
+            *self = Past { origin, given, ..Past::default() };
         }
         is_over
     }

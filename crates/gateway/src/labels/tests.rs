@@ -338,3 +338,98 @@ fn whoever_has_the_most_gives_way_however_many_there_are() {
     assert_eq!(calls("another of ann's", &ann, "other").labels(), Labels::NONE);
     assert_eq!(calls("another of eve's", &eve, "other").whence().0, Because::Forgotten);
 }
+
+/// Has a session forget, with a log that can be written.
+fn reset(all: &Conversations, session: &str) -> Option<Cleared> {
+    all.reset(session, |_| Ok::<_, ()>(())).map(Result::unwrap)
+}
+
+#[test]
+fn a_reset_has_all_sessions_of_the_client_forget_and_nobody_else() {
+    let all = Conversations::default();
+    let (one, other) = (begin(&all, "1", "ann"), begin(&all, "2", "bob"));
+    one.raise(UNTRUSTED, "1");
+    other.raise(UNTRUSTED, "2");
+    let second = begin(&all, "3", "ann");
+    assert_eq!(second.labels(), UNTRUSTED);
+    let cleared = reset(&all, "3").unwrap();
+    assert_eq!((&*cleared.principal, &*cleared.labels), ("ann", &["untrusted".to_owned()][..]));
+    let mut sessions = cleared.sessions;
+    sessions.sort();
+    assert_eq!(sessions, ["1", "3"]);
+    assert_eq!(
+        (one.labels(), second.labels(), begin(&all, "4", "ann").labels()),
+        (Labels::NONE, Labels::NONE, Labels::NONE)
+    );
+    assert_eq!(other.labels(), UNTRUSTED);
+    assert_eq!(one.raise(UNTRUSTED, "1"), UNTRUSTED, "what comes in anew counts anew");
+    assert_eq!(begin(&all, "5", "ann").labels(), UNTRUSTED);
+    assert!(reset(&all, "nobody's").is_none());
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_reset() {
+    let all = Conversations::default();
+    let held = begin(&all, "1", "ann");
+    held.raise(UNTRUSTED, "1");
+    assert_eq!(all.reset("1", |_| Err("the disk is full")).unwrap(), Err("the disk is full"));
+    assert_eq!(held.labels(), UNTRUSTED);
+}
+
+#[test]
+fn one_that_is_over_is_shown_and_reset_by_the_session_that_was_labelled() {
+    let all = Conversations::default();
+    let held = begin(&all, "1", "ann");
+    held.raise(UNTRUSTED, "1");
+    held.is_ended_by_client();
+    drop(held);
+    let [seen] = &all.all()[..] else { panic!("one is left") };
+    assert_eq!((&*seen.session, &*seen.principal, seen.age, seen.labels.len()), ("1", "ann", None, 1));
+    assert_eq!(reset(&all, "1").unwrap().sessions, [""; 0]);
+    assert!(all.all().is_empty() && begin(&all, "2", "ann").labels().is_empty());
+}
+
+#[test]
+fn what_is_shown_says_which_result_gave_a_label() {
+    let all = Conversations::default();
+    let held = begin(&all, "1", "ann");
+    let (web, mail, tool): (Arc<str>, Arc<str>, Arc<str>) = ("web".into(), "mail".into(), "fetch".into());
+    held.uses(&web);
+    let (first, second) = (Id::new(1, [1; 10]), Id::new(2, [2; 10]));
+    let raised = held.raise(UNTRUSTED, "1");
+    held.is_recorded("1", first, raised, (&web, Some(&tool)));
+    // It brings the same once more, which is not what labelled it.
+    let raised = held.raise(UNTRUSTED, "1");
+    held.is_recorded("1", second, raised, (&mail, None));
+    let [seen] = &all.all()[..] else { panic!("one goes on") };
+    assert_eq!((&seen.servers[..], seen.values, seen.age), (&["web".to_owned()][..], 0, Some(0)));
+    let [label] = &seen.labels[..] else { panic!("one label") };
+    let from = (label.server.as_deref(), label.tool.as_deref(), label.entry.clone());
+    assert_eq!((&*label.label, from), ("untrusted", (Some("web"), Some("fetch"), Some(first.to_string()))));
+    assert!(label.since.is_some() && label.session.as_deref() == Some("1"));
+}
+
+#[test]
+fn a_reset_while_it_is_used_leaves_no_half_of_it() {
+    let all = Conversations::default();
+    let held = begin(&all, "1", "ann");
+    std::thread::scope(|scope| {
+        let users = [(); 3].map(|()| {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    held.raise(UNTRUSTED, "1");
+                    held.labels();
+                    begin(&all, "1", "ann").labels();
+                }
+            })
+        });
+        for _ in 0..500 {
+            reset(&all, "1");
+            all.all();
+        }
+        users.into_iter().for_each(|user| user.join().unwrap());
+    });
+    reset(&all, "1").unwrap();
+    // Whoever only looks brings nothing back.
+    assert_eq!((held.labels(), begin(&all, "2", "ann").labels()), (Labels::NONE, Labels::NONE));
+}

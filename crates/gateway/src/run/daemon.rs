@@ -23,6 +23,7 @@ use super::signals::signal_of;
 use super::wrapped::{Ends, wrapped};
 use super::{Paths, RunError};
 use crate::changes;
+use crate::control;
 use crate::files::place_of;
 use crate::gateway::Gateway;
 use crate::reload::{self, Place, Reloads, Told, notes};
@@ -83,6 +84,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     });
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
     config.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+    let _control = control::serve(&gateway);
     let recording = tokio::spawn(changes::keep_recording(Arc::clone(&gateway)));
     let serving = Arc::new(Serving { gateway, reloads, told });
     let (mut stop, mut waiting) = (terminated(), Vec::new());

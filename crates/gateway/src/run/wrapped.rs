@@ -19,6 +19,7 @@ use super::translated;
 use super::wrapping::{Wrapped, pass_on};
 use super::{Paths, RunError, Wrap};
 use crate::changes;
+use crate::control;
 use crate::gateway::Gateway;
 use crate::in_flight::InFlight;
 use crate::labels::Who;
@@ -189,6 +190,7 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
     }
     let gateway = setup::gateway(&config)?;
     tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
+    let _control = control::serve(&gateway);
     // This process goes with its client.
     let (_here, gone) = oneshot::channel();
     let (input, output) = (tokio::io::stdin(), tokio::io::stdout());

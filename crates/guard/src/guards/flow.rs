@@ -12,6 +12,7 @@
 //! **What this cannot see.** What the user typed and what the model thinks. An address that a stranger has the model put together from
 //! pieces counts as the user's, and so does what a model says in its own words of what it has read.
 
+pub mod meet;
 pub mod settings;
 
 use std::borrow::Cow;

@@ -58,7 +58,7 @@ pub const SPEC: GuardSpec = GuardSpec {
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    /// Digests of secrets that may pass, of 64 hexadecimal digits each (`docs/src/secrets.md` says how they are made). Whoever
+    /// Digests of secrets that may pass, of 64 hexadecimal digits each (`bartizan secret digest` prints them). Whoever
     /// reads them learns nothing of the secrets as long as they do not know `allow_key`.
     allow: Vec<String>,
     /// What the digests are made with, of at least 16 characters: `${NAME}`, `file:PATH` and `keyring:NAME` take it from elsewhere.
@@ -70,7 +70,7 @@ struct Options {
 }
 
 /// The shortest key of digests.
-const SHORTEST_ALLOW_KEY: usize = 16;
+pub const SHORTEST_ALLOW_KEY: usize = 16;
 
 impl Options {
     fn guard(self) -> Result<Secrets, serde_json::Error> {
@@ -112,6 +112,15 @@ pub fn own_formats(toml: Option<&str>) -> Result<Vec<String>, FormatsProblem> {
 #[must_use]
 pub fn digest(key: &str, secret: &str) -> String {
     blake3::keyed_hash(&key_of(key), secret.as_bytes()).to_hex().to_string()
+}
+
+/// Whether one of the formats that are built in tells the whole text, wherever it stands; else nothing or only a piece of it is found, or
+/// it takes the name of what it is the value of.
+#[must_use]
+pub fn is_told(secret: &str) -> bool {
+    let scanner = Scanner::built_in();
+    let found = scanner.look(secret, &Views::of(secret), |_| false);
+    found.iter().any(|found| found.span.start == 0 && found.span.end == secret.len())
 }
 
 fn key_of(key: &str) -> [u8; 32] {

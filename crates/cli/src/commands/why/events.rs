@@ -63,6 +63,14 @@ pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
             let (labels, session) = (labels.join(" and "), inline(&entry.session));
             format!("The session {session} began labelled {labels}, {}.", entry.inherited.sentence())
         }
+        "session.reset" => {
+            let labels: Vec<_> = entry.labels.iter().map(|label| format!("`{}`", inline(label))).collect();
+            let labels = if labels.is_empty() { "no labels".to_owned() } else { labels.join(" and ") };
+            let session = inline(&entry.session);
+            format!(
+                "The operator has reset the session {session}, with all of its client: {labels} and what was remembered are forgotten."
+            )
+        }
         "lock.gone" => {
             "The lock file was gone while Bartizan was running. It was written again as it was known, and nothing in it \
              was approved anew."

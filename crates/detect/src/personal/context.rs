@@ -1,5 +1,7 @@
 //! Words beside a number that say what it is, in several languages.
 
+use std::collections::BTreeMap;
+
 use super::fold::{self, Table};
 use super::ids;
 
@@ -85,7 +87,9 @@ const WORDS: &[(u32, &str)] = &[
 /// All words, with the class and the identifiers that each speaks of.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    table: Table<Spoken>,
+    /// The place of each word in `spoken`.
+    table: Table,
+    spoken: Vec<Spoken>,
     /// Words of scripts without spaces, which stand within others.
     within: Vec<(String, Spoken)>,
 }
@@ -130,16 +134,19 @@ const LINES: usize = 2;
 impl Words {
     pub(super) fn built_in() -> Words {
         let mut words = Words::default();
+        let mut known = BTreeMap::new();
         for (class, list) in WORDS {
-            words.add(list, Spoken { classes: *class, ids: 0 });
+            words.add(list, Spoken { classes: *class, ids: 0 }, &mut known);
         }
         for (index, id) in ids::all().enumerate() {
-            words.add(id.words, Spoken { classes: 0, ids: 1 << (index % 128) });
+            words.add(id.words, Spoken { classes: 0, ids: 1 << (index % 128) }, &mut known);
         }
+        words.table = Table::of((0..).zip(known.keys()).map(|(place, hash)| (*hash, place)), |held, _| held);
+        words.spoken = known.into_values().collect();
         words
     }
 
-    fn add(&mut self, list: &str, spoken: Spoken) {
+    fn add(&mut self, list: &str, spoken: Spoken, known: &mut BTreeMap<u64, Spoken>) {
         for word in list.split('|') {
             if word.chars().any(|c| c >= '\u{2E80}') {
                 self.within.push((word.to_owned(), spoken));
@@ -151,8 +158,12 @@ impl Words {
                 (Some(first), None) => first,
                 _ => continue,
             };
-            self.table.add(hash, spoken, Spoken::with);
+            known.entry(hash).and_modify(|held| *held = held.with(spoken)).or_insert(spoken);
         }
+    }
+
+    fn get(&self, hash: u64) -> Option<Spoken> {
+        self.spoken.get(self.table.get(hash)? as usize).copied()
     }
 
     /// What stands around `start..end`.
@@ -182,15 +193,15 @@ impl Words {
     fn speak(&self, text: &str, mut told: impl FnMut(Spoken)) {
         let mut last = None;
         each_word(text, |hash| {
-            let single = self.table.get(hash);
-            let pair = last.and_then(|last| self.table.get(fold::both(last, hash)));
+            let single = self.get(hash);
+            let pair = last.and_then(|last| self.get(fold::both(last, hash)));
             last = Some(hash);
             // Two words together say more than the second alone.
             if let Some(spoken) = pair.or(single) {
                 told(spoken);
             }
         });
-        if text.bytes().any(|byte| byte >= 0xE3) {
+        if !text.is_ascii() && text.bytes().any(|byte| byte >= 0xE3) {
             for (word, spoken) in &self.within {
                 if text.contains(word.as_str()) {
                     told(*spoken);
@@ -203,6 +214,25 @@ impl Words {
 /// The words of a text, those of `camelCase` and `snake_case` one by one.
 pub(super) fn each_word(text: &str, mut word: impl FnMut(u64)) {
     let (mut hash, mut empty, mut small) = (fold::START, true, false);
+    if text.is_ascii() {
+        for byte in text.bytes() {
+            let letter = byte | 0x20;
+            let is_letter = letter.is_ascii_lowercase();
+            if !empty && (!is_letter || (small && byte.is_ascii_uppercase())) {
+                word(hash);
+                (hash, empty) = (fold::START, true);
+            }
+            small = byte.is_ascii_lowercase();
+            if is_letter {
+                hash = fold::add(hash, char::from(letter));
+                empty = false;
+            }
+        }
+        if !empty {
+            word(hash);
+        }
+        return;
+    }
     for c in text.chars() {
         let begins = c.is_uppercase() && small;
         if (!c.is_alphabetic() || begins) && !empty {

@@ -2,11 +2,25 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::context::{Words, class};
 use super::{Hit, PersonalKind, bank, check};
+
+/// What is searched for, made ready once: that takes longer than to search a short text.
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
+    banks: ["BIC", "SWIFT", "bic", "swift"].map(Finder::new),
+    users: ["sername", "ser name", "ser_name", "enutzername", "suario", "tilisateur"].map(Finder::new),
+    lines: Finder::new("<<"),
+});
+
+struct Names {
+    banks: [Finder<'static>; 4],
+    users: [Finder<'static>; 6],
+    lines: Finder<'static>,
+}
 
 /// Looks at everything in which there is a sign of an address.
 pub(super) fn look(text: &str, words: &Words, hits: &mut Vec<Hit>) {
@@ -228,9 +242,9 @@ fn value_behind(text: &str, from: usize) -> Option<Range<usize>> {
 }
 
 fn bics(text: &str, hits: &mut Vec<Hit>) {
-    for name in ["BIC", "SWIFT", "bic", "swift"] {
-        for at in memmem::find_iter(text.as_bytes(), name) {
-            let mut from = at + name.len();
+    for name in &NAMES.banks {
+        for at in name.find_iter(text.as_bytes()) {
+            let mut from = at + name.needle().len();
             if let Some(rest) = text.get(from..).filter(|rest| rest.starts_with("/SWIFT") || rest.starts_with("/BIC")) {
                 from += rest.find(['T', 'C']).map_or(0, |at| at + 1);
             }
@@ -245,9 +259,9 @@ fn bics(text: &str, hits: &mut Vec<Hit>) {
 }
 
 fn user_names(text: &str, hits: &mut Vec<Hit>) {
-    for name in ["sername", "ser name", "ser_name", "enutzername", "suario", "tilisateur"] {
-        for at in memmem::find_iter(text.as_bytes(), name) {
-            let Some(span) = value_behind(text, at + name.len()) else { continue };
+    for name in &NAMES.users {
+        for at in name.find_iter(text.as_bytes()) {
+            let Some(span) = value_behind(text, at + name.needle().len()) else { continue };
             let value = text.get(span.clone()).unwrap_or_default();
             let value = value.trim_end_matches(['.', ':', '!', '?']);
             let signs = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
@@ -268,7 +282,7 @@ fn user_names(text: &str, hits: &mut Vec<Hit>) {
 /// Lines of a passport or card that machines read (ICAO 9303): letters, digits and `<`, with check digits.
 fn passports(text: &str, hits: &mut Vec<Hit>) {
     let mut next = 0;
-    for at in memmem::find_iter(text.as_bytes(), "<<") {
+    for at in NAMES.lines.find_iter(text.as_bytes()) {
         if at < next {
             continue;
         }

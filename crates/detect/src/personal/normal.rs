@@ -8,6 +8,7 @@ use super::{PersonalKind, fold};
 #[must_use]
 pub fn normal(kind: PersonalKind, text: &str) -> String {
     match kind {
+        PersonalKind::Email | PersonalKind::UserName if text.is_ascii() => text.to_ascii_lowercase(),
         PersonalKind::Email | PersonalKind::UserName => text.nfc().flat_map(char::to_lowercase).collect(),
         PersonalKind::Phone => phone(text),
         PersonalKind::PaymentCard | PersonalKind::BankAccount => text.chars().filter(char::is_ascii_digit).collect(),
@@ -60,12 +61,18 @@ fn ip(text: &str) -> String {
 /// Words without case, accents and signs.
 fn words(text: &str, between: char) -> String {
     let mut written = String::with_capacity(text.len());
-    for c in text.nfc() {
+    let mut add = |c: char| {
         if c.is_alphanumeric() {
             written.push(fold::letter(c));
         } else if !written.ends_with(between) && !written.is_empty() && !matches!(c, '\'' | '\u{2019}' | '.') {
             written.push(between);
         }
+    };
+    // Composing takes much longer than the rest, and ASCII is composed.
+    if text.is_ascii() {
+        text.chars().for_each(&mut add);
+    } else {
+        text.nfc().for_each(&mut add);
     }
     written.truncate(written.trim_end_matches(between).len());
     written

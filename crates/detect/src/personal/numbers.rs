@@ -24,6 +24,8 @@ impl std::fmt::Debug for Identifier {
 
 /// Fewer digits are no number of anybody's.
 const FEWEST: usize = 4;
+/// Nor are fewer digits and letters, so that a year needs no words beside it.
+const SHORTEST: usize = 5;
 /// The longest identifier.
 const LONGEST_ID: usize = 18;
 
@@ -81,7 +83,8 @@ impl Numbers {
         let digits = |group: &Range<usize>| {
             text.as_bytes().get(group.clone()).unwrap_or_default().iter().filter(|byte| byte.is_ascii_digit()).count()
         };
-        if reach.iter().map(digits).sum::<usize>() < FEWEST || is_uuid(groups) {
+        let long = reach.iter().map(Range::len).sum::<usize>() >= SHORTEST;
+        if !long || reach.iter().map(digits).sum::<usize>() < FEWEST || is_uuid(groups) {
             return;
         }
         let context = self.words.around(text, begin.start, end.end);
@@ -279,6 +282,9 @@ fn stands_alone(text: &str, window: &[Range<usize>]) -> bool {
     !(dot_before || dot_behind || before.is_ascii_alphanumeric() || behind.0 == b'_' || before == b'$')
 }
 
+/// Digits of a telephone, those before the code of a country and those of an extension included.
+const MOST_DIALLED: usize = 17;
+
 /// Reads a number of a telephone that begins with the first of the groups, and tells how many of them are of it.
 fn phones(text: &str, groups: &[Range<usize>], context: Context, hits: &mut Vec<Hit>) -> usize {
     let Some(first) = groups.first() else { return 0 };
@@ -293,7 +299,8 @@ fn phones(text: &str, groups: &[Range<usize>], context: Context, hits: &mut Vec<
         return 0;
     }
     let zeros = !plus && bytes(first).starts_with(b"00");
-    let mut digits: Vec<u8> = Vec::new();
+    let mut held = [0; MOST_DIALLED];
+    let mut length = 0;
     let mut best: Option<(usize, u16)> = None;
     let spoken = if context.near.of(class::PHONE) {
         900
@@ -304,19 +311,19 @@ fn phones(text: &str, groups: &[Range<usize>], context: Context, hits: &mut Vec<
     };
     for (index, group) in groups.iter().take(MOST_GROUPS).enumerate() {
         let these = bytes(group);
-        if !these.iter().all(u8::is_ascii_digit) || digits.len() + these.len() > 17 {
+        if !these.iter().all(u8::is_ascii_digit) || length + these.len() < 2 * index {
             break;
         }
-        if digits.len() + these.len() < 2 * index {
-            break;
-        }
+        let Some(room) = held.get_mut(length..length + these.len()) else { break };
         let alone = groups.get(..=index).is_some_and(|window| stands_alone(text, window));
         // `(0)` is not dialled from abroad.
         let skipped = plus && these == b"0" && text.as_bytes().get(group.end) == Some(&b')');
         if !skipped {
-            digits.extend(these);
+            room.copy_from_slice(these);
+            length += these.len();
         }
-        let abroad = if zeros { digits.get(2..).unwrap_or_default() } else { &digits };
+        let digits = held.get(..length).unwrap_or_default();
+        let abroad = if zeros { digits.get(2..).unwrap_or_default() } else { digits };
         let international = (plus || zeros) && phone::is_international(abroad);
         let window = groups.get(..=index).unwrap_or_default();
         let raw = text.get(first.start..group.end).unwrap_or_default();

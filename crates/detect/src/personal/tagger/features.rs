@@ -1,21 +1,41 @@
 //! What the tagger sees of a word: itself, its ends, how it is written, what the lists say, and its neighbours.
 
-use super::super::fold::both;
+use super::super::fold::{MIX, both};
 use super::lexicon::is;
 use super::token::{Gap, Token};
 
 /// Features of a word.
 pub(super) const COUNT: usize = 32;
 
-/// The features of the word at `index`, each a number below 2^`bits`.
+/// Three words before a word, itself, and two words behind it.
+pub(super) type Window = [Seen; 6];
+
+/// What is made of words once and seen from each of their neighbours: a [`Window`] for each of them.
+pub(super) fn see(tokens: &[Token], seen: &mut Vec<Seen>) {
+    seen.extend([Seen::NONE; 3]);
+    seen.extend(tokens.iter().map(Seen::of));
+    seen.extend([Seen::NONE; 2]);
+}
+
+/// What makes the number of each feature another one than that of a feature with the same words.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+const SALTS: [u64; COUNT] = {
+    let mut salts = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        let number = at as u64 + 1;
+        salts[at] = number.wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(17) ^ number;
+        at += 1;
+    }
+    salts
+};
+
+/// The features of a word, each a number below 2^`bits`.
 #[inline]
-pub(super) fn of(tokens: &[Token], index: usize, bits: u32) -> [u32; COUNT] {
-    let see =
-        |offset: isize| index.checked_add_signed(offset).and_then(|at| tokens.get(at)).map_or(Seen::NONE, Seen::of);
-    let [back3, back2, back, here, next, next2] = [see(-3), see(-2), see(-1), see(0), see(1), see(2)];
-    let ends = tokens.get(index).map_or([0; 4], |token| token.ends);
-    let [two, three, four, first] = ends;
-    let prose = u64::from(tokens.get(index).is_some_and(|token| token.prose));
+pub(super) fn of(text: &str, token: &Token, window: &Window, bits: u32) -> [u32; COUNT] {
+    let [back3, back2, back, here, next, next2] = window;
+    let [two, three, four, first] = token.ends(text);
+    let prose = u64::from(token.prose);
     let known = |seen: &Seen| seen.known;
     let named = |seen: &Seen| seen.known & u64::from(is::GIVEN | is::FAMILY | is::COMMON | is::HONORIFIC | is::JOB);
     let placed = |seen: &Seen| {
@@ -31,41 +51,43 @@ pub(super) fn of(tokens: &[Token], index: usize, bits: u32) -> [u32; COUNT] {
         both(next.word, next2.word),
         both(back.word, here.word),
         both(here.word, next.word),
-        both(here.shape, known(&here)),
+        both(here.shape, known(here)),
         two,
         both(three, here.shape),
         four,
         first,
-        both(known(&here), known(&back)),
-        both(known(&here), both(known(&next), next.gap)),
-        both(named(&here), both(named(&back), both(named(&next), here.gap))),
-        both(placed(&here), both(placed(&back), both(placed(&next), here.gap))),
+        both(known(here), known(back)),
+        both(known(here), both(known(next), next.gap)),
+        both(named(here), both(named(back), both(named(next), here.gap))),
+        both(placed(here), both(placed(back), both(placed(next), here.gap))),
         both(both(here.shape, here.gap), both(back.shape, both(next.shape, next.gap))),
         both(both(back2.shape, back.gap), both(back.shape, both(here.shape, here.gap))),
         both(both(here.shape, next.gap), both(next.shape, both(next2.shape, next2.gap))),
-        both(both(known(&back2), known(&back)), both(here.shape, here.gap)),
-        both(both(known(&next2), known(&next)), both(here.shape, next.gap)),
-        both(back.word, both(here.shape, known(&here))),
-        both(next.word, both(here.shape, known(&here))),
+        both(both(known(back2), known(back)), both(here.shape, here.gap)),
+        both(both(known(next2), known(next)), both(here.shape, next.gap)),
+        both(back.word, both(here.shape, known(here))),
+        both(next.word, both(here.shape, known(here))),
         both(back2.word, both(back.shape, here.shape)),
         both(both(back.word, back2.word), here.shape),
         both(back3.word, both(back2.word, back.word)),
-        both(known(&back), both(three, here.gap)),
+        both(known(back), both(three, here.gap)),
         both(prose, both(here.gap, next.gap)),
-        both(prose, both(here.shape, both(placed(&here), here.gap))),
-        both(prose, both(named(&here), both(back3.shape, both(back2.shape, here.shape)))),
+        both(prose, both(here.shape, both(placed(here), here.gap))),
+        both(prose, both(named(here), both(back3.shape, both(back2.shape, here.shape)))),
     ];
-    let mut number = 0_u64;
-    all.map(|feature| {
-        number += 1;
+    let mut ids = [0; COUNT];
+    for ((id, feature), salt) in ids.iter_mut().zip(all).zip(SALTS) {
+        let mixed = (feature.rotate_left(17) ^ salt).wrapping_mul(MIX) >> (64 - bits);
         #[expect(clippy::cast_possible_truncation, reason = "only the highest bits are left")]
-        let id = (both(feature ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93), number) >> (64 - bits)) as u32;
-        id
-    })
+        let mixed = mixed as u32;
+        *id = mixed;
+    }
+    ids
 }
 
 /// A neighbour.
-struct Seen {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
     word: u64,
     shape: u64,
     gap: u64,

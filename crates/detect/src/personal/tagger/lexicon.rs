@@ -54,17 +54,12 @@ const LISTS: &[(u32, &str)] = &[
 
 /// All lists together.
 #[derive(Debug)]
-pub(super) struct Lexicon(Table<u32>);
+pub(super) struct Lexicon(Table);
 
 impl Lexicon {
     pub(super) fn built_in() -> Lexicon {
-        let mut table = Table::default();
-        for (what, list) in LISTS {
-            for word in words(list) {
-                table.add(fold::hash(word), *what, |old, new| old | new);
-            }
-        }
-        Lexicon(table)
+        let all = LISTS.iter().flat_map(|(what, list)| words(list).map(|word| (fold::hash(word), *what)));
+        Lexicon(Table::of(all, |old, new| old | new))
     }
 
     /// What a word may be, by its number.

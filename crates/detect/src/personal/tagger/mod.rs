@@ -85,12 +85,17 @@ impl Tagger {
     /// The parts of a text that are looked at, with features of so many bits.
     #[must_use]
     pub fn parts(&self, text: &str, bits: u32) -> Vec<Part> {
-        let mut parts = Vec::new();
+        let (mut parts, mut seen) = (Vec::new(), Vec::new());
         token::each_part(text, &self.lexicon, |tokens| {
             parts.push(Part {
                 words: tokens.iter().map(|token| token.start..token.end).collect(),
                 open: tokens.iter().map(|token| token.open).collect(),
-                features: (0..tokens.len()).map(|index| features::of(tokens, index, bits)).collect(),
+                features: {
+                    seen.clear();
+                    features::see(tokens, &mut seen);
+                    let each = tokens.iter().zip(seen.array_windows());
+                    each.map(|(token, seen)| features::of(text, token, seen, bits)).collect()
+                },
             });
         });
         parts
@@ -98,77 +103,127 @@ impl Tagger {
 
     pub(super) fn look(&self, text: &str, words: &Words, hits: &mut Vec<Hit>) {
         let Some(weights) = &self.weights else { return };
+        let mut sequence = Sequence::new(weights);
+        let (mut worth, mut seen) = (Vec::new(), Vec::new());
         token::each_part(text, &self.lexicon, |tokens| {
-            let open: Vec<bool> = tokens.iter().map(|token| token.open).collect();
-            if !open.contains(&true) {
-                return;
+            seen.clear();
+            let mut end = 0;
+            // Words that are not open have no label, so that what stands between them is told by itself.
+            for run in tokens.chunk_by(|one, other| one.open == other.open) {
+                let start = end;
+                end += run.len();
+                if !run.iter().any(|token| token.open && is_name(token)) {
+                    continue;
+                }
+                if seen.is_empty() {
+                    features::see(tokens, &mut seen);
+                }
+                let windows = seen.get(start..).unwrap_or_default().array_windows();
+                worth.clear();
+                worth.extend(run.iter().zip(windows).map(|(token, window)| weights.of(text, token, window)));
+                let labels = sequence.best(&worth, end < tokens.len());
+                if labels.iter().any(|label| *label != 0) {
+                    spans(text, run, labels, |label, at| margin(weights, &worth, label, at), words, hits);
+                }
             }
-            let worth: Vec<[f32; LABELS]> = tokens
-                .iter()
-                .enumerate()
-                .map(|(index, token)| if token.open { worth(weights, tokens, index) } else { [0.0; LABELS] })
-                .collect();
-            let follows = weights.follows.map(|row| row.map(|weight| f32::from(weight) * weights.unit));
-            let labels = best(&worth, &open, &follows);
-            spans(text, tokens, &labels, &worth, words, hits);
         });
     }
 }
 
-/// What each label is worth for a word.
-fn worth(weights: &Weights, tokens: &[Token], index: usize) -> [f32; LABELS] {
-    let mut sums = i16x16::ZERO;
-    for id in features::of(tokens, index, weights.bits) {
-        if let Some(row) = weights.rows.get(id as usize) {
-            sums += i16x16::from_i8x16(i8x16::new(*row));
-        }
-    }
-    let mut worth = [0.0; LABELS];
-    worth.iter_mut().zip(sums.to_array()).for_each(|(worth, sum)| *worth = f32::from(sum) * weights.unit);
-    worth
-}
-
-/// The best sequence of labels: what each is worth for its word, and behind the one before it. Words that are not open have none.
-#[must_use]
-pub fn best(worth: &[[f32; LABELS]], open: &[bool], follows: &[[f32; LABELS]; LABELS]) -> Vec<u8> {
-    let mut before = [f32::NEG_INFINITY; LABELS];
-    before[0] = 0.0;
-    let mut came: Vec<[u8; LABELS]> = Vec::with_capacity(worth.len());
-    for (worth, open) in worth.iter().zip(open) {
-        let mut now = [f32::NEG_INFINITY; LABELS];
-        let mut from = [0_u8; LABELS];
-        for ((previous, held), follows) in (0_u8..).zip(&before).zip(follows) {
-            for ((now, from), follows) in now.iter_mut().zip(&mut from).zip(follows) {
-                let value = held + follows;
-                let better = value > *now;
-                *now = if better { value } else { *now };
-                *from = if better { previous } else { *from };
+impl Weights {
+    /// What each label is worth for a word.
+    #[inline]
+    fn of(&self, text: &str, token: &Token, window: &features::Window) -> i16x16 {
+        let mut sums = i16x16::ZERO;
+        for id in features::of(text, token, window, self.bits) {
+            if let Some(row) = self.rows.get(id as usize) {
+                sums += i16x16::from_i8x16(i8x16::new(*row));
             }
         }
-        now.iter_mut().zip(worth).for_each(|(now, worth)| *now += worth);
-        if !open {
-            now.iter_mut().skip(1).for_each(|now| *now = f32::NEG_INFINITY);
-        }
-        before = now;
-        came.push(from);
+        sums
     }
-    let highest = (0_u8..).zip(&before).max_by(|one, other| one.1.total_cmp(other.1));
-    let mut label = highest.map_or(0, |(label, _)| label);
-    let mut labels: Vec<u8> = came
-        .iter()
-        .rev()
-        .map(|from| {
-            let this = label;
-            label = from.get(usize::from(label)).copied().unwrap_or(0);
-            this
-        })
-        .collect();
-    labels.reverse();
-    labels
+}
+
+/// How much more a label is worth for a word than none.
+fn margin(weights: &Weights, worth: &[i16x16], label: u8, at: usize) -> f32 {
+    let sums = worth.get(at).map_or([0; ROW], |sums| sums.to_array());
+    let worth = |label: u8| f32::from(sums.get(usize::from(label)).copied().unwrap_or(0)) * weights.unit;
+    worth(label) - worth(0)
+}
+
+/// Finds the best sequence of labels: what each is worth for its word, and behind the one before it.
+struct Sequence {
+    /// What it is worth that a label follows another.
+    follows: [i16x16; LABELS],
+    /// The same the other way: for each label, what it is worth to stand behind another.
+    behind: [[i16; LABELS]; LABELS],
+    /// For each word what the best sequence up to it is worth that ends in each label, less what the one is worth that ends in none:
+    /// so they stay small, however long the text is.
+    held: Vec<[i16; ROW]>,
+    labels: Vec<u8>,
+}
+
+/// What no sequence is worth.
+const NEVER: i16 = -20_000;
+
+impl Sequence {
+    fn new(weights: &Weights) -> Sequence {
+        let follows = weights.follows.map(|row| {
+            let mut wide = [NEVER; ROW];
+            wide.iter_mut().zip(row).for_each(|(to, from)| *to = i16::from(from));
+            i16x16::new(wide)
+        });
+        let mut behind = [[0; LABELS]; LABELS];
+        for (at, row) in weights.follows.iter().enumerate() {
+            for (to, worth) in behind.iter_mut().zip(row) {
+                to.iter_mut().skip(at).take(1).for_each(|to| *to = i16::from(*worth));
+            }
+        }
+        Sequence { follows, behind, held: Vec::new(), labels: Vec::new() }
+    }
+
+    /// The labels of words behind one without a label; `closed` tells whether they stand before such a word too.
+    fn best(&mut self, worth: &[i16x16], closed: bool) -> &[u8] {
+        self.held.clear();
+        for worth in worth {
+            let ways = match self.held.last() {
+                None => self.follows[0],
+                Some(before) => before
+                    .iter()
+                    .zip(&self.follows)
+                    .map(|(held, follows)| i16x16::splat(*held).saturating_add(*follows))
+                    .fold(i16x16::splat(i16::MIN), i16x16::max),
+            };
+            let now = ways.saturating_add(*worth);
+            self.held.push(now.saturating_sub(i16x16::splat(now.to_array()[0])).to_array());
+        }
+        self.labels.clear();
+        self.labels.resize(worth.len(), 0);
+        const NONE: [i16; LABELS] = [0; LABELS];
+        let mut behind = if closed { &self.behind[0] } else { &NONE };
+        for (slot, held) in self.labels.iter_mut().zip(&self.held).rev() {
+            let mut most = i16::MIN;
+            for ((label, held), behind) in (0_u8..).zip(held).zip(behind) {
+                let value = held.saturating_add(*behind);
+                if value > most {
+                    (most, *slot) = (value, label);
+                }
+            }
+            behind = self.behind.get(usize::from(*slot)).unwrap_or(&NONE);
+        }
+        &self.labels
+    }
 }
 
 /// Puts words of one label together that belong together.
-fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], words: &Words, hits: &mut Vec<Hit>) {
+fn spans(
+    text: &str,
+    tokens: &[Token],
+    labels: &[u8],
+    margin: impl Fn(u8, usize) -> f32,
+    words: &Words,
+    hits: &mut Vec<Hit>,
+) {
     let mut at = 0;
     while let (Some(label), Some(first)) = (labels.get(at).copied(), tokens.get(at)) {
         let begin = at;
@@ -179,7 +234,6 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
         }
         let these = tokens.get(begin..at).unwrap_or_default();
         // No common words alone, and no small number alone for an address.
-        let is_name = |token: &Token| token.shape != Shape::Small || token.known & is::COMMON == 0;
         if label != AGE
             && (!these.iter().any(is_name)
                 || (label == ADDRESS && these.iter().all(|token| token.is_number() && token.end - token.start < 3)))
@@ -187,8 +241,7 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
             continue;
         }
         let end = tokens.get(at - 1).map_or(first.end, |token| token.end);
-        let margin = |worth: &[f32; LABELS]| worth.get(usize::from(label)).copied().unwrap_or(0.0) - worth[0];
-        let most = worth.get(begin..at).unwrap_or_default().iter().map(margin).fold(f32::MIN, f32::max);
+        let most = (begin..at).map(|at| margin(label, at)).fold(f32::MIN, f32::max);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
         let sure = (1000.0 / (1.0 + (-most * SPREAD).exp())) as u16;
         let mut hit = Hit::new(kind, kind.as_str(), first.start..end, sure.min(950));
@@ -202,6 +255,11 @@ fn spans(text: &str, tokens: &[Token], labels: &[u8], worth: &[[f32; LABELS]], w
         }
         hits.push(hit);
     }
+}
+
+/// Whether a word may be a name or a part of one without others beside it.
+fn is_name(token: &Token) -> bool {
+    token.shape != Shape::Small || token.known & is::COMMON == 0
 }
 
 /// Whether a word of that label goes on what stands before the gap.

@@ -15,8 +15,6 @@ pub(super) struct Token {
     pub(super) gap: Gap,
     /// What the lists say.
     pub(super) known: u32,
-    /// Its last two, three and four letters, and its first three.
-    pub(super) ends: [u64; 4],
     /// Whether it may be anything but a common word.
     pub(super) open: bool,
     /// Whether common small words stand not far before it, as in a sentence and not in a list or on an envelope.
@@ -28,6 +26,29 @@ impl Token {
     pub(super) fn is_number(&self) -> bool {
         matches!(self.shape, Shape::One | Shape::Two | Shape::Three | Shape::Four | Shape::Five | Shape::More)
     }
+
+    /// Its last two, three and four letters, and its first three.
+    pub(super) fn ends(&self, text: &str) -> [u64; 4] {
+        let word = text.get(self.start..self.end).unwrap_or_default();
+        if word.is_ascii() {
+            let part = |byte: &u8| *byte != b'\'';
+            let letters = || word.bytes().filter(part).map(|byte| char::from(byte.to_ascii_lowercase()));
+            return ends(letters(), letters().rev());
+        }
+        let letters = || word.chars().filter(|c| is_part(*c)).map(fold::letter);
+        ends(letters(), letters().rev())
+    }
+}
+
+/// The last two, three and four of some letters, and the first three, which are told from both ends.
+#[inline(always)]
+fn ends(letters: impl Iterator<Item = char>, backwards: impl Iterator<Item = char>) -> [u64; 4] {
+    let (mut first, mut last) = (['\0'; 3], ['\0'; 4]);
+    first.iter_mut().zip(letters).for_each(|(to, from)| *to = from);
+    last.iter_mut().rev().zip(backwards).for_each(|(to, from)| *to = from);
+    let part = |chars: &[char]| chars.iter().fold(fold::START, |hash, c| fold::add(hash, *c));
+    let [_, second, third, fourth] = last;
+    [part(&[third, fourth]), part(&[second, third, fourth]), part(&last), part(&first)]
 }
 
 /// How a word is written.
@@ -73,14 +94,17 @@ pub(super) enum Gap {
 
 impl Gap {
     fn of(between: &str) -> Gap {
-        if between.is_empty() {
-            return Gap::None;
+        match between {
+            "" => return Gap::None,
+            " " => return Gap::Space,
+            _ => {}
         }
-        let lines = between.bytes().filter(|byte| *byte == b'\n').count();
-        if lines > 0 {
-            return if lines > 1 { Gap::Blank } else { Gap::Line };
+        let bytes = between.as_bytes();
+        if let Some(line) = memchr::memchr(b'\n', bytes) {
+            let more = bytes.get(line + 1..).is_some_and(|rest| rest.contains(&b'\n'));
+            return if more { Gap::Blank } else { Gap::Line };
         }
-        match between.trim().chars().next() {
+        match between.chars().find(|c| !c.is_whitespace()) {
             None => Gap::Space,
             Some(',') => Gap::Comma,
             Some('.' | '!' | '?') => Gap::Stop,
@@ -157,10 +181,22 @@ fn is_trigger(text: &str, at: usize, lexicon: &Lexicon) -> bool {
     if first.is_ascii_digit() {
         return is_age(text, at, lexicon);
     }
-    let Some(rest) = text.get(at..) else { return false };
-    let mut hash = fold::START;
-    let (mut length, mut letters, mut capitals, mut inner) = (0, 0, 0, false);
-    for c in rest.chars().take(40).take_while(|c| c.is_alphanumeric() || *c == '_') {
+    let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'\n');
+    // What stands in code is no name of anybody.
+    if matches!(before, b'.' | b':' | b'/' | b'\\' | b'$' | b'@' | b'#' | b'<' | b'&' | b'%') {
+        return false;
+    }
+    let read = Letters::of_ascii(bytes, at);
+    let (mut hash, mut length, mut letters, mut capitals) = (read.hash, read.end - at, read.end - at, read.capitals);
+    let mut inner = read.digits > 0 || read.underscore || read.capitals > usize::from(read.capital);
+    // What is long is no name, and letters that are not ASCII are read one by one.
+    for c in text
+        .get(read.end..)
+        .unwrap_or_default()
+        .chars()
+        .take(40_usize.saturating_sub(length))
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+    {
         length += c.len_utf8();
         if letters > 0 && c.is_uppercase() {
             inner = true;
@@ -173,14 +209,9 @@ fn is_trigger(text: &str, at: usize, lexicon: &Lexicon) -> bool {
     if capitals == 0 || !(2..40).contains(&letters) {
         return false;
     }
-    let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'\n');
     let behind =
         (bytes.get(at + length).copied().unwrap_or(b'\n'), bytes.get(at + length + 1).copied().unwrap_or(b'\n'));
-    // What stands in code is no name of anybody.
-    if matches!(before, b'.' | b':' | b'/' | b'\\' | b'$' | b'@' | b'#' | b'<' | b'&' | b'%')
-        || matches!(behind.0, b'(' | b'<' | b'[' | b'=' | b'{')
-        || (behind.0 == b':' && behind.1 == b':')
-    {
+    if matches!(behind.0, b'(' | b'<' | b'[' | b'=' | b'{') || (behind.0 == b':' && behind.1 == b':') {
         return false;
     }
     let known = lexicon.get(hash);
@@ -200,15 +231,16 @@ const LINE: usize = 120;
 /// Whether a place is in a line of code, and not in a comment or between quotes.
 fn is_in_code(bytes: &[u8], at: usize) -> bool {
     let before = bytes.get(at.saturating_sub(LINE)..at).unwrap_or_default();
-    let before = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let before = before.get(memchr::memrchr(b'\n', before).map_or(0, |end| end + 1)..).unwrap_or_default();
     let after = bytes.get(at..at.saturating_add(LINE).min(bytes.len())).unwrap_or_default();
-    let after = after.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let after = after.get(..memchr::memchr(b'\n', after).unwrap_or(after.len())).unwrap_or_default();
     let start = before.trim_ascii_start();
     let comments: [&[u8]; 6] = [b"//", b"#", b"*", b"--", b"/*", b"<!--"];
-    if comments.iter().any(|sign| start.starts_with(sign)) || memchr::memmem::find(before, b"// ").is_some() {
+    let comment = |slash: usize| before.get(slash..).is_some_and(|rest| rest.starts_with(b"// "));
+    if comments.iter().any(|sign| start.starts_with(sign)) || memchr::memchr_iter(b'/', before).any(comment) {
         return false;
     }
-    if !before.iter().filter(|byte| **byte == b'"').count().is_multiple_of(2) {
+    if !memchr::memchr_iter(b'"', before).count().is_multiple_of(2) {
         return false;
     }
     let ends = after.trim_ascii_end().last();
@@ -270,10 +302,14 @@ pub(super) fn read(text: &str, start: usize, end: usize, lexicon: &Lexicon, toke
         .max(at.saturating_sub(8));
     last = text.ceil_char_boundary(last);
     while at < end {
-        let Some(rest) = text.get(at..) else { break };
-        let Some(c) = rest.chars().next() else { break };
-        if !is_part(c) {
-            at += c.len_utf8();
+        let Some(first) = text.as_bytes().get(at) else { break };
+        let (part, length) = match text.get(at..).and_then(|rest| rest.chars().next()) {
+            _ if first.is_ascii() => (is_ascii_part(*first), 1),
+            Some(c) => (is_part(c), c.len_utf8()),
+            None => break,
+        };
+        if !part {
+            at += length;
             continue;
         }
         let token = token(text, at, Gap::of(text.get(last..at).unwrap_or_default()), lexicon);
@@ -284,50 +320,27 @@ pub(super) fn read(text: &str, start: usize, end: usize, lexicon: &Lexicon, toke
     open(tokens);
 }
 
+#[inline(always)]
 fn is_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
+}
+
+#[inline(always)]
+fn is_ascii_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// The longest word; what is longer is no name.
 const LONGEST: usize = 60;
 
 fn token(text: &str, start: usize, gap: Gap, lexicon: &Lexicon) -> Token {
-    let rest = text.get(start..).unwrap_or_default();
-    let mut hash = fold::START;
-    let mut last: [char; 4] = ['\0'; 4];
-    let mut first: [char; 3] = ['\0'; 3];
-    let (mut letters, mut capitals, mut digits, mut others, mut capital) = (0_usize, 0_usize, 0_usize, 0_usize, false);
-    let mut end = start;
-    let mut chars = rest.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        // An apostrophe or hyphen between letters is of the word.
-        let joins = matches!(c, '\'' | '\u{2019}')
-            && letters > 0
-            && digits == 0
-            && letters <= 2
-            && chars.peek().is_some_and(|(_, c)| c.is_uppercase());
-        if !(is_part(c) || joins) || at > LONGEST * 4 {
-            break;
-        }
-        end = start + at + c.len_utf8();
-        if joins {
-            continue;
-        }
-        let folded = fold::letter(c);
-        hash = fold::add(hash, folded);
-        last = [last[1], last[2], last[3], folded];
-        if let Some(slot) = first.get_mut(letters + digits) {
-            *slot = folded;
-        }
-        if c.is_ascii_digit() {
-            digits += 1;
-            continue;
-        }
-        capital |= letters == 0 && digits == 0 && c.is_uppercase();
-        capitals += usize::from(c.is_uppercase());
-        others += usize::from(c.is_alphabetic() && !c.is_uppercase() && !c.is_lowercase());
-        letters += 1;
+    let mut read = Letters::of_ascii(text.as_bytes(), start);
+    // An apostrophe or a letter that is not ASCII, if there is one.
+    let rest = text.get(read.end..).unwrap_or_default();
+    if rest.bytes().next().is_some_and(|byte| byte == b'\'' || byte >= 0x80) {
+        read.go_on(rest, start);
     }
+    let Letters { end, hash, letters, capitals, digits, others, capital, .. } = read;
     let shape = match (letters, digits) {
         (0, 1) => Shape::One,
         (0, 2) => Shape::Two,
@@ -343,10 +356,93 @@ fn token(text: &str, start: usize, gap: Gap, lexicon: &Lexicon) -> Token {
         _ if capitals > 0 => Shape::Mixed,
         _ => Shape::Small,
     };
-    let part = |chars: &[char]| chars.iter().fold(fold::START, |hash, c| fold::add(hash, *c));
-    let [_, second, third, fourth] = last;
-    let ends = [part(&[third, fourth]), part(&[second, third, fourth]), part(&last), part(&first)];
-    Token { start, end, hash, shape, gap, known: lexicon.get(hash), ends, open: false, prose: false }
+    Token { start, end, hash, shape, gap, known: lexicon.get(hash), open: false, prose: false }
+}
+
+/// What a capital letter counts, and a digit one: a word has fewer digits than that.
+const CAPITAL: usize = 256;
+/// And an underscore, likewise.
+const UNDERSCORE: usize = 1 << 16;
+
+/// What each byte is as a part of a word: itself as a small letter, and what it counts; zero if it is none.
+#[expect(clippy::indexing_slicing, reason = "a table is computed by the compiler, and there is no other way in one")]
+static PARTS: [(u8, u32); 256] = {
+    let mut parts = [(0, 0); 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            let count = match byte {
+                b'A'..=b'Z' => CAPITAL,
+                b'_' => UNDERSCORE,
+                byte => byte.is_ascii_digit() as usize,
+            };
+            parts[byte as usize] = (byte.to_ascii_lowercase(), count as u32);
+        }
+        byte += 1;
+    }
+    parts
+};
+
+/// What a word is made of.
+struct Letters {
+    end: usize,
+    hash: u64,
+    letters: usize,
+    capitals: usize,
+    digits: usize,
+    others: usize,
+    /// Whether a capital letter is the first of it.
+    capital: bool,
+    /// Whether there is an underscore in what was read as ASCII.
+    underscore: bool,
+}
+
+impl Letters {
+    /// Reads a word as far as it is ASCII and without an apostrophe.
+    fn of_ascii(bytes: &[u8], start: usize) -> Letters {
+        let mut hash = fold::START;
+        let mut counts = 0;
+        let mut end = start;
+        for byte in bytes.get(start..bytes.len().min(start + LONGEST * 4 + 1)).unwrap_or_default() {
+            let Some((letter, count)) = PARTS.get(usize::from(*byte)).filter(|(letter, _)| *letter != 0) else { break };
+            end += 1;
+            hash = fold::add(hash, char::from(*letter));
+            counts += *count as usize;
+        }
+        let (digits, capitals, underscore) = (counts % CAPITAL, counts / CAPITAL % CAPITAL, counts >= UNDERSCORE);
+        let capital = bytes.get(start).is_some_and(u8::is_ascii_uppercase);
+        Letters { end, hash, letters: end - start - digits, capitals, digits, others: 0, capital, underscore }
+    }
+
+    /// Goes on with what stands behind, in a word that began at `start`.
+    fn go_on(&mut self, rest: &str, start: usize) {
+        let from = self.end;
+        let mut chars = rest.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            // An apostrophe between letters is of the word.
+            let joins = matches!(c, '\'' | '\u{2019}')
+                && self.letters > 0
+                && self.digits == 0
+                && self.letters <= 2
+                && chars.peek().is_some_and(|(_, c)| c.is_uppercase());
+            if !(is_part(c) || joins) || from + at - start > LONGEST * 4 {
+                break;
+            }
+            self.end = from + at + c.len_utf8();
+            if joins {
+                continue;
+            }
+            self.hash = fold::add(self.hash, fold::letter(c));
+            if c.is_ascii_digit() {
+                self.digits += 1;
+                continue;
+            }
+            self.capital |= self.letters == 0 && self.digits == 0 && c.is_uppercase();
+            self.capitals += usize::from(c.is_uppercase());
+            self.others += usize::from(c.is_alphabetic() && !c.is_uppercase() && !c.is_lowercase());
+            self.letters += 1;
+        }
+    }
 }
 
 /// How many words may lie between a common word and one that is in the same sentence.

@@ -177,6 +177,11 @@ impl Reading<'_> {
             // So do lists of short lines that begin with a sign or a value, as no sentence does.
             let is_short = |line: &str| cells(line).is_some() || is_listed(line.trim());
             let shaped = block.iter().all(|line| is_short(line));
+            if !shaped && let Some(rows) = table(&block) {
+                rows.into_iter().for_each(|cell| self.field(cell));
+                block.clear();
+                continue;
+            }
             for line in block.drain(..) {
                 match cells(line).filter(|_| shaped) {
                     Some(cells) => cells.into_iter().for_each(|cell| self.field(cell)),
@@ -320,6 +325,18 @@ fn cells(line: &str) -> Option<Vec<&str>> {
     let name = name.trim_matches(|c: char| c.is_whitespace() || normal::decorates(c));
     let named = !name.is_empty() && name.len() <= 40 && values::words(name).nth(4).is_none();
     (named && is_field(value)).then(|| vec![value.trim()])
+}
+
+/// The cells of lines that are a table in which commas, semicolons or tabs part them: as many in each, and no space behind what
+/// parts them, as sentences have it.
+fn table<'t>(lines: &[&'t str]) -> Option<Vec<&'t str>> {
+    let first = lines.first().filter(|_| lines.len() > 1)?;
+    let parts = [',', ';', '\t'].into_iter().find(|parts| first.contains(*parts))?;
+    let columns = first.split(parts).count();
+    let cells: Vec<&str> = lines.iter().flat_map(|line| line.trim_end().split(parts)).collect();
+    let is_cell = |cell: &&str| !cell.starts_with(' ') && is_field(cell);
+    let is_even = lines.iter().all(|line| line.split(parts).count() == columns);
+    (is_even && cells.iter().all(is_cell)).then_some(cells)
 }
 
 /// What a field holds several of: `Bob <bob@corp.example>`, `a@x.example, b@x.example`.

@@ -220,6 +220,11 @@ impl Memory {
         self.forgets = true;
     }
 
+    /// The result of that number.
+    fn source(&self, number: u32) -> Option<&Source> {
+        number.checked_sub(1).and_then(|at| self.sources.get(usize::try_from(at).ok()?))
+    }
+
     /// Says in which entry of the log the result of that number is.
     pub fn is_recorded(&mut self, number: u32, entry: Arc<str>) {
         let at = number.checked_sub(1).and_then(|at| usize::try_from(at).ok());
@@ -377,7 +382,7 @@ impl<'m> Tracing<'m> {
         let role = role.unwrap_or_else(|| role::of(&names, text));
         self.traces.has_content |= role == Role::Content && text.contains(char::is_alphanumeric);
         let path: Box<str> = names.join(".").into();
-        let place = Place { path: &path, role };
+        let place = Place { path: &path, role, is_id: role == Role::Selector && role::is_id(&names) };
         if role == Role::Content && self.readings.is_none() {
             return;
         }
@@ -399,7 +404,8 @@ impl<'m> Tracing<'m> {
 
     /// The text as a whole, unless one of its values is all of it, and each of them.
     fn values(&mut self, place: &Place<'_>, text: &str, inner: &[values::Value]) {
-        let whole = normal::of_text(text).filter(|_| place.role != Role::Content && values::is_telling(text));
+        let is_named = |text: &str| values::is_telling(text) || place.is_id && values::is_short_id(text);
+        let whole = normal::of_text(text).filter(|_| place.role != Role::Content && is_named(text));
         let covered = inner.iter().any(|value| value.span.len() + 2 >= text.trim().len());
         if let Some(normal) = whole.filter(|_| !covered) {
             self.traced(place, Form::Whole, 0..text.len(), (text, &normal));
@@ -434,8 +440,9 @@ impl<'m> Tracing<'m> {
         self.overlaps(&place, &plain, Some(&url.span));
     }
 
-    /// What whoever is addressed has written themselves is nothing private to them.
+    /// What whoever is addressed has written themselves is nothing private to them; what is trusted they did not write.
     fn settle(&mut self) {
+        let memory = self.memory;
         let numbers: Vec<(usize, u32)> = self.numbers.iter().map(|(source, number)| (*number, *source)).collect();
         let of = |number: usize| numbers.iter().find(|(held, _)| *held == number).map(|(_, source)| *source);
         let theirs = self.traces.values.iter().filter(|traced| traced.role != Role::Content);
@@ -444,8 +451,8 @@ impl<'m> Tracing<'m> {
                 Origin::Field(number) | Origin::Prose(number) => of(number),
                 _ => None,
             })
+            .filter(|source| memory.source(*source).is_some_and(|source| source.is_untrusted))
             .collect();
-        let memory = self.memory;
         for traced in
             self.traces.values.iter_mut().filter(|traced| traced.role == Role::Content && traced.private.is_some())
         {
@@ -497,7 +504,9 @@ impl<'m> Tracing<'m> {
             span,
             value: normal.into(),
             is_url: form == Form::Url,
-            is_id: matches!(form, Form::Token | Form::Number),
+            // A number of few digits is in many a text by chance.
+            is_id: matches!(form, Form::Token | Form::Number)
+                || place.is_id && values::is_short_id(text) && text.contains(char::is_alphabetic),
             origin,
             private,
         });
@@ -548,8 +557,7 @@ impl<'m> Tracing<'m> {
     fn number(&mut self, source: u32) -> usize {
         let (memory, sources) = (self.memory, &mut self.traces.sources);
         *self.numbers.entry(source).or_insert_with(|| {
-            let held = source.checked_sub(1).and_then(|at| memory.sources.get(at as usize));
-            sources.extend(held.cloned());
+            sources.extend(memory.source(source).cloned());
             sources.len().saturating_sub(1)
         })
     }
@@ -559,6 +567,8 @@ impl<'m> Tracing<'m> {
 struct Place<'p> {
     path: &'p str,
     role: Role,
+    /// Whether it is what one thing is told from others by.
+    is_id: bool,
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ static DESTINATIONS: List = list!(
 static CONTENTS: List = list!(
     "body text message content comment description subject title summary note query question code html markdown"
     "caption reason prompt data payload blob patch diff memo details answer reply post tweet status bio headline"
-    "instruction attachment keyword search term"
+    "instruction attachment keyword search term remark request wish observation feedback review"
 );
 
 /// Names that say only that something is meant.
@@ -49,7 +49,9 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
             if DESTINATIONS.has_any(word) {
                 return Role::Destination;
             }
-            if CONTENTS.has_any(word) {
+            // What lets somebody in is one word: `code` is that of a lock, or all of a program.
+            let is_one = is_credential(word) && !text.trim().contains(char::is_whitespace) && text.len() <= LONGEST;
+            if CONTENTS.has_any(word) && !is_one {
                 return Role::Content;
             }
         }
@@ -69,6 +71,13 @@ pub(crate) fn is_target(path: &[&str]) -> bool {
     );
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.iter().any(|word| TARGETS.has_any(word))
+}
+
+/// Whether an argument is what one thing is told from others of its kind by.
+pub(crate) fn is_id(path: &[&str]) -> bool {
+    static IDS: List = list!("id uuid number no key ref reference slug sku code");
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    last.last().is_some_and(|word| IDS.has_any(word))
 }
 
 /// Whether an argument names a file or a folder.
@@ -115,6 +124,9 @@ mod tests {
             (&["files", "a.yml"], "a:\n  b", Role::Content),
             (&["event_id"], "12", Role::Selector),
             (&["date"], "2026-11-29", Role::Selector),
+            (&["code"], "5038", Role::Selector),
+            (&["code"], "print(1) or exit", Role::Content),
+            (&["special_requests"], "a quiet room", Role::Content),
             (&[], "x", Role::Selector),
         ] {
             assert_eq!(of(path, text), role, "{path:?}");

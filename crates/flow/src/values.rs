@@ -246,6 +246,18 @@ pub(crate) fn is_telling(text: &str) -> bool {
         || normal::of_number(text).is_some() && !is_moment(text)
 }
 
+/// Whether a short text could be an id, however short it is, where one is asked for.
+pub(crate) fn is_short_id(text: &str) -> bool {
+    let text = text.trim();
+    text.len() <= LONGEST_ID
+        && text.chars().any(char::is_numeric)
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '#'))
+        && !is_moment(text)
+}
+
+/// Bytes of an id.
+const LONGEST_ID: usize = 64;
+
 /// Addresses that are spelled so that they do not look like one: `name at host dot example`, `name [at] host [dot] example`.
 pub(crate) fn spelled(text: &str) -> Vec<String> {
     let all: Vec<&str> = text

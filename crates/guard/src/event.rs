@@ -88,19 +88,27 @@ pub struct CallSummary {
     pub tool: Option<Arc<str>>,
     /// The progress token it carries, as JSON.
     pub progress_token: Option<Arc<str>>,
-    /// For `prompts/get`, the arguments it carries, as JSON, unless they are longer than [`CallSummary::MOST_ARGUMENTS`].
+    /// The arguments it carries, as JSON, unless they are longer than [`CallSummary::MOST_ARGUMENTS`] for `prompts/get`, or than
+    /// [`CallSummary::MOST_OF_A_CALL`] for `tools/call`.
     pub arguments: Option<Arc<str>>,
 }
 
 impl CallSummary {
     /// Bytes of arguments that are kept.
     pub const MOST_ARGUMENTS: usize = 64 * 1024;
+    /// The same of a call of a tool: what is asked for is short, and of what is sent nothing has to be known when it is answered.
+    pub const MOST_OF_A_CALL: usize = 4 * 1024;
 
     /// The summary of a request; `None` for any other message.
     #[must_use]
     pub fn of(message: &Message) -> Option<CallSummary> {
         let method = message.method()?;
-        let arguments = message.params().filter(|_| method == method::PROMPTS_GET);
+        let most = match method {
+            method::PROMPTS_GET => Self::MOST_ARGUMENTS,
+            method::TOOLS_CALL => Self::MOST_OF_A_CALL,
+            _ => 0,
+        };
+        let arguments = message.params().filter(|_| most > 0);
         let arguments = arguments.and_then(|params| params.get("arguments")).map(Value::raw);
         let progress = message.params().and_then(|params| params.at(&["_meta", "progressToken"]));
         Some(CallSummary {
@@ -109,7 +117,7 @@ impl CallSummary {
             method: method.into(),
             era: if Meta::of(message).protocol_version().is_some() { Era::Stateless } else { Era::Legacy },
             progress_token: progress.map(|token| token.raw().into()),
-            arguments: arguments.filter(|json| json.len() <= Self::MOST_ARGUMENTS).map(Into::into),
+            arguments: arguments.filter(|json| json.len() <= most).map(Into::into),
         })
     }
 }

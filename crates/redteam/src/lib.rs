@@ -21,7 +21,7 @@ pub use corpus::{Sample, attacks, benign};
 pub use home::Home;
 pub use mutation::{Disguised, Mutation};
 pub use range::{Caller, RangeError};
-pub use replay::{Run, replay, sums};
+pub use replay::{Knowing, Run, replay, sums};
 pub use report::{Baseline, Kept, Report, Suite, Tally, UnreadBaseline, Worse};
 pub use suite::{Case, Selection, families, named};
 pub use trial::{Fate, Seen};

@@ -15,18 +15,27 @@ use crate::home::Home;
 use crate::range::{Caller, Range, RangeError, UNTRIED_IN_TASKS};
 use crate::trial::Log;
 
-/// The tasks, by domain.
-const TASKS: [&str; 9] = [
-    include_str!("../tasks/bank.json"),
-    include_str!("../tasks/chat.json"),
-    include_str!("../tasks/code.json"),
-    include_str!("../tasks/household.json"),
-    include_str!("../tasks/mail.json"),
-    include_str!("../tasks/office.json"),
-    include_str!("../tasks/research.json"),
-    include_str!("../tasks/support.json"),
-    include_str!("../tasks/travel.json"),
+/// The tasks, by domain, with what its operator has configured.
+const TASKS: [(&str, &str); 9] = [
+    (include_str!("../tasks/bank.json"), include_str!("../tasks/operator/bank.toml")),
+    (include_str!("../tasks/chat.json"), include_str!("../tasks/operator/chat.toml")),
+    (include_str!("../tasks/code.json"), include_str!("../tasks/operator/code.toml")),
+    (include_str!("../tasks/household.json"), include_str!("../tasks/operator/household.toml")),
+    (include_str!("../tasks/mail.json"), include_str!("../tasks/operator/mail.toml")),
+    (include_str!("../tasks/office.json"), include_str!("../tasks/operator/office.toml")),
+    (include_str!("../tasks/research.json"), include_str!("../tasks/operator/research.toml")),
+    (include_str!("../tasks/support.json"), include_str!("../tasks/operator/support.toml")),
+    (include_str!("../tasks/travel.json"), include_str!("../tasks/operator/travel.toml")),
 ];
+
+/// What the gateway knows beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowing {
+    /// The definitions of the tools, as it gets them from their servers.
+    Definitions,
+    /// Also what the operator of each domain has written in at most ten lines, without knowing the attacks.
+    Operator,
+}
 
 /// Tasks with the same servers.
 #[derive(Debug, Clone, Deserialize)]
@@ -91,16 +100,17 @@ pub struct Run {
     pub stopped: Vec<(String, Vec<String>)>,
 }
 
-/// Replays all tasks, with these lines added to the configuration of each domain; `on_run` is told of each.
+/// Replays all tasks by what the gateway knows, with these lines added to the configuration of each domain; `on_run` is told of each.
 ///
 /// # Errors
 /// If a gateway cannot be started, or its configuration is none.
-pub async fn replay(more: &str, mut on_run: impl FnMut(&Run)) -> Result<Vec<Run>, RangeError> {
+pub async fn replay(knowing: Knowing, more: &str, mut on_run: impl FnMut(&Run)) -> Result<Vec<Run>, RangeError> {
     let mut runs = Vec::new();
-    for text in TASKS {
+    for (text, operator) in TASKS {
+        let operator = if knowing == Knowing::Operator { operator } else { "" };
         let domain: Domain =
             serde_json::from_str(text).map_err(|error| RangeError::Place(std::io::Error::other(error)))?;
-        let config = domain.config(more)?;
+        let config = domain.config(&format!("{more}\n{operator}"))?;
         let home = Home::make()?;
         let range = Range::start(&config, &home, &Caller::default(), UNTRIED_IN_TASKS).await?;
         for server in &domain.servers {

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bartizan_flow::{Nature, Origin, Role, Source, ToolLabel, ToolLabels, Traced, Traces, has_prose, is_credential, leaves, places};
-use bartizan_mcp::{Message, NodeKind, PartKind, Value, method};
+use bartizan_mcp::{Document, Limits, Message, NodeKind, PartKind, Value, method};
 use serde::Deserialize;
 
 pub use self::settings::Options;
@@ -109,7 +109,10 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
     let call = event.answers?;
     let server = &event.server.name;
     let labels = match (&*call.method, &call.tool) {
-        (method::TOOLS_CALL, Some(tool)) => options.brings(server, tool, &session.catalog),
+        (method::TOOLS_CALL, Some(tool)) => {
+            let asked = call.arguments.as_deref().and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
+            options.brings(server, tool, asked.as_ref().map(Document::root), &session.catalog)
+        }
         (method::RESOURCES_READ, _) => {
             let contents = event.message.result().and_then(|result| result.get("contents"));
             let uris = contents.into_iter().flat_map(Value::elements).map(|held| held.get("uri").map(Value::text));
@@ -139,8 +142,13 @@ fn has_content(message: &Message) -> bool {
 /// The arguments of a call that has to be traced: of one that reaches others or cannot be taken back.
 pub(crate) fn traced<'m>(options: &Options, event: &Event<'m>, session: &Session) -> Option<Value<'m>> {
     let (tool, arguments) = call(event)?;
-    let nature = options.nature(&event.server.name, &tool, &session.catalog);
-    (nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
+    let nature = options.nature(&event.server.name, &tool, Some(arguments), &session.catalog);
+    (is_public(options, event, &tool, arguments) || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
+}
+
+/// Whether the operator says that everybody reads what the call says.
+fn is_public(options: &Options, event: &Event<'_>, tool: &str, arguments: Value<'_>) -> bool {
+    options.entry(&event.server.name, tool, Some(arguments)).is_some_and(|entry| entry.public)
 }
 
 pub(crate) fn call<'m>(event: &Event<'m>) -> Option<(Cow<'m, str>, Value<'m>)> {
@@ -170,14 +178,15 @@ impl Guard for Flow {
         // Whoever did not look knows nothing good.
         let none = Traces { cut: true, ..Traces::default() };
         let traces = traces_of(event.evidence);
-        let nature = self.0.nature(&event.server.name, &tool, &session.catalog);
-        let entry = self.0.entry(&event.server.name, &tool);
+        let nature = self.0.nature(&event.server.name, &tool, Some(arguments), &session.catalog);
+        let entry = self.0.entry(&event.server.name, &tool, Some(arguments));
         let labels = session.labels;
         let looking = Looking {
             options: &self.0,
             traces: traces.unwrap_or(&none),
             nature,
             entry,
+            publishes: traces.is_some_and(|traces| traces.publishes) || entry.is_some_and(|entry| entry.public),
             untrusted: labels.contains(Label::UntrustedContent) || labels.contains(Label::Untrusted),
             private: labels.contains(Label::PrivateData),
             tool: &tool,
@@ -196,6 +205,8 @@ struct Looking<'l> {
     traces: &'l Traces,
     nature: Nature,
     entry: Option<&'l ToolEntry>,
+    /// Whether everybody will read it: it says so itself, or the operator does.
+    publishes: bool,
     /// Whether something has come in that strangers may have written.
     untrusted: bool,
     /// Whether something private has come in.
@@ -212,7 +223,7 @@ impl Looking<'_> {
         let mut found = Vec::new();
         found.extend(self.limits());
         let is_addressed = !self.nature.if_addressed || self.destinations().next().is_some();
-        let is_sink = self.nature.labels.has(ToolLabel::PublicSink) && is_addressed || self.traces.publishes;
+        let is_sink = self.nature.labels.has(ToolLabel::PublicSink) && is_addressed || self.publishes;
         let destroys = self.nature.labels.has(ToolLabel::Destructive);
         if is_sink && self.nature.reads {
             found.extend(self.asks_a_place());
@@ -325,14 +336,15 @@ impl Looking<'_> {
         let known = |traced: &Traced| self.is_allowed(traced) || is_known(traced.origin);
         // What says which thing is meant says where: an answer to a mail goes to whoever that is from.
         let targets = || self.traces.values.iter().filter(|traced| traced.role != Role::Content && !traced.is_url);
-        let none = self.traces.publishes || targets().next().is_none();
+        let none = self.publishes || targets().next().is_none();
         let mut places = self.destinations().filter(|traced| !traced.is_url).peekable();
-        let known = !self.traces.publishes && places.peek().is_some() && places.all(known);
+        let known = !self.publishes && places.peek().is_some() && places.all(known);
         if known {
             return Vec::new();
         }
-        // What whoever is answered has written themselves is no news to them.
-        let theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).collect();
+        // What whoever is answered has written themselves is no news to them; what is trusted they did not write.
+        let wrote = |source: &usize| self.traces.sources.get(*source).is_some_and(|source| source.is_untrusted);
+        let theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).filter(wrote).collect();
         let is_news = |source: usize| !theirs.contains(&source);
         let mut found = Vec::new();
         for overlap in self.traces.overlaps.iter().filter(|overlap| is_news(overlap.source)) {
@@ -346,7 +358,7 @@ impl Looking<'_> {
             found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
         }
         // Some servers say of each of their tools that it is open, and each of them would be asked about.
-        let for_all = self.traces.publishes || !self.nature.by_hint && none && !self.traces.has_target && self.traces.has_content;
+        let for_all = self.publishes || !self.nature.by_hint && none && !self.traces.has_target && self.traces.has_content;
         if for_all && self.private && self.untrusted && !self.nature.reads {
             let why = "it reaches others without saying whom, and both private data and what strangers may have written have come in";
             found.push(("flow.trifecta", why.to_owned()));

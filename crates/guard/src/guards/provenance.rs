@@ -263,7 +263,8 @@ fn string<'e>(object: Value<'e>, member: &str) -> Option<Value<'e>> {
 
 /// The arguments that a prompt was asked for with, as far as they are looked for.
 fn filled_in(call: &CallSummary) -> Vec<String> {
-    let Some(arguments) = call.arguments.as_deref() else { return Vec::new() };
+    let is_prompt = *call.method == *method::PROMPTS_GET;
+    let Some(arguments) = call.arguments.as_deref().filter(|_| is_prompt) else { return Vec::new() };
     let held: BTreeMap<String, serde_json::Value> = serde_json::from_str(arguments).unwrap_or_default();
     let texts = held.into_values().filter_map(|value| match value {
         serde_json::Value::String(text) if is_looked_for(&text) => Some(text),

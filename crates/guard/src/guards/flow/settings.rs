@@ -1,6 +1,9 @@
 //! What the operator says of tools, resources and destinations.
 
-use bartizan_flow::{Nature, Place, ToolLabel, ToolLabels};
+use std::collections::BTreeMap;
+
+use bartizan_flow::{Leaf, Nature, Place, ToolLabel, ToolLabels, leaves};
+use bartizan_mcp::Value;
 use bartizan_policy::canonical_uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,8 +58,15 @@ pub struct Options {
 pub struct ToolEntry {
     /// Which ones: `server/tool`.
     pub name: String,
+    /// Only calls with these arguments, by name: each has to be what one of the patterns says, and all of a list. Arguments within
+    /// others have the names of these before, with full stops between.
+    #[serde(default, rename = "where")]
+    pub arguments: BTreeMap<String, Vec<String>>,
     /// Their labels, in place of those that were guessed.
     pub labels: Option<Vec<LabelName>>,
+    /// Whether everybody can read what their calls say: nothing private goes there unasked, whoever named the place.
+    #[serde(default)]
+    pub public: bool,
     /// Where alone their calls may go.
     pub recipients: Option<Vec<String>>,
     /// To which domains alone, with all below them.
@@ -76,6 +86,17 @@ pub struct ResourceEntry {
 }
 
 impl ToolEntry {
+    /// Whether it is about calls with these arguments. Those of a call that was too long to be kept fit nothing.
+    fn is_about(&self, arguments: Option<&[Leaf]>) -> bool {
+        // A path that climbs is somewhere else than it says.
+        let climbs = |text: &str| text.split(['/', '\\']).any(|part| part == "..");
+        self.arguments.iter().all(|(name, patterns)| {
+            let mut held = arguments.unwrap_or_default().iter().filter(|leaf| leaf.path == *name).peekable();
+            held.peek().is_some()
+                && held.all(|leaf| !climbs(&leaf.text) && patterns.iter().any(|pattern| fits(pattern, &leaf.text)))
+        })
+    }
+
     /// Whether its calls may go to some places only.
     pub(super) fn limits(&self) -> bool {
         self.recipients.is_some() || self.domains.is_some() || self.paths.is_some()
@@ -102,6 +123,10 @@ pub(super) fn allows(recipients: &[String], domains: &[String], value: &str) -> 
 /// of letters does not count.
 fn is_like(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
+    // Numbers and accounts are compared without what groups them: `DE89 3704`, `W-30477`.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_alphanumeric()) && text.bytes().any(|byte| byte.is_ascii_digit());
+    let grouped = is_number && !pattern.contains(['@', '.']) && pattern.contains(char::is_alphanumeric);
+    let pattern = if grouped { pattern.replace([' ', '-', '/'], "") } else { pattern };
     match pattern.strip_prefix('*') {
         Some(end) => text.ends_with(end),
         None => fits(&pattern, &text),
@@ -120,9 +145,13 @@ fn labels(names: &[LabelName]) -> ToolLabels {
 
 impl Options {
     /// What is known better of a tool.
-    pub(super) fn entry(&self, server: &str, tool: &str) -> Option<&ToolEntry> {
+    pub(super) fn entry(&self, server: &str, tool: &str, arguments: Option<Value<'_>>) -> Option<&ToolEntry> {
         let name = format!("{server}/{tool}");
-        self.tool.iter().find(|entry| fits(&entry.name, &name))
+        let mut entries = self.tool.iter().filter(|entry| fits(&entry.name, &name)).peekable();
+        // Most tools have no entry, and most entries are about all of their calls.
+        let says_where = entries.peek().is_some() && self.tool.iter().any(|entry| !entry.arguments.is_empty());
+        let held = arguments.filter(|_| says_where).map(leaves);
+        entries.find(|entry| entry.is_about(held.as_deref()))
     }
 
     /// Whether nobody else writes what the tool brings.
@@ -133,12 +162,12 @@ impl Options {
 
     /// What a tool does with information. Of one that is not listed, as a server lists more than is remembered, it is taken for
     /// granted that it brings and reaches anything, and for every one of them to wait for somebody would be too much.
-    pub(crate) fn nature(&self, server: &str, tool: &str, catalog: &Catalog) -> Nature {
+    pub(crate) fn nature(&self, server: &str, tool: &str, arguments: Option<Value<'_>>, catalog: &Catalog) -> Nature {
         let known = catalog.get(DefinitionKind::Tool, tool);
         let all = ToolLabel::ALL.into_iter().filter(|label| *label != ToolLabel::Destructive);
         let unknown = || Nature { labels: all.collect(), ..Nature::default() };
         let mut nature = known.map_or_else(unknown, |definition| definition.nature());
-        if let Some(set) = self.entry(server, tool).and_then(|entry| entry.labels.as_deref()) {
+        if let Some(set) = self.entry(server, tool, arguments).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);
             (nature.if_addressed, nature.by_hint) = (false, false);
         }
@@ -149,8 +178,14 @@ impl Options {
     }
 
     /// What a tool's results bring. One that writes says what became of that, in which a stranger may have had a word.
-    pub(crate) fn brings(&self, server: &str, tool: &str, catalog: &Catalog) -> ToolLabels {
-        let nature = self.nature(server, tool, catalog);
+    pub(crate) fn brings(
+        &self,
+        server: &str,
+        tool: &str,
+        arguments: Option<Value<'_>>,
+        catalog: &Catalog,
+    ) -> ToolLabels {
+        let nature = self.nature(server, tool, arguments, catalog);
         if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
     }
 
@@ -182,6 +217,12 @@ mod tests {
             ("anna@*", "anna@corp.example", true),
             ("*", "", true),
             ("mail", "mails", false),
+            ("DE89 3704 0044", "de8937040044", true),
+            ("W-*", "w30477", true),
+            ("W-*", "w-30477", true),
+            ("W-*", "wendel", false),
+            ("anna@*", "anna5", false),
+            ("-*", "w30477", false),
         ] {
             assert_eq!(is_like(pattern, text), does, "{pattern} {text}");
         }

@@ -25,6 +25,7 @@ mod run;
 mod schema;
 mod secret;
 mod serve;
+mod subject;
 mod upstream;
 mod user;
 mod why;
@@ -68,6 +69,7 @@ commands! {
     Key(key::Arguments),
     User(user::Arguments),
     Grant(grant::Arguments),
+    Subject(subject::Arguments),
     Secret(secret::Arguments),
     Upstream(upstream::Arguments),
     Policy(policy::Arguments),

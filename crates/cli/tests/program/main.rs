@@ -13,6 +13,7 @@ mod policy;
 mod redteam;
 mod replay;
 mod schema;
+mod subject;
 mod support;
 mod upstream;
 mod user;

@@ -29,7 +29,7 @@ ARROWS = {
     "pseudonym": set(),
     "store": {"keyring"},
     "flow": {"mcp"},
-    "guard": {"mcp", "detect", "flow", "policy"},
+    "guard": {"mcp", "detect", "flow", "policy", "pseudonym"},
     "config": {"mcp", "guard", "policy", "identity", "keyring", "onnx"},
     "gateway": {"config", "mcp", "onnx", "guard", "audit", "capture", "trust", "sandbox", "identity", "store"},
     "demo": {"gateway", "config", "mcp", "guard", "audit"},

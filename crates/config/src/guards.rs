@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bartizan_guard::guards::{minimise, prompt_injection, secrets};
+use bartizan_guard::guards::{minimise, personal_data, prompt_injection, secrets};
 use bartizan_guard::{Action, GuardSettings, GuardSpec, How, RuleSpec, ServerSettings, Settings, guards};
 use bartizan_mcp::PartKind;
 use schemars::JsonSchema;
@@ -83,13 +83,14 @@ struct Own {
     names: fn(Option<&str>) -> Result<Vec<String>, prompt_injection::RulesProblem>,
 }
 
-const OWN: [Own; 2] = [
+const OWN: [Own; 3] = [
     Own {
         guard: prompt_injection::SPEC.name,
         option: "rules_file",
         names: |text| text.map_or(Ok(Vec::new()), prompt_injection::own_rules),
     },
     Own { guard: secrets::SPEC.name, option: "formats_file", names: secrets::own_formats },
+    Own { guard: personal_data::SPEC.name, option: "recognisers_file", names: personal_data::own_recognisers },
 ];
 
 fn own(spec: &GuardSpec) -> Option<&'static Own> {
@@ -196,9 +197,14 @@ impl Reader<'_> {
         }
         settings.options = serde_json::Value::Object(options);
         self.options(&settings.options, problems);
-        if self.spec.name == minimise::SPEC.name {
-            for (at, server) in minimise::servers(&settings.options).iter().enumerate() {
-                let place = tree::place(self.root, &["guard", self.spec.name, "tool", &at.to_string(), "server"]);
+        let named = match self.spec.name {
+            name if name == minimise::SPEC.name => Some(("tool", minimise::servers(&settings.options))),
+            name if name == personal_data::SPEC.name => Some(("entitled", personal_data::servers(&settings.options))),
+            _ => None,
+        };
+        for (table, servers) in named {
+            for (at, server) in servers.iter().enumerate() {
+                let place = tree::place(self.root, &["guard", self.spec.name, table, &at.to_string(), "server"]);
                 known_servers(server, place, self.root, problems);
             }
         }

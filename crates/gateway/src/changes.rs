@@ -7,8 +7,9 @@ use std::time::Duration;
 use bartizan_audit::{AuditError, rfc3339};
 use bartizan_store::{Event, Store, StoreError};
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::clock;
 use crate::gateway::Gateway;
 use crate::recorder::Recorder;
 use crate::seldom::Seldom;
@@ -31,10 +32,11 @@ pub(crate) async fn record_all(store: &Store, log: &Recorder) -> Result<Result<(
 pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut recorded, unrecorded) = (None, Seldom::default());
+    let (mut recorded, unrecorded, mut swept) = (None, Seldom::default(), None);
     loop {
         second.tick().await;
         let Some(store) = gateway.database.opened() else { continue };
+        sweep(&store, &mut swept).await;
         let revision = store.revision();
         let is_noted = store.take_noted();
         if revision.is_some() && revision == recorded && !is_noted {
@@ -52,6 +54,19 @@ pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
         if let Some(more) = unrecorded.next() {
             tracing::error!(error, more, "{what}");
         }
+    }
+}
+
+/// So often what pseudonyms stood for is removed that nobody used for long. It stands for nothing before.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
+
+async fn sweep(store: &Store, swept: &mut Option<Instant>) {
+    if swept.is_some_and(|at| at.elapsed() < SWEEP) {
+        return;
+    }
+    *swept = Some(Instant::now());
+    if let Err(error) = store.sweep_pseudonyms(clock::now().0).await {
+        tracing::warn!("what pseudonyms stood for that expired cannot be removed yet: {error}");
     }
 }
 

@@ -24,6 +24,7 @@ use crate::owners::Owners;
 use crate::policy::Policy;
 use crate::recorder::Recorder;
 use crate::server::Server;
+use crate::vault::Vault;
 
 /// One running gateway.
 pub struct Gateway {
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub(crate) lock_option: Arc<str>,
     /// The store.
     pub(crate) database: Arc<Database>,
+    /// What pseudonyms stand for.
+    pub(crate) vault: Vault,
     /// What people agree to before it is done.
     pub(crate) agreements: Agreements,
     /// What is captured of what clients ask, if anything.
@@ -81,6 +84,7 @@ impl Gateway {
             config: watch::Sender::new(None),
             recorder: Arc::new(recorder),
             approvals,
+            vault: Vault::new(Arc::clone(&database)),
             agreements: Agreements::new(Arc::clone(&database)),
             database,
             lock,

@@ -82,6 +82,7 @@ mod trials;
 mod turns;
 mod unread;
 mod upstream;
+mod vault;
 mod versions;
 mod web;
 

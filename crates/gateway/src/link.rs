@@ -2,6 +2,7 @@
 
 mod agreed;
 mod completed;
+mod named;
 mod unanswered;
 
 use std::collections::{HashMap, VecDeque};
@@ -207,10 +208,10 @@ impl Link {
             Some(Paid(slot)) => (slot, Vec::new()),
             None => self.begin(&policy, &message, direction, standing),
         };
+        let message = self.pseudonyms(&policy, message, direction, answers, &mut evidence).await?;
         let (message, handed_out) = self.handed_out(message, direction, answers);
-        evidence.extend(handed_out);
         let (subject, past) = self.past(&message, direction, answers);
-        evidence.extend(past);
+        evidence.extend(handed_out.into_iter().chain(past));
         let mut granted: Option<Granted> = None;
         for _ in 0..ATTEMPTS {
             let session = self.session.snapshot();
@@ -247,6 +248,7 @@ impl Link {
                     Err(why) => unsettled = why,
                 }
             }
+            self.keep_pseudonyms(&policy, &event, &verdict).await?;
             let level = if granted.is_some() { Level::Durable } else { level(&policy, &message, &session) };
             let desk = Desk {
                 approval: granted.as_ref().map(|granted| &*granted.id).or(unsettled.id()),

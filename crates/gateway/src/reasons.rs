@@ -305,6 +305,11 @@ pub const ALL: &[Reason] = &[
         "nothing: it passed, and is only cached for whom it is",
     ),
     reason(
+        "gateway.pseudonyms",
+        "what a pseudonym stands for can be neither kept nor given back",
+        "give it a [store] and a `store_key` that opens it; `most` under [guard.personal_data] says how many there may be",
+    ),
+    reason(
         "gateway.contention",
         "the session changed faster than the message could be judged",
         "send it again; clients that send less at once in one session do not meet this",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bartizan_mcp::Edits;
 
-use crate::{Action, Approval, Doubt, Fact, Finding, Labels, Traits};
+use crate::{Action, Approval, Doubt, Fact, Finding, Labels, Pseudonym, Traits};
 
 /// What is to happen.
 #[derive(Debug, Clone)]
@@ -74,6 +74,8 @@ pub struct Verdict {
     pub raises: Labels,
     /// What the message looks like beside others of its tool, to be learnt from if it passes.
     pub reply: Option<Traits>,
+    /// What is to be kept before the message goes on, if it does: names that it holds, and what they stand for.
+    pub pseudonyms: Vec<Pseudonym>,
     /// Texts about which slow layers are to be asked before this is carried out.
     pub doubts: Vec<Doubt>,
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bartizan_flow::Traces;
 use bartizan_mcp::{Era, Id, Message, Value, meta::Meta, method};
 use bartizan_policy::Principal;
+use bartizan_pseudonym::Token;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Grant, History, Opinion, Pins};
+use crate::{Grant, History, Names, Opinion, Pins};
 
 /// A moment, in microseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -151,6 +152,10 @@ pub enum Evidence {
     History(Arc<History>),
     /// Where the values of a call were before.
     Traces(Arc<Traces>),
+    /// What makes pseudonyms of what is in the message.
+    Names(Names),
+    /// The pseudonyms in whose places a call has what they stand for, as its tool is entitled to that.
+    Revealed(Arc<[Token]>),
     /// What slow layers say of the texts that were doubtful when the message was judged without.
     Opinions(Arc<[Opinion]>),
     /// The message names a task or the state of a request that a server handed out.

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mark::Mark;
-use crate::{Change, Doubt, Fact, Labels, RuleSpec, Traits};
+use crate::{Change, Doubt, Fact, Labels, Pseudonym, RuleSpec, Traits};
 
 /// How bad it is if a finding is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -86,6 +86,8 @@ pub struct Finding {
     pub also: Vec<Range<usize>>,
     /// What `redact` puts there when it neutralises.
     pub replacement: Option<Box<str>>,
+    /// What `redact` puts there when it pseudonymises.
+    pub pseudonym: Option<Pseudonym>,
     /// How sure the guard is.
     pub confidence: Confidence,
     /// A sentence for a person; holds no secret, of a text only how long it is, and names only through [`excerpt`].
@@ -114,6 +116,7 @@ impl Finding {
             span: None,
             also: Vec::new(),
             replacement: None,
+            pseudonym: None,
             confidence: Confidence::CERTAIN,
             why: why.into(),
             quoting: None,

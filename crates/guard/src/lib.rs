@@ -17,6 +17,7 @@ mod inspect;
 pub mod lately;
 pub mod mark;
 mod named;
+mod naming;
 mod note;
 mod opinion;
 mod pins;
@@ -35,6 +36,7 @@ pub use bartizan_flow as flow;
 pub use bartizan_policy::{
     Approver, Challenge, Kind, Label, Labels, Policies, Principal, Roles, Scope, Scopes, SignedIn,
 };
+pub use bartizan_pseudonym as pseudonym;
 pub use case::{Case, CaseError, Known, Named};
 pub use catalog::{Catalog, Definition, DefinitionKind, Listing};
 pub use change::Change;
@@ -48,6 +50,7 @@ pub use grant::{Approval, Ask, Grant};
 pub use guards::{Guard, GuardSpec, RuleSpec};
 pub use history::{History, Odd, Traits};
 pub use inspect::{Inspection, Inspector, Noticed};
+pub use naming::{Names, Pseudonym, Revealed};
 pub use opinion::{Asks, Doubt, Layer, Opinion, Said, Silence, Terms, TextKey};
 pub use pins::{Pin, Pins};
 pub(crate) use pipeline::as_json;

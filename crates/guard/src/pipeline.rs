@@ -21,7 +21,8 @@ use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
     Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Fact, Fate, Finding,
-    Follow, Judged, Labels, Mode, Report, RuleSpec, Session, Settings, Verdict, Where, grant, note,
+    Follow, How, Judged, Labels, Mode, Names, Pseudonym, Report, RuleSpec, Session, Settings, Verdict, Where, grant,
+    note,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -30,6 +31,7 @@ pub struct Pipeline {
     settings: Settings,
     definitions: Definitions,
     follow: Option<Follow>,
+    pseudonyms: Option<guards::personal_data::Options>,
 }
 
 /// What is wrong with the settings of a guard.
@@ -101,7 +103,10 @@ impl Pipeline {
             }
         }
         let follow = follow(&settings)?;
-        Ok(Pipeline { guards: built, settings, definitions: Definitions::default(), follow })
+        let guard = guards::personal_data::SPEC.name.to_owned();
+        let pseudonyms =
+            guards::personal_data::of(&settings).map_err(|error| PipelineError::Options { guard, error })?;
+        Ok(Pipeline { guards: built, settings, definitions: Definitions::default(), follow, pseudonyms })
     }
 
     /// The same with one more guard, of a program that uses this crate. It cannot loosen anything: whatever it finds is
@@ -122,6 +127,12 @@ impl Pipeline {
     #[must_use]
     pub fn follow(&self) -> Option<&Follow> {
         self.follow.as_ref()
+    }
+
+    /// What is said of pseudonyms, if any are to be made or given back.
+    #[must_use]
+    pub fn pseudonyms(&self) -> Option<&guards::personal_data::Options> {
+        self.pseudonyms.as_ref()
     }
 
     /// Whether judging the message may take long however small it is.
@@ -192,6 +203,7 @@ impl Pipeline {
         let mut redactions = Redactions::new(self.settings.hash_key);
         let mut places = Places::of(event, &self.settings);
         let mut raising = Vec::new();
+        let mut pseudonyms = Vec::new();
         let mut brought = Labels::NONE;
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| spec.sees_edited || matches!(look, Look::First)) {
             let mut report = Report::default();
@@ -213,7 +225,7 @@ impl Pipeline {
             let before = judged.len();
             for finding in findings {
                 let held = places.split(spec.name, finding).into_iter();
-                judged.extend(held.map(|held| self.settle(spec, held, event, &mut redactions)));
+                judged.extend(held.map(|held| self.settle(spec, held, event, (&mut redactions, &mut pseudonyms))));
             }
             raising.extend(judged.iter().skip(before).filter_map(|held| self.raising(spec, held, event)));
             if !report.facts.is_empty() {
@@ -234,8 +246,18 @@ impl Pipeline {
         let (decision, unmarked) = decide((event, session), &judged, redactions, &removed);
         settle_doubts(&mut doubts, &judged, &removed);
         let labels = session.labels;
-        let verdict =
-            Verdict { decision, findings: judged, omitted: 0, facts, permitted_by, labels, raises, reply, doubts };
+        let verdict = Verdict {
+            decision,
+            findings: judged,
+            omitted: 0,
+            facts,
+            permitted_by,
+            labels,
+            raises,
+            reply,
+            pseudonyms,
+            doubts,
+        };
         Looked { verdict, unmarked, removed, settled }
     }
 
@@ -252,9 +274,9 @@ impl Pipeline {
     fn settle(
         &self,
         spec: &GuardSpec,
-        (finding, place): (Finding, Option<&Where>),
+        (mut finding, place): (Finding, Option<&Where>),
         event: &Event<'_>,
-        redactions: &mut Redactions,
+        (redactions, pseudonyms): (&mut Redactions, &mut Vec<Pseudonym>),
     ) -> Judged {
         let tool = event.tool();
         let chosen = self.settings.action(spec.name, (&finding, place), &event.server.name, tool.as_deref());
@@ -262,6 +284,12 @@ impl Pipeline {
         if wanted == Action::Redact && finding.span.is_none() {
             // Nothing can be cut out of a whole value, so the milder action would silently be none at all.
             wanted = Action::Deny;
+        }
+        let names = wanted == Action::Redact && chosen.how == How::Pseudonymise;
+        if names && Names::of(event).is_none() {
+            // What was to be hidden is not shown because it cannot be kept.
+            wanted = Action::Deny;
+            finding.why.push_str(" No pseudonym can be made of it.");
         }
         if wanted == Action::Approve && finding.element.is_some() {
             wanted = Action::Observe;
@@ -278,6 +306,7 @@ impl Pipeline {
         };
         if action == Action::Redact {
             redactions.add(&finding, chosen.how);
+            pseudonyms.extend(finding.pseudonym.clone().filter(|_| names));
         }
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
@@ -480,6 +509,10 @@ fn check(spec: &GuardSpec, held: &crate::GuardSettings) -> Result<(), PipelineEr
         .chain(by_rule.map(|(_, action)| action))
         .chain(servers)
         .chain(places);
+    let mut hows = std::iter::once(held.how).chain(held.places.iter().filter_map(|place| place.how));
+    if spec.name != guards::personal_data::SPEC.name && hows.any(|how| how == How::Pseudonymise) {
+        return Err(PipelineError::Unsupported { guard: guard(), action: "pseudonymise" });
+    }
     match actions.into_iter().find(|action| !spec.actions.contains(action)) {
         Some(action) => Err(PipelineError::Unsupported { guard: guard(), action: action.as_str() }),
         None => Ok(()),
@@ -544,8 +577,9 @@ mod tests {
             grant: None,
             now: Timestamp(0),
         };
-        let verdict = Pipeline { guards, settings, definitions: Definitions::default(), follow: None }
-            .judge(&event, &Session::default());
+        let verdict =
+            Pipeline { guards, settings, definitions: Definitions::default(), follow: None, pseudonyms: None }
+                .judge(&event, &Session::default());
         (verdict, message)
     }
 

@@ -52,6 +52,8 @@ pub enum How {
     Mask,
     /// Each character replaced by `*`, but for the last four of eight or more and the domain of an e-mail address.
     Partial,
+    /// Replaced by a name that stands for it and is the same each time; a tool that is entitled gets back what it stands for.
+    Pseudonymise,
     /// Replaced by a keyed digest, by which what is the same can be told until the gateway starts anew.
     Hash,
 }

@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use super::{Case, Known, Named};
 use crate::{
-    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labels, Opinion, Principal,
-    RateScope, Timestamp,
+    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labels, Names, Opinion,
+    Principal, RateScope, Timestamp,
 };
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
@@ -111,6 +111,8 @@ enum Found {
     History(Box<History>),
     Opinions(Vec<Opinion>),
     Traces(Box<Traces>),
+    Names,
+    Revealed(Vec<String>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -329,6 +331,9 @@ impl Found {
             Evidence::History(history) => Found::History(Box::new((**history).clone())),
             Evidence::Opinions(opinions) => Found::Opinions(opinions.to_vec()),
             Evidence::Traces(traces) => Found::Traces(Box::new((**traces).clone())),
+            // Who makes the names is nobody's to keep.
+            Evidence::Names(_) => Found::Names,
+            Evidence::Revealed(tokens) => Found::Revealed(tokens.iter().map(ToString::to_string).collect()),
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -350,6 +355,11 @@ impl Found {
             Found::History(history) => Evidence::History((*history).into()),
             Found::Opinions(opinions) => Evidence::Opinions(opinions.into()),
             Found::Traces(traces) => Evidence::Traces((*traces).into()),
+            Found::Names => Evidence::Names(Names::stand_in()),
+            Found::Revealed(tokens) => {
+                let tokens = tokens.iter().flat_map(|token| bartizan_pseudonym::find(token));
+                Evidence::Revealed(tokens.map(|(_, token)| token).collect())
+            }
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
         }

@@ -29,6 +29,8 @@ guards! {
     prompt_injection,
     /// Finds keys, tokens and passwords, on the way out and on the way in.
     secrets,
+    /// Finds what says something about a person, and has names stand for it.
+    personal_data,
     /// Marks content from outside for the model.
     provenance,
     /// Withholds definitions that give orders or ask for what is not theirs.

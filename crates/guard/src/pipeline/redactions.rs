@@ -74,6 +74,10 @@ impl Redactions {
             (How::Neutralise, Some(text)) => Put::Text((**text).into()),
             (How::Neutralise | How::Cut, _) => Put::Text("".into()),
             (How::Partial, _) => Put::Stars,
+            (How::Pseudonymise, _) => {
+                let token = finding.pseudonym.as_ref().map(|pseudonym| pseudonym.token.to_string());
+                Put::Text(token.unwrap_or_else(|| MASK.to_owned()).into())
+            }
             (How::Hash, _) => self.key.map_or_else(|| Put::Text(MASK.into()), Put::Digest),
             (How::Mask, _) => Put::Text(MASK.into()),
         };

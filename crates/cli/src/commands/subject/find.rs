@@ -1,6 +1,7 @@
 //! Who is meant: by name, by a token, or by what a token stands for.
 
-use bartizan_detect::personal::{PersonalKind, normal};
+use bartizan_detect::personal::PersonalKind;
+use bartizan_guard::guards::personal_data::form;
 use bartizan_pseudonym::{self as pseudonym, Kind, Namer, Root, Token};
 use bartizan_store::Store;
 use bartizan_store::pseudonyms::{Scope, Subject};
@@ -91,7 +92,7 @@ pub(super) async fn by_value(
 fn tokens(namer: &Namer, value: &str, wanted: Option<&str>) -> Vec<Token> {
     let kinds = PersonalKind::ALL.into_iter().filter(|kind| wanted.is_none_or(|wanted| wanted == kind.as_str()));
     let named = kinds.filter_map(|kind| {
-        let form = normal(kind, value);
+        let form = form(kind, value);
         // Of an address no number is left, which is none then.
         Kind::parse(kind.as_str()).filter(|_| !form.is_empty()).map(|kind| namer.name(kind, &form))
     });
@@ -170,6 +171,10 @@ mod tests {
             assert!(names(other, None).contains(&one[0]), "{value}");
         }
         assert_ne!(names("ann@example.com", Some("email")), names("bob@example.com", Some("email")));
+        // Words have a name by their very letters, whatever stands between them.
+        let name = |value| tokens(&namer, value, Some("person_name"));
+        assert_eq!(name("Ann  Secretive"), name("Ann\nSecretive"));
+        assert_ne!(name("Ann Secretive"), name("ann secretive"));
         // There is no digit in it, so it is no card.
         assert!(names("ann@example.com", Some("payment_card")).is_empty());
     }

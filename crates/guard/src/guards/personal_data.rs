@@ -1,0 +1,396 @@
+//! **Threat.** What says something about a person goes further than it has to: a whole customer record into a context that
+//! somebody else's model reads, a colleague's number into the arguments of a server that has no use for it. Once it is there it
+//! is in answers, in logs and in the next tool's arguments, and nobody gets it back.
+//!
+//! An operator says what is done with which kind, which way, at which server, tool and place; without a table of settings nothing is
+//! looked for, and without an action what is found is recorded. What is redacted can be *pseudonymised*: the model gets a name that stands for
+//! the value and is the same each time. A tool that is entitled gets the value back, and any other the name. What a name stands
+//! for is kept before it leaves the gateway; if it cannot be, the message does not.
+//!
+//! What is found in one place of a message is looked for in all others, also in encodings: most servers say everything twice, once as
+//! text and once as data, and a name that a sentence tells is told by no field.
+//!
+//! A finding says what kind of data it is and where it stands, and nothing of it.
+//!
+//! **What this is not:** anonymisation. Who has the vault has the values; and what nobody recognises passes.
+
+mod options;
+mod spread;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bartizan_detect::decode::Views;
+use bartizan_detect::personal::{Found, Personal, PersonalKind, normal};
+use bartizan_mcp::{Message, NodeId, NodeKind, PartKind, Value};
+use bartizan_pseudonym::Token;
+use serde::Deserialize;
+use serde::de::Error;
+
+pub(crate) use self::options::of;
+pub use self::options::{Options, servers};
+use self::spread::Spread;
+use super::prompt_injection::RulesProblem;
+use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use crate::lately::{self, Lately};
+use crate::{Action, Confidence, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note};
+
+/// Specification of the guard.
+pub const SPEC: GuardSpec = GuardSpec {
+    name: "personal_data",
+    threat: "What says something about a person goes to a model or a server that has no need of it.",
+    rules: &RULES,
+    actions: &[Action::Observe, Action::Redact, Action::Approve, Action::Deny],
+    skips: SKIPS,
+    looks_at: LooksAt::Else("Texts and long numbers, if the configuration has a table for it; without one at nothing."),
+    // What was no personal data beside a name is none beside what stands in the place of the name.
+    sees_edited: false,
+    raises: &[],
+    options: || schemars::schema_for!(Options),
+    build: |options, settings| {
+        let options = Options::deserialize(options)?.checked().map_err(Error::custom)?;
+        let personal = recognisers(options.recognisers_file.as_deref()).map_err(Error::custom)?;
+        let is_set = settings.guards.contains_key(SPEC.name);
+        Ok(Box::new(PersonalData { is_set, options, personal, clean: Lately::default() }))
+    },
+};
+
+const BY_AUTHOR: &str = "The author of the server wrote it, for everybody.";
+const SKIPS: &[(PartKind, &str)] = &[
+    (PartKind::ToolDefinition, BY_AUTHOR),
+    (PartKind::PromptDefinition, BY_AUTHOR),
+    (PartKind::ResourceDefinition, BY_AUTHOR),
+    (PartKind::Instructions, BY_AUTHOR),
+    (PartKind::Metadata, "Programs read it, and models do not."),
+];
+
+const fn rule(id: &'static str, severity: Severity, summary: &'static str) -> RuleSpec {
+    RuleSpec::new(id, severity, Action::Observe, summary)
+}
+
+/// One for each kind, by the name of the kind.
+static RULES: [RuleSpec; 26] = [
+    rule("personal_data.email", Severity::Low, "The text holds an address of e-mail."),
+    rule("personal_data.phone", Severity::Low, "The text holds the number of a telephone."),
+    rule("personal_data.iban", Severity::Medium, "The text holds the number of a bank account (IBAN)."),
+    rule("personal_data.payment_card", Severity::High, "The text holds the number of a payment card."),
+    rule("personal_data.bank_id", Severity::Info, "The text holds the number of a bank."),
+    rule("personal_data.bank_account", Severity::Medium, "The text holds the number of a bank account."),
+    rule("personal_data.national_id", Severity::High, "The text holds a number that a country gives a person."),
+    rule("personal_data.tax_id", Severity::High, "The text holds a number under which taxes are paid."),
+    rule("personal_data.passport", Severity::High, "The text holds the number of a passport."),
+    rule("personal_data.driving_licence", Severity::Medium, "The text holds the number of a driving licence."),
+    rule("personal_data.health_id", Severity::High, "The text holds the number of a patient or of somebody insured."),
+    rule("personal_data.ip_address", Severity::Info, "The text holds an address of the Internet Protocol."),
+    rule("personal_data.mac_address", Severity::Info, "The text holds an address of a network card."),
+    rule("personal_data.date_of_birth", Severity::Medium, "The text says when somebody was born."),
+    rule("personal_data.date", Severity::Info, "The text holds a date."),
+    rule("personal_data.postal_address", Severity::Low, "The text says where somebody lives or is written to."),
+    rule("personal_data.postal_code", Severity::Info, "The text holds the number of a town for the post."),
+    rule("personal_data.person_name", Severity::Low, "The text holds the name of a person."),
+    rule("personal_data.organisation", Severity::Info, "The text holds the name of a company or another body."),
+    rule("personal_data.place", Severity::Info, "The text holds the name of a town, a region or a country."),
+    rule("personal_data.url", Severity::Info, "The text holds an address of the web."),
+    rule("personal_data.user_name", Severity::Low, "The text says under which name somebody has an account."),
+    rule("personal_data.age", Severity::Info, "The text says how old somebody is."),
+    rule("personal_data.nationality", Severity::Info, "The text says to which people or country somebody belongs."),
+    rule("personal_data.title", Severity::Info, "The text says how somebody is addressed, or what they work as."),
+    CUSTOM.holds_others(),
+];
+
+const CUSTOM: RuleSpec =
+    rule("personal_data.custom", Severity::Medium, "The text holds what a recogniser of the operator's finds.");
+
+fn rule_of(kind: PersonalKind) -> Option<&'static RuleSpec> {
+    let name = if kind == PersonalKind::Own { "custom" } else { kind.as_str() };
+    RULES.iter().find(|rule| rule.id.strip_prefix(SPEC.name).and_then(|rest| rest.strip_prefix('.')) == Some(name))
+}
+
+fn recognisers(toml: Option<&str>) -> Result<Arc<Personal>, RulesProblem> {
+    toml.map_or_else(|| Ok(Personal::built_in()), |toml| Personal::with_own(toml).map(Arc::new))
+}
+
+/// The ids by which settings name the operator's own recognisers.
+///
+/// # Errors
+/// What is wrong with the file, and where.
+pub fn own_recognisers(toml: Option<&str>) -> Result<Vec<String>, RulesProblem> {
+    let Some(toml) = toml else { return Ok(Vec::new()) };
+    Ok(Personal::with_own(toml)?.own().map(own_id).collect())
+}
+
+/// What settings call a recogniser of the operator's, whose own name begins with `custom.`.
+fn own_id(name: &str) -> String {
+    format!("{}.{}", CUSTOM.id, name.strip_prefix("custom.").unwrap_or(name))
+}
+
+struct PersonalData {
+    /// Whether there is a table for it.
+    is_set: bool,
+    options: Options,
+    personal: Arc<Personal>,
+    /// Texts in which there was nothing.
+    clean: Lately<()>,
+}
+
+/// Shorter texts hold nothing that could be told.
+const SHORTEST: usize = 4;
+/// Shorter texts are looked at sooner than they are looked up.
+const REMEMBERED: usize = 64;
+/// Longer ones say what they are themselves, and not only by the key that they stand behind.
+const LONGEST_FIELD: usize = 200;
+/// Numbers with fewer digits are counts and amounts.
+const SHORTEST_NUMBER: usize = 7;
+
+impl Guard for PersonalData {
+    fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
+        if !self.is_set {
+            return;
+        }
+        let texts = texts(event.message);
+        let mut held = Held { names: Names::of(event), revealed: revealed(event), ..Held::default() };
+        for (at, text) in texts.iter().enumerate() {
+            self.look(at, text, &mut held);
+        }
+        held.spread(&texts);
+        held.report(&texts, report);
+    }
+}
+
+/// A text, or a number that is long enough to be somebody's.
+struct Text<'m> {
+    value: Value<'m>,
+    kind: PartKind,
+    element: Option<NodeId>,
+    text: Cow<'m, str>,
+    /// What the member is called whose value it is.
+    key: Option<Cow<'m, str>>,
+}
+
+/// All texts of a message that are looked at.
+fn texts(message: &Message) -> Vec<Text<'_>> {
+    let mut texts = Vec::new();
+    let mut last: Option<Value<'_>> = None;
+    for part in message.parts() {
+        let key = last.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(part.value)).map(Value::text);
+        last = Some(part.value);
+        if SKIPS.iter().all(|(skipped, _)| *skipped != part.kind) && part.value.raw().len() >= SHORTEST {
+            texts.push(Text { value: part.value, kind: part.kind, element: part.element, text: part.text(), key });
+        }
+    }
+    let structured = message.result().and_then(|result| result.get("structuredContent"));
+    let arguments = message.params().and_then(|params| params.get("arguments"));
+    texts.extend(structured.into_iter().flat_map(|value| numbers(value, PartKind::StructuredContent)));
+    texts.extend(arguments.into_iter().flat_map(|value| numbers(value, PartKind::Argument)));
+    texts
+}
+
+fn numbers<'m>(value: Value<'m>, kind: PartKind) -> impl Iterator<Item = Text<'m>> {
+    let mut last: Option<Value<'m>> = None;
+    value.subtree().filter_map(move |value| {
+        let before = last.replace(value);
+        let raw = value.raw();
+        let is_long = raw.len() >= SHORTEST_NUMBER && raw.bytes().all(|byte| byte.is_ascii_digit());
+        (value.kind() == NodeKind::Number && is_long).then(|| {
+            let key = before.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(value)).map(Value::text);
+            Text { value, kind, element: None, text: raw.into(), key }
+        })
+    })
+}
+
+impl PersonalData {
+    /// Notes what is found in one text.
+    fn look(&self, at: usize, text: &Text<'_>, held: &mut Held) {
+        let prefix = text.key.as_deref().filter(|_| text.text.len() <= LONGEST_FIELD).map(words).unwrap_or_default();
+        let whole: Cow<'_, str> = match prefix.is_empty() {
+            true => Cow::Borrowed(&text.text),
+            false => Cow::Owned(format!("{prefix}{}", text.text)),
+        };
+        let key = (whole.len() >= REMEMBERED).then(|| lately::key(&whole, SPEC.name));
+        if key.as_ref().is_some_and(|key| self.clean.get(key).is_some()) {
+            return;
+        }
+        // Pseudonyms are no data, whoever made them up.
+        let tokens = bartizan_pseudonym::find(&whole);
+        let found = self.personal.look(&Views::of(&whole));
+        if let Some(key) = key.filter(|_| found.is_empty()) {
+            self.clean.put(key, ());
+        }
+        for mut found in found {
+            let is_sure = f32::from(found.confidence) >= self.options.confidence * 1000.0;
+            let all = std::iter::once(found.span.clone()).chain(std::mem::take(&mut found.also));
+            let is_token = |span: &Range<usize>| tokens.iter().any(|(token, _)| overlap(token, span));
+            // What begins in the words of the key is no part of the text.
+            let all = all.filter(|span| span.start >= prefix.len() && !is_token(span));
+            let spans: Vec<_> = all.map(|span| span.start - prefix.len()..span.end - prefix.len()).collect();
+            if is_sure && self.options.looks_for(found.kind) && !spans.is_empty() {
+                held.add(at, &found, spans);
+            }
+        }
+    }
+}
+
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+/// A key as words in front of what it says, such as `phone number: ` for `phoneNumber`.
+fn words(key: &str) -> String {
+    let mut words = String::with_capacity(key.len() + 4);
+    let mut was_small = false;
+    for character in key.chars().take(LONGEST_FIELD) {
+        if character.is_uppercase() && was_small {
+            words.push(' ');
+        }
+        was_small = character.is_lowercase();
+        words.push(if character.is_alphanumeric() { character.to_ascii_lowercase() } else { ' ' });
+    }
+    words.push_str(": ");
+    words
+}
+
+/// The pseudonyms of whose values a call is full because its tool is entitled to them.
+fn revealed(event: &Event<'_>) -> BTreeSet<Token> {
+    let revealed = event.evidence.iter().filter_map(|evidence| match evidence {
+        Evidence::Revealed(tokens) => Some(tokens.iter().copied()),
+        _ => None,
+    });
+    revealed.flatten().collect()
+}
+
+/// What was found in a message, by what it is.
+#[derive(Default)]
+struct Held {
+    names: Option<Names>,
+    revealed: BTreeSet<Token>,
+    values: Vec<Datum>,
+    /// By kind and normal form.
+    known: BTreeMap<(PersonalKind, String), usize>,
+    /// Where they stand, by text.
+    places: BTreeMap<usize, Vec<Place>>,
+}
+
+/// One value.
+struct Datum {
+    kind: PersonalKind,
+    own: Option<String>,
+    value: Box<str>,
+    token: Option<Token>,
+    confidence: u16,
+}
+
+/// Where a value stands in a text.
+struct Place {
+    datum: usize,
+    span: Range<usize>,
+    is_encoded: bool,
+}
+
+/// The value as its pseudonym is made of it. Spellings of one number or address have one; words that are written otherwise may be
+/// somebody else's name, and have another.
+#[must_use]
+pub fn form(kind: PersonalKind, value: &str) -> String {
+    match kind {
+        PersonalKind::Email
+        | PersonalKind::Phone
+        | PersonalKind::PaymentCard
+        | PersonalKind::Iban
+        | PersonalKind::BankAccount
+        | PersonalKind::BankId
+        | PersonalKind::NationalId
+        | PersonalKind::TaxId
+        | PersonalKind::Passport
+        | PersonalKind::DrivingLicence
+        | PersonalKind::HealthId
+        | PersonalKind::IpAddress
+        | PersonalKind::MacAddress => normal(kind, value),
+        _ => value.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// An address as it is where it is no part of a URL.
+fn plain(kind: PersonalKind, value: &str) -> Cow<'_, str> {
+    if kind == PersonalKind::Email && value.contains("%40") { value.replace("%40", "@").into() } else { value.into() }
+}
+
+impl Held {
+    fn add(&mut self, at: usize, found: &Found<'_>, spans: Vec<Range<usize>>) {
+        let value = plain(found.kind, &found.value);
+        let form = form(found.kind, &value);
+        let kind = bartizan_pseudonym::Kind::parse(found.kind.as_str());
+        let token = self.names.as_ref().zip(kind).map(|(names, kind)| names.name(kind, &form));
+        if token.is_some_and(|token| self.revealed.contains(&token)) {
+            return;
+        }
+        let next = self.values.len();
+        let datum = *self.known.entry((found.kind, form)).or_insert(next);
+        match self.values.get_mut(datum) {
+            Some(held) => held.confidence = held.confidence.max(found.confidence),
+            None => self.values.push(Datum {
+                kind: found.kind,
+                own: (found.kind == PersonalKind::Own).then(|| own_id(found.name)),
+                value: value.into(),
+                token,
+                confidence: found.confidence,
+            }),
+        }
+        let is_encoded = !found.how.is_empty();
+        self.places.entry(at).or_default().extend(spans.into_iter().map(|span| Place { datum, span, is_encoded }));
+    }
+
+    /// Adds the other places of all values.
+    fn spread(&mut self, texts: &[Text<'_>]) {
+        let Some(spread) = Spread::of(self.values.iter().map(|datum| &*datum.value)) else { return };
+        for (at, text) in texts.iter().enumerate() {
+            let held = self.places.entry(at).or_default();
+            let found = spread.look(&text.text).into_iter();
+            let tokens = bartizan_pseudonym::find(&text.text);
+            for place in found {
+                let is_known = held.iter().any(|known| overlap(&known.span, &place.span));
+                if !is_known && !tokens.iter().any(|(token, _)| overlap(token, &place.span)) {
+                    held.push(Place { datum: place.which, span: place.span, is_encoded: place.is_encoded });
+                }
+            }
+        }
+    }
+
+    fn report(self, texts: &[Text<'_>], report: &mut Report) {
+        for (at, places) in self.places {
+            let Some(text) = texts.get(at) else { continue };
+            let mut by_value: BTreeMap<(usize, bool), Vec<Range<usize>>> = BTreeMap::new();
+            for place in places {
+                by_value.entry((place.datum, place.is_encoded)).or_default().push(place.span);
+            }
+            for ((datum, is_encoded), mut spans) in by_value {
+                let Some(datum) = self.values.get(datum) else { continue };
+                spans.sort_by_key(|span| span.start);
+                if let Some(finding) = finding(text, datum, is_encoded, spans) {
+                    report.find(finding);
+                }
+            }
+        }
+    }
+}
+
+fn finding(text: &Text<'_>, datum: &Datum, is_encoded: bool, spans: Vec<Range<usize>>) -> Option<Finding> {
+    let rule = rule_of(datum.kind)?;
+    let mut spans = spans.into_iter();
+    let first = spans.next()?;
+    let hidden = if is_encoded { " It is in an encoding." } else { "" };
+    let why = format!("{}{hidden}", rule.summary);
+    let mut finding = Finding::about(rule, text.value, text.kind, why).by_own(datum.own.as_deref());
+    finding.element = text.element;
+    // Without a key the member would be another one.
+    finding.span = (text.value.kind() != NodeKind::Key).then_some(first);
+    finding.also = spans.collect();
+    finding.confidence = Confidence::from_thousandths(datum.confidence);
+    finding.replacement = Some(note::of(datum.own.as_deref().unwrap_or(rule.id)).into());
+    // A name in the place of what is encoded would be given back as something else.
+    let token = datum.token.filter(|_| !is_encoded);
+    finding.pseudonym = token.map(|token| Pseudonym { token, value: datum.value.clone() });
+    Some(finding)
+}

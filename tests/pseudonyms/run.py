@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""The model is told names that stand for people, and whoever is entitled gets what they stand for: the guard `personal_data` through a
+whole gateway, over HTTP, in both eras. Each case has its honest twin.
+
+    run.py [PART ...]    only cases whose name contains one of these
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "aggregate")]
+from harness import BINARY, MODERN, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+from upstream import Answering, Upstream  # noqa: E402
+
+LEGACY = "2025-11-25"
+ERAS = (LEGACY, MODERN)
+ANNA, PHONE = "anna.berger@corp.example", "+49 30 901820"
+ENCODED = "YW5uYS5iZXJnZXJAY29ycC5leGFtcGxl"  # the address in base64
+RECORD = {"mail": ANNA, "phone": PHONE, "orders": 3}
+TOKEN = re.compile(r"person_[0-9a-z]{20}@pseudonym\.invalid")
+
+OUTPUT = {"type": "object", "required": ["mail", "phone", "orders"], "additionalProperties": False,
+          "properties": {"mail": {"type": "string", "format": "email"}, "phone": {"type": "string"}, "orders": {"type": "integer"}}}
+TOOLS = [{"name": "find", "description": "Finds a customer.", "inputSchema": {"type": "object"}, "outputSchema": OUTPUT},
+         {"name": "send_mail", "description": "Sends a mail.", "inputSchema": {"type": "object", "properties": {"to": {"type": "string"}}}},
+         {"name": "note", "description": "Notes something.", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
+ON = """[guard.personal_data]
+rules = { "personal_data.email" = "redact", "personal_data.phone" = "redact" }
+how = "pseudonymise"
+entitled = [{ server = "office", tool = "send_*", kinds = ["email"] }]
+[guard.flow]
+enabled = false
+"""
+
+
+class Office(Answering):
+    """Brings a customer twice, once as text and once as data, and says what it was told."""
+
+    def result(self, method, params):
+        about = {"capabilities": {"tools": {}}, "serverInfo": {"name": "office", "version": "1"}}
+        keep = {"ttlMs": 0, "cacheScope": "private"}
+        if method == "initialize":
+            return {"protocolVersion": LEGACY} | about
+        if method == "server/discover":
+            return {"supportedVersions": [MODERN]} | about | keep
+        if method == "tools/list":
+            return {"tools": TOOLS} | keep
+        if method == "tools/call":
+            arguments = params.get("arguments", {})
+            self.server.told.append((params["name"], arguments))
+            if params["name"] == "find":
+                text = f"Write to {ANNA} ({ANNA.upper()}) or {ENCODED}, call {PHONE}. {json.dumps(RECORD)}"
+                return {"content": [{"type": "text", "text": text}], "structuredContent": RECORD}
+            return {"content": [{"type": "text", "text": f"done: {json.dumps(arguments)}"}]}
+        return {}
+
+
+def office():
+    held = Upstream(Office)
+    held.told = []
+    return held
+
+
+@contextlib.contextmanager
+def place(more=ON, **servers):
+    held = {name: office() for name in servers or {"office": None}}
+    with Gateway({name: {"url": upstream.url} for name, upstream in held.items()}, more) as gateway:
+        gateway.servers = held
+        yield gateway
+
+
+def ask(client, tool, **arguments):
+    return client.ask("tools/call", {"name": tool, "arguments": arguments})
+
+
+def found(client, tool="office__find"):
+    """What the model is told, and the name of the customer in it."""
+    client.tools()
+    answer = ask(client, tool)
+    said = json.dumps(answer)
+    for gone in (ANNA, ANNA.upper(), "901820", ENCODED):
+        check(gone not in said, f"the model sees {gone}: {said}")
+    check("result" in answer and answer["result"]["structuredContent"]["orders"] == 3, said)
+    return answer, TOKEN.search(said)[0]
+
+
+def last(held, server="office"):
+    return held.servers[server].told[-1]
+
+
+def case_who_is_entitled_gets_what_a_name_stands_for():
+    for version in ERAS:
+        with place() as held, Raw(held, version=version) as client:
+            answer, token = found(client)
+            equal(answer["result"]["structuredContent"]["mail"], token, f"{version}: the same name everywhere")
+            said = json.dumps(ask(client, "office__send_mail", to=f"Anna <{token}>", more=[token.upper(), {"x": token.replace("@", "%40")}]))
+            equal(last(held), ("send_mail", {"to": f"Anna <{ANNA}>", "more": [ANNA, {"x": ANNA.replace("@", "%40")}]}), version)
+            check(ANNA not in said and token in said, f"{version}: its answer shows the name again: {said}")
+            ask(client, "office__note", text=f"for {token}")
+            equal(last(held), ("note", {"text": f"for {token}"}), f"{version}: a tool that is not entitled gets the name")
+            phone = answer["result"]["structuredContent"]["phone"]
+            ask(client, "office__send_mail", to=phone)
+            equal(last(held), ("send_mail", {"to": phone}), f"{version}: entitled to addresses only")
+            [given] = held.entries(kind="pseudonym.revealed")
+            equal((given["tool"], given["server"], given["pseudonyms"]), ("send_mail", "office", [token]), "each time it is in the log")
+            log = (held.home / "audit" / "audit.jsonl").read_text()
+            check(ANNA not in log and PHONE not in log, "and what it stands for is not")
+
+
+def case_what_the_model_says_itself_is_named_for_who_is_not_entitled():
+    with place() as held, Raw(held) as client:
+        _, token = found(client)
+        ask(client, "office__note", text=f"write to {ANNA}")
+        equal(last(held), ("note", {"text": f"write to {token}"}), "as it would have been")
+        ask(client, "office__note", text="write to whom you like")
+        equal(last(held), ("note", {"text": "write to whom you like"}), "the twin")
+
+
+def case_names_stay_good():
+    """Whoever was told one uses it days later, with another process and other keys."""
+    with place() as held:
+        with Raw(held) as client:
+            _, token = found(client)
+        held.again()
+        done = subprocess.run([BINARY, "key", "rotate-master", "--config", str(held.config)], env=held.environment, capture_output=True, text=True)
+        equal(done.returncode, 0, done.stderr)
+        with Raw(held) as client:
+            client.tools()
+            ask(client, "office__send_mail", to=token)
+            equal(last(held), ("send_mail", {"to": ANNA}), "what it stood for")
+            equal(found(client)[1], token, "and it is the same name")
+
+
+def case_what_was_made_up_or_comes_from_elsewhere_leads_to_nothing():
+    other = ON + '\n[guard.personal_data.purposes]\nhr = "hr"\n'
+    other = other.replace('[guard.flow]', '').replace('enabled = false\n', '') + "[guard.flow]\nenabled = false\n"
+    other = other.replace('{ server = "office"', '{ server = "hr", tool = "*" }, { server = "office"')
+    with place(other, office=None, hr=None) as held, Raw(held) as client:
+        _, token = found(client)
+        _, theirs = found(client, "hr__find")
+        check(token != theirs, "another purpose, another name")
+        forged = token[:20] + ("0" if token[20] != "0" else "1") + token[21:]
+        for text, name in ((theirs, "of another purpose"), (forged, "made up")):
+            ask(client, "office__send_mail", to=text)
+            equal(last(held), ("send_mail", {"to": text}), name)
+        ask(client, "hr__send_mail", to=theirs)
+        equal(last(held, "hr"), ("send_mail", {"to": ANNA}), "the twin: where it belongs")
+
+
+def refused(answer, text):
+    said = json.dumps(answer)
+    check("error" in answer or answer["result"].get("isError"), f"{text}: {said}")
+    for gone in (ANNA, ANNA.upper(), "901820", ENCODED):
+        check(gone not in said, f"{text}: {said}")
+    return said
+
+
+def case_a_vault_that_cannot_be_used_shows_nothing():
+    with place() as held:
+        key = held.home / "state.key"
+        with Raw(held) as client:
+            _, token = found(client)
+        kept = key.read_bytes()
+        key.unlink()
+        held.again()
+        with Raw(held) as client:
+            client.tools()
+            refused(ask(client, "office__find"), "the key is gone")
+            before = len(held.servers["office"].told)
+            refused(ask(client, "office__send_mail", to=token), "nor is it given back")
+            equal(len(held.servers["office"].told), before, "and the server is not asked")
+            check("result" in ask(client, "office__note", text="nothing about anybody"), "the twin: what names nobody passes")
+        key.write_bytes(kept)
+        key.chmod(0o600)
+        held.again()
+        with Raw(held) as client:
+            equal(found(client)[1], token, "and all is as it was")
+
+
+def case_no_more_than_there_may_be():
+    with place(ON.replace("how =", "most = 1\nhow =")) as held, Raw(held) as client:
+        client.tools()
+        said = refused(ask(client, "office__find"), "two where one may be")
+        check("gateway.pseudonyms" in said, said)
+
+
+def case_without_a_setting_nothing_changes():
+    with place("") as held, Raw(held) as client:
+        client.tools()
+        check(ANNA in json.dumps(ask(client, "office__find")), "as the server said it")
+        token = "person_xrvjxaftcf9j1akq4pag@pseudonym.invalid"
+        ask(client, "office__send_mail", to=token)
+        equal(last(held), ("send_mail", {"to": token}), "and as the client said it")
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases(cases_of(globals())))

@@ -35,7 +35,7 @@ ARROWS = {
     "demo": {"gateway", "config", "mcp", "guard", "audit"},
     "redteam": {"demo", "gateway", "config", "guard", "identity", "store"},
     "cli": {"redteam", "demo", "gateway", "config", "mcp", "guard", "audit", "capture", "trust", "sandbox", "policy", "identity", "store",
-            "keyring", "onnx"},
+            "keyring", "onnx", "detect", "pseudonym"},
 }
 # An exchange begins by having the tools listed, and they are listed by an exchange.
 ONE_CIRCLE = [("learn", "exchange")]

@@ -52,6 +52,11 @@ impl Paint {
         Paint { on: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
     }
 
+    /// For what is no output.
+    pub(crate) fn none() -> Self {
+        Paint { on: false }
+    }
+
     pub(crate) fn bold(self, text: &str) -> Painted<'_> {
         self.styled(text, "1")
     }

@@ -22,6 +22,12 @@ impl Token {
         Token { kind, code }
     }
 
+    /// The one of that kind and [`id`](Token::id), in any letter case; none if it is no id.
+    #[must_use]
+    pub fn of(kind: Kind, id: &str) -> Option<Token> {
+        code::read(id.as_bytes()).map(|code| Token { kind, code })
+    }
+
     /// What it stands for.
     #[must_use]
     pub fn kind(&self) -> Kind {

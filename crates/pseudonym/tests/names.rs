@@ -37,6 +37,8 @@ fn a_name_reads_as_its_kind_says() {
     ] {
         let token = support().name(kind, "ann@example.com");
         assert_eq!((token.to_string(), token.id().len()), (format!("{before}{}{after}", token.id()), 20));
+        assert_eq!(Token::of(kind, &token.id().to_ascii_uppercase()), Some(token));
+        assert_eq!(Token::of(kind, &token.to_string()), None);
     }
 }
 

@@ -1,4 +1,5 @@
 //! What the guard `flow` alone makes of tasks and attacks, knowing nothing but definitions, and with an operator's few lines.
+#![cfg(test)]
 
 use bartizan_redteam::{Knowing, Run, replay, sums};
 

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bartizan_store::pseudonyms::{Keep, LONGEST_VALUE, New, Scope};
+use bartizan_store::pseudonyms::{Keep, LONGEST_VALUE, New, Reading, Scope};
 use bartizan_store::{Change, Store, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -142,8 +142,9 @@ async fn what_is_erased_is_gone_and_comes_again_under_another_key() {
     assert_eq!((found.pseudonyms, found.created_at, found.last_used_at, found.expires_at), (3, 10, 11, 11 + HOUR));
     assert!(place.subject_find("acme", "bob", 12).await.unwrap().is_none());
     assert!(place.subject_find("acme", "ann", 12 + HOUR).await.unwrap().is_none());
-    let all = place.subject_export("acme", "ann", &change(12)).await.unwrap();
-    let all: Vec<_> = all.iter().map(|held| (&*held.purpose, &*held.token, &*held.kind, held.value.as_str())).collect();
+    let all = place.subject_open("acme", "ann", Reading::Export, &change(12)).await.unwrap();
+    let all: Vec<_> = all.iter().map(|held| (&held.pseudonym, held.value.as_str())).collect();
+    let all: Vec<_> = all.iter().map(|(of, value)| (&*of.purpose, &*of.token, &*of.kind, *value)).collect();
     let expected = [("billing", "d", "DE89"), ("support", "a", "ann@example.com"), ("support", "b", "Ann")];
     assert_eq!(all, expected.map(|(purpose, token, value)| (purpose, token, "email", value)));
     let (sealed, value) = {
@@ -170,6 +171,56 @@ async fn what_is_erased_is_gone_and_comes_again_under_another_key() {
         format!("INSERT INTO pseudonym VALUES ('acme', 'support', 'b', 'email', 'ann', x'{value}', 10, 10, {HOUR})");
     do_sql(directory.path(), &again).await;
     assert!(place.reveal(SUPPORT, &["b"], 16).await.is_err());
+}
+
+#[tokio::test]
+async fn who_reads_or_looks_is_recorded_before_they_have_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = store(directory.path()).await;
+    put(&place, SUPPORT, &[about("ann", "a", "ann@example.com"), new("c", "Bob")], 10).await;
+    put(&place, BILLING, &[about("ann", "d", "DE89")], 11).await;
+    put(&place, OTHER, &[new("a", "another Ann")], 11).await;
+    events(&place).await;
+    // Without values nothing is recorded, as nobody learns anything.
+    assert_eq!(place.tenants().await.unwrap(), ["acme", "other"]);
+    let all = place.subjects("acme", 12).await.unwrap();
+    let all: Vec<_> = all.iter().map(|subject| (&*subject.id, subject.pseudonyms)).collect();
+    assert_eq!(all, [("ann", 2), ("c", 1)]);
+    let held = place.subject_pseudonyms("acme", "ann", 12).await.unwrap();
+    let held: Vec<_> = held.iter().map(|held| (&*held.purpose, &*held.token)).collect();
+    assert_eq!(held, [("billing", "d"), ("support", "a")]);
+    for (tenant, token, subjects) in
+        [("acme", "a", &["ann"][..]), ("acme", "d", &["ann"]), ("other", "a", &["a"]), ("other", "d", &[])]
+    {
+        assert_eq!(place.subjects_of_token(tenant, token, 12).await.unwrap(), subjects, "{tenant} {token}");
+        assert!(place.subjects_of_token(tenant, token, 11 + HOUR).await.unwrap().is_empty());
+    }
+    assert_eq!(place.purposes("acme", 12).await.unwrap(), ["billing", "support"]);
+    assert!(place.purposes("acme", 11 + HOUR).await.unwrap().is_empty());
+    assert!(place.subjects("acme", 11 + HOUR).await.unwrap().is_empty());
+    assert!(events(&place).await.is_empty());
+    // Whoever only has the file of the store open notices as well.
+    let other = store(directory.path()).await;
+    let before = other.revision();
+    let found = place.look_up(SUPPORT, &["a", "d", "x"], &change(12)).await.unwrap();
+    assert_eq!(found.iter().map(|held| (&*held.token, &*held.subject)).collect::<Vec<_>>(), [("a", "ann")]);
+    assert!(place.look_up(SUPPORT, &["x"], &change(12)).await.unwrap().is_empty());
+    assert_eq!(place.subject_open("acme", "ann", Reading::Look, &change(13)).await.unwrap().len(), 2);
+    assert_eq!(place.subject_open("acme", "ann", Reading::Export, &change(13)).await.unwrap().len(), 2);
+    assert!(other.revision() != before && other.revision().is_some());
+    for (tenant, subject) in [("other", "ann"), ("acme", "nobody")] {
+        let refused = place.subject_open(tenant, subject, Reading::Look, &change(13)).await;
+        assert!(matches!(refused, Err(StoreError::Unknown { .. })));
+    }
+    let looked = |count| format!(r#"{{"by":"uid:7","count":{count},"purpose":"support","tenant":"acme"}}"#);
+    let read = r#"{"by":"uid:7","count":2,"subject":"ann","tenant":"acme"}"#.to_owned();
+    let expected = [
+        ("pseudonym.looked_up", looked(1)),
+        ("pseudonym.looked_up", looked(0)),
+        ("subject.revealed", read.clone()),
+        ("subject.exported", read),
+    ];
+    assert_eq!(events(&other).await, expected.map(|(kind, fields)| (kind.to_owned(), fields)));
 }
 
 #[tokio::test]
@@ -288,7 +339,7 @@ async fn a_row_that_was_changed_or_moved_does_not_open() {
         };
         let error = place.reveal(scope, &["c", token], 11).await.unwrap_err().to_string();
         assert!(!error.contains("ann@") && !error.contains("Ann"), "{what}: {error}");
-        let exported = place.subject_export(scope.tenant, if at == 5 { "bob" } else { "ann" }, &change(12)).await;
+        let exported = place.subject_open(scope.tenant, if at == 5 { "bob" } else { "ann" }, Reading::Export, &change(12)).await;
         assert!(exported.is_err(), "{what}");
         if at < 8 {
             assert_eq!(revealed(&place, SUPPORT, &["c"], 11).await, ["Bob"], "{what}: the others are as they were");
@@ -305,7 +356,7 @@ async fn without_the_master_key_the_files_show_nothing_and_nothing_is_kept_or_re
     let all: Vec<_> = tokens.iter().zip(values).map(|(token, value)| new(token, value)).collect();
     put(&place, SUPPORT, &all, 10).await;
     let names = place.naming_key("acme", &change(10)).await.unwrap();
-    place.subject_export("acme", "ta", &change(11)).await.unwrap();
+    place.subject_open("acme", "ta", Reading::Look, &change(11)).await.unwrap();
     let read = files(directory.path());
     assert!(read.iter().any(|(path, bytes)| path.to_string_lossy().ends_with("-wal") && has(bytes, b"support")));
     for (path, bytes) in &read {
@@ -325,7 +376,7 @@ async fn without_the_master_key_the_files_show_nothing_and_nothing_is_kept_or_re
         place.put_pseudonyms(SUPPORT, &[new("e", "x")], KEEP, &change(12)).await.err(),
         place.naming_key("acme", &change(12)).await.err(),
         place.naming_key("third", &change(12)).await.err(),
-        place.subject_export("acme", "ta", &change(12)).await.err(),
+        place.subject_open("acme", "ta", Reading::Look, &change(12)).await.err(),
     ];
     for error in errors {
         let error = error.unwrap().to_string();

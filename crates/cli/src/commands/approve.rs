@@ -2,8 +2,6 @@
 
 mod report;
 
-use std::io::{self, IsTerminal, Write};
-
 use bartizan_gateway::agree::{self, Who, objection};
 use bartizan_policy::Roles;
 use bartizan_store::approvals::{Approval, By, Part, Request, State};
@@ -11,6 +9,7 @@ use bartizan_store::{Store, StoreError};
 use clap::Args;
 
 pub(super) use self::report::{Decided, Listed};
+use crate::ask;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
 use crate::stored::{Place, change, now};
@@ -89,7 +88,7 @@ impl Arguments {
             let why = format!("nobody has to agree to it: {}", proof(&self.place, &held.approval.request)?);
             return Err(Failure::usage(why));
         }
-        if !self.yes && !agreed()? {
+        if !self.yes && !ask::yes("agree to this?", "to agree")? {
             say("nothing was decided");
             return Ok(Outcome::Found);
         }
@@ -204,17 +203,6 @@ fn check_reason(text: &str) -> Result<(), Failure> {
         return Err(Failure::usage("a reason is one line of at most 200 bytes"));
     }
     Ok(())
-}
-
-/// Asks back at the terminal. Where there is none, nobody has seen what they would agree to.
-fn agreed() -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody can be asked back without a terminal; to agree without, say --yes"));
-    }
-    let _ = write!(io::stderr().lock(), "agree to this? [y/N] ").and_then(|()| io::stderr().lock().flush());
-    let mut line = String::new();
-    io::stdin().read_line(&mut line).map_err(Failure::ours)?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 fn decided(approval: &Approval, json: bool) -> Result<Outcome, Failure> {

@@ -26,6 +26,7 @@ mod schema;
 mod secret;
 mod serve;
 mod session;
+mod subject;
 mod upstream;
 mod user;
 mod why;
@@ -70,6 +71,7 @@ commands! {
     User(user::Arguments),
     Grant(grant::Arguments),
     Session(session::Arguments),
+    Subject(subject::Arguments),
     Secret(secret::Arguments),
     Upstream(upstream::Arguments),
     Policy(policy::Arguments),

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 #[cfg(feature = "demo")]
 use super::demo;
-use super::{approve, audit, config, grant, guards, inspect, key, lock, policy, secret, session, upstream, user, why};
+use super::{
+    approve, audit, config, grant, guards, inspect, key, lock, policy, secret, session, subject, upstream, user, why,
+};
 use crate::outcome::{Failure, Outcome};
 use crate::output;
 #[cfg(feature = "redteam")]
@@ -48,6 +50,10 @@ const FORMATS: &[Format] = &[
     (user::Listed::FORMAT, || schema_for!(user::Listed<'_>).to_value()),
     (grant::Listed::FORMAT, || schema_for!(grant::Listed<'_>).to_value()),
     (grant::Revoked::FORMAT, || schema_for!(grant::Revoked).to_value()),
+    (subject::Listed::FORMAT, || schema_for!(subject::Listed<'_>).to_value()),
+    (subject::Shown::FORMAT, || schema_for!(subject::Shown<'_>).to_value()),
+    (subject::Exported::FORMAT, || schema_for!(subject::Exported<'_>).to_value()),
+    (subject::Erased::FORMAT, || schema_for!(subject::Erased<'_>).to_value()),
     (approve::Listed::FORMAT, || schema_for!(approve::Listed).to_value()),
     (approve::Decided::FORMAT, || schema_for!(approve::Decided).to_value()),
     (policy::Checked::FORMAT, || schema_for!(policy::Checked).to_value()),

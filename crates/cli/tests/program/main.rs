@@ -16,6 +16,7 @@ mod replay;
 mod schema;
 mod secret;
 mod session;
+mod subject;
 mod support;
 mod upstream;
 mod user;

@@ -18,7 +18,7 @@ use sqlx::sqlite::SqliteConnection;
 use zeroize::Zeroizing;
 
 use self::rows::{Fresh, Until};
-pub use self::subjects::{Erased, Pseudonym, Subject};
+pub use self::subjects::{Erased, Opened, Pseudonym, Reading, Subject};
 use crate::events::{Change, note};
 use crate::{Result, Sealer, Store, StoreError};
 

@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::crypt::SubjectKey;
-use super::{New, Scope};
+use super::{New, Pseudonym, Scope, subjects};
 use crate::{Result, Sealer};
 
 /// So many with one statement; no row has more than ten values, and SQLite takes 32,766.
@@ -248,6 +248,24 @@ pub(super) async fn values(
         one_of(&mut query, "p.token", tokens);
         let rows = query.build().persistent(false).fetch_all(&mut *connection).await?;
         found.extend(rows.iter().map(value).collect::<Result<Vec<_>>>()?);
+    }
+    Ok(found)
+}
+
+/// Which of these there are that have not expired, without their values.
+pub(super) async fn pseudonyms(
+    connection: &mut SqliteConnection,
+    scope: Scope<'_>,
+    tokens: &[&str],
+    now: i64,
+) -> Result<Vec<Pseudonym>> {
+    let mut found = Vec::new();
+    for tokens in tokens.chunks(MANY) {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM pseudonym WHERE expires_at > ");
+        query.push_bind(now).push(" AND ");
+        of(&mut query, scope, tokens);
+        let rows = query.build().persistent(false).fetch_all(&mut *connection).await?;
+        found.extend(rows.iter().map(subjects::pseudonym).collect::<Result<Vec<_>>>()?);
     }
     Ok(found)
 }

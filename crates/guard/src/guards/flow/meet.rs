@@ -172,7 +172,7 @@ pub fn meet(settings: &Settings, offers: Vec<Offer>, now: Timestamp) -> Result<M
 /// What is done with information by what is called, or read.
 fn nature(options: &Options, server: &str, (kind, name): (DefinitionKind, &str), catalog: &Catalog) -> Option<Nature> {
     match kind {
-        DefinitionKind::Tool => Some(options.nature(server, name, catalog)),
+        DefinitionKind::Tool => Some(options.nature(server, name, None, catalog)),
         DefinitionKind::Resource | DefinitionKind::ResourceTemplate => {
             let labels = options.of_resource(server, name).without(ToolLabel::PublicSink);
             Some(Nature { labels, reads: true, ..Nature::default() })
@@ -209,7 +209,8 @@ fn barriers(
     nature: Nature,
     now: Timestamp,
 ) -> Vec<Barrier> {
-    let entry = options.entry(server, tool);
+    // What is said of calls with certain arguments only is no way out in general, and no barrier.
+    let entry = options.entry(server, tool, None);
     let own = entry.and_then(|entry| entry.recipients.as_deref()).unwrap_or_default();
     let is_all = |list: &[String]| list.iter().any(|recipient| settings::allows(std::slice::from_ref(recipient), &[], ""));
     let goes_anywhere = is_all(&options.recipients) || is_all(own);

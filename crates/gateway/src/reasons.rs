@@ -305,11 +305,6 @@ pub const ALL: &[Reason] = &[
         "nothing: it passed, and is only cached for whom it is",
     ),
     reason(
-        "gateway.pseudonyms",
-        "what a pseudonym stands for can be neither kept nor given back",
-        "give it a [store] and a `store_key` that opens it; `most` under [guard.personal_data] says how many there may be",
-    ),
-    reason(
         "gateway.contention",
         "the session changed faster than the message could be judged",
         "send it again; clients that send less at once in one session do not meet this",
@@ -328,6 +323,11 @@ pub const ALL: &[Reason] = &[
     reason("gateway.no_name", "the request does not say by name what it is about", CLIENT),
     reason("gateway.no_uri", "the request does not say by URI what it is about", CLIENT),
     reason("gateway.not_its_own", "the message concerns a request or a stream of another session", CLIENT),
+    reason(
+        "gateway.pseudonyms",
+        "what a pseudonym stands for can be neither kept nor given back",
+        "give it a [store] and a `store_key` that opens it; `most` under [guard.personal_data] says how many there may be",
+    ),
     reason("gateway.session_only", "the method belongs to revisions with sessions", CLIENT),
     reason(
         "gateway.session_over",

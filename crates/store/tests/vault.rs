@@ -220,7 +220,10 @@ async fn who_reads_or_looks_is_recorded_before_they_have_anything() {
         ("subject.revealed", read.clone()),
         ("subject.exported", read),
     ];
-    assert_eq!(events(&other).await, expected.map(|(kind, fields)| (kind.to_owned(), fields)));
+    // In which order the members stand is nobody's promise.
+    let value = |fields: &str| serde_json::from_str::<serde_json::Value>(fields).unwrap();
+    let told: Vec<_> = events(&other).await.into_iter().map(|(kind, fields)| (kind, value(&fields))).collect();
+    assert_eq!(told, expected.map(|(kind, fields)| (kind.to_owned(), value(&fields))));
 }
 
 #[tokio::test]

@@ -215,7 +215,7 @@ impl PersonalData {
             return;
         }
         // Pseudonyms are no data, whoever made them up.
-        let tokens = bartizan_pseudonym::find(&whole);
+        let tokens = Covered::by_tokens(&whole);
         let found = self.personal.look(&Views::of(&whole));
         if let Some(key) = key.filter(|_| found.is_empty()) {
             self.clean.put(key, ());
@@ -223,9 +223,8 @@ impl PersonalData {
         for mut found in found {
             let is_sure = f32::from(found.confidence) >= self.options.confidence * 1000.0;
             let all = std::iter::once(found.span.clone()).chain(std::mem::take(&mut found.also));
-            let is_token = |span: &Range<usize>| tokens.iter().any(|(token, _)| overlap(token, span));
             // What begins in the words of the key is no part of the text.
-            let all = all.filter(|span| span.start >= prefix.len() && !is_token(span));
+            let all = all.filter(|span| span.start >= prefix.len() && !tokens.reach(span));
             let spans: Vec<_> = all.map(|span| span.start - prefix.len()..span.end - prefix.len()).collect();
             if is_sure && self.options.looks_for(found.kind) && !spans.is_empty() {
                 held.add(at, &found, spans);
@@ -234,8 +233,31 @@ impl PersonalData {
     }
 }
 
-fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
-    one.start < other.end && other.start < one.end
+/// Parts of a text, apart from each other and in order, so that to ask about one takes no look at all of them.
+struct Covered(Vec<Range<usize>>);
+
+impl Covered {
+    fn of(mut spans: Vec<Range<usize>>) -> Covered {
+        spans.sort_unstable_by_key(|span| (span.start, span.end));
+        let mut apart: Vec<Range<usize>> = Vec::with_capacity(spans.len());
+        for span in spans {
+            match apart.last_mut() {
+                Some(last) if span.start < last.end => last.end = last.end.max(span.end),
+                _ => apart.push(span),
+            }
+        }
+        Covered(apart)
+    }
+
+    fn by_tokens(text: &str) -> Covered {
+        Covered::of(bartizan_pseudonym::find(text).into_iter().map(|(span, _)| span).collect())
+    }
+
+    /// Whether one of them and that part have something in common.
+    fn reach(&self, span: &Range<usize>) -> bool {
+        let next = self.0.partition_point(|held| held.end <= span.start);
+        self.0.get(next).is_some_and(|held| held.start < span.end)
+    }
 }
 
 /// A key as words in front of what it says, such as `phone number: ` for `phoneNumber`.
@@ -347,11 +369,16 @@ impl Held {
         let Some(spread) = Spread::of(self.values.iter().map(|datum| &*datum.value)) else { return };
         for (at, text) in texts.iter().enumerate() {
             let held = self.places.entry(at).or_default();
-            let found = spread.look(&text.text).into_iter();
-            let tokens = bartizan_pseudonym::find(&text.text);
+            let known = held.iter().map(|place| place.span.clone());
+            let known = Covered::of(known.chain(Covered::by_tokens(&text.text).0).collect());
+            let mut found = spread.look(&text.text);
+            found.retain(|place| !known.reach(&place.span));
+            // What stands in the text itself goes before what says the same in an encoding of more of it.
+            found.sort_by_key(|place| (place.span.start, place.is_encoded, place.span.end));
+            let mut end = 0;
             for place in found {
-                let is_known = held.iter().any(|known| overlap(&known.span, &place.span));
-                if !is_known && !tokens.iter().any(|(token, _)| overlap(token, &place.span)) {
+                if place.span.start >= end {
+                    end = place.span.end;
                     held.push(Place { datum: place.which, span: place.span, is_encoded: place.is_encoded });
                 }
             }

@@ -162,6 +162,15 @@ fn every_kind_has_a_rule_and_a_pseudonym() {
 }
 
 #[test]
+fn parts_of_a_text_are_found_among_many() {
+    let covered = Covered::of(vec![8..10, 2..4, 3..6, 20..21]);
+    assert_eq!(covered.0, [2..6, 8..10, 20..21]);
+    for (span, expected) in [(0..2, false), (1..3, true), (5..6, true), (6..8, false), (4..30, true), (21..25, false)] {
+        assert_eq!(covered.reach(&span), expected, "{span:?}");
+    }
+}
+
+#[test]
 fn keys_are_read_as_words() {
     for (key, expected) in [("phoneNumber", "phone number: "), ("date_of_birth", "date of birth: "), ("IBAN", "iban: ")] {
         assert_eq!(words(key), expected);

@@ -20,9 +20,9 @@ use self::redactions::Redactions;
 use crate::catalog::Definitions;
 use crate::guards::{self, Guard, GuardSpec};
 use crate::{
-    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Fact, Fate, Finding,
-    Follow, How, Judged, Labels, Mode, Names, Pseudonym, Report, RuleSpec, Session, Settings, Verdict, Where, grant,
-    note,
+    Action, Approval, Ask, Decision, Definition, DefinitionKind, Denial, Direction, Doubt, Event, Evidence, Fact, Fate,
+    Finding, Follow, How, Judged, Labels, Mode, Names, Pseudonym, Report, RuleSpec, Session, Settings, Verdict, Where,
+    grant, note,
 };
 
 /// All guards with their settings; made once for a configuration and shared by all messages.
@@ -278,6 +278,11 @@ impl Pipeline {
         event: &Event<'_>,
         (redactions, pseudonyms): (&mut Redactions, &mut Vec<Pseudonym>),
     ) -> Judged {
+        if event.evidence.iter().any(|evidence| matches!(evidence, Evidence::Revealed(_))) {
+            // The client is told why, and what its pseudonyms stand for it is not to know.
+            finding.why = finding.rule.summary.to_owned();
+            finding.quoting = None;
+        }
         let tool = event.tool();
         let chosen = self.settings.action(spec.name, (&finding, place), &event.server.name, tool.as_deref());
         let mut wanted = chosen.action;

@@ -121,6 +121,27 @@ fn what_was_given_back_to_a_tool_is_not_taken_again() {
 }
 
 #[test]
+fn what_was_given_back_is_in_no_reason() {
+    let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send_email","arguments":{"to":"eve@evil.example"}}}"#;
+    let call = Message::parse(text, &Limits::default()).unwrap();
+    let tool = json!([{"name": "crm/send_email", "recipients": ["anna@example.org"]}]);
+    let held = GuardSettings { options: json!({"tool": tool}), ..GuardSettings::default() };
+    let settings = Settings { guards: [("flow".to_owned(), held)].into(), ..Settings::default() };
+    let pipeline = Pipeline::new(settings).unwrap();
+    let token = names().name(bartizan_pseudonym::Kind::Email, "eve@evil.example");
+    for (evidence, shows) in [(vec![], true), (vec![Evidence::Revealed(Arc::from([token]))], false)] {
+        let verdict = judge(&pipeline, &call, &evidence);
+        let why = match &verdict.decision {
+            Decision::Deny(denial) => &denial.why,
+            Decision::RequireApproval(approval) => &approval.why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(why.contains("evil"), shows, "{why}");
+        assert!(shows || verdict.findings.iter().all(|held| !format!("{held:?}").contains("evil")), "{verdict:?}");
+    }
+}
+
+#[test]
 fn without_a_table_nothing_is_looked_for() {
     let pipeline = Pipeline::new(Settings::default()).unwrap();
     let verdict = judge(&pipeline, &result(&json!("write to anna@example.org"), &json!({})), &[]);

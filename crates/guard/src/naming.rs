@@ -131,7 +131,11 @@ impl<'v> Revealed<'v> {
             let is_encoded = text.get(span.clone()).is_some_and(|name| name.contains('%'));
             match (is_encoded, is_json) {
                 (true, _) => out.push_str(&percent_encoded(value)),
-                (false, true) => out.push_str(quote(value).trim_matches('"')),
+                (false, true) => {
+                    let quoted = quote(value);
+                    let within = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                    out.push_str(within.unwrap_or_default());
+                }
                 (false, false) => out.push_str(value),
             }
             at = span.end;
@@ -165,7 +169,7 @@ mod tests {
         let namer = Arc::new(Root::new(&[1; 32]).namer("tenant", "default"));
         let names = Names::new(Arc::clone(&namer));
         let foreign = Root::new(&[2; 32]).namer("tenant", "default").name(Kind::Email, "anna@example.org");
-        let [mail, own] = [(Kind::Email, "anna@example.org"), (Kind::Own, "a \"quoted\" one\\")];
+        let [mail, own] = [(Kind::Email, "anna@example.org"), (Kind::Own, "a \"quoted\\ \"one\"")];
         let [mail, own] = [mail, own].map(|(kind, value)| (names.name(kind, value), value));
         let url = mail.0.to_string().replace('@', "%40");
         for (argument, expected) in [
@@ -173,7 +177,7 @@ mod tests {
             (format!("to {}, and {}.", mail.0, mail.0), "to anna@example.org, and anna@example.org.".to_owned()),
             (mail.0.to_string().to_uppercase(), "anna@example.org".to_owned()),
             (format!("https://a.example/?to={url}&x=1"), "https://a.example/?to=anna%40example.org&x=1".to_owned()),
-            (format!("{{\"to\":\"{}\"}}", own.0), r#"{"to":"a \"quoted\" one\\"}"#.to_owned()),
+            (format!("{{\"to\":\"{}\"}}", own.0), r#"{"to":"a \"quoted\\ \"one\""}"#.to_owned()),
             (own.0.to_string(), own.1.to_owned()),
             (foreign.to_string(), foreign.to_string()),
             ("nothing".to_owned(), "nothing".to_owned()),

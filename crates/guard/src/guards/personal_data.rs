@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
 use bartizan_detect::personal::{Found, Personal, PersonalKind, normal};
-use bartizan_mcp::{Message, NodeId, NodeKind, PartKind, Value};
+use bartizan_mcp::{NodeId, NodeKind, PartKind, Value};
 use bartizan_pseudonym::Token;
 use serde::Deserialize;
 use serde::de::Error;
@@ -66,6 +66,7 @@ const SKIPS: &[(PartKind, &str)] = &[
     (PartKind::ResourceDefinition, BY_AUTHOR),
     (PartKind::Instructions, BY_AUTHOR),
     (PartKind::Metadata, "Programs read it, and models do not."),
+    (PartKind::Other, "Names, URIs, cursors and states are looked up by who made them; others would be meant."),
 ];
 
 const fn rule(id: &'static str, severity: Severity, summary: &'static str) -> RuleSpec {
@@ -143,6 +144,8 @@ const SHORTEST: usize = 4;
 const REMEMBERED: usize = 64;
 /// Longer ones say what they are themselves, and not only by the key that they stand behind.
 const LONGEST_FIELD: usize = 200;
+/// What pictures, sounds and files are under in content: bytes, which are no text.
+const FILES: [&str; 2] = ["data", "blob"];
 /// Numbers with fewer digits are counts and amounts.
 const SHORTEST_NUMBER: usize = 7;
 
@@ -151,7 +154,7 @@ impl Guard for PersonalData {
         if !self.is_set {
             return;
         }
-        let texts = texts(event.message);
+        let texts = texts(event);
         let mut held = Held { names: Names::of(event), revealed: revealed(event), ..Held::default() };
         for (at, text) in texts.iter().enumerate() {
             self.look(at, text, &mut held);
@@ -172,19 +175,25 @@ struct Text<'m> {
 }
 
 /// All texts of a message that are looked at.
-fn texts(message: &Message) -> Vec<Text<'_>> {
+fn texts<'m>(event: &Event<'m>) -> Vec<Text<'m>> {
+    let message = event.message;
     let mut texts = Vec::new();
     let mut last: Option<Value<'_>> = None;
     for part in message.parts() {
         let key = last.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(part.value)).map(Value::text);
         last = Some(part.value);
+        if part.kind == PartKind::Content && key.as_deref().is_some_and(|key| FILES.contains(&key)) {
+            continue;
+        }
         if SKIPS.iter().all(|(skipped, _)| *skipped != part.kind) && part.value.raw().len() >= SHORTEST {
             texts.push(Text { value: part.value, kind: part.kind, element: part.element, text: part.text(), key });
         }
     }
-    let structured = message.result().and_then(|result| result.get("structuredContent"));
+    let result = message.result();
+    let results = result.into_iter().chain(result.and_then(|result| result.get("result")));
+    let structured = results.filter_map(|result| result.get("structuredContent"));
     let arguments = message.params().and_then(|params| params.get("arguments"));
-    texts.extend(structured.into_iter().flat_map(|value| numbers(value, PartKind::StructuredContent)));
+    texts.extend(structured.flat_map(|value| numbers(value, PartKind::StructuredContent)));
     texts.extend(arguments.into_iter().flat_map(|value| numbers(value, PartKind::Argument)));
     texts
 }
@@ -193,7 +202,9 @@ fn numbers<'m>(value: Value<'m>, kind: PartKind) -> impl Iterator<Item = Text<'m
     let mut last: Option<Value<'m>> = None;
     value.subtree().filter_map(move |value| {
         let before = last.replace(value);
-        let raw = value.raw();
+        // Programs that count in floating point write whole numbers so.
+        let raw = value.raw().trim_start_matches('-');
+        let raw = raw.strip_suffix(".0").unwrap_or(raw);
         let is_long = raw.len() >= SHORTEST_NUMBER && raw.bytes().all(|byte| byte.is_ascii_digit());
         (value.kind() == NodeKind::Number && is_long).then(|| {
             let key = before.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(value)).map(Value::text);

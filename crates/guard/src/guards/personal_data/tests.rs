@@ -66,13 +66,13 @@ fn what_is_found_in_one_place_is_hidden_in_all() {
     let message = result(
         &json!(format!("Please write to Anna.Berger@example.org; her IBAN is DE89 3704 0044 0532 0130 00. {encoded}")),
         &json!({"mail": "anna.berger@example.org", "note": "ANNA.BERGER@EXAMPLE.ORG", "iban": "DE89370400440532013000",
-            "phone": "+49 30 901820", "card": 4111111111111111_u64, "count": 12345678, "city": "Lyon"}),
+            "phone": "+49 30 901820", "card": 4111111111111111_u64, "float": -4111111111111111.0, "count": 12345678, "city": "Lyon"}),
     );
     let (left, pseudonyms) = edited(&pipeline, &message);
     for gone in ["erger@", "EXAMPLE", "3704", "901820", "4111", encoded] {
         assert!(!left.contains(gone), "{gone} in {left}");
     }
-    for kept in ["Please write to person_", "\"count\":12345678", "Lyon", "\"card\":0", "[redacted]"] {
+    for kept in ["Please write to person_", "\"count\":12345678", "Lyon", "\"card\":0", "\"float\":0", "[redacted]"] {
         assert!(left.contains(kept), "no {kept} in {left}");
     }
     let found = bartizan_pseudonym::find(&left);
@@ -96,6 +96,20 @@ fn nothing_is_shown_that_cannot_be_named() {
     }
     let harmless = result(&json!("see section 4 of the manual"), &json!({"total": 17}));
     assert!(matches!(judge(&pipeline(How::Pseudonymise, json!({})), &harmless, &[]).decision, Decision::Allow));
+}
+
+#[test]
+fn what_others_look_up_and_files_stay_as_they_are() {
+    let pipeline = pipeline(How::Pseudonymise, json!({}));
+    let state = BASE64_STANDARD.encode("{\"after\": \"anna.berger@example.org\"}");
+    for result in [
+        json!({"content": [{"type": "text", "text": "more"}], "nextCursor": state}),
+        json!({"content": [{"type": "image", "mimeType": "image/png", "data": state}]}),
+    ] {
+        let text = json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string();
+        let message = Message::parse(text.clone(), &Limits::default()).unwrap();
+        assert_eq!(edited(&pipeline, &message).0, text);
+    }
 }
 
 #[test]

@@ -222,8 +222,8 @@ struct Placed {
 fn placed() -> impl Strategy<Value = Placed> {
     let mail = "[a-z]{3,9}\\.[a-z]{3,9}@[a-z]{4,9}\\.(example|org|com)";
     let phone = "\\+49 30 [1-9][0-9]{6}";
-    let machine = "10\\.[1-9]{2}\\.[1-9]{2}\\.[1-9]{2}";
-    let value = prop_oneof![mail, phone, machine];
+    // Both are told wherever they stand, which is no matter of this.
+    let value = prop_oneof![mail, phone];
     (value, 0..4_u8).prop_map(|(value, how)| Placed { value, how })
 }
 

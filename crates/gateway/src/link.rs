@@ -216,8 +216,7 @@ impl Link {
         evidence.extend(handed_out.into_iter().chain(past));
         let mut granted: Option<Granted> = None;
         for _ in 0..ATTEMPTS {
-            let session = self.session.snapshot();
-            let profile = self.profile();
+            let (session, profile) = (self.session.snapshot(), self.profile());
             let event = Event {
                 message: &message,
                 direction,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_guard::guards::personal_data::Options;
 use bartizan_guard::pseudonym::{Root, Token};
-use bartizan_guard::{Evidence, Names, Principal, Pseudonym, Revealed};
+use bartizan_guard::{Evidence, Names, Principal, Pseudonym, Revealed, TENANT_OF_ALL};
 use bartizan_mcp::{Limits, Message, method};
 use bartizan_store::pseudonyms::{Keep, New, Scope};
 use bartizan_store::{Change, Store, StoreError};
@@ -24,8 +24,6 @@ use crate::seldom::Seldom;
 /// The rule by which messages are refused because of the vault.
 pub(crate) const RULE: &str = "gateway.pseudonyms";
 
-/// The tenant of those that have no other.
-const NO_TENANT: &str = "default";
 /// Names of so many tenants and purposes are kept ready.
 const MOST: usize = 1_024;
 
@@ -65,7 +63,7 @@ pub(crate) struct Call<'c> {
 
 impl Call<'_> {
     fn scope<'s>(&'s self, options: &'s Options) -> Scope<'s> {
-        let tenant = self.principal.tenant.as_deref().unwrap_or(NO_TENANT);
+        let tenant = self.principal.tenant.as_deref().unwrap_or(TENANT_OF_ALL);
         Scope { tenant, purpose: options.purpose(self.server) }
     }
 }
@@ -93,11 +91,16 @@ impl Vault {
         match self.ready(call.scope(options)).await {
             Ok((_, names)) => Some(Evidence::Names(names)),
             Err(error) => {
-                if let Some(more) = self.complaints.next() {
-                    tracing::error!(more, "{error}");
-                }
+                self.complain(&error);
                 None
             }
+        }
+    }
+
+    /// Says to the operator what is wrong: where the store is, and what of it, is nobody else's to know.
+    pub(crate) fn complain(&self, error: &VaultError) {
+        if let Some(more) = self.complaints.next() {
+            tracing::error!(more, "{error}");
         }
     }
 

@@ -34,7 +34,7 @@ extern crate self as bartizan_guard;
 pub use bartizan_detect::Kind as TextKind;
 pub use bartizan_flow as flow;
 pub use bartizan_policy::{
-    Approver, Challenge, Kind, Label, Labels, Policies, Principal, Roles, Scope, Scopes, SignedIn,
+    Approver, Challenge, Kind, Label, Labels, Policies, Principal, Roles, Scope, Scopes, SignedIn, TENANT_OF_ALL,
 };
 pub use bartizan_pseudonym as pseudonym;
 pub use case::{Case, CaseError, Known, Named};

@@ -30,6 +30,7 @@ pub use input::{Input, Unfit};
 pub use json::Json;
 pub use label::{Label, Labels};
 pub use lint::Known;
+pub use names::TENANT_OF_ALL;
 pub use near::{meant, nearest};
 pub use place::canonical as canonical_uri;
 pub use policies::{Circumstances, Decision, Otherwise, Outcome, Policies, Purpose};

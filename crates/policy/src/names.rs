@@ -29,7 +29,7 @@ types! {
 }
 
 /// The tenant of all who have no other.
-pub(crate) const TENANT_OF_ALL: &str = "default";
+pub const TENANT_OF_ALL: &str = "default";
 
 pub(crate) fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))

@@ -2,7 +2,6 @@
 
 mod report;
 
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use bartizan_gateway::control::{self, ControlError, Reset, Seen};
@@ -10,6 +9,7 @@ use clap::{Args, Subcommand};
 
 pub(super) use self::report::{Cleared, Listed, Shown};
 use super::log;
+use crate::ask;
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
@@ -23,6 +23,9 @@ Examples:
   bartizan session reset 3f6c --yes
 
 It has to be the user as whom the gateway runs, on the same machine.";
+
+/// What somebody agrees to.
+const ASKS: &str = "what strangers wrote there may then say where things go; reset it?";
 
 /// Shows what conversations are labelled with and how much they remember, and has one forget it
 #[derive(Args)]
@@ -151,12 +154,12 @@ impl Forget {
         if !self.one.json {
             output::print(report::one(&held, Paint::for_stdout()).trim_end())?;
         }
-        if !self.yes && !agreed()? {
+        if !self.yes && !ask::yes(ASKS, "to reset")? {
             say("nothing was reset");
             return Ok(Outcome::Found);
         }
         // By its whole name: what it begins with may be another one's by now.
-        match ask(control::reset_session(&held.log, &held.seen.session))?.map_err(Failure::incomplete)? {
+        match answered(control::reset_session(&held.log, &held.seen.session))?.map_err(Failure::incomplete)? {
             Reset::Done { cleared, entry } => {
                 let done = Cleared::of(&cleared, &entry);
                 if self.one.json {
@@ -174,17 +177,8 @@ impl Forget {
     }
 }
 
-/// Whether somebody at the terminal says yes.
-fn agreed() -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is at a terminal to be asked; say --yes"));
-    }
-    let _ = write!(io::stderr(), "\nWhat strangers wrote there may then say where things go. Reset it? [y/N] ");
-    Ok(matches!(crate::ask::read_line()?.trim(), "y" | "Y" | "yes"))
-}
-
 /// What a gateway answers, or why it does not.
-fn ask<T>(asking: impl Future<Output = Result<T, ControlError>>) -> Result<Result<T, ControlError>, Failure> {
+fn answered<T>(asking: impl Future<Output = Result<T, ControlError>>) -> Result<Result<T, ControlError>, Failure> {
     common::block_on_one(async { Ok::<_, Failure>(asking.await) })
 }
 
@@ -193,7 +187,7 @@ fn sessions(place: &log::Place) -> Result<Vec<Held>, Failure> {
     let logs = place.directories()?;
     let (mut all, mut runs) = (Vec::new(), false);
     for log in &logs {
-        match ask(control::sessions(log))? {
+        match answered(control::sessions(log))? {
             Ok(seen) => {
                 runs = true;
                 all.extend(seen.into_iter().map(|seen| Held { log: log.clone(), seen }));

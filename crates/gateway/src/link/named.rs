@@ -59,8 +59,7 @@ impl Link {
         answers: Option<&CallSummary>,
         why: &VaultError,
     ) -> Refusal {
-        // Where the store is, and what is wrong with it, is for its operator.
-        tracing::error!("{why}");
+        self.gateway.vault.complain(why);
         let why = "what pseudonyms stand for can be neither kept nor given back now".to_owned();
         self.protest(message, direction, answers, (RULE, why), CODE_OURS)
     }

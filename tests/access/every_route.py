@@ -23,7 +23,7 @@ class Handler(Answering):
 
 def heard(home):
     """What the program was asked that `bartizan run` stands before."""
-    return [json.loads(line) for line in (home / "heard.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (home / "heard.jsonl").read_bytes().split(b"\n")[:-1]]
 
 
 # What is asked for, and whether the policy allows it.

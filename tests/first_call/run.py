@@ -75,7 +75,7 @@ class FirstCall:
         self.folder.cleanup()
 
     def methods(self):
-        return [json.loads(line).get("method") for line in self.seen.read_text().splitlines()]
+        return [json.loads(line).get("method") for line in self.seen.read_bytes().split(b"\n")[:-1]]
 
     def approve(self):
         """Somebody lists the tool, which approves it as it is."""

@@ -56,7 +56,7 @@ class Place:
 
     def told(self):
         """What the server has been told, as pairs of method and id."""
-        messages = map(json.loads, self.seen.read_text().splitlines())
+        messages = map(json.loads, self.seen.read_bytes().split(b"\n")[:-1])
         return collections.Counter((m.get("method"), str(m.get("id"))) for m in messages)
 
     def config(self):

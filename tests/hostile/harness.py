@@ -42,6 +42,11 @@ def check(truth, text):
         raise Failed(text)
 
 
+def whole_lines(file: pathlib.Path) -> list[bytes]:
+    """The lines of a file that is being written: not the last one, as long as its end is missing."""
+    return file.read_bytes().split(b"\n")[:-1]
+
+
 def wait_for(probe, text, limit=PATIENCE):
     """The first value of `probe` that counts as true."""
     end = time.monotonic() + limit
@@ -230,7 +235,7 @@ class Wrapped:
         return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmHWM")) * 1024
 
     def entries(self):
-        return [json.loads(line) for log in self.home.rglob("audit.jsonl") for line in log.read_text().splitlines()]
+        return [json.loads(line) for log in self.home.rglob("audit.jsonl") for line in whole_lines(log)]
 
     def verify(self):
         for log in self.home.rglob("audit.jsonl"):

@@ -633,7 +633,7 @@ class Shared(Case):
         seen.touch()
         command = json.dumps(["sh", str(HERE / "late.sh"), str(seen), str(go)])
         self.serve(f"[server.one]\ncommand = {command}\nshared = true\n[limits]\nmax_in_flight = 3\n")
-        told = lambda name: [message for line in seen.read_text().splitlines()  # noqa: E731
+        told = lambda name: [message for line in seen.read_bytes().split(b"\n")[:-1]  # noqa: E731
                              if (message := json.loads(line))["method"] == name]
         cancels, waits, stays, later = clients = [Client(self, "/mcp/one").initialize() for _ in range(4)]
         request = {"id": 2, "method": "prompts/list"}

@@ -40,7 +40,7 @@ def tool(id, name, **more):
 
 def log(home):
     file = home.path / "read.txt"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [json.loads(line) for line in file.read_bytes().split(b"\n")[:-1]] if file.exists() else []
 
 
 def modern(home):

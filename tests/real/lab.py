@@ -145,7 +145,7 @@ class Home:
 
     def entries(self):
         """All entries of all logs."""
-        lines = (line for log in self.logs() for file in sorted(log.glob("*.jsonl")) for line in file.read_text().splitlines())
+        lines = (line for log in self.logs() for file in sorted(log.glob("*.jsonl")) for line in file.read_bytes().split(b"\n")[:-1])
         return [json.loads(line) for line in lines if line.strip()]
 
     def messages(self, **wanted):

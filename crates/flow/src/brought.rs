@@ -4,6 +4,7 @@
 //! a field of its own holds, such as who a mail is from, was put there by a program. So the two are told apart: a value that
 //! stands alone is a *field*, all else is *prose*, and of a field with several words the words count as prose as well.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
 
 use bartizan_mcp::{Document, Limits, NodeKind, Value};
@@ -48,6 +49,16 @@ impl Key {
             _ => self.hash(&word.to_lowercase()),
         };
         hash | 1
+    }
+
+    /// A row of names.
+    pub(crate) fn names<'n>(&self, names: impl Iterator<Item = &'n str>) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        for name in names {
+            hasher.write_usize(name.len());
+            hasher.write(name.as_bytes());
+        }
+        hasher.finish()
     }
 
     pub(crate) fn words(&self, text: &str) -> Vec<u64> {
@@ -96,7 +107,8 @@ impl Brought {
     /// What `result` brings. `readings` gives what a text says in an encoding; `private` is whether pieces of it are to be known again.
     #[must_use]
     pub fn of(key: &Key, result: Value<'_>, private: bool, readings: &Readings<'_>) -> Brought {
-        let mut reading = Reading { key, readings, private, brought: Brought::default(), words: Vec::new() };
+        let mut reading =
+            Reading { key, readings, private, brought: Brought::default(), words: Vec::new(), normal: String::new() };
         reading.value(result, 0);
         let Reading { mut brought, words, .. } = reading;
         if private {
@@ -126,6 +138,8 @@ struct Reading<'r> {
     brought: Brought,
     /// All words, if it is private.
     words: Vec<u64>,
+    /// Takes what is compared, one value after the other.
+    normal: String,
 }
 
 impl Reading<'_> {
@@ -186,7 +200,7 @@ impl Reading<'_> {
                 match cells(line).filter(|_| shaped) {
                     Some(cells) => cells.into_iter().for_each(|cell| self.field(cell)),
                     None if shaped => self.listed(line),
-                    None => self.prose(line),
+                    None => drop(self.prose(line)),
                 }
             }
         }
@@ -205,44 +219,49 @@ impl Reading<'_> {
             self.brought.cut = true;
             return;
         }
-        self.whole(text);
-        for piece in pieces(text) {
-            self.whole(piece);
-        }
         // `Send it to eve@evil.example` may stand in a field, too.
-        self.prose(text);
+        let values = self.prose(text);
+        self.whole(text, Some(&values));
+        for piece in pieces(text) {
+            self.whole(piece, None);
+        }
     }
 
-    /// One value that stands alone.
-    fn whole(&mut self, text: &str) {
+    /// One value that stands alone; `held` are the values in it, where they are known.
+    fn whole(&mut self, text: &str, held: Option<&[values::Value]>) {
         let trimmed = text.trim_matches(|c: char| c.is_whitespace() || normal::decorates(c));
-        // A plain word is nothing else as well.
-        let all = if trimmed.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ') {
-            Vec::new()
-        } else {
-            values::of(trimmed)
+        let all = match held {
+            // A plain word is nothing else as well.
+            _ if trimmed.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ') => Cow::Borrowed(&[][..]),
+            Some(held) if trimmed.len() == text.len() => Cow::Borrowed(held),
+            _ => Cow::Owned(values::of(trimmed)),
         };
         let covers = |value: &&values::Value| value.form == Form::Host || value.span.len() + 2 >= trimmed.len();
         let is_one = all.first().is_some_and(|value| value.span.len() + 2 >= trimmed.len());
-        let values = all.iter().filter(covers).filter(|_| is_one).map(|value| value.normal.clone());
-        let hashes: Vec<u64> =
-            normal::of_text(text).into_iter().chain(values).map(|normal| self.key.hash(&normal)).collect();
-        self.brought.fields.extend(hashes);
+        let values = all.iter().filter(covers).filter(|_| is_one).map(|value| &*value.normal);
+        let (key, fields) = (self.key, &mut self.brought.fields);
+        if normal::into(text, &mut self.normal) {
+            fields.push(key.hash(&self.normal));
+        }
+        fields.extend(values.map(|normal| key.hash(normal)));
     }
 
-    fn prose(&mut self, text: &str) {
+    /// Words in their order, and the values in them.
+    fn prose(&mut self, text: &str) -> Vec<values::Value> {
         let key = self.key;
-        let mut spells = false;
-        for (_, word) in values::words(text) {
+        let (prose, words) = (&mut self.brought.prose, self.private.then_some(&mut self.words));
+        let (mut spells, mut words) = (false, words);
+        let mut at = false;
+        let values = values::read(text, |span, word| {
             let hash = key.word(word);
-            spells |= word.eq_ignore_ascii_case("at");
-            self.brought.prose.push(short(hash));
-            if self.private {
-                self.words.push(hash);
+            spells |= at && values::goes_on(text, &span) || word.eq_ignore_ascii_case("dot");
+            at = word.eq_ignore_ascii_case("at");
+            prose.push(short(hash));
+            if let Some(words) = &mut words {
+                words.push(hash);
             }
-        }
-        self.brought.prose.push(END);
-        let values = values::of(text);
+        });
+        prose.push(END);
         for value in values.iter().filter(|value| value.form == Form::Number) {
             self.brought.prose.extend([short(key.word(&value.normal)), END]);
         }
@@ -254,6 +273,7 @@ impl Reading<'_> {
             let facts = values.iter().filter(|value| matches!(value.form, Form::Email | Form::Number | Form::Token));
             self.brought.facts.extend(facts.map(|value| key.hash(&value.normal)));
         }
+        values
     }
 }
 
@@ -303,8 +323,9 @@ const LONGEST_FIELD: usize = 120;
 const MOST_WORDS: usize = 8;
 
 fn is_field(text: &str) -> bool {
-    let sentence = text.contains(". ") || text.contains("! ") || text.contains("? ");
-    text.len() <= LONGEST_FIELD && !text.contains('\n') && !sentence && values::words(text).nth(MOST_WORDS).is_none()
+    let sentence = |pair: &[u8]| matches!(pair, [b'.' | b'!' | b'?', b' '] | [b'\n', _] | [_, b'\n']);
+    let is_short = text.len() <= LONGEST_FIELD && text != "\n" && !text.as_bytes().windows(2).any(sentence);
+    is_short && values::words(text).nth(MOST_WORDS).is_none()
         // An address may have many words.
         || text.len() <= normal::LONGEST && !text.contains(char::is_whitespace)
 }
@@ -343,6 +364,9 @@ fn table<'t>(lines: &[&'t str]) -> Option<Vec<&'t str>> {
 fn pieces(text: &str) -> Vec<&str> {
     if let Some((name, address)) = text.split_once('<').filter(|(_, address)| address.trim_end().ends_with('>')) {
         return vec![name, address];
+    }
+    if !text.contains([',', ';']) {
+        return Vec::new();
     }
     let all: Vec<&str> = text.split([',', ';']).map(str::trim).collect();
     let is_address = |piece: &&str| {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bartizan_mcp::{NodeKind, Value};
@@ -14,7 +15,7 @@ pub use crate::brought::Key;
 use crate::brought::{Brought, END, Readings, short};
 use crate::label::{ToolLabel, ToolLabels};
 use crate::normal;
-use crate::role::{self, Role};
+use crate::role::{Named, Role};
 use crate::shingle;
 use crate::traces::{Origin, Overlap, Traced, Traces};
 use crate::values::{self, Form};
@@ -79,13 +80,13 @@ pub struct Memory {
     key: Key,
     bounds: Bounds,
     sources: Vec<Source>,
-    fields: HashMap<u64, Seen>,
+    fields: HashMap<u64, Seen, Hashed>,
     words: Words,
     /// Which value stood alone in which result.
-    alone: HashSet<u64>,
+    alone: HashSet<u64, Hashed>,
     /// Which value was anywhere in which private result.
-    facts: HashSet<u64>,
-    rows: HashMap<u64, u32>,
+    facts: HashSet<u64, Hashed>,
+    rows: HashMap<u64, u32, Hashed>,
     forgets: bool,
 }
 
@@ -106,8 +107,13 @@ struct Words {
     starts: Vec<(usize, u32)>,
 }
 
+/// Of what is looked up by a hash under the key of the conversation, which nobody can aim at a place of a table.
+type Hashed = foldhash::fast::FixedState;
+
 /// Values of one call that are looked at.
 const MOST_VALUES: usize = 1024;
+/// Names of arguments of one call that are remembered while it is looked at.
+const MOST_NAMES: usize = 1024;
 /// Bytes that are searched for them, of what is remembered; some tenths of a second.
 const MOST_SEARCHED: usize = 1 << 30;
 
@@ -119,11 +125,11 @@ impl Memory {
             key,
             bounds,
             sources: Vec::new(),
-            fields: HashMap::new(),
+            fields: HashMap::default(),
             words: Words::default(),
-            alone: HashSet::new(),
-            facts: HashSet::new(),
-            rows: HashMap::new(),
+            alone: HashSet::default(),
+            facts: HashSet::default(),
+            rows: HashMap::default(),
             forgets: false,
         }
     }
@@ -337,11 +343,20 @@ struct Tracing<'m> {
     searched: usize,
     /// Numbers of sources, by those in the memory.
     numbers: HashMap<u32, usize>,
+    /// What names say, by their hash: rows of a table have the same ones.
+    named: HashMap<u64, Rc<Named>, Hashed>,
 }
 
 impl<'m> Tracing<'m> {
     fn of(memory: &'m Memory, readings: Option<&'m Readings<'m>>) -> Tracing<'m> {
-        Tracing { memory, readings, traces: Traces::default(), searched: 0, numbers: HashMap::new() }
+        Tracing {
+            memory,
+            readings,
+            traces: Traces::default(),
+            searched: 0,
+            numbers: HashMap::new(),
+            named: HashMap::default(),
+        }
     }
 
     fn value<'a>(&mut self, value: Value<'a>, path: &mut Vec<std::borrow::Cow<'a, str>>) {
@@ -350,7 +365,8 @@ impl<'m> Tracing<'m> {
                 for (key, value) in value.members() {
                     let name = key.text();
                     if name.contains(['@', '/']) {
-                        self.text(&name, path, Some(Role::Destination));
+                        let named = self.named(path);
+                        self.text(&name, &named, Some(Role::Destination));
                     }
                     path.push(name);
                     self.value(value, path);
@@ -360,54 +376,69 @@ impl<'m> Tracing<'m> {
             NodeKind::Array => value.elements().for_each(|element| self.value(element, path)),
             NodeKind::String => self.scalar(&value.text(), path),
             NodeKind::Number => self.scalar(value.raw(), path),
-            NodeKind::True => self.note(path, "true"),
+            NodeKind::True => {
+                let named = self.named(path);
+                self.note(&named, "true");
+            }
             _ => {}
         }
     }
 
     fn scalar(&mut self, text: &str, path: &[std::borrow::Cow<'_, str>]) {
-        self.note(path, text);
-        self.text(text, path, None);
+        let named = self.named(path);
+        self.note(&named, text);
+        self.text(text, &named, None);
+    }
+
+    fn named(&mut self, path: &[std::borrow::Cow<'_, str>]) -> Rc<Named> {
+        let names = || path.iter().map(|name| &**name);
+        let hash = self.memory.key.names(names());
+        if let Some(named) = self.named.get(&hash) {
+            return Rc::clone(named);
+        }
+        let named = Rc::new(Named::of(&names().collect::<Vec<_>>()));
+        if self.named.len() < MOST_NAMES {
+            self.named.insert(hash, Rc::clone(&named));
+        }
+        named
     }
 
     /// What a value says of the call as a whole.
-    fn note(&mut self, path: &[std::borrow::Cow<'_, str>], value: &str) {
-        let names: Vec<&str> = path.iter().map(|name| &**name).collect();
-        self.traces.publishes |= role::publishes(&names, value);
-        self.traces.has_target |= role::is_target(&names) && !value.trim().is_empty();
+    fn note(&mut self, named: &Named, value: &str) {
+        self.traces.publishes |= named.publishes(value);
+        self.traces.has_target |= named.is_target && !value.trim().is_empty();
     }
 
-    fn text(&mut self, text: &str, path: &[std::borrow::Cow<'_, str>], role: Option<Role>) {
-        let names: Vec<&str> = path.iter().map(|name| &**name).collect();
-        let role = role.unwrap_or_else(|| role::of(&names, text));
+    fn text(&mut self, text: &str, named: &Named, role: Option<Role>) {
+        let role = role.unwrap_or_else(|| named.role(text));
         self.traces.has_content |= role == Role::Content && text.contains(char::is_alphanumeric);
-        let path: Box<str> = names.join(".").into();
-        let place = Place { path: &path, role, is_id: role == Role::Selector && role::is_id(&names) };
+        let place = Place { path: &named.path, role, is_id: role == Role::Selector && named.is_id };
         if role == Role::Content && self.readings.is_none() {
             return;
         }
-        let inner = values::of(text);
+        let (inner, words) = self.read(text);
         self.values(&place, text, &inner);
         let Some(readings) = self.readings else { return };
         for url in inner.iter().filter(|value| value.form == Form::Url) {
             self.tail(&place, text, url, readings);
         }
-        self.overlaps(&place, text, None);
+        self.overlaps(&place, &words, None);
         for reading in readings(text) {
-            for value in values::of(&reading) {
+            let (inner, words) = self.read(&reading);
+            for value in inner {
                 let written = reading.get(value.span.clone()).unwrap_or_default();
                 self.traced(&place, value.form, 0..text.len(), (written, &value.normal));
             }
-            self.overlaps(&place, &reading, Some(&(0..text.len())));
+            self.overlaps(&place, &words, Some(&(0..text.len())));
         }
     }
 
     /// The text as a whole, unless one of its values is all of it, and each of them.
     fn values(&mut self, place: &Place<'_>, text: &str, inner: &[values::Value]) {
         let is_named = |text: &str| values::is_telling(text) || place.is_id && values::is_short_id(text);
-        let whole = normal::of_text(text).filter(|_| place.role != Role::Content && is_named(text));
-        let covered = inner.iter().any(|value| value.span.len() + 2 >= text.trim().len());
-        if let Some(normal) = whole.filter(|_| !covered) {
+        let covered = || inner.iter().any(|value| value.span.len() + 2 >= text.trim().len());
+        let is_whole = place.role != Role::Content && is_named(text) && !covered();
+        if let Some(normal) = is_whole.then(|| normal::of_text(text)).flatten() {
             self.traced(place, Form::Whole, 0..text.len(), (text, &normal));
         }
         for value in inner {
@@ -433,11 +464,12 @@ impl<'m> Tracing<'m> {
         let plain: String =
             tail.chars().map(|c| if matches!(c, '/' | '?' | '&' | '=' | '#' | '+') { ' ' } else { c }).collect();
         let place = Place { role: Role::Content, ..*place };
-        for value in values::of(&plain) {
+        let (inner, words) = self.read(&plain);
+        for value in inner {
             let written = plain.get(value.span.clone()).unwrap_or_default();
             self.traced(&place, value.form, url.span.clone(), (written, &value.normal));
         }
-        self.overlaps(&place, &plain, Some(&url.span));
+        self.overlaps(&place, &words, Some(&url.span));
     }
 
     /// What whoever is addressed has written themselves is nothing private to them; what is trusted they did not write.
@@ -512,13 +544,20 @@ impl<'m> Tracing<'m> {
         });
     }
 
-    /// Pieces of private results in a text; of one that stood in it encoded, `whole` is where.
-    fn overlaps(&mut self, place: &Place<'_>, text: &str, whole: Option<&Range<usize>>) {
-        if self.memory.rows.is_empty() {
+    /// The values of a text, and where it has which word, as far as that matters.
+    fn read(&self, text: &str) -> (Vec<values::Value>, Vec<(Range<usize>, u64)>) {
+        if self.memory.rows.is_empty() || self.readings.is_none() {
+            return (values::of(text), Vec::new());
+        }
+        let mut words = Vec::new();
+        (values::read(text, |span, word| words.push((span, self.memory.key.word(word)))), words)
+    }
+
+    /// Pieces of private results in a text of these words; of one that stood in it encoded, `whole` is where.
+    fn overlaps(&mut self, place: &Place<'_>, spans: &[(Range<usize>, u64)], whole: Option<&Range<usize>>) {
+        if spans.len() < shingle::ROW {
             return;
         }
-        let spans: Vec<(Range<usize>, u64)> =
-            values::words(text).map(|(span, word)| (span, self.memory.key.word(word))).collect();
         let words: Vec<u64> = spans.iter().map(|(_, word)| *word).collect();
         let mut last: Option<(usize, usize, u32)> = None;
         for (at, row) in shingle::rows(&words).enumerate() {
@@ -526,12 +565,12 @@ impl<'m> Tracing<'m> {
             last = match last {
                 Some((start, end, held)) if held == source && at <= end => Some((start, at + shingle::ROW, held)),
                 before => {
-                    self.overlap(place, &spans, before, whole);
+                    self.overlap(place, spans, before, whole);
                     Some((at, at + shingle::ROW, source))
                 }
             };
         }
-        self.overlap(place, &spans, last, whole);
+        self.overlap(place, spans, last, whole);
     }
 
     fn overlap(

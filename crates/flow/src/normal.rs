@@ -6,11 +6,18 @@ pub(crate) const LONGEST: usize = 256;
 /// A short text as it is compared: without space around and between, in lower case, without what only decorates it. Of a
 /// longer text there is none.
 pub(crate) fn of_text(text: &str) -> Option<String> {
+    let mut out = String::new();
+    into(text, &mut out).then_some(out)
+}
+
+/// The same, in place of what `out` held; whether there is one.
+pub(crate) fn into(text: &str, out: &mut String) -> bool {
+    out.clear();
     let text = text.trim_matches(|c: char| c.is_whitespace() || decorates(c));
     if text.is_empty() || text.len() > LONGEST {
-        return None;
+        return false;
     }
-    let mut out = String::with_capacity(text.len());
+    out.reserve(text.len());
     let mut space = false;
     for c in text.chars() {
         if c.is_whitespace() {
@@ -26,7 +33,7 @@ pub(crate) fn of_text(text: &str) -> Option<String> {
             out.extend(c.to_lowercase());
         }
     }
-    Some(out)
+    true
 }
 
 /// What stands around a value and is none of it.

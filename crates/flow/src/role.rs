@@ -38,33 +38,81 @@ static NAMES: List = list!("id ids name names slug key list");
 /// Longer texts of more words are said, unless their argument says where something goes: a list of recipients is long.
 const LONGEST: usize = 160;
 
+/// What the names on the way to an argument say of it. They are read once, however many values stand under them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// The names, joined with full stops.
+    pub(crate) path: Box<str>,
+    /// Whether it says which thing is meant, as ids do.
+    pub(crate) is_target: bool,
+    /// Whether it is what one thing is told from others of its kind by.
+    pub(crate) is_id: bool,
+    /// What it is for, if the names say so and it holds one word that could let somebody in.
+    if_one: Option<Role>,
+    /// The same of all else that it may hold.
+    if_more: Option<Role>,
+    says_public: bool,
+}
+
+impl Named {
+    /// Of the names on the way to it, the innermost last.
+    pub(crate) fn of(path: &[&str]) -> Named {
+        Named {
+            path: path.join(".").into(),
+            is_target: is_target(path),
+            is_id: is_id(path),
+            if_one: told(path, true),
+            if_more: told(path, false),
+            says_public: says_public(path),
+        }
+    }
+
+    /// What it is for if it holds this.
+    pub(crate) fn role(&self, text: &str) -> Role {
+        // What lets somebody in is one word: `code` is that of a lock, or all of a program.
+        let is_one = || !text.trim().contains(char::is_whitespace) && text.len() <= LONGEST;
+        let told = if self.if_one == self.if_more || !is_one() { self.if_more } else { self.if_one };
+        told.unwrap_or_else(|| {
+            let is_said = text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n');
+            if is_said { Role::Content } else { Role::Selector }
+        })
+    }
+
+    /// Whether it says that something is for everybody if it holds this.
+    pub(crate) fn publishes(&self, value: &str) -> bool {
+        static EVERYBODY: List = list!("true public anyone everyone everybody world all internet web");
+        self.says_public && EVERYBODY.has(&value.to_lowercase())
+    }
+}
+
 /// What an argument is for, by the names on the way to it (the innermost last) and what it holds.
 pub(crate) fn of(path: &[&str], text: &str) -> Role {
+    Named::of(path).role(text)
+}
+
+/// What the names say that an argument is for; `is_one` is whether it holds one word.
+fn told(path: &[&str], is_one: bool) -> Option<Role> {
     // The innermost name says most; of it, the last word: `repo_name` is a name, `reply_to` an address.
     // What has a full stop is the name of a file, which says nothing of what is in it.
     for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
         let words = words::of_name(name);
-        let telling = words.iter().rev().filter(|word| !NAMES.has(word));
-        for word in telling {
+        for word in words.iter().rev().filter(|word| !NAMES.has(word)) {
             if DESTINATIONS.has_any(word) {
-                return Role::Destination;
+                return Some(Role::Destination);
             }
-            // What lets somebody in is one word: `code` is that of a lock, or all of a program.
-            let is_one = is_credential(word) && !text.trim().contains(char::is_whitespace) && text.len() <= LONGEST;
-            if CONTENTS.has_any(word) && !is_one {
-                return Role::Content;
+            if CONTENTS.has_any(word) && !(is_one && is_credential(word)) {
+                return Some(Role::Content);
             }
         }
         if !words.is_empty() {
             break;
         }
     }
-    let is_said = text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n');
-    if is_said { Role::Content } else { Role::Selector }
+    None
 }
 
 /// Whether an argument says which thing is meant, as ids do.
-pub(crate) fn is_target(path: &[&str]) -> bool {
+fn is_target(path: &[&str]) -> bool {
     static TARGETS: List = list!(
         "id uuid number no key ref reference slug sku thread ticket issue event order page path file name code"
         "document item record product hotel flight place booking"
@@ -74,7 +122,7 @@ pub(crate) fn is_target(path: &[&str]) -> bool {
 }
 
 /// Whether an argument is what one thing is told from others of its kind by.
-pub(crate) fn is_id(path: &[&str]) -> bool {
+fn is_id(path: &[&str]) -> bool {
     static IDS: List = list!("id uuid number no key ref reference slug sku code");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.last().is_some_and(|word| IDS.has_any(word))
@@ -96,12 +144,11 @@ pub fn is_credential(path: &str) -> bool {
     words::of_name(last).iter().any(|word| CREDENTIALS.has_any(word))
 }
 
-/// Whether an argument says that something is for everybody.
-pub(crate) fn publishes(path: &[&str], value: &str) -> bool {
+/// Whether the name is that of what says for whom something is.
+fn says_public(path: &[&str]) -> bool {
     static SAYS: List = list!("public publish published visibility access audience sharing anyone");
-    static EVERYBODY: List = list!("true public anyone everyone everybody world all internet web");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
-    last.iter().any(|word| SAYS.has(word)) && EVERYBODY.has(&value.to_lowercase())
+    last.iter().any(|word| SAYS.has(word))
 }
 
 #[cfg(test)]

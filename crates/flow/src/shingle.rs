@@ -20,23 +20,21 @@ pub(crate) fn rows(words: &[u64]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Of every `window` neighbouring rows the least.
+/// Of every `window` neighbouring rows the least, of several the last.
 pub(crate) fn winnowed(words: &[u64], window: usize) -> Vec<u64> {
     let all: Vec<u64> = rows(words).collect();
     let mut kept = Vec::with_capacity(2 * all.len() / (window + 1) + 1);
-    // Rows that could be the least of a window to come, each less than those behind it.
-    let mut least: std::collections::VecDeque<(usize, u64)> = std::collections::VecDeque::new();
+    let mut least: Option<(usize, u64)> = None;
     let mut last = None;
     for (at, hash) in all.iter().copied().enumerate() {
-        while least.back().is_some_and(|(_, held)| *held >= hash) {
-            least.pop_back();
-        }
-        least.push_back((at, hash));
-        while least.front().is_some_and(|(held, _)| held + window <= at) {
-            least.pop_front();
-        }
+        least = match least {
+            // Hashes nobody can foretell, so that it is seldom the first of its window that is the least.
+            Some((held, _)) if held + window <= at => least_of(&all, at + 1 - window..at + 1),
+            Some((_, held)) if hash > held => least,
+            _ => Some((at, hash)),
+        };
         let full = at + 1 >= window || at + 1 == all.len();
-        if let Some((place, hash)) = least.front().copied().filter(|_| full)
+        if let Some((place, hash)) = least.filter(|_| full)
             && last != Some(place)
         {
             kept.push(hash);
@@ -44,6 +42,12 @@ pub(crate) fn winnowed(words: &[u64], window: usize) -> Vec<u64> {
         }
     }
     kept
+}
+
+/// Where the last of the least is.
+fn least_of(all: &[u64], span: std::ops::Range<usize>) -> Option<(usize, u64)> {
+    let held = all.get(span.clone())?.iter().copied();
+    span.zip(held).reduce(|least, next| if next.1 <= least.1 { next } else { least })
 }
 
 #[cfg(test)]

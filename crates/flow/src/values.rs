@@ -7,41 +7,76 @@ use std::ops::Range;
 
 use crate::normal;
 
-/// A run of letters and digits.
+/// Letters and digits of ASCII, letters alone, and what parts pieces of a text.
+const WORD: u8 = 1;
+const LETTER: u8 = 2;
+const PARTS: u8 = 4;
+
+/// What each byte is, as far as it is a character by itself.
+static CLASSES: [u8; 256] = classes();
+
+#[expect(clippy::indexing_slicing, reason = "a mistake would not compile, as this runs while compiling")]
+const fn classes() -> [u8; 256] {
+    let mut all = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let word = if byte.is_ascii_alphanumeric() { WORD } else { 0 };
+        let letter = if byte.is_ascii_alphabetic() { LETTER } else { 0 };
+        let parts = byte.is_ascii_whitespace()
+            || matches!(
+                byte,
+                b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',' | b';' | b'|'
+            );
+        all[byte as usize] = word | letter | if parts { PARTS } else { 0 };
+        byte += 1;
+    }
+    all
+}
+
+/// The character at a place, what it is and how many bytes it has; nearly all are told by their byte.
+#[inline]
+fn class_at(text: &str, at: usize) -> Option<(u8, usize)> {
+    let byte = *text.as_bytes().get(at)?;
+    if byte.is_ascii() {
+        Some((CLASSES.get(usize::from(byte)).copied().unwrap_or_default(), 1))
+    } else {
+        wide_at(text, at)
+    }
+}
+
+#[cold]
+fn wide_at(text: &str, at: usize) -> Option<(u8, usize)> {
+    let c = text.get(at..)?.chars().next()?;
+    let class = if c.is_alphanumeric() {
+        WORD
+    } else if c.is_whitespace() || matches!(c, '“' | '”' | '«' | '»') {
+        PARTS
+    } else {
+        0
+    };
+    Some((class, c.len_utf8()))
+}
+
+/// The first place from `from` on of a character that has one of the classes, or has none of them; else the end.
+fn until(text: &str, from: usize, classes: u8, has: bool) -> usize {
+    let mut at = from;
+    while let Some((class, length)) = class_at(text, at) {
+        if (class & classes != 0) == has {
+            return at;
+        }
+        at += length;
+    }
+    text.len()
+}
+
+/// Runs of letters and digits.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
-        let start = until(text, rest, true, u8::is_ascii_alphanumeric, char::is_alphanumeric)?;
-        let end = until(text, start, false, u8::is_ascii_alphanumeric, char::is_alphanumeric).unwrap_or(text.len());
-        rest = end;
-        Some((start..end, text.get(start..end)?))
+        let start = until(text, rest, WORD, true);
+        rest = until(text, start, WORD, false);
+        text.get(start..rest).filter(|word| !word.is_empty()).map(|word| (start..rest, word))
     })
-}
-
-/// The first place from `from` on where a character is of a kind, or is not. Nearly all are told by their byte.
-fn until(
-    text: &str,
-    from: usize,
-    is: bool,
-    ascii: impl Fn(&u8) -> bool,
-    other: impl Fn(char) -> bool,
-) -> Option<usize> {
-    let mut at = from;
-    loop {
-        let byte = text.as_bytes().get(at)?;
-        if byte.is_ascii() {
-            if ascii(byte) == is {
-                return Some(at);
-            }
-            at += 1;
-            continue;
-        }
-        let c = text.get(at..)?.chars().next()?;
-        if other(c) == is {
-            return Some(at);
-        }
-        at += c.len_utf8();
-    }
 }
 
 /// What a value is, as far as its form shows it.
@@ -75,61 +110,74 @@ const MOST_SPELLED: usize = 64;
 
 /// The addresses, numbers and tokens in a text, in its order.
 pub(crate) fn of(text: &str) -> Vec<Value> {
+    read(text, |_, _| {})
+}
+
+/// The same, and all [`words`] of the text on the way.
+pub(crate) fn read<'t>(text: &'t str, mut word: impl FnMut(Range<usize>, &'t str)) -> Vec<Value> {
     let mut found = Vec::new();
-    let mut pieces = Pieces { text, at: 0 };
-    while let Some(piece) = pieces.next() {
-        let Some(raw) = text.get(piece.clone()) else { continue };
-        // A word like most, which is none of them.
+    // Until where a number goes on, in several pieces.
+    let (mut at, mut covered) = (0, 0);
+    while at < text.len() {
+        let start = until(text, at, PARTS, false);
+        let (end, is_plain) = piece(text, start, &mut word);
+        at = end;
+        // A word like most is none of them.
+        if is_plain || start < covered {
+            continue;
+        }
+        let Some(raw) = text.get(start..end) else { continue };
+        let raw = raw.trim_end_matches(['.', ':', '!', '?', '*', '…', '\\']);
         if raw.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             continue;
         }
-        if let Some(url) = url(raw, piece.start) {
+        if let Some(url) = url(raw, start) {
             found.extend(url);
-        } else if let Some(email) = email(raw, piece.start) {
+        } else if let Some(email) = email(raw, start) {
             found.push(email);
-        } else if let Some((number, end)) = number(text, &piece) {
-            pieces.at = end;
+        } else if let Some((number, end)) = number(text, &(start..start + raw.len())) {
+            covered = end;
             found.push(number);
-        } else if let Some(token) = token(raw, piece.start) {
+        } else if let Some(token) = token(raw, start) {
             found.push(token);
         }
     }
     found
 }
 
-/// What stands between spaces, quotes and brackets, without the signs of the sentence around it.
-struct Pieces<'t> {
-    text: &'t str,
-    at: usize,
+/// Where what begins here ends, which stands between spaces, quotes and brackets, and whether it is nothing but letters of ASCII.
+/// Its words are told on the way.
+fn piece<'t>(text: &'t str, start: usize, word: &mut impl FnMut(Range<usize>, &'t str)) -> (usize, bool) {
+    let (mut at, mut is_plain) = (start, true);
+    let mut from = start;
+    loop {
+        let letters = run(text, at, LETTER);
+        let all = letters + run(text, at + letters, WORD);
+        is_plain &= letters == all;
+        at += all;
+        let next = class_at(text, at).filter(|(class, _)| class & PARTS == 0);
+        is_plain &= next.is_none();
+        match next {
+            Some((class, length)) if class & WORD != 0 => at += length,
+            _ => {
+                text.get(from..at).filter(|run| !run.is_empty()).into_iter().for_each(|run| word(from..at, run));
+                let Some((_, length)) = next else { return (at, is_plain) };
+                at += length;
+                from = at;
+            }
+        }
+    }
 }
 
-fn parts(byte: &u8) -> bool {
-    byte.is_ascii_whitespace()
-        || matches!(
-            byte,
-            b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',' | b';' | b'|'
-        )
-}
-
-fn parts_wide(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '“' | '”' | '«' | '»')
+/// How many bytes of one class of ASCII stand here.
+fn run(text: &str, at: usize, class: u8) -> usize {
+    let has = |byte: &&u8| CLASSES.get(usize::from(**byte)).is_some_and(|held| held & class != 0);
+    text.as_bytes().get(at..).unwrap_or_default().iter().take_while(has).count()
 }
 
 fn parts_any(c: char) -> bool {
-    u8::try_from(c).ok().filter(u8::is_ascii).map_or_else(|| parts_wide(c), |byte| parts(&byte))
-}
-
-impl Iterator for Pieces<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let start = until(self.text, self.at, false, parts, parts_wide)?;
-        let end = until(self.text, start, true, parts, parts_wide).unwrap_or(self.text.len());
-        self.at = end;
-        let piece = self.text.get(start..end)?;
-        let trimmed = piece.trim_end_matches(['.', ':', '!', '?', '*', '…', '\\']);
-        Some(start..start + trimmed.len())
-    }
+    let mut bytes = [0; 4];
+    class_at(c.encode_utf8(&mut bytes), 0).is_some_and(|(class, _)| class & PARTS != 0)
 }
 
 fn email(piece: &str, start: usize) -> Option<Value> {
@@ -149,6 +197,9 @@ fn is_host(text: &str) -> bool {
 
 /// An address of the web, and its host.
 fn url(piece: &str, start: usize) -> Option<Vec<Value>> {
+    if !piece.contains([':', 'w', 'W']) {
+        return None;
+    }
     let scheme = piece.find("://");
     let bare = piece.get(..4).is_some_and(|www| www.eq_ignore_ascii_case("www."));
     let from = match scheme {
@@ -258,6 +309,15 @@ pub(crate) fn is_short_id(text: &str) -> bool {
 /// Bytes of an id.
 const LONGEST_ID: usize = 64;
 
+/// Whether a word is part of a longer name, such as that of a host: without one, or a *dot*, no address is [`spelled`].
+pub(crate) fn goes_on(text: &str, word: &Range<usize>) -> bool {
+    let joins = |at: Option<usize>| {
+        at.and_then(|at| text.as_bytes().get(at)).is_some_and(|byte| matches!(byte, b'.' | b'-' | b'_' | b'+' | b'@'))
+    };
+    let more = text.as_bytes().get(word.end + 1).is_some_and(|byte| !byte.is_ascii_whitespace());
+    joins(Some(word.end)) && more || joins(word.start.checked_sub(1))
+}
+
 /// Addresses that are spelled so that they do not look like one: `name at host dot example`, `name [at] host [dot] example`.
 pub(crate) fn spelled(text: &str) -> Vec<String> {
     let all: Vec<&str> = text
@@ -346,5 +406,28 @@ mod tests {
     fn words_are_in_order_and_in_bounds() {
         let text = "Grüße, a-b_c 12é";
         assert_eq!(words(text).map(|(_, word)| word).collect::<Vec<_>>(), ["Grüße", "a", "b", "c", "12é"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_has_all_words(text in "([a-zA-Z0-9 .,@:/é“-]|dot|at|\\PC){0,60}") {
+            let mut read_words = Vec::new();
+            let values = read(&text, |span, word| read_words.push((span, word)));
+            proptest::prop_assert_eq!(read_words, words(&text).collect::<Vec<_>>());
+            for value in values {
+                proptest::prop_assert!(text.get(value.span).is_some());
+            }
+        }
+
+        /// Whoever looks for spelled addresses only where a name goes on, or there is a *dot*, finds all of them.
+        #[test]
+        fn spelled_addresses_are_told_before_they_are_read(text in "(eve|at|AT|dot|evil|x|example|[ .@_()\\[\\]-]){0,20}") {
+            let (mut may, mut at) = (false, false);
+            read(&text, |span, word| {
+                may |= at && goes_on(&text, &span) || word.eq_ignore_ascii_case("dot");
+                at = word.eq_ignore_ascii_case("at");
+            });
+            proptest::prop_assert!(may || spelled(&text).is_empty(), "{:?}", spelled(&text));
+        }
     }
 }

@@ -19,6 +19,27 @@ const MOST_STEPS: usize = 4_096;
 /// What programs hold whole numbers in.
 const BOUNDS: [u128; 5] = [i32::MAX as u128, u32::MAX as u128, (1 << 53) - 1, i64::MAX as u128, u64::MAX as u128];
 
+impl Kind {
+    /// Whether what is of that kind may have a number that stands for it.
+    #[must_use]
+    pub fn has_numbers(self) -> bool {
+        matches!(
+            self,
+            Kind::PaymentCard
+                | Kind::Iban
+                | Kind::Phone
+                | Kind::BankAccount
+                | Kind::BankId
+                | Kind::NationalId
+                | Kind::TaxId
+                | Kind::Passport
+                | Kind::DrivingLicence
+                | Kind::HealthId
+                | Kind::Own
+        )
+    }
+}
+
 impl Preserving {
     /// Another number of that kind, of the same length and shape: the same of the same number, each time. Spellings that are the
     /// same number have to come in one form.
@@ -38,17 +59,8 @@ impl Preserving {
                 let kept = if form.starts_with('+') { country_code(&digits) } else { 0 };
                 self.walk(kind, digits.get_mut(kept..).unwrap_or_default())?;
             }
-            Kind::BankAccount
-            | Kind::BankId
-            | Kind::NationalId
-            | Kind::TaxId
-            | Kind::Passport
-            | Kind::DrivingLicence
-            | Kind::HealthId
-            | Kind::Own => {
-                // Of one use for all of them: which of them a number is, its surroundings say, and not always the same.
-                self.walk(Kind::Own, &mut digits)?;
-            }
+            // Of one use for all others: which of them a number is, its surroundings say, and not always the same.
+            _ if kind.has_numbers() => self.walk(Kind::Own, &mut digits)?,
             _ => return Err(Unfit::Kind),
         }
         let mut digits = digits.iter();

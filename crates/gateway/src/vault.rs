@@ -211,7 +211,9 @@ impl Vault {
         let given = revealed.in_arguments(&message)?;
         let edited =
             message.edited(&given.edits, call.limits).map_err(|why| VaultError::Unreadable(why.to_string()))?;
-        let tokens = found.iter().chain(&numbers).map(|(token, _)| *token).collect();
+        // The same value may stand there as it is, and is known by its name.
+        let named = numbers.iter().filter_map(|(token, value)| names.name_of(token.kind(), value));
+        let tokens = found.iter().chain(&numbers).map(|(token, _)| *token).chain(named).collect();
         Ok((edited, vec![Evidence::Revealed(tokens), Evidence::Given(given.places.into())]))
     }
 }

@@ -37,13 +37,19 @@ impl Names {
         self.0.name(kind, normal_form)
     }
 
+    /// The name of a value as it is written.
+    #[must_use]
+    pub fn name_of(&self, kind: Kind, value: &str) -> Option<Token> {
+        Some(self.0.name(kind, &form(personal(kind)?, value)))
+    }
+
     /// The number that stands for that one, if one of its kind may.
     #[must_use]
     pub fn number(&self, kind: Kind, normal_form: &str) -> Option<Number> {
         self.0.number(kind, normal_form)
     }
 
-    /// Under which names it is kept what a number stands for, if it was made here: one for each of these kinds.
+    /// Under which names it is kept what a number stands for, if it was made here, as each of these kinds.
     pub fn kept_under(&self, number: &str, kinds: impl IntoIterator<Item = Kind>) -> impl Iterator<Item = Token> {
         kinds.into_iter().flat_map(move |kind| {
             let form = personal(kind).map(|personal| form(personal, number)).filter(|form| !form.is_empty());

@@ -25,7 +25,8 @@ fn given_back(arguments: &Value, kept: &[Pseudonym]) -> (Message, Vec<Evidence>)
     let revealed = Revealed::new(known(names.in_arguments(&call))).and_numbers(&names, numbers.clone());
     let given = revealed.in_arguments(&call).unwrap();
     let edited = call.edited(&given.edits, &Limits::default()).unwrap();
-    let tokens = known(names.in_arguments(&call)).into_iter().chain(numbers).map(|(token, _)| token);
+    let named: Vec<Token> = numbers.iter().filter_map(|(token, value)| names.name_of(token.kind(), value)).collect();
+    let tokens = known(names.in_arguments(&call)).into_iter().chain(numbers).map(|(token, _)| token).chain(named);
     let evidence = [Evidence::Revealed(tokens.collect()), Evidence::Given(given.places.into())];
     (edited, evidence.into_iter().chain([Evidence::Names(names)]).collect())
 }
@@ -227,6 +228,19 @@ fn what_was_handed_out_is_no_data_where_it_comes_back() {
     assert!(verdict.pseudonyms.iter().all(|held| &*held.value == "5500005555555559"));
 }
 
+#[test]
+fn what_stands_beside_what_was_given_back_is_left_if_it_is_the_same() {
+    let (shown, _, kept) = hidden(How::Preserve, &format!("card {CARD}"), &json!({}));
+    let (call, evidence) = given_back(&json!([shown, "card 4111-1111-1111-1111"]), &kept);
+    let pipeline = pipeline(How::Preserve, json!({}));
+    assert!(matches!(judge(&pipeline, &call, &evidence).decision, Decision::Allow));
+    let (call, evidence) = given_back(&json!([shown, "card 5500 0055 5555 5559"]), &kept);
+    let Decision::Transform(edits) = judge(&pipeline, &call, &evidence).decision else { panic!("another one is hidden") };
+    let left = edits.apply(call.document());
+    let left = std::str::from_utf8(&left).unwrap();
+    assert!(left.contains(CARD) && !left.contains("5500 0055"), "{left}");
+}
+
 /// A street in two lines, in JSON within a text, whose break is written as an escape.
 #[test]
 fn an_address_with_a_break_in_it_is_given_back_as_it_was_and_not_hidden_again() {
@@ -248,7 +262,7 @@ fn an_address_with_a_break_in_it_is_given_back_as_it_was_and_not_hidden_again() 
 
 #[test]
 fn a_value_that_is_too_long_and_too_many_of_them_are_refused_with_the_reason() {
-    let pipeline = pipeline(How::Pseudonymise, json!({}));
+    let pipeline = pipeline(How::Pseudonymise, json!({"also": ["url"]}));
     let reason = |text: String| match judge(&pipeline, &result(&json!(text), &json!({})), &[Evidence::Names(names())]).decision {
         Decision::Deny(denial) => denial.why,
         other => format!("{other:?}"),
@@ -257,6 +271,9 @@ fn a_value_that_is_too_long_and_too_many_of_them_are_refused_with_the_reason() {
     assert!(reason(many).contains("more than 4096 findings in one message"));
     let few: String = (0..3).map(|at| format!("a{at}@example.org\n")).collect();
     assert!(reason(few).contains("Transform"));
+    let url = |length| format!("see https://example.org/{} now", "a/".repeat(length));
+    let (long, short) = (reason(url(2_500)), reason(url(500)));
+    assert!(long.contains("longer than the 4096 bytes") && short.contains("Transform"), "{long} {short:.80}");
 }
 
 /// A number, and in which of the ways it stands in a text.

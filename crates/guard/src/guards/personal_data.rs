@@ -379,7 +379,7 @@ impl Held {
             None if text.value.kind() != NodeKind::Number || given.is_empty() => {
                 Covered::of(given.iter().chain(self.told.get(&at).into_iter().flatten()).cloned().collect())
             }
-            _ => Covered(vec![0..text.text.len()]),
+            _ => Covered::of(std::iter::once(0..text.text.len()).collect()),
         }
     }
 

@@ -36,11 +36,15 @@ fn what_goes_on_without_end_is_told_in_parts_that_leave_nothing_out() {
     let text = format!("Dear {}", "Anna Berger ".repeat(4_000));
     let mut at = 5;
     for hit in hits(&text) {
-        assert!(hit.span.start >= at && text[at..hit.span.start].trim().is_empty(), "{at}: {:?}", hit.span);
+        assert!(
+            hit.span.start >= at && text.get(at..hit.span.start).unwrap().trim().is_empty(),
+            "{at}: {:?}",
+            hit.span
+        );
         assert!(hit.span.len() <= LONGEST, "{:?}", hit.span);
         at = hit.span.end;
     }
-    assert_eq!(text[at..].trim(), "");
+    assert_eq!(text.get(at..).unwrap().trim(), "");
 }
 
 #[test]

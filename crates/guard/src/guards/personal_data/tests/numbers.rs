@@ -286,7 +286,7 @@ fn numbered() -> impl Strategy<Value = (String, u8)> {
 fn written(value: &str, way: u8) -> String {
     let digits = bartizan_pseudonym::digits(value);
     let is_whole = value.chars().all(|c| c.is_ascii_digit() || c == ' ');
-    let member = if is_whole && way % 2 == 0 { json!({"account": digits.parse::<u64>().unwrap()}) } else { json!({"account": value}) };
+    let member = if is_whole && way.is_multiple_of(2) { json!({"account": digits.parse::<u64>().unwrap()}) } else { json!({"account": value}) };
     match way {
         0 | 1 => format!("{member}\n{}", json!({"n": 1})),
         2 | 3 => format!("Here:\n```json\n{member}\n```"),

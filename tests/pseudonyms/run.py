@@ -26,15 +26,28 @@ ENCODED = "YW5uYS5iZXJnZXJAY29ycC5leGFtcGxl"  # the address in base64
 RECORD = {"mail": ANNA, "phone": PHONE, "orders": 3}
 TOKEN = re.compile(r"person_[0-9a-z]{20}@pseudonym\.invalid")
 
+NUMBERS = {"card": 4111111111111111, "iban": "DE89 3704 0044 0532 0130 00", "tel": PHONE}
+PAYMENT = {"type": "object", "required": ["card", "iban"], "properties": {
+    "card": {"type": "integer", "minimum": 10 ** 15, "maximum": 2 ** 53 - 1}, "iban": {"type": "string", "pattern": "^[A-Z]{2}[0-9]{2}( [0-9]{4})+ [0-9]{2}$"}}}
 OUTPUT = {"type": "object", "required": ["mail", "phone", "orders"], "additionalProperties": False,
           "properties": {"mail": {"type": "string", "format": "email"}, "phone": {"type": "string"}, "orders": {"type": "integer"}}}
 TOOLS = [{"name": "find", "description": "Finds a customer.", "inputSchema": {"type": "object"}, "outputSchema": OUTPUT},
+         {"name": "payment", "description": "Finds how a customer pays.", "inputSchema": {"type": "object"}, "outputSchema": PAYMENT},
          {"name": "send_mail", "description": "Sends a mail.", "inputSchema": {"type": "object", "properties": {"to": {"type": "string"}}}},
          {"name": "note", "description": "Notes something.", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
 ON = """[guard.personal_data]
 rules = { "personal_data.email" = "redact", "personal_data.phone" = "redact" }
 how = "pseudonymise"
 entitled = [{ server = "office", tool = "send_*", kinds = ["email"] }]
+[guard.flow]
+enabled = false
+"""
+
+
+PRESERVE = """[guard.personal_data]
+rules = { "personal_data.email" = "redact", "personal_data.phone" = "redact", "personal_data.payment_card" = "redact", "personal_data.iban" = "redact" }
+how = "preserve"
+entitled = [{ server = "office", tool = "send_*" }]
 [guard.flow]
 enabled = false
 """
@@ -58,6 +71,8 @@ class Office(Answering):
             if params["name"] == "find":
                 text = f"Write to {ANNA} ({ANNA.upper()}) or {ENCODED}, call {PHONE}. {json.dumps(RECORD)}"
                 return {"content": [{"type": "text", "text": text}], "structuredContent": RECORD}
+            if params["name"] == "payment":
+                return {"content": [{"type": "text", "text": f"Pays so:\n{json.dumps(NUMBERS)}"}], "structuredContent": NUMBERS}
             return {"content": [{"type": "text", "text": f"done: {json.dumps(arguments)}"}]}
         return {}
 
@@ -121,6 +136,44 @@ def case_what_the_model_says_itself_is_named_for_who_is_not_entitled():
         equal(last(held), ("note", {"text": f"write to {token}"}), "as it would have been")
         ask(client, "office__note", text="write to whom you like")
         equal(last(held), ("note", {"text": "write to whom you like"}), "the twin")
+
+
+def is_card(number):
+    digits = [int(digit) for digit in str(number)][::-1]
+    return sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2]) in range(0, 200, 10)
+
+
+def is_iban(text):
+    text = text.replace(" ", "")
+    return int("".join(str(int(letter, 36)) for letter in text[4:] + text[:4])) % 97 == 1
+
+
+def case_numbers_stand_for_numbers_where_that_is_chosen():
+    for version in ERAS:
+        with place(PRESERVE) as held, Raw(held, version=version) as client:
+            client.tools()
+            result = ask(client, "office__payment")["result"]
+            shown, said = result["structuredContent"], json.dumps(result)
+            for gone in ("4111111111111111", "3704 0044", "901820"):
+                check(gone not in said, f"{version}: the model sees {gone}: {said}")
+            check(isinstance(shown["card"], int) and len(str(shown["card"])) == 16 and is_card(shown["card"]), said)
+            check(is_iban(shown["iban"]) and shown["iban"].startswith("DE"), said)
+            equal(json.loads(result["content"][0]["text"].split("\n")[1]), shown, "the text says the same")
+            ask(client, "office__send_mail", to=f"pay {shown['iban']}", more=shown, text=json.dumps(shown), card=str(shown["card"]))
+            whole = {"to": f"pay {NUMBERS['iban']}", "more": NUMBERS, "text": json.dumps(NUMBERS), "card": str(NUMBERS["card"])}
+            equal(last(held), ("send_mail", whole), f"{version}: who is entitled gets them, as they were")
+            answer = json.dumps(ask(client, "office__note", text=json.dumps(shown)))
+            equal(last(held), ("note", {"text": json.dumps(shown)}), f"{version}: others get what the model has")
+            check(str(shown["card"]) in answer, f"{version}: and so does the model again: {answer}")
+            ask(client, "office__send_mail", to=answer)
+            equal(last(held), ("send_mail", {"to": answer.replace(str(shown["card"]), str(NUMBERS["card"]))
+                  .replace(shown["iban"], NUMBERS["iban"]).replace(shown["tel"], PHONE)}), f"{version}: which stands for the same")
+            ask(client, "office__note", text="pay with 5500005555555559")
+            check("5500005555555559" not in last(held)[1]["text"], "what the model says itself is hidden")
+            ask(client, "office__send_mail", to="order 1234567890", n=1234567890)
+            equal(last(held), ("send_mail", {"to": "order 1234567890", "n": 1234567890}), "what nobody handed out is what it is")
+            log = (held.home / "audit" / "audit.jsonl").read_text()
+            check("4111111111111111" not in log and "card_" in log, "the log has names")
 
 
 def case_names_stay_good():

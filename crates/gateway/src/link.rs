@@ -236,6 +236,10 @@ impl Link {
                 evidence.push(opinions);
                 continue;
             }
+            if let Some(standing) = self.standing(&policy, &event, &verdict).await? {
+                evidence.push(standing);
+                continue;
+            }
             let reply = verdict.reply.take();
             let name = verdict.decision.as_str();
             let mut unsettled = Unsettled::default();

@@ -4,17 +4,18 @@
 //! vault that cannot be used must not lead to data in the clear. So whatever fails here ends in a refusal, and each
 //! value that is given back is in the log before it goes anywhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bartizan_guard::guards::personal_data::Options;
-use bartizan_guard::pseudonym::{Root, Token};
-use bartizan_guard::{Evidence, Names, Principal, Pseudonym, Revealed, TENANT_OF_ALL};
+use bartizan_guard::pseudonym::{Kind, Root, Token};
+use bartizan_guard::{Evidence, Names, Principal, Pseudonym, Revealed, TENANT_OF_ALL, Unclear};
 use bartizan_mcp::{Limits, Message, method};
-use bartizan_store::pseudonyms::{Keep, New, Scope};
+use bartizan_store::pseudonyms::{Keep, LONGEST_VALUE, New, Scope};
 use bartizan_store::{Change, Store, StoreError};
 use serde::Serialize;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::database::Database;
@@ -23,6 +24,9 @@ use crate::seldom::Seldom;
 
 /// The rule by which messages are refused because of the vault.
 pub(crate) const RULE: &str = "gateway.pseudonyms";
+
+/// What is longer is refused before it comes here.
+const _: () = assert!(Pseudonym::LONGEST <= LONGEST_VALUE);
 
 /// Names of so many tenants and purposes are kept ready.
 const MOST: usize = 1_024;
@@ -38,6 +42,8 @@ pub(crate) enum VaultError {
     Unrecorded,
     #[error("with what its pseudonyms stand for the call is none: {0}")]
     Unreadable(String),
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
 }
 
 /// The vault of one gateway.
@@ -132,7 +138,7 @@ impl Vault {
             .map(|held| New {
                 token: held.token.id(),
                 kind: held.token.kind().as_str(),
-                subject: None,
+                subject: held.subject.as_ref().map(Token::id),
                 value: &held.value,
             })
             .collect();
@@ -141,32 +147,55 @@ impl Vault {
         Ok(())
     }
 
-    /// A call with what those of its pseudonyms stand for that its tool is entitled to, and which ones they are.
+    /// Which of these numbers were handed out themselves, in the place of others.
+    pub(crate) async fn standing(
+        &self,
+        options: &Options,
+        call: &Call<'_>,
+        numbers: &[Pseudonym],
+    ) -> Result<Vec<Box<str>>, VaultError> {
+        let scope = call.scope(options);
+        let (store, names) = self.ready(scope).await?;
+        let numbers: BTreeSet<&str> = numbers.iter().map(|number| &*number.value).collect();
+        let kinds = || Kind::all().filter(|kind| kind.has_numbers());
+        let sought: Vec<_> = numbers
+            .iter()
+            .flat_map(|number| names.kept_under(number, kinds()).map(move |token| (token, *number)))
+            .collect();
+        let ids: Vec<&str> = sought.iter().map(|(token, _)| token.id()).collect();
+        let values = store.reveal(scope, &ids, clock::now().0).await?;
+        let found = sought.iter().zip(values).filter(|(_, value)| value.is_some());
+        let found: BTreeSet<&str> = found.map(|((_, number), _)| *number).collect();
+        Ok(found.into_iter().map(Box::from).collect())
+    }
+
+    /// A call with what those of its pseudonyms stand for that its tool is entitled to, which ones they are, and where that stands.
     pub(crate) async fn reveal(
         &self,
         (options, log): (&Options, &Recorder),
         call: &Call<'_>,
         message: Message,
-    ) -> Result<(Message, Option<Evidence>), VaultError> {
+    ) -> Result<(Message, Vec<Evidence>), VaultError> {
         let tool = message.param("name").filter(|_| message.method() == Some(method::TOOLS_CALL));
         let Some(tool) = tool.filter(|tool| options.entitles(call.server, tool)).map(std::borrow::Cow::into_owned)
         else {
-            return Ok((message, None));
+            return Ok((message, Vec::new()));
         };
-        if !may_hold_pseudonyms(&message) {
-            return Ok((message, None));
+        let kinds = options.numbers(call.server, &tool);
+        if kinds.is_empty() && !may_hold_pseudonyms(&message) {
+            return Ok((message, Vec::new()));
         }
         let scope = call.scope(options);
         let (store, names) = self.ready(scope).await?;
         let mut sought = names.in_arguments(&message);
         sought.retain(|token| options.is_entitled(call.server, &tool, token));
-        let ids: Vec<&str> = sought.iter().map(Token::id).collect();
+        let numbers = names.numbers_in_arguments(&message, &kinds)?;
+        let ids: Vec<&str> = sought.iter().chain(&numbers).map(Token::id).collect();
         let values = store.reveal(scope, &ids, clock::now().0).await?;
-        let found = sought.iter().zip(&values);
-        let found: Vec<(Token, &str)> =
-            found.filter_map(|(token, value)| Some((*token, value.as_ref()?.as_str()))).collect();
-        if found.is_empty() {
-            return Ok((message, None));
+        let (of_names, of_numbers) = values.split_at_checked(sought.len()).unwrap_or_default();
+        let (found, numbers) = (known(&sought, of_names), known(&numbers, of_numbers));
+        if found.is_empty() && numbers.is_empty() {
+            return Ok((message, Vec::new()));
         }
         let given = Given {
             session: call.session,
@@ -175,14 +204,24 @@ impl Vault {
             tool: &tool,
             tenant: scope.tenant,
             purpose: scope.purpose,
-            pseudonyms: found.iter().map(|(token, _)| token.to_string()).collect(),
+            pseudonyms: found.iter().chain(&numbers).map(|(token, _)| token.to_string()).collect(),
         };
         log.note("pseudonym.revealed", &given).map_err(|_| VaultError::Unrecorded)?;
-        let edits = Revealed::new(found.iter().copied()).in_arguments(&message);
-        let edited = message.edited(&edits, call.limits).map_err(|why| VaultError::Unreadable(why.to_string()))?;
-        let tokens = found.iter().map(|(token, _)| *token).collect();
-        Ok((edited, Some(Evidence::Revealed(tokens))))
+        let revealed = Revealed::new(found.iter().copied()).and_numbers(&names, numbers.iter().copied());
+        let given = revealed.in_arguments(&message)?;
+        let edited =
+            message.edited(&given.edits, call.limits).map_err(|why| VaultError::Unreadable(why.to_string()))?;
+        // The same value may stand there as it is, and is known by its name.
+        let named = numbers.iter().filter_map(|(token, value)| names.name_of(token.kind(), value));
+        let tokens = found.iter().chain(&numbers).map(|(token, _)| *token).chain(named).collect();
+        Ok((edited, vec![Evidence::Revealed(tokens), Evidence::Given(given.places.into())]))
     }
+}
+
+/// The tokens that stand for something, with that.
+fn known<'v>(tokens: &[Token], values: &'v [Option<Zeroizing<String>>]) -> Vec<(Token, &'v str)> {
+    let known = tokens.iter().zip(values).filter_map(|(token, value)| Some((*token, value.as_ref()?.as_str())));
+    known.collect()
 }
 
 /// Whether something in a call reads like a pseudonym, whoever made it.

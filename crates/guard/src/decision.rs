@@ -76,6 +76,8 @@ pub struct Verdict {
     pub reply: Option<Traits>,
     /// What is to be kept before the message goes on, if it does: names that it holds, and what they stand for.
     pub pseudonyms: Vec<Pseudonym>,
+    /// Numbers that something is done about, if numbers may stand for others: one that was handed out itself is no data.
+    pub numbers: Vec<Pseudonym>,
     /// Texts about which slow layers are to be asked before this is carried out.
     pub doubts: Vec<Doubt>,
 }

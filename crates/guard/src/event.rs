@@ -1,5 +1,6 @@
 //! What a guard is shown.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_flow::Traces;
@@ -164,6 +165,10 @@ pub enum Evidence {
     Names(Names),
     /// The pseudonyms in whose places a call has what they stand for, as its tool is entitled to that.
     Revealed(Arc<[Token]>),
+    /// Where what was given back stands, by the positions of texts and numbers in the message: bytes of each.
+    Given(Arc<[(u32, Range<usize>)]>),
+    /// Numbers of the message that were handed out before in the place of others.
+    Standing(Arc<[Box<str>]>),
     /// What slow layers say of the texts that were doubtful when the message was judged without.
     Opinions(Arc<[Opinion]>),
     /// The message names a task or the state of a request that a server handed out.

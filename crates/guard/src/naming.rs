@@ -1,13 +1,18 @@
 //! What makes pseudonyms for a message, what one is to stand for, and how a call gets that back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
+use bartizan_detect::personal::PersonalKind;
 use bartizan_mcp::{Edits, Message, NodeKind, Value, quote};
-use bartizan_pseudonym::{Kind, Namer, Root, Token};
+use bartizan_pseudonym::{Kind, Namer, Number, Root, Token, written_as};
+use thiserror::Error;
 
-use crate::{Event, Evidence, as_json};
+use crate::embedded::Embedded;
+use crate::guards::personal_data::form;
+use crate::{Event, Evidence, numeral};
 
 /// What makes the names of one tenant for one purpose, for as long as a message is judged.
 #[derive(Clone)]
@@ -32,6 +37,29 @@ impl Names {
         self.0.name(kind, normal_form)
     }
 
+    /// The name of a value as it is written.
+    #[must_use]
+    pub fn name_of(&self, kind: Kind, value: &str) -> Option<Token> {
+        Some(self.0.name(kind, &form(personal(kind)?, value)))
+    }
+
+    /// The number that stands for that one, if one of its kind may.
+    #[must_use]
+    pub fn number(&self, kind: Kind, normal_form: &str) -> Option<Number> {
+        self.0.number(kind, normal_form)
+    }
+
+    /// Under which names it is kept what a number stands for, if it was made here, as each of these kinds.
+    pub fn kept_under(&self, number: &str, kinds: impl IntoIterator<Item = Kind>) -> impl Iterator<Item = Token> {
+        kinds.into_iter().flat_map(move |kind| {
+            let form = personal(kind).map(|personal| form(personal, number)).filter(|form| !form.is_empty());
+            // What is written for abroad is a number of JSON without its plus.
+            let abroad = form.as_ref().filter(|form| kind == Kind::Phone && !form.starts_with('+'));
+            let abroad = abroad.map(|form| format!("+{form}"));
+            form.into_iter().chain(abroad).map(move |form| self.0.number_token(kind, &form))
+        })
+    }
+
     /// Those in the arguments of a call that were made here, each once.
     #[must_use]
     pub fn in_arguments(&self, call: &Message) -> Vec<Token> {
@@ -42,6 +70,27 @@ impl Names {
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// Under which names it would be kept what the numbers in the arguments of a call stand for, each as one of these kinds;
+    /// whether one does, only who keeps them knows.
+    ///
+    /// # Errors
+    /// If there are more than can be looked up.
+    pub fn numbers_in_arguments(&self, call: &Message, kinds: &[Kind]) -> Result<Vec<Token>, Unclear> {
+        let mut seen = BTreeSet::new();
+        let mut found = BTreeSet::new();
+        for value in arguments(call) {
+            each_number(value, |number, _| {
+                if found.len() <= Unclear::MOST && seen.insert(number.to_owned()) {
+                    found.extend(self.kept_under(number, kinds.iter().copied()));
+                }
+            });
+            if found.len() > Unclear::MOST {
+                return Err(Unclear::Many);
+            }
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Those that a message is judged with, if any are to be had.
@@ -69,6 +118,26 @@ impl fmt::Debug for Names {
     }
 }
 
+/// Why it cannot be told what the numbers in a call stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unclear {
+    /// There are more than can be looked up.
+    #[error("the call has more numbers than can be looked up, of which any may stand for another")]
+    Many,
+    /// One stands for two others.
+    #[error("a number in the call may stand for either of two others")]
+    Two,
+}
+
+impl Unclear {
+    /// So many names are looked up for one call.
+    const MOST: usize = 32_768;
+}
+
+fn personal(kind: Kind) -> Option<PersonalKind> {
+    PersonalKind::ALL.into_iter().find(|personal| personal.as_str() == kind.as_str())
+}
+
 /// A name, and what it is to stand for. It never shows the latter.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pseudonym {
@@ -76,6 +145,27 @@ pub struct Pseudonym {
     pub token: Token,
     /// As it stood in the text.
     pub value: Box<str>,
+    /// The name of the same value whose subject it belongs to, if it is under another one.
+    pub subject: Option<Token>,
+    /// The number that may stand in the place of the name.
+    pub number: Option<Number>,
+}
+
+impl Pseudonym {
+    /// A longer value has none, in bytes.
+    pub const LONGEST: usize = 4_096;
+
+    /// What is to be kept so that either leads to the value: the name, and what the number is kept under.
+    pub(crate) fn kept(&self, preserves: bool) -> impl Iterator<Item = Pseudonym> {
+        let name = Pseudonym { number: None, ..self.clone() };
+        let number = self.number.as_ref().filter(|_| preserves).map(|number| Pseudonym {
+            token: number.token(),
+            subject: Some(self.token),
+            number: None,
+            value: self.value.clone(),
+        });
+        std::iter::once(name).chain(number)
+    }
 }
 
 impl fmt::Debug for Pseudonym {
@@ -84,65 +174,194 @@ impl fmt::Debug for Pseudonym {
     }
 }
 
-/// The texts in the arguments of a call.
+/// The texts and numbers in the arguments of a call.
 fn arguments(call: &Message) -> impl Iterator<Item = Value<'_>> {
     let arguments = call.params().and_then(|params| params.get("arguments"));
-    arguments.into_iter().flat_map(Value::subtree).filter(|value| value.kind() == NodeKind::String)
+    let may_hold = |value: &Value<'_>| matches!(value.kind(), NodeKind::String | NodeKind::Number);
+    arguments.into_iter().flat_map(Value::subtree).filter(may_hold)
+}
+
+/// Calls `each` with whatever in a text may be a number, or with a number, and with where it stands.
+fn each_number(value: Value<'_>, mut each: impl FnMut(&str, Range<usize>)) {
+    if value.kind() == NodeKind::Number {
+        if let Some(digits) = numeral::digits(value.raw()) {
+            each(&digits, 0..value.raw().len());
+        }
+        return;
+    }
+    let text = value.text();
+    numeral::each_window(&text, |range| {
+        if let Some(number) = text.get(range.clone()) {
+            each(number, range.clone());
+        }
+        // One of a telephone is another one without its plus.
+        let abroad = range.start.checked_sub(1).map(|start| start..range.end);
+        let abroad =
+            abroad.and_then(|range| Some((text.get(range.clone()).filter(|text| text.starts_with('+'))?, range)));
+        abroad.into_iter().for_each(|(number, range)| each(number, range));
+    });
+    for number in Embedded::of(&text).numbers() {
+        let raw = text.get(number.clone()).unwrap_or_default();
+        if let Some(digits) = numeral::digits(raw).filter(|digits| **digits != *raw) {
+            each(&digits, number.clone());
+        }
+    }
 }
 
 /// What pseudonyms stand for, to be put in their places.
-pub struct Revealed<'v>(BTreeMap<Token, &'v str>);
+pub struct Revealed<'v> {
+    values: BTreeMap<Token, &'v str>,
+    /// What numbers stand for, by what they are kept under.
+    numbers: Option<(&'v Names, BTreeMap<Token, &'v str>)>,
+}
 
 impl fmt::Debug for Revealed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Revealed({})", self.0.len())
+        write!(f, "Revealed({})", self.values.len())
     }
+}
+
+/// What was given back to a call.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// What has to change.
+    pub edits: Edits,
+    /// Where values stand once it has: which text or number of the call, by its position, and which bytes of it.
+    pub places: Vec<(u32, Range<usize>)>,
+}
+
+/// A part of a text, and what comes in its place.
+struct Put {
+    span: Range<usize>,
+    with: String,
 }
 
 impl<'v> Revealed<'v> {
     /// These.
     #[must_use]
     pub fn new(values: impl IntoIterator<Item = (Token, &'v str)>) -> Revealed<'v> {
-        Revealed(values.into_iter().collect())
+        Revealed { values: values.into_iter().collect(), numbers: None }
     }
 
-    /// Puts them into the arguments of a call. In a text that is JSON they stay within the strings that they come into, and
-    /// where the `@` of a pseudonym is percent-encoded so are they.
+    /// And these, for which numbers stand that are kept under such names.
     #[must_use]
-    pub fn in_arguments(&self, call: &Message) -> Edits {
-        let mut edits = Edits::new();
-        for value in arguments(call) {
-            let text = value.text();
-            let found = bartizan_pseudonym::find(&text);
-            if found.iter().any(|(_, token)| self.0.contains_key(token)) {
-                edits.set_text(value.id(), &self.with_values(&text));
-            }
-        }
-        edits
+    pub fn and_numbers(self, names: &'v Names, numbers: impl IntoIterator<Item = (Token, &'v str)>) -> Revealed<'v> {
+        Revealed { numbers: Some((names, numbers.into_iter().collect())), ..self }
     }
 
-    fn with_values(&self, text: &str) -> String {
-        let is_json = as_json(text).is_some();
-        let mut out = String::with_capacity(text.len());
-        let mut at = 0;
-        for (span, token) in bartizan_pseudonym::find(text) {
-            let Some(value) = self.0.get(&token) else { continue };
-            out.push_str(text.get(at..span.start).unwrap_or_default());
-            let is_encoded = text.get(span.clone()).is_some_and(|name| name.contains('%'));
-            match (is_encoded, is_json) {
-                (true, _) => out.push_str(&percent_encoded(value)),
-                (false, true) => {
-                    let quoted = quote(value);
-                    let within = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-                    out.push_str(within.unwrap_or_default());
-                }
-                (false, false) => out.push_str(value),
+    /// Puts them into the arguments of a call. In JSON within a text they stay within the strings that they come into, and
+    /// where the `@` of a pseudonym is percent-encoded so are they. A number is written as the one that it comes in the place of.
+    ///
+    /// # Errors
+    /// If a number stands for several values.
+    pub fn in_arguments(&self, call: &Message) -> Result<Given, Unclear> {
+        let mut given = Given::default();
+        for value in arguments(call) {
+            let is_number = value.kind() == NodeKind::Number;
+            let text = if is_number { value.raw().into() } else { value.text() };
+            let mut puts = self.numbers(value, &text)?;
+            if !is_number {
+                puts.extend(self.names(&text));
             }
-            at = span.end;
+            if puts.is_empty() {
+                continue;
+            }
+            let (text, places) = with(&text, puts);
+            let at = value.id().index();
+            given.places.extend(places.into_iter().map(|place| (at, place)));
+            match is_number {
+                true => given.edits.set_json(value.id(), text),
+                false => given.edits.set_text(value.id(), &text),
+            }
         }
-        out.push_str(text.get(at..).unwrap_or_default());
-        out
+        Ok(given)
     }
+
+    /// What comes in the places of names in a text.
+    fn names(&self, text: &str) -> Vec<Put> {
+        let mut found = bartizan_pseudonym::find(text);
+        found.retain(|(_, token)| self.values.contains_key(token));
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let embedded = Embedded::of(text);
+        let put = |(span, token): (Range<usize>, Token)| {
+            let value = *self.values.get(&token)?;
+            let is_encoded = text.get(span.clone()).is_some_and(|name| name.contains('%'));
+            let with = match is_encoded {
+                true => percent_encoded(value),
+                false => (0..embedded.depth(span.start)).fold(value.to_owned(), |value, _| within_quotes(&value)),
+            };
+            Some(Put { span, with })
+        };
+        found.into_iter().filter_map(put).collect()
+    }
+
+    /// What comes in the places of numbers: of those that overlap in that of the longest.
+    fn numbers(&self, value: Value<'_>, text: &str) -> Result<Vec<Put>, Unclear> {
+        let Some((names, numbers)) = self.numbers.as_ref().filter(|(_, numbers)| !numbers.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let kinds: BTreeSet<Kind> = numbers.keys().map(Token::kind).collect();
+        let mut found: Vec<Put> = Vec::new();
+        let mut is_clear = true;
+        each_number(value, |number, span| {
+            for token in names.kept_under(number, kinds.iter().copied()) {
+                let Some(put) =
+                    numbers.get(&token).and_then(|value| returned(text, (number, &span), token.kind(), value))
+                else {
+                    continue;
+                };
+                is_clear &= found.iter().all(|held| held.span != put.span || held.with == put.with);
+                found.push(put);
+            }
+        });
+        if !is_clear {
+            return Err(Unclear::Two);
+        }
+        found.sort_by_key(|put| std::cmp::Reverse(put.span.len()));
+        let mut apart: BTreeMap<usize, Put> = BTreeMap::new();
+        for put in found {
+            let before = apart.range(..put.span.end).next_back();
+            if before.is_none_or(|(_, held)| held.span.end <= put.span.start) {
+                apart.insert(put.span.start, put);
+            }
+        }
+        Ok(apart.into_values().collect())
+    }
+}
+
+/// A value in the place of the number that stands for it, written as that is.
+fn returned(text: &str, (number, span): (&str, &Range<usize>), kind: Kind, value: &str) -> Option<Put> {
+    let written = written_as(kind, &form(personal(kind)?, value), number)?;
+    // A number with a fraction of zeros or an exponent is written without.
+    let is_negative = text.get(span.clone()).is_some_and(|raw| raw != number && raw.starts_with('-'));
+    Some(Put { span: span.clone(), with: if is_negative { format!("-{written}") } else { written } })
+}
+
+/// A text with all of that in it, and where it is.
+fn with(text: &str, mut puts: Vec<Put>) -> (String, Vec<Range<usize>>) {
+    puts.sort_by_key(|put| put.span.start);
+    let mut out = String::with_capacity(text.len());
+    let mut places = Vec::with_capacity(puts.len());
+    let mut at = 0;
+    for Put { span, with } in puts {
+        if span.start < at {
+            continue;
+        }
+        out.push_str(text.get(at..span.start).unwrap_or_default());
+        places.push(out.len()..out.len() + with.len());
+        out.push_str(&with);
+        at = span.end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    (out, places)
+}
+
+/// As it is written within a string of JSON.
+fn within_quotes(value: &str) -> String {
+    let quoted = quote(value);
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
 
 /// As RFC 3986 has it in a part of a URI, with everything encoded that may mean something there.
@@ -188,8 +407,8 @@ mod tests {
             );
             let call = Message::parse(call, &Limits::default()).unwrap();
             assert!(!names.in_arguments(&call).contains(&foreign));
-            let edits = Revealed::new([mail, own]).in_arguments(&call);
-            let edited = call.edited(&edits, &Limits::default()).unwrap();
+            let given = Revealed::new([mail, own]).in_arguments(&call).unwrap();
+            let edited = call.edited(&given.edits, &Limits::default()).unwrap();
             let arguments = edited.params().unwrap().get("arguments").unwrap();
             assert_eq!(arguments.raw(), format!("{{\"a\":[{}]}}", quote(&expected)), "{argument}");
         }

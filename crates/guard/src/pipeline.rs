@@ -203,7 +203,7 @@ impl Pipeline {
         let mut redactions = Redactions::new(self.settings.hash_key);
         let mut places = Places::of(event, &self.settings);
         let mut raising = Vec::new();
-        let mut pseudonyms = Vec::new();
+        let mut named = Named::default();
         let mut brought = Labels::NONE;
         for (spec, guard) in self.guards.iter().filter(|(spec, _)| spec.sees_edited || matches!(look, Look::First)) {
             let mut report = Report::default();
@@ -225,7 +225,7 @@ impl Pipeline {
             let before = judged.len();
             for finding in findings {
                 let held = places.split(spec.name, finding).into_iter();
-                judged.extend(held.map(|held| self.settle(spec, held, event, (&mut redactions, &mut pseudonyms))));
+                judged.extend(held.map(|held| self.settle(spec, held, event, (&mut redactions, &mut named))));
             }
             raising.extend(judged.iter().skip(before).filter_map(|held| self.raising(spec, held, event)));
             if !report.facts.is_empty() {
@@ -255,7 +255,8 @@ impl Pipeline {
             labels,
             raises,
             reply,
-            pseudonyms,
+            pseudonyms: named.kept,
+            numbers: named.numbers,
             doubts,
         };
         Looked { verdict, unmarked, removed, settled }
@@ -276,7 +277,7 @@ impl Pipeline {
         spec: &GuardSpec,
         (mut finding, place): (Finding, Option<&Where>),
         event: &Event<'_>,
-        (redactions, pseudonyms): (&mut Redactions, &mut Vec<Pseudonym>),
+        (redactions, named): (&mut Redactions, &mut Named),
     ) -> Judged {
         if event.evidence.iter().any(|evidence| matches!(evidence, Evidence::Revealed(_))) {
             // The client is told why, and what its pseudonyms stand for it is not to know.
@@ -290,11 +291,11 @@ impl Pipeline {
             // Nothing can be cut out of a whole value, so the milder action would silently be none at all.
             wanted = Action::Deny;
         }
-        let names = wanted == Action::Redact && chosen.how == How::Pseudonymise;
-        if names && Names::of(event).is_none() {
+        let names = wanted == Action::Redact && chosen.how.names();
+        if let Some(why) = unnamed(&finding, event).filter(|_| names) {
             // What was to be hidden is not shown because it cannot be kept.
             wanted = Action::Deny;
-            finding.why.push_str(" No pseudonym can be made of it.");
+            finding.why.push_str(&why);
         }
         if wanted == Action::Approve && finding.element.is_some() {
             wanted = Action::Observe;
@@ -311,10 +312,44 @@ impl Pipeline {
         };
         if action == Action::Redact {
             redactions.add(&finding, chosen.how);
-            pseudonyms.extend(finding.pseudonym.clone().filter(|_| names));
         }
+        named.add(&finding, action, (self.pseudonyms.as_ref(), chosen.how));
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
+}
+
+/// What is to be kept of a message, and what may have been before.
+#[derive(Default)]
+struct Named {
+    kept: Vec<Pseudonym>,
+    numbers: Vec<Pseudonym>,
+}
+
+impl Named {
+    fn add(
+        &mut self,
+        finding: &Finding,
+        action: Action,
+        (options, how): (Option<&guards::personal_data::Options>, How),
+    ) {
+        let Some(pseudonym) = finding.pseudonym.as_ref().filter(|_| action > Action::Observe) else { return };
+        if action == Action::Redact && how.names() {
+            self.kept.extend(pseudonym.kept(how == How::Preserve));
+        }
+        if options.is_some_and(|options| options.preserves()) && pseudonym.token.kind().has_numbers() {
+            self.numbers.push(pseudonym.clone());
+        }
+    }
+}
+
+/// Why no name can be had for what was found, if none can.
+fn unnamed(finding: &Finding, event: &Event<'_>) -> Option<String> {
+    if Names::of(event).is_none() {
+        return Some(" No pseudonym can be made of it.".to_owned());
+    }
+    let is_long = |pseudonym: &Pseudonym| pseudonym.value.len() > Pseudonym::LONGEST;
+    let is_long = finding.pseudonym.as_ref().is_some_and(is_long);
+    is_long.then(|| format!(" It is longer than the {} bytes that a pseudonym may stand for.", Pseudonym::LONGEST))
 }
 
 /// What follows values, unless the guard that it is for is switched off.
@@ -515,8 +550,9 @@ fn check(spec: &GuardSpec, held: &crate::GuardSettings) -> Result<(), PipelineEr
         .chain(servers)
         .chain(places);
     let mut hows = std::iter::once(held.how).chain(held.places.iter().filter_map(|place| place.how));
-    if spec.name != guards::personal_data::SPEC.name && hows.any(|how| how == How::Pseudonymise) {
-        return Err(PipelineError::Unsupported { guard: guard(), action: "pseudonymise" });
+    if let Some(how) = hows.find(|how| spec.name != guards::personal_data::SPEC.name && how.names()) {
+        let action = if how == How::Preserve { "preserve" } else { "pseudonymise" };
+        return Err(PipelineError::Unsupported { guard: guard(), action });
     }
     match actions.into_iter().find(|action| !spec.actions.contains(action)) {
         Some(action) => Err(PipelineError::Unsupported { guard: guard(), action: action.as_str() }),

@@ -54,8 +54,18 @@ pub enum How {
     Partial,
     /// Replaced by a name that stands for it and is the same each time; a tool that is entitled gets back what it stands for.
     Pseudonymise,
+    /// The same, and what has digits is replaced by a number of its length and kind, so that a number stays one.
+    Preserve,
     /// Replaced by a keyed digest, by which what is the same can be told until the gateway starts anew.
     Hash,
+}
+
+impl How {
+    /// Whether what is put there is to lead back to what was there.
+    #[must_use]
+    pub fn names(self) -> bool {
+        matches!(self, How::Pseudonymise | How::Preserve)
+    }
 }
 
 /// The key of the digests that stand for what is redacted. It never shows itself.

@@ -44,7 +44,8 @@ impl Root {
     #[must_use]
     pub fn namer(&self, tenant: &str, purpose: &str) -> Namer {
         let key = |of| hmac::Key::new(hmac::HMAC_SHA256, self.derive(of, tenant, purpose).as_slice());
-        Namer::new(key(Use::Id), key(Use::Check))
+        // Without it there are names only.
+        Namer::new(key(Use::Id), key(Use::Check), self.preserving(tenant, purpose).ok())
     }
 
     /// What encrypts numbers of one tenant for one purpose.

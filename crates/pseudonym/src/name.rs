@@ -9,6 +9,8 @@ use aws_lc_rs::hmac;
 use crate::code::{self, CHECK, ID, LENGTH};
 use crate::key::framed;
 use crate::kind::Kind;
+use crate::number::Number;
+use crate::preserve::Preserving;
 
 /// A name that stands for something of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +62,7 @@ impl fmt::Debug for Token {
 pub struct Namer {
     id: hmac::Key,
     check: hmac::Key,
+    preserving: Option<Preserving>,
 }
 
 impl fmt::Debug for Namer {
@@ -69,15 +72,32 @@ impl fmt::Debug for Namer {
 }
 
 impl Namer {
-    pub(crate) fn new(id: hmac::Key, check: hmac::Key) -> Namer {
-        Namer { id, check }
+    pub(crate) fn new(id: hmac::Key, check: hmac::Key, preserving: Option<Preserving>) -> Namer {
+        Namer { id, check, preserving }
     }
 
     /// The name of that data. Spellings that are the same data have to come in one form, such as an address in small letters.
     #[must_use]
     pub fn name(&self, kind: Kind, normal_form: &str) -> Token {
-        let tag = hmac::sign(&self.id, &framed(&[kind.as_str().as_bytes(), normal_form.as_bytes()]));
-        let id: [u8; ID] = code::encode(tag.as_ref());
+        self.token(kind, &[kind.as_str().as_bytes(), normal_form.as_bytes()])
+    }
+
+    /// The number that stands for that one, of its length and shape: the same each time, and another one than it is. None if it has
+    /// too few digits or none, or is of a kind whose numbers cannot be told from others by their form.
+    #[must_use]
+    pub fn number(&self, kind: Kind, normal_form: &str) -> Option<Number> {
+        let form = self.preserving.as_ref()?.stand_in(kind, normal_form).ok()?;
+        Some(Number::new(self.number_token(kind, &form), &form))
+    }
+
+    /// Under which name it is kept what a number stands for, if it was made here; no name of data is one.
+    #[must_use]
+    pub fn number_token(&self, kind: Kind, normal_form: &str) -> Token {
+        self.token(kind, &[b"number", kind.as_str().as_bytes(), normal_form.as_bytes()])
+    }
+
+    fn token(&self, kind: Kind, parts: &[&[u8]]) -> Token {
+        let id: [u8; ID] = code::encode(hmac::sign(&self.id, &framed(parts)).as_ref());
         let mut code = [0; LENGTH];
         let letters = id.into_iter().chain(self.check(kind, &id));
         code.iter_mut().zip(letters).for_each(|(to, from)| *to = from);

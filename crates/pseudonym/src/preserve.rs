@@ -28,6 +28,12 @@ pub enum Unfit {
     /// A number of a card whose last digit does not follow from the others.
     #[error("its last digit is not the one that follows from the others")]
     Luhn,
+    /// Nothing of its kind can be told from others by its form.
+    #[error("numbers of its kind have no form that could be kept")]
+    Kind,
+    /// What it becomes is itself, which hides nothing.
+    #[error("it would stay as it is")]
+    Same,
     /// The cryptography itself fails.
     #[error("it cannot be encrypted")]
     Failed,
@@ -143,6 +149,11 @@ impl Preserving {
         written(text, Alphabet::Digits, &numerals)
     }
 
+    /// Encrypts a row of digits for that use.
+    pub(crate) fn encrypt(&self, kind: Kind, form: &str, digits: &mut [u8]) -> Result<(), Unfit> {
+        self.run(kind, form, Alphabet::Digits, Way::Encrypt, digits)
+    }
+
     fn run(&self, kind: Kind, form: &str, alphabet: Alphabet, way: Way, numerals: &mut [u8]) -> Result<(), Unfit> {
         let parts = [&*self.tenant, &*self.purpose, kind.as_str(), form].map(str::as_bytes);
         let tweak = digest(&SHA256, &framed(&parts));
@@ -181,7 +192,7 @@ fn written(text: &str, alphabet: Alphabet, numerals: &[u8]) -> Result<Zeroizing<
 }
 
 /// The digit that follows from the ones before it.
-fn luhn(digits: &[u8]) -> u8 {
+pub(crate) fn luhn(digits: &[u8]) -> u8 {
     let mut sum = 0_u32;
     for (at, digit) in digits.iter().rev().enumerate() {
         let digit = u32::from(*digit) * if at % 2 == 0 { 2 } else { 1 };

@@ -101,3 +101,86 @@ proptest! {
         }
     }
 }
+
+fn is_iban(text: &str) -> bool {
+    let (head, tail) = text.split_at(4);
+    let rest = tail.chars().chain(head.chars()).map(|c| c.to_digit(36).unwrap());
+    rest.fold(0, |sum, value| (sum * if value < 10 { 10 } else { 100 } + value) % 97) == 1
+}
+
+#[test]
+fn what_stands_for_a_number_is_one_of_its_kind() {
+    let namer = Root::new(&[7; 32]).namer("acme", "support");
+    for (kind, form, kept) in [
+        (Kind::PaymentCard, "4111111111111111", "41"),
+        (Kind::PaymentCard, "378282246310005", "37"),
+        (Kind::Iban, "DE89370400440532013000", "DE"),
+        (Kind::Iban, "GB82WEST12345698765432", "GB"),
+        (Kind::Phone, "+4930901820", "+49"),
+        (Kind::Phone, "+12025550123", "+1"),
+        (Kind::Phone, "+35312345678", "+353"),
+        (Kind::Phone, "030901820", "0"),
+        (Kind::BankAccount, "123456789012", ""),
+        (Kind::BankAccount, "000123456", "000"),
+        (Kind::NationalId, "QQ123456C", "QQ"),
+        (Kind::Own, "BX-123456-AA", "BX-"),
+    ] {
+        let number = namer.number(kind, form).unwrap();
+        let made = number.form();
+        assert!(made != form && shape(made) == shape(form) && made.starts_with(kept), "{form}: {made}");
+        assert_eq!(namer.number(kind, form).unwrap(), number);
+        assert_eq!(namer.number_token(kind, made), number.token());
+        assert!(namer.is_own(&number.token()) && number.token().kind() == kind);
+        assert_ne!(number.token(), namer.name(kind, made), "a number is kept under another name than a value");
+        assert_ne!(Root::new(&[7; 32]).namer("acme", "sales").number(kind, form).unwrap().form(), made);
+        match kind {
+            Kind::PaymentCard => assert!(is_luhn(made), "{made}"),
+            Kind::Iban => assert!(is_iban(form) && is_iban(made), "{made}"),
+            _ => {}
+        }
+    }
+    for (kind, form) in [
+        (Kind::BankAccount, "12345"),
+        (Kind::BankAccount, "00012345"),
+        (Kind::PaymentCard, "4111111111111112"),
+        (Kind::PaymentCard, ""),
+        (Kind::Iban, "MT"),
+        (Kind::Phone, "+49"),
+        (Kind::NationalId, "1234567\u{0663}"),
+        (Kind::Date, "2024-12-24"),
+        (Kind::IpAddress, "192.168.100.200"),
+        (Kind::PersonName, "1234567890"),
+        (Kind::Own, &"1".repeat(100_000)),
+    ] {
+        assert!(namer.number(kind, form).is_none(), "{form:.20}");
+    }
+}
+
+/// Where two numbers became one, one of two people would get what is the other's.
+#[test]
+fn no_two_numbers_become_the_same() {
+    let preserving = support();
+    let mut seen = std::collections::HashSet::new();
+    for number in (1_000_000_u64..10_000_000).step_by(9_001).chain(2_147_483_000..2_147_484_000) {
+        let made = preserving.stand_in(Kind::TaxId, &number.to_string()).unwrap();
+        assert_eq!(
+            preserving.stand_in(Kind::NationalId, &number.to_string()).unwrap(),
+            made,
+            "whatever it is taken for"
+        );
+        assert!(seen.insert(made.to_string()), "{number}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_a_program_holds_it_holds_still(number in prop_oneof![1_000_000..=u64::MAX, 1_000_000..10_000_000_000_u64, 8_000_000_000_000_000..9_999_999_999_999_999_u64]) {
+        let text = number.to_string();
+        let made = support().stand_in(Kind::BankAccount, &text).unwrap();
+        prop_assert!(made.len() == text.len() && !made.starts_with('0') && *made != text);
+        let made: u128 = made.parse().unwrap();
+        for bound in [i32::MAX as u128, u32::MAX.into(), (1 << 53) - 1, i64::MAX as u128, u64::MAX.into()] {
+            prop_assert_eq!(u128::from(number) > bound, made > bound, "{}", bound);
+        }
+    }
+}

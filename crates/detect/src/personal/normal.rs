@@ -7,6 +7,16 @@ use super::{PersonalKind, fold};
 /// The value of that kind as one spelling among all it may have. It is for comparing only: a name without accents is no name.
 #[must_use]
 pub fn normal(kind: PersonalKind, text: &str) -> String {
+    let is_number = matches!(kind, PersonalKind::Phone | PersonalKind::PaymentCard | PersonalKind::BankAccount);
+    if text.is_ascii() || !is_number {
+        return spelled(kind, text);
+    }
+    let text: String = text.nfkc().collect();
+    // Digits of other scripts would be left out of what distinguishes it.
+    if text.chars().any(|c| c.is_numeric() && !c.is_ascii_digit()) { text } else { spelled(kind, &text) }
+}
+
+fn spelled(kind: PersonalKind, text: &str) -> String {
     match kind {
         PersonalKind::Email | PersonalKind::UserName if text.is_ascii() => text.to_ascii_lowercase(),
         PersonalKind::Email | PersonalKind::UserName => text.nfc().flat_map(char::to_lowercase).collect(),
@@ -98,10 +108,12 @@ mod tests {
             (PersonName, "J. R. Müller", "J R Muller"),
             (PersonName, "O’Brien", "O'Brien"),
             (PostalAddress, "12 High Street,\nLeeds", "12 high street, Leeds"),
+            (PaymentCard, "\u{FF14}\u{FF11}\u{FF12}", "412"),
         ] {
             assert_eq!(normal(kind, one), normal(kind, other), "{kind:?}");
         }
         assert_ne!(normal(PersonName, "Ann Lee"), normal(PersonName, "Anna Lee"));
+        assert_ne!(normal(PaymentCard, "\u{0661}\u{0662}"), normal(PaymentCard, "\u{0663}\u{0664}"));
         for kind in PersonalKind::ALL {
             let once = normal(kind, " Zoë: +1 (0) 5 ");
             assert_eq!(normal(kind, &once), once, "{kind:?}");

@@ -39,6 +39,22 @@ impl Link {
         }
     }
 
+    /// The numbers in a message that were handed out themselves, if there are such and nobody has looked yet: with that it is to be
+    /// judged anew, as they are no data.
+    pub(super) async fn standing(
+        &self,
+        policy: &Policy,
+        event: &Event<'_>,
+        verdict: &Verdict,
+    ) -> Result<Option<Evidence>, Refusal> {
+        let is_known = event.evidence.iter().any(|evidence| matches!(evidence, Evidence::Standing(_)));
+        let asks = !is_known && !verdict.numbers.is_empty();
+        let Some(options) = policy.pipeline.pseudonyms().filter(|_| asks) else { return Ok(None) };
+        let found = Box::pin(self.gateway.vault.standing(options, &self.call(policy), &verdict.numbers)).await;
+        let found = found.map_err(|why| self.without_vault(event.message, event.direction, event.answers, &why))?;
+        Ok((!found.is_empty()).then(|| Evidence::Standing(found.into())))
+    }
+
     /// Keeps what the names in a message stand for, if it is one that goes.
     pub(super) async fn keep_pseudonyms(
         &self,
@@ -60,7 +76,10 @@ impl Link {
         why: &VaultError,
     ) -> Refusal {
         self.gateway.vault.complain(why);
-        let why = "what pseudonyms stand for can be neither kept nor given back now".to_owned();
+        let why = match why {
+            VaultError::Unclear(why) => why.to_string(),
+            _ => "what pseudonyms stand for can be neither kept nor given back now".to_owned(),
+        };
         self.protest(message, direction, answers, (RULE, why), CODE_OURS)
     }
 }

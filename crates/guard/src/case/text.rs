@@ -3,6 +3,7 @@
 //! Each piece has its length in front, in four bytes, big-endian. The head begins with the number of the form, so that what
 //! a later version writes is told apart from what is broken.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_flow::Traces;
@@ -113,6 +114,8 @@ enum Found {
     Traces(Box<Traces>),
     Names,
     Revealed(Vec<String>),
+    Given(Vec<(u32, Range<usize>)>),
+    Standing(Vec<Box<str>>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -334,6 +337,8 @@ impl Found {
             // Who makes the names is nobody's to keep.
             Evidence::Names(_) => Found::Names,
             Evidence::Revealed(tokens) => Found::Revealed(tokens.iter().map(ToString::to_string).collect()),
+            Evidence::Given(places) => Found::Given(places.to_vec()),
+            Evidence::Standing(numbers) => Found::Standing(numbers.to_vec()),
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -360,6 +365,8 @@ impl Found {
                 let tokens = tokens.iter().flat_map(|token| bartizan_pseudonym::find(token));
                 Evidence::Revealed(tokens.map(|(_, token)| token).collect())
             }
+            Found::Given(places) => Evidence::Given(places.into()),
+            Found::Standing(numbers) => Evidence::Standing(numbers.into()),
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
         }

@@ -18,6 +18,7 @@ mod options;
 mod spread;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,18 +27,20 @@ use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
 use bartizan_detect::personal::{Found, Personal, PersonalKind, normal};
-use bartizan_mcp::{NodeId, NodeKind, PartKind, Value};
-use bartizan_pseudonym::Token;
+use bartizan_mcp::{NodeKind, PartKind};
+use bartizan_pseudonym::{Kind, Number, Token};
 use serde::Deserialize;
 use serde::de::Error;
 
 pub(crate) use self::options::of;
 pub use self::options::{Options, servers};
 use self::spread::Spread;
+use self::texts::{Text, texts};
 use super::prompt_injection::RulesProblem;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
+use crate::embedded::Embedded;
 use crate::lately::{self, Lately};
-use crate::{Action, Confidence, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note};
+use crate::{Action, Confidence, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note, numeral};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -54,8 +57,9 @@ pub const SPEC: GuardSpec = GuardSpec {
     build: |options, settings| {
         let options = Options::deserialize(options)?.checked().map_err(Error::custom)?;
         let personal = recognisers(options.recognisers_file.as_deref()).map_err(Error::custom)?;
-        let is_set = settings.guards.contains_key(SPEC.name);
-        Ok(Box::new(PersonalData { is_set, options, personal, clean: Lately::default() }))
+        let held = settings.guards.get(SPEC.name);
+        let (is_set, preserves) = (held.is_some(), held.is_some_and(options::preserves));
+        Ok(Box::new(PersonalData { is_set, preserves, options, personal, clean: Lately::default() }))
     },
 };
 
@@ -132,22 +136,20 @@ fn own_id(name: &str) -> String {
 struct PersonalData {
     /// Whether there is a table for it.
     is_set: bool,
+    /// Whether numbers are to stand for numbers anywhere.
+    preserves: bool,
     options: Options,
     personal: Arc<Personal>,
     /// Texts in which there was nothing.
     clean: Lately<()>,
 }
 
-/// Shorter texts hold nothing that could be told.
-const SHORTEST: usize = 4;
 /// Shorter texts are looked at sooner than they are looked up.
 const REMEMBERED: usize = 64;
+/// With fewer digits a number that is written without what separates them is too often another one.
+const SHORTEST_SPREAD: usize = 7;
 /// Longer ones say what they are themselves, and not only by the key that they stand behind.
 const LONGEST_FIELD: usize = 200;
-/// What pictures, sounds and files are under in content: bytes, which are no text.
-const FILES: [&str; 2] = ["data", "blob"];
-/// Numbers with fewer digits are counts and amounts.
-const SHORTEST_NUMBER: usize = 7;
 
 impl Guard for PersonalData {
     fn inspect(&self, event: &Event<'_>, _: &Session, report: &mut Report) {
@@ -155,62 +157,14 @@ impl Guard for PersonalData {
             return;
         }
         let texts = texts(event);
-        let mut held = Held { names: Names::of(event), revealed: revealed(event), ..Held::default() };
-        for (at, text) in texts.iter().enumerate() {
+        let mut held = Held::of(event, self.preserves);
+        for (at, text) in texts.iter().enumerate().filter(|(_, text)| text.is_told) {
             self.look(at, text, &mut held);
         }
         held.spread(&texts);
+        held.keep_apart(&texts);
         held.report(&texts, report);
     }
-}
-
-/// A text, or a number that is long enough to be somebody's.
-struct Text<'m> {
-    value: Value<'m>,
-    kind: PartKind,
-    element: Option<NodeId>,
-    text: Cow<'m, str>,
-    /// What the member is called whose value it is.
-    key: Option<Cow<'m, str>>,
-}
-
-/// All texts of a message that are looked at.
-fn texts<'m>(event: &Event<'m>) -> Vec<Text<'m>> {
-    let message = event.message;
-    let mut texts = Vec::new();
-    let mut last: Option<Value<'_>> = None;
-    for part in message.parts() {
-        let key = last.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(part.value)).map(Value::text);
-        last = Some(part.value);
-        if part.kind == PartKind::Content && key.as_deref().is_some_and(|key| FILES.contains(&key)) {
-            continue;
-        }
-        if SKIPS.iter().all(|(skipped, _)| *skipped != part.kind) && part.value.raw().len() >= SHORTEST {
-            texts.push(Text { value: part.value, kind: part.kind, element: part.element, text: part.text(), key });
-        }
-    }
-    let result = message.result();
-    let results = result.into_iter().chain(result.and_then(|result| result.get("result")));
-    let structured = results.filter_map(|result| result.get("structuredContent"));
-    let arguments = message.params().and_then(|params| params.get("arguments"));
-    texts.extend(structured.flat_map(|value| numbers(value, PartKind::StructuredContent)));
-    texts.extend(arguments.into_iter().flat_map(|value| numbers(value, PartKind::Argument)));
-    texts
-}
-
-fn numbers<'m>(value: Value<'m>, kind: PartKind) -> impl Iterator<Item = Text<'m>> {
-    let mut last: Option<Value<'m>> = None;
-    value.subtree().filter_map(move |value| {
-        let before = last.replace(value);
-        // Programs that count in floating point write whole numbers so.
-        let raw = value.raw().trim_start_matches('-');
-        let raw = raw.strip_suffix(".0").unwrap_or(raw);
-        let is_long = raw.len() >= SHORTEST_NUMBER && raw.bytes().all(|byte| byte.is_ascii_digit());
-        (value.kind() == NodeKind::Number && is_long).then(|| {
-            let key = before.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(value)).map(Value::text);
-            Text { value, kind, element: None, text: raw.into(), key }
-        })
-    })
 }
 
 impl PersonalData {
@@ -225,20 +179,26 @@ impl PersonalData {
         if key.as_ref().is_some_and(|key| self.clean.get(key).is_some()) {
             return;
         }
-        // Pseudonyms are no data, whoever made them up.
+        // Pseudonyms are no data, whoever made them up; nor is what was given back to who gets the call.
         let tokens = Covered::by_tokens(&whole);
+        let given = held.passed_over(text);
         let found = self.personal.look(&Views::of(&whole));
         if let Some(key) = key.filter(|_| found.is_empty()) {
             self.clean.put(key, ());
         }
         for mut found in found {
             let is_sure = f32::from(found.confidence) >= self.options.confidence * 1000.0;
+            if !is_sure || !self.options.looks_for(found.kind) {
+                continue;
+            }
             let all = std::iter::once(found.span.clone()).chain(std::mem::take(&mut found.also));
             // What begins in the words of the key is no part of the text.
             let all = all.filter(|span| span.start >= prefix.len() && !tokens.reach(span));
-            let spans: Vec<_> = all.map(|span| span.start - prefix.len()..span.end - prefix.len()).collect();
-            if is_sure && self.options.looks_for(found.kind) && !spans.is_empty() {
-                held.add(at, &found, spans);
+            let within = all.map(|span| span.start - prefix.len()..span.end - prefix.len());
+            let spans: Vec<_> = within.filter(|span| !given.reach(span)).collect();
+            held.told(text, &spans);
+            if !spans.is_empty() {
+                held.add(at, text, &found, spans);
             }
         }
     }
@@ -286,20 +246,22 @@ fn words(key: &str) -> String {
     words
 }
 
-/// The pseudonyms of whose values a call is full because its tool is entitled to them.
-fn revealed(event: &Event<'_>) -> BTreeSet<Token> {
-    let revealed = event.evidence.iter().filter_map(|evidence| match evidence {
-        Evidence::Revealed(tokens) => Some(tokens.iter().copied()),
-        _ => None,
-    });
-    revealed.flatten().collect()
-}
-
 /// What was found in a message, by what it is.
 #[derive(Default)]
 struct Held {
     names: Option<Names>,
+    /// Whether numbers are to stand for numbers.
+    preserves: bool,
+    /// The pseudonyms of whose values a call is full because its tool is entitled to them.
     revealed: BTreeSet<Token>,
+    /// Where those stand, by the position of the text or number.
+    given: BTreeMap<u32, Vec<Range<usize>>>,
+    /// Where something was found in parts of texts, likewise.
+    told: BTreeMap<u32, Vec<Range<usize>>>,
+    /// Numbers that were handed out before in the place of others.
+    standing: Arc<[Box<str>]>,
+    /// The same in the normal forms of each kind that was asked for.
+    standing_forms: BTreeMap<PersonalKind, BTreeSet<String>>,
     values: Vec<Datum>,
     /// By kind and normal form.
     known: BTreeMap<(PersonalKind, String), usize>,
@@ -313,7 +275,31 @@ struct Datum {
     own: Option<String>,
     value: Box<str>,
     token: Option<Token>,
+    /// What may stand in the place of its name.
+    number: Option<Number>,
     confidence: u16,
+}
+
+impl Datum {
+    /// It as it is looked for elsewhere: as it stands, and of a number its digits without what separates them.
+    fn spellings(&self) -> Vec<Cow<'_, str>> {
+        let mut all = vec![Cow::Borrowed(&*self.value)];
+        let form = form(self.kind, &self.value);
+        // Whatever it is taken for, where there is no letter in it it may be written as one number.
+        let compact = match is_number(self.kind) {
+            true => form.strip_prefix('+').unwrap_or(&form).to_owned(),
+            false if form.chars().any(char::is_alphabetic) => return all,
+            false => bartizan_pseudonym::digits(&form),
+        };
+        if compact != *self.value && bartizan_pseudonym::digits(&compact).len() >= SHORTEST_SPREAD {
+            all.push(Cow::Owned(compact));
+        }
+        all
+    }
+}
+
+fn is_number(kind: PersonalKind) -> bool {
+    Kind::parse(kind.as_str()).is_some_and(Kind::has_numbers)
 }
 
 /// Where a value stands in a text.
@@ -327,7 +313,10 @@ struct Place {
 /// somebody else's name, and have another.
 #[must_use]
 pub fn form(kind: PersonalKind, value: &str) -> String {
+    // Digits of other scripts would be left out of what distinguishes it.
+    let is_foreign = is_number(kind) && value.chars().any(|c| c.is_numeric() && !c.is_ascii_digit());
     match kind {
+        _ if is_foreign => value.split_whitespace().collect::<Vec<_>>().join(" "),
         PersonalKind::Email
         | PersonalKind::Phone
         | PersonalKind::PaymentCard
@@ -350,13 +339,78 @@ fn plain(kind: PersonalKind, value: &str) -> Cow<'_, str> {
     if kind == PersonalKind::Email && value.contains("%40") { value.replace("%40", "@").into() } else { value.into() }
 }
 
+/// A value as it is meant that is written within a string of JSON in a text, with escapes for some of it.
+fn meant<'v>(text: &Text<'_>, place: usize, written: &'v str) -> Cow<'v, str> {
+    if !written.contains('\\') {
+        return Cow::Borrowed(written);
+    }
+    let depth = Embedded::of(&text.text).depth(place);
+    let read = |value: &str| serde_json::from_str::<String>(&format!("\"{value}\"")).ok();
+    let value = (0..depth).try_fold(written.to_owned(), |value, _| read(&value));
+    value.map_or(Cow::Borrowed(written), Cow::Owned)
+}
+
 impl Held {
-    fn add(&mut self, at: usize, found: &Found<'_>, spans: Vec<Range<usize>>) {
-        let value = plain(found.kind, &found.value);
+    fn of(event: &Event<'_>, preserves: bool) -> Held {
+        let mut held = Held { names: Names::of(event), preserves, ..Held::default() };
+        for evidence in event.evidence {
+            match evidence {
+                Evidence::Revealed(tokens) => held.revealed.extend(tokens.iter().copied()),
+                Evidence::Standing(numbers) => held.standing = Arc::clone(numbers),
+                Evidence::Given(places) => {
+                    for (at, place) in places.iter() {
+                        held.given.entry(*at).or_default().push(place.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        held
+    }
+
+    /// What of a text is passed over: what was given back to whoever gets the call, and what was found in a part of it as that
+    /// is meant.
+    fn passed_over(&self, text: &Text<'_>) -> Covered {
+        let at = text.value.id().index();
+        let given = self.given.get(&at).map(Vec::as_slice).unwrap_or_default();
+        let is_given = |part: &Range<usize>| given.iter().any(|place| place.start < part.end && part.start < place.end);
+        match &text.part {
+            Some(part) if !is_given(part.span()) => Covered(Vec::new()),
+            None if text.value.kind() != NodeKind::Number || given.is_empty() => {
+                Covered::of(given.iter().chain(self.told.get(&at).into_iter().flatten()).cloned().collect())
+            }
+            _ => Covered::of(std::iter::once(0..text.text.len()).collect()),
+        }
+    }
+
+    /// Notes where something was found in a part of a text.
+    fn told(&mut self, text: &Text<'_>, spans: &[Range<usize>]) {
+        if let Some(part) = text.part.as_ref().filter(|_| !spans.is_empty()) {
+            self.told.entry(text.value.id().index()).or_default().extend(spans.iter().map(|span| part.place(span)));
+        }
+    }
+
+    /// Whether it was handed out before in the place of another number, and so is no data.
+    fn stands_for_another(&mut self, kind: PersonalKind, form: &str) -> bool {
+        if self.standing.is_empty() {
+            return false;
+        }
+        let standing = &self.standing;
+        let forms = self.standing_forms.entry(kind);
+        forms.or_insert_with(|| standing.iter().map(|number| self::form(kind, number)).collect()).contains(form)
+    }
+
+    fn add(&mut self, at: usize, text: &Text<'_>, found: &Found<'_>, spans: Vec<Range<usize>>) {
+        let is_encoded = !found.how.is_empty();
+        let written = plain(found.kind, &found.value);
+        let place = spans.first().map_or(0, |span| span.start);
+        let value = if is_encoded { Cow::Borrowed(&*written) } else { meant(text, place, &written) };
         let form = form(found.kind, &value);
-        let kind = bartizan_pseudonym::Kind::parse(found.kind.as_str());
-        let token = self.names.as_ref().zip(kind).map(|(names, kind)| names.name(kind, &form));
-        if token.is_some_and(|token| self.revealed.contains(&token)) {
+        let kind = Kind::parse(found.kind.as_str());
+        let names = self.names.as_ref().zip(kind);
+        let token = names.map(|(names, kind)| names.name(kind, &form));
+        let number = names.filter(|_| self.preserves).and_then(|(names, kind)| names.number(kind, &form));
+        if token.is_some_and(|token| self.revealed.contains(&token)) || self.stands_for_another(found.kind, &form) {
             return;
         }
         let next = self.values.len();
@@ -368,19 +422,23 @@ impl Held {
                 own: (found.kind == PersonalKind::Own).then(|| own_id(found.name)),
                 value: value.into(),
                 token,
+                number,
                 confidence: found.confidence,
             }),
         }
-        let is_encoded = !found.how.is_empty();
         self.places.entry(at).or_default().extend(spans.into_iter().map(|span| Place { datum, span, is_encoded }));
     }
 
     /// Adds the other places of all values.
     fn spread(&mut self, texts: &[Text<'_>]) {
-        let Some(spread) = Spread::of(self.values.iter().map(|datum| &*datum.value)) else { return };
+        let values = self.values.iter().enumerate().flat_map(|(at, datum)| {
+            datum.spellings().into_iter().map(move |value| (at, value))
+        });
+        let Some(spread) = Spread::of(values) else { return };
         for (at, text) in texts.iter().enumerate() {
+            let given = self.passed_over(text).0;
             let held = self.places.entry(at).or_default();
-            let known = held.iter().map(|place| place.span.clone());
+            let known = held.iter().map(|place| place.span.clone()).chain(given);
             let known = Covered::of(known.chain(Covered::by_tokens(&text.text).0).collect());
             let mut found = spread.look(&text.text);
             found.retain(|place| !known.reach(&place.span));
@@ -390,9 +448,35 @@ impl Held {
             for place in found {
                 if place.span.start >= end {
                     end = place.span.end;
+                    if let Some(part) = &text.part {
+                        self.told.entry(text.value.id().index()).or_default().push(part.place(&place.span));
+                    }
                     held.push(Place { datum: place.which, span: place.span, is_encoded: place.is_encoded });
                 }
             }
+        }
+    }
+
+    /// Has names stand for what a number would stand for that stands in the message already: it would be taken for the other one.
+    fn keep_apart(&mut self, texts: &[Text<'_>]) {
+        let mut made: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, datum) in self.values.iter().enumerate() {
+            if let Some(number) = &datum.number {
+                made.entry(number.digits()).or_default().push(at);
+            }
+        }
+        if made.is_empty() {
+            return;
+        }
+        let mut taken: BTreeSet<usize> = made.values().filter(|all| all.len() > 1).flatten().copied().collect();
+        for text in texts {
+            numeral::each_window(&text.text, |range| {
+                let digits = bartizan_pseudonym::digits(text.text.get(range).unwrap_or_default());
+                taken.extend(made.get(&digits).into_iter().flatten());
+            });
+        }
+        for at in taken {
+            self.values.get_mut(at).into_iter().for_each(|datum| datum.number = None);
         }
     }
 
@@ -416,6 +500,9 @@ impl Held {
 
 fn finding(text: &Text<'_>, datum: &Datum, is_encoded: bool, spans: Vec<Range<usize>>) -> Option<Finding> {
     let rule = rule_of(datum.kind)?;
+    let place = |span| text.part.as_ref().map_or_else(|| Range::clone(&span), |part| part.place(&span));
+    let mut spans: Vec<Range<usize>> = spans.into_iter().map(place).collect();
+    spans.dedup();
     let mut spans = spans.into_iter();
     let first = spans.next()?;
     let hidden = if is_encoded { " It is in an encoding." } else { "" };
@@ -429,6 +516,11 @@ fn finding(text: &Text<'_>, datum: &Datum, is_encoded: bool, spans: Vec<Range<us
     finding.replacement = Some(note::of(datum.own.as_deref().unwrap_or(rule.id)).into());
     // A name in the place of what is encoded would be given back as something else.
     let token = datum.token.filter(|_| !is_encoded);
-    finding.pseudonym = token.map(|token| Pseudonym { token, value: datum.value.clone() });
+    finding.pseudonym = token.map(|token| Pseudonym {
+        token,
+        value: datum.value.clone(),
+        subject: None,
+        number: datum.number.clone(),
+    });
     Some(finding)
 }

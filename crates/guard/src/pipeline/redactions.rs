@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use bartizan_mcp::{Edits, NodeId, NodeKind, quote};
+use bartizan_mcp::{Edits, NodeId, NodeKind, Value, quote};
+use bartizan_pseudonym::{Number, digits};
 
 use super::places::as_json;
+use crate::embedded::Embedded;
 use crate::mark::Mark;
-use crate::{Event, Finding, HashKey, How, Session, shape};
+use crate::{Event, Finding, HashKey, How, Session, numeral, shape};
 
 /// What to change in which text; all changes to one text are made together.
 #[derive(Default)]
@@ -36,6 +38,8 @@ enum Put {
     Exactly(Rc<str>),
     /// This, in so far as it fits there.
     Text(Rc<str>),
+    /// A number of its form, or a name where that cannot be.
+    Number(Rc<Number>, Rc<str>),
     /// Stars for most of its characters.
     Stars,
     /// A digest.
@@ -48,6 +52,8 @@ struct Splice {
     with: Rc<str>,
     /// Whether nothing else will do.
     exactly: bool,
+    /// The number that stands for what is there, if one does.
+    number: Option<Rc<Number>>,
 }
 
 /// Where some bytes of a text were, and where what stands in their place is.
@@ -74,9 +80,14 @@ impl Redactions {
             (How::Neutralise, Some(text)) => Put::Text((**text).into()),
             (How::Neutralise | How::Cut, _) => Put::Text("".into()),
             (How::Partial, _) => Put::Stars,
-            (How::Pseudonymise, _) => {
+            (How::Pseudonymise | How::Preserve, _) => {
                 let token = finding.pseudonym.as_ref().map(|pseudonym| pseudonym.token.to_string());
-                Put::Text(token.unwrap_or_else(|| MASK.to_owned()).into())
+                let name = token.unwrap_or_else(|| MASK.to_owned()).into();
+                let number = finding.pseudonym.as_ref().and_then(|pseudonym| pseudonym.number.clone());
+                match number.filter(|_| how == How::Preserve) {
+                    Some(number) => Put::Number(number.into(), name),
+                    None => Put::Text(name),
+                }
             }
             (How::Hash, _) => self.key.map_or_else(|| Put::Text(MASK.into()), Put::Digest),
             (How::Mask, _) => Put::Text(MASK.into()),
@@ -143,9 +154,9 @@ impl Redactions {
         for (node, changes) in by_text {
             let value = event.message.document().value(node);
             if value.kind() == NodeKind::Number {
-                // It has to stay one, whatever it means.
-                edits.set_json(node, "0");
-                unmarked.set_json(node, "0");
+                let number = number(value, &changes);
+                edits.set_json(node, &*number);
+                unmarked.set_json(node, number);
                 continue;
             }
             let text = value.text();
@@ -181,22 +192,39 @@ fn changed_within(text: &str, changes: &[Change], longest: Option<usize>) -> (St
     changed(text, &mut splices)
 }
 
-/// Has `0` stand for each number of a text that is JSON in which something changes: it would not be JSON any more.
+/// What comes in the place of a number that something is found in. It has to stay one, whatever it means.
+fn number(value: Value<'_>, changes: &[Change]) -> String {
+    let whole = numeral::digits(value.raw());
+    let mut made = changes.iter().map(|change| match (&change.with, &whole) {
+        (Put::Number(number, _), Some(whole)) if change.span == (0..whole.len()) => written(value.raw(), number),
+        _ => None,
+    });
+    // Several may have been found in it.
+    let first = made.next().flatten();
+    first.filter(|first| made.all(|other| other.as_ref() == Some(first))).unwrap_or_else(|| "0".to_owned())
+}
+
+/// A number as JSON in the place of another one, if that has as many digits.
+fn written(raw: &str, number: &Number) -> Option<String> {
+    let written = number.written_as(&numeral::digits(raw)?)?;
+    Some(if raw.starts_with('-') { format!("-{written}") } else { written })
+}
+
+/// Has a number, or `0`, stand for each number of JSON in a text in which something changes: it would not be JSON any more.
 fn keep_numbers(text: &str, splices: &mut [Splice]) {
-    let is_digit =
-        |splice: &Splice| text.get(splice.span.clone()).is_some_and(|held| held.contains(|c: char| c.is_ascii_digit()));
+    let here = |span: &Range<usize>| text.get(span.clone()).unwrap_or_default();
+    let is_digit = |splice: &Splice| here(&splice.span).contains(|c: char| c.is_ascii_digit());
     if !splices.iter().any(|splice| !splice.exactly && is_digit(splice)) {
         return;
     }
-    let Some(document) = as_json(text) else { return };
-    let numbers = document.root().subtree().filter(|value| value.kind() == NodeKind::Number);
-    let numbers: Vec<Range<usize>> = numbers.map(|value| value.span()).collect();
+    let embedded = Embedded::of(text);
     for splice in splices.iter_mut().filter(|splice| !splice.exactly) {
-        let next = numbers.partition_point(|number| number.start <= splice.span.start);
-        let Some(number) = next.checked_sub(1).and_then(|at| numbers.get(at)) else { continue };
-        if splice.span.end <= number.end {
-            (splice.span, splice.with) = (number.clone(), "0".into());
-        }
+        let Some(number) = embedded.number_at(&splice.span).cloned() else { continue };
+        let raw = here(&number);
+        let is_whole =
+            splice.span == number || numeral::digits(raw).is_some_and(|whole| *whole == digits(here(&splice.span)));
+        let stands = splice.number.as_ref().filter(|_| is_whole).and_then(|number| written(raw, number));
+        (splice.span, splice.with) = (number, stands.map_or_else(|| "0".into(), Rc::from));
     }
 }
 
@@ -205,13 +233,18 @@ impl Change {
         let original = text.get(self.span.clone()).unwrap_or_default();
         let with = match &self.with {
             Put::Exactly(with) | Put::Text(with) => Rc::clone(with),
+            Put::Number(number, name) => number.written_as(original).map_or_else(|| Rc::clone(name), Rc::from),
             Put::Stars => stars(original).into(),
             Put::Digest(HashKey(key)) => {
                 let digest = blake3::keyed_hash(key, original.as_bytes()).to_hex();
                 format!("[hash:{}]", digest.get(..12).unwrap_or_default()).into()
             }
         };
-        Splice { span: self.span.clone(), with, exactly: matches!(self.with, Put::Exactly(_)) }
+        let number = match &self.with {
+            Put::Number(number, _) => Some(Rc::clone(number)),
+            _ => None,
+        };
+        Splice { span: self.span.clone(), with, exactly: matches!(self.with, Put::Exactly(_)), number }
     }
 }
 

@@ -62,6 +62,9 @@ pub struct Part {
 /// What was learnt, as the trainer wrote it.
 static FILE: &[u8] = include_bytes!("../../../model/names.bin");
 
+/// Nothing that is longer is one name or address, in bytes: it is told as several.
+const LONGEST: usize = 512;
+
 /// Between which a span is surer than not.
 const SPREAD: f32 = 0.6;
 
@@ -86,16 +89,14 @@ impl Tagger {
     #[must_use]
     pub fn parts(&self, text: &str, bits: u32) -> Vec<Part> {
         let (mut parts, mut seen) = (Vec::new(), Vec::new());
-        token::each_part(text, &self.lexicon, |tokens| {
+        token::each_part(text, &self.lexicon, |tokens, window| {
+            seen.clear();
+            features::see(tokens, &mut seen);
+            let each = || tokens.iter().zip(seen.array_windows()).filter(|(token, _)| window.contains(&token.start));
             parts.push(Part {
-                words: tokens.iter().map(|token| token.start..token.end).collect(),
-                open: tokens.iter().map(|token| token.open).collect(),
-                features: {
-                    seen.clear();
-                    features::see(tokens, &mut seen);
-                    let each = tokens.iter().zip(seen.array_windows());
-                    each.map(|(token, seen)| features::of(text, token, seen, bits)).collect()
-                },
+                words: each().map(|(token, _)| token.start..token.end).collect(),
+                open: each().map(|(token, _)| token.open).collect(),
+                features: each().map(|(token, seen)| features::of(text, token, seen, bits)).collect(),
             });
         });
         parts
@@ -105,7 +106,8 @@ impl Tagger {
         let Some(weights) = &self.weights else { return };
         let mut sequence = Sequence::new(weights);
         let (mut worth, mut seen) = (Vec::new(), Vec::new());
-        token::each_part(text, &self.lexicon, |tokens| {
+        let (mut own, mut told) = (Vec::new(), 0);
+        token::each_part(text, &self.lexicon, |tokens, window| {
             seen.clear();
             let mut end = 0;
             // Words that are not open have no label, so that what stands between them is told by itself.
@@ -123,11 +125,29 @@ impl Tagger {
                 worth.extend(run.iter().zip(windows).map(|(token, window)| weights.of(text, token, window)));
                 let labels = sequence.best(&worth, end < tokens.len());
                 if labels.iter().any(|label| *label != 0) {
-                    spans(text, run, labels, |label, at| margin(weights, &worth, label, at), words, hits);
+                    spans(text, run, labels, |label, at| margin(weights, &worth, label, at), words, &mut own);
                 }
+            }
+            for hit in own.drain(..) {
+                told = add(hit, tokens, &window, told, hits);
             }
         });
     }
+}
+
+/// Adds what of a hit this window has to tell and the one before has not: up to where that `told`. Tells up to where it is now.
+fn add(mut hit: Hit, tokens: &[Token], window: &Range<usize>, told: usize, hits: &mut Vec<Hit>) -> usize {
+    if hit.span.start < told {
+        let next = tokens.partition_point(|token| token.start < told);
+        hit.span.start = tokens.get(next).map_or(hit.span.end, |token| token.start);
+    }
+    // What ends before the window the one before has looked at, with more of what stands around it.
+    if hit.span.is_empty() || hit.span.start >= window.end || hit.span.end <= window.start {
+        return told;
+    }
+    let end = hit.span.end;
+    hits.push(hit);
+    end
 }
 
 impl Weights {
@@ -229,7 +249,8 @@ fn spans(
         let begin = at;
         at += 1;
         let Some(kind) = KINDS.get(usize::from(label)).copied().flatten() else { continue };
-        while labels.get(at) == Some(&label) && tokens.get(at).is_some_and(|token| joins(label, token.gap)) {
+        let goes_on = |token: &Token| joins(label, token.gap) && token.end - first.start <= LONGEST;
+        while labels.get(at) == Some(&label) && tokens.get(at).is_some_and(goes_on) {
             at += 1;
         }
         let these = tokens.get(begin..at).unwrap_or_default();
@@ -275,3 +296,6 @@ fn joins(label: u8, gap: Gap) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Words and numbers of a text around those that may be names.
 
+use std::ops::Range;
+
 use super::super::fold;
 use super::lexicon::{Lexicon, is};
 use crate::ascii::{BLOCK, Block};
@@ -127,30 +129,47 @@ const ENOUGH: usize = 32;
 /// A text without any capital letter is read whole up to here: people write so in chats.
 const SMALL_TEXT: usize = 4096;
 
-/// Calls `each` with the words of every part of a text in which there may be a name.
-pub(super) fn each_part(text: &str, lexicon: &Lexicon, mut each: impl FnMut(&[Token])) {
+/// A longer part is read in windows that begin so many bytes after each other, so that no text takes more room than they do.
+pub(super) const WINDOW: usize = 8 * 1024;
+/// How much before and behind it is read with a window, so that words at its ends have their neighbours.
+pub(super) const OVERLAP: usize = 512;
+
+/// Calls `each` with the words of every part of a text in which there may be a name, and with those bytes for which nobody else
+/// is called: around them stands what is in another window.
+pub(super) fn each_part(text: &str, lexicon: &Lexicon, mut each: impl FnMut(&[Token], Range<usize>)) {
     let mut tokens = Vec::new();
     if text.len() <= SMALL_TEXT && !text.chars().any(char::is_uppercase) {
         read(text, 0, text.len(), lexicon, &mut tokens);
-        return each(&tokens);
+        return each(&tokens, 0..text.len());
     }
     let mut part: Option<(usize, usize)> = None;
+    let mut read = |part: (usize, usize)| each_window(text, lexicon, part, &mut tokens, &mut each);
     each_trigger(text, lexicon, |at| {
         let (start, end) = (at.saturating_sub(BEFORE), at + AFTER);
         match &mut part {
             Some((_, held)) if start <= *held + 16 => *held = end,
-            _ => {
-                if let Some((start, end)) = part.replace((start, end)) {
-                    read(text, start, end, lexicon, &mut tokens);
-                    each(&tokens);
-                }
-            }
+            _ => part.replace((start, end)).into_iter().for_each(&mut read),
         }
         end
     });
-    if let Some((start, end)) = part {
-        read(text, start, end, lexicon, &mut tokens);
-        each(&tokens);
+    part.into_iter().for_each(read);
+}
+
+fn each_window(
+    text: &str,
+    lexicon: &Lexicon,
+    (start, end): (usize, usize),
+    tokens: &mut Vec<Token>,
+    each: &mut impl FnMut(&[Token], Range<usize>),
+) {
+    let mut from = start;
+    while from < end {
+        // What is left over for a last window is read with the one before.
+        let to = if end - from <= WINDOW + OVERLAP { end } else { from + WINDOW };
+        read(text, start.max(from.saturating_sub(OVERLAP)), end.min(to + OVERLAP), lexicon, tokens);
+        // The last word may reach beyond the part.
+        each(tokens, from..if to == end { text.len() } else { to });
+        from = to;
     }
 }
 

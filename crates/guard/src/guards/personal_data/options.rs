@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_detect::personal::PersonalKind;
-use bartizan_pseudonym::Token;
+use bartizan_pseudonym::{Kind, Token};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::SPEC;
 use crate::settings::fits;
-use crate::{How, Settings};
+use crate::{GuardSettings, How, Settings};
 
 /// What pseudonyms are made for where nothing else is said.
 const PURPOSE: &str = "default";
@@ -34,6 +34,9 @@ pub struct Options {
     keep_days: u16,
     /// How many pseudonyms one tenant may have.
     most: u32,
+    /// Whether numbers stand for numbers anywhere, which is said in another place.
+    #[serde(skip)]
+    preserves: bool,
 }
 
 /// A tool that gets what a pseudonym in its arguments stands for.
@@ -59,6 +62,7 @@ impl Default for Options {
             entitled: Vec::new(),
             keep_days: 365,
             most: 1_000_000,
+            preserves: false,
         }
     }
 }
@@ -103,6 +107,22 @@ impl Options {
         self.entries(server, tool).next().is_some()
     }
 
+    /// The kinds of which numbers stand for numbers that a tool gets back; none if no number is to stand for another.
+    #[must_use]
+    pub fn numbers(&self, server: &str, tool: &str) -> Vec<Kind> {
+        let fits = |kind: &Kind| {
+            let kinds = self.entries(server, tool).map(|entry| &entry.kinds);
+            kinds.into_iter().any(|kinds| kinds.as_ref().is_none_or(|kinds| kinds.contains(kind.as_str())))
+        };
+        Kind::all().filter(|kind| self.preserves && kind.has_numbers()).filter(fits).collect()
+    }
+
+    /// Whether numbers stand for numbers anywhere.
+    #[must_use]
+    pub fn preserves(&self) -> bool {
+        self.preserves
+    }
+
     /// Whether a tool gets what that one stands for.
     #[must_use]
     pub fn is_entitled(&self, server: &str, tool: &str, token: &Token) -> bool {
@@ -133,9 +153,19 @@ impl Options {
 /// If the options of the guard are none.
 pub(crate) fn of(settings: &Settings) -> Result<Option<Options>, serde_json::Error> {
     let Some(held) = settings.guards.get(SPEC.name).filter(|held| held.enabled) else { return Ok(None) };
-    let options = Options::deserialize(&held.options)?;
-    let makes = held.how == How::Pseudonymise || held.places.iter().any(|place| place.how == Some(How::Pseudonymise));
+    let mut options = Options::deserialize(&held.options)?;
+    options.preserves = preserves(held);
+    let makes = hows(held).any(How::names);
     Ok((makes || !options.entitled.is_empty()).then_some(options))
+}
+
+/// Whether numbers are to stand for numbers anywhere.
+pub(super) fn preserves(held: &GuardSettings) -> bool {
+    hows(held).any(|how| how == How::Preserve)
+}
+
+fn hows(held: &GuardSettings) -> impl Iterator<Item = How> {
+    std::iter::once(held.how).chain(held.places.iter().filter_map(|place| place.how))
 }
 
 /// The names of servers in the options, for whoever checks whether there are such.

@@ -1,5 +1,6 @@
 //! What was found in one place, wherever else it stands in the same message.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -27,14 +28,13 @@ pub(super) struct Place {
 
 impl Spread {
     /// Of these values; none if all are too short, or too much together.
-    pub(super) fn of<'v>(values: impl Iterator<Item = &'v str>) -> Option<Spread> {
-        let (which, values): (Vec<_>, Vec<_>) =
-            values.enumerate().filter(|(_, value)| value.len() >= SHORTEST).unzip();
+    pub(super) fn of<'v>(values: impl Iterator<Item = (usize, Cow<'v, str>)>) -> Option<Spread> {
+        let (which, values): (Vec<_>, Vec<_>) = values.filter(|(_, value)| value.len() >= SHORTEST).unzip();
         if values.is_empty() {
             return None;
         }
         let mut builder = AhoCorasick::builder();
-        let values = builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(values).ok()?;
+        let values = builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(values.iter().map(|value| value.as_bytes())).ok()?;
         Some(Spread { values, which })
     }
 

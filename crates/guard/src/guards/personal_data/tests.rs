@@ -1,3 +1,5 @@
+mod numbers;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -125,7 +127,7 @@ fn what_was_given_back_to_a_tool_is_not_taken_again() {
     let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send",
         "arguments":{"to":"anna@example.org","cc":"otto@example.org"}}}"#;
     let call = Message::parse(text, &Limits::default()).unwrap();
-    let token = names().name(bartizan_pseudonym::Kind::Email, "anna@example.org");
+    let token = names().name(Kind::Email, "anna@example.org");
     let evidence = [Evidence::Names(names()), Evidence::Revealed(Arc::from([token]))];
     let verdict = judge(&pipeline, &call, &evidence);
     let Decision::Transform(edits) = verdict.decision else { panic!("{:?}", verdict.decision) };
@@ -142,7 +144,7 @@ fn what_was_given_back_is_in_no_reason() {
     let held = GuardSettings { options: json!({"tool": tool}), ..GuardSettings::default() };
     let settings = Settings { guards: [("flow".to_owned(), held)].into(), ..Settings::default() };
     let pipeline = Pipeline::new(settings).unwrap();
-    let token = names().name(bartizan_pseudonym::Kind::Email, "eve@evil.example");
+    let token = names().name(Kind::Email, "eve@evil.example");
     for (evidence, shows) in [(vec![], true), (vec![Evidence::Revealed(Arc::from([token]))], false)] {
         let verdict = judge(&pipeline, &call, &evidence);
         let why = match &verdict.decision {
@@ -192,7 +194,7 @@ fn options_say_what_there_is() {
 fn every_kind_has_a_rule_and_a_pseudonym() {
     for kind in PersonalKind::ALL {
         assert!(rule_of(kind).is_some(), "{kind:?}");
-        assert!(bartizan_pseudonym::Kind::parse(kind.as_str()).is_some(), "{kind:?}");
+        assert!(Kind::parse(kind.as_str()).is_some(), "{kind:?}");
     }
 }
 
@@ -224,7 +226,27 @@ fn placed() -> impl Strategy<Value = Placed> {
     let phone = "\\+49 30 [1-9][0-9]{6}";
     // Both are told wherever they stand, which is no matter of this.
     let value = prop_oneof![mail, phone];
-    (value, 0..4_u8).prop_map(|(value, how)| Placed { value, how })
+    (value, 0..6_u8).prop_map(|(value, how)| Placed { value, how })
+}
+
+fn grouped(text: &str) -> String {
+    text.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+fn card() -> impl Strategy<Value = String> {
+    "4[0-9]{14}".prop_map(|others| {
+        let doubled = others.bytes().rev().enumerate().map(|(at, digit)| u32::from(digit - b'0') * if at % 2 == 0 { 2 } else { 1 });
+        let sum: u32 = doubled.map(|digit| digit / 10 + digit % 10).sum();
+        grouped(&format!("{others}{}", (10 - sum % 10) % 10))
+    })
+}
+
+fn iban() -> impl Strategy<Value = String> {
+    "[0-9]{18}".prop_map(|account| {
+        // `DE` and two zeros behind it, as numbers.
+        let remainder = format!("{account}131400").bytes().fold(0, |sum, digit| (sum * 10 + u32::from(digit - b'0')) % 97);
+        grouped(&format!("DE{:02}{account}", 98 - remainder))
+    })
 }
 
 impl Placed {
@@ -234,6 +256,8 @@ impl Placed {
             0 => format!("Please ask {value}, they know."),
             1 => json!({"contact": value, "n": 1}).to_string(),
             2 => format!("in a token: {}", BASE64_STANDARD.encode(format!("see {value} for it"))),
+            3 => json!({"in": json!({"contact": value, "n": "a\nb"}).to_string()}).to_string(),
+            4 => format!("```\n[{}, 1.5]\n```", json!(value)),
             _ => value.to_uppercase(),
         }
     }
@@ -243,8 +267,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     /// What the model sees holds none of it, however it was written, and what its pseudonyms stand for is what was there.
     #[test]
-    fn whatever_is_hidden_comes_back(all in proptest::collection::vec(placed(), 1..6), twice in any::<bool>()) {
-        let pipeline = pipeline(How::Pseudonymise, json!({"confidence": 0.4}));
+    fn whatever_is_hidden_comes_back(all in proptest::collection::vec(placed(), 1..6), twice: bool, preserves: bool) {
+        let how = if preserves { How::Preserve } else { How::Pseudonymise };
+        let pipeline = pipeline(how, json!({"confidence": 0.4}));
         let texts: Vec<String> = all.iter().map(Placed::text).collect();
         let structured = json!({"rows": all.iter().map(|held| &held.value).collect::<Vec<_>>()});
         let message = result(&json!(texts.join("\n")), if twice { &structured } else { &Value::Null });
@@ -272,8 +297,8 @@ proptest! {
             );
             let call = Message::parse(call, &Limits::default()).unwrap();
             prop_assert_eq!(names().in_arguments(&call), vec![held.token]);
-            let edits = Revealed::new([(held.token, &*held.value)]).in_arguments(&call);
-            let got = call.edited(&edits, &Limits::default()).unwrap();
+            let given = Revealed::new([(held.token, &*held.value)]).in_arguments(&call).unwrap();
+            let got = call.edited(&given.edits, &Limits::default()).unwrap();
             let got = got.params().unwrap().at(&["arguments", "to"]).unwrap().text().into_owned();
             prop_assert_eq!(&*got, &*held.value);
         }

@@ -19,6 +19,8 @@ const FEWEST_ROWS: usize = 20;
 const ONE_IN: u64 = 20;
 /// Fields that are listed as kept.
 const LISTED: usize = 40;
+/// Paths that are proposed for one tool; the guard takes no more than 256, and nobody reads as many.
+const PATHS: usize = 100;
 
 /// What is known already.
 pub(super) struct Known<'k> {
@@ -157,6 +159,7 @@ impl Tool {
             field.reason(total).filter(|_| is_unused)
         };
         let reasons: Vec<_> = all.iter().map(|(way, field)| reason(way, field)).collect();
+        let mut beyond = 0;
         let stays = |at: usize| reasons.get(at).is_some_and(Option::is_none);
         for (at, ((way, field), reason)) in all.iter().zip(&reasons).enumerate() {
             let Some(path) = path_of(way) else { continue };
@@ -168,6 +171,10 @@ impl Tool {
             let taken = all.iter().enumerate().any(|(other, (to, _))| other != at && stays(other) && covers(way, to));
             if taken {
                 draft.notes.push(format!("stays: {path}: {why}; but the path would take others along"));
+                continue;
+            }
+            if draft.lines.len() >= PATHS {
+                beyond += 1;
                 continue;
             }
             let why = format!("{why}; none of {} came up in a later call", count(field.tracked, "value"));
@@ -184,6 +191,11 @@ impl Tool {
         if more > 0 {
             draft.notes.truncate(LISTED);
             draft.notes.push(format!("and {} that stay", count(more as u64, "more field")));
+        }
+        if beyond > 0 {
+            draft
+                .notes
+                .push(format!("{} more could be in `drop`: see what is left with these", count(beyond, "field")));
         }
     }
 
@@ -235,7 +247,8 @@ impl Tool {
         let now = set.unwrap_or_else(|| self.nature.map_or_else(unknown, |nature| nature.labels));
         let trusted = flow.trusts(&self.server, &self.name);
         let mut added = self.suggested();
-        added.retain(|(label, _)| !now.has(*label) && !(trusted && *label == ToolLabel::UntrustedContent));
+        let is_vouched = |label: ToolLabel| trusted && label == ToolLabel::UntrustedContent;
+        added.retain(|(label, _)| !(now.has(*label) || is_vouched(*label)));
         let kept_back = entry.map(|entry| {
             format!("the configuration has an entry for it already (`name = \"{}\"`), which alone counts", entry.name)
         });

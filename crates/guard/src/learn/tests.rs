@@ -238,3 +238,22 @@ fn what_was_seen_of_blobs_and_pictures_bounds_them() {
     assert_eq!(asks(&draft, false), ["Without(\"audio\")", "Without(\"resource_links\")", "Blobs(6000)"]);
     assert!(draft.notes.contains(&"stays: images: in 5 of 5 results".to_owned()), "{:?}", draft.notes);
 }
+
+#[test]
+fn however_many_fields_there_are_no_more_are_proposed_than_the_guard_takes() {
+    let letter = |at: usize| char::from(b'a' + u8::try_from(at % 20).unwrap());
+    let member = |at: usize| format!(r#""email_{}{}":"u{at}@mail.example""#, letter(at), letter(at / 20));
+    let object = |part: char| {
+        let members: Vec<_> = (0..90).map(member).collect();
+        format!(r#""{part}":{{{}}}"#, members.join(","))
+    };
+    let parts: Vec<_> = ['p', 'q', 'r', 's'].into_iter().map(object).collect();
+    let mut traffic = Traffic::new(TOOLS, &[]);
+    for id in 0..6 {
+        traffic.call("get_balance", "{}", &structured(&format!(r#"{{"id":"c{id}",{}}}"#, parts.join(","))), false);
+        traffic.call("send_email", &format!(r#"{{"about":"c{id}"}}"#), &text("sent"), false);
+    }
+    let draft = traffic.draft("get_balance", 5);
+    assert_eq!(asks(&draft, false).iter().filter(|ask| ask.starts_with('$')).count(), 100);
+    assert!(draft.notes.iter().any(|note| note.starts_with("260 fields more could be in `drop`")), "{:?}", draft.notes);
+}

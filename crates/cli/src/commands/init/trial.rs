@@ -58,6 +58,12 @@ type End = Result<usize, String>;
 /// A round: what it counted, and of each tool of which a result would be refused the first such record.
 type Round = (Tried, BTreeMap<(String, String), Record>);
 
+/// Rounds in which single settings are taken out; then all of a tool are, so that it ends soon whatever a server brings.
+const ROUNDS: usize = 8;
+
+/// Records that are held at once.
+const HELD: usize = 64;
+
 /// Tries the proposal, and takes out of it whatever would have a result refused.
 pub(super) fn run(
     captured: &Captured,
@@ -66,15 +72,18 @@ pub(super) fn run(
 ) -> Result<(Tried, Vec<Dropped>), Failure> {
     let mut dropped = Vec::new();
     let before = pipeline(settings, &serde_json::json!({}))?;
+    let mut rounds = 0;
     loop {
         let (tried, refused) = round(captured, &before, &pipeline(settings, &proposal.options())?)?;
         if refused.is_empty() {
             return Ok((tried, dropped));
         }
         // Each round takes something out, so there is a last one.
+        rounds += 1;
         for ((server, tool), record) in refused {
             let mut alone = Vec::new();
-            for (at, options) in proposal.each_alone(&server, &tool) {
+            let singly = if rounds <= ROUNDS { proposal.each_alone(&server, &tool) } else { Vec::new() };
+            for (at, options) in singly {
                 if let Err(why) = end(&pipeline(settings, &options)?, &record) {
                     alone.push((at, why));
                 }
@@ -108,7 +117,11 @@ fn round(captured: &Captured, before: &Pipeline, after: &Pipeline) -> Result<Rou
             }
             Err(_) => {
                 tried.refused += 1;
-                refused.entry((record.case.server().to_string(), tool)).or_insert(record);
+                let key = (record.case.server().to_string(), tool);
+                // Those of further tools come up in the next round.
+                if refused.len() < HELD {
+                    refused.entry(key).or_insert(record);
+                }
             }
         }
     })?;

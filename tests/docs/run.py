@@ -46,6 +46,7 @@ COMMANDS = {
     "bartizan config check bad.toml": (2, " --> bad.toml:2:1"),
     "bartizan policy explain ann git/git_push --config team.toml": (0, "by role.developer.deny tool:git/git_push"),
     "bartizan policy test cases.toml --config bank.toml": (0, "4 cases: 4 as expected, 0 not"),
+    "bartizan init --learn": (2, "the configuration has no [capture]"),
     "bartizan policy test --replay": (2, "the configuration has no [capture]"),
     "bartizan policy test --replay --config bank.toml": (2, "the configuration has no [capture]"),
     "bartizan lock verify": (0, "mcp.lock: 1 server, 40 definitions approved, 0 waiting"),

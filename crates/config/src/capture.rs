@@ -23,6 +23,8 @@ pub(crate) struct CaptureTable {
     /// Of what: scopes such as `server:tickets` or `tool:files/read_*`; of everything without any. What is asked of no
     /// tool, resource or prompt is recorded where a whole server is named.
     pub(crate) only: Vec<String>,
+    /// Whether results of tools are recorded as well, for `bartizan init --learn`. They hold more than what is asked.
+    pub(crate) results: bool,
     /// A file that would grow beyond this is closed and the next one begun: 1 MiB at least. What is larger is not recorded.
     pub(crate) max_file_bytes: Size,
     /// What all files may take together, at least twice that; the oldest are removed for it.
@@ -36,6 +38,7 @@ impl Default for CaptureTable {
         CaptureTable {
             path: None,
             only: Vec::new(),
+            results: false,
             max_file_bytes: Size(64 << 20),
             max_bytes: Size(1 << 30),
             keep: Span::seconds(7 * 24 * 3_600),
@@ -50,6 +53,8 @@ pub struct Capture {
     pub path: PathBuf,
     /// Of what.
     pub only: Scopes,
+    /// Whether with what tools bring.
+    pub results: bool,
     /// The size at which a file is closed.
     pub max_file_bytes: u64,
     /// What all files may take together.
@@ -104,6 +109,7 @@ pub(crate) fn capture(
     Some(Capture {
         path: paths::beside(directory, path),
         only,
+        results: table.results,
         max_file_bytes: file,
         max_bytes: all,
         keep: table.keep.0,

@@ -262,7 +262,8 @@ impl Link {
                 news: news.as_ref(),
                 ..self.desk(&policy, level)
             };
-            let taken = self.gateway.capture.take((&event, &session), &verdict, policy.version());
+            let whose = (&*self.name, self.conversation());
+            let taken = self.gateway.capture.take((&event, &session), &verdict, policy.version(), whose);
             let done = desk.admit(&event, verdict, session.version, async |facts| self.keep(facts).await).await;
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {

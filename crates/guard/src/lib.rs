@@ -16,6 +16,7 @@ pub mod guards;
 mod history;
 mod inspect;
 pub mod lately;
+pub mod learn;
 pub mod mark;
 mod named;
 mod naming;

@@ -83,8 +83,9 @@ fn notes(config: &Config) -> Vec<String> {
     let capture = config.capture.as_ref().map(|capture| {
         let path = crate::text::inline(&capture.path.display().to_string());
         let of = if capture.only.are_all() { "all servers" } else { "what `only` names" };
+        let and = if capture.results { " and what tools bring" } else { "" };
         format!(
-            "what clients ask of {of} is recorded with its content, sealed, in {path} for {}, as [capture] is there; remove it to end that",
+            "what clients ask of {of}{and} is recorded with its content, sealed, in {path} for {}, as [capture] is there; remove it to end that",
             span(capture.keep)
         )
     });

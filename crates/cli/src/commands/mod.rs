@@ -12,6 +12,7 @@ mod demo;
 mod demo_server;
 mod grant;
 mod guards;
+mod init;
 mod inspect;
 mod key;
 mod lock;
@@ -64,6 +65,7 @@ commands! {
     Deny(approve::DenyArguments),
     Why(why::Arguments),
     Guards(guards::Arguments),
+    Init(init::Arguments),
     Inspect(inspect::Arguments),
     Audit(audit::Arguments),
     Lock(lock::Arguments),

@@ -33,7 +33,7 @@ use crate::text::{count, inline, printable};
 
 pub(super) use history::{History, Shown};
 pub(super) use overview::Overview;
-pub(super) use replay::Replayed;
+pub(super) use replay::{Replayed, files as captured_files, sealer};
 pub(super) use test::Tested;
 
 const EXAMPLES: &str = "\

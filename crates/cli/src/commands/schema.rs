@@ -8,7 +8,8 @@ use serde_json::Value;
 #[cfg(feature = "demo")]
 use super::demo;
 use super::{
-    approve, audit, config, grant, guards, inspect, key, lock, policy, secret, session, subject, upstream, user, why,
+    approve, audit, config, grant, guards, init, inspect, key, lock, policy, secret, session, subject, upstream, user,
+    why,
 };
 use crate::outcome::{Failure, Outcome};
 use crate::output;
@@ -68,6 +69,7 @@ const FORMATS: &[Format] = &[
     (why::Granted::FORMAT, || schema_for!(why::Granted).to_value()),
     (guards::Listed::FORMAT, || schema_for!(guards::Listed).to_value()),
     (guards::Flows::FORMAT, || schema_for!(guards::Flows<'_>).to_value()),
+    (init::Learnt::FORMAT, || schema_for!(init::Learnt<'_>).to_value()),
     (inspect::Inspected::FORMAT, || schema_for!(inspect::Inspected<'_>).to_value()),
     #[cfg(feature = "redteam")]
     (Report::FORMAT, || schema_for!(Report).to_value()),

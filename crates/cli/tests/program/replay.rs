@@ -66,7 +66,13 @@ fn record_of(
         policies: Some("0a".to_owned()),
     };
     let entry = Some(format!("entry-{amount}"));
-    Record { entry, said, case: Case::of(&event, &Session::default().with(&[listed])).unwrap() }
+    Record {
+        entry,
+        session: None,
+        client: None,
+        said,
+        case: Case::of(&event, &Session::default().with(&[listed])).unwrap(),
+    }
 }
 
 /// Writes a capture with a key of the store at home.

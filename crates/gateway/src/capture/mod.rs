@@ -1,5 +1,5 @@
 //! Records what clients ask, with all that its judgement rested on, sealed, if the operator wants that: to be held against
-//! other policies later. It is another thing than the audit log, which holds no content and which everything waits for.
+//! other policies later; and what tools bring, if that is wanted too, to learn from. It is another thing than the audit log, which holds no content and which everything waits for.
 //!
 //! **Threat.** What is recorded is what people say, so it is off unless somebody asks for it, said loudly while it is on,
 //! bounded in size and in time, and unreadable without the store's key. And nothing may wait for it: who fills its disk or
@@ -19,7 +19,8 @@ use arc_swap::ArcSwapOption;
 use bartizan_capture::{Fault, Reader, Unfit, prepare};
 use bartizan_config::Capture as Wanted;
 use bartizan_guard::guards::policy::{Asked, asked};
-use bartizan_guard::{Case, Event, Session, Verdict};
+use bartizan_guard::{CallSummary, Case, Direction, Event, Kind, Session, Verdict};
+use bartizan_mcp::method;
 use bartizan_store::Sealer;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -27,6 +28,7 @@ use thiserror::Error;
 use crate::admit::{Admitted, NotAdmitted};
 use crate::database::Database;
 use crate::files::place_of;
+use crate::labels::Conversation;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 
@@ -97,6 +99,8 @@ pub(crate) struct Taken {
     tap: Arc<Tap>,
     case: Case,
     said: Said,
+    session: String,
+    client: String,
 }
 
 /// A change of what is captured, ready to be put in force.
@@ -126,6 +130,7 @@ impl Capture {
         let Some(Change(tap)) = change else { return };
         let started = tap.as_ref().map(|tap| tap.told());
         let path = tap.as_ref().map(|tap| tap.wanted.path.display().to_string());
+        let with_results = tap.as_ref().is_some_and(|tap| tap.wanted.results);
         let before = self.tap.swap(tap.map(Arc::new));
         metrics.capturing(started.is_some());
         if let Some(before) = before {
@@ -139,9 +144,10 @@ impl Capture {
             recorder.note("capture.stopped", &json!({"path": place_of(&before.wanted.path)})).ok();
         }
         if let Some(started) = started {
+            let and = if with_results { " and what tools bring" } else { "" };
             tracing::warn!(
                 path,
-                "what clients ask of servers is captured with its content, sealed; remove [capture] to end that"
+                "what clients ask of servers{and} is captured with its content, sealed; remove [capture] to end that"
             );
             recorder.note("capture.started", &started).ok();
         }
@@ -153,11 +159,13 @@ impl Capture {
         (event, session): (&Event<'_>, &Session),
         verdict: &Verdict,
         policies: Option<&str>,
+        (name, conversation): (&str, &Conversation),
     ) -> Option<Box<Taken>> {
         let tap = self.tap.load();
         let tap = tap.as_ref().filter(|tap| tap.wants(event))?;
         let case = Case::of(event, session)?;
-        Some(Box::new(Taken { tap: Arc::clone(tap), case, said: Said::of(verdict, policies) }))
+        let (session, client) = (name.to_owned(), conversation.client_name().to_owned());
+        Some(Box::new(Taken { tap: Arc::clone(tap), case, said: Said::of(verdict, policies), session, client }))
     }
 
     /// Writes into the log what is to be known of it; about once a second.
@@ -191,8 +199,8 @@ impl Taken {
             Err(NotAdmitted::Refused(refusal)) => refusal.decision(),
             Err(NotAdmitted::Conflict) => return,
         };
-        let Taken { tap, case, said } = self;
-        tap.put(Record { entry, said, case });
+        let Taken { tap, case, said, session, client } = self;
+        tap.put(Record { entry, session: Some(session), client: Some(client), said, case });
     }
 }
 
@@ -214,7 +222,8 @@ impl Tap {
             Asked::Named(kind, name) => only.allow(server, *kind, name),
             Asked::Server => only.allow_all_of(server),
         };
-        asked(event).iter().any(is_among)
+        let brings = || tool_of(event).is_some_and(|tool| only.allow(server, Kind::Tool, tool));
+        asked(event).iter().any(is_among) || self.wanted.results && brings()
     }
 
     fn put(&self, record: Record) {
@@ -232,8 +241,9 @@ impl Tap {
     }
 
     fn told(&self) -> Value {
-        let Wanted { path, only, max_bytes, keep, .. } = &self.wanted;
-        json!({"path": place_of(path), "only": only.to_string(), "max_bytes": max_bytes, "keep_s": keep.as_secs()})
+        let Wanted { path, only, results, max_bytes, keep, .. } = &self.wanted;
+        let (only, keep_s) = (only.to_string(), keep.as_secs());
+        json!({"path": place_of(path), "only": only, "results": results, "max_bytes": max_bytes, "keep_s": keep_s})
     }
 
     fn tell(&self, recorder: &Recorder) {
@@ -246,6 +256,13 @@ impl Tap {
             recorder.note("capture.dropped", &json!({"records": untold})).ok();
         }
     }
+}
+
+/// The tool whose result a message brings.
+fn tool_of<'e>(event: &Event<'e>) -> Option<&'e str> {
+    let is_of_tool =
+        |call: &&CallSummary| event.direction == Direction::ToClient && &*call.method == method::TOOLS_CALL;
+    event.message.result().and(event.answers.filter(is_of_tool)?.tool.as_deref())
 }
 
 /// Opens a file of a capture, whose key the store's sealer opens.

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// The entry of the audit log about it; none if that could not be written.
     pub entry: Option<String>,
+    /// The session in which it came, as the audit log names it.
+    pub session: Option<String>,
+    /// What its client calls itself.
+    pub client: Option<String>,
     /// What was decided.
     pub said: Said,
     /// The message and what its judgement rested on.
@@ -30,6 +34,11 @@ pub struct Said {
 #[derive(Serialize, Deserialize)]
 struct Head {
     entry: Option<String>,
+    /// Not recorded before there was somebody to ask for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     #[serde(flatten)]
     said: Said,
 }
@@ -56,8 +65,9 @@ impl Record {
     /// Its bytes: the length of what was decided in JSON, in four bytes, that, and the case.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Record { entry, said, case } = self;
-        let head = serde_json::to_vec(&Head { entry: entry.clone(), said: said.clone() }).unwrap_or_default();
+        let Record { entry, session, client, said, case } = self;
+        let (entry, session, client) = (entry.clone(), session.clone(), client.clone());
+        let head = serde_json::to_vec(&Head { entry, session, client, said: said.clone() }).unwrap_or_default();
         let length = u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes();
         [length.as_slice(), &head, &case.to_bytes()].concat()
     }
@@ -74,7 +84,7 @@ impl Record {
         let (head, case) = split().ok_or(CaseError::Broken)?;
         // Before the head, whose form is that of the case.
         let case = Case::read(case, known)?;
-        let Head { entry, said } = serde_json::from_slice(head).map_err(|_| CaseError::Broken)?;
-        Ok(Record { entry, said, case })
+        let Head { entry, session, client, said } = serde_json::from_slice(head).map_err(|_| CaseError::Broken)?;
+        Ok(Record { entry, session, client, said, case })
     }
 }

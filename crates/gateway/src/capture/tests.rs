@@ -33,7 +33,9 @@ fn record(note: &str) -> Record {
         let session = Session::default();
         let verdict = Pipeline::new(Settings::default()).unwrap().judge(event, &session);
         let case = Case::of(event, &session).unwrap();
-        Record { entry: Some("01M8CD2C2EZZ2M0R12R4XY0B44".to_owned()), said: Said::of(&verdict, Some("v")), case }
+        let entry = Some("01M8CD2C2EZZ2M0R12R4XY0B44".to_owned());
+        let (session, client) = (Some("5e55".to_owned()), Some("agent".to_owned()));
+        Record { entry, session, client, said: Said::of(&verdict, Some("v")), case }
     })
 }
 
@@ -41,7 +43,7 @@ fn tap(places: usize, only: &[&str]) -> (Tap, std::sync::mpsc::Receiver<Record>)
     let scopes = only.iter().map(|text| bartizan_guard::Scope::parse(text).unwrap());
     let only = if only.is_empty() { Scopes::all() } else { Scopes::of(scopes) };
     let (max_file_bytes, max_bytes, keep) = (1 << 20, 1 << 21, Duration::from_secs(1));
-    let wanted = Wanted { path: "/nowhere".into(), only, max_file_bytes, max_bytes, keep };
+    let wanted = Wanted { path: "/nowhere".into(), only, results: false, max_file_bytes, max_bytes, keep };
     let (records, receiver) = sync_channel(places);
     let (metrics, shared) = (Arc::default(), Arc::default());
     (Tap { wanted, metrics, records, shared, thread: Mutex::default() }, receiver)
@@ -70,7 +72,7 @@ fn what_waits_takes_no_more_than_it_may_however_few_they_are() {
     let (tap, receiver) = tap(1_000, &[]);
     let Record { case, said, .. } = record(&"x".repeat(3 << 20));
     for _ in 0..40 {
-        tap.put(Record { entry: None, said: said.clone(), case: case.clone() });
+        tap.put(Record { entry: None, session: None, client: None, said: said.clone(), case: case.clone() });
     }
     let kept = receiver.try_iter().count();
     assert!((1..=21).contains(&kept), "{kept}");
@@ -86,7 +88,7 @@ fn what_waits_counts_with_what_its_values_take() {
     let case = with_event(&text, |event| Case::of(event, &Session::default()).unwrap());
     assert!(case.weight() > 8 * text.len(), "{}", case.weight());
     for _ in 0..16 {
-        tap.put(Record { entry: None, said: said.clone(), case: case.clone() });
+        tap.put(Record { entry: None, session: None, client: None, said: said.clone(), case: case.clone() });
     }
     let kept = receiver.try_iter().count();
     assert!((1..=7).contains(&kept), "{kept}");
@@ -119,9 +121,43 @@ fn a_record_is_read_as_it_was_written() {
     let bytes = first.to_bytes();
     let again = Record::read(&bytes, &mut Known::default()).unwrap();
     assert_eq!((&again.entry, &again.said), (&first.entry, &first.said));
+    assert_eq!((&again.session, &again.client), (&first.session, &first.client));
     assert_eq!(again.case.message().bytes(), first.case.message().bytes());
     assert_eq!(again.to_bytes(), bytes);
     for length in 0..bytes.len() {
         assert!(Record::read(&bytes[..length], &mut Known::default()).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn results_of_tools_are_taken_only_where_that_is_said() {
+    let result = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#;
+    let read = |text: &str| Message::parse(text.to_owned(), &Limits::default()).unwrap();
+    let server = ServerProfile { name: "bank".into(), pins: Arc::default(), elsewhere: Arc::from([]) };
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    for (results, only, asked, text, wanted) in [
+        (true, &[][..], call("pay", ""), result, true),
+        (false, &[], call("pay", ""), result, false),
+        (true, &[], call("pay", ""), error, false),
+        (true, &[], list.to_owned(), result, false),
+        (true, &["tool:bank/pa*"], call("pay", ""), result, true),
+        (true, &["server:bank"], call("pay", ""), result, true),
+        (true, &["tool:bank/pa*"], call("close", ""), result, false),
+    ] {
+        let (mut tap, _receiver) = tap(1, only);
+        tap.wanted.results = results;
+        let (message, answers) = (read(text), CallSummary::of(&read(&asked)));
+        let event = Event {
+            message: &message,
+            direction: Direction::ToClient,
+            answers: answers.as_ref(),
+            principal: &Principal::new("ann"),
+            server: &server,
+            evidence: &[],
+            grant: None,
+            now: Timestamp(1),
+        };
+        assert_eq!(tap.wants(&event), wanted, "{results} {only:?} {asked} {text}");
     }
 }

@@ -150,6 +150,11 @@ impl Conversation {
         }
     }
 
+    /// What its client calls itself.
+    pub(crate) fn client_name(&self) -> &str {
+        &self.about.whose.client
+    }
+
     fn is_of(&self, client: &Arc<Client>) -> bool {
         Arc::ptr_eq(&self.client, client)
     }

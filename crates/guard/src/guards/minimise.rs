@@ -16,7 +16,6 @@
 
 mod options;
 mod project;
-mod propose;
 
 use std::collections::BTreeMap;
 
@@ -26,7 +25,6 @@ use serde::Deserialize;
 pub use self::options::servers;
 use self::options::{Entry, Options};
 use self::project::{Left, Walk};
-pub use self::propose::{Proposal, propose};
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::shape::{self, Shapes};
 use crate::{Action, Change, Direction, Event, Finding, Report, Session, Severity, as_json, excerpt, note};

@@ -148,7 +148,7 @@ pub(super) fn run(named: Option<&Path>, shows_arguments: bool, place: &Place) ->
 }
 
 /// The files of the capture that is named, or that the configuration names.
-fn files(named: Option<&Path>, config: &Config) -> Result<Vec<PathBuf>, Failure> {
+pub(in super::super) fn files(named: Option<&Path>, config: &Config) -> Result<Vec<PathBuf>, Failure> {
     let own = || config.capture.as_ref().map(|capture| capture.path.as_path());
     let none = "the configuration has no [capture]; name a file or directory of one behind `--replay`";
     let path = named.or_else(own).ok_or_else(|| Failure::usage(none))?;
@@ -167,7 +167,7 @@ fn files(named: Option<&Path>, config: &Config) -> Result<Vec<PathBuf>, Failure>
 }
 
 /// What opens the keys of the files.
-fn sealer(config: &Config) -> Result<Arc<Sealer>, Failure> {
+pub(in super::super) fn sealer(config: &Config) -> Result<Arc<Sealer>, Failure> {
     let place = config.store.as_deref().filter(|place| place.exists());
     let none = "there is no store here, in which the key is that opens what was captured; set `path` in [store]";
     let place = place.ok_or_else(|| Failure::incomplete(none))?;

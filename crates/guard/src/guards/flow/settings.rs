@@ -155,7 +155,7 @@ impl Options {
     }
 
     /// Whether nobody else writes what the tool brings.
-    pub(super) fn trusts(&self, server: &str, tool: &str) -> bool {
+    pub(crate) fn trusts(&self, server: &str, tool: &str) -> bool {
         let name = format!("{server}/{tool}");
         self.trusted.iter().any(|pattern| fits(pattern, server) || fits(pattern, &name))
     }

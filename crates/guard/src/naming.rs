@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bartizan_mcp::{Edits, Message, NodeKind, Value, quote};
@@ -42,6 +43,18 @@ impl Names {
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// Whether that name was made here.
+    #[must_use]
+    pub fn made(&self, token: &Token) -> bool {
+        self.0.is_own(token)
+    }
+
+    /// Where one that was made here stands in a text.
+    #[must_use]
+    pub(crate) fn places(&self, text: &str) -> Vec<Range<usize>> {
+        self.0.find(text).into_iter().map(|(span, _)| span).collect()
     }
 
     /// Those that a message is judged with, if any are to be had.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bartizan_mcp::{Edits, NodeId};
+use bartizan_mcp::{Edits, NodeId, PartKind};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -212,7 +212,7 @@ impl Pipeline {
             if outcome.is_err() {
                 let why = format!("the guard `{}` failed", spec.name);
                 let root = event.message.root();
-                report.find(Finding::about(&GUARD_FAILED, root, bartizan_mcp::PartKind::Other, why));
+                report.find(Finding::about(&GUARD_FAILED, root, PartKind::Other, why));
             }
             if let Some(own) = report.permitted_by {
                 permitted_by.get_or_insert_default().extend(own);
@@ -296,6 +296,11 @@ impl Pipeline {
             wanted = Action::Deny;
             finding.why.push_str(" No pseudonym can be made of it.");
         }
+        if names && finding.kind == PartKind::Argument && finding.span.is_some() && finding.pseudonym.is_none() {
+            // The whole encoding would give way to a note, and the tool get what nobody meant.
+            wanted = Action::Deny;
+            finding.why.push_str(" No pseudonym can take its place there; the value has to stand by itself.");
+        }
         if wanted == Action::Approve && finding.element.is_some() {
             wanted = Action::Observe;
         }
@@ -311,7 +316,9 @@ impl Pipeline {
         };
         if action == Action::Redact {
             redactions.add(&finding, chosen.how);
-            pseudonyms.extend(finding.pseudonym.clone().filter(|_| names));
+            // What was given back is kept already, and is not kept for longer by being said again.
+            let is_new = names && !finding.rule.by_name;
+            pseudonyms.extend(finding.pseudonym.clone().filter(|_| is_new));
         }
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
@@ -541,7 +548,7 @@ mod tests {
 
     use super::*;
     use crate::{Change, Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
-    use bartizan_mcp::{Limits, Message, PartKind};
+    use bartizan_mcp::{Limits, Message};
 
     static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Redact, "For a test.");
     static GRAVE: RuleSpec = RuleSpec::new("test.grave", Severity::High, Action::Deny, "For a test.");

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::{Case, Known, Named};
 use crate::{
     CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labels, Names, Opinion,
-    Principal, RateScope, Timestamp,
+    Principal, Pseudonym, RateScope, Timestamp, Told,
 };
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
@@ -113,6 +113,7 @@ enum Found {
     Traces(Box<Traces>),
     Names,
     Revealed(Vec<String>),
+    Told(Vec<(String, String)>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -168,7 +169,7 @@ impl Case {
             server: self.server.to_string(),
             principal: Who::of(&self.principal),
             answers: self.answers.as_ref().map(Call::of),
-            evidence: self.evidence.iter().map(Found::of).collect(),
+            evidence: self.evidence.iter().map(|evidence| Found::of(evidence, &self.message)).collect(),
             grant: self
                 .grant
                 .as_ref()
@@ -202,7 +203,7 @@ impl Head {
             answers: some(self.answers, Call::read)?,
             principal: self.principal.read()?,
             server: self.server.into(),
-            evidence: self.evidence.into_iter().map(Found::read).collect(),
+            evidence: self.evidence.into_iter().map(Found::read).collect::<Option<_>>()?,
             grant: some(self.grant, Granted::read)?,
             now: Timestamp(self.now),
             definitions,
@@ -322,7 +323,7 @@ impl Name {
 }
 
 impl Found {
-    fn of(evidence: &Evidence) -> Found {
+    fn of(evidence: &Evidence, message: &Message) -> Found {
         match evidence {
             Evidence::RateExceeded { scope, limit, retry_after_ms } => {
                 Found::Rate { scope: (*scope).into(), limit: limit.clone(), retry_after_ms: *retry_after_ms }
@@ -334,6 +335,11 @@ impl Found {
             // Who makes the names is nobody's to keep.
             Evidence::Names(_) => Found::Names,
             Evidence::Revealed(tokens) => Found::Revealed(tokens.iter().map(ToString::to_string).collect()),
+            // Of what the server was given back only what the message says again anyway.
+            Evidence::Told(told) => {
+                let held = told.within(message).into_iter();
+                Found::Told(held.map(|held| (held.token.to_string(), held.value.into_string())).collect())
+            }
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -344,10 +350,10 @@ impl Found {
         }
     }
 
-    fn read(self) -> Evidence {
+    fn read(self) -> Option<Evidence> {
         let handed_out =
             |what, is_theirs, tool: Option<String>| Evidence::HandedOut { what, is_theirs, tool: tool.map(Into::into) };
-        match self {
+        Some(match self {
             Found::Rate { scope, limit, retry_after_ms } => {
                 Evidence::RateExceeded { scope: scope.into(), limit, retry_after_ms }
             }
@@ -360,9 +366,16 @@ impl Found {
                 let tokens = tokens.iter().flat_map(|token| bartizan_pseudonym::find(token));
                 Evidence::Revealed(tokens.map(|(_, token)| token).collect())
             }
+            Found::Told(values) => {
+                let held = values.into_iter().filter_map(|(name, value)| {
+                    let (_, token) = bartizan_pseudonym::find(&name).into_iter().next()?;
+                    Some(Pseudonym { token, value: value.into() })
+                });
+                Evidence::Told(Told::of(held.collect())?.into())
+            }
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
-        }
+        })
     }
 }
 

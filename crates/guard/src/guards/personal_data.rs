@@ -10,12 +10,15 @@
 //! What is found in one place of a message is looked for in all others, also in encodings: most servers say everything twice, once as
 //! text and once as data, and a name that a sentence tells is told by no field.
 //!
+//! What a server was given back for a pseudonym is looked for, as it is, in all that it says afterwards (`told`).
+//!
 //! A finding says what kind of data it is and where it stands, and nothing of it.
 //!
 //! **What this is not:** anonymisation. Who has the vault has the values; and what nobody recognises passes.
 
 mod options;
 mod spread;
+mod told;
 #[cfg(test)]
 mod tests;
 
@@ -32,12 +35,13 @@ use serde::Deserialize;
 use serde::de::Error;
 
 pub(crate) use self::options::of;
-pub use self::options::{Options, servers};
+pub use self::options::{Options, entitled, servers};
 use self::spread::Spread;
 use super::prompt_injection::RulesProblem;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::lately::{self, Lately};
-use crate::{Action, Confidence, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note};
+use crate::told::Told;
+use crate::{Action, Confidence, Direction, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -74,7 +78,7 @@ const fn rule(id: &'static str, severity: Severity, summary: &'static str) -> Ru
 }
 
 /// One for each kind, by the name of the kind.
-static RULES: [RuleSpec; 26] = [
+static RULES: [RuleSpec; 27] = [
     rule("personal_data.email", Severity::Low, "The text holds an address of e-mail."),
     rule("personal_data.phone", Severity::Low, "The text holds the number of a telephone."),
     rule("personal_data.iban", Severity::Medium, "The text holds the number of a bank account (IBAN)."),
@@ -101,6 +105,7 @@ static RULES: [RuleSpec; 26] = [
     rule("personal_data.nationality", Severity::Info, "The text says to which people or country somebody belongs."),
     rule("personal_data.title", Severity::Info, "The text says how somebody is addressed, or what they work as."),
     CUSTOM.holds_others(),
+    told::GIVEN_BACK,
 ];
 
 const CUSTOM: RuleSpec =
@@ -155,12 +160,14 @@ impl Guard for PersonalData {
             return;
         }
         let texts = texts(event);
-        let mut held = Held { names: Names::of(event), revealed: revealed(event), ..Held::default() };
+        let told = Told::of_event(event).filter(|_| event.direction == Direction::ToClient).cloned();
+        let mut held = Held { names: Names::of(event), revealed: revealed(event), told, ..Held::default() };
         for (at, text) in texts.iter().enumerate() {
             self.look(at, text, &mut held);
         }
         held.spread(&texts);
         held.report(&texts, report);
+        told::look(event, report);
     }
 }
 
@@ -300,6 +307,8 @@ fn revealed(event: &Event<'_>) -> BTreeSet<Token> {
 struct Held {
     names: Option<Names>,
     revealed: BTreeSet<Token>,
+    /// What the server was given back, which has its name already.
+    told: Option<Arc<Told>>,
     values: Vec<Datum>,
     /// By kind and normal form.
     known: BTreeMap<(PersonalKind, String), usize>,
@@ -356,6 +365,8 @@ impl Held {
         let form = form(found.kind, &value);
         let kind = bartizan_pseudonym::Kind::parse(found.kind.as_str());
         let token = self.names.as_ref().zip(kind).map(|(names, kind)| names.name(kind, &form));
+        let known = self.told.as_ref().filter(|_| token.is_some()).and_then(|told| told.name_of(&value));
+        let token = known.or(token);
         if token.is_some_and(|token| self.revealed.contains(&token)) {
             return;
         }

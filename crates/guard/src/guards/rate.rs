@@ -138,7 +138,10 @@ impl Guard for Rate {
                 Evidence::HandedOut { .. }
                 | Evidence::History(_)
                 | Evidence::Opinions(_)
-                | Evidence::Traces(_) | Evidence::Names(_) | Evidence::Revealed(_) => continue,
+                | Evidence::Traces(_)
+                | Evidence::Names(_)
+                | Evidence::Revealed(_)
+                | Evidence::Told(_) => continue,
             };
             let Some(rule) = SPEC.rule(id) else { continue };
             report.find(Finding::about(rule, event.message.root(), PartKind::Other, why));

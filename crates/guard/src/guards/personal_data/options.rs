@@ -34,6 +34,8 @@ pub struct Options {
     keep_days: u16,
     /// How many pseudonyms one tenant may have.
     most: u32,
+    /// What part of these one server, or all clients together, may have brought, above 0 and at most 1.
+    server_share: f64,
 }
 
 /// A tool that gets what a pseudonym in its arguments stands for.
@@ -59,6 +61,7 @@ impl Default for Options {
             entitled: Vec::new(),
             keep_days: 365,
             most: 1_000_000,
+            server_share: 0.5,
         }
     }
 }
@@ -77,6 +80,9 @@ impl Options {
         }
         if self.keep_days == 0 || self.most == 0 {
             return Err("`keep_days` and `most` are at least 1".to_owned());
+        }
+        if !(self.server_share > 0.0 && self.server_share <= 1.0) {
+            return Err("`server_share` is above 0 and at most 1".to_owned());
         }
         let is_name = |purpose: &String| {
             (1..=64).contains(&purpose.len()) && purpose.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
@@ -125,6 +131,12 @@ impl Options {
     pub fn most(&self) -> i64 {
         i64::from(self.most)
     }
+
+    /// How many of them one server may have brought; at least one, or it could bring nothing at all.
+    #[must_use]
+    pub fn most_of_server(&self) -> i64 {
+        ((f64::from(self.most) * self.server_share) as i64).max(1)
+    }
 }
 
 /// What settings say of pseudonyms, if they have any made or given back.
@@ -138,10 +150,19 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<Options>, serde_json::Err
     Ok((makes || !options.entitled.is_empty()).then_some(options))
 }
 
-/// The names of servers in the options, for whoever checks whether there are such.
+/// The names of servers in the options, each with where it stands, for whoever checks whether there are such.
 #[must_use]
-pub fn servers(options: &serde_json::Value) -> Vec<String> {
-    Options::deserialize(options)
-        .map(|options| options.entitled.into_iter().map(|entry| entry.server).collect())
-        .unwrap_or_default()
+pub fn servers(options: &serde_json::Value) -> Vec<(Vec<String>, String)> {
+    let Ok(options) = Options::deserialize(options) else { return Vec::new() };
+    let entitled = options.entitled.into_iter().enumerate();
+    let entitled = entitled.map(|(at, entry)| (vec!["entitled".to_owned(), at.to_string(), "server".to_owned()], entry.server));
+    let purposes = options.purposes.into_keys().map(|server| (vec!["purposes".to_owned(), server.clone()], server));
+    entitled.chain(purposes).collect()
+}
+
+/// The tools that are entitled to anything by the options, each with its server, as they are written.
+#[must_use]
+pub fn entitled(options: &serde_json::Value) -> Vec<(String, String)> {
+    let entitled = Options::deserialize(options).map(|options| options.entitled).unwrap_or_default();
+    entitled.into_iter().map(|entry| (entry.server, entry.tool)).collect()
 }

@@ -15,8 +15,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "aggregate")]
-from harness import BINARY, MODERN, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(pathlib.Path(__file__).parent)]
+import echoes  # noqa: E402
+import trouble  # noqa: E402
+from harness import BINARY, MODERN, Gateway, Raw, cases_of, check, equal, run_cases  # noqa: E402
 from upstream import Answering, Upstream  # noqa: E402
 
 LEGACY = "2025-11-25"
@@ -254,4 +256,4 @@ def case_without_a_setting_nothing_changes():
 
 
 if __name__ == "__main__":
-    sys.exit(run_cases(cases_of(globals())))
+    sys.exit(run_cases(cases_of(globals(), vars(echoes), vars(trouble))))

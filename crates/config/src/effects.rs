@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bartizan_guard::fits;
+use bartizan_guard::guards::personal_data;
 use bartizan_policy::{Known, Problem, Ways};
 
 use crate::config::Config;
@@ -91,7 +93,24 @@ impl Config {
     pub fn without_tools(&self, tools: &Tools) -> Vec<Diagnostic> {
         let mut found = self.found(tools);
         found.retain(|warning| !self.without_effect().contains(warning));
+        found.extend(self.entitled_to_nothing(tools));
         found
+    }
+
+    /// Tools that would get what pseudonyms stand for and that no server has, though other ones of it are known.
+    fn entitled_to_nothing(&self, tools: &Tools) -> Vec<Diagnostic> {
+        let Some(settings) = self.settings.guards.get(personal_data::SPEC.name) else { return Vec::new() };
+        let named = personal_data::entitled(&settings.options).into_iter().filter(|(server, pattern)| {
+            tools.get(server).is_some_and(|known| !known.iter().any(|tool| fits(pattern, tool)))
+        });
+        let warning = |(server, pattern): (String, String)| {
+            let message = format!("[guard.{}]: `{server}` has no tool `{pattern}`", personal_data::SPEC.name);
+            let help = "it would be entitled to what pseudonyms stand for; nobody is as it is written";
+            let mut warning = Diagnostic::of_file(&self.lock.display().to_string(), message).with_help(help);
+            warning.severity = Severity::Warning;
+            warning
+        };
+        named.map(warning).collect()
     }
 
     fn found(&self, tools: &Tools) -> Vec<Diagnostic> {

@@ -199,9 +199,11 @@ impl Reader<'_> {
         self.options(&settings.options, problems);
         let named = match self.spec.name {
             name if name == minimise::SPEC.name => Some(("tool", minimise::servers(&settings.options))),
-            name if name == personal_data::SPEC.name => Some(("entitled", personal_data::servers(&settings.options))),
             _ => None,
         };
+        if self.spec.name == personal_data::SPEC.name {
+            self.servers_of_pseudonyms(&settings.options, problems);
+        }
         if let Some((table, servers)) = named {
             for (at, server) in servers.iter().enumerate() {
                 let place = tree::place(self.root, &["guard", self.spec.name, table, &at.to_string(), "server"]);
@@ -209,6 +211,15 @@ impl Reader<'_> {
             }
         }
         Some(settings)
+    }
+
+    /// Who is misspelt here would be entitled to nothing, or keep names apart from nobody.
+    fn servers_of_pseudonyms(&self, options: &serde_json::Value, problems: &mut Problems) {
+        for (path, server) in personal_data::servers(options) {
+            let path = path.iter().map(String::as_str);
+            let path: Vec<&str> = ["guard", self.spec.name].into_iter().chain(path).collect();
+            needed_server(&server, tree::place(self.root, &path), self.root, problems);
+        }
     }
 
     fn unknown(&self, name: &str, place: tree::Place, own: &[String], problems: &mut Problems) {
@@ -394,9 +405,21 @@ pub(crate) fn known_servers(pattern: &str, place: tree::Place, root: &Node<'_>, 
 
 /// Warns of a server that the file does not have: a setting for it does nothing.
 pub(crate) fn known_server(name: &str, place: tree::Place, root: &Node<'_>, problems: &mut Problems) {
-    let Some(DeValue::Table(servers)) = tree::get(root, &["server"]).map(|node| node.get_ref()) else { return };
-    if !servers.contains_key(name) {
-        let help = suggest::help(name, servers.keys().map(|key| key.get_ref().as_ref()));
+    if let Some(help) = missing_server(name, root) {
         problems.warn(place, format!("this file has no server `{name}`")).help(help);
     }
+}
+
+/// The same where a setting that does nothing would do harm.
+fn needed_server(name: &str, place: tree::Place, root: &Node<'_>, problems: &mut Problems) {
+    if let Some(help) = missing_server(name, root) {
+        problems.error(place, format!("this file has no server `{name}`")).help(help);
+    }
+}
+
+/// What else may be meant, if the file has servers and none of that name.
+fn missing_server(name: &str, root: &Node<'_>) -> Option<String> {
+    let DeValue::Table(servers) = tree::get(root, &["server"])?.get_ref() else { return None };
+    let names = servers.keys().map(|key| key.get_ref().as_ref());
+    (!servers.contains_key(name)).then(|| suggest::help(name, names))
 }

@@ -485,3 +485,16 @@ fn where_clients_find_it_is_written_in_one_way() {
         assert_eq!(config.listen.public_url.as_deref(), Some(meant), "{given}");
     }
 }
+
+#[test]
+fn tools_that_would_be_entitled_and_are_not_there_are_said() {
+    let text = "[server.office]\nurl = 'https://a.example'\n[server.crm]\nurl = 'https://b.example'\n[guard.personal_data]\n\
+                purposes = { crm = 'support' }\nentitled = [{ server = 'office', tool = 'sned_*' }, { server = 'office', tool = \
+                'send_*' }, { server = 'crm', tool = 'call' }]\n";
+    let (config, warnings) = Config::parse(text, "test.toml", &environment()).unwrap();
+    assert_eq!(warnings, []);
+    let tools = bartizan_config::Tools::from([("office".to_owned(), ["send_mail".to_owned()].into())]);
+    let said: Vec<_> = config.without_tools(&tools).into_iter().map(|warning| warning.message).collect();
+    assert_eq!(said, ["[guard.personal_data]: `office` has no tool `sned_*`"], "what is not listed yet may come");
+    assert_eq!(config.without_tools(&bartizan_config::Tools::new()), []);
+}

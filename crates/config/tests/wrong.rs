@@ -590,3 +590,12 @@ fn models() {
     let why = if bartizan_onnx::IS_BUILT { "nothing says which model" } else { "this bartizan was built without" };
     has("[detection]\n[detection.model]\npath = 'm'\n", &format!("2:12 {why}"));
 }
+
+#[test]
+fn nobody_is_entitled_or_kept_apart_by_a_name_that_no_server_has() {
+    check(
+        "[server.office]\nurl = 'https://a.example'\n[guard.personal_data]\npurposes = { ofice = 'hr' }\n\
+         entitled = [{ server = 'offfice', tool = 'send_*' }]\n",
+        &[("4:", "`office`"), ("5:", "`office`")],
+    );
+}

@@ -60,6 +60,19 @@ pub(crate) async fn keep_recording(gateway: Arc<Gateway>) -> Infallible {
 /// So often what pseudonyms stood for is removed that nobody used for long. It stands for nothing before.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 
+/// Does so for as long as the gateway runs, at first as soon as it has used the store.
+pub(crate) async fn keep_sweeping(gateway: Arc<Gateway>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = None;
+    loop {
+        second.tick().await;
+        if let Some(store) = gateway.database.opened() {
+            sweep(&store, &mut swept).await;
+        }
+    }
+}
+
 async fn sweep(store: &Store, swept: &mut Option<Instant>) {
     if swept.is_some_and(|at| at.elapsed() < SWEEP) {
         return;

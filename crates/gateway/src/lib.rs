@@ -37,6 +37,7 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod given;
 mod histories;
 pub mod identity;
 mod in_flight;

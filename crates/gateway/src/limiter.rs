@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bartizan_guard::guards::rate::{Limit, Options};
 use bartizan_guard::{Evidence, RateScope, Timestamp};
 
+use crate::given;
+
 /// The limiter of one gateway.
 #[derive(Debug, Default)]
 pub struct Limiter {
@@ -27,13 +29,23 @@ pub struct Limiter {
 type Waiting = Arc<Mutex<HashMap<Key, u32>>>;
 
 /// A place among those that wait for their answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Slot {
     waiting: Waiting,
     keys: Mutex<Vec<Key>>,
+    /// What a call was given back for pseudonyms: an answer may come also if nobody waits any more.
+    given: Option<given::Waiting>,
 }
 
 impl Slot {
+    /// The same with what its call was given back for pseudonyms; a new one if there is none.
+    pub(crate) fn with_given(slot: Option<Slot>, given: Option<given::Waiting>) -> Option<Slot> {
+        let Some(given) = given else { return slot };
+        let mut slot = slot.unwrap_or_default();
+        slot.given = Some(given);
+        Some(slot)
+    }
+
     /// Frees it before it is dropped: nobody waits any more.
     pub(crate) fn free(&self) {
         let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
@@ -188,7 +200,7 @@ impl Limiter {
         for key in &keys {
             *waiting.entry(key.clone()).or_default() += 1;
         }
-        Ok(Some(Slot { waiting: Arc::clone(&self.waiting), keys: Mutex::new(keys) }))
+        Ok(Some(Slot { waiting: Arc::clone(&self.waiting), keys: Mutex::new(keys), given: None }))
     }
 
     /// Spends one request, or says which limits it would exceed.

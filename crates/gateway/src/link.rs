@@ -210,7 +210,8 @@ impl Link {
             Some(Paid(slot)) => (slot, Vec::new()),
             None => self.begin(&policy, &message, direction, standing),
         };
-        let message = self.pseudonyms(&policy, message, direction, answers, &mut evidence).await?;
+        let (message, given) = self.pseudonyms(&policy, message, (direction, answers), &mut evidence).await?;
+        let slot = Slot::with_given(slot, given);
         let (message, handed_out) = self.handed_out(message, direction, answers);
         let (subject, past) = self.past(&message, direction, answers);
         evidence.extend(handed_out.into_iter().chain(past));
@@ -496,13 +497,15 @@ impl Link {
         );
         let Ok(message) = Message::parse(json, &policy.limits) else { return false };
         let profile = self.server.profile.load();
+        // The words may be what it was given back.
+        let told: Vec<Evidence> = self.told(&policy).into_iter().collect();
         let event = Event {
             message: &message,
             direction: Direction::ToClient,
             answers: Some(call),
             principal: &self.principal,
             server: &profile,
-            evidence: &[],
+            evidence: &told,
             grant: None,
             now: clock::now(),
         };

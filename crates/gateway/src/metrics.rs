@@ -21,6 +21,7 @@ pub struct Metrics {
     capturing: Gauge,
     certificates: Family<TableLabels, Gauge>,
     asked: Family<AskedLabels, Counter>,
+    filling: Family<FillingLabels, Counter>,
     tried: Family<TriedLabels, Gauge>,
     tried_at: Gauge,
     worse: Family<ThanLabels, Gauge>,
@@ -72,6 +73,12 @@ struct AskedLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FillingLabels {
+    server: String,
+    of: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TableLabels {
     table: &'static str,
 }
@@ -116,6 +123,10 @@ impl Default for Metrics {
         let asked = Family::default();
         let what = "Doubtful texts that a layer was to be asked about, by what came of that";
         registry.register("opinions", what, asked.clone());
+        let filling = Family::default();
+        let what =
+            "How often a server left little room for pseudonyms, by whose room it is: all of a tenant's or its own";
+        registry.register("pseudonyms_filling", what, filling.clone());
         let (tried, tried_at, worse, trials_failed) =
             (Family::default(), Gauge::default(), Family::default(), Counter::default());
         let what = "Texts of the last trial of the configuration, by what became of them";
@@ -144,6 +155,7 @@ impl Default for Metrics {
             capturing,
             certificates,
             asked,
+            filling,
             tried,
             tried_at,
             worse,
@@ -191,6 +203,11 @@ impl Metrics {
     /// Says how long the certificate of an address is good.
     pub(crate) fn set_certificate(&self, table: &'static str, days: i64) {
         self.certificates.get_or_create(&TableLabels { table }).set(days);
+    }
+
+    /// Counts that a server has left little room for pseudonyms. Its name comes from the configuration.
+    pub(crate) fn pseudonyms_filling(&self, server: &str, of: &'static str) {
+        self.filling.get_or_create(&FillingLabels { server: server.to_owned(), of }).inc();
     }
 
     /// Counts a server's failure.

@@ -326,7 +326,7 @@ pub const ALL: &[Reason] = &[
     reason(
         "gateway.pseudonyms",
         "what a pseudonym stands for can be neither kept nor given back",
-        "give it a [store] and a `store_key` that opens it; `most` under [guard.personal_data] says how many there may be",
+        "give it a [store] and a `store_key` that opens it; `most` and `server_share` under [guard.personal_data] say how many there may be",
     ),
     reason("gateway.session_only", "the method belongs to revisions with sessions", CLIENT),
     reason(

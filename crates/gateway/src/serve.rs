@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::certificates::Certificates;
+use crate::changes;
 use crate::control::{self, Control};
 use crate::database::Database;
 use crate::edge::{self, Allowed, Bounds, Front, FrontSettings};
@@ -125,6 +126,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tokio::spawn(edge::serve(Arc::clone(&front), (listener, certificates.listen.clone()), bounds, stopped.clone())),
         tokio::spawn(housekeeping(Arc::clone(&front), Arc::clone(&gateway))),
         tokio::spawn(record_changes(identity, Arc::clone(&gateway))),
+        tokio::spawn(changes::keep_sweeping(Arc::clone(&gateway))),
         tokio::spawn(end_revoked(Arc::clone(&front))),
         tokio::spawn(Arc::clone(&certificates).watch(Arc::clone(&front), Arc::clone(&gateway))),
     ];

@@ -10,7 +10,7 @@ use bartizan_pseudonym::Token;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Grant, History, Names, Opinion, Pins};
+use crate::{Grant, History, Names, Opinion, Pins, Told};
 
 /// A moment, in microseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -169,6 +169,8 @@ pub enum Evidence {
     Given(Arc<[(u32, Range<usize>)]>),
     /// Numbers of the message that were handed out before in the place of others.
     Standing(Arc<[Box<str>]>),
+    /// What the server was given back for pseudonyms of late, also in calls that wait for their answers.
+    Told(Arc<Told>),
     /// What slow layers say of the texts that were doubtful when the message was judged without.
     Opinions(Arc<[Opinion]>),
     /// The message names a task or the state of a request that a server handed out.

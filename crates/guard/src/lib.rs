@@ -29,6 +29,7 @@ mod session;
 mod settings;
 mod shape;
 mod shared;
+mod told;
 
 /// By this name the code in `tests/common` knows the crate, which tests inside it use as well.
 #[cfg(test)]
@@ -63,3 +64,4 @@ pub use settings::fits;
 pub use settings::{
     Action, Exception, GuardSettings, HashKey, How, Labelling, LabelsOf, Mode, ServerSettings, Settings, Where,
 };
+pub use told::Told;

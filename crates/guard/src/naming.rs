@@ -93,6 +93,18 @@ impl Names {
         Ok(found.into_iter().collect())
     }
 
+    /// Whether that name was made here.
+    #[must_use]
+    pub fn made(&self, token: &Token) -> bool {
+        self.0.is_own(token)
+    }
+
+    /// Where one that was made here stands in a text.
+    #[must_use]
+    pub(crate) fn places(&self, text: &str) -> Vec<Range<usize>> {
+        self.0.find(text).into_iter().map(|(span, _)| span).collect()
+    }
+
     /// Those that a message is judged with, if any are to be had.
     #[must_use]
     pub(crate) fn of(event: &Event<'_>) -> Option<Names> {
@@ -154,6 +166,12 @@ pub struct Pseudonym {
 impl Pseudonym {
     /// A longer value has none, in bytes.
     pub const LONGEST: usize = 4_096;
+
+    /// Of a value that is under no other name, and has no number.
+    #[must_use]
+    pub fn of(token: Token, value: Box<str>) -> Pseudonym {
+        Pseudonym { token, value, subject: None, number: None }
+    }
 
     /// What is to be kept so that either leads to the value: the name, and what the number is kept under.
     pub(crate) fn kept(&self, preserves: bool) -> impl Iterator<Item = Pseudonym> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bartizan_mcp::{Edits, NodeId};
+use bartizan_mcp::{Edits, NodeId, PartKind};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -212,7 +212,7 @@ impl Pipeline {
             if outcome.is_err() {
                 let why = format!("the guard `{}` failed", spec.name);
                 let root = event.message.root();
-                report.find(Finding::about(&GUARD_FAILED, root, bartizan_mcp::PartKind::Other, why));
+                report.find(Finding::about(&GUARD_FAILED, root, PartKind::Other, why));
             }
             if let Some(own) = report.permitted_by {
                 permitted_by.get_or_insert_default().extend(own);
@@ -297,6 +297,11 @@ impl Pipeline {
             wanted = Action::Deny;
             finding.why.push_str(&why);
         }
+        if names && finding.kind == PartKind::Argument && finding.span.is_some() && finding.pseudonym.is_none() {
+            // The whole encoding would give way to a note, and the tool get what nobody meant.
+            wanted = Action::Deny;
+            finding.why.push_str(" No pseudonym can take its place there; the value has to stand by itself.");
+        }
         if wanted == Action::Approve && finding.element.is_some() {
             wanted = Action::Observe;
         }
@@ -333,7 +338,8 @@ impl Named {
         (options, how): (Option<&guards::personal_data::Options>, How),
     ) {
         let Some(pseudonym) = finding.pseudonym.as_ref().filter(|_| action > Action::Observe) else { return };
-        if action == Action::Redact && how.names() {
+        // What was given back is kept already, and is not kept for longer by being said again.
+        if action == Action::Redact && how.names() && !finding.rule.by_name {
             self.kept.extend(pseudonym.kept(how == How::Preserve));
         }
         if options.is_some_and(|options| options.preserves()) && pseudonym.token.kind().has_numbers() {
@@ -577,7 +583,7 @@ mod tests {
 
     use super::*;
     use crate::{Change, Direction, Pins, Principal, ServerProfile, Severity, Timestamp};
-    use bartizan_mcp::{Limits, Message, PartKind};
+    use bartizan_mcp::{Limits, Message};
 
     static RULE: RuleSpec = RuleSpec::new("test.rule", Severity::Low, Action::Redact, "For a test.");
     static GRAVE: RuleSpec = RuleSpec::new("test.grave", Severity::High, Action::Deny, "For a test.");

@@ -237,7 +237,9 @@ impl Where {
         let of_rule = |pattern: &str| {
             fits(pattern, finding.rule.id) || finding.own.as_deref().is_some_and(|own| fits(pattern, own))
         };
-        self.direction.is_none_or(|held| held == direction)
+        // What is for all rules is not for one that is set by its own name only.
+        (!finding.rule.by_name || self.rule.as_deref() == Some(finding.rule.id))
+            && self.direction.is_none_or(|held| held == direction)
             && self.part.is_none_or(|held| held == finding.kind)
             && self.rule.as_deref().is_none_or(of_rule)
             && self.server.as_deref().is_none_or(|pattern| fits(pattern, server))
@@ -282,8 +284,10 @@ impl Settings {
         let tool = finding.subject.as_deref().or(tool);
         let default = GuardSettings::default();
         let settings = self.guards.get(guard).unwrap_or(&default);
+        // What such a rule hides has a name already, whatever is said of other findings.
+        let how = if rule.by_name { How::Pseudonymise } else { settings.how };
         if let Some(place) = place {
-            return Chosen { action: place.action, by: "guard.where", how: place.how.unwrap_or(settings.how) };
+            return Chosen { action: place.action, by: "guard.where", how: place.how.unwrap_or(how) };
         }
         let here = settings.servers.get(server);
         let by_tool = here.zip(tool).and_then(|(here, tool)| here.tools.get(tool));
@@ -300,9 +304,11 @@ impl Settings {
             (settings.parts.get(&finding.kind).copied(), "guard.parts"),
             (settings.action, "guard.action"),
         ];
-        let set = candidates.into_iter().find_map(|(action, by)| action.map(|action| (action, by)));
+        let bears = |by: &str| !rule.by_name || by.ends_with(".rules");
+        let set =
+            candidates.into_iter().find_map(|(action, by)| action.filter(|_| bears(by)).map(|action| (action, by)));
         let (action, by) = set.unwrap_or((rule.default_in(finding.kind), "rule default"));
-        Chosen { action, by, how: settings.how }
+        Chosen { action, by, how }
     }
 
     /// Whether an exception lifts the rule here and now.

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteSynchronous};
 use sqlx::{Connection, QueryBuilder, Sqlite};
 
 const SCOPE: Scope<'static> = Scope { tenant: "acme", purpose: "support" };
-const KEEP: Keep = Keep { keep_for: 1_000_000_000, most: i64::MAX };
+const KEEP: Keep<'static> = Keep { keep_for: 1_000_000_000, most: i64::MAX, source: None };
 const MANY: usize = 1_000;
 const ROUNDS: usize = 15;
 

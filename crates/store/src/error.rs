@@ -71,6 +71,16 @@ pub enum StoreError {
         /// So many may be.
         most: i64,
     },
+    /// Who brings them has brought as many pseudonyms as one may.
+    #[error(
+        "`{by}` has brought {most} pseudonyms of this tenant, and no more of it are kept; what is not used any more goes by itself in time"
+    )]
+    SourceFull {
+        /// Who that is.
+        by: String,
+        /// So many may be.
+        most: i64,
+    },
     /// What somebody has shown was taken from them meanwhile.
     #[error("what was shown is not good any more")]
     Stale,

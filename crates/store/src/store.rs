@@ -18,7 +18,7 @@ use crate::seal::{Held, MasterKey, Whose};
 use crate::{Result, SealError, StoreError};
 
 /// The schema, step by step; the number of steps taken is the database's `user_version`.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("schema/001_api_key.sql"),
     include_str!("schema/002_event.sql"),
     include_str!("schema/003_data_key.sql"),
@@ -30,6 +30,7 @@ const STEPS: [&str; 11] = [
     include_str!("schema/009_generation.sql"),
     include_str!("schema/010_id.sql"),
     include_str!("schema/011_pseudonym.sql"),
+    include_str!("schema/012_pseudonym_source.sql"),
 ];
 
 /// How long a statement waits for another process that writes.
@@ -380,7 +381,7 @@ mod tests {
         let store = Store::open(&moved).await.unwrap();
         assert_eq!(*store.id, *first);
         // As a version left it that had neither ids nor what came after them.
-        let before = "DROP TABLE pseudonym; DROP TABLE subject; DROP TABLE vault; DROP TABLE this_store; PRAGMA user_version = 9";
+        let before = "DROP TABLE pseudonym; DROP TABLE vault_source; DROP TABLE subject; DROP TABLE vault; DROP TABLE this_store; PRAGMA user_version = 9";
         sqlx::raw_sql(before).execute(&store.pool).await.unwrap();
         store.close().await;
         let again = id_at(&moved).await;

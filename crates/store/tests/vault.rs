@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bartizan_store::pseudonyms::{Keep, LONGEST_VALUE, New, Reading, Scope};
+use bartizan_store::pseudonyms::{Keep, LONGEST_VALUE, New, Reading, Scope, Source};
 use bartizan_store::{Change, Store, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -20,7 +20,7 @@ const SUPPORT: Scope<'static> = Scope { tenant: "acme", purpose: "support" };
 const BILLING: Scope<'static> = Scope { tenant: "acme", purpose: "billing" };
 const OTHER: Scope<'static> = Scope { tenant: "other", purpose: "support" };
 const HOUR: i64 = 3_600_000_000;
-const KEEP: Keep = Keep { keep_for: HOUR, most: 10_000 };
+const KEEP: Keep<'static> = Keep { keep_for: HOUR, most: 10_000, source: None };
 
 fn change(at: i64) -> Change {
     Change { by: "uid:7".to_owned(), at }
@@ -167,8 +167,9 @@ async fn what_is_erased_is_gone_and_comes_again_under_another_key() {
     assert_eq!(put(&place, SUPPORT, &[about("ann", "a", "ann@example.com")], 15).await, 1);
     assert_eq!(revealed(&place, SUPPORT, &["a", "b"], 16).await, ["ann@example.com", "-"]);
     // A row of before, from a backup, say: the key that is there now does not open it.
-    let again =
-        format!("INSERT INTO pseudonym VALUES ('acme', 'support', 'b', 'email', 'ann', x'{value}', 10, 10, {HOUR})");
+    let again = format!(
+        "INSERT INTO pseudonym VALUES ('acme', 'support', 'b', 'email', 'ann', x'{value}', 10, 10, {HOUR}, '')"
+    );
     do_sql(directory.path(), &again).await;
     assert!(place.reveal(SUPPORT, &["b"], 16).await.is_err());
 }
@@ -304,6 +305,37 @@ async fn beyond_what_may_be_nothing_is_kept_and_the_reason_is_said() {
     for scope in [Scope { tenant: "", ..SUPPORT }, Scope { purpose: "a\tb", ..SUPPORT }] {
         assert!(put(scope, &[new("a", "v")], 8).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn who_brings_much_takes_no_room_from_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = store(directory.path()).await;
+    let put = async |name, all: &[New<'_>], at| {
+        let keep = Keep { most: 5, source: Some(Source { name, most: 2 }), ..KEEP };
+        place.put_pseudonyms(SUPPORT, all, keep, &change(at)).await
+    };
+    let filled = async |name| {
+        let held = place.pseudonyms_filled("acme", name).await.unwrap();
+        (held.entries, held.of_source, held.largest)
+    };
+    assert_eq!(filled("crm").await, (0, 0, None));
+    put("crm", &[new("a", "1"), about("ann", "b", "2")], 0).await.unwrap();
+    let error = put("crm", &[new("c", "3")], 1).await.unwrap_err();
+    assert!(matches!(&error, StoreError::SourceFull { by, most: 2 } if by == "crm"), "{error}");
+    assert!(error.to_string().contains("`crm` has brought 2"), "{error}");
+    // What is there may be named again by whoever brings it, and is theirs who brought it first.
+    assert_eq!(put("crm", &[new("a", "1")], 2).await.unwrap(), 0);
+    assert_eq!(put("office", &[new("a", "1"), new("c", "3")], 2).await.unwrap(), 1);
+    assert_eq!(filled("crm").await, (3, 2, Some(("crm".to_owned(), 2))));
+    assert_eq!(filled("office").await, (3, 1, Some(("crm".to_owned(), 2))));
+    // Room is made by erasing, by time, and by what expired and comes again.
+    place.subject_erase("acme", "ann", &change(3)).await.unwrap();
+    assert_eq!(filled("crm").await.1, 1);
+    assert_eq!(put("crm", &[new("d", "4")], 4).await.unwrap(), 1);
+    assert_eq!(put("crm", &[new("a", "1")], HOUR + 4).await.unwrap(), 1);
+    place.sweep_pseudonyms(3 * HOUR).await.unwrap();
+    assert_eq!(filled("crm").await, (0, 0, None));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use crate::support::{End, bartizan_at, bartizan_fed};
 
 const HOUR: i64 = 3_600_000_000;
-const KEEP: Keep = Keep { keep_for: HOUR, most: 100 };
+const KEEP: Keep<'static> = Keep { keep_for: HOUR, most: 100, source: None };
 
 fn subject(home: &Path, arguments: &[&str]) -> End {
     let store = home.join("state.db").display().to_string();

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::{Case, Known, Named};
 use crate::{
     CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labels, Names, Opinion,
-    Principal, RateScope, Timestamp,
+    Principal, Pseudonym, RateScope, Timestamp, Told,
 };
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
@@ -116,6 +116,7 @@ enum Found {
     Revealed(Vec<String>),
     Given(Vec<(u32, Range<usize>)>),
     Standing(Vec<Box<str>>),
+    Told(Vec<(String, String)>),
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -171,7 +172,7 @@ impl Case {
             server: self.server.to_string(),
             principal: Who::of(&self.principal),
             answers: self.answers.as_ref().map(Call::of),
-            evidence: self.evidence.iter().map(Found::of).collect(),
+            evidence: self.evidence.iter().map(|evidence| Found::of(evidence, &self.message)).collect(),
             grant: self
                 .grant
                 .as_ref()
@@ -205,7 +206,7 @@ impl Head {
             answers: some(self.answers, Call::read)?,
             principal: self.principal.read()?,
             server: self.server.into(),
-            evidence: self.evidence.into_iter().map(Found::read).collect(),
+            evidence: self.evidence.into_iter().map(Found::read).collect::<Option<_>>()?,
             grant: some(self.grant, Granted::read)?,
             now: Timestamp(self.now),
             definitions,
@@ -325,7 +326,7 @@ impl Name {
 }
 
 impl Found {
-    fn of(evidence: &Evidence) -> Found {
+    fn of(evidence: &Evidence, message: &Message) -> Found {
         match evidence {
             Evidence::RateExceeded { scope, limit, retry_after_ms } => {
                 Found::Rate { scope: (*scope).into(), limit: limit.clone(), retry_after_ms: *retry_after_ms }
@@ -339,6 +340,11 @@ impl Found {
             Evidence::Revealed(tokens) => Found::Revealed(tokens.iter().map(ToString::to_string).collect()),
             Evidence::Given(places) => Found::Given(places.to_vec()),
             Evidence::Standing(numbers) => Found::Standing(numbers.to_vec()),
+            // Of what the server was given back only what the message says again anyway.
+            Evidence::Told(told) => {
+                let held = told.within(message).into_iter();
+                Found::Told(held.map(|held| (held.token.to_string(), held.value.into_string())).collect())
+            }
             Evidence::HandedOut { what, is_theirs, tool } => {
                 let (theirs, tool) = (*is_theirs, tool.as_deref().map(str::to_owned));
                 match what {
@@ -349,10 +355,10 @@ impl Found {
         }
     }
 
-    fn read(self) -> Evidence {
+    fn read(self) -> Option<Evidence> {
         let handed_out =
             |what, is_theirs, tool: Option<String>| Evidence::HandedOut { what, is_theirs, tool: tool.map(Into::into) };
-        match self {
+        Some(match self {
             Found::Rate { scope, limit, retry_after_ms } => {
                 Evidence::RateExceeded { scope: scope.into(), limit, retry_after_ms }
             }
@@ -367,9 +373,16 @@ impl Found {
             }
             Found::Given(places) => Evidence::Given(places.into()),
             Found::Standing(numbers) => Evidence::Standing(numbers.into()),
+            Found::Told(values) => {
+                let held = values.into_iter().filter_map(|(name, value)| {
+                    let (_, token) = bartizan_pseudonym::find(&name).into_iter().next()?;
+                    Some(Pseudonym::of(token, value.into()))
+                });
+                Evidence::Told(Told::of(held.collect())?.into())
+            }
             Found::Task { theirs, tool } => handed_out(HandedOut::Task, theirs, tool),
             Found::State { theirs, tool } => handed_out(HandedOut::State, theirs, tool),
-        }
+        })
     }
 }
 

@@ -144,6 +144,8 @@ pub struct RuleSpec {
     pub about_caller: bool,
     /// Whether rules that the operator wrote come under it: each can be set by this id, a dot and its own name.
     pub holds_others: bool,
+    /// Whether only settings that name it bear on it, and none for all rules of its guard.
+    pub by_name: bool,
 }
 
 impl RuleSpec {
@@ -159,6 +161,7 @@ impl RuleSpec {
             fixed: false,
             about_caller: false,
             holds_others: false,
+            by_name: false,
         }
     }
 
@@ -174,6 +177,7 @@ impl RuleSpec {
             fixed: true,
             about_caller: false,
             holds_others: false,
+            by_name: false,
         }
     }
 
@@ -199,6 +203,12 @@ impl RuleSpec {
     #[must_use]
     pub const fn holds_others(self) -> Self {
         RuleSpec { holds_others: true, ..self }
+    }
+
+    /// The same, on which only settings bear that name it.
+    #[must_use]
+    pub const fn by_name(self) -> Self {
+        RuleSpec { by_name: true, ..self }
     }
 
     /// The same with other defaults in parts of some kinds.

@@ -10,12 +10,15 @@
 //! What is found in one place of a message is looked for in all others, also in encodings: most servers say everything twice, once as
 //! text and once as data, and a name that a sentence tells is told by no field.
 //!
+//! What a server was given back for a pseudonym is looked for, as it is, in all that it says afterwards (`told`).
+//!
 //! A finding says what kind of data it is and where it stands, and nothing of it.
 //!
 //! **What this is not:** anonymisation. Who has the vault has the values; and what nobody recognises passes.
 
 mod options;
 mod spread;
+mod told;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -33,14 +36,17 @@ use serde::Deserialize;
 use serde::de::Error;
 
 pub(crate) use self::options::of;
-pub use self::options::{Options, servers};
+pub use self::options::{Options, entitled, servers};
 use self::spread::Spread;
 use self::texts::{Text, texts};
 use super::prompt_injection::RulesProblem;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
 use crate::embedded::Embedded;
 use crate::lately::{self, Lately};
-use crate::{Action, Confidence, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note, numeral};
+use crate::told::Told;
+use crate::{
+    Action, Confidence, Direction, Event, Evidence, Finding, Names, Pseudonym, Report, Session, Severity, note, numeral,
+};
 
 /// Specification of the guard.
 pub const SPEC: GuardSpec = GuardSpec {
@@ -78,7 +84,7 @@ const fn rule(id: &'static str, severity: Severity, summary: &'static str) -> Ru
 }
 
 /// One for each kind, by the name of the kind.
-static RULES: [RuleSpec; 26] = [
+static RULES: [RuleSpec; 27] = [
     rule("personal_data.email", Severity::Low, "The text holds an address of e-mail."),
     rule("personal_data.phone", Severity::Low, "The text holds the number of a telephone."),
     rule("personal_data.iban", Severity::Medium, "The text holds the number of a bank account (IBAN)."),
@@ -105,6 +111,7 @@ static RULES: [RuleSpec; 26] = [
     rule("personal_data.nationality", Severity::Info, "The text says to which people or country somebody belongs."),
     rule("personal_data.title", Severity::Info, "The text says how somebody is addressed, or what they work as."),
     CUSTOM.holds_others(),
+    told::GIVEN_BACK,
 ];
 
 const CUSTOM: RuleSpec =
@@ -164,6 +171,7 @@ impl Guard for PersonalData {
         held.spread(&texts);
         held.keep_apart(&texts);
         held.report(&texts, report);
+        told::look(event, report);
     }
 }
 
@@ -262,6 +270,8 @@ struct Held {
     standing: Arc<[Box<str>]>,
     /// The same in the normal forms of each kind that was asked for.
     standing_forms: BTreeMap<PersonalKind, BTreeSet<String>>,
+    /// What the server was given back, which has its name already.
+    known_again: Option<Arc<Told>>,
     values: Vec<Datum>,
     /// By kind and normal form.
     known: BTreeMap<(PersonalKind, String), usize>,
@@ -352,7 +362,8 @@ fn meant<'v>(text: &Text<'_>, place: usize, written: &'v str) -> Cow<'v, str> {
 
 impl Held {
     fn of(event: &Event<'_>, preserves: bool) -> Held {
-        let mut held = Held { names: Names::of(event), preserves, ..Held::default() };
+        let told = Told::of_event(event).filter(|_| event.direction == Direction::ToClient).cloned();
+        let mut held = Held { names: Names::of(event), preserves, known_again: told, ..Held::default() };
         for evidence in event.evidence {
             match evidence {
                 Evidence::Revealed(tokens) => held.revealed.extend(tokens.iter().copied()),
@@ -410,6 +421,8 @@ impl Held {
         let names = self.names.as_ref().zip(kind);
         let token = names.map(|(names, kind)| names.name(kind, &form));
         let number = names.filter(|_| self.preserves).and_then(|(names, kind)| names.number(kind, &form));
+        let known = self.known_again.as_ref().filter(|_| token.is_some()).and_then(|told| told.name_of(&value));
+        let token = known.or(token);
         if token.is_some_and(|token| self.revealed.contains(&token)) || self.stands_for_another(found.kind, &form) {
             return;
         }

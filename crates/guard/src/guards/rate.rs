@@ -142,7 +142,8 @@ impl Guard for Rate {
                 | Evidence::Names(_)
                 | Evidence::Revealed(_)
                 | Evidence::Given(_)
-                | Evidence::Standing(_) => continue,
+                | Evidence::Standing(_)
+                | Evidence::Told(_) => continue,
             };
             let Some(rule) = SPEC.rule(id) else { continue };
             report.find(Finding::about(rule, event.message.root(), PartKind::Other, why));

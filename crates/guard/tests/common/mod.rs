@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory};
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
-    Labelling, Labels, Mode, Pin, Pins, Pipeline, Principal, RateScope, Scope, Scopes, ServerProfile, ServerSettings,
-    Session, Settings, Severity, Timestamp, Verdict, Where, guards,
+    Labelling, Labels, Mode, Names, Pin, Pins, Pipeline, Principal, Pseudonym, RateScope, Scope, Scopes, ServerProfile,
+    ServerSettings, Session, Settings, Severity, Timestamp, Told, Verdict, Where, guards, pseudonym,
 };
 use bartizan_guard::{Decision, DefinitionKind, SignedIn};
 use bartizan_mcp::{JsonPath, Limits, Message, PartKind};
@@ -83,6 +83,8 @@ enum EvidenceText {
     Rate { scope: String, limit: String, retry_after_ms: u64 },
     InFlight { scope: String, in_flight: u32 },
     HandedOut { handed_out: String, theirs: bool, tool: Option<Box<str>> },
+    Names { names_for: String },
+    Told { given_back: Vec<String>, names_for: String },
 }
 
 #[derive(Deserialize, Default)]
@@ -458,6 +460,11 @@ impl PinsText {
     }
 }
 
+/// What makes pseudonyms for that tenant.
+fn names(tenant: &str) -> Names {
+    Names::new(Arc::new(pseudonym::Root::new(&[7; 32]).namer(tenant, "default")))
+}
+
 impl EvidenceText {
     fn read(&self) -> Evidence {
         let scope = |scope: &str| match scope {
@@ -480,6 +487,12 @@ impl EvidenceText {
                     other => panic!("nobody hands out `{other}`"),
                 };
                 Evidence::HandedOut { what, is_theirs: *theirs, tool: tool.clone() }
+            }
+            EvidenceText::Names { names_for } => Evidence::Names(names(names_for)),
+            EvidenceText::Told { given_back, names_for } => {
+                let kind = pseudonym::Kind::parse("person_name").unwrap();
+                let named = |value: &String| Pseudonym::of(names(names_for).name(kind, value), value.as_str().into());
+                Evidence::Told(Told::of(given_back.iter().map(named).collect()).unwrap().into())
             }
         }
     }

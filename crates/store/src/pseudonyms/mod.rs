@@ -64,11 +64,33 @@ impl<'a> New<'a> {
 
 /// For how long and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct Keep<'a> {
     /// After so many microseconds without use it is as if it had never been.
     pub keep_for: i64,
     /// So many a tenant has at most, of all purposes.
     pub most: i64,
+    /// Who brings it, if that is to be kept.
+    pub source: Option<Source<'a>>,
+}
+
+/// Somebody who brings values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// What they are called.
+    pub name: &'a str,
+    /// So many of what a tenant has are theirs at most.
+    pub most: i64,
+}
+
+/// How many pseudonyms a tenant has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// All of them.
+    pub entries: i64,
+    /// Those that the source brought which was asked about.
+    pub of_source: i64,
+    /// Who brought most, and how many.
+    pub largest: Option<(String, i64)>,
 }
 
 impl Store {
@@ -99,10 +121,11 @@ impl Store {
         &self,
         scope: Scope<'_>,
         new: &[New<'_>],
-        keep: Keep,
+        keep: Keep<'_>,
         change: &Change,
     ) -> Result<usize> {
         let new = checked(scope, new)?;
+        keep.source.map_or(Ok(()), |source| check_name("source", source.name))?;
         if new.is_empty() {
             return Ok(0);
         }
@@ -123,7 +146,8 @@ impl Store {
             rows::touch(connection, scope, &known, until).await?;
             let fresh: Vec<_> = new.iter().copied().filter(|new| !held.contains_key(new.token)).collect();
             if !fresh.is_empty() {
-                add(connection, &sealer, Fresh { scope, new: &fresh, until }, keep.most, change).await?;
+                add(connection, &sealer, Fresh { scope, new: &fresh, until, source: keep.source }, keep.most, change)
+                    .await?;
             }
             Ok(fresh.len())
         })
@@ -145,6 +169,15 @@ impl Store {
         drop(connection);
         let values = crypt::open_values(&sealer, scope, &mut found)?;
         Ok(tokens.iter().map(|token| values.get(*token).cloned()).collect())
+    }
+
+    /// How many pseudonyms a tenant has, and who brought them.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn pseudonyms_filled(&self, tenant: &str, source: &str) -> Result<Filled> {
+        let mut connection = self.reading().acquire().await?;
+        rows::filled(&mut connection, tenant, source).await
     }
 
     /// Removes what has expired, some at a time, so that whoever writes meanwhile does not wait for long; how much that was.
@@ -201,6 +234,11 @@ async fn add(
     let entries = vault.entries - removed + added;
     if entries > most {
         return Err(StoreError::Full { most });
+    }
+    if let Some(source) = fresh.source
+        && rows::of_source(connection, tenant, source.name).await? + added > source.most
+    {
+        return Err(StoreError::SourceFull { by: source.name.to_owned(), most: source.most });
     }
     rows::insert(connection, &fresh, &keys).await?;
     rows::count(connection, tenant, added - removed).await?;

@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::crypt::SubjectKey;
-use super::{New, Pseudonym, Scope, subjects};
+use super::{Filled, New, Pseudonym, Scope, Source, subjects};
 use crate::{Result, Sealer};
 
 /// So many with one statement; no row has more than ten values, and SQLite takes 32,766.
@@ -21,6 +21,9 @@ const SLACK: i64 = 60_000_000;
 const VAULT: &str = "SELECT sealed, entries FROM vault WHERE tenant = $1";
 const INSERT_VAULT: &str = "INSERT INTO vault (tenant, sealed, entries, created_at) VALUES ($1, $2, 0, $3)";
 const COUNT: &str = "UPDATE vault SET entries = entries + $2 WHERE tenant = $1";
+const OF_SOURCE: &str = "SELECT entries FROM vault_source WHERE tenant = $1 AND source = $2";
+const LARGEST: &str =
+    "SELECT source, entries FROM vault_source WHERE tenant = $1 ORDER BY entries DESC, source LIMIT 1";
 const OF: &str = "SELECT count(*) FROM pseudonym WHERE tenant = $1 AND subject = $2";
 /// The values go with it, by their foreign key.
 const DESTROY: &str = "DELETE FROM subject WHERE tenant = $1 AND id = $2";
@@ -64,6 +67,7 @@ pub(super) struct Fresh<'a> {
     pub(super) scope: Scope<'a>,
     pub(super) new: &'a [New<'a>],
     pub(super) until: Until,
+    pub(super) source: Option<Source<'a>>,
 }
 
 /// A value as it is kept, and the key of its subject as that is.
@@ -87,6 +91,20 @@ pub(super) async fn insert_vault(
 ) -> Result<()> {
     sqlx::query(INSERT_VAULT).bind(tenant).bind(sealed).bind(now).execute(connection).await?;
     Ok(())
+}
+
+/// How many of a tenant's somebody brought.
+pub(super) async fn of_source(connection: &mut SqliteConnection, tenant: &str, source: &str) -> Result<i64> {
+    let entries = sqlx::query_scalar(OF_SOURCE).bind(tenant).bind(source).fetch_optional(connection).await?;
+    Ok(entries.unwrap_or_default())
+}
+
+/// How many a tenant has, and who brought them.
+pub(super) async fn filled(connection: &mut SqliteConnection, tenant: &str, source: &str) -> Result<Filled> {
+    let entries = vault(connection, tenant).await?.map_or(0, |vault| vault.entries);
+    let of_source = of_source(connection, tenant, source).await?;
+    let largest = sqlx::query_as(LARGEST).bind(tenant).fetch_optional(connection).await?;
+    Ok(Filled { entries, of_source, largest })
 }
 
 /// Says that there are so many more.
@@ -210,7 +228,8 @@ pub(super) async fn insert(
     fresh: &Fresh<'_>,
     keys: &HashMap<&str, SubjectKey>,
 ) -> Result<()> {
-    let Fresh { scope, new, until } = *fresh;
+    let Fresh { scope, new, until, source } = *fresh;
+    let source = source.map_or("", |source| source.name);
     for new in new.chunks(MANY) {
         let mut rows = Vec::with_capacity(new.len());
         for new in new {
@@ -218,12 +237,13 @@ pub(super) async fn insert(
             rows.push((new, key.seal(scope, new.token, new.value)?));
         }
         let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO pseudonym (tenant, purpose, token, kind, subject, value, created_at, last_used_at, expires_at) ",
+            "INSERT INTO pseudonym (tenant, purpose, token, kind, subject, value, created_at, last_used_at, expires_at,
+            source) ",
         );
         query.push_values(rows, |mut row, (new, value)| {
             row.push_bind(scope.tenant).push_bind(scope.purpose).push_bind(new.token).push_bind(new.kind);
             row.push_bind(new.subject()).push_bind(value);
-            row.push_bind(until.now).push_bind(until.now).push_bind(until.at);
+            row.push_bind(until.now).push_bind(until.now).push_bind(until.at).push_bind(source);
         });
         query.build().persistent(false).execute(&mut *connection).await?;
     }

@@ -37,6 +37,8 @@ pub struct Options {
     /// Whether numbers stand for numbers anywhere, which is said in another place.
     #[serde(skip)]
     preserves: bool,
+    /// What part of these one server, or all clients together, may have brought, above 0 and at most 1.
+    server_share: f64,
 }
 
 /// A tool that gets what a pseudonym in its arguments stands for.
@@ -63,6 +65,7 @@ impl Default for Options {
             keep_days: 365,
             most: 1_000_000,
             preserves: false,
+            server_share: 0.5,
         }
     }
 }
@@ -81,6 +84,9 @@ impl Options {
         }
         if self.keep_days == 0 || self.most == 0 {
             return Err("`keep_days` and `most` are at least 1".to_owned());
+        }
+        if !(self.server_share > 0.0 && self.server_share <= 1.0) {
+            return Err("`server_share` is above 0 and at most 1".to_owned());
         }
         let is_name = |purpose: &String| {
             (1..=64).contains(&purpose.len()) && purpose.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
@@ -145,6 +151,12 @@ impl Options {
     pub fn most(&self) -> i64 {
         i64::from(self.most)
     }
+
+    /// How many of them one server may have brought; at least one, or it could bring nothing at all.
+    #[must_use]
+    pub fn most_of_server(&self) -> i64 {
+        ((f64::from(self.most) * self.server_share) as i64).max(1)
+    }
 }
 
 /// What settings say of pseudonyms, if they have any made or given back.
@@ -168,10 +180,19 @@ fn hows(held: &GuardSettings) -> impl Iterator<Item = How> {
     std::iter::once(held.how).chain(held.places.iter().filter_map(|place| place.how))
 }
 
-/// The names of servers in the options, for whoever checks whether there are such.
+/// The names of servers in the options, each with where it stands, for whoever checks whether there are such.
 #[must_use]
-pub fn servers(options: &serde_json::Value) -> Vec<String> {
-    Options::deserialize(options)
-        .map(|options| options.entitled.into_iter().map(|entry| entry.server).collect())
-        .unwrap_or_default()
+pub fn servers(options: &serde_json::Value) -> Vec<(Vec<String>, String)> {
+    let Ok(options) = Options::deserialize(options) else { return Vec::new() };
+    let entitled = options.entitled.into_iter().enumerate();
+    let entitled = entitled.map(|(at, entry)| (vec!["entitled".to_owned(), at.to_string(), "server".to_owned()], entry.server));
+    let purposes = options.purposes.into_keys().map(|server| (vec!["purposes".to_owned(), server.clone()], server));
+    entitled.chain(purposes).collect()
+}
+
+/// The tools that are entitled to anything by the options, each with its server, as they are written.
+#[must_use]
+pub fn entitled(options: &serde_json::Value) -> Vec<(String, String)> {
+    let entitled = Options::deserialize(options).map(|options| options.entitled).unwrap_or_default();
+    entitled.into_iter().map(|entry| (entry.server, entry.tool)).collect()
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use bartizan_detect::decode::Views;
 
 /// Shorter values are too often something else.
@@ -34,6 +34,8 @@ impl Spread {
             return None;
         }
         let mut builder = AhoCorasick::builder();
+        // What is chosen for few values takes a hundred times the room of long ones, with each message.
+        builder.kind(Some(AhoCorasickKind::ContiguousNFA));
         let values = builder.ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(values.iter().map(|value| value.as_bytes())).ok()?;
         Some(Spread { values, which })
     }

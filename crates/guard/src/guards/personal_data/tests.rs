@@ -178,6 +178,8 @@ fn options_say_what_there_is() {
         (json!({"purpose": "a b"}), "`a b`"),
         (json!({"purposes": {"crm": ""}}), "a purpose has"),
         (json!({"keep_days": 0}), "at least 1"),
+        (json!({"server_share": 0.0}), "above 0"),
+        (json!({"server_share": 1.5}), "at most 1"),
         (json!({"entitled": [{"server": "a"}]}), "missing field"),
         (json!({"recognisers_file": "[[recogniser]]"}), ""),
     ] {

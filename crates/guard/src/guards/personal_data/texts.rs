@@ -13,7 +13,7 @@ use crate::numeral;
 /// Shorter texts hold nothing that could be told.
 const SHORTEST: usize = 4;
 /// What pictures, sounds and files are under in content: bytes, which are no text.
-const FILES: [&str; 2] = ["data", "blob"];
+pub(super) const FILES: [&str; 2] = ["data", "blob"];
 /// What of a notification or a question is looked up by who made it; another one would be meant.
 const LOOKED_UP: [&str; 4] = ["progressToken", "requestId", "taskId", "elicitationId"];
 /// Numbers with fewer digits are counts and amounts.

@@ -1,0 +1,115 @@
+//! What the server was given back and says again, whatever way and wherever: in a result or an error, in news of its progress, and in
+//! what it asks the client.
+
+use std::ops::Range;
+
+use bartizan_mcp::{NodeId, NodeKind, PartKind, Value};
+
+use super::Covered;
+use super::texts::FILES;
+use crate::told::{MOST_PLACES, Told};
+use crate::{Action, Direction, Event, Finding, Names, Report, RuleSpec, Severity, note};
+
+/// Hidden under its name unless a setting names this very rule.
+pub(super) const GIVEN_BACK: RuleSpec = RuleSpec::new(
+    "personal_data.given_back",
+    Severity::Low,
+    Action::Redact,
+    "The server says again what it was given back for a pseudonym.",
+)
+.by_name();
+
+const TOO_MUCH: &str = "There is more of it than is looked at, so what the server was given back may be in it.";
+
+/// Of no meaning to anybody but who made them; programs bring them back as they are.
+const OPAQUE: [&str; 6] = ["requestState", "nextCursor", "taskId", "progressToken", "requestId", "elicitationId"];
+
+/// Smaller numbers are counts.
+const SHORTEST_NUMBER: usize = 4;
+
+pub(super) fn look(event: &Event<'_>, report: &mut Report) {
+    let Some(told) = Told::of_event(event).filter(|_| event.direction == Direction::ToClient) else { return };
+    let (message, names) = (event.message, Names::of(event));
+    let envelope = [message.root().get("id"), message.root().get("method")].map(|value| value.map(Value::id));
+    let (mut last, mut left): (Option<Value<'_>>, _) = (None, MOST_PLACES);
+    for part in message.parts() {
+        let key = last.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(part.value)).map(Value::text);
+        last = Some(part.value);
+        if key.as_deref().is_some_and(|key| OPAQUE.contains(&key)) || envelope.contains(&Some(part.id())) {
+            continue;
+        }
+        let place = Place {
+            value: part.value,
+            kind: part.kind,
+            element: part.element,
+            is_file: part.kind == PartKind::Content && key.as_deref().is_some_and(|key| FILES.contains(&key)),
+        };
+        place.look(&part.text(), (told, &mut left, names.as_ref()), report);
+    }
+    for value in ["result", "error", "params"].iter().filter_map(|member| message.root().get(member)) {
+        for number in value.subtree().filter(|value| value.kind() == NodeKind::Number) {
+            if number.raw().len() >= SHORTEST_NUMBER {
+                let place = Place { value: number, kind: PartKind::StructuredContent, element: None, is_file: false };
+                place.look(number.raw(), (told, &mut left, None), report);
+            }
+        }
+    }
+}
+
+/// Where a text or a number stands.
+struct Place<'m> {
+    value: Value<'m>,
+    kind: PartKind,
+    element: Option<NodeId>,
+    is_file: bool,
+}
+
+impl Place<'_> {
+    fn look(&self, text: &str, (told, left, names): (&Told, &mut usize, Option<&Names>), report: &mut Report) {
+        let sighted = told.look(text, left);
+        if sighted.cut {
+            report.find(self.finding(TOO_MUCH.to_owned()));
+        }
+        if sighted.places.is_empty() {
+            return;
+        }
+        // A name that was made here has none of it in it, whatever its letters are.
+        let covered = Covered::of(names.map(|names| names.places(text)).unwrap_or_default());
+        for ((which, is_encoded), mut spans) in sighted.places {
+            spans.retain(|span| !covered.reach(span));
+            if let Some(finding) = self.sighted((told, which), is_encoded, spans) {
+                report.find(finding);
+            }
+        }
+    }
+
+    fn sighted(&self, (told, which): (&Told, usize), is_encoded: bool, spans: Vec<Range<usize>>) -> Option<Finding> {
+        // Where programs read, a short word means something else.
+        let is_content = match self.kind {
+            PartKind::Metadata | PartKind::Other => false,
+            kind => !is_definition(kind),
+        };
+        let held = told.get(which).filter(|_| is_content || told.is_long(which))?;
+        let mut spans = spans.into_iter();
+        let first = spans.next()?;
+        let hidden = if is_encoded { " It is in an encoding." } else { "" };
+        let mut finding = self.finding(format!("{}{hidden}", GIVEN_BACK.summary));
+        // A key, a file or a definition that is changed is another one.
+        let is_text = self.value.kind() != NodeKind::Key && !self.is_file && !is_definition(self.kind);
+        finding.span = is_text.then_some(first);
+        finding.also = spans.collect();
+        finding.pseudonym = (!is_encoded).then(|| held.clone());
+        Some(finding)
+    }
+
+    fn finding(&self, why: String) -> Finding {
+        let mut finding = Finding::about(&GIVEN_BACK, self.value, self.kind, why);
+        finding.element = self.element;
+        finding.replacement = Some(note::of(GIVEN_BACK.id).into());
+        finding
+    }
+}
+
+fn is_definition(kind: PartKind) -> bool {
+    matches!(kind, PartKind::ToolDefinition | PartKind::PromptDefinition | PartKind::ResourceDefinition)
+}

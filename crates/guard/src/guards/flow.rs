@@ -24,7 +24,7 @@ use bartizan_mcp::{Document, Limits, Message, NodeKind, PartKind, Value, method}
 use serde::Deserialize;
 
 pub use self::settings::Options;
-use self::settings::ToolEntry;
+use self::settings::{Known, ToolEntry};
 use crate::follow::traces_of;
 use crate::settings::fits;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
@@ -111,7 +111,7 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
     let labels = match (&*call.method, &call.tool) {
         (method::TOOLS_CALL, Some(tool)) => {
             let asked = call.arguments.as_deref().and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
-            options.brings(server, tool, asked.as_ref().map(Document::root), &session.catalog)
+            options.brings((server, tool), asked.as_ref().map(Document::root), Known::of(event, session))
         }
         (method::RESOURCES_READ, _) => {
             let contents = event.message.result().and_then(|result| result.get("contents"));
@@ -142,7 +142,7 @@ fn has_content(message: &Message) -> bool {
 /// The arguments of a call that has to be traced: of one that reaches others or cannot be taken back.
 pub(crate) fn traced<'m>(options: &Options, event: &Event<'m>, session: &Session) -> Option<Value<'m>> {
     let (tool, arguments) = call(event)?;
-    let nature = options.nature(&event.server.name, &tool, Some(arguments), &session.catalog);
+    let nature = options.nature((&event.server.name, &tool), Some(arguments), Known::of(event, session));
     (is_public(options, event, &tool, arguments) || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
 }
 
@@ -178,7 +178,7 @@ impl Guard for Flow {
         // Whoever did not look knows nothing good.
         let none = Traces { cut: true, ..Traces::default() };
         let traces = traces_of(event.evidence);
-        let nature = self.0.nature(&event.server.name, &tool, Some(arguments), &session.catalog);
+        let nature = self.0.nature((&event.server.name, &tool), Some(arguments), Known::of(event, session));
         let entry = self.0.entry(&event.server.name, &tool, Some(arguments));
         let labels = session.labels;
         let looking = Looking {

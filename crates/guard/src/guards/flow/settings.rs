@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::settings::fits;
-use crate::{Catalog, DefinitionKind};
+use crate::{Catalog, DefinitionKind, Event, Pins, Session};
 
 /// Labels of a tool or a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -139,6 +139,22 @@ fn is_below(domain: &str, host: &str) -> bool {
     host == domain || host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
+/// What is known of the tools of a server.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'k> {
+    /// As it lists them.
+    pub(crate) catalog: &'k Catalog,
+    /// As they were approved.
+    pub(crate) pins: &'k Pins,
+}
+
+impl<'k> Known<'k> {
+    /// What is known when a message is judged.
+    pub(crate) fn of(event: &Event<'k>, session: &'k Session) -> Known<'k> {
+        Known { catalog: &session.catalog, pins: &event.server.pins }
+    }
+}
+
 fn labels(names: &[LabelName]) -> ToolLabels {
     names.iter().map(|name| ToolLabel::from(*name)).collect()
 }
@@ -162,11 +178,11 @@ impl Options {
 
     /// What a tool does with information. Of one that is not listed, as a server lists more than is remembered, it is taken for
     /// granted that it brings and reaches anything, and for every one of them to wait for somebody would be too much.
-    pub(crate) fn nature(&self, server: &str, tool: &str, arguments: Option<Value<'_>>, catalog: &Catalog) -> Nature {
-        let known = catalog.get(DefinitionKind::Tool, tool);
+    pub(crate) fn nature(&self, (server, tool): (&str, &str), arguments: Option<Value<'_>>, known: Known<'_>) -> Nature {
         let all = ToolLabel::ALL.into_iter().filter(|label| *label != ToolLabel::Destructive);
-        let unknown = || Nature { labels: all.collect(), ..Nature::default() };
-        let mut nature = known.map_or_else(unknown, |definition| definition.nature());
+        let unknown = Nature { labels: all.collect(), ..Nature::default() };
+        let definition = known.catalog.get(DefinitionKind::Tool, tool);
+        let mut nature = known.pins.nature(tool, definition.map(|held| &**held), unknown);
         if let Some(set) = self.entry(server, tool, arguments).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);
             (nature.if_addressed, nature.by_hint) = (false, false);
@@ -178,14 +194,8 @@ impl Options {
     }
 
     /// What a tool's results bring. One that writes says what became of that, in which a stranger may have had a word.
-    pub(crate) fn brings(
-        &self,
-        server: &str,
-        tool: &str,
-        arguments: Option<Value<'_>>,
-        catalog: &Catalog,
-    ) -> ToolLabels {
-        let nature = self.nature(server, tool, arguments, catalog);
+    pub(crate) fn brings(&self, (server, tool): (&str, &str), arguments: Option<Value<'_>>, known: Known<'_>) -> ToolLabels {
+        let nature = self.nature((server, tool), arguments, known);
         if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
     }
 

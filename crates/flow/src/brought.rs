@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, Hasher};
 use bartizan_mcp::{Document, Limits, NodeKind, Value};
 use foldhash::quality::FixedState;
 
+use crate::item::Item;
 use crate::normal;
 use crate::shingle;
 use crate::values::{self, Form};
@@ -80,6 +81,8 @@ pub struct Brought {
     pub(crate) rows: Vec<u64>,
     /// Addresses, numbers and tokens wherever they stand, if it is private.
     pub(crate) facts: Vec<u64>,
+    /// Which item it is, if it is one that can be answered.
+    pub(crate) item: Option<Item>,
     /// Whether it holds more than is read.
     pub(crate) cut: bool,
 }
@@ -110,6 +113,12 @@ impl Brought {
     #[must_use]
     pub fn of_values<'v>(key: &Key, values: impl Iterator<Item = &'v str>) -> Brought {
         Brought { fields: values.map(|value| key.hash(value)).collect(), ..Brought::default() }
+    }
+
+    /// The same, as it was read as that item.
+    #[must_use]
+    pub fn as_item(self, item: Option<Item>) -> Brought {
+        Brought { item, ..self }
     }
 
     /// Whether there is nothing to remember.
@@ -225,8 +234,12 @@ impl Reading<'_> {
         let covers = |value: &&values::Value| value.form == Form::Host || value.span.len() + 2 >= trimmed.len();
         let is_one = all.first().is_some_and(|value| value.span.len() + 2 >= trimmed.len());
         let values = all.iter().filter(covers).filter(|_| is_one).map(|value| value.normal.clone());
-        let hashes: Vec<u64> =
-            normal::of_text(text).into_iter().chain(values).map(|normal| self.key.hash(&normal)).collect();
+        let hashes: Vec<u64> = normal::of_text(text)
+            .into_iter()
+            .chain(values)
+            .chain(values::respelled(trimmed))
+            .map(|normal| self.key.hash(&normal))
+            .collect();
         self.brought.fields.extend(hashes);
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::values;
 use crate::words::{self, List, list};
 
 /// What an argument is for.
@@ -50,6 +51,10 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
                 return Role::Destination;
             }
             // What lets somebody in is one word: `code` is that of a lock, or all of a program.
+            // The id of a message is none of what it says.
+            if is_id(&[name]) && values::is_short_id(text) {
+                return Role::Selector;
+            }
             let is_one = is_credential(word) && !text.trim().contains(char::is_whitespace) && text.len() <= LONGEST;
             if CONTENTS.has_any(word) && !is_one {
                 return Role::Content;
@@ -78,6 +83,16 @@ pub(crate) fn is_id(path: &[&str]) -> bool {
     static IDS: List = list!("id uuid number no key ref reference slug sku code");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.last().is_some_and(|word| IDS.has_any(word))
+}
+
+/// Whether an argument names what people write to each other in, as the id of a mail or a ticket does.
+pub(crate) fn is_id_of_talk(path: &[&str]) -> bool {
+    static TALKS: List = list!(
+        "message msg mail email thread ticket issue comment post conversation chat discussion pull pr case question"
+        "review topic"
+    );
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    is_id(path) && last.iter().any(|word| TALKS.has_any(word))
 }
 
 /// Whether an argument names a file or a folder.
@@ -123,6 +138,9 @@ mod tests {
             (&["x"], &long, Role::Content),
             (&["files", "a.yml"], "a:\n  b", Role::Content),
             (&["event_id"], "12", Role::Selector),
+            (&["messageId"], "18f3a01", Role::Selector),
+            (&["comment_id"], "Please read this one", Role::Content),
+            (&["message"], "18f3a01", Role::Content),
             (&["date"], "2026-11-29", Role::Selector),
             (&["code"], "5038", Role::Selector),
             (&["code"], "print(1) or exit", Role::Content),

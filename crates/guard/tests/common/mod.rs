@@ -279,7 +279,7 @@ impl Case {
         if let Some(follow) = pipeline.follow()
             && let Some(arguments) = follow.traced(&bare, &session)
         {
-            evidence.push(Evidence::Traces(Arc::new(follow.traces(arguments, &memory))));
+            evidence.push(Evidence::Traces(Arc::new(follow.traces(&server.name, arguments, &memory))));
         }
         let event = Event { evidence: &evidence, ..bare };
         look(&event, &session)

@@ -8,6 +8,7 @@ use bartizan_policy::canonical_uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::paths::{Files, PathEntry};
 use crate::settings::fits;
 use crate::{Catalog, DefinitionKind, Event, Pins, Session};
 
@@ -50,6 +51,8 @@ pub struct Options {
     pub tool: Vec<ToolEntry>,
     /// What is known better of resources; of several entries that fit a URI, the first counts.
     pub resource: Vec<ResourceEntry>,
+    /// What is known better of files; of several entries that fit a path, the first counts.
+    pub path: Vec<PathEntry>,
 }
 
 /// What is known better of a tool.
@@ -155,7 +158,7 @@ impl<'k> Known<'k> {
     }
 }
 
-fn labels(names: &[LabelName]) -> ToolLabels {
+pub(super) fn labels(names: &[LabelName]) -> ToolLabels {
     names.iter().map(|name| ToolLabel::from(*name)).collect()
 }
 
@@ -181,11 +184,17 @@ impl Options {
     pub(crate) fn nature(&self, (server, tool): (&str, &str), arguments: Option<Value<'_>>, known: Known<'_>) -> Nature {
         let all = ToolLabel::ALL.into_iter().filter(|label| *label != ToolLabel::Destructive);
         let unknown = Nature { labels: all.collect(), ..Nature::default() };
+        let mut is_said = false;
         let definition = known.catalog.get(DefinitionKind::Tool, tool);
         let mut nature = known.pins.nature(tool, definition.map(|held| &**held), unknown);
         if let Some(set) = self.entry(server, tool, arguments).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);
             (nature.if_addressed, nature.by_hint) = (false, false);
+            is_said = true;
+        }
+        // What is said of files without a call is no tool's.
+        if arguments.is_some() {
+            self.files(server, tool, arguments).change(&mut nature, !is_said);
         }
         if self.trusts(server, tool) {
             nature.labels = nature.labels.without(ToolLabel::UntrustedContent);
@@ -195,8 +204,16 @@ impl Options {
 
     /// What a tool's results bring. One that writes says what became of that, in which a stranger may have had a word.
     pub(crate) fn brings(&self, (server, tool): (&str, &str), arguments: Option<Value<'_>>, known: Known<'_>) -> ToolLabels {
-        let nature = self.nature((server, tool), arguments, known);
+        let mut nature = self.nature((server, tool), arguments, known);
+        if arguments.is_none() {
+            self.files(server, tool, None).change(&mut nature, false);
+        }
         if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
+    }
+
+    /// What is known of the files that a call names.
+    pub(super) fn files(&self, server: &str, tool: &str, arguments: Option<Value<'_>>) -> Files {
+        if self.path.is_empty() { Files::default() } else { Files::of(&self.path, &format!("{server}/{tool}"), arguments) }
     }
 
     /// What a resource brings.
@@ -209,7 +226,10 @@ impl Options {
             let is_local = !uri.to_lowercase().starts_with("http");
             [ToolLabel::UntrustedContent].into_iter().chain(is_local.then_some(ToolLabel::PrivateData)).collect()
         };
-        let labels = set.unwrap_or_else(guessed);
+        let is_said = set.is_some();
+        let mut nature = Nature { labels: set.unwrap_or_else(guessed), reads: true, ..Nature::default() };
+        Files::of_uri(&self.path, server, uri).change(&mut nature, !is_said);
+        let labels = nature.labels;
         if self.trusts(server, uri) { labels.without(ToolLabel::UntrustedContent) } else { labels }
     }
 }

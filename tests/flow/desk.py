@@ -16,9 +16,12 @@ def tool(name, description, *arguments):
 
 TOOLS = [tool("search_emails", "Searches the mailbox.", "query"), tool("get_contacts", "The user's contacts."),
          tool("get_document", "Reads a document.", "name"), tool("send_email", "Sends an email.", "to", "body"),
-         tool("delete_email", "Deletes an email.", "id")]
+         tool("delete_email", "Deletes an email.", "id"), tool("read_file", "Reads a file.", "path"),
+         tool("write_file", "Writes a file.", "path", "content"), tool("get_ticket", "Shows a ticket.", "ticketId"),
+         tool("reply_ticket", "Replies to a ticket.", "ticketId", "body")]
 TEXTS = {"search_emails": json.dumps(MAIL), "get_contacts": json.dumps(CONTACTS), "get_document": PLAN,
-         "send_email": "sent", "delete_email": "deleted"}
+         "send_email": "sent", "delete_email": "deleted", "read_file": PLAN, "write_file": "sent",
+         "get_ticket": "Where is my order W-30418, which should have come on Monday, to the blue door?", "reply_ticket": "sent"}
 
 
 def result(method, params):

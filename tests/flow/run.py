@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(HERE)]
 import desk  # noqa: E402
-from harness import BINARY, MODERN, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases  # noqa: E402
+from harness import BINARY, MODERN, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 from upstream import Answering, Upstream  # noqa: E402
 
 LEGACY = "2025-11-25"
@@ -60,6 +60,13 @@ def bartizan(held, *arguments):
     done = subprocess.run([BINARY, *arguments, "--config", str(held.config)], env=held.environment, capture_output=True, text=True,
                           timeout=60, stdin=subprocess.DEVNULL)
     equal(done.returncode, 0, f"{arguments}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def bartizan_says(held, *arguments):
+    """The same, whatever its status."""
+    done = subprocess.run([BINARY, *arguments, "--config", str(held.config)], env=held.environment, capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL)
     return done.stdout
 
 
@@ -195,6 +202,84 @@ def case_policies_read_what_has_come_in():
             ask(client, "read__search_emails", query="lunch")
             said = send(client, CARL)
             check("by `quiet` in a session labelled" in said, f"both: {said}")
+
+
+def case_what_a_tool_was_approved_to_do_counts():
+    for version in ERAS:
+        with place() as held, Raw(held, version=version) as client:
+            client.tools()
+            lock = held.config.parent / "mcp.lock"
+            [path] = [path for path in (lock, *held.config.parent.rglob("mcp.lock")) if path.exists()][:1]
+            written = path.read_text()
+            check('send_email = {' in written and 'labels = ["public_sink"]' in written, f"{version}: {written}")
+            ask(client, "read__search_emails", query="lunch")
+            waits(send(client, EVE), "flow.untrusted_destination", f"{version}: as it was approved")
+            bartizan(held, "lock", "label", "--server", "send", "send_email", "--none")
+            wait_for(lambda: '"text": "sent"' in send(client, EVE), f"{version}: what the operator says does not count")
+            # The definition is taken for what it was taken for: nothing waits.
+            client.tools()
+            bartizan(held, "lock", "verify")
+            bartizan(held, "lock", "label", "--server", "send", "send_email", "--guessed")
+            wait_for(lambda: "(flow.untrusted_destination)" in send(client, EVE), f"{version}: the guess does not count again")
+
+            # An earlier version took it for something else.
+            line = next(line for line in path.read_text().splitlines() if line.startswith("delete_email") and "destructive" in line)
+            path.write_text(path.read_text().replace(line, line.replace('labels = ["destructive"]', "labels = []")))
+            wait_for(lambda: '"text": "deleted"' in ask(client, "send__delete_email", id="Lunch"), f"{version}: what is in the file does not count")
+            client.tools()
+            wait_for(lambda: "relabelled" in bartizan_says(held, "lock", "diff"), f"{version}: nothing waits")
+            check("labels: none -> destructive" in bartizan_says(held, "lock", "diff"), version)
+            check(any("tool_pinning.relabelled" in json.dumps(entry) for entry in held.entries(kind="message")), version)
+            passes(ask(client, "send__delete_email", id="Lunch"), f"{version}: until somebody accepts it")
+            bartizan(held, "lock", "update")
+            wait_for(lambda: "(flow.destructive)" in ask(client, "send__delete_email", id="Lunch"), f"{version}: once it is accepted")
+
+
+PATHS = """
+[[guard.flow.path]]
+path = "/srv/handbook/**"
+labels = []
+[[guard.flow.path]]
+path = "/srv/public/**"
+labels = ["public_sink"]
+"""
+
+
+def case_a_path_says_what_is_in_a_file():
+    for version in ERAS:
+        with place(PATHS) as held, Raw(held, version=version) as client:
+            client.tools()
+            ask(client, "read__search_emails", query="lunch")
+            ask(client, "read__read_file", path="/srv/handbook/plan.md")
+            passes(send(client, ANNA, f"It {COPIED}."), f"{version}: what a handbook says")
+        with place(PATHS) as held, Raw(held, version=version) as client:
+            client.tools()
+            ask(client, "read__read_file", path="/srv/handbook/plan.md")
+            said = ask(client, "send__write_file", path="/srv/public/a.md", content=f"It {COPIED}.")
+            passes(said, f"{version}: nothing of that is private")
+        for path in ("/srv/notes/plan.md", "/srv/handbook/../notes/plan.md", "/srv/HANDBOOK/plan.md", "/srv/%68andbook/plan.md"):
+            with place(PATHS) as held, Raw(held, version=version) as client:
+                client.tools()
+                ask(client, "read__search_emails", query="lunch")
+                ask(client, "read__read_file", path=path)
+                waits(send(client, ANNA, f"It {COPIED}."), "flow.private_data", f"{version}: {path}")
+                write = lambda path: ask(client, "send__write_file", path=path, content=f"It {COPIED}.")
+                passes(write("/srv/notes/b.md"), f"{version}: what stays among the notes")
+                for public in ("/srv/public/a.md", "/srv/notes/../public/a.md", "file:///srv/public/a.md"):
+                    waits(write(public), "flow.trifecta", f"{version}: {public}")
+
+
+def case_what_stands_in_a_ticket_is_no_news_in_an_answer_to_it():
+    quoted = "Your order W-30418, which should have come on Monday, to the blue door, has gone."
+    for version in ERAS:
+        with place() as held, Raw(held, version=version) as client:
+            client.tools()
+            ask(client, "read__get_ticket", ticketId="5512")
+            ask(client, "read__get_document", name="plan")
+            passes(ask(client, "read__reply_ticket", ticketId="5512", body=quoted), f"{version}: what they wrote")
+            waits(ask(client, "read__reply_ticket", ticketId="5512", body=f"It {COPIED}."), "flow.private_data", f"{version}: from elsewhere")
+            waits(ask(client, "read__reply_ticket", ticketId="5513", body=quoted), "flow.private_data", f"{version}: to somebody else")
+            waits(ask(client, "send__reply_ticket", ticketId="5512", body=quoted), "flow.private_data", f"{version}: on another server")
 
 
 def own(client, *arguments):

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 use bartizan_mcp::{Document, Limits, NodeKind, Value};
 use foldhash::quality::FixedState;
 
+use crate::item::Item;
 use crate::normal;
 use crate::shingle;
 use crate::values::{self, Form};
@@ -91,6 +92,8 @@ pub struct Brought {
     pub(crate) rows: Vec<u64>,
     /// Addresses, numbers and tokens wherever they stand, if it is private.
     pub(crate) facts: Vec<u64>,
+    /// Which item it is, if it is one that can be answered.
+    pub(crate) item: Option<Item>,
     /// Whether it holds more than is read.
     pub(crate) cut: bool,
 }
@@ -122,6 +125,12 @@ impl Brought {
     #[must_use]
     pub fn of_values<'v>(key: &Key, values: impl Iterator<Item = &'v str>) -> Brought {
         Brought { fields: values.map(|value| key.hash(value)).collect(), ..Brought::default() }
+    }
+
+    /// The same, as it was read as that item.
+    #[must_use]
+    pub fn as_item(self, item: Option<Item>) -> Brought {
+        Brought { item, ..self }
     }
 
     /// Whether there is nothing to remember.
@@ -244,6 +253,7 @@ impl Reading<'_> {
             fields.push(key.hash(&self.normal));
         }
         fields.extend(values.map(|normal| key.hash(normal)));
+        fields.extend(values::respelled(trimmed).map(|normal| key.hash(&normal)));
     }
 
     /// Words in their order, and the values in them.

@@ -10,21 +10,9 @@
 use bartizan_mcp::{NodeKind, Value};
 
 use crate::label::{ToolLabel, ToolLabels};
+use crate::nature::Nature;
 use crate::role::{self, Role};
 use crate::words::{List, list, of_name};
-
-/// What a tool does with information.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Nature {
-    /// In words that an operator can correct.
-    pub labels: ToolLabels,
-    /// Whether a call changes nothing: if it reaches others at all, then by what it asks for.
-    pub reads: bool,
-    /// Whether it reaches others only where a call says whom.
-    pub if_addressed: bool,
-    /// Whether only an annotation says that it reaches others.
-    pub by_hint: bool,
-}
 
 static READS: List = list!(
     "get read list search find fetch view show query lookup look describe check count browse retrieve load inspect"

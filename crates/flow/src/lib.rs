@@ -6,10 +6,13 @@
 
 mod brought;
 mod guess;
+mod item;
 mod label;
 mod leaves;
 mod memory;
+mod nature;
 mod normal;
+mod path;
 mod role;
 mod shingle;
 mod traces;
@@ -17,9 +20,12 @@ mod values;
 mod words;
 
 pub use brought::{Brought, Readings, has_prose};
-pub use guess::{Nature, guess};
+pub use guess::guess;
+pub use item::{Item, item};
 pub use label::{ToolLabel, ToolLabels};
 pub use leaves::{Leaf, Place, leaves, places};
 pub use memory::{Bounds, Key, Memory, Source};
+pub use nature::Nature;
+pub use path::{FilePath, PathPattern, Within};
 pub use role::{Role, is_credential};
 pub use traces::{Origin, Overlap, Traced, Traces};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::values;
 use crate::words::{self, List, list};
 
 /// What an argument is for.
@@ -47,9 +48,9 @@ pub(crate) struct Named {
     pub(crate) is_target: bool,
     /// Whether it is what one thing is told from others of its kind by.
     pub(crate) is_id: bool,
-    /// What it is for, if the names say so and it holds one word that could let somebody in.
+    /// What it is for, if the names say so, by what it holds.
+    if_id: Option<Role>,
     if_one: Option<Role>,
-    /// The same of all else that it may hold.
     if_more: Option<Role>,
     says_public: bool,
 }
@@ -61,8 +62,9 @@ impl Named {
             path: path.join(".").into(),
             is_target: is_target(path),
             is_id: is_id(path),
-            if_one: told(path, true),
-            if_more: told(path, false),
+            if_id: told(path, Holds::Id),
+            if_one: told(path, Holds::One),
+            if_more: told(path, Holds::More),
             says_public: says_public(path),
         }
     }
@@ -71,7 +73,15 @@ impl Named {
     pub(crate) fn role(&self, text: &str) -> Role {
         // What lets somebody in is one word: `code` is that of a lock, or all of a program.
         let is_one = || !text.trim().contains(char::is_whitespace) && text.len() <= LONGEST;
-        let told = if self.if_one == self.if_more || !is_one() { self.if_more } else { self.if_one };
+        let told = if self.if_id == self.if_more && self.if_one == self.if_more {
+            self.if_more
+        } else if values::is_short_id(text) {
+            self.if_id
+        } else if is_one() {
+            self.if_one
+        } else {
+            self.if_more
+        };
         told.unwrap_or_else(|| {
             let is_said = text.len() > LONGEST && text.contains(' ') || text.trim().contains('\n');
             if is_said { Role::Content } else { Role::Selector }
@@ -90,8 +100,18 @@ pub(crate) fn of(path: &[&str], text: &str) -> Role {
     Named::of(path).role(text)
 }
 
-/// What the names say that an argument is for; `is_one` is whether it holds one word.
-fn told(path: &[&str], is_one: bool) -> Option<Role> {
+/// What an argument may hold, as far as its names mean something else by that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// What could be the id of something, which is one word.
+    Id,
+    /// Another word, which could let somebody in.
+    One,
+    More,
+}
+
+/// What the names say that an argument is for.
+fn told(path: &[&str], holds: Holds) -> Option<Role> {
     // The innermost name says most; of it, the last word: `repo_name` is a name, `reply_to` an address.
     // What has a full stop is the name of a file, which says nothing of what is in it.
     for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
@@ -100,7 +120,11 @@ fn told(path: &[&str], is_one: bool) -> Option<Role> {
             if DESTINATIONS.has_any(word) {
                 return Some(Role::Destination);
             }
-            if CONTENTS.has_any(word) && !(is_one && is_credential(word)) {
+            // The id of a message is none of what it says.
+            if holds == Holds::Id && is_id(&[name]) {
+                return Some(Role::Selector);
+            }
+            if CONTENTS.has_any(word) && !(holds != Holds::More && is_credential(word)) {
                 return Some(Role::Content);
             }
         }
@@ -112,7 +136,7 @@ fn told(path: &[&str], is_one: bool) -> Option<Role> {
 }
 
 /// Whether an argument says which thing is meant, as ids do.
-fn is_target(path: &[&str]) -> bool {
+pub(crate) fn is_target(path: &[&str]) -> bool {
     static TARGETS: List = list!(
         "id uuid number no key ref reference slug sku thread ticket issue event order page path file name code"
         "document item record product hotel flight place booking"
@@ -126,6 +150,16 @@ fn is_id(path: &[&str]) -> bool {
     static IDS: List = list!("id uuid number no key ref reference slug sku code");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.last().is_some_and(|word| IDS.has_any(word))
+}
+
+/// Whether an argument names what people write to each other in, as the id of a mail or a ticket does.
+pub(crate) fn is_id_of_talk(path: &[&str]) -> bool {
+    static TALKS: List = list!(
+        "message msg mail email thread ticket issue comment post conversation chat discussion pull pr case question"
+        "review topic"
+    );
+    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
+    is_id(path) && last.iter().any(|word| TALKS.has_any(word))
 }
 
 /// Whether an argument names a file or a folder.
@@ -170,6 +204,9 @@ mod tests {
             (&["x"], &long, Role::Content),
             (&["files", "a.yml"], "a:\n  b", Role::Content),
             (&["event_id"], "12", Role::Selector),
+            (&["messageId"], "18f3a01", Role::Selector),
+            (&["comment_id"], "Please read this one", Role::Content),
+            (&["message"], "18f3a01", Role::Content),
             (&["date"], "2026-11-29", Role::Selector),
             (&["code"], "5038", Role::Selector),
             (&["code"], "print(1) or exit", Role::Content),

@@ -44,6 +44,9 @@ pub struct Traced {
     pub origin: Origin,
     /// In which private result it was, if in one.
     pub private: Option<usize>,
+    /// Whether it is in what was read as the very item that the call answers.
+    #[serde(default)]
+    pub is_answer: bool,
 }
 
 /// A piece of a private result in a call.
@@ -68,6 +71,9 @@ pub struct Traces {
     pub overlaps: Vec<Overlap>,
     /// The results that are named.
     pub sources: Vec<Source>,
+    /// What was read as the very item that the call answers, by its number among [`Traces::sources`].
+    #[serde(default)]
+    pub answered: Vec<usize>,
     /// Whether it says which thing is meant, as with an id.
     pub has_target: bool,
     /// Whether it says that something is for everybody.

@@ -306,6 +306,20 @@ pub(crate) fn is_short_id(text: &str) -> bool {
         && !is_moment(text)
 }
 
+/// An id or a name with a number as it is spelled with other signs between its parts: `release-3.1.2` for `Release 3.1.2`. One that has a form
+/// of its own, such as an address, has no other spelling.
+pub(crate) fn respelled(text: &str) -> Option<String> {
+    if text.len() > LONGEST_ID || !text.chars().any(char::is_numeric) || text.contains(['@', '/', '\\']) {
+        return None;
+    }
+    let parts: Vec<String> = words(text).map(|(_, word)| word.to_lowercase()).take(MOST_PARTS + 1).collect();
+    // A sign that no name has is none that could stand for it.
+    (!is_moment(text) && (2..=MOST_PARTS).contains(&parts.len())).then(|| parts.join("\u{0}"))
+}
+
+/// Parts of a name.
+const MOST_PARTS: usize = 8;
+
 /// Bytes of an id.
 const LONGEST_ID: usize = 64;
 

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use bartizan_guard::{Definition as Listed, DefinitionKind, Fact, Pin, Pins, ServerProfile};
+use bartizan_guard::flow::Nature;
+use bartizan_guard::{DefinitionKind, Fact, Labelled, Pin, Pins, ServerProfile};
 use bartizan_mcp::Digest;
-use bartizan_trust::{Definition, Lock, LockError, ServerPins};
+use bartizan_trust::{Approved, Definition, Labels, Lock, LockError, ServerPins};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::abilities::Abilities;
@@ -289,7 +290,7 @@ impl Work {
             match fact {
                 Fact::Listed(_) => {}
                 Fact::FirstSeen(pin) => work.first_seen.push(definition(pin)),
-                Fact::Withheld(pin, _) => work.withheld.push(definition(pin)),
+                Fact::Withheld(pin, _) | Fact::Relabelled(pin) => work.withheld.push(definition(pin)),
                 Fact::Gone(kind, name) => work.gone.push((kind.as_str(), name.to_string())),
                 Fact::SeenInFull(kind) => work.complete.push(by.seen(kind.as_str())),
             }
@@ -363,8 +364,10 @@ fn matching(facts: &[Fact], pins: &Pins) -> Vec<(String, String)> {
         Fact::Listed(definitions) => definitions.as_slice(),
         _ => &[],
     });
-    let approved = |listed: &&Arc<Listed>| pins.get(listed.kind, &listed.name) == Some(listed.digest);
-    listed.filter(approved).map(|listed| (listed.kind.as_str().to_owned(), listed.name.to_string())).collect()
+    listed
+        .filter(|listed| pins.agrees(listed))
+        .map(|listed| (listed.kind.as_str().to_owned(), listed.name.to_string()))
+        .collect()
 }
 
 fn definition(pin: &Pin) -> Definition {
@@ -373,11 +376,14 @@ fn definition(pin: &Pin) -> Definition {
         name: pin.name.to_string(),
         sha256: pin.digest.to_hex(),
         body: pin.body.map(|body| body.to_hex()),
+        labels: pin.labels.and_then(|labels| Labels::of(labels.guessed.words()).ok()),
         json: pin.json.to_string(),
     }
 }
 
-fn pins_of(held: Option<&ServerPins>) -> Pins {
+/// What is approved of a server, as guards read it.
+#[must_use]
+pub fn pins_of(held: Option<&ServerPins>) -> Pins {
     let mut pins = Pins::default();
     let Some(held) = held else { return pins };
     for ((kind, name), approved) in &held.definitions {
@@ -385,12 +391,19 @@ fn pins_of(held: Option<&ServerPins>) -> Pins {
         let Some(kind) = DefinitionKind::from_name(kind) else { continue };
         let Some(digest) = Digest::from_hex(&approved.sha256) else { continue };
         let body = approved.body.as_deref().and_then(Digest::from_hex);
-        pins.insert(Pin { kind, name: name.as_str().into(), digest, body, json: "".into() });
+        let labels = labels_of(approved).filter(|_| kind == DefinitionKind::Tool);
+        pins.insert(Pin { kind, name: name.as_str().into(), digest, body, labels, json: "".into() });
     }
     for (kind, _) in held.complete.iter().filter_map(|seen| Abilities::read(seen)) {
         pins.set_complete(kind);
     }
     pins
+}
+
+/// What a tool was approved to do with information.
+fn labels_of(approved: &Approved) -> Option<Labelled> {
+    let nature = |labels: Labels| Nature::of_words(labels.words());
+    Some(Labelled { nature: nature(approved.labels?)?, guessed: nature(approved.taken_for()?)? })
 }
 
 /// Of what kinds everything has been seen that a server lists to a client that can do so much, by one that could do as
@@ -436,7 +449,7 @@ mod tests {
     use std::time::Duration;
 
     use bartizan_config::{Config, Environment};
-    use bartizan_guard::Timestamp;
+    use bartizan_guard::{Definition as Listed, Timestamp};
 
     use super::*;
     use crate::setup;
@@ -463,7 +476,7 @@ mod tests {
 
     fn pin(name: &str, digest: u8) -> Pin {
         let digest = Digest([digest; 32]);
-        Pin { kind: DefinitionKind::Tool, name: name.into(), digest, body: None, json: "{}".into() }
+        Pin { kind: DefinitionKind::Tool, name: name.into(), digest, body: None, labels: None, json: "{}".into() }
     }
 
     #[test]
@@ -502,6 +515,46 @@ mod tests {
         listed.digest = Digest([1; 32]);
         approvals.keep(&server, Abilities::default(), &[Fact::Listed(vec![Arc::new(listed)])]).await.unwrap();
         assert!(!waits());
+    }
+
+    /// A tool that is taken to do this with information, and had been taken for the same.
+    fn does(name: &str, digest: u8, words: &[&'static str]) -> Pin {
+        let nature = Nature::of_words(words.iter().copied()).unwrap();
+        Pin { labels: Some(nature.into()), ..pin(name, digest) }
+    }
+
+    #[tokio::test]
+    async fn what_a_tool_is_taken_to_do_is_kept_and_what_was_approved_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let (approvals, server) = followed(directory.path());
+        let keep = async |fact: Fact| {
+            assert_eq!(approvals.keep(&server, Abilities::default(), &[fact]).await, Ok(Kept::Done));
+        };
+        let counts = || {
+            let labels = server.profile.load().pins.labels("a").unwrap().1;
+            labels.nature.words().collect::<Vec<_>>().join(" ")
+        };
+        let waits = || lock(&approvals.lock).lock.has_pending("s");
+        keep(Fact::FirstSeen(does("a", 1, &["private_data", "reads"]))).await;
+        assert_eq!((counts(), waits()), ("private_data reads".to_owned(), false));
+        keep(Fact::Relabelled(does("a", 1, &["reads"]))).await;
+        assert_eq!((counts(), waits()), ("private_data reads".to_owned(), true));
+
+        let mut other = Lock::open(directory.path().join("mcp.lock")).unwrap();
+        let seen = other.diff().unwrap();
+        other.accept(&seen, SystemTime::now()).unwrap();
+        approvals.refresh_now();
+        assert_eq!((counts(), waits()), ("reads".to_owned(), false));
+    }
+
+    #[test]
+    fn the_lock_file_has_the_words_of_guards_and_no_others() {
+        let words = Labels::WORDS.map(|(_, word)| word);
+        let nature = Nature::of_words(words.into_iter()).unwrap();
+        assert_eq!(nature.words().collect::<Vec<_>>(), words);
+        assert!(
+            words.into_iter().all(|word| Labels::of(Nature::of_words([word].into_iter()).unwrap().words()).is_ok())
+        );
     }
 
     #[tokio::test]

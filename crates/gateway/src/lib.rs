@@ -88,7 +88,7 @@ mod vault;
 mod versions;
 mod web;
 
-pub use approvals::Approvals;
+pub use approvals::{Approvals, pins_of};
 pub use certificates::{check as check_certificates, warnings as certificate_warnings};
 pub use eras::Bridging;
 pub use gateway::Gateway;

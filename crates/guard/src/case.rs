@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bartizan_mcp::{Digest, Limits, Message, method};
 
 use crate::{
-    CallSummary, Definition, DefinitionKind, Direction, Event, Evidence, Fact, Grant, Labels, Pin, Pins, Principal,
-    ServerProfile, Session, Timestamp,
+    CallSummary, Definition, DefinitionKind, Direction, Event, Evidence, Fact, Grant, Labelled, Labels, Pin, Pins,
+    Principal, ServerProfile, Session, Timestamp,
 };
 
 pub use text::CaseError;
@@ -56,6 +56,8 @@ pub struct Named {
     pub name: Box<str>,
     /// What was approved under that name; nothing if nothing was.
     pub approved: Option<Digest>,
+    /// What the tool was approved to do with information, if it is one and anything was.
+    pub labels: Option<Labelled>,
 }
 
 /// Definitions that cases have in common, so that each is read once.
@@ -98,6 +100,7 @@ impl Case {
             kind: *kind,
             name: name.as_ref().into(),
             approved: pins.get(*kind, name),
+            labels: pins.labels(name).filter(|_| *kind == DefinitionKind::Tool).map(|(_, labels)| labels),
         };
         Some(Case {
             message: message.clone(),
@@ -163,9 +166,10 @@ impl Case {
     /// Shows it as guards would see it.
     pub fn judged<T>(&self, look: impl FnOnce(&Event<'_>, &Session) -> T) -> T {
         let mut pins = Pins::default();
-        for Named { kind, name, approved } in &self.pins {
+        for Named { kind, name, approved, labels } in &self.pins {
             if let Some(digest) = *approved {
-                pins.insert(Pin { kind: *kind, name: name.clone(), digest, body: None, json: "".into() });
+                let (kind, name, labels) = (*kind, name.clone(), *labels);
+                pins.insert(Pin { kind, name, digest, body: None, labels, json: "".into() });
             }
         }
         self.complete.iter().for_each(|kind| pins.set_complete(*kind));

@@ -42,7 +42,7 @@ impl DefinitionKind {
 
     /// Its name in the lock file and in records.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             DefinitionKind::Tool => "tool",
             DefinitionKind::Prompt => "prompt",

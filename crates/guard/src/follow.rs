@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
-use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, Traced, Traces};
+use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, Traced, Traces, item};
 
-use bartizan_mcp::Value;
+use bartizan_mcp::{Document, Limits, Value};
 
 use crate::guards::flow::{self, Options};
 use crate::{Event, Evidence, Session};
@@ -28,6 +28,9 @@ impl Follow {
         let (source, labels) = flow::brings(&self.0, event, session)?;
         let content = event.message.result().or_else(|| event.message.error())?;
         let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings);
+        let asked = event.answers.and_then(|call| call.arguments.as_deref());
+        let asked = asked.and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
+        let brought = brought.as_item(asked.and_then(|asked| item(key, &event.server.name, asked.root())));
         (!brought.is_empty()).then_some(News { source, brought })
     }
 
@@ -37,10 +40,10 @@ impl Follow {
         flow::traced(&self.0, event, session)
     }
 
-    /// Where the values of arguments were before.
+    /// Where the values of arguments to a tool of that server were before.
     #[must_use]
-    pub fn traces(&self, arguments: Value<'_>, memory: &Memory) -> Traces {
-        memory.trace(arguments, &readings)
+    pub fn traces(&self, server: &str, arguments: Value<'_>, memory: &Memory) -> Traces {
+        memory.trace(server, arguments, &readings)
     }
 
     /// What a call of any tool names; once it is admitted, what nobody else has named before counts as the user's

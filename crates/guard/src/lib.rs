@@ -56,7 +56,7 @@ pub use history::{History, Odd, Traits};
 pub use inspect::{Inspection, Inspector, Noticed};
 pub use naming::{Given, Names, Pseudonym, Revealed, Unclear};
 pub use opinion::{Asks, Doubt, Layer, Opinion, Said, Silence, Terms, TextKey};
-pub use pins::{Pin, Pins};
+pub use pins::{Labelled, Pin, Pins};
 pub(crate) use pipeline::as_json;
 pub use pipeline::{Pipeline, PipelineError};
 pub use session::{Fact, Fate, Session};

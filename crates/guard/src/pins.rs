@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bartizan_flow::{Nature, guess};
 use bartizan_mcp::{Digest, Value, canonical};
 
 use crate::named::{self, ByName};
@@ -29,6 +30,22 @@ struct Taken {
 struct Approved {
     digest: Digest,
     body: Option<Digest>,
+    labels: Option<Labelled>,
+}
+
+/// What a tool was approved to do with information.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labelled {
+    /// What counts.
+    pub nature: Nature,
+    /// What its definition had been taken for when that was approved: the same, unless an operator knew better.
+    pub guessed: Nature,
+}
+
+impl From<Nature> for Labelled {
+    fn from(nature: Nature) -> Labelled {
+        Labelled { nature, guessed: nature }
+    }
 }
 
 /// One definition, approved or waiting for it.
@@ -42,6 +59,8 @@ pub struct Pin {
     pub digest: Digest,
     /// The digest of all but its name, by which a renamed definition is recognised; a pin without one never matches.
     pub body: Option<Digest>,
+    /// What it does with information, if it is a tool; what was approved before there were labels has none.
+    pub labels: Option<Labelled>,
     /// Its canonical form, for the lock file; [`Pins`] does not keep it.
     pub json: Box<str>,
 }
@@ -52,7 +71,8 @@ impl Pin {
     pub fn of(kind: DefinitionKind, element: Value<'_>) -> Option<Pin> {
         let name = kind.name_of(element)?.into();
         let (digest, json) = digested(element);
-        Some(Pin { kind, name, digest, body: Some(body_digest(kind, element)), json })
+        let labels = (kind == DefinitionKind::Tool).then(|| guess(element).into());
+        Some(Pin { kind, name, digest, body: Some(body_digest(kind, element)), labels, json })
     }
 
     /// The pin of a server's instructions.
@@ -60,7 +80,7 @@ impl Pin {
     pub fn of_instructions(text: Value<'_>) -> Pin {
         let (digest, json) = digested(text);
         let kind = DefinitionKind::Instructions;
-        Pin { kind, name: kind.as_str().into(), digest, body: None, json }
+        Pin { kind, name: kind.as_str().into(), digest, body: None, labels: None, json }
     }
 }
 
@@ -133,11 +153,37 @@ impl Pins {
         named::get(&self.entries, kind, name).map(|held| held.digest)
     }
 
+    /// What the tool of that name was approved to do with information, and as which definition.
+    #[must_use]
+    pub fn labels(&self, tool: &str) -> Option<(Digest, Labelled)> {
+        let held = named::get(&self.entries, DefinitionKind::Tool, tool)?;
+        held.labels.map(|labels| (held.digest, labels))
+    }
+
+    /// Whether this is what was approved, and is taken to do with information what it was taken to do then.
+    #[must_use]
+    pub fn agrees(&self, definition: &Definition) -> bool {
+        let is_same = self.get(definition.kind, &definition.name) == Some(definition.digest);
+        let labels = || self.labels(&definition.name).filter(|_| definition.kind == DefinitionKind::Tool);
+        is_same && labels().is_none_or(|(_, held)| held.guessed == definition.nature())
+    }
+
+    /// What a tool does with information. What was approved counts; as long as another definition was, or none is known, or the same one is taken
+    /// for something else by now, whatever is stricter, so that nothing is let off that nobody has agreed to.
+    pub(crate) fn nature(&self, tool: &str, known: Option<&Definition>, unknown: Nature) -> Nature {
+        let guessed = known.map_or(unknown, Definition::nature);
+        match (self.labels(tool), known) {
+            (Some((digest, held)), Some(known)) if digest == known.digest && guessed == held.guessed => held.nature,
+            (Some((_, held)), _) => guessed.strictest(held.nature),
+            (None, _) => guessed,
+        }
+    }
+
     /// Approves a definition.
     pub fn insert(&mut self, pin: Pin) {
         let names = written(&pin.name);
-        let Pin { kind, name, digest, body, .. } = pin;
-        let held = self.entries.insert((kind, name.clone()), Approved { digest, body });
+        let Pin { kind, name, digest, body, labels, .. } = pin;
+        let held = self.entries.insert((kind, name.clone()), Approved { digest, body, labels });
         if held.is_none() {
             let taken = self.taken.entry(kind).or_default();
             *taken = Taken { entries: taken.entries + 1, names: taken.names + names };
@@ -238,6 +284,35 @@ mod tests {
         for other in &pins[2..] {
             assert_ne!(pins[0].body, other.body);
         }
+    }
+
+    #[test]
+    fn what_was_approved_to_be_done_with_information_counts() {
+        let read = |tool: &str| Definition::of_text(DefinitionKind::Tool, tool.as_bytes()).unwrap();
+        let of = |words: &[&'static str]| Nature::of_words(words.iter().copied()).unwrap();
+        let words = |nature: Nature| nature.words().collect::<Vec<_>>().join(" ");
+        let unknown = of(&["untrusted_content", "private_data", "public_sink"]);
+        let (text, other) = (r#"{"name":"send_email"}"#, r#"{"name":"send_email","title":"x"}"#);
+        let mut pins = Pins::default();
+        let counts = |pins: &Pins, known: Option<&Definition>| words(pins.nature("send_email", known, unknown));
+        assert_eq!(counts(&pins, Some(&read(text))), "public_sink", "nothing is approved, so it is guessed");
+        assert_eq!(counts(&pins, None), "untrusted_content private_data public_sink");
+
+        // An operator, or an earlier guess: looser in one respect and stricter in another.
+        let labels = Labelled { nature: of(&["destructive", "reads"]), guessed: of(&["public_sink"]) };
+        pins.insert(Pin { labels: Some(labels), ..pin(text) });
+        assert_eq!(counts(&pins, Some(&read(text))), "destructive reads");
+        assert!(pins.agrees(&read(text)));
+        assert_eq!(counts(&pins, Some(&read(other))), "public_sink destructive", "another one: whatever is stricter");
+        assert_eq!(counts(&pins, None), "untrusted_content private_data public_sink destructive");
+        assert!(!pins.agrees(&read(other)));
+
+        pins.insert(Pin { labels: Some(of(&["destructive"]).into()), ..pin(text) });
+        assert!(!pins.agrees(&read(text)), "it is taken for something else than it was");
+        assert_eq!(counts(&pins, Some(&read(text))), "public_sink destructive", "so whatever is stricter counts");
+        pins.insert(Pin { labels: None, ..pin(text) });
+        assert!(pins.agrees(&read(text)));
+        assert_eq!(counts(&pins, Some(&read(text))), "public_sink", "approved before there were labels");
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub enum Fact {
     FirstSeen(Pin),
     /// A definition is not approved and waits until somebody accepts it.
     Withheld(Pin, Fate),
+    /// A tool is approved, and taken to do something else with information than when it was; the stricter of both counts until
+    /// somebody accepts this.
+    Relabelled(Pin),
     /// An approved definition is not listed any more.
     Gone(DefinitionKind, Box<str>),
     /// All definitions of this kind have been seen once.

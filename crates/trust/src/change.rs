@@ -1,7 +1,7 @@
 //! What differs between what was approved and what servers list now.
 
 use crate::entry::Candidate;
-use crate::unified_diff;
+use crate::{Labels, unified_diff};
 
 /// One difference that waits for a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct Change {
     pub new: Option<String>,
     /// Digest of the text now, whether or not it was kept; `None` if it is gone.
     pub sha256: Option<String>,
+    /// What a tool was approved to do with information; `None` if nothing of that was.
+    pub old_labels: Option<Labels>,
+    /// What it is taken to do now; `None` if nobody has said, or it is gone.
+    pub labels: Option<Labels>,
 }
 
 /// In what way a definition differs from what was approved.
@@ -33,6 +37,8 @@ pub enum What {
     Removed,
     /// It was approved under this other name.
     Renamed(String),
+    /// It is the same and taken to do something else with information.
+    Relabelled,
 }
 
 impl What {
@@ -44,6 +50,7 @@ impl What {
             What::Changed => "changed",
             What::Removed => "removed",
             What::Renamed(_) => "renamed",
+            What::Relabelled => "relabelled",
         }
     }
 }
@@ -53,6 +60,8 @@ impl Change {
     pub(crate) fn is_about(&self, candidate: &Candidate) -> bool {
         (&self.server, &self.kind, &self.name) == (&candidate.server, &candidate.kind, &candidate.name)
             && self.sha256 == candidate.sha256
+            // Who noted it may not have known of labels; whoever looked at it has found out.
+            && candidate.labels.is_none_or(|labels| self.labels == Some(labels.0))
     }
 
     /// The difference as people read it.

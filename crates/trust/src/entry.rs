@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::labels::{Labels, Letters};
+
 /// A definition that a server lists, with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
@@ -13,6 +15,8 @@ pub struct Definition {
     pub sha256: String,
     /// A digest of all but its name, by which a renamed definition is recognised.
     pub body: Option<String>,
+    /// What it is taken to do with information, if it is a tool.
+    pub labels: Option<Labels>,
     /// Its canonical JSON text.
     pub json: String,
 }
@@ -24,8 +28,20 @@ pub struct Approved {
     pub sha256: String,
     /// A digest of all but its name, if one was taken.
     pub body: Option<String>,
+    /// What it does with information, if it is a tool; what was approved before there were labels has none.
+    pub labels: Option<Labels>,
+    /// What it had been taken to do when an operator said that it is something else.
+    pub guessed: Option<Labels>,
     /// When it was seen first, or accepted: RFC 3339, UTC.
     pub first_seen: String,
+}
+
+impl Approved {
+    /// What it was taken to do with information when that was approved, whatever counts since.
+    #[must_use]
+    pub fn taken_for(&self) -> Option<Labels> {
+        self.guessed.or(self.labels)
+    }
 }
 
 /// What is approved of one server.
@@ -69,6 +85,8 @@ pub(crate) struct Candidate {
     pub(crate) sha256: Option<String>,
     #[serde(deserialize_with = "crate::format::optional_digest")]
     pub(crate) body: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) labels: Option<Letters>,
 }
 
 impl Candidate {
@@ -78,7 +96,7 @@ impl Candidate {
 
     /// Bytes that it takes in the list of candidates at most.
     pub(crate) fn size(&self) -> usize {
-        // Two digests, the names of the members, white space.
+        // Two digests, a letter for each label, the names of the members, white space.
         const FIXED: usize = 260;
         FIXED + self.server.len() + self.kind.len() + serde_json::to_string(&self.name).map_or(0, |name| name.len())
     }

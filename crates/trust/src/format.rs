@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{Approved, LockError, ServerPins};
+use crate::{Approved, Labels, LockError, ServerPins};
 
-/// The version that is written, and the latest that is read.
-const VERSION: i64 = 1;
+/// The version that is written, and the latest that is read. Before 2 there were no labels.
+const VERSION: i64 = 2;
 
 const HEADER: &str = "\
-# What was approved of each MCP server: the SHA-256 of the canonical JSON of every definition.
+# What was approved of each MCP server: the SHA-256 of the canonical JSON of every definition, and of tools what they do with information.
 # Bartizan keeps this file. See what waits with `bartizan lock diff`, accept it with `bartizan lock update`.
 ";
 
@@ -44,6 +44,8 @@ struct Section {
 struct Item {
     sha256: Digest,
     body: Option<Digest>,
+    labels: Option<Labels>,
+    guessed: Option<Labels>,
     first_seen: String,
 }
 
@@ -102,7 +104,8 @@ impl From<Section> for ServerPins {
 
 impl From<Item> for Approved {
     fn from(item: Item) -> Self {
-        Approved { sha256: item.sha256.0, body: item.body.map(|body| body.0), first_seen: item.first_seen }
+        let Item { sha256, body, labels, guessed, first_seen } = item;
+        Approved { sha256: sha256.0, body: body.map(|body| body.0), labels, guessed, first_seen }
     }
 }
 
@@ -144,6 +147,11 @@ fn write_server(out: &mut String, server: &str, pins: &ServerPins) -> std::fmt::
         write!(out, "{} = {{ sha256 = {}", key(name), quoted(&approved.sha256))?;
         if let Some(body) = &approved.body {
             write!(out, ", body = {}", quoted(body))?;
+        }
+        for (name, labels) in [("labels", approved.labels), ("guessed", approved.guessed)] {
+            if let Some(labels) = labels {
+                write!(out, ", {name} = [{}]", labels.words().map(quoted).collect::<Vec<_>>().join(", "))?;
+            }
         }
         writeln!(out, ", first_seen = {} }}", quoted(&approved.first_seen))?;
     }

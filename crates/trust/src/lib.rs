@@ -8,6 +8,7 @@ mod disk;
 mod entry;
 mod error;
 mod format;
+mod labels;
 mod lock;
 mod text;
 mod time;
@@ -15,7 +16,8 @@ mod time;
 pub use change::{Change, What};
 pub use entry::{Approved, Definition, Forgotten, ServerPins, TextCheck};
 pub use error::LockError;
-pub use lock::Lock;
+pub use labels::Labels;
+pub use lock::{Labelling, Lock};
 pub use text::{unified_diff, unified_diff_of_texts};
 
 /// A lock file as it is read and written again; for the fuzz target, nothing else uses it.

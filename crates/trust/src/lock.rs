@@ -15,7 +15,10 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use crate::entry::{Candidate, Key};
-use crate::{Approved, Change, Definition, Forgotten, LockError, ServerPins, TextCheck, What, disk, format, time};
+use crate::labels::Letters;
+use crate::{
+    Approved, Change, Definition, Forgotten, Labels, LockError, ServerPins, TextCheck, What, disk, format, time,
+};
 
 /// A lock file, as it was when it was last read or written.
 #[derive(Debug)]
@@ -33,6 +36,24 @@ struct State {
     servers: BTreeMap<String, ServerPins>,
     pending: BTreeMap<Key, Candidate>,
 }
+
+/// What a tool does with information, by whoever says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labelling {
+    /// The server.
+    pub server: String,
+    /// The tool.
+    pub name: String,
+    /// The digest of its definition.
+    pub sha256: String,
+    /// What it does.
+    pub labels: Labels,
+    /// Whether it is guessed from its definition, and so counts only where nothing is approved yet.
+    pub is_guess: bool,
+}
+
+/// The kind of definition that has labels.
+const TOOL: &str = "tool";
 
 impl Lock {
     /// Definitions that are kept of one server, and as many candidates.
@@ -174,7 +195,7 @@ impl Lock {
         self.update(&[], |state| {
             for (kind, name) in names {
                 let (server, kind, name) = (server.to_owned(), (*kind).to_owned(), (*name).to_owned());
-                state.wait(Candidate { server, kind, name, sha256: None, body: None });
+                state.wait(Candidate { server, kind, name, sha256: None, body: None, labels: None });
             }
             Ok(())
         })
@@ -220,7 +241,7 @@ impl Lock {
             for change in seen {
                 let waits = |held: &&Candidate| change.is_about(held);
                 if let Some(candidate) = state.pending.values().find(waits).cloned() {
-                    state.accept(&candidate, at);
+                    state.accept(&candidate, change.labels, at);
                     accepted.push(change.clone());
                 }
             }
@@ -228,6 +249,32 @@ impl Lock {
         })?;
         self.sweep()?;
         Ok(accepted)
+    }
+
+    /// Says of approved tools what they do with information, in the place of what was approved: an operator knows it better. Of those that are not
+    /// approved as what they were when the operator looked, nothing is said. How many it was said of.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn label(&mut self, tools: &[Labelling]) -> Result<usize, LockError> {
+        let mut labelled = 0;
+        self.update(&[], |state| {
+            labelled = 0;
+            for Labelling { server, name, sha256, labels, is_guess } in tools {
+                let key = (TOOL.to_owned(), name.clone());
+                let held = state.servers.get_mut(server).and_then(|pins| pins.definitions.get_mut(&key));
+                let Some(held) = held.filter(|held| held.sha256 == *sha256) else { continue };
+                // A guess is for what has none.
+                if *is_guess && held.labels.is_some() {
+                    continue;
+                }
+                let taken_for = held.taken_for().filter(|taken_for| !is_guess && taken_for != labels);
+                (held.labels, held.guessed) = (Some(*labels), taken_for);
+                labelled += 1;
+            }
+            Ok(())
+        })?;
+        Ok(labelled)
     }
 
     /// Takes a server out, with what was approved of it and what waits: from then on it was never seen.
@@ -286,6 +333,7 @@ impl Lock {
         let former = pins.and_then(|pins| self.state.former(pins, candidate));
         let what = match (held, &candidate.sha256, former) {
             (_, None, _) => What::Removed,
+            (Some(held), Some(sha256), _) if held.sha256 == *sha256 => What::Relabelled,
             (Some(_), Some(_), _) => What::Changed,
             (None, Some(_), Some((name, _))) => What::Renamed(name.to_owned()),
             (None, Some(_), None) => What::Added,
@@ -299,6 +347,8 @@ impl Lock {
             old: old.map_or(Ok(None), |held| self.text(&held.sha256))?,
             new: candidate.sha256.as_deref().map_or(Ok(None), |sha256| self.text(sha256))?,
             sha256: candidate.sha256.clone(),
+            old_labels: old.and_then(|held| held.labels),
+            labels: candidate.labels.map(|labels| labels.0),
         })
     }
 
@@ -402,7 +452,8 @@ fn pending_text(pending: &BTreeMap<Key, Candidate>) -> String {
 
 impl Definition {
     fn approved(&self, at: SystemTime) -> Approved {
-        Approved { sha256: self.sha256.clone(), body: self.body.clone(), first_seen: time::format(at) }
+        let (sha256, body) = (self.sha256.clone(), self.body.clone());
+        Approved { sha256, body, labels: self.labels, guessed: None, first_seen: time::format(at) }
     }
 
     fn candidate(&self, server: &str) -> Candidate {
@@ -412,6 +463,7 @@ impl Definition {
             name: self.name.clone(),
             sha256: Some(self.sha256.clone()),
             body: self.body.clone(),
+            labels: self.labels.map(Letters),
         }
     }
 }
@@ -475,7 +527,7 @@ impl State {
         waiting
     }
 
-    fn accept(&mut self, candidate: &Candidate, at: SystemTime) {
+    fn accept(&mut self, candidate: &Candidate, labels: Option<Labels>, at: SystemTime) {
         let former = self.servers.get(&candidate.server).and_then(|pins| self.former(pins, candidate));
         let former = former.map(|(name, _)| (candidate.kind.clone(), name.to_owned()));
         let pins = self.servers.entry(candidate.server.clone()).or_default();
@@ -487,7 +539,8 @@ impl State {
         if let Some(former) = former.filter(|_| !pins.definitions.contains_key(&key)) {
             pins.definitions.remove(&former);
         }
-        let approved = Approved { sha256, body: candidate.body.clone(), first_seen: time::format(at) };
+        let (body, first_seen) = (candidate.body.clone(), time::format(at));
+        let approved = Approved { sha256, body, labels, guessed: None, first_seen };
         pins.definitions.insert(key, approved);
     }
 
@@ -510,7 +563,10 @@ impl State {
         self.pending.retain(|_, candidate| {
             let pins = servers.get(&candidate.server);
             let held = pins.and_then(|pins| pins.definitions.get(&(candidate.kind.clone(), candidate.name.clone())));
-            held.map(|held| &held.sha256) != candidate.sha256.as_ref()
+            let is_same = held.map(|held| &held.sha256) == candidate.sha256.as_ref();
+            // What was approved before there were labels is nothing that they could differ from.
+            let is_taken = |labels: Letters| held.and_then(Approved::taken_for).is_none_or(|held| held == labels.0);
+            !is_same || !candidate.labels.is_none_or(is_taken)
         });
     }
 

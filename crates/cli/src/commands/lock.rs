@@ -1,6 +1,7 @@
 //! `bartizan lock`: shows what differs from what was approved, accepts it, and forgets servers.
 
 mod forget;
+mod label;
 mod report;
 
 use std::collections::{BTreeSet, HashSet};
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 use sha2::{Digest, Sha256};
 
 pub(super) use self::forget::Forgotten;
+pub(super) use self::label::Labelled;
 pub(super) use self::report::{Changes, Verified};
 use self::report::{Found, VerifiedOne};
 use crate::common;
@@ -27,6 +29,7 @@ Examples:
   bartizan lock diff --server files              what waits of one server
   bartizan lock update --server files read_file  accepts one tool of it
   bartizan lock verify --lock mcp.lock           status 1 if anything waits
+  bartizan lock label --server files read_file private_data
   bartizan lock forget files                     one that is not used any more";
 
 /// Shows and accepts changes in what servers offer
@@ -47,6 +50,8 @@ enum Command {
     Verify(Choice),
     /// Takes a server out that is not used any more; if it comes again, it is new
     Forget(forget::Arguments),
+    /// Says what an approved tool does with information, where its definition is taken wrong
+    Label(label::Arguments),
 }
 
 /// Which lock files.
@@ -91,6 +96,7 @@ impl Arguments {
             Command::Update(arguments) => update(&arguments),
             Command::Verify(choice) => verify(&choice),
             Command::Forget(arguments) => arguments.run(),
+            Command::Label(arguments) => arguments.run(),
         }
     }
 }
@@ -141,11 +147,19 @@ fn update(update: &Update) -> Result<Outcome, Failure> {
         }
         *changes = accepted;
     }
+    let mut labelled = 0;
+    // With nothing named, all that was approved before there were labels; each file by itself, as nothing else comes of it.
+    for Waiting { lock, .. } in &mut found {
+        labelled += label::label_unlabelled(lock, |server, name| choice.has(server, name))?;
+    }
     if choice.json {
-        output::print_json(&Changes::of(Changes::UPDATE, &found))?;
+        output::print_json(&Changes::of(Changes::UPDATE, &found).with_labelled(labelled))?;
     } else {
         let paint = Paint::for_stdout();
         choice.print(&found, |change| format!("accepted: {}", title(change, paint)))?;
+        if labelled > 0 {
+            say(&format!("{} labelled that had been approved before there were labels", count(labelled, "tool")));
+        }
     }
     Ok(Outcome::Clean)
 }
@@ -193,7 +207,11 @@ fn verify(choice: &Choice) -> Result<Outcome, Failure> {
 
 impl Waiting {
     fn of(lock: Lock) -> Result<Self, LockError> {
-        Ok(Waiting { changes: lock.diff()?, lock })
+        let mut changes = lock.diff()?;
+        for change in changes.iter_mut().filter(|change| change.labels.is_none() && change.kind == "tool") {
+            change.labels = change.new.as_deref().and_then(label::guess_of_text);
+        }
+        Ok(Waiting { changes, lock })
     }
 
     fn has_server(&self, name: &str) -> bool {
@@ -286,8 +304,13 @@ impl Choice {
     }
 
     fn picks(&self, change: &Change) -> bool {
-        let server = self.server.as_ref().is_none_or(|server| *server == change.server);
-        server && (self.names.is_empty() || self.names.contains(&change.name))
+        self.has(&change.server, &change.name)
+    }
+
+    /// Whether it is about definitions of this name of that server.
+    fn has(&self, server: &str, name: &str) -> bool {
+        let is_server = self.server.as_ref().is_none_or(|chosen| chosen == server);
+        is_server && (self.names.is_empty() || self.names.iter().any(|chosen| chosen == name))
     }
 
     /// One name may be several servers', and what was looked at of one is not what another has under it.
@@ -405,8 +428,9 @@ fn locks_of(places: Places) -> impl Iterator<Item = PathBuf> {
 fn token(found: &[Waiting]) -> String {
     let mut hasher = Sha256::new();
     for change in found.iter().flat_map(|one| &one.changes) {
-        let Change { server, kind, name, sha256, .. } = change;
-        for part in [server, kind, name, sha256.as_deref().unwrap_or("gone")] {
+        let Change { server, kind, name, sha256, labels, .. } = change;
+        let labels = labels.map(|labels| labels.words().collect::<Vec<_>>().join(" ")).unwrap_or_default();
+        for part in [server, kind, name, sha256.as_deref().unwrap_or("gone"), &labels] {
             hasher.update(part.len().to_be_bytes());
             hasher.update(part);
         }
@@ -444,6 +468,9 @@ fn body(change: &Change) -> String {
     let lost = matches!(change.what, What::Changed | What::Renamed(_)) && change.old.is_none();
     if lost {
         out.push_str("  (the text that was approved was not kept, so all of it is shown as new)\n");
+    }
+    if change.labels.is_some() && (change.what != What::Changed || change.old_labels != change.labels) {
+        let _ = writeln!(out, "  labels: {}", label::changed(change.old_labels, change.labels));
     }
     // The lines come escaped.
     change.diff().lines().for_each(|line| {

@@ -36,6 +36,7 @@ const FORMATS: &[Format] = &[
     (lock::Changes::UPDATE, || schema_for!(lock::Changes<'_>).to_value()),
     (lock::Verified::FORMAT, || schema_for!(lock::Verified).to_value()),
     (lock::Forgotten::FORMAT, || schema_for!(lock::Forgotten).to_value()),
+    (lock::Labelled::FORMAT, || schema_for!(lock::Labelled<'_>).to_value()),
     (key::Created::FORMAT, || schema_for!(key::Created<'_>).to_value()),
     (key::Listed::FORMAT, || schema_for!(key::Listed<'_>).to_value()),
     (key::Revoked::FORMAT, || schema_for!(key::Revoked).to_value()),

@@ -17,7 +17,7 @@ fn known(home: &Path, servers: &[(&str, &[&str])]) {
         let define = |name: &&str| {
             let json = json!({"name": name, "inputSchema": {"type": "object"}}).to_string();
             let sha256 = Sha256::digest(json.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-            Definition { kind: "tool".to_owned(), name: (*name).to_owned(), sha256, body: None, json }
+            Definition { kind: "tool".to_owned(), name: (*name).to_owned(), sha256, body: None, labels: None, json }
         };
         let tools: Vec<_> = tools.iter().map(define).collect();
         lock.set_identity(server, server).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use bartizan_trust::{Definition, Lock};
+use bartizan_trust::{Definition, Labels, Lock};
 
 use crate::support::{End, bartizan_at, bartizan_with};
 
@@ -15,6 +15,7 @@ fn definition(name: &str, json: &str, digit: &str) -> Definition {
         name: name.to_owned(),
         sha256,
         body: Some(digit.repeat(64)),
+        labels: None,
         json: json.to_owned(),
     }
 }
@@ -74,6 +75,97 @@ fn changes_are_shown_and_accepted_one_by_one() {
     lock(home, &["diff"]).status(0);
     assert_eq!(lock(home, &["verify", "--json"]).status(0).json()["locks"][0]["definitions"], 3);
     assert!(lock(home, &["update"]).status(0).stdout.starts_with("nothing waits"));
+}
+
+/// A lock file in which one tool was approved with these labels, or none, as an earlier version took it.
+fn taken_for(home: &Path, labels: Option<&[&'static str]>) {
+    let labels = labels.map(|words| Labels::of(words.iter().copied()).unwrap());
+    let mut lock = Lock::open(home.join("mcp.lock")).unwrap();
+    lock.set_identity("mail", "npx mail").unwrap();
+    let send = Definition { labels, ..definition("send_email", r#"{"name":"send_email"}"#, "1") };
+    lock.record_first_seen("mail", &[send], SystemTime::now()).unwrap();
+}
+
+fn file(home: &Path) -> String {
+    fs::read_to_string(home.join("mcp.lock")).unwrap()
+}
+
+#[test]
+fn what_a_tool_is_taken_to_do_is_shown_and_accepted() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    taken_for(home, Some(&["public_sink", "destructive"]));
+    let now = |words: &[&'static str]| Definition {
+        labels: Some(Labels::of(words.iter().copied()).unwrap()),
+        ..definition("send_email", r#"{"name":"send_email"}"#, "1")
+    };
+    let mut held = Lock::open(home.join("mcp.lock")).unwrap();
+    held.note_pending("mail", &[now(&["public_sink"])]).unwrap();
+    let end = lock(home, &["diff"]).status(1);
+    assert!(
+        end.stdout
+            .contains("tool `send_email` of mail: relabelled\n  labels: public_sink, destructive -> public_sink\n"),
+        "{}",
+        end.stdout
+    );
+    let json = lock(home, &["diff", "--json"]).status(1).json();
+    let change = &json["changes"][0];
+    assert_eq!((&change["what"], &change["labels"][0]), (&"relabelled".into(), &"public_sink".into()));
+    assert_eq!(change["old_labels"].as_array().unwrap().len(), 2);
+    assert!(lock(home, &["verify"]).status(1).stdout.starts_with("waiting: "));
+
+    // Other labels than were shown are not accepted by what was shown.
+    let token = end.stderr.split("--shown ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    held.note_pending("mail", &[now(&[])]).unwrap();
+    lock(home, &["update", "--shown", &token]).status(2);
+    assert!(file(home).contains(r#"labels = ["public_sink", "destructive"]"#));
+    held.note_pending("mail", &[now(&["public_sink"])]).unwrap();
+    lock(home, &["update", "--shown", &token]).status(0);
+    assert!(file(home).contains(r#"labels = ["public_sink"]"#), "{}", file(home));
+}
+
+#[test]
+fn tools_from_before_there_were_labels_get_them_with_an_update() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    taken_for(home, None);
+    lock(home, &["diff"]).status(0);
+    lock(home, &["verify"]).status(0);
+    assert!(!file(home).contains("labels = "), "to look changes nothing");
+    let end = lock(home, &["update"]).status(0);
+    assert!(end.stderr.contains("1 tool labelled that had been approved before there were labels"), "{}", end.stderr);
+    assert!(file(home).contains(r#"labels = ["public_sink"]"#), "{}", file(home));
+    assert_eq!(lock(home, &["update", "--json"]).status(0).json()["labelled"], 0);
+}
+
+#[test]
+fn an_operator_labels_a_tool() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    taken_for(home, None);
+    let label = |arguments: &[&str]| lock(home, &[&["label", "--server", "mail"], arguments].concat());
+    let end = label(&["send_email", "public_sink", "destructive"]).status(0);
+    assert_eq!(end.stdout, "labelled: tool `send_email` of mail: public_sink, destructive\n");
+    assert!(
+        file(home).contains(r#"labels = ["public_sink", "destructive"], guessed = ["public_sink"]"#),
+        "{}",
+        file(home)
+    );
+    let json = label(&["send_email", "--none", "--json"]).status(0).json();
+    assert_eq!((&json["format"], &json["labels"]), (&"bartizan.lock.label/1".into(), &Vec::<String>::new().into()));
+    assert_eq!(json["before"].as_array().unwrap().len(), 2);
+    label(&["send_email", "--guessed"]).status(0);
+    assert!(file(home).contains(r#"labels = ["public_sink"], first_seen"#), "{}", file(home));
+    let before = file(home);
+    for wrong in [
+        &["send_email"][..],
+        &["send_email", "harmless"],
+        &["other", "public_sink"],
+        &["send_email", "--none", "--guessed"],
+    ] {
+        label(wrong).status(2);
+    }
+    assert_eq!(file(home), before);
 }
 
 #[test]

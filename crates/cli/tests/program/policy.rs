@@ -21,7 +21,7 @@ fn tool(name: &str, rest: &str) -> Definition {
     use sha2::{Digest, Sha256};
     let json = format!(r#"{{"name":"{name}"{rest}}}"#);
     let sha256 = Sha256::digest(json.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    Definition { kind: "tool".to_owned(), name: name.to_owned(), sha256, body: None, json }
+    Definition { kind: "tool".to_owned(), name: name.to_owned(), sha256, body: None, labels: None, json }
 }
 
 fn policy(policies: &str, arguments: &[&str]) -> End {

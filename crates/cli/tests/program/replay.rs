@@ -241,6 +241,7 @@ fn what_names_another_definition_than_the_lock_file_is_not_judged() {
         name: "pay".to_owned(),
         sha256: Sha256::digest(PAY).iter().map(|byte| format!("{byte:02x}")).collect(),
         body: None,
+        labels: None,
         json: PAY.to_owned(),
     };
     let mut lock = Lock::open(home.join("mcp.lock")).unwrap();

@@ -118,7 +118,8 @@ impl Conversation {
         let arguments = follow.traced(event, session)?;
         let mut held = lock(&self.client.memory);
         let nothing_known = || Traces { cut: true, ..Traces::default() };
-        let traces = held.get().map_or_else(nothing_known, |memory| follow.traces(arguments, memory));
+        let traces =
+            held.get().map_or_else(nothing_known, |memory| follow.traces(&event.server.name, arguments, memory));
         Some(Evidence::Traces(Arc::new(traces)))
     }
 

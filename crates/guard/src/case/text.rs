@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bartizan_flow::Traces;
+use bartizan_flow::{Nature, Traces};
 use bartizan_mcp::{Digest, Era, Limits, Message};
 use bartizan_policy::{Scope, Scopes, SignedIn};
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::{Case, Known, Named};
 use crate::{
-    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labels, Names, Opinion,
-    Principal, Pseudonym, RateScope, Timestamp, Told,
+    CallSummary, DefinitionKind, Direction, Evidence, Grant, HandedOut, History, Label, Labelled, Labels, Names,
+    Opinion, Principal, Pseudonym, RateScope, Timestamp, Told,
 };
 
 /// The form that is written, and the only one that is read: what another version left out nobody can make up.
@@ -100,6 +100,16 @@ struct Name {
     kind: String,
     name: String,
     approved: Option<String>,
+    /// Nothing of this was approved before there were labels of tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    does: Option<Does>,
+}
+
+/// What a tool was approved to do with information.
+#[derive(Serialize, Deserialize)]
+struct Does {
+    labels: Vec<String>,
+    guessed: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,10 +170,11 @@ impl Case {
 
     fn head(&self) -> Head {
         let kinds = |kinds: &[DefinitionKind]| kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
-        let name = |Named { kind, name, approved }: &Named| Name {
+        let name = |Named { kind, name, approved, labels }: &Named| Name {
             kind: kind.as_str().to_owned(),
             name: name.to_string(),
             approved: approved.map(|digest| digest.to_hex()),
+            does: labels.map(Does::of),
         };
         Head {
             form: FORM,
@@ -315,12 +326,25 @@ impl Granted {
     }
 }
 
+impl Does {
+    fn of(labels: Labelled) -> Does {
+        let words = |nature: Nature| nature.words().map(str::to_owned).collect();
+        Does { labels: words(labels.nature), guessed: words(labels.guessed) }
+    }
+
+    fn read(self) -> Option<Labelled> {
+        let nature = |words: &[String]| Nature::of_words(words.iter().map(String::as_str));
+        Some(Labelled { nature: nature(&self.labels)?, guessed: nature(&self.guessed)? })
+    }
+}
+
 impl Name {
     fn read(self) -> Option<Named> {
         Some(Named {
             kind: DefinitionKind::from_name(&self.kind)?,
             name: self.name.into(),
             approved: some(self.approved, |digest| Digest::from_hex(&digest))?,
+            labels: some(self.does, Does::read)?,
         })
     }
 }

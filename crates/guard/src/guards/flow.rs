@@ -13,6 +13,7 @@
 //! pieces counts as the user's, and so does what a model says in its own words of what it has read.
 
 pub mod meet;
+mod paths;
 pub mod settings;
 
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ use bartizan_mcp::{Document, Limits, Message, NodeKind, PartKind, Value, method}
 use serde::Deserialize;
 
 pub use self::settings::Options;
-use self::settings::ToolEntry;
+use self::settings::{Known, ToolEntry};
 use crate::follow::traces_of;
 use crate::settings::fits;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
@@ -111,7 +112,7 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
     let labels = match (&*call.method, &call.tool) {
         (method::TOOLS_CALL, Some(tool)) => {
             let asked = call.arguments.as_deref().and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
-            options.brings(server, tool, asked.as_ref().map(Document::root), &session.catalog)
+            options.brings((server, tool), asked.as_ref().map(Document::root), Known::of(event, session))
         }
         (method::RESOURCES_READ, _) => {
             let contents = event.message.result().and_then(|result| result.get("contents"));
@@ -142,13 +143,15 @@ fn has_content(message: &Message) -> bool {
 /// The arguments of a call that has to be traced: of one that reaches others or cannot be taken back.
 pub(crate) fn traced<'m>(options: &Options, event: &Event<'m>, session: &Session) -> Option<Value<'m>> {
     let (tool, arguments) = call(event)?;
-    let nature = options.nature(&event.server.name, &tool, Some(arguments), &session.catalog);
-    (is_public(options, event, &tool, arguments) || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
+    let nature = options.nature((&event.server.name, &tool), Some(arguments), Known::of(event, session));
+    (is_public(options, event, (&tool, nature.reads), arguments) || nature.labels.has(ToolLabel::PublicSink) || nature.labels.has(ToolLabel::Destructive)).then_some(arguments)
 }
 
 /// Whether the operator says that everybody reads what the call says.
-fn is_public(options: &Options, event: &Event<'_>, tool: &str, arguments: Value<'_>) -> bool {
-    options.entry(&event.server.name, tool, Some(arguments)).is_some_and(|entry| entry.public)
+fn is_public(options: &Options, event: &Event<'_>, (tool, reads): (&str, bool), arguments: Value<'_>) -> bool {
+    let server = &event.server.name;
+    options.entry(server, tool, Some(arguments)).is_some_and(|entry| entry.public)
+        || options.files(server, tool, Some(arguments)).is_public(reads)
 }
 
 pub(crate) fn call<'m>(event: &Event<'m>) -> Option<(Cow<'m, str>, Value<'m>)> {
@@ -178,7 +181,7 @@ impl Guard for Flow {
         // Whoever did not look knows nothing good.
         let none = Traces { cut: true, ..Traces::default() };
         let traces = traces_of(event.evidence);
-        let nature = self.0.nature(&event.server.name, &tool, Some(arguments), &session.catalog);
+        let nature = self.0.nature((&event.server.name, &tool), Some(arguments), Known::of(event, session));
         let entry = self.0.entry(&event.server.name, &tool, Some(arguments));
         let labels = session.labels;
         let looking = Looking {
@@ -186,7 +189,7 @@ impl Guard for Flow {
             traces: traces.unwrap_or(&none),
             nature,
             entry,
-            publishes: traces.is_some_and(|traces| traces.publishes) || entry.is_some_and(|entry| entry.public),
+            publishes: traces.is_some_and(|traces| traces.publishes) || is_public(&self.0, event, (&tool, nature.reads), arguments),
             untrusted: labels.contains(Label::UntrustedContent) || labels.contains(Label::Untrusted),
             private: labels.contains(Label::PrivateData),
             tool: &tool,
@@ -344,7 +347,10 @@ impl Looking<'_> {
         }
         // What whoever is answered has written themselves is no news to them; what is trusted they did not write.
         let wrote = |source: &usize| self.traces.sources.get(*source).is_some_and(|source| source.is_untrusted);
-        let theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).filter(wrote).collect();
+        let mut theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).filter(wrote).collect();
+        // So is what stands in the very item that is answered, where nobody else reads that.
+        let answered = if self.publishes { &[][..] } else { &self.traces.answered };
+        theirs.extend(answered);
         let is_news = |source: usize| !theirs.contains(&source);
         let mut found = Vec::new();
         for overlap in self.traces.overlaps.iter().filter(|overlap| is_news(overlap.source)) {
@@ -354,6 +360,7 @@ impl Looking<'_> {
             found.push(("flow.private_data", why));
         }
         let values = self.traces.values.iter().filter(|traced| traced.role == Role::Content);
+        let values = values.filter(|traced| answered.is_empty() || !traced.is_answer);
         for (traced, source) in values.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?))) {
             found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
         }

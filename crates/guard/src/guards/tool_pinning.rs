@@ -22,6 +22,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bartizan_flow::guess;
 use bartizan_mcp::{Digest, NodeKind, PartKind, Value};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,6 +56,7 @@ const RULES: &[RuleSpec] = &[
     RuleSpec::new("tool_pinning.added", Severity::Medium, Action::Deny, "A tool or prompt is new and not accepted yet."),
     RuleSpec::new("tool_pinning.changed", Severity::High, Action::Deny, "A tool or prompt differs from what was accepted."),
     RuleSpec::new("tool_pinning.renamed", Severity::Medium, Action::Deny, "An accepted definition comes under another name."),
+    RuleSpec::new("tool_pinning.relabelled", Severity::Low, Action::Observe, "An accepted tool is taken to do something else with information than when it was accepted; the stricter of both counts until this is accepted, too."),
     RuleSpec::new("tool_pinning.resource_added", Severity::Low, Action::Observe, "A resource is new."),
     RuleSpec::new("tool_pinning.resource_changed", Severity::Low, Action::Observe, "The definition of a resource differs from what was accepted."),
     RuleSpec::new("tool_pinning.removed", Severity::Low, Action::Observe, "An accepted definition is not listed any more."),
@@ -131,6 +133,7 @@ fn listed(listing: Listing<'_>, event: &Event<'_>, session: &Session, report: &m
         }
         let standing = pins.standing(kind, name, Some(element.digest));
         if standing == Standing::Approved {
+            element.find_relabelled(pins, session, report);
             continue;
         }
         if standing == Standing::New && !room.take(name) {
@@ -178,6 +181,21 @@ impl<'a> Element<'a> {
         let held = session.catalog.get(kind, &name).filter(|held| held.json == value.raw().as_bytes());
         let digest = held.map_or_else(|| Digest::of(value), |held| held.digest);
         Element { value, kind, name, digest }
+    }
+
+    /// An approved tool of which something else is guessed than when it was approved: this program has learnt, or its server lists what
+    /// somebody else has labelled.
+    fn find_relabelled(&self, pins: &Pins, session: &Session, report: &mut Report) {
+        let labels = pins.labels(&self.name).filter(|_| self.kind == DefinitionKind::Tool);
+        let Some((_, held)) = labels else { return };
+        let known = session.catalog.get(self.kind, &self.name).filter(|known| known.digest == self.digest);
+        if known.map_or_else(|| guess(self.value), |known| known.nature()) == held.guessed {
+            return;
+        }
+        let Some(pin) = Pin::of(self.kind, self.value) else { return };
+        let why = format!("what tool `{}` does with information is not what was accepted; see `bartizan lock diff`", excerpt(&self.name));
+        self.find(report, "tool_pinning.relabelled", why);
+        report.remember_of(self.value.id(), Fact::Relabelled(pin));
     }
 
     fn find(&self, report: &mut Report, id: &str, why: String) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory};
+use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory, Nature};
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
     Labelling, Labels, Mode, Names, Pin, Pins, Pipeline, Principal, Pseudonym, RateScope, Scope, Scopes, ServerProfile,
@@ -75,6 +75,8 @@ struct PinsText {
     #[serde(rename = "resourceTemplates")]
     resource_templates: Vec<Box<RawValue>>,
     instructions: Option<Box<RawValue>>,
+    /// What tools were approved to do with information, and had been taken for, in place of what is guessed now.
+    labels: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -279,7 +281,7 @@ impl Case {
         if let Some(follow) = pipeline.follow()
             && let Some(arguments) = follow.traced(&bare, &session)
         {
-            evidence.push(Evidence::Traces(Arc::new(follow.traces(arguments, &memory))));
+            evidence.push(Evidence::Traces(Arc::new(follow.traces(&server.name, arguments, &memory))));
         }
         let event = Event { evidence: &evidence, ..bare };
         look(&event, &session)
@@ -446,7 +448,10 @@ impl PinsText {
         for (kind, list) in lists {
             for definition in list {
                 let held = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, definition.get()));
-                pins.insert(Pin::of(kind, held.result().unwrap()).unwrap());
+                let pin = Pin::of(kind, held.result().unwrap()).unwrap();
+                let words = self.labels.get(&*pin.name).filter(|_| kind == DefinitionKind::Tool);
+                let labels = words.map(|words| Nature::of_words(words.iter().map(String::as_str)).unwrap().into());
+                pins.insert(Pin { labels: labels.or(pin.labels), ..pin });
             }
         }
         if let Some(text) = &self.instructions {

@@ -13,7 +13,7 @@ fn at() -> SystemTime {
 fn tool(name: &str, text: &str) -> Definition {
     let json = format!(r#"{{"description":"{text}","name":"{name}"}}"#);
     let (sha256, body) = (digest(&json), Some(digest(text)));
-    Definition { kind: "tool".into(), name: name.into(), sha256, body, json }
+    Definition { kind: "tool".into(), name: name.into(), sha256, body, labels: None, json }
 }
 
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -104,6 +104,104 @@ fn a_server_that_is_forgotten_was_never_seen() {
     held.record_first_seen("files", &[tool("read", "evil")], at()).unwrap();
     assert_eq!(held.pins("files").unwrap().definitions.len(), 1, "seen first once more");
     assert!(!held.has_pending("files"));
+}
+
+/// A tool that is taken to do this with information.
+fn labelled(name: &str, words: &[&'static str]) -> Definition {
+    Definition { labels: Some(Labels::of(words.iter().copied()).unwrap()), ..tool(name, "does it") }
+}
+
+/// What counts of a tool, and what it had been taken for where an operator knew better.
+fn labels_of(lock: &Lock, name: &str) -> (Option<Vec<&'static str>>, Option<Vec<&'static str>>) {
+    let held = &lock.pins("s").unwrap().definitions[&(TOOL.to_owned(), name.to_owned())];
+    let words = |labels: Option<Labels>| labels.map(|labels| labels.words().collect());
+    (words(held.labels), words(held.guessed))
+}
+
+#[test]
+fn labels_count_as_they_were_approved() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    let private = labelled("read", &["private_data", "reads"]);
+    lock.record_first_seen("s", std::slice::from_ref(&private), at()).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("version = 2\n") && text.contains(r#", labels = ["private_data", "reads"], first"#),
+        "{text}"
+    );
+
+    // The same definition, taken for something else: it waits, and what was approved goes on counting.
+    let harmless = labelled("read", &["reads"]);
+    lock.record_first_seen("s", std::slice::from_ref(&harmless), at()).unwrap();
+    assert!(!lock.has_pending("s"));
+    lock.note_pending("s", &[harmless]).unwrap();
+    let mut lock = Lock::open(&path).unwrap();
+    assert_eq!(shown(&lock.diff().unwrap()), ["relabelled s read"]);
+    assert_eq!(labels_of(&lock, "read"), (Some(vec!["private_data", "reads"]), None));
+    // Taken for what it was approved as once more, nothing waits.
+    lock.note_pending("s", &[private]).unwrap();
+    assert!(!lock.has_pending("s"));
+
+    lock.note_pending("s", &[labelled("read", &["reads"])]).unwrap();
+    let mut other = lock.diff().unwrap();
+    other[0].labels = Some(Labels::default());
+    assert_eq!(lock.accept(&other, at()).unwrap(), [], "what nobody has looked at is not accepted");
+    assert_eq!(shown(&accept(&mut lock, None, None).unwrap()), ["relabelled s read"]);
+    assert_eq!(labels_of(&Lock::open(&path).unwrap(), "read"), (Some(vec!["reads"]), None));
+    assert!(lock.diff().unwrap().is_empty());
+}
+
+#[test]
+fn an_operator_knows_labels_better() {
+    let (_guard, path) = place();
+    let mut lock = Lock::open(&path).unwrap();
+    let guess = labelled("read", &["private_data", "reads"]);
+    lock.record_first_seen("s", std::slice::from_ref(&guess), at()).unwrap();
+    let by = |words: &[&'static str], is_guess, sha256: &str| {
+        let (server, name, sha256) = ("s".to_owned(), "read".to_owned(), sha256.to_owned());
+        Labelling { server, name, sha256, labels: Labels::of(words.iter().copied()).unwrap(), is_guess }
+    };
+    assert_eq!(lock.label(&[by(&["destructive"], true, &guess.sha256)]).unwrap(), 0, "a guess replaces nothing");
+    assert_eq!(lock.label(&[by(&["reads"], false, &digest("another"))]).unwrap(), 0, "another was looked at");
+    assert_eq!(labels_of(&lock, "read"), (Some(vec!["private_data", "reads"]), None));
+
+    assert_eq!(lock.label(&[by(&["reads"], false, &guess.sha256)]).unwrap(), 1);
+    assert_eq!(
+        labels_of(&Lock::open(&path).unwrap(), "read"),
+        (Some(vec!["reads"]), Some(vec!["private_data", "reads"]))
+    );
+    // It is taken for what it was taken for: there is nothing to decide.
+    lock.note_pending("s", std::slice::from_ref(&guess)).unwrap();
+    assert!(!lock.has_pending("s"));
+    lock.note_pending("s", &[labelled("read", &["destructive"])]).unwrap();
+    assert_eq!(shown(&lock.diff().unwrap()), ["relabelled s read"]);
+    assert_eq!(lock.label(&[by(&["private_data", "reads"], false, &guess.sha256)]).unwrap(), 1);
+    assert_eq!(labels_of(&lock, "read"), (Some(vec!["private_data", "reads"]), None));
+}
+
+#[test]
+fn a_file_from_before_there_were_labels_is_read_and_labelled_when_somebody_approves() {
+    let (_guard, path) = place();
+    let old = tool("read", "does it");
+    let text = format!(
+        "version = 1\n\n[servers.s]\nidentity = \"s\"\ncomplete = [\"tool\"]\n\n[servers.s.definitions.tool]\nread = {{ sha256 = \"{}\", first_seen = \"2026-01-01T00:00:00Z\" }}\n",
+        old.sha256
+    );
+    std::fs::write(&path, &text).unwrap();
+    let mut lock = Lock::open(&path).unwrap();
+    assert_eq!(labels_of(&lock, "read"), (None, None));
+    lock.note_pending("s", &[labelled("read", &["reads"])]).unwrap();
+    assert!(!lock.has_pending("s"), "there is nothing that it could differ from");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing was approved, so nothing is written");
+    let labels = Labels::of(["reads"]).unwrap();
+    let (server, name, sha256) = ("s".to_owned(), "read".to_owned(), old.sha256);
+    assert_eq!(lock.label(&[Labelling { server, name, sha256, labels, is_guess: true }]).unwrap(), 1);
+    assert_eq!(labels_of(&Lock::open(&path).unwrap(), "read"), (Some(vec!["reads"]), None));
+
+    let wrong = std::fs::read_to_string(&path).unwrap().replace("\"reads\"", "\"harmless\"");
+    std::fs::write(&path, wrong).unwrap();
+    let error = Lock::open(&path).unwrap_err().to_string();
+    assert!(error.contains("`harmless` is no label"), "{error}");
 }
 
 #[test]
@@ -290,8 +388,8 @@ fn damaged_files_are_refused_with_the_place() {
         }
     }
     let (_guard, path) = place();
-    std::fs::write(&path, "version = 2\nfuture = true").unwrap();
-    assert!(matches!(Lock::open(&path), Err(LockError::Newer { version: 2, .. })));
+    std::fs::write(&path, "version = 3\nfuture = true").unwrap();
+    assert!(matches!(Lock::open(&path), Err(LockError::Newer { version: 3, known: 2, .. })));
     std::fs::write(&path, [0xff]).unwrap();
     assert!(matches!(Lock::open(&path), Err(LockError::Io { .. })));
     std::fs::remove_file(&path).unwrap();
@@ -438,14 +536,22 @@ fn one_server_cannot_fill_the_file() {
 
 #[test]
 fn as_many_definitions_as_are_let_in_fit() {
-    let key = |number: usize| ("tool".to_owned(), format!("{number:0>150}"));
-    let approved = || Approved { sha256: digest(""), body: Some(digest("")), first_seen: time::format(at()) };
-    let definitions: BTreeMap<_, _> = (0..Lock::MAX_DEFINITIONS).map(|number| (key(number), approved())).collect();
+    // Of one kind no more than half of them are let in.
+    let kind = |number: usize| if number < Lock::MAX_DEFINITIONS / 2 { "tool" } else { "prompt" };
+    let key = |number: usize| (kind(number).to_owned(), format!("{number:0>150}"));
+    let all = Labels::of(Labels::WORDS.map(|(_, word)| word)).unwrap();
+    let approved = |number: usize| Approved {
+        labels: (kind(number) == "tool").then_some(all),
+        body: Some(digest("")),
+        ..tool("a", "x").approved(at())
+    };
+    let definitions: BTreeMap<_, _> =
+        (0..Lock::MAX_DEFINITIONS).map(|number| (key(number), approved(number))).collect();
     let pins = ServerPins { definitions, ..ServerPins::default() };
     assert!(format::size("s", &pins) <= Lock::MAX_SHARE);
     let waiting = pins.definitions.keys().map(|(kind, name)| {
         let (server, kind, name) = ("s".to_owned(), kind.clone(), name.clone());
-        Candidate { server, kind, name, sha256: Some(digest("")), body: Some(digest("")) }
+        Candidate { server, kind, name, sha256: Some(digest("")), body: Some(digest("")), labels: Some(Letters(all)) }
     });
     let pending: BTreeMap<_, _> = waiting.map(|candidate| (candidate.key(), candidate)).collect();
     let (text, state) = (pending_text(&pending), State { pending, ..State::default() });
@@ -464,9 +570,16 @@ fn what_could_not_be_read_is_not_written() {
 }
 
 fn any_pins() -> impl Strategy<Value = ServerPins> {
-    let approved = (any::<[u8; 4]>(), any::<bool>(), any::<u32>()).prop_map(|(seed, body, seconds)| Approved {
+    let labels = || {
+        let words = proptest::sample::subsequence(Labels::WORDS.to_vec(), 0..=Labels::WORDS.len());
+        proptest::option::of(words.prop_map(|words| Labels::of(words.into_iter().map(|(_, word)| word)).unwrap()))
+    };
+    let approved = (any::<[u8; 4]>(), any::<bool>(), any::<u32>(), labels(), labels());
+    let approved = approved.prop_map(|(seed, body, seconds, labels, guessed)| Approved {
         sha256: digest(&format!("{seed:?}")),
         body: body.then(|| digest("body")),
+        labels,
+        guessed,
         first_seen: time::format(UNIX_EPOCH + Duration::from_secs(seconds.into())),
     });
     let definitions = proptest::collection::btree_map((any::<String>(), any::<String>()), approved, 0..6);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use bartizan_gateway::pins_of;
 use bartizan_guard::flow::ToolLabel;
 use bartizan_guard::guards::flow::meet::{self, Barrier, Combination, Meeting, Offer, Way};
 use bartizan_guard::{Definition, DefinitionKind};
@@ -141,7 +142,12 @@ impl Seen {
             }
         }
         seen.unseen = named.into_iter().flatten().filter(|name| !offers.contains_key(*name)).cloned().collect();
-        seen.offers = offers.into_iter().map(|(server, definitions)| Offer { server, definitions }).collect();
+        let offer = |(server, definitions): (String, Vec<Definition>)| {
+            // Of a server in several of them, that one counts of which most is known.
+            let held = locks.iter().filter_map(|lock| lock.pins(&server)).max_by_key(|held| held.definitions.len());
+            Offer { definitions, pins: pins_of(held), server }
+        };
+        seen.offers = offers.into_iter().map(offer).collect();
         Ok(seen)
     }
 }

@@ -18,6 +18,9 @@ pub(in super::super) struct Changes<'a> {
     locks: Vec<&'a Path>,
     /// What waits, or what was accepted.
     changes: Vec<OneChange<'a>>,
+    /// Of `lock update`: tools that had been approved before there were labels, and have got those that counted until now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labelled: Option<usize>,
 }
 
 /// How one definition differs from what was approved.
@@ -31,7 +34,7 @@ struct OneChange<'a> {
     kind: &'a str,
     /// Its name, or the URI of a resource.
     name: &'a str,
-    /// How it differs: `added`, `changed`, `renamed` or `removed`.
+    /// How it differs: `added`, `changed`, `renamed`, `removed`, or `relabelled` if only what it is taken to do with information does.
     what: &'static str,
     /// The name that it had.
     from: Option<&'a str>,
@@ -39,6 +42,10 @@ struct OneChange<'a> {
     old: Option<&'a str>,
     /// The canonical JSON that waits.
     new: Option<&'a str>,
+    /// What the tool was approved to do with information.
+    old_labels: Option<Vec<&'static str>>,
+    /// What it is taken to do now.
+    labels: Option<Vec<&'static str>>,
 }
 
 impl<'a> Changes<'a> {
@@ -48,7 +55,12 @@ impl<'a> Changes<'a> {
     pub(super) fn of(format: &'static str, found: &'a [Waiting]) -> Self {
         let of = |one: &'a Waiting| one.changes.iter().map(|change| OneChange::of(one.lock.path(), change));
         let locks = found.iter().map(|one| one.lock.path()).collect();
-        Changes { format, locks, changes: found.iter().flat_map(of).collect() }
+        Changes { format, locks, changes: found.iter().flat_map(of).collect(), labelled: None }
+    }
+
+    /// With how many tools have got labels besides.
+    pub(super) fn with_labelled(self, tools: usize) -> Self {
+        Changes { labelled: Some(tools), ..self }
     }
 }
 
@@ -67,6 +79,8 @@ impl<'a> OneChange<'a> {
             from,
             old: change.old.as_deref(),
             new: change.new.as_deref(),
+            old_labels: change.old_labels.map(|labels| labels.words().collect()),
+            labels: change.labels.map(|labels| labels.words().collect()),
         }
     }
 }

@@ -122,10 +122,11 @@ fn tool<'a>(entry: &'a Entry, found: &'a Found) -> Option<&'a str> {
 }
 
 /// What there is to accept: the rules about a definition that waits in the lock file.
-const WAITING: [&str; 7] = [
+const WAITING: [&str; 8] = [
     "tool_pinning.added",
     "tool_pinning.changed",
     "tool_pinning.instructions_changed",
+    "tool_pinning.relabelled",
     "tool_pinning.removed",
     "tool_pinning.renamed",
     "tool_pinning.resource_added",

@@ -7,9 +7,9 @@ use bartizan_flow::{Nature, ToolLabel, ToolLabels};
 use bartizan_mcp::{Limits, Message, PartKind};
 use serde::Deserialize;
 
-use super::settings::{self, Options, ToolEntry};
+use super::settings::{self, Known, Options, ToolEntry};
 use super::{RULES, SPEC};
-use crate::{Action, Catalog, Definition, DefinitionKind, Direction, Finding, Mode, Settings, Timestamp};
+use crate::{Action, Catalog, Definition, DefinitionKind, Direction, Finding, Mode, Pins, Settings, Timestamp};
 
 /// A server, and what is known of what it offers.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Offer {
     pub server: String,
     /// Its definitions.
     pub definitions: Vec<Definition>,
+    /// What is approved of them.
+    pub pins: Pins,
 }
 
 /// A tool or a resource, as the guard takes it.
@@ -152,12 +154,13 @@ pub fn meet(settings: &Settings, offers: Vec<Offer>, now: Timestamp) -> Result<M
     let options = settings.guards.get(SPEC.name).map(|set| Options::deserialize(&set.options)).transpose()?;
     let options = options.unwrap_or_default();
     let mut places = Vec::new();
-    for Offer { server, definitions } in offers {
+    for Offer { server, definitions, pins } in offers {
         let names: Vec<_> = definitions.iter().map(|known| (known.kind, known.name.to_string())).collect();
         let mut catalog = Catalog::default();
         definitions.into_iter().for_each(|definition| catalog.insert(definition.into()));
         let known = names.into_iter().filter_map(|(kind, name)| {
-            let nature = nature(&options, &server, (kind, &name), &catalog)?;
+            let known = Known { catalog: &catalog, pins: &pins };
+            let nature = nature(&options, &server, (kind, &name), known)?;
             let is_sink = nature.labels.has(ToolLabel::PublicSink);
             let barriers = is_sink.then(|| barriers(settings, &options, (&server, &name), nature, now));
             let barriers = barriers.unwrap_or_default();
@@ -170,9 +173,9 @@ pub fn meet(settings: &Settings, offers: Vec<Offer>, now: Timestamp) -> Result<M
 }
 
 /// What is done with information by what is called, or read.
-fn nature(options: &Options, server: &str, (kind, name): (DefinitionKind, &str), catalog: &Catalog) -> Option<Nature> {
+fn nature(options: &Options, server: &str, (kind, name): (DefinitionKind, &str), known: Known<'_>) -> Option<Nature> {
     match kind {
-        DefinitionKind::Tool => Some(options.nature(server, name, None, catalog)),
+        DefinitionKind::Tool => Some(options.nature((server, name), None, known)),
         DefinitionKind::Resource | DefinitionKind::ResourceTemplate => {
             let labels = options.of_resource(server, name).without(ToolLabel::PublicSink);
             Some(Nature { labels, reads: true, ..Nature::default() })

@@ -8,8 +8,9 @@ use bartizan_policy::canonical_uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::paths::{Files, PathEntry};
 use crate::settings::fits;
-use crate::{Catalog, DefinitionKind};
+use crate::{Catalog, DefinitionKind, Event, Pins, Session};
 
 /// Labels of a tool or a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -50,6 +51,8 @@ pub struct Options {
     pub tool: Vec<ToolEntry>,
     /// What is known better of resources; of several entries that fit a URI, the first counts.
     pub resource: Vec<ResourceEntry>,
+    /// What is known better of files; of several entries that fit a path, the first counts.
+    pub path: Vec<PathEntry>,
 }
 
 /// What is known better of a tool.
@@ -139,7 +142,23 @@ fn is_below(domain: &str, host: &str) -> bool {
     host == domain || host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
-fn labels(names: &[LabelName]) -> ToolLabels {
+/// What is known of the tools of a server.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'k> {
+    /// As it lists them.
+    pub(crate) catalog: &'k Catalog,
+    /// As they were approved.
+    pub(crate) pins: &'k Pins,
+}
+
+impl<'k> Known<'k> {
+    /// What is known when a message is judged.
+    pub(crate) fn of(event: &Event<'k>, session: &'k Session) -> Known<'k> {
+        Known { catalog: &session.catalog, pins: &event.server.pins }
+    }
+}
+
+pub(super) fn labels(names: &[LabelName]) -> ToolLabels {
     names.iter().map(|name| ToolLabel::from(*name)).collect()
 }
 
@@ -162,14 +181,20 @@ impl Options {
 
     /// What a tool does with information. Of one that is not listed, as a server lists more than is remembered, it is taken for
     /// granted that it brings and reaches anything, and for every one of them to wait for somebody would be too much.
-    pub(crate) fn nature(&self, server: &str, tool: &str, arguments: Option<Value<'_>>, catalog: &Catalog) -> Nature {
-        let known = catalog.get(DefinitionKind::Tool, tool);
+    pub(crate) fn nature(&self, (server, tool): (&str, &str), arguments: Option<Value<'_>>, known: Known<'_>) -> Nature {
         let all = ToolLabel::ALL.into_iter().filter(|label| *label != ToolLabel::Destructive);
-        let unknown = || Nature { labels: all.collect(), ..Nature::default() };
-        let mut nature = known.map_or_else(unknown, |definition| definition.nature());
+        let unknown = Nature { labels: all.collect(), ..Nature::default() };
+        let mut is_said = false;
+        let definition = known.catalog.get(DefinitionKind::Tool, tool);
+        let mut nature = known.pins.nature(tool, definition.map(|held| &**held), unknown);
         if let Some(set) = self.entry(server, tool, arguments).and_then(|entry| entry.labels.as_deref()) {
             nature.labels = labels(set);
             (nature.if_addressed, nature.by_hint) = (false, false);
+            is_said = true;
+        }
+        // What is said of files without a call is no tool's.
+        if arguments.is_some() {
+            self.files(server, tool, arguments).change(&mut nature, !is_said);
         }
         if self.trusts(server, tool) {
             nature.labels = nature.labels.without(ToolLabel::UntrustedContent);
@@ -178,15 +203,17 @@ impl Options {
     }
 
     /// What a tool's results bring. One that writes says what became of that, in which a stranger may have had a word.
-    pub(crate) fn brings(
-        &self,
-        server: &str,
-        tool: &str,
-        arguments: Option<Value<'_>>,
-        catalog: &Catalog,
-    ) -> ToolLabels {
-        let nature = self.nature(server, tool, arguments, catalog);
+    pub(crate) fn brings(&self, (server, tool): (&str, &str), arguments: Option<Value<'_>>, known: Known<'_>) -> ToolLabels {
+        let mut nature = self.nature((server, tool), arguments, known);
+        if arguments.is_none() {
+            self.files(server, tool, None).change(&mut nature, false);
+        }
         if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
+    }
+
+    /// What is known of the files that a call names.
+    pub(super) fn files(&self, server: &str, tool: &str, arguments: Option<Value<'_>>) -> Files {
+        if self.path.is_empty() { Files::default() } else { Files::of(&self.path, &format!("{server}/{tool}"), arguments) }
     }
 
     /// What a resource brings.
@@ -199,7 +226,10 @@ impl Options {
             let is_local = !uri.to_lowercase().starts_with("http");
             [ToolLabel::UntrustedContent].into_iter().chain(is_local.then_some(ToolLabel::PrivateData)).collect()
         };
-        let labels = set.unwrap_or_else(guessed);
+        let is_said = set.is_some();
+        let mut nature = Nature { labels: set.unwrap_or_else(guessed), reads: true, ..Nature::default() };
+        Files::of_uri(&self.path, server, uri).change(&mut nature, !is_said);
+        let labels = nature.labels;
         if self.trusts(server, uri) { labels.without(ToolLabel::UntrustedContent) } else { labels }
     }
 }

@@ -8,7 +8,7 @@ fn offer(server: &str, tools: &[&str]) -> Offer {
         let text = json!({"name": name, "inputSchema": {"type": "object"}}).to_string();
         Definition::of_text(DefinitionKind::Tool, text.as_bytes()).unwrap()
     };
-    Offer { server: server.to_owned(), definitions: tools.iter().map(read).collect() }
+    Offer { server: server.to_owned(), definitions: tools.iter().map(read).collect(), pins: Pins::default() }
 }
 
 fn settings(options: serde_json::Value) -> Settings {
@@ -112,7 +112,7 @@ fn resources_bring_what_the_guard_says_of_them() {
         Definition::of_text(DefinitionKind::Resource, text.as_bytes()).unwrap()
     };
     let offers = |uri: &str| vec![
-        Offer { server: "files".to_owned(), definitions: vec![resource(uri)] },
+        Offer { server: "files".to_owned(), definitions: vec![resource(uri)], pins: Pins::default() },
         offer("pay", &["send_money"]),
     ];
     for (options, uri, count) in [

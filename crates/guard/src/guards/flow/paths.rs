@@ -1,0 +1,142 @@
+//! What the operator says of files, wherever they stand: in the arguments of a call, or as a resource.
+//!
+//! **Threat.** Who may read and write files at all reads `/srv/secret` as well as the handbook. What is said of a path has to hold however it is
+//! spelled: of one that can be read in several ways, everything is taken to hold that would be stricter.
+
+use bartizan_flow::{FilePath, Leaf, Nature, PathPattern, ToolLabel, ToolLabels, Within, leaves};
+use bartizan_mcp::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::settings::{LabelName, labels};
+use crate::settings::fits;
+
+/// What is known better of files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PathEntry {
+    /// Which ones: `*` is anything within a part, `**` any number of parts.
+    pub path: Pattern,
+    /// For which tools and resources: `server/tool`, `server/*`. Without it, for all.
+    #[serde(default = "all")]
+    pub name: String,
+    /// Their labels: what reading them brings, in place of what was guessed; `public_sink`, that everybody can read what is written there; and
+    /// `destructive`, that what is written there cannot be taken back.
+    pub labels: Vec<LabelName>,
+}
+
+fn all() -> String {
+    "*".to_owned()
+}
+
+/// A pattern of paths.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Pattern(PathPattern);
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Pattern, String> {
+        PathPattern::read(&text).map(Pattern)
+    }
+}
+
+/// What is known of the files that a call names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    /// What it brings or does besides.
+    pub(super) more: ToolLabels,
+    /// What reading them brings, in place of what was guessed, if that is known of each.
+    pub(super) instead: Option<ToolLabels>,
+}
+
+/// What reading brings.
+const BRINGS: [ToolLabel; 2] = [ToolLabel::UntrustedContent, ToolLabel::PrivateData];
+
+impl Files {
+    /// Of a call of that tool with these arguments, or with some that nobody knows any more.
+    pub(super) fn of(entries: &[PathEntry], name: &str, arguments: Option<Value<'_>>) -> Files {
+        let entries: Vec<_> = entries.iter().filter(|entry| fits(&entry.name, name)).collect();
+        if entries.is_empty() {
+            return Files::default();
+        }
+        let Some(arguments) = arguments else { return Files { more: every(&entries), instead: None } };
+        let named: Vec<Leaf> = leaves(arguments).into_iter().filter(is_file).collect();
+        Files::all(named.iter().map(|leaf| Files::of_path(&entries, &leaf.text)))
+    }
+
+    /// Of a resource.
+    pub(super) fn of_uri(entries: &[PathEntry], server: &str, uri: &str) -> Files {
+        let name = format!("{server}/");
+        let entries: Vec<_> =
+            entries.iter().filter(|entry| fits(&entry.name, &name) || entry.name.starts_with(&name)).collect();
+        let is_file = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
+        if is_file && !entries.is_empty() { Files::of_path(&entries, uri) } else { Files::default() }
+    }
+
+    fn of_path(entries: &[&PathEntry], text: &str) -> Files {
+        let Some(path) = FilePath::read(text) else { return Files { more: every(entries), instead: None } };
+        let mut more = ToolLabels::NONE;
+        for entry in entries {
+            match entry.path.0.holds(&path) {
+                Within::No => {}
+                // Whichever it is, none of them is let off.
+                Within::Maybe => more = and(more, labels(&entry.labels)),
+                Within::Yes => {
+                    let own = labels(&entry.labels);
+                    let instead = more == ToolLabels::NONE;
+                    return Files { more: and(more, own), instead: instead.then(|| brought(own)) };
+                }
+            }
+        }
+        Files { more, instead: None }
+    }
+
+    /// Of several files: all that any of them is, and in place of a guess only if that is known of each.
+    fn all(files: impl Iterator<Item = Files>) -> Files {
+        files
+            .reduce(|one, other| Files {
+                more: and(one.more, other.more),
+                instead: one.instead.zip(other.instead).map(|(one, other)| and(one, other)),
+            })
+            .unwrap_or_default()
+    }
+
+    /// What the tool does, as far as these files say. `may_replace`, whether nobody has said better what it brings.
+    pub(super) fn change(self, nature: &mut Nature, may_replace: bool) {
+        if let Some(instead) = self.instead.filter(|_| may_replace && nature.reads) {
+            let others = nature.labels.iter().filter(|label| !BRINGS.contains(label));
+            nature.labels = others.chain(instead.iter()).collect();
+        }
+        let does = self.more.iter().filter(|label| nature.reads == BRINGS.contains(label));
+        for label in does {
+            nature.labels = nature.labels.with(label);
+            nature.if_addressed &= label != ToolLabel::PublicSink;
+            nature.by_hint &= label != ToolLabel::PublicSink;
+        }
+    }
+
+    /// Whether everybody can read what is written there.
+    pub(super) fn is_public(self, reads: bool) -> bool {
+        !reads && self.more.has(ToolLabel::PublicSink)
+    }
+}
+
+/// Whether an argument names a file, by its name or its looks.
+fn is_file(leaf: &Leaf) -> bool {
+    leaf.is_path || leaf.text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+fn and(one: ToolLabels, other: ToolLabels) -> ToolLabels {
+    one.iter().chain(other.iter()).collect()
+}
+
+fn every(entries: &[&PathEntry]) -> ToolLabels {
+    entries.iter().flat_map(|entry| labels(&entry.labels).iter()).collect()
+}
+
+fn brought(labels: ToolLabels) -> ToolLabels {
+    labels.iter().filter(|label| BRINGS.contains(label)).collect()
+}

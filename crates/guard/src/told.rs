@@ -41,6 +41,9 @@ pub struct Told {
     bare: Patterns,
 }
 
+/// Where they begin and end, the longest first.
+type Spans = BTreeSet<(usize, Reverse<usize>)>;
+
 /// Patterns, and which value each of them is of.
 struct Patterns {
     all: Option<AhoCorasick>,
@@ -119,7 +122,7 @@ impl Told {
     /// Wherever one of them is in a text, or in what it says in an encoding, at so many places as are `left` for its message.
     pub(crate) fn look(&self, text: &str, left: &mut usize) -> Sighted {
         let views = Views::of(text);
-        let mut places: BTreeMap<(usize, bool), BTreeSet<(usize, Reverse<usize>)>> = BTreeMap::new();
+        let mut places: BTreeMap<(usize, bool), Spans> = BTreeMap::new();
         for view in views.iter() {
             let is_encoded = !view.how.is_empty();
             for (which, found) in self.in_view(view.text(), left) {
@@ -127,8 +130,7 @@ impl Told {
                 places.entry((which, is_encoded)).or_default().insert((span.start, Reverse(span.end)));
             }
         }
-        let spans =
-            |all: BTreeSet<(usize, Reverse<usize>)>| all.into_iter().map(|(start, Reverse(end))| start..end).collect();
+        let spans = |all: Spans| all.into_iter().map(|(start, Reverse(end))| start..end).collect();
         Sighted {
             places: places.into_iter().map(|(key, all)| (key, spans(all))).collect(),
             cut: views.cut || *left == 0,

@@ -1,6 +1,5 @@
 //! Whatever a server was given back and however it says it again: nobody who looks into what is left finds it.
 #![cfg(test)]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
 

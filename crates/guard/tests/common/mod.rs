@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bartizan_guard::flow::{Bounds, Key as MemoryKey, Memory, Nature};
 use bartizan_guard::{
     Action, CallSummary, Direction, Event, Evidence, Exception, Fact, GuardSettings, HandedOut, History, How, Label,
-    Labelling, Labels, Mode, Names, Pin, Pins, Pipeline, Principal, Pseudonym, RateScope, Scope, Scopes, ServerProfile,
-    ServerSettings, Session, Settings, Severity, Timestamp, Told, Verdict, Where, guards, pseudonym,
+    Labelled, Labelling, Labels, Mode, Names, Pin, Pins, Pipeline, Principal, Pseudonym, RateScope, Scope, Scopes,
+    ServerProfile, ServerSettings, Session, Settings, Severity, Timestamp, Told, Verdict, Where, guards, pseudonym,
 };
 use bartizan_guard::{Decision, DefinitionKind, SignedIn};
 use bartizan_mcp::{JsonPath, Limits, Message, PartKind};
@@ -77,6 +77,8 @@ struct PinsText {
     instructions: Option<Box<RawValue>>,
     /// What tools were approved to do with information, and had been taken for, in place of what is guessed now.
     labels: BTreeMap<String, Vec<String>>,
+    /// What an operator says of tools, of which is guessed now what had been guessed when they were approved.
+    corrected: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -449,9 +451,13 @@ impl PinsText {
             for definition in list {
                 let held = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, definition.get()));
                 let pin = Pin::of(kind, held.result().unwrap()).unwrap();
-                let words = self.labels.get(&*pin.name).filter(|_| kind == DefinitionKind::Tool);
-                let labels = words.map(|words| Nature::of_words(words.iter().map(String::as_str)).unwrap().into());
-                pins.insert(Pin { labels: labels.or(pin.labels), ..pin });
+                let of = |all: &BTreeMap<String, Vec<String>>| {
+                    let words = all.get(&*pin.name).filter(|_| kind == DefinitionKind::Tool)?;
+                    Some(Nature::of_words(words.iter().map(String::as_str)).unwrap())
+                };
+                let corrected = of(&self.corrected).zip(pin.labels).map(|(nature, held)| Labelled { nature, ..held });
+                let labels = of(&self.labels).map(Labelled::from).or(corrected).or(pin.labels);
+                pins.insert(Pin { labels, ..pin });
             }
         }
         if let Some(text) = &self.instructions {

@@ -4,7 +4,9 @@
 //! the same only if a call names just what the read named: the same server, the same ids, the same places, and nothing besides. A list
 //! of a folder, the record of a customer or a file is no item: what stands there was not written to each other.
 
-use bartizan_mcp::Value;
+use std::collections::HashSet;
+
+use bartizan_mcp::{NodeKind, Value};
 
 use crate::brought::Key;
 use crate::leaves::leaves;
@@ -18,6 +20,9 @@ const MOST: usize = 16;
 /// The item that a call of a tool of that server is about, if it is about one.
 #[must_use]
 pub fn item(key: &Key, server: &str, arguments: Value<'_>) -> Option<Item> {
+    if !has_id(arguments) {
+        return None;
+    }
     let mut named: Vec<u64> = Vec::new();
     let mut is_item = false;
     for leaf in leaves(arguments) {
@@ -38,6 +43,19 @@ pub fn item(key: &Key, server: &str, arguments: Value<'_>) -> Option<Item> {
     let whole =
         named.iter().fold(key.hash(server), |all, one| (all.rotate_left(11) ^ one).wrapping_mul(0x2545_f491_4f6c_dd1d));
     is_item.then_some(Item(whole))
+}
+
+/// Whether anything in it is called like the id of an item, as nothing in most calls is; each name is read once.
+fn has_id(arguments: Value<'_>) -> bool {
+    let mut read = HashSet::new();
+    let keys = arguments.subtree().filter(|value| value.kind() == NodeKind::Key);
+    keys.map(Value::text).any(|name| {
+        !read.contains(&name) && {
+            let is_id = role::is_id_of_talk(&[&name]);
+            read.insert(name);
+            is_id
+        }
+    })
 }
 
 /// A thing that is told from others by what a call names.

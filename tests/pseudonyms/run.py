@@ -36,6 +36,7 @@ OUTPUT = {"type": "object", "required": ["mail", "phone", "orders"], "additional
 TOOLS = [{"name": "find", "description": "Finds a customer.", "inputSchema": {"type": "object"}, "outputSchema": OUTPUT},
          {"name": "payment", "description": "Finds how a customer pays.", "inputSchema": {"type": "object"}, "outputSchema": PAYMENT},
          {"name": "send_mail", "description": "Sends a mail.", "inputSchema": {"type": "object", "properties": {"to": {"type": "string"}}}},
+         {"name": "send_again", "description": "Says it again.", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}},
          {"name": "note", "description": "Notes something.", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
 ON = """[guard.personal_data]
 rules = { "personal_data.email" = "redact", "personal_data.phone" = "redact" }
@@ -73,6 +74,8 @@ class Office(Answering):
             if params["name"] == "find":
                 text = f"Write to {ANNA} ({ANNA.upper()}) or {ENCODED}, call {PHONE}. {json.dumps(RECORD)}"
                 return {"content": [{"type": "text", "text": text}], "structuredContent": RECORD}
+            if params["name"] == "send_again":
+                return {"content": [], "structuredContent": arguments}
             if params["name"] == "payment":
                 return {"content": [{"type": "text", "text": f"Pays so:\n{json.dumps(NUMBERS)}"}], "structuredContent": NUMBERS}
             return {"content": [{"type": "text", "text": f"done: {json.dumps(arguments)}"}]}
@@ -140,6 +143,23 @@ def case_what_the_model_says_itself_is_named_for_who_is_not_entitled():
         equal(last(held), ("note", {"text": "write to whom you like"}), "the twin")
 
 
+def case_who_is_entitled_gets_what_the_user_typed():
+    for settings in (ON, ON.replace("pseudonymise", "preserve")):
+        with place(settings) as held, Raw(held) as client:
+            client.tools()
+            ask(client, "office__send_mail", to="new.person@corp.example", text=f"call {PHONE}")
+            to, text = last(held)[1].values()
+            equal(to, "new.person@corp.example", "nothing stands for it, and it is for that tool")
+            check(PHONE not in text, f"that is entitled to nothing else: {text}")
+            ask(client, "office__note", text="for new.person@corp.example")
+            check("new.person" not in last(held)[1]["text"], "the twin, which is entitled to nothing")
+    mask = ON.replace("pseudonymise", "mask")
+    with place(mask) as held, Raw(held) as client:
+        client.tools()
+        ask(client, "office__send_mail", to="new.person@corp.example")
+        check("new.person" not in last(held)[1]["to"], "what is masked is masked for all")
+
+
 def is_card(number):
     digits = [int(digit) for digit in str(number)][::-1]
     return sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2]) in range(0, 200, 10)
@@ -172,6 +192,10 @@ def case_numbers_stand_for_numbers_where_that_is_chosen():
                   .replace(shown["iban"], NUMBERS["iban"]).replace(shown["tel"], PHONE)}), f"{version}: which stands for the same")
             ask(client, "office__note", text="pay with 5500005555555559")
             check("5500005555555559" not in last(held)[1]["text"], "what the model says itself is hidden")
+            ask(client, "office__send_mail", card=5500005555555559)
+            equal(last(held), ("send_mail", {"card": 5500005555555559}), "but from who is entitled to it")
+            again = ask(client, "office__send_again", n=shown["card"])["result"]["structuredContent"]
+            equal(again, {"n": shown["card"]}, f"{version}: what it says again is the same number again")
             ask(client, "office__send_mail", to="order 1234567890", n=1234567890)
             equal(last(held), ("send_mail", {"to": "order 1234567890", "n": 1234567890}), "what nobody handed out is what it is")
             log = (held.home / "audit" / "audit.jsonl").read_text()

@@ -92,6 +92,8 @@ pub struct Brought {
     pub(crate) rows: Vec<u64>,
     /// Addresses, numbers and tokens wherever they stand, if it is private.
     pub(crate) facts: Vec<u64>,
+    /// What its call named.
+    pub(crate) told: Vec<u64>,
     /// Which item it is, if it is one that can be answered.
     pub(crate) item: Option<Item>,
     /// Whether it holds more than is read.
@@ -103,6 +105,8 @@ pub struct Brought {
 const MOST_ROWS: usize = 16_384;
 /// Values of one result.
 const MOST_FIELDS: usize = 65_536;
+/// Values that its call named.
+const MOST_TOLD: usize = 256;
 /// JSON in a text in JSON.
 const DEEPEST: usize = 2;
 
@@ -125,6 +129,22 @@ impl Brought {
     #[must_use]
     pub fn of_values<'v>(key: &Key, values: impl Iterator<Item = &'v str>) -> Brought {
         Brought { fields: values.map(|value| key.hash(value)).collect(), ..Brought::default() }
+    }
+
+    /// The same, as the answer to a call with these arguments: what says again what it was told names nothing new.
+    #[must_use]
+    pub fn answering(self, key: &Key, arguments: Value<'_>) -> Brought {
+        let texts = arguments.subtree().filter_map(|value| match value.kind() {
+            NodeKind::String => Some(value.text()),
+            NodeKind::Number => Some(value.raw().into()),
+            _ => None,
+        });
+        let named = texts.flat_map(|text| {
+            let values = values::of(&text).into_iter().map(|value| value.normal);
+            normal::of_text(&text).into_iter().chain(values).collect::<Vec<_>>()
+        });
+        let told = named.take(MOST_TOLD).map(|normal| key.hash(&normal)).collect();
+        Brought { told, ..self }
     }
 
     /// The same, as it was read as that item.

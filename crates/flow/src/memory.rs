@@ -221,6 +221,13 @@ impl Memory {
                 seen.private = number;
             }
         }
+        // What the call named it was told, and does not name it anew. A stranger's sentence that did so before is in another result.
+        for hash in &brought.told {
+            match self.alone.len() < self.bounds.values {
+                true => drop(self.alone.insert(pair(*hash, number))),
+                false => self.forgets = true,
+            }
+        }
         // Also of one's own contacts: who wrote their sentences is another question.
         self.forgets |= !vouched && !self.words.add(&brought.prose, number, self.bounds.words);
         for row in &brought.rows {

@@ -30,7 +30,10 @@ impl Follow {
         let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings);
         let asked = event.answers.and_then(|call| call.arguments.as_deref());
         let asked = asked.and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
-        let brought = brought.as_item(asked.and_then(|asked| item(key, &event.server.name, asked.root())));
+        let brought = match asked.as_ref().map(Document::root) {
+            Some(asked) => brought.answering(key, asked).as_item(item(key, &event.server.name, asked)),
+            None => brought,
+        };
         (!brought.is_empty()).then_some(News { source, brought })
     }
 

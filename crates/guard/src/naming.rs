@@ -43,6 +43,12 @@ impl Names {
         Some(self.0.name(kind, &form(personal(kind)?, value)))
     }
 
+    /// The number that stands for a value as it is written, if one of its kind may.
+    #[must_use]
+    pub(crate) fn number_of(&self, kind: Kind, value: &str) -> Option<Number> {
+        self.number(kind, &form(personal(kind)?, value))
+    }
+
     /// The number that stands for that one, if one of its kind may.
     #[must_use]
     pub fn number(&self, kind: Kind, normal_form: &str) -> Option<Number> {

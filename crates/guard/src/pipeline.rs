@@ -291,6 +291,10 @@ impl Pipeline {
             // Nothing can be cut out of a whole value, so the milder action would silently be none at all.
             wanted = Action::Deny;
         }
+        if wanted == Action::Redact && chosen.how.names() && self.is_meant_for(&finding, event) {
+            // Whoever is to get what a name stands for is to get what the user has typed, and not a name in its place.
+            wanted = Action::Observe;
+        }
         let names = wanted == Action::Redact && chosen.how.names();
         if let Some(why) = unnamed(&finding, event).filter(|_| names) {
             // What was to be hidden is not shown because it cannot be kept.
@@ -323,6 +327,19 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// Whether what was found in a call is of a kind that its tool is entitled to.
+    fn is_meant_for(&self, finding: &Finding, event: &Event<'_>) -> bool {
+        let tool = event.tool().filter(|_| event.direction == Direction::ToServer && event.answers.is_none());
+        let (Some(options), Some(tool)) = (&self.pseudonyms, tool) else { return false };
+        let kind = match &finding.pseudonym {
+            Some(pseudonym) => Some(pseudonym.token.kind()),
+            None => finding.rule.id.strip_prefix("personal_data.").and_then(bartizan_pseudonym::Kind::parse),
+        };
+        kind.is_some_and(|kind| options.gets(&event.server.name, &tool, kind))
+    }
+}
+
 /// What is to be kept of a message, and what may have been before.
 #[derive(Default)]
 struct Named {
@@ -338,8 +355,9 @@ impl Named {
         (options, how): (Option<&guards::personal_data::Options>, How),
     ) {
         let Some(pseudonym) = finding.pseudonym.as_ref().filter(|_| action > Action::Observe) else { return };
-        // What was given back is kept already, and is not kept for longer by being said again.
-        if action == Action::Redact && how.names() && !finding.rule.by_name {
+        // What was given back is kept already, and is not kept for longer by being said again; the number that stands for it may not be.
+        let is_kept = finding.rule.by_name && (how != How::Preserve || pseudonym.number.is_none());
+        if action == Action::Redact && how.names() && !is_kept {
             self.kept.extend(pseudonym.kept(how == How::Preserve));
         }
         if options.is_some_and(|options| options.preserves()) && pseudonym.token.kind().has_numbers() {

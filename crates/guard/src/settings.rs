@@ -285,7 +285,7 @@ impl Settings {
         let default = GuardSettings::default();
         let settings = self.guards.get(guard).unwrap_or(&default);
         // What such a rule hides has a name already, whatever is said of other findings.
-        let how = if rule.by_name { How::Pseudonymise } else { settings.how };
+        let how = if rule.by_name && settings.how != How::Preserve { How::Pseudonymise } else { settings.how };
         if let Some(place) = place {
             return Chosen { action: place.action, by: "guard.where", how: place.how.unwrap_or(how) };
         }

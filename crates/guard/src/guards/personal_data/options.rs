@@ -132,7 +132,13 @@ impl Options {
     /// Whether a tool gets what that one stands for.
     #[must_use]
     pub fn is_entitled(&self, server: &str, tool: &str, token: &Token) -> bool {
-        let fits = |entry: &Entitled| entry.kinds.as_ref().is_none_or(|kinds| kinds.contains(token.kind().as_str()));
+        self.gets(server, tool, token.kind())
+    }
+
+    /// Whether a tool gets values of that kind.
+    #[must_use]
+    pub fn gets(&self, server: &str, tool: &str, kind: Kind) -> bool {
+        let fits = |entry: &Entitled| entry.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind.as_str()));
         self.entries(server, tool).any(fits)
     }
 

@@ -8,7 +8,7 @@ use bartizan_mcp::{NodeId, NodeKind, PartKind, Value};
 use super::Covered;
 use super::texts::FILES;
 use crate::told::{MOST_PLACES, Told};
-use crate::{Action, Direction, Event, Finding, Names, Report, RuleSpec, Severity, note};
+use crate::{Action, Direction, Event, Finding, Names, Pseudonym, Report, RuleSpec, Severity, note};
 
 /// Hidden under its name unless a setting names this very rule.
 pub(super) const GIVEN_BACK: RuleSpec = RuleSpec::new(
@@ -50,7 +50,7 @@ pub(super) fn look(event: &Event<'_>, report: &mut Report) {
         for number in value.subtree().filter(|value| value.kind() == NodeKind::Number) {
             if number.raw().len() >= SHORTEST_NUMBER {
                 let place = Place { value: number, kind: PartKind::StructuredContent, element: None, is_file: false };
-                place.look(number.raw(), (told, &mut left, None), report);
+                place.look(number.raw(), (told, &mut left, names.as_ref()), report);
             }
         }
     }
@@ -77,13 +77,19 @@ impl Place<'_> {
         let covered = Covered::of(names.map(|names| names.places(text)).unwrap_or_default());
         for ((which, is_encoded), mut spans) in sighted.places {
             spans.retain(|span| !covered.reach(span));
-            if let Some(finding) = self.sighted((told, which), is_encoded, spans) {
+            if let Some(finding) = self.sighted((told, which), names, is_encoded, spans) {
                 report.find(finding);
             }
         }
     }
 
-    fn sighted(&self, (told, which): (&Told, usize), is_encoded: bool, spans: Vec<Range<usize>>) -> Option<Finding> {
+    fn sighted(
+        &self,
+        (told, which): (&Told, usize),
+        names: Option<&Names>,
+        is_encoded: bool,
+        spans: Vec<Range<usize>>,
+    ) -> Option<Finding> {
         // Where programs read, a short word means something else.
         let is_content = match self.kind {
             PartKind::Metadata | PartKind::Other => false,
@@ -98,7 +104,9 @@ impl Place<'_> {
         let is_text = self.value.kind() != NodeKind::Key && !self.is_file && !is_definition(self.kind);
         finding.span = is_text.then_some(first);
         finding.also = spans.collect();
-        finding.pseudonym = (!is_encoded).then(|| held.clone());
+        // Where numbers stand for numbers, this one does again.
+        let number = names.and_then(|names| names.number_of(held.token.kind(), &held.value));
+        finding.pseudonym = (!is_encoded).then(|| Pseudonym { number, ..held.clone() });
         Some(finding)
     }
 

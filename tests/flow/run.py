@@ -225,14 +225,16 @@ def case_what_a_tool_was_approved_to_do_counts():
             # An earlier version took it for something else.
             line = next(line for line in path.read_text().splitlines() if line.startswith("delete_email") and "destructive" in line)
             path.write_text(path.read_text().replace(line, line.replace('labels = ["destructive"]', "labels = []")))
-            wait_for(lambda: '"text": "deleted"' in ask(client, "send__delete_email", id="Lunch"), f"{version}: what is in the file does not count")
-            client.tools()
-            wait_for(lambda: "relabelled" in bartizan_says(held, "lock", "diff"), f"{version}: nothing waits")
+            relabelled = lambda: client.tools() and "relabelled" in bartizan_says(held, "lock", "diff")  # noqa: E731
+            wait_for(relabelled, f"{version}: nothing waits")
             check("labels: none -> destructive" in bartizan_says(held, "lock", "diff"), version)
             check(any("tool_pinning.relabelled" in json.dumps(entry) for entry in held.entries(kind="message")), version)
-            passes(ask(client, "send__delete_email", id="Lunch"), f"{version}: until somebody accepts it")
+            waits(ask(client, "send__delete_email", id="Lunch"), "flow.destructive", f"{version}: the stricter of both counts")
             bartizan(held, "lock", "update")
-            wait_for(lambda: "(flow.destructive)" in ask(client, "send__delete_email", id="Lunch"), f"{version}: once it is accepted")
+            wait_for(lambda: client.tools() and "relabelled" not in bartizan_says(held, "lock", "diff"), f"{version}: it waits no more")
+            waits(ask(client, "send__delete_email", id="Lunch"), "flow.destructive", f"{version}: once it is accepted")
+            bartizan(held, "lock", "label", "--server", "send", "delete_email", "--none")
+            wait_for(lambda: '"text": "deleted"' in ask(client, "send__delete_email", id="Lunch"), f"{version}: what the operator says counts")
 
 
 PATHS = """

@@ -1,7 +1,7 @@
 //! Which item of a conversation with others a call is about: a mail, a ticket, an issue, by its id.
 //!
 //! **Threat.** What was read as an item is no news to whoever is answered in it, so a stranger wants other things to count as that item. It is
-//! the same only if a call names just what the read named: the same server, the same ids, the same places, and nothing besides. A list
+//! the same only if a call names just what the read named, under the same names: the same server, ids and places, and nothing besides. A list
 //! of a folder, the record of a customer or a file is no item: what stands there was not written to each other.
 
 use std::collections::HashSet;
@@ -13,6 +13,7 @@ use crate::leaves::leaves;
 use crate::normal;
 use crate::role::{self, Role};
 use crate::values;
+use crate::words::{self, List, list};
 
 /// Values that one call names; one that names more is about no single item.
 const MOST: usize = 16;
@@ -29,14 +30,16 @@ pub fn item(key: &Key, server: &str, arguments: Value<'_>) -> Option<Item> {
         let path: Vec<&str> = leaf.path.split('.').collect();
         let is_place = leaf.is_destination || role::of(&path, &leaf.text) == Role::Destination;
         let is_said = role::of(&path, &leaf.text) == Role::Content;
-        if !is_place && (is_said || !role::is_target(&path)) {
+        if !is_place && (is_said || is_option(&path)) {
             continue;
         }
         if named.len() >= MOST {
             return None;
         }
         is_item |= role::is_id_of_talk(&path) && values::is_short_id(&leaf.text);
-        named.push(key.hash(&normal::of_text(&leaf.text)?));
+        // The same number under another name may be another thing.
+        let name = words::of_name(path.last().copied().unwrap_or_default()).join(" ");
+        named.push(key.names([name.as_str(), &normal::of_text(&leaf.text)?].into_iter()));
     }
     named.sort_unstable();
     named.dedup();
@@ -56,6 +59,16 @@ fn has_id(arguments: Value<'_>) -> bool {
             is_id
         }
     })
+}
+
+/// Whether an argument says only how much is asked for, and how it is shown or left.
+fn is_option(path: &[&str]) -> bool {
+    static OPTIONS: List = list!(
+        "limit page per size count max min offset cursor sort order direction state status format field fields include"
+        "expand since until before after priority silent notify draft html markdown"
+    );
+    let words = words::of_name(path.last().copied().unwrap_or_default());
+    !words.is_empty() && !role::is_id(path) && words.iter().all(|word| OPTIONS.has_any(word))
 }
 
 /// A thing that is told from others by what a call names.
@@ -86,6 +99,10 @@ mod tests {
             ("s", r#"{"owner":"corp","repo":"app","issue_number":230,"assignee":"eve","body":"x"}"#, false),
             ("s", r#"{"owner":"corp","repo":"app","body":"Thanks."}"#, false),
             ("t", r#"{"owner":"corp","repo":"app","issue_number":230,"body":"Thanks."}"#, false),
+            ("s", r#"{"owner":"corp","repo":"app","pull_number":230,"body":"Thanks."}"#, false),
+            ("s", r#"{"owner":"corp","repo":"app","issue_number":230,"project":"site","body":"Thanks."}"#, false),
+            ("s", r#"{"owner":"app","repo":"corp","issue_number":230,"body":"Thanks."}"#, false),
+            ("s", r#"{"owner":"corp","repo":"app","issueNumber":230,"per_page":5,"body":"Thanks."}"#, true),
         ] {
             assert_eq!(of(server, arguments) == read, is_same, "{server} {arguments}");
         }

@@ -136,7 +136,7 @@ fn told(path: &[&str], holds: Holds) -> Option<Role> {
 }
 
 /// Whether an argument says which thing is meant, as ids do.
-pub(crate) fn is_target(path: &[&str]) -> bool {
+fn is_target(path: &[&str]) -> bool {
     static TARGETS: List = list!(
         "id uuid number no key ref reference slug sku thread ticket issue event order page path file name code"
         "document item record product hotel flight place booking"
@@ -146,7 +146,7 @@ pub(crate) fn is_target(path: &[&str]) -> bool {
 }
 
 /// Whether an argument is what one thing is told from others of its kind by.
-fn is_id(path: &[&str]) -> bool {
+pub(crate) fn is_id(path: &[&str]) -> bool {
     static IDS: List = list!("id uuid number no key ref reference slug sku code");
     let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.last().is_some_and(|word| IDS.has_any(word))

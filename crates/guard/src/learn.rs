@@ -158,7 +158,11 @@ impl Learner {
                 self.further += 1;
                 return;
             };
-            let nature = session.catalog.get(DefinitionKind::Tool, &name).map(|definition| definition.nature());
+            // What was approved, or what an operator has set right, is not to be written over by a guess.
+            let known = session.catalog.get(DefinitionKind::Tool, &name);
+            let pins = &event.server.pins;
+            let nature = (known.is_some() || pins.labels(&name).is_some())
+                .then(|| pins.nature(&name, known.map(|held| &**held), Nature::default()));
             if let Some(tool) = self.tools.get_mut(at) {
                 tool.nature = nature.or(tool.nature);
             }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use bartizan_detect::decode::Views;
 use bartizan_mcp::{Message, NodeKind};
-use bartizan_pseudonym::Token;
 
 use crate::{Event, Evidence, Pseudonym};
 
@@ -89,10 +88,10 @@ impl Told {
         self.values.get(which)
     }
 
-    /// The name under which that value is hidden, whatever else it may be taken for.
-    pub(crate) fn name_of(&self, value: &str) -> Option<Token> {
+    /// The one that has that spelling but for the case of letters.
+    pub(crate) fn like(&self, value: &str) -> Option<&Pseudonym> {
         let which = self.by_value.get(&*plain(value).to_lowercase())?;
-        self.get(*which).map(|held| held.token)
+        self.get(*which)
     }
 
     /// Whether a value is so long that it is hardly anything else, wherever it stands.

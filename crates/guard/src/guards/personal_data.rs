@@ -272,6 +272,8 @@ struct Held {
     standing_forms: BTreeMap<PersonalKind, BTreeSet<String>>,
     /// What the server was given back, which has its name already.
     known_again: Option<Arc<Told>>,
+    /// What JSON the text has that was looked at last.
+    embedded: Option<(usize, Embedded)>,
     values: Vec<Datum>,
     /// By kind and normal form.
     known: BTreeMap<(PersonalKind, String), usize>,
@@ -349,12 +351,22 @@ fn plain(kind: PersonalKind, value: &str) -> Cow<'_, str> {
     if kind == PersonalKind::Email && value.contains("%40") { value.replace("%40", "@").into() } else { value.into() }
 }
 
-/// A value as it is meant that is written within a string of JSON in a text, with escapes for some of it.
-fn meant<'v>(text: &Text<'_>, place: usize, written: &'v str) -> Cow<'v, str> {
+/// A value as it is meant that is written within a string of JSON in a text, with escapes for some of it. What the text holds is read
+/// once, however much is found in it.
+fn meant<'v>(
+    read: &mut Option<(usize, Embedded)>,
+    (at, text): (usize, &str),
+    place: usize,
+    written: &'v str,
+) -> Cow<'v, str> {
     if !written.contains('\\') {
         return Cow::Borrowed(written);
     }
-    let depth = Embedded::of(&text.text).depth(place);
+    let embedded = match read {
+        Some((held, embedded)) if *held == at => embedded,
+        _ => &read.insert((at, Embedded::of(text))).1,
+    };
+    let depth = embedded.depth(place);
     let read = |value: &str| serde_json::from_str::<String>(&format!("\"{value}\"")).ok();
     let value = (0..depth).try_fold(written.to_owned(), |value, _| read(&value));
     value.map_or(Cow::Borrowed(written), Cow::Owned)
@@ -415,13 +427,15 @@ impl Held {
         let is_encoded = !found.how.is_empty();
         let written = plain(found.kind, &found.value);
         let place = spans.first().map_or(0, |span| span.start);
-        let value = if is_encoded { Cow::Borrowed(&*written) } else { meant(text, place, &written) };
+        let value = if is_encoded { Cow::Borrowed(&*written) } else { meant(&mut self.embedded, (at, &text.text), place, &written) };
         let form = form(found.kind, &value);
         let kind = Kind::parse(found.kind.as_str());
         let names = self.names.as_ref().zip(kind);
         let token = names.map(|(names, kind)| names.name(kind, &form));
         let number = names.filter(|_| self.preserves).and_then(|(names, kind)| names.number(kind, &form));
-        let known = self.known_again.as_ref().filter(|_| token.is_some()).and_then(|told| told.name_of(&value));
+        let like = self.known_again.as_ref().filter(|_| token.is_some()).and_then(|told| told.like(&value));
+        let is_same = |held: &&Pseudonym| kind == Some(held.token.kind()) && self::form(found.kind, &held.value) == form;
+        let known = like.filter(is_same).map(|held| held.token);
         let token = known.or(token);
         if token.is_some_and(|token| self.revealed.contains(&token)) || self.stands_for_another(found.kind, &form) {
             return;

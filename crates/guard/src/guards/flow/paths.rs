@@ -63,8 +63,13 @@ impl Files {
             return Files::default();
         }
         let Some(arguments) = arguments else { return Files { more: every(&entries), instead: None } };
-        let named: Vec<Leaf> = leaves(arguments).into_iter().filter(is_file).collect();
-        Files::all(named.iter().map(|leaf| Files::of_path(&entries, &leaf.text)))
+        let (named, others): (Vec<Leaf>, Vec<Leaf>) = leaves(arguments).into_iter().partition(is_file);
+        let files = Files::all(named.iter().map(|leaf| Files::of_path(&entries, &leaf.text)));
+        // Whatever else looks like a path may be one: it is let off nothing, and has the labels of what it would be.
+        let others: Vec<Leaf> = others.into_iter().filter(may_be_file).collect();
+        let known = others.iter().filter_map(|leaf| FilePath::read(&leaf.text)).map(|path| Files::of_known(&entries, &path));
+        let more = known.fold(files.more, |more, other| and(more, other.more));
+        Files { more, instead: files.instead.filter(|_| others.is_empty()) }
     }
 
     /// Of a resource.
@@ -72,15 +77,22 @@ impl Files {
         let name = format!("{server}/");
         let entries: Vec<_> =
             entries.iter().filter(|entry| fits(&entry.name, &name) || entry.name.starts_with(&name)).collect();
-        let is_file = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
-        if is_file && !entries.is_empty() { Files::of_path(&entries, uri) } else { Files::default() }
+        if is_file_uri(uri.trim_start()) && !entries.is_empty() { Files::of_path(&entries, uri) } else { Files::default() }
     }
 
     fn of_path(entries: &[&PathEntry], text: &str) -> Files {
-        let Some(path) = FilePath::read(text) else { return Files { more: every(entries), instead: None } };
+        // A program may take it for a list.
+        let is_list = text.contains([',', ';']);
+        match FilePath::read(text).filter(|_| !is_list) {
+            Some(path) => Files::of_known(entries, &path),
+            None => Files { more: every(entries), instead: None },
+        }
+    }
+
+    fn of_known(entries: &[&PathEntry], path: &FilePath) -> Files {
         let mut more = ToolLabels::NONE;
         for entry in entries {
-            match entry.path.0.holds(&path) {
+            match entry.path.0.holds(path) {
                 Within::No => {}
                 // Whichever it is, none of them is let off.
                 Within::Maybe => more = and(more, labels(&entry.labels)),
@@ -110,7 +122,8 @@ impl Files {
             let others = nature.labels.iter().filter(|label| !BRINGS.contains(label));
             nature.labels = others.chain(instead.iter()).collect();
         }
-        let does = self.more.iter().filter(|label| nature.reads == BRINGS.contains(label));
+        // What a server says of itself decides nothing about what a file holds.
+        let does = self.more.iter().filter(|label| !nature.reads || BRINGS.contains(label));
         for label in does {
             nature.labels = nature.labels.with(label);
             nature.if_addressed &= label != ToolLabel::PublicSink;
@@ -126,7 +139,17 @@ impl Files {
 
 /// Whether an argument names a file, by its name or its looks.
 fn is_file(leaf: &Leaf) -> bool {
-    leaf.is_path || leaf.text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+    leaf.is_path || is_file_uri(leaf.text.trim_start())
+}
+
+fn is_file_uri(text: &str) -> bool {
+    text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
+/// Whether what is called something else could be part of a path, or one.
+fn may_be_file(leaf: &Leaf) -> bool {
+    let is_url = leaf.text.contains("://");
+    !is_url && leaf.text.contains(['/', '\\']) || leaf.text.trim() == ".."
 }
 
 fn and(one: ToolLabels, other: ToolLabels) -> ToolLabels {

@@ -70,7 +70,7 @@ pub(super) fn texts<'m>(event: &Event<'m>) -> Vec<Text<'m>> {
     for part in message.parts() {
         let key = last.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(part.value)).map(Value::text);
         last = Some(part.value);
-        if is_left(part.kind, key.as_deref()) {
+        if is_left(part.kind, key.as_deref(), part.value) {
             continue;
         }
         if SKIPS.iter().all(|(skipped, _)| *skipped != part.kind) && part.value.raw().len() >= SHORTEST {
@@ -87,14 +87,24 @@ pub(super) fn texts<'m>(event: &Event<'m>) -> Vec<Text<'m>> {
 }
 
 /// Whether a member of that name is left as it is.
-fn is_left(kind: PartKind, key: Option<&str>) -> bool {
-    let names: &[&str] = match kind {
-        PartKind::Content => &FILES,
-        PartKind::Notification | PartKind::Elicitation => &LOOKED_UP,
-        _ => return false,
-    };
-    key.is_some_and(|key| names.contains(&key))
+fn is_left(kind: PartKind, key: Option<&str>, value: Value<'_>) -> bool {
+    let is_one = |names: &[&str]| key.is_some_and(|key| names.contains(&key));
+    match kind {
+        // A form may ask for something that it calls the same.
+        PartKind::Content => is_one(&FILES) && is_bytes(value.raw()),
+        PartKind::Notification | PartKind::Elicitation => is_one(&LOOKED_UP),
+        _ => false,
+    }
 }
+
+/// Whether that is written like bytes in base64, and longer than what a person would type.
+fn is_bytes(raw: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'"');
+    raw.len() > LONGEST_TYPED && raw.bytes().all(fits)
+}
+
+/// Bytes of what is written in base64 and could be a value by itself.
+const LONGEST_TYPED: usize = 40;
 
 /// The values whose numbers are looked at.
 fn roots(message: &Message) -> Vec<(Value<'_>, PartKind)> {
@@ -110,7 +120,7 @@ fn roots(message: &Message) -> Vec<(Value<'_>, PartKind)> {
         let key = key.text();
         let is_argument = matches!(&*key, "arguments" | "argument" | "context" | "inputResponses");
         let kind = whole.filter(|_| key != "_meta").or(is_argument.then_some(PartKind::Argument));
-        roots.extend(kind.filter(|kind| !is_left(*kind, Some(&key))).map(|kind| (value, kind)));
+        roots.extend(kind.filter(|kind| !is_left(*kind, Some(&key), value)).map(|kind| (value, kind)));
     }
     let result = message.result();
     for result in result.into_iter().chain(result.and_then(|result| result.get("result"))) {
@@ -133,7 +143,7 @@ fn numbers<'m>(value: Value<'m>, kind: PartKind) -> impl Iterator<Item = Text<'m
             return None;
         }
         let key = before.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(value)).map(Value::text);
-        if is_left(kind, key.as_deref()) {
+        if is_left(kind, key.as_deref(), value) {
             return None;
         }
         let whole = numeral::digits(value.raw());

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use bartizan_mcp::{NodeId, NodeKind, PartKind, Value};
+use bartizan_mcp::{Message, NodeId, NodeKind, PartKind, Value};
 
 use super::Covered;
 use super::texts::FILES;
@@ -30,12 +30,12 @@ const SHORTEST_NUMBER: usize = 4;
 pub(super) fn look(event: &Event<'_>, report: &mut Report) {
     let Some(told) = Told::of_event(event).filter(|_| event.direction == Direction::ToClient) else { return };
     let (message, names) = (event.message, Names::of(event));
-    let envelope = [message.root().get("id"), message.root().get("method")].map(|value| value.map(Value::id));
+    let envelope = envelope(message);
     let (mut last, mut left): (Option<Value<'_>>, _) = (None, MOST_PLACES);
     for part in message.parts() {
         let key = last.filter(|key| key.kind() == NodeKind::Key && key.is_key_of(part.value)).map(Value::text);
         last = Some(part.value);
-        if key.as_deref().is_some_and(|key| OPAQUE.contains(&key)) || envelope.contains(&Some(part.id())) {
+        if envelope.contains(&Some(part.id())) {
             continue;
         }
         let place = Place {
@@ -54,6 +54,17 @@ pub(super) fn look(event: &Event<'_>, report: &mut Report) {
             }
         }
     }
+}
+
+/// What of a message is nobody's to change, by where the protocol has it; a server may call anything else the same.
+fn envelope(message: &Message) -> Vec<Option<NodeId>> {
+    let root = message.root();
+    let of = |value: Option<Value<'_>>, name: &str| value.and_then(|value| value.get(name)).map(Value::id);
+    let (result, params) = (message.result(), message.params());
+    let within = |name: &'static str| [result, params].map(|value| value.and_then(|value| value.get(name)));
+    let holders = [[result, params], within("task"), within("_meta")];
+    let opaque = holders.into_iter().flatten().flat_map(|holder| OPAQUE.map(|name| of(holder, name)));
+    opaque.chain(["id", "method"].map(|name| of(Some(root), name))).filter(Option::is_some).collect()
 }
 
 /// Where a text or a number stands.

@@ -434,8 +434,7 @@ impl Held {
         let token = names.map(|(names, kind)| names.name(kind, &form));
         let number = names.filter(|_| self.preserves).and_then(|(names, kind)| names.number(kind, &form));
         let like = self.known_again.as_ref().filter(|_| token.is_some()).and_then(|told| told.like(&value));
-        let is_same = |held: &&Pseudonym| kind == Some(held.token.kind()) && self::form(found.kind, &held.value) == form;
-        let known = like.filter(is_same).map(|held| held.token);
+        let known = like.map(|held| held.token);
         let token = known.or(token);
         if token.is_some_and(|token| self.revealed.contains(&token)) || self.stands_for_another(found.kind, &form) {
             return;

@@ -59,6 +59,19 @@ def deep(text, depth):
     return text if depth == 0 else ", and then ".join(b64(f"{number}: {deep(text, depth - 1)}") for number in range(10))
 
 
+def opening(method, name, capabilities, tools):
+    """What a server says of itself, in both eras; to anything else nothing."""
+    about = {"capabilities": capabilities, "serverInfo": {"name": name, "version": "1"}}
+    keep = {"ttlMs": 0, "cacheScope": "private"}
+    if method == "initialize":
+        return {"protocolVersion": LEGACY} | about
+    if method == "server/discover":
+        return {"supportedVersions": [MODERN]} | about | keep
+    if method == "tools/list":
+        return {"tools": tools} | keep
+    return {}
+
+
 class Talk:
     """What it says to a call, message by message, the answer last."""
 
@@ -66,15 +79,7 @@ class Talk:
         self.told = []
 
     def result(self, method, params):
-        about = {"capabilities": {"tools": {"listChanged": True}, "logging": {}}, "serverInfo": {"name": "echo", "version": "1"}}
-        keep = {"ttlMs": 0, "cacheScope": "private"}
-        if method == "initialize":
-            return {"protocolVersion": LEGACY} | about
-        if method == "server/discover":
-            return {"supportedVersions": [MODERN]} | about | keep
-        if method == "tools/list":
-            return {"tools": TOOLS} | keep
-        return {}
+        return opening(method, "echo", {"tools": {"listChanged": True}, "logging": {}}, TOOLS)
 
     def to_call(self, message):
         params = message.get("params") or {}

@@ -17,6 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(pathlib.Path(__file__).parent)]
 import echoes  # noqa: E402
+import echo  # noqa: E402
 import trouble  # noqa: E402
 from harness import BINARY, MODERN, Gateway, Raw, cases_of, check, equal, run_cases  # noqa: E402
 from upstream import Answering, Upstream  # noqa: E402
@@ -60,14 +61,6 @@ class Office(Answering):
     """Brings a customer twice, once as text and once as data, and says what it was told."""
 
     def result(self, method, params):
-        about = {"capabilities": {"tools": {}}, "serverInfo": {"name": "office", "version": "1"}}
-        keep = {"ttlMs": 0, "cacheScope": "private"}
-        if method == "initialize":
-            return {"protocolVersion": LEGACY} | about
-        if method == "server/discover":
-            return {"supportedVersions": [MODERN]} | about | keep
-        if method == "tools/list":
-            return {"tools": TOOLS} | keep
         if method == "tools/call":
             arguments = params.get("arguments", {})
             self.server.told.append((params["name"], arguments))
@@ -79,7 +72,7 @@ class Office(Answering):
             if params["name"] == "payment":
                 return {"content": [{"type": "text", "text": f"Pays so:\n{json.dumps(NUMBERS)}"}], "structuredContent": NUMBERS}
             return {"content": [{"type": "text", "text": f"done: {json.dumps(arguments)}"}]}
-        return {}
+        return echo.opening(method, "office", {"tools": {}}, TOOLS)
 
 
 def office():

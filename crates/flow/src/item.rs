@@ -28,18 +28,19 @@ pub fn item(key: &Key, server: &str, arguments: Value<'_>) -> Option<Item> {
     let mut is_item = false;
     for leaf in leaves(arguments) {
         let path: Vec<&str> = leaf.path.split('.').collect();
-        let is_place = leaf.is_destination || role::of(&path, &leaf.text) == Role::Destination;
-        let is_said = role::of(&path, &leaf.text) == Role::Content;
-        if !is_place && (is_said || is_option(&path)) {
+        let role = role::of(&path, &leaf.text);
+        let is_place = leaf.is_destination || role == Role::Destination;
+        let name = role::of_last(&path);
+        if !is_place && (role == Role::Content || is_option(&name)) {
             continue;
         }
         if named.len() >= MOST {
             return None;
         }
-        is_item |= role::is_id_of_talk(&path) && values::is_short_id(&leaf.text);
+        is_item |= role::is_id_of_talk(&name) && values::is_short_id(&leaf.text);
         // The same number under another name may be another thing.
-        let name = words::of_name(path.last().copied().unwrap_or_default()).join(" ");
-        named.push(key.names([name.as_str(), &normal::of_text(&leaf.text)?].into_iter()));
+        let value = normal::of_text(&leaf.text)?;
+        named.push(key.names(name.iter().map(String::as_str).chain(["", &*value])));
     }
     named.sort_unstable();
     named.dedup();
@@ -54,7 +55,7 @@ fn has_id(arguments: Value<'_>) -> bool {
     let keys = arguments.subtree().filter(|value| value.kind() == NodeKind::Key);
     keys.map(Value::text).any(|name| {
         !read.contains(&name) && {
-            let is_id = role::is_id_of_talk(&[&name]);
+            let is_id = role::is_id_of_talk(&words::of_name(&name));
             read.insert(name);
             is_id
         }
@@ -62,13 +63,12 @@ fn has_id(arguments: Value<'_>) -> bool {
 }
 
 /// Whether an argument says only how much is asked for, and how it is shown or left.
-fn is_option(path: &[&str]) -> bool {
+fn is_option(name: &[String]) -> bool {
     static OPTIONS: List = list!(
         "limit page per size count max min offset cursor sort order direction state status format field fields include"
         "expand since until before after priority silent notify draft html markdown"
     );
-    let words = words::of_name(path.last().copied().unwrap_or_default());
-    !words.is_empty() && !role::is_id(path) && words.iter().all(|word| OPTIONS.has_any(word))
+    !name.is_empty() && !role::is_id(name) && name.iter().all(|word| OPTIONS.has_any(word))
 }
 
 /// A thing that is told from others by what a call names.

@@ -61,7 +61,7 @@ fn leaf(path: &[std::borrow::Cow<'_, str>], text: String) -> Leaf {
     let names: Vec<&str> = path.iter().map(|name| &**name).collect();
     let is_url = text.contains("://");
     let looks = text.contains(['/', '\\']) && !is_url && role::of(&names, &text) != Role::Content;
-    let is_path = role::is_path(&names) || looks;
+    let is_path = role::is_path(&role::of_last(&names)) || looks;
     Leaf { path: names.join("."), is_destination: role::of(&names, "") == Role::Destination, is_path, text }
 }
 

@@ -83,7 +83,7 @@ pub struct Memory {
     sources: Vec<Source>,
     fields: HashMap<u64, Seen, Hashed>,
     words: Words,
-    /// Which value stood alone in which result.
+    /// Which value stood alone in which result, or was named by its call.
     alone: HashSet<u64, Hashed>,
     /// Which value was anywhere in which private result.
     facts: HashSet<u64, Hashed>,
@@ -204,16 +204,12 @@ impl Memory {
                 break;
             }
             let seen = self.fields.entry(*hash).or_default();
-            // One value may come from ever new results. Of what is not kept it is not known that it stood alone.
-            let mut keep = |held: &mut HashSet<u64, Hashed>| match held.len() < self.bounds.values {
-                true => drop(held.insert(pair(*hash, number))),
-                false => self.forgets = true,
-            };
+            let pair = (pair(*hash, number), self.bounds.values);
             match (is_fact, untrusted) {
-                (true, _) => keep(&mut self.facts),
+                (true, _) => self.forgets |= !keep(&mut self.facts, pair),
                 (false, true) => {
                     seen.field = number;
-                    keep(&mut self.alone);
+                    self.forgets |= !keep(&mut self.alone, pair);
                 }
                 (false, false) => seen.trusted = number,
             }
@@ -223,10 +219,7 @@ impl Memory {
         }
         // What the call named it was told, and does not name it anew. A stranger's sentence that did so before is in another result.
         for hash in &brought.told {
-            match self.alone.len() < self.bounds.values {
-                true => drop(self.alone.insert(pair(*hash, number))),
-                false => self.forgets = true,
-            }
+            self.forgets |= !keep(&mut self.alone, (pair(*hash, number), self.bounds.values));
         }
         // Also of one's own contacts: who wrote their sentences is another question.
         self.forgets |= !vouched && !self.words.add(&brought.prose, number, self.bounds.words);
@@ -309,6 +302,12 @@ impl Memory {
 
 /// Names what the client said in the place of a result.
 const CLIENT: u32 = u32::MAX;
+
+/// Keeps one in a set of at most so many; whether there was room. One value may come from ever new results, and of what is not kept it is not
+/// known that it stood alone.
+fn keep(held: &mut HashSet<u64, Hashed>, (pair, most): (u64, usize)) -> bool {
+    held.contains(&pair) || held.len() < most && held.insert(pair)
+}
 
 fn pair(hash: u64, source: u32) -> u64 {
     hash.rotate_left(17) ^ u64::from(source).wrapping_mul(0x9e37_79b9_7f4a_7c15)

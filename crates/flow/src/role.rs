@@ -58,14 +58,18 @@ pub(crate) struct Named {
 impl Named {
     /// Of the names on the way to it, the innermost last.
     pub(crate) fn of(path: &[&str]) -> Named {
+        let last = of_last(path);
+        // The innermost name says most. What has a full stop is the name of a file, which says nothing of what is in it.
+        let telling = path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])).map(|name| words::of_name(name));
+        let telling = telling.into_iter().find(|words| !words.is_empty()).unwrap_or_default();
         Named {
             path: path.join(".").into(),
-            is_target: is_target(path),
-            is_id: is_id(path),
-            if_id: told(path, Holds::Id),
-            if_one: told(path, Holds::One),
-            if_more: told(path, Holds::More),
-            says_public: says_public(path),
+            is_target: is_target(&last),
+            is_id: is_id(&last),
+            if_id: told(&telling, Holds::Id),
+            if_one: told(&telling, Holds::One),
+            if_more: told(&telling, Holds::More),
+            says_public: says_public(&last),
         }
     }
 
@@ -110,62 +114,56 @@ enum Holds {
     More,
 }
 
-/// What the names say that an argument is for.
-fn told(path: &[&str], holds: Holds) -> Option<Role> {
-    // The innermost name says most; of it, the last word: `repo_name` is a name, `reply_to` an address.
-    // What has a full stop is the name of a file, which says nothing of what is in it.
-    for name in path.iter().rev().filter(|name| !name.contains(['.', '/', '@'])) {
-        let words = words::of_name(name);
-        for word in words.iter().rev().filter(|word| !NAMES.has(word)) {
-            if DESTINATIONS.has_any(word) {
-                return Some(Role::Destination);
-            }
-            // The id of a message is none of what it says.
-            if holds == Holds::Id && is_id(&[name]) {
-                return Some(Role::Selector);
-            }
-            if CONTENTS.has_any(word) && !(holds != Holds::More && is_credential(word)) {
-                return Some(Role::Content);
-            }
+/// What the words of the telling name say that an argument is for.
+fn told(telling: &[String], holds: Holds) -> Option<Role> {
+    // The last word says most: `repo_name` is a name, `reply_to` an address.
+    for word in telling.iter().rev().filter(|word| !NAMES.has(word)) {
+        if DESTINATIONS.has_any(word) {
+            return Some(Role::Destination);
         }
-        if !words.is_empty() {
-            break;
+        // The id of a message is none of what it says.
+        if holds == Holds::Id && is_id(telling) {
+            return Some(Role::Selector);
+        }
+        if CONTENTS.has_any(word) && !(holds != Holds::More && is_credential(word)) {
+            return Some(Role::Content);
         }
     }
     None
 }
 
+/// The words of the innermost name, by which the following are told.
+pub(crate) fn of_last(path: &[&str]) -> Vec<String> {
+    path.last().map(|name| words::of_name(name)).unwrap_or_default()
+}
+
 /// Whether an argument says which thing is meant, as ids do.
-fn is_target(path: &[&str]) -> bool {
+fn is_target(last: &[String]) -> bool {
     static TARGETS: List = list!(
         "id uuid number no key ref reference slug sku thread ticket issue event order page path file name code"
         "document item record product hotel flight place booking"
     );
-    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.iter().any(|word| TARGETS.has_any(word))
 }
 
 /// Whether an argument is what one thing is told from others of its kind by.
-pub(crate) fn is_id(path: &[&str]) -> bool {
+pub(crate) fn is_id(last: &[String]) -> bool {
     static IDS: List = list!("id uuid number no key ref reference slug sku code");
-    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.last().is_some_and(|word| IDS.has_any(word))
 }
 
 /// Whether an argument names what people write to each other in, as the id of a mail or a ticket does.
-pub(crate) fn is_id_of_talk(path: &[&str]) -> bool {
+pub(crate) fn is_id_of_talk(last: &[String]) -> bool {
     static TALKS: List = list!(
         "message msg mail email thread ticket issue comment post conversation chat discussion pull pr case question"
         "review topic"
     );
-    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
-    is_id(path) && last.iter().any(|word| TALKS.has_any(word))
+    is_id(last) && last.iter().any(|word| TALKS.has_any(word))
 }
 
 /// Whether an argument names a file or a folder.
-pub(crate) fn is_path(path: &[&str]) -> bool {
+pub(crate) fn is_path(last: &[String]) -> bool {
     static PATHS: List = list!("path file filename filepath dir directory folder root cwd");
-    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.last().is_some_and(|word| PATHS.has_any(word))
 }
 
@@ -179,9 +177,8 @@ pub fn is_credential(path: &str) -> bool {
 }
 
 /// Whether the name is that of what says for whom something is.
-fn says_public(path: &[&str]) -> bool {
+fn says_public(last: &[String]) -> bool {
     static SAYS: List = list!("public publish published visibility access audience sharing anyone");
-    let last = path.last().map(|name| words::of_name(name)).unwrap_or_default();
     last.iter().any(|word| SAYS.has(word))
 }
 

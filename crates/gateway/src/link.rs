@@ -13,7 +13,7 @@ use bartizan_audit::Level;
 use bartizan_guard::flow::Traces;
 use bartizan_guard::{
     Action, CallSummary, Decision, DefinitionKind, Denial, Direction, Event, Evidence, Fact, Finding, History,
-    Principal, ServerProfile, Session, Traits,
+    Principal, ServerProfile, Session, Traits, Verdict,
 };
 use bartizan_mcp::{Id, Message, Rejection, method};
 
@@ -28,6 +28,7 @@ pub(crate) use self::unanswered::{TOO_MANY, Unanswered};
 use crate::abilities::Abilities;
 use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Paid, Refusal};
 use crate::agree::Granted;
+use crate::capture::Taken;
 use crate::clock;
 use crate::gateway::Gateway;
 use crate::judge::{self, Judgement};
@@ -229,16 +230,11 @@ impl Link {
                 now: clock::now(),
             };
             let (at, held) = ((&profile, &session), Some(self.session.conversation()));
-            let judged = judge::judge(&self.gateway.turns, &policy, &event, at, held).await;
-            let Judgement { mut verdict, evidence: known, news, names } = judged;
+            let Judgement { mut verdict, evidence: known, news, names } =
+                judge::judge(&self.gateway.turns, &policy, &event, at, held).await;
             let event = Event { evidence: &known, ..event };
-            if let Some(opinions) = policy.layers.ask(&profile.name, &verdict.doubts, &self.gateway.metrics).await {
-                // They are about this message, however often it is judged.
-                evidence.push(opinions);
-                continue;
-            }
-            if let Some(standing) = self.standing(&policy, &event, &verdict).await? {
-                evidence.push(standing);
+            if let Some(more) = self.looked_up(&policy, &event, &verdict).await? {
+                evidence.push(more);
                 continue;
             }
             let reply = verdict.reply.take();
@@ -263,8 +259,7 @@ impl Link {
                 news: news.as_ref(),
                 ..self.desk(&policy, level)
             };
-            let whose = (&*self.name, self.conversation());
-            let taken = self.gateway.capture.take((&event, &session), &verdict, policy.version(), whose);
+            let taken = self.taken((&event, &session), &verdict, &policy);
             let done = desk.admit(&event, verdict, session.version, async |facts| self.keep(facts).await).await;
             taken.into_iter().for_each(|taken| taken.put(&done));
             match done {
@@ -281,6 +276,25 @@ impl Link {
             }
         }
         Err(self.contended(&message, direction, answers))
+    }
+
+    /// What a message has to be judged anew with, if anybody else knows more of it: who is asked about doubts, and the vault. It is about the
+    /// message, however often that is judged.
+    async fn looked_up(
+        &self,
+        policy: &Policy,
+        event: &Event<'_>,
+        verdict: &Verdict,
+    ) -> Result<Option<Evidence>, Refusal> {
+        match policy.layers.ask(&event.server.name, &verdict.doubts, &self.gateway.metrics).await {
+            Some(opinions) => Ok(Some(opinions)),
+            None => self.standing(policy, event, verdict).await,
+        }
+    }
+
+    /// What is captured of a message, if anything is.
+    fn taken(&self, judged: (&Event<'_>, &Session), verdict: &Verdict, policy: &Policy) -> Option<Box<Taken>> {
+        self.gateway.capture.take(judged, verdict, policy.version(), (&self.name, self.conversation()))
     }
 
     /// The refusal of a message that other ones kept from being judged.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bartizan_detect::decode::Views;
 use bartizan_flow::{Brought, Key, Memory, Origin, Role, Source, ToolLabel, Traced, Traces, item};
 
-use bartizan_mcp::{Document, Limits, Value};
+use bartizan_mcp::{Document, Value};
 
 use crate::guards::flow::{self, Options};
 use crate::{Event, Evidence, Session};
@@ -25,12 +25,12 @@ impl Follow {
     /// What a message brings, as it reaches the client. This takes as long as it takes to read it.
     #[must_use]
     pub fn news(&self, key: &Key, event: &Event<'_>, session: &Session) -> Option<News> {
-        let (source, labels) = flow::brings(&self.0, event, session)?;
+        let asked = flow::asked(event);
+        let asked = asked.as_ref().map(Document::root);
+        let (source, labels) = flow::brings(&self.0, event, session, asked)?;
         let content = event.message.result().or_else(|| event.message.error())?;
         let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings);
-        let asked = event.answers.and_then(|call| call.arguments.as_deref());
-        let asked = asked.and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
-        let brought = match asked.as_ref().map(Document::root) {
+        let brought = match asked {
             Some(asked) => brought.answering(key, asked).as_item(item(key, &event.server.name, asked)),
             None => brought,
         };

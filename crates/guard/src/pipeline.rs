@@ -325,9 +325,7 @@ impl Pipeline {
         named.add(&finding, action, (self.pseudonyms.as_ref(), chosen.how));
         Judged { finding, action, would: (action < wanted).then_some(wanted), by }
     }
-}
 
-impl Pipeline {
     /// Whether what was found in a call is of a kind that its tool is entitled to.
     fn is_meant_for(&self, finding: &Finding, event: &Event<'_>) -> bool {
         let tool = event.tool().filter(|_| event.direction == Direction::ToServer && event.answers.is_none());

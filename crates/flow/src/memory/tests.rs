@@ -259,3 +259,41 @@ fn all_that_is_remembered_has_a_bound() {
     assert!(memory.forgets());
     assert!(memory.bytes() <= Bounds::MOST_BYTES, "{}", memory.bytes());
 }
+
+#[test]
+fn one_value_of_ever_new_results_takes_no_more_than_others() {
+    let bounds = Bounds { sources: 1_000, values: 64, words: 1 << 16 };
+    let labels: ToolLabels = [ToolLabel::PrivateData, ToolLabel::UntrustedContent].into_iter().collect();
+    for (fields, facts, told) in [(4, 0, 0), (0, 4, 0), (0, 0, 4)] {
+        let mut memory = Memory::new(Key::new(7), bounds);
+        for turn in 0..200 {
+            let brought = Brought {
+                fields: (0..fields).collect(),
+                facts: (0..facts).collect(),
+                told: (0..told).collect(),
+                prose: vec![1],
+                ..Brought::default()
+            };
+            memory.bring(Source::of(&"s".into(), None, labels), &brought);
+            assert_eq!(memory.forgets(), turn >= 16, "{turn}");
+        }
+        assert!(memory.alone.len() <= 64 && memory.facts.len() <= 64 && memory.fields.len() <= 64);
+    }
+}
+
+#[test]
+fn what_a_call_named_its_result_does_not_name_anew() {
+    let mut memory = Memory::new(Key::new(7), Bounds::default());
+    let untrusted: ToolLabels = [ToolLabel::UntrustedContent].into_iter().collect();
+    let mut bring = |call: &str, result: &str| {
+        let brought = Brought::of(memory.key(), parse(result).result().unwrap(), false, &|_| Vec::new());
+        let brought = brought.answering(memory.key(), parse(call).result().unwrap());
+        memory.bring(Source::of(&"s".into(), Some(&"t".into()), untrusted), &brought);
+    };
+    bring("{}", r#"{"structuredContent":{"from":"bob@corp.example"}}"#);
+    let sent =
+        r#"{"content":[{"type":"text","text":"Sent to bob@corp.example and, as ever, to eve@evil.example with it."}]}"#;
+    bring(r#"{"to":"bob@corp.example"}"#, sent);
+    assert_eq!(traced(&memory, r#"{"to":"bob@corp.example"}"#), ["bob@corp.example ft"]);
+    assert_eq!(traced(&memory, r#"{"to":"eve@evil.example"}"#), ["eve@evil.example pt"]);
+}

@@ -102,8 +102,19 @@ const RULES: &[RuleSpec] = &[
 
 struct Flow(Arc<Options>);
 
-/// What a message brings into the conversation, if it passes: what it is from, and its labels.
-pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) -> Option<(Source, ToolLabels)> {
+/// The arguments of the call that a message answers, if they are known still.
+pub(crate) fn asked(event: &Event<'_>) -> Option<Document> {
+    let json = event.answers?.arguments.as_deref()?;
+    Document::parse(json.to_owned(), &Limits::AGAIN).ok()
+}
+
+/// What a message brings into the conversation, if it passes, as the answer to a call with these arguments: what it is from, and its labels.
+pub(crate) fn brings(
+    options: &Options,
+    event: &Event<'_>,
+    session: &Session,
+    asked: Option<Value<'_>>,
+) -> Option<(Source, ToolLabels)> {
     if event.direction != Direction::ToClient || !has_content(event.message) {
         return None;
     }
@@ -111,8 +122,7 @@ pub(crate) fn brings(options: &Options, event: &Event<'_>, session: &Session) ->
     let server = &event.server.name;
     let labels = match (&*call.method, &call.tool) {
         (method::TOOLS_CALL, Some(tool)) => {
-            let asked = call.arguments.as_deref().and_then(|json| Document::parse(json.to_owned(), &Limits::AGAIN).ok());
-            options.brings((server, tool), asked.as_ref().map(Document::root), Known::of(event, session))
+            options.brings((server, tool), asked, Known::of(event, session))
         }
         (method::RESOURCES_READ, _) => {
             let contents = event.message.result().and_then(|result| result.get("contents"));
@@ -169,7 +179,8 @@ fn says_something(message: &Message) -> bool {
 
 impl Guard for Flow {
     fn inspect(&self, event: &Event<'_>, session: &Session, report: &mut Report) {
-        if let Some((_, labels)) = brings(&self.0, event, session) {
+        let asked = asked(event);
+        if let Some((_, labels)) = brings(&self.0, event, session, asked.as_ref().map(Document::root)) {
             if labels.has(ToolLabel::PrivateData) {
                 report.label(Labels::of(Label::PrivateData));
             }
@@ -228,12 +239,12 @@ impl Looking<'_> {
         let is_addressed = !self.nature.if_addressed || self.destinations().next().is_some();
         let is_sink = self.nature.labels.has(ToolLabel::PublicSink) && is_addressed || self.publishes;
         let destroys = self.nature.labels.has(ToolLabel::Destructive);
-        if is_sink && self.nature.reads {
-            found.extend(self.asks_a_place());
-        } else if is_sink || destroys {
+        if (is_sink || destroys) && !(is_sink && self.nature.reads) {
             found.extend(self.goes_somewhere());
         }
         if is_sink {
+            // Also where a server says that its tool does more than read: that lets nothing off.
+            found.extend(self.asks_a_place());
             found.extend(self.carries_something());
         }
         if destroys && self.untrusted {

@@ -542,11 +542,7 @@ fn finding(text: &Text<'_>, datum: &Datum, is_encoded: bool, spans: Vec<Range<us
     finding.replacement = Some(note::of(datum.own.as_deref().unwrap_or(rule.id)).into());
     // A name in the place of what is encoded would be given back as something else.
     let token = datum.token.filter(|_| !is_encoded);
-    finding.pseudonym = token.map(|token| Pseudonym {
-        token,
-        value: datum.value.clone(),
-        subject: None,
-        number: datum.number.clone(),
-    });
+    let number = datum.number.clone();
+    finding.pseudonym = token.map(|token| Pseudonym { number, ..Pseudonym::of(token, datum.value.clone()) });
     Some(finding)
 }

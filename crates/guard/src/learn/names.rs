@@ -4,6 +4,7 @@
 //! So a name that looks like data, or has anything in it that is not seen, is never shown: all fields beside it count as one.
 
 use bartizan_detect::personal::{Personal, PersonalKind};
+use bartizan_detect::secrets::Scanner;
 use bartizan_mcp::is_unseen;
 
 /// Characters of a name that is shown.
@@ -31,7 +32,14 @@ pub(super) fn is_shown(name: &str) -> bool {
     let is_place = bare.contains(['@', '/', '\\', '\n']) || bare.contains("..") || name.contains("://");
     let is_number = digits >= DIGITS || digits > 0 && !name.chars().any(char::is_alphabetic);
     let is_plain = !name.is_empty() && !name.chars().any(is_unseen);
-    is_plain && !(is_long || is_hex || is_place || is_number) && !(may_name(name) && names_somebody(name))
+    is_plain
+        && !(is_long || is_hex || is_place || is_number || is_secret(name))
+        && !(may_name(name) && names_somebody(name))
+}
+
+/// Whether it lets somebody in itself, and does not only say so.
+fn is_secret(name: &str) -> bool {
+    !Scanner::built_in().look_at(name).is_empty()
 }
 
 /// Whether it is worth asking: names of people have several words, or begin with a large letter and have only small ones.
@@ -172,6 +180,7 @@ mod tests {
             "/srv/a",
             "https://a.example",
             "Ann Smith",
+            "AKIAIOSFODNNBGHKLMNO",
             "a\u{202e}b",
             "a\nb",
             "\u{1b}[2J",

@@ -1,12 +1,16 @@
 use bartizan_mcp::{Limits, Message, quote};
 
 use super::*;
-use crate::{CallSummary, Definition, Event, Fact, GuardSettings, Principal, ServerProfile, Session, Timestamp};
+use crate::{
+    CallSummary, Definition, Event, Fact, GuardSettings, Labelled, Pin, Pins, Principal, ServerProfile, Session,
+    Timestamp,
+};
 
 /// A conversation with one server.
 struct Traffic {
     learner: Learner,
     session: Session,
+    pins: Arc<Pins>,
     asked: u64,
 }
 
@@ -24,11 +28,11 @@ impl Traffic {
             ((*name).to_owned(), GuardSettings { options: options.clone(), ..GuardSettings::default() })
         };
         let settings = Settings { guards: options.iter().map(guard).collect(), ..Settings::default() };
-        Traffic { learner: Learner::new(&settings).unwrap(), session, asked: 0 }
+        Traffic { learner: Learner::new(&settings).unwrap(), session, pins: Arc::default(), asked: 0 }
     }
 
     fn note(&mut self, message: &Message, answers: Option<&CallSummary>, whence: Whence<'_>) {
-        let server = ServerProfile { name: "crm".into(), pins: Arc::default(), elsewhere: Arc::from([]) };
+        let server = ServerProfile { name: "crm".into(), pins: Arc::clone(&self.pins), elsewhere: Arc::from([]) };
         let event = Event {
             message,
             direction: if answers.is_some() { Direction::ToClient } else { Direction::ToServer },
@@ -210,6 +214,21 @@ fn traffic_adds_labels_and_takes_none_away() {
         assert_eq!(names(labels.guessed.as_deref().unwrap()), guessed, "{tool} {result}");
         assert_eq!(labels.all().as_deref().map(names).as_deref(), all, "{tool} {arguments} {result}: {labels:?}");
     }
+}
+
+#[test]
+fn what_an_operator_has_approved_is_not_written_over_by_a_guess() {
+    let mut traffic = Traffic::new(TOOLS, &[("flow", serde_json::json!({}))]);
+    let definition =
+        message(r#"{"jsonrpc":"2.0","id":1,"result":{"name":"send_email","inputSchema":{"type":"object"}}}"#);
+    let pin = Pin::of(DefinitionKind::Tool, definition.result().unwrap()).unwrap();
+    let said = Nature::of_words(["public_sink", "destructive"].into_iter()).unwrap();
+    let labels = pin.labels.map(|held| Labelled { nature: said, ..held });
+    Arc::make_mut(&mut traffic.pins).insert(Pin { labels, ..pin });
+    (0..5).for_each(|_| traffic.call("send_email", "{}", &text("aws_access_key_id = AKIAQYLPMN5HFIQR7XYA"), false));
+    let all = traffic.draft("send_email", 5).labels.unwrap().all().unwrap();
+    let names: Vec<_> = all.iter().map(|label| label.as_str()).collect();
+    assert_eq!(names, ["private_data", "public_sink", "destructive"]);
 }
 
 #[test]

@@ -195,13 +195,18 @@ fn changed_within(text: &str, changes: &[Change], longest: Option<usize>) -> (St
 /// What comes in the place of a number that something is found in. It has to stay one, whatever it means.
 fn number(value: Value<'_>, changes: &[Change]) -> String {
     let whole = numeral::digits(value.raw());
-    let mut made = changes.iter().map(|change| match (&change.with, &whole) {
+    let made = changes.iter().filter_map(|change| match (&change.with, &whole) {
         (Put::Number(number, _), Some(whole)) if change.span == (0..whole.len()) => written(value.raw(), number),
         _ => None,
     });
-    // Several may have been found in it.
-    let first = made.next().flatten();
-    first.filter(|first| made.all(|other| other.as_ref() == Some(first))).unwrap_or_else(|| "0".to_owned())
+    the_only(made).unwrap_or_else(|| "0".to_owned())
+}
+
+/// What stands for all of a number. Whatever else is found in it, such as what it says in an encoding, goes with it; if several would stand
+/// for it, none does.
+fn the_only(mut made: impl Iterator<Item = String>) -> Option<String> {
+    let first = made.next()?;
+    made.all(|other| other == first).then_some(first)
 }
 
 /// A number as JSON in the place of another one, if that has as many digits.
@@ -218,13 +223,23 @@ fn keep_numbers(text: &str, splices: &mut [Splice]) {
         return;
     }
     let embedded = Embedded::of(text);
+    let mut by_number: BTreeMap<usize, (Range<usize>, Vec<&mut Splice>)> = BTreeMap::new();
     for splice in splices.iter_mut().filter(|splice| !splice.exactly) {
-        let Some(number) = embedded.number_at(&splice.span).cloned() else { continue };
+        if let Some(number) = embedded.number_at(&splice.span) {
+            by_number.entry(number.start).or_insert_with(|| (number.clone(), Vec::new())).1.push(splice);
+        }
+    }
+    for (number, splices) in by_number.into_values() {
         let raw = here(&number);
+        let whole = numeral::digits(raw);
         let is_whole =
-            splice.span == number || numeral::digits(raw).is_some_and(|whole| *whole == digits(here(&splice.span)));
-        let stands = splice.number.as_ref().filter(|_| is_whole).and_then(|number| written(raw, number));
-        (splice.span, splice.with) = (number, stands.map_or_else(|| "0".into(), Rc::from));
+            |span: &Range<usize>| *span == number || whole.as_ref().is_some_and(|whole| **whole == *digits(here(span)));
+        let made = splices.iter().filter(|splice| is_whole(&splice.span));
+        let stands = the_only(made.filter_map(|splice| written(raw, splice.number.as_ref()?)));
+        let with: Rc<str> = stands.map_or_else(|| "0".into(), Rc::from);
+        for splice in splices {
+            (splice.span, splice.with) = (number.clone(), Rc::clone(&with));
+        }
     }
 }
 

@@ -115,6 +115,16 @@ fn what_others_look_up_and_files_stay_as_they_are() {
 }
 
 #[test]
+fn what_a_form_calls_like_a_file_is_looked_at() {
+    let pipeline = pipeline(How::Mask, json!({}));
+    for name in ["data", "blob"] {
+        let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"action": "accept", "content": {name: "anna.berger@example.org"}}});
+        let message = Message::parse(answer.to_string(), &Limits::default()).unwrap();
+        assert!(!edited(&pipeline, &message).0.contains("anna.berger"), "{name}");
+    }
+}
+
+#[test]
 fn a_key_cannot_be_renamed() {
     let pipeline = pipeline(How::Pseudonymise, json!({}));
     let message = result(&json!("ok"), &json!({"anna@example.org": 1}));
@@ -224,7 +234,8 @@ struct Placed {
 }
 
 fn placed() -> impl Strategy<Value = Placed> {
-    let mail = "[a-z]{3,9}\\.[a-z]{3,9}@[a-z]{4,9}\\.(example|org|com)";
+    // Of letters that make no word which says of a number beside it what that is, such as *bvn*.
+    let mail = "[v-z]{3,9}\\.[v-z]{3,9}@[v-z]{4,9}\\.(example|org|com)";
     let phone = "\\+49 30 [1-9][0-9]{6}";
     // Both are told wherever they stand, which is no matter of this.
     let value = prop_oneof![mail, phone];

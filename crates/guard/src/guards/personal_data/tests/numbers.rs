@@ -276,6 +276,18 @@ fn a_value_that_is_too_long_and_too_many_of_them_are_refused_with_the_reason() {
     assert!(long.contains("longer than the 4096 bytes") && short.contains("Transform"), "{long} {short:.80}");
 }
 
+/// The digits of this card are a name in hex.
+#[test]
+fn what_a_number_says_in_an_encoding_goes_with_the_number() {
+    for way in 0..7 {
+        let text = written("4961 0932 3030 3020", way);
+        let (shown, ..) = hidden(How::Preserve, &text, &json!({}));
+        assert_eq!((shown.len(), shown.contains("4994")), (text.len(), true), "{shown}");
+    }
+    let (_, told, _) = hidden(How::Preserve, "ok", &json!({"account": 4_961_093_230_303_020_u64}));
+    assert_eq!(told["account"].to_string().len(), 16, "{told}");
+}
+
 /// A number, and in which of the ways it stands in a text.
 fn numbered() -> impl Strategy<Value = (String, u8)> {
     let phone = "\\+49 30 [1-9][0-9]{6}";

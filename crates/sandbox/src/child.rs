@@ -21,6 +21,8 @@ pub enum ExitStatus {
     Code(i32),
     /// This signal killed it.
     Signal(i32),
+    /// It was killed because it used more memory than its sandbox lets it have.
+    OutOfMemory,
 }
 
 impl ExitStatus {
@@ -34,6 +36,7 @@ impl ExitStatus {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => 128_i32.saturating_add(signal),
+            Self::OutOfMemory => Self::Signal(Signal::Kill.number()).shell_code(),
         }
     }
 }
@@ -43,6 +46,7 @@ impl fmt::Display for ExitStatus {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::OutOfMemory => f.write_str("killed: it used more memory than its sandbox lets it have"),
         }
     }
 }

@@ -52,6 +52,20 @@ pub enum SpawnError {
         /// What the system said.
         source: io::Error,
     },
+    /// A wall of the sandbox could not be put up, so nothing was started.
+    #[error("the sandbox could not {step}{}", source.as_ref().map(|source| format!(": {source}")).unwrap_or_default())]
+    Sandbox {
+        /// What was tried.
+        step: String,
+        /// What the system said; none if `step` says it.
+        source: Option<io::Error>,
+    },
+    /// The profile insists on something this host does not offer, so nothing was started.
+    #[error("the sandbox's profile requires {what}")]
+    Required {
+        /// What is missing, and what to do about it.
+        what: String,
+    },
     /// The launcher ended without a word.
     #[error("the launcher ended before the server started; does `main` begin with `init_if_asked`?")]
     NoLauncher,

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Child, Environment, SpawnError, platform};
+use crate::{Child, Confinement, Environment, SpawnError, platform};
 
 /// How much a server is kept apart from the rest of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,12 +14,15 @@ pub enum Level {
     /// The server may do whatever the user may do; only its end is enforced.
     #[default]
     None,
+    /// The server runs in namespaces of its own, sees what its profile names, and reaches what that allows.
+    Process,
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "none",
+            Self::Process => "process",
         })
     }
 }
@@ -35,8 +38,8 @@ pub struct Launch {
     pub env: Environment,
     /// Where the server starts; the gateway's own directory if there is none.
     pub cwd: Option<PathBuf>,
-    /// How much the server is kept apart.
-    pub level: Level,
+    /// What the server may touch; everything its user may if there is none.
+    pub confinement: Option<Confinement>,
     /// How long the server and what it left behind may take to end before they are killed.
     pub grace: Duration,
 }
@@ -49,7 +52,7 @@ impl Launch {
             args: Vec::new(),
             env: Environment::inherited(),
             cwd: None,
-            level: Level::None,
+            confinement: None,
             grace: Duration::from_secs(5),
         }
     }
@@ -59,9 +62,12 @@ impl Launch {
     /// Dropping the future ends whatever was started so far.
     pub async fn spawn(&self) -> Result<Child, SpawnError> {
         self.check()?;
-        match self.level {
-            Level::None => platform::start(self).await,
-        }
+        platform::start(self).await
+    }
+
+    /// How much the server is kept apart.
+    pub fn level(&self) -> Level {
+        if self.confinement.is_some() { Level::Process } else { Level::None }
     }
 
     /// Refuses what the operating system has no way to express.
@@ -80,7 +86,10 @@ impl Launch {
         if self.env.iter().any(|(key, value)| name(key) || nul(value)) {
             return Err(SpawnError::Invalid { what: "an environment variable has an impossible name or a NUL byte" });
         }
-        Ok(())
+        match self.confinement.as_ref().map(Confinement::check) {
+            Some(Err(what)) => Err(SpawnError::Invalid { what }),
+            _ => Ok(()),
+        }
     }
 }
 

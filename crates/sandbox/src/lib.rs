@@ -7,10 +7,12 @@
 //! If the launcher itself is killed the server dies with it and the gateway, once it called
 //! [`adopt_orphans`], ends the rest.
 //!
-//! What this cannot hold at [`Level::None`]: a server of the same user may kill both the gateway and the
-//! launcher at once and then lives on. Preventing that needs isolation.
+//! With a [`Confinement`] the server also runs in namespaces of its own and sees, uses and reaches no more than
+//! that names ([`Level::Process`]). What cannot be held without one: a server of the same user may kill both the
+//! gateway and the launcher at once and then lives on.
 
 mod child;
+mod confinement;
 mod detached;
 mod environment;
 mod error;
@@ -27,6 +29,7 @@ mod portable;
 use portable as platform;
 
 pub use child::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Signal};
+pub use confinement::{Confinement, Exceptions, Guarantee, Limits, Network, Protected};
 pub use detached::{leave_session, spawn_detached};
 pub use environment::Environment;
 pub use error::SpawnError;

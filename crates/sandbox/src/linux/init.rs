@@ -15,7 +15,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid};
 
 use super::wire::{self, Failure, Report};
-use super::{server, sys, tree};
+use super::{confine, server, sys, tree};
 use crate::ExitStatus;
 
 /// While processes are being killed: how soon to look again for new ones.
@@ -26,7 +26,7 @@ const GIVE_UP: Duration = Duration::from_secs(2);
 const RARELY: Duration = Duration::from_millis(500);
 
 /// Plays the launcher's part until the tree is gone. The control socket is stdin.
-pub(super) fn run() -> ! {
+pub(super) fn run(confined: bool) -> ! {
     let control = rustix::stdio::stdin();
     let kind = rustix::fs::fstat(control).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if kind != Ok(FileType::Socket) {
@@ -34,8 +34,15 @@ pub(super) fn run() -> ! {
         exit(2);
     }
     sys::close_inherited();
+    if confined {
+        confine::run(control);
+        exit(0)
+    }
     match start(control) {
-        Ok(mut init) => init.serve(),
+        Ok(mut init) => {
+            init.serve();
+            report(control, &Report::Gone);
+        }
         Err(failure) => report(control, &Report::Failed(failure)),
     }
     exit(0)
@@ -49,7 +56,8 @@ fn start(control: BorrowedFd<'_>) -> Result<Init<'_>, Failure> {
     report(control, &Report::Started { pid: server.as_raw_pid(), program });
     // Keeps no directory from being removed or unmounted.
     rustix::process::chdir("/").ok();
-    Ok(Init { control, listening: true, signals, server, exited: false, phase: Phase::Serving, grace })
+    let listening = true;
+    Ok(Init { control, listening, signals, server, exited: false, phase: Phase::Serving, grace, alone: false })
 }
 
 fn set_up() -> io::Result<OwnedFd> {
@@ -60,7 +68,7 @@ fn set_up() -> io::Result<OwnedFd> {
     sys::receive_signals(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
 }
 
-struct Init<'a> {
+pub(super) struct Init<'a> {
     control: BorrowedFd<'a>,
     /// False once the gateway has hung up.
     listening: bool,
@@ -69,6 +77,8 @@ struct Init<'a> {
     exited: bool,
     phase: Phase,
     grace: Duration,
+    /// Whether it is the first process of a namespace, so that what cannot be killed ends with it.
+    alone: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -81,15 +91,23 @@ enum Phase {
     Killing { since: Instant, gave_up: bool },
 }
 
-impl Init<'_> {
-    fn serve(&mut self) {
+impl<'a> Init<'a> {
+    /// For the first process of a namespace.
+    pub(super) fn alone(control: BorrowedFd<'a>, signals: OwnedFd, server: Pid, grace: Duration) -> Self {
+        Self { control, listening: true, signals, server, exited: false, phase: Phase::Serving, grace, alone: true }
+    }
+
+    /// Returns once nothing is left of the tree.
+    pub(super) fn serve(&mut self) {
         loop {
             if self.reap() {
-                report(self.control, &Report::Gone);
                 return;
             }
             if self.exited {
                 self.end();
+            }
+            if self.alone && matches!(self.phase, Phase::Killing { gave_up: true, .. }) {
+                return;
             }
             let timeout = self.advance();
             self.sleep(timeout);
@@ -137,7 +155,9 @@ impl Init<'_> {
                 tree::signal_descendants(Signal::KILL);
                 if !*gave_up && now.saturating_duration_since(*since) > GIVE_UP {
                     *gave_up = true;
-                    report(self.control, &Report::Gone);
+                    if !self.alone {
+                        report(self.control, &Report::Gone);
+                    }
                 }
                 Some(if *gave_up { RARELY } else { LOOK_AGAIN })
             }
@@ -200,7 +220,7 @@ impl Init<'_> {
     }
 }
 
-fn exit_status(status: WaitStatus) -> ExitStatus {
+pub(super) fn exit_status(status: WaitStatus) -> ExitStatus {
     match status.terminating_signal() {
         Some(signal) => ExitStatus::Signal(signal),
         None => ExitStatus::Code(status.exit_status().unwrap_or(0)),
@@ -208,7 +228,7 @@ fn exit_status(status: WaitStatus) -> ExitStatus {
 }
 
 /// Tells the gateway. If it is gone there is nobody to tell, which the next read will show.
-fn report(control: impl AsFd, report: &Report) {
+pub(super) fn report(control: impl AsFd, report: &Report) {
     let bytes = report.encode();
     let mut rest = bytes.as_slice();
     while let Ok(sent) = rustix::io::retry_on_intr(|| rustix::net::send(&control, rest, SendFlags::NOSIGNAL))

@@ -1,5 +1,6 @@
 //! Starting a server on Linux, through a launcher of our own.
 
+mod confine;
 mod init;
 mod orphans;
 mod server;
@@ -30,12 +31,15 @@ const ARGUMENT: &str = "__bartizan-init";
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
+/// Follows it if the server is to be confined.
+const CONFINED: &str = "confined";
+
 /// Plays the launcher's part, and never returns, if this process was started for that.
 ///
 /// Must be the first thing `main` does, before it starts a thread or opens a file.
 pub fn init_if_asked() {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
-        init::run()
+        init::run(std::env::args_os().nth(2).is_some_and(|argument| argument == CONFINED))
     }
 }
 
@@ -58,7 +62,8 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
 
     let (control, theirs) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
-    let launcher = start_launcher(theirs.into()).map_err(|error| SpawnError::system("start the launcher", error))?;
+    let confined = launch.confinement.is_some();
+    let launcher = start_launcher(theirs.into(), confined).map_err(|error| SpawnError::system("start the launcher", error))?;
     let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
     let sent = wire::send_stdio(&control, &stdio, plan.len());
@@ -87,10 +92,10 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
     })
 }
 
-fn start_launcher(control: OwnedFd) -> io::Result<tokio::process::Child> {
+fn start_launcher(control: OwnedFd, confined: bool) -> io::Result<tokio::process::Child> {
     let program = PROGRAM.get().cloned().unwrap_or_else(|| "/proc/self/exe".into());
     let mut command = Command::new(program);
-    command.arg0("bartizan").arg(ARGUMENT).env_clear();
+    command.arg0("bartizan").arg(ARGUMENT).args(confined.then_some(CONFINED)).env_clear();
     // A group of its own, so that neither Ctrl-C nor the death of the gateway's group reaches it.
     command.process_group(0);
     command.stdin(control).stdout(Stdio::null()).stderr(Stdio::null());
@@ -112,6 +117,9 @@ fn explain(failure: Failure, launch: &Launch) -> SpawnError {
         }
         Failure::Exec { program, error } => SpawnError::exec(program, system(error)),
         Failure::Setup { error } => SpawnError::system("set the launcher up", system(error)),
+        Failure::Confine { step, error: 0 } => SpawnError::Sandbox { step, source: None },
+        Failure::Confine { step, error } => SpawnError::Sandbox { step, source: Some(system(error)) },
+        Failure::Required { what } => SpawnError::Required { what },
         Failure::Silent => SpawnError::NoLauncher,
     }
 }

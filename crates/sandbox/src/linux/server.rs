@@ -10,7 +10,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, getppid};
 
-use super::sys;
+use super::{confine, sys};
 use super::wire::{Failure, Plan, Stdio};
 
 /// Where to look when there is no `PATH`, as the C library does.
@@ -20,11 +20,12 @@ pub(super) const DEFAULT_PATH: &str = "/bin:/usr/bin";
 const SHELL: &CStr = c"/bin/sh";
 
 /// Starts the server in a session of its own. The pipes are its alone afterwards, so that their ends are seen.
-pub(super) fn start(plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Failure> {
+pub(super) fn start(mut plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Failure> {
     if let Some(cwd) = &plan.cwd {
         rustix::process::chdir(cwd).map_err(|error| Failure::Directory { error: error.raw_os_error() })?;
     }
     let program = find(&plan.program, plan.path())?;
+    let confinement = plan.confinement.take();
     let image = Image::new(&program, plan).map_err(|error| Failure::Setup { error: raw(&error) })?;
     let launcher = getpid();
     let [stdin, stdout, stderr] = stdio;
@@ -32,6 +33,9 @@ pub(super) fn start(plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Failure>
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     sys::before_exec(&mut command, move || {
         prepare(launcher)?;
+        if let Some(confinement) = &confinement {
+            confine::seal(confinement)?;
+        }
         Err(image.execute())
     });
     match command.spawn() {

@@ -94,6 +94,11 @@ impl Supervisor {
                 seen.exited = Some(status);
                 self.expect_end(seen);
             }
+            // Comes after the server's own end, and says why that was.
+            Report::OutOfMemory => {
+                seen.exited = Some(ExitStatus::OutOfMemory);
+                self.expect_end(seen);
+            }
             Report::Gone => seen.gone = true,
         }
     }

@@ -3,9 +3,13 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+
+use rustix::mount::MountAttrFlags;
+use rustix::process::Pid;
+use rustix::thread::UnshareFlags;
 
 /// Closes everything but stdin, stdout and stderr.
 ///
@@ -78,6 +82,88 @@ pub(super) fn expect_children() {
     if now.sa_sigaction == libc::SIG_IGN {
         set_default(libc::SIGCHLD);
     }
+}
+
+/// A copy of this process in new namespaces: in the copy none, in this process the copy's id.
+///
+/// Only for a process with a single thread.
+pub(super) fn clone_into(namespaces: libc::c_int) -> io::Result<Option<Pid>> {
+    let flags = libc::c_long::from(namespaces | libc::SIGCHLD);
+    #[expect(unsafe_code, reason = "no safe interface makes a process in new namespaces")]
+    // SAFETY: without CLONE_VM and with no stack given this is what fork does: the copy goes on here with memory of its
+    // own. The caller has a single thread, so no lock can be held by one that does not exist in the copy.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
+    match i32::try_from(pid) {
+        Ok(pid) if pid >= 0 => Ok(Pid::from_raw(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Leaves the namespaces named for new ones. For those of control groups and of the network.
+pub(super) fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
+    #[expect(unsafe_code, reason = "unsafe because of flags that this is not called with")]
+    // SAFETY: with CLONE_FILES descriptors could be changed behind the back of their owners; the flags here are of
+    // namespaces.
+    unsafe {
+        rustix::thread::unshare_unsafe(namespaces.difference(UnshareFlags::FILES))
+    }
+}
+
+/// Sets attributes of a mount, and of all that is mounted below it if that is asked for.
+pub(super) fn set_mount_attributes(mount: impl AsFd, attributes: MountAttrFlags, recursive: bool) -> io::Result<()> {
+    let attr = libc::mount_attr { attr_set: attributes.bits().into(), attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let mount = mount.as_fd().as_raw_fd();
+    #[expect(unsafe_code, reason = "neither std nor rustix has mount_setattr")]
+    // SAFETY: the path is an empty string and the structure is initialised; both outlive the call, and the size is that
+    // of the structure.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount,
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts a filter on the system calls of this process and of all it starts. `no_new_privs` has to be set.
+pub(super) fn filter_system_calls(program: &[libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    #[expect(unsafe_code, reason = "neither std nor rustix installs filters")]
+    // SAFETY: `program` points to `len` instructions that outlive the call; the kernel copies and checks them, and
+    // writes to none of them.
+    let done = unsafe { libc::syscall(libc::SYS_seccomp, mode, 0 as libc::c_uint, &raw const program) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The version of Landlock that this kernel offers; none if it has none, or it is switched off.
+pub(super) fn landlock_version() -> Option<u32> {
+    let no_rules = std::ptr::null::<libc::c_void>();
+    #[expect(unsafe_code, reason = "the crate `landlock` does not tell the version")]
+    // SAFETY: with this flag, no attributes and a size of 0 the kernel only answers with the version.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, no_rules, 0_usize, 1 as libc::c_uint) };
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
+/// Starts the loopback interface of this process's network namespace, which is made stopped.
+pub(super) fn start_loopback() -> io::Result<()> {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    let mut name: [libc::c_char; libc::IFNAMSIZ] = [0; libc::IFNAMSIZ];
+    for (to, from) in name.iter_mut().zip(b"lo") {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    let flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
+    let request = libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags } };
+    #[expect(unsafe_code, reason = "neither std nor rustix starts an interface")]
+    // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which is initialised, has a NUL-terminated name and outlives the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Runs `prepare` in the new process of `command`, just before the program would be executed.

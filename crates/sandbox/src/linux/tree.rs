@@ -75,6 +75,16 @@ pub(super) fn signal_one(process: &Process, signal: Signal) {
     }
 }
 
+/// Bytes of memory a process uses, its part of what it shares with others included.
+pub(super) fn memory(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    // Memory that was moved to swap is used as well.
+    let kilobytes = |name: &str| -> Option<u64> {
+        text.lines().find_map(|line| line.strip_prefix(name))?.trim().strip_suffix(" kB")?.parse().ok()
+    };
+    Some(kilobytes("Pss:")?.saturating_add(kilobytes("SwapPss:").unwrap_or(0)).saturating_mul(1024))
+}
+
 fn read(pid: i32) -> Option<Process> {
     parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }

@@ -3,6 +3,8 @@
 //! Both ends are the same binary, so the format has neither versions nor options. The launch travels here
 //! and not in arguments or environment because those of the launcher can be read in `/proc`.
 
+mod confinement;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -16,7 +18,7 @@ use rustix::net::{
 };
 use rustix::process::Signal;
 
-use crate::{ExitStatus, Launch};
+use crate::{Confinement, ExitStatus, Launch};
 
 /// More than the system lets a process have as arguments and environment.
 const MAX_LAUNCH: usize = 16 * 1024 * 1024;
@@ -33,6 +35,7 @@ pub(super) struct Plan {
     pub(super) vars: Vec<(OsString, OsString)>,
     pub(super) cwd: Option<PathBuf>,
     pub(super) grace: Duration,
+    pub(super) confinement: Option<Confinement>,
 }
 
 impl Plan {
@@ -45,6 +48,7 @@ impl Plan {
 pub(super) fn encode(launch: &Launch) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     put_number(&mut out, u32::try_from(launch.grace.as_millis()).unwrap_or(u32::MAX));
+    confinement::put(&mut out, launch.confinement.as_ref())?;
     put(&mut out, &launch.program)?;
     // No directory has an empty name, so that stands for none.
     put(&mut out, launch.cwd.as_ref().map_or(OsStr::new(""), |cwd| cwd.as_os_str()))?;
@@ -59,9 +63,10 @@ pub(super) fn encode(launch: &Launch) -> Option<Vec<u8>> {
     (out.len() <= MAX_LAUNCH).then_some(out)
 }
 
-fn decode(bytes: &[u8]) -> Option<Plan> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     let mut rest = bytes;
     let grace = Duration::from_millis(number(&mut rest)?.into());
+    let confinement = confinement::take(&mut rest)?;
     let program = text(&mut rest)?;
     let cwd = Some(PathBuf::from(text(&mut rest)?)).filter(|cwd| !cwd.as_os_str().is_empty());
     let args = (0..number(&mut rest)?).map(|_| text(&mut rest)).collect::<Option<_>>()?;
@@ -69,7 +74,7 @@ fn decode(bytes: &[u8]) -> Option<Plan> {
     while !rest.is_empty() {
         vars.push((text(&mut rest)?, text(&mut rest)?));
     }
-    Some(Plan { program, args, vars, cwd, grace })
+    Some(Plan { program, args, vars, cwd, grace, confinement })
 }
 
 /// Hands the server's pipes over, with the size of the plan that follows.
@@ -87,6 +92,12 @@ pub(super) fn send_stdio(control: impl AsFd, stdio: &Stdio, plan: usize) -> io::
 
 /// Receives the pipes and the plan; none if the gateway went away or sent something else.
 pub(super) fn receive(control: BorrowedFd<'_>) -> Option<(Stdio, Plan)> {
+    let (stdio, bytes) = receive_bytes(control)?;
+    Some((stdio, decode(&bytes)?))
+}
+
+/// The same, with the plan as it was sent.
+pub(super) fn receive_bytes(control: BorrowedFd<'_>) -> Option<(Stdio, Vec<u8>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STDIO))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut size = [0; 4];
@@ -107,12 +118,23 @@ pub(super) fn receive(control: BorrowedFd<'_>) -> Option<(Stdio, Plan)> {
         return None;
     }
     let mut bytes = vec![0; size];
-    let mut rest = bytes.as_mut_slice();
+    fill(control, &mut bytes)?;
+    Some((stdio, bytes))
+}
+
+/// Receives one number.
+pub(super) fn receive_number(control: BorrowedFd<'_>) -> Option<i32> {
+    let mut bytes = [0; 4];
+    fill(control, &mut bytes)?;
+    Some(i32::from_le_bytes(bytes))
+}
+
+fn fill(control: BorrowedFd<'_>, mut rest: &mut [u8]) -> Option<()> {
     while !rest.is_empty() {
         let got = rustix::io::retry_on_intr(|| rustix::io::read(control, &mut *rest)).ok().filter(|got| *got > 0)?;
         rest = rest.get_mut(got..)?;
     }
-    Some((stdio, decode(&bytes)?))
+    Some(())
 }
 
 /// What the launcher tells the gateway.
@@ -124,6 +146,8 @@ pub(super) enum Report {
     Failed(Failure),
     /// The server exited.
     Exited(ExitStatus),
+    /// The sandbox was ended for its memory.
+    OutOfMemory,
     /// Nothing is left of its process tree, or only what cannot be killed.
     Gone,
 }
@@ -146,6 +170,15 @@ pub(super) enum Failure {
     Setup {
         error: i32,
     },
+    /// A wall of the sandbox; the number is 0 where there is none.
+    Confine {
+        step: String,
+        error: i32,
+    },
+    /// Something the profile insists on.
+    Required {
+        what: String,
+    },
     /// The launcher itself was lost.
     Silent,
 }
@@ -157,6 +190,7 @@ impl Report {
             Self::Started { pid, program } => (b'S', *pid, program.as_os_str()),
             Self::Exited(ExitStatus::Code(code)) => (b'C', *code, none),
             Self::Exited(ExitStatus::Signal(signal)) => (b'K', *signal, none),
+            Self::Exited(ExitStatus::OutOfMemory) | Self::OutOfMemory => (b'M', 0, none),
             Self::Gone => (b'G', 0, none),
             Self::Failed(failure) => match failure {
                 Failure::NotFound => (b'f', 0, none),
@@ -164,6 +198,8 @@ impl Report {
                 Failure::Directory { error } => (b'd', *error, none),
                 Failure::Exec { program, error } => (b'e', *error, program.as_os_str()),
                 Failure::Setup { error } => (b's', *error, none),
+                Failure::Confine { step, error } => (b'w', *error, OsStr::new(step)),
+                Failure::Required { what } => (b'r', 0, OsStr::new(what)),
                 Failure::Silent => (b'l', 0, none),
             },
         };
@@ -180,17 +216,22 @@ impl Report {
         let (tag, after) = rest.split_first()?;
         rest = after;
         let number = i32::from_le_bytes(number(&mut rest)?.to_le_bytes());
-        let program = PathBuf::from(text(&mut rest)?);
+        let text = text(&mut rest)?;
+        let said = || text.to_string_lossy().into_owned();
+        let program = PathBuf::from(&text);
         let report = match tag {
             b'S' => Self::Started { pid: number, program },
             b'C' => Self::Exited(ExitStatus::Code(number)),
             b'K' => Self::Exited(ExitStatus::Signal(number)),
+            b'M' => Self::OutOfMemory,
             b'G' => Self::Gone,
             b'f' => Self::Failed(Failure::NotFound),
             b'x' => Self::Failed(Failure::NotExecutable { program, error: number }),
             b'd' => Self::Failed(Failure::Directory { error: number }),
             b'e' => Self::Failed(Failure::Exec { program, error: number }),
             b's' => Self::Failed(Failure::Setup { error: number }),
+            b'w' => Self::Failed(Failure::Confine { step: said(), error: number }),
+            b'r' => Self::Failed(Failure::Required { what: said() }),
             _ => Self::Failed(Failure::Silent),
         };
         let used = inbox.len().saturating_sub(rest.len());
@@ -249,11 +290,13 @@ mod tests {
         let check = |launch: &Launch| {
             let plan = decode(&encode(launch).unwrap()).unwrap();
             let vars: Vec<_> = launch.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
-            let Launch { program, args, cwd, grace, .. } = launch.clone();
-            assert_eq!(plan, Plan { program, args, vars, cwd, grace });
+            let Launch { program, args, cwd, grace, confinement, .. } = launch.clone();
+            assert_eq!(plan, Plan { program, args, vars, cwd, grace, confinement });
         };
         check(&launch);
         launch.cwd = Some("/tmp/a b".into());
+        check(&launch);
+        launch.confinement = Some(confinement::tests::full());
         check(&launch);
 
         let whole = encode(&launch).unwrap();
@@ -274,7 +317,10 @@ mod tests {
             Report::Failed(Failure::NotExecutable { program: program(), error: 13 }),
             Report::Failed(Failure::Directory { error: 2 }),
             Report::Failed(Failure::Exec { program: program(), error: 8 }),
+            Report::OutOfMemory,
             Report::Failed(Failure::Setup { error: 1 }),
+            Report::Failed(Failure::Confine { step: "mount /a".into(), error: 1 }),
+            Report::Failed(Failure::Required { what: "landlock>=9".into() }),
             Report::Failed(Failure::Silent),
         ];
         let (mut inbox, mut seen) = (Vec::new(), Vec::new());

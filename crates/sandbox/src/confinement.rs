@@ -1,0 +1,184 @@
+//! What a confined server may see, use and reach: plain data, made by whoever reads profiles.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+/// What a server at [`Level::Process`](crate::Level::Process) may touch. What is not named here is not there.
+///
+/// Paths are those of the host, and the server sees them under the same names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// Files and directories that may be read and executed. One that is missing on the host is left out.
+    pub read_only: Vec<PathBuf>,
+    /// Files and directories that may also be changed. One that is missing is an error.
+    pub writable: Vec<PathBuf>,
+    /// Names below each writable directory that may not be changed, nor made where they are missing.
+    ///
+    /// What is missing is held by a placeholder as long as the server runs: an empty directory, an empty file, or for
+    /// a name ending in `.json` a file that holds `{}`.
+    pub protected: Vec<Protected>,
+    /// Files and directories that are seen empty, though something above them may be seen.
+    pub hidden: Vec<PathBuf>,
+    /// The directory that `HOME` names: it is made empty, and goes with the server.
+    pub home: Option<PathBuf>,
+    /// How many bytes may lie in `/tmp`, `/var/tmp`, `/dev/shm` and the home directory together.
+    pub scratch: u64,
+    /// What can be reached over the network.
+    pub network: Network,
+    /// How much of the machine it may use.
+    pub limits: Limits,
+    /// What is let through that no server needs by itself.
+    pub exceptions: Exceptions,
+    /// What this host has to offer for the server to start at all.
+    pub require: Vec<Guarantee>,
+}
+
+impl Default for Confinement {
+    fn default() -> Self {
+        Self {
+            read_only: Vec::new(),
+            writable: Vec::new(),
+            protected: Vec::new(),
+            hidden: Vec::new(),
+            home: None,
+            scratch: 64 << 20,
+            network: Network::default(),
+            limits: Limits::default(),
+            exceptions: Exceptions::default(),
+            require: Vec::new(),
+        }
+    }
+}
+
+/// A name that is not to be changed, relative to a writable directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protected {
+    /// Such as `.git/hooks`.
+    pub name: PathBuf,
+    /// Whether a directory or a file takes its place if it is missing.
+    pub directory: bool,
+}
+
+/// What a confined server can reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing but itself: its network has no way out.
+    #[default]
+    None,
+    /// All that this machine reaches, the machine itself included.
+    Host,
+}
+
+/// How much of the machine a server may use; what is not given is not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory of the whole tree.
+    pub memory: Option<u64>,
+    /// Processes and threads at once.
+    pub pids: Option<u64>,
+    /// Thousandths of one processor.
+    pub cpu: Option<u64>,
+    /// Open files of each process.
+    pub nofile: Option<u64>,
+    /// Bytes of each file it writes.
+    pub fsize: Option<u64>,
+}
+
+/// What is let through although it widens what a server can try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// Sockets between its own processes by name.
+    pub unix_sockets: bool,
+    /// Asking the kernel for network interfaces and routes.
+    pub netlink_route: bool,
+    /// User namespaces of its own, as the sandboxes of browsers need.
+    pub namespaces: bool,
+}
+
+/// Something a host may lack and a profile may insist on.
+///
+/// Namespaces of users, mounts, processes, network and IPC, seccomp and the loss of all capabilities need no such
+/// word: without them nothing starts at this level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Landlock of at least this version.
+    Landlock(u32),
+    /// A limit of memory that the kernel keeps, rather than a watch.
+    MemoryLimit,
+    /// A limit of processes that the kernel keeps for the whole tree.
+    PidsLimit,
+    /// A limit of processor time.
+    CpuLimit,
+}
+
+impl fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Landlock(version) => write!(f, "landlock>={version}"),
+            Self::MemoryLimit => f.write_str("memory_limit"),
+            Self::PidsLimit => f.write_str("pids_limit"),
+            Self::CpuLimit => f.write_str("cpu_limit"),
+        }
+    }
+}
+
+impl Confinement {
+    /// Says what is wrong with it, if anything is.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let all = || self.read_only.iter().chain(&self.writable).chain(&self.hidden).chain(&self.home);
+        if all().any(|path| !is_plain(path)) {
+            return Err("a path of the sandbox is not absolute, or climbs with `..`");
+        }
+        if self.writable.iter().chain(&self.home).any(|path| path == Path::new("/")) {
+            return Err("the whole file system cannot be writable in a sandbox");
+        }
+        let inside =
+            |name: &PathBuf| !name.as_os_str().is_empty() && name.components().all(|part| matches!(part, Component::Normal(_)));
+        if !self.protected.iter().all(|protected| inside(&protected.name)) {
+            return Err("a protected name of the sandbox is not a plain relative path");
+        }
+        if self.home.iter().any(|home| self.writable.iter().any(|path| home.starts_with(path))) {
+            return Err("the home directory of a sandbox is made for it, and cannot lie in a writable directory");
+        }
+        if self.scratch == 0 {
+            return Err("a sandbox needs some room for temporary files");
+        }
+        let limits = &self.limits;
+        if [limits.memory, limits.pids, limits.cpu, limits.nofile, limits.fsize].contains(&Some(0)) {
+            return Err("a limit of a sandbox is zero");
+        }
+        Ok(())
+    }
+}
+
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute() && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let check = |change: fn(&mut Confinement), expected: &str| {
+            let mut confinement = Confinement::default();
+            change(&mut confinement);
+            assert_eq!(confinement.check().err().is_some_and(|why| why.contains(expected)), !expected.is_empty());
+        };
+        let protected = |name: &str| Protected { name: name.into(), directory: true };
+        assert_eq!(Confinement::default().check(), Ok(()));
+        check(|c| c.read_only.push("usr".into()), "absolute");
+        check(|c| c.writable.push("/a/../b".into()), "climbs");
+        check(|c| c.writable.push("/".into()), "whole");
+        check(|c| c.home = Some("/".into()), "whole");
+        check(|c| (c.home, c.writable) = (Some("/a/b".into()), vec!["/a".into()]), "home");
+        check(|c| c.scratch = 0, "room");
+        check(|c| c.limits.pids = Some(0), "zero");
+        let mut confinement = Confinement::default();
+        for (name, good) in [(".git/hooks", true), ("/etc", false), ("../x", false), ("", false), ("a/../../b", false)] {
+            confinement.protected = vec![protected(name)];
+            assert_eq!(confinement.check().is_ok(), good, "{name}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The first process of a sandbox: builds it, starts the server in it, and collects what ends.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::process::exit;
+
+use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
+use rustix::thread::UnshareFlags;
+
+use super::{Failed, Step, root};
+use crate::linux::init::{Init, report};
+use crate::linux::wire::{self, Failure, Report};
+use crate::linux::{server, sys};
+use crate::{Confinement, Network};
+
+/// What the first process says once it can be given a plan.
+const READY: u8 = b'r';
+
+/// The signals that the launcher and the first process wait for.
+pub(super) fn signals() -> io::Result<OwnedFd> {
+    sys::receive_signals(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+}
+
+/// Reads what has arrived; true if something asks for the end.
+pub(super) fn drain(signals: &OwnedFd) -> bool {
+    let mut record = [0; size_of::<libc::signalfd_siginfo>()];
+    let mut asked = false;
+    while let Ok(got) = rustix::io::read(signals, &mut record)
+        && got == record.len()
+    {
+        // A record begins with the signal's number.
+        let number = record.first_chunk().copied().map(u32::from_ne_bytes);
+        asked |= number != u32::try_from(libc::SIGCHLD).ok();
+    }
+    asked
+}
+
+/// Waits until the first process can be given a plan, or learns why it cannot.
+pub(super) fn await_ready(link: &OwnedFd) -> Step<()> {
+    let mut answer = [0; 5];
+    let got = rustix::io::retry_on_intr(|| rustix::net::recv(link, &mut answer, rustix::net::RecvFlags::empty()));
+    match (got, answer) {
+        (Ok((1.., _)), [READY, ..]) => Ok(()),
+        (Ok((5, _)), [_, error @ ..]) => {
+            Err(Failed::new("become nobody but this user in a user namespace", &io::Error::from_raw_os_error(i32::from_le_bytes(error))))
+        }
+        _ => Err(Failure::Silent),
+    }
+}
+
+/// Plays the first process's part until nothing else is left in its namespace.
+pub(super) fn run(control: BorrowedFd<'_>, link: &OwnedFd, user: (Uid, Gid)) -> ! {
+    let mut word = vec![READY];
+    if let Err(error) = become_nobody_else(user) {
+        word = [&b"f"[..], &error.raw_os_error().unwrap_or(0).to_le_bytes()].concat();
+    }
+    let said = rustix::net::send(link, &word, rustix::net::SendFlags::NOSIGNAL);
+    // The launcher reports what it was told, and what it was not.
+    if said.is_err() || word != [READY] {
+        exit(1);
+    }
+    match start(control, link) {
+        Ok(mut init) => init.serve(),
+        Err(failure) => report(control, &Report::Failed(failure)),
+    }
+    exit(0)
+}
+
+/// Ends with the launcher, is its user and nobody else, and can be looked into by nobody.
+fn become_nobody_else((user, group): (Uid, Gid)) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Groups could not be given up any more afterwards, and a file may be closed to a group.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1\n"))?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1\n"))?;
+    Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+fn start<'a>(control: BorrowedFd<'a>, link: &OwnedFd) -> Step<Init<'a>> {
+    let signals = signals().map_err(|error| Failed::new("receive signals", &error))?;
+    let (stdio, bytes) = wire::receive_bytes(link.as_fd()).ok_or(Failure::Silent)?;
+    let mut plan = wire::decode(&bytes).ok_or(Failure::Silent)?;
+    drop(bytes);
+    let known_as = wire::receive_number(link.as_fd()).ok_or(Failure::Silent)?;
+    let confinement = plan.confinement.as_ref().ok_or(Failure::Silent)?;
+    build(confinement)?;
+    if plan.cwd.is_none() {
+        plan.cwd = Some(confinement.home.clone().unwrap_or_else(|| "/".into()));
+    }
+    let grace = plan.grace;
+    let (server, program) = server::start(plan, stdio)?;
+    report(control, &Report::Started { pid: known_as, program });
+    rustix::process::chdir("/").ok();
+    Ok(Init::alone(control, signals, server, grace))
+}
+
+/// Makes everything around the server.
+fn build(confinement: &Confinement) -> Step<()> {
+    // To the machine, the session of all that is in here is this process's.
+    rustix::process::setsid().map_err(|error| Failed::errno("begin a session", error))?;
+    sys::unshare(UnshareFlags::NEWCGROUP).map_err(|error| Failed::errno("make a namespace of control groups", error))?;
+    if confinement.network == Network::None {
+        sys::unshare(UnshareFlags::NEWNET).map_err(|error| Failed::errno("make a network of its own", error))?;
+        sys::start_loopback().map_err(|error| Failed::new("start the sandbox's own network", &error))?;
+    }
+    rustix::system::sethostname(b"sandbox").map_err(|error| Failed::errno("name the sandbox", error))?;
+    root::enter(confinement)
+}

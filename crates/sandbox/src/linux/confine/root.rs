@@ -1,0 +1,306 @@
+//! The file system a confined server sees: built from nothing, out of what its profile names.
+//!
+//! Threat: whatever lies on the machine, from keys to sockets of daemons, is one `open` away from a program that runs
+//! as its user. So the server's root is an empty file system in memory; what it may see is mounted into that under
+//! its own name, and the rest of the machine is let go before the first line of the server runs.
+//!
+//! The order matters. All that is to be seen is opened first, as trees without a place; then the old root goes; then
+//! the trees get their places. From the second step on no path leads to the machine, so that no symbolic link in what
+//! is mounted can either.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
+};
+
+use super::{Failed, Step, placeholder};
+use crate::Confinement;
+use crate::linux::sys;
+
+/// Devices that are no more than the C library expects.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+/// What the listing of processes says of the machine and its kernel, and nobody needs.
+const MASKED: &[&str] = &["acpi", "asound", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi", "timer_list"];
+/// What changes the machine when it is written to.
+const FIXED: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// Where the scratch space is seen besides the home directory, and by which name it lies there.
+const SCRATCH: &[(&str, &str)] = &[("/tmp", "tmp"), ("/var/tmp", "var"), ("/dev/shm", "shm")];
+const HOME: &str = "home";
+/// Room for directories and a few small files; the server cannot write there.
+const ROOT_SIZE: &str = "1m";
+/// Files and directories in the scratch space: enough to unpack a package, too few to fill the kernel's memory.
+const SCRATCH_FILES: &str = "131072";
+
+/// A mount that has no place yet.
+struct Tree {
+    mount: OwnedFd,
+    directory: bool,
+}
+
+/// Moves this process into a file system that holds what `confinement` names and nothing else.
+pub(super) fn enter(confinement: &Confinement) -> Step<()> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).map_err(|error| Failed::errno("keep mounts to itself", error))?;
+    let Seen { mut trees, links } = seen(confinement)?;
+    scratch(confinement, &mut trees)?;
+    // The kernel lets a namespace have this listing only while it still sees the whole one of the machine.
+    let proc = proc_trees(confinement.exceptions.namespaces)?;
+    let root = leave_old_root()?;
+    for (path, tree) in &trees {
+        place(tree, path).map_err(|error| Failed::at("mount", path, &error))?;
+    }
+    for (path, tree) in &proc {
+        place_existing(tree, path).map_err(|error| Failed::at("mount", path, &error))?;
+    }
+    make_links(&links).map_err(|error| Failed::new("make symbolic links", &error))?;
+    files(confinement).map_err(|error| Failed::new("write the sandbox's own files", &error))?;
+    let shut = sys::set_mount_attributes(&root, read_only(MountAttrFlags::MOUNT_ATTR_NODEV), false);
+    shut.map_err(|error| Failed::new("make the root read-only", &error))
+}
+
+/// All that lies on the machine and is to be seen.
+struct Seen {
+    /// By the path it is seen under, which has no symbolic link in it.
+    trees: BTreeMap<PathBuf, Tree>,
+    /// Paths of the profile that are links on the machine, and where they lead.
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+fn seen(confinement: &Confinement) -> Step<Seen> {
+    let mut trees = BTreeMap::new();
+    let mut links = Vec::new();
+    let mut resolve = |path: &PathBuf| {
+        let real = fs::canonicalize(path)?;
+        if real != *path {
+            links.push((path.clone(), real.clone()));
+        }
+        io::Result::Ok(real)
+    };
+    let plain = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    for path in &confinement.read_only {
+        match resolve(path) {
+            Ok(path) => {
+                let tree = host(&path, read_only(plain)).map_err(|error| Failed::at("open", &path, &error))?;
+                trees.insert(path, tree);
+            }
+            // Half of the names in any list of libraries are those of another distribution.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failed::at("open", path, &error)),
+        }
+    }
+    for path in &confinement.writable {
+        let path = resolve(path).map_err(|error| Failed::at("open", path, &error))?;
+        let tree = host(&path, plain).map_err(|error| Failed::at("open", &path, &error))?;
+        trees.insert(path, tree);
+    }
+    for (path, fixed) in placeholder::points(confinement)? {
+        let attributes = if fixed { read_only(plain) } else { plain };
+        let tree = host(&path, attributes).map_err(|error| Failed::at("open", &path, &error))?;
+        trees.insert(path, tree);
+    }
+    for path in &confinement.hidden {
+        if let Ok(path) = fs::canonicalize(path) {
+            let empty = nothing(path.is_dir()).map_err(|error| Failed::at("hide", &path, &error))?;
+            trees.insert(path, empty);
+        }
+    }
+    for name in DEVICES {
+        let path = Path::new("/dev").join(name);
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let tree = host(&path, attributes).map_err(|error| Failed::at("open", &path, &error))?;
+        trees.insert(path, tree);
+    }
+    Ok(Seen { trees, links })
+}
+
+/// The room for temporary files and the home directory: one file system with one size, seen at several places.
+fn scratch(confinement: &Confinement, trees: &mut BTreeMap<PathBuf, Tree>) -> Step<()> {
+    let size = confinement.scratch.to_string();
+    let make = || -> io::Result<Vec<(PathBuf, Tree)>> {
+        let whole = memory(&size, SCRATCH_FILES, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+        let home = confinement.home.iter().map(|home| (home.as_path(), HOME, 0o700));
+        let shared = SCRATCH.iter().map(|(path, name)| (Path::new(path), *name, 0o1777));
+        let mut places = Vec::new();
+        for (path, name, mode) in home.chain(shared) {
+            rustix::fs::mkdirat(&whole, name, rustix::fs::Mode::from_raw_mode(0o700))?;
+            rustix::fs::chmodat(&whole, name, mode.into(), rustix::fs::AtFlags::empty())?;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            places.push((path.to_owned(), Tree { mount: open_tree(&whole, name, flags)?, directory: true }));
+        }
+        Ok(places)
+    };
+    for (path, tree) in make().map_err(|error| Failed::new("make room for temporary files", &error))? {
+        // What the profile names there itself counts more.
+        trees.entry(path).or_insert(tree);
+    }
+    Ok(())
+}
+
+/// A listing of the processes of this namespace, and what of it is covered.
+fn proc_trees(nested: bool) -> Step<Vec<(PathBuf, Tree)>> {
+    let failed = |error: io::Error| Failed::new("mount a listing of the sandbox's own processes", &error);
+    let plain = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let make = || -> io::Result<OwnedFd> {
+        let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_create(&proc)?;
+        // A browser writes the maps of its own namespaces there.
+        let attributes = if nested { plain } else { read_only(plain) };
+        Ok(fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    };
+    let proc = make().map_err(failed)?;
+    let mut covered = Vec::new();
+    for name in MASKED.iter().chain(FIXED) {
+        let Some(directory) = is_directory(&proc, name) else { continue };
+        let tree = if FIXED.contains(name) { part(&proc, name, read_only(plain)) } else { nothing(directory) };
+        covered.push((Path::new("/proc").join(name), tree.map_err(failed)?));
+    }
+    let mut trees = vec![(PathBuf::from("/proc"), Tree { mount: proc, directory: true })];
+    trees.append(&mut covered);
+    Ok(trees)
+}
+
+fn is_directory(parent: &OwnedFd, name: &str) -> Option<bool> {
+    let found = rustix::fs::statat(parent, name, rustix::fs::AtFlags::empty()).ok()?;
+    Some(FileType::from_raw_mode(found.st_mode) == FileType::Directory)
+}
+
+/// Puts an empty root in place of the machine's, and returns it.
+fn leave_old_root() -> Step<OwnedFd> {
+    let leave = || -> io::Result<OwnedFd> {
+        let root = memory(ROOT_SIZE, "4096", MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+        // Any directory will do that every machine has: it is covered for a moment only.
+        move_mount(&root, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        rustix::process::fchdir(&root)?;
+        // The old root lies on top of the new one now, and is taken off.
+        rustix::process::pivot_root(".", ".")?;
+        unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")?;
+        Ok(root)
+    };
+    leave().map_err(|error| Failed::new("leave the machine's file system", &error))
+}
+
+/// Gives a tree its place, which is made if it is missing.
+fn place(tree: &Tree, path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, tree.directory)?,
+        Err(error) => return Err(error),
+    }
+    place_existing(tree, path)
+}
+
+fn place_existing(tree: &Tree, path: &Path) -> io::Result<()> {
+    if path == Path::new("/proc") {
+        make(path, true)?;
+    }
+    Ok(move_mount(&tree.mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+fn make(path: &Path, directory: bool) -> io::Result<()> {
+    let parents = if directory { Some(path) } else { path.parent() };
+    if let Some(parents) = parents {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(parents)?;
+    }
+    if !directory {
+        fs::File::options().write(true).create_new(true).mode(0o644).open(path)?;
+    }
+    Ok(())
+}
+
+/// The symbolic links by which the paths of the profile lead to what they are links to on the machine.
+fn make_links(links: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+    for (path, target) in links {
+        if fs::symlink_metadata(path).is_ok() {
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            make(parent, true)?;
+        }
+        symlink(target, path)?;
+    }
+    for (name, target) in [("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")] {
+        symlink(format!("/proc/self/fd{target}"), Path::new("/dev").join(name))?;
+    }
+    Ok(())
+}
+
+/// Files that programs look for, with nothing of the machine in them.
+fn files(confinement: &Confinement) -> io::Result<()> {
+    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let home = confinement.home.as_deref().unwrap_or(Path::new("/")).display();
+    let passwd = format!("sandbox:x:{user}:{group}:sandbox:{home}:/bin/sh\n");
+    let contents = [
+        ("/etc/passwd", passwd.as_str()),
+        ("/etc/group", &format!("sandbox:x:{group}:\n")),
+        ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+        ("/etc/hostname", "sandbox\n"),
+        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+        ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:2\n"),
+    ];
+    fs::DirBuilder::new().recursive(true).mode(0o755).create("/etc")?;
+    for (path, content) in contents {
+        // A profile may show the machine's own.
+        match fs::File::options().write(true).create_new(true).mode(0o644).open(path) {
+            Ok(_) => {
+                fs::write(path, content)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(0o444))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::ROFS) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read_only(attributes: MountAttrFlags) -> MountAttrFlags {
+    attributes | MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID
+}
+
+/// What lies at a path of the machine, with all that is mounted below it.
+fn host(path: &Path, attributes: MountAttrFlags) -> io::Result<Tree> {
+    opened(CWD, path, attributes)
+}
+
+fn part(of: &OwnedFd, name: &str, attributes: MountAttrFlags) -> io::Result<Tree> {
+    opened(of.as_fd(), Path::new(name), attributes)
+}
+
+fn opened(at: impl AsFd, path: &Path, attributes: MountAttrFlags) -> io::Result<Tree> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    let mount = open_tree(at, path, flags)?;
+    sys::set_mount_attributes(&mount, attributes, true)?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode);
+    Ok(Tree { mount, directory: kind == FileType::Directory })
+}
+
+/// An empty directory, or an empty file.
+fn nothing(directory: bool) -> io::Result<Tree> {
+    if directory {
+        let mount = memory("4k", "2", read_only(MountAttrFlags::MOUNT_ATTR_NODEV))?;
+        return Ok(Tree { mount, directory });
+    }
+    host(Path::new("/dev/null"), read_only(MountAttrFlags::MOUNT_ATTR_NOEXEC))
+}
+
+fn memory(size: &str, files: &str, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in [("size", size), ("nr_inodes", files), ("mode", "0755")] {
+        fsconfig_set_string(&context, key, value)?;
+    }
+    fsconfig_create(&context)?;
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}

@@ -1,0 +1,118 @@
+//! A confinement among what the gateway sends to the launcher.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::{number, put as put_text, put_number, text};
+use crate::{Confinement, Exceptions, Guarantee, Limits, Network, Protected};
+
+/// Writes it behind what is there.
+pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Option<()> {
+    put_number(out, u32::from(confinement.is_some()));
+    let Some(confinement) = confinement else { return Some(()) };
+    let Confinement { read_only, writable, protected, hidden, home, scratch, network, limits, exceptions, require } =
+        confinement;
+    for paths in [read_only, writable, hidden] {
+        put_number(out, u32::try_from(paths.len()).ok()?);
+        paths.iter().try_for_each(|path| put_text(out, path.as_os_str()))?;
+    }
+    put_number(out, u32::try_from(protected.len()).ok()?);
+    for Protected { name, directory } in protected {
+        put_text(out, name.as_os_str())?;
+        put_number(out, u32::from(*directory));
+    }
+    put_text(out, home.as_ref().map_or(OsStr::new(""), |home| home.as_os_str()))?;
+    put_long(out, *scratch);
+    put_number(out, u32::from(*network == Network::Host));
+    let Limits { memory, pids, cpu, nofile, fsize } = limits;
+    for limit in [memory, pids, cpu, nofile, fsize] {
+        // No limit is 0.
+        put_long(out, limit.unwrap_or(0));
+    }
+    let Exceptions { unix_sockets, netlink_route, namespaces } = exceptions;
+    for exception in [unix_sockets, netlink_route, namespaces] {
+        put_number(out, u32::from(*exception));
+    }
+    put_number(out, u32::try_from(require.len()).ok()?);
+    for guarantee in require {
+        let (kind, version) = match guarantee {
+            Guarantee::Landlock(version) => (0, *version),
+            Guarantee::MemoryLimit => (1, 0),
+            Guarantee::PidsLimit => (2, 0),
+            Guarantee::CpuLimit => (3, 0),
+        };
+        put_number(out, kind);
+        put_number(out, version);
+    }
+    Some(())
+}
+
+/// Reads what [`put`] wrote; the outer none if that is not what is there.
+#[expect(clippy::option_option, reason = "a launch without one is as good as one with it")]
+pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
+    if !flag(rest)? {
+        return Some(None);
+    }
+    let (read_only, writable, hidden) = (paths(rest)?, paths(rest)?, paths(rest)?);
+    let protected = (0..number(rest)?).map(|_| Some(Protected { name: text(rest)?.into(), directory: flag(rest)? }));
+    let protected = protected.collect::<Option<_>>()?;
+    let home = Some(PathBuf::from(text(rest)?)).filter(|home| !home.as_os_str().is_empty());
+    let scratch = long(rest)?;
+    let network = if flag(rest)? { Network::Host } else { Network::None };
+    let mut limit = || Some(Some(long(rest)?).filter(|limit| *limit != 0));
+    let limits = Limits { memory: limit()?, pids: limit()?, cpu: limit()?, nofile: limit()?, fsize: limit()? };
+    let exceptions = Exceptions { unix_sockets: flag(rest)?, netlink_route: flag(rest)?, namespaces: flag(rest)? };
+    let require = (0..number(rest)?).map(|_| match (number(rest)?, number(rest)?) {
+        (0, version) => Some(Guarantee::Landlock(version)),
+        (1, _) => Some(Guarantee::MemoryLimit),
+        (2, _) => Some(Guarantee::PidsLimit),
+        (3, _) => Some(Guarantee::CpuLimit),
+        _ => None,
+    });
+    let require = require.collect::<Option<_>>()?;
+    let confinement =
+        Confinement { read_only, writable, protected, hidden, home, scratch, network, limits, exceptions, require };
+    Some(Some(confinement))
+}
+
+fn paths(rest: &mut &[u8]) -> Option<Vec<PathBuf>> {
+    (0..number(rest)?).map(|_| text(rest).map(PathBuf::from)).collect()
+}
+
+fn flag(rest: &mut &[u8]) -> Option<bool> {
+    Some(number(rest)? != 0)
+}
+
+fn put_long(out: &mut Vec<u8>, number: u64) {
+    out.extend(number.to_le_bytes());
+}
+
+fn long(rest: &mut &[u8]) -> Option<u64> {
+    let (number, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u64::from_le_bytes(*number))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// One in which no field is as it is by default.
+    pub(crate) fn full() -> Confinement {
+        Confinement {
+            read_only: vec!["/usr".into(), "/a b".into()],
+            writable: vec!["/w".into()],
+            protected: vec![
+                Protected { name: ".git/hooks".into(), directory: true },
+                Protected { name: ".mcp.json".into(), directory: false },
+            ],
+            hidden: vec!["/w/.ssh".into()],
+            home: Some("/home/x".into()),
+            scratch: 1 << 40,
+            network: Network::Host,
+            limits: Limits { memory: Some(1 << 33), pids: Some(2), cpu: Some(3), nofile: Some(4), fsize: None },
+            exceptions: Exceptions { unix_sockets: true, netlink_route: false, namespaces: true },
+            require: vec![Guarantee::Landlock(3), Guarantee::CpuLimit],
+        }
+    }
+}

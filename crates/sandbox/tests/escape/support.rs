@@ -1,0 +1,124 @@
+//! What the cases share: a machine to attack, and servers in it with and without a sandbox.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bartizan_sandbox::{Child, Confinement, Environment, ExitStatus, Launch};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+
+/// An argument that begins so makes this binary play a part instead of running the cases.
+pub(crate) const ROLE: &str = "role:";
+/// What Debian and most others call a user with no files.
+const NOBODY: u32 = 65534;
+
+/// A directory of the user that no profile names, and one that they do.
+pub(crate) struct Machine {
+    _root: TempDir,
+    pub(crate) outside: PathBuf,
+    pub(crate) work: PathBuf,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("bartizan-escape").tempdir_in("/var/tmp").unwrap();
+        let (outside, work) = (root.path().join("outside"), root.path().join("work"));
+        fs::create_dir(&outside).unwrap();
+        fs::create_dir(&work).unwrap();
+        fs::write(outside.join("secret"), SECRET).unwrap();
+        Self { _root: root, outside, work }
+    }
+
+    pub(crate) fn canary(&self) -> PathBuf {
+        self.outside.join("canary")
+    }
+}
+
+pub(crate) const SECRET: &str = "the-secret-of-the-user";
+
+/// What a server needs to run at all, and one directory to write to.
+pub(crate) fn confinement(machine: &Machine) -> Confinement {
+    let mut read_only: Vec<PathBuf> =
+        ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache"].iter().map(PathBuf::from).collect();
+    read_only.push(std::env::current_exe().unwrap());
+    Confinement {
+        read_only,
+        writable: vec![machine.work.clone()],
+        home: Some("/home/sandbox".into()),
+        scratch: 8 << 20,
+        ..Confinement::default()
+    }
+}
+
+pub(crate) fn sh(script: &str) -> Launch {
+    let mut launch = Launch::new("sh");
+    launch.args = vec!["-c".into(), script.into()];
+    plain(launch)
+}
+
+pub(crate) fn role(role: &str, args: &[&str]) -> Launch {
+    let mut launch = Launch::new(std::env::current_exe().unwrap());
+    launch.args = vec![format!("{ROLE}{role}").into()];
+    launch.args.extend(args.iter().map(Into::into));
+    plain(launch)
+}
+
+fn plain(mut launch: Launch) -> Launch {
+    launch.env = Environment::empty();
+    launch.env.set("PATH", "/usr/bin:/bin").set("HOME", "/home/sandbox");
+    launch.grace = Duration::from_millis(200);
+    launch
+}
+
+pub(crate) fn confined(mut launch: Launch, confinement: Confinement) -> Launch {
+    launch.confinement = Some(confinement);
+    launch
+}
+
+/// Runs to the end; what it wrote on both of its outputs.
+pub(crate) async fn run(launch: &Launch) -> (ExitStatus, String) {
+    let mut child = launch.spawn().await.unwrap();
+    output(&mut child).await
+}
+
+pub(crate) async fn output(child: &mut Child) -> (ExitStatus, String) {
+    child.stdin = None;
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut said, mut complained) = (Vec::new(), Vec::new());
+    let (first, second) = tokio::join!(stdout.read_to_end(&mut said), stderr.read_to_end(&mut complained));
+    first.unwrap();
+    second.unwrap();
+    said.append(&mut complained);
+    (child.wait().await, String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Waits for something that has to become true; how long it takes is not what is tested.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < patience, "still not so after a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::getuid().is_root()
+}
+
+/// Gives up root for good; false if this binary could then not be started again.
+pub(crate) fn become_ordinary() -> bool {
+    let (user, group) = (rustix::fs::Uid::from_raw(NOBODY), rustix::fs::Gid::from_raw(NOBODY));
+    rustix::thread::set_thread_groups(&[]).unwrap();
+    rustix::thread::set_thread_res_gid(group, group, group).unwrap();
+    rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+    let reachable = fs::File::open(std::env::current_exe().unwrap()).is_ok();
+    if !reachable {
+        println!("as an ordinary user nothing is tried: {:?} is closed to others", std::env::current_exe().unwrap());
+    }
+    reachable
+}
+
+pub(crate) fn lines(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}

@@ -132,8 +132,9 @@ impl Confinement {
         if self.writable.iter().chain(&self.home).any(|path| path == Path::new("/")) {
             return Err("the whole file system cannot be writable in a sandbox");
         }
-        let inside =
-            |name: &PathBuf| !name.as_os_str().is_empty() && name.components().all(|part| matches!(part, Component::Normal(_)));
+        let inside = |name: &PathBuf| {
+            !name.as_os_str().is_empty() && name.components().all(|part| matches!(part, Component::Normal(_)))
+        };
         if !self.protected.iter().all(|protected| inside(&protected.name)) {
             return Err("a protected name of the sandbox is not a plain relative path");
         }
@@ -176,7 +177,8 @@ mod tests {
         check(|c| c.scratch = 0, "room");
         check(|c| c.limits.pids = Some(0), "zero");
         let mut confinement = Confinement::default();
-        for (name, good) in [(".git/hooks", true), ("/etc", false), ("../x", false), ("", false), ("a/../../b", false)] {
+        for (name, good) in [(".git/hooks", true), ("/etc", false), ("../x", false), ("", false), ("a/../../b", false)]
+        {
             confinement.protected = vec![protected(name)];
             assert_eq!(confinement.check().is_ok(), good, "{name}");
         }

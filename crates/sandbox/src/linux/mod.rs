@@ -63,7 +63,8 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
     let (control, theirs) =
         std::os::unix::net::UnixStream::pair().map_err(|error| SpawnError::system("make the control socket", error))?;
     let confined = launch.confinement.is_some();
-    let launcher = start_launcher(theirs.into(), confined).map_err(|error| SpawnError::system("start the launcher", error))?;
+    let launcher =
+        start_launcher(theirs.into(), confined).map_err(|error| SpawnError::system("start the launcher", error))?;
     let stdio = [server_stdin.into(), server_stdout.into(), server_stderr.into()];
     // From here on the launcher exists, so what fails must not keep its task from looking after it.
     let sent = wire::send_stdio(&control, &stdio, plan.len());

@@ -10,8 +10,8 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, getppid};
 
-use super::{confine, sys};
 use super::wire::{Failure, Plan, Stdio};
+use super::{confine, sys};
 
 /// Where to look when there is no `PATH`, as the C library does.
 pub(super) const DEFAULT_PATH: &str = "/bin:/usr/bin";

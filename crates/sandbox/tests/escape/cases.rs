@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::future::Future;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::pin::Pin;
 
-use bartizan_sandbox::ExitStatus;
+use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, SpawnError};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::support::{Machine, SECRET, confined, confinement, is_root, role, run, sh};
+use crate::support::{
+    Machine, SECRET, confined, confinement, eventually, is_root, lines, living, output, role, run, sh,
+};
 
 type Case = fn() -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -18,44 +24,564 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
     cases! {
         a_good_server_works
         system_calls_no_server_needs_are_refused
-        files_outside_are_not_there
+        calls_of_other_architectures_end_the_server
+        a_terminal_cannot_be_typed_into
+        files_outside_are_neither_read_nor_written
+        links_lead_nowhere
+        protected_names_stay_as_they_are
+        what_is_hidden_is_seen_empty
+        other_processes_are_not_there
+        only_three_descriptors_are_open
+        nothing_of_the_machine_is_changed_through_its_listing
+        devices_are_few_and_none_can_be_made
+        no_program_gives_back_rights
+        the_network_ends_at_itself
+        sockets_of_daemons_are_out_of_reach
+        a_fork_bomb_is_capped_and_ends_with_its_server
+        a_memory_bomb_ends_its_own_server_only
+        a_watch_ends_a_memory_bomb_where_no_group_can
+        disks_and_descriptors_are_limited
+        what_a_profile_requires_is_there_or_nothing_starts
+        whatever_is_killed_nothing_stays
+        many_starts_leave_nothing
     }
+}
+
+/// Runs a script plainly and confined, where what it says has to hold each text and must not.
+async fn differs(machine: &Machine, script: &str, plain: &str, change: impl Fn(&mut Confinement)) -> String {
+    let (_, said) = run(&sh(script)).await;
+    assert!(said.contains(plain), "the control of `{script}` says {said}, not {plain}");
+    let mut walls = confinement(machine);
+    change(&mut walls);
+    let (_, said) = run(&confined(sh(script), walls)).await;
+    assert!(!said.contains(plain), "`{script}` says {said}");
+    said
 }
 
 async fn a_good_server_works() {
     let machine = Machine::new();
-    let script = "echo hello; id -u; echo x > $HOME/f && cat $HOME/f; echo y > /tmp/g; ls /; cat /proc/1/comm; ps 2>/dev/null | wc -l";
-    let launch = confined(sh(script), confinement(&machine));
+    let script = "set -e; cd; echo x > f; cat f; echo y > /tmp/g; cat /tmp/g; echo z > \"$0/h\"; pwd; (echo sub) | cat; test -r /proc/self/status; \
+                  test \"$(cat /proc/1/comm)\" = bartizan-first; echo ok";
+    let mut launch = confined(sh(script), confinement(&machine));
+    launch.args.push(machine.work.clone().into());
     let (status, said) = run(&launch).await;
-    println!("{said}");
-    assert_eq!(status, ExitStatus::Code(0), "{said}");
+    assert_eq!((status, said.as_str()), (ExitStatus::Code(0), "x\ny\n/home/sandbox\nsub\nok\n"));
+    assert_eq!(lines(&machine.work.join("h")), "z\n");
+    // Codes, signals and input come through as they do without a sandbox.
+    for (script, expected) in [("exit 7", ExitStatus::Code(7)), ("kill -SEGV $$", ExitStatus::Signal(11))] {
+        assert_eq!(run(&confined(sh(script), confinement(&machine))).await.0, expected, "{script}");
+    }
+    let mut child = confined(sh("exec cat"), confinement(&machine)).spawn().await.unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"there and back").await.unwrap();
+    assert_eq!(output(&mut child).await, (ExitStatus::Code(0), "there and back".to_owned()));
 }
 
 async fn system_calls_no_server_needs_are_refused() {
     let machine = Machine::new();
     let refused = [
-        "unshare-user", "userfaultfd", "io_uring", "keyctl", "add_key", "ptrace", "process_vm_readv", "name_to_handle",
-        "open_tree", "personality", "socket-unix", "socket-netlink", "clone-user", "clone3-user",
+        "unshare-user",
+        "userfaultfd",
+        "io_uring",
+        "keyctl",
+        "add_key",
+        "ptrace",
+        "process_vm_readv",
+        "name_to_handle",
+        "open_tree",
+        "personality",
+        "socket-unix",
+        "socket-netlink",
+        "clone-user",
+        "clone3-user",
     ];
     let only_for_root = ["bpf", "perf", "mount", "fsopen", "chroot", "sethostname", "socket-packet", "socket-raw"];
-    let allowed = ["clone-plain", "socket-inet"];
     for name in refused.iter().chain(only_for_root.iter().filter(|_| is_root())) {
-        let (status, said) = run(&role("call", &[name])).await;
-        println!("{name} plain {status} {said}");
+        let control = if only_for_root.contains(name) { "call-on-a-copy" } else { "call" };
+        let (status, said) = run(&role(control, &[name])).await;
+        assert_eq!(status, ExitStatus::Code(0), "the control of {name}: {said}");
         let (status, said) = run(&confined(role("call", &[name]), confinement(&machine))).await;
         assert_eq!(status, ExitStatus::Code(1), "{name}: {said}");
+        assert!(said.contains("not permitted") || said.contains("not implemented"), "{name}: {said}");
     }
-    for name in allowed {
+    for name in ["clone-plain", "socket-inet"] {
         let (status, said) = run(&confined(role("call", &[name]), confinement(&machine))).await;
         assert_eq!(status, ExitStatus::Code(0), "{name}: {said}");
     }
+    for (name, allow) in [
+        ("socket-unix", (|c| c.exceptions.unix_sockets = true) as fn(&mut Confinement)),
+        ("socket-netlink", |c| c.exceptions.netlink_route = true),
+        ("unshare-user", |c| c.exceptions.namespaces = true),
+    ] {
+        let mut walls = confinement(&machine);
+        allow(&mut walls);
+        let (status, said) = run(&confined(role("call", &[name]), walls)).await;
+        assert_eq!(status, ExitStatus::Code(0), "{name} where the profile lets it: {said}");
+    }
 }
 
-async fn files_outside_are_not_there() {
+async fn calls_of_other_architectures_end_the_server() {
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    let machine = Machine::new();
+    let killed = ExitStatus::Signal(libc::SIGSYS);
+    for name in ["int80", "x32"] {
+        // A kernel may have neither; then it says so instead of killing.
+        assert_ne!(run(&role(name, &[])).await.0, killed, "the control of {name}");
+        assert_eq!(run(&confined(role(name, &[]), confinement(&machine))).await.0, killed, "{name}");
+    }
+}
+
+async fn a_terminal_cannot_be_typed_into() {
+    let machine = Machine::new();
+    let (status, said) = run(&role("inject", &[])).await;
+    assert_eq!(status, ExitStatus::Code(0), "a pipe is no terminal, which the kernel says in other words: {said}");
+    assert_eq!(run(&confined(role("inject", &[]), confinement(&machine))).await.0, ExitStatus::Code(1));
+}
+
+async fn files_outside_are_neither_read_nor_written() {
+    let machine = Machine::new();
+    let (outside, canary) = (machine.outside.display(), machine.canary());
+    let secret = format!("{outside}/secret");
+    differs(&machine, &format!("cat {secret}"), SECRET, |_| {}).await;
+    differs(
+        &machine,
+        &format!("cat {}/work/../outside/secret", machine.outside.parent().unwrap().display()),
+        SECRET,
+        |_| {},
+    )
+    .await;
+    differs(&machine, &format!("cat /proc/self/root{secret}; cat /proc/1/root{secret}"), SECRET, |_| {}).await;
+    differs(&machine, "cat /etc/passwd", "root:", |_| {}).await;
+    if is_root() {
+        differs(&machine, "cat /etc/shadow", "root:", |_| {}).await;
+    }
+    for attempt in [
+        format!("echo planted > {}", canary.display()),
+        format!("cd {}; mv secret ../outside/canary", machine.work.display()),
+        format!("mkdir -p {outside}; echo planted > {}", canary.display()),
+    ] {
+        fs::write(machine.work.join("secret"), "x").unwrap();
+        run(&confined(sh(&attempt), confinement(&machine))).await;
+        assert!(!canary.exists(), "{attempt}");
+        run(&sh(&attempt)).await;
+        assert!(canary.exists(), "the control of {attempt}");
+        fs::remove_file(&canary).unwrap();
+    }
+    // What may be read may not be written, not even by root.
+    let bin = machine.outside.join("bin");
+    fs::create_dir(&bin).unwrap();
+    let script = format!("echo planted > {}/tool || echo refused", bin.display());
+    let mut walls = confinement(&machine);
+    walls.read_only.push(bin.clone());
+    let (_, said) = run(&confined(sh(&script), walls)).await;
+    assert!(said.contains("refused") && !bin.join("tool").exists(), "{said}");
+    run(&sh(&script)).await;
+    assert!(bin.join("tool").exists());
+}
+
+async fn links_lead_nowhere() {
     let machine = Machine::new();
     let secret = machine.outside.join("secret");
-    let script = format!("cat {} || true", secret.display());
-    assert!(run(&sh(&script)).await.1.contains(SECRET));
-    assert!(!run(&confined(sh(&script), confinement(&machine))).await.1.contains(SECRET));
-    fs::read(&secret).unwrap();
+    symlink(&secret, machine.work.join("planted")).unwrap();
+    symlink(&machine.outside, machine.work.join("way")).unwrap();
+    let work = machine.work.display();
+    differs(&machine, &format!("cat {work}/planted"), SECRET, |_| {}).await;
+    differs(&machine, &format!("ln -s {} {work}/new; cat {work}/new; rm {work}/new", secret.display()), SECRET, |_| {})
+        .await;
+    differs(
+        &machine,
+        &format!("ln {} {work}/hard && cat {work}/hard; rm -f {work}/hard", secret.display()),
+        SECRET,
+        |_| {},
+    )
+    .await;
+    let script = format!("echo planted > {work}/way/canary");
+    run(&confined(sh(&script), confinement(&machine))).await;
+    assert!(!machine.canary().exists());
+    run(&sh(&script)).await;
+    assert!(machine.canary().exists(), "the control");
+    // Renaming out of what may be written goes nowhere either.
+    let script = format!("mv {work}/planted /usr/canary && echo DONE; ln {work}/planted /tmp/linked && echo DONE");
+    let (_, said) = run(&confined(sh(&script), confinement(&machine))).await;
+    assert!(!said.contains("DONE") && !Path::new("/usr/canary").exists(), "{said}");
+}
+
+async fn protected_names_stay_as_they_are() {
+    let machine = Machine::new();
+    let work = machine.work.display();
+    let protect = |confinement: &mut Confinement| {
+        let protected = |(name, directory): &(&str, bool)| Protected { name: (*name).into(), directory: *directory };
+        confinement.protected = [(".git/hooks", true), (".git/config", false), (".mcp.json", false), (".vscode", true)]
+            .iter()
+            .map(protected)
+            .collect();
+    };
+    let attempts = [
+        ("echo planted > .git/hooks/pre-commit", ".git/hooks/pre-commit"),
+        ("mkdir -p .git/hooks; echo planted > .git/hooks/pre-commit", ".git/hooks/pre-commit"),
+        ("echo planted > .git/config", ".git/config"),
+        ("mv .git old; mkdir -p .git/hooks; echo planted > .git/hooks/pre-commit", ".git/hooks/pre-commit"),
+        ("rm -rf .git; mkdir -p .git/hooks; echo planted > .git/hooks/pre-commit", ".git/hooks/pre-commit"),
+        ("mv .git/hooks x; mkdir -p .git/hooks; echo planted > .git/hooks/pre-commit", ".git/hooks/pre-commit"),
+        ("echo planted > .mcp.json", ".mcp.json"),
+        ("echo planted > new; mv -f new .mcp.json", ".mcp.json"),
+        (
+            "ln -s /var/tmp .vscode; rm -f .vscode; mkdir -p .vscode; echo planted > .vscode/tasks.json",
+            ".vscode/tasks.json",
+        ),
+    ];
+    for (attempt, canary) in attempts {
+        let mut succeeded = false;
+        for repository in [false, true] {
+            let prepare = || {
+                for entry in fs::read_dir(&machine.work).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+                }
+                if repository {
+                    fs::create_dir_all(machine.work.join(".git/hooks")).unwrap();
+                    fs::write(machine.work.join(".git/config"), "[core]\n").unwrap();
+                }
+            };
+            let script = format!("cd {work}; {attempt}; true");
+            let planted = || lines(&machine.work.join(canary)).contains("planted");
+            prepare();
+            let mut walls = confinement(&machine);
+            protect(&mut walls);
+            let (status, said) = run(&confined(sh(&script), walls)).await;
+            assert_eq!(status, ExitStatus::Code(0), "{said}");
+            assert!(!planted(), "{attempt}, repository {repository}: {said}");
+            assert!(!machine.work.join(".mcp.json").exists() && !machine.work.join(".vscode").exists(), "{attempt}");
+            assert_eq!(machine.work.join(".git").exists(), repository, "a placeholder stayed, or what was there went");
+            prepare();
+            run(&sh(&script)).await;
+            succeeded |= planted();
+        }
+        assert!(succeeded, "the control of {attempt}");
+    }
+    // What lies beside them is as free as before.
+    let mut walls = confinement(&machine);
+    protect(&mut walls);
+    let script = format!("cd {work}; rm -rf .git; mkdir src && echo fine > src/a && mkdir -p .github && echo ok");
+    assert!(run(&confined(sh(&script), walls)).await.1.contains("ok"));
+}
+
+async fn what_is_hidden_is_seen_empty() {
+    let machine = Machine::new();
+    fs::create_dir(machine.work.join("keys")).unwrap();
+    fs::write(machine.work.join("keys/id"), SECRET).unwrap();
+    fs::write(machine.work.join("token"), SECRET).unwrap();
+    let hide = |c: &mut Confinement| c.hidden = vec![machine.work.join("keys"), machine.work.join("token")];
+    let work = machine.work.display();
+    differs(&machine, &format!("cat {work}/keys/id {work}/token"), SECRET, hide).await;
+    let mut walls = confinement(&machine);
+    hide(&mut walls);
+    run(&confined(
+        sh(&format!("echo x > {work}/keys/id; echo x > {work}/token; rm -rf {work}/keys {work}/token")),
+        walls,
+    ))
+    .await;
+    assert_eq!(lines(&machine.work.join("keys/id")), SECRET);
+    assert_eq!(lines(&machine.work.join("token")), SECRET);
+}
+
+async fn other_processes_are_not_there() {
+    let machine = Machine::new();
+    let me = std::process::id();
+    differs(&machine, &format!("kill -0 {me} && echo alive"), "alive", |_| {}).await;
+    differs(&machine, &format!("test -d /proc/{me} && echo SEEN"), "SEEN", |_| {}).await;
+    differs(&machine, &format!("tr '\\0' '\\n' < /proc/{me}/cmdline"), "escape", |_| {}).await;
+    // The sandbox's own first process says nothing, holds nothing, and cannot be signalled.
+    let script = "cat /proc/1/environ /proc/1/maps /proc/1/mem; ls /proc/1/fd /proc/1/cwd/ /proc/1/root/; kill -TERM 1; kill -KILL 1; sleep 0.1; echo alive";
+    let mut launch = confined(sh(script), confinement(&machine));
+    launch.env.set("TOKEN", SECRET);
+    let (status, said) = run(&launch).await;
+    assert_eq!(status, ExitStatus::Code(0), "{said}");
+    assert!(said.contains("alive") && !said.contains(SECRET) && said.matches("denied").count() >= 4, "{said}");
+}
+
+async fn only_three_descriptors_are_open() {
+    let machine = Machine::new();
+    let held = fs::File::open("/dev/null").unwrap();
+    // Such as one that a careless library opened without closing it on exec.
+    rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty()).unwrap();
+    let (_, said) = run(&confined(sh("ls /proc/self/fd | grep -vx 3 | tr '\\n' ' '"), confinement(&machine))).await;
+    assert_eq!(said, "0 1 2 ");
+}
+
+async fn nothing_of_the_machine_is_changed_through_its_listing() {
+    let machine = Machine::new();
+    let script = "for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger /proc/sys/vm/drop_caches \
+                  /proc/self/oom_score_adj; do (printf '' >> $f) 2>/dev/null && echo open $f; done; true";
+    for namespaces in [false, true] {
+        let mut walls = confinement(&machine);
+        walls.exceptions.namespaces = namespaces;
+        let (_, said) = run(&confined(sh(script), walls)).await;
+        // A browser gives itself a score; that is its own.
+        assert!(!said.contains("/proc/sys"), "{said}");
+    }
+    if is_root() {
+        assert!(run(&sh(script)).await.1.contains("open /proc/sys/kernel/core_pattern"), "the control");
+    }
+    let (_, said) = run(&confined(
+        sh("cat /proc/kcore /proc/keys /proc/kmsg /proc/timer_list | wc -c; ls /sys /proc/acpi"),
+        confinement(&machine),
+    ))
+    .await;
+    assert!(said.starts_with("0\n"), "{said}");
+}
+
+async fn devices_are_few_and_none_can_be_made() {
+    let machine = Machine::new();
+    let (_, said) = run(&confined(
+        sh("ls /dev | tr '\\n' ' '; mknod /tmp/disk b 8 0 && echo made; echo x > /dev/null && echo fine"),
+        confinement(&machine),
+    ))
+    .await;
+    assert!(said.starts_with("fd full null random shm stderr stdin stdout urandom zero "), "{said}");
+    assert!(said.contains("fine") && !said.contains("made"), "{said}");
+    if is_root() {
+        let node = machine.work.join("node");
+        run(&sh(&format!("mknod {} c 1 5", node.display()))).await;
+        differs(&machine, &format!("head -c 4 {} >/dev/null && echo READ", node.display()), "READ", |_| {}).await;
+    }
+}
+
+async fn no_program_gives_back_rights() {
+    let machine = Machine::new();
+    // A program with the set-user-ID bit, in a place that may be executed from.
+    let program = machine.work.join("id");
+    fs::copy("/usr/bin/id", &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
+    let script = format!(
+        "grep -E '^(Cap...:|NoNewPrivs|Seccomp:)' /proc/self/status | tr '\\t\\n' '  '; {} -u",
+        program.display()
+    );
+    let (_, said) = run(&confined(sh(&script), confinement(&machine))).await;
+    let none = "0000000000000000";
+    let expected =
+        format!("CapInh: {none} CapPrm: {none} CapEff: {none} CapBnd: {none} CapAmb: {none} NoNewPrivs: 1 Seccomp: 2 ");
+    let user = rustix::process::getuid().as_raw();
+    assert_eq!(said, format!("{expected}{user}\n"));
+    if is_root() {
+        assert!(!run(&sh(&script)).await.1.contains(&format!("CapEff: {none}")), "the control");
+    }
+}
+
+async fn the_network_ends_at_itself() {
+    let machine = Machine::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    assert_eq!(run(&role("connect", &[&address])).await.0, ExitStatus::Code(0), "the control");
+    let (status, said) = run(&confined(role("connect", &[&address]), confinement(&machine))).await;
+    assert_eq!(status, ExitStatus::Code(1), "{said}");
+    for elsewhere in ["169.254.169.254:80", "1.1.1.1:443", "[2606:4700::1111]:443", "[::ffff:169.254.169.254]:80"] {
+        let (status, said) = run(&confined(role("connect", &[elsewhere]), confinement(&machine))).await;
+        assert!(status == ExitStatus::Code(1) && said.contains("unreachable"), "{elsewhere}: {said}");
+    }
+    let mut walls = confinement(&machine);
+    walls.network = Network::Host;
+    assert_eq!(
+        run(&confined(role("connect", &[&address]), walls)).await.0,
+        ExitStatus::Code(0),
+        "where the profile lets it"
+    );
+    // Its own loopback works.
+    let (_, said) =
+        run(&confined(sh("cat /proc/net/dev | grep -c lo:; cat /proc/net/dev | wc -l"), confinement(&machine))).await;
+    assert_eq!(said, "1\n3\n");
+}
+
+async fn sockets_of_daemons_are_out_of_reach() {
+    let machine = Machine::new();
+    let path = machine.work.join("daemon.sock");
+    let _daemon = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let (status, said) = run(&confined(role("unix", &[path.to_str().unwrap()]), confinement(&machine))).await;
+    assert_eq!(status, ExitStatus::Code(1), "{said}");
+    assert_eq!(run(&role("unix", &[path.to_str().unwrap()])).await.0, ExitStatus::Code(0), "the control");
+    // A name without a file belongs to the network namespace.
+    let name = format!("bartizan-{}", std::process::id());
+    let address =
+        <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name.as_bytes())
+            .unwrap();
+    let _daemon = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+    let attempt = format!("@{name}");
+    assert_eq!(run(&role("unix", &[&attempt])).await.0, ExitStatus::Code(0), "the control");
+    let mut walls = confinement(&machine);
+    walls.exceptions.unix_sockets = true;
+    assert_eq!(run(&confined(role("unix", &[&attempt]), walls)).await.0, ExitStatus::Code(1));
+}
+
+async fn a_fork_bomb_is_capped_and_ends_with_its_server() {
+    let machine = Machine::new();
+    let mut walls = confinement(&machine);
+    walls.limits = Limits { pids: Some(40), ..Limits::default() };
+    let mark = format!("BOMB={}", machine.work.display());
+    let mut launch = confined(role("fork-bomb", &[]), walls);
+    launch.env.set("BOMB", &machine.work);
+    let (status, said) = run(&launch).await;
+    assert_eq!(status, ExitStatus::Code(1), "{said}");
+    let count: usize =
+        said.trim().rsplit("stopped after ").next().unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    assert!((10..40).contains(&count), "{said}");
+    assert_eq!(living(&mark), 0, "what it started ended with it");
+}
+
+async fn a_memory_bomb_ends_its_own_server_only() {
+    let machine = Machine::new();
+    let mut neighbour = confined(sh("exec cat"), confinement(&machine)).spawn().await.unwrap();
+    let mut walls = confinement(&machine);
+    walls.limits = Limits { memory: Some(64 << 20), ..Limits::default() };
+    let much = (256 << 20).to_string();
+    assert_eq!(run(&confined(role("memory", &[&much]), walls.clone())).await.0, ExitStatus::OutOfMemory);
+    assert_eq!(run(&role("memory", &[&much])).await.0, ExitStatus::Code(0), "the control");
+    assert_eq!(
+        run(&confined(role("memory", &[&(16 << 20).to_string()]), walls)).await.0,
+        ExitStatus::Code(0),
+        "in bounds"
+    );
+    neighbour.stdin.as_mut().unwrap().write_all(b"still here").await.unwrap();
+    assert_eq!(output(&mut neighbour).await.1, "still here");
+}
+
+/// Root has control groups here and an ordinary user has not, so both ways of holding a limit are met.
+async fn a_watch_ends_a_memory_bomb_where_no_group_can() {
+    let machine = Machine::new();
+    let mut walls = confinement(&machine);
+    walls.limits = Limits { memory: Some(64 << 20), ..Limits::default() };
+    walls.require = vec![Guarantee::MemoryLimit];
+    let group = confined(sh("true"), walls.clone()).spawn().await.is_ok();
+    walls.require.clear();
+    let (status, _) = run(&confined(role("memory", &[&(512 << 20).to_string()]), walls)).await;
+    assert_eq!(status, ExitStatus::OutOfMemory, "kept by a control group: {group}");
+    assert!(group || !is_root() || !Path::new("/sys/fs/cgroup").exists(), "root has no control group here");
+}
+
+async fn disks_and_descriptors_are_limited() {
+    let machine = Machine::new();
+    let mut walls = confinement(&machine);
+    walls.limits = Limits { nofile: Some(64), fsize: Some(4 << 20), ..Limits::default() };
+    let file = |directory: &Path, name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let work = file(&machine.work, "big");
+    let megabytes = |count: usize| (count << 20).to_string();
+    let cases = [
+        ("fill", vec!["/tmp/a".into(), megabytes(2)], true),
+        ("fill", vec![work.clone(), megabytes(2)], true),
+        // A file that grows over its limit ends the program by a signal, or is an error where that is ignored.
+        ("fill", vec![work.clone(), megabytes(8)], false),
+        ("inodes", vec!["/tmp".into(), "300".into()], true),
+        ("inodes", vec!["/tmp".into(), "140000".into()], false),
+        ("descriptors", vec!["32".into()], true),
+        ("descriptors", vec!["100".into()], false),
+    ];
+    for (attempt, args, fits) in cases {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (status, said) = run(&confined(role(attempt, &args), walls.clone())).await;
+        assert_eq!(status == ExitStatus::Code(0), fits, "{attempt} {args:?}: {status} {said}");
+    }
+    walls.limits.fsize = None;
+    for directory in ["/tmp", "/var/tmp", "/dev/shm", "/home/sandbox"] {
+        let (status, said) =
+            run(&confined(role("fill", &[&file(Path::new(directory), "x"), &megabytes(16)]), walls.clone())).await;
+        assert!(status == ExitStatus::Code(1) && said.contains("space"), "{directory}: {said}");
+    }
+    let (status, _) = run(&confined(role("fill", &["/x", "1048576"]), walls.clone())).await;
+    assert_eq!(status, ExitStatus::Code(1), "the root itself");
+    assert_eq!(run(&role("fill", &[&work, &megabytes(16)])).await.0, ExitStatus::Code(0), "the control");
+}
+
+async fn what_a_profile_requires_is_there_or_nothing_starts() {
+    let machine = Machine::new();
+    let check = async |guarantee, expected: &str| {
+        let mut walls = confinement(&machine);
+        walls.require = vec![guarantee];
+        let script = format!("echo ran > {}/ran", machine.work.display());
+        match confined(sh(&script), walls).spawn().await {
+            Err(error @ SpawnError::Required { .. }) => assert!(error.to_string().contains(expected), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(!machine.work.join("ran").exists());
+    };
+    check(Guarantee::Landlock(9999), "landlock>=9999: needs a newer kernel").await;
+    // No limit is set, so none holds.
+    check(Guarantee::MemoryLimit, "memory_limit").await;
+    check(Guarantee::CpuLimit, "cpu_limit").await;
+    let mut walls = confinement(&machine);
+    walls.writable.push("/var/tmp/bartizan-is-not-there".into());
+    let error = confined(sh("true"), walls).spawn().await.unwrap_err().to_string();
+    assert!(error.contains("bartizan-is-not-there"), "{error}");
+}
+
+async fn whatever_is_killed_nothing_stays() {
+    let machine = Machine::new();
+    let mark = format!("KILLED={}", machine.work.display());
+    let protect = vec![Protected { name: ".mcp.json".into(), directory: false }];
+    let stubborn = "trap '' TERM HUP INT; (setsid sleep 1000 &); (trap '' TERM; sleep 1000) & echo ready; while :; do sleep 1; done";
+    for victim in ["handle", "launcher", "first"] {
+        let mut walls = confinement(&machine);
+        walls.protected = protect.clone();
+        let mut launch = confined(sh(stubborn), walls);
+        launch.env.set("KILLED", &machine.work);
+        let mut child = launch.spawn().await.unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(stdout.next_line().await.unwrap().unwrap(), "ready");
+        assert!(living(&mark) >= 3 && machine.work.join(".mcp.json").exists());
+        let first = child.pid();
+        let pid = |pid: u32| rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        match victim {
+            "launcher" => rustix::process::kill_process(pid(parent(first)), rustix::process::Signal::KILL).unwrap(),
+            "first" => rustix::process::kill_process(pid(first), rustix::process::Signal::KILL).unwrap(),
+            _ => drop(child),
+        }
+        eventually(&format!("all is gone after {victim} was killed"), || living(&mark) == 0).await;
+        if victim != "launcher" {
+            eventually("the placeholder is gone", || !machine.work.join(".mcp.json").exists()).await;
+        }
+    }
+    // The next start takes away what a killed launcher could not.
+    let mut walls = confinement(&machine);
+    walls.protected = protect;
+    run(&confined(sh("true"), walls)).await;
+    assert!(!machine.work.join(".mcp.json").exists());
+}
+
+fn parent(pid: u32) -> u32 {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    line.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+async fn many_starts_leave_nothing() {
+    let machine = Machine::new();
+    let count = || {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+        (mounts, groups())
+    };
+    let mut walls = confinement(&machine);
+    walls.limits = Limits { memory: Some(64 << 20), pids: Some(20), ..Limits::default() };
+    run(&confined(sh("true"), walls.clone())).await;
+    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = count();
+    let open = descriptors();
+    for _ in 0..25 {
+        let (status, said) = run(&confined(sh("true"), walls.clone())).await;
+        assert_eq!(status, ExitStatus::Code(0), "{said}");
+    }
+    assert_eq!(count(), before);
+    eventually("descriptors are closed", || descriptors() <= open).await;
+}
+
+/// Control groups that launchers made.
+fn groups() -> usize {
+    let mut found = 0;
+    let mut pending = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                found += usize::from(entry.file_name().to_string_lossy().starts_with("bartizan-"));
+                pending.push(entry.path());
+            }
+        }
+    }
+    found
 }

@@ -122,3 +122,10 @@ pub(crate) fn become_ordinary() -> bool {
 pub(crate) fn lines(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
+
+/// How many processes have this in their environment.
+pub(crate) fn living(mark: &str) -> usize {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let environments = pids.map(|entry| fs::read(entry.path().join("environ")).unwrap_or_default());
+    environments.filter(|all| all.windows(mark.len()).any(|part| part == mark.as_bytes())).count()
+}

@@ -109,7 +109,9 @@ impl Groups {
 
     /// Moves a process into the groups, with all that it will start.
     pub(super) fn take(&self, process: Pid) -> io::Result<()> {
-        self.made.iter().try_for_each(|group| fs::write(group.path.join("cgroup.procs"), process.as_raw_pid().to_string()))
+        self.made
+            .iter()
+            .try_for_each(|group| fs::write(group.path.join("cgroup.procs"), process.as_raw_pid().to_string()))
     }
 
     /// Whether something in the groups was killed because the memory was used up.
@@ -201,7 +203,9 @@ fn parse(own: &str, mounts: &str) -> Vec<Hierarchy> {
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
         let version = if controllers.is_empty() { Version::Two } else { Version::One };
         let controllers: Vec<String> = controllers.split(',').filter(|one| !one.is_empty()).map(String::from).collect();
-        let Some((root, top)) = mounts.lines().find_map(|mount| mounted(mount, version, &controllers)) else { continue };
+        let Some((root, top)) = mounts.lines().find_map(|mount| mounted(mount, version, &controllers)) else {
+            continue;
+        };
         // Where only a part of the tree is mounted, as in a container, the rest of the path counts.
         let Ok(below) = Path::new(path).strip_prefix(root) else { continue };
         let top = PathBuf::from(top);
@@ -222,8 +226,10 @@ fn mounted<'a>(line: &'a str, version: Version, controllers: &[String]) -> Optio
     let wanted = match version {
         Version::Two => kind == "cgroup2",
         Version::One => {
-            let has = |one: &String| options.split(',').any(|option| option == one.trim_start_matches("name="))
-                || options.split(',').any(|option| option == one);
+            let has = |one: &String| {
+                options.split(',').any(|option| option == one.trim_start_matches("name="))
+                    || options.split(',').any(|option| option == one)
+            };
             kind == "cgroup" && controllers.iter().all(has)
         }
     };
@@ -236,7 +242,8 @@ fn sweep(hierarchy: &Hierarchy) {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         for entry in entries {
             let name = entry.file_name();
-            let launcher = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).filter(|pid| pid.parse::<u32>().is_ok());
+            let launcher =
+                name.to_str().and_then(|name| name.strip_prefix(PREFIX)).filter(|pid| pid.parse::<u32>().is_ok());
             if launcher.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
                 // Refused as long as a process is in it.
                 fs::remove_dir(entry.path()).ok();

@@ -42,9 +42,10 @@ pub(super) fn await_ready(link: &OwnedFd) -> Step<()> {
     let got = rustix::io::retry_on_intr(|| rustix::net::recv(link, &mut answer, rustix::net::RecvFlags::empty()));
     match (got, answer) {
         (Ok((1.., _)), [READY, ..]) => Ok(()),
-        (Ok((5, _)), [_, error @ ..]) => {
-            Err(Failed::new("become nobody but this user in a user namespace", &io::Error::from_raw_os_error(i32::from_le_bytes(error))))
-        }
+        (Ok((5, _)), [_, error @ ..]) => Err(Failed::new(
+            "become nobody but this user in a user namespace",
+            &io::Error::from_raw_os_error(i32::from_le_bytes(error)),
+        )),
         _ => Err(Failure::Silent),
     }
 }
@@ -70,6 +71,7 @@ pub(super) fn run(control: BorrowedFd<'_>, link: &OwnedFd, user: (Uid, Gid)) -> 
 /// Ends with the launcher, is its user and nobody else, and can be looked into by nobody.
 fn become_nobody_else((user, group): (Uid, Gid)) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::thread::set_name(c"bartizan-first")?;
     // Groups could not be given up any more afterwards, and a file may be closed to a group.
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{user} {user} 1\n"))?;
@@ -99,7 +101,8 @@ fn start<'a>(control: BorrowedFd<'a>, link: &OwnedFd) -> Step<Init<'a>> {
 fn build(confinement: &Confinement) -> Step<()> {
     // To the machine, the session of all that is in here is this process's.
     rustix::process::setsid().map_err(|error| Failed::errno("begin a session", error))?;
-    sys::unshare(UnshareFlags::NEWCGROUP).map_err(|error| Failed::errno("make a namespace of control groups", error))?;
+    sys::unshare(UnshareFlags::NEWCGROUP)
+        .map_err(|error| Failed::errno("make a namespace of control groups", error))?;
     if confinement.network == Network::None {
         sys::unshare(UnshareFlags::NEWNET).map_err(|error| Failed::errno("make a network of its own", error))?;
         sys::start_loopback().map_err(|error| Failed::new("start the sandbox's own network", &error))?;

@@ -42,7 +42,8 @@ pub(super) fn restrict(confinement: &Confinement) -> io::Result<()> {
 }
 
 fn enforce(rules: Vec<Rule>) -> Result<(), RulesetError> {
-    let ruleset = Ruleset::default().handle_access(AccessFs::from_all(NEWEST))?.scope(Scope::from_all(NEWEST))?.create()?;
+    let ruleset =
+        Ruleset::default().handle_access(AccessFs::from_all(NEWEST))?.scope(Scope::from_all(NEWEST))?.create()?;
     ruleset.add_rules(rules.into_iter().map(Ok::<_, RulesetError>))?.restrict_self()?;
     Ok(())
 }

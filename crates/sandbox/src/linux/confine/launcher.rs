@@ -33,6 +33,7 @@ pub(in crate::linux) fn run(control: BorrowedFd<'_>) {
 
 fn serve(control: BorrowedFd<'_>) -> Step<()> {
     let setup = |error: io::Error| Failure::Setup { error: error.raw_os_error().unwrap_or(0) };
+    rustix::thread::set_name(c"bartizan-init").map_err(|error| setup(error.into()))?;
     let signals = first::signals().map_err(setup)?;
     let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| setup(error.into()))?;

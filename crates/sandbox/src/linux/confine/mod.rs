@@ -38,8 +38,7 @@ impl Failure {
         Self::Confine { step, error }
     }
 
-    fn at(step: &str, path: &Path, error: &io::Error) -> Self
-    {
+    fn at(step: &str, path: &Path, error: &io::Error) -> Self {
         Self::new(&format!("{step} {}", path.display()), error)
     }
 

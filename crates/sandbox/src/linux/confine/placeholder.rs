@@ -29,7 +29,8 @@ pub(super) fn points(confinement: &Confinement) -> Step<Points> {
     let mut points = Points::new();
     for (root, protected) in pairs(confinement) {
         for (path, last) in steps(root, protected) {
-            let found = fs::symlink_metadata(&path).map_err(|error| Failed::at("find a protected name", &path, &error))?;
+            let found =
+                fs::symlink_metadata(&path).map_err(|error| Failed::at("find a protected name", &path, &error))?;
             if found.is_symlink() {
                 return Err(Failed::at("protect a symbolic link", &path, &io::ErrorKind::Unsupported.into()));
             }
@@ -148,7 +149,11 @@ mod tests {
         let protected = |name: &str, directory| Protected { name: name.into(), directory };
         Confinement {
             writable: vec![root.to_owned()],
-            protected: vec![protected(".git/hooks", true), protected(".git/config", false), protected(".mcp.json", false)],
+            protected: vec![
+                protected(".git/hooks", true),
+                protected(".git/config", false),
+                protected(".mcp.json", false),
+            ],
             ..Confinement::default()
         }
     }
@@ -173,7 +178,9 @@ mod tests {
         drop(second);
         assert_eq!(names(root.path()), [""; 0]);
         // Left behind by a crash, they are found and taken away by the next.
-        std::mem::forget(Placeholders::make(&confinement).unwrap().0.drain(..).map(|(path, _)| path).collect::<Vec<_>>());
+        std::mem::forget(
+            Placeholders::make(&confinement).unwrap().0.drain(..).map(|(path, _)| path).collect::<Vec<_>>(),
+        );
         drop(Placeholders::make(&confinement).unwrap());
         assert_eq!(names(root.path()), [""; 0]);
     }

@@ -29,7 +29,8 @@ use crate::linux::sys;
 /// Devices that are no more than the C library expects.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// What the listing of processes says of the machine and its kernel, and nobody needs.
-const MASKED: &[&str] = &["acpi", "asound", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi", "timer_list"];
+const MASKED: &[&str] =
+    &["acpi", "asound", "kcore", "keys", "kmsg", "latency_stats", "sched_debug", "scsi", "timer_list"];
 /// What changes the machine when it is written to.
 const FIXED: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Where the scratch space is seen besides the home directory, and by which name it lies there.
@@ -148,7 +149,8 @@ fn scratch(confinement: &Confinement, trees: &mut BTreeMap<PathBuf, Tree>) -> St
 /// A listing of the processes of this namespace, and what of it is covered.
 fn proc_trees(nested: bool) -> Step<Vec<(PathBuf, Tree)>> {
     let failed = |error: io::Error| Failed::new("mount a listing of the sandbox's own processes", &error);
-    let plain = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let plain =
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let make = || -> io::Result<OwnedFd> {
         let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_create(&proc)?;

@@ -26,6 +26,8 @@ const KEYRING: &str = "keyring:";
 
 /// The placeholder that stands for the directory in which a server is started; known only then.
 const WORKSPACE: &str = "workspace";
+/// How it stays in what is checked, until it is known.
+pub(crate) const WORKSPACE_REFERENCE: &str = "${workspace}";
 
 /// Replaces `${NAME}` and `${NAME:-default}` in every text, and `file:PATH` and `keyring:NAME` in values that may be secret.
 pub(crate) fn expand(root: &mut Node<'_>, environment: &Environment, problems: &mut Problems) {
@@ -95,6 +97,8 @@ impl Expander<'_> {
         // put in the wrong place.
         let place = &(place.start..place.start);
         let in_command = matches!(path, [first, _, third, ..] if first == "server" && third == "command");
+        let in_command = in_command
+            || matches!(path, [first, _, third, fourth, ..] if first == "server" && third == "sandbox" && fourth == "fs");
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -111,7 +115,7 @@ impl Expander<'_> {
             };
             rest = after;
             if inside == WORKSPACE && in_command {
-                out.push_str("${workspace}");
+                out.push_str(WORKSPACE_REFERENCE);
             } else if let Some(value) = self.variable(inside, place) {
                 out.push_str(&value);
             }
@@ -127,7 +131,7 @@ impl Expander<'_> {
         };
         if name == WORKSPACE {
             self.problems
-                .error(place.clone(), "`${workspace}` has a value only in the `command` of a server")
+                .error(place.clone(), "`${workspace}` has a value only in the `command` of a server and in the files of its sandbox")
                 .help("it is the directory in which the server is started, which is not known before");
             return None;
         }

@@ -18,6 +18,7 @@ use crate::detection::DetectionTable;
 use crate::labels::LabelsTable;
 use crate::oauth::OauthTable;
 use crate::redteam::RedteamTable;
+use crate::sandbox::SandboxTable;
 use crate::sign_in::{ClientDocuments, ClientTable};
 use crate::units::{Size, Span};
 
@@ -301,6 +302,8 @@ pub(crate) struct ServerTable {
     pub(crate) insecure_http: bool,
     /// How an `https://` URL is reached.
     pub(crate) tls: Option<ServerTlsTable>,
+    /// How the program is confined; without this table it runs as the user, unconfined.
+    pub(crate) sandbox: Option<SandboxTable>,
     /// Whether clients and a server of different eras of the protocol are translated for each other.
     pub(crate) bridge: Bridge,
     /// How long the server may be silent while a request waits for it; messages that belong to the request prolong it,
@@ -326,6 +329,7 @@ impl Default for ServerTable {
             auth: None,
             insecure_http: false,
             tls: None,
+            sandbox: None,
             bridge: Bridge::default(),
             timeout: Span::seconds(60),
             connect_timeout: Span::seconds(5),

@@ -13,6 +13,7 @@ use crate::credentials::{Credential, Exchange, credential};
 use crate::file::{Bridge, ServerTable};
 use crate::paths;
 use crate::problems::Problems;
+use crate::sandbox::{self, Sandbox};
 use crate::secret::Secret;
 use crate::suggest::{self, COMMAND};
 use crate::tls::{self, ServerTls};
@@ -67,6 +68,8 @@ pub struct Command {
     pub shared: bool,
     /// Whether it is started again after it ended.
     pub restart: bool,
+    /// How it is confined; not at all if there is none.
+    pub sandbox: Option<Box<Sandbox>>,
 }
 
 /// A Streamable HTTP server. `Debug` shows what is shown of its URL.
@@ -95,6 +98,7 @@ impl fmt::Debug for Command {
             .field("cwd", &self.cwd)
             .field("shared", &self.shared)
             .field("restart", &self.restart)
+            .field("sandbox", &self.sandbox)
             .finish()
     }
 }
@@ -221,11 +225,15 @@ impl Check<'_> {
             cwd: table.cwd.as_ref().map(|cwd| paths::beside(&self.environment.directory, cwd)),
             shared: table.shared,
             restart: table.restart,
+            sandbox: table.sandbox.as_ref().map(|table| {
+                let place = (self.root, &*self.environment.directory);
+                Box::new(sandbox::sandbox(table, place, self.name, problems))
+            }),
         })
     }
 
     fn http(&self, table: &ServerTable, problems: &mut Problems) -> Option<Http> {
-        self.only_for("command", &["env", "pass_env", "cwd", "shared", "restart"], problems);
+        self.only_for("command", &["env", "pass_env", "cwd", "shared", "restart", "sandbox"], problems);
         self.headers(&table.headers, problems);
         let place = tree::place(self.root, &["server", self.name, "url"]);
         let text = table.url.as_deref()?;

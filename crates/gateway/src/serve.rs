@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_config::{AuthorizationServer, Config};
+use bartizan_sandbox::Level;
 use serde_json::json;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -22,7 +23,8 @@ use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::issuer::Issuer;
 use crate::reload::{self, Place, Reloads};
-use crate::setup::{self, SetupError};
+use crate::server::Server;
+use crate::setup::{self, Servers, SetupError};
 use crate::trials::Trials;
 use crate::versions;
 use crate::web::oauth::OAuth;
@@ -70,6 +72,21 @@ pub struct Running {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
+/// What the log says of a server when the gateway starts.
+fn describe(server: &Arc<Server>) -> serde_json::Value {
+    let mut described = json!({"name": server.name, "at": server.place()});
+    if let (Some(level), Some(fields)) = (server.isolation(), described.as_object_mut()) {
+        fields.insert("isolation".to_owned(), level.to_string().into());
+    }
+    described
+}
+
+/// The local servers that may do whatever the user may.
+fn unconfined(servers: &Servers) -> Vec<String> {
+    let free = servers.values().filter(|server| server.isolation() == Some(Level::None));
+    free.map(|server| server.name.to_string()).collect()
+}
+
 /// Starts serving. `file` is watched for changes, if there is one.
 ///
 /// # Errors
@@ -78,7 +95,8 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let gateway = setup::gateway(config)?;
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
-    let names: Vec<_> = servers.values().map(|server| json!({"name": server.name, "at": server.place()})).collect();
+    let names: Vec<_> = servers.values().map(describe).collect();
+    let unconfined = unconfined(&servers);
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
     identity.trust(&config.auth.issuers).map_err(SetupError::Certificates)?;
@@ -102,7 +120,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let started = json!({
         "version": env!("CARGO_PKG_VERSION"), "address": address.to_string(), "servers": names,
-        "isolation": bartizan_sandbox::Level::None.to_string(), "mode": config.settings.mode.as_str(),
+        "isolation": if unconfined.is_empty() { Level::Process } else { Level::None }.to_string(), "mode": config.settings.mode.as_str(),
         "config": file.as_deref().map(place_of), "lock": place_of(&gateway.lock),
         "policies": versions::of(config),
     });
@@ -111,7 +129,11 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         tracing::info!(directory = %config.audit.directory.display(), "there was no audit log, and a new one begins");
     }
     gateway.recorder.note("gateway.started", &started).map_err(SetupError::Audit)?;
-    tracing::info!(%address, "serving MCP; local servers run with isolation level none: as the user, unconfined");
+    tracing::info!(%address, "serving MCP");
+    if !unconfined.is_empty() {
+        let servers = unconfined.join(", ");
+        tracing::warn!(%servers, "local servers without a `sandbox` run as the user, unconfined");
+    }
     capture(config, &gateway).await?;
     gateway.config.send_replace(Some(Arc::new(config.clone())));
     tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));

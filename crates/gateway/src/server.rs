@@ -155,6 +155,12 @@ impl Server {
         }
     }
 
+    /// How its program is kept apart from the machine; none if it is no local program.
+    #[must_use]
+    pub fn isolation(&self) -> Option<bartizan_sandbox::Level> {
+        self.launch().map(Launch::level)
+    }
+
     fn launch(&self) -> Option<&Launch> {
         match &self.transport {
             Transport::Command(launch) | Transport::Wrapped(launch, _) => Some(launch),

@@ -1,5 +1,7 @@
 //! From a configuration to a gateway that can be served.
 
+mod confine;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -240,6 +242,9 @@ fn launch(command: &bartizan_config::Command, workspace: &Path) -> Launch {
     }
     for (name, value) in &command.env {
         launch.env.set(name, value.expose());
+    }
+    if let Some(sandbox) = &command.sandbox {
+        confine::confine(&mut launch, sandbox, workspace);
     }
     launch
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bartizan_mcp::{Id, Limits};
-use bartizan_sandbox::{Child, Launch, SpawnError, StderrTail};
+use bartizan_sandbox::{Child, ExitStatus, Launch, Level, SpawnError, StderrTail};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -23,6 +23,8 @@ pub struct StdioUpstream {
     stderr: StderrTail,
     leave: Arc<OnceLock<Leave>>,
     child: Child,
+    /// Whether it runs in a sandbox, which may be what ends it.
+    confined: bool,
 }
 
 /// With what a child runs, if its server bounds that; kept until it says no more.
@@ -106,6 +108,7 @@ impl StdioUpstream {
             stderr,
             leave,
             child,
+            confined: launch.level() == Level::Process,
         })
     }
 
@@ -203,6 +206,10 @@ impl StdioUpstream {
     /// Waits until its standard error has ended too, but not for long: it may have closed only its output.
     pub(super) async fn last_words_said(&self) {
         tokio::time::timeout(LAST_WORDS, self.stderr.ended()).await.ok();
+        if self.confined {
+            // Only its end says whether its sandbox ended it.
+            tokio::time::timeout(LAST_WORDS, self.child.wait()).await.ok();
+        }
     }
 
     /// The last lines of its standard error, safe to show.
@@ -222,7 +229,9 @@ impl StdioUpstream {
     pub fn ended_error(&self) -> UpstreamError {
         let lines = self.last_words();
         let from = lines.len().saturating_sub(5);
-        let words: Vec<_> = lines.iter().skip(from).map(String::as_str).collect();
+        let mut words: Vec<_> = lines.iter().skip(from).map(String::as_str).collect();
+        let killed = self.child.try_wait().filter(|status| *status == ExitStatus::OutOfMemory).map(|it| it.to_string());
+        words.extend(killed.as_deref());
         UpstreamError::with_words(&words)
     }
 

@@ -1,0 +1,275 @@
+//! How a local program is confined: the table of a server, checked.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::expand::WORKSPACE_REFERENCE;
+use crate::paths;
+use crate::problems::Problems;
+use crate::tree::{self, Node};
+use crate::units::Size;
+
+/// The program runs confined, in namespaces of its own: it sees the files that are named here and those of the system
+/// that programs need, and nothing else of the machine. Linux only.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SandboxTable {
+    /// Which files it sees.
+    pub(crate) fs: FilesTable,
+    /// What it can reach.
+    pub(crate) net: NetTable,
+    /// How much of the machine it may use.
+    pub(crate) limits: LimitsTable,
+    /// What is let through although it widens what the program can try.
+    pub(crate) allow: Vec<Allowed>,
+    /// What this machine has to offer for the program to be started at all: `landlock>=N`, `memory_limit`, `pids_limit`
+    /// and `cpu_limit`, the limits kept by control groups.
+    pub(crate) require: Vec<String>,
+}
+
+/// Files and directories, relative to the configuration file; `${workspace}` is the directory in which Bartizan was
+/// started.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FilesTable {
+    /// May be read and executed; what is missing is left out.
+    pub(crate) ro: Vec<PathBuf>,
+    /// May be changed as well; has to exist.
+    pub(crate) rw: Vec<PathBuf>,
+    /// Names in each directory of `rw` that may not be changed, nor made where they are missing; one that ends with `/`
+    /// is a directory.
+    pub(crate) deny: Vec<String>,
+    /// Seen empty, although something above it may be seen.
+    pub(crate) hide: Vec<PathBuf>,
+    /// Room for `/tmp`, `/var/tmp`, `/dev/shm` and the home directory together, in memory; all of it goes with the program.
+    pub(crate) tmp: Size,
+}
+
+/// What people's own programs run or trust when they find it in a directory: hooks, servers and tasks that start by
+/// themselves, and instructions to assistants.
+const DENY: &[&str] = &[
+    ".git/hooks/",
+    ".git/config",
+    ".gitmodules",
+    ".mcp.json",
+    ".vscode/",
+    ".idea/",
+    ".claude/",
+    ".cursor/",
+    ".envrc",
+];
+
+impl Default for FilesTable {
+    fn default() -> Self {
+        FilesTable {
+            ro: Vec::new(),
+            rw: Vec::new(),
+            deny: DENY.iter().map(|name| (*name).to_owned()).collect(),
+            hide: Vec::new(),
+            tmp: Size(64 << 20),
+        }
+    }
+}
+
+/// What a program can reach.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NetTable {
+    /// Whether it is in the network of the machine, and reaches all that the machine reaches, the machine itself included.
+    /// Otherwise it reaches nothing but itself.
+    pub(crate) host: bool,
+}
+
+/// Limits of a program and all that it starts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsTable {
+    /// Of memory. What uses more is ended, and said to have done so.
+    pub(crate) memory: Size,
+    /// Of processes and threads at a time.
+    pub(crate) pids: u64,
+    /// Of processors; unlimited unless set.
+    pub(crate) cpu: Option<f64>,
+    /// Of open files in each process.
+    pub(crate) nofile: u64,
+    /// Of the length of each file that it writes.
+    pub(crate) fsize: Size,
+}
+
+impl Default for LimitsTable {
+    fn default() -> Self {
+        LimitsTable { memory: Size(1 << 30), pids: 256, cpu: None, nofile: 1024, fsize: Size(256 << 20) }
+    }
+}
+
+/// What is let through on request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allowed {
+    /// Sockets between its own processes.
+    UnixSockets,
+    /// Asking the kernel for network interfaces and routes.
+    NetlinkRoute,
+    /// User namespaces of its own, as the sandboxes of browsers need.
+    Namespaces,
+}
+
+/// How a program is confined.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sandbox {
+    /// May be read and executed. `${workspace}` in this and the other paths stands for a directory that is known later.
+    pub read_only: Vec<PathBuf>,
+    /// May be changed as well.
+    pub writable: Vec<PathBuf>,
+    /// Names below what is writable that stay as they are, and whether each is a directory.
+    pub protected: Vec<(PathBuf, bool)>,
+    /// Seen empty.
+    pub hidden: Vec<PathBuf>,
+    /// Bytes for temporary files.
+    pub scratch: u64,
+    /// Whether it is in the network of the machine.
+    pub host_network: bool,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// Thousandths of a processor.
+    pub cpu: Option<u64>,
+    /// Open files.
+    pub nofile: u64,
+    /// Bytes of a file.
+    pub fsize: u64,
+    /// What is let through.
+    pub allow: Vec<Allowed>,
+    /// What the machine has to offer.
+    pub require: Vec<Required>,
+}
+
+/// Something that a machine may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Required {
+    /// Landlock of this version at least.
+    Landlock(u32),
+    /// A limit of memory that the kernel keeps.
+    MemoryLimit,
+    /// A limit of processes that the kernel keeps.
+    PidsLimit,
+    /// A limit of processor time.
+    CpuLimit,
+}
+
+/// The smallest room in which a program of any kind starts.
+const LEAST_MEMORY: u64 = 4 << 20;
+/// More processors than any machine has.
+const MOST_CPU: f64 = 4096.0;
+
+/// The checked table of the server `name`.
+pub(crate) fn sandbox(
+    table: &SandboxTable,
+    (root, directory): (&Node<'_>, &Path),
+    name: &str,
+    problems: &mut Problems,
+) -> Sandbox {
+    let place = |keys: &[&str]| tree::place(root, &[&["server", name, "sandbox"], keys].concat());
+    if !cfg!(target_os = "linux") {
+        let place = tree::key_place(root, &["server", name, "sandbox"]);
+        problems.error(place, "programs can be confined on Linux only").help("leave this table out, and trust the program");
+    }
+    let paths = |paths: &[PathBuf]| paths.iter().map(|path| resolve(directory, path)).collect::<Vec<_>>();
+    for (key, list) in [("ro", &table.fs.ro), ("rw", &table.fs.rw), ("hide", &table.fs.hide)] {
+        for (index, path) in list.iter().enumerate() {
+            let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+            if climbs || path.as_os_str().is_empty() {
+                problems.error(place(&["fs", key, &index.to_string()]), "a path here is written without `..`");
+            } else if key == "rw" && path == Path::new("/") {
+                problems.error(place(&["fs", key, &index.to_string()]), "the whole file system cannot be writable");
+            }
+        }
+    }
+    let mut protected = Vec::new();
+    for (index, name) in table.fs.deny.iter().enumerate() {
+        match relative(name) {
+            Some(name) => protected.push(name),
+            None => {
+                problems
+                    .error(place(&["fs", "deny", &index.to_string()]), format!("`{name}` is no name below a directory"))
+                    .help("such as \".git/config\", or \".vscode/\" for a directory");
+            }
+        }
+    }
+    let mut require = Vec::new();
+    for (index, text) in table.require.iter().enumerate() {
+        match required(text) {
+            Some(one) => require.push(one),
+            None => {
+                problems
+                    .error(place(&["require", &index.to_string()]), format!("`{text}` is nothing that can be required"))
+                    .help("landlock>=N, memory_limit, pids_limit or cpu_limit");
+            }
+        }
+    }
+    let limits = &table.limits;
+    let least = [("memory", limits.memory.0, LEAST_MEMORY), ("pids", limits.pids, 1), ("nofile", limits.nofile, 16)];
+    for (key, value, least) in least {
+        if value < least {
+            problems.error(place(&["limits", key]), format!("`{key}` is less than {least}, with which nothing starts"));
+        }
+    }
+    for (keys, size) in [(["limits", "fsize"], limits.fsize), (["fs", "tmp"], table.fs.tmp)] {
+        if size.0 == 0 {
+            problems.error(place(&keys), format!("`{}` is nothing at all", keys[1]));
+        }
+    }
+    if limits.cpu.is_some_and(|cpu| !(0.01..=MOST_CPU).contains(&cpu)) {
+        problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
+    }
+    if table.net.host {
+        let place = place(&["net", "host"]);
+        problems
+            .warn(place, format!("`{name}` reaches all that this machine reaches, the machine itself included"))
+            .help("leave it out if the program needs no network");
+    }
+    Sandbox {
+        read_only: paths(&table.fs.ro),
+        writable: paths(&table.fs.rw),
+        protected,
+        hidden: paths(&table.fs.hide),
+        scratch: table.fs.tmp.0,
+        host_network: table.net.host,
+        memory: limits.memory.0,
+        pids: limits.pids,
+        cpu: limits.cpu.map(thousandths),
+        nofile: limits.nofile,
+        fsize: limits.fsize.0,
+        allow: table.allow.clone(),
+        require,
+    }
+}
+
+/// A path beside the file, unless it begins with the workspace, which is absolute.
+fn resolve(directory: &Path, path: &Path) -> PathBuf {
+    if path.starts_with(WORKSPACE_REFERENCE) { path.to_owned() } else { paths::beside(directory, path) }
+}
+
+fn relative(name: &str) -> Option<(PathBuf, bool)> {
+    let path = Path::new(name.trim_end_matches('/'));
+    let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    (inside && !path.as_os_str().is_empty() && !name.contains('\0')).then(|| (path.to_owned(), name.ends_with('/')))
+}
+
+fn required(text: &str) -> Option<Required> {
+    match text {
+        "memory_limit" => Some(Required::MemoryLimit),
+        "pids_limit" => Some(Required::PidsLimit),
+        "cpu_limit" => Some(Required::CpuLimit),
+        _ => text.strip_prefix("landlock>=")?.parse().ok().filter(|version| *version > 0).map(Required::Landlock),
+    }
+}
+
+/// Within bounds that were checked.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 10 and four million")]
+fn thousandths(cpu: f64) -> u64 {
+    (cpu.clamp(0.01, MOST_CPU) * 1000.0) as u64
+}

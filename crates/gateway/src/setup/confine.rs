@@ -1,0 +1,226 @@
+//! What a confined program sees beside what its configuration names: the system's programs and libraries, the program
+//! itself, and a home directory with nothing in it.
+//!
+//! Threat: a list that grows to make programs start ends by showing what a stranger's program has no business with. So
+//! of the user's own files nothing is shown that the configuration does not name, but for the program and the
+//! installation it is part of, where that can be told from a directory in which other things lie.
+
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use bartizan_config::{Allowed, Required, Sandbox};
+use bartizan_sandbox::{Confinement, Exceptions, Guarantee, Launch, Limits, Network, Protected};
+
+/// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/nix/store",
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/fonts",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/pki",
+    "/etc/ssl",
+    "/etc/timezone",
+];
+/// Variables that name a file or a directory of certificates.
+const CERTIFICATES: &[&str] =
+    &["CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"];
+/// Variables that name places which a confined program does not see.
+const ELSEWHERE: &[&str] = &["TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+/// By these an installation of an interpreter is known, in which nothing else lies.
+const INSTALLATIONS: &[&str] = &["lib/node_modules", "pyvenv.cfg", "lib/python3", "lib64/python3", "include/node"];
+/// Where a program without a `HOME` is at home.
+const HOME: &str = "/home/sandbox";
+
+/// Confines what `launch` starts.
+pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) {
+    let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
+    let writable = here(&sandbox.writable);
+    let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    read_only.extend(here(&sandbox.read_only));
+    read_only.extend(program(launch));
+    read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
+    read_only.retain(|path| path.is_absolute());
+    for name in ELSEWHERE {
+        launch.env.remove(name);
+    }
+    let home = launch.env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home != Path::new("/"));
+    let home = home.unwrap_or_else(|| HOME.into());
+    launch.env.set("HOME", &home);
+    let seen = |path: &Path| read_only.iter().chain(&writable).any(|one| path.starts_with(one));
+    if launch.cwd.is_none() && seen(workspace) {
+        launch.cwd = Some(workspace.to_owned());
+    }
+    // What lies in a directory that may be written to is the user's, their home directory included.
+    let home = Some(home).filter(|home| !writable.iter().any(|path| home.starts_with(path)));
+    let protected = sandbox.protected.iter().map(|(name, directory)| Protected { name: name.clone(), directory: *directory });
+    launch.confinement = Some(Confinement {
+        read_only,
+        writable,
+        protected: protected.collect(),
+        hidden: here(&sandbox.hidden),
+        home,
+        scratch: sandbox.scratch,
+        network: if sandbox.host_network { Network::Host } else { Network::None },
+        limits: Limits {
+            memory: Some(sandbox.memory),
+            pids: Some(sandbox.pids),
+            cpu: sandbox.cpu,
+            nofile: Some(sandbox.nofile),
+            fsize: Some(sandbox.fsize),
+        },
+        exceptions: Exceptions {
+            unix_sockets: sandbox.allow.contains(&Allowed::UnixSockets),
+            netlink_route: sandbox.allow.contains(&Allowed::NetlinkRoute),
+            namespaces: sandbox.allow.contains(&Allowed::Namespaces),
+        },
+        require: sandbox.require.iter().map(guarantee).collect(),
+    });
+}
+
+fn guarantee(required: &Required) -> Guarantee {
+    match required {
+        Required::Landlock(version) => Guarantee::Landlock(*version),
+        Required::MemoryLimit => Guarantee::MemoryLimit,
+        Required::PidsLimit => Guarantee::PidsLimit,
+        Required::CpuLimit => Guarantee::CpuLimit,
+    }
+}
+
+fn in_workspace(path: &Path, workspace: &Path) -> PathBuf {
+    match path.strip_prefix("${workspace}") {
+        Ok(below) => workspace.join(below),
+        Err(_) => path.to_owned(),
+    }
+}
+
+/// The program's file, what it is run by if it is a script, and the installations they belong to.
+fn program(launch: &Launch) -> Vec<PathBuf> {
+    let path = launch.env.get("PATH");
+    let home = launch.env.get("HOME").map(PathBuf::from);
+    let mut next = find(&launch.program, path);
+    let mut paths = Vec::new();
+    // A script may be run by a script, but not for ever.
+    for _ in 0..4 {
+        let Some(file) = next.take() else { break };
+        let real = std::fs::canonicalize(&file).ok();
+        next = real.as_deref().and_then(|file| interpreter(file, path));
+        for file in [Some(file), real].into_iter().flatten() {
+            paths.extend(installation(&file, home.as_deref()));
+            paths.push(file);
+        }
+    }
+    paths
+}
+
+/// What the first line of a script says that it is run by: `#!/path` or `#!/usr/bin/env name`.
+fn interpreter(script: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
+    let mut start = Vec::new();
+    std::fs::File::open(script).ok()?.take(256).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let program = words.next()?;
+    if Path::new(program).file_name() == Some(OsStr::new("env")) {
+        let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
+        return find(OsStr::new(name), path);
+    }
+    Some(program.into())
+}
+
+/// The directory above the `bin` that a program lies in, if it is that of an interpreter and not one of the user's.
+fn installation(program: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let root = program.ancestors().skip(1).find(|at| at.file_name() == Some(OsStr::new("bin")))?.parent()?;
+    let of_the_user = home.is_some_and(|home| home.starts_with(root) || root == home.join(".local"));
+    let holds = |name: &str| match name.rsplit_once('/') {
+        // Such as `lib/python3.12`.
+        Some((directory, start)) => std::fs::read_dir(root.join(directory)).into_iter().flatten().flatten().any(|entry| {
+            entry.file_name().to_str().is_some_and(|entry| entry.starts_with(start))
+        }),
+        None => root.join(name).exists(),
+    };
+    (root != Path::new("/") && !of_the_user && INSTALLATIONS.iter().any(|name| holds(name))).then(|| root.to_owned())
+}
+
+fn find(program: &OsStr, path: Option<&OsStr>) -> Option<PathBuf> {
+    if program.as_encoded_bytes().contains(&b'/') {
+        return std::path::absolute(program).ok();
+    }
+    std::env::split_paths(path?).map(|entry| entry.join(program)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_sandbox::Environment;
+
+    fn sandbox() -> Sandbox {
+        Sandbox {
+            read_only: vec!["/srv/data".into()],
+            writable: vec!["${workspace}".into()],
+            protected: vec![(".git/hooks".into(), true)],
+            hidden: vec!["${workspace}/.env".into()],
+            scratch: 1 << 20,
+            host_network: false,
+            memory: 1 << 30,
+            pids: 64,
+            cpu: Some(500),
+            nofile: 256,
+            fsize: 1 << 20,
+            allow: vec![Allowed::NetlinkRoute],
+            require: vec![Required::Landlock(2)],
+        }
+    }
+
+    #[test]
+    fn a_program_sees_the_system_its_own_installation_and_what_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let place = |name: &str| root.path().join(name);
+        for directory in ["home/node/bin", "home/node/lib/node_modules/npm", "home/.local/bin", "home/.local/lib/python3.12"] {
+            std::fs::create_dir_all(place(directory)).unwrap();
+        }
+        std::fs::write(place("home/node/lib/node_modules/npm/npx.js"), "").unwrap();
+        std::os::unix::fs::symlink("../lib/node_modules/npm/npx.js", place("home/node/bin/npx")).unwrap();
+        std::fs::write(place("home/.local/bin/tool"), format!("#!{} -x\n", place("home/node/bin/npx").display())).unwrap();
+        std::fs::write(place("home/.local/bin/other"), "#!/usr/bin/env -S npx --flag\n").unwrap();
+        let path = std::env::join_paths([place("home/node/bin"), place("home/.local/bin")]).unwrap();
+        let confined = |program: &str| {
+            let mut launch = Launch::new(program);
+            launch.env = Environment::empty();
+            launch.env.set("PATH", &path).set("HOME", place("home")).set("TMPDIR", "/x").set("SSL_CERT_FILE", "/c.pem");
+            confine(&mut launch, &sandbox(), &place("home/work"));
+            launch
+        };
+        let launch = confined("npx");
+        let confinement = launch.confinement.unwrap();
+        for seen in [place("home/node"), place("home/node/bin/npx"), "/usr".into(), "/srv/data".into(), "/c.pem".into()] {
+            assert!(confinement.read_only.contains(&seen), "{seen:?}");
+        }
+        assert_eq!((&confinement.writable, &confinement.hidden), (&vec![place("home/work")], &vec![place("home/work/.env")]));
+        assert_eq!((confinement.home, launch.cwd), (Some(place("home")), Some(place("home/work"))));
+        assert_eq!(launch.env.get("TMPDIR"), None);
+        assert!(confinement.exceptions.netlink_route && !confinement.exceptions.unix_sockets);
+        // What lies beside a program in the user's own directories stays unseen.
+        let confinement = confined("tool").confinement.unwrap();
+        assert!(confinement.read_only.contains(&place("home/.local/bin/tool")));
+        assert!(!confinement.read_only.contains(&place("home/.local")));
+        // A script comes with what it is run by.
+        assert!(confinement.read_only.contains(&place("home/node")));
+        assert!(confined("other").confinement.unwrap().read_only.contains(&place("home/node")));
+        // Neither a home directory nor the whole machine is ever taken for an installation.
+        assert_eq!(installation(Path::new("/bin/sh"), None), None);
+        std::fs::create_dir_all(place("home/bin")).unwrap();
+        std::fs::create_dir_all(place("home/lib/python3.12")).unwrap();
+        assert_eq!(installation(&place("home/bin/python"), Some(&place("home"))), None);
+    }
+}

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Local servers that are confined: real ones do their work, and a hostile one that does whatever it is told reaches nothing it should not.
+
+    run.py [PART ...]    only cases whose name contains one of these
+
+Each attempt is made on a server without a sandbox as well, where it has to succeed. What counts is what is found outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "aggregate")]
+from harness import BINARY, TOOLS, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+
+PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
+SECRET = "the-secret-of-the-user"
+
+
+@contextlib.contextmanager
+def machine():
+    """A directory that a server may work in, beside one that it may not."""
+    with tempfile.TemporaryDirectory(prefix="bartizan-sandbox-", dir="/var/tmp") as folder:
+        place = pathlib.Path(folder)
+        for name in ("work", "outside"):
+            (place / name).mkdir()
+        (place / "outside" / "secret").write_text(SECRET)
+        yield place
+
+
+def confined(place, **more):
+    return {"fs": {"ro": [str(HERE), *more.pop("ro", [])], "rw": [str(place / "work")], **more.pop("fs", {})}, **more}
+
+
+def shell(sandbox=None):
+    table = {"command": [PYTHON, str(HERE / "server.py")]}
+    return table if sandbox is None else table | {"sandbox": sandbox}
+
+
+def node(package, entry, *arguments):
+    return [NODE, str(TOOLS / "npm" / "node_modules" / "@modelcontextprotocol" / package / entry), *map(str, arguments)]
+
+
+def npm(place, **more):
+    """Packages for node, and what they may write to."""
+    return {"fs": {"ro": [str(TOOLS / "npm")], "rw": [str(place / "work")]}, **more}
+
+
+def quiet():
+    """Other controls are not what is looked at."""
+    return '[guard.prompt_injection]\naction = "observe"\n[guard.secrets]\naction = "observe"\n[guard.personal_data]\naction = "observe"\n' \
+           '[guard.flow]\naction = "observe"\n[guard.tool_poisoning]\naction = "observe"\n'
+
+
+def case_real_servers_work_confined():
+    with machine() as place:
+        work, memory = place / "work", place / "work" / "memory.json"
+        (work / "note.txt").write_text("a note\n")
+        repository = work / "repository"
+        git = lambda *words: subprocess.run(["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b.example", *words],  # noqa: E731
+                                            check=True, capture_output=True)
+        repository.mkdir()
+        git("init", "-q")
+        (repository / "file").write_text("first\n")
+        git("add", "file")
+        git("commit", "-q", "-m", "begin")
+        (repository / "file").write_text("first\nsecond\n")
+        scripts = TOOLS / "python" / "bin"
+        servers = {
+            "everything": {"command": node("server-everything", "dist/index.js", "stdio"), "sandbox": npm(place)},
+            "files": {"command": node("server-filesystem", "dist/index.js", work), "sandbox": npm(place)},
+            "memory": {"command": node("server-memory", "dist/index.js"), "env": {"MEMORY_FILE_PATH": str(memory)}, "sandbox": npm(place)},
+            "git": {"command": [str(scripts / "mcp-server-git"), "--repository", str(repository)], "sandbox": confined(place)},
+            "time": {"command": [str(scripts / "mcp-server-time"), "--local-timezone", "UTC"], "sandbox": confined(place)},
+        }
+        with Gateway(servers, quiet()) as gateway:
+            def ask(name, tool, arguments):
+                with Raw(gateway, f"/mcp/{name}") as client:
+                    return json.dumps(client.ask("tools/call", {"name": tool, "arguments": arguments}))
+            check("7" in ask("everything", "get-sum", {"a": 3, "b": 4}))
+            check("a note" in ask("files", "read_text_file", {"path": str(work / "note.txt")}))
+            check("Success" in ask("files", "write_file", {"path": str(work / "new.txt"), "content": "written"}))
+            equal((work / "new.txt").read_text(), "written")
+            entity = {"name": "bastion", "entityType": "building", "observations": ["stands"]}
+            check("bastion" in ask("memory", "create_entities", {"entities": [entity]}))
+            check("bastion" in memory.read_text())
+            check("+second" in ask("git", "git_diff_unstaged", {"repo_path": str(repository)}))
+            check("UTC" in ask("time", "get_current_time", {"timezone": "UTC"}))
+            started = gateway.entries(event="gateway.started")[-1] if gateway.entries(event="gateway.started") else {}
+            text = json.dumps(gateway.entries())
+            check('"isolation": "process"' in text, f"the log does not say how servers run: {started}")
+
+
+def case_a_hostile_server_reaches_nothing_outside():
+    with machine() as place:
+        outside, work = place / "outside", place / "work"
+        canary = outside / "canary"
+        servers = {"free": shell(), "held": shell(confined(place))}
+        with contextlib.ExitStack() as stack:
+            gateway = stack.enter_context(Gateway(servers, quiet()))
+            free, held = (stack.enter_context(Raw(gateway, f"/mcp/{name}")) for name in ("free", "held"))
+            ask = lambda client, script: client.text("run", {"script": script})  # noqa: E731
+            port = gateway.address[1]
+            own = gateway.process.pid
+            own_file = stack.enter_context(tempfile.NamedTemporaryFile(prefix=".bartizan-suite-", dir=pathlib.Path.home())).name
+            reads = [
+                f"cat {outside}/secret", f"ln -s {outside}/secret {work}/link; cat {work}/link; rm -f {work}/link",
+                f"cat /proc/{own}/cmdline | grep -c serve | sed s/1/{SECRET}/", f"cat {gateway.home}/bartizan.toml | grep -q listen && echo {SECRET}",
+                f"kill -0 {own} && echo {SECRET}", f"ls /proc/{own} >/dev/null && echo {SECRET}",
+                f"{PYTHON} -c 'import socket; socket.create_connection((\"127.0.0.1\", {port})); print(\"{SECRET}\")'",
+                f"test -e {own_file} && echo {SECRET}",
+                f"unshare -U true && echo {SECRET}", f"ls /sys/kernel && echo {SECRET}", f"test -s /etc/hosts && grep -c . /etc/shells && echo {SECRET}",
+            ]
+            for script in reads:
+                check(SECRET in ask(free, script), f"the control of {script}: {ask(free, script)}")
+                check(SECRET not in ask(held, script), script)
+            writes = [f"echo x > {canary}", f"mkdir -p {outside}; echo x > {canary}", f"cp /bin/true {canary}", f"mv {work}/x {canary}"]
+            for script in writes:
+                for client, expected in ((held, False), (free, True)):
+                    (work / "x").write_text("x")
+                    ask(client, script)
+                    equal(canary.exists(), expected, script)
+                canary.unlink()
+            # What a person's own programs would run or trust.
+            for name in (".git/hooks/pre-commit", ".git/config", ".mcp.json", ".vscode/tasks.json", ".envrc"):
+                script = f"cd {work}; mkdir -p $(dirname {name}); echo planted > {name}; cat {name} 2>/dev/null"
+                check("planted" not in ask(held, script), name)
+                check("planted" not in ((work / name).read_text() if (work / name).is_file() else ""), name)
+            equal(ask(held, f"cd {work}; mkdir -p src; echo fine > src/main.rs; cat src/main.rs"), "fine\n")
+        # The names were held only as long as the server ran; where nothing holds them they can be made.
+        equal(sorted(entry.name for entry in work.iterdir()), ["src", "x"] if (work / "x").exists() else ["src"])
+
+
+def case_what_is_passed_to_a_server_is_all_it_gets():
+    with machine() as place, Gateway({"held": shell(confined(place)) | {"env": {"GIVEN": "given"}}}, quiet()) as gateway:
+        with Raw(gateway, "/mcp/held") as client:
+            said = client.text("run", {"script": "env; pwd; ls -a $HOME; echo x > $HOME/f && cat $HOME/f; id -u"})
+            check("GIVEN=given" in said and "TMPDIR" not in said and "BARTIZAN" not in said, said)
+            check(f"\nx\n{os.getuid()}\n" in said, said)
+
+
+def case_a_server_over_its_memory_ends_alone():
+    with machine() as place:
+        small = confined(place, limits={"memory": "96MiB"})
+        with Gateway({"greedy": shell(small), "other": shell(confined(place))}, quiet()) as gateway:
+            with Raw(gateway, "/mcp/other") as other:
+                with Raw(gateway, "/mcp/greedy") as client:
+                    equal(client.text("run", {"script": "echo alive"}), "alive\n")
+                    answer = client.ask("tools/call", {"name": "run", "arguments": {"script": "take all memory"}})
+                    check("upstream.ended" in json.dumps(answer), answer)
+                equal(other.text("run", {"script": "echo alive"}), "alive\n")
+            wait_for(lambda: "more memory than its sandbox" in gateway.said.read_text() + json.dumps(gateway.entries()), "nobody says why it ended")
+
+
+def case_what_cannot_be_confined_is_not_started():
+    with machine() as place:
+        missing = shell(confined(place, fs={"rw": [str(place / "gone")]}))
+        demanding = shell(confined(place, require=["landlock>=9999"]))
+        with Gateway({"missing": missing, "demanding": demanding}, quiet()) as gateway:
+            for name, said in (("missing", "gone"), ("demanding", "landlock>=9999")):
+                # Where programs are is not for clients; the operator is told.
+                with contextlib.suppress(AssertionError), Raw(gateway, f"/mcp/{name}") as client:
+                    client.tools()
+                    raise SystemExit(f"{name} was started")
+                wait_for(lambda: said in gateway.said.read_text() + json.dumps(gateway.entries()), f"nobody is told of {said}")
+
+
+def case_nothing_outlives_a_killed_gateway():
+    with machine() as place:
+        mark = place / "work" / "mark"
+        gateway = Gateway({"held": shell(confined(place))}, quiet())
+        with contextlib.suppress(OSError), Raw(gateway, "/mcp/held") as client:
+            script = f"echo x > {mark}; (setsid sleep 977 >/dev/null 2>&1 &) ; nohup sleep 977 >/dev/null 2>&1 & echo started"
+            check("started" in client.text("run", {"script": script}))
+            alive = lambda: subprocess.run(["pgrep", "-f", "^sleep 977$"], capture_output=True).stdout.split()  # noqa: E731
+            check(len(alive()) >= 1)
+            os.kill(gateway.process.pid, signal.SIGKILL)
+            gateway.process.wait()
+            wait_for(lambda: not alive(), "a process of the server lives on")
+            wait_for(lambda: sorted(entry.name for entry in (place / "work").iterdir()) == ["mark"], "a placeholder stayed")
+        gateway.folder.cleanup()
+
+
+def case_mistakes_in_the_table_are_shown():
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "bartizan.toml"
+        for line, said in (('fs.rw = ["/"]', "whole file system"), ('fs.ro = ["../x"]', "without `..`"), ('fs.deny = ["/etc/"]', "no name below"),
+                           ('require = ["seatbelts"]', "nothing that can be required"), ('limits.pids = 0', "nothing starts"),
+                           ('limits.cpu = -1.0', "number of processors"), ('level = "vm"', "level")):
+            config.write_text(f'[server.x]\ncommand = ["true"]\n[server.x.sandbox]\n{line}\n')
+            done = subprocess.run([BINARY, "config", "check", str(config)], capture_output=True, text=True, timeout=60)
+            if done.returncode == 2 and "unexpected argument" in done.stderr:
+                done = subprocess.run([BINARY, "config", "check", "--config", str(config)], capture_output=True, text=True, timeout=60)
+            check(done.returncode != 0 and said in done.stdout + done.stderr, f"{line}: {done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_cases(cases_of(globals())))

@@ -131,7 +131,10 @@ impl Expander<'_> {
         };
         if name == WORKSPACE {
             self.problems
-                .error(place.clone(), "`${workspace}` has a value only in the `command` of a server and in the files of its sandbox")
+                .error(
+                    place.clone(),
+                    "`${workspace}` has a value only in the `command` of a server and in the files of its sandbox",
+                )
                 .help("it is the directory in which the server is started, which is not known before");
             return None;
         }

@@ -49,17 +49,8 @@ pub(crate) struct FilesTable {
 
 /// What people's own programs run or trust when they find it in a directory: hooks, servers and tasks that start by
 /// themselves, and instructions to assistants.
-const DENY: &[&str] = &[
-    ".git/hooks/",
-    ".git/config",
-    ".gitmodules",
-    ".mcp.json",
-    ".vscode/",
-    ".idea/",
-    ".claude/",
-    ".cursor/",
-    ".envrc",
-];
+const DENY: &[&str] =
+    &[".git/hooks/", ".git/config", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
 
 impl Default for FilesTable {
     fn default() -> Self {
@@ -175,7 +166,9 @@ pub(crate) fn sandbox(
     let place = |keys: &[&str]| tree::place(root, &[&["server", name, "sandbox"], keys].concat());
     if !cfg!(target_os = "linux") {
         let place = tree::key_place(root, &["server", name, "sandbox"]);
-        problems.error(place, "programs can be confined on Linux only").help("leave this table out, and trust the program");
+        problems
+            .error(place, "programs can be confined on Linux only")
+            .help("leave this table out, and trust the program");
     }
     let paths = |paths: &[PathBuf]| paths.iter().map(|path| resolve(directory, path)).collect::<Vec<_>>();
     for (key, list) in [("ro", &table.fs.ro), ("rw", &table.fs.rw), ("hide", &table.fs.hide)] {

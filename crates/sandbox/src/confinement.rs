@@ -60,13 +60,31 @@ pub struct Protected {
 }
 
 /// What a confined server can reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Network {
     /// Nothing but itself: its network has no way out.
     #[default]
     None,
+    /// What somebody outside passes on, over a socket that only a relay beside the server uses.
+    Relay(Relay),
     /// All that this machine reaches, the machine itself included.
     Host,
+}
+
+/// The way from a network without a way out to somebody who decides what is passed on.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// The socket on the host.
+    pub socket: PathBuf,
+    /// What the relay's program is told, see [`set_relay_program`](crate::set_relay_program).
+    pub told: String,
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it is told may be a secret.
+        f.debug_struct("Relay").field("socket", &self.socket).finish_non_exhaustive()
+    }
 }
 
 /// How much of the machine a server may use; what is not given is not limited.
@@ -131,6 +149,11 @@ impl Confinement {
         }
         if self.writable.iter().chain(&self.home).any(|path| path == Path::new("/")) {
             return Err("the whole file system cannot be writable in a sandbox");
+        }
+        if let Network::Relay(relay) = &self.network
+            && !is_plain(&relay.socket)
+        {
+            return Err("the socket of the sandbox's relay has no plain absolute path");
         }
         let inside = |name: &PathBuf| {
             !name.as_os_str().is_empty() && name.components().all(|part| matches!(part, Component::Normal(_)))

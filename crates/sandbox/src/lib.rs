@@ -29,10 +29,10 @@ mod portable;
 use portable as platform;
 
 pub use child::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Signal};
-pub use confinement::{Confinement, Exceptions, Guarantee, Limits, Network, Protected};
+pub use confinement::{Confinement, Exceptions, Guarantee, Limits, Network, Protected, Relay};
 pub use detached::{leave_session, spawn_detached};
 pub use environment::Environment;
 pub use error::SpawnError;
 pub use launch::{Launch, Level};
-pub use platform::{adopt_orphans, init_if_asked, set_init_program};
+pub use platform::{RelayProgram, adopt_orphans, init_if_asked, set_init_program, set_relay_program};
 pub use stderr::StderrTail;

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -25,7 +25,19 @@ pub fn set_init_program(_program: impl Into<PathBuf>) {}
 /// Does nothing: this system cannot adopt orphans.
 pub fn adopt_orphans() {}
 
+/// What relays beside confined servers do; there are none here.
+pub type RelayProgram = fn(socket: &Path, told: &str) -> io::Result<Box<dyn FnOnce()>>;
+
+/// Does nothing: nothing can be confined here.
+pub fn set_relay_program(_program: RelayProgram) {}
+
 pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
+    if launch.confinement.is_some() {
+        return Err(SpawnError::Sandbox {
+            step: "be made: this system has none of what it needs".to_owned(),
+            source: None,
+        });
+    }
     let pipes = |error| SpawnError::system("make the server's pipes", error);
     let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
     let (stdout, server_stdout) = io::pipe().map_err(pipes)?;

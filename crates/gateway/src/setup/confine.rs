@@ -37,7 +37,8 @@ const SYSTEM: &[&str] = &[
 const CERTIFICATES: &[&str] =
     &["CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"];
 /// Variables that name places which a confined program does not see.
-const ELSEWHERE: &[&str] = &["TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+const ELSEWHERE: &[&str] =
+    &["TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 /// By these an installation of an interpreter is known, in which nothing else lies.
 const INSTALLATIONS: &[&str] = &["lib/node_modules", "pyvenv.cfg", "lib/python3", "lib64/python3", "include/node"];
 /// Where a program without a `HOME` is at home.
@@ -64,7 +65,8 @@ pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     }
     // What lies in a directory that may be written to is the user's, their home directory included.
     let home = Some(home).filter(|home| !writable.iter().any(|path| home.starts_with(path)));
-    let protected = sandbox.protected.iter().map(|(name, directory)| Protected { name: name.clone(), directory: *directory });
+    let protected =
+        sandbox.protected.iter().map(|(name, directory)| Protected { name: name.clone(), directory: *directory });
     launch.confinement = Some(Confinement {
         read_only,
         writable,
@@ -144,9 +146,11 @@ fn installation(program: &Path, home: Option<&Path>) -> Option<PathBuf> {
     let of_the_user = home.is_some_and(|home| home.starts_with(root) || root == home.join(".local"));
     let holds = |name: &str| match name.rsplit_once('/') {
         // Such as `lib/python3.12`.
-        Some((directory, start)) => std::fs::read_dir(root.join(directory)).into_iter().flatten().flatten().any(|entry| {
-            entry.file_name().to_str().is_some_and(|entry| entry.starts_with(start))
-        }),
+        Some((directory, start)) => std::fs::read_dir(root.join(directory))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| entry.file_name().to_str().is_some_and(|entry| entry.starts_with(start))),
         None => root.join(name).exists(),
     };
     (root != Path::new("/") && !of_the_user && INSTALLATIONS.iter().any(|name| holds(name))).then(|| root.to_owned())
@@ -186,12 +190,15 @@ mod tests {
     fn a_program_sees_the_system_its_own_installation_and_what_is_named() {
         let root = tempfile::tempdir().unwrap();
         let place = |name: &str| root.path().join(name);
-        for directory in ["home/node/bin", "home/node/lib/node_modules/npm", "home/.local/bin", "home/.local/lib/python3.12"] {
+        for directory in
+            ["home/node/bin", "home/node/lib/node_modules/npm", "home/.local/bin", "home/.local/lib/python3.12"]
+        {
             std::fs::create_dir_all(place(directory)).unwrap();
         }
         std::fs::write(place("home/node/lib/node_modules/npm/npx.js"), "").unwrap();
         std::os::unix::fs::symlink("../lib/node_modules/npm/npx.js", place("home/node/bin/npx")).unwrap();
-        std::fs::write(place("home/.local/bin/tool"), format!("#!{} -x\n", place("home/node/bin/npx").display())).unwrap();
+        std::fs::write(place("home/.local/bin/tool"), format!("#!{} -x\n", place("home/node/bin/npx").display()))
+            .unwrap();
         std::fs::write(place("home/.local/bin/other"), "#!/usr/bin/env -S npx --flag\n").unwrap();
         let path = std::env::join_paths([place("home/node/bin"), place("home/.local/bin")]).unwrap();
         let confined = |program: &str| {
@@ -203,10 +210,14 @@ mod tests {
         };
         let launch = confined("npx");
         let confinement = launch.confinement.unwrap();
-        for seen in [place("home/node"), place("home/node/bin/npx"), "/usr".into(), "/srv/data".into(), "/c.pem".into()] {
+        for seen in [place("home/node"), place("home/node/bin/npx"), "/usr".into(), "/srv/data".into(), "/c.pem".into()]
+        {
             assert!(confinement.read_only.contains(&seen), "{seen:?}");
         }
-        assert_eq!((&confinement.writable, &confinement.hidden), (&vec![place("home/work")], &vec![place("home/work/.env")]));
+        assert_eq!(
+            (&confinement.writable, &confinement.hidden),
+            (&vec![place("home/work")], &vec![place("home/work/.env")])
+        );
         assert_eq!((confinement.home, launch.cwd), (Some(place("home")), Some(place("home/work"))));
         assert_eq!(launch.env.get("TMPDIR"), None);
         assert!(confinement.exceptions.netlink_route && !confinement.exceptions.unix_sockets);

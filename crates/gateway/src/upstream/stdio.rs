@@ -185,13 +185,13 @@ impl StdioUpstream {
     }
 
     /// Asks the child to end, then makes it.
-    pub async fn end(&self) -> bartizan_sandbox::ExitStatus {
+    pub async fn end(&self) -> ExitStatus {
         self.close_input();
         self.child.end().await
     }
 
     /// Waits until the child has ended.
-    pub async fn ended(&self) -> bartizan_sandbox::ExitStatus {
+    pub async fn ended(&self) -> ExitStatus {
         let status = self.child.wait().await;
         self.stderr.ended().await;
         status

@@ -20,6 +20,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use confine::{RelayProgram, set_relay_program};
 pub use orphans::adopt_orphans;
 
 use crate::{Child, Launch, SpawnError};

@@ -21,6 +21,7 @@ pub(crate) fn play(role: &str, args: &[String]) -> ExitCode {
         "descriptors" => many_descriptors(text(0).parse().unwrap()),
         "connect" => std::net::TcpStream::connect_timeout(&text(0).parse().unwrap(), Duration::from_secs(5)).map(drop),
         "unix" => unix(&text(0)),
+        "ask" => ask(&text(0), &text(1)),
         "int80" => int80(),
         "x32" => x32(),
         "inject" => inject(),
@@ -210,6 +211,15 @@ fn inject() -> io::Result<()> {
         }
     }
     Err(io::Error::from_raw_os_error(libc::EPERM))
+}
+
+/// Says something to an address and prints the answer.
+fn ask(address: &str, words: &str) -> io::Result<()> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    io::Write::write_all(&mut stream, words.as_bytes())?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    println!("{}", io::read_to_string(stream)?);
+    Ok(())
 }
 
 /// Connects to a socket by its path, or by its name behind an `@`.

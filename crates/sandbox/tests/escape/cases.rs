@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::pin::Pin;
 
-use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, SpawnError};
+use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, Relay, SpawnError};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::support::{
@@ -36,6 +36,7 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         devices_are_few_and_none_can_be_made
         no_program_gives_back_rights
         the_network_ends_at_itself
+        a_relay_is_the_only_way_out
         sockets_of_daemons_are_out_of_reach
         a_fork_bomb_is_capped_and_ends_with_its_server
         a_memory_bomb_ends_its_own_server_only
@@ -391,6 +392,47 @@ async fn the_network_ends_at_itself() {
     let (_, said) =
         run(&confined(sh("cat /proc/net/dev | grep -c lo:; cat /proc/net/dev | wc -l"), confinement(&machine))).await;
     assert_eq!(said, "1\n3\n");
+}
+
+async fn a_relay_is_the_only_way_out() {
+    let machine = Machine::new();
+    let socket = machine.outside.join("egress.sock");
+    let outside = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in outside.incoming() {
+            let mut stream = stream.unwrap();
+            let asked = std::io::read_to_string(&mut stream).unwrap();
+            std::io::Write::write_all(&mut stream, format!("heard {asked}").as_bytes()).ok();
+        }
+    });
+    let with = |told: &str| {
+        let mut walls = confinement(&machine);
+        walls.network = Network::Relay(Relay { socket: socket.clone(), told: told.to_owned() });
+        walls
+    };
+    // A port below 1024 needs rights over the network, which only the relay has while it begins.
+    let launch = confined(role("ask", &["127.0.0.1:443", "hello"]), with("443"));
+    assert_eq!(run(&launch).await, (ExitStatus::Code(0), "heard hello\n".to_owned()));
+    let (status, said) = run(&confined(role("ask", &["127.0.0.1:443", "hello"]), confinement(&machine))).await;
+    assert!(status == ExitStatus::Code(1) && said.contains("refused"), "without a relay: {said}");
+    let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for elsewhere in [host.as_str(), "1.1.1.1:443"] {
+        assert_eq!(
+            run(&confined(role("connect", &[elsewhere]), with("443"))).await.0,
+            ExitStatus::Code(1),
+            "{elsewhere}"
+        );
+    }
+    // The server neither ends nor reads the relay, and does not bring another into its place.
+    let script = "pid=$(grep -lx bartizan-relay /proc/[0-9]*/comm | cut -d/ -f3); kill -KILL $pid && echo KILLED; \
+                  cat /proc/$pid/maps >/dev/null 2>&1 && echo READ; sleep 0.1; test -d /proc/$pid && echo there";
+    let (_, said) = run(&confined(sh(script), with("443"))).await;
+    assert!(said.contains("there\n") && !said.contains("KILLED") && !said.contains("READ"), "{said}");
+    let error = confined(sh("true"), with("fail")).spawn().await.unwrap_err().to_string();
+    assert!(error.contains("told to fail"), "{error}");
+    // Its end does not keep the sandbox from ending in time.
+    let mut child = confined(sh("exec cat"), with("443")).spawn().await.unwrap();
+    assert_eq!(child.shutdown().await, ExitStatus::Code(0));
 }
 
 async fn sockets_of_daemons_are_out_of_reach() {

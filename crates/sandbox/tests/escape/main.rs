@@ -14,6 +14,7 @@ mod support;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    bartizan_sandbox::set_relay_program(support::relay);
     bartizan_sandbox::init_if_asked();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some((role, args)) = args.split_first()

@@ -76,6 +76,24 @@ pub(crate) fn confined(mut launch: Launch, confinement: Confinement) -> Launch {
     launch
 }
 
+/// A relay of the simplest kind: it listens at the port it is told, and passes one connection after the other on.
+pub(crate) fn relay(socket: &Path, told: &str) -> std::io::Result<Box<dyn FnOnce()>> {
+    if told == "fail" {
+        return Err(std::io::Error::other("told to fail"));
+    }
+    let listener = std::net::TcpListener::bind(("127.0.0.1", told.parse().unwrap()))?;
+    let socket = socket.to_owned();
+    Ok(Box::new(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut outside = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+            std::io::copy(&mut stream, &mut outside).unwrap();
+            outside.shutdown(std::net::Shutdown::Write).unwrap();
+            std::io::copy(&mut outside, &mut stream).unwrap();
+        }
+    }))
+}
+
 /// Runs to the end; what it wrote on both of its outputs.
 pub(crate) async fn run(launch: &Launch) -> (ExitStatus, String) {
     let mut child = launch.spawn().await.unwrap();

@@ -8,7 +8,7 @@ use std::process::exit;
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
 use rustix::thread::UnshareFlags;
 
-use super::{Failed, Step, root};
+use super::{Failed, Step, relay, root};
 use crate::linux::init::{Init, report};
 use crate::linux::wire::{self, Failure, Report};
 use crate::linux::{server, sys};
@@ -103,10 +103,14 @@ fn build(confinement: &Confinement) -> Step<()> {
     rustix::process::setsid().map_err(|error| Failed::errno("begin a session", error))?;
     sys::unshare(UnshareFlags::NEWCGROUP)
         .map_err(|error| Failed::errno("make a namespace of control groups", error))?;
-    if confinement.network == Network::None {
+    if confinement.network != Network::Host {
         sys::unshare(UnshareFlags::NEWNET).map_err(|error| Failed::errno("make a network of its own", error))?;
         sys::start_loopback().map_err(|error| Failed::new("start the sandbox's own network", &error))?;
     }
     rustix::system::sethostname(b"sandbox").map_err(|error| Failed::errno("name the sandbox", error))?;
-    root::enter(confinement)
+    root::enter(confinement)?;
+    match &confinement.network {
+        Network::Relay(way) => relay::start(way),
+        Network::None | Network::Host => Ok(()),
+    }
 }

@@ -14,12 +14,14 @@ pub(super) mod landlock;
 mod launcher;
 mod placeholder;
 mod privileges;
+mod relay;
 mod root;
 
 use std::io;
 use std::path::Path;
 
 pub(super) use launcher::run;
+pub use relay::{RelayProgram, set_relay_program};
 
 use super::wire::Failure;
 use crate::Confinement;

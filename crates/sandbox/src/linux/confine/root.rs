@@ -23,8 +23,8 @@ use rustix::mount::{
 };
 
 use super::{Failed, Step, placeholder};
-use crate::Confinement;
 use crate::linux::sys;
+use crate::{Confinement, Network};
 
 /// Devices that are no more than the C library expects.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
@@ -113,6 +113,10 @@ fn seen(confinement: &Confinement) -> Step<Seen> {
             let empty = nothing(path.is_dir()).map_err(|error| Failed::at("hide", &path, &error))?;
             trees.insert(path, empty);
         }
+    }
+    if let Network::Relay(relay) = &confinement.network {
+        let tree = host(&relay.socket, plain).map_err(|error| Failed::at("open", &relay.socket, &error))?;
+        trees.insert(PathBuf::from(super::relay::SOCKET), tree);
     }
     for name in DEVICES {
         let path = Path::new("/dev").join(name);

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::{number, put as put_text, put_number, text};
-use crate::{Confinement, Exceptions, Guarantee, Limits, Network, Protected};
+use crate::{Confinement, Exceptions, Guarantee, Limits, Network, Protected, Relay};
 
 /// Writes it behind what is there.
 pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Option<()> {
@@ -23,7 +23,15 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
     }
     put_text(out, home.as_ref().map_or(OsStr::new(""), |home| home.as_os_str()))?;
     put_long(out, *scratch);
-    put_number(out, u32::from(*network == Network::Host));
+    match network {
+        Network::None => put_number(out, 0),
+        Network::Host => put_number(out, 1),
+        Network::Relay(Relay { socket, told }) => {
+            put_number(out, 2);
+            put_text(out, socket.as_os_str())?;
+            put_text(out, OsStr::new(told))?;
+        }
+    }
     let Limits { memory, pids, cpu, nofile, fsize } = limits;
     for limit in [memory, pids, cpu, nofile, fsize] {
         // No limit is 0.
@@ -58,7 +66,12 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
     let protected = protected.collect::<Option<_>>()?;
     let home = Some(PathBuf::from(text(rest)?)).filter(|home| !home.as_os_str().is_empty());
     let scratch = long(rest)?;
-    let network = if flag(rest)? { Network::Host } else { Network::None };
+    let network = match number(rest)? {
+        0 => Network::None,
+        1 => Network::Host,
+        2 => Network::Relay(Relay { socket: text(rest)?.into(), told: text(rest)?.into_string().ok()? }),
+        _ => return None,
+    };
     let mut limit = || Some(Some(long(rest)?).filter(|limit| *limit != 0));
     let limits = Limits { memory: limit()?, pids: limit()?, cpu: limit()?, nofile: limit()?, fsize: limit()? };
     let exceptions = Exceptions { unix_sockets: flag(rest)?, netlink_route: flag(rest)?, namespaces: flag(rest)? };
@@ -109,7 +122,7 @@ pub(super) mod tests {
             hidden: vec!["/w/.ssh".into()],
             home: Some("/home/x".into()),
             scratch: 1 << 40,
-            network: Network::Host,
+            network: Network::Relay(Relay { socket: "/run/x.sock".into(), told: "443 80".to_owned() }),
             limits: Limits { memory: Some(1 << 33), pids: Some(2), cpu: Some(3), nofile: Some(4), fsize: None },
             exceptions: Exceptions { unix_sockets: true, netlink_route: false, namespaces: true },
             require: vec![Guarantee::Landlock(3), Guarantee::CpuLimit],

@@ -23,6 +23,7 @@ ARROWS = {
     "capture": set(),
     "trust": set(),
     "sandbox": set(),
+    "egress": set(),
     "policy": set(),
     "identity": set(),
     "keyring": set(),

@@ -23,7 +23,7 @@ const MOST_ADDRESSES: usize = 64;
 /// How many of them are tried.
 const TRIED: usize = 4;
 /// Names that are looked up at once; each takes a thread, also when nobody waits for it any more.
-const LOOKUPS: usize = 16;
+const LOOKUPS: usize = 8;
 
 /// What [`Resolve`] gives.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
@@ -34,7 +34,8 @@ pub trait Resolve: Send + Sync + 'static {
     fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a>;
 }
 
-/// Looks names up as the system does.
+/// Looks names up as the system does. Each server has one of its own, so that names that are answered slowly are looked up slowly for
+/// the server alone that asks for them.
 #[derive(Debug, Clone)]
 pub struct System(Arc<Semaphore>);
 

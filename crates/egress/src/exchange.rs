@@ -236,6 +236,9 @@ fn answered(mut answer: Response<Incoming>) -> Result<Response<Body>, Reason> {
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Reason::Broken);
     }
+    if answer.headers().contains_key(header::TRANSFER_ENCODING) {
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     checked::strip(answer.headers_mut());
     answer.extensions_mut().clear();
     Ok(answer.map(BodyExt::boxed_unsync))

@@ -77,14 +77,14 @@ pub struct Settings {
     pub timeouts: Timeouts,
 }
 
-/// What proxies of all servers share.
+/// What a proxy rests on.
 #[derive(Clone)]
 pub struct Parts {
-    /// Says where names lead: [`crate::System`].
+    /// Says where names lead: a [`crate::System`] of its own.
     pub resolver: Arc<dyn Resolve>,
-    /// Where reports go.
+    /// Where reports go; may be shared.
     pub sink: Arc<dyn Sink>,
-    /// How TLS is spoken to hosts for which it is ended: [`crate::native_tls`].
+    /// How TLS is spoken to hosts for which it is ended: [`crate::native_tls`]; may be shared.
     pub tls: Arc<ClientConfig>,
 }
 

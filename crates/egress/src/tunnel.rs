@@ -8,10 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::exchange::{Exchange, Tunnel, end_of};
@@ -40,12 +41,8 @@ pub(crate) async fn carry(flow: Arc<Flow>, tunnel: Tunnel) {
     let Ok(client) = upgrade.await else { return flow.end(Reason::Broken) };
     let mut client = TokioIo::new(client);
     let (mut sent, mut early) = (Vec::new(), Vec::new());
-    let looking = first(&mut client, &mut outside, &mut sent, &mut early, target.port);
-    let found = if is_strict(target.port) {
-        timeout(flow.shared.timeouts.first, looking).await.unwrap_or(Ok(First::Refused(Reason::TimedOut)))
-    } else {
-        looking.await
-    };
+    let patience = flow.shared.timeouts.first;
+    let found = first(&mut client, &mut outside, &mut sent, &mut early, (target.port, patience)).await;
     let Ok(found) = found else { return flow.end(Reason::Broken) };
     // The policy may have been replaced while nothing was said.
     let permit = match flow.permit(&target, None) {
@@ -65,9 +62,9 @@ pub(crate) async fn carry(flow: Arc<Flow>, tunnel: Tunnel) {
             Ok(()) if ended => return Box::pin(terminated(flow, client, target, outside)).await,
             Ok(()) => return Box::pin(opaque(&flow, client, outside, &early)).await,
         },
-        First::Http if early.is_empty() => return Box::pin(requests(flow, client, target, false, outside)).await,
-        _ if permit.looks_at_requests() => Reason::Request,
-        First::Http | First::Other => return Box::pin(opaque(&flow, client, outside, &early)).await,
+        First::Http => return Box::pin(requests(flow, client, target, false, outside)).await,
+        First::Other if permit.looks_at_requests() => Reason::Request,
+        First::Other => return Box::pin(opaque(&flow, client, outside, &early)).await,
     };
     flow.refuse(refused.into(), Some(&target));
 }
@@ -91,28 +88,35 @@ fn names(hello: &Hello, target: &Target, ended: bool) -> Result<(), Reason> {
     }
 }
 
-/// Reads until it is known what the bytes are. Where the other side may speak first it may, and what it says is kept.
+/// Reads until it is known what the bytes are. Where the other side may speak first it may, for as long as it likes, and what it says
+/// is kept; who has begun has to go on.
 async fn first<C, O>(
     client: &mut C,
     outside: &mut O,
     sent: &mut Vec<u8>,
     early: &mut Vec<u8>,
-    port: u16,
+    (port, patience): (u16, Duration),
 ) -> io::Result<First>
 where
     C: AsyncRead + Unpin,
     O: AsyncRead + Unpin,
 {
     let (mut from_client, mut from_outside) = ([0; 4096], [0; 4096]);
+    let late = sleep(patience);
+    tokio::pin!(late);
     loop {
-        let may_speak = !is_strict(port) && sent.is_empty();
+        let may_wait = !is_strict(port) && sent.is_empty();
         let read = tokio::select! {
             read = client.read(&mut from_client) => read?,
-            read = outside.read(&mut from_outside), if may_speak => {
+            read = outside.read(&mut from_outside), if may_wait => {
                 early.extend_from_slice(from_outside.get(..read?).unwrap_or_default());
                 return Ok(First::Other);
             }
+            () = &mut late, if !may_wait => return Ok(First::Refused(Reason::TimedOut)),
         };
+        if may_wait {
+            late.as_mut().reset(Instant::now() + patience);
+        }
         sent.extend_from_slice(from_client.get(..read).unwrap_or_default());
         if let Some(found) = classified(sent, port, read == 0) {
             return Ok(found);

@@ -357,3 +357,23 @@ async fn all_connections_end_with_the_proxy_and_its_socket_is_removed() {
     assert!(serving.await.unwrap_err().is_cancelled() && !path.exists());
     assert_eq!(world.log.wait(What::Closed, 1).await[0].reason, Reason::Stopped);
 }
+
+#[tokio::test]
+async fn who_has_begun_to_say_something_has_to_go_on() {
+    let host = Host::echo().await;
+    let timeouts = Timeouts { first: seconds(1) / 10, ..Timeouts::default() };
+    let world = With { timeouts, ..With::rules([here("a.example", host.port)]) }.world();
+    world.names.lead("a.example", &[&["127.0.0.1"]]);
+    let target = format!("a.example:{}", host.port);
+    for (said, refused) in [(&b"\x16\x03"[..], true), (b"GET", true), (b"\0", false)] {
+        let before = world.log.refused().len();
+        let mut tunnel = world.tunnel(&target).await.unwrap();
+        tunnel.write_all(said).await.unwrap();
+        if refused {
+            assert_eq!(read_rest(&mut tunnel).await, "");
+            assert_eq!(world.log.refused().split_off(before), [Reason::TimedOut]);
+        } else {
+            assert_eq!(tunnel.read_u8().await.unwrap(), 0);
+        }
+    }
+}

@@ -4,7 +4,7 @@
 mod common;
 
 use bartizan_egress::address::Range;
-use bartizan_egress::{Reason, Rule, What};
+use bartizan_egress::{Reason, Rule, Timeouts, What};
 use common::{Authority, Host, With, World, here, read_rest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -170,6 +170,12 @@ async fn where_a_tunnel_may_not_lead() {
             (tunnel, _) => panic!("{target}: {:?} {refused:?}", tunnel.err()),
         }
     }
+    // To look a name up is to tell it to somebody, so nothing but what is allowed is.
+    let asked = world.names.asked();
+    assert!(
+        asked.iter().all(|name| name == "good.example" || rules.contains(&&**name) || name == "mixed.example"),
+        "{asked:?}"
+    );
     // Another port of the same host is another target.
     assert!(world.tunnel("good.example:1").await.unwrap_err().contains("egress.not_allowed"));
 }
@@ -257,4 +263,30 @@ async fn without_the_token_there_is_nothing() {
     let refused = log.of(What::Refused);
     assert!(refused.iter().all(|event| event.reason == Reason::Token), "{refused:?}");
     assert_eq!((refused.len() <= 2, refused.iter().map(|event| event.times).sum::<u64>()), (true, 6));
+}
+
+/// Where the system lets somebody listen there: what is not TLS, or comes late, does not pass to port 443, nor to 80 what is no HTTP.
+#[tokio::test]
+async fn ports_443_and_80_are_for_one_protocol() {
+    for (port, said, reason) in [
+        (443, &b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n"[..], Reason::NotTls),
+        (443, b"SSH-2.0-x\r\n", Reason::NotTls),
+        (443, b"", Reason::TimedOut),
+        (443, b"\x16\x03\x01", Reason::TimedOut),
+        (80, b"SSH-2.0-x\r\n", Reason::Malformed),
+        (80, b"", Reason::TimedOut),
+    ] {
+        let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.77", port)).await else { return };
+        let rule = Rule::parse(&format!("a.example:{port}")).unwrap().near([Range::parse("127.0.0.77").unwrap()]);
+        let timeouts = Timeouts { first: common::seconds(1) / 10, ..Timeouts::default() };
+        let world = With { timeouts, ..With::rules([rule]) }.world();
+        world.names.lead("a.example", &[&["127.0.0.77"]]);
+        let mut tunnel = world.tunnel(&format!("a.example:{port}")).await.unwrap();
+        tunnel.write_all(said).await.unwrap();
+        let (mut host, _) = listener.accept().await.unwrap();
+        // What the host says first does not get anywhere.
+        host.write_all(b"220 hello\r\n").await.unwrap();
+        assert_eq!(read_rest(&mut tunnel).await, "");
+        assert_eq!((read_rest(&mut host).await, world.log.refused()), (String::new(), vec![reason]));
+    }
 }

@@ -26,18 +26,29 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// Names and where they lead; each look-up takes the next answer, and the last one stays.
 #[derive(Clone, Default)]
-pub(crate) struct Names(Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>);
+pub(crate) struct Names {
+    known: Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
 
 impl Names {
     pub(crate) fn lead(&self, name: &str, answers: &[&[&str]]) {
         let answers = answers.iter().map(|answer| answer.iter().map(|one| one.parse().unwrap()).collect()).collect();
-        self.0.lock().unwrap().insert(name.to_owned(), answers);
+        self.known.lock().unwrap().insert(name.to_owned(), answers);
+    }
+}
+
+impl Names {
+    /// Everything that was looked up.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 }
 
 impl Resolve for Names {
     fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a> {
-        let mut names = self.0.lock().unwrap();
+        self.asked.lock().unwrap().push(name.to_owned());
+        let mut names = self.known.lock().unwrap();
         let found = match names.get_mut(name) {
             Some(answers) if answers.len() > 1 => Ok(answers.remove(0)),
             Some(answers) => Ok(answers[0].clone()),

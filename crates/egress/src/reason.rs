@@ -70,6 +70,42 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 32] = [
+        Reason::Allowed,
+        Reason::Ended,
+        Reason::Broken,
+        Reason::Idle,
+        Reason::Replaced,
+        Reason::Stopped,
+        Reason::SentCap,
+        Reason::ReceivedCap,
+        Reason::Connections,
+        Reason::Rate,
+        Reason::Token,
+        Reason::Malformed,
+        Reason::Host,
+        Reason::NotAllowed,
+        Reason::Metadata,
+        Reason::AddressOwn,
+        Reason::AddressPrivate,
+        Reason::AddressUnfit,
+        Reason::Unresolved,
+        Reason::Unreachable,
+        Reason::TimedOut,
+        Reason::NotTls,
+        Reason::NoServerName,
+        Reason::OtherServerName,
+        Reason::EncryptedHello,
+        Reason::Handshake,
+        Reason::OtherHost,
+        Reason::Request,
+        Reason::PathForm,
+        Reason::Method,
+        Reason::Secret,
+        Reason::Unrecorded,
+    ];
+
     /// The name by which it is known in records and answers; it stays the same.
     #[must_use]
     pub fn id(self) -> &'static str {
@@ -121,5 +157,24 @@ impl Reason {
             Reason::Unrecorded => http::StatusCode::SERVICE_UNAVAILABLE,
             _ => http::StatusCode::FORBIDDEN,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_name_of_its_own_that_is_on_the_page() {
+        let page = include_str!("../../../docs/src/egress.md");
+        let mut ids: Vec<_> = Reason::ALL.map(Reason::id).into();
+        assert!(ids.iter().all(|id| page.contains(&format!("`{id}`"))));
+        assert_eq!(page.matches("`egress.").count(), ids.len());
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), Reason::ALL.len());
+        // One that is missing from the list would be missing from the source as well.
+        let source = include_str!("reason.rs");
+        assert_eq!(source.matches("=> \"egress.").count(), Reason::ALL.len());
     }
 }

@@ -36,8 +36,20 @@ impl Query {
 
     /// Does what can be done without waiting.
     pub(super) fn turn(&mut self, names: &mut Names) {
-        let done = if self.answer.is_empty() { self.ask(names) } else { Ok(()) }.and_then(|()| self.tell());
-        self.over |= done.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+        self.over |= self.talk(names).is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock);
+    }
+
+    fn talk(&mut self, names: &mut Names) -> io::Result<()> {
+        loop {
+            if self.answer.is_empty() {
+                self.ask(names)?;
+            }
+            self.tell()?;
+            // Nobody says when what was read already can be answered.
+            if self.next().is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads, and answers the first query that is there as a whole.

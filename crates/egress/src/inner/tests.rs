@@ -134,16 +134,19 @@ fn names_are_given_over_tcp_too_one_after_the_other() {
         [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat()
     };
     let both = [framed("a.example"), framed("b.example")].concat();
-    for piece in both.chunks(7) {
-        stream.write_all(piece).unwrap();
-        thread::yield_now();
-    }
-    for last in [1, 2] {
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).unwrap();
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(answer[answer.len() - 4..], [127, 1, 0, last]);
+    // All at once, so that one turn reads more than one, and in pieces.
+    for piece in [both.len(), 7] {
+        for piece in both.chunks(piece) {
+            stream.write_all(piece).unwrap();
+            thread::yield_now();
+        }
+        for last in [1, 2] {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(answer[answer.len() - 4..], [127, 1, 0, last]);
+        }
     }
     stream.write_all(&[2, 1]).unwrap();
     assert_eq!(rest(&mut stream), b"", "what is too long is not waited for");

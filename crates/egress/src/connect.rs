@@ -126,3 +126,6 @@ pub(crate) async fn connect(
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,8 @@ impl Exchange {
         });
         let mut builder = server::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head);
-        builder.half_close(true).max_buf_size(HEAD).max_headers(HEADERS);
+        // Who goes while an answer is waited for does not keep a place.
+        builder.half_close(false).max_buf_size(HEAD).max_headers(HEADERS);
         let served = builder.serve_connection(TokioIo::new(io), service).with_upgrades().await;
         if let Err(error) = &served {
             exchange.unread(error);

@@ -2,7 +2,8 @@
 //!
 //! **Threat.** A server that holds a token can send it anywhere. One that holds a placeholder can too, and nobody can use it: only in the
 //! bound header of a request to the bound host, over TLS, does the value stand in its place. The value is in no other header, no path, no
-//! query and no body, in no text of ours, and is overwritten when it is not needed any more.
+//! query and no body, and in no text of ours. What is held of it here is overwritten when it is not needed any more; buffers of TLS and HTTP
+//! on the way out are not.
 
 use std::fmt;
 use std::sync::Arc;

@@ -148,7 +148,7 @@ async fn who_says_something_slowly_or_nothing_is_not_waited_for() {
 #[tokio::test]
 async fn a_tunnel_where_nothing_moves_is_closed() {
     let host = Host::echo().await;
-    let timeouts = Timeouts { idle: seconds(1) / 10, ..Timeouts::default() };
+    let timeouts = Timeouts { idle: seconds(2), ..Timeouts::default() };
     let world = With { timeouts, ..With::rules([here("a.example", host.port)]) }.world();
     world.names.lead("a.example", &[&["127.0.0.1"]]);
     let mut tunnel = world.tunnel(&format!("a.example:{}", host.port)).await.unwrap();
@@ -376,4 +376,27 @@ async fn who_has_begun_to_say_something_has_to_go_on() {
             assert_eq!(tunnel.read_u8().await.unwrap(), 0);
         }
     }
+}
+
+#[tokio::test]
+async fn who_goes_while_an_answer_is_waited_for_keeps_no_place() {
+    let (gone, mut told) = tokio::sync::mpsc::channel(2);
+    let host = Host::with(move |mut stream| {
+        let gone = gone.clone();
+        async move {
+            let asked = common::read_head(&mut stream).await;
+            gone.send(asked.len()).await.unwrap();
+            // Never answers.
+            gone.send(read_rest(&mut stream).await.len()).await.unwrap();
+        }
+    })
+    .await;
+    let world = World::allowing("a.example", host.port);
+    let a = format!("a.example:{}", host.port);
+    let mut stream = world.connect().await;
+    stream.write_all(format!("GET http://{a}/ HTTP/1.1\r\nhost: {a}\r\n\r\n").as_bytes()).await.unwrap();
+    assert!(told.recv().await.unwrap() > 0);
+    drop(stream);
+    assert_eq!(told.recv().await, Some(0));
+    world.log.wait(What::Closed, 1).await;
 }

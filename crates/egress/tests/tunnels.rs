@@ -278,7 +278,8 @@ async fn ports_443_and_80_are_for_one_protocol() {
     ] {
         let Ok(listener) = tokio::net::TcpListener::bind(("127.0.0.77", port)).await else { return };
         let rule = Rule::parse(&format!("a.example:{port}")).unwrap().near([Range::parse("127.0.0.77").unwrap()]);
-        let timeouts = Timeouts { first: common::seconds(1) / 10, ..Timeouts::default() };
+        let first = if reason == Reason::TimedOut { common::seconds(1) / 10 } else { common::seconds(60) };
+        let timeouts = Timeouts { first, ..Timeouts::default() };
         let world = With { timeouts, ..With::rules([rule]) }.world();
         world.names.lead("a.example", &[&["127.0.0.77"]]);
         let mut tunnel = world.tunnel(&format!("a.example:{port}")).await.unwrap();

@@ -299,7 +299,6 @@ impl World {
     pub(crate) async fn say(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
         let _ = stream.write_all(bytes.as_ref()).await;
-        let _ = stream.shutdown().await;
         read_rest(&mut stream).await
     }
 

@@ -56,7 +56,8 @@ struct Program {
 }
 
 fn main() -> ExitCode {
-    // Before anything else: the launcher of a server is this very program, started again.
+    // Before anything else: the launcher of a server is this very program, started again, and so is the relay beside it.
+    bartizan_sandbox::set_relay_program(bartizan_gateway::relay);
     bartizan_sandbox::init_if_asked();
     match Program::try_parse() {
         Ok(program) => outcome::exit(common::check_home().and_then(|()| program.command.run())),

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use crate::expand::WORKSPACE_REFERENCE;
 use crate::paths;
 use crate::problems::Problems;
-use crate::tree::{self, Node};
+use crate::tls::HAS_TLS;
+use crate::tree::{self, Node, Place};
 use crate::units::Size;
 
 /// The program runs confined, in namespaces of its own: it sees the files that are named here and those of the system
@@ -69,8 +70,13 @@ impl Default for FilesTable {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NetTable {
     /// Whether it is in the network of the machine, and reaches all that the machine reaches, the machine itself included.
-    /// Otherwise it reaches nothing but itself.
+    /// Otherwise it reaches nothing but itself and what `allow` names.
     pub(crate) host: bool,
+    /// What it can reach: `api.example.com:443`, `*.example.com:443` for all hosts below, `203.0.113.7:443` or `10.0.0.0/8:5432`.
+    /// Everything else is refused, and all of it is recorded.
+    pub(crate) allow: Vec<String>,
+    /// Ranges of private addresses that the names in `allow` may lead to, such as `10.0.0.0/8`; otherwise only public ones.
+    pub(crate) private: Vec<String>,
 }
 
 /// Limits of a program and all that it starts.
@@ -122,6 +128,10 @@ pub struct Sandbox {
     pub scratch: u64,
     /// Whether it is in the network of the machine.
     pub host_network: bool,
+    /// Hosts and ports that it reaches where it is not.
+    pub hosts: Vec<String>,
+    /// Ranges of private addresses that their names may lead to.
+    pub private: Vec<String>,
     /// Bytes of memory.
     pub memory: u64,
     /// Processes and threads.
@@ -218,6 +228,7 @@ pub(crate) fn sandbox(
     if limits.cpu.is_some_and(|cpu| !(0.01..=MOST_CPU).contains(&cpu)) {
         problems.error(place(&["limits", "cpu"]), "`cpu` is a number of processors, from 0.01 on");
     }
+    check_hosts(&table.net, place, problems);
     if table.net.host {
         let place = place(&["net", "host"]);
         problems
@@ -231,6 +242,8 @@ pub(crate) fn sandbox(
         hidden: paths(&table.fs.hide),
         scratch: table.fs.tmp.0,
         host_network: table.net.host,
+        hosts: table.net.allow.clone(),
+        private: table.net.private.clone(),
         memory: limits.memory.0,
         pids: limits.pids,
         cpu: limits.cpu.map(thousandths),
@@ -238,6 +251,39 @@ pub(crate) fn sandbox(
         fsize: limits.fsize.0,
         allow: table.allow.clone(),
         require,
+    }
+}
+
+/// Refuses what is no rule, and rules that mean nothing beside the whole network.
+fn check_hosts(net: &NetTable, place: impl Fn(&[&str]) -> Place, problems: &mut Problems) {
+    if net.host && !net.allow.is_empty() {
+        problems
+            .error(place(&["net", "allow"]), "`allow` means nothing where `host` gives the program the whole network")
+            .help("leave `host` out");
+    }
+    if !net.private.is_empty() && net.allow.is_empty() {
+        problems
+            .error(place(&["net", "private"]), "`private` says where names of `allow` may lead, and there are none");
+    }
+    if !HAS_TLS && !net.allow.is_empty() {
+        problems
+            .error(place(&["net", "allow"]), "this bartizan is built without TLS, and cannot tell what passes")
+            .help("use one that is built with the feature `tls`, as released ones are");
+    }
+    #[cfg(feature = "tls")]
+    {
+        for (index, rule) in net.allow.iter().enumerate() {
+            if let Err(error) = bartizan_egress::Rule::parse(rule) {
+                problems
+                    .error(place(&["net", "allow", &index.to_string()]), format!("`{rule}`: {error}"))
+                    .help("a host and a port, such as \"api.example.com:443\"");
+            }
+        }
+        for (index, range) in net.private.iter().enumerate() {
+            if let Err(error) = bartizan_egress::address::Range::parse(range) {
+                problems.error(place(&["net", "private", &index.to_string()]), format!("`{range}`: {error}"));
+            }
+        }
     }
 }
 

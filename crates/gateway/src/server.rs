@@ -15,6 +15,7 @@ use crate::eras::Bridging;
 use crate::in_flight::InFlight;
 use crate::notices::Notices;
 use crate::upstream::{Endpoint, SharedChild, Starts, UpstreamError};
+use crate::way_out::WayOut;
 
 /// A server of the configuration.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Server {
     pub name: Arc<str>,
     /// How it is reached.
     pub transport: Transport,
+    /// How its program leaves its sandbox, if it may.
+    pub way_out: Option<WayOut>,
     /// What guards know about it; replaced when definitions are approved.
     pub profile: ArcSwap<ServerProfile>,
     /// The same for clients of each set of abilities.

@@ -30,6 +30,7 @@ use crate::random;
 use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
 use crate::upstream::{Endpoint, SharedChild, connections};
+use crate::way_out;
 
 /// Why a gateway could not be set up.
 #[derive(Debug, Error)]
@@ -77,6 +78,14 @@ pub enum SetupError {
     Layer {
         /// Which one.
         layer: &'static str,
+        /// What is wrong.
+        why: std::io::Error,
+    },
+    /// A confined server cannot be given its way out.
+    #[error("[server.{server}.sandbox.net]: {why}")]
+    Egress {
+        /// Which one.
+        server: String,
         /// What is wrong.
         why: std::io::Error,
     },
@@ -156,11 +165,18 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
     let mut servers = Servers::new();
     for (name, held) in &config.servers {
         let name: Arc<str> = name.as_str().into();
+        let mut way_out = None;
         let transport = match &held.upstream {
-            Place::Command(command) if command.shared => {
-                Transport::Shared(SharedChild::new(&name, launch(command, workspace), command.restart, held.timeout))
+            Place::Command(command) => {
+                let mut launch = launch(command, workspace);
+                way_out = way_out::open(&name, command.sandbox.as_deref(), &mut launch, &gateway.recorder)
+                    .map_err(|why| SetupError::Egress { server: name.to_string(), why })?;
+                if command.shared {
+                    Transport::Shared(SharedChild::new(&name, launch, command.restart, held.timeout))
+                } else {
+                    Transport::Command(Box::new(launch))
+                }
             }
-            Place::Command(command) => Transport::Command(Box::new(launch(command, workspace))),
             Place::Http(http) => Transport::Url(Arc::new(Endpoint {
                 credential: credentials::of(&name, http, &gateway.database),
                 uri: http.url.clone(),
@@ -182,6 +198,7 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
         let server = Arc::new(Server {
             name: Arc::clone(&name),
             transport,
+            way_out,
             profile,
             profiles: ArcSwap::default(),
             identified: AtomicBool::new(false),

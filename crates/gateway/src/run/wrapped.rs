@@ -120,6 +120,7 @@ fn server(
         lock_option: if gateway.lock_option.is_empty() { "" } else { " --lock FILE" }.into(),
         name,
         transport: Transport::Wrapped(Box::new(launch.clone()), complain.clone()),
+        way_out: None,
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.
         timeout: A_DAY,
         longest: A_DAY,

@@ -74,6 +74,7 @@ pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
         hidden: here(&sandbox.hidden),
         home,
         scratch: sandbox.scratch,
+        // Where hosts are named, a way to them is added.
         network: if sandbox.host_network { Network::Host } else { Network::None },
         limits: Limits {
             memory: Some(sandbox.memory),
@@ -176,6 +177,8 @@ mod tests {
             hidden: vec!["${workspace}/.env".into()],
             scratch: 1 << 20,
             host_network: false,
+            hosts: Vec::new(),
+            private: Vec::new(),
             memory: 1 << 30,
             pids: 64,
             cpu: Some(500),

@@ -70,6 +70,15 @@ impl Head {
         [bytes as u64 & low, (bytes >> 64) as u64 & high]
     }
 
+    /// One bit for each byte, the lowest for the first: which are letters, which of those capital ones, which are no ASCII, and
+    /// which end a line.
+    #[inline(always)]
+    pub(crate) fn marks(self) -> [u16; 4] {
+        let marked = |bytes: u8x16| bytes.to_bitmask() as u16;
+        let bytes = u8x16::from(self.0);
+        [self.are_letters(), self.within(b'A', b'Z'), bytes, self.within(b'\n', b'\n')].map(marked)
+    }
+
     #[inline(always)]
     fn are_letters(self) -> u8x16 {
         within(u8x16::from(self.0) | u8x16::splat(SMALL), b'a', b'z')
@@ -239,6 +248,8 @@ mod tests {
             assert_eq!(head.letters(), all(byte.is_ascii_alphabetic()), "{byte}");
             assert_eq!(head.words(), all(is_word), "{byte}");
             assert_eq!(head.sextets(), all(is_sextet), "{byte}");
+            let marks = [byte.is_ascii_alphabetic(), byte.is_ascii_uppercase(), !byte.is_ascii(), byte == b'\n'];
+            assert_eq!(head.marks(), marks.map(|is| if is { u16::MAX } else { 0 }), "{byte}");
             let block = Block::of(&[byte; BLOCK], 0);
             let all = |is: bool| if is { u64::MAX } else { 0 };
             assert_eq!(block.letters(), all(byte.is_ascii_alphabetic()), "{byte}");

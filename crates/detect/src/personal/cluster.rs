@@ -18,10 +18,9 @@ pub(super) const MOST_GROUPS: usize = 10;
 const LETTERS: usize = 6;
 
 /// Some groups of a cluster, read together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Number<'t> {
-    /// As it is written.
-    pub(super) raw: &'t str,
+    whole: &'t str,
     pub(super) start: usize,
     pub(super) end: usize,
     text: [u8; LONGEST],
@@ -30,19 +29,30 @@ pub(super) struct Number<'t> {
 }
 
 impl<'t> Number<'t> {
-    /// The groups of `range`; `None` if that is too long.
-    pub(super) fn of(whole: &'t str, groups: &[Range<usize>]) -> Option<Number<'t>> {
-        let (first, last) = (groups.first()?, groups.last()?);
-        let raw = whole.get(first.start..last.end)?;
-        let mut number = Number { raw, start: first.start, end: last.end, text: [0; LONGEST], length: 0, digits: 0 };
-        for group in groups {
-            for byte in whole.as_bytes().get(group.clone())? {
-                *number.text.get_mut(number.length)? = byte.to_ascii_uppercase();
-                number.length += 1;
-                number.digits += usize::from(byte.is_ascii_digit());
-            }
+    /// One without groups yet.
+    pub(super) fn new(whole: &'t str) -> Number<'t> {
+        Number { whole, start: 0, end: 0, text: [0; LONGEST], length: 0, digits: 0 }
+    }
+
+    /// Adds the next group; `None` if that is too long.
+    pub(super) fn add(&mut self, group: &Range<usize>) -> Option<()> {
+        let bytes = self.whole.as_bytes().get(group.clone())?;
+        if self.length == 0 {
+            self.start = group.start;
         }
-        Some(number)
+        self.end = group.end;
+        let room = self.text.get_mut(self.length..self.length + bytes.len())?;
+        for (to, byte) in room.iter_mut().zip(bytes) {
+            *to = byte.to_ascii_uppercase();
+            self.digits += usize::from(byte.is_ascii_digit());
+        }
+        self.length += bytes.len();
+        Some(())
+    }
+
+    /// As it is written.
+    pub(super) fn raw(&self) -> &'t str {
+        self.whole.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Without what separates it, letters as capitals.
@@ -52,15 +62,6 @@ impl<'t> Number<'t> {
 
     pub(super) fn is_digits(&self) -> bool {
         self.digits == self.length
-    }
-
-    /// The lengths of its groups, as far as there are that many.
-    pub(super) fn lengths(groups: &[Range<usize>]) -> [usize; MOST_GROUPS] {
-        let mut lengths = [0; MOST_GROUPS];
-        for (to, group) in lengths.iter_mut().zip(groups) {
-            *to = group.len();
-        }
-        lengths
     }
 }
 

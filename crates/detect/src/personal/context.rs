@@ -1,9 +1,11 @@
 //! Words beside a number that say what it is, in several languages.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::fold::{self, Table};
 use super::ids;
+use crate::ascii::{self, Head, WIDTH};
 
 /// What a word beside a number makes of it.
 pub(super) mod class {
@@ -87,9 +89,11 @@ const WORDS: &[(u32, &str)] = &[
 /// All words, with the class and the identifiers that each speaks of.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    /// The place of each word in `spoken`.
+    /// The place of each word in `spoken`, of two words that of both.
     table: Table,
     spoken: Vec<Spoken>,
+    /// The words of ASCII, those of two one by one.
+    plain: Plain,
     /// Words of scripts without spaces, which stand within others.
     within: Vec<(String, Spoken)>,
 }
@@ -134,63 +138,115 @@ const LINES: usize = 2;
 impl Words {
     pub(super) fn built_in() -> Words {
         let mut words = Words::default();
-        let mut known = BTreeMap::new();
+        let (mut known, mut plain) = (BTreeMap::new(), BTreeMap::new());
         for (class, list) in WORDS {
-            words.add(list, Spoken { classes: *class, ids: 0 }, &mut known);
+            words.add(list, Spoken { classes: *class, ids: 0 }, &mut known, &mut plain);
         }
         for (index, id) in ids::all().enumerate() {
-            words.add(id.words, Spoken { classes: 0, ids: 1 << (index % 128) }, &mut known);
+            words.add(id.words, Spoken { classes: 0, ids: 1 << (index % 128) }, &mut known, &mut plain);
         }
+        words.plain = Plain::of(plain);
         words.table = Table::of((0..).zip(known.keys()).map(|(place, hash)| (*hash, place)), |held, _| held);
         words.spoken = known.into_values().collect();
         words
     }
 
-    fn add(&mut self, list: &str, spoken: Spoken, known: &mut BTreeMap<u64, Spoken>) {
+    fn add(
+        &mut self,
+        list: &str,
+        spoken: Spoken,
+        known: &mut BTreeMap<u64, Spoken>,
+        plain: &mut BTreeMap<String, Word>,
+    ) {
         for word in list.split('|') {
             if word.chars().any(|c| c >= '\u{2E80}') {
                 self.within.push((word.to_owned(), spoken));
                 continue;
             }
-            let mut parts = word.split([' ', '-', '\'']).filter(|part| !part.is_empty()).map(fold::hash);
-            let hash = match (parts.next(), parts.next()) {
-                (Some(first), Some(second)) => fold::both(first, second),
-                (Some(first), None) => first,
-                _ => continue,
-            };
+            let mut parts = word.split([' ', '-', '\'']).filter(|part| !part.is_empty());
+            let (Some(first), second) = (parts.next(), parts.next()) else { continue };
+            let (first_hash, second_hash) = (fold::hash(first), second.map(fold::hash));
+            let held = Word::of(first, plain);
+            held.begins |= second.is_some();
+            held.is_single |= second.is_none();
+            if let Some(second) = second {
+                Word::of(second, plain).ends = true;
+            }
+            let hash = second_hash.map_or(first_hash, |second| fold::both(first_hash, second));
             known.entry(hash).and_modify(|held| *held = held.with(spoken)).or_insert(spoken);
         }
     }
 
-    fn get(&self, hash: u64) -> Option<Spoken> {
-        self.spoken.get(self.table.get(hash)? as usize).copied()
+    fn get(&self, hash: u64) -> Option<&Spoken> {
+        self.spoken.get(self.table.get(hash)? as usize)
     }
 
     /// What stands around `start..end`.
     pub(super) fn around(&self, text: &str, start: usize, end: usize) -> Context {
-        let from = text.ceil_char_boundary(start.saturating_sub(BEFORE));
-        let mut before = text.get(from..start).unwrap_or_default();
-        if let Some((at, _)) = before.rmatch_indices('\n').nth(LINES - 1) {
-            before = before.get(at..).unwrap_or_default();
-        }
-        let to = text.floor_char_boundary(end.saturating_add(AFTER).min(text.len()));
-        let after = text.get(end..to).unwrap_or_default();
-        let after = after.split('\n').next().unwrap_or_default();
         let mut context = Context::default();
-        self.speak(before, |spoken| {
-            context.all = context.all.with(spoken);
-            context.near = spoken;
+        let from = text.ceil_char_boundary(start.saturating_sub(BEFORE));
+        self.before(text, from..start, |spoken| {
+            context.all = context.all.with(*spoken);
+            context.near = *spoken;
         });
-        self.speak(after, |spoken| {
-            context.all = context.all.with(spoken);
+        let to = text.floor_char_boundary(end.saturating_add(AFTER).min(text.len()));
+        self.after(text, end..to, |spoken| {
+            context.all = context.all.with(*spoken);
             if context.near == Spoken::default() {
-                context.near = spoken;
+                context.near = *spoken;
             }
         });
         context
     }
 
-    fn speak(&self, text: &str, mut told: impl FnMut(Spoken)) {
+    /// Tells what the last lines of what stands before a place speak of.
+    fn before(&self, text: &str, range: Range<usize>, told: impl FnMut(&Spoken)) {
+        let mut marks = Marks::of(text.as_bytes(), &range);
+        if marks.others != 0 {
+            let before = text.get(range).unwrap_or_default();
+            let line = before.rmatch_indices('\n').nth(LINES - 1).map_or(0, |(at, _)| at);
+            self.speak(before.get(line..).unwrap_or_default(), told);
+            return;
+        }
+        for _ in 1..LINES {
+            marks.line_ends &= !highest(marks.line_ends);
+        }
+        // What is above the last line end that is left, or all.
+        let last = highest(marks.line_ends).saturating_sub(1);
+        marks.letters &= !last;
+        self.speak_plain(text.as_bytes(), range.start, &marks, told);
+    }
+
+    /// Tells what the rest of a line behind a place speaks of.
+    fn after(&self, text: &str, range: Range<usize>, told: impl FnMut(&Spoken)) {
+        let mut marks = Marks::of(text.as_bytes(), &range);
+        if marks.others != 0 {
+            let after = text.get(range).unwrap_or_default();
+            self.speak(after.split('\n').next().unwrap_or_default(), told);
+            return;
+        }
+        let first = marks.line_ends & marks.line_ends.wrapping_neg();
+        marks.letters &= first.wrapping_sub(1);
+        self.speak_plain(text.as_bytes(), range.start, &marks, told);
+    }
+
+    /// Tells what the words of ASCII speak of.
+    fn speak_plain(&self, bytes: &[u8], from: usize, marks: &Marks, mut told: impl FnMut(&Spoken)) {
+        let mut last: Option<&Word> = None;
+        marks.each_word(|at, length| {
+            let word = self.plain.get(bytes, from + at, length);
+            let before = std::mem::replace(&mut last, word);
+            let Some(word) = word else { return };
+            let pair = before.filter(|before| before.begins && word.ends);
+            let pair = pair.and_then(|before| self.get(fold::both(before.hash, word.hash)));
+            // Two words together say more than the second alone.
+            if let Some(spoken) = pair.or_else(|| self.get(word.hash).filter(|_| word.is_single)) {
+                told(spoken);
+            }
+        });
+    }
+
+    fn speak(&self, text: &str, mut told: impl FnMut(&Spoken)) {
         let mut last = None;
         each_word(text, |hash| {
             let single = self.get(hash);
@@ -204,11 +260,132 @@ impl Words {
         if !text.is_ascii() && text.bytes().any(|byte| byte >= 0xE3) {
             for (word, spoken) in &self.within {
                 if text.contains(word.as_str()) {
-                    told(*spoken);
+                    told(spoken);
                 }
             }
         }
     }
+}
+
+/// The highest of some bits.
+fn highest(bits: u128) -> u128 {
+    1_u128.checked_shl(127_u32.wrapping_sub(bits.leading_zeros())).unwrap_or(0)
+}
+
+/// Up to 128 bytes of a text, one bit for each of them.
+struct Marks {
+    letters: u128,
+    capitals: u128,
+    /// Those that are not ASCII.
+    others: u128,
+    line_ends: u128,
+}
+
+impl Marks {
+    #[inline]
+    fn of(bytes: &[u8], range: &Range<usize>) -> Marks {
+        let mut all = [0; 4];
+        let length = range.len().min(127);
+        for step in (0..length).step_by(WIDTH) {
+            for (all, marks) in all.iter_mut().zip(Head::of(bytes, range.start + step).marks()) {
+                *all |= u128::from(marks) << step;
+            }
+        }
+        let within = (1 << length) - 1;
+        let [letters, capitals, others, line_ends] = all.map(|marks| marks & within);
+        Marks { letters, capitals, others, line_ends }
+    }
+
+    /// Calls `each` with the place and the length of every word, those of `camelCase` and `snake_case` one by one.
+    #[inline]
+    fn each_word(&self, mut each: impl FnMut(usize, usize)) {
+        let small = self.letters & !self.capitals;
+        let goes_on = self.letters & (self.letters << 1) & !((small << 1) & self.capitals);
+        let mut begins = self.letters & !goes_on;
+        let mut ends = self.letters & !(goes_on >> 1);
+        // There are as many ends as there are beginnings.
+        while begins != 0 {
+            let (at, end) = (begins.trailing_zeros() as usize, ends.trailing_zeros() as usize);
+            begins &= begins - 1;
+            ends &= ends.wrapping_sub(1);
+            each(at, end + 1 - at);
+        }
+    }
+}
+
+/// A word of ASCII, of those that speak of something alone or with another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    hash: u64,
+    is_single: bool,
+    /// Whether it is the first of two, and the second.
+    begins: bool,
+    ends: bool,
+}
+
+impl Word {
+    fn of<'w>(text: &str, words: &'w mut BTreeMap<String, Word>) -> &'w mut Word {
+        let held = Word { hash: fold::hash(text), is_single: false, begins: false, ends: false };
+        words.entry(text.chars().map(fold::letter).collect()).or_insert(held)
+    }
+}
+
+/// Words of ASCII, of which hardly any other is hashed.
+#[derive(Debug, Default)]
+struct Plain {
+    /// For the first two letters of a word the lengths, one bit for each, of those that begin so.
+    lengths: Vec<u32>,
+    /// The place of each word in `words`.
+    table: Table,
+    words: Vec<Word>,
+}
+
+/// Bits of a letter that tell it from others.
+const LETTER: u32 = 5;
+
+impl Plain {
+    fn of(words: BTreeMap<String, Word>) -> Plain {
+        let mut plain = Plain { lengths: vec![0; 1 << (2 * LETTER)], ..Plain::default() };
+        let mut places = Vec::new();
+        for (text, word) in words {
+            let (bytes, length) = (text.as_bytes(), text.len());
+            if !bytes.iter().all(u8::is_ascii_lowercase) || length >= 32 {
+                continue;
+            }
+            if let Some(lengths) = plain.lengths.get_mut(slot(bytes, 0, length)) {
+                *lengths |= 1 << length;
+            }
+            places.push((number(bytes, 0, length), u32::try_from(plain.words.len()).unwrap_or(u32::MAX)));
+            plain.words.push(word);
+        }
+        plain.table = Table::of(places.into_iter(), |held, _| held);
+        plain
+    }
+
+    /// The word that stands at a place, if it is one of them.
+    #[inline]
+    fn get(&self, bytes: &[u8], at: usize, length: usize) -> Option<&Word> {
+        let lengths = self.lengths.get(slot(bytes, at, length))?;
+        if lengths.checked_shr(length as u32).unwrap_or(0) & 1 == 0 {
+            return None;
+        }
+        self.words.get(self.table.get(number(bytes, at, length))? as usize)
+    }
+}
+
+/// The place of a word's first two letters in `lengths`.
+#[inline(always)]
+fn slot(bytes: &[u8], at: usize, length: usize) -> usize {
+    const LETTERS: u8 = (1 << LETTER) - 1;
+    let letter = |at: usize| usize::from(bytes.get(at).copied().unwrap_or(0) & LETTERS);
+    letter(at) << LETTER | if length > 1 { letter(at + 1) } else { 0 }
+}
+
+/// A number for a word, whatever its case.
+#[inline(always)]
+fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+    let further = (WIDTH..length).step_by(WIDTH).flat_map(|step| Head::of(bytes, at + step).first(length - step));
+    ascii::hash(length, Head::of(bytes, at).first(length), further)
 }
 
 /// The words of a text, those of `camelCase` and `snake_case` one by one.
@@ -253,6 +430,41 @@ pub(super) fn each_word(text: &str, mut word: impl FnMut(u64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_without_other_letters_speaks_as_one_with_them() {
+        let words = Words::built_in();
+        for text in [
+            "call me on my phone, my number is # and the sort code",
+            "phoneNumber: # // taxId",
+            "passport\n\n\nx#\nphone",
+            "card\n# visa\niban",
+            "HTTPSort codeX kreditkartennummer versicherungsnummer #",
+            "#",
+            "elephone number and national-id, driver's licence #, carte d'identite",
+        ] {
+            for before in 0..90 {
+                let text = format!("{}{text}", "a ".repeat(before));
+                let at = text.find('#').unwrap_or(0);
+                // As the words are read one letter after another.
+                let slowly = |range: Range<usize>, last: bool| {
+                    let held = text.get(range).unwrap_or_default();
+                    let line = held.rmatch_indices('\n').nth(LINES - 1).map_or(0, |(at, _)| at);
+                    let held = if last { held.get(line..) } else { held.split('\n').next() };
+                    let mut told = Vec::new();
+                    words.speak(held.unwrap_or_default(), |spoken| told.push(*spoken));
+                    told
+                };
+                let (from, to) = (at.saturating_sub(BEFORE)..at, at + 1..text.len().min(at + 1 + AFTER));
+                let mut told = Vec::new();
+                words.before(&text, from.clone(), |spoken| told.push(*spoken));
+                assert_eq!(told, slowly(from, true), "{text}");
+                told.clear();
+                words.after(&text, to.clone(), |spoken| told.push(*spoken));
+                assert_eq!(told, slowly(to, false), "{text}");
+            }
+        }
+    }
 
     #[test]
     fn words_speak_of_what_stands_beside_them() {

@@ -226,15 +226,37 @@ impl Personal {
 
 /// Of hits that overlap, the surest; in the order of the text.
 fn surest(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_by_key(|hit| hit.span.start);
+    let mut kept = Vec::with_capacity(hits.len());
+    let mut these: Vec<Hit> = Vec::new();
+    let mut end = 0;
+    // What overlaps, one with another, is told apart by itself.
+    for hit in hits {
+        if hit.span.start >= end {
+            tell_apart(&mut these, &mut kept);
+        }
+        end = end.max(hit.span.end);
+        these.push(hit);
+    }
+    tell_apart(&mut these, &mut kept);
+    kept
+}
+
+/// Moves the surest of some hits, and what overlaps none that is surer.
+fn tell_apart(hits: &mut Vec<Hit>, kept: &mut Vec<Hit>) {
+    if hits.len() < 2 {
+        kept.append(hits);
+        return;
+    }
     hits.sort_by(|one, other| other.rank().cmp(&one.rank()).then(one.span.start.cmp(&other.span.start)));
     let mut taken: BTreeMap<usize, Hit> = BTreeMap::new();
-    for hit in hits {
+    for hit in hits.drain(..) {
         let before = taken.range(..hit.span.end).next_back();
         if before.is_none_or(|(_, held)| held.span.end <= hit.span.start) {
             taken.insert(hit.span.start, hit);
         }
     }
-    taken.into_values().collect()
+    kept.extend(taken.into_values());
 }
 
 fn in_order(mut all: Vec<Found<'_>>) -> Vec<Found<'_>> {

@@ -21,7 +21,7 @@ fn spelled(kind: PersonalKind, text: &str) -> String {
         PersonalKind::Email | PersonalKind::UserName if text.is_ascii() => text.to_ascii_lowercase(),
         PersonalKind::Email | PersonalKind::UserName => text.nfc().flat_map(char::to_lowercase).collect(),
         PersonalKind::Phone => phone(text),
-        PersonalKind::PaymentCard | PersonalKind::BankAccount => text.chars().filter(char::is_ascii_digit).collect(),
+        PersonalKind::PaymentCard | PersonalKind::BankAccount => digits(text),
         PersonalKind::Iban
         | PersonalKind::BankId
         | PersonalKind::NationalId
@@ -50,8 +50,7 @@ fn spelled(kind: PersonalKind, text: &str) -> String {
 
 /// Digits, with a plus if it was written for abroad. An extension is of it, and `(0)` is not.
 fn phone(text: &str) -> String {
-    let text = text.replace("(0)", "");
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let digits = if text.contains("(0)") { digits(&text.replace("(0)", "")) } else { digits(text) };
     if text.contains('+') {
         return format!("+{digits}");
     }
@@ -59,6 +58,12 @@ fn phone(text: &str) -> String {
         Some(abroad) => format!("+{abroad}"),
         None => digits,
     }
+}
+
+fn digits(text: &str) -> String {
+    let mut digits = String::with_capacity(text.len());
+    digits.extend(text.chars().filter(char::is_ascii_digit));
+    digits
 }
 
 fn ip(text: &str) -> String {

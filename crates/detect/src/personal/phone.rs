@@ -1,8 +1,6 @@
 //! Numbers of telephones: international ones by calling code and length, others by how they are written and what stands
 //! beside them.
 
-use std::ops::Range;
-
 /// Calling codes (ITU-T E.164) with the least and most digits behind them; longer codes before those that they begin with.
 const CODES: &[(&str, u8, u8)] = &[
     ("1", 10, 10),
@@ -75,14 +73,37 @@ const CODES: &[(&str, u8, u8)] = &[
     ("99", 8, 11),
 ];
 
+/// For each two digits that a number with its calling code begins with, the least and most digits of it in all.
+#[expect(clippy::indexing_slicing, reason = "a constant is computed by the compiler, and there is no other way in one")]
+static LENGTHS: [(u8, u8); 100] = {
+    let mut lengths = [(u8::MAX, 0); 100];
+    let mut at = 0;
+    while at < CODES.len() {
+        let (code, least, most) = CODES[at];
+        let code = code.as_bytes();
+        let (first, mut last, length) = ((code[0] - b'0') as usize * 10, 9, code.len() as u8);
+        let mut second = 0;
+        if code.len() == 2 {
+            second = (code[1] - b'0') as usize;
+            last = second;
+        }
+        while second <= last {
+            lengths[first + second] = (least + length, most + length);
+            second += 1;
+        }
+        at += 1;
+    }
+    lengths
+};
+
 /// Whether digits may be a number with its calling code.
 pub(super) fn is_international(digits: &[u8]) -> bool {
-    let fits = |(code, least, most): &(&str, u8, u8)| {
-        digits
-            .strip_prefix(code.as_bytes())
-            .is_some_and(|rest| (*least as usize..=*most as usize).contains(&rest.len()))
-    };
-    (7..=15).contains(&digits.len()) && CODES.iter().any(fits)
+    let [first, second, ..] = digits else { return false };
+    let code = usize::from(first.wrapping_sub(b'0')) * 10 + usize::from(second.wrapping_sub(b'0'));
+    (7..=15).contains(&digits.len())
+        && LENGTHS
+            .get(code)
+            .is_some_and(|(least, most)| (usize::from(*least)..=usize::from(*most)).contains(&digits.len()))
 }
 
 /// How sure one can be, without a word beside it, that this is a number of a telephone; the lengths of its groups say most.
@@ -118,19 +139,19 @@ fn north_american(raw: &str) -> bool {
 }
 
 /// Whether these groups may be a number where something beside them says so.
-pub(super) fn is_plausible(groups: &[Range<usize>], digits: usize, raw: &str) -> bool {
-    let dotted = raw.matches('.').count();
-    (6..=13).contains(&digits)
-        && groups.iter().all(|group| group.len() <= 12)
-        && (groups.len() == 1 || dotted == 0 || dotted + 1 == groups.len())
-        && !(groups.len() == 4 && dotted == 3)
-        && !looks_like_date(groups, raw)
+pub(super) fn is_plausible(lengths: &[usize], digits: usize, raw: &str) -> bool {
+    if !(6..=13).contains(&digits) || lengths.iter().any(|length| *length > 12) {
+        return false;
+    }
+    let dotted = raw.bytes().filter(|byte| *byte == b'.').count();
+    (lengths.len() == 1 || dotted == 0 || dotted + 1 == lengths.len())
+        && !(lengths.len() == 4 && dotted == 3)
+        && !looks_like_date(lengths, raw)
 }
 
-fn looks_like_date(groups: &[Range<usize>], raw: &str) -> bool {
-    let lengths: Vec<usize> = groups.iter().map(Range::len).collect();
+fn looks_like_date(lengths: &[usize], raw: &str) -> bool {
     let year = |text: Option<&str>| text.is_some_and(|text| text.starts_with("19") || text.starts_with("20"));
-    match lengths.as_slice() {
+    match lengths {
         [4, 1 | 2, 1 | 2] => year(raw.get(..4)) && !raw.contains(' '),
         [1 | 2, 1 | 2, 4] => year(raw.len().checked_sub(4).and_then(|at| raw.get(at..))) && !raw.contains(' '),
         _ => false,

@@ -8,6 +8,9 @@
 //! given an address of 127.1.0.0/16 that stands for it, and connect there; nothing is ever looked up in earnest.
 //!
 //! One thread, one loop: the sandbox counts threads, and has few to spend.
+//!
+//! Ports below 1024 take `CAP_NET_BIND_SERVICE`, so [`Relay::bind`] comes before capabilities are dropped and [`Relay::run`] after. The sandbox's
+//! `/etc/resolv.conf` has to say `nameserver 127.0.0.1`, and nothing else.
 
 pub mod dns;
 mod names;

@@ -263,7 +263,7 @@ struct Held {
     /// The pseudonyms of whose values a call is full because its tool is entitled to them.
     revealed: BTreeSet<Token>,
     /// Where those stand, by the position of the text or number.
-    given: BTreeMap<u32, Vec<Range<usize>>>,
+    given: BTreeMap<u32, Covered>,
     /// Where something was found in parts of texts, likewise.
     told: BTreeMap<u32, Vec<Range<usize>>>,
     /// Numbers that were handed out before in the place of others.
@@ -381,9 +381,11 @@ impl Held {
                 Evidence::Revealed(tokens) => held.revealed.extend(tokens.iter().copied()),
                 Evidence::Standing(numbers) => held.standing = Arc::clone(numbers),
                 Evidence::Given(places) => {
+                    let mut by_value: BTreeMap<u32, Vec<Range<usize>>> = BTreeMap::new();
                     for (at, place) in places.iter() {
-                        held.given.entry(*at).or_default().push(place.clone());
+                        by_value.entry(*at).or_default().push(place.clone());
                     }
+                    held.given = by_value.into_iter().map(|(at, places)| (at, Covered::of(places))).collect();
                 }
                 _ => {}
             }
@@ -395,8 +397,9 @@ impl Held {
     /// is meant.
     fn passed_over(&self, text: &Text<'_>) -> Covered {
         let at = text.value.id().index();
-        let given = self.given.get(&at).map(Vec::as_slice).unwrap_or_default();
-        let is_given = |part: &Range<usize>| given.iter().any(|place| place.start < part.end && part.start < place.end);
+        let held = self.given.get(&at);
+        let is_given = |part: &Range<usize>| held.is_some_and(|held| held.reach(part));
+        let given = held.map(|held| held.0.as_slice()).unwrap_or_default();
         match &text.part {
             Some(part) if !is_given(part.span()) => Covered(Vec::new()),
             None if text.value.kind() != NodeKind::Number || given.is_empty() => {

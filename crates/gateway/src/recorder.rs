@@ -3,6 +3,8 @@
 //! No content: a message is named by its size and a keyed digest, a finding by its rule, its path, its span and a keyed
 //! digest of what stands there. Only an operator who asks for quotes gets the beginning of that.
 
+mod known;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,10 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
-use bartizan_guard::{Direction, Event, Evidence, Finding, Judged, Labels, Timestamp, Told, plain_uri};
-use bartizan_mcp::{Document, Id as RequestId, Kind, PartKind, Rejection};
-use serde::{Serialize, Serializer};
+use bartizan_guard::{Direction, Event, Finding, Judged, Labels, Timestamp, plain_uri};
+use bartizan_mcp::{Document, Kind, PartKind, Rejection};
+use serde::Serialize;
 
+use self::known::{Known, Shown};
 use crate::clock;
 use crate::digest::Digests;
 use crate::unread::Unread;
@@ -511,45 +514,6 @@ struct MessageFields<'a> {
     findings: Vec<FindingFields<'a>>,
 }
 
-/// An id as text, without a copy of it.
-enum Shown<'a> {
-    Id(&'a RequestId),
-    /// It has something in it that is in no entry in the clear.
-    Hidden,
-}
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Shown::Id(id) => serializer.collect_str(id),
-            Shown::Hidden => serializer.serialize_str(HIDDEN),
-        }
-    }
-}
-
-/// Stands in an entry for what a server made of a value that it was given back.
-const HIDDEN: &str = "[redacted]";
-
-/// What the server of a message was given back, if anything: whatever it calls so, an id or a method, is in no entry in the clear.
-struct Known<'e>(Option<&'e Told>);
-
-impl<'e> Known<'e> {
-    fn of(event: &Event<'e>) -> Known<'e> {
-        Known(event.evidence.iter().find_map(|evidence| match evidence {
-            Evidence::Told(told) => Some(&**told),
-            _ => None,
-        }))
-    }
-
-    fn hidden<'t>(&self, text: Cow<'t, str>) -> Cow<'t, str> {
-        if self.0.is_some_and(|told| told.knows(&text)) { HIDDEN.into() } else { text }
-    }
-
-    fn is_in(&self, id: &RequestId) -> bool {
-        self.0.is_some_and(|told| told.knows(&id.to_string()))
-    }
-}
-
 #[derive(Serialize)]
 struct FindingFields<'a> {
     rule: &'static str,
@@ -646,8 +610,8 @@ mod tests {
     /// What a server asks under an id and by a method that hold what it was given back, and its honest twin.
     #[test]
     fn what_a_server_was_given_back_is_in_no_entry() {
-        use bartizan_guard::Pseudonym;
         use bartizan_guard::pseudonym::{Kind as Named, Root};
+        use bartizan_guard::{Evidence, Pseudonym, Told};
         let token = Root::new(&[7; 32]).namer("t", "p").name(Named::PersonName, "Bergerac");
         let told = Told::of(vec![Pseudonym::of(token, "Bergerac".into())]).unwrap();
         let evidence = [Evidence::Told(told.into())];
@@ -664,7 +628,7 @@ mod tests {
             let receipt = recorder.message(&event, "session", &outcome).unwrap();
             let entry = entry(directory.path(), &receipt);
             assert_eq!(entry.to_string().to_lowercase().contains("bergerac"), !is_hidden, "{entry}");
-            let expected = if is_hidden { HIDDEN } else { "for-bergerac-1" };
+            let expected = if is_hidden { known::HIDDEN } else { "for-bergerac-1" };
             assert_eq!(entry["request"], expected, "{entry}");
         }
     }

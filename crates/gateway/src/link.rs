@@ -44,6 +44,7 @@ use crate::server::Server;
 use crate::session::SessionHandle;
 use crate::unread::Unread;
 use crate::upstream::{Reply, Routing, Upstream, UpstreamError};
+use crate::vault::Call;
 
 /// One client's session with one server.
 pub struct Link {
@@ -445,18 +446,19 @@ impl Link {
         if direction == Direction::ToClient && !self.gateway.recorder.records_stray(&self.server.name, rule) {
             return self.counted(admit::counted(rule, why, code), direction);
         }
-        let profile = self.server.profile.load_full();
+        let (profile, policy) = (self.server.profile.load_full(), self.gateway.policy.load());
+        let told: Vec<Evidence> = self.told(&policy).into_iter().collect();
         let event = Event {
             message,
             direction,
             answers,
             principal: &self.principal,
             server: &profile,
-            evidence: &[],
+            evidence: &told,
             grant: None,
             now: clock::now(),
         };
-        let refusal = self.desk(&self.gateway.policy.load(), Level::Written).refuse(&event, rule, why, code);
+        let refusal = self.desk(&policy, Level::Written).refuse(&event, rule, why, code);
         self.counted(refusal, direction)
     }
 
@@ -693,15 +695,17 @@ fn stray(
                 admit::unreadable(&gateway.recorder, Direction::ToClient, &principal.id, &server.name, &name, what)
             }
             Reply::Message(message, _) => {
-                let profile = server.profile.load_full();
+                let (profile, policy) = (server.profile.load_full(), gateway.policy.load());
                 let direction = Direction::ToClient;
+                let call = Call { principal: &principal, server: &server.name, session: &name, limits: &policy.limits };
+                let told = policy.pipeline.pseudonyms().and_then(|_| gateway.vault.told(&call));
                 let event = Event {
                     message: &message,
                     direction,
                     answers: None,
                     principal: &principal,
                     server: &profile,
-                    evidence: &[],
+                    evidence: told.as_slice(),
                     grant: None,
                     now: clock::now(),
                 };

@@ -3,6 +3,8 @@
 //! No content: a message is named by its size and a keyed digest, a finding by its rule, its path, its span and a keyed
 //! digest of what stands there. Only an operator who asks for quotes gets the beginning of that.
 
+mod known;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,9 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_audit::{AuditError, Entry, Id, Level, Log, Receipt, RefusalCounter, RefusalSummary};
 use bartizan_guard::{Direction, Event, Finding, Judged, Labels, Timestamp, plain_uri};
-use bartizan_mcp::{Document, Id as RequestId, Kind, PartKind, Rejection};
-use serde::{Serialize, Serializer};
+use bartizan_mcp::{Document, Kind, PartKind, Rejection};
+use serde::Serialize;
 
+use self::known::{Known, Shown};
 use crate::clock;
 use crate::digest::Digests;
 use crate::unread::Unread;
@@ -147,6 +150,7 @@ impl Recorder {
         let document = message.document();
         let method = message.method().or_else(|| event.answers.map(|call| &*call.method));
         let tool = event.tool();
+        let known = Known::of(event);
         let places: Vec<_> = outcome.findings.iter().map(|judged| judged.finding.at).collect();
         let places = document.pointers_within(&places, PLACE);
         let findings: Vec<_> = outcome
@@ -159,26 +163,27 @@ impl Recorder {
                 action: judged.action.as_str(),
                 would: judged.would.map(bartizan_guard::Action::as_str),
                 by: judged.by,
-                subject: subject(&judged.finding).filter(|name| is_short(name)),
-                at,
+                subject: subject(&judged.finding).filter(|name| is_short(name)).map(|name| known.hidden(name)),
+                at: known.hidden(at.into()).into_owned(),
                 span: judged.finding.span.as_ref().map(|span| [span.start, span.end]),
                 digest: self.evidence(document, &judged.finding),
                 confidence: judged.finding.confidence.thousandths(),
-                why: cut(self.said(&judged.finding)),
+                why: known.hidden(cut(self.said(&judged.finding))),
             })
             .collect();
         // Of a refusal the reason is that of the finding which decided.
         let decisive = |why| outcome.findings.iter().map(|judged| &judged.finding).find(|finding| finding.why == why);
-        let why = outcome.why.map(|why| cut(decisive(why).map_or(why, |finding| self.said(finding))));
+        let why = outcome.why.map(|why| known.hidden(cut(decisive(why).map_or(why, |finding| self.said(finding)))));
+        let request = message.id().or_else(|| event.answers.map(|call| &call.id));
         let fields = MessageFields {
             direction: event.direction.as_str(),
             principal: &event.principal.id,
             server: &event.server.name,
             session,
             form: form(message.kind()),
-            method,
+            method: method.map(|method| known.hidden(method.into())),
             tool: tool.as_deref(),
-            request: message.id().or_else(|| event.answers.map(|call| &call.id)).map(Shown),
+            request: request.map(|id| if known.is_in(id) { Shown::Hidden } else { Shown::Id(id) }),
             bytes: bytes.len(),
             digest: self.digests.of(bytes),
             decision: outcome.decision,
@@ -483,7 +488,7 @@ struct MessageFields<'a> {
     session: &'a str,
     form: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'a str>,
+    method: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -507,15 +512,6 @@ struct MessageFields<'a> {
     raises: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingFields<'a>>,
-}
-
-/// An id as text, without a copy of it.
-struct Shown<'a>(&'a RequestId);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self.0)
-    }
 }
 
 #[derive(Serialize)]
@@ -608,6 +604,32 @@ mod tests {
             evidence: &[],
             grant: None,
             now: Timestamp(0),
+        }
+    }
+
+    /// What a server asks under an id and by a method that hold what it was given back, and its honest twin.
+    #[test]
+    fn what_a_server_was_given_back_is_in_no_entry() {
+        use bartizan_guard::pseudonym::{Kind as Named, Root};
+        use bartizan_guard::{Evidence, Pseudonym, Told};
+        let token = Root::new(&[7; 32]).namer("t", "p").name(Named::PersonName, "Bergerac");
+        let told = Told::of(vec![Pseudonym::of(token, "Bergerac".into())]).unwrap();
+        let evidence = [Evidence::Told(told.into())];
+        for (evidence, is_hidden) in [(&evidence[..], true), (&[], false)] {
+            let directory = tempfile::tempdir().unwrap();
+            let recorder = Recorder::open(directory.path(), &bartizan_audit::Options::default()).unwrap();
+            let text = r#"{"jsonrpc":"2.0","id":"for-bergerac-1","method":"x/Bergerac","params":{"Bergerac":{"n":1}}}"#;
+            let message = Message::parse(text.to_owned(), &Limits::default()).unwrap();
+            let at = message.params().unwrap().get("Bergerac").unwrap().get("n").unwrap();
+            let finding = Finding::about(&RULE, at, PartKind::Argument, "no method Bergerac").of("Bergerac");
+            let findings = [Judged { finding, action: Action::Deny, would: None, by: "rule default" }];
+            let event = Event { direction: Direction::ToClient, evidence, ..event_of(&message) };
+            let outcome = Outcome { findings: &findings, ..Outcome::refusal(RULE.id, "no method Bergerac") };
+            let receipt = recorder.message(&event, "session", &outcome).unwrap();
+            let entry = entry(directory.path(), &receipt);
+            assert_eq!(entry.to_string().to_lowercase().contains("bergerac"), !is_hidden, "{entry}");
+            let expected = if is_hidden { known::HIDDEN } else { "for-bergerac-1" };
+            assert_eq!(entry["request"], expected, "{entry}");
         }
     }
 

@@ -338,6 +338,10 @@ impl Vault {
         if found.is_empty() && numbers.is_empty() {
             return Ok(None);
         }
+        // First of all: what is refused was given back to nobody.
+        let revealed = Revealed::new(found.iter().copied()).and_numbers(&names, numbers.iter().copied());
+        let put = revealed.in_arguments(message)?;
+        let message = message.edited(&put.edits, call.limits).map_err(|why| VaultError::Unreadable(why.to_string()))?;
         let whose = (scope.tenant, call.server);
         // A value that a number stands for is known by its name, also where it stands as it is.
         let named = numbers.iter().filter_map(|(token, value)| Some((names.name_of(token.kind(), value)?, *value)));
@@ -355,12 +359,8 @@ impl Vault {
             pseudonyms: found.iter().chain(&numbers).map(|(token, _)| token.to_string()).collect(),
         };
         log.note("pseudonym.revealed", &revelation).map_err(|_| VaultError::Unrecorded)?;
-        let revealed = Revealed::new(found.iter().copied()).and_numbers(&names, numbers.iter().copied());
-        let given = revealed.in_arguments(message)?;
-        let message =
-            message.edited(&given.edits, call.limits).map_err(|why| VaultError::Unreadable(why.to_string()))?;
         let tokens = found.iter().chain(&numbers).map(|(token, _)| *token).chain(values.into_keys()).collect();
-        let evidence = vec![Evidence::Revealed(tokens), Evidence::Given(given.places.into())];
+        let evidence = vec![Evidence::Revealed(tokens), Evidence::Given(put.places.into())];
         Ok(Some(WithValues { message, evidence, waiting }))
     }
 }

@@ -73,7 +73,7 @@ impl Embedded {
 
     /// Reads a text that comes from the whole one by these steps.
     fn read(&mut self, text: &str, origin: &[Step], depth: u8) {
-        for (start, document) in fragments(text) {
+        for (start, document) in documents(text) {
             for value in document.root().subtree() {
                 let span = value.span();
                 let (from, to) = (start + span.start, start + span.end);
@@ -164,7 +164,7 @@ fn escaped(escape: &str) -> (usize, usize) {
 }
 
 /// The JSON in a text, each with where it begins.
-fn fragments(text: &str) -> Vec<(usize, Document)> {
+pub(crate) fn documents(text: &str) -> Vec<(usize, Document)> {
     if let Some(document) = as_json(text) {
         return vec![(0, document)];
     }

@@ -1,5 +1,8 @@
 //! What makes pseudonyms for a message, what one is to stand for, and how a call gets that back.
 
+mod quotes;
+
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
@@ -10,6 +13,7 @@ use bartizan_mcp::{Edits, Message, NodeKind, Value, quote};
 use bartizan_pseudonym::{Kind, Namer, Number, Root, Token, written_as};
 use thiserror::Error;
 
+use self::quotes::{Quotes, needs_escapes};
 use crate::embedded::Embedded;
 use crate::guards::personal_data::form;
 use crate::{Event, Evidence, numeral};
@@ -136,7 +140,7 @@ impl fmt::Debug for Names {
     }
 }
 
-/// Why it cannot be told what the numbers in a call stand for.
+/// Why what the names and numbers in a call stand for is not put in their places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unclear {
     /// There are more than can be looked up.
@@ -145,6 +149,12 @@ pub enum Unclear {
     /// One stands for two others.
     #[error("a number in the call may stand for either of two others")]
     Two,
+    /// It would end the string that it comes into.
+    #[error(
+        "a value with quotes, backslashes or line breaks would end the string that it comes into; give its pseudonym as an argument of \
+         its own, or within JSON"
+    )]
+    Quotes,
 }
 
 impl Unclear {
@@ -277,7 +287,8 @@ impl<'v> Revealed<'v> {
     /// where the `@` of a pseudonym is percent-encoded so are they. A number is written as the one that it comes in the place of.
     ///
     /// # Errors
-    /// If a number stands for several values.
+    /// If a number stands for several values, or a value would end the string between quotes that it comes into, of a text that is no
+    /// JSON.
     pub fn in_arguments(&self, call: &Message) -> Result<Given, Unclear> {
         let mut given = Given::default();
         for value in arguments(call) {
@@ -285,7 +296,7 @@ impl<'v> Revealed<'v> {
             let text = if is_number { value.raw().into() } else { value.text() };
             let mut puts = self.numbers(value, &text)?;
             if !is_number {
-                puts.extend(self.names(&text));
+                puts.extend(self.names(&text)?);
             }
             if puts.is_empty() {
                 continue;
@@ -302,23 +313,30 @@ impl<'v> Revealed<'v> {
     }
 
     /// What comes in the places of names in a text.
-    fn names(&self, text: &str) -> Vec<Put> {
+    fn names(&self, text: &str) -> Result<Vec<Put>, Unclear> {
         let mut found = bartizan_pseudonym::find(text);
         found.retain(|(_, token)| self.values.contains_key(token));
         if found.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let embedded = Embedded::of(text);
-        let put = |(span, token): (Range<usize>, Token)| {
-            let value = *self.values.get(&token)?;
+        let mut quotes: Option<Quotes> = None;
+        let mut puts = Vec::with_capacity(found.len());
+        for (span, token) in found {
+            let Some(value) = self.values.get(&token) else { continue };
             let is_encoded = text.get(span.clone()).is_some_and(|name| name.contains('%'));
+            let depth = embedded.depth(span.start);
             let with = match is_encoded {
                 true => percent_encoded(value),
-                false => (0..embedded.depth(span.start)).fold(value.to_owned(), |value, _| within_quotes(&value)),
+                false => (0..depth).fold((*value).to_owned(), |value, _| within_quotes(&value)),
             };
-            Some(Put { span, with })
-        };
-        found.into_iter().filter_map(put).collect()
+            let is_as_it_is = !is_encoded && depth == 0 && needs_escapes(value);
+            if is_as_it_is && quotes.get_or_insert_with(|| Quotes::of(text)).would_break(span.start, value) {
+                return Err(Unclear::Quotes);
+            }
+            puts.push(Put { span, with });
+        }
+        Ok(puts)
     }
 
     /// What comes in the places of numbers: of those that overlap in that of the longest.
@@ -327,22 +345,27 @@ impl<'v> Revealed<'v> {
             return Ok(Vec::new());
         };
         let kinds: BTreeSet<Kind> = numbers.keys().map(Token::kind).collect();
-        let mut found: Vec<Put> = Vec::new();
+        // The same number may stand there as often as there is room.
+        let mut known: BTreeMap<String, Vec<(Kind, &str)>> = BTreeMap::new();
+        let mut placed = Placed::default();
         let mut is_clear = true;
         each_number(value, |number, span| {
-            for token in names.kept_under(number, kinds.iter().copied()) {
-                let Some(put) =
-                    numbers.get(&token).and_then(|value| returned(text, (number, &span), token.kind(), value))
-                else {
-                    continue;
-                };
-                is_clear &= found.iter().all(|held| held.span != put.span || held.with == put.with);
-                found.push(put);
+            if !known.contains_key(number) {
+                let kept = names.kept_under(number, kinds.iter().copied());
+                let kept = kept.filter_map(|token| Some((token.kind(), *numbers.get(&token)?)));
+                known.insert(number.to_owned(), kept.collect());
+            }
+            for (kind, value) in known.get(number).into_iter().flatten() {
+                if let Some(put) = returned(text, (number, &span), *kind, value) {
+                    is_clear &= placed.put((put.span.start, put.span.end), put.with);
+                }
             }
         });
         if !is_clear {
             return Err(Unclear::Two);
         }
+        let found = placed.0.into_iter().map(|((start, end), with)| Put { span: start..end, with });
+        let mut found: Vec<Put> = found.collect();
         found.sort_by_key(|put| std::cmp::Reverse(put.span.len()));
         let mut apart: BTreeMap<usize, Put> = BTreeMap::new();
         for put in found {
@@ -352,6 +375,28 @@ impl<'v> Revealed<'v> {
             }
         }
         Ok(apart.into_values().collect())
+    }
+}
+
+/// What comes into each place; no place is compared with all others.
+struct Placed<P>(BTreeMap<P, String>);
+
+impl<P> Default for Placed<P> {
+    fn default() -> Placed<P> {
+        Placed(BTreeMap::new())
+    }
+}
+
+impl<P: Ord> Placed<P> {
+    /// Has that come there; whether nothing else does already.
+    fn put(&mut self, place: P, with: String) -> bool {
+        match self.0.entry(place) {
+            Entry::Occupied(held) => *held.get() == with,
+            Entry::Vacant(free) => {
+                free.insert(with);
+                true
+            }
+        }
     }
 }
 
@@ -436,5 +481,82 @@ mod tests {
             let arguments = edited.params().unwrap().get("arguments").unwrap();
             assert_eq!(arguments.raw(), format!("{{\"a\":[{}]}}", quote(&expected)), "{argument}");
         }
+    }
+    #[test]
+    fn a_value_that_would_end_its_string_is_not_given_back() {
+        let names = Names::new(Arc::new(Root::new(&[1; 32]).namer("tenant", "default")));
+        let [odd, mail] = [(Kind::Own, "a \"quoted\" one"), (Kind::Email, "anna@example.org")];
+        let [odd, mail] = [odd, mail].map(|(kind, value)| (names.name(kind, value), value));
+        for (argument, expected) in [
+            (format!("{{'to': \"{}\"}}", odd.0), None),
+            (format!("{{\"to\": \"{}\", ", odd.0), None),
+            (format!("{{'to': \"{}\"}}", mail.0), Some("{'to': \"anna@example.org\"}".to_owned())),
+            (format!("{{\"to\": \"{}\"}}", odd.0), Some(r#"{"to": "a \"quoted\" one"}"#.to_owned())),
+            (format!("write to {}", odd.0), Some("write to a \"quoted\" one".to_owned())),
+        ] {
+            let params = format!(r#"{{"name":"t","arguments":{{"a":{}}}}}"#, quote(&argument));
+            let call = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+            let call = Message::parse(call, &Limits::default()).unwrap();
+            let given = Revealed::new([odd, mail]).in_arguments(&call);
+            let got = given.map(|given| {
+                let edited = call.edited(&given.edits, &Limits::default()).unwrap();
+                edited.params().unwrap().at(&["arguments", "a"]).unwrap().text().into_owned()
+            });
+            assert_eq!(got, expected.ok_or(Unclear::Quotes), "{argument}");
+        }
+    }
+
+    thread_local!(static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+
+    /// A place that counts how often it is compared.
+    #[derive(Clone, Copy)]
+    struct Counted(usize);
+
+    impl Ord for Counted {
+        fn cmp(&self, other: &Counted) -> std::cmp::Ordering {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Counted {
+        fn partial_cmp(&self, other: &Counted) -> Option<std::cmp::Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Counted {
+        fn eq(&self, other: &Counted) -> bool {
+            self.cmp(other).is_eq()
+        }
+    }
+
+    impl Eq for Counted {}
+
+    /// A number that was handed out, said again as often as a message has room for it, costs as much each time.
+    #[test]
+    fn a_number_costs_as_much_however_often_it_stands_there() {
+        let compared = |count: usize| {
+            COMPARED.set(0);
+            let mut placed = Placed::default();
+            assert!(
+                (0..count)
+                    .all(|at| placed.put(Counted(at), "17".to_owned()) && placed.put(Counted(at), "17".to_owned()))
+            );
+            assert!(!placed.put(Counted(0), "18".to_owned()));
+            COMPARED.get()
+        };
+        let (some, many) = (compared(1_000), compared(16_000));
+        assert!(many < 16 * 2 * some, "{some} comparisons of 1,000, and {many} of 16,000");
+        let names = Names::new(Arc::new(Root::new(&[1; 32]).namer("tenant", "default")));
+        let handed = names.number_of(Kind::BankAccount, "123456789012").unwrap();
+        let said = format!("{} ", handed.digits()).repeat(5_000);
+        let call = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{{"a":{}}}}}}}"#,
+            quote(&said.replace(' ', ", "))
+        );
+        let call = Message::parse(call, &Limits::default()).unwrap();
+        let revealed = Revealed::new([]).and_numbers(&names, [(handed.token(), "123456789012")]);
+        assert_eq!(revealed.in_arguments(&call).unwrap().places.len(), 5_000);
     }
 }

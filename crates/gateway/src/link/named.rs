@@ -32,7 +32,8 @@ impl Link {
         let Some(options) = policy.pipeline.pseudonyms() else { return Ok((message, None)) };
         let (vault, call) = (&self.gateway.vault, self.call(policy));
         evidence.extend(vault.names(options, &call).await);
-        if direction == Direction::ToClient {
+        // What answers a server has the id that the server chose.
+        if direction == Direction::ToClient || message.is_response() {
             evidence.extend(vault.told(&call));
             return Ok((message, None));
         }

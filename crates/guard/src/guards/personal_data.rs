@@ -7,6 +7,8 @@
 //! the value and is the same each time. A tool that is entitled gets the value back, and any other the name. What a name stands
 //! for is kept before it leaves the gateway; if it cannot be, the message does not.
 //!
+//! In records the names of people are told by what their fields are called (`fields`).
+//!
 //! What is found in one place of a message is looked for in all others, also in encodings: most servers say everything twice, once as
 //! text and once as data, and a name that a sentence tells is told by no field.
 //!
@@ -16,6 +18,7 @@
 //!
 //! **What this is not:** anonymisation. Who has the vault has the values; and what nobody recognises passes.
 
+mod fields;
 mod options;
 mod spread;
 mod told;
@@ -30,7 +33,7 @@ use std::sync::Arc;
 
 use bartizan_detect::decode::Views;
 use bartizan_detect::personal::{Found, Personal, PersonalKind, normal};
-use bartizan_mcp::{NodeKind, PartKind};
+use bartizan_mcp::{Document, NodeKind, PartKind};
 use bartizan_pseudonym::{Kind, Number, Token};
 use serde::Deserialize;
 use serde::de::Error;
@@ -41,7 +44,7 @@ use self::spread::Spread;
 use self::texts::{Text, texts};
 use super::prompt_injection::RulesProblem;
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, documents};
 use crate::lately::{self, Lately};
 use crate::told::Told;
 use crate::{
@@ -168,6 +171,7 @@ impl Guard for PersonalData {
         for (at, text) in texts.iter().enumerate().filter(|(_, text)| text.is_told) {
             self.look(at, text, &mut held);
         }
+        self.look_at_fields(event, &texts, &mut held);
         held.spread(&texts);
         held.keep_apart(&texts);
         held.report(&texts, report);
@@ -210,6 +214,91 @@ impl PersonalData {
             }
         }
     }
+}
+
+impl PersonalData {
+    /// Notes the names that fields tell, in data and in JSON within texts.
+    fn look_at_fields(&self, event: &Event<'_>, texts: &[Text<'_>], held: &mut Held) {
+        let data: BTreeMap<u32, u16> =
+            texts::records(event).flat_map(fields::names).map(|(value, sure)| (value.id().index(), sure)).collect();
+        let mut last: Option<(u32, ByStart)> = None;
+        // The parts of a text come before it, and so behind it here.
+        for (at, text) in texts.iter().enumerate().rev().filter(|(_, text)| text.value.kind() == NodeKind::String) {
+            let (id, whole) = (text.value.id().index(), 0..text.text.len());
+            if text.part.is_none() {
+                last = Some((id, within(&text.text)));
+            }
+            let found = last.as_ref().filter(|(of, _)| *of == id).map(|(_, found)| found);
+            let named: Vec<(Range<usize>, u16)> = match &text.part {
+                Some(texts::Part::Number(_)) => continue,
+                Some(texts::Part::Text(part)) => {
+                    let sure = found.and_then(|found| found.get(&part.span.start)).map(|(_, sure)| *sure);
+                    sure.map(|sure| (whole, sure)).into_iter().collect()
+                }
+                None => {
+                    let inner = |(span, sure): &(Range<usize>, u16)| (span.start + 1..span.end.saturating_sub(1), *sure);
+                    let inner = found.into_iter().flat_map(BTreeMap::values).map(inner);
+                    // What has escapes in it is a part of its own.
+                    let inner = inner.filter(|(span, _)| text.text.get(span.clone()).is_some_and(|held| !held.contains('\\')));
+                    data.get(&id).map(|sure| (whole, *sure)).into_iter().chain(inner).collect()
+                }
+            };
+            self.named(at, text, named, held);
+        }
+    }
+
+    /// Notes those of them that are not known already and were not given back.
+    fn named(&self, at: usize, text: &Text<'_>, named: Vec<(Range<usize>, u16)>, held: &mut Held) {
+        if named.is_empty() {
+            return;
+        }
+        let places = held.places.get(&at).map(Vec::as_slice).unwrap_or_default();
+        let known: BTreeSet<(usize, usize)> = places.iter().map(|place| (place.span.start, place.span.end)).collect();
+        let given = held.passed_over(text).0.into_iter().chain(Covered::by_tokens(&text.text).0);
+        let given = Covered::of(given.collect());
+        for (span, confidence) in named {
+            let Some(written) = text.text.get(span.clone()) else { continue };
+            let value = written.trim();
+            let start = span.start + (written.len() - written.trim_start().len());
+            let span = start..start + value.len();
+            let is_sure = f32::from(confidence) >= self.options.confidence * 1000.0;
+            if !is_sure || known.contains(&(span.start, span.end)) || given.reach(&span) {
+                continue;
+            }
+            let found = Found {
+                kind: PersonalKind::PersonName,
+                name: "field",
+                country: None,
+                span: span.clone(),
+                also: Vec::new(),
+                how: Vec::new(),
+                value: value.into(),
+                confidence,
+            };
+            held.told(text, std::slice::from_ref(&span));
+            held.add(at, text, &found, vec![span]);
+        }
+    }
+}
+
+/// Strings by where they begin, and how sure it is that they are names.
+type ByStart = BTreeMap<usize, (Range<usize>, u16)>;
+
+/// The names that fields tell in JSON within a text.
+fn within(text: &str) -> ByStart {
+    if !text.contains('{') || !text.contains('"') {
+        return BTreeMap::new();
+    }
+    let documents = documents(text);
+    let of = |(start, document): &(usize, Document)| {
+        let all = fields::names(document.root()).into_iter();
+        all.map(|(value, sure)| {
+            let span = start + value.span().start..start + value.span().end;
+            (span.start, (span, sure))
+        })
+        .collect::<Vec<_>>()
+    };
+    documents.iter().flat_map(of).collect()
 }
 
 /// Parts of a text, apart from each other and in order, so that to ask about one takes no look at all of them.
@@ -263,7 +352,7 @@ struct Held {
     /// The pseudonyms of whose values a call is full because its tool is entitled to them.
     revealed: BTreeSet<Token>,
     /// Where those stand, by the position of the text or number.
-    given: BTreeMap<u32, Vec<Range<usize>>>,
+    given: BTreeMap<u32, Covered>,
     /// Where something was found in parts of texts, likewise.
     told: BTreeMap<u32, Vec<Range<usize>>>,
     /// Numbers that were handed out before in the place of others.
@@ -381,9 +470,11 @@ impl Held {
                 Evidence::Revealed(tokens) => held.revealed.extend(tokens.iter().copied()),
                 Evidence::Standing(numbers) => held.standing = Arc::clone(numbers),
                 Evidence::Given(places) => {
+                    let mut by_value: BTreeMap<u32, Vec<Range<usize>>> = BTreeMap::new();
                     for (at, place) in places.iter() {
-                        held.given.entry(*at).or_default().push(place.clone());
+                        by_value.entry(*at).or_default().push(place.clone());
                     }
+                    held.given = by_value.into_iter().map(|(at, places)| (at, Covered::of(places))).collect();
                 }
                 _ => {}
             }
@@ -395,8 +486,9 @@ impl Held {
     /// is meant.
     fn passed_over(&self, text: &Text<'_>) -> Covered {
         let at = text.value.id().index();
-        let given = self.given.get(&at).map(Vec::as_slice).unwrap_or_default();
-        let is_given = |part: &Range<usize>| given.iter().any(|place| place.start < part.end && part.start < place.end);
+        let held = self.given.get(&at);
+        let is_given = |part: &Range<usize>| held.is_some_and(|held| held.reach(part));
+        let given = held.map(|held| held.0.as_slice()).unwrap_or_default();
         match &text.part {
             Some(part) if !is_given(part.span()) => Covered(Vec::new()),
             None if text.value.kind() != NodeKind::Number || given.is_empty() => {

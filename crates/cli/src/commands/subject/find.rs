@@ -1,6 +1,9 @@
-//! Who is meant: by name, by a token, or by what a token stands for.
+//! Who is meant: by name, by a token, by what a token stands for, or by a number that stands for one of theirs.
+
+use std::sync::Arc;
 
 use bartizan_detect::personal::PersonalKind;
+use bartizan_guard::Names;
 use bartizan_guard::guards::personal_data::form;
 use bartizan_pseudonym::{self as pseudonym, Kind, Namer, Root, Token};
 use bartizan_store::Store;
@@ -72,7 +75,9 @@ pub(super) async fn by_value(
         let root = Root::new(&*store.naming_key(&tenant, &change).await.map_err(failure)?);
         let mut names: Vec<String> = Vec::new();
         for purpose in &purposes {
-            let tokens = tokens(&root.namer(&tenant, purpose), value, kind);
+            let namer = root.namer(&tenant, purpose);
+            let mut tokens = tokens(&namer, value, kind);
+            tokens.extend(numbers(namer, value, kind));
             let ids: Vec<_> = tokens.iter().map(Token::id).collect();
             let scope = Scope { tenant: &tenant, purpose };
             let found = store.look_up(scope, &ids, &change).await.map_err(failure)?;
@@ -97,6 +102,16 @@ fn tokens(namer: &Namer, value: &str, wanted: Option<&str>) -> Vec<Token> {
         Kind::parse(kind.as_str()).filter(|_| !form.is_empty()).map(|kind| namer.name(kind, &form))
     });
     named.collect()
+}
+
+/// Under which names it is kept what a number stands for that was handed out in the place of another one, as each kind that it may be of.
+fn numbers(namer: Namer, value: &str, wanted: Option<&str>) -> Vec<Token> {
+    // None with fewer digits stands for another.
+    if pseudonym::digits(value).len() < 6 {
+        return Vec::new();
+    }
+    let kinds = Kind::all().filter(|kind| kind.has_numbers() && wanted.is_none_or(|wanted| wanted == kind.as_str()));
+    Names::new(Arc::new(namer)).kept_under(value, kinds).collect()
 }
 
 /// The id of the one token that is in a text, or that the text is.
@@ -151,6 +166,24 @@ mod tests {
         ] {
             assert_eq!(token_id(text).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_was_handed_out_leads_to_whom_it_was_handed_out_for() {
+        let namer = || Root::new(&[7; 32]).namer("acme", "support");
+        for (kind, value, written) in [
+            (Kind::PaymentCard, "4111111111111111", "4111 1111 1111 1111"),
+            (Kind::Phone, "+4930901820", "+49 30 901820"),
+            (Kind::BankAccount, "123456789012", "123456789012"),
+        ] {
+            let number = namer().number(kind, value).unwrap();
+            let said = number.written_as(written).unwrap();
+            for wanted in [None, Some(kind.as_str())] {
+                assert!(numbers(namer(), &said, wanted).contains(&number.token()), "{said}");
+                assert!(!numbers(namer(), written, wanted).contains(&number.token()), "{said}");
+            }
+        }
+        assert!(numbers(namer(), "ann@example.com", None).is_empty());
     }
 
     #[test]

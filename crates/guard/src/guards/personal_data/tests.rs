@@ -1,4 +1,5 @@
 mod numbers;
+mod records;
 
 use std::sync::Arc;
 

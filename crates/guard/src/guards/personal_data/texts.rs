@@ -135,6 +135,11 @@ fn roots(message: &Message) -> Vec<(Value<'_>, PartKind)> {
     roots
 }
 
+/// The values that are records, or hold some.
+pub(super) fn records<'m>(event: &Event<'m>) -> impl Iterator<Item = Value<'m>> {
+    roots(event.message).into_iter().map(|(value, _)| value)
+}
+
 fn numbers<'m>(value: Value<'m>, kind: PartKind) -> impl Iterator<Item = Text<'m>> {
     let mut last: Option<Value<'m>> = None;
     value.subtree().filter_map(move |value| {

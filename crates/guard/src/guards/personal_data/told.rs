@@ -8,7 +8,7 @@ use bartizan_mcp::{Message, NodeId, NodeKind, PartKind, Value};
 use super::Covered;
 use super::texts::FILES;
 use crate::told::{MOST_PLACES, Told};
-use crate::{Action, Direction, Event, Finding, Names, Pseudonym, Report, RuleSpec, Severity, note};
+use crate::{Action, Direction, Event, Finding, Names, Pseudonym, Report, RuleSpec, Severity, note, numeral};
 
 /// Hidden under its name unless a setting names this very rule.
 pub(super) const GIVEN_BACK: RuleSpec = RuleSpec::new(
@@ -48,7 +48,7 @@ pub(super) fn look(event: &Event<'_>, report: &mut Report) {
     }
     for value in ["result", "error", "params"].iter().filter_map(|member| message.root().get(member)) {
         for number in value.subtree().filter(|value| value.kind() == NodeKind::Number) {
-            if number.raw().len() >= SHORTEST_NUMBER {
+            if numeral::digits(number.raw()).map_or(number.raw().len(), |digits| digits.len()) >= SHORTEST_NUMBER {
                 let place = Place { value: number, kind: PartKind::StructuredContent, element: None, is_file: false };
                 place.look(number.raw(), (told, &mut left, names.as_ref()), report);
             }
@@ -86,9 +86,9 @@ impl Place<'_> {
         }
         // A name that was made here has none of it in it, whatever its letters are.
         let covered = Covered::of(names.map(|names| names.places(text)).unwrap_or_default());
-        for ((which, is_encoded), mut spans) in sighted.places {
+        for ((which, is_masked), mut spans) in sighted.places {
             spans.retain(|span| !covered.reach(span));
-            if let Some(finding) = self.sighted((told, which), names, is_encoded, spans) {
+            if let Some(finding) = self.sighted((told, which), names, is_masked, spans) {
                 report.find(finding);
             }
         }
@@ -98,7 +98,7 @@ impl Place<'_> {
         &self,
         (told, which): (&Told, usize),
         names: Option<&Names>,
-        is_encoded: bool,
+        is_masked: bool,
         spans: Vec<Range<usize>>,
     ) -> Option<Finding> {
         // Where programs read, a short word means something else.
@@ -109,7 +109,7 @@ impl Place<'_> {
         let held = told.get(which).filter(|_| is_content || told.is_long(which))?;
         let mut spans = spans.into_iter();
         let first = spans.next()?;
-        let hidden = if is_encoded { " It is in an encoding." } else { "" };
+        let hidden = if is_masked { " It is in an encoding, or may be either of two." } else { "" };
         let mut finding = self.finding(format!("{}{hidden}", GIVEN_BACK.summary));
         // A key, a file or a definition that is changed is another one.
         let is_text = self.value.kind() != NodeKind::Key && !self.is_file && !is_definition(self.kind);
@@ -117,7 +117,7 @@ impl Place<'_> {
         finding.also = spans.collect();
         // Where numbers stand for numbers, this one does again.
         let number = names.and_then(|names| names.number_of(held.token.kind(), &held.value));
-        finding.pseudonym = (!is_encoded).then(|| Pseudonym { number, ..held.clone() });
+        finding.pseudonym = (!is_masked).then(|| Pseudonym { number, ..held.clone() });
         Some(finding)
     }
 

@@ -118,8 +118,9 @@ impl Conversation {
         let arguments = follow.traced(event, session)?;
         let mut held = lock(&self.client.memory);
         let nothing_known = || Traces { cut: true, ..Traces::default() };
-        let traces =
-            held.get().map_or_else(nothing_known, |memory| follow.traces(&event.server.name, arguments, memory));
+        let tool = event.tool().unwrap_or_default();
+        let called = (&*event.server.name, &*tool);
+        let traces = held.get().map_or_else(nothing_known, |memory| follow.traces(called, arguments, memory));
         Some(Evidence::Traces(Arc::new(traces)))
     }
 

@@ -216,6 +216,13 @@ impl Options {
         if self.path.is_empty() { Files::default() } else { Files::of(&self.path, &format!("{server}/{tool}"), arguments) }
     }
 
+    /// Whether the operator says that what a text names is private: a file, or a resource.
+    pub(super) fn says_private(&self, (server, tool): (&str, &str), text: &str) -> bool {
+        let entry = canonical_uri(text).and_then(|uri| self.resource.iter().find(|entry| fits(&entry.uri, &uri)));
+        entry.is_some_and(|entry| labels(&entry.labels).has(ToolLabel::PrivateData))
+            || Files::named(&self.path, &format!("{server}/{tool}"), text).brings(ToolLabel::PrivateData)
+    }
+
     /// What a resource brings.
     pub(crate) fn of_resource(&self, server: &str, uri: &str) -> ToolLabels {
         // A URI that can be read as several is none that the operator knows.

@@ -37,6 +37,20 @@ pub(crate) fn never_met(rules: &[Rule], roles: &Roles, ways: Ways, sources: &[So
     rules.iter().filter_map(of).collect()
 }
 
+/// Why nobody may do anything by these rules, if that is plain.
+pub(crate) fn shuts_all(rules: &[Rule], otherwise: Otherwise) -> Option<String> {
+    let is_bare = |rule: &&Rule| {
+        let is_any = matches!(rule.principal, PrincipalConstraint::Any) && matches!(rule.action, ActionConstraint::Any);
+        is_any && matches!(rule.resource, ResourceConstraint::Any) && Body::of(rule).conditions.is_empty()
+    };
+    if let Some(rule) = rules.iter().filter(|rule| forbids(rule)).find(is_bare) {
+        return Some(format!("`{}` forbids everything to everybody", rule.reason.id));
+    }
+    let permits = rules.iter().any(|rule| rule.policy.effect() == Effect::Permit);
+    let shuts = !permits && otherwise == Otherwise::Deny;
+    shuts.then(|| "no policy permits anything, and what none permits is refused".to_owned())
+}
+
 /// What of these rules has no effect, in their order.
 pub(crate) fn warnings(
     rules: &[Rule],

@@ -245,6 +245,12 @@ impl Policies {
         lint::warnings(&self.rules, &self.roles, self.otherwise, known, &sources)
     }
 
+    /// Why nobody may do anything, so that no tool is listed, if that is plain.
+    #[must_use]
+    pub fn shuts_all(&self) -> Option<String> {
+        lint::shuts_all(&self.rules, self.otherwise)
+    }
+
     /// The challenges that nobody can ever meet, so that they forbid.
     #[must_use]
     pub fn never_met(&self, ways: Ways) -> Vec<Problem> {

@@ -26,7 +26,7 @@ use bartizan_flow::{
 use bartizan_mcp::{Document, Limits, Message, NodeKind, PartKind, Value, method};
 use serde::Deserialize;
 
-pub use self::settings::Options;
+pub use self::settings::{Options, named};
 use self::settings::{Known, ToolEntry};
 use crate::follow::traces_of;
 use crate::settings::fits;

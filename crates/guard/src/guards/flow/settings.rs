@@ -241,6 +241,15 @@ impl Options {
     }
 }
 
+/// The servers and tools that tables name, for whoever checks whether there are such.
+#[must_use]
+pub fn named(options: &serde_json::Value) -> Vec<(String, String)> {
+    let Ok(options) = Options::deserialize(options) else { return Vec::new() };
+    let trusted = options.trusted.iter().map(String::as_str);
+    let names = trusted.chain(options.tool.iter().map(|entry| &*entry.name)).chain(options.path.iter().map(|entry| &*entry.name));
+    names.filter_map(|name| name.split_once('/')).map(|(server, tool)| (server.to_owned(), tool.to_owned())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,6 +77,16 @@ pub fn attached(tool: &str, arguments: Value<'_>) -> Vec<Leaf> {
     leaves(arguments).into_iter().filter(is_attached).collect()
 }
 
+/// Whether calls of a tool with this definition name files or folders, as the names of its arguments say.
+#[must_use]
+pub fn takes_paths(tool: Value<'_>) -> bool {
+    let own = tool.at(&["inputSchema", "properties"]).into_iter().flat_map(Value::members);
+    own.take(MOST_ARGUMENTS).any(|(name, _)| role::is_path(&role::of_last(&[&name.text()])))
+}
+
+/// Arguments of a definition that are looked at; honest tools have fewer.
+const MOST_ARGUMENTS: usize = 64;
+
 /// The places that a text names, each by itself.
 #[must_use]
 pub fn places(text: &str) -> Vec<Place> {

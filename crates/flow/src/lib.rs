@@ -24,7 +24,7 @@ pub use brought::{Brought, Readings, has_prose};
 pub use guess::guess;
 pub use item::{Item, item};
 pub use label::{ToolLabel, ToolLabels};
-pub use leaves::{Leaf, Place, attached, leaves, places};
+pub use leaves::{Leaf, Place, attached, leaves, places, takes_paths};
 pub use memory::{Bounds, Key, Memory, Source};
 pub use nature::Nature;
 pub use path::{FilePath, PathPattern, Within};

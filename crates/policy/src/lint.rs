@@ -51,6 +51,18 @@ pub(crate) fn shuts_all(rules: &[Rule], otherwise: Otherwise) -> Option<String> 
     shuts.then(|| "no policy permits anything, and what none permits is refused".to_owned())
 }
 
+/// The rule that forbids a tool to everybody, whatever a call says, if one does.
+pub(crate) fn forbids_to_all<'r>(rules: &'r [Rule], server: &str, tool: &str) -> Option<&'r Rule> {
+    let name = format!("{server}/{tool}");
+    let call = ActionConstraint::Eq(uid(&ACTION, &name));
+    let thing = ResourceConstraint::Eq(uid(&TOOL, &name));
+    let covers = |rule: &&Rule| {
+        let is_of_all = matches!(rule.principal, PrincipalConstraint::Any | PrincipalConstraint::Is(_));
+        is_of_all && covers_action(&rule.action, &call) && covers_what(&rule.resource, &thing, &call)
+    };
+    rules.iter().filter(|rule| forbids(rule)).filter(covers).find(|rule| Body::of(rule).conditions.is_empty())
+}
+
 /// What of these rules has no effect, in their order.
 pub(crate) fn warnings(
     rules: &[Rule],

@@ -211,6 +211,22 @@ impl Options {
         if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
     }
 
+    /// What a tool does besides in calls with certain arguments only: by `where`, or by the files that it names.
+    pub(super) fn sometimes(&self, (server, tool): (&str, &str), nature: Nature, takes_paths: bool) -> ToolLabels {
+        let name = format!("{server}/{tool}");
+        let own = self.tool.iter().filter(|entry| fits(&entry.name, &name)).take_while(|entry| !entry.arguments.is_empty());
+        let by_arguments = own.flat_map(|entry| {
+            let public = entry.public.then_some(ToolLabel::PublicSink);
+            entry.labels.iter().flat_map(|set| labels(set).iter()).chain(public).collect::<Vec<_>>()
+        });
+        let mut by_files = Nature { labels: ToolLabels::NONE, ..nature };
+        if takes_paths {
+            self.files(server, tool, None).change(&mut by_files, false);
+        }
+        let all: ToolLabels = by_arguments.chain(by_files.labels.iter()).filter(|label| !nature.labels.has(*label)).collect();
+        if self.trusts(server, tool) { all.without(ToolLabel::UntrustedContent) } else { all }
+    }
+
     /// What is known of the files that a call names.
     pub(super) fn files(&self, server: &str, tool: &str, arguments: Option<Value<'_>>) -> Files {
         if self.path.is_empty() { Files::default() } else { Files::of(&self.path, &format!("{server}/{tool}"), arguments) }

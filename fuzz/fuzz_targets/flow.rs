@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
         let labels = [ToolLabel::UntrustedContent, ToolLabel::PrivateData].into_iter().collect();
         let brought = Brought::of(memory.key(), result, true, &|_| Vec::new());
         memory.bring(Source::of(&"s".into(), None, labels), &brought);
-        let traces = memory.trace("s", result, &|_| Vec::new());
+        let traces = memory.trace(("s", "send"), result, &|_| Vec::new());
         for traced in &traces.values {
             if let Origin::Field(source) | Origin::Prose(source) | Origin::Trusted(source) = traced.origin {
                 assert!(source < traces.sources.len());

@@ -39,6 +39,17 @@ impl Failure {
         Failure::Incomplete(format!("error: {}", printable(&why.to_string())))
     }
 
+    /// The same, which happened after something else was done.
+    pub(crate) fn after(self, done: &str) -> Self {
+        let say = |why: String| format!("error: {done}: {}", why.strip_prefix("error: ").unwrap_or(&why));
+        match self {
+            Failure::Usage(why) => Failure::Usage(say(why)),
+            Failure::Incomplete(why) => Failure::Incomplete(say(why)),
+            Failure::Ours(why) => Failure::Ours(say(why)),
+            Failure::Closed => Failure::Closed,
+        }
+    }
+
     pub(crate) fn ours(why: impl fmt::Display) -> Self {
         Failure::Ours(format!("error: {}", printable(&why.to_string())))
     }

@@ -1,6 +1,6 @@
 //! The store, for commands that read and change what is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bartizan_config::{Config, OneServer};
@@ -27,6 +27,22 @@ impl Place {
     /// The one of that configuration.
     pub(crate) fn of(config: PathBuf) -> Place {
         Place { store: None, config: Some(config) }
+    }
+
+    /// The one of the configuration that is here, or else the user's own.
+    pub(crate) fn here() -> Place {
+        Place { store: None, config: None }
+    }
+
+    /// Keeps for the log of a gateway what was done elsewhere, where that gateway has anything.
+    pub(crate) fn note(&self, kind: &str, fields: serde_json::Value) -> Result<(), Failure> {
+        // Without a directory for it nothing of this user's has ever been run here.
+        let is_used = self.find().is_ok_and(|(path, _)| path.parent().is_some_and(Path::is_dir));
+        if !is_used {
+            return Ok(());
+        }
+        let done = self.with(true, async |store| store.note_elsewhere(&change(now()), kind, fields).await);
+        done.map_err(|failure| failure.after("it is done, but the log will not say so"))
     }
 
     /// What the configuration says of one server, if there is one and all of that is right.

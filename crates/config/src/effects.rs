@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bartizan_guard::fits;
-use bartizan_guard::guards::personal_data;
+use bartizan_guard::guards::{flow, minimise, personal_data};
 use bartizan_policy::{Known, Problem, Ways};
 
 use crate::config::Config;
@@ -94,7 +94,35 @@ impl Config {
         let mut found = self.found(tools);
         found.retain(|warning| !self.without_effect().contains(warning));
         found.extend(self.entitled_to_nothing(tools));
+        found.extend(self.about_no_tool(tools));
         found
+    }
+
+    /// Tables for tools that no server has of which all are known.
+    fn about_no_tool(&self, tools: &Tools) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for (guard, named) in [(flow::SPEC.name, flow::named as fn(&_) -> _), (minimise::SPEC.name, minimise::named)] {
+            let Some(settings) = self.settings.guards.get(guard) else { continue };
+            let named: Vec<(String, String)> = named(&settings.options);
+            for (server, pattern) in named {
+                let mut known = tools.iter().filter(|(name, _)| fits(&server, name)).peekable();
+                let is_known = known.peek().is_some()
+                    && (!server.ends_with('*') || self.written.servers.iter().all(|name| tools.contains_key(name)));
+                if is_known && !known.any(|(_, tools)| tools.iter().any(|tool| fits(&pattern, tool))) {
+                    let message = format!("[guard.{guard}]: `{server}` has no tool `{pattern}`");
+                    let help = "the table does nothing as it is written; the lock file has the tools that there are";
+                    found.push(self.in_lock(message).with_help(help));
+                }
+            }
+        }
+        found
+    }
+
+    /// A warning of what the lock file says.
+    fn in_lock(&self, message: String) -> Diagnostic {
+        let mut warning = Diagnostic::of_file(&self.lock.display().to_string(), message);
+        warning.severity = Severity::Warning;
+        warning
     }
 
     /// Tools that would get what pseudonyms stand for and that no server has, though other ones of it are known.
@@ -106,9 +134,7 @@ impl Config {
         let warning = |(server, pattern): (String, String)| {
             let message = format!("[guard.{}]: `{server}` has no tool `{pattern}`", personal_data::SPEC.name);
             let help = "it would be entitled to what pseudonyms stand for; nobody is as it is written";
-            let mut warning = Diagnostic::of_file(&self.lock.display().to_string(), message).with_help(help);
-            warning.severity = Severity::Warning;
-            warning
+            self.in_lock(message).with_help(help)
         };
         named.map(warning).collect()
     }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use toml::de::DeValue;
 
 use crate::diagnostic::Diagnostic;
+use crate::idle;
 use crate::paths;
 use crate::places::WhereTable;
 use crate::problems::Problems;
@@ -64,6 +65,7 @@ pub(crate) fn settings(root: &Node<'_>, directory: &Path, problems: &mut Problem
             }
         }
     }
+    idle::check(root, &settings, problems);
     settings
 }
 
@@ -348,9 +350,12 @@ impl Reader<'_> {
             path.push(key);
             let elements = self.blamed_elements(key, options);
             let whole = (tree::place(self.root, &path), error);
-            let places = elements.iter().map(|(at, error)| {
-                let place = tree::place(self.root, &[path.as_slice(), &[at.as_str()]].concat());
-                (place, error)
+            let places = elements.iter().map(|(at, blamed, error)| {
+                let element = [path.as_slice(), &[at.as_str()]].concat();
+                // Of a table in a list the place is its header.
+                let key =
+                    blamed.as_deref().map(|key| tree::key_place(self.root, &[element.as_slice(), &[key]].concat()));
+                (key.unwrap_or_else(|| tree::place(self.root, &element)), error)
             });
             let places = if elements.is_empty() { vec![whole] } else { places.collect() };
             for (place, error) in places {
@@ -367,12 +372,30 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Of an option that is a list, the elements that the guard does not like, each by its number and what is wrong with it.
-    fn blamed_elements(&self, key: &str, options: &serde_json::Value) -> Vec<(String, serde_json::Error)> {
+    /// Of an option that is a list, the elements that the guard does not like, each by its number, with the key in it if it is one, and what is
+    /// wrong with it.
+    fn blamed_elements(
+        &self,
+        key: &str,
+        options: &serde_json::Value,
+    ) -> Vec<(String, Option<String>, serde_json::Error)> {
+        let wrong = |element: &serde_json::Value| {
+            let alone = serde_json::json!({ key: [element] });
+            (self.spec.build)(&alone, &Settings::default()).err()
+        };
+        // Without it nothing is wrong, or it is missing.
+        let is_blamed = |element: &serde_json::Map<String, serde_json::Value>, name: &String| {
+            let mut others = element.clone();
+            others.remove(name);
+            wrong(&others.into()).is_none_or(|error| error.to_string().contains(&format!("missing field `{name}`")))
+        };
         let elements = options.get(key).and_then(serde_json::Value::as_array).into_iter().flatten().enumerate();
         let blamed = elements.filter_map(|(at, element)| {
-            let alone = serde_json::json!({ key: [element] });
-            Some((at.to_string(), (self.spec.build)(&alone, &Settings::default()).err()?))
+            let error = wrong(element)?;
+            let mut keys =
+                element.as_object().into_iter().flat_map(|table| table.keys().map(move |name| (table, name)));
+            let blamed = keys.find(|(table, name)| is_blamed(table, name)).map(|(_, name)| name.clone());
+            Some((at.to_string(), blamed, error))
         });
         blamed.collect()
     }

@@ -17,6 +17,7 @@ mod exceptions;
 mod expand;
 mod file;
 mod guards;
+mod idle;
 mod labels;
 mod listen;
 mod machine;

@@ -79,6 +79,10 @@ pub(crate) fn check_answerable(
             .warn(place(&problem, files, directory, root), problem.to_string())
             .help("so it refuses always; if that is meant, leave out `@challenge`");
     }
+    if let Some(why) = policies.and_then(Policies::shuts_all) {
+        let help = "so no tool is listed to anybody; add a `permit`, or say default = \"permit\" in [policy]";
+        problems.warn(tree::place(root, &["policy"]), format!("nobody may do anything: {why}")).help(help);
+    }
     if !policies.is_some_and(Policies::asks_for_approval) && !settings.guards.values().any(asks) {
         return;
     }

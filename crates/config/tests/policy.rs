@@ -163,7 +163,10 @@ fn what_nobody_can_ever_answer_is_a_warning_and_what_somebody_can_is_none() {
         let (_, mut warnings) =
             Config::parse(&text, "test.toml", &environment).unwrap_or_else(|found| panic!("{found}"));
         // What has no effect as everything is forbidden is another matter.
-        warnings.retain(|warning| !warning.message.contains("`none` always forbids it"));
+        let is_other = |message: &str| {
+            message.contains("`none` always forbids it") || message.starts_with("nobody may do anything")
+        };
+        warnings.retain(|warning| !is_other(&warning.message));
         match (said, &warnings[..]) {
             (None, found) => assert_eq!(found, [], "{text}"),
             (Some(said), [one]) => {
@@ -175,6 +178,37 @@ fn what_nobody_can_ever_answer_is_a_warning_and_what_somebody_can_is_none() {
             }
             (Some(_), found) => panic!("{text}\n{found:?}"),
         }
+    }
+}
+
+#[test]
+fn policies_by_which_nobody_may_do_anything_are_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    for (policies, more, said) in [
+        ("forbid(principal, action, resource in Mcp::Server::\"a\");", "", Some("no policy permits anything")),
+        (
+            "permit(principal, action, resource); @id(\"all\") forbid(principal, action, resource);",
+            "",
+            Some("`all` forbids everything"),
+        ),
+        ("forbid(principal, action, resource in Mcp::Server::\"a\");", "default = 'permit'\n", None),
+        ("permit(principal, action, resource); forbid(principal, action, resource in Mcp::Server::\"a\");", "", None),
+        ("forbid(principal, action, resource in Mcp::Server::\"a\");", "[role.clerk]\nallow = ['server:b']\n", None),
+    ] {
+        std::fs::write(directory.path().join("p.cedar"), policies).unwrap();
+        let text = format!("[policy]\nfiles = ['p.cedar']\n{more}");
+        let environment = Environment {
+            variables: [("HOME".to_owned(), "/home/user".to_owned())].into(),
+            directory: directory.path().to_owned(),
+            now: Timestamp(0),
+        };
+        let (_, warnings) = Config::parse(&text, "test.toml", &environment).unwrap();
+        let found: Vec<_> = warnings.iter().filter(|one| one.message.starts_with("nobody may do anything")).collect();
+        assert_eq!(found.len(), usize::from(said.is_some()), "{text}{policies}: {warnings:?}");
+        assert!(
+            found.iter().all(|one| one.line == 1 && said.is_some_and(|said| one.message.contains(said))),
+            "{found:?}"
+        );
     }
 }
 

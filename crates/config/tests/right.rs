@@ -489,12 +489,90 @@ fn where_clients_find_it_is_written_in_one_way() {
 #[test]
 fn tools_that_would_be_entitled_and_are_not_there_are_said() {
     let text = "[server.office]\nurl = 'https://a.example'\n[server.crm]\nurl = 'https://b.example'\n[guard.personal_data]\n\
-                purposes = { crm = 'support' }\nentitled = [{ server = 'office', tool = 'sned_*' }, { server = 'office', tool = \
+                how = 'pseudonymise'\naction = 'redact'\npurposes = { crm = 'support' }\nentitled = [{ server = 'office', tool = 'sned_*' }, { server = 'office', tool = \
                 'send_*' }, { server = 'crm', tool = 'call' }]\n";
     let (config, warnings) = Config::parse(text, "test.toml", &environment()).unwrap();
     assert_eq!(warnings, []);
     let tools = bartizan_config::Tools::from([("office".to_owned(), ["send_mail".to_owned()].into())]);
     let said: Vec<_> = config.without_tools(&tools).into_iter().map(|warning| warning.message).collect();
     assert_eq!(said, ["[guard.personal_data]: `office` has no tool `sned_*`"], "what is not listed yet may come");
+    assert_eq!(config.without_tools(&bartizan_config::Tools::new()), []);
+}
+
+/// The warnings about a file, as `line:column message`.
+fn warned(text: &str) -> Vec<String> {
+    let (_, warnings) = Config::parse(text, "test.toml", &environment()).unwrap();
+    warnings.iter().map(|warning| format!("{}:{} {}", warning.line, warning.column, warning.message)).collect()
+}
+
+#[test]
+fn what_does_nothing_as_it_is_written_is_a_warning() {
+    let servers = "[server.mail]\nurl = 'https://a.example'\n";
+    for (text, expected) in [
+        ("guard.flow.trusted = ['mial', 'mail', 'mail/x']\n", vec!["1:23 this file has no server `mial`"]),
+        ("[[guard.flow.tool]]\nname = 'mial/send'\nlabels = []\n", vec!["2:8 this file has no server `mial`"]),
+        (
+            "[[guard.flow.tool]]\nname = 'mail'\nlabels = []\n",
+            vec!["2:8 no tool is called `mail`: names are `server/tool`"],
+        ),
+        (
+            "[[guard.flow.path]]\npath = '/a/**'\nname = 'fils/*'\nlabels = []\n",
+            vec!["3:8 this file has no server `fils`"],
+        ),
+        (
+            "[[guard.flow.path]]\npath = '/a/**'\nname = 'fils/a'\nlabels = []\n",
+            vec!["3:8 this file has no server `fils`"],
+        ),
+        (
+            "[[guard.flow.tool]]\nname = 'mail/*'\nlabels = []\n[[guard.flow.tool]]\nname = 'mail/send'\nlabels = []\n",
+            vec!["5:8 this table does nothing: `mail/*` before it takes all of its calls"],
+        ),
+        (
+            "[[guard.flow.tool]]\nname = 'mail/*'\nwhere = { to = ['a'] }\npublic = true\n[[guard.flow.tool]]\nname = 'mail/send'\nlabels = []\n",
+            vec![],
+        ),
+        (
+            "[[guard.flow.resource]]\nuri = 'file:///*'\nlabels = []\n[[guard.flow.resource]]\nuri = 'file:///a*'\nlabels = []\n",
+            vec!["5:7 this table does nothing: `file:///*` before it takes all of its calls"],
+        ),
+        // Of paths the most specific counts, wherever it stands.
+        (
+            "[[guard.flow.path]]\npath = '/srv/**'\nlabels = []\n[[guard.flow.path]]\npath = '/srv/a/**'\nlabels = []\n",
+            vec![],
+        ),
+        (
+            "[[guard.minimise.tool]]\nserver = 'mail'\ntool = '*'\nmax_rows = 1\n[[guard.minimise.tool]]\nserver = 'mail'\ntool = 'get'\nmax_rows = 2\n",
+            vec!["6:10 this table does nothing: `mail *` before it takes all of its calls"],
+        ),
+        (
+            "[[guard.minimise.tool]]\nserver = 'mail'\ntool = 'get'\nmax_rows = 1\n[[guard.minimise.tool]]\nserver = 'mail'\ntool = '*'\nmax_rows = 2\n",
+            vec![],
+        ),
+        (
+            "[guard.personal_data]\nhow = 'pseudonymise'\n",
+            vec!["2:1 `how` does nothing: nothing is redacted by this guard"],
+        ),
+        ("[guard.personal_data]\nhow = 'pseudonymise'\naction = 'redact'\n", vec![]),
+        ("[guard.personal_data]\nhow = 'pseudonymise'\nrules = { email = 'redact' }\n", vec![]),
+        (
+            "[guard.personal_data]\nentitled = [{ server = 'mail', tool = 'send' }]\naction = 'redact'\n",
+            vec!["2:1 `entitled` gives back what nobody hides: no pseudonym is made"],
+        ),
+    ] {
+        let found = warned(&format!("{text}{servers}"));
+        assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
+        assert!(found.iter().zip(&expected).all(|(found, start)| found.starts_with(start)), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn tools_that_tables_name_and_no_server_has_are_said() {
+    let text = "[server.mail]\nurl = 'https://a.example'\n[[guard.flow.tool]]\nname = 'mail/sned'\nlabels = []\n[[guard.flow.tool]]\nname \
+                = 'mail/send*'\nlabels = []\n[[guard.minimise.tool]]\nserver = 'mail'\ntool = 'gte'\nmax_rows = 1\n";
+    let (config, warnings) = Config::parse(text, "test.toml", &environment()).unwrap();
+    assert_eq!(warnings, []);
+    let tools = bartizan_config::Tools::from([("mail".to_owned(), ["send_mail".to_owned()].into())]);
+    let said: Vec<_> = config.without_tools(&tools).into_iter().map(|warning| warning.message).collect();
+    assert_eq!(said, ["[guard.flow]: `mail` has no tool `sned`", "[guard.minimise]: `mail` has no tool `gte`"]);
     assert_eq!(config.without_tools(&bartizan_config::Tools::new()), []);
 }

@@ -54,6 +54,21 @@ fn unknown_keys() {
 }
 
 #[test]
+fn what_is_wrong_in_a_table_of_a_list_is_marked_there() {
+    let of = |lines: &str| {
+        format!("[[guard.flow.tool]]\nname = 'a/*'\nlabels = []\n[[guard.flow.tool]]\nname = 'a/b'\n{lines}\n")
+    };
+    for (lines, expected) in [
+        ("lables = []", "6:1 unknown key `lables`"),
+        ("labels = ['private']", "6:1 unknown value `private`"),
+        ("public = 1", "6:1 expected `true` or `false`"),
+    ] {
+        check(&of(lines), &[(expected, "")]);
+    }
+    check("[[guard.flow.tool]]\nlabels = []\n", &[("1:1 `name` is missing", "")]);
+}
+
+#[test]
 fn wrong_values() {
     check("mode = 'enforced'\n", &[("1:8 unknown value `enforced`", "did you mean `enforce`?")]);
     check("mode = 1\n", &[("1:8 expected `enforce` or `observe` | ", "quotation marks")]);
@@ -208,9 +223,9 @@ fn what_is_left_of_results() {
     let first = "[[guard.minimise.tool]]\nserver = 'a'\ntool = 'b'\n";
     check(
         &format!("{first}{first}keep = ['rows']\n"),
-        &[("4:1 keep: `rows` is no path: it begins with `$`, at character 1", "")],
+        &[("7:1 keep: `rows` is no path: it begins with `$`, at character 1", "")],
     );
-    check(&format!("{first}kep = ['$']\n"), &[("1:1 unknown key `kep`", "did you mean `keep`?")]);
+    check(&format!("{first}kep = ['$']\n"), &[("4:1 unknown key `kep`", "did you mean `keep`?")]);
     check("[guard.minimise]\naction = 'approve'\n", &[("2:10 guard `minimise` cannot `approve`", "`redact`")]);
 }
 

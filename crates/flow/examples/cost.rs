@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let joined = least(3, || {
             memory.bring(source(), &brought);
         });
-        let trace = least(rounds, || drop(black_box(memory.trace("s", content, &nothing))));
+        let trace = least(rounds, || drop(black_box(memory.trace(("s", "send"), content, &nothing))));
         writeln!(out, "| {name} | {search:.2} | {read:.1} | {joined:.1} | {trace:.1} |")?;
         Ok(())
     };

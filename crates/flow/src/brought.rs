@@ -11,9 +11,12 @@ use bartizan_mcp::{Document, Limits, NodeKind, Value};
 use foldhash::quality::FixedState;
 
 use crate::item::Item;
+use crate::leaves::leaves;
 use crate::normal;
+use crate::role;
 use crate::shingle;
 use crate::values::{self, Form};
+use crate::words;
 
 /// Seeds the hashes of one conversation, so that nobody outside can tell what has the same one.
 #[derive(Debug, Clone)]
@@ -94,6 +97,8 @@ pub struct Brought {
     pub(crate) facts: Vec<u64>,
     /// What its call named.
     pub(crate) told: Vec<u64>,
+    /// Which private things it is of: the files, and what else its call named by an id.
+    pub(crate) things: Vec<u64>,
     /// Which item it is, if it is one that can be answered.
     pub(crate) item: Option<Item>,
     /// Whether it holds more than is read.
@@ -145,6 +150,26 @@ impl Brought {
         });
         let told = named.take(MOST_TOLD).map(|normal| key.hash(&normal)).collect();
         Brought { told, ..self }
+    }
+
+    /// The same, as what is private in what the call with these arguments named: a file, a document by its id.
+    #[must_use]
+    pub fn of_things(self, key: &Key, arguments: Value<'_>) -> Brought {
+        let named = leaves(arguments).into_iter().filter(|leaf| {
+            let last = leaf.path.rsplit('.').next().unwrap_or_default();
+            leaf.is_path || role::is_thing(&words::of_name(last))
+        });
+        let things = named.take(MOST_TOLD).filter_map(|leaf| normal::of_text(&leaf.text));
+        let things = things.map(|normal| key.hash(&normal)).collect();
+        Brought { things, ..self }
+    }
+
+    /// The same, as what is private in a resource of that URI.
+    #[must_use]
+    pub fn of_resource(self, key: &Key, uri: &str) -> Brought {
+        let path = uri.strip_prefix("file://").filter(|path| path.starts_with('/'));
+        let things = [Some(uri), path].into_iter().flatten().filter_map(normal::of_text);
+        Brought { things: things.map(|normal| key.hash(&normal)).collect(), ..self }
     }
 
     /// The same, as it was read as that item.
@@ -238,6 +263,9 @@ impl Reading<'_> {
     /// A line of a list: all of it, and each value in it.
     fn listed(&mut self, line: &str) {
         self.field(line);
+        // `[FILE] pay.xlsx` names the file without what it is.
+        let named = line.trim().strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        named.into_iter().for_each(|(_, name)| self.whole(name, None));
         let values = values::of(line);
         let own = values.iter().map(|value| self.key.hash(&value.normal));
         self.brought.fields.extend(own);

@@ -3,7 +3,7 @@
 use bartizan_mcp::{NodeKind, Value};
 
 use crate::normal;
-use crate::role::{self, Role};
+use crate::role::{self, Named, Role};
 use crate::values;
 
 /// A text or a number in the arguments of a call.
@@ -17,6 +17,8 @@ pub struct Leaf {
     pub is_destination: bool,
     /// Whether it names a file: its name says so, or it looks like the path of one.
     pub is_path: bool,
+    /// Whether its name says that this is a folder.
+    pub is_folder: bool,
 }
 
 /// One of several places that a text names, as in a list of recipients.
@@ -43,7 +45,7 @@ fn collect<'a>(value: Value<'a>, path: &mut Vec<std::borrow::Cow<'a, str>>, all:
                 let name = key.text();
                 if name.contains(['@', '/']) {
                     let (path, text) = (path.join("."), name.to_string());
-                    all.push(Leaf { path, text, is_destination: true, is_path: false });
+                    all.push(Leaf { path, text, is_destination: true, is_path: false, is_folder: false });
                 }
                 path.push(name);
                 collect(value, path, all);
@@ -61,9 +63,29 @@ fn leaf(path: &[std::borrow::Cow<'_, str>], text: String) -> Leaf {
     let names: Vec<&str> = path.iter().map(|name| &**name).collect();
     let is_url = text.contains("://");
     let looks = text.contains(['/', '\\']) && !is_url && role::of(&names, &text) != Role::Content;
-    let is_path = role::is_path(&role::of_last(&names)) || looks;
-    Leaf { path: names.join("."), is_destination: role::of(&names, "") == Role::Destination, is_path, text }
+    let last = role::of_last(&names);
+    let is_path = role::is_path(&last) || looks;
+    let is_destination = role::of(&names, "") == Role::Destination;
+    Leaf { path: names.join("."), is_destination, is_path, is_folder: role::is_folder(&last), text }
 }
+
+/// Those that name what goes along with a call of that tool: a file that is attached, or what is shared by its id.
+#[must_use]
+pub fn attached(tool: &str, arguments: Value<'_>) -> Vec<Leaf> {
+    let hands_over = role::hands_over(tool);
+    let is_attached = |leaf: &Leaf| Named::of(&leaf.path.split('.').collect::<Vec<_>>()).attached(hands_over).is_some();
+    leaves(arguments).into_iter().filter(is_attached).collect()
+}
+
+/// Whether calls of a tool with this definition name files or folders, as the names of its arguments say.
+#[must_use]
+pub fn takes_paths(tool: Value<'_>) -> bool {
+    let own = tool.at(&["inputSchema", "properties"]).into_iter().flat_map(Value::members);
+    own.take(MOST_ARGUMENTS).any(|(name, _)| role::is_path(&role::of_last(&[&name.text()])))
+}
+
+/// Arguments of a definition that are looked at; honest tools have fewer.
+const MOST_ARGUMENTS: usize = 64;
 
 /// The places that a text names, each by itself.
 #[must_use]

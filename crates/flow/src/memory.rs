@@ -16,8 +16,9 @@ use crate::brought::{Brought, END, Readings, short};
 use crate::item::{Item, item};
 use crate::label::{ToolLabel, ToolLabels};
 use crate::normal;
-use crate::role::{Named, Role};
+use crate::role::{self, Attached, Named, Role};
 use crate::shingle;
+use crate::talk;
 use crate::traces::{Origin, Overlap, Traced, Traces};
 use crate::values::{self, Form};
 
@@ -36,6 +37,9 @@ pub struct Source {
     pub is_private: bool,
     /// Whether an operator vouches for whoever writes it, whatever it says.
     pub is_vouched: bool,
+    /// Whether it is not for those whom it is about, as far as it says so: what colleagues note about a ticket.
+    #[serde(default)]
+    pub is_inside: bool,
 }
 
 impl Source {
@@ -49,6 +53,7 @@ impl Source {
             is_untrusted: labels.has(ToolLabel::UntrustedContent),
             is_private: labels.has(ToolLabel::PrivateData),
             is_vouched: false,
+            is_inside: false,
         }
     }
 }
@@ -90,6 +95,8 @@ pub struct Memory {
     rows: HashMap<u64, u32, Hashed>,
     /// Which untrusted result was read as which item.
     items: Vec<(Item, u32)>,
+    /// Which file, or what else that calls name, is in which private result.
+    things: HashMap<u64, u32, Hashed>,
     forgets: bool,
 }
 
@@ -134,6 +141,7 @@ impl Memory {
             facts: HashSet::default(),
             rows: HashMap::default(),
             items: Vec::new(),
+            things: HashMap::default(),
             forgets: false,
         }
     }
@@ -173,7 +181,7 @@ impl Memory {
     pub fn bytes(&self) -> usize {
         let table = |capacity: usize, entry: usize| capacity * (entry + 1) * 8 / 7;
         table(self.fields.capacity(), 8 + size_of::<Seen>())
-            + table(self.rows.capacity(), 16)
+            + table(self.rows.capacity() + self.things.capacity(), 16)
             + table(self.alone.capacity() + self.facts.capacity(), 8)
             + self.words.bytes.capacity()
             + self.words.starts.capacity() * 16
@@ -187,6 +195,7 @@ impl Memory {
             return None;
         }
         let (untrusted, private, vouched) = (source.is_untrusted, source.is_private, source.is_vouched);
+        let is_told = untrusted && !source.is_inside;
         self.forgets |= brought.cut;
         let Some(number) =
             u32::try_from(self.sources.len() + 1).ok().filter(|_| self.sources.len() < self.bounds.sources)
@@ -195,8 +204,8 @@ impl Memory {
             return None;
         };
         self.sources.push(source);
-        // What is trusted, whoever is answered did not write.
-        self.items.extend(brought.item.filter(|_| untrusted).map(|item| (item, number)));
+        // What is trusted, whoever is answered did not write, and what is said about them they were not told.
+        self.items.extend(brought.item.filter(|_| is_told).map(|item| (item, number)));
         let facts = brought.facts.iter().map(|hash| (hash, true));
         for (hash, is_fact) in brought.fields.iter().map(|hash| (hash, false)).chain(facts) {
             if self.fields.len() >= self.bounds.values && !self.fields.contains_key(hash) {
@@ -223,12 +232,15 @@ impl Memory {
         }
         // Also of one's own contacts: who wrote their sentences is another question.
         self.forgets |= !vouched && !self.words.add(&brought.prose, number, self.bounds.words);
-        for row in &brought.rows {
-            if self.rows.len() >= self.bounds.values && !self.rows.contains_key(row) {
-                self.forgets = true;
-                break;
+        let held = [(&mut self.rows, &brought.rows), (&mut self.things, &brought.things)];
+        for (held, hashes) in held {
+            for hash in hashes {
+                if held.len() >= self.bounds.values && !held.contains_key(hash) {
+                    self.forgets = true;
+                    break;
+                }
+                held.entry(*hash).or_insert(number);
             }
-            self.rows.entry(*row).or_insert(number);
         }
         Some(number)
     }
@@ -251,12 +263,13 @@ impl Memory {
         }
     }
 
-    /// Where the values of `arguments` to a tool of that server were before. `readings` gives what a text says in an encoding.
+    /// Where the values of `arguments` to that tool of a server were before. `readings` gives what a text says in an encoding.
     #[must_use]
-    pub fn trace(&self, server: &str, arguments: Value<'_>, readings: &Readings<'_>) -> Traces {
+    pub fn trace(&self, (server, tool): (&str, &str), arguments: Value<'_>, readings: &Readings<'_>) -> Traces {
         let mut tracing = Tracing::of(self, Some(readings));
+        tracing.hands_over = role::hands_over(tool);
         tracing.value(arguments, &mut Vec::new());
-        tracing.settle(item(&self.key, server, arguments));
+        tracing.settle(tool, item(&self.key, server, arguments));
         tracing.traces
     }
 
@@ -356,6 +369,8 @@ struct Tracing<'m> {
     memory: &'m Memory,
     /// What a text says in an encoding; without it only names count.
     readings: Option<&'m Readings<'m>>,
+    /// Whether the tool hands on what a call names.
+    hands_over: bool,
     traces: Traces,
     /// Bytes that were searched so far.
     searched: usize,
@@ -370,6 +385,7 @@ impl<'m> Tracing<'m> {
         Tracing {
             memory,
             readings,
+            hands_over: false,
             traces: Traces::default(),
             searched: 0,
             numbers: HashMap::new(),
@@ -438,7 +454,12 @@ impl<'m> Tracing<'m> {
     fn text(&mut self, text: &str, named: &Named, role: Option<Role>) {
         let role = role.unwrap_or_else(|| named.role(text));
         self.traces.has_content |= role == Role::Content && text.contains(char::is_alphanumeric);
-        let place = Place { path: &named.path, role, is_id: role == Role::Selector && named.is_id };
+        let attached = named.attached(self.hands_over);
+        // What is attached is none of what is said: it names a thing.
+        let role =
+            if attached.is_some() && role == Role::Content && !text.contains('\n') { Role::Selector } else { role };
+        let attached = attached.filter(|_| role == Role::Selector);
+        let place = Place { path: &named.path, role, is_id: role == Role::Selector && named.is_id, attached };
         if role == Role::Content && self.readings.is_none() {
             return;
         }
@@ -467,6 +488,11 @@ impl<'m> Tracing<'m> {
         if let Some(normal) = is_whole.then(|| normal::of_text(text)).flatten() {
             self.traced(place, Form::Whole, 0..text.len(), (text, &normal));
         }
+        // A list of a folder has the name, and a call all of the path.
+        let name = text.rsplit(['/', '\\']).next().filter(|name| place.attached.is_some() && name.len() < text.len());
+        if let Some((name, normal)) = name.and_then(|name| Some((name, normal::of_text(name)?))) {
+            self.traced(place, Form::Whole, text.len() - name.len()..text.len(), (name, &normal));
+        }
         for value in inner {
             let written = text.get(value.span.clone()).unwrap_or_default();
             self.traced(place, value.form, value.span.clone(), (written, &value.normal));
@@ -489,7 +515,7 @@ impl<'m> Tracing<'m> {
         let tail = decoded.first().map_or(tail, |decoded| &**decoded);
         let plain: String =
             tail.chars().map(|c| if matches!(c, '/' | '?' | '&' | '=' | '#' | '+') { ' ' } else { c }).collect();
-        let place = Place { role: Role::Content, ..*place };
+        let place = Place { role: Role::Content, attached: None, ..*place };
         let (inner, words) = self.read(&plain);
         for value in inner {
             let written = plain.get(value.span.clone()).unwrap_or_default();
@@ -499,18 +525,18 @@ impl<'m> Tracing<'m> {
     }
 
     /// What whoever is addressed has written themselves is nothing private to them; what is trusted they did not write.
-    fn settle(&mut self, item: Option<Item>) {
+    fn settle(&mut self, tool: &str, item: Option<Item>) {
         let memory = self.memory;
-        let answered = self.answered(item);
+        let answered = self.answered(tool, item);
         let numbers: Vec<(usize, u32)> = self.numbers.iter().map(|(source, number)| (*number, *source)).collect();
         let of = |number: usize| numbers.iter().find(|(held, _)| *held == number).map(|(_, source)| *source);
-        let theirs = self.traces.values.iter().filter(|traced| traced.role != Role::Content);
+        let theirs = self.traces.values.iter().filter(|traced| traced.role != Role::Content && !traced.is_attached);
         let theirs: Vec<u32> = theirs
             .filter_map(|traced| match traced.origin {
                 Origin::Field(number) | Origin::Prose(number) => of(number),
                 _ => None,
             })
-            .filter(|source| memory.source(*source).is_some_and(|source| source.is_untrusted))
+            .filter(|source| memory.source(*source).is_some_and(|source| source.is_untrusted && !source.is_inside))
             .collect();
         for traced in
             self.traces.values.iter_mut().filter(|traced| traced.role == Role::Content && traced.private.is_some())
@@ -527,14 +553,18 @@ impl<'m> Tracing<'m> {
     }
 
     /// What was read as the item that the call is about, unless a stranger's sentence named it.
-    fn answered(&mut self, item: Option<Item>) -> Vec<u32> {
+    fn answered(&mut self, tool: &str, item: Option<Item>) -> Vec<u32> {
         let is_named = |traced: &Traced| matches!(traced.origin, Origin::Prose(_) | Origin::Forgotten);
         let mut names = self.traces.values.iter().filter(|traced| traced.role != Role::Content);
         if self.traces.cut || names.any(is_named) {
             return Vec::new();
         }
-        let read = self.memory.items.iter().filter(|(held, _)| Some(*held) == item);
-        let read: Vec<u32> = read.map(|(_, source)| *source).collect();
+        let read = self.memory.items.iter().filter(|(held, _)| Some(*held) == item).map(|(_, source)| *source);
+        let is_talk = |source: &u32| {
+            let reader = self.memory.source(*source).and_then(|source| source.tool.as_deref());
+            reader.is_some_and(|reader| talk::is_answered(reader, tool))
+        };
+        let read: Vec<u32> = read.filter(is_talk).collect();
         let answered = read.iter().map(|source| self.number(*source)).collect();
         self.traces.answered = answered;
         read
@@ -574,7 +604,14 @@ impl<'m> Tracing<'m> {
             CLIENT => Origin::Client,
             source => Origin::Trusted(self.number(source)),
         };
-        let private = (seen.private > 0).then(|| self.number(seen.private));
+        let thing = || memory.things.get(&memory.key.hash(normal)).copied().unwrap_or_default();
+        let held = match place.attached {
+            // What the call is for somebody has listed to find it, and that says nothing against it.
+            Some(Attached::Itself) => thing(),
+            Some(Attached::Beside) if seen.private == 0 => thing(),
+            _ => seen.private,
+        };
+        let private = (held > 0).then(|| self.number(held));
         let (path, role) = (place.path.into(), place.role);
         self.traces.values.push(Traced {
             path,
@@ -588,6 +625,7 @@ impl<'m> Tracing<'m> {
             origin,
             private,
             is_answer: false,
+            is_attached: place.attached.is_some(),
         });
     }
 
@@ -655,6 +693,8 @@ struct Place<'p> {
     role: Role,
     /// Whether it is what one thing is told from others by.
     is_id: bool,
+    /// How what it names goes along, if it does.
+    attached: Option<Attached>,
 }
 
 mod tests;

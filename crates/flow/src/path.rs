@@ -12,6 +12,8 @@ pub struct FilePath {
     /// `/`, a drive such as `c:`, or nothing for one within a folder that is not known.
     root: String,
     parts: Vec<String>,
+    /// Whether it says that it is a folder.
+    is_folder: bool,
 }
 
 /// Parts of one path that are read.
@@ -56,7 +58,7 @@ impl FilePath {
             return None;
         }
         let root = if drive.is_empty() && starts { "/".to_owned() } else { drive.to_lowercase() };
-        Some(FilePath { root, parts })
+        Some(FilePath { root, parts, is_folder: rest.ends_with('/') })
     }
 }
 
@@ -129,6 +131,12 @@ impl PathPattern {
         })
     }
 
+    /// Whether all paths that it is about another one is about as well.
+    #[must_use]
+    pub fn is_part_of(&self, other: &PathPattern) -> bool {
+        self.0.root == other.0.root && covers(&other.0.parts, &self.0.parts)
+    }
+
     /// How a path stands to it.
     #[must_use]
     pub fn holds(&self, path: &FilePath) -> Within {
@@ -146,7 +154,7 @@ impl PathPattern {
         let is_spelled = is_plain(pattern) || is_plain(path);
         let lower = |parts: &[String]| parts.iter().map(|part| part.to_lowercase()).collect::<Vec<_>>();
         let (held, asked) = (lower(&pattern.parts), lower(&path.parts));
-        if !is_spelled || fits(&held, &asked) || is_above(&asked, &held) { Within::Maybe } else { Within::No }
+        if !is_spelled || fits(&held, &asked) || is_above(path, &asked, &held) { Within::Maybe } else { Within::No }
     }
 }
 
@@ -170,10 +178,40 @@ fn fits(pattern: &[String], parts: &[String]) -> bool {
     }
 }
 
-/// Whether parts are those of a folder above all that a pattern says.
-fn is_above(parts: &[String], pattern: &[String]) -> bool {
-    let said: Vec<&String> = pattern.iter().take_while(|part| !part.contains('*')).collect();
-    parts.len() <= said.len() && parts.iter().zip(said).all(|(part, said)| part == said)
+/// Whether all that one pattern says another one says, too, as far as their parts show it.
+fn covers(pattern: &[String], other: &[String]) -> bool {
+    match (pattern.split_first(), other.split_first()) {
+        (None, rest) => rest.is_none(),
+        (Some((first, rest)), _) if first == "**" => {
+            (0..=other.len()).any(|skipped| other.get(skipped..).is_some_and(|other| covers(rest, other)))
+        }
+        (Some(_), None) => false,
+        (Some((first, rest)), Some((part, other))) => part != "**" && is_like(first, part) && covers(rest, other),
+    }
+}
+
+/// Whether a path, of these parts, is a folder above something of which a pattern says this.
+fn is_above(path: &FilePath, parts: &[String], pattern: &[String]) -> bool {
+    let said = pattern.iter().take_while(|part| !part.contains('*')).count();
+    // Behind the first `*` all that has no name like a file's is a folder, as far as anybody knows.
+    let may_be_folder =
+        parts.len() <= said || path.is_folder || !path.parts.last().is_some_and(|last| is_like_a_file(last));
+    may_be_folder && reaches(pattern, parts)
+}
+
+/// Whether something below parts can be what a pattern says.
+fn reaches(pattern: &[String], parts: &[String]) -> bool {
+    match (pattern.split_first(), parts.split_first()) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some((first, rest)), Some((part, parts))) => first == "**" || is_like(first, part) && reaches(rest, parts),
+    }
+}
+
+/// Whether a name ends as those of files do: `plan.md`.
+fn is_like_a_file(name: &str) -> bool {
+    let Some((stem, end)) = name.rsplit_once('.') else { return false };
+    !stem.is_empty() && (1..=5).contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a part is what one of a pattern says.
@@ -269,6 +307,18 @@ mod tests {
             ("/srv/büro/**", "/srv/bu\u{308}ro/a", Maybe),
             ("/srv/büro/**", "/srv/a", No),
             ("/srv/*", "/srv/a", Yes),
+            // A search there finds what is below, also where a `*` is in between.
+            ("/srv/*/secret/**", "/srv", Maybe),
+            ("/srv/*/secret/**", "/srv/app", Maybe),
+            ("/srv/*/secret/**", "/srv/app/secret", Yes),
+            ("/srv/*/secret/**", "/srv/app/open", No),
+            ("/srv/*/secret/**", "/srv/app/open/plan.md", No),
+            ("/srv/*/secret/**", "/srv/readme.txt", No),
+            ("/srv/*/secret/**", "/srv/v1.2/", Maybe),
+            ("/srv/app-*/key", "/srv/app-1", Maybe),
+            ("/srv/app-*/key", "/srv/web-1", No),
+            ("/srv/**/secret", "/srv/app/open", Maybe),
+            ("/**/.env", "/srv/app", Maybe),
         ] {
             let (read, held) = (FilePath::read(path).unwrap(), PathPattern::read(pattern).unwrap());
             assert_eq!(held.holds(&read), within, "{pattern} {path}");
@@ -280,10 +330,32 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_is_part_of_another_or_not() {
+        for (one, other, is) in [
+            ("/srv/secret/**", "/srv/**", true),
+            ("/srv/**", "/srv/secret/**", false),
+            ("/srv/**", "/srv/**", true),
+            ("/srv/*/secret/**", "/srv/**", true),
+            ("/srv/*/secret/**", "/srv/*/*/**", true),
+            ("/srv/app/secret/**", "/srv/*/secret/**", true),
+            ("/srv/*", "/srv/a*", false),
+            ("/srv/a*", "/srv/*", true),
+            ("/srv/**", "/srv/*", false),
+            ("/srv/*", "/srv/**", true),
+            ("/srv/app/**", "/srv/*/secret/**", false),
+            ("srv/**", "/srv/**", false),
+            ("c:/a/**", "c:/**", true),
+        ] {
+            let (held, wider) = (PathPattern::read(one).unwrap(), PathPattern::read(other).unwrap());
+            assert_eq!(held.is_part_of(&wider), is, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn no_path_takes_long() {
         let parts = "a/".repeat(120);
         let pattern = PathPattern::read("/**/a/**/b").unwrap();
-        assert_eq!(pattern.holds(&FilePath::read(&format!("/{parts}c")).unwrap()), Within::No);
+        assert_eq!(pattern.holds(&FilePath::read(&format!("/{parts}c.txt")).unwrap()), Within::No);
         assert_eq!(FilePath::read(&format!("/{}", "a/".repeat(200))), None);
         assert!(!is_like(&"*a".repeat(60), &"a".repeat(59)));
     }

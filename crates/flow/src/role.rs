@@ -53,6 +53,17 @@ pub(crate) struct Named {
     if_one: Option<Role>,
     if_more: Option<Role>,
     says_public: bool,
+    /// How what it names goes along with what is sent, if it does.
+    attaches: Option<Attached>,
+}
+
+/// How what an argument names goes along with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attached {
+    /// Beside what is said.
+    Beside,
+    /// It is what the call is for, if the tool hands things over and does not only work on them.
+    Itself,
 }
 
 impl Named {
@@ -70,7 +81,13 @@ impl Named {
             if_one: told(&telling, Holds::One),
             if_more: told(&telling, Holds::More),
             says_public: says_public(&last),
+            attaches: attaches(path, &last),
         }
+    }
+
+    /// How what it names goes along with the call of a tool that hands things over, or does not; if it does.
+    pub(crate) fn attached(&self, hands_over: bool) -> Option<Attached> {
+        self.attaches.filter(|attached| hands_over || *attached == Attached::Beside)
     }
 
     /// What it is for if it holds this.
@@ -165,6 +182,38 @@ pub(crate) fn is_id_of_talk(last: &[String]) -> bool {
 pub(crate) fn is_path(last: &[String]) -> bool {
     static PATHS: List = list!("path file filename filepath dir directory folder root cwd");
     last.last().is_some_and(|word| PATHS.has_any(word))
+}
+
+/// How what an argument names goes along, by the names on the way to it.
+fn attaches(path: &[&str], last: &[String]) -> Option<Attached> {
+    static ATTACHED: List = list!("attachment attach attached attaching enclosure enclosed upload inline");
+    static FILES: List =
+        list!("file filename filepath path document doc media image photo picture video audio pdf report");
+    if path.iter().any(|name| words::of_name(name).iter().any(|word| ATTACHED.has_any(word))) {
+        return Some(Attached::Beside);
+    }
+    let is_file = last.iter().any(|word| FILES.has_any(word));
+    (is_file && !is_id_of_talk(last)).then_some(Attached::Itself)
+}
+
+/// Whether a tool of that name hands on what it names, and does not only work on it.
+pub(crate) fn hands_over(tool: &str) -> bool {
+    static HANDS: List = list!(
+        "send share upload attach forward publish export email mail message post tweet transfer submit deliver fax"
+    );
+    words::of_name(tool).iter().any(|word| HANDS.has(word))
+}
+
+/// Whether an argument names a file, or something by its id that nobody is talked to in.
+pub(crate) fn is_thing(last: &[String]) -> bool {
+    static URIS: List = list!("uri url");
+    is_path(last) || last.last().is_some_and(|word| URIS.has(word)) || is_id(last) && !is_id_of_talk(last)
+}
+
+/// Whether an argument names a folder.
+pub(crate) fn is_folder(last: &[String]) -> bool {
+    static FOLDERS: List = list!("dir directory folder root cwd");
+    last.last().is_some_and(|word| FOLDERS.has_any(word))
 }
 
 /// Whether an argument sets what lets somebody in.

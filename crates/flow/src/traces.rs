@@ -47,6 +47,9 @@ pub struct Traced {
     /// Whether it is in what was read as the very item that the call answers.
     #[serde(default)]
     pub is_answer: bool,
+    /// Whether it names what goes along with the call: a file, or something by its id.
+    #[serde(default)]
+    pub is_attached: bool,
 }
 
 /// A piece of a private result in a call.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bartizan_audit::{AuditError, Level, Receipt};
 use bartizan_guard::{CallSummary, Decision, Denial, Direction, Event, Fact, Labels, News, Verdict};
-use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, method, quote};
+use bartizan_mcp::{Edits, Era, Id, Limits, Message, Rejection, Value, method, quote};
 use bytes::Bytes;
 
 use crate::asking::Asking;
@@ -113,9 +113,51 @@ pub struct Refusal {
     /// The request for approval that waits, if one does.
     pub(crate) asking: Option<Box<Asking>>,
     /// How long ago whoever asks may have shown a second factor, where a token that says so is proof enough.
-    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_age: Option<Box<Duration>>,
     /// What it has spent already, for as long as it is held.
     pub(crate) paid: Option<Box<Paid>>,
+    /// What its tool has done, where it is the answer that is refused.
+    pub(crate) ran: Ran,
+}
+
+/// Whether a call has been carried out of which the answer is refused: whoever takes a refusal for one of the call makes it again, and pays twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Ran {
+    /// No tool was called as far as this refusal is concerned.
+    #[default]
+    No,
+    /// The call has reached its server, which did not say that it has been carried out.
+    Perhaps,
+    /// It has been carried out, and only its result is withheld.
+    Yes,
+}
+
+impl Ran {
+    /// What an answer to that call says of it, if it is one of a tool's.
+    pub(crate) fn of(answer: &Message, call: Option<&CallSummary>) -> Ran {
+        // A task goes on when it is answered.
+        let is_task = |result: Value<'_>| result.get("task").is_some() || result.get("taskId").is_some();
+        match (Ran::unless_read(call), answer.result()) {
+            (Ran::Perhaps, Some(result)) if !is_task(result) => Ran::Yes,
+            (ran, _) => ran,
+        }
+    }
+
+    /// What is known where the answer to that call cannot be read.
+    pub(crate) fn unless_read(call: Option<&CallSummary>) -> Ran {
+        if call.is_some_and(|call| &*call.method == method::TOOLS_CALL) { Ran::Perhaps } else { Ran::No }
+    }
+
+    /// What is said of it, with a space in front.
+    fn sentence(self) -> &'static str {
+        match self {
+            Ran::No => "",
+            Ran::Perhaps => {
+                " The call has reached its server and may have been carried out: find out before it is made again."
+            }
+            Ran::Yes => " The tool has run and only its answer is withheld: do not make the call again to get it.",
+        }
+    }
 }
 
 /// What a request has spent of its rates, and its place among those that wait, if it has one.
@@ -161,6 +203,11 @@ impl Refusal {
         if self.rule == UNRECORDED { self } else { Refusal { asking, ..self } }
     }
 
+    /// The same refusal, of an answer to a call of which that is known.
+    pub(crate) fn after(self, ran: Ran) -> Refusal {
+        Refusal { ran, ..self }
+    }
+
     /// The same refusal, which keeps what its message has spent.
     pub(crate) fn keeping(self, paid: Option<Box<Paid>>) -> Refusal {
         Refusal { paid, ..self }
@@ -168,7 +215,7 @@ impl Refusal {
 
     /// The same refusal, which a token of a sign-in with a second factor would have spared, no longer ago than that.
     pub(crate) fn unless_proven(self, max_age: Option<Duration>) -> Refusal {
-        if self.rule == UNRECORDED { self } else { Refusal { max_age, ..self } }
+        if self.rule == UNRECORDED { self } else { Refusal { max_age: max_age.map(Box::new), ..self } }
     }
 
     /// What a person or a model is told.
@@ -176,7 +223,7 @@ impl Refusal {
     pub fn sentence(&self) -> String {
         let verb = if self.code == CODE_UPSTREAM { "Stopped" } else { "Blocked" };
         let decision = self.decision().map(|id| format!(" Decision {id}.")).unwrap_or_default();
-        format!("{verb} by bartizan: {} ({}).{decision}", self.why, self.rule)
+        format!("{verb} by bartizan: {} ({}).{}{decision}", self.why, self.rule, self.ran.sentence())
     }
 
     /// The answer to whoever asked with `id`; for a tool call a result that the model gets to read.
@@ -190,7 +237,7 @@ impl Refusal {
             (None, Some(id), Some(call)) => self.result(id, call.era),
             _ => self.error(id, ""),
         };
-        Admitted { lacking: self.max_age.map(|max_age| Lacking { max_age, is_asked }), ..answer }
+        Admitted { lacking: self.max_age.as_deref().map(|max_age| Lacking { max_age: *max_age, is_asked }), ..answer }
     }
 
     /// The answer to a message that goes nowhere: an error in the words of JSON-RPC if it cannot be served at all, else as
@@ -385,7 +432,7 @@ pub(crate) fn refuse(
 
 /// Refuses a server's message that the log only counts, because there are too many of the kind.
 pub(crate) fn counted(rule: &'static str, why: String, code: i64) -> Refusal {
-    Refusal { receipt: None, rule, why, code, asking: None, max_age: None, paid: None }
+    Refusal { receipt: None, rule, why, code, asking: None, max_age: None, paid: None, ran: Ran::No }
 }
 
 /// Records and refuses what could not be read.
@@ -483,7 +530,9 @@ fn record_own(recorder: &Recorder, server: &str, session: &str, message: Message
 
 fn settle(receipt: Result<Receipt, AuditError>, rule: &'static str, why: String, code: i64) -> Refusal {
     match receipt {
-        Ok(receipt) => Refusal { receipt: Some(receipt), rule, why, code, asking: None, max_age: None, paid: None },
+        Ok(receipt) => {
+            Refusal { receipt: Some(receipt), rule, why, code, asking: None, max_age: None, paid: None, ran: Ran::No }
+        }
         Err(_) => unrecorded(),
     }
 }
@@ -506,6 +555,7 @@ fn unrecorded() -> Refusal {
         asking: None,
         max_age: None,
         paid: None,
+        ran: Ran::No,
     }
 }
 
@@ -514,9 +564,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refused_answer_says_that_its_tool_has_run() {
+        let parse = |text: &str| Message::parse(text.to_owned(), &OWN).unwrap();
+        let call = |method: &str| {
+            CallSummary::of(&parse(&format!(
+                r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{"name":"pay"}}}}"#
+            )))
+        };
+        let answer = |body: &str| parse(&format!(r#"{{"jsonrpc":"2.0","id":7,{body}}}"#));
+        for (method, body, ran) in [
+            ("tools/call", r#""result":{"content":[]}"#, Ran::Yes),
+            ("tools/call", r#""result":{"content":[],"isError":true}"#, Ran::Yes),
+            ("tools/call", r#""result":{"task":{"taskId":"t"}}"#, Ran::Perhaps),
+            ("tools/call", r#""error":{"code":1,"message":"x"}"#, Ran::Perhaps),
+            ("resources/read", r#""result":{"contents":[]}"#, Ran::No),
+        ] {
+            assert_eq!(Ran::of(&answer(body), call(method).as_ref()), ran, "{method} {body}");
+        }
+        assert_eq!(Ran::of(&answer(r#""result":{}"#), None), Ran::No);
+        let refusal = counted("secrets.github_token", "it holds a secret".to_owned(), CODE_DENIED);
+        let sentence = "Blocked by bartizan: it holds a secret (secrets.github_token).";
+        assert_eq!(refusal.sentence(), sentence);
+        let told = refusal.after(Ran::Yes).sentence();
+        assert_eq!(
+            told,
+            format!(
+                "{sentence} The tool has run and only its answer is withheld: do not make the call again to get it."
+            )
+        );
+    }
+
+    #[test]
     fn a_refused_call_is_answered_in_its_own_era() {
         let (why, code) = ("too many".to_owned(), CODE_DENIED);
-        let refusal = Refusal { receipt: None, rule: "rate.tool", why, code, asking: None, max_age: None, paid: None };
+        let refusal = Refusal {
+            receipt: None,
+            rule: "rate.tool",
+            why,
+            code,
+            asking: None,
+            max_age: None,
+            paid: None,
+            ran: Ran::No,
+        };
         let stateless = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         // With what it is called in a result, if it is one.
         for (method, params, kind) in [

@@ -14,7 +14,7 @@ use bartizan_guard::{CallSummary, Direction};
 use bartizan_mcp::{Id, Kind, Message, Revision, method};
 use tokio::time::Instant;
 
-use crate::admit::{Admitted, CODE_DENIED, Refusal};
+use crate::admit::{Admitted, CODE_DENIED, Ran, Refusal};
 use crate::answer::Delivery;
 use crate::in_flight::Place;
 use crate::learn::{self, Way};
@@ -283,7 +283,7 @@ impl Exchange {
                 }
                 Ok(Some(Reply::Unreadable(bytes, rejection))) => {
                     let refusal = self.link.unreadable(Direction::ToClient, &bytes, &rejection);
-                    self.finish_with(&refusal)
+                    self.finish_with(&refusal.after(Ran::unless_read(self.call.as_ref())))
                 }
                 Ok(None) => {
                     self.link.upstream.last_words().await;

@@ -1,14 +1,17 @@
 //! What of the configuration has no effect, as no server has such a tool.
 
 use bartizan_config::{Config, Diagnostic, Tools};
-use bartizan_guard::guards::personal_data;
+use bartizan_guard::guards::{flow, minimise, personal_data};
 use bartizan_trust::Lock;
 
-/// Warns of tools that policies or `entitled` of `personal_data` name and that are not in the lock file, though others of their servers are: most often a
+/// Warns of tools that policies, `entitled` of `personal_data` or tables of `flow` and `minimise` name and that are not in the lock file, though others of their servers are: most often a
 /// mistake in writing, which opens what it should guard.
 #[must_use]
 pub fn check(config: &Config) -> Vec<Diagnostic> {
-    let names_any = config.settings.policies.is_some() || config.settings.guards.contains_key(personal_data::SPEC.name);
+    let names_any = {
+        let guards = [personal_data::SPEC.name, flow::SPEC.name, minimise::SPEC.name];
+        config.settings.policies.is_some() || guards.iter().any(|guard| config.settings.guards.contains_key(*guard))
+    };
     if !names_any || !config.lock.is_file() {
         return Vec::new();
     }

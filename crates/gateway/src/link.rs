@@ -26,7 +26,7 @@ use self::completed::Sent;
 pub(crate) use self::completed::with_completed;
 pub(crate) use self::unanswered::{TOO_MANY, Unanswered};
 use crate::abilities::Abilities;
-use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Paid, Refusal};
+use crate::admit::{self, About, Admitted, CODE_DENIED, Desk, Kept, NotAdmitted, Paid, Ran, Refusal};
 use crate::agree::Granted;
 use crate::capture::Taken;
 use crate::clock;
@@ -203,6 +203,17 @@ impl Link {
         message: Message,
         direction: Direction,
         answers: Option<&CallSummary>,
+        standing: Standing,
+        paid: Option<Box<Paid>>,
+    ) -> Result<Admitted, Refusal> {
+        let ran = if direction == Direction::ToClient { Ran::of(&message, answers) } else { Ran::No };
+        self.decide(message, (direction, answers), standing, paid).await.map_err(|refusal| refusal.after(ran))
+    }
+
+    async fn decide(
+        &self,
+        message: Message,
+        (direction, answers): (Direction, Option<&CallSummary>),
         standing: Standing,
         paid: Option<Box<Paid>>,
     ) -> Result<Admitted, Refusal> {

@@ -1,5 +1,6 @@
 //! What a guard is shown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ pub struct Event<'a> {
 impl Event<'_> {
     /// The tool that is called, or that the reply comes from.
     #[must_use]
-    pub fn tool(&self) -> Option<std::borrow::Cow<'_, str>> {
+    pub fn tool(&self) -> Option<Cow<'_, str>> {
         match self.answers {
             Some(call) => call.tool.as_deref().map(Into::into),
             None if self.message.method() == Some("tools/call") => self.message.param("name"),
@@ -92,6 +93,8 @@ pub struct CallSummary {
     /// The arguments it carries, as JSON, unless they are longer than [`CallSummary::MOST_ARGUMENTS`] for `prompts/get`, or than
     /// [`CallSummary::MOST_OF_A_CALL`] for `tools/call`.
     pub arguments: Option<Arc<str>>,
+    /// For `resources/read`, the URI; nothing in place of one that is longer than [`CallSummary::MOST_OF_A_CALL`].
+    pub uri: Option<Arc<str>>,
 }
 
 impl CallSummary {
@@ -111,6 +114,8 @@ impl CallSummary {
         };
         let arguments = message.params().filter(|_| most > 0);
         let arguments = arguments.and_then(|params| params.get("arguments")).map(Value::raw);
+        let uri = (method == method::RESOURCES_READ).then(|| message.param("uri").unwrap_or_default());
+        let is_kept = |uri: &Cow<'_, str>| uri.len() <= Self::MOST_OF_A_CALL;
         let progress = message.params().and_then(|params| params.at(&["_meta", "progressToken"]));
         Some(CallSummary {
             id: message.id()?.clone(),
@@ -119,6 +124,7 @@ impl CallSummary {
             era: if Meta::of(message).protocol_version().is_some() { Era::Stateless } else { Era::Legacy },
             progress_token: progress.map(|token| token.raw().into()),
             arguments: arguments.filter(|json| json.len() <= most).map(Into::into),
+            uri: uri.map(|uri| if is_kept(&uri) { uri.into() } else { Arc::default() }),
         })
     }
 }

@@ -30,8 +30,17 @@ impl Follow {
         let (source, labels) = flow::brings(&self.0, event, session, asked)?;
         let content = event.message.result().or_else(|| event.message.error())?;
         let brought = Brought::of(key, content, labels.has(ToolLabel::PrivateData), &readings);
+        let is_private = labels.has(ToolLabel::PrivateData);
         let brought = match asked {
-            Some(asked) => brought.answering(key, asked).as_item(item(key, &event.server.name, asked)),
+            Some(asked) => {
+                let brought = brought.answering(key, asked).as_item(item(key, &event.server.name, asked));
+                if is_private { brought.of_things(key, asked) } else { brought }
+            }
+            None => brought,
+        };
+        let uri = event.answers.and_then(|call| call.uri.as_deref()).filter(|_| is_private);
+        let brought = match uri {
+            Some(uri) => brought.of_resource(key, uri),
             None => brought,
         };
         (!brought.is_empty()).then_some(News { source, brought })
@@ -43,10 +52,10 @@ impl Follow {
         flow::traced(&self.0, event, session)
     }
 
-    /// Where the values of arguments to a tool of that server were before.
+    /// Where the values of arguments to that tool of a server were before.
     #[must_use]
-    pub fn traces(&self, server: &str, arguments: Value<'_>, memory: &Memory) -> Traces {
-        memory.trace(server, arguments, &readings)
+    pub fn traces(&self, (server, tool): (&str, &str), arguments: Value<'_>, memory: &Memory) -> Traces {
+        memory.trace((server, tool), arguments, &readings)
     }
 
     /// What a call of any tool names; once it is admitted, what nobody else has named before counts as the user's
@@ -72,6 +81,7 @@ impl Follow {
             is_untrusted: false,
             is_private: false,
             is_vouched: true,
+            is_inside: false,
         };
         (!brought.is_empty()).then_some(News { source, brought })
     }

@@ -11,7 +11,7 @@ use bartizan_detect::{Engine, Kind};
 use bartizan_mcp::{Limits, Message, NodeId, Rejection, Value, method, quote};
 
 use crate::{
-    Action, CallSummary, Decision, Direction, Event, Fact, GuardSettings, Judged, Mode, Pipeline, PipelineError,
+    Action, CallSummary, Decision, Direction, Event, Fact, GuardSettings, How, Judged, Mode, Pipeline, PipelineError,
     Principal, ServerProfile, Session, Settings, Severity, Timestamp, Verdict, case, guards,
 };
 
@@ -60,6 +60,22 @@ pub struct Noticed {
 /// What holds a definition against what was approved before finds nothing in a text by itself.
 const BEFORE: &str = guards::tool_pinning::SPEC.name;
 
+/// What would be named is shown as taken out: here there is no vault in which a name could be kept, and without one all of it is refused.
+fn without_names(guard: &mut GuardSettings) {
+    if guard.how.names() {
+        guard.how = How::Cut;
+    }
+    guard
+        .places
+        .iter_mut()
+        .filter(|place| place.how.is_some_and(How::names))
+        .for_each(|place| place.how = Some(How::Cut));
+    // Nor is anything given back.
+    if let Some(options) = guard.options.as_object_mut() {
+        options.remove("entitled");
+    }
+}
+
 impl Inspector {
     /// With these settings, which are enforced, for texts that belong to a tool of a server.
     ///
@@ -68,6 +84,7 @@ impl Inspector {
     pub fn new(settings: Settings, limits: Limits, server: &str, tool: &str) -> Result<Inspector, PipelineError> {
         // Nobody else is asked here, so nobody's word can be missing either.
         let mut settings = Settings { mode: Mode::Enforce, policies: None, asks: None, ..settings };
+        settings.guards.values_mut().for_each(without_names);
         settings.guards.insert(BEFORE.to_owned(), GuardSettings { enabled: false, ..GuardSettings::default() });
         let definition = format!(r#"{{"name":{},"inputSchema":{{"type":"object"}}}}"#, quote(tool));
         let listed = case::read(crate::DefinitionKind::Tool, definition.as_bytes()).map(Arc::new);

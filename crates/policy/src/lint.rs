@@ -37,6 +37,32 @@ pub(crate) fn never_met(rules: &[Rule], roles: &Roles, ways: Ways, sources: &[So
     rules.iter().filter_map(of).collect()
 }
 
+/// Why nobody may do anything by these rules, if that is plain.
+pub(crate) fn shuts_all(rules: &[Rule], otherwise: Otherwise) -> Option<String> {
+    let is_bare = |rule: &&Rule| {
+        let is_any = matches!(rule.principal, PrincipalConstraint::Any) && matches!(rule.action, ActionConstraint::Any);
+        is_any && matches!(rule.resource, ResourceConstraint::Any) && Body::of(rule).conditions.is_empty()
+    };
+    if let Some(rule) = rules.iter().filter(|rule| forbids(rule)).find(is_bare) {
+        return Some(format!("`{}` forbids everything to everybody", rule.reason.id));
+    }
+    let permits = rules.iter().any(|rule| rule.policy.effect() == Effect::Permit);
+    let shuts = !permits && otherwise == Otherwise::Deny;
+    shuts.then(|| "no policy permits anything, and what none permits is refused".to_owned())
+}
+
+/// The rule that forbids a tool to everybody, whatever a call says, if one does.
+pub(crate) fn forbids_to_all<'r>(rules: &'r [Rule], server: &str, tool: &str) -> Option<&'r Rule> {
+    let name = format!("{server}/{tool}");
+    let call = ActionConstraint::Eq(uid(&ACTION, &name));
+    let thing = ResourceConstraint::Eq(uid(&TOOL, &name));
+    let covers = |rule: &&Rule| {
+        let is_of_all = matches!(rule.principal, PrincipalConstraint::Any | PrincipalConstraint::Is(_));
+        is_of_all && covers_action(&rule.action, &call) && covers_what(&rule.resource, &thing, &call)
+    };
+    rules.iter().filter(|rule| forbids(rule)).filter(covers).find(|rule| Body::of(rule).conditions.is_empty())
+}
+
 /// What of these rules has no effect, in their order.
 pub(crate) fn warnings(
     rules: &[Rule],

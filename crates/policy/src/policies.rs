@@ -245,6 +245,18 @@ impl Policies {
         lint::warnings(&self.rules, &self.roles, self.otherwise, known, &sources)
     }
 
+    /// Why nobody may do anything, so that no tool is listed, if that is plain.
+    #[must_use]
+    pub fn shuts_all(&self) -> Option<String> {
+        lint::shuts_all(&self.rules, self.otherwise)
+    }
+
+    /// The id of a policy that forbids a tool to everybody, whatever a call says, if one does.
+    #[must_use]
+    pub fn forbids_to_all(&self, server: &str, tool: &str) -> Option<String> {
+        lint::forbids_to_all(&self.rules, server, tool).map(|rule| rule.reason.id.to_string())
+    }
+
     /// The challenges that nobody can ever meet, so that they forbid.
     #[must_use]
     pub fn never_met(&self, ways: Ways) -> Vec<Problem> {

@@ -61,6 +61,14 @@ impl Store {
         })
         .await
     }
+
+    /// Keeps for the log what was changed elsewhere than in the store, such as in a lock file.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub async fn note_elsewhere(&self, change: &Change, kind: &str, fields: Value) -> Result<()> {
+        self.write_unmarked(async |connection| note(connection, change, kind, fields).await).await
+    }
 }
 
 /// Notes a change within the transaction that makes it.

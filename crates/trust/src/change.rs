@@ -22,6 +22,8 @@ pub struct Change {
     pub sha256: Option<String>,
     /// What a tool was approved to do with information; `None` if nothing of that was.
     pub old_labels: Option<Labels>,
+    /// What an operator had added to what the tool was taken for, which stays, and what they had taken away, which does not.
+    pub by_hand: Option<(Labels, Labels)>,
     /// What it is taken to do now; `None` if nobody has said, or it is gone.
     pub labels: Option<Labels>,
 }

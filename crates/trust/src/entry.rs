@@ -42,6 +42,12 @@ impl Approved {
     pub fn taken_for(&self) -> Option<Labels> {
         self.guessed.or(self.labels)
     }
+
+    /// What an operator has added to that, and what they have taken away, if they have said anything.
+    #[must_use]
+    pub fn by_hand(&self) -> Option<(Labels, Labels)> {
+        self.labels.zip(self.guessed).map(|(labels, guessed)| labels.differ_from(guessed))
+    }
 }
 
 /// What is approved of one server.

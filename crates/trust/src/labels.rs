@@ -32,6 +32,23 @@ impl Labels {
         self.held().map(|(_, word)| word)
     }
 
+    /// What of these counts besides: the first four words, which only make it stricter.
+    fn stricter(self) -> Labels {
+        Labels(self.0 & 0b1111)
+    }
+
+    /// What an operator has added to what it was taken for, and what they have taken away.
+    #[must_use]
+    pub fn differ_from(self, taken_for: Labels) -> (Labels, Labels) {
+        (Labels(self.0 & !taken_for.0).stricter(), Labels(taken_for.0 & !self.0).stricter())
+    }
+
+    /// These and those that were added to others before; what is said by hand lets no calls off.
+    pub(crate) fn with_added(self, added: Labels) -> Labels {
+        let lets_off = 0b110_0000;
+        if added == Labels::default() { self } else { Labels(self.0 & !lets_off | added.0) }
+    }
+
     fn held(self) -> impl Iterator<Item = (char, &'static str)> {
         Labels::WORDS.into_iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, word)| word)
     }

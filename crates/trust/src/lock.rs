@@ -348,6 +348,7 @@ impl Lock {
             new: candidate.sha256.as_deref().map_or(Ok(None), |sha256| self.text(sha256))?,
             sha256: candidate.sha256.clone(),
             old_labels: old.and_then(|held| held.labels),
+            by_hand: old.and_then(Approved::by_hand),
             labels: candidate.labels.map(|labels| labels.0),
         })
     }
@@ -528,6 +529,7 @@ impl State {
     }
 
     fn accept(&mut self, candidate: &Candidate, labels: Option<Labels>, at: SystemTime) {
+        let by_hand = self.before(candidate).and_then(Approved::by_hand);
         let former = self.servers.get(&candidate.server).and_then(|pins| self.former(pins, candidate));
         let former = former.map(|(name, _)| (candidate.kind.clone(), name.to_owned()));
         let pins = self.servers.entry(candidate.server.clone()).or_default();
@@ -540,8 +542,18 @@ impl State {
             pins.definitions.remove(&former);
         }
         let (body, first_seen) = (candidate.body.clone(), time::format(at));
-        let approved = Approved { sha256, body, labels, guessed: None, first_seen };
-        pins.definitions.insert(key, approved);
+        // What an operator has added stays, as it was about more than its wording; what they have taken away was about what it was.
+        let added = by_hand.map(|(added, _)| added).unwrap_or_default();
+        let kept = labels.map(|labels| labels.with_added(added));
+        let guessed = labels.filter(|labels| kept != Some(*labels));
+        pins.definitions.insert(key, Approved { sha256, body, labels: kept, guessed, first_seen });
+    }
+
+    /// What was approved in the place of a candidate, under its name or the one that it had.
+    fn before(&self, candidate: &Candidate) -> Option<&Approved> {
+        let pins = self.servers.get(&candidate.server)?;
+        let held = pins.definitions.get(&(candidate.kind.clone(), candidate.name.clone()));
+        held.or_else(|| self.former(pins, candidate).map(|(_, approved)| approved))
     }
 
     /// The approved definition that a new one is a renaming of: the same but for the name, and gone.

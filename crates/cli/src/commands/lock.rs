@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bartizan_config::{Config, Places};
-use bartizan_trust::{Change, Lock, LockError, What};
+use bartizan_trust::{Change, Labels, Lock, LockError, What};
 use clap::{Args, Subcommand};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,7 @@ use self::report::{Found, VerifiedOne};
 use crate::common;
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
+use crate::stored;
 use crate::text::{count, inline, shell_word};
 
 const EXAMPLES: &str = "\
@@ -157,11 +158,29 @@ fn update(update: &Update) -> Result<Outcome, Failure> {
     } else {
         let paint = Paint::for_stdout();
         choice.print(&found, |change| format!("accepted: {}", title(change, paint)))?;
+        for change in found.iter().flat_map(|one| &one.changes) {
+            by_hand(change).iter().for_each(|lost| say(&format!("{lost}; see `bartizan lock label`")));
+        }
         if labelled > 0 {
             say(&format!("{} labelled that had been approved before there were labels", count(labelled, "tool")));
         }
     }
+    for Waiting { lock, changes } in found.iter().filter(|one| !one.changes.is_empty()) {
+        choice.place.note("lock.accepted", lock, report::noted(changes))?;
+    }
     Ok(Outcome::Clean)
+}
+
+/// What an operator had said of a tool, and what of it is left once its change is accepted.
+fn by_hand(change: &Change) -> Option<String> {
+    let (added, removed) = change.by_hand.filter(|_| change.what != What::Removed)?;
+    let all = |labels: Labels| labels.words().collect::<Vec<_>>().join(", ");
+    let stays = (added != Labels::default()).then(|| format!("{} stays as it was set by hand", all(added)));
+    let lost = (removed != Labels::default())
+        .then(|| format!("{} counts again, which had been taken away by hand", all(removed)));
+    let said: Vec<_> = stays.into_iter().chain(lost).collect();
+    let tool = format!("tool `{}` of {}", inline(&change.name), inline(&change.server));
+    (!said.is_empty()).then(|| format!("{tool}: {}", said.join(", and ")))
 }
 
 /// What changes a lock file has to be about one: under one name two of them may hold different servers, and what was looked
@@ -256,6 +275,15 @@ impl Place {
     fn open(&self) -> Result<Vec<Waiting>, Failure> {
         let open = |path| Lock::open(path).and_then(Waiting::of).map_err(failure);
         self.paths()?.into_iter().map(open).collect()
+    }
+
+    /// Keeps for the log what was done with a lock file.
+    fn note(&self, kind: &str, lock: &Lock, mut fields: serde_json::Value) -> Result<(), Failure> {
+        if let Some(fields) = fields.as_object_mut() {
+            fields.insert("lock".to_owned(), lock.path().display().to_string().into());
+        }
+        let store = self.config.clone().map_or_else(stored::Place::here, stored::Place::of);
+        store.note(kind, fields)
     }
 
     /// What says the same in another command, with a space in front.
@@ -472,6 +500,7 @@ fn body(change: &Change) -> String {
     if change.labels.is_some() && (change.what != What::Changed || change.old_labels != change.labels) {
         let _ = writeln!(out, "  labels: {}", label::changed(change.old_labels, change.labels));
     }
+    let _ = by_hand(change).map(|lost| writeln!(out, "  if accepted, {lost}"));
     // The lines come escaped.
     change.diff().lines().for_each(|line| {
         let _ = writeln!(out, "  {line}");

@@ -63,6 +63,42 @@ fn a_way_out_and_what_stands_in_it() {
 }
 
 #[test]
+fn arguments_and_policies_are_looked_at_as_far_as_they_can_be() {
+    let only = "mail: the guard flow stands in the way, and only calls with certain arguments go that way";
+    let no_labels = "[[guard.flow.tool]]\nname = \"mail/send_email\"\nlabels = []\n";
+    let with =
+        "[[guard.flow.tool]]\nname = \"mail/send_email\"\nwhere = { list = [\"all\"] }\nlabels = [\"public_sink\"]\n";
+    let none = "no servers that are known make a way out together";
+    for (more, says) in
+        [(format!("{with}{no_labels}"), only), (no_labels.to_owned(), none), (with.to_owned(), "mail: the guard flow")]
+    {
+        let end = flows(&["mail"], &more, &[]).status(0);
+        assert!(end.stdout.contains(says), "{more}: {}", end.stdout);
+    }
+    let json = flows(&["mail"], &format!("{with}{no_labels}"), &["--json"]).status(0).json();
+    assert_eq!(json["combinations"][0]["only_with_arguments"], true);
+    for (deny, says) in [("tool:mail/send_email", none), ("tool:mail/get_all", "mail: the guard flow")] {
+        // Whoever has the role is forbidden, and nobody else.
+        let role = format!("[policy]\ndefault = \"permit\"\n[role.clerk]\nmembers = [\"ann\"]\ndeny = [\"{deny}\"]\n");
+        let end = flows(&["mail"], &role, &[]).status(0);
+        assert!(end.stdout.contains("mail: the guard flow"), "{}", end.stdout);
+        let name = deny.trim_start_matches("tool:");
+        let policy = tempfile::NamedTempFile::new().unwrap();
+        fs::write(policy.path(), format!("@id(\"no\") forbid(principal, action, resource == Mcp::Tool::\"{name}\");"))
+            .unwrap();
+        let file = policy.path().display();
+        let end = flows(&["mail"], &format!("[policy]\ndefault = \"permit\"\nfiles = [\"{file}\"]\n"), &[]).status(0);
+        assert!(end.stdout.contains(says), "{deny}: {}", end.stdout);
+        assert_eq!(
+            end.stderr.contains("forbids it to everybody: mail/send_email (`no`)"),
+            says == none,
+            "{}",
+            end.stderr
+        );
+    }
+}
+
+#[test]
 fn json_names_what_is_known_and_what_is_not() {
     let json = flows(&["mail", "later"], "", &["--json"]).status(0).json();
     assert_eq!(json["format"], "bartizan.guards.flows/1");

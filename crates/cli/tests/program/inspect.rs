@@ -229,3 +229,19 @@ fn an_answer_comes_before_the_next_text() {
     drop(input);
     assert!(inspect.wait().unwrap().success());
 }
+
+#[test]
+fn what_would_be_named_is_shown_as_taken_out_and_not_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("bartizan.toml");
+    let text = "[guard.personal_data]\naction = \"redact\"\nhow = \"pseudonymise\"\nentitled = [{ server = \"crm\", tool = \"get\" }]\n[server.crm]\ncommand = [\"crm\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let config = file.display().to_string();
+    let input: String = ["Write to ann.other@corp.example today.", PLAIN]
+        .iter()
+        .map(|text| format!("{}\n", json!({"text": text})))
+        .collect();
+    let (lines, _) = inspect(&["--kind", "tool_result", "--config", &config, "--fail-on", "never"], &input, 0);
+    assert_eq!((&lines[0]["action"], &lines[1]["action"]), (&json!("redact"), &json!("allow")), "{lines:?}");
+    assert_eq!(lines[0]["findings"][0]["rule"], "personal_data.email");
+}

@@ -124,6 +124,73 @@ fn what_a_tool_is_taken_to_do_is_shown_and_accepted() {
     assert!(file(home).contains(r#"labels = ["public_sink"]"#), "{}", file(home));
 }
 
+/// What is to be recorded of this.
+fn noted(home: &Path) -> Vec<(String, serde_json::Value)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = bartizan_store::Store::open(&home.join("state.db")).await.unwrap();
+        let mut said = Vec::new();
+        let record = async |events: &[bartizan_store::Event]| {
+            said.extend(events.iter().map(|event| (event.kind.clone(), event.fields.clone())));
+            Ok::<_, ()>(())
+        };
+        store.record_events(record).await.unwrap().unwrap();
+        store.close().await;
+        said
+    })
+}
+
+#[test]
+fn what_was_said_by_hand_is_not_lost_in_silence_and_is_in_the_log() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    taken_for(home, Some(&["public_sink", "if_addressed"]));
+    lock(home, &["label", "--server", "mail", "send_email", "private_data"]).status(0);
+    let changed = || Definition {
+        labels: Some(Labels::of(["public_sink", "if_addressed", "destructive"]).unwrap()),
+        ..definition("send_email", r#"{"description":"Sends more.","name":"send_email"}"#, "2")
+    };
+    Lock::open(home.join("mcp.lock")).unwrap().note_pending("mail", &[changed()]).unwrap();
+    let said = "tool `send_email` of mail: private_data stays as it was set by hand, and public_sink counts again, which had been taken away by hand";
+    let end = lock(home, &["diff"]).status(1);
+    assert!(end.stdout.contains(said), "{}", end.stdout);
+    let json = lock(home, &["diff", "--json"]).status(1).json();
+    let change = &json["changes"][0];
+    assert_eq!(
+        (&change["added_by_hand"][0], &change["removed_by_hand"][0]),
+        (&"private_data".into(), &"public_sink".into())
+    );
+    assert!(lock(home, &["update"]).status(0).stderr.contains(said));
+    // What was added makes it stricter, and nothing of a guess lets calls off any more.
+    assert!(file(home).contains(r#"labels = ["private_data", "public_sink", "destructive"]"#), "{}", file(home));
+    lock(home, &["forget", "mail"]).status(0);
+
+    let noted = noted(home);
+    let kinds: Vec<_> = noted.iter().map(|(kind, _)| &**kind).collect();
+    assert_eq!(kinds, ["lock.labelled", "lock.accepted", "lock.forgotten"]);
+    let by = format!("uid:{}", rustix::process::getuid().as_raw());
+    assert!(
+        noted.iter().all(|(_, fields)| fields["by"] == by && fields["lock"].as_str().unwrap().ends_with("mcp.lock"))
+    );
+    assert_eq!(noted[0].1["labels"], serde_json::json!(["private_data"]));
+    assert_eq!(noted[1].1["changes"][0]["name"], "send_email");
+}
+
+#[test]
+fn what_nobody_has_said_anything_about_is_taken_as_it_is_now() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    taken_for(home, Some(&["public_sink", "destructive"]));
+    let changed = Definition {
+        labels: Some(Labels::of(["public_sink", "if_addressed"]).unwrap()),
+        ..definition("send_email", r#"{"description":"Sends more.","name":"send_email"}"#, "2")
+    };
+    Lock::open(home.join("mcp.lock")).unwrap().note_pending("mail", &[changed]).unwrap();
+    let end = lock(home, &["update"]).status(0);
+    assert!(end.stderr.is_empty(), "{}", end.stderr);
+    assert!(file(home).contains(r#"labels = ["public_sink", "if_addressed"]"#), "{}", file(home));
+}
+
 #[test]
 fn tools_from_before_there_were_labels_get_them_with_an_update() {
     let home = tempfile::tempdir().unwrap();

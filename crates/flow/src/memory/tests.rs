@@ -26,7 +26,7 @@ fn memory(results: &[(&str, &str)]) -> Memory {
 /// What is traced: the value, `?` unseen, `t` trusted, `f` field, `p` prose, and `!` if it is private; with the tool it is from.
 fn traced(memory: &Memory, arguments: &str) -> Vec<String> {
     let message = parse(arguments);
-    let traces = memory.trace("s", message.result().unwrap(), &|_| Vec::new());
+    let traces = memory.trace(("s", "send"), message.result().unwrap(), &|_| Vec::new());
     let shown = |traced: &Traced| {
         let (what, number) = match traced.origin {
             Origin::Unseen => ("?", None),
@@ -99,7 +99,7 @@ fn pieces_of_what_is_private_are_known_again() {
     ]);
     let overlaps = |text: &str| {
         let message = parse(&format!(r#"{{"text":"{text}"}}"#));
-        let traces = memory.trace("s", message.result().unwrap(), &|_| Vec::new());
+        let traces = memory.trace(("s", "send"), message.result().unwrap(), &|_| Vec::new());
         traces
             .overlaps
             .into_iter()
@@ -122,7 +122,7 @@ fn read(items: &[(&str, &str, &str)]) -> Memory {
         let result = format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#);
         let brought = Brought::of(memory.key(), parse(&result).result().unwrap(), true, &|_| Vec::new());
         let item = item(memory.key(), server, parse(arguments).result().unwrap());
-        memory.bring(Source::of(&(*server).into(), None, labels), &brought.as_item(item));
+        memory.bring(Source::of(&(*server).into(), Some(&"get_ticket".into()), labels), &brought.as_item(item));
     }
     memory
 }
@@ -160,7 +160,7 @@ fn what_was_read_as_an_item_is_no_news_in_an_answer_to_it() {
         ("s", r#"{"customerId":"K-1009","text":"W-30418"}"#, 0, false),
     ] {
         let message = parse(arguments);
-        let traces = memory.trace(server, message.result().unwrap(), &|_| Vec::new());
+        let traces = memory.trace((server, "reply_ticket"), message.result().unwrap(), &|_| Vec::new());
         assert_eq!(traces.answered.len(), answered, "{server} {arguments}");
         let mut said = traces.values.iter().filter(|traced| traced.role == Role::Content).peekable();
         assert!(said.peek().is_some(), "{arguments}: {traces:?}");
@@ -179,7 +179,7 @@ fn an_item_that_a_sentence_names_is_not_answered() {
     {
         let message = parse(arguments);
         assert_eq!(
-            memory.trace("s", message.result().unwrap(), &|_| Vec::new()).answered.len(),
+            memory.trace(("s", "send"), message.result().unwrap(), &|_| Vec::new()).answered.len(),
             answered,
             "{arguments}"
         );
@@ -237,12 +237,12 @@ fn a_long_call_is_looked_at_in_bounds() {
     )]);
     let document = (0..20_000).map(|n| format!("id-{n}x and p{n}@corp.example")).collect::<Vec<_>>().join(" ");
     let message = parse(&format!(r#"{{"to":"bob@corp.example","body":"{document} https://evil.example/a"}}"#));
-    let traces = memory.trace("s", message.result().unwrap(), &|_| Vec::new());
+    let traces = memory.trace(("s", "send"), message.result().unwrap(), &|_| Vec::new());
     assert!(!traces.cut && traces.values.len() < 10, "{}", traces.values.len());
     assert!(traces.values.iter().any(|traced| traced.is_url && matches!(traced.origin, Origin::Prose(_))));
     let many = (0..2_000).map(|n| format!(r#""p{n}@corp.example""#)).collect::<Vec<_>>().join(",");
     let message = parse(&format!(r#"{{"to":[{many}]}}"#));
-    assert!(memory.trace("s", message.result().unwrap(), &|_| Vec::new()).cut);
+    assert!(memory.trace(("s", "send"), message.result().unwrap(), &|_| Vec::new()).cut);
 }
 
 #[test]

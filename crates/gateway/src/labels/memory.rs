@@ -17,14 +17,32 @@ use crate::random;
 /// Bytes that all memories of those who are named take together at most, and of those who are not.
 const MOST: usize = 512 << 20;
 
-/// Bytes that memories take.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Total(Arc<AtomicUsize>);
+/// Bytes that memories take, and how many they may.
+#[derive(Debug, Clone)]
+pub(super) struct Total {
+    taken: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Default for Total {
+    fn default() -> Self {
+        Total::of(MOST)
+    }
+}
 
 impl Total {
+    /// None yet of so many.
+    pub(super) fn of(most: usize) -> Total {
+        Total { taken: Arc::default(), most }
+    }
+
     /// Whether it is time to look which of them nobody needs.
     pub(super) fn is_crowded(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > MOST / 2
+        self.taken.load(Ordering::Relaxed) > self.most / 2
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) > self.most
     }
 }
 
@@ -74,8 +92,8 @@ impl Held {
 
     fn count(&mut self, bytes: usize) {
         // What is taken off was added before.
-        self.total.0.fetch_add(bytes, Ordering::Relaxed);
-        self.total.0.fetch_sub(self.counted, Ordering::Relaxed);
+        self.total.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.total.taken.fetch_sub(self.counted, Ordering::Relaxed);
         self.counted = bytes;
     }
 
@@ -92,7 +110,7 @@ impl Held {
     }
 
     fn add(&mut self, news: &News) -> Option<Number> {
-        let full = self.total.0.load(Ordering::Relaxed) > MOST;
+        let full = self.total.is_full();
         let memory = self.get()?;
         let number = if full {
             memory.give_up();
@@ -118,8 +136,9 @@ impl Conversation {
         let arguments = follow.traced(event, session)?;
         let mut held = lock(&self.client.memory);
         let nothing_known = || Traces { cut: true, ..Traces::default() };
-        let traces =
-            held.get().map_or_else(nothing_known, |memory| follow.traces(&event.server.name, arguments, memory));
+        let tool = event.tool().unwrap_or_default();
+        let called = (&*event.server.name, &*tool);
+        let traces = held.get().map_or_else(nothing_known, |memory| follow.traces(called, arguments, memory));
         Some(Evidence::Traces(Arc::new(traces)))
     }
 
@@ -157,5 +176,59 @@ impl Conversation {
     pub(crate) fn agrees(&self, follow: &Follow, evidence: &[Evidence]) {
         let Some(key) = lock(&self.client.memory).key() else { return };
         follow.agreed(&key, evidence).and_then(|news| self.remembers(&news));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_guard::flow::{Origin, Role, Traced};
+    use bartizan_guard::{Pipeline, Settings};
+
+    use super::*;
+
+    /// What somebody brings by agreeing to a call to so many places.
+    fn news(held: &mut Held, count: usize) -> News {
+        let place = |at: usize| Traced {
+            path: "to".into(),
+            role: Role::Destination,
+            span: 0..0,
+            value: format!("a{at}@corp.example").into(),
+            is_url: false,
+            is_id: false,
+            origin: Origin::Unseen,
+            private: None,
+            is_answer: false,
+            is_attached: false,
+        };
+        let traces = Traces { values: (0..count).map(place).collect(), ..Traces::default() };
+        let pipeline = Pipeline::new(Settings::default()).unwrap();
+        let evidence = [Evidence::Traces(Arc::new(traces))];
+        pipeline.follow().unwrap().agreed(&held.key().unwrap(), &evidence).unwrap()
+    }
+
+    #[test]
+    fn all_memories_together_have_a_bound_and_what_is_beyond_makes_nobody_else_forget() {
+        let total = Total::of(20_000);
+        let (mut first, mut second) = (Held::new(&total), Held::new(&total));
+        let small = news(&mut first, 3);
+        assert!(first.add(&small).is_some() && !total.is_crowded());
+        let large = news(&mut first, 1_000);
+        assert!(first.add(&large).is_some() && total.is_crowded() && total.is_full(), "what is there already is kept");
+        // Whoever comes then remembers nothing, and knows that.
+        let more = news(&mut second, 3);
+        assert!(second.add(&more).is_none());
+        assert_eq!(second.counts(), (0, 0, true));
+        assert!(!first.counts().2 && first.counts().1 >= 1_000, "nothing made room for it");
+        // It takes nothing from others of another total.
+        let mut apart = Held::new(&Total::of(20_000));
+        let own = news(&mut apart, 3);
+        assert!(apart.add(&own).is_some() && !apart.counts().2);
+        // Once the first is gone there is room again.
+        drop(first);
+        let mut third = Held::new(&total);
+        let own = news(&mut third, 3);
+        assert!(!total.is_full() && third.add(&own).is_some() && !third.counts().2);
+        second.lapse();
+        assert!(second.add(&more).is_some() && !second.counts().2, "what lapses may begin anew");
     }
 }

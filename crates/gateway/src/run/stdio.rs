@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::restart::Restart;
-use crate::admit::{Admitted, CODE_DENIED, Refusal};
+use crate::admit::{Admitted, CODE_DENIED, Ran, Refusal};
 use crate::learn::{self, Way};
 use crate::link::{Link, Standing, TOO_MANY, cancelled};
 use crate::problem::Problem;
@@ -254,7 +254,7 @@ pub(super) async fn deliver(link: &Link, restart: &Restart, reply: Reply) -> Opt
             let call = link.unanswered.claim_asked(&bytes)?;
             match link.take_own(&call.id) {
                 Some(_nobody_else_waits) => None,
-                None => Some(refused(restart, &refusal, &call)),
+                None => Some(refused(restart, &refusal.after(Ran::unless_read(Some(&call))), &call)),
             }
         }
         Reply::Mark { .. } => None,

@@ -87,6 +87,9 @@ struct Call {
     progress: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     arguments: Option<String>,
+    /// Nothing was kept of it at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uri: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -296,7 +299,7 @@ impl Who {
 
 impl Call {
     fn of(call: &CallSummary) -> Call {
-        let CallSummary { id, method, era, tool, progress_token, arguments } = call;
+        let CallSummary { id, method, era, tool, progress_token, arguments, uri } = call;
         Call {
             id: id.to_json(),
             method: method.to_string(),
@@ -304,6 +307,7 @@ impl Call {
             tool: tool.as_deref().map(str::to_owned),
             progress: progress_token.as_deref().map(str::to_owned),
             arguments: arguments.as_deref().map(str::to_owned),
+            uri: uri.as_deref().map(str::to_owned),
         }
     }
 
@@ -316,6 +320,7 @@ impl Call {
             tool: self.tool.map(Into::into),
             progress_token: self.progress.map(Into::into),
             arguments: self.arguments.map(Into::into),
+            uri: self.uri.map(Into::into),
         })
     }
 }

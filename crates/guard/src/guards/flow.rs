@@ -20,11 +20,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bartizan_flow::{Nature, Origin, Role, Source, ToolLabel, ToolLabels, Traced, Traces, has_prose, is_credential, leaves, places};
+use bartizan_flow::{
+    Nature, Origin, Role, Source, ToolLabel, ToolLabels, Traced, Traces, attached, has_prose, is_credential, is_inside, leaves, places,
+};
 use bartizan_mcp::{Document, Limits, Message, NodeKind, PartKind, Value, method};
 use serde::Deserialize;
 
-pub use self::settings::Options;
+pub use self::settings::{Options, named};
 use self::settings::{Known, ToolEntry};
 use crate::follow::traces_of;
 use crate::settings::fits;
@@ -127,13 +129,18 @@ pub(crate) fn brings(
         (method::RESOURCES_READ, _) => {
             let contents = event.message.result().and_then(|result| result.get("contents"));
             let uris = contents.into_iter().flat_map(Value::elements).map(|held| held.get("uri").map(Value::text));
-            // All that any of it is; one that says of itself nothing is whatever nobody has named.
-            uris.map(|uri| options.of_resource(server, &uri.unwrap_or_default())).flat_map(ToolLabels::iter).collect()
+            // All that any of it is; one that says of itself nothing is whatever nobody has named. What it was asked for as the server cannot say
+            // otherwise.
+            let said = uris.map(Option::unwrap_or_default).chain(call.uri.as_deref().map(Cow::Borrowed));
+            said.map(|uri| options.of_resource(server, &uri)).flat_map(ToolLabels::iter).collect()
         }
         _ => return None,
     };
+    let result = event.message.result();
+    let is_inside = call.tool.as_ref().zip(result).is_some_and(|(tool, result)| is_inside(tool, asked, result));
     let is_vouched = options.trusts(server, call.tool.as_deref().unwrap_or_default());
-    Some((Source { is_vouched, ..Source::of(server, call.tool.as_ref(), labels) }, labels))
+    let named = call.tool.as_ref().or(call.uri.as_ref());
+    Some((Source { is_vouched, is_inside, ..Source::of(server, named, labels) }, labels))
 }
 
 /// Whether anything comes with a result besides that it is one.
@@ -203,6 +210,7 @@ impl Guard for Flow {
             publishes: traces.is_some_and(|traces| traces.publishes) || is_public(&self.0, event, (&tool, nature.reads), arguments),
             untrusted: labels.contains(Label::UntrustedContent) || labels.contains(Label::Untrusted),
             private: labels.contains(Label::PrivateData),
+            server: &event.server.name,
             tool: &tool,
             arguments,
         };
@@ -225,6 +233,7 @@ struct Looking<'l> {
     untrusted: bool,
     /// Whether something private has come in.
     private: bool,
+    server: &'l str,
     tool: &'l str,
     arguments: Value<'l>,
 }
@@ -298,7 +307,7 @@ impl Looking<'_> {
                     let why = format!("`{}` is `{}`, which only {} names", traced.path, excerpt(&traced.value), self.from(source));
                     found.push(("flow.untrusted_destination", why));
                 }
-                (Origin::Prose(source), Role::Selector) if traced.is_id || is_credential(&traced.path) => {
+                (Origin::Prose(source), Role::Selector) if traced.is_id || traced.is_attached || is_credential(&traced.path) => {
                     let why = format!("`{}` has a value that only {} names", traced.path, self.from(source));
                     found.push(("flow.untrusted_value", why));
                 }
@@ -349,7 +358,8 @@ impl Looking<'_> {
     fn carries_something(&self) -> Vec<Found> {
         let known = |traced: &Traced| self.is_allowed(traced) || is_known(traced.origin);
         // What says which thing is meant says where: an answer to a mail goes to whoever that is from.
-        let targets = || self.traces.values.iter().filter(|traced| traced.role != Role::Content && !traced.is_url);
+        let targets =
+            || self.traces.values.iter().filter(|traced| traced.role != Role::Content && !traced.is_url && !traced.is_attached);
         let none = self.publishes || targets().next().is_none();
         let mut places = self.destinations().filter(|traced| !traced.is_url).peekable();
         let known = !self.publishes && places.peek().is_some() && places.all(known);
@@ -357,7 +367,8 @@ impl Looking<'_> {
             return Vec::new();
         }
         // What whoever is answered has written themselves is no news to them; what is trusted they did not write.
-        let wrote = |source: &usize| self.traces.sources.get(*source).is_some_and(|source| source.is_untrusted);
+        let is_told = |source: &Source| source.is_untrusted && !source.is_inside;
+        let wrote = |source: &usize| self.traces.sources.get(*source).is_some_and(is_told);
         let mut theirs: Vec<usize> = targets().filter_map(|traced| source_of(traced.origin)).filter(wrote).collect();
         // So is what stands in the very item that is answered, where nobody else reads that.
         let answered = if self.publishes { &[][..] } else { &self.traces.answered };
@@ -375,6 +386,7 @@ impl Looking<'_> {
         for (traced, source) in values.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?))) {
             found.push(("flow.private_data", format!("`{}` has a value of {}", traced.path, self.from(source))));
         }
+        found.extend(self.attaches(is_news));
         // Some servers say of each of their tools that it is open, and each of them would be asked about.
         let for_all = self.publishes || !self.nature.by_hint && none && !self.traces.has_target && self.traces.has_content;
         if for_all && self.private && self.untrusted && !self.nature.reads {
@@ -382,6 +394,17 @@ impl Looking<'_> {
             found.push(("flow.trifecta", why.to_owned()));
         }
         found
+    }
+
+    /// What is private and only named by the call, so that it goes along.
+    fn attaches(&self, is_news: impl Fn(usize) -> bool) -> Vec<Found> {
+        let named = self.traces.values.iter().filter(|traced| traced.is_attached);
+        let read = named.filter_map(|traced| Some((traced, traced.private.filter(|source| is_news(*source))?)));
+        let read = read.map(|(traced, source)| format!("`{}` names something private that {} brought", traced.path, self.from(source)));
+        let said = attached(self.tool, self.arguments).into_iter();
+        let said = said.filter(|leaf| self.options.says_private((self.server, self.tool), &leaf.text));
+        let said = said.map(|leaf| format!("`{}` names what is private by the configuration", leaf.path));
+        read.chain(said).map(|why| ("flow.private_data", why)).collect()
     }
 
     /// What cannot be taken back.

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use bartizan_mcp::{Document, NodeId, NodeKind, PartKind, Value, method};
 use serde::Deserialize;
 
-pub use self::options::servers;
+pub use self::options::{named, servers};
 use self::options::{Entry, Options};
 use self::project::{Left, Walk};
 use super::{Guard, GuardSpec, LooksAt, RuleSpec};

@@ -121,7 +121,8 @@ mod tests {
     fn comes_up(brought: &str, asked: &str, client: u64) -> bool {
         let mut later = Later::default();
         assert!(later.brought(1, 7, brought));
-        let leaf = Leaf { path: "a".into(), text: asked.into(), is_destination: false, is_path: false };
+        let leaf =
+            Leaf { path: "a".into(), text: asked.into(), is_destination: false, is_path: false, is_folder: false };
         later.come_up(client, std::iter::once(&leaf)) == [7]
     }
 

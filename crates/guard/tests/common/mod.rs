@@ -283,7 +283,8 @@ impl Case {
         if let Some(follow) = pipeline.follow()
             && let Some(arguments) = follow.traced(&bare, &session)
         {
-            evidence.push(Evidence::Traces(Arc::new(follow.traces(&server.name, arguments, &memory))));
+            let tool = bare.tool().unwrap_or_default();
+            evidence.push(Evidence::Traces(Arc::new(follow.traces((&server.name, &tool), arguments, &memory))));
         }
         let event = Event { evidence: &evidence, ..bare };
         look(&event, &session)

@@ -28,6 +28,8 @@ pub(in super::super) struct Flows<'a> {
     places: Vec<Place<'a>>,
     /// The smallest sets of servers that make a way out.
     combinations: Vec<Set<'a>>,
+    /// Tools that a policy forbids to everybody, which are left out of all of this.
+    forbidden: Vec<Forbidden<'a>>,
     /// Servers of which nothing is known, as they were never seen.
     unseen: &'a [String],
     /// Tools and resources that are approved and whose text was not kept, so that nothing is known of them.
@@ -47,6 +49,8 @@ struct Place<'a> {
     name: &'a str,
     /// What it does with information: guessed, or as the configuration says.
     labels: Vec<&'static str>,
+    /// What it does besides in calls with certain arguments only, by `where` and `path`.
+    sometimes: Vec<&'static str>,
     /// What holds up its calls, if they reach others.
     rules: Vec<Rule>,
 }
@@ -69,6 +73,17 @@ struct Set<'a> {
     public_sink: &'a [usize],
     /// How much stands in the way of the least held sink: `all` rules, `some` or `nothing`.
     in_the_way: &'static str,
+    /// Whether there is a way out only for calls with certain arguments.
+    only_with_arguments: bool,
+}
+
+/// A tool that is no part of anything.
+#[derive(Serialize, JsonSchema)]
+struct Forbidden<'a> {
+    /// `server/tool`.
+    tool: &'a str,
+    /// The policy that forbids it to everybody, whatever a call says.
+    policy: &'a str,
 }
 
 /// What is known of the servers.
@@ -91,6 +106,10 @@ pub(super) fn run(file: Option<&Path>, json: bool) -> Result<Outcome, Failure> {
         output::print_json(&Flows::of(&meeting, &seen.unseen, &seen.without_text))?;
     } else {
         output::print(text(&meeting).trim_end())?;
+        if !meeting.forbidden.is_empty() {
+            let all = meeting.forbidden.iter().map(|(tool, policy)| format!("{} (`{}`)", inline(tool), inline(policy)));
+            say(&format!("note: left out, as a policy forbids it to everybody: {}", some(all)));
+        }
         note(
             &seen.unseen,
             "server was never seen, so nothing is known of it",
@@ -159,6 +178,7 @@ impl<'a> Flows<'a> {
             kind: place.kind.as_str(),
             name: &place.name,
             labels: place.labels.iter().map(ToolLabel::as_str).collect(),
+            sometimes: place.sometimes.iter().map(ToolLabel::as_str).collect(),
             rules: place.barriers.iter().map(Rule::of).collect(),
         };
         let set = |found: &'a Combination| Set {
@@ -167,11 +187,13 @@ impl<'a> Flows<'a> {
             private_data: &found.private,
             public_sink: &found.sinks,
             in_the_way: found.way.as_str(),
+            only_with_arguments: found.sometimes,
         };
         Flows {
             format: Flows::FORMAT,
             places: meeting.places.iter().map(place).collect(),
             combinations: meeting.combinations.iter().map(set).collect(),
+            forbidden: meeting.forbidden.iter().map(|(tool, policy)| Forbidden { tool, policy }).collect(),
             unseen,
             without_text,
         }
@@ -205,7 +227,8 @@ fn text(meeting: &Meeting) -> String {
     };
     for found in &meeting.combinations {
         let servers = found.servers.iter().map(|server| inline(server)).collect::<Vec<_>>().join(" + ");
-        let _ = writeln!(out, "{}: {}", paint.bold(&servers), in_the_way(found.way, paint));
+        let only = if found.sometimes { ", and only calls with certain arguments go that way" } else { "" };
+        let _ = writeln!(out, "{}: {}{only}", paint.bold(&servers), in_the_way(found.way, paint));
         let _ = writeln!(out, "  what strangers write  {}", some(found.untrusted.iter().map(name)));
         let _ = writeln!(out, "  what is private       {}", some(found.private.iter().map(name)));
         let mut first = "and out again";

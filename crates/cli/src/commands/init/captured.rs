@@ -12,6 +12,7 @@ use bartizan_store::Sealer;
 
 use super::super::policy;
 use crate::outcome::Failure;
+use crate::text::count;
 
 /// The files of a capture, and what opens them.
 pub(super) struct Captured {
@@ -108,10 +109,11 @@ impl Read {
             notes.push(format!("left out, as the configuration does not have their servers: {count} messages"));
         }
         if self.copies > 0 {
-            notes.push(format!("left out, as they are copies of others: {} files", self.copies));
+            notes.push(format!("left out, as they are copies of others: {}", count(self.copies, "file")));
         }
         if self.open > 0 {
-            notes.push(format!("not closed, so still written, or their ends are missing: {} files", self.open));
+            notes
+                .push(format!("not closed, so still written, or their ends are missing: {}", count(self.open, "file")));
         }
         notes
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{Place, Waiting, check_server, failure, only_one};
 use crate::outcome::{Failure, Outcome, say};
@@ -34,15 +35,17 @@ impl Arguments {
         let server = self.name.or(self.server).unwrap_or_default();
         check_server(&server, found.iter())?;
         only_one(&found, |one| one.has_server(&server), "there is a server of that name")?;
-        let mut locks = Vec::new();
+        let (mut locks, mut noted) = (Vec::new(), Vec::new());
         for Waiting { lock, .. } in found.iter_mut().filter(|one| one.has_server(&server)) {
             let forgotten = lock.forget(&server).map_err(failure)?;
             let (definitions, waiting) = (forgotten.approved, forgotten.waiting);
+            let said = json!({"server": server, "definitions": definitions, "waiting": waiting});
+            noted.push(self.place.note("lock.forgotten", lock, said));
             locks.push(ForgottenOne { lock: lock.path().to_owned(), definitions, waiting });
         }
         if self.json {
             output::print_json(&Forgotten { format: Forgotten::FORMAT, server, locks })?;
-            return Ok(Outcome::Clean);
+            return noted.into_iter().collect::<Result<(), _>>().map(|()| Outcome::Clean);
         }
         for one in &locks {
             let place = self.place.shown(&one.lock).map(|place| format!(" in {place}")).unwrap_or_default();
@@ -51,7 +54,7 @@ impl Arguments {
         }
         // Nothing can tell whether it will come again: wrapped servers are in no configuration.
         say("a server of this name is new from now on: what it offers when it is seen next is pinned as it is then");
-        Ok(Outcome::Clean)
+        noted.into_iter().collect::<Result<(), _>>().map(|()| Outcome::Clean)
     }
 }
 

@@ -8,6 +8,7 @@ use bartizan_trust::{Labelling, Labels, Lock};
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{Place, Waiting, approved, check_server, failure, only_one, unknown};
 use crate::outcome::{Failure, Outcome};
@@ -79,6 +80,9 @@ impl Arguments {
             let what = changed(before, Some(labels));
             output::print(&format!("labelled{place}: tool `{}` of {}: {what}", inline(tool), inline(server)))?;
         }
+        let all = |labels: Labels| labels.words().collect::<Vec<_>>();
+        let said = json!({"server": server, "tool": tool, "before": before.map(all), "labels": all(labels)});
+        self.place.note("lock.labelled", lock, said)?;
         Ok(Outcome::Clean)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use bartizan_trust::{Change, What};
+use bartizan_trust::{Change, Labels, What};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Waiting;
 use crate::text::{count, inline};
@@ -46,6 +47,29 @@ struct OneChange<'a> {
     old_labels: Option<Vec<&'static str>>,
     /// What it is taken to do now.
     labels: Option<Vec<&'static str>>,
+    /// What an operator had added to what it was taken for, which stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added_by_hand: Option<Vec<&'static str>>,
+    /// What they had taken away, which does not stay so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed_by_hand: Option<Vec<&'static str>>,
+}
+
+/// Changes of which the log says each.
+const MOST_NOTED: usize = 64;
+
+/// What the log says of changes that were accepted.
+pub(super) fn noted(changes: &[Change]) -> Value {
+    let words = |labels: Labels| labels.words().collect::<Vec<_>>();
+    let one = |change: &Change| {
+        json!({
+            "server": change.server, "kind": change.kind, "name": change.name, "what": change.what.as_str(),
+            "sha256": change.sha256, "before": change.old_labels.map(words), "labels": change.labels.map(words),
+            "added_by_hand": change.by_hand.map(|(added, _)| words(added)),
+        })
+    };
+    let listed: Vec<_> = changes.iter().take(MOST_NOTED).map(one).collect();
+    json!({"changes": listed, "more": changes.len().saturating_sub(MOST_NOTED)})
 }
 
 impl<'a> Changes<'a> {
@@ -81,6 +105,8 @@ impl<'a> OneChange<'a> {
             new: change.new.as_deref(),
             old_labels: change.old_labels.map(|labels| labels.words().collect()),
             labels: change.labels.map(|labels| labels.words().collect()),
+            added_by_hand: change.by_hand.map(|(added, _)| added.words().collect()),
+            removed_by_hand: change.by_hand.map(|(_, removed)| removed.words().collect()),
         }
     }
 }

@@ -3,13 +3,16 @@
 //! **Threat.** Each server by itself looks harmless, and nobody sees that two of them make a way out. So it is said before anything is called,
 //! from the definitions that are known, by the labels that the guard goes by, and with the rules that stand in the way.
 
-use bartizan_flow::{Nature, ToolLabel, ToolLabels};
+use bartizan_flow::{Nature, ToolLabel, ToolLabels, takes_paths};
 use bartizan_mcp::{Limits, Message, PartKind};
 use serde::Deserialize;
 
 use super::settings::{self, Known, Options, ToolEntry};
 use super::{RULES, SPEC};
-use crate::{Action, Catalog, Definition, DefinitionKind, Direction, Finding, Mode, Pins, Settings, Timestamp};
+use crate::guards::policy;
+use crate::{
+    Action, Catalog, Definition, DefinitionKind, Direction, Finding, GuardSettings, Mode, Pins, Settings, Timestamp,
+};
 
 /// A server, and what is known of what it offers.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Place {
     pub name: String,
     /// What it does with information.
     pub labels: ToolLabels,
+    /// What it does besides in calls with certain arguments only.
+    pub sometimes: ToolLabels,
     /// What holds up its calls, if they reach others.
     pub barriers: Vec<Barrier>,
 }
@@ -135,6 +140,8 @@ pub struct Combination {
     pub sinks: Vec<usize>,
     /// What stands in the way of the least held of these.
     pub way: Way,
+    /// Whether there is one only for calls with certain arguments.
+    pub sometimes: bool,
 }
 
 /// What may meet.
@@ -142,8 +149,10 @@ pub struct Combination {
 pub struct Meeting {
     /// All that brings something in or lets it out.
     pub places: Vec<Place>,
-    /// The smallest combinations that make a way out, those of the fewest servers first.
+    /// The smallest combinations that make a way out, those of the fewest servers first; those that need certain arguments behind the others.
     pub combinations: Vec<Combination>,
+    /// Tools that a policy forbids to everybody, whatever a call says, and which one: they are no part of anything.
+    pub forbidden: Vec<(String, String)>,
 }
 
 /// Which of these servers make a way out, by these settings at this time.
@@ -153,23 +162,53 @@ pub struct Meeting {
 pub fn meet(settings: &Settings, offers: Vec<Offer>, now: Timestamp) -> Result<Meeting, serde_json::Error> {
     let options = settings.guards.get(SPEC.name).map(|set| Options::deserialize(&set.options)).transpose()?;
     let options = options.unwrap_or_default();
-    let mut places = Vec::new();
+    let (mut places, mut forbidden) = (Vec::new(), Vec::new());
     for Offer { server, definitions, pins } in offers {
-        let names: Vec<_> = definitions.iter().map(|known| (known.kind, known.name.to_string())).collect();
+        let takes_paths = |known: &Definition| known.with_value(takes_paths).unwrap_or_default();
+        let names: Vec<_> =
+            definitions.iter().map(|known| (known.kind, known.name.to_string(), takes_paths(known))).collect();
         let mut catalog = Catalog::default();
         definitions.into_iter().for_each(|definition| catalog.insert(definition.into()));
-        let known = names.into_iter().filter_map(|(kind, name)| {
+        for (kind, name, takes_paths) in names {
             let known = Known { catalog: &catalog, pins: &pins };
-            let nature = nature(&options, &server, (kind, &name), known)?;
-            let is_sink = nature.labels.has(ToolLabel::PublicSink);
-            let barriers = is_sink.then(|| barriers(settings, &options, (&server, &name), nature, now));
-            let barriers = barriers.unwrap_or_default();
-            Some(Place { server: server.clone(), kind, name, labels: nature.labels, barriers })
-        });
-        places.extend(known.filter(|place| role(place.labels) != 0));
+            let Some(nature) = nature(&options, &server, (kind, &name), known) else { continue };
+            let is_tool = kind == DefinitionKind::Tool;
+            let sometimes = if is_tool { options.sometimes((&server, &name), nature, takes_paths) } else { ToolLabels::NONE };
+            let all = union(nature.labels, sometimes);
+            if role(all) == 0 {
+                continue;
+            }
+            if let Some(policy) = forbids(settings, &server, &name).filter(|_| is_tool) {
+                forbidden.push((format!("{server}/{name}"), policy));
+                continue;
+            }
+            let nature_at_most = Nature { labels: all, ..nature };
+            let is_sink = all.has(ToolLabel::PublicSink);
+            let barriers = is_sink.then(|| barriers(settings, &options, (&server, &name), nature_at_most, now));
+            let (labels, barriers) = (nature.labels, barriers.unwrap_or_default());
+            places.push(Place { server: server.clone(), kind, name, labels, sometimes, barriers });
+        }
     }
-    let combinations = combinations(&places);
-    Ok(Meeting { places, combinations })
+    let mut combinations = combinations(&places, false);
+    let more = self::combinations(&places, true).into_iter().filter(|found| {
+        // Fewer servers make one anyway.
+        !combinations.iter().any(|held| held.servers.iter().all(|server| found.servers.contains(server)))
+    });
+    let more: Vec<_> = more.collect();
+    combinations.extend(more);
+    Ok(Meeting { places, combinations, forbidden })
+}
+
+/// The policy that forbids a tool to everybody, if one does and is carried out.
+fn forbids(settings: &Settings, server: &str, tool: &str) -> Option<String> {
+    let held = settings.guards.get(policy::SPEC.name);
+    let is_done = settings.mode != Mode::Observe && held.is_none_or(|held| *held == GuardSettings::default());
+    let excepted = settings.exceptions.iter().any(|exception| exception.rule.starts_with(policy::SPEC.name));
+    settings.policies.as_ref().filter(|_| is_done && !excepted)?.forbids_to_all(server, tool)
+}
+
+fn union(one: ToolLabels, other: ToolLabels) -> ToolLabels {
+    one.iter().chain(other.iter()).collect()
 }
 
 /// What is done with information by what is called, or read.
@@ -270,13 +309,20 @@ fn role(labels: ToolLabels) -> u8 {
     of(ToolLabel::UntrustedContent, UNTRUSTED) | of(ToolLabel::PrivateData, PRIVATE) | of(ToolLabel::PublicSink, SINK)
 }
 
+impl Place {
+    /// Which parts of a way out it is, also for calls with certain arguments only.
+    fn role(&self, sometimes: bool) -> u8 {
+        role(if sometimes { union(self.labels, self.sometimes) } else { self.labels })
+    }
+}
+
 /// The smallest sets of servers that have all parts between them.
-fn combinations(places: &[Place]) -> Vec<Combination> {
+fn combinations(places: &[Place], sometimes: bool) -> Vec<Combination> {
     let mut servers: Vec<(&str, u8)> = Vec::new();
     for place in places {
         match servers.iter_mut().find(|(name, _)| *name == place.server) {
-            Some((_, roles)) => *roles |= role(place.labels),
-            None => servers.push((&place.server, role(place.labels))),
+            Some((_, roles)) => *roles |= place.role(sometimes),
+            None => servers.push((&place.server, place.role(sometimes))),
         }
     }
     let mut found: Vec<Vec<&str>> = servers.iter().filter(|(_, roles)| *roles == ALL).map(|(name, _)| vec![*name]).collect();
@@ -293,13 +339,13 @@ fn combinations(places: &[Place]) -> Vec<Combination> {
             found.extend(third.map(|(third, _)| vec![*one, *other, *third]));
         }
     }
-    found.into_iter().map(|names| of_servers(places, &names)).collect()
+    found.into_iter().map(|names| of_servers(places, &names, sometimes)).collect()
 }
 
-fn of_servers(places: &[Place], names: &[&str]) -> Combination {
+fn of_servers(places: &[Place], names: &[&str], sometimes: bool) -> Combination {
     let of = |bit: u8| -> Vec<usize> {
         let all = places.iter().enumerate();
-        all.filter(|(_, place)| names.contains(&&*place.server) && role(place.labels) & bit != 0).map(|(at, _)| at).collect()
+        all.filter(|(_, place)| names.contains(&&*place.server) && place.role(sometimes) & bit != 0).map(|(at, _)| at).collect()
     };
     let sinks = of(SINK);
     let ways = sinks.iter().filter_map(|at| places.get(*at)).map(|place| Way::of(&place.barriers));
@@ -308,6 +354,7 @@ fn of_servers(places: &[Place], names: &[&str]) -> Combination {
         untrusted: of(UNTRUSTED),
         private: of(PRIVATE),
         way: ways.min().unwrap_or(Way::Held),
+        sometimes,
         sinks,
     }
 }

@@ -29,6 +29,13 @@ fn all() -> String {
     "*".to_owned()
 }
 
+impl PathEntry {
+    /// Whether all that it is about another one is about as well.
+    fn is_part_of(&self, other: &PathEntry) -> bool {
+        self.path.0.is_part_of(&other.path.0) && fits(&other.name, &self.name)
+    }
+}
+
 /// A pattern of paths.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
@@ -64,7 +71,7 @@ impl Files {
         }
         let Some(arguments) = arguments else { return Files { more: every(&entries), instead: None } };
         let (named, others): (Vec<Leaf>, Vec<Leaf>) = leaves(arguments).into_iter().partition(is_file);
-        let files = Files::all(named.iter().map(|leaf| Files::of_path(&entries, &leaf.text)));
+        let files = Files::all(named.iter().map(|leaf| Files::of_leaf(&entries, leaf)));
         // Whatever else looks like a path may be one: it is let off nothing, and has the labels of what it would be.
         let others: Vec<Leaf> = others.into_iter().filter(may_be_file).collect();
         let known = others.iter().filter_map(|leaf| FilePath::read(&leaf.text)).map(|path| Files::of_known(&entries, &path));
@@ -80,6 +87,23 @@ impl Files {
         if is_file_uri(uri.trim_start()) && !entries.is_empty() { Files::of_path(&entries, uri) } else { Files::default() }
     }
 
+    /// Of what a call only names, if it looks like a path.
+    pub(super) fn named(entries: &[PathEntry], name: &str, text: &str) -> Files {
+        let entries: Vec<_> = entries.iter().filter(|entry| fits(&entry.name, name)).collect();
+        let is_path = text.contains(['/', '\\']) && (!text.contains("://") || is_file_uri(text.trim_start()));
+        if is_path && !entries.is_empty() { Files::of_path(&entries, text) } else { Files::default() }
+    }
+
+    /// Whether reading them brings that, as far as somebody says so.
+    pub(super) fn brings(self, label: ToolLabel) -> bool {
+        self.more.has(label) || self.instead.is_some_and(|instead| instead.has(label))
+    }
+
+    fn of_leaf(entries: &[&PathEntry], leaf: &Leaf) -> Files {
+        // What is called a folder is one, whatever its name looks like.
+        if leaf.is_folder { Files::of_path(entries, &format!("{}/", leaf.text)) } else { Files::of_path(entries, &leaf.text) }
+    }
+
     fn of_path(entries: &[&PathEntry], text: &str) -> Files {
         // A program may take it for a list.
         let is_list = text.contains([',', ';']);
@@ -89,21 +113,16 @@ impl Files {
         }
     }
 
+    /// Of the entries that are about it, the most specific counts, and of several that are none of another's part, all do.
     fn of_known(entries: &[&PathEntry], path: &FilePath) -> Files {
-        let mut more = ToolLabels::NONE;
-        for entry in entries {
-            match entry.path.0.holds(path) {
-                Within::No => {}
-                // Whichever it is, none of them is let off.
-                Within::Maybe => more = and(more, labels(&entry.labels)),
-                Within::Yes => {
-                    let own = labels(&entry.labels);
-                    let instead = more == ToolLabels::NONE;
-                    return Files { more: and(more, own), instead: instead.then(|| brought(own)) };
-                }
-            }
-        }
-        Files { more, instead: None }
+        let held = |within| entries.iter().filter(move |entry| entry.path.0.holds(path) == within).copied();
+        // Whichever it is, none of them is let off.
+        let maybe = every(&held(Within::Maybe).collect::<Vec<_>>());
+        let about: Vec<&PathEntry> = held(Within::Yes).collect();
+        let counts = |entry: &&&PathEntry| !about.iter().any(|other| other.is_part_of(entry) && !entry.is_part_of(other));
+        let own = every(&about.iter().filter(counts).copied().collect::<Vec<_>>());
+        let is_plain = !about.is_empty() && maybe == ToolLabels::NONE;
+        Files { more: and(maybe, own), instead: is_plain.then(|| brought(own)) }
     }
 
     /// Of several files: all that any of them is, and in place of a guess only if that is known of each.

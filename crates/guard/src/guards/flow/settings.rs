@@ -211,9 +211,32 @@ impl Options {
         if nature.reads || self.trusts(server, tool) { nature.labels } else { nature.labels.with(ToolLabel::UntrustedContent) }
     }
 
+    /// What a tool does besides in calls with certain arguments only: by `where`, or by the files that it names.
+    pub(super) fn sometimes(&self, (server, tool): (&str, &str), nature: Nature, takes_paths: bool) -> ToolLabels {
+        let name = format!("{server}/{tool}");
+        let own = self.tool.iter().filter(|entry| fits(&entry.name, &name)).take_while(|entry| !entry.arguments.is_empty());
+        let by_arguments = own.flat_map(|entry| {
+            let public = entry.public.then_some(ToolLabel::PublicSink);
+            entry.labels.iter().flat_map(|set| labels(set).iter()).chain(public).collect::<Vec<_>>()
+        });
+        let mut by_files = Nature { labels: ToolLabels::NONE, ..nature };
+        if takes_paths {
+            self.files(server, tool, None).change(&mut by_files, false);
+        }
+        let all: ToolLabels = by_arguments.chain(by_files.labels.iter()).filter(|label| !nature.labels.has(*label)).collect();
+        if self.trusts(server, tool) { all.without(ToolLabel::UntrustedContent) } else { all }
+    }
+
     /// What is known of the files that a call names.
     pub(super) fn files(&self, server: &str, tool: &str, arguments: Option<Value<'_>>) -> Files {
         if self.path.is_empty() { Files::default() } else { Files::of(&self.path, &format!("{server}/{tool}"), arguments) }
+    }
+
+    /// Whether the operator says that what a text names is private: a file, or a resource.
+    pub(super) fn says_private(&self, (server, tool): (&str, &str), text: &str) -> bool {
+        let entry = canonical_uri(text).and_then(|uri| self.resource.iter().find(|entry| fits(&entry.uri, &uri)));
+        entry.is_some_and(|entry| labels(&entry.labels).has(ToolLabel::PrivateData))
+            || Files::named(&self.path, &format!("{server}/{tool}"), text).brings(ToolLabel::PrivateData)
     }
 
     /// What a resource brings.
@@ -232,6 +255,15 @@ impl Options {
         let labels = nature.labels;
         if self.trusts(server, uri) { labels.without(ToolLabel::UntrustedContent) } else { labels }
     }
+}
+
+/// The servers and tools that tables name, for whoever checks whether there are such.
+#[must_use]
+pub fn named(options: &serde_json::Value) -> Vec<(String, String)> {
+    let Ok(options) = Options::deserialize(options) else { return Vec::new() };
+    let trusted = options.trusted.iter().map(String::as_str);
+    let names = trusted.chain(options.tool.iter().map(|entry| &*entry.name)).chain(options.path.iter().map(|entry| &*entry.name));
+    names.filter_map(|name| name.split_once('/')).map(|(server, tool)| (server.to_owned(), tool.to_owned())).collect()
 }
 
 #[cfg(test)]

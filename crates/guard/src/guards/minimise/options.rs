@@ -239,3 +239,10 @@ pub fn servers(options: &serde_json::Value) -> Vec<String> {
     let tables = options.get("tool").and_then(serde_json::Value::as_array).into_iter().flatten();
     tables.map(|table| table.get("server").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()).collect()
 }
+
+/// The servers and tools that the tables name, for whoever checks whether there are such.
+pub fn named(options: &serde_json::Value) -> Vec<(String, String)> {
+    let tables = options.get("tool").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let text = |table: &serde_json::Value, key| table.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    tables.map(|table| (text(table, "server"), text(table, "tool"))).collect()
+}

@@ -50,8 +50,7 @@ pub(crate) struct FilesTable {
 
 /// What people's own programs run or trust when they find it in a directory: hooks, servers and tasks that start by
 /// themselves, and instructions to assistants.
-const DENY: &[&str] =
-    &[".git/hooks/", ".git/config", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
+const DENY: &[&str] = &[".git/", ".gitmodules", ".mcp.json", ".vscode/", ".idea/", ".claude/", ".cursor/", ".envrc"];
 
 impl Default for FilesTable {
     fn default() -> Self {

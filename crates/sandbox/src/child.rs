@@ -23,6 +23,8 @@ pub enum ExitStatus {
     Signal(i32),
     /// It was killed because it used more memory than its sandbox lets it have.
     OutOfMemory,
+    /// It was killed because a name that it must not change was replaced outside, so that its sandbox held it no more.
+    Exposed,
 }
 
 impl ExitStatus {
@@ -36,7 +38,7 @@ impl ExitStatus {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => 128_i32.saturating_add(signal),
-            Self::OutOfMemory => Self::Signal(Signal::Kill.number()).shell_code(),
+            Self::OutOfMemory | Self::Exposed => Self::Signal(Signal::Kill.number()).shell_code(),
         }
     }
 }
@@ -47,6 +49,9 @@ impl fmt::Display for ExitStatus {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
             Self::OutOfMemory => f.write_str("killed: it used more memory than its sandbox lets it have"),
+            Self::Exposed => {
+                f.write_str("killed: a name that it must not change was replaced meanwhile; started again it cannot change the new one")
+            }
         }
     }
 }

@@ -230,7 +230,8 @@ impl StdioUpstream {
         let lines = self.last_words();
         let from = lines.len().saturating_sub(5);
         let mut words: Vec<_> = lines.iter().skip(from).map(String::as_str).collect();
-        let killed = self.child.try_wait().filter(|status| *status == ExitStatus::OutOfMemory).map(|it| it.to_string());
+        let by_sandbox = |status: &ExitStatus| matches!(status, ExitStatus::OutOfMemory | ExitStatus::Exposed);
+        let killed = self.child.try_wait().filter(by_sandbox).map(|status| status.to_string());
         words.extend(killed.as_deref());
         UpstreamError::with_words(&words)
     }

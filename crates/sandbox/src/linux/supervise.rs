@@ -90,13 +90,9 @@ impl Supervisor {
                 seen.gone = true;
                 self.answer(Err(failure));
             }
+            // Of a sandbox there may be a second one, which says why it was ended.
             Report::Exited(status) => {
                 seen.exited = Some(status);
-                self.expect_end(seen);
-            }
-            // Comes after the server's own end, and says why that was.
-            Report::OutOfMemory => {
-                seen.exited = Some(ExitStatus::OutOfMemory);
                 self.expect_end(seen);
             }
             Report::Gone => seen.gone = true,

@@ -75,6 +75,26 @@ pub(super) fn signal_one(process: &Process, signal: Signal) {
     }
 }
 
+/// A process and all below it, without a look at any other.
+pub(super) fn below(root: i32) -> Vec<i32> {
+    let (mut pending, mut found) = (vec![root], BTreeSet::new());
+    while let Some(pid) = pending.pop() {
+        if !found.insert(pid) {
+            continue;
+        }
+        // Children belong to the thread that made them.
+        for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let Ok(children) = fs::read_to_string(thread.path().join("children")) else {
+                // A kernel without these lists.
+                let root = |process: &Process| process.pid == root;
+                return with_descendants(&all(), root).iter().map(|process| process.pid).collect();
+            };
+            pending.extend(children.split_ascii_whitespace().filter_map(|child| child.parse::<i32>().ok()));
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Bytes of memory a process uses, its part of what it shares with others included.
 pub(super) fn memory(pid: i32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

@@ -146,8 +146,6 @@ pub(super) enum Report {
     Failed(Failure),
     /// The server exited.
     Exited(ExitStatus),
-    /// The sandbox was ended for its memory.
-    OutOfMemory,
     /// Nothing is left of its process tree, or only what cannot be killed.
     Gone,
 }
@@ -190,7 +188,8 @@ impl Report {
             Self::Started { pid, program } => (b'S', *pid, program.as_os_str()),
             Self::Exited(ExitStatus::Code(code)) => (b'C', *code, none),
             Self::Exited(ExitStatus::Signal(signal)) => (b'K', *signal, none),
-            Self::Exited(ExitStatus::OutOfMemory) | Self::OutOfMemory => (b'M', 0, none),
+            Self::Exited(ExitStatus::OutOfMemory) => (b'M', 0, none),
+            Self::Exited(ExitStatus::Exposed) => (b'P', 0, none),
             Self::Gone => (b'G', 0, none),
             Self::Failed(failure) => match failure {
                 Failure::NotFound => (b'f', 0, none),
@@ -223,7 +222,8 @@ impl Report {
             b'S' => Self::Started { pid: number, program },
             b'C' => Self::Exited(ExitStatus::Code(number)),
             b'K' => Self::Exited(ExitStatus::Signal(number)),
-            b'M' => Self::OutOfMemory,
+            b'M' => Self::Exited(ExitStatus::OutOfMemory),
+            b'P' => Self::Exited(ExitStatus::Exposed),
             b'G' => Self::Gone,
             b'f' => Self::Failed(Failure::NotFound),
             b'x' => Self::Failed(Failure::NotExecutable { program, error: number }),
@@ -317,7 +317,8 @@ mod tests {
             Report::Failed(Failure::NotExecutable { program: program(), error: 13 }),
             Report::Failed(Failure::Directory { error: 2 }),
             Report::Failed(Failure::Exec { program: program(), error: 8 }),
-            Report::OutOfMemory,
+            Report::Exited(ExitStatus::OutOfMemory),
+            Report::Exited(ExitStatus::Exposed),
             Report::Failed(Failure::Setup { error: 1 }),
             Report::Failed(Failure::Confine { step: "mount /a".into(), error: 1 }),
             Report::Failed(Failure::Required { what: "landlock>=9".into() }),

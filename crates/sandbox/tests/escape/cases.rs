@@ -29,6 +29,7 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         files_outside_are_neither_read_nor_written
         links_lead_nowhere
         protected_names_stay_as_they_are
+        a_protected_name_that_is_replaced_ends_the_server
         what_is_hidden_is_seen_empty
         other_processes_are_not_there
         only_three_descriptors_are_open
@@ -266,6 +267,38 @@ async fn protected_names_stay_as_they_are() {
     protect(&mut walls);
     let script = format!("cd {work}; rm -rf .git; mkdir src && echo fine > src/a && mkdir -p .github && echo ok");
     assert!(run(&confined(sh(&script), walls)).await.1.contains("ok"));
+}
+
+/// Whoever saves a file by renaming takes the mount off the old one; then the new one would be open to the server.
+async fn a_protected_name_that_is_replaced_ends_the_server() {
+    let machine = Machine::new();
+    fs::create_dir(machine.work.join(".git")).unwrap();
+    let config = machine.work.join(".git/config");
+    fs::write(&config, "mine").unwrap();
+    let mut walls = confinement(&machine);
+    walls.protected = vec![Protected { name: ".git/config".into(), directory: false }];
+    let script = format!("echo ready; while :; do echo planted > {}; sleep 0.01; done 2>/dev/null", config.display());
+    for replace in [false, true] {
+        let child = confined(sh(&script), walls.clone()).spawn().await.unwrap();
+        fs::write(machine.work.join("beside"), "new").unwrap();
+        fs::write(&config, "written in place").unwrap();
+        if replace {
+            fs::rename(machine.work.join("beside"), &config).unwrap();
+            assert_eq!(child.wait().await, ExitStatus::Exposed);
+            // The next one holds what is there now.
+            fs::write(&config, "new").unwrap();
+            let script = format!("echo planted > {} || echo refused", config.display());
+            assert!(run(&confined(sh(&script), walls.clone())).await.1.contains("refused"));
+            assert_eq!(lines(&config), "new");
+        } else {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            assert_eq!(
+                (child.try_wait(), lines(&config).as_str()),
+                (None, "written in place"),
+                "what is only written to stays held"
+            );
+        }
+    }
 }
 
 async fn what_is_hidden_is_seen_empty() {

@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
 use super::cgroup::Groups;
-use super::placeholder::Placeholders;
+use super::placeholder::{Guard, Placeholders};
 use super::{Failed, Step, first, landlock};
 use crate::linux::init::{exit_status, report};
 use crate::linux::wire::{self, Failure, Plan, Report};
@@ -45,6 +45,8 @@ fn serve(control: BorrowedFd<'_>) -> Step<()> {
         first::run(control, &theirs, user)
     };
     drop(theirs);
+    // Ended before what it needs is taken away.
+    let (placeholders, groups);
     let first = First(first);
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| setup(error.into()))?;
     first::await_ready(&ours)?;
@@ -52,10 +54,11 @@ fn serve(control: BorrowedFd<'_>) -> Step<()> {
     let Plan { confinement: Some(confinement), .. } = wire::decode(&bytes).ok_or(Failure::Silent)? else {
         return Err(Failure::Silent);
     };
-    let groups = Groups::make(&confinement.limits);
+    groups = Groups::make(&confinement.limits);
     check(&confinement, &groups)?;
     groups.take(first.0).map_err(|error| Failed::new("put the sandbox into its control groups", &error))?;
-    let placeholders = Placeholders::make(&confinement)?;
+    placeholders = Placeholders::make(&confinement)?;
+    let guard = Guard::new(&confinement)?;
     let sent = wire::send_stdio(&ours, &stdio, bytes.len()).and_then(|()| {
         send(&ours, &bytes)?;
         send(&ours, &first.0.as_raw_pid().to_le_bytes())
@@ -63,24 +66,22 @@ fn serve(control: BorrowedFd<'_>) -> Step<()> {
     drop((stdio, bytes));
     sent.map_err(|error| Failed::new("hand the plan on to the sandbox", &error))?;
     let watch = confinement.limits.memory.filter(|_| !groups.memory);
-    let (killed, over) = attend(&first, &signals, watch);
+    let ended = attend(first, &signals, watch, guard.as_ref());
     // Everything in the namespace is gone with its first process.
-    if over || groups.ran_out_of_memory() {
-        report(control, &Report::OutOfMemory);
-    } else if let Some(killed) = killed {
-        report(control, &Report::Exited(killed));
+    let ended = if groups.ran_out_of_memory() { Some(ExitStatus::OutOfMemory) } else { ended };
+    if let Some(ended) = ended {
+        report(control, &Report::Exited(ended));
     }
     drop((placeholders, groups));
     report(control, &Report::Gone);
     Ok(())
 }
 
-/// The first process; it does not outlive this.
+/// The first process; it does not outlive this. Forgotten once it was waited for, as its number may be another's then.
 struct First(Pid);
 
 impl Drop for First {
     fn drop(&mut self) {
-        // Fails once it was waited for, and its number can have gone to nobody else before.
         rustix::process::kill_process(self.0, Signal::KILL).ok();
         rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(self.0), WaitOptions::empty())).ok();
     }
@@ -106,25 +107,31 @@ fn check(confinement: &Confinement, groups: &Groups) -> Step<()> {
 const DELEGATE: &str = "needs a control group that may be divided; start Bartizan with \
                         `systemd-run --user --scope -p Delegate=yes`, or set `limits` for it";
 
-/// Waits for the end of the first process, and says how it was killed if it was, and whether for its memory.
-fn attend(first: &First, signals: &OwnedFd, memory: Option<u64>) -> (Option<ExitStatus>, bool) {
-    let mut over = false;
+/// Waits for the end of the first process, and says why it was killed, if it was.
+fn attend(first: First, signals: &OwnedFd, memory: Option<u64>, guard: Option<&Guard>) -> Option<ExitStatus> {
+    let mut why = None;
     loop {
         match rustix::process::waitpid(Some(first.0), WaitOptions::NOHANG) {
             Ok(Some((_, status))) => {
-                let killed = status.terminating_signal().is_some();
-                return (killed.then(|| exit_status(status)), over);
+                std::mem::forget(first);
+                return why.or_else(|| status.terminating_signal().map(|_| exit_status(status)));
             }
             Ok(None) | Err(Errno::INTR) => {}
             // Nobody else waits for it; should that ever fail, it counts as killed, and is.
-            Err(_) => return (Some(ExitStatus::Signal(Signal::KILL.as_raw())), over),
+            Err(_) => return why.or(Some(ExitStatus::Signal(Signal::KILL.as_raw()))),
         }
-        if memory.is_some_and(|limit| used(first.0) > limit) {
-            over = true;
-            rustix::process::kill_process(first.0, Signal::KILL).ok();
+        if why.is_none() {
+            let over = memory.is_some_and(|limit| used(first.0) > limit);
+            let exposed = guard.is_some_and(|guard| !guard.holds());
+            why = exposed.then_some(ExitStatus::Exposed).or(over.then_some(ExitStatus::OutOfMemory));
+            if why.is_some() {
+                rustix::process::kill_process(first.0, Signal::KILL).ok();
+            }
         }
         let timeout = memory.and_then(|_| Timespec::try_from(WATCH).ok());
-        let mut watched = [PollFd::new(signals, PollFlags::IN)];
+        let signalled = PollFd::new(signals, PollFlags::IN);
+        let events = guard.filter(|_| why.is_none()).map(|guard| PollFd::new(guard.events(), PollFlags::IN));
+        let mut watched: Vec<_> = [signalled].into_iter().chain(events).collect();
         rustix::event::poll(&mut watched, timeout.as_ref()).ok();
         if first::drain(signals) {
             // Somebody asks this process to end; the sandbox ends in its own way.
@@ -135,8 +142,7 @@ fn attend(first: &First, signals: &OwnedFd, memory: Option<u64>) -> (Option<Exit
 
 /// Bytes of memory in use by the first process and all below it; what several share counts in parts.
 fn used(first: Pid) -> u64 {
-    let below = tree::with_descendants(&tree::all(), |process| process.pid == first.as_raw_pid());
-    below.iter().filter_map(|process| tree::memory(process.pid)).fold(0, u64::saturating_add)
+    tree::below(first.as_raw_pid()).into_iter().filter_map(tree::memory).fold(0, u64::saturating_add)
 }
 
 fn send(to: &OwnedFd, bytes: &[u8]) -> io::Result<()> {

@@ -7,13 +7,19 @@
 //! renamed, and what lies in a renamed directory is elsewhere.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat, flock, inotify, mkdirat, openat, openat2,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
 
 use super::{Failed, Step};
 use crate::{Confinement, Protected};
@@ -27,104 +33,198 @@ pub(super) type Points = BTreeMap<PathBuf, bool>;
 /// The mount points that hold the protected names of all writable directories. All of them have to exist.
 pub(super) fn points(confinement: &Confinement) -> Step<Points> {
     let mut points = Points::new();
-    for (root, protected) in pairs(confinement) {
-        for (path, last) in steps(root, protected) {
-            let found =
-                fs::symlink_metadata(&path).map_err(|error| Failed::at("find a protected name", &path, &error))?;
-            if found.is_symlink() {
-                return Err(Failed::at("protect a symbolic link", &path, &io::ErrorKind::Unsupported.into()));
-            }
-            let last = last || !found.is_dir();
-            // What is read-only for one name stays so for another that leads through it.
-            *points.entry(path).or_insert(false) |= last;
-            if last {
-                break;
-            }
-        }
-    }
+    walk(confinement, |step| {
+        let found = step.stat()?;
+        let directory = kind(&found) == FileType::Directory;
+        // What is read-only for one name stays so for another that leads through it.
+        *points.entry(step.path.to_owned()).or_insert(false) |= step.last || !directory;
+        Ok(directory)
+    })?;
     Ok(points)
 }
 
 /// Placeholders, each held as long as this lives and then removed, unless another server holds it too.
 #[derive(Default)]
-pub(super) struct Placeholders(Vec<(PathBuf, File)>);
+pub(super) struct Placeholders(Vec<Held>);
+
+/// One of them, by the directory it is in, so that nobody can put another in its way.
+struct Held {
+    parent: OwnedFd,
+    path: PathBuf,
+    file: File,
+}
 
 impl Placeholders {
     /// Makes what is missing. What was made so far goes if something fails.
     pub(super) fn make(confinement: &Confinement) -> Step<Self> {
         let mut made = Self::default();
-        for (root, protected) in pairs(confinement) {
-            for (path, last) in steps(root, protected) {
-                let hold = made.hold(&path, !last || protected.directory);
-                if !hold.map_err(|error| Failed::at("hold a protected name", &path, &error))? {
-                    break;
-                }
-            }
-        }
-        for (_, file) in &made.0 {
+        walk(confinement, |step| made.hold(step))?;
+        for held in &made.0 {
             // Entries that were made later changed the times of the directories they are in.
-            file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + MADE)).ok();
+            held.file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + MADE)).ok();
         }
         Ok(made)
     }
 
-    /// Makes `path`, or holds what an earlier server made; false if nothing can lie below it.
-    fn hold(&mut self, path: &Path, directory: bool) -> io::Result<bool> {
-        let made = if directory { fs::create_dir(path) } else { make_file(path) };
+    /// Makes the name, or holds what an earlier server made; false if nothing can lie below it.
+    fn hold(&mut self, step: &Stage<'_>) -> io::Result<bool> {
+        let made =
+            if step.directory { mkdirat(step.parent, step.name, Mode::from_raw_mode(0o755)) } else { make_file(step) };
         let new = match made {
             Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(error),
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(error.into()),
         };
-        let found = fs::symlink_metadata(path)?;
-        let ours = new || found.modified().is_ok_and(|time| time == SystemTime::UNIX_EPOCH + MADE);
-        if ours {
-            let file = open(path)?;
-            rustix::fs::flock(&file, FlockOperation::LockShared)?;
-            self.0.push((path.to_owned(), file));
+        let found = step.stat()?;
+        if new || u64::try_from(found.st_mtime) == Ok(MADE.as_secs()) && found.st_mtime_nsec == 0 {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+            let file = File::from(openat(step.parent, step.name, flags, Mode::empty())?);
+            flock(&file, FlockOperation::LockShared)?;
+            self.0.push(Held { parent: step.parent.try_clone_to_owned()?, path: step.path.to_owned(), file });
         }
-        Ok(found.is_dir())
+        Ok(kind(&found) == FileType::Directory)
     }
 }
 
 impl Drop for Placeholders {
     fn drop(&mut self) {
         // What is inside goes first.
-        while let Some((path, mut file)) = self.0.pop() {
-            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-                continue;
-            }
-            // A directory that is not empty is not removed by the system either.
-            let removed = if file.metadata().is_ok_and(|found| found.is_dir()) {
-                fs::remove_dir(&path)
-            } else if holds(&mut file, content(&path)) {
-                fs::remove_file(&path)
-            } else {
-                continue;
-            };
-            removed.ok();
+        while let Some(held) = self.0.pop() {
+            held.remove().ok();
         }
     }
 }
 
-fn pairs(confinement: &Confinement) -> impl Iterator<Item = (&PathBuf, &Protected)> {
-    let directories = confinement.writable.iter().filter(|path| path.is_dir());
-    directories.flat_map(|root| confinement.protected.iter().map(move |protected| (root, protected)))
+impl Held {
+    fn remove(mut self) -> io::Result<()> {
+        let Some(name) = self.path.file_name() else { return Ok(()) };
+        // Another server needs it still.
+        flock(&self.file, FlockOperation::NonBlockingLockExclusive)?;
+        let (held, now) = (self.file.metadata()?, statat(&self.parent, name, AtFlags::SYMLINK_NOFOLLOW)?);
+        if (held.dev(), held.ino()) != (now.st_dev, now.st_ino) {
+            return Ok(());
+        }
+        if held.is_dir() {
+            // One that is not empty is not removed by the system either.
+            return Ok(unlinkat(&self.parent, name, AtFlags::REMOVEDIR)?);
+        }
+        if holds(&mut self.file, content(&self.path)) {
+            unlinkat(&self.parent, name, AtFlags::empty())?;
+        }
+        Ok(())
+    }
 }
 
-/// The paths on the way from `root` to the protected name, and whether each is the name itself.
-fn steps<'a>(root: &Path, protected: &'a Protected) -> impl Iterator<Item = (PathBuf, bool)> + use<'a> {
-    let count = protected.name.components().count();
-    let mut path = root.to_owned();
-    protected.name.components().enumerate().map(move |(index, part)| {
-        path.push(part);
-        (path.clone(), index + 1 == count)
-    })
+/// Notices when a protected name is another file or directory than the one that is mounted.
+///
+/// A mount holds a file and not a name. Where somebody outside replaces the file, as most editors and git do, the kernel
+/// takes the mount away, and the server could write to what is there now.
+pub(super) struct Guard {
+    events: OwnedFd,
+    held: Vec<(PathBuf, u64, u64)>,
 }
 
-fn make_file(path: &Path) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content(path))
+impl Guard {
+    /// Watches the mount points; none if there are none.
+    pub(super) fn new(confinement: &Confinement) -> Step<Option<Self>> {
+        let points = points(confinement)?;
+        if points.is_empty() {
+            return Ok(None);
+        }
+        let failed = |error: Errno| Failed::errno("watch protected names", error);
+        let events = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
+        let changes = inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::DELETE
+            | inotify::WatchFlags::MOVE
+            | inotify::WatchFlags::ONLYDIR
+            | inotify::WatchFlags::DONT_FOLLOW;
+        let mut held = Vec::new();
+        for path in points.into_keys() {
+            if let Some(parent) = path.parent() {
+                inotify::add_watch(&events, parent, changes).map_err(failed)?;
+            }
+            let found = fs::symlink_metadata(&path).map_err(|error| Failed::at("watch", &path, &error))?;
+            held.push((path, found.dev(), found.ino()));
+        }
+        Ok(Some(Self { events, held }))
+    }
+
+    /// Readable when something changed.
+    pub(super) fn events(&self) -> &OwnedFd {
+        &self.events
+    }
+
+    /// Whether all names are still what they were.
+    pub(super) fn holds(&self) -> bool {
+        let mut records = [0; 4096];
+        while rustix::io::read(&self.events, &mut records).is_ok_and(|got| got > 0) {}
+        self.held.iter().all(|(path, device, inode)| {
+            fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (*device, *inode))
+        })
+    }
+}
+
+/// One name on the way to a protected one, with nothing before it that could be a link.
+struct Stage<'a> {
+    parent: std::os::fd::BorrowedFd<'a>,
+    name: &'a OsStr,
+    path: &'a Path,
+    /// Whether it is the protected name itself.
+    last: bool,
+    /// What it is to be, if it is missing.
+    directory: bool,
+}
+
+impl Stage<'_> {
+    /// What is there.
+    fn stat(&self) -> io::Result<Stat> {
+        let found = statat(self.parent, self.name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if kind(&found) == FileType::Symlink {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "a symbolic link cannot be protected"));
+        }
+        Ok(found)
+    }
+}
+
+/// Goes to each protected name of each writable directory, as long as `each` says that it can go on.
+fn walk(confinement: &Confinement, mut each: impl FnMut(&Stage<'_>) -> io::Result<bool>) -> Step<()> {
+    for root in confinement.writable.iter().filter(|path| path.is_dir()) {
+        let failed = |error: io::Error| Failed::at("open", root, &error);
+        let root = fs::canonicalize(root).map_err(failed)?;
+        for Protected { name, directory } in &confinement.protected {
+            let mut parent = open_at(CWD, &root).map_err(|error| failed(error.into()))?;
+            let mut path = root.clone();
+            let count = name.components().count();
+            for (index, part) in name.components().enumerate() {
+                path.push(part);
+                let last = index.saturating_add(1) == count;
+                let name = part.as_os_str();
+                let stage = Stage { parent: parent.as_fd(), name, path: &path, last, directory: !last || *directory };
+                let go_on = each(&stage).map_err(|error| Failed::at("hold the protected name", &path, &error))?;
+                if last || !go_on {
+                    break;
+                }
+                parent = open_at(parent.as_fd(), Path::new(name))
+                    .map_err(|error| Failed::at("open", &path, &error.into()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A directory, to go on from; not by way of a link.
+fn open_at(parent: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    openat2(parent, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+}
+
+fn kind(found: &Stat) -> FileType {
+    FileType::from_raw_mode(found.st_mode)
+}
+
+fn make_file(step: &Stage<'_>) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(step.parent, step.name, flags, Mode::from_raw_mode(0o600))?);
+    file.write_all(content(step.path)).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 /// What a placeholder for a file holds: something that those who read the name take for nothing.
@@ -135,10 +235,6 @@ fn content(path: &Path) -> &'static [u8] {
 fn holds(file: &mut File, content: &[u8]) -> bool {
     let mut found = Vec::new();
     file.take(64).read_to_end(&mut found).is_ok() && found == content
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)
 }
 
 #[cfg(test)]
@@ -178,9 +274,9 @@ mod tests {
         drop(second);
         assert_eq!(names(root.path()), [""; 0]);
         // Left behind by a crash, they are found and taken away by the next.
-        std::mem::forget(
-            Placeholders::make(&confinement).unwrap().0.drain(..).map(|(path, _)| path).collect::<Vec<_>>(),
-        );
+        for held in Placeholders::make(&confinement).unwrap().0.drain(..) {
+            drop(held);
+        }
         drop(Placeholders::make(&confinement).unwrap());
         assert_eq!(names(root.path()), [""; 0]);
     }
@@ -212,6 +308,21 @@ mod tests {
         fs::remove_file(root.path().join(".git")).unwrap();
         std::os::unix::fs::symlink("/etc", root.path().join(".git")).unwrap();
         confinement.protected.truncate(1);
-        assert!(points(&confinement).is_err());
+        assert!(points(&confinement).is_err() && Placeholders::make(&confinement).is_err());
+        assert!(!Path::new("/etc/hooks").exists());
+    }
+
+    #[test]
+    fn a_name_that_is_replaced_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let confinement = confinement(root.path());
+        let _held = Placeholders::make(&confinement).unwrap();
+        let guard = Guard::new(&confinement).unwrap().unwrap();
+        fs::write(root.path().join("other"), "").unwrap();
+        fs::write(root.path().join(".git/config"), "written in place").unwrap();
+        assert!(guard.holds());
+        fs::rename(root.path().join("other"), root.path().join(".git/config")).unwrap();
+        assert!(!guard.holds());
+        assert!(Guard::new(&Confinement::default()).unwrap().is_none());
     }
 }

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
@@ -115,7 +115,8 @@ fn seen(confinement: &Confinement) -> Step<Seen> {
         }
     }
     if let Network::Relay(relay) = &confinement.network {
-        let tree = host(&relay.socket, plain).map_err(|error| Failed::at("open", &relay.socket, &error))?;
+        let socket = fs::canonicalize(&relay.socket).and_then(|socket| host(&socket, plain));
+        let tree = socket.map_err(|error| Failed::at("open", &relay.socket, &error))?;
         trees.insert(PathBuf::from(super::relay::SOCKET), tree);
     }
     for name in DEVICES {
@@ -136,7 +137,7 @@ fn scratch(confinement: &Confinement, trees: &mut BTreeMap<PathBuf, Tree>) -> St
         let shared = SCRATCH.iter().map(|(path, name)| (Path::new(path), *name, 0o1777));
         let mut places = Vec::new();
         for (path, name, mode) in home.chain(shared) {
-            rustix::fs::mkdirat(&whole, name, rustix::fs::Mode::from_raw_mode(0o700))?;
+            rustix::fs::mkdirat(&whole, name, Mode::from_raw_mode(0o700))?;
             rustix::fs::chmodat(&whole, name, mode.into(), rustix::fs::AtFlags::empty())?;
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             places.push((path.to_owned(), Tree { mount: open_tree(&whole, name, flags)?, directory: true }));
@@ -286,8 +287,11 @@ fn opened(at: impl AsFd, path: &Path, attributes: MountAttrFlags) -> io::Result<
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    let mount = open_tree(at, path, flags)?;
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    // A link that was put in the way meanwhile is not followed, wherever it is.
+    let found =
+        openat2(at, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let mount = open_tree(&found, "", flags)?;
     sys::set_mount_attributes(&mount, attributes, true)?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode);
     Ok(Tree { mount, directory: kind == FileType::Directory })

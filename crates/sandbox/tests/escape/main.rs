@@ -9,6 +9,8 @@
 
 mod attempts;
 mod cases;
+#[path = "../shared/suite.rs"]
+mod suite;
 mod support;
 
 use std::process::ExitCode;
@@ -23,21 +25,12 @@ fn main() -> ExitCode {
         return attempts::play(role, args);
     }
     bartizan_sandbox::adopt_orphans();
-    let filter = args.iter().find(|arg| !arg.starts_with('-')).cloned().unwrap_or_default();
-    let mut failed = run(&filter, "");
-    if support::is_root() && support::become_ordinary() {
-        failed += run(&filter, " as an ordinary user");
+    let mut all = Vec::new();
+    for (name, case) in cases::all() {
+        all.push(suite::Named { name: name.to_owned(), case, ordinary: false });
+        if support::is_root() {
+            all.push(suite::Named { name: format!("ordinary::{name}"), case, ordinary: true });
+        }
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn run(filter: &str, whose: &str) -> usize {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut failed = 0;
-    for (name, case) in cases::all().into_iter().filter(|(name, _)| name.contains(filter)) {
-        let passed = runtime.block_on(async { tokio::spawn(case()).await.is_ok() });
-        println!("test {name}{whose} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += usize::from(!passed);
-    }
-    failed
+    suite::run(all, support::become_ordinary)
 }

@@ -1,8 +1,6 @@
 //! The cases: what must hold, each with a control that it would not hold by itself.
 
 use std::fs;
-use std::future::Future;
-use std::pin::Pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,11 +8,10 @@ use bartizan_sandbox::{Environment, ExitStatus, Launch, Signal, StderrTail};
 use rustix::process::{Pid, Signal as SystemSignal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
+use crate::suite::Case;
 use crate::support::{
     MARK, ROLE, eventually, everything_from, marked, new_mark, parent, sh, stubborn, this_binary, zombies,
 };
-
-type Case = fn() -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 macro_rules! cases {
     ($($name:ident)*) => { vec![$((stringify!($name), (|| Box::pin($name())) as Case)),*] };
@@ -335,7 +332,9 @@ async fn a_flood_on_stderr_blocks_nobody() {
         StderrTail::follow(child.stderr.take().unwrap(), Vec::new(), move |_| count.send_modify(|count| *count += 1));
     assert_eq!(child.wait().await, ExitStatus::Code(5));
     tail.ended().await;
-    assert_eq!(*counted.borrow_and_update(), 10_000);
+    // What is shown is bounded in each second; what is read is not, or the server would wait.
+    let shown = *counted.borrow_and_update();
+    assert!((200..10_000).contains(&shown), "{shown}");
     let lines = tail.lines();
     assert_eq!((lines.len(), lines.last().unwrap().as_str()), (50, "line 9999 of a long complaint"));
 }

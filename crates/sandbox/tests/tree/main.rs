@@ -6,6 +6,8 @@
 
 mod cases;
 mod roles;
+#[path = "../shared/suite.rs"]
+mod suite;
 mod support;
 
 use std::process::ExitCode;
@@ -19,13 +21,6 @@ fn main() -> ExitCode {
         return roles::play(role, args);
     }
     bartizan_sandbox::adopt_orphans();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let filter = args.iter().find(|arg| !arg.starts_with('-')).cloned().unwrap_or_default();
-    let mut failed = 0;
-    for (name, case) in cases::all().into_iter().filter(|(name, _)| name.contains(&filter)) {
-        let passed = runtime.block_on(async { tokio::spawn(case()).await.is_ok() });
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += usize::from(!passed);
-    }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let named = |(name, case): (&str, _)| suite::Named { name: name.to_owned(), case, ordinary: false };
+    suite::run(cases::all().into_iter().map(named).collect(), || true)
 }

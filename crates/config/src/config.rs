@@ -91,6 +91,8 @@ pub struct Config {
     pub log: Log,
     /// The tables and keys of the file that `run` makes no use of.
     pub only_for_serve: Vec<String>,
+    /// The file that it was read from, if any.
+    pub file: Option<PathBuf>,
     pub(crate) written: Written,
 }
 
@@ -242,7 +244,9 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<(Config, Vec<Diagnostic>), Diagnostics> {
         let Beginning { name, text, environment, locks } = Beginning::of(path)?;
-        read_text(&text, &name, &environment, locks)
+        let (config, warnings) = read_text(&text, &name, &environment, locks)?;
+        let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok((Config { file: Some(file), ..config }, warnings))
     }
 
     /// What a file says about places, and nothing else: whoever only reads what is kept there needs no secrets for it, and
@@ -574,6 +578,7 @@ impl Reading<'_> {
             is_users: self.locks.is_users,
             log: Log { level: file.log.level, format: file.log.format },
             only_for_serve: self.only_for_serve(),
+            file: None,
             written: Written::default(),
         };
         self.pipeline(&config.settings, problems);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Environment;
 use crate::problems::Problems;
+use crate::sandbox::Sandbox;
 use crate::servers::{Command, Server, Upstream};
 use crate::suggest;
 use crate::tree::{self, Node};
@@ -33,6 +34,9 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
     } else if let Some((why, help)) = no_program(command, environment) {
         problems.warn(tree::place(root, &path("command")), why).help(help);
     }
+    if let Some(sandbox) = &command.sandbox {
+        check_sandbox(name, sandbox, root, problems);
+    }
     for (index, variable) in command.pass_env.iter().enumerate() {
         // What holds a value is an error elsewhere, and not to be shown.
         if !environment.variables.contains_key(variable) && !variable.contains('=') {
@@ -43,6 +47,23 @@ fn check_command(name: &str, command: &Command, root: &Node<'_>, environment: &E
                 None => "the program is started without it".to_owned(),
             };
             problems.warn(place, format!("the environment variable `{variable}` is not set here")).help(help);
+        }
+    }
+}
+
+/// What a sandbox names that is not there: what is to be read would be left out silently, and without what is to be
+/// written nothing starts.
+fn check_sandbox(name: &str, sandbox: &Sandbox, root: &Node<'_>, problems: &mut Problems) {
+    for (key, paths) in [("ro", &sandbox.read_only), ("rw", &sandbox.writable), ("hide", &sandbox.hidden)] {
+        for (index, path) in paths.iter().enumerate() {
+            let place = || tree::place(root, &["server", name, "sandbox", "fs", key, &index.to_string()]);
+            if path.is_absolute() && matches!(path.try_exists(), Ok(false)) {
+                let help =
+                    if key == "rw" { "make it, or name the directory that it is to be in" } else { "it is left out" };
+                problems.warn(place(), format!("there is no {}", path.display())).help(help);
+            } else if path == Path::new("/") {
+                problems.warn(place(), "the program sees the whole machine").help("name what it needs");
+            }
         }
     }
 }

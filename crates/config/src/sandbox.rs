@@ -179,17 +179,10 @@ pub(crate) fn sandbox(
             .error(place, "programs can be confined on Linux only")
             .help("leave this table out, and trust the program");
     }
+    // Where the file was named by way of `..`.
+    let directory = &std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let paths = |paths: &[PathBuf]| paths.iter().map(|path| resolve(directory, path)).collect::<Vec<_>>();
-    for (key, list) in [("ro", &table.fs.ro), ("rw", &table.fs.rw), ("hide", &table.fs.hide)] {
-        for (index, path) in list.iter().enumerate() {
-            let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
-            if climbs || path.as_os_str().is_empty() {
-                problems.error(place(&["fs", key, &index.to_string()]), "a path here is written without `..`");
-            } else if key == "rw" && path == Path::new("/") {
-                problems.error(place(&["fs", key, &index.to_string()]), "the whole file system cannot be writable");
-            }
-        }
-    }
+    check_paths(&table.fs, place, problems);
     let mut protected = Vec::new();
     for (index, name) in table.fs.deny.iter().enumerate() {
         match relative(name) {
@@ -253,6 +246,31 @@ pub(crate) fn sandbox(
     }
 }
 
+/// Refuses paths that are none, or are more than anybody means.
+fn check_paths(files: &FilesTable, place: impl Fn(&[&str]) -> Place, problems: &mut Problems) {
+    for (key, list) in [("ro", &files.ro), ("rw", &files.rw), ("hide", &files.hide)] {
+        for (index, path) in list.iter().enumerate() {
+            let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+            let text = path.to_string_lossy();
+            let shell = text.starts_with('~')
+                || text.contains(['*', '?'])
+                || text.replace(WORKSPACE_REFERENCE, "").contains('$');
+            if climbs || path.as_os_str().is_empty() {
+                problems.error(place(&["fs", key, &index.to_string()]), "a path here is written without `..`");
+            } else if shell {
+                problems
+                    .error(
+                        place(&["fs", key, &index.to_string()]),
+                        format!("`{text}` is not a path but a pattern of shells"),
+                    )
+                    .help("write the path as it is; `${HOME}` stands for a variable");
+            } else if key == "rw" && path == Path::new("/") {
+                problems.error(place(&["fs", key, &index.to_string()]), "the whole file system cannot be writable");
+            }
+        }
+    }
+}
+
 /// Refuses what is no rule, and rules that mean nothing beside the whole network.
 fn check_hosts(net: &NetTable, place: impl Fn(&[&str]) -> Place, problems: &mut Problems) {
     if net.host && !net.allow.is_empty() {
@@ -292,6 +310,10 @@ fn resolve(directory: &Path, path: &Path) -> PathBuf {
 }
 
 fn relative(name: &str) -> Option<(PathBuf, bool)> {
+    // A pattern would be a file of that name, and protect nothing else.
+    if name.contains(['*', '?', '~', '$']) {
+        return None;
+    }
     let path = Path::new(name.trim_end_matches('/'));
     let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     (inside && !path.as_os_str().is_empty() && !name.contains('\0')).then(|| (path.to_owned(), name.ends_with('/')))

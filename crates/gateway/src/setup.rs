@@ -81,6 +81,18 @@ pub enum SetupError {
         /// What is wrong.
         why: std::io::Error,
     },
+    /// A confined server could change what confines it.
+    #[error(
+        "[server.{server}.sandbox]: `fs.rw` reaches Bartizan's own {}, with which the program could take off its sandbox; keep that \
+         elsewhere (`--config FILE`), or name directories that it is not in",
+        .path.display()
+    )]
+    Exposed {
+        /// Which one.
+        server: String,
+        /// What it could change.
+        path: PathBuf,
+    },
     /// A confined server cannot be given its way out.
     #[error("[server.{server}.sandbox.net]: {why}")]
     Egress {
@@ -169,6 +181,9 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
         let transport = match &held.upstream {
             Place::Command(command) => {
                 let mut launch = launch(command, workspace);
+                if let Some(path) = confine::exposed(&launch, config) {
+                    return Err(SetupError::Exposed { server: name.to_string(), path });
+                }
                 way_out = way_out::open(&name, command.sandbox.as_deref(), &mut launch, &gateway.recorder)
                     .map_err(|why| SetupError::Egress { server: name.to_string(), why })?;
                 if command.shared {

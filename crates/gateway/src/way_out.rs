@@ -3,6 +3,7 @@
 //! One for each server, made when the server is and gone with it: a socket in a directory of its own, and the task that
 //! serves it. Every connection and every refusal is in the log, and what cannot be recorded does not leave.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +29,17 @@ const PROXY_VARIABLES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "h
 /// The way out of one server, open for as long as this lives.
 #[derive(Debug)]
 pub struct WayOut {
+    egress: Egress,
     task: tokio::task::JoinHandle<()>,
     directory: PathBuf,
+}
+
+impl WayOut {
+    /// Has what still runs with this one reach no more than what is started with `now`; what is open and no longer allowed is
+    /// closed.
+    pub(crate) fn follow(&self, now: Option<&WayOut>) {
+        self.egress.replace(now.map(|now| (*now.egress.policy()).clone()).unwrap_or_default());
+    }
 }
 
 impl Drop for WayOut {
@@ -76,8 +86,9 @@ pub(crate) fn open(
         launch.env.set(name, PROXY);
     }
     launch.env.set("NO_PROXY", "localhost,127.0.0.1,::1");
-    let task = tokio::spawn(async move { egress.serve(listening.listener()).await });
-    Ok(Some(WayOut { task, directory }))
+    let serving = egress.clone();
+    let task = tokio::spawn(async move { serving.serve(listening.listener()).await });
+    Ok(Some(WayOut { egress, task, directory }))
 }
 
 fn policy(sandbox: &Sandbox) -> io::Result<Policy> {
@@ -95,7 +106,8 @@ fn policy(sandbox: &Sandbox) -> io::Result<Policy> {
 
 /// What the relay is told: the token, and ports to listen at besides the usual ones.
 fn told(egress: &Egress, sandbox: &Sandbox) -> String {
-    let ports = sandbox.hosts.iter().filter_map(|rule| rule.rsplit_once(':')).map(|(_, port)| port);
+    let ports: BTreeSet<&str> =
+        sandbox.hosts.iter().filter_map(|rule| rule.rsplit_once(':')).map(|(_, port)| port).collect();
     [egress.token().expose()].into_iter().chain(ports).collect::<Vec<_>>().join(" ")
 }
 
@@ -166,6 +178,18 @@ impl Sink for Log {
             What::Request => "egress.request",
             What::Refused => "egress.refused",
         };
+        if event.what == What::Refused {
+            let (server, reason) = (&*event.server, event.reason.id());
+            let host = event.host.as_deref().unwrap_or_default();
+            tracing::warn!(
+                server,
+                host,
+                port = event.port,
+                reason,
+                times = event.times,
+                "a confined server was refused a connection"
+            );
+        }
         let mut fields = json!({"server": &*event.server, "reason": event.reason.id()});
         if let Some(fields) = fields.as_object_mut() {
             let mut add = |name: &str, value: Option<serde_json::Value>| {

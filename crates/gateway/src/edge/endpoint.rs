@@ -127,7 +127,14 @@ impl Front {
     /// Puts other servers in place of the present ones. Sessions that a client has begun keep theirs; a stateless
     /// request is always for the present ones.
     pub fn replace_servers(&self, servers: BTreeMap<Arc<str>, Arc<Server>>) {
-        let generation = self.servers.load().generation.wrapping_add(1);
+        let before = self.servers.load();
+        let generation = before.generation.wrapping_add(1);
+        // What is in a session goes on with the server that it began with, but not with what that may no longer reach.
+        for (name, server) in &before.by_name {
+            if let Some(way_out) = &server.way_out {
+                way_out.follow(servers.get(name).and_then(|now| now.way_out.as_ref()));
+            }
+        }
         self.servers.store(Arc::new(Current { generation, by_name: servers }));
         self.peers.retire();
     }

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use bartizan_config::{Allowed, Required, Sandbox};
+use bartizan_config::{Allowed, Config, Required, Sandbox};
 use bartizan_sandbox::{Confinement, Exceptions, Guarantee, Launch, Limits, Network, Protected};
 
 /// Programs and libraries, and of the settings of the system those that programs need to find and to trust things.
@@ -41,6 +41,8 @@ const ELSEWHERE: &[&str] =
     &["TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 /// By these an installation of an interpreter is known, in which nothing else lies.
 const INSTALLATIONS: &[&str] = &["lib/node_modules", "pyvenv.cfg", "lib/python3", "lib64/python3", "include/node"];
+/// How names lead anywhere, for a program in the network of the machine.
+const NAMES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"];
 /// Where a program without a `HOME` is at home.
 const HOME: &str = "/home/sandbox";
 
@@ -51,6 +53,9 @@ pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     read_only.extend(here(&sandbox.read_only));
     read_only.extend(program(launch));
+    if sandbox.host_network {
+        read_only.extend(NAMES.iter().map(PathBuf::from));
+    }
     read_only.extend(CERTIFICATES.iter().filter_map(|name| launch.env.get(name).map(PathBuf::from)));
     read_only.retain(|path| path.is_absolute());
     for name in ELSEWHERE {
@@ -92,6 +97,16 @@ pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     });
 }
 
+/// Something of Bartizan's own that a program could change: then it could take off its own sandbox.
+pub(super) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
+    let confinement = launch.confinement.as_ref()?;
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
+    let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
+    let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
+    own.map(real).find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
+}
+
 fn guarantee(required: &Required) -> Guarantee {
     match required {
         Required::Landlock(version) => Guarantee::Landlock(*version),
@@ -118,13 +133,27 @@ fn program(launch: &Launch) -> Vec<PathBuf> {
     for _ in 0..4 {
         let Some(file) = next.take() else { break };
         let real = std::fs::canonicalize(&file).ok();
+        paths.extend(real.as_deref().and_then(packages));
         next = real.as_deref().and_then(|file| interpreter(file, path));
         for file in [Some(file), real].into_iter().flatten() {
             paths.extend(installation(&file, home.as_deref()));
             paths.push(file);
         }
     }
+    // What an interpreter is to run is named by whoever wrote the command.
+    let script =
+        launch.args.iter().map(PathBuf::from).find(|word| !word.as_os_str().as_encoded_bytes().starts_with(b"-"));
+    let script = script.map(|script| launch.cwd.clone().unwrap_or_default().join(script));
+    if let Some(real) = script.and_then(|script| std::fs::canonicalize(script).ok()).filter(|script| script.is_file()) {
+        paths.extend(packages(&real));
+        paths.push(real);
+    }
     paths
+}
+
+/// All packages that one of node's lies among: it is nothing without them, and nothing else is there.
+fn packages(file: &Path) -> Option<PathBuf> {
+    file.ancestors().filter(|at| at.file_name() == Some(OsStr::new("node_modules"))).last().map(Path::to_owned)
 }
 
 /// What the first line of a script says that it is run by: `#!/path` or `#!/usr/bin/env name`.
@@ -224,6 +253,17 @@ mod tests {
         assert_eq!((confinement.home, launch.cwd), (Some(place("home")), Some(place("home/work"))));
         assert_eq!(launch.env.get("TMPDIR"), None);
         assert!(confinement.exceptions.netlink_route && !confinement.exceptions.unix_sockets);
+        std::fs::create_dir_all(place("home/app/node_modules/server/dist")).unwrap();
+        std::fs::write(place("home/app/node_modules/server/dist/index.js"), "").unwrap();
+        let script = place("home/app/node_modules/server/dist/index.js");
+        let mut launch = Launch::new("npx");
+        launch.env = Environment::empty();
+        launch.env.set("PATH", &path);
+        launch.args = vec!["--flag".into(), script.clone().into(), place("home/.local/bin/tool").into()];
+        confine(&mut launch, &sandbox(), &place("home/work"));
+        let seen = launch.confinement.unwrap().read_only;
+        assert!(seen.contains(&script) && seen.contains(&place("home/app/node_modules")));
+        assert!(!seen.contains(&place("home/.local/bin/tool")) && !seen.contains(&place("home/app")));
         // What lies beside a program in the user's own directories stays unseen.
         let confinement = confined("tool").confinement.unwrap();
         assert!(confinement.read_only.contains(&place("home/.local/bin/tool")));

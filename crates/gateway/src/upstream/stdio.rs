@@ -233,6 +233,9 @@ impl StdioUpstream {
         let by_sandbox = |status: &ExitStatus| matches!(status, ExitStatus::OutOfMemory | ExitStatus::Exposed);
         let killed = self.child.try_wait().filter(by_sandbox).map(|status| status.to_string());
         words.extend(killed.as_deref());
+        if self.confined && killed.is_none() {
+            words.push("(it runs confined: it sees and reaches what its `sandbox` names, and fs.ro, fs.rw and net.allow add to that)");
+        }
         UpstreamError::with_words(&words)
     }
 

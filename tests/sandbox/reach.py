@@ -44,11 +44,29 @@ class Site(http.server.BaseHTTPRequestHandler):
 SITE, OTHER = "site.bartizan.test", "other.bartizan.test"
 
 
+def a_host_that_is_taken_away_is_gone_at_once(place, shell, confined, python, here, quiet):
+    """Also for who began before."""
+    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    port = site.server_port
+    net = {"allow": [f"{SITE}:{port}"], "private": ["127.0.0.1/32"]}
+    with names(place, {SITE: "127.0.0.1"}), Gateway({"held": shell(confined(place, net=net))}, quiet) as gateway:
+        with Raw(gateway, "/mcp/held") as held:
+            def ask():
+                return held.text("run", {"script": f"{python} {here}/client.py library {SITE} {port}"})
+            check("welcome" in ask(), "the control")
+            text = gateway.config.read_text()
+            gateway.config.write_text(text.replace(f"{SITE}:{port}", f"other.bartizan.test:{port}"))
+            wait_for(lambda: gateway.entries(kind="config.reloaded"), "the change is not taken")
+            check("welcome" not in ask(), "a host that is no longer allowed is still reached")
+
+
 def only_named_hosts_are_reached(place, shell, confined, python, here, quiet):
     site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=site.serve_forever, daemon=True).start()
     port = site.server_port
-    net = {"allow": [f"{SITE}:{port}", "*.below.bartizan.test:443"], "private": ["127.0.0.1/32"]}
+    # Two hosts at one port are one for the relay.
+    net = {"allow": [f"{SITE}:{port}", f"elsewhere.bartizan.test:{port}", "*.below.bartizan.test:443"], "private": ["127.0.0.1/32"]}
     with names(place, {SITE: "127.0.0.1", OTHER: "127.0.0.1"}):
         with Gateway({"held": shell(confined(place, net=net)), "shut": shell(confined(place))}, quiet) as gateway:
             with Raw(gateway, "/mcp/held") as held, Raw(gateway, "/mcp/shut") as shut:
@@ -67,6 +85,8 @@ def only_named_hosts_are_reached(place, shell, confined, python, here, quiet):
                              f"{SITE}@{OTHER}", f"{SITE}.{OTHER}", f"{SITE}%00.x", "below.bartizan.test"):
                     said = ask(held, "tunnel", host)
                     check("answer" in said and "200" not in said, f"{host}: {said}")
+            said = gateway.said.read_text()
+            check("was refused a connection" in said and OTHER in said, "nobody is told of refusals")
             opened = [entry for entry in gateway.entries(kind="egress.opened") if entry.get("host") == SITE]
             check(len(opened) >= 3 and opened[0]["address"] == "127.0.0.1" and opened[0]["server"] == "held", opened)
             wait_for(lambda: any(entry.get("received", 0) > 0 for entry in gateway.entries(kind="egress.closed")), "nobody counts what came in")

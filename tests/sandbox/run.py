@@ -145,6 +145,45 @@ def case_only_named_hosts_are_reached_and_all_is_recorded():
         reach.only_named_hosts_are_reached(place, shell, confined, PYTHON, HERE, quiet())
 
 
+def case_a_host_that_is_taken_away_is_gone_at_once():
+    with machine() as place:
+        reach.a_host_that_is_taken_away_is_gone_at_once(place, shell, confined, PYTHON, HERE, quiet())
+
+
+def case_a_server_cannot_take_off_its_sandbox():
+    for own, table in (("bartizan.toml", ""), ("mcp.lock", '[lock]\npath = "{}"\n'), ("audit", '[audit]\ndirectory = "{}"\n')):
+        with machine() as place:
+            kept = place / ("work" if own == "bartizan.toml" else "outside")
+            config, path = kept / "bartizan.toml", place / "work" / own
+            text = json.dumps([PYTHON, str(HERE / "server.py")])
+            config.write_text(f'{table.format(path)}[listen]\naddress = "127.0.0.1:0"\n[server.held]\ncommand = {text}\n'
+                              f'[server.held.sandbox]\nfs.rw = ["{place}/work"]\n')
+            environment = os.environ | {"BARTIZAN_HOME": str(place / "outside" / "home"), "NO_COLOR": "1"}
+            done = subprocess.run([BINARY, "serve", "--config", str(config)], capture_output=True, text=True, timeout=60, env=environment)
+            check(done.returncode != 0 and own in done.stderr and "take off its sandbox" in done.stderr, f"{own}: {done.stderr}")
+
+
+def case_a_script_of_ones_own_is_seen_and_what_lies_beside_it_is_not():
+    with machine() as place:
+        for name in ("server.mjs", "secret.txt"):
+            (place / "outside" / name).write_text("""
+                import { readFileSync } from "node:fs"; import { createInterface } from "node:readline";
+                for await (const line of createInterface({ input: process.stdin })) {
+                  const { id, method, params } = JSON.parse(line);
+                  const read = () => { try { return readFileSync(params.arguments.path, "utf8") } catch (error) { return String(error) } };
+                  const result = { initialize: () => ({ protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "x", version: "1" } }),
+                    "tools/list": () => ({ tools: [{ name: "read", inputSchema: { type: "object", properties: { path: { type: "string" } } } }] }),
+                    "tools/call": () => ({ content: [{ type: "text", text: read() }] }) }[method];
+                  if (id !== undefined) console.log(JSON.stringify({ jsonrpc: "2.0", id, result: result ? result() : {} }));
+                }
+            """)
+        command = [NODE, str(place / "outside" / "server.mjs")]
+        with Gateway({"free": {"command": command}, "held": {"command": command, "sandbox": {}}}, quiet()) as gateway:
+            for name, expected in (("free", "createInterface"), ("held", "ENOENT")):
+                with Raw(gateway, f"/mcp/{name}") as client:
+                    check(expected in client.text("read", {"path": str(place / "outside" / "secret.txt")}), name)
+
+
 def case_what_is_passed_to_a_server_is_all_it_gets():
     with machine() as place, Gateway({"held": shell(confined(place)) | {"env": {"GIVEN": "given"}}}, quiet()) as gateway:
         with Raw(gateway, "/mcp/held") as client:
@@ -200,12 +239,22 @@ def case_mistakes_in_the_table_are_shown():
         config = pathlib.Path(folder) / "bartizan.toml"
         for line, said in (('fs.rw = ["/"]', "whole file system"), ('fs.ro = ["../x"]', "without `..`"), ('fs.deny = ["/etc/"]', "no name below"),
                            ('require = ["seatbelts"]', "nothing that can be required"), ('limits.pids = 0', "nothing starts"),
-                           ('limits.cpu = -1.0', "number of processors"), ('level = "vm"', "level"), ('net.allow = ["example.com"]', "port"), ('net.allow = ["*.com:443"]', "star"),
+                           ('limits.cpu = -1.0', "number of processors"), ('level = "vm"', "level"), ('fs.rw = ["~/notes"]', "pattern of shells"), ('fs.ro = ["/home/*/x"]', "pattern of shells"),
+                           ('fs.deny = ["*.env"]', "no name below"), ('net.allow = ["example.com"]', "port"), ('net.allow = ["*.com:443"]', "star"),
                            ('net.allow = ["metadata.google.internal:80"]', "metadata"), ('net.private = ["10.0.0.0/8"]', "there are none"),
                            ('net = {host = true, allow = ["example.com:443"]}', "means nothing")):
             config.write_text(f'[server.x]\ncommand = ["true"]\n[server.x.sandbox]\n{line}\n')
             done = subprocess.run([BINARY, "config", "check", str(config)], capture_output=True, text=True, timeout=60)
             check(done.returncode == 2 and said in done.stdout + done.stderr, f"{line}: {done.stdout}{done.stderr}")
+
+
+def case_what_is_not_there_is_said_before():
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "bartizan.toml"
+        config.write_text('[server.x]\ncommand = ["true"]\n[server.x.sandbox]\nfs.rw = ["/nope/a"]\nfs.ro = ["/nope/b", "/usr"]\n')
+        done = subprocess.run([BINARY, "config", "check", str(config)], capture_output=True, text=True, timeout=60)
+        said = done.stdout + done.stderr
+        check("there is no /nope/a" in said and "there is no /nope/b" in said and "there is no /usr" not in said, said)
 
 
 if __name__ == "__main__":

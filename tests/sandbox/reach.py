@@ -41,14 +41,19 @@ class Site(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def site():
+    """One that runs."""
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    return running
+
+
 SITE, OTHER = "site.bartizan.test", "other.bartizan.test"
 
 
 def a_host_that_is_taken_away_is_gone_at_once(place, shell, confined, python, here, quiet):
     """Also for who began before."""
-    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=site.serve_forever, daemon=True).start()
-    port = site.server_port
+    port = site().server_port
     net = {"allow": [f"{SITE}:{port}"], "private": ["127.0.0.1/32"]}
     with names(place, {SITE: "127.0.0.1"}), Gateway({"held": shell(confined(place, net=net))}, quiet) as gateway:
         with Raw(gateway, "/mcp/held") as held:
@@ -62,9 +67,7 @@ def a_host_that_is_taken_away_is_gone_at_once(place, shell, confined, python, he
 
 
 def only_named_hosts_are_reached(place, shell, confined, python, here, quiet):
-    site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=site.serve_forever, daemon=True).start()
-    port = site.server_port
+    port = site().server_port
     # Two hosts at one port are one for the relay.
     net = {"allow": [f"{SITE}:{port}", f"elsewhere.bartizan.test:{port}", "*.below.bartizan.test:443"], "private": ["127.0.0.1/32"]}
     with names(place, {SITE: "127.0.0.1", OTHER: "127.0.0.1"}):

@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "aggregate"), str(HERE)]
 import reach  # noqa: E402
-from harness import BINARY, TOOLS, Gateway, Raw, cases_of, check, equal, run_cases, wait_for  # noqa: E402
+from harness import BINARY, TOOLS, Gateway, Raw, Wrapped, cases_of, check, equal, run_cases, wait_for  # noqa: E402
 
 PYTHON, NODE = str(TOOLS / "python" / "bin" / "python3"), str((TOOLS / "bin" / "node").resolve())
 SECRET = "the-secret-of-the-user"
@@ -182,6 +182,31 @@ def case_a_script_of_ones_own_is_seen_and_what_lies_beside_it_is_not():
             for name, expected in (("free", "createInterface"), ("held", "ENOENT")):
                 with Raw(gateway, f"/mcp/{name}") as client:
                     check(expected in client.text("read", {"path": str(place / "outside" / "secret.txt")}), name)
+
+
+def case_what_a_client_starts_is_confined_where_the_command_says_so():
+    with machine() as place:
+        outside, work, home = place / "outside", place / "work", place / "home"
+        (home / "config" / "bartizan").mkdir(parents=True)
+        (home / "config" / "bartizan" / "bartizan.toml").write_text(quiet())
+        site = reach.site()
+        program, see = [PYTHON, str(HERE / "server.py")], ["--ro", str(HERE), "--rw", str(work)]
+        for more in ([], ["--standalone"]):
+            for options, confined_so in (([], False), (["--sandbox"], True), (see, True), ([*see, "--allow", f"{reach.SITE}:{site.server_port}"], True)):
+                with Wrapped(home, "shell", program, *more, *options) as client:
+                    ask = lambda script: client.result("tools/call", {"name": "run", "arguments": {"script": script}})["content"][0]["text"]  # noqa: E731
+                    equal(SECRET in ask(f"cat {outside}/secret"), not confined_so, f"{more} {options}")
+                    equal("fine" in ask(f"echo fine > {work}/x && cat {work}/x"), not confined_so or options != ["--sandbox"], f"{more} {options}")
+                    if "--allow" in options:
+                        # Where nothing says that a name leads here, the proxy is asked and refuses; without one there is nobody to ask.
+                        check("answer" in ask(f"{PYTHON} {HERE}/client.py tunnel example.com 443"), "the relay is not there")
+        log = "".join(path.read_text() for path in home.rglob("audit.jsonl"))
+        check('"isolation":"process"' in log.replace(" ", "") and '"isolation":"none"' in log.replace(" ", ""), "the log does not say how it ran")
+        for wrong, said in ((["--rw", "/"], "whole file system"), (["--allow", "example.com"], "port"), (["--rw", str(home / "state")], "take off its sandbox")):
+            done = subprocess.run([BINARY, "run", "--name", "x", *wrong, "--", *program], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                                  env=os.environ | {"BARTIZAN_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config")})
+            check(done.returncode != 0 and said in done.stderr, f"{wrong}: {done.stderr}")
+        subprocess.run([BINARY, "daemon", "--stop"], capture_output=True, timeout=60, env=os.environ | {"BARTIZAN_HOME": str(home / "state")})
 
 
 def case_what_is_passed_to_a_server_is_all_it_gets():

@@ -1,6 +1,6 @@
 //! From a configuration to a gateway that can be served.
 
-mod confine;
+pub(crate) mod confine;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@ use bartizan_egress::{
     address::Range, native_tls,
 };
 use bartizan_sandbox::{Launch, Network, Relay};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serde_json::json;
 
 use crate::random;
@@ -32,6 +33,8 @@ pub struct WayOut {
     egress: Egress,
     task: tokio::task::JoinHandle<()>,
     directory: PathBuf,
+    /// By its lock it is known that the directory is in use, also to who does not see this process.
+    _held: std::fs::File,
 }
 
 impl WayOut {
@@ -46,7 +49,8 @@ impl Drop for WayOut {
     fn drop(&mut self) {
         self.task.abort();
         // The socket may go after the task, which is ended later.
-        std::fs::remove_dir_all(&self.directory).ok();
+        std::fs::remove_file(self.directory.join(SOCKET)).ok();
+        std::fs::remove_dir(&self.directory).ok();
     }
 }
 
@@ -78,7 +82,7 @@ pub(crate) fn open(
     let sink = Arc::new(Log(Arc::clone(recorder)));
     let parts = Parts { resolver: Arc::new(System::default()), sink, tls: native_tls()? };
     let egress = Egress::new(settings, parts).map_err(io::Error::other)?;
-    let directory = directory()?;
+    let (directory, held) = directory()?;
     let socket = directory.join(SOCKET);
     let listening = Listening::bind(&socket)?;
     confinement.network = Network::Relay(Relay { socket, told: told(&egress, sandbox) });
@@ -88,7 +92,7 @@ pub(crate) fn open(
     launch.env.set("NO_PROXY", "localhost,127.0.0.1,::1");
     let serving = egress.clone();
     let task = tokio::spawn(async move { serving.serve(listening.listener()).await });
-    Ok(Some(WayOut { egress, task, directory }))
+    Ok(Some(WayOut { egress, task, directory, _held: held }))
 }
 
 fn policy(sandbox: &Sandbox) -> io::Result<Policy> {
@@ -124,22 +128,36 @@ pub fn relay(socket: &Path, told: &str) -> io::Result<Box<dyn FnOnce()>> {
     Ok(Box::new(move || drop(relay.run())))
 }
 
-/// A directory that only this user can look into; those of processes that are gone are removed.
-fn directory() -> io::Result<PathBuf> {
+/// A directory that only this user can look into, and what holds it; those that nobody holds are removed.
+fn directory() -> io::Result<(PathBuf, std::fs::File)> {
     use std::os::unix::fs::DirBuilderExt as _;
     let parent = std::env::temp_dir();
     for entry in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
-            // Somebody else's is not removed, as this directory belongs to all.
-            std::fs::remove_dir_all(entry.path()).ok();
+        if owner.is_some_and(|pid| pid.parse::<u32>().is_ok()) {
+            sweep(&entry.path()).ok();
         }
     }
     let name = random::tag().map_err(io::Error::other)?;
     let directory = parent.join(format!("{PREFIX}{}-{name}", std::process::id()));
     std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
-    Ok(directory)
+    let held = std::fs::File::open(&directory)?;
+    flock(&held, FlockOperation::LockShared)?;
+    Ok((directory, held))
+}
+
+/// Removes a directory that nobody holds any more. This place belongs to all, so somebody else's stays.
+fn sweep(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    let no_link = (OFlags::NOFOLLOW | OFlags::DIRECTORY).bits().cast_signed();
+    let held = std::fs::File::options().read(true).custom_flags(no_link).open(directory)?;
+    if held.metadata()?.uid() != rustix::process::getuid().as_raw() {
+        return Ok(());
+    }
+    flock(&held, FlockOperation::NonBlockingLockExclusive)?;
+    std::fs::remove_file(directory.join(SOCKET)).ok();
+    std::fs::remove_dir(directory)
 }
 
 /// Addresses of this machine, so that none of its own services is reached by a name that leads to it.

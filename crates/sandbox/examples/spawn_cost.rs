@@ -50,12 +50,13 @@ fn main() {
 fn confined(program: &str) -> Launch {
     let mut launch = Launch::new(program);
     launch.env.set("PATH", "/usr/bin:/bin");
-    launch.confinement = Some(Confinement {
+    let confinement = Confinement {
         read_only: ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"].map(Into::into).to_vec(),
         home: Some("/home/sandbox".into()),
         limits: Limits { memory: Some(512 << 20), pids: Some(128), nofile: Some(1024), ..Limits::default() },
         ..Confinement::default()
-    });
+    };
+    launch.confinement = Some(confinement.resolved());
     launch
 }
 

@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 /// Paths are those of the host, and the server sees them under the same names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confinement {
-    /// Files and directories that may be read and executed. One that is missing on the host is left out.
+    /// Files and directories that may be read and executed. One that is missing on the host is left out. In none of the
+    /// paths may be a symbolic link when the server starts; see [`Confinement::resolved`].
     pub read_only: Vec<PathBuf>,
     /// Files and directories that may also be changed. One that is missing is an error.
     pub writable: Vec<PathBuf>,
@@ -19,6 +20,8 @@ pub struct Confinement {
     pub protected: Vec<Protected>,
     /// Files and directories that are seen empty, though something above them may be seen.
     pub hidden: Vec<PathBuf>,
+    /// Names that lead to paths above, as symbolic links, and where to.
+    pub links: Vec<(PathBuf, PathBuf)>,
     /// The directory that `HOME` names: it is made empty, and goes with the server.
     pub home: Option<PathBuf>,
     /// How many bytes may lie in `/tmp`, `/var/tmp`, `/dev/shm` and the home directory together.
@@ -40,6 +43,7 @@ impl Default for Confinement {
             writable: Vec::new(),
             protected: Vec::new(),
             hidden: Vec::new(),
+            links: Vec::new(),
             home: None,
             scratch: 64 << 20,
             network: Network::default(),
@@ -141,6 +145,25 @@ impl fmt::Display for Guarantee {
 }
 
 impl Confinement {
+    /// The same, where paths that are links on this host are what they lead to now.
+    ///
+    /// To be called once, before the first server runs: one that may write to a directory could lay links there, and have
+    /// the next one see where they lead.
+    #[must_use]
+    pub fn resolved(mut self) -> Self {
+        for paths in [&mut self.read_only, &mut self.writable, &mut self.hidden] {
+            for path in paths.iter_mut() {
+                // What is missing stays as it is named.
+                if let Ok(real) = std::fs::canonicalize(&*path)
+                    && real != *path
+                {
+                    self.links.push((std::mem::replace(path, real.clone()), real));
+                }
+            }
+        }
+        self
+    }
+
     /// Says what is wrong with it, if anything is.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let all = || self.read_only.iter().chain(&self.writable).chain(&self.hidden).chain(&self.home);
@@ -163,6 +186,9 @@ impl Confinement {
         }
         if self.home.iter().any(|home| self.writable.iter().any(|path| home.starts_with(path))) {
             return Err("the home directory of a sandbox is made for it, and cannot lie in a writable directory");
+        }
+        if self.writable.iter().any(|path| self.writable.iter().any(|other| path != other && path.starts_with(other))) {
+            return Err("a writable directory of the sandbox lies in another");
         }
         if self.scratch == 0 {
             return Err("a sandbox needs some room for temporary files");
@@ -197,6 +223,7 @@ mod tests {
         check(|c| c.writable.push("/".into()), "whole");
         check(|c| c.home = Some("/".into()), "whole");
         check(|c| (c.home, c.writable) = (Some("/a/b".into()), vec!["/a".into()]), "home");
+        check(|c| c.writable = vec!["/a".into(), "/a/b".into()], "another");
         check(|c| c.scratch = 0, "room");
         check(|c| c.limits.pids = Some(0), "zero");
         let mut confinement = Confinement::default();

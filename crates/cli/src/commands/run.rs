@@ -14,6 +14,7 @@ use crate::text::printable;
 const EXAMPLES: &str = "\
 Examples:
   bartizan run --name git -- uvx mcp-server-git --repository ~/project
+  bartizan run --name notes --rw ~/notes -- mcp-server-filesystem ~/notes
   bartizan run --name tickets --pass-env TICKETS_TOKEN -- npx -y tickets-mcp
 
   In the client's list of servers that is:
@@ -42,6 +43,18 @@ pub(crate) struct Arguments {
     /// Translates between eras of the protocol if the client and the server have no common revision
     #[arg(long)]
     bridge: bool,
+    /// Confines the server (Linux): it sees the system's programs and itself, and reaches nothing
+    #[arg(long)]
+    sandbox: bool,
+    /// Confines the server, and lets it read this file or directory; repeatable
+    #[arg(long, value_name = "PATH")]
+    ro: Vec<String>,
+    /// Confines the server, and lets it change this file or directory; repeatable
+    #[arg(long, value_name = "PATH")]
+    rw: Vec<String>,
+    /// Confines the server, and lets it reach this host, such as api.example.com:443; repeatable
+    #[arg(long, value_name = "HOST:PORT")]
+    allow: Vec<String>,
     /// The server's command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -64,14 +77,22 @@ impl Arguments {
             env: env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             restart: !self.no_restart,
             bridge: self.bridge,
+            sandbox: sandbox(self.sandbox, [("fs.ro", &self.ro), ("fs.rw", &self.rw), ("net.allow", &self.allow)])?,
             config: config.clone().or_else(common::user_config_place),
             client: std::os::unix::process::parent_id(),
         };
         common::check_name(&wrap.server_name())?;
+        wrap.confined().map_err(|why| Failure::usage(format!("the server cannot be confined so: {why}")))?;
         // A client reads only MCP from us, so nothing but warnings is said, on standard error.
         common::log_to_stderr("warn", false);
         let name = wrap.server_name();
-        say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
+        if wrap.sandbox.is_some() {
+            say(&format!(
+                "bartizan: server {name}, isolation level process: it sees and reaches what is named, and no more"
+            ));
+        } else {
+            say(&format!("bartizan: server {name}, isolation level none: it runs as you, unconfined"));
+        }
         let withheld = withheld(std::env::vars_os().map(|(name, _)| name), &env);
         if !withheld.is_empty() {
             say(&format!(
@@ -113,6 +134,21 @@ impl Arguments {
         }
         Ok(env)
     }
+}
+
+/// The table of a server's sandbox; none if nothing asks for one.
+fn sandbox(wanted: bool, lists: [(&str, &Vec<String>); 3]) -> Result<Option<String>, Failure> {
+    if !wanted && lists.iter().all(|(_, list)| list.is_empty()) {
+        return Ok(None);
+    }
+    let mut table = String::new();
+    for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        // What TOML and JSON write alike. A variable would be looked up by whoever reads it.
+        let list: Vec<_> = list.iter().map(|one| one.replace("${", "$${")).collect();
+        let list = serde_json::to_string(&list).map_err(Failure::ours)?;
+        table.push_str(&format!("{key} = {list}\n"));
+    }
+    Ok(Some(table))
 }
 
 /// The variables that look like credentials and are not among those that the server sees, on one line.

@@ -66,6 +66,7 @@ pub async fn daemon(config: &Config, file: Option<PathBuf>, paths: &Paths, idle:
     let mut set_up = config.clone();
     set_up.audit.directory = paths.audit();
     let gateway = opened(&set_up).await?;
+    gateway.config.send_replace(Some(Arc::new(set_up)));
     let read = file.as_deref().filter(|file| file.is_file()).map(place_of);
     let notes = ArcSwap::from_pointee(notes(config, file.as_deref()));
     let told = Arc::new(Told { notes, from_file: read.is_some().into(), ..Told::default() });

@@ -10,6 +10,9 @@ pub enum RunError {
     /// No command was given.
     #[error("there is no command to run")]
     NoCommand,
+    /// The server cannot be confined as is wished.
+    #[error("the server cannot be confined so: {0}")]
+    Sandbox(String),
     /// The server could not be started.
     #[error(transparent)]
     Spawn(#[from] bartizan_sandbox::SpawnError),

@@ -108,6 +108,9 @@ pub(crate) fn write_hello(wrap: &Wrap) -> Bytes {
     put(wrap.name.as_deref().unwrap_or_default().as_bytes());
     put(if wrap.restart { b"restart" } else { b"" });
     put(if wrap.bridge { b"bridge" } else { b"" });
+    // Empty is a table as well: the strictest.
+    put(if wrap.sandbox.is_some() { b"sandbox" } else { b"" });
+    put(wrap.sandbox.as_deref().unwrap_or_default().as_bytes());
     put(wrap.config.as_ref().map_or(b"", |config| config.as_os_str().as_bytes()));
     put(wrap.client.to_string().as_bytes());
     put(wrap.directory.as_os_str().as_bytes());
@@ -137,6 +140,8 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
         let name = String::from_utf8(take()?.to_vec()).ok()?;
         let restart = !take()?.is_empty();
         let bridge = !take()?.is_empty();
+        let confined = !take()?.is_empty();
+        let table = String::from_utf8(take()?.to_vec()).ok()?;
         let config = Some(take()?).filter(|config| !config.is_empty());
         let config = config.map(|config| PathBuf::from(OsStr::from_bytes(config)));
         let client = std::str::from_utf8(take()?).ok()?.parse().ok()?;
@@ -154,6 +159,7 @@ pub(crate) fn read_hello(bytes: &[u8]) -> Result<Wrap, BadHello> {
             env,
             restart,
             bridge,
+            sandbox: confined.then_some(table),
             config,
             client,
         })
@@ -176,6 +182,7 @@ mod tests {
             env: vec![("A".into(), "1".into()), ("B".into(), "".into())],
             restart: false,
             bridge: true,
+            sandbox: Some("fs.rw = [\"/srv\"]\n".into()),
             config: Some("/etc/b.toml".into()),
             client: 4711,
         };

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bartizan_config::{Config, Environment, Sandbox, Upstream};
+
 /// What to wrap.
 #[derive(Debug, Clone)]
 pub struct Wrap {
@@ -18,6 +20,8 @@ pub struct Wrap {
     pub restart: bool,
     /// Whether it is translated for a client of the other era.
     pub bridge: bool,
+    /// How it is confined, if it is: the table `sandbox` of a server, as a configuration has it.
+    pub sandbox: Option<String>,
     /// The configuration file that has to be in force, or would be if it were there; none if there is no place for one.
     pub config: Option<PathBuf>,
     /// The process that wants it wrapped: what it wraps is one conversation.
@@ -25,6 +29,23 @@ pub struct Wrap {
 }
 
 impl Wrap {
+    /// How it is confined, read as a configuration is; none if it is not.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn confined(&self) -> Result<Option<Sandbox>, String> {
+        let Some(table) = &self.sandbox else { return Ok(None) };
+        let text = format!("[server.wrapped]\ncommand = [\"wrapped\"]\n[server.wrapped.sandbox]\n{table}");
+        let environment = Environment::of_process(&self.directory);
+        let read = Config::parse(&text, "the sandbox", &environment).map_err(|wrong| {
+            let said: Vec<_> = wrong.0.iter().map(|one| one.message.clone()).collect();
+            said.join("; ")
+        });
+        let server = read?.0.servers.remove("wrapped").map(|server| server.upstream);
+        let Some(Upstream::Command(command)) = server else { return Err("there is no sandbox".to_owned()) };
+        Ok(command.sandbox.map(|sandbox| *sandbox))
+    }
+
     /// The name under which the server is pinned and recorded.
     ///
     /// Made from the command if none was given: its program or package, and a digest of all of it, so that two
@@ -83,7 +104,17 @@ mod tests {
     fn name(command: &[&str]) -> String {
         let command = command.iter().map(OsString::from).collect();
         let (directory, env) = (PathBuf::new(), Vec::new());
-        let wrap = Wrap { name: None, command, directory, env, restart: true, bridge: false, config: None, client: 1 };
+        let wrap = Wrap {
+            name: None,
+            command,
+            directory,
+            env,
+            restart: true,
+            bridge: false,
+            sandbox: None,
+            config: None,
+            client: 1,
+        };
         let name = wrap.server_name();
         name.rsplit_once('-')
             .map(|(base, digest)| (base.to_owned(), digest.len()))

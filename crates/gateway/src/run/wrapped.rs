@@ -30,6 +30,7 @@ use crate::server::{Complain, PROCESSES, Server, Transport};
 use crate::setup::{self, SetupError};
 use crate::upstream::lines::Lines;
 use crate::upstream::{Routing, StdioUpstream, Upstream};
+use crate::way_out::{self, WayOut};
 
 /// Where no limit is meant.
 const A_DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -56,14 +57,15 @@ where
     I: AsyncRead + Unpin + Send + 'static,
     O: AsyncWrite + Unpin + Send + 'static,
 {
-    let launch = launch(wrap)?;
+    let mut launch = launch(wrap)?;
+    let way_out = confine(gateway, wrap, &mut launch)?;
     let limits = gateway.policy.load().limits;
     let (stop, stopped) = watch::channel(false);
     let (principal, session) = (local_user(), random::name());
     let of = Wrapped {
         _conversation: gateway.begin(&session, Who::Starts(&principal, wrap.client)),
         gateway,
-        server: server(gateway, wrap, &launch, &complain)?,
+        server: server(gateway, wrap, (&launch, way_out), &complain)?,
         principal,
         session,
         limits,
@@ -108,7 +110,7 @@ where
 fn server(
     gateway: &Arc<Gateway>,
     wrap: &Wrap,
-    launch: &Launch,
+    (launch, way_out): (&Launch, Option<WayOut>),
     complain: &Complain,
 ) -> Result<Arc<Server>, SetupError> {
     let name: Arc<str> = wrap.server_name().into();
@@ -120,7 +122,7 @@ fn server(
         lock_option: if gateway.lock_option.is_empty() { "" } else { " --lock FILE" }.into(),
         name,
         transport: Transport::Wrapped(Box::new(launch.clone()), complain.clone()),
-        way_out: None,
+        way_out,
         // One client and its own server: how long to wait is the client's to decide, and it can cancel.
         timeout: A_DAY,
         longest: A_DAY,
@@ -136,7 +138,7 @@ fn server(
 
 fn note_started(of: &Wrapped<'_>, launch: &Launch) -> Result<(), SetupError> {
     let program = launch.program.to_string_lossy();
-    let started = json!({"server": of.server.name, "program": program, "isolation": Level::None.to_string()});
+    let started = json!({"server": of.server.name, "program": program, "isolation": launch.level().to_string()});
     of.gateway.recorder.note("server.started", &started).map(drop).map_err(SetupError::Audit)
 }
 
@@ -158,6 +160,21 @@ async fn finish(of: &Wrapped<'_>, link: &Link, ended: Ended) -> ExitStatus {
         (Upstream::Stdio(child), _, _) => child.end().await,
         (Upstream::Http(_) | Upstream::Shared(_), _, _) => ExitStatus::Code(0),
     }
+}
+
+/// Confines the server, if that is wished, and opens its way out.
+fn confine(gateway: &Gateway, wrap: &Wrap, launch: &mut Launch) -> Result<Option<WayOut>, RunError> {
+    let name = wrap.server_name();
+    let Some(sandbox) = wrap.confined().map_err(RunError::Sandbox)? else { return Ok(None) };
+    // Where the client happens to be is where the server starts only if it sees that.
+    launch.cwd = None;
+    setup::confine::confine(launch, &sandbox, &wrap.directory);
+    let config = gateway.config.borrow().clone();
+    if let Some(path) = config.and_then(|config| setup::confine::exposed(launch, &config)) {
+        return Err(SetupError::Exposed { server: name, path }.into());
+    }
+    let way_out = way_out::open(&name, Some(&sandbox), launch, &gateway.recorder);
+    Ok(way_out.map_err(|why| SetupError::Egress { server: name, why })?)
 }
 
 fn launch(wrap: &Wrap) -> Result<Launch, RunError> {
@@ -190,7 +207,9 @@ pub async fn standalone(config: &Config, paths: &Paths, wrap: &Wrap) -> Result<i
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
     let gateway = setup::gateway(&config)?;
-    tracing::info!(audit = %config.audit.directory.display(), "isolation level none: the server runs as you, unconfined");
+    gateway.config.send_replace(Some(Arc::new(config.clone())));
+    let isolation = if wrap.sandbox.is_some() { Level::Process } else { Level::None };
+    tracing::info!(audit = %config.audit.directory.display(), %isolation, "wrapping a server");
     let _control = control::serve(&gateway);
     // This process goes with its client.
     let (_here, gone) = oneshot::channel();

@@ -29,8 +29,14 @@ const SYSTEM: &[&str] = &[
     "/etc/ld.so.conf.d",
     "/etc/localtime",
     "/etc/mime.types",
-    "/etc/pki",
-    "/etc/ssl",
+    "/etc/crypto-policies",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
     "/etc/timezone",
 ];
 /// Variables that name a file or a directory of certificates.
@@ -47,12 +53,21 @@ const NAMES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
 const HOME: &str = "/home/sandbox";
 
 /// Confines what `launch` starts.
-pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) {
+pub(crate) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) {
     let here = |paths: &[PathBuf]| paths.iter().map(|path| in_workspace(path, workspace)).collect::<Vec<_>>();
     let writable = here(&sandbox.writable);
     let mut read_only: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     read_only.extend(here(&sandbox.read_only));
-    read_only.extend(program(launch));
+    let start = launch.cwd.clone().unwrap_or_else(|| workspace.to_owned());
+    // A program that can be changed by itself would choose what is seen with it.
+    let changeable = |path: &PathBuf| {
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        writable.iter().any(|writable| real.starts_with(writable) || path.starts_with(writable))
+    };
+    let program = program(launch, &start);
+    if !program.iter().any(changeable) {
+        read_only.extend(program);
+    }
     if sandbox.host_network {
         read_only.extend(NAMES.iter().map(PathBuf::from));
     }
@@ -72,11 +87,12 @@ pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
     let home = Some(home).filter(|home| !writable.iter().any(|path| home.starts_with(path)));
     let protected =
         sandbox.protected.iter().map(|(name, directory)| Protected { name: name.clone(), directory: *directory });
-    launch.confinement = Some(Confinement {
+    let confinement = Confinement {
         read_only,
         writable,
         protected: protected.collect(),
         hidden: here(&sandbox.hidden),
+        links: Vec::new(),
         home,
         scratch: sandbox.scratch,
         // Where hosts are named, a way to them is added.
@@ -94,17 +110,23 @@ pub(super) fn confine(launch: &mut Launch, sandbox: &Sandbox, workspace: &Path) 
             namespaces: sandbox.allow.contains(&Allowed::Namespaces),
         },
         require: sandbox.require.iter().map(guarantee).collect(),
-    });
+    };
+    // Before anything runs that could lay links.
+    launch.confinement = Some(confinement.resolved());
 }
 
 /// Something of Bartizan's own that a program could change: then it could take off its own sandbox.
-pub(super) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
+pub(crate) fn exposed(launch: &Launch, config: &Config) -> Option<PathBuf> {
     let confinement = launch.confinement.as_ref()?;
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let writable: Vec<PathBuf> = confinement.writable.iter().map(|path| real(path)).collect();
     let files = [config.file.as_deref(), Some(&config.lock), Some(&config.audit.directory), config.store.as_deref()];
     let own = files.into_iter().flatten().chain(config.policy_files.iter().map(PathBuf::as_path));
-    own.map(real).find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
+    // Also where it is found, if that is a link: whoever can replace that needs not change the file.
+    let found = |path: &Path| Some(real(path.parent()?).join(path.file_name()?));
+    own.flat_map(|path| [Some(real(path)), found(path)])
+        .flatten()
+        .find(|own| writable.iter().any(|path| own.starts_with(path) || path.starts_with(own)))
 }
 
 fn guarantee(required: &Required) -> Guarantee {
@@ -124,17 +146,17 @@ fn in_workspace(path: &Path, workspace: &Path) -> PathBuf {
 }
 
 /// The program's file, what it is run by if it is a script, and the installations they belong to.
-fn program(launch: &Launch) -> Vec<PathBuf> {
+fn program(launch: &Launch, start: &Path) -> Vec<PathBuf> {
     let path = launch.env.get("PATH");
     let home = launch.env.get("HOME").map(PathBuf::from);
-    let mut next = find(&launch.program, path);
+    let mut next = find(&launch.program, path, start);
     let mut paths = Vec::new();
     // A script may be run by a script, but not for ever.
     for _ in 0..4 {
         let Some(file) = next.take() else { break };
         let real = std::fs::canonicalize(&file).ok();
         paths.extend(real.as_deref().and_then(packages));
-        next = real.as_deref().and_then(|file| interpreter(file, path));
+        next = real.as_deref().and_then(|file| interpreter(file, path, start));
         for file in [Some(file), real].into_iter().flatten() {
             paths.extend(installation(&file, home.as_deref()));
             paths.push(file);
@@ -143,8 +165,9 @@ fn program(launch: &Launch) -> Vec<PathBuf> {
     // What an interpreter is to run is named by whoever wrote the command.
     let script =
         launch.args.iter().map(PathBuf::from).find(|word| !word.as_os_str().as_encoded_bytes().starts_with(b"-"));
-    let script = script.map(|script| launch.cwd.clone().unwrap_or_default().join(script));
-    if let Some(real) = script.and_then(|script| std::fs::canonicalize(script).ok()).filter(|script| script.is_file()) {
+    if let Some(real) =
+        script.and_then(|script| std::fs::canonicalize(start.join(script)).ok()).filter(|script| script.is_file())
+    {
         paths.extend(packages(&real));
         paths.push(real);
     }
@@ -157,15 +180,15 @@ fn packages(file: &Path) -> Option<PathBuf> {
 }
 
 /// What the first line of a script says that it is run by: `#!/path` or `#!/usr/bin/env name`.
-fn interpreter(script: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
-    let mut start = Vec::new();
-    std::fs::File::open(script).ok()?.take(256).read_to_end(&mut start).ok()?;
-    let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+fn interpreter(script: &Path, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
+    let mut head = Vec::new();
+    std::fs::File::open(script).ok()?.take(256).read_to_end(&mut head).ok()?;
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = str::from_utf8(line).ok()?.split_ascii_whitespace();
     let program = words.next()?;
     if Path::new(program).file_name() == Some(OsStr::new("env")) {
         let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
-        return find(OsStr::new(name), path);
+        return find(OsStr::new(name), path, start);
     }
     Some(program.into())
 }
@@ -186,11 +209,11 @@ fn installation(program: &Path, home: Option<&Path>) -> Option<PathBuf> {
     (root != Path::new("/") && !of_the_user && INSTALLATIONS.iter().any(|name| holds(name))).then(|| root.to_owned())
 }
 
-fn find(program: &OsStr, path: Option<&OsStr>) -> Option<PathBuf> {
+fn find(program: &OsStr, path: Option<&OsStr>, start: &Path) -> Option<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
-        return std::path::absolute(program).ok();
+        return Some(start.join(program));
     }
-    std::env::split_paths(path?).map(|entry| entry.join(program)).find(|file| file.is_file())
+    std::env::split_paths(path?).map(|entry| start.join(entry).join(program)).find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -39,6 +39,29 @@ pub(super) fn close_inherited() {
     }
 }
 
+/// Closes everything but this, and puts the null device in the place of stdin, stdout and stderr.
+///
+/// Only for a process that uses none of its other descriptors any more.
+pub(super) fn keep_only(kept: impl AsFd) -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    drop(null);
+    let kept = kept.as_fd().as_raw_fd().unsigned_abs();
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept.saturating_add(1), libc::c_uint::MAX)] {
+        if first <= last {
+            #[expect(unsafe_code, reason = "closes descriptors whose owners are in frames that are never returned to")]
+            // SAFETY: the caller's process uses none of them any more, and ends without dropping their owners; the call
+            // takes plain numbers and touches no memory.
+            unsafe {
+                libc::syscall(libc::SYS_close_range, first, last, 0 as libc::c_uint)
+            };
+        }
+    }
+    Ok(())
+}
+
 /// Blocks all signals and returns a descriptor from which those in `wanted` can be read.
 pub(super) fn receive_signals(wanted: &[libc::c_int]) -> io::Result<OwnedFd> {
     // A parent may have left SIGCHLD ignored, and then no exit status would ever arrive.

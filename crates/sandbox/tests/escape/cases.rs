@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use bartizan_sandbox::{Confinement, ExitStatus, Guarantee, Limits, Network, Protected, Relay, SpawnError};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::suite::Case;
 use crate::support::{
@@ -27,12 +27,14 @@ pub(crate) fn all() -> Vec<(&'static str, Case)> {
         links_lead_nowhere
         protected_names_stay_as_they_are
         a_protected_name_that_is_replaced_ends_the_server
+        what_is_named_where_one_may_write_cannot_be_put_elsewhere
         what_is_hidden_is_seen_empty
         other_processes_are_not_there
         only_three_descriptors_are_open
         nothing_of_the_machine_is_changed_through_its_listing
         devices_are_few_and_none_can_be_made
         no_program_gives_back_rights
+        no_file_is_made_to_run_as_its_owner
         the_network_ends_at_itself
         a_relay_is_the_only_way_out
         sockets_of_daemons_are_out_of_reach
@@ -298,6 +300,49 @@ async fn a_protected_name_that_is_replaced_ends_the_server() {
     }
 }
 
+/// A server that swaps what its own profile names for links would have the next start follow them.
+async fn what_is_named_where_one_may_write_cannot_be_put_elsewhere() {
+    let machine = Machine::new();
+    let (work, outside) = (machine.work.display(), machine.outside.display());
+    let swaps = [
+        format!("cd {work}; mv conf old; mkdir conf; ln -s {outside} conf/shown; ln -s {outside}/secret conf/.env"),
+        format!("cd {work}; rm -rf conf/shown; ln -s {outside} conf/shown"),
+        format!("cd {work}; rm -f conf/.env; ln -s {outside}/secret conf/.env"),
+        format!("cd {work}; mv conf/.env conf/env"),
+    ];
+    for swap in swaps {
+        drop(fs::remove_dir_all(machine.work.join("conf")));
+        drop(fs::remove_dir_all(machine.work.join("old")));
+        fs::create_dir_all(machine.work.join("conf/shown")).unwrap();
+        fs::write(machine.work.join("conf/.env"), SECRET).unwrap();
+        let mut walls = confinement(&machine);
+        walls.read_only.push(machine.work.join("conf/shown"));
+        walls.hidden.push(machine.work.join("conf/.env"));
+        run(&confined(sh(&swap), walls.clone())).await;
+        let read =
+            format!("cd {work}; cat conf/shown/secret conf/.env old/.env conf/env; echo planted > conf/shown/canary");
+        if let Ok(mut child) = confined(sh(&read), walls).spawn().await {
+            let (_, said) = output(&mut child).await;
+            assert!(!said.contains(SECRET), "{swap}: {said}");
+        }
+        assert!(!machine.canary().exists(), "{swap}");
+        assert_eq!(lines(&machine.work.join("conf/.env")), SECRET, "{swap}");
+    }
+    // A link that lies there before the first start is what the user has, and is followed once.
+    symlink(&machine.outside, machine.work.join("link")).unwrap();
+    let mut walls = confinement(&machine);
+    walls.read_only.push(machine.work.join("link"));
+    let (_, said) = run(&confined(sh(&format!("cat {outside}/secret")), walls.resolved())).await;
+    assert!(said.contains(SECRET), "{said}");
+    // Somebody else who replaces what is hidden ends the server, as with what is protected.
+    let mut walls = confinement(&machine);
+    walls.hidden.push(machine.work.join("conf/.env"));
+    let child = confined(sh("sleep 1000"), walls).spawn().await.unwrap();
+    fs::write(machine.work.join("conf/new"), SECRET).unwrap();
+    fs::rename(machine.work.join("conf/new"), machine.work.join("conf/.env")).unwrap();
+    assert_eq!(child.wait().await, ExitStatus::Exposed);
+}
+
 async fn what_is_hidden_is_seen_empty() {
     let machine = Machine::new();
     fs::create_dir(machine.work.join("keys")).unwrap();
@@ -400,6 +445,23 @@ async fn no_program_gives_back_rights() {
     }
 }
 
+async fn no_file_is_made_to_run_as_its_owner() {
+    let machine = Machine::new();
+    let program = machine.work.join("id");
+    let script = format!("cp /usr/bin/id {0}; chmod 6755 {0}; chmod 755 {0} && echo plain", program.display());
+    let mode = || fs::metadata(&program).unwrap().permissions().mode() & 0o7777;
+    let (_, said) =
+        run(&confined(sh(&script.replace("; chmod 755", "; echo; chmod 755")), confinement(&machine))).await;
+    assert!(said.contains("plain") && said.contains("not permitted") && mode() == 0o755, "{said} {:o}", mode());
+    run(&sh(&script.replace("; chmod 755", "; : chmod 755"))).await;
+    assert_eq!(mode(), 0o6755, "the control");
+    // Nor is anything of a device changed that root owns.
+    if is_root() {
+        let (_, said) = run(&confined(sh("chmod 600 /dev/full || echo refused"), confinement(&machine))).await;
+        assert!(said.contains("refused"), "{said}");
+    }
+}
+
 async fn the_network_ends_at_itself() {
     let machine = Machine::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -460,6 +522,12 @@ async fn a_relay_is_the_only_way_out() {
     assert!(said.contains("there\n") && !said.contains("KILLED") && !said.contains("READ"), "{said}");
     let error = confined(sh("true"), with("fail")).spawn().await.unwrap_err().to_string();
     assert!(error.contains("told to fail"), "{error}");
+    // It holds none of the server's streams: who closes one is seen to have.
+    let mut child = confined(sh("exec >&- 2>&-; sleep 1000"), with("443")).spawn().await.unwrap();
+    let (mut stdout, mut said) = (child.stdout.take().unwrap(), Vec::new());
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), stdout.read_to_end(&mut said)).await;
+    assert_eq!(ended.unwrap().unwrap(), 0);
+    drop(child);
     // Its end does not keep the sandbox from ending in time.
     let mut child = confined(sh("exec cat"), with("443")).spawn().await.unwrap();
     assert_eq!(child.shutdown().await, ExitStatus::Code(0));

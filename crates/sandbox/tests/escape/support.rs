@@ -49,6 +49,7 @@ pub(crate) fn confinement(machine: &Machine) -> Confinement {
         scratch: 8 << 20,
         ..Confinement::default()
     }
+    .resolved()
 }
 
 pub(crate) fn sh(script: &str) -> Launch {

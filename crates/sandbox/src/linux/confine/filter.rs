@@ -21,7 +21,7 @@ const X32: u32 = 0x4000_0000;
 /// Where the fields of `struct seccomp_data` lie; of arguments, the half that counts on a little-endian machine.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
-const ARGUMENT: [u32; 3] = [16, 24, 32];
+const ARGUMENT: [u32; 4] = [16, 24, 32, 40];
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
@@ -37,8 +37,33 @@ const AUDIT_ARCH: u32 = 0xC000_00B7;
 const NEW_NAMESPACES: u32 = 0x7E02_0000;
 
 /// Programs fall back to what these replaced.
-const ABSENT: &[libc::c_long] =
-    &[libc::SYS_clone3, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
+const ABSENT: &[libc::c_long] = &[
+    libc::SYS_clone3,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    // What it is asked for lies behind a pointer, where a filter cannot look.
+    libc::SYS_openat2,
+];
+
+/// Calls that give a file its mode, and which argument that is. A file that runs as its owner would be a way back in for
+/// whoever finds it outside, and nobody's server makes one.
+const MODES: &[(libc::c_long, usize)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (452, 2), // fchmodat2
+    (libc::SYS_mknodat, 2),
+    (libc::SYS_openat, 3),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 2),
+];
+const AS_OWNER: u32 = libc::S_ISUID | libc::S_ISGID;
 
 /// Calls that make or enter namespaces and change the root: what a browser's own sandbox needs, and nobody else.
 const NESTING: &[libc::c_long] = &[libc::SYS_unshare, libc::SYS_chroot];
@@ -142,6 +167,17 @@ fn program(exceptions: Exceptions) -> Vec<libc::sock_filter> {
             program.if_any_bit(NEW_NAMESPACES, NOT_PERMITTED);
         });
     }
+    for (number, argument) in MODES {
+        program.arguments_of(*number, |program| {
+            program.load(ARGUMENT.get(*argument).copied().unwrap_or(NUMBER));
+            program.if_any_bit(AS_OWNER, NOT_PERMITTED);
+        });
+    }
+    program.arguments_of(libc::SYS_socketpair, |program| {
+        program.load(ARGUMENT[0]);
+        program.if_equal(libc::AF_UNIX.unsigned_abs(), ALLOW);
+        program.answer(NOT_PERMITTED);
+    });
     program.arguments_of(libc::SYS_ioctl, |program| {
         program.load(ARGUMENT[1]);
         // Typing into a terminal, and what else speaks through one.
@@ -170,6 +206,9 @@ fn sockets(program: &mut Program, exceptions: Exceptions) {
     }
     for internet in [libc::AF_INET, libc::AF_INET6] {
         program.if_equal_then(family(internet), |program| {
+            // By default, or by name: other protocols of these families are seldom looked after.
+            program.load(ARGUMENT[2]);
+            program.unless_any_of(&[0, family(libc::IPPROTO_TCP), family(libc::IPPROTO_UDP)], NOT_PERMITTED);
             program.load(ARGUMENT[1]);
             program.and(0xF);
             program.if_equal(family(libc::SOCK_STREAM), ALLOW);
@@ -223,6 +262,15 @@ impl Program {
         self.answer(answer);
     }
 
+    /// Goes on if one of a few values is met.
+    fn unless_any_of(&mut self, values: &[u32], answer: u32) {
+        for (index, value) in values.iter().enumerate() {
+            let rest = values.len().saturating_sub(index);
+            self.push(Self::EQUAL, u8::try_from(rest).unwrap_or(u8::MAX), 0, *value);
+        }
+        self.answer(answer);
+    }
+
     fn if_at_least(&mut self, value: u32, answer: u32) {
         self.push(Self::AT_LEAST, 0, 1, value);
         self.answer(answer);
@@ -255,7 +303,7 @@ mod tests {
     use super::*;
 
     /// What the kernel would answer: an interpreter for the few instructions above.
-    fn run(program: &[libc::sock_filter], arch: u32, number: u32, arguments: [u64; 3]) -> u32 {
+    fn run(program: &[libc::sock_filter], arch: u32, number: u32, arguments: &[u64]) -> u32 {
         let mut data = [0u8; 64];
         data[..4].copy_from_slice(&number.to_le_bytes());
         data[4..8].copy_from_slice(&arch.to_le_bytes());
@@ -324,14 +372,19 @@ mod tests {
             (plain, libc::SYS_socket, [libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 0], NOT_PERMITTED),
             (netlink, libc::SYS_socket, [libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 0], ALLOW),
             (netlink, libc::SYS_socket, [libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 9], NOT_PERMITTED),
+            (plain, libc::SYS_socket, [inet, nonblocking, libc::IPPROTO_TCP as u64], ALLOW),
+            (plain, libc::SYS_socket, [inet, libc::SOCK_DGRAM as u64, libc::IPPROTO_UDP as u64], ALLOW),
+            (plain, libc::SYS_socket, [inet, nonblocking, libc::IPPROTO_MPTCP as u64], NOT_PERMITTED),
+            (plain, libc::SYS_socket, [inet, libc::SOCK_DGRAM as u64, libc::IPPROTO_ICMP as u64], NOT_PERMITTED),
+            (plain, libc::SYS_socketpair, [libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 0], NOT_PERMITTED),
             (plain, libc::SYS_socketpair, [libc::AF_UNIX as u64, libc::SOCK_STREAM as u64, 0], ALLOW),
         ];
         for (exceptions, number, arguments, expected) in cases {
-            let answer = run(&program(*exceptions), AUDIT_ARCH, u32::try_from(*number).unwrap(), *arguments);
+            let answer = run(&program(*exceptions), AUDIT_ARCH, u32::try_from(*number).unwrap(), arguments);
             assert_eq!(answer, *expected, "{exceptions:?} {number} {arguments:x?}");
         }
         // The same number means something else to a 32-bit program.
-        assert_eq!(run(&program(plain), 0x4000_0003, 0, [0; 3]), KILL);
+        assert_eq!(run(&program(plain), 0x4000_0003, 0, &[0; 3]), KILL);
     }
 
     #[test]
@@ -339,10 +392,17 @@ mod tests {
         let all = program(Exceptions::default());
         assert!(all.len() < 4096, "more than the kernel takes");
         for number in REFUSED.iter().chain(NESTING) {
-            assert_eq!(run(&all, AUDIT_ARCH, call(*number), [0; 3]), NOT_PERMITTED, "{number}");
+            assert_eq!(run(&all, AUDIT_ARCH, call(*number), &[0; 3]), NOT_PERMITTED, "{number}");
         }
         for number in ABSENT {
-            assert_eq!(run(&all, AUDIT_ARCH, call(*number), [0; 3]), NOT_THERE, "{number}");
+            assert_eq!(run(&all, AUDIT_ARCH, call(*number), &[0; 3]), NOT_THERE, "{number}");
+        }
+        for (number, argument) in MODES {
+            for (mode, answer) in [(0o755, ALLOW), (0o4755, NOT_PERMITTED), (0o2755, NOT_PERMITTED)] {
+                let mut arguments = [0; 4];
+                arguments[*argument] = mode;
+                assert_eq!(run(&all, AUDIT_ARCH, call(*number), &arguments), answer, "{number} {mode:o}");
+            }
         }
     }
 }

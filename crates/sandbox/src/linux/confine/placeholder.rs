@@ -27,8 +27,44 @@ use crate::{Confinement, Protected};
 /// By this time of change a placeholder is known as one, also to another server and after a crash.
 const MADE: Duration = Duration::from_secs(1_000_000_007);
 
-/// Each path that is to be a mount point, and whether it is read-only.
-pub(super) type Points = BTreeMap<PathBuf, bool>;
+/// How often a placeholder is tried that others take away.
+const TRIES: u32 = 16;
+
+/// What becomes of a mount point. The stricter counts where several names lead through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hold {
+    /// It is on the way to another, and cannot be moved.
+    Way,
+    /// It cannot be changed.
+    Fixed,
+    /// It is seen empty.
+    Hidden,
+}
+
+/// Each path that is to be a mount point.
+pub(super) type Points = BTreeMap<PathBuf, Hold>;
+
+/// A name in a writable directory that is not as free as the rest of it.
+struct Kept {
+    name: PathBuf,
+    directory: bool,
+    hold: Hold,
+}
+
+/// All of them: those that are protected in each directory, and what the profile hides or fixes inside of one.
+fn kept(root: &Path, confinement: &Confinement) -> Vec<Kept> {
+    let protected = confinement.protected.iter();
+    let mut all: Vec<Kept> = protected
+        .map(|Protected { name, directory }| Kept { name: name.clone(), directory: *directory, hold: Hold::Fixed })
+        .collect();
+    for (paths, hold) in [(&confinement.read_only, Hold::Fixed), (&confinement.hidden, Hold::Hidden)] {
+        let inside =
+            paths.iter().filter_map(|path| path.strip_prefix(root).ok()).filter(|name| !name.as_os_str().is_empty());
+        // What is missing is held as a file.
+        all.extend(inside.map(|name| Kept { name: name.to_owned(), directory: false, hold }));
+    }
+    all
+}
 
 /// The mount points that hold the protected names of all writable directories. All of them have to exist.
 pub(super) fn points(confinement: &Confinement) -> Step<Points> {
@@ -36,8 +72,9 @@ pub(super) fn points(confinement: &Confinement) -> Step<Points> {
     walk(confinement, |step| {
         let found = step.stat()?;
         let directory = kind(&found) == FileType::Directory;
-        // What is read-only for one name stays so for another that leads through it.
-        *points.entry(step.path.to_owned()).or_insert(false) |= step.last || !directory;
+        let hold = if step.last || !directory { step.hold } else { Hold::Way };
+        let point = points.entry(step.path.to_owned()).or_insert(hold);
+        *point = hold.max(*point);
         Ok(directory)
     })?;
     Ok(points)
@@ -61,13 +98,23 @@ impl Placeholders {
         walk(confinement, |step| made.hold(step))?;
         for held in &made.0 {
             // Entries that were made later changed the times of the directories they are in.
-            held.file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + MADE)).ok();
+            held.file.set_times(marked()).ok();
         }
         Ok(made)
     }
 
     /// Makes the name, or holds what an earlier server made; false if nothing can lie below it.
     fn hold(&mut self, step: &Stage<'_>) -> io::Result<bool> {
+        for _ in 0..TRIES {
+            if let Some(goes_on) = self.try_to_hold(step)? {
+                return Ok(goes_on);
+            }
+        }
+        Err(io::Error::other("it is made and taken away all the time"))
+    }
+
+    /// The same; none if it was taken away meanwhile by whoever held it until now.
+    fn try_to_hold(&mut self, step: &Stage<'_>) -> io::Result<Option<bool>> {
         let made =
             if step.directory { mkdirat(step.parent, step.name, Mode::from_raw_mode(0o755)) } else { make_file(step) };
         let new = match made {
@@ -76,13 +123,23 @@ impl Placeholders {
             Err(error) => return Err(error.into()),
         };
         let found = step.stat()?;
+        // At once, so that another server that starts meanwhile takes it for one.
+        if new {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+            File::from(openat(step.parent, step.name, flags, Mode::empty())?).set_times(marked())?;
+        }
         if new || u64::try_from(found.st_mtime) == Ok(MADE.as_secs()) && found.st_mtime_nsec == 0 {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
             let file = File::from(openat(step.parent, step.name, flags, Mode::empty())?);
             flock(&file, FlockOperation::LockShared)?;
+            let now = statat(step.parent, step.name, AtFlags::SYMLINK_NOFOLLOW);
+            let held = file.metadata()?;
+            if !now.is_ok_and(|now| (now.st_dev, now.st_ino) == (held.dev(), held.ino())) {
+                return Ok(None);
+            }
             self.0.push(Held { parent: step.parent.try_clone_to_owned()?, path: step.path.to_owned(), file });
         }
-        Ok(kind(&found) == FileType::Directory)
+        Ok(Some(kind(&found) == FileType::Directory))
     }
 }
 
@@ -173,6 +230,8 @@ struct Stage<'a> {
     last: bool,
     /// What it is to be, if it is missing.
     directory: bool,
+    /// What becomes of it.
+    hold: Hold,
 }
 
 impl Stage<'_> {
@@ -189,17 +248,16 @@ impl Stage<'_> {
 /// Goes to each protected name of each writable directory, as long as `each` says that it can go on.
 fn walk(confinement: &Confinement, mut each: impl FnMut(&Stage<'_>) -> io::Result<bool>) -> Step<()> {
     for root in confinement.writable.iter().filter(|path| path.is_dir()) {
-        let failed = |error: io::Error| Failed::at("open", root, &error);
-        let root = fs::canonicalize(root).map_err(failed)?;
-        for Protected { name, directory } in &confinement.protected {
-            let mut parent = open_at(CWD, &root).map_err(|error| failed(error.into()))?;
+        for Kept { name, directory, hold } in kept(root, confinement) {
+            let mut parent = open_at(CWD, root).map_err(|error| Failed::at("open", root, &error.into()))?;
             let mut path = root.clone();
             let count = name.components().count();
             for (index, part) in name.components().enumerate() {
                 path.push(part);
                 let last = index.saturating_add(1) == count;
                 let name = part.as_os_str();
-                let stage = Stage { parent: parent.as_fd(), name, path: &path, last, directory: !last || *directory };
+                let stage =
+                    Stage { parent: parent.as_fd(), name, path: &path, last, directory: !last || directory, hold };
                 let go_on = each(&stage).map_err(|error| Failed::at("hold the protected name", &path, &error))?;
                 if last || !go_on {
                     break;
@@ -210,6 +268,10 @@ fn walk(confinement: &Confinement, mut each: impl FnMut(&Stage<'_>) -> io::Resul
         }
     }
     Ok(())
+}
+
+fn marked() -> FileTimes {
+    FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + MADE)
 }
 
 /// A directory, to go on from; not by way of a link.
@@ -267,7 +329,7 @@ mod tests {
         let confinement = confinement(root.path());
         let first = Placeholders::make(&confinement).unwrap();
         assert_eq!(fs::read(root.path().join(".mcp.json")).unwrap(), b"{}\n");
-        assert_eq!(points(&confinement).unwrap().values().filter(|read_only| **read_only).count(), 3);
+        assert_eq!(points(&confinement).unwrap().values().filter(|hold| **hold == Hold::Fixed).count(), 3);
         let second = Placeholders::make(&confinement).unwrap();
         drop(first);
         assert_eq!(names(root.path()), [".git", ".mcp.json"]);
@@ -303,7 +365,7 @@ mod tests {
         fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
         let mut confinement = confinement(root.path());
         let held = Placeholders::make(&confinement).unwrap();
-        assert_eq!(points(&confinement).unwrap().get(&root.path().join(".git")), Some(&true));
+        assert_eq!(points(&confinement).unwrap().get(&root.path().join(".git")), Some(&Hold::Fixed));
         drop(held);
         fs::remove_file(root.path().join(".git")).unwrap();
         std::os::unix::fs::symlink("/etc", root.path().join(".git")).unwrap();

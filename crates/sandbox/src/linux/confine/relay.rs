@@ -62,6 +62,8 @@ fn run(program: RelayProgram, relay: &Relay, word: &mut io::PipeWriter) -> io::R
     rustix::thread::set_name(c"bartizan-relay")?;
     // As the server is, so that it is asked to end as the server is.
     rustix::process::setsid()?;
+    // Neither the server's streams nor what leads to the gateway: whoever waits for their end would wait for this.
+    sys::keep_only(&*word)?;
     sys::reset_signals()?;
     let serve = program(Path::new(SOCKET), &relay.told)?;
     privileges::drop_capabilities()?;

@@ -22,7 +22,8 @@ use rustix::mount::{
     fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
 };
 
-use super::{Failed, Step, placeholder};
+use super::placeholder::{self, Hold};
+use super::{Failed, Step};
 use crate::linux::sys;
 use crate::{Confinement, Network};
 
@@ -51,7 +52,7 @@ struct Tree {
 pub(super) fn enter(confinement: &Confinement) -> Step<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(|error| Failed::errno("keep mounts to itself", error))?;
-    let Seen { mut trees, links } = seen(confinement)?;
+    let mut trees = seen(confinement)?;
     scratch(confinement, &mut trees)?;
     // The kernel lets a namespace have this listing only while it still sees the whole one of the machine.
     let proc = proc_trees(confinement.exceptions.namespaces)?;
@@ -62,56 +63,43 @@ pub(super) fn enter(confinement: &Confinement) -> Step<()> {
     for (path, tree) in &proc {
         place_existing(tree, path).map_err(|error| Failed::at("mount", path, &error))?;
     }
-    make_links(&links).map_err(|error| Failed::new("make symbolic links", &error))?;
+    make_links(&confinement.links).map_err(|error| Failed::new("make symbolic links", &error))?;
     files(confinement).map_err(|error| Failed::new("write the sandbox's own files", &error))?;
     let shut = sys::set_mount_attributes(&root, read_only(MountAttrFlags::MOUNT_ATTR_NODEV), false);
     shut.map_err(|error| Failed::new("make the root read-only", &error))
 }
 
-/// All that lies on the machine and is to be seen.
-struct Seen {
-    /// By the path it is seen under, which has no symbolic link in it.
-    trees: BTreeMap<PathBuf, Tree>,
-    /// Paths of the profile that are links on the machine, and where they lead.
-    links: Vec<(PathBuf, PathBuf)>,
-}
-
-fn seen(confinement: &Confinement) -> Step<Seen> {
+/// All that lies on the machine and is to be seen, by the path it is seen under, which has no symbolic link in it.
+fn seen(confinement: &Confinement) -> Step<BTreeMap<PathBuf, Tree>> {
     let mut trees = BTreeMap::new();
-    let mut links = Vec::new();
-    let mut resolve = |path: &PathBuf| {
-        let real = fs::canonicalize(path)?;
-        if real != *path {
-            links.push((path.clone(), real.clone()));
-        }
-        io::Result::Ok(real)
-    };
     let plain = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
     for path in &confinement.read_only {
-        match resolve(path) {
-            Ok(path) => {
-                let tree = host(&path, read_only(plain)).map_err(|error| Failed::at("open", &path, &error))?;
-                trees.insert(path, tree);
-            }
+        match host(path, read_only(plain)) {
+            Ok(tree) => drop(trees.insert(path.clone(), tree)),
             // Half of the names in any list of libraries are those of another distribution.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Failed::at("open", path, &error)),
         }
     }
     for path in &confinement.writable {
-        let path = resolve(path).map_err(|error| Failed::at("open", path, &error))?;
-        let tree = host(&path, plain).map_err(|error| Failed::at("open", &path, &error))?;
-        trees.insert(path, tree);
+        let tree = host(path, plain).map_err(|error| Failed::at("open", path, &error))?;
+        trees.insert(path.clone(), tree);
     }
-    for (path, fixed) in placeholder::points(confinement)? {
-        let attributes = if fixed { read_only(plain) } else { plain };
-        let tree = host(&path, attributes).map_err(|error| Failed::at("open", &path, &error))?;
-        trees.insert(path, tree);
+    for (path, hold) in placeholder::points(confinement)? {
+        let tree = match hold {
+            Hold::Way => host(&path, plain),
+            Hold::Fixed => host(&path, read_only(plain)),
+            Hold::Hidden => fs::symlink_metadata(&path).and_then(|found| nothing(found.is_dir())),
+        };
+        trees.insert(path.clone(), tree.map_err(|error| Failed::at("open", &path, &error))?);
     }
     for path in &confinement.hidden {
-        if let Ok(path) = fs::canonicalize(path) {
-            let empty = nothing(path.is_dir()).map_err(|error| Failed::at("hide", &path, &error))?;
-            trees.insert(path, empty);
+        // What lies in a writable directory is among those above.
+        if let Ok(found) = fs::symlink_metadata(path)
+            && !trees.contains_key(path)
+        {
+            let empty = nothing(found.is_dir()).map_err(|error| Failed::at("hide", path, &error))?;
+            trees.insert(path.clone(), empty);
         }
     }
     if let Network::Relay(relay) = &confinement.network {
@@ -121,11 +109,12 @@ fn seen(confinement: &Confinement) -> Step<Seen> {
     }
     for name in DEVICES {
         let path = Path::new("/dev").join(name);
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        // Read-only is the file, with its owner and mode, and not what it leads to.
+        let attributes = read_only(MountAttrFlags::MOUNT_ATTR_NOEXEC);
         let tree = host(&path, attributes).map_err(|error| Failed::at("open", &path, &error))?;
         trees.insert(path, tree);
     }
-    Ok(Seen { trees, links })
+    Ok(trees)
 }
 
 /// The room for temporary files and the home directory: one file system with one size, seen at several places.

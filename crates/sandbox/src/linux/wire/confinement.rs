@@ -10,8 +10,19 @@ use crate::{Confinement, Exceptions, Guarantee, Limits, Network, Protected, Rela
 pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Option<()> {
     put_number(out, u32::from(confinement.is_some()));
     let Some(confinement) = confinement else { return Some(()) };
-    let Confinement { read_only, writable, protected, hidden, home, scratch, network, limits, exceptions, require } =
-        confinement;
+    let Confinement {
+        read_only,
+        writable,
+        protected,
+        hidden,
+        links,
+        home,
+        scratch,
+        network,
+        limits,
+        exceptions,
+        require,
+    } = confinement;
     for paths in [read_only, writable, hidden] {
         put_number(out, u32::try_from(paths.len()).ok()?);
         paths.iter().try_for_each(|path| put_text(out, path.as_os_str()))?;
@@ -20,6 +31,11 @@ pub(super) fn put(out: &mut Vec<u8>, confinement: Option<&Confinement>) -> Optio
     for Protected { name, directory } in protected {
         put_text(out, name.as_os_str())?;
         put_number(out, u32::from(*directory));
+    }
+    put_number(out, u32::try_from(links.len()).ok()?);
+    for (from, to) in links {
+        put_text(out, from.as_os_str())?;
+        put_text(out, to.as_os_str())?;
     }
     put_text(out, home.as_ref().map_or(OsStr::new(""), |home| home.as_os_str()))?;
     put_long(out, *scratch);
@@ -64,6 +80,7 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
     let (read_only, writable, hidden) = (paths(rest)?, paths(rest)?, paths(rest)?);
     let protected = (0..number(rest)?).map(|_| Some(Protected { name: text(rest)?.into(), directory: flag(rest)? }));
     let protected = protected.collect::<Option<_>>()?;
+    let links = (0..number(rest)?).map(|_| Some((text(rest)?.into(), text(rest)?.into()))).collect::<Option<_>>()?;
     let home = Some(PathBuf::from(text(rest)?)).filter(|home| !home.as_os_str().is_empty());
     let scratch = long(rest)?;
     let network = match number(rest)? {
@@ -83,8 +100,19 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<Option<Confinement>> {
         _ => None,
     });
     let require = require.collect::<Option<_>>()?;
-    let confinement =
-        Confinement { read_only, writable, protected, hidden, home, scratch, network, limits, exceptions, require };
+    let confinement = Confinement {
+        read_only,
+        writable,
+        protected,
+        hidden,
+        links,
+        home,
+        scratch,
+        network,
+        limits,
+        exceptions,
+        require,
+    };
     Some(Some(confinement))
 }
 
@@ -120,6 +148,7 @@ pub(super) mod tests {
                 Protected { name: ".mcp.json".into(), directory: false },
             ],
             hidden: vec!["/w/.ssh".into()],
+            links: vec![("/bin".into(), "/usr/bin".into())],
             home: Some("/home/x".into()),
             scratch: 1 << 40,
             network: Network::Relay(Relay { socket: "/run/x.sock".into(), told: "443 80".to_owned() }),

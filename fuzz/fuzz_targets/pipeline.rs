@@ -58,6 +58,7 @@ fn judge(message: &Message, choices: u8, session: &Session) -> Verdict {
         tool: (choices & 8 == 0).then(|| "t".into()),
         progress_token: None,
         arguments: None,
+        uri: (choices & 16 == 0).then(|| "file:///a".into()),
     };
     let limited = [Evidence::RateExceeded { scope: RateScope::Tool, limit: "1/min".into(), retry_after_ms: 1 }];
     let event = Event {

@@ -26,6 +26,7 @@ use crate::file::{
     AdminSetting, AuthTable, CertificateName, Durable, File, LimitsTable, LogFormat, LogLevel, SecondFactor,
     SignInTable, StoreTable, Unknown, UnknownTable,
 };
+use crate::kept::Places;
 use crate::oauth::{self, Issuer};
 use crate::problems::Problems;
 use crate::read::read;
@@ -323,23 +324,6 @@ impl Config {
     pub fn json_schema() -> serde_json::Value {
         schema::schema()
     }
-}
-
-/// Where a file says that things are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// The directory of the audit log.
-    pub audit: PathBuf,
-    /// The lock file.
-    pub lock: PathBuf,
-    /// Other lock files that may be meant as well.
-    pub other_locks: Vec<PathBuf>,
-    /// The database of keys; none if nothing says where it is to be.
-    pub store: Option<PathBuf>,
-    /// Its master key, if that is given.
-    pub store_key: Option<Secret>,
-    /// What the keyring calls its master key, if that is kept there.
-    pub store_keyring: Option<Name>,
 }
 
 /// A file that was read, and what is known before what it says is.

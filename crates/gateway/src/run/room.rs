@@ -195,7 +195,7 @@ mod tests {
     /// A room that is full, and what fills it.
     fn full() -> (Room, Vec<Message>) {
         let mut room = Room::new();
-        let mut held: Vec<_> = (0..4).map(|id| goes(enter(&mut room, request(id, 8 * 1024 - 1)))).collect();
+        let mut held: Vec<_> = (0..4).map(|id| goes(enter(&mut room, request(id, ROOM / 4 - 1)))).collect();
         while room.all.available_permits() > 0 {
             held.push(goes(enter(&mut room, request(9, 0))));
         }

@@ -163,6 +163,38 @@ def case_a_server_cannot_take_off_its_sandbox():
             check(done.returncode != 0 and own in done.stderr and "take off its sandbox" in done.stderr, f"{own}: {done.stderr}")
 
 
+def case_a_configuration_behind_a_link_is_as_safe():
+    with machine() as place:
+        real, link = place / "outside" / "real.toml", place / "work" / "bartizan.toml"
+        text = json.dumps([PYTHON, str(HERE / "server.py")])
+        real.write_text(f'[listen]\naddress = "127.0.0.1:0"\n[lock]\npath = "{place}/outside/mcp.lock"\n[server.held]\ncommand = {text}\n'
+                        f'[server.held.sandbox]\nfs.rw = ["{place}/work"]\n')
+        link.symlink_to(real)
+        environment = os.environ | {"BARTIZAN_HOME": str(place / "outside" / "home"), "NO_COLOR": "1"}
+        done = subprocess.run([BINARY, "serve", "--config", str(link)], capture_output=True, text=True, timeout=60, env=environment)
+        check(done.returncode != 0 and "take off its sandbox" in done.stderr, done.stderr)
+
+
+def case_names_lead_where_the_machine_says_in_its_network():
+    with machine() as place:
+        host = pathlib.Path("/etc/resolv.conf").read_text()
+        with Gateway({"near": shell(confined(place, net={"host": True})), "shut": shell(confined(place))}, quiet()) as gateway:
+            for name, same in (("near", True), ("shut", False)):
+                with Raw(gateway, f"/mcp/{name}") as client:
+                    equal(client.text("run", {"script": "cat /etc/resolv.conf"}) == host, same, name)
+
+
+def case_a_failure_says_that_it_ran_confined():
+    program = ["/bin/sh", "-c", "cat /no/such/file; exit 3"]
+    with Gateway({"free": {"command": program}, "held": {"command": program, "sandbox": {}}}, quiet()) as gateway:
+        for name, expected in (("free", False), ("held", True)):
+            with contextlib.suppress(AssertionError), Raw(gateway, f"/mcp/{name}") as client:
+                client.tools()
+        lines = [line for line in gateway.said.read_text().splitlines() if "the server fails" in line]
+        for name, expected in (("free", False), ("held", True)):
+            equal(any("runs confined" in line for line in lines if f"server={name}" in line), expected, lines)
+
+
 def case_a_script_of_ones_own_is_seen_and_what_lies_beside_it_is_not():
     with machine() as place:
         for name in ("server.mjs", "secret.txt"):

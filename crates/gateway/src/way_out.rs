@@ -235,6 +235,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_nobody_holds_is_removed_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let made = |name: &str| {
+            let directory = parent.path().join(name);
+            std::fs::create_dir(&directory).unwrap();
+            std::fs::write(directory.join(SOCKET), "").unwrap();
+            directory
+        };
+        let (left, held, other) = (made("left"), made("held"), made("other"));
+        std::fs::write(other.join("somebody's"), "").unwrap();
+        let holds = std::fs::File::open(&held).unwrap();
+        flock(&holds, FlockOperation::LockShared).unwrap();
+        std::os::unix::fs::symlink(&left, parent.path().join("link")).unwrap();
+        assert!(sweep(&parent.path().join("link")).is_err() && left.exists());
+        assert!(sweep(&held).is_err() && held.join(SOCKET).exists());
+        assert!(sweep(&other).is_err() && other.join("somebody's").exists());
+        sweep(&left).unwrap();
+        assert!(!left.exists());
+    }
+
+    #[test]
     fn addresses_of_the_machine_are_read_from_the_kernels_tables() {
         let version4 = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.1.2.3\n        /32 host LOCAL\n     |-- 10.1.2.0\n        /24 link UNICAST\n     |-- 10.1.2.3\n        /32 host LOCAL\n";
         let version6 = "fe800000000000000000000000000001 02 40 20 80 eth0\nnonsense\n";

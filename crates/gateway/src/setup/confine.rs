@@ -288,6 +288,13 @@ mod tests {
         let seen = launch.confinement.unwrap().read_only;
         assert!(seen.contains(&script) && seen.contains(&place("home/app/node_modules")));
         assert!(!seen.contains(&place("home/.local/bin/tool")) && !seen.contains(&place("home/app")));
+        // A program that it could change itself would choose what is seen with it.
+        let mut launch = Launch::new("tool");
+        launch.env = Environment::empty();
+        launch.env.set("PATH", &path);
+        let changed = Sandbox { writable: vec![place("home/.local")], ..sandbox() };
+        confine(&mut launch, &changed, &place("home/work"));
+        assert!(!launch.confinement.unwrap().read_only.iter().any(|path| path.starts_with(place("home/node"))));
         // What lies beside a program in the user's own directories stays unseen.
         let confinement = confined("tool").confinement.unwrap();
         assert!(confinement.read_only.contains(&place("home/.local/bin/tool")));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid};
 
 use super::wire::{self, Failure, Report};
@@ -65,7 +65,7 @@ fn set_up() -> io::Result<OwnedFd> {
     // Other programs of this user must not read the server's environment out of this one's memory.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::process::set_child_subreaper(Some(getpid()))?;
-    sys::receive_signals(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+    sys::wait_for_signals()
 }
 
 pub(super) struct Init<'a> {
@@ -175,24 +175,11 @@ impl<'a> Init<'a> {
         if ready.is_err() {
             return;
         }
-        if signals {
-            self.read_signals();
+        if signals && sys::is_asked_to_end(&self.signals) {
+            self.end();
         }
         if control {
             self.listen();
-        }
-    }
-
-    fn read_signals(&mut self) {
-        let mut record = [0; size_of::<libc::signalfd_siginfo>()];
-        while let Ok(got) = rustix::io::read(&self.signals, &mut record)
-            && got == record.len()
-        {
-            // A record begins with the signal's number.
-            let number = record.first_chunk().copied().map(u32::from_ne_bytes);
-            if number != u32::try_from(libc::SIGCHLD).ok() {
-                self.end();
-            }
         }
     }
 
@@ -229,11 +216,5 @@ pub(super) fn exit_status(status: WaitStatus) -> ExitStatus {
 
 /// Tells the gateway. If it is gone there is nobody to tell, which the next read will show.
 pub(super) fn report(control: impl AsFd, report: &Report) {
-    let bytes = report.encode();
-    let mut rest = bytes.as_slice();
-    while let Ok(sent) = rustix::io::retry_on_intr(|| rustix::net::send(&control, rest, SendFlags::NOSIGNAL))
-        && sent < rest.len()
-    {
-        rest = rest.get(sent..).unwrap_or_default();
-    }
+    wire::send(control, &report.encode()).ok();
 }

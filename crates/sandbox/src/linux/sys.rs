@@ -63,7 +63,7 @@ pub(super) fn keep_only(kept: impl AsFd) -> io::Result<()> {
 }
 
 /// Blocks all signals and returns a descriptor from which those in `wanted` can be read.
-pub(super) fn receive_signals(wanted: &[libc::c_int]) -> io::Result<OwnedFd> {
+fn receive_signals(wanted: &[libc::c_int]) -> io::Result<OwnedFd> {
     // A parent may have left SIGCHLD ignored, and then no exit status would ever arrive.
     set_default(libc::SIGCHLD);
     set_mask(&signal_set(|_| true)?)?;
@@ -77,6 +77,25 @@ pub(super) fn receive_signals(wanted: &[libc::c_int]) -> io::Result<OwnedFd> {
     #[expect(unsafe_code, reason = "takes ownership of the descriptor just made")]
     // SAFETY: signalfd has just returned it and nothing else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Blocks all signals, and returns the descriptor of those that a launcher and a first process wait for.
+pub(super) fn wait_for_signals() -> io::Result<OwnedFd> {
+    receive_signals(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+}
+
+/// Reads what has arrived at [`wait_for_signals`]; true if something asks for the end.
+pub(super) fn is_asked_to_end(signals: &OwnedFd) -> bool {
+    let mut record = [0; size_of::<libc::signalfd_siginfo>()];
+    let mut asked = false;
+    while let Ok(got) = rustix::io::read(signals, &mut record)
+        && got == record.len()
+    {
+        // A record begins with the signal's number.
+        let number = record.first_chunk().copied().map(u32::from_ne_bytes);
+        asked |= number != u32::try_from(libc::SIGCHLD).ok();
+    }
+    asked
 }
 
 /// Unblocks all signals and gives each its default action, as a new program expects them.

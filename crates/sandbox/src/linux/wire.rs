@@ -90,6 +90,16 @@ pub(super) fn send_stdio(control: impl AsFd, stdio: &Stdio, plan: usize) -> io::
     if sent == size.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
+/// Sends all of it.
+pub(super) fn send(to: impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let sent = rustix::io::retry_on_intr(|| rustix::net::send(&to, rest, SendFlags::NOSIGNAL))?;
+        rest = rest.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// Receives the pipes and the plan; none if the gateway went away or sent something else.
 pub(super) fn receive(control: BorrowedFd<'_>) -> Option<(Stdio, Plan)> {
     let (stdio, bytes) = receive_bytes(control)?;

@@ -17,25 +17,6 @@ use crate::{Confinement, Network};
 /// What the first process says once it can be given a plan.
 const READY: u8 = b'r';
 
-/// The signals that the launcher and the first process wait for.
-pub(super) fn signals() -> io::Result<OwnedFd> {
-    sys::receive_signals(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
-}
-
-/// Reads what has arrived; true if something asks for the end.
-pub(super) fn drain(signals: &OwnedFd) -> bool {
-    let mut record = [0; size_of::<libc::signalfd_siginfo>()];
-    let mut asked = false;
-    while let Ok(got) = rustix::io::read(signals, &mut record)
-        && got == record.len()
-    {
-        // A record begins with the signal's number.
-        let number = record.first_chunk().copied().map(u32::from_ne_bytes);
-        asked |= number != u32::try_from(libc::SIGCHLD).ok();
-    }
-    asked
-}
-
 /// Waits until the first process can be given a plan, or learns why it cannot.
 pub(super) fn await_ready(link: &OwnedFd) -> Step<()> {
     let mut answer = [0; 5];
@@ -80,7 +61,7 @@ fn become_nobody_else((user, group): (Uid, Gid)) -> io::Result<()> {
 }
 
 fn start<'a>(control: BorrowedFd<'a>, link: &OwnedFd) -> Step<Init<'a>> {
-    let signals = signals().map_err(|error| Failed::new("receive signals", &error))?;
+    let signals = sys::wait_for_signals().map_err(|error| Failed::new("receive signals", &error))?;
     let (stdio, bytes) = wire::receive_bytes(link.as_fd()).ok_or(Failure::Silent)?;
     let mut plan = wire::decode(&bytes).ok_or(Failure::Silent)?;
     drop(bytes);

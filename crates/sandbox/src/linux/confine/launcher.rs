@@ -1,7 +1,7 @@
 //! The launcher's part at this level: outside of the sandbox, from before the first process until after the last.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -34,7 +34,7 @@ pub(in crate::linux) fn run(control: BorrowedFd<'_>) {
 fn serve(control: BorrowedFd<'_>) -> Step<()> {
     let setup = |error: io::Error| Failure::Setup { error: error.raw_os_error().unwrap_or(0) };
     rustix::thread::set_name(c"bartizan-init").map_err(|error| setup(error.into()))?;
-    let signals = first::signals().map_err(setup)?;
+    let signals = sys::wait_for_signals().map_err(setup)?;
     let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|error| setup(error.into()))?;
     // Made before anything secret is known, because it has to be open to others of its user for a moment.
@@ -60,8 +60,8 @@ fn serve(control: BorrowedFd<'_>) -> Step<()> {
     placeholders = Placeholders::make(&confinement)?;
     let guard = Guard::new(&confinement)?;
     let sent = wire::send_stdio(&ours, &stdio, bytes.len()).and_then(|()| {
-        send(&ours, &bytes)?;
-        send(&ours, &first.0.as_raw_pid().to_le_bytes())
+        wire::send(&ours, &bytes)?;
+        wire::send(&ours, &first.0.as_raw_pid().to_le_bytes())
     });
     drop((stdio, bytes));
     sent.map_err(|error| Failed::new("hand the plan on to the sandbox", &error))?;
@@ -133,7 +133,7 @@ fn attend(first: First, signals: &OwnedFd, memory: Option<u64>, guard: Option<&G
         let events = guard.filter(|_| why.is_none()).map(|guard| PollFd::new(guard.events(), PollFlags::IN));
         let mut watched: Vec<_> = [signalled].into_iter().chain(events).collect();
         rustix::event::poll(&mut watched, timeout.as_ref()).ok();
-        if first::drain(signals) {
+        if sys::is_asked_to_end(signals) {
             // Somebody asks this process to end; the sandbox ends in its own way.
             rustix::process::kill_process(first.0, Signal::TERM).ok();
         }
@@ -143,13 +143,4 @@ fn attend(first: First, signals: &OwnedFd, memory: Option<u64>, guard: Option<&G
 /// Bytes of memory in use by the first process and all below it; what several share counts in parts.
 fn used(first: Pid) -> u64 {
     tree::below(first.as_raw_pid()).into_iter().filter_map(tree::memory).fold(0, u64::saturating_add)
-}
-
-fn send(to: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let sent = rustix::io::retry_on_intr(|| rustix::net::send(to.as_fd(), rest, rustix::net::SendFlags::NOSIGNAL))?;
-        rest = rest.get(sent..).unwrap_or_default();
-    }
-    Ok(())
 }

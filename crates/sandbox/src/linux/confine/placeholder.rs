@@ -123,14 +123,13 @@ impl Placeholders {
             Err(error) => return Err(error.into()),
         };
         let found = step.stat()?;
-        // At once, so that another server that starts meanwhile takes it for one.
-        if new {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            File::from(openat(step.parent, step.name, flags, Mode::empty())?).set_times(marked())?;
-        }
         if new || u64::try_from(found.st_mtime) == Ok(MADE.as_secs()) && found.st_mtime_nsec == 0 {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
             let file = File::from(openat(step.parent, step.name, flags, Mode::empty())?);
+            if new {
+                // At once, so that another server that starts meanwhile takes it for one.
+                file.set_times(marked())?;
+            }
             flock(&file, FlockOperation::LockShared)?;
             let now = statat(step.parent, step.name, AtFlags::SYMLINK_NOFOLLOW);
             let held = file.metadata()?;

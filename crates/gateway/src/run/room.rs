@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::upstream::lines::Line;
 
 /// KiB that may be worked on.
-const ROOM: u32 = 20 * 1024;
+const ROOM: u32 = 32 * 1024;
 /// What one message takes of it at least and at most.
 const SHARE: (u32, u32) = (4, ROOM / 2);
 /// KiB for requests that answer questions.

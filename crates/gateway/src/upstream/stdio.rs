@@ -55,7 +55,7 @@ struct StdioWriter {
 type Line = (Bytes, Option<OwnedSemaphorePermit>);
 
 /// KiB that may wait for a child to read them; a longer line waits alone.
-const WAITING: u32 = 6 * 1024;
+const WAITING: u32 = 16 * 1024;
 
 impl StdioWriter {
     /// Queues a message; waits while the queue is full, and gives up if that lasts.

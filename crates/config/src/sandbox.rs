@@ -287,19 +287,16 @@ fn check_hosts(net: &NetTable, place: impl Fn(&[&str]) -> Place, problems: &mut 
             .error(place(&["net", "allow"]), "this bartizan is built without TLS, and cannot tell what passes")
             .help("use one that is built with the feature `tls`, as released ones are");
     }
-    #[cfg(feature = "tls")]
-    {
-        for (index, rule) in net.allow.iter().enumerate() {
-            if let Err(error) = bartizan_egress::Rule::parse(rule) {
-                problems
-                    .error(place(&["net", "allow", &index.to_string()]), format!("`{rule}`: {error}"))
-                    .help("a host and a port, such as \"api.example.com:443\"");
-            }
+    for (index, rule) in net.allow.iter().enumerate() {
+        if let Err(error) = bartizan_reach::Rule::parse(rule) {
+            problems
+                .error(place(&["net", "allow", &index.to_string()]), format!("`{rule}`: {error}"))
+                .help("a host and a port, such as \"api.example.com:443\"");
         }
-        for (index, range) in net.private.iter().enumerate() {
-            if let Err(error) = bartizan_egress::address::Range::parse(range) {
-                problems.error(place(&["net", "private", &index.to_string()]), format!("`{range}`: {error}"));
-            }
+    }
+    for (index, range) in net.private.iter().enumerate() {
+        if let Err(error) = bartizan_reach::address::Range::parse(range) {
+            problems.error(place(&["net", "private", &index.to_string()]), format!("`{range}`: {error}"));
         }
     }
 }

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::host::{Host, Target};
-use crate::policy::Permit;
-use crate::reason::Reason;
+use bartizan_reach::Permit;
+use bartizan_reach::Reason;
 
 /// More are no answer of anybody honest.
 const MOST_ADDRESSES: usize = 64;

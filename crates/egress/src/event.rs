@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::reason::Reason;
+use bartizan_reach::Reason;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

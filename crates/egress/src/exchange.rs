@@ -25,8 +25,8 @@ use crate::connect::Refusal;
 use crate::event::{Event, What};
 use crate::flow::{Flow, Outside};
 use crate::host::{Host, Target};
-use crate::policy::Permit;
-use crate::reason::Reason;
+use bartizan_reach::Permit;
+use bartizan_reach::Reason;
 use crate::request::{self as checked, Within};
 
 /// The head of a request or an answer; what is larger is refused.

@@ -17,9 +17,9 @@ use crate::connect::{self, Patience, Refusal};
 use crate::event::{Event, What};
 use crate::host::Target;
 use crate::meter::{Meter, Metered};
-use crate::policy::{Permit, Policy};
+use bartizan_reach::{Permit, Policy};
 use crate::proxy::Shared;
-use crate::reason::Reason;
+use bartizan_reach::Reason;
 use crate::report::Open;
 
 /// One connection of a server to the proxy.

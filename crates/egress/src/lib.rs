@@ -8,22 +8,18 @@
 //! To use it, for each start of a server: make an [`Egress`], bind a [`Listening`], hand the socket and the [`Token`] to [`inner::Relay`]
 //! in the sandbox, and poll [`Egress::serve`]. Nothing inside can widen anything, as everything is checked outside.
 //!
-//! [`address`] and [`host`] do no I/O and are good for any connection that somebody else names.
+//! What is allowed is said by crate `reach`, which does no I/O and is good for any connection that somebody else names.
 
-pub mod address;
 mod authority;
 mod connect;
 mod event;
 mod exchange;
 mod flow;
 pub mod hello;
-pub mod host;
 #[cfg(target_os = "linux")]
 pub mod inner;
 mod meter;
-mod policy;
 mod proxy;
-mod reason;
 mod report;
 mod request;
 mod secret;
@@ -32,11 +28,10 @@ mod token;
 mod tunnel;
 
 pub use authority::AuthorityError;
+pub use bartizan_reach::{Cap, Limits, Permit, Policy, Reason, RequestRule, Rule, RuleError, address, host};
 pub use connect::{Resolve, Resolving, System};
 pub use event::{Event, Sink, Unrecorded, What};
-pub use policy::{Cap, Limits, Permit, Policy, RequestRule, Rule, RuleError};
 pub use proxy::{Egress, Listening, Parts, Settings, SetupError, Timeouts};
-pub use reason::Reason;
 pub use secret::{PREFIX as PLACEHOLDER_PREFIX, Secret, SecretError};
 pub use tls::{native as native_tls, trusting as tls_trusting};
 pub use token::Token;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::event::{Event, Sink, What};
 use crate::host::Target;
 use crate::meter::Meter;
-use crate::reason::Reason;
+use bartizan_reach::Reason;
 
 /// Refusals before anything was asked for are reported this often for each reason.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request};
 
 use crate::host::Target;
-use crate::reason::Reason;
+use bartizan_reach::Reason;
 
 /// What is for one hop only (RFC 9110 section 7.6.1), and what asks for another protocol.
 pub(crate) const HOP_BY_HOP: [&str; 9] = [

@@ -16,7 +16,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::host::{Host, HostError};
-use crate::reason::Reason;
+use bartizan_reach::Reason;
 use crate::token;
 
 /// What every placeholder begins with.

@@ -19,7 +19,7 @@ use crate::exchange::{Exchange, Tunnel, end_of};
 use crate::flow::{Flow, Outside};
 use crate::hello::{self, Hello, Read};
 use crate::host::{Host, Target};
-use crate::reason::Reason;
+use bartizan_reach::Reason;
 
 /// Bytes in each direction that are read before they are written.
 const BUFFER: usize = 16 * 1024;

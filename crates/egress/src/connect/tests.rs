@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::address::{Kind, Range};
-use crate::policy::{Limits, Policy, Rule};
+use bartizan_reach::{Limits, Policy, Rule};
 
 struct Said(Vec<IpAddr>);
 

@@ -146,7 +146,8 @@ impl Reason {
     }
 
     /// The HTTP status that says so, where something can be said.
-    pub(crate) fn status(self) -> http::StatusCode {
+    #[must_use]
+    pub fn status(self) -> http::StatusCode {
         match self {
             Reason::Malformed | Reason::Host | Reason::OtherHost => http::StatusCode::BAD_REQUEST,
             Reason::Connections | Reason::Rate => http::StatusCode::TOO_MANY_REQUESTS,

@@ -172,6 +172,19 @@ class Files(unittest.TestCase):
         self.assertEqual(named - present, set())
         self.assertGreater(len(named), 20)
 
+    def test_tests_that_try_to_escape_exist(self):
+        page = (ROOT / "docs/src/escapes.md").read_text()
+        present = set()
+        for folder in ("crates/sandbox/tests", "crates/egress", "crates/reach", "tests/sandbox"):
+            for path in tracked(f"{folder}/*.rs") + tracked(f"{folder}/*.py"):
+                present.update(re.findall(r"\b(?:fn|def) (?:case_)?(\w+)\(", path.read_text()))
+        rows = re.findall(r"(?m)^\| (\d+) \|.*\|([^|]*)\|$", page)
+        self.assertEqual([int(number) for number, _ in rows], list(range(1, 51)))
+        for number, tests in rows:
+            named = [name for name in re.findall(r"`(\w+)`", tests) if "_" in name and name != "hostile_server"]
+            self.assertTrue(named, f"nothing tries attempt {number}")
+            self.assertEqual(set(named) - present, set(), f"attempt {number}")
+
     def test_fuzz_targets_are_built_and_have_seeds(self):
         built = set(re.findall(r'(?m)^path = "fuzz_targets/(\w+)\.rs"$', (ROOT / "fuzz" / "Cargo.toml").read_text()))
         self.assertEqual({path.stem for path in (ROOT / "fuzz" / "fuzz_targets").glob("*.rs")}, built)

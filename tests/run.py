@@ -33,8 +33,8 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 NEXTEST = re.compile(r"^\s*Summary \[.*?\]\s+(?:\d+/)?(\d+) tests? run:(.*)$", re.M)
 LIBTEST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(.*)$", re.M)
-# Minutes of waiting for limits of the gateway to pass, and little else.
-BESIDE = {"hostile_server"}
+# Minutes of waiting for limits of the gateway to pass and for one process after the other, and little else.
+BESIDE = {"approval", "bridge_down", "edge_tls", "hostile_server", "lifecycle", "oauth", "signin"}
 # What runs now, to be ended if this ends.
 LIVE: set[subprocess.Popen] = set()
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)

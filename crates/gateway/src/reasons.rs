@@ -2,6 +2,8 @@
 //!
 //! An entry of the log says what happened; this says it to whoever asks `bartizan why`.
 
+mod egress;
+
 /// A rule of the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reason {
@@ -16,7 +18,7 @@ pub struct Reason {
 /// The rule of that id.
 #[must_use]
 pub fn of(id: &str) -> Option<&'static Reason> {
-    ALL.iter().find(|reason| reason.id == id)
+    ALL.iter().chain(egress::ALL).find(|reason| reason.id == id)
 }
 
 const fn reason(id: &'static str, what: &'static str, help: &'static str) -> Reason {
@@ -473,7 +475,7 @@ pub const ALL: &[Reason] = &[
     reason(
         "upstream.unreachable",
         "the server could not be reached or started",
-        "check its `url` or `command`, and whether it runs",
+        "check its `url` or `command`, and whether it runs; of one with a `sandbox`, `bartizan doctor` says what a start would miss",
     ),
 ];
 

@@ -236,6 +236,9 @@ fn apply(file: &Path, place: &Place, gateway: &Gateway, started: &Config) -> boo
             if let Place::Front { database, .. } = place {
                 tokio::spawn(versions::keep(Arc::clone(database), config.settings.policies.clone(), "reload"));
             }
+            setup::without_cpu_limit(&servers)
+                .iter()
+                .for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
             let (names, mode): (Vec<_>, _) = (servers.keys().cloned().collect(), config.settings.mode);
             gateway.policy.store(Arc::new(policy));
             gateway.recorder.set_quotes(config.audit.quotes);

@@ -96,7 +96,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
     let workspace = std::env::current_dir().unwrap_or_default();
     let servers = setup::servers(config, &gateway, &workspace)?;
     let names: Vec<_> = servers.values().map(describe).collect();
-    let unconfined = unconfined(&servers);
+    let (unconfined, in_vain) = (unconfined(&servers), setup::without_cpu_limit(&servers));
     let connections = connections(config.listen.max_connections);
     let identity = Identity::new(Arc::clone(&gateway.database));
     identity.trust(&config.auth.issuers).map_err(SetupError::Certificates)?;
@@ -134,6 +134,7 @@ pub async fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, Se
         let servers = unconfined.join(", ");
         tracing::warn!(%servers, "local servers without a `sandbox` run as the user, unconfined");
     }
+    in_vain.iter().for_each(|server| tracing::warn!(server, "{}", setup::CPU_IN_VAIN));
     capture(config, &gateway).await?;
     gateway.config.send_replace(Some(Arc::new(config.clone())));
     tokio::spawn(versions::keep(Arc::clone(&gateway.database), config.settings.policies.clone(), "start"));

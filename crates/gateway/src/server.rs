@@ -164,7 +164,7 @@ impl Server {
         self.launch().map(Launch::level)
     }
 
-    fn launch(&self) -> Option<&Launch> {
+    pub(crate) fn launch(&self) -> Option<&Launch> {
         match &self.transport {
             Transport::Command(launch) | Transport::Wrapped(launch, _) => Some(launch),
             Transport::Shared(child) => Some(&child.launch),

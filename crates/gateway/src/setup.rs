@@ -1,6 +1,7 @@
 //! From a configuration to a gateway that can be served.
 
 pub(crate) mod confine;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ use crate::recorder::Recorder;
 use crate::server::{PROCESSES, Server, Transport};
 use crate::upstream::{Endpoint, SharedChild, connections};
 use crate::way_out;
+
+pub use self::tried::{Tried, try_out};
 
 /// Why a gateway could not be set up.
 #[derive(Debug, Error)]
@@ -232,6 +235,20 @@ pub fn servers(config: &Config, gateway: &Gateway, workspace: &Path) -> Result<S
     servers.values().try_for_each(|server| follow(gateway, server))?;
     Ok(servers)
 }
+
+/// The confined servers whose limit of processor time nobody keeps here, as there is no control group for it.
+pub(crate) fn without_cpu_limit(servers: &Servers) -> Vec<String> {
+    let is_in_vain = |server: &&Arc<Server>| {
+        let limits =
+            server.launch().and_then(|launch| launch.confinement.as_ref()).map(|confinement| &confinement.limits);
+        limits.is_some_and(|limits| limits.cpu.is_some() && !bartizan_sandbox::kept(limits).cpu)
+    };
+    servers.values().filter(is_in_vain).map(|server| server.name.to_string()).collect()
+}
+
+/// What is said of these.
+pub(crate) const CPU_IN_VAIN: &str =
+    "`limits.cpu` has no effect: there is no control group here that can be divided; `bartizan doctor` says what to do";
 
 /// Has the server's approved definitions followed, and says so if it is not the one that was approved.
 pub(crate) fn follow(gateway: &Gateway, server: &Arc<Server>) -> Result<(), SetupError> {

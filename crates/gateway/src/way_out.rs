@@ -64,6 +64,23 @@ pub(crate) fn open(
     launch: &mut Launch,
     recorder: &Arc<Recorder>,
 ) -> io::Result<Option<WayOut>> {
+    open_to(server, sandbox, launch, Arc::new(Log(Arc::clone(recorder))))
+}
+
+/// The same, where nothing is recorded and so nothing leaves: to see whether it can be.
+///
+/// # Errors
+/// As those of [`open`].
+pub(crate) fn try_open(server: &str, sandbox: Option<&Sandbox>, launch: &mut Launch) -> io::Result<Option<WayOut>> {
+    open_to(server, sandbox, launch, Arc::new(Nobody))
+}
+
+fn open_to(
+    server: &str,
+    sandbox: Option<&Sandbox>,
+    launch: &mut Launch,
+    sink: Arc<dyn Sink>,
+) -> io::Result<Option<WayOut>> {
     let Some((sandbox, confinement)) = sandbox.zip(launch.confinement.as_mut()) else { return Ok(None) };
     if sandbox.hosts.is_empty() {
         return Ok(None);
@@ -79,7 +96,6 @@ pub(crate) fn open(
         own: own_addresses(),
         timeouts: Timeouts::default(),
     };
-    let sink = Arc::new(Log(Arc::clone(recorder)));
     let parts = Parts { resolver: Arc::new(System::default()), sink, tls: native_tls()? };
     let egress = Egress::new(settings, parts).map_err(io::Error::other)?;
     let (directory, held) = directory()?;
@@ -183,6 +199,15 @@ fn addresses(version4: &str, version6: &str) -> Vec<std::net::IpAddr> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Records nothing.
+struct Nobody;
+
+impl Sink for Nobody {
+    fn record(&self, _event: Event) -> Result<(), Unrecorded> {
+        Err(Unrecorded)
+    }
 }
 
 /// What is reported, in the log.

@@ -37,6 +37,15 @@ pub enum SpawnError {
         /// What the system said.
         source: io::Error,
     },
+    /// The directory to start in is there, and the sandbox does not show it.
+    #[error(
+        "the directory {cwd:?} that it is to start in is not seen in its sandbox: name it in `fs.ro` or `fs.rw`, or \
+         start it elsewhere"
+    )]
+    Unseen {
+        /// The directory asked for.
+        cwd: PathBuf,
+    },
     /// The description holds something no process can be given.
     #[error("{what}")]
     Invalid {

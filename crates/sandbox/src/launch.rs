@@ -65,6 +65,15 @@ impl Launch {
         platform::start(self).await
     }
 
+    /// Does all that a start does but for running the program, and says what a start would fail with.
+    ///
+    /// Everything is put up and taken down again: namespaces, mounts, control groups and, for a moment, placeholders. What
+    /// the program itself needs beyond what it is run by only the program knows.
+    pub async fn try_out(&self) -> Result<(), SpawnError> {
+        self.check()?;
+        platform::try_out(self).await
+    }
+
     /// How much the server is kept apart.
     pub fn level(&self) -> Level {
         if self.confinement.is_some() { Level::Process } else { Level::None }

@@ -14,7 +14,8 @@ use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
 use crate::child::Order;
-use crate::{Child, ExitStatus, Launch, SpawnError};
+use crate::probe::{Device, Host, Kept};
+use crate::{Child, ExitStatus, Launch, Limits, SpawnError};
 
 /// Does nothing: there is no launcher here.
 pub fn init_if_asked() {}
@@ -31,12 +32,37 @@ pub type RelayProgram = fn(socket: &Path, told: &str) -> io::Result<Box<dyn FnOn
 /// Does nothing: nothing can be confined here.
 pub fn set_relay_program(_program: RelayProgram) {}
 
+/// Keeps none: there are no control groups here.
+#[must_use]
+pub fn kept(_limits: &Limits) -> Kept {
+    Kept::default()
+}
+
+/// Finds nothing that could confine a server.
+///
+/// # Errors
+/// Never.
+#[expect(clippy::unused_async, reason = "where there is something to find out, it takes time")]
+pub async fn probe() -> io::Result<Host> {
+    let system = rustix::system::uname();
+    let parts = [system.sysname(), system.release(), system.machine()];
+    Ok(Host {
+        system: parts.map(|part| part.to_string_lossy().into_owned()).join(" "),
+        walls: Vec::new(),
+        landlock: None,
+        seccomp_actions: Vec::new(),
+        group_versions: Vec::new(),
+        groups: Kept::default(),
+        modules: None,
+        apparmor_restricts: false,
+        kvm: Device::Absent,
+        runtimes: Vec::new(),
+    })
+}
+
 pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
     if launch.confinement.is_some() {
-        return Err(SpawnError::Sandbox {
-            step: "be made: this system has none of what it needs".to_owned(),
-            source: None,
-        });
+        return Err(cannot_confine());
     }
     let pipes = |error| SpawnError::system("make the server's pipes", error);
     let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
@@ -66,6 +92,29 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
         orders,
         status: ended,
     })
+}
+
+/// Looks for what a start could miss: there is nothing to put up here.
+#[expect(clippy::unused_async, reason = "where there is something to put up, it takes time")]
+pub(crate) async fn try_out(launch: &Launch) -> Result<(), SpawnError> {
+    if launch.confinement.is_some() {
+        return Err(cannot_confine());
+    }
+    if let Some(cwd) = &launch.cwd {
+        std::fs::read_dir(cwd).map_err(|source| SpawnError::Directory { cwd: cwd.clone(), source })?;
+    }
+    let start = launch.cwd.clone().unwrap_or_default();
+    let found = if launch.program.as_encoded_bytes().contains(&b'/') {
+        start.join(&launch.program).is_file()
+    } else {
+        let path = launch.env.get("PATH").unwrap_or_default();
+        std::env::split_paths(path).any(|directory| start.join(directory).join(&launch.program).is_file())
+    };
+    if found { Ok(()) } else { Err(explain(io::ErrorKind::NotFound.into(), launch)) }
+}
+
+fn cannot_confine() -> SpawnError {
+    SpawnError::Sandbox { step: "be made: this system has none of what it needs".to_owned(), source: None }
 }
 
 async fn look_after(

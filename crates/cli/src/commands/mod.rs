@@ -10,6 +10,7 @@ mod daemon;
 mod demo;
 #[cfg(feature = "demo")]
 mod demo_server;
+mod doctor;
 mod grant;
 mod guards;
 mod init;
@@ -80,6 +81,7 @@ commands! {
     #[cfg(feature = "redteam")]
     Redteam(redteam::Arguments),
     Config(config::Arguments),
+    Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     #[cfg(feature = "docs")]
     Completions(completions::Arguments),

@@ -8,8 +8,8 @@ use serde_json::Value;
 #[cfg(feature = "demo")]
 use super::demo;
 use super::{
-    approve, audit, config, grant, guards, init, inspect, key, lock, policy, secret, session, subject, upstream, user,
-    why,
+    approve, audit, config, doctor, grant, guards, init, inspect, key, lock, policy, secret, session, subject,
+    upstream, user, why,
 };
 use crate::outcome::{Failure, Outcome};
 use crate::output;
@@ -29,6 +29,7 @@ type Format = (&'static str, fn() -> Value);
 const FORMATS: &[Format] = &[
     ("bartizan.config/1", Config::json_schema),
     (config::Checked::FORMAT, || schema_for!(config::Checked).to_value()),
+    (doctor::Examined::FORMAT, || schema_for!(doctor::Examined).to_value()),
     (audit::Verified::FORMAT, || schema_for!(audit::Verified).to_value()),
     (audit::VerifiedAll::FORMAT, || schema_for!(audit::VerifiedAll).to_value()),
     ("bartizan.audit.entry/1", || schema_for!(audit::TailEntry).to_value()),

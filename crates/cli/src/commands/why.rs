@@ -2,6 +2,7 @@
 
 mod advice;
 mod brought;
+pub(super) mod egress;
 mod entries;
 mod events;
 mod grant;
@@ -135,6 +136,7 @@ impl Arguments {
         let mut entry = Entry::deserialize(found.record.value()).map_err(Failure::ours)?;
         entry.lock_option = lock_option(found.before.as_ref(), self.place.config());
         entry.config_option = config_option(found.before.as_ref(), self.place.config());
+        entry.connection = egress::Connection::of(&found.record);
         entry.brought = Brought::of(directory, id, &entry.session);
         entry.inherited = labelled::Inherited::of(&found.record);
         entry.labelled_by = labelled::From::of(directory, id, &entry);
@@ -281,6 +283,9 @@ struct Entry {
     /// Of a server that is another one than before.
     before: String,
     now: String,
+    /// Of a connection of a confined server.
+    #[serde(skip)]
+    connection: egress::Connection,
     /// Which eras of the protocol a server was found to speak.
     speaks: String,
     /// Why what changed was not put in force.

@@ -3,6 +3,7 @@
 mod confine;
 mod init;
 mod orphans;
+mod probe;
 mod server;
 mod supervise;
 mod sys;
@@ -22,8 +23,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use confine::{RelayProgram, set_relay_program};
 pub use orphans::adopt_orphans;
+pub use probe::{kept, probe};
 
-use crate::{Child, Launch, SpawnError};
+use crate::{Child, ExitStatus, Launch, SpawnError};
 use supervise::Supervisor;
 use wire::Failure;
 
@@ -35,12 +37,19 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 /// Follows it if the server is to be confined.
 const CONFINED: &str = "confined";
 
+/// Follows it if what this host offers is to be tried, and nothing started.
+const PROBE: &str = "probe";
+
 /// Plays the launcher's part, and never returns, if this process was started for that.
 ///
 /// Must be the first thing `main` does, before it starts a thread or opens a file.
 pub fn init_if_asked() {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
-        init::run(std::env::args_os().nth(2).is_some_and(|argument| argument == CONFINED))
+        let word = std::env::args_os().nth(2);
+        if word.as_ref().is_some_and(|word| word == PROBE) {
+            probe::run()
+        }
+        init::run(word.is_some_and(|word| word == CONFINED))
     }
 }
 
@@ -52,7 +61,20 @@ pub fn set_init_program(program: impl Into<PathBuf>) {
 }
 
 pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
-    let plan = wire::encode(launch).ok_or(SpawnError::TooBig)?;
+    begin(launch, false).await
+}
+
+/// Starts it, but for the program.
+pub(crate) async fn try_out(launch: &Launch) -> Result<(), SpawnError> {
+    let child = begin(launch, true).await?;
+    match child.wait().await {
+        ExitStatus::Code(0) => Ok(()),
+        status => Err(SpawnError::Sandbox { step: format!("be kept up: what is in it {status}"), source: None }),
+    }
+}
+
+async fn begin(launch: &Launch, trial: bool) -> Result<Child, SpawnError> {
+    let plan = wire::encode(launch, trial).ok_or(SpawnError::TooBig)?;
     let pipes = |error| SpawnError::system("make the server's pipes", error);
     let (server_stdin, stdin) = io::pipe().map_err(pipes)?;
     let (stdout, server_stdout) = io::pipe().map_err(pipes)?;
@@ -95,13 +117,17 @@ pub(crate) async fn start(launch: &Launch) -> Result<Child, SpawnError> {
 }
 
 fn start_launcher(control: OwnedFd, confined: bool) -> io::Result<tokio::process::Child> {
-    let program = PROGRAM.get().cloned().unwrap_or_else(|| "/proc/self/exe".into());
-    let mut command = Command::new(program);
+    let mut command = Command::new(own_program());
     command.arg0("bartizan").arg(ARGUMENT).args(confined.then_some(CONFINED)).env_clear();
     // A group of its own, so that neither Ctrl-C nor the death of the gateway's group reaches it.
     command.process_group(0);
     command.stdin(control).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn()
+}
+
+/// The program that plays the launcher's part.
+fn own_program() -> PathBuf {
+    PROGRAM.get().cloned().unwrap_or_else(|| "/proc/self/exe".into())
 }
 
 fn explain(failure: Failure, launch: &Launch) -> SpawnError {
@@ -115,7 +141,11 @@ fn explain(failure: Failure, launch: &Launch) -> SpawnError {
         }
         Failure::NotExecutable { program, error } => SpawnError::NotExecutable { program, source: system(error) },
         Failure::Directory { error } => {
-            SpawnError::Directory { cwd: launch.cwd.clone().unwrap_or_default(), source: system(error) }
+            let cwd = launch.cwd.clone().unwrap_or_default();
+            if launch.confinement.is_some() && cwd.is_dir() {
+                return SpawnError::Unseen { cwd };
+            }
+            SpawnError::Directory { cwd, source: system(error) }
         }
         Failure::Exec { program, error } => SpawnError::exec(program, system(error)),
         Failure::Setup { error } => SpawnError::system("set the launcher up", system(error)),

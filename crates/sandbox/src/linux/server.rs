@@ -1,5 +1,7 @@
 //! Turns the launcher's next child into the server.
 
+mod interpreter;
+
 use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -25,8 +27,11 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Fail
         rustix::process::chdir(cwd).map_err(|error| Failure::Directory { error: error.raw_os_error() })?;
     }
     let program = find(&plan.program, plan.path())?;
-    let confinement = plan.confinement.take();
+    let (confinement, trial) = (plan.confinement.take(), plan.trial);
     let image = Image::new(&program, plan).map_err(|error| Failure::Setup { error: raw(&error) })?;
+    if trial && let Some(error) = interpreter::missing(&program) {
+        return Err(Failure::Exec { program, error });
+    }
     let launcher = getpid();
     let [stdin, stdout, stderr] = stdio;
     let mut command = Command::new(&program);
@@ -35,6 +40,9 @@ pub(super) fn start(mut plan: Plan, stdio: Stdio) -> Result<(Pid, PathBuf), Fail
         prepare(launcher)?;
         if let Some(confinement) = &confinement {
             confine::seal(confinement)?;
+        }
+        if trial {
+            std::process::exit(0)
         }
         Err(image.execute())
     });

@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) cwd: Option<PathBuf>,
     pub(super) grace: Duration,
     pub(super) confinement: Option<Confinement>,
+    /// Whether the program is not run after all.
+    pub(super) trial: bool,
 }
 
 impl Plan {
@@ -45,8 +47,9 @@ impl Plan {
 }
 
 /// Encodes a launch; none if it is too large for any system.
-pub(super) fn encode(launch: &Launch) -> Option<Vec<u8>> {
+pub(super) fn encode(launch: &Launch, trial: bool) -> Option<Vec<u8>> {
     let mut out = Vec::new();
+    put_number(&mut out, u32::from(trial));
     put_number(&mut out, u32::try_from(launch.grace.as_millis()).unwrap_or(u32::MAX));
     confinement::put(&mut out, launch.confinement.as_ref())?;
     put(&mut out, &launch.program)?;
@@ -65,6 +68,7 @@ pub(super) fn encode(launch: &Launch) -> Option<Vec<u8>> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     let mut rest = bytes;
+    let trial = number(&mut rest)? != 0;
     let grace = Duration::from_millis(number(&mut rest)?.into());
     let confinement = confinement::take(&mut rest)?;
     let program = text(&mut rest)?;
@@ -74,7 +78,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Plan> {
     while !rest.is_empty() {
         vars.push((text(&mut rest)?, text(&mut rest)?));
     }
-    Some(Plan { program, args, vars, cwd, grace, confinement })
+    Some(Plan { program, args, vars, cwd, grace, confinement, trial })
 }
 
 /// Hands the server's pipes over, with the size of the plan that follows.
@@ -297,19 +301,19 @@ mod tests {
         launch.env = Environment::empty();
         launch.env.set("PATH", "/bin").set("TOKEN", "");
         launch.grace = Duration::from_millis(1500);
-        let check = |launch: &Launch| {
-            let plan = decode(&encode(launch).unwrap()).unwrap();
+        let check = |launch: &Launch, trial: bool| {
+            let plan = decode(&encode(launch, trial).unwrap()).unwrap();
             let vars: Vec<_> = launch.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
             let Launch { program, args, cwd, grace, confinement, .. } = launch.clone();
-            assert_eq!(plan, Plan { program, args, vars, cwd, grace, confinement });
+            assert_eq!(plan, Plan { program, args, vars, cwd, grace, confinement, trial });
         };
-        check(&launch);
+        check(&launch, false);
         launch.cwd = Some("/tmp/a b".into());
-        check(&launch);
+        check(&launch, true);
         launch.confinement = Some(confinement::tests::full());
-        check(&launch);
+        check(&launch, false);
 
-        let whole = encode(&launch).unwrap();
+        let whole = encode(&launch, false).unwrap();
         // Cut anywhere but between two variables it is refused; nothing panics on it.
         let cut = (0..whole.len()).filter(|end| decode(&whole[..*end]).is_some()).count();
         assert_eq!(cut, 2);

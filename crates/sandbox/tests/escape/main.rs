@@ -9,6 +9,7 @@
 
 mod attempts;
 mod cases;
+mod foreseen;
 #[path = "../shared/suite.rs"]
 mod suite;
 mod support;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     }
     bartizan_sandbox::adopt_orphans();
     let mut all = Vec::new();
-    for (name, case) in cases::all() {
+    for (name, case) in cases::all().into_iter().chain(foreseen::all()) {
         all.push(suite::Named { name: name.to_owned(), case, ordinary: false });
         if support::is_root() {
             all.push(suite::Named { name: format!("ordinary::{name}"), case, ordinary: true });

@@ -84,5 +84,13 @@ fn moment(text: &str, now: Timestamp) -> Result<i64, Failure> {
 /// was a message is counted, without a decision for each.
 fn is_kept_back(record: &Record, entry: &Value) -> bool {
     let decided = || matches!(entry.get("decision").and_then(Value::as_str), Some("deny" | "approve" | "transform"));
-    record.kind == "edge.refused" || decided()
+    let cut_off = || {
+        let reason = entry.get("reason").and_then(Value::as_str);
+        matches!(reason, Some("egress.replaced" | "egress.sent_cap" | "egress.received_cap"))
+    };
+    match record.kind.as_str() {
+        "edge.refused" | "egress.refused" => true,
+        "egress.closed" => cut_off(),
+        _ => decided(),
+    }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::super::log;
+use super::super::{log, why::egress};
 use super::filter::{Filter, Wanted};
 use crate::outcome::{Failure, Outcome, say};
 use crate::output::{self, Paint};
@@ -199,6 +199,7 @@ fn line((record, value): (&Record, &Value), whose: usize, paint: Paint) -> Strin
         // It is not approved: it waits until somebody does, or nobody was asked.
         "approve" if text("approval").is_empty() => format!("{:9}", paint.decision("deny")),
         "approve" => format!("{:9}", paint.like("approve", "waits")),
+        "" if record.kind == "egress.refused" => format!("{:9}", paint.decision("deny")),
         decision => format!("{:9}", paint.decision(decision)),
     };
     let (at, rule, who) = (text("at"), rules(value), who(record, value));
@@ -249,6 +250,12 @@ fn what(record: &Record, entry: &Value) -> Vec<String> {
         let found = if key == "principal" { format!("for {found}") } else { found };
         (!is_said).then_some(found)
     }));
+    if egress::is_about(&record.kind) {
+        // What was asked of whom, where that was seen.
+        what.extend(egress::target(entry));
+        what.extend(text("path"));
+        what.extend(entry.get("times").and_then(Value::as_u64).map(|times| format!("×{times}")));
+    }
     what.extend(entry.get("total").and_then(Value::as_u64).map(|total| format!("×{total}")));
     what.extend(sources(entry));
     what
@@ -280,6 +287,10 @@ fn rules(entry: &Value) -> String {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(inline);
     if let Some(rule) = text(entry, "rule") {
         return rule;
+    }
+    let kind = text(entry, "kind").unwrap_or_default();
+    if let Some(reason) = text(entry, "reason").filter(|_| egress::is_about(&kind)) {
+        return reason;
     }
     let list = |key: &str| entry.get(key).and_then(Value::as_array).into_iter().flatten();
     let (findings, counted) = (list("findings"), list("reasons"));

@@ -7,18 +7,18 @@ use bartizan_guard::Principal;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Brought, Entry, Found, rule};
+use super::{Brought, Entry, Found, egress, rule};
 use crate::text::{inline, shell_word, toml_string};
 
 /// One way to another outcome.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Advice {
     /// The rule that it is about, or the kind of event.
-    rule: String,
+    pub(super) rule: String,
     /// What it does, in a sentence.
-    what: String,
+    pub(super) what: String,
     /// What to add to the configuration, or to type.
-    write: Option<String>,
+    pub(super) write: Option<String>,
 }
 
 /// All advice as text: sentences, each followed by what to write.
@@ -80,6 +80,7 @@ pub(super) fn list(entry: &Entry) -> Vec<Advice> {
         }
     }
     list.extend(of_event(entry));
+    list.extend(egress::advice(entry));
     list
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bartizan_gateway::reasons;
 use serde::Deserialize;
 
-use super::{Entry, rule};
+use super::{Entry, egress, rule};
 use crate::output::Paint;
 use crate::text::{count, inline};
 
@@ -20,6 +20,9 @@ pub(super) struct Count {
 
 /// What happened and what became of it; none for entries about a message.
 pub(super) fn sentences(entry: &Entry, paint: Paint) -> Option<String> {
+    if let Some(said) = egress::sentences(entry, paint) {
+        return Some(said);
+    }
     let denied = paint.decision("deny");
     Some(match entry.kind.as_str() {
         "edge.refused" => {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, getpid};
 
-use crate::Limits;
+use crate::{Kept, Limits};
 
 /// Groups of launchers are called this and their process's number.
 const PREFIX: &str = "bartizan-";
@@ -20,7 +20,7 @@ const PERIOD: u64 = 100_000;
 
 /// The groups made for one server, removed in the end.
 #[derive(Default)]
-pub(super) struct Groups {
+pub(in crate::linux) struct Groups {
     made: Vec<Group>,
     /// Which limits hold by them.
     pub(super) memory: bool,
@@ -48,7 +48,7 @@ struct Setting {
 
 impl Groups {
     /// Makes the groups that the limits need, as far as this host lets it.
-    pub(super) fn make(limits: &Limits) -> Self {
+    pub(in crate::linux) fn make(limits: &Limits) -> Self {
         let mut groups = Self::default();
         let Ok(hierarchies) = hierarchies() else { return groups };
         for hierarchy in &hierarchies {
@@ -101,6 +101,11 @@ impl Groups {
             fs::write(path.join(file), value).ok();
         }
         Ok(true)
+    }
+
+    /// The same as a value.
+    pub(in crate::linux) fn kept(&self) -> Kept {
+        Kept { memory: self.memory, pids: self.pids, cpu: self.cpu }
     }
 
     fn holds_any(&self) -> bool {
@@ -182,6 +187,17 @@ impl Hierarchy {
         let beside = self.own.parent().filter(|_| self.own != self.top).map(Path::to_owned);
         [self.own.clone()].into_iter().chain(beside)
     }
+}
+
+/// The versions that are mounted here.
+pub(in crate::linux) fn versions() -> Vec<u8> {
+    let all = hierarchies().unwrap_or_default();
+    let has = |version| all.iter().any(|hierarchy| hierarchy.version == version);
+    [(1, Version::One), (2, Version::Two)]
+        .into_iter()
+        .filter(|(_, version)| has(*version))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn hierarchies() -> io::Result<Vec<Hierarchy>> {

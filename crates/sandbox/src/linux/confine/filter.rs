@@ -143,7 +143,7 @@ const REFUSED: &[libc::c_long] = &[
 ];
 
 /// Puts the filter on this process and all that it starts; it cannot be taken off.
-pub(super) fn install(exceptions: Exceptions) -> io::Result<()> {
+pub(in crate::linux) fn install(exceptions: Exceptions) -> io::Result<()> {
     sys::filter_system_calls(&program(exceptions))
 }
 

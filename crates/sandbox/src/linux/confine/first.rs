@@ -50,7 +50,7 @@ pub(super) fn run(control: BorrowedFd<'_>, link: &OwnedFd, user: (Uid, Gid)) -> 
 }
 
 /// Ends with the launcher, is its user and nobody else, and can be looked into by nobody.
-fn become_nobody_else((user, group): (Uid, Gid)) -> io::Result<()> {
+pub(in crate::linux) fn become_nobody_else((user, group): (Uid, Gid)) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_name(c"bartizan-first")?;
     // Groups could not be given up any more afterwards, and a file may be closed to a group.

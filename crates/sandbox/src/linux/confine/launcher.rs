@@ -15,7 +15,7 @@ use super::{Failed, Step, first, landlock};
 use crate::linux::init::{exit_status, report};
 use crate::linux::wire::{self, Failure, Plan, Report};
 use crate::linux::{sys, tree};
-use crate::{Confinement, ExitStatus, Guarantee};
+use crate::{Confinement, ExitStatus, unmet};
 
 /// The namespaces the first process is made in. Those of the network and of control groups it enters later, when it
 /// is known which it needs, and is in its groups.
@@ -89,23 +89,11 @@ impl Drop for First {
 
 /// Refuses what the profile insists on and this host does not offer.
 fn check(confinement: &Confinement, groups: &Groups) -> Step<()> {
-    for guarantee in &confinement.require {
-        let remedy = match guarantee {
-            Guarantee::Landlock(version) if landlock::version().is_none_or(|has| has < *version) => {
-                "needs a newer kernel, or `landlock` among the kernel's `lsm=`"
-            }
-            Guarantee::MemoryLimit if !groups.memory => DELEGATE,
-            Guarantee::PidsLimit if !groups.pids => DELEGATE,
-            Guarantee::CpuLimit if !groups.cpu => DELEGATE,
-            _ => continue,
-        };
-        return Err(Failure::Required { what: format!("{guarantee}: {remedy}") });
+    match unmet(&confinement.require, landlock::version(), groups.kept()).first() {
+        Some(unmet) => Err(Failure::Required { what: unmet.to_string() }),
+        None => Ok(()),
     }
-    Ok(())
 }
-
-const DELEGATE: &str = "needs a control group that may be divided; start Bartizan with \
-                        `systemd-run --user --scope -p Delegate=yes`, or set `limits` for it";
 
 /// Waits for the end of the first process, and says why it was killed, if it was.
 fn attend(first: First, signals: &OwnedFd, memory: Option<u64>, guard: Option<&Guard>) -> Option<ExitStatus> {

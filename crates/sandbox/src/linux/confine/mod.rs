@@ -7,15 +7,15 @@
 //!
 //! Nothing of this is done by halves. Whatever step fails, the server does not start.
 
-mod cgroup;
-mod filter;
-mod first;
+pub(super) mod cgroup;
+pub(super) mod filter;
+pub(super) mod first;
 pub(super) mod landlock;
 mod launcher;
 mod placeholder;
-mod privileges;
+pub(super) mod privileges;
 mod relay;
-mod root;
+pub(super) mod root;
 
 use std::io;
 use std::path::Path;

@@ -15,7 +15,7 @@ use crate::Limits;
 const MOST: u32 = 64;
 
 /// Gives up all capabilities for good.
-pub(super) fn drop_capabilities() -> io::Result<()> {
+pub(in crate::linux) fn drop_capabilities() -> io::Result<()> {
     rustix::thread::clear_ambient_capability_set()?;
     let bits = CapabilitiesSecureBits::NO_ROOT
         | CapabilitiesSecureBits::NO_ROOT_LOCKED

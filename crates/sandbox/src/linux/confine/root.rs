@@ -69,6 +69,18 @@ pub(super) fn enter(confinement: &Confinement) -> Step<()> {
     shut.map_err(|error| Failed::new("make the root read-only", &error))
 }
 
+/// Makes an empty root and lets go of the machine's, as [`enter`] does.
+pub(in crate::linux) fn try_empty() -> Step<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|error| Failed::errno("keep mounts to itself", error))?;
+    leave_old_root().map(drop)
+}
+
+/// Makes a listing of the processes of this namespace, as [`enter`] does.
+pub(in crate::linux) fn try_listing() -> Step<()> {
+    proc_trees(false).map(drop)
+}
+
 /// All that lies on the machine and is to be seen, by the path it is seen under, which has no symbolic link in it.
 fn seen(confinement: &Confinement) -> Step<BTreeMap<PathBuf, Tree>> {
     let mut trees = BTreeMap::new();

@@ -1,0 +1,37 @@
+//! What would come of each local server if it was started now: all that a start does, but for running the program.
+
+use std::path::Path;
+
+use bartizan_config::{Config, Upstream as Place};
+use bartizan_sandbox::Launch;
+
+use super::{SetupError, confine, launch};
+use crate::way_out;
+
+/// A local server whose start was tried.
+#[derive(Debug)]
+pub struct Tried {
+    /// What is started, as it would be.
+    pub launch: Launch,
+    /// Why it would not start; none if it would.
+    pub refused: Option<String>,
+}
+
+/// Tries the start of each local server of the configuration; servers that are reached by a URL are left out.
+pub async fn try_out(config: &Config, workspace: &Path) -> Vec<(String, Tried)> {
+    let mut all = Vec::new();
+    for (name, held) in &config.servers {
+        let Place::Command(command) = &held.upstream else { continue };
+        let mut launch = launch(command, workspace);
+        let refused = match confine::exposed(&launch, config) {
+            Some(path) => Some(SetupError::Exposed { server: name.clone(), path }.to_string()),
+            None => match way_out::try_open(name, command.sandbox.as_deref(), &mut launch) {
+                Err(why) => Some(SetupError::Egress { server: name.clone(), why }.to_string()),
+                // It has to stay for as long as what leads to it is tried.
+                Ok(_way_out) => launch.try_out().await.err().map(|error| error.to_string()),
+            },
+        };
+        all.push((name.clone(), Tried { launch, refused }));
+    }
+    all
+}

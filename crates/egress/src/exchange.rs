@@ -186,7 +186,7 @@ impl Exchange {
         let mut event = self.flow.shared.reports.event(What::Request, Reason::Allowed, Some(&target));
         describe(&mut event, &head);
         let bound = self.within.is_secure().then_some(&target.host);
-        let secrets = self.flow.shared.secrets.apply(bound, &mut head.headers, &head.uri);
+        let secrets = self.flow.shared.secrets().apply(bound, &mut head.headers, &head.uri);
         let used = secrets.map_err(|reason| self.flow.refuse(reason.into(), Some(&target)))?;
         (event.secrets, event.kept, event.terminated) = (used.put, used.kept, self.within.is_secure());
         self.flow.shared.reports.admit(event)?;

@@ -38,5 +38,5 @@ pub use policy::{Cap, Limits, Permit, Policy, RequestRule, Rule, RuleError};
 pub use proxy::{Egress, Listening, Parts, Settings, SetupError, Timeouts};
 pub use reason::Reason;
 pub use secret::{PREFIX as PLACEHOLDER_PREFIX, Secret, SecretError};
-pub use tls::{native as native_tls, trusting as tls_trusting};
+pub use tls::{native as native_tls, native_pem, trusting as tls_trusting};
 pub use token::Token;

@@ -12,22 +12,35 @@ use crate::recorder::Recorder;
 
 /// There is none of these.
 #[derive(Debug)]
-pub enum WayOut {}
+pub(crate) enum WayOut {}
+
+/// Nor of these.
+#[derive(Debug)]
+pub(crate) enum Way {}
 
 impl WayOut {
     /// There is none to do so.
-    pub(crate) fn follow(&self, _now: Option<&WayOut>) {
+    pub(crate) fn open(self: &Arc<Self>, _launch: &mut Launch) -> io::Result<Way> {
+        match **self {}
+    }
+
+    /// There is none to do so.
+    pub(crate) fn private(&self) -> Vec<(String, String)> {
         match *self {}
+    }
+
+    /// There is none to do so.
+    pub(crate) fn follow(self: &Arc<Self>, _now: Option<&Arc<WayOut>>) {
+        match **self {}
     }
 }
 
-/// Opens none, and fails where one would be needed.
-pub(crate) fn open(
+/// There is none, and this fails where one would be needed.
+pub(crate) fn of(
     _server: &str,
     sandbox: Option<&Sandbox>,
-    _launch: &mut Launch,
     _recorder: &Arc<Recorder>,
-) -> io::Result<Option<WayOut>> {
+) -> io::Result<Option<Arc<WayOut>>> {
     if sandbox.is_some_and(|sandbox| !sandbox.hosts.is_empty()) {
         return Err(io::Error::other("this bartizan is built without TLS, and cannot tell what passes"));
     }
